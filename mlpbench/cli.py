@@ -1,0 +1,250 @@
+"""The command line: parse arguments, call the runner or the evidence, print. Nothing imports this module."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mlpbench import __version__
+from mlpbench.errors import MlpbenchError
+
+if TYPE_CHECKING:
+    from mlpbench.runner import Options
+
+INTERRUPTED = 130
+RESULTS = click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where results go."
+)
+DATA_DIR = click.option(
+    "--data-dir", type=click.Path(path_type=Path), envvar="MLPBENCH_DATA", help="A folder that has the data already."
+)
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting or a key of the file; repeatable."
+)
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
+WORKERS = click.option("--workers", type=int, help="Worker processes; one a processor by default.")
+THREADS = click.option(
+    "--threads", type=int, default=1, show_default=True, help="Threads a worker; other counts give other bits."
+)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Group(click.Group):
+    """A group of commands whose errors are one message and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MlpbenchError as error:
+            click.echo(f"mlpbench: {error}", err=True)
+            ctx.exit(error.status)
+        except KeyboardInterrupt:
+            click.echo("mlpbench: interrupted; finished stacks are kept, run the same command again to go on", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mlpbench")
+def main() -> None:
+    """Find out what really matters in a multilayer perceptron.
+
+    An experiment is a YAML file: a question, the factors to vary, and the claims to judge. `mlpbench run` trains every
+    combination with replicates, keeps every number in parquet and writes a report whose verdicts carry their evidence.
+
+    \b
+    Start here:
+      mlpbench run experiments/width.yaml
+      mlpbench plan experiments/width.yaml         what would be trained, and how long it takes
+      mlpbench run experiments/width.yaml --set replicates=10
+
+    \b
+    Exit status: 0 done, 1 some runs failed, 2 bad input, 3 the machine could not, 130 interrupted.
+    """
+
+
+@main.command()
+@click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
+@SET
+@RESULTS
+@DEVICE
+@WORKERS
+@THREADS
+@DATA_DIR
+@click.option("--rerun", type=click.Choice(["failed", "stale", "all"]), help="Train these runs again too.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first run that fails.")
+@click.option("--no-report", is_flag=True, help="Train and store only.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **given: Any) -> None:
+    """Train what is missing of each SPEC, then write its report.
+
+    Finished runs are kept whatever happens and are never trained twice: run the same command again to go on after an
+    interruption, or after adding a level, a replicate or a claim.
+    """
+    from mlpbench import runner
+
+    options = runner.Options(report=not no_report, **given)
+    read = [runner.read(spec, overrides) for spec in specs]  # all of them, before the first is trained
+    _refuse_twins([e.name for e in read])
+    failed = 0
+    for spec in specs:
+        outcome = runner.run(spec, options, overrides, click.echo)
+        failed += outcome.failed
+        if not options.quiet:
+            _print_outcome(outcome)
+    if failed:
+        sys.exit(1)
+
+
+def _refuse_twins(names: list[str]) -> None:
+    from mlpbench.errors import InputError
+
+    twice = next((n for i, n in enumerate(names) if n in names[:i]), None)
+    if twice is not None:
+        raise InputError(f"experiments of one command need different names, got {twice!r} twice")
+
+
+def _print_outcome(outcome: Any) -> None:
+    from mlpbench.evidence import report
+
+    if len(outcome.claims):
+        click.echo()
+        click.echo(report.claims_text(outcome.claims))
+        click.echo()
+    diverged = int((outcome.runs["status"] == "diverged").sum())
+    states = [f"{len(outcome.runs)} runs"]
+    states += [f"{n} {what}" for n, what in ((diverged, "diverged"), (outcome.failed, "failed")) if n]
+    click.echo(f"{outcome.experiment.name}: {', '.join(states)}, {outcome.trained} trained now")
+    if outcome.report is not None:
+        click.echo(f"report: {outcome.report}")
+
+
+@main.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@SET
+@RESULTS
+@DEVICE
+@WORKERS
+@THREADS
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Show what `run` would train: conditions, runs, stacks, what is done, FLOPs, expected time and memory."""
+    from mlpbench import runner
+
+    options = runner.Options(**given)
+    facts = _plan_facts(spec, overrides, options)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for key, value in facts.items():
+        click.echo(f"{key.replace('_', ' '):<20}{_human(key, value)}")
+
+
+def _plan_facts(spec: Path, overrides: tuple[str, ...], options: Options) -> dict[str, Any]:
+    from mlpbench import runner
+    from mlpbench.store import Store
+
+    runner.check_options(options)
+    experiment = runner.read(spec, overrides)
+    state = runner.inspect(experiment, Store(options.results / experiment.name), options)
+    stacks = runner.stacks(state, state.missing, options)
+    workers = min(runner.n_workers(options), max(1, len(stacks)))
+    longest = max((s.seconds for s in stacks), default=0.0)
+    return {
+        "experiment": experiment.name,
+        "conditions": len(state.conditions),
+        "runs": len(state.runs),
+        "done": len(state.done),
+        "failed": len(state.failed),
+        "stale": len(state.stale),
+        "missing": len(state.missing),
+        "stacks": len(stacks),
+        "workers": workers,
+        "flops": sum(s.flops for s in stacks),
+        "seconds": round(max(longest, sum(s.seconds for s in stacks) / workers), 1),
+        "bytes_per_worker": max((s.bytes for s in stacks), default=0),
+    }
+
+
+def _human(key: str, value: Any) -> str:
+    if key == "flops":
+        return f"{value / 1e12:.3g} TFLOP"
+    if key == "seconds":
+        return f"about {value:.0f} s" if value < 120 else f"about {value / 60:.0f} min"
+    if key == "bytes_per_worker":
+        return f"about {value / 2**20:.0f} MiB beside the data"
+    return str(value)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=False), metavar="DIR")
+def report(folder: Path) -> None:
+    """Write the report of a results folder again, from its tables."""
+    from mlpbench import api, runner
+    from mlpbench.store import Store
+
+    outcome = runner.finish(api.read_folder(folder), Store(folder), runner.Options())
+    click.echo(f"report: {outcome.report}")
+
+
+@main.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR...]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def claims(folders: tuple[Path, ...], as_json: bool) -> None:
+    """Print the verdicts of results folders; of all under results/ by default."""
+    from mlpbench import api
+    from mlpbench.evidence import report
+
+    chosen = folders or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
+    outcomes = [api.load(folder) for folder in chosen]
+    if as_json:
+        ledger = {o.experiment.name: json.loads(o.claims.to_json(orient="records")) for o in outcomes}
+        click.echo(json.dumps(ledger, indent=2))
+        return
+    for outcome in outcomes:
+        click.echo(f"{outcome.experiment.name}: {outcome.experiment.question}")
+        click.echo(report.claims_text(outcome.claims))
+        click.echo()
+
+
+@main.command(name="list")
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("experiments"))
+def list_(folder: Path) -> None:
+    """List the experiments of a folder with their question and number of runs."""
+    from mlpbench import runner
+    from mlpbench.experiment.grid import count_conditions
+
+    for path in sorted(folder.glob("*.yaml")):
+        experiment = runner.read(path)
+        runs = count_conditions(experiment) * experiment.replicates
+        click.echo(f"{experiment.name:<16}{runs:>6} runs  {experiment.question}")
+
+
+@main.group()
+def data() -> None:
+    """See and get data sets."""
+
+
+@data.command(name="list")
+def data_list() -> None:
+    """List the named data sets and whether they are on this machine."""
+    from mlpbench.experiment.catalogue import CATALOGUE
+    from mlpbench.training.datasets import cached
+
+    for name, facts in CATALOGUE.items():
+        where = "here" if cached(name) else "not fetched yet"
+        click.echo(f"{name:<16}{facts.n_train} train, {facts.n_test} test, {facts.n_classes} classes  {where}")
+
+
+@data.command(name="fetch")
+@click.argument("name")
+@DATA_DIR
+def data_fetch(name: str, data_dir: Path | None) -> None:
+    """Get a data set, check it and cache it."""
+    from mlpbench.training.datasets import fetch
+
+    click.echo(f"{name}: {fetch(name, data_dir=data_dir, say=click.echo)}")

@@ -1,0 +1,238 @@
+"""Claims judged: a row for each with estimate, interval, p, corrected p, verdict, and what would decide it.
+
+A claim is reduced to one number per replicate (`reduction`), which a t test over replicates judges (`inference`).
+Supported, refuted or equivalent-and-therefore-supported rest on Holm's p being at most 0.05 and on the side the
+estimate lies; everything else is undecided. `of: every` speaks of the replicates that were run, not of a mean: it is
+observed, not tested, has no p, and is no member of Holm's family.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlpbench.evidence import inference
+from mlpbench.evidence.estimates import DIVERGED, FAILED, LEVEL, MISSING, OK, accuracy_step, measure, observe
+from mlpbench.evidence.inference import ALPHA, Sample
+from mlpbench.evidence.reduction import EmptyClaimError, Reduction, reduce
+from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.experiment.metrics import STEPS_TO_LOSS
+from mlpbench.experiment.spec import STREAMS, Claim, Experiment
+
+SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
+# Counts move by whole units: see `_least_spread`.
+COUNTS = ("diverged", "dead_units", "distinct_units")
+COLUMNS: dict[str, Any] = {
+    "id": object, "says": object, "source": object, "form": object, "quantity": object, "metric": object,
+    "kind": object, "per": object, "sense": object, "n": "int64", "planned": "int64", "estimate": float,
+    "low": float, "high": float, "margin": float, "p": float, "p_holm": float, "verdict": object, "note": object,
+    "detectable": float, "more_replicates": "Int64", "fixed": object, "observed": bool,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Values:
+    """The claim's number in each complete replicate, how many were planned, and why others were left out."""
+
+    complete: np.ndarray[Any, np.dtype[np.float64]]
+    planned: int
+    left_out: Mapping[tuple[str, int], int]
+    censored: bool
+    least_spread: float
+
+
+def judge(
+    experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, curves: pd.DataFrame
+) -> pd.DataFrame:
+    """Return a row for each claim, in the order of the file, with the columns of `COLUMNS`.
+
+    `margin` is the bound the estimate is tested against (both signs of it for `equivalent`), `low` and `high` the
+    unadjusted 95% interval, `detectable` the distance from the bound that would be found with 80% power at the present
+    n, `more_replicates` about how many further ones would decide. Units are the metric's.
+    """
+    observed = observe(experiment, conditions, runs)
+    rows = [_row(claim, experiment, conditions, observed, curves) for claim in experiment.claims]
+    tested = [r for r in rows if not r["observed"]]
+    for row, corrected in zip(tested, inference.holm([r["p"] for r in tested]), strict=True):
+        row["p_holm"] = corrected
+        if corrected <= ALPHA:
+            row["verdict"] = _side(row["sense"], row["estimate"], row["margin"])
+    # Holm's next step tests the smallest p that is left at this level.
+    level = ALPHA / max(1, sum(r["verdict"] == UNDECIDED for r in tested))
+    for row in tested:
+        if row["verdict"] == UNDECIDED and row["sample"] is not None:
+            row |= _outlook(row["sample"], row["sense"], row["margin"], level)
+    frame = pd.DataFrame([{c: r[c] for c in COLUMNS} for r in rows], columns=list(COLUMNS))
+    return frame.astype(COLUMNS)
+
+
+def _row(
+    claim: Claim, experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: pd.DataFrame
+) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {
+        "id": claim.id, "says": claim.says, "source": claim.source, "form": claim.form.metric, "quantity": "",
+        "metric": claim.form.metric, "kind": "difference", "per": "", "sense": "greater", "n": 0,
+        "planned": experiment.replicates, "verdict": UNDECIDED, "note": "", "more_replicates": pd.NA,
+        "fixed": held_fixed(experiment, conditions, {}), "observed": False, "sample": None,
+    }  # fmt: skip
+    try:
+        reduction = reduce(claim, experiment, conditions)
+    except EmptyClaimError as problem:
+        return row | {"note": f"{problem}."}
+    values = _values(reduction, experiment, conditions, observed, curves)
+    n = len(values.complete)
+    row |= {
+        "form": reduction.form, "quantity": reduction.quantity, "kind": reduction.kind, "per": reduction.per,
+        "sense": reduction.sense, "margin": reduction.bound, "n": n, "planned": values.planned,
+        "fixed": held_fixed(experiment, conditions, reduction.shared), "observed": reduction.every,
+    }  # fmt: skip
+    notes = _notes(reduction, values, experiment, conditions)
+    if n:
+        row["estimate"] = float(values.complete.mean())
+    if n > 1:
+        raw = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
+        sample = Sample(n=n, mean=row["estimate"], sd=max(raw, values.least_spread))
+        row["low"], row["high"] = sample.interval(LEVEL)
+        if not reduction.every and not values.censored:
+            row |= {"sample": sample, "p": _p(sample, reduction.sense, reduction.bound)}
+    if reduction.every:
+        row["verdict"], said = _every(reduction, values)
+        notes.insert(0, said)
+    return row | {"note": " ".join(notes)}
+
+
+def _values(
+    reduction: Reduction,
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    observed: pd.DataFrame,
+    curves: pd.DataFrame,
+) -> _Values:
+    needed = [c for c in conditions if c.condition_id in reduction.weights]
+    frame = measure(observed, curves, reduction.metric)
+    frame = frame[frame["condition_id"].isin(list(reduction.weights))]
+    table = frame.pivot(index="replicate", columns="position", values="value").sort_index()
+    weights = [reduction.weights[c.condition_id] for c in needed]
+    lacking = frame[frame["value"].isna()]
+    reason = lacking["status"].where(
+        lacking["status"] != OK, lacking["censored"].map({True: "censored", False: "unmeasured"})
+    )
+    left_out = Counter(zip(reason.astype(str), map(int, lacking["position"]), strict=True))
+    whole = table.dropna().to_numpy(dtype=float)
+    # math.fsum is exact, so that neither the order of rows nor of conditions moves a bit of the estimate.
+    complete = np.array([math.fsum(w * v for w, v in zip(weights, row, strict=True)) for row in whole], dtype=float)
+    return _Values(
+        complete=complete,
+        planned=len(table),
+        left_out=left_out,
+        censored=bool(frame["censored"].any()),
+        least_spread=_least_spread(reduction, needed, experiment.data.n_test, len(complete)),
+    )
+
+
+def _least_spread(reduction: Reduction, needed: Sequence[Condition], n_test: int, n: int) -> float:
+    """Return the least standard deviation the replicates are credited with.
+
+    For an accuracy: what one example in one condition moves the sum by. Counts, steps and `diverged` are coarse, and
+    equal in all of few replicates by luck: they get the sd of one replicate in n that is off by one, 1 / sqrt(n).
+    """
+    steps = []
+    for c in needed:
+        if reduction.metric in COUNTS:
+            step = 1 / math.sqrt(max(n, 1))
+        elif STEPS_TO_LOSS.match(reduction.metric):
+            step = c.settings.steps_per_epoch / math.sqrt(max(n, 1))
+        else:
+            step = accuracy_step(reduction.metric, c.settings, n_test)
+        steps.append(abs(reduction.weights[c.condition_id]) * step)
+    return max(steps, default=0.0)
+
+
+def _p(sample: Sample, sense: str, bound: float) -> float:
+    if sense != "equivalent":
+        return inference.two_sided(sample, bound)
+    inside = abs(sample.mean) <= bound
+    return inference.equivalence(sample, bound) if inside else inference.beyond(sample, bound)
+
+
+def _side(sense: str, estimate: float, bound: float) -> str:
+    expected = {"greater": estimate > bound, "less": estimate < bound, "equivalent": abs(estimate) <= bound}
+    return SUPPORTED if expected[sense] else REFUTED
+
+
+def _every(reduction: Reduction, values: _Values) -> tuple[str, str]:
+    """Return verdict and words for a bound of every replicate: one that breaks it refutes; all planned must keep it.
+
+    A diverged run has no value that could keep a bound, so it breaks it. The share of replicates that would keep it in
+    the long run is at least 0.05^(1/n), with 95% confidence, when n of n do.
+    Reference: Clopper and Pearson, The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial,
+    1934.
+    """
+    above = reduction.sense == "greater"
+    kept = int((values.complete > reduction.bound).sum() if above else (values.complete < reduction.bound).sum())
+    n, planned = len(values.complete), values.planned
+    broken = n - kept + sum(k for (why, _), k in values.left_out.items() if why == DIVERGED)
+    worst = (
+        f"; {'lowest' if above else 'highest'} {values.complete.min() if above else values.complete.max():.4g}"
+        if n
+        else ""
+    )
+    words = f"{kept} of {planned} replicates keep the bound{worst}. Observed, not tested."
+    if broken:
+        return REFUTED, words
+    if kept < planned or n < 2:
+        return UNDECIDED, words
+    return (
+        SUPPORTED,
+        f"{words} With 95% confidence at least {ALPHA ** (1 / n):.0%} of further replicates would keep it.",
+    )
+
+
+def _outlook(sample: Sample, sense: str, bound: float, level: float) -> dict[str, Any]:
+    """Return what an undecided claim could show now, and about how many further replicates would decide it."""
+    if sense == "equivalent" and abs(sample.mean) <= bound:
+        shift = inference.detectable_margin(sample.n, level)
+        needed = inference.replicates_needed(sample.n, sample, (-bound, bound), level) if bound else None
+    else:
+        nearer = math.copysign(bound, sample.mean) if sense == "equivalent" else bound
+        one_sided = level if sense == "equivalent" else level / 2
+        shift = inference.detectable_shift(sample.n, one_sided)
+        needed = inference.replicates_needed(sample.n, sample, (nearer,), one_sided)
+    return {"detectable": shift * sample.sd, "more_replicates": pd.NA if needed is None else needed - sample.n}
+
+
+def _notes(reduction: Reduction, values: _Values, experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
+    notes = []
+    if reduction.averaged:
+        notes.append(f"Averaged over {', '.join(reduction.averaged)} with equal weights.")
+    said = {
+        DIVERGED: "diverged", FAILED: "failed", MISSING: "not run",
+        "censored": "short of the loss", "unmeasured": f"without {reduction.metric}",
+    }  # fmt: skip
+    for (why, position), count in sorted(values.left_out.items()):
+        notes.append(f"{count} of {values.planned} replicates {said[why]} in {conditions[position].label}.")
+    if values.censored:
+        notes.append("How many steps those need is not known, so the claim can't be judged on the others alone.")
+    if len(values.complete) < 2 and not reduction.every:
+        notes.append(f"A test needs 2 complete replicates, got {len(values.complete)}.")
+    elif len(values.complete) > 1 and np.ptp(values.complete) == 0:
+        notes.append("Every replicate gave the same number.")
+    held = [s for s in STREAMS if s not in experiment.vary]
+    if held:
+        notes.append(f"Replicates share {', '.join(held)}: the verdict is about that one draw.")
+    return notes
+
+
+def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: Mapping[str, Any]) -> str:
+    """Return the settings that were the same on all sides: what the file fixes, the learning rate and the like."""
+    length = "steps" if "steps" in experiment.fixed or "steps" in experiment.factor_names else "epochs"
+    named = dict.fromkeys([*experiment.fixed, "optimizer", "lr", "batch_size", length])
+    settings = {n: {getattr(c.settings, n) for c in conditions} for n in named}
+    same = {n: next(iter(v)) for n, v in settings.items() if len(v) == 1}
+    return ", ".join(f"{n}={format_level(v)}" for n, v in (same | dict(shared)).items() if v is not None)

@@ -1,0 +1,156 @@
+"""From rows to estimates: what was planned and what came of it, then mean, spread and interval of each condition.
+
+Every function takes DataFrames and returns a new one. The unit is the replicate: intervals are t intervals over
+replicates, so they say how a result varies with the random streams, not with the test set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from mlpbench.experiment.grid import Condition, RunSettings, make_run
+from mlpbench.experiment.metrics import METRICS, STEPS_TO_LOSS, metric
+from mlpbench.experiment.spec import Experiment
+
+LEVEL = 0.95
+# The engine's curves look at this many training examples: one of them is the least a train accuracy can move by.
+CURVE_EXAMPLES = 10_000
+MISSING, FAILED, DIVERGED, OK = "missing", "failed", "diverged", "ok"
+KEYS = ["position", "condition_id", "label", "replicate", "run_id", "status"]
+
+
+def observe(experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for every planned run, in the order of the grid: `KEYS` and the metrics.
+
+    A run that is not in `runs` has status `missing`. Metrics of runs that did not end well are NaN; `diverged` is 1 for
+    diverged runs and 0 for finished ones. Replicates that no stream tells apart are one run, and one row.
+    """
+    planned = pd.DataFrame(
+        [
+            (i, c.condition_id, c.label, r, make_run(experiment, c, r).run_id)
+            for i, c in enumerate(conditions)
+            for r in range(experiment.replicates)
+        ],
+        columns=KEYS[:-1],
+    ).drop_duplicates("run_id")
+    stored = runs[["run_id", "status", *METRICS]].drop_duplicates("run_id")
+    frame = planned.merge(stored, on="run_id", how="left").reset_index(drop=True)
+    frame["status"] = frame["status"].astype(object).fillna(MISSING)
+    frame[list(METRICS)] = frame[list(METRICS)].astype(float)
+    ended = frame["status"].isin([OK, DIVERGED])
+    frame.loc[frame["status"] != OK, list(METRICS)] = np.nan
+    frame.loc[ended, "diverged"] = (frame.loc[ended, "status"] == DIVERGED).astype(float)
+    return frame
+
+
+def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return `KEYS`, the metric as `value`, and whether it is `censored`.
+
+    For `steps_to_train_loss_X` the value is the first recorded step whose train loss is at most X; a finished run
+    that never got there is censored and has no value. Raises ValueError where no metric has that name.
+    """
+    metric(name)
+    frame = observed[KEYS].copy()
+    match = STEPS_TO_LOSS.match(name)
+    if match is None:
+        return frame.assign(value=observed[name].to_numpy(), censored=False)
+    train = curves[curves["split"] == "train"]
+    reached = train[train["loss"] <= float(match[1])].groupby("run_id")["step"].min()
+    finished = frame["status"] == OK
+    frame["value"] = frame["run_id"].map(reached).astype(float).where(finished)
+    frame["censored"] = finished & frame["value"].isna() & frame["run_id"].isin(train["run_id"])
+    return frame
+
+
+def accuracy_step(name: str, settings: RunSettings, n_test: int) -> float:
+    """Return the least two runs can differ by in an accuracy, one example as a fraction; 0 for other metrics."""
+    if not metric(name).is_accuracy:
+        return 0.0
+    examples = {
+        "train": [settings.n_fit],
+        "val": [settings.n_validation],
+        "test": [n_test],
+        "gap": [settings.n_fit, n_test],
+    }
+    return max(1 / max(n, 1) for n in examples[name.removesuffix("_accuracy")])
+
+
+def estimate(
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    observed: pd.DataFrame,
+    curves: pd.DataFrame,
+    metrics: Sequence[str],
+) -> pd.DataFrame:
+    """Return a row for each condition and metric: n, mean, sd, t interval, and how many runs did not count, and why.
+
+    interval = mean ± t(0.975, n - 1) sd / sqrt(n), in the metric's unit. The standard deviation of an accuracy is at
+    least one example: equal accuracies on a finite set do not make equal networks.
+    Reference: Student, The Probable Error of a Mean, 1908.
+    """
+    parts = []
+    for name in metrics:
+        measured = measure(observed, curves, name)
+        by_condition = measured.groupby("position", sort=True)
+        ended = (DIVERGED, FAILED, MISSING)
+        status = {e: (measured["status"] == e).groupby(measured["position"]).sum() for e in ended}
+        floors = [accuracy_step(name, c.settings, experiment.data.n_test) for c in conditions]
+        part = intervals(measured, ["position"], pd.Series(floors, dtype=float)).assign(
+            metric=name, planned=by_condition.size(), censored=by_condition["censored"].sum(), **status
+        )
+        part.insert(0, "condition_id", [conditions[i].condition_id for i in part.index])
+        part.insert(1, "label", [conditions[i].label for i in part.index])
+        parts.append(part.reset_index())
+    return pd.concat(parts, ignore_index=True)
+
+
+def intervals(frame: pd.DataFrame, by: list[str], floors: pd.Series[float]) -> pd.DataFrame:
+    """Return n, mean, sd and t interval of `value` for each group; `floors` are sds by the first key of a group.
+
+    One value has a mean but neither sd nor interval.
+    """
+    groups = frame.groupby(by, sort=True)["value"]
+    found = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": groups.std()})
+    least = floors.reindex(found.index.get_level_values(0)).to_numpy()
+    found["sd"] = found["sd"].clip(lower=pd.Series(least, index=found.index)).where(found["n"] > 1)
+    n = found["n"].to_numpy(dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        half = stdtrit(np.where(n > 1, n - 1, np.nan), 0.5 + LEVEL / 2) * found["sd"] / np.sqrt(n)
+    found["low"], found["high"] = found["mean"] - half, found["mean"] + half
+    return found
+
+
+def estimate_curves(
+    experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: pd.DataFrame
+) -> pd.DataFrame:
+    """Return a row for each condition, split, epoch and measure (loss, accuracy): n, mean, sd and t interval.
+
+    Only runs that finished count: a mean over those still alive at an epoch would change its members along the curve.
+    """
+    finished = observed.loc[observed["status"] == OK, ["position", "replicate", "run_id"]]
+    rows = finished.merge(curves, on="run_id").sort_values(["position", "replicate", "split", "step"])
+    parts = []
+    for measured in ("loss", "accuracy"):
+        for split in ("train", "validation", "test"):
+            some = rows[rows["split"] == split]
+            if some.empty:
+                continue
+            some = some.assign(value=some[measured].astype(float))
+            floors = [_curve_step(split, c.settings, experiment.data.n_test) for c in conditions]
+            least = pd.Series(floors if measured == "accuracy" else [0.0] * len(floors), dtype=float)
+            part = intervals(some, ["position", "epoch", "step"], least).reset_index()
+            parts.append(part.assign(split=split, measure=measured))
+    columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    found.insert(0, "condition_id", [conditions[i].condition_id for i in found["position"]])
+    found.insert(1, "label", [conditions[i].label for i in found["position"]])
+    return found
+
+
+def _curve_step(split: str, settings: RunSettings, n_test: int) -> float:
+    examples = {"train": min(settings.n_fit, CURVE_EXAMPLES), "validation": settings.n_validation, "test": n_test}
+    return 1 / max(examples[split], 1)

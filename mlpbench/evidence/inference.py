@@ -1,0 +1,137 @@
+"""The statistics of one claim: t tests against a margin, equivalence, Holm's correction, power.
+
+Everything here is a function of a few numbers, so that each can be checked against scipy and against simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.optimize import brentq
+from scipy.special import nctdtr, stdtr, stdtrit
+
+ALPHA = 0.05
+POWER = 0.8
+MOST_REPLICATES = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One number per replicate, summed up: how many, their mean and standard deviation."""
+
+    n: int
+    mean: float
+    sd: float
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean, sd / sqrt(n)."""
+        return self.sd / math.sqrt(self.n)
+
+    def t(self, at: float) -> float:
+        """Return t = (mean - at) / (sd / sqrt(n)); signed infinity, or 0, where there is no spread."""
+        if self.error > 0:
+            return (self.mean - at) / self.error
+        return math.copysign(math.inf, self.mean - at) if self.mean != at else 0.0
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return mean ± t((1 + level)/2, n - 1) sd / sqrt(n)."""
+        half = float(stdtrit(self.n - 1, 0.5 + level / 2)) * self.error
+        return self.mean - half, self.mean + half
+
+
+def two_sided(sample: Sample, at: float) -> float:
+    """Return the p of the two-sided t test of mean = at.
+
+    Reference: Student, The Probable Error of a Mean, 1908.
+    """
+    return min(1.0, 2 * float(stdtr(sample.n - 1, -abs(sample.t(at)))))
+
+
+def equivalence(sample: Sample, margin: float) -> float:
+    """Return the larger p of the two one-sided t tests of mean <= -margin and mean >= margin.
+
+    Reference: Schuirmann, A Comparison of the Two One-Sided Tests Procedure and the Power Approach, 1987.
+    """
+    return max(float(stdtr(sample.n - 1, -sample.t(-margin))), float(stdtr(sample.n - 1, sample.t(margin))))
+
+
+def beyond(sample: Sample, margin: float) -> float:
+    """Return the p of the one-sided t test of |mean| <= margin against the bound nearer to the estimate.
+
+    The side is chosen by the estimate, so a margin far below the standard error lets up to twice the level through.
+    """
+    return float(stdtr(sample.n - 1, (margin - abs(sample.mean)) / sample.error)) if sample.error > 0 else 0.0
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p values, in the order given; NaN stays NaN but counts as a member of the family.
+
+    adjusted_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), with p_(1) <= ... <= p_(m).
+    Reference: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+    """
+    sortable = [1.0 if math.isnan(v) else v for v in p]
+    adjusted = [math.nan] * len(p)
+    highest = 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=lambda i: (sortable[i], i))):
+        highest = max(highest, min(1.0, (len(p) - rank) * sortable[i]))
+        if not math.isnan(p[i]):
+            adjusted[i] = highest
+    return adjusted
+
+
+def power(n: int, shift: float, level: float) -> float:
+    """Return the chance that a one-sided t test at `level` rejects when the mean lies `shift` sds from the bound.
+
+    P(T' > t(1 - level, n - 1)), with T' noncentral t of n - 1 degrees and noncentrality shift sqrt(n). A two-sided test
+    that decides for the right side is this at half its level.
+    Reference: Johnson and Welch, Applications of the Non-Central t-Distribution, 1940.
+    """
+    return 1 - float(nctdtr(n - 1, shift * math.sqrt(n), float(stdtrit(n - 1, 1 - level))))
+
+
+def detectable_shift(n: int, level: float, wanted: float = POWER) -> float:
+    """Return the shift, in sds, at which `power` reaches `wanted`."""
+    highest = 1.0
+    while power(n, highest, level) < wanted:
+        highest *= 2
+    return float(brentq(lambda shift: power(n, shift, level) - wanted, 0, highest, xtol=1e-9))
+
+
+def detectable_margin(n: int, level: float) -> float:
+    """Return the smallest margin, in sds, within which a difference of 0 would be found equivalent with `POWER`."""
+    return detectable_shift(n, level, (1 + POWER) / 2)
+
+
+def equivalence_power(n: int, mean: float, margin: float, level: float) -> float:
+    """Return a lower bound, close where it is high, on the chance that both one-sided tests reject; units are sds.
+
+    P(both) >= P(one) + P(other) - 1.
+    """
+    return max(0.0, power(n, margin - mean, level) + power(n, margin + mean, level) - 1)
+
+
+def replicates_needed(n: int, sample: Sample, bounds: tuple[float, ...], level: float) -> int | None:
+    """Return the smallest number above n at which a test has `POWER`, were mean and sd what they are estimated to be.
+
+    One bound: a t test of that side. Two: equivalence between them. None where more than `MOST_REPLICATES` are needed.
+    """
+    if sample.sd == 0:
+        return None
+
+    def enough(k: int) -> bool:
+        if len(bounds) == 1:
+            return power(k, abs(sample.mean - bounds[0]) / sample.sd, level) >= POWER
+        return equivalence_power(k, sample.mean / sample.sd, bounds[1] / sample.sd, level) >= POWER
+
+    low, high = n, n + 1
+    while not enough(high):
+        low, high = high, min(2 * high, MOST_REPLICATES)
+        if low == high:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

@@ -1,0 +1,191 @@
+"""A claim as a weighted sum over conditions, and a bound that the sum is tested against.
+
+Every form of claim reduces to one number per replicate, sum_c weight_c metric_c, so that one test judges them all:
+a comparison weighs two conditions +1 and -1, a trend weighs every condition by its place on the factor, a bound weighs
+one condition 1. Conditions that a selector does not tell apart share its weight equally.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mlpbench.experiment.grid import Condition, Levels, format_level
+from mlpbench.experiment.settings import Value
+from mlpbench.experiment.spec import Bound, Claim, Compare, Contrast, Experiment, Trend
+
+Sense = Literal["greater", "less", "equivalent"]
+Kind = Literal["difference", "slope", "level"]
+
+
+class EmptyClaimError(ValueError):
+    """The claim picks no condition, or none that differ: there is no number to test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduction:
+    """What a claim comes down to: the sum, the side of the bound it is expected on, and how to say it.
+
+    `quantity` names the sum, `form` adds what is expected of it; `per` is the unit of a slope; `averaged` are factors
+    a selector left out and `shared` the levels that all sides of a comparison have in common.
+    """
+
+    metric: str
+    weights: Mapping[str, float]
+    sense: Sense
+    bound: float
+    kind: Kind
+    quantity: str
+    form: str
+    per: str = ""
+    every: bool = False
+    averaged: tuple[str, ...] = ()
+    shared: Levels
+
+
+def reduce(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
+    """Return the reduction of a claim of any form; raise EmptyClaimError."""
+    form = claim.form
+    if isinstance(form, Compare):
+        return _compare(form, experiment, conditions)
+    if isinstance(form, Trend):
+        return _trend(form, experiment, conditions)
+    if isinstance(form, Bound):
+        return _bound(form, experiment, conditions)
+    return _contrast(form, experiment, conditions)
+
+
+def _compare(form: Compare, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
+    quantity = f"{_words(form.a)} minus {_words(form.b)}"
+    return _signed(form, [(1.0, form.a), (-1.0, form.b)], quantity, experiment, conditions)
+
+
+def _contrast(form: Contrast, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
+    terms = [(t.weight, t.where) for t in form.terms]
+    parts = [
+        ("- " if w < 0 else "+ ") + ("" if abs(w) == 1 else f"{abs(w):g} ") + f"({_words(where)})" for w, where in terms
+    ]
+    return _signed(form, terms, " ".join(parts).removeprefix("+ "), experiment, conditions)
+
+
+def _signed(
+    form: Compare | Contrast,
+    terms: Sequence[tuple[float, Levels]],
+    quantity: str,
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+) -> Reduction:
+    margin = form.margin or 0.0
+    expected = {
+        "greater": f"greater by {margin:g}" if margin else "greater",
+        "less": f"less by {margin:g}" if margin else "less",
+        "equivalent": f"equivalent within {margin:g}",
+    }[form.expect]
+    weights: dict[str, float] = {}
+    for weight, where in terms:
+        for condition_id, share in _share(where, conditions).items():
+            weights[condition_id] = weights.get(condition_id, 0.0) + weight * share
+    return Reduction(
+        metric=form.metric,
+        weights={c: w for c, w in weights.items() if w},
+        sense=form.expect,
+        bound=0.0 - margin if form.expect == "less" else margin,
+        kind="difference",
+        quantity=f"{form.metric}: {quantity}",
+        form=f"{form.metric}: {quantity}, {expected}",
+        averaged=_averaged([where for _, where in terms], experiment, conditions),
+        shared=_shared([where for _, where in terms]),
+    )
+
+
+def _bound(form: Bound, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
+    where = f" at {_words(form.where)}" if form.where else ""
+    side, limit = ("above", form.above) if form.above is not None else ("below", form.below)
+    assert limit is not None
+    of = "in every replicate" if form.of == "every" else "in the mean"
+    return Reduction(
+        metric=form.metric,
+        weights=_share(form.where, conditions),
+        sense="greater" if side == "above" else "less",
+        bound=limit,
+        kind="level",
+        quantity=f"{form.metric}{where}",
+        form=f"{form.metric}{where}: {side} {limit:g} {of}",
+        every=form.of == "every",
+        averaged=_averaged([form.where], experiment, conditions),
+        shared={},
+    )
+
+
+def _trend(form: Trend, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
+    """Weigh conditions by the least-squares slope over x, w_c = (x_c - mean x) / sum (x - mean x)^2.
+
+    x is log2 of the level, the level itself, or its rank: of value where levels are numbers, else of the file.
+    """
+    levels = experiment.factors.get(form.factor) or experiment.zipped[form.factor]
+    place, per = _places(form, levels)
+    x = [place[c.levels[form.factor]] for c in conditions]
+    centre = math.fsum(x) / len(x)
+    squares = math.fsum((v - centre) ** 2 for v in x)
+    if squares == 0:
+        raise EmptyClaimError(f"a trend needs two levels of {form.factor} that differ")
+    slope = {c.condition_id: (v - centre) / squares for c, v in zip(conditions, x, strict=True)}
+    margin = f" by more than {form.margin:g} {per}" if form.margin else ""
+    quantity = f"{form.metric}: slope {per}"
+    return Reduction(
+        metric=form.metric,
+        weights={c: w for c, w in slope.items() if w},
+        sense="greater" if form.expect == "rises" else "less",
+        bound=form.margin if form.expect == "rises" else 0.0 - form.margin,
+        kind="slope",
+        quantity=quantity,
+        form=f"{quantity}, {form.expect}{margin}",
+        per=per,
+        averaged=_averaged([{form.factor: levels[0]}], experiment, conditions),
+        shared={},
+    )
+
+
+def _places(form: Trend, levels: Sequence[Value]) -> tuple[dict[Value, float], str]:
+    numbers: dict[Value, float] = {
+        v: float(v) for v in levels if isinstance(v, int | float) and not isinstance(v, bool)
+    }
+    if form.scale == "rank":
+        order = sorted(set(levels), key=lambda v: numbers[v]) if set(numbers) == set(levels) else dict.fromkeys(levels)
+        return {v: float(i) for i, v in enumerate(order)}, f"per step of {form.factor}"
+    if form.scale == "log":
+        return {v: math.log2(x) for v, x in numbers.items()}, f"per doubling of {form.factor}"
+    return numbers, f"per unit of {form.factor}"
+
+
+def _share(where: Levels, conditions: Sequence[Condition]) -> dict[str, float]:
+    found = [c.condition_id for c in conditions if _is_in(c, where)]
+    if not found:
+        raise EmptyClaimError(f"no condition has {_words(where)}")
+    return {c: 1 / len(found) for c in found}
+
+
+def _is_in(condition: Condition, where: Levels) -> bool:
+    return all(condition.levels.get(name) == level for name, level in where.items())
+
+
+def _averaged(wheres: Sequence[Levels], experiment: Experiment, conditions: Sequence[Condition]) -> tuple[str, ...]:
+    """Return the factors whose levels differ within a selector, so that the number is a mean over them."""
+    found = []
+    for name in experiment.factor_names:
+        for where in wheres:
+            levels = {c.levels.get(name) for c in conditions if _is_in(c, where)}
+            if name not in where and len(levels) > 1 and name not in found:
+                found.append(name)
+    return tuple(found)
+
+
+def _shared(wheres: Sequence[Levels]) -> Levels:
+    first, *others = wheres
+    return {name: level for name, level in first.items() if all(o.get(name) == level and name in o for o in others)}
+
+
+def _words(where: Levels) -> str:
+    return ", ".join(f"{name}={format_level(level)}" for name, level in where.items()) or "all conditions"

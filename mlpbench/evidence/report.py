@@ -1,0 +1,187 @@
+"""The report of an experiment: verdicts first, then what they rest on. Pure: tables in, text and pictures out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mlpbench.evidence import sections, sentences, series
+from mlpbench.evidence.claims import judge
+from mlpbench.evidence.estimates import estimate, estimate_curves, observe
+from mlpbench.evidence.frames import records
+from mlpbench.evidence.words import Quantity, about, estimate_cell
+from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics import metric
+from mlpbench.experiment.spec import Experiment
+from mlpbench.store import write_whole
+
+COLUMNS = 110
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A rendered report: its Markdown, its pictures by the name they are linked under, and the verdicts."""
+
+    markdown: str
+    files: Mapping[str, bytes]
+    claims: pd.DataFrame
+
+
+def render(experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, curves: pd.DataFrame) -> Report:
+    """Return the report of the runs there are; the same tables give the same bytes."""
+    page = _Page(experiment, conditions, runs, curves)
+    return Report(markdown=page.markdown(), files=page.files, claims=page.claims)
+
+
+def write(report: Report, folder: Path) -> Path:
+    """Write `report.md` and its figures, the text last, and return its path; raise MachineError."""
+    for name, content in report.files.items():
+        write_whole(folder / name, content)
+    write_whole(folder / "report.md", report.markdown.encode())
+    return folder / "report.md"
+
+
+class _Page:
+    """The sections of one report; figures gather in `files` as sections ask for them."""
+
+    def __init__(
+        self, experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, curves: pd.DataFrame
+    ) -> None:
+        from mlpbench.evidence.figures import theme  # seaborn takes a second to import; judging claims needs none of it
+
+        self.experiment, self.conditions, self.names = experiment, conditions, experiment.factor_names
+        self.observed = observe(experiment, conditions, runs)
+        self.runs = runs[runs["run_id"].isin(self.observed["run_id"])].sort_values("run_id", ignore_index=True)
+        main = ["train_loss", "test_loss", "train_accuracy", "test_accuracy", "gap_accuracy"]
+        self.estimates = estimate(
+            experiment, conditions, self.observed, curves, [*main, *["val_accuracy"] * bool(experiment.validation)]
+        )
+        self.curves = estimate_curves(experiment, conditions, self.observed, curves)
+        self.claims = judge(experiment, conditions, runs, curves)
+        self.look, self.png = theme.look(experiment, conditions), theme.png
+        self.files: dict[str, bytes] = {}
+
+    def markdown(self) -> str:
+        """Return the whole text."""
+        blocks = [
+            f"# {self.experiment.name}",
+            self.experiment.question,
+            *self._verdicts(),
+            "## Conditions",
+            "Mean ± standard deviation over replicates. The gap is train minus test accuracy.",
+            sections.conditions(self.conditions, self.estimates, self.names),
+            *self._learning_curves(),
+            *self._errors(),
+            *self._replicates(),
+            "## What did not finish",
+            sections.unfinished(self.observed, self.runs),
+            "## Cost",
+            sections.cost(self.observed, self.runs, self.conditions, self.names),
+            "## Provenance",
+            sections.provenance(self.runs, self.experiment),
+            "Made again by:",
+            f"```sh\n{sections.command(self.runs, self.experiment)}\n```",
+        ]
+        return "\n\n".join(b for b in blocks if b) + "\n"
+
+    def _verdicts(self) -> list[str]:
+        if self.claims.empty:
+            return ["## Verdicts", "This experiment makes no claims."]
+        from mlpbench.evidence.figures.forest import forest
+
+        told = sentences.of_verdicts(self.claims)
+        blocks = ["## Verdicts", told, sections.verdicts(self.claims), sections.held(self.claims, self.experiment)]
+        shown = self.claims.dropna(subset=["estimate", "margin"])
+        if not shown.empty:
+            quantities = [Quantity(r) for r in records(shown)]
+            units = [
+                f"{r['metric']}, {q.unit.strip() or metric(r['metric']).unit}{q.per}"
+                for r, q in zip(records(shown), quantities, strict=True)
+            ]
+            figure = forest(shown.assign(factor=[q.factor for q in quantities], unit=units))
+            alt = "Estimate, 95% interval and margin of each claim. " + told
+            blocks.append(self._picture("verdicts", self.png(figure), alt))
+        return [*blocks, sections.explanations(self.claims)]
+
+    def _learning_curves(self) -> list[str]:
+        if self.curves.empty:
+            return []
+        from mlpbench.evidence.figures.curves import learning_curves
+
+        told = sentences.of_curves(self.curves)
+        alt = "Loss and accuracy on train and test examples against epochs. " + told
+        drawn = self._picture("learning_curves", self.png(learning_curves(self.curves, self.look)), alt)
+        bands = "Bands are 95% intervals over replicates; train curves use the first 10,000 training examples."
+        return ["## Learning curves", f"{told} {bands}", drawn]
+
+    def _errors(self) -> list[str]:
+        found = series.errors(self.experiment, self.conditions, self.observed, self.estimates)
+        if len(self.conditions) < 2 or found.estimates.empty:
+            return []
+        from mlpbench.evidence.figures.errors import error_against_factor, error_by_condition
+
+        if found.factor:
+            figure = error_against_factor(found.estimates, found.points, found.factor)
+        else:
+            labels = [self.look.labels[c.condition_id] for c in self.conditions]
+            figure = error_by_condition(found.estimates, found.points, labels, self.look.rows)
+        told = sentences.of_errors(found.estimates)
+        alt = f"Train and test error against {found.factor or 'condition'}. {told}"
+        drawn = self._picture("error", self.png(figure), alt)
+        return ["## Train and test error", f"{told} Bars are 95% intervals over replicates.", drawn]
+
+    def _replicates(self) -> list[str]:
+        accuracy = self.estimates[self.estimates["metric"] == "test_accuracy"]
+        if accuracy["mean"].isna().all():
+            return []
+        from mlpbench.evidence.figures.replicates import replicates
+
+        points = self.observed[["position", "test_accuracy"]].rename(columns={"test_accuracy": "value"})
+        told = sentences.of_replicates(accuracy)
+        figure = replicates(accuracy, points, self.look, "test accuracy")
+        alt = f"Test accuracy of every replicate by condition. {told}"
+        return ["## Replicates", told, self._picture("replicates", self.png(figure), alt)]
+
+    def _picture(self, name: str, content: bytes, alt: str) -> str:
+        path = f"figures/{name}.png"
+        self.files[path] = content
+        words = sections.escape(alt).replace("[", "(").replace("]", ")")
+        return f"![{words}]({path})"
+
+
+def claims_text(claims: pd.DataFrame) -> str:
+    """Return the verdicts as a plain table for a terminal, at most 110 columns wide; notes stand below their row."""
+    if claims.empty:
+        return "no claims"
+    rows = records(claims)
+    head = ["claim", "verdict", "estimate (95% interval)", "n", "p (Holm)"]
+    cells = [
+        [r["id"], r["verdict"], estimate_cell(r, per=False), f"{r['n']}/{r['planned']}", sections.p_cell(r)]
+        for r in rows
+    ]
+    widths = [max(len(c[i]) for c in [head, *cells]) for i in range(len(head))]
+    widths[0] = min(widths[0], COLUMNS - sum(widths[1:]) - 2 * (len(head) - 1))
+    lines = [_line(head, widths)]
+    for cell, row in zip(cells, rows, strict=True):
+        lines.append(_line(cell, widths))
+        lines += textwrap.wrap(_below(row), COLUMNS, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first = cells[0] if len(cells[0]) <= widths[0] else f"{cells[0][: widths[0] - 3]}..."
+    parts = [
+        c.rjust(w) if i > 2 else c.ljust(w) for i, (c, w) in enumerate(zip([first, *cells[1:]], widths, strict=True))
+    ]
+    return "  ".join(parts).rstrip()
+
+
+def _below(row: Mapping[str, Any]) -> str:
+    more = row["more_replicates"]
+    needed = "" if pd.isna(more) else f"About {about(int(more))} further replicates would decide. "
+    return f"{needed}{row['note']}".strip()

@@ -1,0 +1,184 @@
+"""The tables and lists of a report in Markdown, each made from a frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mlpbench.evidence.estimates import DIVERGED, FAILED, MISSING, OK
+from mlpbench.evidence.frames import records
+from mlpbench.evidence.words import estimate_cell, probability, verdict_sentence, with_spread
+from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.spec import STREAMS, Experiment
+
+HEADINGS = {
+    "train_loss": "train loss", "test_loss": "test loss", "train_accuracy": "train accuracy",
+    "val_accuracy": "validation accuracy", "test_accuracy": "test accuracy", "gap_accuracy": "gap",
+}  # fmt: skip
+PROVENANCE = {
+    "mlpbench": "env_mlpbench", "commit": "env_commit", "Python": "env_python", "torch": "env_torch",
+    "NumPy": "env_numpy", "processor": "env_cpu", "instructions": "env_capability", "device": "env_device",
+    "numerics": "env_numerics", "threads a worker": "env_threads",
+}  # fmt: skip
+MOST_LISTED = 20
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:
+    """Return a Markdown table; `align` has l or r for each column."""
+    rule = ["---:" if a == "r" else "---" for a in align]
+    lines = [list(head), rule, *([escape(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def escape(text: str) -> str:
+    """Return text as one table cell: no bars, no line breaks."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def verdicts(claims: pd.DataFrame) -> str:
+    """Return the table of verdicts."""
+    rows = [
+        (f"{r['says']} (`{r['id']}`)", f"**{r['verdict']}**", estimate_cell(r), str(r["n"]), p_cell(r))
+        for r in records(claims)
+    ]
+    return table(["claim", "verdict", "estimate (95% interval)", "n", "p (Holm)"], rows, "lllrr")
+
+
+def p_cell(row: Mapping[str, Any]) -> str:
+    """Return Holm's p for a table, or that the verdict is observed rather than tested."""
+    return "observed" if row["observed"] else probability(row["p_holm"])
+
+
+def explanations(claims: pd.DataFrame) -> str:
+    """Return a list entry for each claim: what was tested, what came out, what to keep in mind, who claims it."""
+    items = []
+    for row in records(claims):
+        source = f" Source: {row['source'].rstrip('.')}." if row["source"] else ""
+        said = " ".join(part for part in (verdict_sentence(row), row["note"]) if part)
+        items.append(f"- **{row['id']}**, {row['verdict']}: `{row['form']}`. {said}{source}")
+    return "\n".join(" ".join(i.split()) for i in items)
+
+
+def held(claims: pd.DataFrame, experiment: Experiment) -> str:
+    """Return which settings comparisons were made at, which streams replicates share, and how to read a verdict."""
+    groups: dict[str, list[str]] = {}
+    for row in records(claims):
+        groups.setdefault(row["fixed"], []).append(row["id"])
+    parts = [f"`{fixed}`" + (f" ({', '.join(ids)})" if len(groups) > 1 else "") for fixed, ids in groups.items()]
+    lines = [f"Compared at fixed settings, not tuned for each condition: {'; '.join(parts)}."]
+    shared = [s for s in STREAMS if s not in experiment.vary]
+    if shared:
+        lines.append(f"All replicates share {', '.join(shared)}: verdicts are about that one draw.")
+    lines.append(
+        "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the "
+        "larger of two one-sided ones), corrected over the claims of this experiment by Holm's method; intervals "
+        "are not corrected. Verdicts concern this test set."
+    )
+    return " ".join(lines)
+
+
+def conditions(given: Sequence[Condition], estimates: pd.DataFrame, names: Sequence[str]) -> str:
+    """Return a row for each condition: mean ± sd of the main metrics, how many replicates, how many diverged."""
+    metrics = [m for m in HEADINGS if m in set(estimates["metric"])]
+    cells = {(r["position"], r["metric"]): r for r in records(estimates)}
+    # One number of digits a column, by its largest spread, so that a column can be read down.
+    spread = estimates.groupby("metric")["sd"].max()
+    rows = []
+    for i, condition in enumerate(given):
+        label = condition.label.removeprefix(f"{names[0]}=") if len(names) == 1 else condition.label
+        numbers = [with_spread(cells[i, m]["mean"], cells[i, m]["sd"], spread[m]) for m in metrics]
+        any_of = cells[i, metrics[0]]
+        rows.append([label, *numbers, str(any_of["n"]), f"{any_of['diverged']} of {any_of['planned']}"])
+    head = [names[0] if len(names) == 1 else "condition", *(HEADINGS[m] for m in metrics), "n", "diverged"]
+    return table(head, rows, "l" + "r" * (len(head) - 1))
+
+
+def unfinished(observed: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """Return what became of the runs that have no metrics, one line each; what is many is counted."""
+    total, ok = len(observed), int((observed["status"] == OK).sum())
+    if ok == total:
+        return f"All {total} runs finished." if total > 1 else "The run finished."
+    counts = observed["status"].value_counts()
+    said = {DIVERGED: "diverged", FAILED: "failed", MISSING: "not run"}
+    summary = f"{ok} of {total} runs finished; " + ", ".join(f"{counts[s]} {w}" for s, w in said.items() if s in counts)
+    details = runs.drop_duplicates("run_id").set_index("run_id")
+    lines = []
+    for row in records(observed[observed["status"].isin([DIVERGED, FAILED])]):
+        at = details.loc[row["run_id"]]
+        why = f"at step {int(at['diverged_at_step'])}" if pd.notna(at["diverged_at_step"]) else _first_line(at["error"])
+        lines.append(f"- {row['label']}, replicate {row['replicate']}: {row['status']} {why}".rstrip())
+    if len(lines) > MOST_LISTED:
+        lines = [*lines[:MOST_LISTED], f"- and {len(lines) - MOST_LISTED} more, in the table `runs`"]
+    missing = observed[observed["status"] == MISSING].groupby("position")["label"].agg(["first", "size"])
+    lines += [f"- {label}: {size} not run" for label, size in missing.head(MOST_LISTED).itertuples(index=False)]
+    return f"{summary}.\n\n" + "\n".join(lines)
+
+
+def _first_line(error: object) -> str:
+    return f"({error.splitlines()[0]})" if isinstance(error, str) and error else ""
+
+
+def cost(observed: pd.DataFrame, runs: pd.DataFrame, given: Sequence[Condition], names: Sequence[str]) -> str:
+    """Return training time and arithmetic of each condition: what a run takes on one worker of the machine below."""
+    timed = runs.drop_duplicates("run_id")[["run_id", "train_seconds", "flops"]].dropna()
+    timed = timed.merge(observed[["run_id", "position"]], on="run_id").sort_values(["position", "run_id"])
+    seconds, flops = timed["train_seconds"].sum(), timed["flops"].sum()
+    if not seconds > 0:
+        return "No run has a training time."
+    head = [names[0] if len(names) == 1 else "condition", "seconds a run", "FLOPs a run", "GFLOP/s"]
+    rows = []
+    for position, group in timed.groupby("position"):
+        label = given[int(str(position))].label
+        label = label.removeprefix(f"{names[0]}=") if len(names) == 1 else label
+        time, work = group["train_seconds"].mean(), group["flops"].mean()
+        rows.append([label, f"{time:.3g}", f"{work:.3g}", _rate(work, time)])
+    whole = (
+        f"Training took {seconds:.3g} worker-seconds for {flops:.3g} floating-point operations of matrix products, "
+        f"{_rate(flops, seconds)} GFLOP/s a worker."
+    )
+    return f"{whole}\n\n{table(head, rows, 'lrrr')}"
+
+
+def _rate(flops: float, seconds: float) -> str:
+    return f"{flops / seconds / 1e9:.3g}" if seconds > 0 else "-"
+
+
+def provenance(runs: pd.DataFrame, experiment: Experiment) -> str:
+    """Return the versions and the machine the runs come from; where runs differ, every value with its count."""
+    rows = [["data", f"{experiment.data.title}, `{experiment.data.fingerprint[:12]}`"]]
+    differing = []
+    for name, column in PROVENANCE.items():
+        counts = runs[column].astype(object).map(_shown, na_action=None).value_counts()
+        texts = sorted(counts.index)
+        if len(texts) > 1:
+            differing.append(name)
+        shown = [f"{t} ({counts[t]} runs)" if len(texts) > 1 else t for t in texts]
+        rows.append(
+            [name, ", ".join(t[:12] if column == "env_commit" and len(texts) == 1 else t for t in shown) or "-"]
+        )
+    dirty = int((runs["env_dirty"].astype(object) == True).sum())  # noqa: E712 - the column holds None too
+    if dirty:
+        rows.append(["uncommitted changes", f"in {dirty} of {len(runs)} runs"])
+    text = table(["what", "value"], rows, "ll")
+    if differing:
+        text += f"\n\nThe runs differ in {', '.join(differing)}: numbers may not be comparable to the last digit."
+    return text
+
+
+def _shown(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "unknown"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def command(runs: pd.DataFrame, experiment: Experiment) -> str:
+    """Return the command that makes the runs again, with the options that their bits depend on."""
+    parts = [f"mlpbench run experiments/{experiment.name}.yaml"]
+    for option, column, usual in (("numerics", "env_numerics", "fast"), ("threads", "env_threads", 1)):
+        values = sorted(set(runs[column].dropna()))
+        if len(values) == 1 and values[0] != usual:
+            parts.append(f"--{option} {_shown(values[0])}")
+    return " ".join(parts)

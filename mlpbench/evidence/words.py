@@ -1,0 +1,140 @@
+"""Numbers and verdicts in words: digits follow the spread, differences of accuracies are percentage points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from mlpbench.experiment.metrics import metric
+
+_SIGNIFICANT = 4
+_SHOWN_UNITS = ("s", "steps", "units")
+
+
+def fixed(value: float, spread: float) -> str:
+    """Return a value with as many decimals as show two significant digits of its spread."""
+    if math.isnan(value):
+        return "-"
+    if not math.isfinite(spread) or spread <= 0:
+        return f"{value:.{_SIGNIFICANT}g}" if abs(value) < 10**_SIGNIFICANT else f"{value:.0f}"
+    # Rounding first, so that 0.00997 counts as 0.010 and not as 0.0100.
+    decimals = max(0, 1 - math.floor(math.log10(float(f"{spread:.1e}"))))
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # + 0.0: no negative zero
+
+
+def with_spread(mean: float, sd: float, digits_by: float | None = None) -> str:
+    """Return `0.8712 ± 0.0013`, the digits by the sd or by another one; the mean alone where there is no spread."""
+    by = sd if digits_by is None else digits_by
+    if math.isnan(mean) or math.isnan(sd) or by == 0:
+        return fixed(mean, by)
+    return f"{fixed(mean, by)} ± {fixed(sd, by)}"
+
+
+def probability(p: float) -> str:
+    """Return a p value with two significant digits, `<0.001` below that, `-` where there is none."""
+    if math.isnan(p):
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+class Quantity:
+    """How the number of one claim is printed: unit, sign, and digits by its interval."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.in_points = metric(row["metric"]).is_accuracy and row["kind"] != "level"
+        self.factor = 100.0 if self.in_points else 1.0
+        self.signed = row["kind"] != "level"
+        unit = metric(row["metric"]).unit
+        self.unit = " pp" if self.in_points else f" {unit}" if unit in _SHOWN_UNITS else ""
+        self.per = f" {row['per']}" if row["per"] else ""
+        self.spread = self.factor * (row["high"] - row["low"]) / 2
+
+    def plain(self, value: float, *, signed: bool | None = None) -> str:
+        """Return the number without its unit."""
+        text = fixed(self.factor * value, self.spread)
+        positive = not text.startswith("-") and any(c in "123456789" for c in text)
+        return f"+{text}" if (self.signed if signed is None else signed) and positive else text
+
+    def full(self, value: float, *, signed: bool | None = None) -> str:
+        """Return the number with its unit."""
+        return f"{self.plain(value, signed=signed)}{self.unit}"
+
+    def exact(self, value: float) -> str:
+        """Return a number of the experiment file, as it stands there but in the unit of the estimate."""
+        return f"{self.factor * value:g}{self.unit}"
+
+
+def estimate_cell(row: Mapping[str, Any], *, per: bool = True) -> str:
+    """Return `+1.52 pp (+1.31 to +1.73)` for a table; a slope says per what, where there is room."""
+    if math.isnan(row["estimate"]):
+        return "-"
+    q = Quantity(row)
+    text = f"{q.full(row['estimate'])}{q.per if per else ''}"
+    return text if math.isnan(row["low"]) else f"{text} ({q.plain(row['low'])} to {q.plain(row['high'])})"
+
+
+def about(count: int) -> str:
+    """Return a rough number as what it is: two significant digits."""
+    return str(count) if count < 100 else str(round(count, 2 - len(str(count))))
+
+
+def verdict_sentence(row: Mapping[str, Any]) -> str:
+    """Return what was estimated, on which side of the bound it lies, and what would decide an undecided claim."""
+    if math.isnan(row["estimate"]):
+        return ""
+    q = Quantity(row)
+    within = "" if math.isnan(row["low"]) else f"95% interval {q.plain(row['low'])} to {q.plain(row['high'])}, "
+    number = f"{q.full(row['estimate'])}{q.per} ({within}n = {row['n']})"
+    if row["observed"]:
+        return f"The mean is {number}."
+    if math.isnan(row["p"]):
+        return f"Estimated {number}."
+    tail = f"({_equals(row['p'])}; {_equals(row['p_holm'])} after Holm's correction)"
+    if row["verdict"] == "undecided":
+        return f"Estimated {number}; {_side(row, q)} isn't settled {tail}. {_outlook(row, q)}".rstrip()
+    return f"Estimated {number}: {_finding(row, q)} {tail}."
+
+
+def _equals(p: float) -> str:
+    return f"p {'' if p < 0.001 else '= '}{probability(p).replace('<', '< ')}"
+
+
+def _finding(row: Mapping[str, Any], q: Quantity) -> str:
+    """Say what a decided verdict means: the test is against the bound, so it says on which side of it the mean lies."""
+    sense, supported = row["sense"], row["verdict"] == "supported"
+    if sense == "equivalent":
+        return f"the difference lies {'within' if supported else 'beyond'} the margin of {q.exact(row['margin'])}"
+    if row["kind"] == "level" or row["margin"] == 0:
+        what = "mean" if row["kind"] == "level" else row["kind"]
+        return f"the {what} is {'above' if (sense == 'greater') == supported else 'below'} {q.exact(row['margin'])}"
+    gains = {
+        ("difference", "greater"): "advantage", ("difference", "less"): "reduction",
+        ("slope", "greater"): "rise", ("slope", "less"): "fall",
+    }  # fmt: skip
+    gain, margin = gains[row["kind"], sense], q.exact(abs(row["margin"]))
+    return f"the {gain} is above the margin of {margin}" if supported else f"any {gain} is below the margin of {margin}"
+
+
+def _side(row: Mapping[str, Any], q: Quantity) -> str:
+    if row["sense"] == "equivalent":
+        return f"whether it lies within {q.exact(row['margin'])}"
+    return f"on which side of {q.exact(row['margin'])} it lies"
+
+
+def _outlook(row: Mapping[str, Any], q: Quantity) -> str:
+    if math.isnan(row["detectable"]):
+        return ""
+    reach = q.full(row["detectable"], signed=False)
+    if row["sense"] == "equivalent" and abs(row["estimate"]) <= row["margin"]:
+        now = f"With {row['n']} replicates equal conditions would be found equivalent within {reach}"
+    else:
+        now = f"With {row['n']} replicates a distance of {reach} from there would be found"
+    more = row["more_replicates"]
+    then = _NEVER if pd.isna(more) else f"about {about(int(more))} further replicates would decide"
+    return f"{now} (80% power); {then}, should the estimate hold."
+
+
+_NEVER = "no affordable number of further replicates would decide"

@@ -1,0 +1,1 @@
+"""What to run: settings, specs, grids and plans. Nothing here imports torch."""

@@ -1,0 +1,79 @@
+"""The named data sets: what is known about them before they are on the machine, so that a plan needs no data."""
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+from mlpbench.errors import InputError
+
+SCALING = "uint8/255"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedData:
+    """The static facts of one named data set of images and classes.
+
+    `input_shape` is (rows, columns) of one example. `files` maps each IDX file's name, without `.gz`, to the SHA-256 of
+    its uncompressed content: archives compress the same content differently (Debian's .gz are not the original .gz).
+    """
+
+    name: str
+    title: str
+    n_train: int
+    n_test: int
+    input_shape: tuple[int, ...]
+    n_classes: int
+    class_names: tuple[str, ...]
+    files: Mapping[str, str] = field(hash=False)
+
+    @property
+    def n_features(self) -> int:
+        """Inputs per example, the image read row by row."""
+        return prod(self.input_shape)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the sorted file checksums and of the scaling: the identity of the data a network sees."""
+        lines = [f"{name}:{checksum}" for name, checksum in sorted(self.files.items())]
+        return hashlib.sha256("\n".join([*lines, SCALING]).encode()).hexdigest()
+
+
+CATALOGUE: dict[str, NamedData] = {
+    "fashion_mnist": NamedData(
+        name="fashion_mnist",
+        title="Fashion-MNIST",
+        n_train=60_000,
+        n_test=10_000,
+        input_shape=(28, 28),
+        n_classes=10,
+        class_names=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+        files={
+            "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+    ),
+}
+
+
+def lookup(name: str) -> NamedData:
+    """The facts of the named data set; raises InputError, with the nearest name, where there is none."""
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    near = difflib.get_close_matches(name, CATALOGUE, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise InputError(f"a named data set must be one of {', '.join(CATALOGUE)}, got {name!r}{hint}")

@@ -1,0 +1,124 @@
+"""Which runs are trained together: stacks by signature, size and cost, by arithmetic alone.
+
+Runs with one signature (shapes, data, batch size, steps, loss, precision) may stand in one stack. How runs are put
+together changes neither their bits nor their rows, only how long it all takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlpbench.experiment.catalogue import NamedData
+from mlpbench.experiment.grid import Run, RunSettings
+
+# Measured on two-core AVX-512 machines at batch 256, one thread: the rate of the products, and what an example costs
+# beside them (gathering, scaling, the loss).
+FLOPS_PER_SECOND = 95e9
+SECONDS_PER_EXAMPLE = 0.8e-6
+SECONDS_PER_UNIT = 0.3e-9
+SECONDS_PER_DROPOUT_DRAW = 2e-9
+SECONDS_PER_STEP = 150e-6
+# Beyond this, weights and batches of a stack fall out of the last-level cache and the products slow down.
+BEST_STACK_BYTES = 16 * 2**20
+EVALUATION_CHUNK = 1000
+CURVE_EXAMPLES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """Runs to be trained together, with the time and memory they are expected to take in one worker."""
+
+    runs: tuple[Run, ...]
+    seconds: float
+    bytes: int
+    flops: int
+
+    @property
+    def stack_id(self) -> str:
+        """Name of the stack's files: a hash of its runs."""
+        return hashlib.sha256(",".join(sorted(r.run_id for r in self.runs)).encode()).hexdigest()[:16]
+
+
+def plan(runs: Sequence[Run], data: NamedData, *, workers: int, memory: int) -> list[Stack]:
+    """Return stacks that cover the runs once, long ones first, each within `memory` bytes and fit to share the work."""
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(signature(run.settings), []).append(run)
+    share = sum(seconds(g, data) for g in groups.values()) / (2 * workers)
+    stacks = [make_stack(part, data) for g in groups.values() for part in _parts(g, data, share, memory)]
+    return sorted(stacks, key=lambda s: (-s.seconds, s.stack_id))
+
+
+def signature(s: RunSettings) -> tuple[Any, ...]:
+    """Return what runs of one stack have in common."""
+    return (s.hidden_sizes, s.batch_size, s.steps, s.train_size, s.validation, s.loss, s.optimizer, s.precision)
+
+
+def make_stack(runs: Iterable[Run], data: NamedData) -> Stack:
+    """Return the stack of these runs with its estimates."""
+    members = tuple(runs)
+    return Stack(
+        runs=members,
+        seconds=seconds(members, data),
+        bytes=len(members) * run_bytes(members[0].settings, data),
+        flops=sum(training_flops(r.settings, data) for r in members),
+    )
+
+
+def training_flops(s: RunSettings, data: NamedData) -> int:
+    """Return the operations of training's matrix products: 2 a multiply-add, no gradient for the inputs."""
+    products = sum(i * o * (2 if layer == 0 else 3) for layer, (i, o) in enumerate(s.layer_shapes(data)))
+    return 2 * products * examples_seen(s)
+
+
+def examples_seen(s: RunSettings) -> int:
+    """Return how many examples training reads, with repetition."""
+    epochs, rest = divmod(s.steps, s.steps_per_epoch)
+    return epochs * s.n_fit + min(rest * s.batch_size, s.n_fit)
+
+
+def evaluation_examples(s: RunSettings, data: NamedData) -> int:
+    """Return how many examples are evaluated: a curve point at the start and after each epoch, all of them at the end."""
+    points = math.ceil(s.steps / s.steps_per_epoch)
+    return points * (min(CURVE_EXAMPLES, s.n_fit) + s.n_validation + data.n_test) + s.n_fit + data.n_test
+
+
+def seconds(runs: Sequence[Run], data: NamedData) -> float:
+    """Return the time that training these runs of one signature is expected to take in one worker."""
+    s = runs[0].settings
+    forward = 2 * sum(i * o for i, o in s.layer_shapes(data))
+    units = sum(s.hidden_sizes) + data.n_classes
+    seen, looked_at = examples_seen(s), evaluation_examples(s, data)
+    drawn = sum(u for u, p in zip(s.hidden_sizes, s.dropout, strict=True) if p > 0)
+    each = (
+        (training_flops(s, data) + looked_at * forward) / FLOPS_PER_SECOND * (2 if s.precision == "float64" else 1)
+        + seen * (SECONDS_PER_EXAMPLE + 2 * units * SECONDS_PER_UNIT + drawn * SECONDS_PER_DROPOUT_DRAW)
+        + looked_at * (units * SECONDS_PER_UNIT + SECONDS_PER_EXAMPLE / 4)
+    )
+    return len(runs) * each + s.steps * SECONDS_PER_STEP * (1 + len(s.hidden_sizes))
+
+
+def run_bytes(s: RunSettings, data: NamedData) -> int:
+    """Return the memory of one more run in a stack, beyond the data that all workers share."""
+    itemsize = 8 if s.precision == "float64" else 4
+    weights = sum(i * o for i, o in s.layer_shapes(data))
+    rows = 4 * s.batch_size + 2 * EVALUATION_CHUNK
+    inputs = (s.batch_size + EVALUATION_CHUNK) * data.n_features
+    return itemsize * (2 * weights + rows * (sum(s.hidden_sizes) + 16) + inputs) + 8 * s.n_fit
+
+
+def _parts(runs: Sequence[Run], data: NamedData, share: float, memory: int) -> list[Sequence[Run]]:
+    """Cut runs of one signature into near-equal parts: within memory and cache, and short enough to share the work."""
+    s = runs[0].settings
+    itemsize = 8 if s.precision == "float64" else 4
+    working = itemsize * (sum(i * o for i, o in s.layer_shapes(data)) + s.batch_size * (data.n_features + sum(s.hidden_sizes)))
+    largest = max(1, min(max(4, BEST_STACK_BYTES // working), memory // run_bytes(s, data)))
+    wanted = math.ceil(seconds(runs, data) / max(share, 1e-9))
+    # A stack of one is trained as a stack of two (see training/engine.py), so pairs are the smallest that pay.
+    count = max(math.ceil(len(runs) / largest), min(wanted, len(runs) // 2), 1)
+    cuts = [round(i * len(runs) / count) for i in range(count + 1)]
+    return [runs[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]

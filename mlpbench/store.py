@@ -1,0 +1,180 @@
+"""Results in parquet: one schema for every file of a table; a file appears whole or not at all.
+
+A results folder holds `runs/`, `curves/` and `predictions/`, with one file a stack in each. The runs file of a stack is
+written last: it marks the stack done. The parent process is the only writer, and holds a lock while it writes.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from mlpbench.errors import InputError, MachineError
+from mlpbench.experiment.metrics import METRICS
+from mlpbench.experiment.settings import SETTINGS
+
+ENVIRONMENT = {
+    "env_python": "string",
+    "env_torch": "string",
+    "env_numpy": "string",
+    "env_mlpbench": "string",
+    "env_commit": "string",
+    "env_dirty": "bool",
+    "env_cpu": "string",
+    "env_capability": "string",
+    "env_threads": "int64",
+    "env_numerics": "string",
+    "env_device": "string",
+    "env_dataset": "string",
+}
+
+_ARROW = {
+    "bool": pa.bool_(),
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "list<int64>": pa.list_(pa.int64()),
+    "list<double>": pa.list_(pa.float64()),
+}
+
+
+def _schema(columns: Mapping[str, str]) -> pa.Schema:
+    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
+
+
+_RUN_COLUMNS = {
+    "run_id": "string",
+    "condition_id": "string",
+    "replicate": "int64",
+    "fold": "int64",
+    "seed": "int64",
+    "status": "string",
+    "error": "string",
+    "diverged_at_step": "int64",
+    "dataset": "string",
+    **{name: s.kind.column for name, s in SETTINGS.items()},
+    "validation": "double",
+    **dict.fromkeys(METRICS, "double"),
+    "n_parameters": "int64",
+    "stack_size": "int64",
+    "weights_sha256": "string",
+    **ENVIRONMENT,
+}
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "runs": _schema(_RUN_COLUMNS),
+    "curves": _schema(
+        {
+            "run_id": "string",
+            "epoch": "double",
+            "step": "int64",
+            "split": "string",
+            "loss": "double",
+            "accuracy": "double",
+        }
+    ),
+    "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),
+}
+
+
+class Store:
+    """The tables of one experiment in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the folder for writing; raise MachineError where another process does or the disk refuses.
+
+        The lock is the kernel's (flock), so a killed process leaves none behind; what it was writing is removed here.
+        """
+        try:
+            for table in SCHEMAS:
+                (self.folder / table).mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise _refused(self.folder, error) from error
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise MachineError(
+                    f"one process writes a results folder at a time, and another one is writing {self.folder}: "
+                    "wait for it, or choose another folder with --results"
+                ) from error
+            for left in self.folder.glob("*/.*.tmp"):
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(handle)
+
+    def add(self, stack_id: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Write the rows of a finished stack, the runs last; raise MachineError where the disk refuses."""
+        for table in ("predictions", "curves", "runs"):
+            self._write(self.folder / table / f"{stack_id}.parquet", SCHEMAS[table], rows[table])
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file of the folder, whole or not at all."""
+        write_whole(self.folder / name, text.encode())
+
+    def _write(self, path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> None:
+        table = pa.Table.from_pylist([dict(r) for r in rows], schema=schema)
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        write_whole(path, sink.getvalue().to_pybytes())
+
+    def read(self, table: str, run_ids: Iterable[str] | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return a table, or its rows for some runs, as a DataFrame; empty, with its columns, where there is none."""
+        schema = SCHEMAS[table]
+        files = sorted(f for f in (self.folder / table).glob("*.parquet") if not f.name.startswith("."))
+        names = list(columns or schema.names)
+        if not files:
+            return schema.empty_table().select(names).to_pandas()
+        chosen = None if run_ids is None else pads.field("run_id").isin(list(run_ids))
+        try:
+            dataset = pads.dataset([str(f) for f in files], schema=schema, format="parquet")
+            return dataset.to_table(columns=names, filter=chosen).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(files, schema, error) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all; raise MachineError where the disk refuses."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: OSError) -> MachineError:
+    why = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
+    return MachineError(f"{path} can't be written: {why}; finished work is kept, run the same command again to go on")
+
+
+def _damaged(files: Sequence[Path], schema: pa.Schema, error: Exception) -> InputError:
+    for file in files:
+        try:
+            pq.read_table(file, schema=schema)
+        except (pa.ArrowException, OSError) as cause:
+            why = str(cause).splitlines()[0]
+            return InputError(f"{file} is not a readable parquet file of this table ({why}): remove it and run again")
+    return InputError(f"{files[0].parent} can't be read as one table: {error}")

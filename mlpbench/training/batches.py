@@ -1,0 +1,187 @@
+"""Which examples a run sees, and when: splits, batch order and dropout noise, all from addressed streams.
+
+Shapes: `G` distinct batches, `B` batch, `I` inputs, `U` units. Runs with the same streams see the same batches, which are
+gathered once for all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mlpbench.experiment.catalogue import lookup
+from mlpbench.experiment.grid import Run
+from mlpbench.training.buffers import padded
+from mlpbench.training.datasets import Dataset
+from mlpbench.training.network import Group, Inputs
+from mlpbench.training.streams import generator
+
+Indices = NDArray[np.int64]
+PIXEL_MAX = 255.0
+
+
+class DeviceData:
+    """A data set resident on a device: pixels as bytes, a quarter of the memory that gathering would otherwise read."""
+
+    def __init__(self, data: Dataset, device: torch.device) -> None:
+        self.device = device
+        self.facts = lookup(data.name)
+        self.n_classes = data.n_classes
+        self.labels = np.asarray(data.y_train)
+        self.x_train, self.y_train = _resident(data.x_train, device), _resident(data.y_train, device).long()
+        self.x_test, self.y_test = _resident(data.x_test, device), _resident(data.y_test, device).long()
+
+    @property
+    def n_features(self) -> int:
+        """Inputs per example."""
+        return self.x_train.shape[1]
+
+
+def _resident(array: NDArray[np.uint8], device: torch.device) -> Tensor:
+    with warnings.catch_warnings():
+        # The array is a read-only map of a file, which torch cannot express; nothing here writes to it.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Indices of the training set: those the gradient sees and those held out for validation."""
+
+    fit: Indices
+    validation: Indices
+
+
+def split(run: Run, labels: NDArray[np.uint8]) -> Split:
+    """Choose a run's examples: a smaller train size is a subset of a larger one, validation is stratified by class."""
+    s = run.settings
+    chosen: Indices = np.arange(len(labels))
+    replicate = run.streams["split"]
+    if s.train_size < len(labels):
+        chosen = generator(run.seed, replicate, "split", 0).permutation(len(labels))[: s.train_size]
+    if not s.n_validation:
+        return Split(fit=chosen, validation=chosen[:0])
+    order = generator(run.seed, replicate, "split", 1).permutation(s.train_size)
+    held = np.zeros(s.train_size, bool)
+    classes, counts = np.unique(labels[chosen], return_counts=True)
+    for label, count in zip(classes, _apportion(counts, s.n_validation)):
+        held[order[labels[chosen[order]] == label][:count]] = True
+    return Split(fit=chosen[~held], validation=chosen[held])
+
+
+def _apportion(counts: Indices, total: int) -> Indices:
+    """Share `total` among classes in proportion to their counts, by largest remainder (Hamilton's method)."""
+    exact = counts * total / counts.sum()
+    shares = np.floor(exact).astype(np.int64)
+    shares[np.argsort(shares - exact, kind="stable")[: total - shares.sum()]] += 1
+    return shares
+
+
+def groups(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> tuple[list[Group], list[Run]]:
+    """Return neighbours with one key as groups, and one run for each distinct key, in order of first appearance."""
+    first: dict[Hashable, tuple[int, Run]] = {}
+    for run in runs:
+        first.setdefault(key(run), (len(first), run))
+    made = []
+    start = 0
+    for value, members in itertools.groupby(runs, key):
+        stop = start + len(list(members))
+        made.append(Group(start=start, stop=stop, batch=first[value][0]))
+        start = stop
+    return made, [run for _, run in first.values()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Lists of examples, one for each distinct one among the runs: indices of shape (G, n) into the rows of x and y."""
+
+    x: Tensor
+    y: Tensor
+    index_GN: Tensor
+    groups: Sequence[Group]
+
+    def __len__(self) -> int:
+        return self.index_GN.shape[1]
+
+    def first(self, n: int) -> Examples:
+        """Return the first n examples of each list, or all where there are fewer."""
+        return replace(self, index_GN=self.index_GN[:, :n])
+
+    @cached_property
+    def of_run(self) -> Tensor:
+        """Which distinct list each run reads, shape (R,)."""
+        return torch.tensor([g.batch for g in self.groups for _ in range(g.start, g.stop)], device=self.index_GN.device)
+
+
+class Gather:
+    """Buffers for gathering batches of up to `batch` examples and scaling them to [0, 1]."""
+
+    def __init__(self, distinct: int, batch: int, features: int, *, dtype: torch.dtype, device: torch.device) -> None:
+        self._bytes = torch.empty(distinct * batch, features, dtype=torch.uint8, device=device)
+        self._x = torch.zeros(distinct * batch * padded(features), dtype=dtype, device=device)
+        self._scale = torch.tensor(PIXEL_MAX, dtype=dtype, device=device)
+
+    def __call__(self, examples: Examples, start: int, stop: int) -> tuple[Inputs, Tensor]:
+        """Return the inputs of positions start to stop and, per run, their labels of shape (R, B, 1)."""
+        distinct, n, features = examples.index_GN.shape[0], stop - start, examples.x.shape[1]
+        wide = padded(features)
+        index = examples.index_GN[:, start:stop].reshape(-1)
+        raw = self._bytes[: distinct * n]
+        torch.index_select(examples.x, 0, index, out=raw)
+        x_GBI = self._x.as_strided((distinct, n, features), (n * wide, wide, 1))
+        torch.div(raw.view(distinct, n, features), self._scale, out=x_GBI)
+        y_GB = examples.y[index].view(distinct, n)
+        return Inputs(x_GBI=x_GBI, groups=examples.groups), y_GB[examples.of_run].unsqueeze(2)
+
+
+class Batches:
+    """The training batches of a stack, step by step."""
+
+    def __init__(self, runs: Sequence[Run], fit: Sequence[Indices], data: DeviceData, *, dtype: torch.dtype) -> None:
+        s = runs[0].settings
+        self._size, self._per_epoch, self._n = s.batch_size, s.steps_per_epoch, s.n_fit
+        self._data = data
+        by_id = {run.run_id: indices for run, indices in zip(runs, fit)}
+        self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["order"], r.streams["split"]))
+        self._fit = [by_id[run.run_id] for run in self._first]
+        self._epoch = -1
+        self._examples: Examples | None = None
+        self._gather = Gather(len(self._first), s.batch_size, data.n_features, dtype=dtype, device=data.device)
+
+    def at(self, step: int) -> tuple[Inputs, Tensor]:
+        """Return inputs and labels (R, B, 1) of a step, counted from 0."""
+        epoch, index = divmod(step, self._per_epoch)
+        if self._examples is None or epoch != self._epoch:
+            order = [generator(r.seed, r.streams["order"], "order", epoch).permutation(self._n) for r in self._first]
+            index_GN = torch.from_numpy(np.stack([fit[o] for fit, o in zip(self._fit, order)])).to(self._data.device)
+            self._examples = Examples(
+                x=self._data.x_train, y=self._data.y_train, index_GN=index_GN, groups=self._groups
+            )
+            self._epoch = epoch
+        start = index * self._size
+        return self._gather(self._examples, start, min(start + self._size, self._n))
+
+
+class DropoutNoise:
+    """Uniform noise in [0, 1) for dropout: one draw for each distinct stream, whatever the runs' probabilities."""
+
+    def __init__(self, runs: Sequence[Run], *, dtype: torch.dtype, device: torch.device) -> None:
+        self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["dropout"]))
+        self._dtype, self._device = dtype, device
+
+    def at(self, step: int, layer: int, batch: int, units: int) -> Inputs:
+        """Return noise of shape (G, B, U) for a layer at a step."""
+        draws = [
+            generator(r.seed, r.streams["dropout"], "dropout", layer, step).random((batch, units), dtype=np.float32)
+            for r in self._first
+        ]
+        noise = torch.from_numpy(np.stack(draws)).to(device=self._device, dtype=self._dtype)
+        return Inputs(x_GBI=noise, groups=self._groups)

@@ -1,0 +1,69 @@
+"""Stacked tensors laid out so that a run's bits never depend on its stack-mates.
+
+Shapes: `R` runs, `N` rows, `M` columns, `P` columns rounded up to whole vectors, `S` elements from one run to the next.
+
+Matrix products: measured on AVX-512 machines, MKL's batched product gives a slice the same bits in any company only if
+every row of every operand starts at a multiple of 64 bytes; with odd row lengths the bits follow the slice's alignment.
+So rows are `P` long. The padding columns of weights and gradients are zero; multiplying them too is not only harmless but
+about three times as fast as a product with 8 or 10 columns.
+
+Elementwise kernels: they treat the tail of a whole buffer differently from its body, and round differently there
+(sigmoid, silu, gelu, ...). So each run is followed by spare elements, and whole buffers are processed: no element that
+matters is ever in a tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+VECTOR = 16
+SPARE = 64
+
+
+def padded(n: int) -> int:
+    """Return n rounded up to a multiple of `VECTOR`."""
+    return -(-n // VECTOR) * VECTOR
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """A matrix per run.
+
+    `flat_RS` is the whole memory, for elementwise work; `wide_RNP` the rows with their padding columns; `x_RNM` the
+    numbers themselves. All three are views of one buffer.
+    """
+
+    flat_RS: Tensor
+    wide_RNP: Tensor
+    x_RNM: Tensor
+
+    @classmethod
+    def zeros(cls, runs: int, rows: int, columns: int, *, dtype: torch.dtype, device: torch.device) -> Stacked:
+        """Return zeros of shape (runs, rows, columns) in the padded layout."""
+        wide = padded(columns)
+        stride = -(-rows * wide // SPARE) * SPARE + SPARE
+        flat = torch.zeros(runs, stride, dtype=dtype, device=device)
+        view = flat.as_strided((runs, rows, wide), (stride, wide, 1))
+        return cls(flat, view, view[:, :, :columns])
+
+    def rows(self, n: int) -> Stacked:
+        """Return the view of the first n rows of every run; `flat_RS` stays whole."""
+        return self if n == self.x_RNM.shape[1] else Stacked(self.flat_RS, self.wide_RNP[:, :n], self.x_RNM[:, :n])
+
+    def columns(self, n: int) -> Stacked:
+        """Return the view of the first n columns; `flat_RS` and `wide_RNP` stay whole."""
+        return self if n == self.x_RNM.shape[2] else Stacked(self.flat_RS, self.wide_RNP, self.x_RNM[:, :, :n])
+
+
+def row_bytes(columns: int, itemsize: int) -> int:
+    """Return the memory of one padded row in bytes."""
+    return padded(columns) * itemsize
+
+
+def column(values: Sequence[float], *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return one number per run as a tensor of shape (R, 1, 1)."""
+    return torch.tensor(values, dtype=dtype, device=device)[:, None, None]

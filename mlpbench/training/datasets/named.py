@@ -1,0 +1,126 @@
+"""Named data sets: resolve, check and cache them once; after that a start maps four files and is done."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpbench.errors import InputError, MachineError
+from mlpbench.experiment.catalogue import NamedData, lookup
+from mlpbench.training.datasets import cache, folders
+from mlpbench.training.datasets.folders import SourceError
+from mlpbench.training.datasets.sources import NAMES, SOURCES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set as read-only memory-mapped bytes; a network's input is x / 255.
+
+    Shape:
+        - x_train: uint8 [n_train, n_features], C-contiguous; y_train: uint8 [n_train], classes from 0
+        - x_test: uint8 [n_test, n_features], C-contiguous; y_test: uint8 [n_test]
+    """
+
+    name: str
+    x_train: NDArray[np.uint8]
+    y_train: NDArray[np.uint8]
+    x_test: NDArray[np.uint8]
+    y_test: NDArray[np.uint8]
+    n_classes: int
+    fingerprint: str
+
+
+def load(name: str, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
+    """The named data set, memory-mapped from the cache, which is filled first where it lacks the data.
+
+    Raises what `fetch` raises.
+    """
+    data = lookup(name)
+    fetch(name, data_dir=data_dir, cache_dir=cache_dir)
+    folder = cache.folder_of(data, cache_dir)
+    held = cache.read(folder, data)
+    if held is None:
+        raise MachineError(f"the cache must keep {name} once it is written, got no valid copy in {folder}")
+    return Dataset(name=name, **held.arrays, n_classes=data.n_classes, fingerprint=data.fingerprint)
+
+
+def fetch(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    say: Callable[[str], None] | None = None,
+) -> str:
+    """Make sure that the cache holds the named data set, and return where its bytes came from.
+
+    The first of these that has the data: the user's folder (`data_dir`, else MLPBENCH_DATA); the cache; Debian's
+    installed package; torchvision's download; Debian's archive. Every source is checked by SHA-256 before it is cached.
+    `say` gets a line before each step that may take time.
+
+    Raises InputError where the name is unknown, or where the user's folder lacks a file or holds another content: a
+    given folder is never passed over in silence. Raises MachineError, with all that was tried, where every way fails.
+    """
+    data = lookup(name)
+    folder = cache.folder_of(data, cache_dir)
+    tell = say or (lambda _line: None)
+    given = data_dir or (Path(os.environ["MLPBENCH_DATA"]) if os.environ.get("MLPBENCH_DATA") else None)
+    if given is not None:
+        rule = "--data-dir" if data_dir else "MLPBENCH_DATA"
+        try:
+            return _from_user(data, given.expanduser(), folder, tell)
+        except SourceError as error:
+            raise InputError(
+                f"{rule} must be a folder with the {len(data.files)} idx files of {name}, gzipped or not: "
+                f"{error}; the files are at {NAMES[name].home}"
+            ) from error
+    held = cache.read(folder, data)
+    return held.origin if held is not None else _from_sources(data, folder, tell)
+
+
+def cached(name: str, cache_dir: Path | None = None) -> bool:
+    """Whether the cache holds a whole copy of the named data set; raises InputError where the name is unknown."""
+    data = lookup(name)
+    return cache.read(cache.folder_of(data, cache_dir), data) is not None
+
+
+def _from_user(data: NamedData, given: Path, folder: Path, tell: Callable[[str], None]) -> str:
+    origin = f"folder {given}"
+    files = folders.find(data, given)
+    stamps = folders.stamps(files)
+    held = cache.read(folder, data)
+    if held is not None and held.checked == stamps:
+        return origin
+    tell(f"{data.name}: checking {given}")
+    arrays = folders.read(data, files)
+    if held is None:
+        cache.write(folder, data, arrays, origin, stamps)
+    else:
+        cache.note_checked(folder, data, held.origin, stamps)
+    return origin
+
+
+def _from_sources(data: NamedData, folder: Path, tell: Callable[[str], None]) -> str:
+    tried = ["user's folder: none given", f"cache: no valid copy in {folder}"]
+    for source in SOURCES:
+        tell(f"{data.name}: trying {source.origin}")
+        try:
+            with tempfile.TemporaryDirectory(prefix="mlpbench-") as private:
+                arrays = folders.read(data, folders.find(data, source.get(data, Path(private))))
+        except SourceError as error:
+            tried.append(f"{source.origin}: {error}")
+        except OSError as error:
+            tried.append(f"{source.origin}: temporary folder: {error.strerror}")
+        else:
+            cache.write(folder, data, arrays, source.origin, {})
+            return source.origin
+    files = ", ".join(f"{file}.gz" for file in data.files)
+    raise MachineError(
+        f"{data.name} must come from one of these, got nothing from any:\n"
+        + "".join(f"  {line}\n" for line in tried)
+        + f"Download {files} from {NAMES[data.name].home} into a folder and give it by --data-dir or MLPBENCH_DATA, "
+        f"or install Debian's package {NAMES[data.name].debian_package}."
+    )

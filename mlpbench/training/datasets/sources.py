@@ -1,0 +1,138 @@
+"""Where a named data set can be had without the user: each way gives a folder of IDX files or says why not."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlpbench.experiment.catalogue import NamedData
+from mlpbench.training.datasets import torchvision_compat
+from mlpbench.training.datasets.folders import SourceError
+
+DEBIAN_DATASETS = Path("/usr/share/datasets")
+DOWNLOAD_LIMIT_S = 600
+APT_UPDATE_LIMIT_S = 180
+
+# `-c` is read after the system's configuration: its hooks would refresh other programs' caches or, in containers, empty
+# the system's archive folder.
+NO_HOOKS = "".join(f"#clear APT::Update::{hook};\n" for hook in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What the sources call a data set, and where a person finds it."""
+
+    debian_folder: str
+    debian_package: str
+    torchvision_class: str
+    home: str
+
+
+NAMES = {
+    "fashion_mnist": Names(
+        debian_folder="fashion-mnist",
+        debian_package="dataset-fashion-mnist",
+        torchvision_class="FashionMNIST",
+        home="https://github.com/zalandoresearch/fashion-mnist",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One way to the data: `get` may write into the private folder it is given, and raises SourceError."""
+
+    origin: str
+    get: Callable[[NamedData, Path], Path]
+
+
+def debian_folder(data: NamedData, _private: Path) -> Path:
+    """The folder of the installed Debian package."""
+    return DEBIAN_DATASETS / NAMES[data.name].debian_folder
+
+
+def torchvision_download(data: NamedData, private: Path) -> Path:
+    """The folder of torchvision's own download, in a process of its own."""
+    program = [sys.executable, "-P", torchvision_compat.__file__]
+    _run([*program, NAMES[data.name].torchvision_class, str(private)], private, DOWNLOAD_LIMIT_S)
+    return private
+
+
+def debian_archive(data: NamedData, private: Path) -> Path:
+    """The folder in the unpacked Debian package, through the system's sources and keys, without root.
+
+    Lists, archives and the package itself stay in the private folder; the system's apt state is only read.
+    """
+    if shutil.which("apt-get") is None:
+        raise SourceError("apt-get is not on this machine")
+    for sub in ("lists/partial", "cache/archives/partial"):
+        (private / sub).mkdir(parents=True)
+    hooks = private / "no-hooks.conf"
+    hooks.write_text(NO_HOOKS)
+    # As root, apt downloads as another user, who has to reach the folder.
+    private.chmod(0o755)
+    settings = {
+        "Dir::State::Lists": private / "lists",
+        "Dir::Cache": private / "cache",
+        "APT::Update::Error-Mode": "any",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": 0,
+        "Acquire::http::Timeout": 20,
+        "Acquire::https::Timeout": 20,
+    }
+    apt = ["apt-get", "-q", f"-c={hooks}", *(f"-o={key}={value}" for key, value in settings.items())]
+    package = NAMES[data.name].debian_package
+    complaint = ""
+    try:
+        _run([*apt, "update"], private, APT_UPDATE_LIMIT_S)
+    except SourceError as error:
+        # One unreachable source among many fails the update; whether the package is known shows in the next step.
+        complaint = f" (update: {error})"
+    try:
+        _run([*apt, "download", package], private, DOWNLOAD_LIMIT_S)
+    except SourceError as error:
+        raise SourceError(f"{error}{complaint}") from error
+    archives = sorted(private.glob(f"{package}_*.deb"))
+    if not archives:
+        raise SourceError(f"apt-get download left no {package}_*.deb")
+    unpacked = private / "unpacked"
+    _run(["dpkg-deb", "-x", str(archives[-1]), str(unpacked)], private, DOWNLOAD_LIMIT_S)
+    return unpacked / "usr/share/datasets" / NAMES[data.name].debian_folder
+
+
+SOURCES = (
+    Source(origin="Debian package", get=debian_folder),
+    Source(origin="torchvision download", get=torchvision_download),
+    Source(origin="Debian archive", get=debian_archive),
+)
+
+
+def _run(command: list[str], folder: Path, limit_s: float) -> None:
+    quiet = os.environ | {"LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=quiet,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=limit_s,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise SourceError(f"{command[0]} is not on this machine") from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"{command[0]} took more than {limit_s:g} s") from error
+    if done.returncode != 0:
+        raise SourceError(_reason(done.stdout.decode(errors="replace")) or f"exit status {done.returncode}")
+
+
+def _reason(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # apt's errors start with `E:`, the cause first; of a traceback the last line says it.
+    errors = [line for line in lines if line.startswith("E:")] or lines[-1:]
+    return errors[0][:240] if errors else ""

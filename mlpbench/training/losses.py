@@ -1,0 +1,62 @@
+"""Losses of a stack and their gradients at the outputs.
+
+Shapes: `R` runs, `B` batch, `C` classes. A loss takes the outputs `z`, overwrites them as it needs, and returns the loss
+of each example, in nats or half squared units.
+
+- cross_entropy: l = log sum_c exp(z_c - max z) - (z_y - max z), dl/dz = softmax(z) - onehot(y)
+- squared_error: l = 1/2 sum_c (z_c - onehot(y)_c)^2,           dl/dz = z - onehot(y)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mlpbench.training.buffers import Stacked
+
+# (outputs z, labels y_RB1, losses per example) -> None: fills the losses; leaves in z what the gradient needs
+Forward = Callable[[Stacked, Tensor, Stacked], None]
+# (what forward left in z, y_RB1, scale_R11, gradient) -> None: fills the gradient, its padding columns stay zero
+Backward = Callable[[Stacked, Tensor, Tensor, Stacked], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A loss with its gradient; `backward` is called after `forward` on the same buffers."""
+
+    forward: Forward
+    backward: Backward
+
+
+def _cross_entropy(z: Stacked, y_RB1: Tensor, loss: Stacked) -> None:
+    z.wide_RNP.sub_(z.x_RNM.amax(2, keepdim=True))
+    chosen_RB = z.x_RNM.gather(2, y_RB1).squeeze(2)
+    z.flat_RS.exp_()
+    loss_RB = loss.x_RNM[:, 0]
+    torch.sum(z.x_RNM, 2, out=loss_RB)
+    loss.flat_RS.log_()
+    loss_RB.sub_(chosen_RB)
+
+
+def _cross_entropy_gradient(z: Stacked, y_RB1: Tensor, scale_R11: Tensor, d: Stacked) -> None:
+    torch.mul(z.x_RNM, scale_R11 / z.x_RNM.sum(2, keepdim=True), out=d.x_RNM)
+    d.x_RNM.scatter_add_(2, y_RB1, -scale_R11.expand_as(y_RB1))
+
+
+def _squared_error(z: Stacked, y_RB1: Tensor, loss: Stacked) -> None:
+    z.x_RNM.scatter_add_(2, y_RB1, torch.full_like(y_RB1, -1, dtype=z.x_RNM.dtype))
+    torch.sum(z.x_RNM.square(), 2, out=loss.x_RNM[:, 0])
+    loss.x_RNM.mul_(0.5)
+
+
+def _squared_error_gradient(z: Stacked, y_RB1: Tensor, scale_R11: Tensor, d: Stacked) -> None:
+    torch.mul(z.x_RNM, scale_R11, out=d.x_RNM)
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": Loss(forward=_cross_entropy, backward=_cross_entropy_gradient),
+    "squared_error": Loss(forward=_squared_error, backward=_squared_error_gradient),
+}

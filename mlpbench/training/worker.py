@@ -1,0 +1,93 @@
+"""What a worker process does: hold the data, train the stacks it is handed, give back rows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, MutableSequence, Sequence
+from multiprocessing import connection, parent_process
+from typing import Any
+
+import torch
+
+from mlpbench.experiment.grid import Run
+from mlpbench.training.batches import DeviceData
+from mlpbench.training.datasets import load
+from mlpbench.training.engine import StackRows, train_stack
+from mlpbench.training.setup import Setup
+
+# The share of a stack that has begun: more than nothing, so that it can be told from one that has not.
+BEGUN = 1e-6
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+class Worker:
+    """A worker with its data on the device."""
+
+    def __init__(self, setup: Setup) -> None:
+        torch.set_num_threads(setup.threads)
+        self.setup = setup
+        self._data = DeviceData(load(setup.dataset, data_dir=setup.data_dir), torch.device(setup.device))
+
+    def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> Tables:
+        """Train a stack; one that fails is halved until the run at fault is alone: its row has the error."""
+        try:
+            rows = train_stack(runs, self._data, progress)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a run is the run's row, not the end of the grid
+            if len(runs) == 1:
+                message = f"{type(error).__name__}: {error}"
+                rows = StackRows(runs=[{"run_id": runs[0].run_id, "status": "failed", "error": message}])
+            else:
+                half = len(runs) // 2
+                parts = [self.train(part, progress) for part in (runs[:half], runs[half:])]
+                return {table: [row for part in parts for row in part[table]] for table in parts[0]}
+        environment = self._environment()
+        return {
+            "runs": [row | environment for row in rows.runs],
+            "curves": rows.curves,
+            "predictions": rows.predictions,
+        }
+
+    def _environment(self) -> dict[str, Any]:
+        cuda = self.setup.device.startswith("cuda")
+        return {
+            "env_capability": torch.backends.cpu.get_cpu_capability(),
+            "env_threads": torch.get_num_threads(),
+            "env_numerics": "fast",
+            "env_device": torch.cuda.get_device_name(self.setup.device) if cuda else "cpu",
+        }
+
+
+_worker: Worker | None = None
+_shares: MutableSequence[float] = []
+
+
+def start(setup: Setup, shares: MutableSequence[float]) -> None:
+    """Make this process a worker; `shares` is shared memory, one number a stack, where progress is left."""
+    # Ctrl-C reaches the whole group of processes: the parent decides what becomes of the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    global _worker, _shares
+    _shares = shares
+    _worker = Worker(setup)
+
+
+def work(index: int, runs: Sequence[Run]) -> Tables:
+    """Train stack number `index` in this worker."""
+    assert _worker is not None, "start() makes a process a worker"
+
+    def progress(share: float) -> None:
+        _shares[index] = max(share, BEGUN)
+
+    progress(0.0)
+    return _worker.train(runs, progress)
+
+
+def _end_with_parent() -> None:
+    """End when the parent does, however it ends: a worker without a parent has nobody to give its rows to."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,55 @@
+"""The IDX parser: what was written comes back, and nothing else is taken for data."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlpbench.training.datasets import idx
+
+
+def as_idx(array: np.ndarray) -> bytes:
+    return struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape) + array.tobytes()
+
+
+@given(st.data(), st.lists(st.integers(0, 5), min_size=1, max_size=4))
+def test_idx_returns_what_was_written(data: st.DataObject, shape: list[int]) -> None:
+    size = int(np.prod(shape))
+    array = np.frombuffer(data.draw(st.binary(min_size=size, max_size=size)), np.uint8).reshape(shape)
+    parsed = idx.parse(as_idx(array))
+    assert parsed.shape == array.shape and np.array_equal(parsed, array)
+
+
+@given(st.data())
+def test_idx_knows_every_truncation(data: st.DataObject) -> None:
+    content = as_idx(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+    with pytest.raises(idx.IdxError, match="must"):
+        idx.parse(content[: data.draw(st.integers(0, len(content) - 1))])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04", "must start with 000008, got 504b03"),
+        (struct.pack(">II", 0x0D01, 1) + b"\0\0\0\0", "got 00000d"),
+        (as_idx(np.zeros(3, np.uint8)) + b"x", r"shape \(3,\) must have 11 bytes, got 12: too long"),
+        (as_idx(np.zeros(3, np.uint8))[:-1], "got 10: truncated"),
+    ],
+)
+def test_idx_says_how_content_differs(content: bytes, message: str) -> None:
+    with pytest.raises(idx.IdxError, match=message):
+        idx.parse(content)
+
+
+def test_gzip_is_known_by_content_not_by_name(tmp_path: Path) -> None:
+    content = as_idx(np.arange(9, dtype=np.uint8))
+    (tmp_path / "plain.gz").write_bytes(content)
+    (tmp_path / "packed").write_bytes(gzip.compress(content))
+    assert idx.read(tmp_path / "plain.gz") == idx.read(tmp_path / "packed") == content
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(content)[:-9])
+    with pytest.raises(idx.IdxError, match="damaged gzip"):
+        idx.read(tmp_path / "cut.gz")
