@@ -88,8 +88,10 @@ def run(spec: Path | Mapping[str, Any], options: Options, overrides: Sequence[st
     elif not options.quiet:
         say(f"{experiment.name}: all {len(state.runs)} runs are done")
     if state.stale and options.rerun not in ("stale", "all"):
-        say(f"{experiment.name}: {len(state.stale)} runs are stale (another device, thread count or numerics): "
-            "--rerun stale trains them again")
+        say(
+            f"{experiment.name}: {len(state.stale)} runs are stale (another device, thread count or numerics): "
+            "--rerun stale trains them again"
+        )
     return finish(experiment, store, options, trained=len(todo))
 
 
@@ -231,7 +233,13 @@ def finish(experiment: Experiment, store: Store, options: Options, *, trained: i
         report.write(report.render(experiment, grid, runs, curves), store.folder)
         path = store.folder / "report.md"
     return Outcome(
-        experiment=experiment, folder=store.folder, trained=trained, runs=runs, curves=curves, claims=judged, report=path
+        experiment=experiment,
+        folder=store.folder,
+        trained=trained,
+        runs=runs,
+        curves=curves,
+        claims=judged,
+        report=path,
     )
 
 

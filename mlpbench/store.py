@@ -135,7 +135,9 @@ class Store:
         pq.write_table(table, sink, compression="zstd")
         write_whole(path, sink.getvalue().to_pybytes())
 
-    def read(self, table: str, run_ids: Iterable[str] | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def read(
+        self, table: str, run_ids: Iterable[str] | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """Return a table, or its rows for some runs, as a DataFrame; empty, with its columns, where there is none."""
         schema = SCHEMAS[table]
         files = sorted(f for f in (self.folder / table).glob("*.parquet") if not f.name.startswith("."))

@@ -167,7 +167,9 @@ def resolve(given: Mapping[str, Value], experiment: Experiment, places: Mapping[
     validation = experiment.validation or 0.0
     n_fit = train_size - round(train_size * validation)
     if n_fit < 1:
-        raise SpecProblem(("validation",), f"validation must leave a training example of {train_size}, got {validation}")
+        raise SpecProblem(
+            ("validation",), f"validation must leave a training example of {train_size}, got {validation}"
+        )
     batch = n_fit if value["batch_size"] == "full" else min(value["batch_size"], n_fit)
     per_epoch = math.ceil(n_fit / batch)
     steps = value["steps"] if value["steps"] is not None else value["epochs"] * per_epoch

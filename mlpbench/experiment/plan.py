@@ -115,7 +115,9 @@ def _parts(runs: Sequence[Run], data: NamedData, share: float, memory: int) -> l
     """Cut runs of one signature into near-equal parts: within memory and cache, and short enough to share the work."""
     s = runs[0].settings
     itemsize = 8 if s.precision == "float64" else 4
-    working = itemsize * (sum(i * o for i, o in s.layer_shapes(data)) + s.batch_size * (data.n_features + sum(s.hidden_sizes)))
+    working = itemsize * (
+        sum(i * o for i, o in s.layer_shapes(data)) + s.batch_size * (data.n_features + sum(s.hidden_sizes))
+    )
     largest = max(1, min(max(4, BEST_STACK_BYTES // working), memory // run_bytes(s, data)))
     wanted = math.ceil(seconds(runs, data) / max(share, 1e-9))
     # A stack of one is trained as a stack of two (see training/engine.py), so pairs are the smallest that pay.

@@ -111,7 +111,9 @@ def _text(path: FilePath) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"an experiment file must be UTF-8, got byte {error.object[error.start]:#04x} ({path}, line {line})") from None
+        raise InputError(
+            f"an experiment file must be UTF-8, got byte {error.object[error.start]:#04x} ({path}, line {line})"
+        ) from None
 
 
 class _Source:
@@ -135,7 +137,9 @@ class _Source:
         except YAMLError as error:
             raise InputError(f"not YAML: {str(error).splitlines()[0]} ({self.name})") from None
         if node is None:
-            raise InputError(f"an experiment needs at least name, question and dataset, got an empty file ({self.name})")
+            raise InputError(
+                f"an experiment needs at least name, question and dataset, got an empty file ({self.name})"
+            )
         if not isinstance(node, MappingNode):
             raise InputError(f"an experiment must be a mapping of keys to values ({self.name}, {_where(_start(node))})")
         tree = self._plain(node, (), set())
@@ -145,7 +149,9 @@ class _Source:
     def _plain(self, node: Node, path: Path, seen: set[int]) -> Any:
         self._values[path] = _start(node)
         if id(node) in seen:
-            raise InputError(f"an experiment must not use aliases: write the value out ({self.name}, {_where(_start(node))})")
+            raise InputError(
+                f"an experiment must not use aliases: write the value out ({self.name}, {_where(_start(node))})"
+            )
         seen.add(id(node))
         if isinstance(node, SequenceNode):
             return [self._plain(child, (*path, i), seen) for i, child in enumerate(node.value)]
@@ -203,14 +209,18 @@ def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, str]:
         if key not in SETTINGS:
             if key not in FILE_KEYS:
                 near = suggestion(key, (*SETTINGS, *FILE_KEYS))
-                raise InputError(f"an override must name a setting or a key of the file, got {key!r}{near} (--set {text})")
+                raise InputError(
+                    f"an override must name a setting or a key of the file, got {key!r}{near} (--set {text})"
+                )
             tree[key] = value
             continue
         fixed, factors = dict(tree.get("fixed") or {}), dict(tree.get("factors") or {})
         for name in (key, *INSTEAD_OF.get(key, ()), *(s for s, others in INSTEAD_OF.items() if key in others)):
             fixed.pop(name, None)
             factors.pop(name, None)
-        listed = isinstance(value, list) and (key not in ("hidden_sizes", "dropout") or any(isinstance(v, list) for v in value))
+        listed = isinstance(value, list) and (
+            key not in ("hidden_sizes", "dropout") or any(isinstance(v, list) for v in value)
+        )
         (factors if listed else fixed)[key] = value
         tree["fixed"], tree["factors"] = fixed, factors
     return set_by

@@ -94,7 +94,9 @@ class _Stack:
                 break
             if stop < s.steps:
                 epoch = stop / s.steps_per_epoch
-                self._record(epoch, stop, {"train": (train, None), "validation": (validation, None), "test": (test, None)})
+                self._record(
+                    epoch, stop, {"train": (train, None), "validation": (validation, None), "test": (test, None)}
+                )
         ended = {
             "train": self.evaluator(train, active_in=CURVE_EXAMPLES),
             "validation": self.evaluator(validation) if validation is not None else None,
@@ -122,9 +124,7 @@ class _Stack:
         newly = (self.diverged_at < 0) & ~finite
         self.diverged_at = torch.where(newly, step + 1, self.diverged_at)
 
-    def _record(
-        self, epoch: float, step: int, what: dict[str, tuple[Examples | None, Evaluated | None]]
-    ) -> None:
+    def _record(self, epoch: float, step: int, what: dict[str, tuple[Examples | None, Evaluated | None]]) -> None:
         """Add a row to the curves for each split and each run that has not diverged."""
         diverged = self.diverged_at.tolist()
         for name, (examples, evaluated) in what.items():
@@ -170,7 +170,10 @@ class _Stack:
         for i, run in enumerate(self.runs[: len(self.given)]):
             row: Row = {"run_id": run.run_id, "diverged_at_step": None, "error": None, "status": "ok"}
             row |= {"diverged": float(diverged[i] >= 0), "stack_size": len(self.given)}
-            row |= {"train_seconds": seconds / len(self.given), "flops": float(training_flops(run.settings, self.data.facts))}
+            row |= {
+                "train_seconds": seconds / len(self.given),
+                "flops": float(training_flops(run.settings, self.data.facts)),
+            }
             parameters = self._parameters(i)
             row["n_parameters"] = sum(p.numel() for p in parameters)
             row["weights_sha256"] = _digest(parameters)

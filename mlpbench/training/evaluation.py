@@ -17,7 +17,6 @@ from mlpbench.training.losses import Loss
 from mlpbench.training.network import Network, Workspace
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
     """Sums over each chunk, of shape (R, K), and what was asked for beside them."""

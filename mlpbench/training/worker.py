@@ -35,7 +35,7 @@ class Worker:
         """Train a stack; one that fails is halved until the run at fault is alone: its row has the error."""
         try:
             rows = train_stack(runs, self._data, progress)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a run is the run's row, not the end of the grid
+        except Exception as error:
             if len(runs) == 1:
                 message = f"{type(error).__name__}: {error}"
                 rows = StackRows(runs=[{"run_id": runs[0].run_id, "status": "failed", "error": message}])

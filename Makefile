@@ -1,0 +1,38 @@
+# Set-up, the main job, tests. `make run` and `make test` are all that a fresh clone needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SPEC ?= experiments/width.yaml
+
+.PHONY: run test check lint install dev clean
+
+run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and write its report
+	@$(BIN)/mlpbench run $(SPEC)
+
+test: $(VENV)/.dev lint ## lint, types and tests
+	$(BIN)/pytest -q -m "not slow"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: $(VENV)/.dev ## the slower proofs
+	$(BIN)/pytest -q -m slow
+
+install: $(VENV)/.installed
+dev: $(VENV)/.dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
