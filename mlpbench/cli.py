@@ -51,7 +51,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mlpbench")
 def main() -> None:
-    """Find out what really matters in a multilayer perceptron.
+    r"""Find out what really matters in a multilayer perceptron.
 
     An experiment is a YAML file: a question, the factors to vary, and the claims to judge. `mlpbench run` trains every
     combination with replicates, keeps every number in parquet and writes a report whose verdicts carry their evidence.

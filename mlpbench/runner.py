@@ -186,7 +186,7 @@ def _train(state: State, todo: Sequence[Run], store: Store, options: Options, sa
 
     experiment = state.experiment
     device = device_name(options.device)
-    origin = fetch(experiment.dataset, data_dir=options.data_dir, say=None if options.quiet else say)
+    fetch(experiment.dataset, data_dir=options.data_dir, say=None if options.quiet else say)
     planned = stacks(state, todo, options)
     setup = Setup(dataset=experiment.dataset, device=device, threads=options.threads, data_dir=options.data_dir)
     by_id = {r.run_id: r for r in todo}

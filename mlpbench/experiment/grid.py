@@ -152,10 +152,7 @@ def resolve(given: Mapping[str, Value], experiment: Experiment, places: Mapping[
         return SpecProblem(places.get(name, ("fixed", name)), message)
 
     value: dict[str, Any] = {name: given.get(name, s.default) for name, s in SETTINGS.items()}
-    if value["hidden_sizes"] is not None:
-        hidden = tuple(value["hidden_sizes"])
-    else:
-        hidden = (value["width"],) * value["depth"]
+    hidden = tuple(value["hidden_sizes"]) if value["hidden_sizes"] is not None else (value["width"],) * value["depth"]
     dropout = value["dropout"]
     if isinstance(dropout, tuple) and len(dropout) != len(hidden):
         message = f"dropout must have one number per hidden layer, got {len(dropout)} for {len(hidden)}: {dropout}"

@@ -7,6 +7,7 @@ together changes neither their bits nor their rows, only how long it all takes.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -123,4 +124,4 @@ def _parts(runs: Sequence[Run], data: NamedData, share: float, memory: int) -> l
     # A stack of one is trained as a stack of two (see training/engine.py), so pairs are the smallest that pay.
     count = max(math.ceil(len(runs) / largest), min(wanted, len(runs) // 2), 1)
     cuts = [round(i * len(runs) / count) for i in range(count + 1)]
-    return [runs[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [runs[a:b] for a, b in itertools.pairwise(cuts)]

@@ -160,7 +160,9 @@ class _Stack:
 
     def _rows(self, ended: dict[str, Evaluated | None], seconds: float) -> StackRows:
         train, test, validation = ended["train"], ended["test"], ended["validation"]
-        assert train is not None and test is not None and test.predicted_RN is not None
+        assert train is not None
+        assert test is not None
+        assert test.predicted_RN is not None
         measured = {"train": train.mean(), "test": test.mean()}
         if validation is not None:
             measured["val"] = validation.mean()

@@ -113,7 +113,9 @@ def test_the_catalogue_tells_what_the_data_are(fashion: Dataset) -> None:
 def test_arrays_are_mapped_bytes_that_nobody_can_write(fashion: Dataset) -> None:
     for part in folders.PARTS:
         array = getattr(fashion, part)
-        assert isinstance(array, np.memmap) and array.dtype == np.uint8 and array.flags.c_contiguous
+        assert isinstance(array, np.memmap)
+        assert array.dtype == np.uint8
+        assert array.flags.c_contiguous
         assert not array.flags.writeable
 
 
@@ -185,7 +187,8 @@ def test_the_cache_comes_before_debians_package_and_that_before_any_download(
     links(idx_folder, tmp_path / "system" / "fashion-mnist")
     monkeypatch.setattr(sources, "DEBIAN_DATASETS", tmp_path / "system")
     said: list[str] = []
-    assert fetch(NAME, cache_dir=whole, say=said.append) == f"folder {idx_folder}" and said == []
+    assert fetch(NAME, cache_dir=whole, say=said.append) == f"folder {idx_folder}"
+    assert said == []
     assert fetch(NAME, cache_dir=root, say=said.append) == "Debian package"
     assert said == [f"{NAME}: trying Debian package"]
     assert fetch(NAME, cache_dir=root) == "Debian package"
@@ -207,11 +210,14 @@ def test_when_every_way_fails_the_message_lists_each(debian: str, idx_folder: Pa
     assert lines[0].startswith("3 fashion_mnist must come from")
     assert lines[1:3] == ["  user's folder: none given", f"  cache: no valid copy in {cache.folder_of(DATA, root)}"]
     reason = "is not a folder" if debian == "absent" else f"{LABELS} is not the {LABELS}"
-    assert lines[3].startswith("  Debian package: ") and reason in lines[3]
-    assert lines[4].startswith("  torchvision download: ") and "Connection refused" in lines[4]
+    assert lines[3].startswith("  Debian package: ")
+    assert reason in lines[3]
+    assert lines[4].startswith("  torchvision download: ")
+    assert "Connection refused" in lines[4]
     assert lines[5] == "  Debian archive: apt-get is not on this machine"
     assert all(word in lines[6] for word in [*DATA.files, "--data-dir", "MLPBENCH_DATA", "dataset-fashion-mnist"])
-    assert len(lines) == 7 and not root.exists()
+    assert len(lines) == 7
+    assert not root.exists()
 
 
 def cut(path: Path) -> None:
@@ -263,8 +269,10 @@ def test_of_two_processes_that_write_one_wins_and_no_reader_sees_a_part(idx_fold
         if folder.exists():
             assert cached(NAME, root)
         time.sleep(0.001)
-    assert [writer.returncode for writer in writers] == [0, 0] and hidden >= 1
-    assert cached(NAME, root) and os.listdir(root) == [folder.name]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert hidden >= 1
+    assert cached(NAME, root)
+    assert os.listdir(root) == [folder.name]
 
 
 def test_the_loser_of_a_race_leaves_the_winners_folder_alone(idx_folder: Path, root: Path) -> None:
@@ -273,7 +281,9 @@ def test_the_loser_of_a_race_leaves_the_winners_folder_alone(idx_folder: Path, r
     cache.write(folder, DATA, arrays, "winner", {})
     cache.write(folder, DATA, arrays, "loser", {})
     held = cache.read(folder, DATA)
-    assert held is not None and held.origin == "winner" and os.listdir(root) == [folder.name]
+    assert held is not None
+    assert held.origin == "winner"
+    assert os.listdir(root) == [folder.name]
 
 
 def test_what_a_killed_writer_left_is_ignored_then_swept(idx_folder: Path, root: Path) -> None:
@@ -283,7 +293,8 @@ def test_what_a_killed_writer_left_is_ignored_then_swept(idx_folder: Path, root:
         assert writer.poll() is None
     writer.kill()
     writer.wait()
-    assert not cached(NAME, root) and left[0].exists()
+    assert not cached(NAME, root)
+    assert left[0].exists()
     os.utime(left[0], (1, 1))
     fetch(NAME, data_dir=idx_folder, cache_dir=root)
     assert os.listdir(root) == [cache.folder_of(DATA, root).name]
@@ -317,7 +328,8 @@ def test_later_starts_are_fast_and_without_torch(whole: Path) -> None:
         f"load({NAME!r})\nprint(time.perf_counter() - start, *{{'torch', 'torchvision'}} & set(sys.modules))"
     )
     seconds, *imported = min(python(code, MLPBENCH_CACHE=str(whole)).stdout.split() for _ in range(3))
-    assert imported == [] and float(seconds) < 0.05
+    assert imported == []
+    assert float(seconds) < 0.05
 
 
 def test_torchvision_imports_beside_a_torch_without_its_operators() -> None:

@@ -21,7 +21,8 @@ def test_idx_returns_what_was_written(data: st.DataObject, shape: list[int]) -> 
     size = int(np.prod(shape))
     array = np.frombuffer(data.draw(st.binary(min_size=size, max_size=size)), np.uint8).reshape(shape)
     parsed = idx.parse(as_idx(array))
-    assert parsed.shape == array.shape and np.array_equal(parsed, array)
+    assert parsed.shape == array.shape
+    assert np.array_equal(parsed, array)
 
 
 @given(st.data())
