@@ -39,7 +39,7 @@ ENVIRONMENT = {
     "env_dataset": "string",
 }
 
-_ARROW = {
+_ARROW: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
     "int64": pa.int64(),
     "double": pa.float64(),

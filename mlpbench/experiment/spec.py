@@ -16,12 +16,12 @@ from mlpbench.experiment.catalogue import CATALOGUE, NamedData
 from mlpbench.experiment.metrics import metric
 from mlpbench.experiment.settings import SETTINGS, Value, suggestion
 
-STREAMS = ("init", "order", "dropout", "split")
 ACCURACY_MARGIN = 0.002
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
 
 Stream = Literal["init", "order", "dropout", "split"]
+STREAMS: tuple[Stream, ...] = ("init", "order", "dropout", "split")
 Path = tuple[str | int, ...]
 Levels = dict[str, Value]
 

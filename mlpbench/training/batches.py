@@ -80,7 +80,7 @@ def split(run: Run, labels: NDArray[np.uint8]) -> Split:
 def _apportion(counts: Indices, total: int) -> Indices:
     """Share `total` among classes in proportion to their counts, by largest remainder (Hamilton's method)."""
     exact = counts * total / counts.sum()
-    shares = np.floor(exact).astype(np.int64)
+    shares: Indices = np.floor(exact).astype(np.int64)
     shares[np.argsort(shares - exact, kind="stable")[: total - shares.sum()]] += 1
     return shares
 

@@ -65,7 +65,7 @@ class _Stack:
         self.dtype = getattr(torch, self.settings.precision)
         self.device = data.device
         sizes = [data.n_features, *self.settings.hidden_sizes, data.n_classes]
-        make = {"dtype": self.dtype, "device": self.device}
+        make: dict[str, Any] = {"dtype": self.dtype, "device": self.device}
         self.network = Network([r.settings for r in self.runs], sizes, **make)
         _initialise(self.network, self.runs)
         self.loss = LOSSES[self.settings.loss]
@@ -217,9 +217,9 @@ def _initialise(network: Network, runs: Sequence[Run]) -> None:
     for layer, (weight, bias) in enumerate(zip(network.weights, network.biases)):
         inputs, outputs = network.sizes[layer], network.sizes[layer + 1]
         for i, run in enumerate(runs):
-            of = run.seed, run.streams["init"], "init", layer
-            w_IO = init.weights(run.settings.init, generator(*of, 0), inputs, outputs)
-            b_O = init.biases(run.settings.bias_init, generator(*of, 1), inputs, outputs)
+            of = run.seed, run.streams["init"]
+            w_IO = init.weights(run.settings.init, generator(*of, "init", layer, 0), inputs, outputs)
+            b_O = init.biases(run.settings.bias_init, generator(*of, "init", layer, 1), inputs, outputs)
             weight.x_RNM[i, :inputs] = torch.from_numpy(w_IO)
             bias.x_RNM[i, 0] = torch.from_numpy(b_O)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class Evaluator:
         """Evaluate all runs; with `active_in`, note which hidden units are non-zero on some of the first examples."""
         network, work = self._network, self._work
         distinct = examples.index_GN.shape[0]
-        make = {"dtype": network.dtype, "device": network.device}
+        make: dict[str, Any] = {"dtype": network.dtype, "device": network.device}
         if distinct not in self._gathers:
             self._gathers[distinct] = Gather(distinct, CHUNK, self._features, **make)
         losses, hits, predictions = [], [], []

@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -78,7 +79,7 @@ class Network:
         self.device = device
         self.ranges = _ranges([s.activation for s in settings])
         self.drops = [any(s.dropout[layer] > 0 for s in settings) for layer in range(len(sizes) - 2)]
-        make = {"dtype": dtype, "device": device}
+        make: dict[str, Any] = {"dtype": dtype, "device": device}
         self.keep_from = [column([s.dropout[layer] for s in settings], **make) for layer in range(len(sizes) - 2)]
         self.keep_scale = [
             column([1 / (1 - s.dropout[layer]) if s.dropout[layer] < 1 else 0.0 for s in settings], **make)
