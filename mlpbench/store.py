@@ -84,7 +84,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "accuracy": "double",
         }
     ),
-    "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),
+    "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),  # type: ignore[arg-type]
 }
 
 

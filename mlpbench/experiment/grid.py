@@ -128,7 +128,7 @@ def runs(experiment: Experiment) -> list[Run]:
 
 def make_run(experiment: Experiment, condition: Condition, replicate: int) -> Run:
     """Return the run of a condition in a replicate; streams that do not vary stay at replicate 0."""
-    streams = {s: replicate if s in experiment.vary else 0 for s in STREAMS}
+    streams: dict[str, int] = {s: replicate if s in experiment.vary else 0 for s in STREAMS}
     canonical = _canonical(condition.settings, experiment.data) | {
         "seed": experiment.seed,
         "streams": streams,
