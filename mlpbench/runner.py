@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ from mlpbench.experiment import reading
 from mlpbench.experiment.grid import Condition, Run, conditions, make_run
 from mlpbench.experiment.plan import Stack, plan
 from mlpbench.experiment.spec import Experiment
+from mlpbench.progress import Progress
 from mlpbench.store import Store
 from mlpbench.training.setup import Setup
 
@@ -192,8 +191,8 @@ def _train(state: State, todo: Sequence[Run], store: Store, options: Options, sa
     by_id = {r.run_id: r for r in todo}
     with store.writing():
         store.write_text("spec.yaml", reading.dump(experiment))
-        pool = ProcessPool(setup, n_workers(options))
-        with _Progress(experiment.name, planned, hidden=options.quiet) as progress:
+        pool = ProcessPool(setup, min(n_workers(options), len(planned)))
+        with Progress(experiment.name, planned, pool.workers, hidden=options.quiet) as progress:
             for stack, tables in pool.map(planned, progress.tick):
                 rows = [_full_row(row, by_id[row["run_id"]], experiment) for row in tables["runs"]]
                 store.add(stack.stack_id, tables | {"runs": rows})
@@ -226,7 +225,8 @@ def finish(experiment: Experiment, store: Store, options: Options, *, trained: i
 
     grid = conditions(experiment)
     ids = [make_run(experiment, c, r).run_id for c in grid for r in range(experiment.replicates)]
-    runs, curves = store.read("runs", ids), store.read("curves", ids)
+    runs = store.read("runs", ids)
+    curves = store.read("curves", runs["run_id"])
     judged = claims.judge(experiment, grid, runs, curves)
     path = None
     if options.report:
@@ -241,46 +241,3 @@ def finish(experiment: Experiment, store: Store, options: Options, *, trained: i
         claims=judged,
         report=path,
     )
-
-
-class _Progress:
-    """A line on the terminal: runs done, rate and time left, by the work that is done, not by the stacks."""
-
-    def __init__(self, name: str, planned: Sequence[Stack], *, hidden: bool) -> None:
-        from tqdm import tqdm
-
-        self._planned = planned
-        self._runs = sum(len(s.runs) for s in planned)
-        self._done = 0
-        self._began = time.monotonic()
-        total = sum(s.seconds for s in planned)
-        self._bar = tqdm(
-            total=total,
-            desc=name,
-            disable=hidden or not sys.stderr.isatty(),
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}, {remaining} left]",
-            smoothing=0.05,
-        )
-        self._show()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def tick(self, shares: Sequence[float]) -> None:
-        done = sum(s.seconds * share for s, share in zip(self._planned, shares, strict=True))
-        self._bar.update(max(0.0, done - self._bar.n))
-
-    def finished(self, stack: Stack) -> None:
-        self._done += len(stack.runs)
-        self._show()
-
-    def note(self, text: str) -> None:
-        self._bar.write(text, file=sys.stderr)
-
-    def _show(self) -> None:
-        elapsed = time.monotonic() - self._began
-        rate = f", {self._done / elapsed * 60:.3g} runs/min" if self._done and elapsed else ""
-        self._bar.set_postfix_str(f"{self._done}/{self._runs} runs{rate}")

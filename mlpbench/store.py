@@ -93,6 +93,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._files: dict[str, dict[str, Path]] = {}  # table -> run_id -> file, while writing
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -116,21 +117,57 @@ class Store:
                 ) from error
             for left in self.folder.glob("*/.*.tmp"):
                 left.unlink(missing_ok=True)
+            self._files = {table: self._index(table) for table in SCHEMAS}
             yield
         finally:
             os.close(handle)
 
     def add(self, stack_id: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Write the rows of a finished stack, the runs last; raise MachineError where the disk refuses."""
+        """Write the rows of a finished stack, the runs last; raise MachineError where the disk refuses.
+
+        What the folder had of these runs goes first, so that no table ever shows a run twice: a run that was trained
+        again, or one whose stack was cut short between two tables. Killed in between, the runs are missing, not wrong.
+        """
+        ids = {row["run_id"] for row in rows["runs"]}
+        for table in ("runs", "curves", "predictions"):
+            self._remove(table, ids)
         for table in ("predictions", "curves", "runs"):
-            self._write(self.folder / table / f"{stack_id}.parquet", SCHEMAS[table], rows[table])
+            path = self.folder / table / f"{stack_id}.parquet"
+            self._write(path, SCHEMAS[table], rows[table])
+            self._files[table] |= {row["run_id"]: path for row in rows[table]}
+
+    def _index(self, table: str) -> dict[str, Path]:
+        """Return the file each run of a table stands in."""
+        found = {}
+        for path in _parts(self.folder / table):
+            try:
+                ids = pq.read_table(path, columns=["run_id"])["run_id"].unique()
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged([path], SCHEMAS[table], error) from error
+            found |= dict.fromkeys(ids.to_pylist(), path)
+        return found
+
+    def _remove(self, table: str, ids: set[str]) -> None:
+        """Write the files of a table again without some runs."""
+        held = self._files[table]
+        for path in {held[i] for i in ids if i in held}:
+            kept = pq.read_table(
+                path, schema=SCHEMAS[table], filters=~pads.field("run_id").isin(pa.array(ids, pa.string()))
+            )
+            if kept.num_rows:
+                self._write_table(path, kept)
+            else:
+                path.unlink()
+        self._files[table] = {i: path for i, path in held.items() if i not in ids}
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the folder, whole or not at all."""
         write_whole(self.folder / name, text.encode())
 
     def _write(self, path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> None:
-        table = pa.Table.from_pylist([dict(r) for r in rows], schema=schema)
+        self._write_table(path, pa.Table.from_pylist([dict(r) for r in rows], schema=schema))
+
+    def _write_table(self, path: Path, table: pa.Table) -> None:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         write_whole(path, sink.getvalue().to_pybytes())
@@ -140,16 +177,21 @@ class Store:
     ) -> pd.DataFrame:
         """Return a table, or its rows for some runs, as a DataFrame; empty, with its columns, where there is none."""
         schema = SCHEMAS[table]
-        files = sorted(f for f in (self.folder / table).glob("*.parquet") if not f.name.startswith("."))
+        files = _parts(self.folder / table)
         names = list(columns or schema.names)
         if not files:
             return schema.empty_table().select(names).to_pandas()
-        chosen = None if run_ids is None else pads.field("run_id").isin(list(run_ids))
+        chosen = None if run_ids is None else pads.field("run_id").isin(pa.array(run_ids, pa.string()))
         try:
             dataset = pads.dataset([str(f) for f in files], schema=schema, format="parquet")
             return dataset.to_table(columns=names, filter=chosen).to_pandas()
         except (pa.ArrowException, OSError) as error:
             raise _damaged(files, schema, error) from error
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return the finished files of a table, in the order of their names."""
+    return sorted(f for f in folder.glob("*.parquet") if not f.name.startswith("."))
 
 
 def write_whole(path: Path, content: bytes) -> None:

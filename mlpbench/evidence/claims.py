@@ -19,9 +19,10 @@ import pandas as pd
 
 from mlpbench.evidence import inference
 from mlpbench.evidence.estimates import DIVERGED, FAILED, LEVEL, MISSING, OK, accuracy_step, measure, observe
+from mlpbench.evidence.held import held_fixed
 from mlpbench.evidence.inference import ALPHA, Sample
-from mlpbench.evidence.reduction import EmptyClaimError, Reduction, reduce
-from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.evidence.reduction import Reduction, reduce
+from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import STEPS_TO_LOSS
 from mlpbench.experiment.spec import STREAMS, Claim, Experiment
 
@@ -75,22 +76,15 @@ def judge(
 def _row(
     claim: Claim, experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: pd.DataFrame
 ) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {
-        "id": claim.id, "says": claim.says, "source": claim.source, "form": claim.form.metric, "quantity": "",
-        "metric": claim.form.metric, "kind": "difference", "per": "", "sense": "greater", "n": 0,
-        "planned": experiment.replicates, "verdict": UNDECIDED, "note": "", "more_replicates": pd.NA,
-        "fixed": held_fixed(experiment, conditions, {}), "observed": False, "sample": None,
-    }  # fmt: skip
-    try:
-        reduction = reduce(claim, experiment, conditions)
-    except EmptyClaimError as problem:
-        return row | {"note": f"{problem}."}
+    reduction = reduce(claim, experiment, conditions)
     values = _values(reduction, experiment, conditions, observed, curves)
     n = len(values.complete)
-    row |= {
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {
+        "id": claim.id, "says": claim.says, "source": claim.source, "metric": claim.form.metric,
         "form": reduction.form, "quantity": reduction.quantity, "kind": reduction.kind, "per": reduction.per,
         "sense": reduction.sense, "margin": reduction.bound, "n": n, "planned": values.planned,
         "fixed": held_fixed(experiment, conditions, reduction.shared), "observed": reduction.every,
+        "verdict": UNDECIDED, "note": "", "more_replicates": pd.NA, "sample": None,
     }  # fmt: skip
     notes = _notes(reduction, values, experiment, conditions)
     if n:
@@ -227,12 +221,3 @@ def _notes(reduction: Reduction, values: _Values, experiment: Experiment, condit
     if held:
         notes.append(f"Replicates share {', '.join(held)}: the verdict is about that one draw.")
     return notes
-
-
-def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: Mapping[str, Any]) -> str:
-    """Return the settings that were the same on all sides: what the file fixes, the learning rate and the like."""
-    length = "steps" if "steps" in experiment.fixed or "steps" in experiment.factor_names else "epochs"
-    named = dict.fromkeys([*experiment.fixed, "optimizer", "lr", "batch_size", length])
-    settings = {n: {getattr(c.settings, n) for c in conditions} for n in named}
-    same = {n: next(iter(v)) for n, v in settings.items() if len(v) == 1}
-    return ", ".join(f"{n}={format_level(v)}" for n, v in (same | dict(shared)).items() if v is not None)

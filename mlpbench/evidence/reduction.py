@@ -20,10 +20,6 @@ Sense = Literal["greater", "less", "equivalent"]
 Kind = Literal["difference", "slope", "level"]
 
 
-class EmptyClaimError(ValueError):
-    """The claim picks no condition, or none that differ: there is no number to test."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Reduction:
     """What a claim comes down to: the sum, the side of the bound it is expected on, and how to say it.
@@ -46,7 +42,7 @@ class Reduction:
 
 
 def reduce(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
-    """Return the reduction of a claim of any form; raise EmptyClaimError."""
+    """Return the reduction of a claim of any form."""
     form = claim.form
     if isinstance(form, Compare):
         return _compare(form, experiment, conditions)
@@ -129,8 +125,7 @@ def _trend(form: Trend, experiment: Experiment, conditions: Sequence[Condition])
     x = [place[c.levels[form.factor]] for c in conditions]
     centre = math.fsum(x) / len(x)
     squares = math.fsum((v - centre) ** 2 for v in x)
-    if squares == 0:
-        raise EmptyClaimError(f"a trend needs two levels of {form.factor} that differ")
+    assert squares > 0, "a spec whose trend has one level is refused"
     slope = {c.condition_id: (v - centre) / squares for c, v in zip(conditions, x, strict=True)}
     margin = f" by more than {form.margin:g} {per}" if form.margin else ""
     quantity = f"{form.metric}: slope {per}"
@@ -162,8 +157,7 @@ def _places(form: Trend, levels: Sequence[Value]) -> tuple[dict[Value, float], s
 
 def _share(where: Levels, conditions: Sequence[Condition]) -> dict[str, float]:
     found = [c.condition_id for c in conditions if _is_in(c, where)]
-    if not found:
-        raise EmptyClaimError(f"no condition has {_words(where)}")
+    assert found, "a spec whose selector meets no condition is refused"
     return {c: 1 / len(found) for c in found}
 
 

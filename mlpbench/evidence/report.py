@@ -84,8 +84,8 @@ class _Page:
             sections.cost(self.observed, self.runs, self.conditions, self.names),
             "## Provenance",
             sections.provenance(self.runs, self.experiment),
-            "Made again by:",
-            f"```sh\n{sections.command(self.runs, self.experiment)}\n```",
+            "Made again, from the spec in this folder, by:",
+            f"```sh\n{sections.command(self.runs)}\n```",
         ]
         return "\n\n".join(b for b in blocks if b) + "\n"
 

@@ -174,9 +174,9 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def command(runs: pd.DataFrame, experiment: Experiment) -> str:
-    """Return the command that makes the runs again, with the options that their bits depend on."""
-    parts = [f"mlpbench run experiments/{experiment.name}.yaml"]
+def command(runs: pd.DataFrame) -> str:
+    """Return the command that makes the runs again from the folder's own spec, with the options bits depend on."""
+    parts = ["mlpbench run spec.yaml --results again"]
     for option, column, usual in (("numerics", "env_numerics", "fast"), ("threads", "env_threads", 1)):
         values = sorted(set(runs[column].dropna()))
         if len(values) == 1 and values[0] != usual:

@@ -102,6 +102,9 @@ class _Stack:
             "validation": self.evaluator(validation) if validation is not None else None,
             "test": self.evaluator(test, predict=True),
         }
+        # Finite weights may still give losses that overflow: such a run has no result either.
+        for evaluated in filter(None, ended.values()):
+            self._note_divergence(s.steps, torch.isfinite(evaluated.loss_RK.sum(1)))
         if s.steps and not bool((self.diverged_at >= 0).all()):
             epoch = s.steps / s.steps_per_epoch
             self._record(epoch, s.steps, {k: (None, e) for k, e in ended.items()})
@@ -121,8 +124,11 @@ class _Stack:
         self.loss.backward(z, y_RB1, self.rate / n, work.d_outputs.rows(n))
         self.network.descend(inputs, work, work.d_outputs)
         finite &= self.network.finite()
-        newly = (self.diverged_at < 0) & ~finite
-        self.diverged_at = torch.where(newly, step + 1, self.diverged_at)
+        self._note_divergence(step + 1, finite)
+
+    def _note_divergence(self, step: int, finite_R: Tensor) -> None:
+        newly = (self.diverged_at < 0) & ~finite_R
+        self.diverged_at = torch.where(newly, step, self.diverged_at)
 
     def _record(self, epoch: float, step: int, what: dict[str, tuple[Examples | None, Evaluated | None]]) -> None:
         """Add a row to the curves for each split and each run that has not diverged."""
@@ -178,10 +184,11 @@ class _Stack:
             }
             parameters = self._parameters(i)
             row["n_parameters"] = sum(p.numel() for p in parameters)
-            row["weights_sha256"] = _digest(parameters)
             if diverged[i] >= 0:
+                # How long a diverged run is dragged along depends on its stack-mates: its weights are not a result.
                 row |= {"status": "diverged", "diverged_at_step": diverged[i]}
             else:
+                row["weights_sha256"] = _digest(parameters)
                 row |= {f"{k}_loss": loss[i] for k, (loss, _) in measured.items()}
                 row |= {f"{k}_accuracy": accuracy[i] for k, (_, accuracy) in measured.items()}
                 row["gap_loss"] = row["test_loss"] - row["train_loss"]

@@ -166,7 +166,7 @@ def test_verdicts_come_first_with_their_numbers() -> None:
         assert f"| {row['says']} (`{row['id']}`) | **{row['verdict']}** |" in text
     counts = report.claims["verdict"].value_counts()
     assert f"Of 6 claims: {counts['supported']} supported, {counts['undecided']} undecided." in text
-    fixed = "depth=1, activation=relu, optimizer=sgd, lr=0.1, batch_size=256, epochs=10"
+    fixed = "depth=1, activation=relu, init=normal(0.01), optimizer=sgd, lr=0.1, batch_size=256, epochs=10"
     assert f"Compared at fixed settings, not tuned for each condition: `{fixed}`." in text
     first = report.claims.iloc[0]
     assert f"{100 * first['estimate']:+.2f} pp ({100 * first['low']:+.2f} to {100 * first['high']:+.2f})" in text
@@ -227,14 +227,14 @@ def test_provenance_names_versions_and_says_where_runs_differ() -> None:
     text = section(rendered("width"), "Provenance")
     assert "| commit | 0123456789ab |" in text
     assert "differ" not in text
-    assert "mlpbench run experiments/width.yaml\n" in text
+    assert "mlpbench run spec.yaml --results again\n" in text
     threads = tables.runs["env_threads"].where(tables.runs["replicate"] > 0, 2)
     mixed = replace(tables, runs=tables.runs.assign(env_threads=threads, env_dirty=True, env_numerics="portable"))
     text = section(render(*mixed.parts), "Provenance")
     assert "| threads a worker | 1 (32 runs), 2 (8 runs) |" in text
     assert "The runs differ in threads a worker" in text
     assert "| uncommitted changes | in 40 of 40 runs |" in text
-    assert "mlpbench run experiments/width.yaml --numerics portable\n" in text
+    assert "mlpbench run spec.yaml --results again --numerics portable\n" in text
 
 
 def test_streams_that_replicates_share_are_named() -> None:

@@ -1,0 +1,34 @@
+"""Which settings a comparison was made at: the same on all sides, and worth naming."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlpbench.experiment.grid import Condition, format_level, resolve
+from mlpbench.experiment.settings import SETTINGS, Value
+from mlpbench.experiment.spec import Experiment
+
+# Named even at their defaults: the answer to most questions depends on them.
+ALWAYS = ("activation", "init", "optimizer", "lr", "batch_size")
+# Ways to say one thing: the first of each that is the same on all sides is named.
+SHAPE = (("width", "depth"), ("hidden_sizes",))
+LENGTH = (("epochs",), ("steps",))
+
+
+def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: Mapping[str, Any]) -> str:
+    """Return the settings that all conditions have in common and the levels the sides of a claim share, as one text.
+
+    It follows from the resolved settings alone: a file that spells out a default says the same as one that does not.
+    """
+    settings = [c.settings for c in conditions]
+    same = {n: getattr(settings[0], n) for n in SETTINGS if len({getattr(s, n) for s in settings}) == 1}
+    default = resolve({"hidden_sizes": settings[0].hidden_sizes}, experiment, {})
+    either = {n for ways in (SHAPE, LENGTH) for way in ways for n in way}
+    named: dict[str, Value] = {}
+    for ways in (SHAPE, LENGTH):
+        way = next((w for w in ways if any(same.get(n) is not None for n in w)), ())
+        named |= {n: same[n] for n in way if same.get(n) is not None}
+    named |= {n: v for n, v in same.items() if n not in either and (n in ALWAYS or v != getattr(default, n))}
+    held = {n: named[n] for n in SETTINGS if n in named} | dict(shared)
+    return ", ".join(f"{n}={format_level(v)}" for n, v in held.items())

@@ -1,0 +1,197 @@
+"""Every command is documented, starts quickly and without torch, and says in its exit status how it went."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from mlpbench.cli import main
+
+SPEC = """\
+name: tiny
+question: Do two widths differ on 600 images?
+dataset: fashion_mnist
+fixed: {train_size: 600, epochs: 1}
+factors: {width: [4, 8]}
+replicates: 2
+claims:
+  - id: wider-is-better
+    says: 8 units do better than 4.
+    compare: {metric: test_accuracy, a: {width: 8}, b: {width: 4}, expect: greater}
+"""
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, group
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("spec") / "tiny.yaml"
+    path.write_text(SPEC)
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    result = invoke("run", spec, "--results", folder)
+    assert result.exit_code == 0
+    assert result.output.splitlines()[-1] == f"report: {folder}/tiny/report.md"
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), list(commands()), ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
+)
+def test_every_command_and_option_is_explained(path: tuple[str, ...], command: click.Command) -> None:
+    result = invoke(*path, "--help")
+    assert result.exit_code == 0
+    assert command.help
+    assert all(option.help for option in command.params if isinstance(option, click.Option) and option.name != "help")
+    assert max(map(len, result.output.splitlines())) <= 100
+
+
+def test_help_takes_less_than_half_a_second() -> None:
+    """The fastest of five starts: the machine may be busy with something else."""
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "mlpbench", "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("command", ["--help", "plan SPEC", "list FOLDER", "report DONE", "claims DONE", "data list"])
+def test_only_training_loads_torch(command: str, spec: Path, results: Path) -> None:
+    places = {"SPEC": spec, "FOLDER": spec.parent, "DONE": results / "tiny"}
+    arguments = [str(places.get(word, word)) for word in command.split()]
+    check = (
+        "import sys; from mlpbench.cli import main\n"
+        f"main({arguments!r}, standalone_mode=False)\n"
+        "sys.exit(sum(m in sys.modules for m in ('torch', 'torchvision')))"
+    )
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout
+
+
+def test_a_run_that_is_not_on_a_terminal_shows_no_progress_and_can_be_piped(spec: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+    assert "\r" not in result.stdout
+    assert "\x1b" not in result.stdout
+    assert "tiny: 4 runs, 4 trained now" in result.stdout
+
+
+def test_a_run_on_a_terminal_shows_runs_done_rate_and_time_left(spec: Path, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    process.communicate()
+    text = seen.decode()
+    assert "tiny: 0/4 runs, workers are starting" in text
+    assert re.search(r"tiny: 100%\|.*\| 4/4 runs, [0-9.e+]+ runs/min, 0:\d\d gone, 0:00 left", text)
+
+
+def test_quiet_prints_nothing(spec: Path, results: Path) -> None:
+    result = invoke("run", spec, "--results", results, "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_a_plan_counts_what_is_done_and_what_is_missing(spec: Path, results: Path) -> None:
+    facts = json.loads(invoke("plan", spec, "--results", results, "--json", "--set", "replicates=5").stdout)
+    assert {k: facts[k] for k in ("conditions", "runs", "done", "missing", "failed", "stale")} == {
+        "conditions": 2,
+        "runs": 10,
+        "done": 4,
+        "missing": 6,
+        "failed": 0,
+        "stale": 0,
+    }
+    assert facts["flops"] > 0
+    text = invoke("plan", spec, "--results", results).stdout
+    assert [line.split()[0] for line in text.splitlines()] == [key.split("_")[0] for key in facts]
+
+
+def test_a_plan_writes_nothing(spec: Path, tmp_path: Path) -> None:
+    assert invoke("plan", spec, "--results", tmp_path / "none").exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ledger_of_claims_is_text_or_json(results: Path) -> None:
+    ledger: dict[str, list[dict[str, Any]]] = json.loads(invoke("claims", results / "tiny", "--json").stdout)
+    (claim,) = ledger["tiny"]
+    assert claim["id"] == "wider-is-better"
+    assert claim["verdict"] in ("supported", "refuted", "undecided", "equivalent")
+    assert claim["verdict"] in invoke("claims", results / "tiny").stdout
+
+
+def test_the_ledger_covers_all_results_by_default(
+    results: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "results").symlink_to(results)
+    monkeypatch.chdir(tmp_path)
+    assert invoke("claims").stdout == invoke("claims", "results/tiny").stdout
+
+
+def test_a_report_is_rendered_again_to_the_same_bytes(results: Path) -> None:
+    files = sorted(p for p in (results / "tiny").rglob("*") if p.suffix in (".md", ".png"))
+    assert files
+    before = {p: p.read_bytes() for p in files}
+    for p in files:
+        p.unlink()
+    assert invoke("report", results / "tiny").exit_code == 0
+    assert {p: p.read_bytes() for p in files} == before
+
+
+def test_what_ships_is_listed_with_its_question(spec: Path) -> None:
+    assert invoke("list", spec.parent).stdout.split(maxsplit=3) == [
+        "tiny",
+        "4",
+        "runs",
+        "Do two widths differ on 600 images?\n",
+    ]
+
+
+def test_data_is_fetched_once_and_listed() -> None:
+    assert invoke("data", "fetch", "fashion_mnist").exit_code == 0
+    assert "here" in invoke("data", "list").stdout
+
+
+def test_a_failed_run_is_told_by_exit_status_1(spec: Path, tmp_path: Path) -> None:
+    claimless = SPEC.partition("claims:")[0]
+    path = tmp_path / "wide.yaml"
+    path.write_text(claimless)
+    result = invoke("run", path, "--results", tmp_path, "--set", "width=1000000000", "--no-report")
+    assert result.exit_code == 1
+    assert "2 failed" in result.output
