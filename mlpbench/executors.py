@@ -5,11 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
@@ -101,23 +101,24 @@ def _work(index: int, runs: Sequence[Any]) -> Tables:
 
 @contextmanager
 def _quiet_start(threads: int) -> Iterator[None]:
-    """Start workers with their thread count set before any library is loaded, and deaf to Ctrl-C while they import."""
+    """Start workers with their thread count set before any library is loaded, and deaf to Ctrl-C.
+
+    The signal is held back, not ignored: workers inherit that for good, here it arrives at the end of this block.
+    """
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(threads)))
-    # Only the main thread may set handlers; elsewhere (a notebook's thread) Ctrl-C is not ours anyway.
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    resource_tracker.ensure_running()  # which ends by letting the signal through: not in the middle of a start
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        if main:
-            signal.signal(signal.SIGINT, handler)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _given_up(stack: Stack) -> Tables:

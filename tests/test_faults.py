@@ -1,0 +1,169 @@
+"""What is killed, interrupted or refused loses at most the stacks in flight; the next run completes the rest."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import mlpbench
+
+pytestmark = pytest.mark.slow
+
+SPEC = """\
+name: faulty
+question: What is left when the machine is pulled away?
+dataset: fashion_mnist
+fixed: {train_size: 20000, epochs: 4}
+factors: {width: [8, 32, 64, 128, 192, 256]}
+replicates: 2
+"""
+RUNS = 12
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("spec") / "faulty.yaml"
+    path.write_text(SPEC)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mlpbench.run(spec, results=tmp_path_factory.mktemp("undisturbed"), report=False).folder
+
+
+def started(spec: Path, results: Path, *options: str) -> subprocess.Popen[str]:
+    """Start a run as the leader of its own group of processes, as a shell does."""
+    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(results), "--no-report", *options]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def finished_stacks(results: Path) -> int:
+    return len(list((results / "faulty" / "runs").glob("[!.]*.parquet")))
+
+
+def wait_for_stacks(process: subprocess.Popen[str], results: Path, number: int = 1) -> None:
+    for _ in range(3000):
+        if finished_stacks(results) >= number:
+            return
+        assert process.poll() is None, f"ended before {number} stacks were finished: {process.communicate()}"
+        time.sleep(0.02)
+    raise AssertionError(f"{number} stacks should take less than a minute")
+
+
+def members(group: int) -> list[int]:
+    """The living processes of a group."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended since it was listed
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def end_of_group(group: int) -> None:
+    for _ in range(500):
+        if not members(group):
+            return
+        time.sleep(0.02)
+    raise AssertionError("workers outlive the command by more than ten seconds")
+
+
+def completed(spec: Path, results: Path, undisturbed: Path) -> None:
+    """Run again to the end: only what was missing is trained, and the tables equal those of a run left in peace."""
+    kept = len(pd.read_parquet(results / "faulty" / "runs")) if finished_stacks(results) else 0
+    again = mlpbench.run(spec, results=results, report=False)
+    assert again.trained == RUNS - kept
+    for table, keys in (("runs", ["run_id"]), ("curves", ["run_id", "step", "split"]), ("predictions", ["run_id"])):
+        one, other = (pd.read_parquet(f / table).sort_values(keys, ignore_index=True) for f in (again.folder, undisturbed))
+        may_differ = [c for c in ("train_seconds", "stack_size") if c in one]
+        pd.testing.assert_frame_equal(one.drop(columns=may_differ), other.drop(columns=may_differ), check_exact=True)
+    assert not list(again.folder.rglob("*.tmp"))
+
+
+def test_kill_9_leaves_no_worker_behind_and_loses_at_most_what_was_in_flight(
+    spec: Path, tmp_path: Path, undisturbed: Path
+) -> None:
+    process = started(spec, tmp_path)
+    wait_for_stacks(process, tmp_path)
+    before = finished_stacks(tmp_path)
+    process.kill()
+    process.communicate()
+    end_of_group(process.pid)
+    assert before <= finished_stacks(tmp_path) < 6
+    completed(spec, tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["while workers start", "while stacks train"])
+def test_ctrl_c_ends_with_130_and_one_line_and_keeps_finished_stacks(
+    early: bool, spec: Path, tmp_path: Path, undisturbed: Path
+) -> None:
+    process = started(spec, tmp_path)
+    if early:
+        while len(members(process.pid)) < 3:
+            assert process.poll() is None
+            time.sleep(0.01)
+    else:
+        wait_for_stacks(process, tmp_path)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors == "mlpbench: interrupted; finished stacks are kept, run the same command again to go on\n"
+    end_of_group(process.pid)
+    completed(spec, tmp_path, undisturbed)
+
+
+def test_a_worker_that_is_killed_once_is_replaced_and_nothing_is_lost(
+    spec: Path, tmp_path: Path, undisturbed: Path
+) -> None:
+    process = started(spec, tmp_path, "--workers", "2")
+    wait_for_stacks(process, tmp_path)
+    busiest = max(members(process.pid), key=cpu_seconds)
+    assert busiest != process.pid
+    os.kill(busiest, signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    completed(spec, tmp_path, undisturbed)
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_file_the_machine_refuses_to_write_ends_with_3_and_keeps_what_was_finished(
+    spec: Path, tmp_path: Path, undisturbed: Path
+) -> None:
+    """A limit on the size of files stands for a full disk: curves still fit, a table of runs does not."""
+    folder = shutil.copytree(undisturbed, tmp_path / "faulty")
+    runs = sorted((folder / "runs").glob("*.parquet"))
+    runs[0].unlink()
+    kept = len(pd.read_parquet(folder / "runs"))
+    limit = runs[1].stat().st_size // 2
+    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path), "--no-report"]
+    limited = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert limited.returncode == 3
+    assert limited.stderr.startswith("mlpbench: ")
+    assert "can't be written: file too large; finished work is kept" in limited.stderr
+    assert limited.stderr.count("\n") == 1
+    assert len(pd.read_parquet(folder / "runs")) == kept
+    completed(spec, tmp_path, undisturbed)
