@@ -1,0 +1,18 @@
+"""What all tests have in common: one thread, as in a worker, and the real data set, fetched once."""
+
+import pytest
+import torch
+
+from mlpbench.training.datasets import Dataset, load
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """More threads would change the bits that tests compare."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def fashion() -> Dataset:
+    """Fashion-MNIST, from the cache wherever set-up has been run."""
+    return load("fashion_mnist")
