@@ -138,13 +138,13 @@ class Store:
 
     def _index(self, table: str) -> dict[str, Path]:
         """Return the file each run of a table stands in."""
-        found = {}
+        found: dict[str, Path] = {}
         for path in _parts(self.folder / table):
             try:
                 ids = pq.read_table(path, columns=["run_id"])["run_id"].unique()
             except (pa.ArrowException, OSError) as error:
                 raise _damaged([path], SCHEMAS[table], error) from error
-            found |= dict.fromkeys(ids.to_pylist(), path)
+            found |= {str(i): path for i in ids.to_pylist()}
         return found
 
     def _remove(self, table: str, ids: set[str]) -> None:

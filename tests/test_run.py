@@ -15,7 +15,7 @@ import pytest
 import mlpbench
 from mlpbench import runner
 from mlpbench.errors import InputError, MachineError
-from mlpbench.store import SCHEMAS
+from mlpbench.store import SCHEMAS, Store
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -64,7 +64,7 @@ def test_pandas_and_duckdb_read_a_folder_as_one_table(done: Path) -> None:
     assert (frame["status"] == "ok").all()
     assert frame["run_id"].is_unique
     query = f"select run_id, test_accuracy, hidden_sizes from '{done}/runs/*.parquet' order by run_id"
-    table = duckdb.sql(query).df()
+    table = duckdb.connect().execute(query).df()
     mine = frame.sort_values("run_id", ignore_index=True)
     assert table["run_id"].tolist() == mine["run_id"].tolist()
     assert table["test_accuracy"].tolist() == mine["test_accuracy"].tolist()
@@ -198,5 +198,5 @@ def test_results_name_no_host_user_or_path(done: Path) -> None:
 
 def test_the_grid_of_a_state_is_sorted_into_done_and_missing(copy: Path) -> None:
     experiment = runner.read(SMALL | {"replicates": 4})
-    state = runner.inspect(experiment, runner.Store(copy / "small"), runner.Options(results=copy))
+    state = runner.inspect(experiment, Store(copy / "small"), runner.Options(results=copy))
     assert (len(state.done), len(state.missing), len(state.failed), len(state.stale)) == (12, 4, 0, 0)
