@@ -149,6 +149,7 @@ def _plan_facts(spec: Path, overrides: tuple[str, ...], options: Options) -> dic
     from mlpbench.store import Store
 
     runner.check_options(options)
+    runner.device_name(options.device)
     experiment = runner.read(spec, overrides)
     state = runner.inspect(experiment, Store(options.results / experiment.name), options)
     stacks = runner.stacks(state, state.missing, options)
@@ -216,8 +217,11 @@ def claims(folders: tuple[Path, ...], as_json: bool) -> None:
 def list_(folder: Path) -> None:
     """List the experiments of a folder with their question and number of runs."""
     from mlpbench import runner
+    from mlpbench.errors import InputError
     from mlpbench.experiment.grid import count_conditions
 
+    if not folder.is_dir():
+        raise InputError(f"the experiments must be in a folder, got no folder at {folder}")
     for path in sorted(folder.glob("*.yaml")):
         experiment = runner.read(path)
         runs = count_conditions(experiment) * experiment.replicates

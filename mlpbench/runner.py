@@ -80,6 +80,8 @@ def run(spec: Path | Mapping[str, Any], options: Options, overrides: Sequence[st
     experiment = read(spec, overrides)
     check_options(options)
     store = Store(options.results / experiment.name)
+    if store.folder.exists() and not store.folder.is_dir():
+        raise InputError(f"the results of {experiment.name} go into a folder, got the file {store.folder}")
     state = inspect(experiment, store, options)
     todo = _todo(state, options.rerun)
     if todo:
@@ -168,9 +170,10 @@ def device_name(device: str) -> str:
     if device == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     name = "cuda:0" if device == "cuda" else device
-    if name not in [f"cuda:{i}" for i in range(torch.cuda.device_count())]:
+    there = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if name not in there:
         raise InputError(
-            f"--device must be auto, cpu, cuda or cuda:i with i below {torch.cuda.device_count()}, got {device!r}"
+            f"--device must be one of {', '.join(['auto', 'cpu', *there])} on this machine, got {device!r}"
         )
     return name
 

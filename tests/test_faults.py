@@ -44,9 +44,7 @@ def undisturbed(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def started(spec: Path, results: Path, *options: str) -> subprocess.Popen[str]:
     """Start a run as the leader of its own group of processes, as a shell does."""
     command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(results), "--no-report", *options]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def finished_stacks(results: Path) -> int:
@@ -89,7 +87,9 @@ def completed(spec: Path, results: Path, undisturbed: Path) -> None:
     again = mlpbench.run(spec, results=results, report=False)
     assert again.trained == RUNS - kept
     for table, keys in (("runs", ["run_id"]), ("curves", ["run_id", "step", "split"]), ("predictions", ["run_id"])):
-        one, other = (pd.read_parquet(f / table).sort_values(keys, ignore_index=True) for f in (again.folder, undisturbed))
+        one, other = (
+            pd.read_parquet(f / table).sort_values(keys, ignore_index=True) for f in (again.folder, undisturbed)
+        )
         may_differ = [c for c in ("train_seconds", "stack_size") if c in one]
         pd.testing.assert_frame_equal(one.drop(columns=may_differ), other.drop(columns=may_differ), check_exact=True)
     assert not list(again.folder.rglob("*.tmp"))

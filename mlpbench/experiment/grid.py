@@ -102,7 +102,7 @@ def conditions(experiment: Experiment) -> list[Condition]:
         settings = {k: v for k, v in levels.items() if k != "label"}
         resolved = resolve(experiment.fixed | settings, experiment, places)
         identity = _digest(_canonical(resolved, experiment.data), 12)
-        label = str(levels.get("label") or _label(levels))
+        label = _label(levels, experiment)
         if identity in seen:
             place = next(iter(places.values()), ("factors",))
             raise SpecProblem(place, f"conditions must differ, but '{seen[identity]}' and '{label}' are the same run")
@@ -167,6 +167,8 @@ def resolve(given: Mapping[str, Value], experiment: Experiment, places: Mapping[
         raise SpecProblem(
             ("validation",), f"validation must leave a training example of {train_size}, got {validation}"
         )
+    if validation and n_fit == train_size:
+        raise SpecProblem(("validation",), f"validation must take an example of {train_size}, got {validation}")
     batch = n_fit if value["batch_size"] == "full" else min(value["batch_size"], n_fit)
     per_epoch = math.ceil(n_fit / batch)
     steps = value["steps"] if value["steps"] is not None else value["epochs"] * per_epoch
@@ -227,8 +229,11 @@ def _combinations(experiment: Experiment) -> Iterator[tuple[Levels, Mapping[str,
 Levels = dict[str, Value]
 
 
-def _label(levels: Levels) -> str:
-    return ", ".join(f"{k}={format_level(v)}" for k, v in levels.items()) or "all"
+def _label(levels: Levels, experiment: Experiment) -> str:
+    """Return what tells a condition from the others: its factors' levels and, for whole conditions, their label."""
+    varied = [f"{k}={format_level(v)}" for k, v in levels.items() if k in (*experiment.factors, *experiment.zipped)]
+    own = [str(levels["label"])] if "label" in levels else []
+    return ", ".join(own + varied) or "all"
 
 
 def format_level(value: Value) -> str:
@@ -243,8 +248,6 @@ def format_level(value: Value) -> str:
 def _canonical(settings: RunSettings, data: NamedData) -> dict[str, Any]:
     """Return what the bits depend on; `width`, `depth` and `epochs` only restate `hidden_sizes` and `steps`."""
     fields = {k: v for k, v in asdict(settings).items() if k not in ("width", "depth", "epochs")}
-    # A setting at the value that leaves training as it was before the setting existed is left out, so that adding a
-    # setting keeps the identities of the runs it does not change.
     return {"settings": fields, "data": data.fingerprint}
 
 

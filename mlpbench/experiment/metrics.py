@@ -11,7 +11,7 @@ from typing import Literal
 
 from mlpbench.experiment.settings import suggestion
 
-STEPS_TO_LOSS = re.compile(r"^steps_to_train_loss_([0-9]*\.?[0-9]+)$")
+STEPS_TO_LOSS = re.compile(r"steps_to_train_loss_([0-9]*\.?[0-9]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def metric(name: str) -> Metric:
     """Return the metric of that name; raise ValueError naming the nearest when there is none."""
     if name in METRICS:
         return METRICS[name]
-    match = STEPS_TO_LOSS.match(name)
+    match = STEPS_TO_LOSS.fullmatch(name)
     if match:
         return _metric(name, f"gradient steps until the train loss is at most {match[1]}", "steps", "lower")
     near = suggestion(name, METRICS)

@@ -79,13 +79,14 @@ def training_flops(s: RunSettings, data: NamedData) -> int:
 def examples_seen(s: RunSettings) -> int:
     """Return how many examples training reads, with repetition."""
     epochs, rest = divmod(s.steps, s.steps_per_epoch)
-    return epochs * s.n_fit + min(rest * s.batch_size, s.n_fit)
+    return epochs * s.n_fit + rest * s.batch_size
 
 
 def evaluation_examples(s: RunSettings, data: NamedData) -> int:
     """Return how many examples are evaluated: a curve point at the start and after each epoch, all of them at the end."""
-    points = math.ceil(s.steps / s.steps_per_epoch)
-    return points * (min(CURVE_EXAMPLES, s.n_fit) + s.n_validation + data.n_test) + s.n_fit + data.n_test
+    points = max(1, math.ceil(s.steps / s.steps_per_epoch))  # the last one is part of the evaluation at the end
+    held_out = s.n_validation + data.n_test
+    return points * (min(CURVE_EXAMPLES, s.n_fit) + held_out) + s.n_fit + held_out
 
 
 def seconds(runs: Sequence[Run], data: NamedData) -> float:

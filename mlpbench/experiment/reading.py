@@ -1,25 +1,42 @@
 """From a YAML 1.2 file to an experiment; every error names file, line and column.
 
-Aliases are refused: an experiment needs none, and nested ones can stand for more values than fit in memory.
+Aliases, tags and deep nesting are refused: an experiment needs none, and they can stand for more values than fit in
+memory, for values that are not what they look like, or end the reader itself.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    NodeEvent,
+)
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.errors import InputError
-from mlpbench.experiment.grid import conditions
-from mlpbench.experiment.settings import SETTINGS, Value, suggestion
+from mlpbench.experiment import presence
+from mlpbench.experiment.grid import conditions, count_conditions
+from mlpbench.experiment.settings import SETTINGS, Value, shown, suggestion
 from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, Path, SpecProblem, build
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
+MAX_RUNS = 100_000
+# What a plain scalar can be; YAML 1.2 has no dates and no merge keys, though the parser knows them.
+SCALARS = ("null", "bool", "int", "float")
 
 Place = tuple[int, int]
 
@@ -30,11 +47,10 @@ def read(path: FilePath, overrides: Sequence[str] = ()) -> Experiment:
     tree = source.tree()
     set_by = _override(tree, overrides)
     try:
-        experiment = build(tree)
-        conditions(experiment)
+        return _checked(tree)
     except SpecProblem as problem:
-        raise InputError(f"{problem.message} ({source.place(problem, set_by)})") from None
-    return experiment
+        place = _cause(problem, set_by) or source.place(problem)
+        raise InputError(f"{problem.message} ({place})") from None
 
 
 def from_mapping(tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> Experiment:
@@ -42,12 +58,25 @@ def from_mapping(tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> Expe
     copied = dict(tree)
     set_by = _override(copied, overrides)
     try:
-        experiment = build(copied)
-        conditions(experiment)
+        return _checked(copied)
     except SpecProblem as problem:
-        path = ".".join(map(str, problem.path)) or "experiment"
-        raise InputError(f"{problem.message} ({set_by.get(path, path)})") from None
+        place = _cause(problem, set_by) or ".".join(map(str, problem.path)) or "experiment"
+        raise InputError(f"{problem.message} ({place})") from None
+
+
+def _checked(tree: Mapping[str, Any]) -> Experiment:
+    """Build the experiment and its grid, which is counted before it is made."""
+    experiment = build(tree)
+    n_runs = count_conditions(experiment) * experiment.replicates
+    if n_runs > MAX_RUNS:
+        raise SpecProblem(("factors",), f"an experiment must have at most {MAX_RUNS} runs, got {n_runs}")
+    presence.check(experiment, conditions(experiment))
     return experiment
+
+
+def _cause(problem: SpecProblem, set_by: Mapping[str, str]) -> str | None:
+    """Return the override that made a problem, where one did."""
+    return next((set_by[str(part)] for part in problem.path if str(part) in set_by), None)
 
 
 def dump(experiment: Experiment) -> str:
@@ -77,11 +106,23 @@ def dump(experiment: Experiment) -> str:
         tree["claims"] = [_plain_tree(c) for c in dumped]
     out = io.StringIO()
     writer = YAML(typ="safe", pure=True)
+    writer.Representer = _Representer
     writer.default_flow_style = None
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     writer.width = 120
     writer.dump(tree, out)
     return out.getvalue()
+
+
+class _Representer(SafeRepresenter):
+    """Writes text that is not plain in double quotes: the emitter leaves some bare that does not read as itself."""
+
+    def text(self, value: str) -> ScalarNode:
+        plain = value[:1].isalnum() and value.isprintable()  # '?x' in a list is a key, U+0085 a line break
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
+
+
+_Representer.add_representer(str, _Representer.text)
 
 
 def _plain(value: Value) -> Any:
@@ -98,15 +139,16 @@ def _text(path: FilePath) -> str:
     try:
         if path.is_dir():
             raise InputError(f"an experiment is a file, got the folder {path}")
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        there = f"; {path.parent} has {', '.join(near)}" if near else ""
-        raise InputError(f"an experiment file must be there, got no file at {path}{there}") from None
+        names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        near = suggestion(path.name, names) or (f"; {path.parent} has {', '.join(names)}" if names else "")
+        raise InputError(f"an experiment file must be there, got no file at {path}{near}") from None
     except OSError as error:
         raise InputError(f"an experiment file must be readable, got '{error.strerror}' for {path}") from None
     if len(content) > MAX_BYTES:
-        raise InputError(f"an experiment file has at most {MAX_BYTES} bytes, got {len(content)} ({path})")
+        raise InputError(f"an experiment file must have at most {MAX_BYTES} bytes, got more ({path})")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -127,68 +169,104 @@ class _Source:
         self._yaml = YAML(typ="safe", pure=True)
 
     def tree(self) -> dict[str, Any]:
+        """Return the file's mapping; raise InputError where it holds something else."""
+        tree = self.value()
+        if tree is None:
+            raise InputError(
+                f"an experiment needs at least name, question and dataset, got an empty file ({self.name})"
+            )
+        if not isinstance(tree, dict):
+            raise self._wrong(f"an experiment must be a mapping of keys to values, got {shown(tree)}", self._values[()])
+        return tree
+
+    def value(self) -> Any:
+        """Return whatever the text holds, None where it is empty; raise InputError."""
+        node = self._compose()
+        return None if node is None else self._plain(node, ())
+
+    def place(self, problem: SpecProblem) -> str:
+        """Return `file, line, column` of a problem, or of the nearest thing around it that is in the file."""
+        path = problem.path
+        if problem.key and path in self._keys:
+            return f"{self.name}, {_where(self._keys[path])}"
+        while path and path not in self._values:
+            path = path[:-1]
+        return f"{self.name}, {_where(self._values.get(path, (1, 1)))}"
+
+    def _wrong(self, message: str, place: Place) -> InputError:
+        return InputError(f"{message} ({self.name}, {_where(place)})")
+
+    def _compose(self) -> Node | None:
         try:
-            node = self._yaml.compose(self._text)
+            self._refuse_extras()
+            node: Node | None = self._yaml.compose(self._text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
             hint = "; indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
             raise InputError(f"not YAML: {error.problem or error.context}{hint} ({self.name}{place})") from None
+        except ReaderError as error:
+            before = self._text[: error.position]
+            where = before.count("\n") + 1, len(before) - before.rfind("\n")
+            raise self._wrong(
+                f"an experiment file must be printable text, got {chr(error.character)!r}", where
+            ) from None
         except YAMLError as error:
             raise InputError(f"not YAML: {str(error).splitlines()[0]} ({self.name})") from None
-        if node is None:
-            raise InputError(
-                f"an experiment needs at least name, question and dataset, got an empty file ({self.name})"
-            )
-        if not isinstance(node, MappingNode):
-            raise InputError(f"an experiment must be a mapping of keys to values ({self.name}, {_where(_start(node))})")
-        tree = self._plain(node, (), set())
-        assert isinstance(tree, dict)
-        return tree
+        return node
 
-    def _plain(self, node: Node, path: Path, seen: set[int]) -> Any:
+    def _refuse_extras(self) -> None:
+        """Refuse, before anything is built of it, what an experiment needs none of."""
+        depth = 0
+        event: Event
+        for event in YAML(typ="safe", pure=True).parse(self._text):
+            place = _start(event)
+            if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor):
+                sign = "*" if isinstance(event, AliasEvent) else "&"
+                message = f"an experiment must not use anchors and aliases, got {sign}{event.anchor}"
+                raise self._wrong(f"{message}: write the value out", place)
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                raise self._wrong(f"an experiment must not use tags, got {tag}: write the plain value", place)
+            if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
+                version = ".".join(map(str, event.version))
+                raise self._wrong(f"an experiment must be YAML 1.2, got %YAML {version}", place)
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise self._wrong(f"an experiment must be nested at most {MAX_DEPTH} deep, got more", place)
+
+    def _plain(self, node: Node, path: Path) -> Any:
         self._values[path] = _start(node)
-        if id(node) in seen:
-            raise InputError(
-                f"an experiment must not use aliases: write the value out ({self.name}, {_where(_start(node))})"
-            )
-        seen.add(id(node))
         if isinstance(node, SequenceNode):
-            return [self._plain(child, (*path, i), seen) for i, child in enumerate(node.value)]
+            return [self._plain(child, (*path, i)) for i, child in enumerate(node.value)]
         if isinstance(node, MappingNode):
             made: dict[Any, Any] = {}
             for key_node, child in node.value:
                 key = self._scalar(key_node)
                 if key in made:
-                    message = f"a key stands once in a mapping, got {key!r} twice"
-                    raise InputError(f"{message} ({self.name}, {_where(_start(key_node))})")
+                    raise self._wrong(f"a key stands once in a mapping, got {shown(key)} twice", _start(key_node))
                 self._keys[(*path, key)] = _start(key_node)
-                made[key] = self._plain(child, (*path, key), seen)
+                made[key] = self._plain(child, (*path, key))
             return made
         return self._scalar(node)
 
     def _scalar(self, node: Node) -> Any:
         if not isinstance(node, ScalarNode):
-            raise InputError(f"a key must be a word ({self.name}, {_where(_start(node))})")
+            raise self._wrong("a key must be a word, got a list or a mapping", _start(node))
+        if str(node.tag).rpartition(":")[2] in SCALARS:
+            try:
+                return self._yaml.constructor.construct_object(node)
+            except ValueError:
+                message = f"a number must have at most {sys.get_int_max_str_digits()} digits"
+                raise self._wrong(f"{message}, got {shown(node.value)}", _start(node)) from None
         try:
-            return self._yaml.constructor.construct_object(node)
-        except (YAMLError, ValueError) as error:
-            problem = getattr(error, "problem", None) or error
-            raise InputError(f"not a value: {problem} ({self.name}, {_where(_start(node))})") from None
-
-    def place(self, problem: SpecProblem, set_by: Mapping[str, str]) -> str:
-        """Return `file, line, column` of a problem, or the override that made it."""
-        for part in problem.path:
-            if str(part) in set_by:
-                return set_by[str(part)]
-        found = self._keys if problem.key else self._values
-        path = problem.path
-        while path and path not in found:
-            path = path[:-1]
-        return f"{self.name}, {_where(found.get(path, (1, 1)))}"
+            node.value.encode()
+        except UnicodeEncodeError:
+            raise self._wrong(f"text must be made of whole characters, got {shown(node.value)}", _start(node)) from None
+        return node.value
 
 
-def _start(node: Node) -> Place:
+def _start(node: Node | Event) -> Place:
     mark = node.start_mark
     return mark.line + 1, mark.column + 1
 
@@ -204,7 +282,7 @@ def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, str]:
         key, equals, written = text.partition("=")
         if not equals or not key:
             raise InputError(f"an override must be KEY=VALUE, got {text!r} (--set {text})")
-        value = _Source(f"--set {key}", f"{{value: {written}}}").tree()["value"]
+        value = _Source(f"--set {text}", written).value()
         set_by[key] = f"--set {text}"
         if key not in SETTINGS:
             if key not in FILE_KEYS:
@@ -214,7 +292,10 @@ def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, str]:
                 )
             tree[key] = value
             continue
-        fixed, factors = dict(tree.get("fixed") or {}), dict(tree.get("factors") or {})
+        roles = [{} if tree.get(role) is None else tree[role] for role in ("fixed", "factors")]
+        if not all(isinstance(role, Mapping) for role in roles):
+            continue  # build says what is wrong with it
+        fixed, factors = map(dict, roles)
         for name in (key, *INSTEAD_OF.get(key, ()), *(s for s, others in INSTEAD_OF.items() if key in others)):
             fixed.pop(name, None)
             factors.pop(name, None)

@@ -16,7 +16,10 @@ from typing import Literal
 Value = None | bool | int | float | str | tuple[int, ...] | tuple[float, ...]
 Column = Literal["bool", "int64", "double", "string", "list<int64>", "list<double>"]
 
-_CALL = re.compile(r"^([a-z_]+)\(([^()]+)\)$")
+_CALL = re.compile(r"([a-z_]+)\(([^()]+)\)")
+LARGEST = 2**53 - 1  # every whole number up to here is a float too
+DEEPEST = 10_000
+SHOWN = 200
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
@@ -25,9 +28,18 @@ def suggestion(word: object, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
+def shown(value: object) -> str:
+    """Return a value as errors print it: on one line, cut where it is long."""
+    try:
+        text = repr(dict(value) if isinstance(value, Mapping) else value)
+    except ValueError:  # Python refuses to print a whole number of more than 4300 digits
+        text = "a number of very many digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
 def parse_call(text: str) -> tuple[str, float | None]:
     """Split a canonical string: `normal(0.01)` into `("normal", 0.01)`, `relu` into `("relu", None)`."""
-    match = _CALL.match(text)
+    match = _CALL.fullmatch(text)
     return (match[1], float(match[2])) if match else (text, None)
 
 
@@ -56,32 +68,40 @@ class Number:
         """Return the canonical number; raise ValueError with the rule."""
         if self.nothing and value in (None, "none"):
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(self.rule)
-        if value < self.low or value > self.high or (self.open_low and value == self.low):
+        try:
+            number = float(value) + 0.0  # -0.0 and 0.0 are one value, and so one run
+        except OverflowError:
+            raise ValueError(self.rule) from None
+        if not (math.isfinite(number) and self.low <= number <= self.high) or (self.open_low and number == self.low):
             raise ValueError(self.rule)
-        return float(value) + 0.0  # -0.0 and 0.0 are one value, and so one run
+        return number
 
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """A whole number of at least `low`; `words` are accepted in its place."""
+    """A whole number from `low` to `high`; `words` are accepted in its place."""
 
     low: int = 1
+    high: int = LARGEST
     words: tuple[str, ...] = ()
     column: Column = "int64"
 
     @property
     def rule(self) -> str:
         """The range in words."""
-        return " or ".join([f"a whole number of at least {self.low}", *map(repr, self.words)])
+        words = f"of at least {self.low}" if self.high == LARGEST else f"in [{self.low}, {self.high}]"
+        return " or ".join([f"a whole number {words}", *map(repr, self.words)])
 
     def read(self, value: object) -> Value:
         """Return the canonical count or word; raise ValueError with the rule."""
         if isinstance(value, str) and value in self.words:
             return value
-        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value < 2**53:
+        if isinstance(value, bool) or not isinstance(value, int) or value < self.low:
             raise ValueError(self.rule + _near(value, self.words))
+        if value > self.high:
+            raise ValueError(f"a whole number of at most {self.high}")
         return value
 
 
@@ -101,7 +121,10 @@ class Word:
     def read(self, value: object) -> Value:
         """Return the canonical string; raise ValueError with the rule."""
         if isinstance(value, str):
-            word, parameter = parse_call(value) if _CALL.match(value) else (value, None)
+            try:
+                word, parameter = parse_call(value)
+            except ValueError:
+                raise ValueError(self.rule) from None
         elif isinstance(value, Mapping) and len(value) == 1:
             ((word, parameter),) = value.items()
         else:
@@ -111,16 +134,16 @@ class Word:
         limits = self.table[word]
         if limits is None:
             if parameter is not None:
-                raise ValueError(f"{word} takes no parameter")
+                raise ValueError(f"{word} without a parameter")
             return str(word)
         if parameter is None:
             parameter = (self.defaults or {}).get(str(word))
         if parameter is None:
-            raise ValueError(f"{word} needs its parameter, written {{{word}: number}}")
+            raise ValueError(f"{word} with its parameter, written {{{word}: number}}")
         try:
             number = limits.read(parameter)
         except ValueError as error:
-            raise ValueError(f"the parameter of {word} must be {error}") from None
+            raise ValueError(f"{word} with a parameter that is {error}") from None
         return f"{word}({number!r})"
 
 
@@ -165,13 +188,13 @@ class Sizes:
     """A list of layer widths; empty for a linear model."""
 
     column: Column = "list<int64>"
-    rule: str = "a list of whole numbers of at least 1"
+    rule: str = f"a list of at most {DEEPEST} whole numbers of at least 1"
 
     def read(self, value: object) -> Value:
         """Return a tuple of widths; raise ValueError with the rule."""
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, list | tuple) or len(value) > DEEPEST:
             raise ValueError(self.rule)
-        if any(isinstance(v, bool) or not isinstance(v, int) or v < 1 for v in value):
+        if any(isinstance(v, bool) or not isinstance(v, int) or not 1 <= v <= LARGEST for v in value):
             raise ValueError(self.rule)
         return tuple(value)
 
@@ -194,8 +217,7 @@ class Setting:
             return self.kind.read(value)
         except ValueError as error:
             rule, mark, near = str(error).partition("; did you mean")
-            shown = dict(value) if isinstance(value, Mapping) else value
-            raise ValueError(f"{self.name} must be {rule}, got {shown!r}{mark}{near}") from None
+            raise ValueError(f"{self.name} must be {rule}, got {shown(value)}{mark}{near}") from None
 
 
 def _near(value: object, known: Iterable[str]) -> str:
@@ -234,7 +256,7 @@ SETTINGS: dict[str, Setting] = {
     for s in (
         _setting("hidden_sizes", Sizes(), None, "units of each hidden layer; in place of width and depth"),
         _setting("width", Count(), 256, "units of every hidden layer"),
-        _setting("depth", Count(low=0), 1, "hidden layers; 0 is linear or softmax regression"),
+        _setting("depth", Count(low=0, high=DEEPEST), 1, "hidden layers; 0 is linear or softmax regression"),
         _setting(
             "activation", Word(table=_ACTIVATIONS, defaults={"leaky_relu": 0.01}), "relu", "after each hidden layer"
         ),

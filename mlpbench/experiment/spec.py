@@ -6,38 +6,30 @@ knows the path of the offending value, so that `reading` can name file, line and
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mlpbench.experiment.catalogue import CATALOGUE, NamedData
 from mlpbench.experiment.metrics import metric
-from mlpbench.experiment.settings import SETTINGS, Value, suggestion
+from mlpbench.experiment.problems import Path as Path
+from mlpbench.experiment.problems import SpecProblem as SpecProblem
+from mlpbench.experiment.problems import entry, first_problem, unknown_key
+from mlpbench.experiment.settings import SETTINGS, Value, shown, suggestion
 
 ACCURACY_MARGIN = 0.002
+FORMS = ("compare", "trend", "bound", "contrast")
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
 
 Stream = Literal["init", "order", "dropout", "split"]
 STREAMS: tuple[Stream, ...] = ("init", "order", "dropout", "split")
-Path = tuple[str | int, ...]
 Levels = dict[str, Value]
 
 
-class SpecProblem(ValueError):
-    """Something is wrong at `path`: with the value there, or, where `key` is true, with the key itself."""
-
-    def __init__(self, path: Path, message: str, *, key: bool = False) -> None:
-        super().__init__(message)
-        self.path = path
-        self.message = message
-        self.key = key
-
-
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Compare(_Model):
@@ -72,7 +64,8 @@ class Bound(_Model):
     @model_validator(mode="after")
     def _one_side(self) -> Bound:
         if (self.above is None) == (self.below is None):
-            raise ValueError("a bound has exactly one of 'above' and 'below'")
+            given = "neither" if self.above is None else "both"
+            raise ValueError(f"a bound has exactly one of 'above' and 'below', got {given}")
         return self
 
 
@@ -105,16 +98,21 @@ class Claim(_Model):
 
     @model_validator(mode="after")
     def _one_form(self) -> Claim:
-        forms = [f for f in ("compare", "trend", "bound", "contrast") if getattr(self, f) is not None]
+        forms = [f for f in FORMS if getattr(self, f) is not None]
         if len(forms) != 1:
-            raise ValueError("a claim has exactly one of compare, trend, bound, contrast")
+            rule = f"a claim has exactly one of {', '.join(FORMS)}"
+            raise ValueError(f"{rule}, got {' and '.join(forms) or 'none of them'}")
         return self
+
+    @property
+    def kind(self) -> str:
+        """The name of the form, as the file has it."""
+        return next(k for k in FORMS if getattr(self, k) is not None)
 
     @property
     def form(self) -> Compare | Trend | Bound | Contrast:
         """The one form the claim has."""
-        form = self.compare or self.trend or self.bound or self.contrast
-        assert form is not None
+        form: Compare | Trend | Bound | Contrast = getattr(self, self.kind)
         return form
 
 
@@ -131,14 +129,15 @@ class Experiment(_Model):
     conditions: tuple[Levels, ...] = ()
     replicates: int = Field(default=5, ge=1, le=100_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
-    vary: tuple[Stream, ...] = STREAMS
-    claims: tuple[Claim, ...] = ()
+    # A list of the file is a tuple here: the one conversion that strictness would refuse.
+    vary: tuple[Stream, ...] = Field(default=STREAMS, strict=False)
+    claims: tuple[Claim, ...] = Field(default=(), strict=False)
 
     @field_validator("question")
     @classmethod
     def _asks(cls, value: str) -> str:
         if not value.strip():
-            raise ValueError("question must not be empty")
+            raise ValueError(f"question must not be empty, got {value!r}")
         return value
 
     @property
@@ -161,16 +160,22 @@ def build(tree: Mapping[str, Any]) -> Experiment:
     """Check a plain tree and return the experiment in canonical form; raise SpecProblem."""
     if not tree:
         raise SpecProblem((), "an experiment needs at least name, question and dataset; the file is empty")
+    for key in tree:
+        if key not in FILE_KEYS:
+            raise unknown_key((key,), FILE_KEYS)
     canonical = dict(tree)
     roles = _Roles(canonical)
     try:
-        experiment = Experiment.model_validate(canonical | roles.fields(), strict=False)
+        experiment = Experiment.model_validate(canonical | roles.fields())
     except ValidationError as error:
-        raise _problem(error, canonical) from None
+        raise first_problem(error, _known_keys) from None
     if experiment.dataset not in CATALOGUE:
         known = ", ".join(CATALOGUE)
         near = suggestion(experiment.dataset, CATALOGUE)
         raise SpecProblem(("dataset",), f"dataset must be one of {known}, got {experiment.dataset!r}{near}")
+    if not experiment.vary and experiment.replicates > 1:
+        message = f"vary must name a stream in which replicates differ, got [] for {experiment.replicates} replicates"
+        raise SpecProblem(("vary",), message)
     return experiment.model_copy(update={"claims": _claims(experiment)})
 
 
@@ -183,12 +188,12 @@ class _Roles:
         factors = _mapping(tree.pop("factors", None), ("factors",))
         self.fixed = {k: self._read(k, v, ("fixed", k), "fixed") for k, v in fixed.items()}
         zipped = _mapping(factors.pop("zip", None), ("factors", "zip"))
-        conditions = factors.pop("conditions", None) or []
+        conditions = factors.pop("conditions", None)
         self.factors = {k: self._levels(k, v, ("factors", k)) for k, v in factors.items()}
         self.zipped = {k: self._levels(k, v, ("factors", "zip", k), zipped=True) for k, v in zipped.items()}
         if len({len(v) for v in self.zipped.values()}) > 1:
             raise SpecProblem(("factors", "zip"), "zipped factors must have equally many levels")
-        self.conditions = self._conditions(conditions, ("factors", "conditions"))
+        self.conditions = () if conditions is None else self._conditions(conditions, ("factors", "conditions"))
         for short, others in INSTEAD_OF.items():
             clash = [o for o in others if o in self._role]
             if short in self._role and clash:
@@ -200,12 +205,13 @@ class _Roles:
 
     def _read(self, name: str, value: object, path: Path, role: str) -> Value:
         setting = SETTINGS.get(name)
+        key = path if path[-1] == name else path[:-1]
         if setting is None:
             message = f"a setting must be one of {', '.join(SETTINGS)}, got {name!r}{suggestion(name, SETTINGS)}"
-            raise SpecProblem(path, message, key=True)
+            raise SpecProblem(key, message, key=True)
         if self._role.setdefault(name, role) != role:
             message = f"a setting has one role, but {name} stands under {self._role[name]} and {role}"
-            raise SpecProblem(path, message, key=True)
+            raise SpecProblem(key, message, key=True)
         try:
             return setting.read(value)
         except ValueError as error:
@@ -213,23 +219,30 @@ class _Roles:
 
     def _levels(self, name: str, values: object, path: Path, *, zipped: bool = False) -> tuple[Value, ...]:
         if not isinstance(values, list) or not values:
-            raise SpecProblem(path, f"the levels of factor {name} must be a list that is not empty, got {values!r}")
+            raise SpecProblem(
+                path, f"the levels of factor {name} must be a list that is not empty, got {shown(values)}"
+            )
         role = "factors.zip" if zipped else "factors"
         levels = tuple(self._read(name, v, (*path, i), role) for i, v in enumerate(values))
+        seen: set[Value] = set()
         for i, level in enumerate(levels):
-            if not zipped and level in levels[:i]:
+            if not zipped and level in seen:
                 raise SpecProblem((*path, i), f"the levels of a factor must differ, got {level!r} twice for {name}")
+            seen.add(level)
         return levels
 
     def _conditions(self, rows: object, path: Path) -> tuple[Levels, ...]:
-        if not isinstance(rows, list):
-            raise SpecProblem(path, f"conditions must be a list of mappings, got {rows!r}")
+        if not isinstance(rows, list) or not rows:
+            raise SpecProblem(path, f"conditions must be a list of mappings that is not empty, got {shown(rows)}")
         read: list[Levels] = []
+        seen: set[str] = set()
         for i, row in enumerate(rows):
             items = _mapping(row, (*path, i))
             label = items.pop("label", None)
-            if not isinstance(label, str) or not label or label in [r["label"] for r in read]:
-                raise SpecProblem((*path, i), f"each condition needs a label of its own, got {label!r}")
+            if not isinstance(label, str) or not label.strip() or not label.isprintable() or label in seen:
+                message = f"each condition needs a label of its own, words on one line, got {shown(label)}"
+                raise SpecProblem((*path, i, "label"), message)
+            seen.add(label)
             role = "factors.conditions"
             levels = {k: self._read(k, v, (*path, i, k), role) for k, v in items.items()}
             read.append({"label": label, **levels})
@@ -240,41 +253,14 @@ def _mapping(value: object, path: Path) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise SpecProblem(path, f"{path[-1]} must be a mapping, got {value!r}")
+        raise SpecProblem(path, f"{entry(path)} must be a mapping, got {shown(value)}")
     for key in value:
         if not isinstance(key, str):
-            raise SpecProblem((*path, key), f"a key must be a word, got {key!r}")
+            raise SpecProblem((*path, key), f"a key must be a word, got {shown(key)}", key=True)
     return dict(value)
 
 
-def _problem(error: ValidationError, tree: Mapping[str, Any]) -> SpecProblem:
-    """Put the first of pydantic's complaints into one sentence with rule, value and suggestion."""
-    first = error.errors()[0]
-    path = tuple(part for part in first["loc"] if part in ("claims",) or not _is_noise(part))
-    key = str(path[-1]) if path else "experiment"
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(path)
-        message = f"a key here must be one of {', '.join(known)}, got {key!r}{suggestion(key, known)}"
-        return SpecProblem(path, message, key=True)
-    if first["type"] == "missing":
-        return SpecProblem(path[:-1], f"{'.'.join(map(str, path))} is missing")
-    value = first["input"]
-    rule = re.sub(r"^(Value error, |Input should be )", "", first["msg"])
-    if first["type"] == "value_error":
-        return SpecProblem(path, rule)
-    near = suggestion(value, re.findall(r"'([^']+)'", rule)) if isinstance(value, str) else ""
-    if first["type"] == "string_pattern_mismatch":
-        rule = "a plain word of letters, digits, '_' and '-'"
-    return SpecProblem(path, f"{key} must be {rule}, got {value!r}{near}")
-
-
-def _is_noise(part: object) -> bool:
-    return isinstance(part, str) and part.startswith("function-")
-
-
 def _known_keys(path: Path) -> list[str]:
-    if len(path) == 1:
-        return list(FILE_KEYS)
     models: dict[str, type[BaseModel]] = {
         "compare": Compare,
         "trend": Trend,
@@ -297,8 +283,7 @@ def _claims(experiment: Experiment) -> tuple[Claim, ...]:
         if claim.id in seen:
             raise SpecProblem((*path, "id"), f"claim ids must differ, got {claim.id!r} twice")
         seen.add(claim.id)
-        kind = next(k for k in ("compare", "trend", "bound", "contrast") if getattr(claim, k) is not None)
-        checked.append(claim.model_copy(update={kind: _form(experiment, claim.form, (*path, kind))}))
+        checked.append(claim.model_copy(update={claim.kind: _form(experiment, claim.form, (*path, claim.kind))}))
     return tuple(checked)
 
 
@@ -328,9 +313,14 @@ def _form(experiment: Experiment, form: Any, path: Path) -> Any:
 
 
 def _trend_factor(experiment: Experiment, form: Trend, path: Path) -> None:
-    levels = experiment.factors.get(form.factor) or experiment.zipped.get(form.factor)
-    if levels is None:
-        raise SpecProblem((*path, "factor"), _not_a_factor(experiment, form.factor))
+    numbered = experiment.factors | experiment.zipped
+    if form.factor not in numbered:
+        raise SpecProblem((*path, "factor"), _not_a_factor(numbered, form.factor))
+    levels = numbered[form.factor]
+    if len(set(levels)) < 2:
+        raise SpecProblem(
+            (*path, "factor"), f"a trend needs two levels or more, got {list(levels)!r} for {form.factor}"
+        )
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
     if form.scale != "rank" and not numeric:
         raise SpecProblem((*path, "factor"), f"scale {form.scale} needs numeric levels, got {list(levels)!r}")
@@ -338,18 +328,16 @@ def _trend_factor(experiment: Experiment, form: Trend, path: Path) -> None:
         raise SpecProblem((*path, "scale"), f"scale log needs levels above 0, got {list(levels)!r}")
 
 
-def _not_a_factor(experiment: Experiment, name: str) -> str:
-    names = experiment.factor_names
-    return f"a claim names factors ({', '.join(names) or 'this experiment has none'}), got {name!r}" + suggestion(
-        name, names
-    )
+def _not_a_factor(names: Collection[str], name: str) -> str:
+    known = ", ".join(names) or "this experiment has none"
+    return f"a claim here names a factor ({known}), got {name!r}{suggestion(name, names)}"
 
 
 def _selector(experiment: Experiment, where: Mapping[str, Any], path: Path) -> Levels:
     canonical: Levels = {}
     for name, value in where.items():
         if name not in experiment.factor_names:
-            raise SpecProblem((*path, name), _not_a_factor(experiment, name), key=True)
+            raise SpecProblem((*path, name), _not_a_factor(experiment.factor_names, name), key=True)
         if name == "label":
             levels: Sequence[Value] = [c["label"] for c in experiment.conditions]
             level: Value = value
@@ -362,7 +350,8 @@ def _selector(experiment: Experiment, where: Mapping[str, Any], path: Path) -> L
         if level not in levels:
             near = suggestion(level, [str(v) for v in levels])
             raise SpecProblem(
-                (*path, name), f"a claim about {name} names one of its levels {list(levels)!r}, got {value!r}{near}"
+                (*path, name),
+                f"a claim about {name} names one of its levels {shown(list(levels))}, got {shown(value)}{near}",
             )
         canonical[name] = level
     return canonical

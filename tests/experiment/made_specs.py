@@ -1,0 +1,131 @@
+"""Experiments made by hypothesis: every setting in every role, spelt in every way a file may spell it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from mlpbench.errors import InputError
+from mlpbench.experiment import reading
+from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.spec import INSTEAD_OF, STREAMS, Experiment
+
+# Training in this process leaves the processor flushing subnormal numbers: no test may depend on whether it has.
+floats = functools.partial(st.floats, allow_nan=False, allow_infinity=False, allow_subnormal=False)
+
+PLAIN: dict[str, Any] = {"name": "made", "question": "Does it matter?", "dataset": "fashion_mnist"}
+SHARES = floats(0, 1)
+POSITIVE = floats(1e-6, 10)
+PLAIN_INITS = ["default", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "zeros"]
+SPELT_INITS = (
+    POSITIVE.map(lambda v: {"normal": v})
+    | POSITIVE.map(lambda v: f"normal({v!r})")
+    | floats(-2, 2).map(lambda v: {"constant": v})
+)
+# What a file may say for each setting: tests fail where a setting has no entry.
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "hidden_sizes": st.lists(st.integers(1, 64), max_size=3),
+    "width": st.integers(1, 2048),
+    "depth": st.integers(0, 4),
+    "activation": st.sampled_from(["identity", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "elu"])
+    | SHARES.map(lambda v: {"leaky_relu": v}),
+    "init": st.sampled_from([*PLAIN_INITS, "orthogonal"]) | SPELT_INITS,
+    "bias_init": st.sampled_from(PLAIN_INITS) | SPELT_INITS,
+    "dropout": SHARES | st.sampled_from([0, 1]),
+    "weight_decay": floats(0, 5) | st.integers(0, 3),
+    "decay_bias": st.booleans(),
+    "optimizer": st.just("sgd"),
+    "lr": POSITIVE | st.integers(1, 3),
+    "batch_size": st.integers(1, 70_000) | st.just("full"),
+    "epochs": st.integers(0, 20),
+    "steps": st.integers(0, 5_000),
+    "train_size": st.integers(10, 60_000) | st.just("all"),
+    "loss": st.sampled_from(["cross_entropy", "squared_error"]),
+    "precision": st.sampled_from(["float32", "float64"]),
+}
+NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
+WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=300).filter(lambda t: bool(t.strip()))
+LABELS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(lambda t: t.isprintable() and t.strip())
+
+
+def made(tree: Mapping[str, Any]) -> Experiment:
+    """Return the checked experiment; an example in which two conditions are one run is none."""
+    try:
+        return reading.from_mapping(tree)
+    except InputError as error:
+        assume("are the same run" not in str(error))
+        raise
+
+
+def spec(**keys: Any) -> Experiment:
+    """Return a checked experiment with these keys beside name, question and data set."""
+    return reading.from_mapping(PLAIN | keys)
+
+
+@st.composite
+def trees(draw: st.DrawFn, *, claims: bool = True) -> dict[str, Any]:
+    """Draw the plain tree of a valid experiment: at most 60 conditions."""
+    chosen = draw(st.lists(st.sampled_from(list(SETTINGS)), unique=True, max_size=6))
+    for short, others in INSTEAD_OF.items():
+        if short in chosen:
+            chosen = [name for name in chosen if name not in others]
+    fixed: dict[str, Any] = {}
+    factors: dict[str, Any] = {}
+    zipped: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    n_zipped, n_rows = draw(st.integers(2, 3)), draw(st.integers(1, 3))
+    for name in chosen:
+        role = draw(st.sampled_from(["fixed", "factor", "zip", "row"]))
+        if role == "fixed":
+            fixed[name] = draw(VALUES[name])
+        elif role == "factor" and len(factors) < 2:
+            read = SETTINGS[name].read
+            factors[name] = draw(st.lists(VALUES[name], min_size=1, max_size=3, unique_by=read))
+        elif role == "zip":
+            zipped[name] = draw(st.lists(VALUES[name], min_size=n_zipped, max_size=n_zipped))
+        elif role == "row":
+            rows = rows or [{"label": v} for v in draw(st.lists(LABELS, unique=True, min_size=n_rows, max_size=n_rows))]
+            for row in rows:
+                row[name] = draw(VALUES[name])
+    if "hidden_sizes" in fixed and "dropout" in fixed:
+        n = len(fixed["hidden_sizes"])
+        fixed["dropout"] = draw(st.lists(SHARES, min_size=n, max_size=n))
+    tree: dict[str, Any] = {"name": draw(NAMES), "question": draw(WORDS), "dataset": "fashion_mnist"}
+    tree |= draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "replicates": st.integers(1, 4),
+                "seed": st.integers(0, 2**63 - 1),
+                "validation": floats(0.01, 0.9),
+                "vary": st.lists(st.sampled_from(STREAMS), min_size=1, unique=True),
+            },
+        )
+    )
+    if claims:
+        tree["claims"] = draw(_claims(factors, rows))
+    grid = factors | ({"zip": zipped} if zipped else {}) | ({"conditions": rows} if rows else {})
+    return tree | ({"fixed": fixed} if fixed else {}) | ({"factors": grid} if grid else {})
+
+
+@st.composite
+def _claims(draw: st.DrawFn, factors: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Draw claims of every form that the factors allow."""
+    axes = {**factors, **({"label": [r["label"] for r in rows]} if rows else {})}
+    forms: list[dict[str, Any]] = [{"bound": {"metric": "test_accuracy", "above": draw(SHARES), "of": "every"}}]
+    for name, levels in axes.items():
+        forms.append({"bound": {"metric": "steps_to_train_loss_0.5", "where": {name: levels[0]}, "below": 3}})
+        if len(levels) < 2:
+            continue
+        one, other = {name: levels[0]}, {name: levels[-1]}
+        compare = {"metric": "test_loss", "a": one, "b": other, "expect": "equivalent", "margin": draw(SHARES)}
+        terms = [{"weight": draw(st.integers(1, 3)), "where": one}, {"weight": -draw(POSITIVE), "where": other}]
+        forms += [{"compare": compare}, {"contrast": {"metric": "flops", "terms": terms, "expect": "less"}}]
+        if name != "label":
+            forms.append({"trend": {"metric": "gap_loss", "factor": name, "expect": "falls", "scale": "rank"}})
+    picked = draw(st.lists(st.sampled_from(forms), max_size=3))
+    return [{"id": f"claim-{i}", "says": draw(WORDS), **form} for i, form in enumerate(picked)]

@@ -1,0 +1,298 @@
+"""The grid: a run is what its bits depend on, however the file says it; nothing else changes its identity."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made_specs import PLAIN, made, spec, trees
+
+from mlpbench.errors import InputError
+from mlpbench.experiment import grid
+from mlpbench.experiment.catalogue import CATALOGUE
+from mlpbench.experiment.grid import Run, conditions, make_run, runs
+from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.spec import STREAMS
+
+
+def ids(**keys: Any) -> list[str]:
+    return [r.run_id for r in runs(spec(**keys))]
+
+
+def only(**keys: Any) -> Run:
+    (run,) = runs(spec(replicates=1, **keys))
+    return run
+
+
+def fixed(**values: Any) -> str:
+    return only(fixed=values).run_id
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        [{}, {"width": 256}, {"width": 256, "depth": 1}, {"hidden_sizes": [256]}],
+        [{"width": 8, "depth": 2}, {"hidden_sizes": [8, 8]}],
+        [{"depth": 0}, {"hidden_sizes": []}, {"depth": 0, "width": 8}, {"depth": 0, "activation": "tanh"}],
+        [{"init": {"normal": 0.01}}, {"init": "normal(0.01)"}, {"init": "normal(1e-2)"}, {}],
+        [{"activation": "leaky_relu"}, {"activation": {"leaky_relu": 0.01}}],
+        [{}, {"epochs": 10}, {"steps": 2350}],
+        [{"train_size": 1000, "epochs": 3, "batch_size": 300}, {"train_size": 1000, "steps": 12, "batch_size": 300}],
+        [{}, {"train_size": "all"}, {"train_size": 60_000}],
+        [{"batch_size": "full"}, {"batch_size": 60_000}, {"batch_size": 70_000}],
+        [{"train_size": 100, "batch_size": "full"}, {"train_size": 100, "batch_size": 100}, {"train_size": 100}],
+        [{"dropout": 0.5}, {"dropout": [0.5]}],
+        [{"dropout": 0}, {"dropout": [-0.0]}, {}],
+        [{"lr": 1}, {"lr": 1.0}],
+        [{}, {"loss": "cross_entropy"}],
+    ],
+)  # fmt: skip
+def test_spellings_of_one_run_are_one_run(spellings: list[dict[str, Any]]) -> None:
+    assert len({fixed(**s) for s in spellings}) == 1
+
+
+# Each setting at two values, beside what makes the setting matter: the identity must tell them apart.
+CHANGES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "hidden_sizes": ([8, 4], [4, 8], {}),
+    "width": (8, 9, {}),
+    "depth": (1, 2, {}),
+    "activation": ({"leaky_relu": 0.01}, {"leaky_relu": 0.02}, {}),
+    "init": ({"normal": 0.01}, {"normal": 0.02}, {}),
+    "bias_init": ("zeros", {"constant": 1}, {}),
+    "dropout": ([0.2, 0.5], [0.5, 0.2], {"depth": 2}),
+    "weight_decay": (0, 1e-9, {}),
+    "decay_bias": (False, True, {"weight_decay": 0.1}),
+    "lr": (0.1, 0.1000000001, {}),
+    "batch_size": (256, 255, {"steps": 10}),
+    "epochs": (1, 2, {}),
+    "steps": (10, 11, {}),
+    "train_size": (1000, 1001, {"steps": 3, "batch_size": 10}),
+    "loss": ("cross_entropy", "squared_error", {}),
+    "precision": ("float32", "float64", {}),
+}
+# One word so far: two words need a row above.
+ALONE = {"optimizer": ("sgd",)}
+
+
+def test_every_setting_is_known_to_matter_or_to_have_one_value() -> None:
+    assert {*CHANGES, *ALONE} == set(SETTINGS)
+    assert all(tuple(getattr(SETTINGS[name].kind, "table", ())) == words for name, words in ALONE.items())
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_identity_depends_on_every_setting(name: str) -> None:
+    one, other, beside = CHANGES[name]
+    assert fixed(**beside, **{name: one}) != fixed(**beside, **{name: other})
+
+
+def test_an_identity_depends_on_seed_validation_and_replicate() -> None:
+    made_by = [only().run_id, only(seed=1).run_id, only(validation=0.1).run_id, only(validation=0.2).run_id, ids()[1]]
+    assert len(set(made_by)) == len(made_by)
+
+
+def test_an_identity_depends_on_the_data_and_on_the_numerics(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = only().run_id
+    facts = CATALOGUE["fashion_mnist"]
+    for name in facts.files:
+        changed = replace(facts, files={**facts.files, name: "0" * 64})
+        monkeypatch.setitem(CATALOGUE, "fashion_mnist", changed)
+        assert only().run_id != before
+    monkeypatch.setitem(CATALOGUE, "fashion_mnist", facts)
+    assert only().run_id == before
+    monkeypatch.setattr(grid, "NUMERICS_VERSION", grid.NUMERICS_VERSION + 1)
+    assert only().run_id != before
+
+
+def test_a_run_id_is_the_hash_that_it_was() -> None:
+    """Written out by hand: a change of this changes every stored identity, and must be meant."""
+    facts = CATALOGUE["fashion_mnist"]
+    lines = [*sorted(f"{name}:{checksum}" for name, checksum in facts.files.items()), "uint8/255"]
+    resolved = {
+        "hidden_sizes": [64, 64], "activation": "leaky_relu(0.2)", "init": "normal(0.01)", "bias_init": "zeros",
+        "dropout": [0.5, 0.5], "weight_decay": 0.001, "decay_bias": False, "optimizer": "sgd", "lr": 0.1,
+        "batch_size": 256, "steps": 3 * 211, "train_size": 60_000, "validation": 0.1, "loss": "cross_entropy",
+        "precision": "float32",
+    }  # fmt: skip
+    data = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    whole = {
+        "settings": resolved, "data": data, "seed": 7, "fold": None, "numerics": 1,
+        "streams": {"init": 3, "order": 3, "dropout": 0, "split": 0},
+    }  # fmt: skip
+    hashes = [
+        hashlib.sha256(json.dumps(part, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        for part in (whole, {"settings": resolved, "data": data})
+    ]
+    given = {
+        "width": 64,
+        "depth": 2,
+        "activation": {"leaky_relu": 0.2},
+        "dropout": 0.5,
+        "weight_decay": 1e-3,
+        "epochs": 3,
+    }
+    experiment = spec(fixed=given, validation=0.1, seed=7, vary=["order", "init"], replicates=4)
+    run = runs(experiment)[3]
+    assert (run.run_id, run.condition.condition_id) == (hashes[0][:16], hashes[1][:12])
+
+
+def test_identities_are_the_same_in_every_process() -> None:
+    program = (
+        "from mlpbench.experiment import grid, reading\n"
+        f"e = reading.from_mapping({PLAIN | {'factors': {'activation': ['relu', 'tanh'], 'lr': [0.1, 1]}}!r})\n"
+        "print([r.run_id for r in grid.runs(e)])"
+    )
+    here = str([r.run_id for r in runs(spec(factors={"activation": ["relu", "tanh"], "lr": [0.1, 1]}))])
+    for seed in ("0", "4242"):
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        )  # fmt: skip
+        assert done.stdout.strip() == here
+
+
+@given(tree=trees(), data=st.data())
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_name_question_claims_and_the_order_of_keys_are_no_part_of_an_identity(
+    tree: dict[str, Any], data: st.DataObject
+) -> None:
+    shuffled = dict(data.draw(st.permutations(list(tree.items()))))
+    if "fixed" in tree:
+        shuffled["fixed"] = dict(data.draw(st.permutations(list(tree["fixed"].items()))))
+    other = shuffled | {"name": "other", "question": "Another?", "claims": []}
+    assert [r.run_id for r in runs(made(other))] == [r.run_id for r in runs(made(tree))]
+
+
+@given(tree=trees(claims=False))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_runs_are_told_apart_by_identity_and_conditions_too(tree: dict[str, Any]) -> None:
+    experiment = made(tree)
+    grid_of = conditions(experiment)
+    assert len({c.condition_id for c in grid_of}) == len(grid_of)
+    all_runs = runs(experiment)
+    assert len(all_runs) == len(grid_of) * experiment.replicates == len({r.run_id for r in all_runs})
+    assert [(r.condition.condition_id, r.replicate) for r in all_runs] == [
+        (c.condition_id, k) for c in grid_of for k in range(experiment.replicates)
+    ]
+
+
+def test_a_role_is_no_part_of_an_identity() -> None:
+    one_by_one = [fixed(lr=lr, width=w) for lr, w in ((0.1, 8), (0.2, 16))]
+    zipped = {"zip": {"lr": [0.1, 0.2], "width": [8, 16]}}
+    listed = {"conditions": [{"label": "a", "lr": 0.1, "width": 8}, {"label": "b", "lr": 0.2, "width": 16}]}
+    assert ids(replicates=1, factors=zipped) == ids(replicates=1, factors=listed) == one_by_one
+    product = ids(replicates=1, factors={"lr": [0.1, 0.2], "width": [8, 16]})
+    assert [product[0], product[3]] == one_by_one
+
+
+def test_a_condition_is_the_same_whatever_it_is_called() -> None:
+    named = spec(factors={"conditions": [{"label": "slow", "lr": 0.1}]})
+    assert conditions(named)[0].condition_id == conditions(spec(fixed={"lr": 0.1}))[0].condition_id
+
+
+def test_more_replicates_and_more_levels_add_runs_and_change_none() -> None:
+    few, more = ids(replicates=2, factors={"lr": [0.1]}), ids(replicates=4, factors={"lr": [0.2, 0.1]})
+    assert more[4:6] == few
+    assert len(set(more)) == 8
+
+
+def test_conditions_stand_in_the_order_of_the_file_first_factor_slowest() -> None:
+    factors = {
+        "width": [16, 8],
+        "zip": {"lr": [0.2, 0.1], "epochs": [1, 2]},
+        "loss": ["squared_error", "cross_entropy"],
+    }
+    seen = [
+        (s.hidden_sizes[0], s.loss, s.lr, s.epochs) for s in (c.settings for c in conditions(spec(factors=factors)))
+    ]
+    expected = itertools.product((16, 8), ("squared_error", "cross_entropy"), ((0.2, 1), (0.1, 2)))
+    assert seen == [(w, loss, *pair) for w, loss, pair in expected]
+
+
+@pytest.mark.parametrize("n", range(len(STREAMS) + 1))
+def test_streams_that_do_not_vary_stay_at_replicate_0(n: int) -> None:
+    for varied in itertools.combinations(STREAMS, n):
+        if not varied:
+            assert only(vary=[]).streams == dict.fromkeys(STREAMS, 0)
+            continue
+        for replicate, run in enumerate(runs(spec(vary=list(varied), replicates=3))):
+            assert run.replicate == replicate
+            assert run.streams == {s: replicate if s in varied else 0 for s in STREAMS}
+
+
+def test_replicate_0_is_the_same_run_whatever_varies() -> None:
+    assert {ids(vary=list(v))[0] for n in (1, 2, 3, 4) for v in itertools.combinations(STREAMS, n)} == {ids()[0]}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"hidden_sizes": (256,), "width": 256, "depth": 1, "steps": 2350, "epochs": 10, "batch_size": 256}),
+        ({"hidden_sizes": [8, 4]}, {"width": None, "depth": 2}),
+        ({"depth": 0}, {"hidden_sizes": (), "width": None, "depth": 0, "activation": "identity", "dropout": ()}),
+        ({"depth": 3, "dropout": 0.5}, {"dropout": (0.5, 0.5, 0.5)}),
+        ({"train_size": 100, "batch_size": 30, "epochs": 2}, {"steps": 8, "batch_size": 30}),
+        ({"train_size": 100, "batch_size": 30, "steps": 7}, {"steps": 7, "epochs": None}),
+        ({"train_size": 100, "batch_size": "full", "epochs": 2}, {"steps": 2, "batch_size": 100}),
+        ({"epochs": 0}, {"steps": 0, "epochs": 0}),
+    ],
+)  # fmt: skip
+def test_settings_are_resolved_by_hand_numbers(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    resolved = only(fixed=given).settings
+    assert {k: getattr(resolved, k) for k in expected} == expected
+
+
+def test_validation_is_taken_from_the_training_examples() -> None:
+    s = only(validation=0.25, fixed={"train_size": 1000, "batch_size": 100, "epochs": 1}).settings
+    assert (s.n_validation, s.n_fit, s.steps_per_epoch, s.steps) == (250, 750, 8, 8)
+    assert only(validation=0.25, fixed={"train_size": 1000, "batch_size": "full"}).settings.batch_size == 750
+
+
+def test_layers_join_inputs_and_classes() -> None:
+    facts = CATALOGUE["fashion_mnist"]
+    assert only(fixed={"hidden_sizes": [8, 4]}).settings.layer_shapes(facts) == [(784, 8), (8, 4), (4, 10)]
+    assert only(fixed={"depth": 0}).settings.layer_shapes(facts) == [(784, 10)]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"fixed": {"depth": 0}, "factors": {"width": [8, 16]}},
+        {"factors": {"batch_size": ["full", 60_000]}},
+        {"factors": {"train_size": ["all", 60_000]}},
+        {"factors": {"conditions": [{"label": "a", "lr": 1}, {"label": "b", "lr": 1.0}]}},
+        {"factors": {"zip": {"lr": [1, 1], "width": [8, 8]}}},
+        {"factors": {"dropout": [0.5, [0.5]]}},
+        {"factors": {"init": ["zeros"], "zip": {"lr": [2, 2]}}},
+    ],
+)  # fmt: skip
+def test_two_conditions_that_are_one_run_are_refused(keys: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="conditions must differ, but .* are the same run"):
+        spec(**keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "rule"),
+    [
+        ({"fixed": {"train_size": 60_001}}, r"train_size must be at most 60000, what fashion_mnist has, got 60001 \(fixed\.train_size\)"),
+        ({"factors": {"train_size": [10, 60_001]}}, r"got 60001 \(factors\.train_size\.1\)"),
+        ({"fixed": {"dropout": [0.5]}, "factors": {"depth": [1, 2]}}, r"one number per hidden layer, got 1 for 2: .* \(fixed\.dropout\)"),
+        ({"fixed": {"train_size": 1}, "validation": 0.9}, r"validation must leave a training example of 1, got 0\.9 \(validation\)"),
+    ],
+)  # fmt: skip
+def test_levels_that_do_not_fit_are_refused(keys: dict[str, Any], rule: str) -> None:
+    with pytest.raises(InputError, match=rule):
+        spec(**keys)
+
+
+def test_a_run_can_be_made_for_any_replicate() -> None:
+    experiment = spec(replicates=1)
+    (condition,) = conditions(experiment)
+    assert make_run(experiment, condition, 4).run_id == ids(replicates=5)[4]

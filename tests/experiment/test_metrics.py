@@ -1,0 +1,77 @@
+"""Metrics and the catalogue: what is known by name, and what is said of a name that is not."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlpbench.errors import InputError
+from mlpbench.experiment.catalogue import CATALOGUE, lookup
+from mlpbench.experiment.metrics import METRICS, metric
+from mlpbench.training.datasets import Dataset
+
+
+def test_every_metric_goes_by_its_own_name() -> None:
+    for name, measured in METRICS.items():
+        assert metric(name) is measured
+        assert measured.name == name
+        assert measured.meaning
+        assert measured.unit
+
+
+def test_accuracies_are_better_higher_and_losses_lower_and_nothing_else_has_their_margin() -> None:
+    splits = {f"{s}_accuracy" for s in ("train", "val", "test")}
+    assert {m.name for m in METRICS.values() if m.better == "higher"} == splits
+    assert {m.name for m in METRICS.values() if m.is_accuracy} == splits | {"gap_accuracy"}
+    assert all(m.better == "lower" for m in METRICS.values() if m.name.endswith("_loss"))
+
+
+@pytest.mark.parametrize("threshold", ["0.5", "1", ".45", "0.001", "12.75"])
+def test_steps_to_a_loss_exist_for_every_loss(threshold: str) -> None:
+    measured = metric(f"steps_to_train_loss_{threshold}")
+    assert (measured.name, measured.unit, measured.better) == (f"steps_to_train_loss_{threshold}", "steps", "lower")
+    assert threshold in measured.meaning
+    assert not measured.is_accuracy
+
+
+@pytest.mark.parametrize("name", ["steps_to_train_loss_", "steps_to_train_loss_x", "steps_to_train_loss_1e-3", "steps_to_train_loss_-1", "steps_to_train_loss_0.5\n", "xsteps_to_train_loss_0.5", "steps_to_test_loss_0.5", ""])  # fmt: skip
+def test_a_threshold_is_a_plain_number(name: str) -> None:
+    with pytest.raises(ValueError, match=r"metric must be one of train_loss, .* or steps_to_train_loss_X, got "):
+        metric(name)
+
+
+def test_a_near_metric_is_suggested() -> None:
+    with pytest.raises(ValueError, match=r"got 'test_acuracy'; did you mean 'test_accuracy'\?$"):
+        metric("test_acuracy")
+
+
+def test_a_data_set_that_is_not_named_is_refused_with_the_nearest() -> None:
+    with pytest.raises(
+        InputError, match=r"must be one of fashion_mnist.*, got 'fashion-mnist'; did you mean fashion_mnist\?$"
+    ):
+        lookup("fashion-mnist")
+    with pytest.raises(InputError, match=r"got 'xyzzy'$"):
+        lookup("xyzzy")
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_the_catalogue_knows_the_data_before_they_are_there(name: str, fashion: Dataset) -> None:
+    facts = lookup(name)
+    assert facts.name == name
+    assert len(facts.class_names) == facts.n_classes
+    assert all(len(c) == hashlib.sha256().digest_size * 2 for c in facts.files.values())
+    assert name == "fashion_mnist", "another data set needs its own fixture here"
+    assert fashion.x_train.shape == (facts.n_train, facts.n_features)
+    assert fashion.x_test.shape == (facts.n_test, facts.n_features)
+    assert np.array_equal(np.unique(fashion.y_train), np.arange(facts.n_classes))
+
+
+def test_a_fingerprint_is_of_all_files_in_any_order() -> None:
+    facts = lookup("fashion_mnist")
+    assert replace(facts, files=dict(reversed(list(facts.files.items())))).fingerprint == facts.fingerprint
+    for name in facts.files:
+        assert replace(facts, files={**facts.files, name: "0" * 64}).fingerprint != facts.fingerprint
+    assert replace(facts, title="Another title").fingerprint == facts.fingerprint

@@ -1,0 +1,209 @@
+"""The plan: every run once, within memory, shared among workers; counts of work that agree with counting it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made_specs import floats, made, spec, trees
+from torch.utils.flop_counter import FlopCounterMode
+
+from mlpbench.experiment.catalogue import CATALOGUE
+from mlpbench.experiment.grid import Run, RunSettings, runs
+from mlpbench.experiment.plan import (  # fmt: skip
+    Stack,
+    evaluation_examples,
+    examples_seen,
+    make_stack,
+    plan,
+    run_bytes,
+    seconds,
+    signature,
+    training_flops,
+)
+from mlpbench.training import engine
+from mlpbench.training.batches import DeviceData, Examples
+from mlpbench.training.datasets import Dataset
+from mlpbench.training.evaluation import Evaluator
+
+DATA = CATALOGUE["fashion_mnist"]
+quick = settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+WORKERS = st.integers(1, 16)
+# From less than one run takes to more than all of them do.
+MEMORY = floats(0, 40).map(lambda e: int(2**e))
+
+
+def of(**keys: Any) -> list[Run]:
+    return runs(spec(**keys))
+
+
+def planned(some: list[Run], workers: int, memory: int = 2**40) -> list[Stack]:
+    return plan(some, DATA, workers=workers, memory=memory)
+
+
+@given(tree=trees(claims=False), workers=WORKERS, memory=MEMORY, data=st.data())
+@quick
+def test_stacks_cover_the_runs_once(tree: dict[str, Any], workers: int, memory: int, data: st.DataObject) -> None:
+    some = runs(made(tree))
+    some = data.draw(st.lists(st.sampled_from(some), unique_by=lambda r: r.run_id))
+    stacks = planned(some, workers, memory)
+    assert sorted(r.run_id for s in stacks for r in s.runs) == sorted(r.run_id for r in some)
+    for stack in stacks:
+        assert len({signature(r.settings) for r in stack.runs}) == 1
+        assert stack.bytes == len(stack.runs) * run_bytes(stack.runs[0].settings, DATA)
+        assert stack.bytes <= memory or len(stack.runs) == 1
+        assert stack.flops == sum(training_flops(r.settings, DATA) for r in stack.runs)
+        assert stack.seconds == seconds(stack.runs, DATA) > 0
+    assert [s.seconds for s in stacks] == sorted((s.seconds for s in stacks), reverse=True)
+    assert len({s.stack_id for s in stacks}) == len(stacks)
+
+
+@given(tree=trees(claims=False), workers=WORKERS, replicates=st.integers(1, 40))
+@quick
+def test_stacks_are_short_enough_to_share_the_work(tree: dict[str, Any], workers: int, replicates: int) -> None:
+    some = runs(made(tree | {"replicates": replicates}))
+    groups: dict[Any, list[Run]] = {}
+    for run in some:
+        groups.setdefault(signature(run.settings), []).append(run)
+    share = sum(seconds(g, DATA) for g in groups.values()) / (2 * workers)
+    for stack in planned(some, workers):
+        n = len(stack.runs)
+        # Half a worker's share, a run more or less; pairs and triples stay together, since a lone run costs two.
+        if n > 3:
+            assert (n - 1) * (stack.seconds - seconds(stack.runs[1:], DATA)) <= share * (1 + 1e-9)
+
+
+@given(n=st.integers(1, 60), workers=WORKERS)
+@quick
+def test_runs_of_one_signature_keep_every_worker_busy_where_pairs_suffice(n: int, workers: int) -> None:
+    stacks = planned(of(replicates=n), workers)
+    assert len(stacks) >= min(workers, n // 2)
+    sizes = [len(s.runs) for s in stacks]
+    assert max(sizes) - min(sizes) <= 1
+    assert n == 1 or min(sizes) >= 2, "a stack of one is trained as two"
+
+
+def test_wide_runs_stand_in_smaller_stacks_than_narrow_ones() -> None:
+    sizes = {w: max(len(s.runs) for s in planned(of(replicates=64, fixed={"width": w}), 1)) for w in (8, 4096)}
+    assert sizes[8] >= 4 * sizes[4096]
+
+
+def test_no_runs_make_no_stacks() -> None:
+    assert planned([], 2) == []
+
+
+def test_a_stack_is_named_by_its_runs_in_any_order() -> None:
+    one, other, third = of(replicates=3)
+    assert make_stack([one, other], DATA).stack_id == make_stack([other, one], DATA).stack_id
+    assert make_stack([one, other], DATA).stack_id != make_stack([one, third], DATA).stack_id
+
+
+def test_one_signature_is_what_a_stacked_product_needs() -> None:
+    """Numbers may differ in a stack; shapes, data, steps, loss and arithmetic may not."""
+    base = of(replicates=1)[0].settings
+    free = {
+        "lr": 1,
+        "weight_decay": 1,
+        "decay_bias": True,
+        "dropout": 0.5,
+        "init": "zeros",
+        "bias_init": "default",
+        "activation": "tanh",
+    }
+    bound = {
+        "width": 8,
+        "depth": 2,
+        "batch_size": 8,
+        "epochs": 1,
+        "train_size": 100,
+        "loss": "squared_error",
+        "precision": "float64",
+    }
+    for name, value in free.items():
+        assert signature(of(replicates=1, fixed={name: value})[0].settings) == signature(base), name
+    for name, value in bound.items():
+        assert signature(of(replicates=1, fixed={name: value})[0].settings) != signature(base), name
+
+
+def resolved(validation: float | None = None, **fixed: Any) -> RunSettings:
+    keys = {} if validation is None else {"validation": validation}
+    return of(replicates=1, fixed=fixed, **keys)[0].settings
+
+
+SMALL: list[dict[str, Any]] = [
+    {"depth": 0, "train_size": 50, "batch_size": 16, "epochs": 2},
+    {"hidden_sizes": [8, 5, 3], "train_size": 100, "batch_size": 32, "steps": 7},
+    {"width": 6, "train_size": 40, "batch_size": "full", "epochs": 3},
+    {"width": 6, "train_size": 40, "batch_size": 7, "epochs": 0},
+    {"width": 6, "train_size": 40, "batch_size": 7, "epochs": 2, "validation": 0.3},
+]
+
+
+@pytest.mark.parametrize("given", SMALL)
+def test_flops_are_those_that_torch_counts(given: dict[str, Any]) -> None:
+    s = resolved(**given)
+    layers: list[torch.nn.Module] = []
+    for i, o in s.layer_shapes(DATA):
+        layers += [torch.nn.Linear(i, o), torch.nn.ReLU()]
+    network = torch.nn.Sequential(*layers[:-1])
+    sizes = [min(s.batch_size, s.n_fit - start) for start in range(0, s.n_fit, s.batch_size)]
+    seen = [sizes[step % len(sizes)] for step in range(s.steps)]
+    with FlopCounterMode(display=False) as counter:
+        for n in seen:
+            network(torch.zeros(n, 784)).sum().backward()
+    assert training_flops(s, DATA) == counter.get_total_flops()
+    assert examples_seen(s) == sum(seen)
+
+
+@pytest.mark.parametrize("given", SMALL)
+def test_evaluations_are_as_many_as_the_engine_makes(
+    given: dict[str, Any], fashion: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    class Counting(Evaluator):
+        def __call__(self, examples: Examples, **options: Any) -> Any:
+            counted.append(len(examples))
+            return super().__call__(examples, **options)
+
+    monkeypatch.setattr(engine, "Evaluator", Counting)
+    validation = given.get("validation")
+    (run,) = of(
+        replicates=1,
+        fixed={k: v for k, v in given.items() if k != "validation"},
+        **({"validation": validation} if validation else {}),
+    )
+    try:
+        engine.train_stack([run], DeviceData(fashion, torch.device("cpu")))
+    finally:
+        torch.set_flush_denormal(False)  # a worker may leave it on; this process goes on to other tests
+    assert sum(counted) == evaluation_examples(run.settings, DATA)
+
+
+def test_more_of_anything_takes_longer() -> None:
+    base = {"width": 64, "train_size": 6400, "epochs": 4}
+    before = seconds(of(replicates=2, fixed=base), DATA)
+    for more in (
+        {"width": 128},
+        {"depth": 2},
+        {"epochs": 5},
+        {"train_size": 12_800},
+        {"precision": "float64"},
+        {"dropout": 0.5},
+        {"batch_size": 8},
+    ):
+        assert seconds(of(replicates=2, fixed=base | more), DATA) > before, more
+    assert before < seconds(of(replicates=3, fixed=base), DATA) < 1.5 * before, "a stack shares its steps' overhead"
+
+
+def test_memory_holds_what_a_run_must_hold() -> None:
+    """Weights and gradients at the least, and in double precision twice the numbers."""
+    wide, double = resolved(width=512), resolved(width=512, precision="float64")
+    weights = sum(i * o for i, o in wide.layer_shapes(DATA))
+    assert run_bytes(wide, DATA) >= 4 * (2 * weights + wide.batch_size * 784)
+    indices = 8 * wide.n_fit
+    assert math.isclose(run_bytes(double, DATA) - indices, 2 * (run_bytes(wide, DATA) - indices))

@@ -1,0 +1,186 @@
+"""Settings: one canonical value for everything that means the same, and a rule in every refusal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_specs import VALUES, floats
+
+from mlpbench.experiment.settings import SETTINGS, Count, Flag, Number, PerLayer, Word, parse_call, shown, suggestion
+
+NOT_NUMBERS = [True, False, math.nan, math.inf, -math.inf, "0.1", "", None, [], {}, 10**400, b"1", 1j]
+COUNTS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Count)]
+NUMBERS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Number)]
+WORDS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Word)]
+FLAGS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Flag)]
+
+
+def refusal(name: str, value: object) -> str:
+    with pytest.raises(ValueError, match="must be") as caught:
+        SETTINGS[name].read(value)
+    return str(caught.value)
+
+
+def test_every_setting_has_generated_values() -> None:
+    assert set(VALUES) == set(SETTINGS)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_default_reads_as_itself(name: str) -> None:
+    setting = SETTINGS[name]
+    if setting.default is None:
+        assert name in ("hidden_sizes", "steps", "loss"), "only what is said in another way, or by the data"
+    else:
+        read = setting.read(setting.default)
+        assert read == setting.default
+        assert type(read) is type(setting.default)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_a_canonical_value_reads_as_itself(name: str, data: st.DataObject) -> None:
+    setting = SETTINGS[name]
+    read = setting.read(data.draw(VALUES[name]))
+    again = setting.read(read)
+    assert (again, type(again), repr(again)) == (read, type(read), repr(read))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda v: shown(v)[:12])
+def test_what_is_no_finite_number_is_refused_with_rule_and_value(name: str, value: object) -> None:
+    assert refusal(name, value) == f"{name} must be {SETTINGS[name].kind.rule}, got {shown(value)}"
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("value", [*NOT_NUMBERS, 1.0, -1], ids=lambda v: shown(v)[:12])
+def test_what_is_no_whole_number_is_refused(name: str, value: object) -> None:
+    message = refusal(name, value)
+    assert message.startswith(f"{name} must be a whole number of at ") or "a whole number in [0, 10000]" in message
+    assert message.endswith(f"got {shown(value)}")
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("value", [0, 1, "true", "no", None])
+def test_what_is_not_true_or_false_is_refused(name: str, value: object) -> None:
+    assert refusal(name, value) == f"{name} must be true or false, got {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("dropout", [0, 1, 0.5], [-1e-9, 1.2]),
+        ("weight_decay", [0, 1e9], [-1e-9]),
+        ("lr", [1e-300, 1e9], [0, -0.0, -1]),
+        ("width", [1, 2**53 - 1], [0, 2**53]),
+        ("depth", [0, 10_000], [-1, 10_001, 10**15]),
+        ("batch_size", [1, "full"], [0, "ful"]),
+        ("epochs", [0], [-1]),
+        ("steps", [0], [-1, 2**53]),
+        ("train_size", [1, "all"], [0, "full"]),
+    ],
+)
+def test_both_ends_of_a_range(name: str, inside: list[Any], outside: list[Any]) -> None:
+    assert [SETTINGS[name].read(v) for v in inside] == inside
+    assert all(refusal(name, v) for v in outside)
+
+
+def test_every_numeric_range_is_tested() -> None:
+    (marks,) = [m for m in test_both_ends_of_a_range.pytestmark if m.name == "parametrize"]
+    tested = {row[0] for row in marks.args[1]}
+    per_layer = {name for name, s in SETTINGS.items() if isinstance(s.kind, PerLayer)}
+    assert tested == {*NUMBERS, *COUNTS, *per_layer}
+
+
+def test_minus_zero_is_zero() -> None:
+    for name in ("weight_decay", "dropout"):
+        assert math.copysign(1, SETTINGS[name].read(-0.0)) == 1  # type: ignore[arg-type]
+    assert SETTINGS["init"].read({"constant": -0.0}) == "constant(0.0)"
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert repr(SETTINGS["lr"].read(1)) == "1.0"
+    assert SETTINGS["dropout"].read([0, 1]) == (0.0, 1.0)
+    assert SETTINGS["init"].read({"normal": 1}) == SETTINGS["init"].read("normal(1)") == "normal(1.0)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "near"),
+    [("activation", "rleu", "relu"), ("init", "he_norml", "he_normal"), ("batch_size", "ful", "full"), ("loss", "cross-entropy", "cross_entropy")],
+)  # fmt: skip
+def test_a_near_word_is_suggested(name: str, value: str, near: str) -> None:
+    kind = SETTINGS[name].kind
+    assert refusal(name, value) == f"{name} must be {kind.rule}, got {value!r}; did you mean '{near}'?"
+
+
+def test_a_far_word_gets_no_suggestion() -> None:
+    assert refusal("activation", "xyzzy").endswith("got 'xyzzy'")
+    assert suggestion("xyzzy", ["relu", "tanh"]) == ""
+
+
+@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("value", [None, 3, True, [], ["relu"], {}, {"normal": 1, "constant": 1}, {3: 1}, {None: None}])
+def test_what_is_no_word_is_refused(name: str, value: object) -> None:
+    assert SETTINGS[name].kind.rule in refusal(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("activation", {"relu": 1}, "relu without a parameter"),
+        ("activation", "relu(1)", "relu without a parameter"),
+        ("init", "normal", "normal with its parameter, written {normal: number}"),
+        ("init", {"normal": None}, "normal with its parameter, written {normal: number}"),
+        ("init", {"normal": 0}, "normal with a parameter that is a number above 0"),
+        ("init", {"normal": "0.01"}, "normal with a parameter that is a number above 0"),
+        ("init", "normal(nan)", "normal with a parameter that is a number above 0"),
+        ("activation", {"leaky_relu": 2}, "leaky_relu with a parameter that is a number in [0, 1]"),
+        ("init", "normal(abc)", SETTINGS["init"].kind.rule),
+        ("init", "normal(0.1", SETTINGS["init"].kind.rule),
+        ("bias_init", "orthogonal", SETTINGS["bias_init"].kind.rule),
+    ],
+)
+def test_parameters_are_where_they_belong(name: str, value: object, rule: str) -> None:
+    assert refusal(name, value).startswith(f"{name} must be {rule}, got {value!r}")
+
+
+def test_a_line_break_is_not_part_of_a_word() -> None:
+    assert "one of" in refusal("init", "normal(0.01)\n")
+
+
+def test_a_parameter_may_have_a_default() -> None:
+    assert SETTINGS["activation"].read("leaky_relu") == SETTINGS["activation"].read({"leaky_relu": 0.01})
+
+
+@given(floats())
+def test_a_canonical_string_comes_apart_again(number: float) -> None:
+    assert parse_call(str(SETTINGS["init"].read({"constant": number}))) == ("constant", number)
+    assert parse_call("relu") == ("relu", None)
+
+
+@pytest.mark.parametrize("value", [5, "8", [0], [8, -1], [True], [8.0], [[8]], [2**53], None])
+def test_layer_widths_are_a_list_of_whole_numbers(value: object) -> None:
+    assert refusal("hidden_sizes", value).endswith(f"got {value!r}")
+
+
+def test_layers_are_limited_in_number() -> None:
+    assert len(SETTINGS["hidden_sizes"].read([1] * 10_000)) == 10_000  # type: ignore[arg-type]
+    assert refusal("hidden_sizes", [1] * 10_001).endswith("...")
+
+
+def test_dropout_is_one_number_or_one_per_layer() -> None:
+    assert SETTINGS["dropout"].read([]) == ()
+    assert SETTINGS["dropout"].read(0.2) == 0.2
+    for value in ([0.1, 1.1], [None], "0.1", [[0.1]]):
+        assert refusal("dropout", value).endswith(f"got {value!r}")
+
+
+def test_shown_values_are_one_short_line() -> None:
+    assert shown("a\nb") == "'a\\nb'"
+    assert shown({"a": 1}) == "{'a': 1}"
+    assert len(shown("x" * 10_000)) == 203
+    assert shown(1 << 100_000) == "a number of very many digits"
