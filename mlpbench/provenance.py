@@ -34,12 +34,12 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """Return the commit of the source tree the package is run from, and whether tracked files differ from it."""
+    """Return the commit of the source tree the package is run from, and whether the package differs from it."""
     tree = Path(__file__).resolve().parent.parent
     if not (tree / ".git").exists():
         return None, None
     commit = _git(tree, "rev-parse", "HEAD")
-    status = _git(tree, "status", "--porcelain", "--untracked-files=no")
+    status = _git(tree, "status", "--porcelain", "--", "mlpbench")
     return commit, None if status is None else bool(status)
 
 
