@@ -124,4 +124,4 @@ def _quiet_start(threads: int) -> Iterator[None]:
 def _given_up(stack: Stack) -> Tables:
     error = f"the worker was killed {ATTEMPTS} times (out of memory?)"
     rows = [{"run_id": r.run_id, "status": "failed", "error": error} for r in stack.runs]
-    return {"runs": rows, "curves": [], "predictions": []}
+    return {"runs": rows, "curves": [], "layers": [], "predictions": []}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from mlpbench.errors import InputError
 from mlpbench.executors import ProcessPool
 from mlpbench.experiment import reading
 from mlpbench.experiment.grid import Condition, Run, conditions, make_run
-from mlpbench.experiment.plan import Stack, plan
+from mlpbench.experiment.plan import Stack, plan, probe_steps
 from mlpbench.experiment.spec import Experiment
 from mlpbench.progress import Progress
 from mlpbench.store import Store
@@ -114,12 +115,16 @@ def inspect(experiment: Experiment, store: Store, options: Options) -> State:
     """Compare the grid with the results folder."""
     grid = conditions(experiment)
     runs = [make_run(experiment, c, r) for c in grid for r in range(experiment.replicates)]
-    columns = ["run_id", "status", "env_device", "env_threads", "env_numerics"]
-    held = store.read("runs", columns=columns).set_index("run_id") if store.folder.is_dir() else None
+    columns = ["run_id", "status", "diverged_at_step", "env_device", "env_threads", "env_numerics"]
+    known = store.read("runs", columns=columns).set_index("run_id").to_dict("index")
+    probed = set(store.read("layers", columns=["run_id", "step"]).drop_duplicates().itertuples(index=False, name=None))
     sorted_runs: dict[str, list[Run]] = {"done": [], "failed": [], "stale": [], "missing": []}
-    known = {} if held is None else held.to_dict("index")
     for r in runs:
-        sorted_runs[_kind(known.get(r.run_id), options)].append(r)
+        row = known.get(r.run_id)
+        kind = _kind(row, options)
+        if kind == "done" and not _is_probed(r, row, experiment, probed):
+            kind = "missing"
+        sorted_runs[kind].append(r)
     return State(experiment=experiment, conditions=grid, runs=runs, **sorted_runs)
 
 
@@ -132,6 +137,16 @@ def _kind(row: Mapping[Any, Any] | None, options: Options) -> str:
     wants_cpu = options.device == "cpu" or (options.device == "auto" and not _has_cuda())
     same = on_cpu == wants_cpu and row["env_threads"] == options.threads and row["env_numerics"] == "fast"
     return "done" if same else "stale"
+
+
+def _is_probed(
+    run: Run, row: Mapping[Any, Any] | None, experiment: Experiment, probed: Collection[tuple[str, int]]
+) -> bool:
+    """Return whether the run was measured at all steps that are asked for, up to where it diverged."""
+    assert row is not None, "a run without a row is missing"
+    end = row["diverged_at_step"] if row["status"] == "diverged" else math.inf
+    steps = probe_steps(run.settings, experiment.probes)
+    return all((run.run_id, step) in probed for step in steps if step < end)
 
 
 def _todo(state: State, rerun: Rerun | None) -> list[Run]:
@@ -190,7 +205,13 @@ def _train(state: State, todo: Sequence[Run], store: Store, options: Options, sa
     device = device_name(options.device)
     fetch(experiment.dataset, data_dir=options.data_dir, say=None if options.quiet else say)
     planned = stacks(state, todo, options)
-    setup = Setup(dataset=experiment.dataset, device=device, threads=options.threads, data_dir=options.data_dir)
+    setup = Setup(
+        dataset=experiment.dataset,
+        device=device,
+        threads=options.threads,
+        data_dir=options.data_dir,
+        probes=experiment.probes,
+    )
     by_id = {r.run_id: r for r in todo}
     with store.writing():
         store.write_text("spec.yaml", reading.dump(experiment))

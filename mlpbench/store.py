@@ -1,6 +1,6 @@
 """Results in parquet: one schema for every file of a table; a file appears whole or not at all.
 
-A results folder holds `runs/`, `curves/` and `predictions/`, with one file a stack in each. The runs file of a stack is
+A results folder holds `runs/`, `curves/`, `layers/` and `predictions/`, with one file a stack in each. The runs file of a stack is
 written last: it marks the stack done. The parent process is the only writer, and holds a lock while it writes.
 """
 
@@ -21,7 +21,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from mlpbench.errors import InputError, MachineError
-from mlpbench.experiment.metrics import METRICS
+from mlpbench.experiment.metrics import LAYER_METRICS, METRICS
 from mlpbench.experiment.settings import SETTINGS
 
 ENVIRONMENT = {
@@ -84,8 +84,19 @@ SCHEMAS: dict[str, pa.Schema] = {
             "accuracy": "double",
         }
     ),
+    "layers": _schema(
+        {
+            "run_id": "string",
+            "epoch": "double",
+            "step": "int64",
+            "layer": "int64",
+            **dict.fromkeys(LAYER_METRICS, "double"),
+        }
+    ),
     "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),  # type: ignore[arg-type]
 }
+# Runs first: what is removed goes in this order, and what is written in the other.
+TABLES = ("runs", "curves", "layers", "predictions")
 
 
 class Store:
@@ -129,9 +140,9 @@ class Store:
         again, or one whose stack was cut short between two tables. Killed in between, the runs are missing, not wrong.
         """
         ids = {row["run_id"] for row in rows["runs"]}
-        for table in ("runs", "curves", "predictions"):
+        for table in TABLES:
             self._remove(table, ids)
-        for table in ("predictions", "curves", "runs"):
+        for table in reversed(TABLES):
             path = self.folder / table / f"{stack_id}.parquet"
             self._write(path, SCHEMAS[table], rows[table])
             self._files[table] |= {row["run_id"]: path for row in rows[table]}

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlpbench.experiment.grid import Condition, format_level, resolve
-from mlpbench.experiment.settings import SETTINGS, Value
+from mlpbench.experiment.kinds import Value
+from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import Experiment
 
 # Named even at their defaults: the answer to most questions depends on them.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlpbench.experiment.grid import Condition, Levels, format_level
-from mlpbench.experiment.settings import Value
+from mlpbench.experiment.kinds import Value
 from mlpbench.experiment.spec import Bound, Claim, Compare, Contrast, Experiment, Trend
 
 Sense = Literal["greater", "less", "equivalent"]

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlpbench.experiment.catalogue import NamedData
-from mlpbench.experiment.settings import SETTINGS, Value
+from mlpbench.experiment.kinds import Value
+from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import STREAMS, Experiment, Path, SpecProblem
 
 # Raised by one whenever the engine's arithmetic changes the bits of a run: every identity changes with it.
@@ -34,17 +35,28 @@ class RunSettings:
     init: str
     bias_init: str
     dropout: tuple[float, ...]
+    input_noise: float
     weight_decay: float
     decay_bias: bool
+    l1: float
     optimizer: str
     lr: float
+    schedule: str
     batch_size: int
     epochs: int | None
     steps: int
     train_size: int
     validation: float
     loss: str
+    label_noise: float
+    norm: str
+    clip_norm: float | None
     precision: str
+
+    @property
+    def descends(self) -> bool:
+        """Whether a step is plain descent, which the engine takes within the products of the backward pass."""
+        return self.optimizer == "sgd" and self.clip_norm is None
 
     @property
     def n_validation(self) -> int:
@@ -181,16 +193,22 @@ def resolve(given: Mapping[str, Value], experiment: Experiment, places: Mapping[
         init=value["init"],
         bias_init=value["bias_init"],
         dropout=dropout if isinstance(dropout, tuple) else (dropout,) * len(hidden),
+        input_noise=value["input_noise"],
         weight_decay=value["weight_decay"],
         decay_bias=value["decay_bias"],
+        l1=value["l1"],
         optimizer=value["optimizer"],
         lr=value["lr"],
+        schedule=value["schedule"],
         batch_size=batch,
         epochs=steps // per_epoch if steps % per_epoch == 0 else None,
         steps=steps,
         train_size=train_size,
         validation=validation,
         loss=value["loss"] or "cross_entropy",
+        label_noise=value["label_noise"],
+        norm=value["norm"] if hidden else "none",
+        clip_norm=value["clip_norm"],
         precision=value["precision"],
     )
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from mlpbench.experiment.settings import suggestion
+from mlpbench.experiment.kinds import suggestion
 
 STEPS_TO_LOSS = re.compile(r"steps_to_train_loss_([0-9]*\.?[0-9]+)")
 
@@ -51,6 +51,20 @@ METRICS: dict[str, Metric] = {
         _metric("diverged", "whether a loss or a parameter became infinite or not a number", "0 or 1", "lower"),
         _metric("train_seconds", "training time of the stack, divided by its runs", "s", "lower"),
         _metric("flops", "floating-point operations of training's matrix products", "1", "lower"),
+    )
+}
+
+LAYER_METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        _metric("act_mean", "mean of a layer's activations over probe examples and units", "1"),
+        _metric("act_var", "variance of a layer's activations over probe examples and units", "1"),
+        _metric("act_zero", "share of a layer's activations that are exactly zero", "fraction"),
+        _metric("act_saturated", "share of activations whose slope is below 1% of the largest", "fraction"),
+        _metric("grad_norm", "norm of the loss gradient of a layer's weights", "1"),
+        _metric("update_ratio", "norm of the last step of a layer's weights over their norm before it", "1"),
+        _metric("forward_gain", "root mean square of a layer's activations over that of its inputs", "1"),
+        _metric("backward_gain", "root mean square of the loss gradient before a layer over that of the next", "1"),
     )
 }
 

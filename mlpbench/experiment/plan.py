@@ -15,6 +15,7 @@ from typing import Any
 
 from mlpbench.experiment.catalogue import NamedData
 from mlpbench.experiment.grid import Run, RunSettings
+from mlpbench.experiment.kinds import parse_call
 
 # Measured on two-core AVX-512 machines at batch 256, one thread: the rate of the products, and what an example costs
 # beside them (gathering, scaling, the loss).
@@ -27,6 +28,7 @@ SECONDS_PER_STEP = 150e-6
 BEST_STACK_BYTES = 16 * 2**20
 EVALUATION_CHUNK = 1000
 CURVE_EXAMPLES = 10_000
+PROBE_EXAMPLES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,8 @@ def plan(runs: Sequence[Run], data: NamedData, *, workers: int, memory: int) -> 
 
 def signature(s: RunSettings) -> tuple[Any, ...]:
     """Return what runs of one stack have in common."""
-    return (s.hidden_sizes, s.batch_size, s.steps, s.train_size, s.validation, s.loss, s.optimizer, s.precision)
+    shapes = (s.hidden_sizes, s.batch_size, s.steps, s.train_size, s.validation, s.norm, s.loss, s.precision)
+    return (*shapes, parse_call(s.optimizer)[0], s.clip_norm is None, s.l1 > 0)
 
 
 def make_stack(runs: Iterable[Run], data: NamedData) -> Stack:
@@ -80,6 +83,13 @@ def examples_seen(s: RunSettings) -> int:
     """Return how many examples training reads, with repetition."""
     epochs, rest = divmod(s.steps, s.steps_per_epoch)
     return epochs * s.n_fit + rest * s.batch_size
+
+
+def probe_steps(s: RunSettings, epochs: Sequence[float] | None) -> list[int]:
+    """Return after how many steps layers are measured: by default at the start and at the end, which is infinity."""
+    asked = (0.0, math.inf) if epochs is None else epochs
+    steps = {s.steps if math.isinf(e) else round(e * s.steps_per_epoch) for e in asked}
+    return sorted(step for step in steps if step <= s.steps)
 
 
 def evaluation_examples(s: RunSettings, data: NamedData) -> int:

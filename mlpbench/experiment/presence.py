@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.kinds import Value, shown
 from mlpbench.experiment.problems import Path, SpecProblem
-from mlpbench.experiment.settings import Value, shown
 from mlpbench.experiment.spec import Bound, Claim, Compare, Contrast, Experiment
 
 MEASURED_ON_VALIDATION = "val_"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 
-from mlpbench.experiment.settings import shown, suggestion
+from mlpbench.experiment.kinds import shown, suggestion
 
 Path = tuple[str | int, ...]
 

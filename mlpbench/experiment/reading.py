@@ -7,6 +7,7 @@ memory, for values that are not what they look like, or end the reader itself.
 from __future__ import annotations
 
 import io
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
@@ -29,7 +30,8 @@ from ruamel.yaml.representer import SafeRepresenter
 from mlpbench.errors import InputError
 from mlpbench.experiment import presence
 from mlpbench.experiment.grid import conditions, count_conditions
-from mlpbench.experiment.settings import SETTINGS, Value, shown, suggestion
+from mlpbench.experiment.kinds import Value, shown, suggestion
+from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, Path, SpecProblem, build
 
 MAX_BYTES = 1_000_000
@@ -100,6 +102,8 @@ def dump(experiment: Experiment) -> str:
         tree["validation"] = experiment.validation
     if factors:
         tree["factors"] = factors
+    if experiment.probes is not None:
+        tree["probes"] = ["end" if math.isinf(e) else e for e in experiment.probes]
     tree |= {"replicates": experiment.replicates, "seed": experiment.seed, "vary": list(experiment.vary)}
     if experiment.claims:
         dumped = [c.model_dump(exclude_none=True) for c in experiment.claims]

@@ -6,25 +6,27 @@ knows the path of the offending value, so that `reading` can name file, line and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mlpbench.experiment.catalogue import CATALOGUE, NamedData
+from mlpbench.experiment.kinds import Value, shown, suggestion
 from mlpbench.experiment.metrics import metric
 from mlpbench.experiment.problems import Path as Path
 from mlpbench.experiment.problems import SpecProblem as SpecProblem
 from mlpbench.experiment.problems import entry, first_problem, unknown_key
-from mlpbench.experiment.settings import SETTINGS, Value, shown, suggestion
+from mlpbench.experiment.settings import SETTINGS
 
 ACCURACY_MARGIN = 0.002
 FORMS = ("compare", "trend", "bound", "contrast")
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
 
-Stream = Literal["init", "order", "dropout", "split"]
-STREAMS: tuple[Stream, ...] = ("init", "order", "dropout", "split")
+Stream = Literal["init", "order", "dropout", "split", "noise"]
+STREAMS: tuple[Stream, ...] = ("init", "order", "dropout", "split", "noise")
 Levels = dict[str, Value]
 
 
@@ -129,9 +131,20 @@ class Experiment(_Model):
     conditions: tuple[Levels, ...] = ()
     replicates: int = Field(default=5, ge=1, le=100_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
+    probes: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] | None = None
     # A list of the file is a tuple here: the one conversion that strictness would refuse.
     vary: tuple[Stream, ...] = Field(default=STREAMS, strict=False)
     claims: tuple[Claim, ...] = Field(default=(), strict=False)
+
+    @field_validator("probes", mode="before")
+    @classmethod
+    def _epochs(cls, value: object) -> object:
+        """Read epochs: numbers, `start` and `end`, which is infinity here; in order, each once."""
+        named: dict[object, float] = {"start": 0.0, "end": math.inf}
+        if not isinstance(value, list) or not all(_is_epoch(v) or (isinstance(v, str) and v in named) for v in value):
+            raise ValueError(f"probes must be a list of epochs of at least 0, start or end, got {shown(value)}")
+        epochs = [named[v] if isinstance(v, str) else v for v in value]
+        return tuple(sorted({float(e) for e in epochs}))
 
     @field_validator("question")
     @classmethod
@@ -150,6 +163,10 @@ class Experiment(_Model):
         """The settings that are varied, in the order of the file; `label` where whole conditions are listed."""
         listed = ("label",) if self.conditions else ()
         return (*self.factors, *self.zipped, *listed)
+
+
+def _is_epoch(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
 # Zipped factors and whole conditions stand under `factors` in a file.

@@ -9,22 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mlpbench.experiment.settings import parse_call
+from mlpbench.experiment.kinds import parse_call
+
+# Where the slope of PReLU starts, as in torch.nn.PReLU.
+PRELU_START = 0.25
 
 _aten = torch.ops.aten
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activation:
-    """One activation; `parameter` is the slope of leaky ReLU and is not used by the others."""
+    """One activation; the last argument is the slope of leaky ReLU, for PReLU one per run, and unused by the others."""
 
-    forward: Callable[[Tensor, Tensor, float], object]
-    backward: Callable[[Tensor, Tensor, Tensor, float], object]
+    forward: Callable[[Tensor, Tensor, Any], object]
+    backward: Callable[[Tensor, Tensor, Tensor, Any], object]
     needs_input: bool = False
+    learns: bool = False
+    largest_slope: float = 1.0
+
+
+def _prelu(z: Tensor, h: Tensor, slope_R1: Tensor) -> object:
+    below = z.clamp_max(0).mul_(slope_R1)
+    return torch.clamp_min(z, 0, out=h).add_(below)
+
+
+def _prelu_backward(d: Tensor, z: Tensor, h: Tensor, slope_R1: Tensor) -> object:
+    return d.mul_(torch.where(z > 0, torch.ones_like(slope_R1), slope_R1))
 
 
 def _elu_backward(d: Tensor, z: Tensor, h: Tensor, a: float) -> object:
@@ -45,9 +60,11 @@ ACTIVATIONS: dict[str, Activation] = {
         backward=lambda d, z, h, a: _aten.leaky_relu_backward.grad_input(d, z, a, False, grad_input=d),
         needs_input=True,
     ),
+    "prelu": Activation(forward=_prelu, backward=_prelu_backward, needs_input=True, learns=True),
     "sigmoid": Activation(
         forward=lambda z, h, a: torch.sigmoid(z, out=h),
         backward=lambda d, z, h, a: _aten.sigmoid_backward.grad_input(d, h, grad_input=d),
+        largest_slope=0.25,
     ),
     "tanh": Activation(
         forward=lambda z, h, a: torch.tanh(z, out=h),
@@ -72,5 +89,5 @@ ACTIVATIONS: dict[str, Activation] = {
 
 def activation(canonical: str) -> tuple[Activation, float]:
     """Return the activation and its parameter for a canonical name such as `leaky_relu(0.01)`."""
-    name, parameter = parse_call(canonical)
-    return ACTIVATIONS[name], parameter or 0.0
+    name, parameters = parse_call(canonical)
+    return ACTIVATIONS[name], parameters[0] if parameters else 0.0

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mlpbench.experiment.catalogue import lookup
 from mlpbench.experiment.grid import Run
-from mlpbench.training.buffers import padded
+from mlpbench.training.buffers import Stacked, column, padded
 from mlpbench.training.datasets import Dataset
 from mlpbench.training.network import Group, Inputs
 from mlpbench.training.streams import generator
@@ -100,11 +100,49 @@ def groups(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> tuple[list[Gr
 
 
 @dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The distinct labellings of the training set, of shape (K, N), and which of them each run learns, (R,)."""
+
+    y_KN: Tensor
+    of_run: Tensor
+
+
+def noisy_labels(runs: Sequence[Run], data: DeviceData) -> Labels:
+    """Replace each run's share of training labels by random classes; a smaller share replaces a part of a larger one.
+
+    A random class may be the right one. Splits are stratified by the labels as they were.
+    """
+    clean = data.y_train
+    distinct: dict[Hashable, tuple[int, Tensor]] = {}
+    of_run = []
+    for run in runs:
+        share = run.settings.label_noise
+        address = (run.seed, run.streams["noise"])
+        key = (*address, share) if share else None
+        if key not in distinct:
+            distinct[key] = (len(distinct), _replaced(clean, address, share, data.n_classes) if share else clean)
+        of_run.append(distinct[key][0])
+    y_KN = torch.stack([y for _, y in distinct.values()])
+    return Labels(y_KN=y_KN, of_run=torch.tensor(of_run, device=data.device))
+
+
+def _replaced(clean: Tensor, address: tuple[int, int], share: float, classes: int) -> Tensor:
+    chosen = generator(*address, "noise", 0).random(len(clean)) < share
+    drawn = generator(*address, "noise", 1).integers(classes, size=len(clean))
+    at = clean.device
+    return torch.where(torch.from_numpy(chosen).to(at), torch.from_numpy(drawn).to(at), clean)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Lists of examples, one for each distinct one among the runs: indices of shape (G, n) into the rows of x and y."""
+    """Lists of examples, one for each distinct one among the runs: indices of shape (G, n) into the rows of x and y.
+
+    `labels` has one row for each distinct labelling; `labelling`, of shape (R,), says which one a run learns.
+    """
 
     x: Tensor
-    y: Tensor
+    labels: Tensor
+    labelling: Tensor
     index_GN: Tensor
     groups: Sequence[Group]
 
@@ -138,17 +176,21 @@ class Gather:
         torch.index_select(examples.x, 0, index, out=raw)
         x_GBI = self._x.as_strided((distinct, n, features), (n * wide, wide, 1))
         torch.div(raw.view(distinct, n, features), self._scale, out=x_GBI)
-        y_GB = examples.y[index].view(distinct, n)
-        return Inputs(x_GBI=x_GBI, groups=examples.groups), y_GB[examples.of_run].unsqueeze(2)
+        index_RB = index.view(distinct, n)[examples.of_run]
+        y_RB = examples.labels[examples.labelling[:, None], index_RB]
+        return Inputs(x_GBI=x_GBI, groups=examples.groups), y_RB.unsqueeze(2)
 
 
 class Batches:
     """The training batches of a stack, step by step."""
 
-    def __init__(self, runs: Sequence[Run], fit: Sequence[Indices], data: DeviceData, *, dtype: torch.dtype) -> None:
+    def __init__(
+        self, runs: Sequence[Run], fit: Sequence[Indices], labels: Labels, data: DeviceData, *, dtype: torch.dtype
+    ) -> None:
         s = runs[0].settings
         self._size, self._per_epoch, self._n = s.batch_size, s.steps_per_epoch, s.n_fit
         self._data = data
+        self._labels = labels
         by_id = {run.run_id: indices for run, indices in zip(runs, fit)}
         self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["order"], r.streams["split"]))
         self._fit = [by_id[run.run_id] for run in self._first]
@@ -163,7 +205,11 @@ class Batches:
             order = [generator(r.seed, r.streams["order"], "order", epoch).permutation(self._n) for r in self._first]
             index_GN = torch.from_numpy(np.stack([fit[o] for fit, o in zip(self._fit, order)])).to(self._data.device)
             self._examples = Examples(
-                x=self._data.x_train, y=self._data.y_train, index_GN=index_GN, groups=self._groups
+                x=self._data.x_train,
+                labels=self._labels.y_KN,
+                labelling=self._labels.of_run,
+                index_GN=index_GN,
+                groups=self._groups,
             )
             self._epoch = epoch
         start = index * self._size
@@ -185,3 +231,32 @@ class DropoutNoise:
         ]
         noise = torch.from_numpy(np.stack(draws)).to(device=self._device, dtype=self._dtype)
         return Inputs(x_GBI=noise, groups=self._groups)
+
+
+class InputNoise:
+    """Gaussian noise on the inputs of training: one draw for each distinct stream, scaled by each run's deviation."""
+
+    def __init__(self, runs: Sequence[Run], features: int, *, dtype: torch.dtype, device: torch.device) -> None:
+        self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["noise"]))
+        deviations = [r.settings.input_noise for r in runs]
+        self._acts = any(deviations)
+        self._deviation = column(deviations, dtype=dtype, device=device)
+        batch = runs[0].settings.batch_size if self._acts else 0
+        self._x = Stacked.zeros(len(runs), batch, features, dtype=dtype, device=device)
+
+    def added(self, step: int, inputs: Inputs) -> Inputs:
+        """Return the inputs of a step with noise, a batch for each run; as they are where no run has any."""
+        if not self._acts:
+            return inputs
+        _, n, features = inputs.x_GBI.shape
+        x_RBI = self._x.rows(n).x_RNM
+        draws = [
+            generator(r.seed, r.streams["noise"], "noise", 2, step).standard_normal((n, features), dtype=np.float32)
+            for r in self._first
+        ]
+        noise = torch.from_numpy(np.stack(draws)).to(device=x_RBI.device, dtype=x_RBI.dtype)
+        for own, clean in inputs.parts():
+            x_RBI[own] = clean
+        for own, noise_RBI in Inputs(x_GBI=noise, groups=self._groups).parts():
+            x_RBI[own] += noise_RBI * self._deviation[own]
+        return Inputs(x_GBI=x_RBI)

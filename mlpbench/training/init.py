@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlpbench.experiment.settings import parse_call
+from mlpbench.experiment.kinds import parse_call
 
 Array = NDArray[np.float64]
 # (generator, shape, inputs, outputs, parameter) -> values
@@ -55,11 +55,11 @@ INITIALISERS: dict[str, Draw] = {
 
 def weights(init: str, rng: np.random.Generator, inputs: int, outputs: int) -> Array:
     """Return initial weights of shape (I, O) for the canonical name of an initialiser, such as `normal(0.01)`."""
-    name, parameter = parse_call(init)
-    return INITIALISERS[name](rng, (inputs, outputs), inputs, outputs, parameter or 0.0)
+    name, parameters = parse_call(init)
+    return INITIALISERS[name](rng, (inputs, outputs), inputs, outputs, parameters[0] if parameters else 0.0)
 
 
 def biases(init: str, rng: np.random.Generator, inputs: int, outputs: int) -> Array:
     """Return initial biases of shape (O,)."""
-    name, parameter = parse_call(init)
-    return INITIALISERS[name](rng, (outputs,), inputs, outputs, parameter or 0.0)
+    name, parameters = parse_call(init)
+    return INITIALISERS[name](rng, (outputs,), inputs, outputs, parameters[0] if parameters else 0.0)

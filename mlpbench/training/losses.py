@@ -4,7 +4,10 @@ Shapes: `R` runs, `B` batch, `C` classes. A loss takes the outputs `z`, overwrit
 of each example, in nats or half squared units.
 
 - cross_entropy: l = log sum_c exp(z_c - max z) - (z_y - max z), dl/dz = softmax(z) - onehot(y)
+- naive_cross_entropy: p = exp z / sum_c exp z_c, l = -log p_y,  dl/dz = p (p_y / p_y) - onehot(y) (p_y / p_y): not finite
+  where exp overflows or p_y underflows to zero
 - squared_error: l = 1/2 sum_c (z_c - onehot(y)_c)^2,           dl/dz = z - onehot(y)
+- mse: l = 1/C sum_c (z_c - onehot(y)_c)^2,                     dl/dz = 2/C (z - onehot(y))
 """
 
 from __future__ import annotations
@@ -46,10 +49,34 @@ def _cross_entropy_gradient(z: Stacked, y_RB1: Tensor, scale_R11: Tensor, d: Sta
     d.x_RNM.scatter_add_(2, y_RB1, -scale_R11.expand_as(y_RB1))
 
 
+def _naive_cross_entropy(z: Stacked, y_RB1: Tensor, loss: Stacked) -> None:
+    z.flat_RS.exp_()
+    z.x_RNM.div_(z.x_RNM.sum(2, keepdim=True))
+    loss.x_RNM[:, 0] = z.x_RNM.gather(2, y_RB1).squeeze(2)
+    loss.flat_RS.log_().neg_()
+
+
+def _naive_cross_entropy_gradient(z: Stacked, y_RB1: Tensor, scale_R11: Tensor, d: Stacked) -> None:
+    # The chain rule as it is written, through -1 / p_y, so that it fails where the textbook's two steps do.
+    p_RB1 = z.x_RNM.gather(2, y_RB1)
+    back_RB1 = scale_R11 * (p_RB1 * (1 / p_RB1))
+    torch.mul(z.x_RNM, back_RB1, out=d.x_RNM)
+    d.x_RNM.scatter_add_(2, y_RB1, -back_RB1)
+
+
 def _squared_error(z: Stacked, y_RB1: Tensor, loss: Stacked) -> None:
     z.x_RNM.scatter_add_(2, y_RB1, torch.full_like(y_RB1, -1, dtype=z.x_RNM.dtype))
     torch.sum(z.x_RNM.square(), 2, out=loss.x_RNM[:, 0])
     loss.x_RNM.mul_(0.5)
+
+
+def _mse(z: Stacked, y_RB1: Tensor, loss: Stacked) -> None:
+    _squared_error(z, y_RB1, loss)
+    loss.x_RNM.mul_(2 / z.x_RNM.shape[2])
+
+
+def _mse_gradient(z: Stacked, y_RB1: Tensor, scale_R11: Tensor, d: Stacked) -> None:
+    torch.mul(z.x_RNM, scale_R11 * (2 / z.x_RNM.shape[2]), out=d.x_RNM)
 
 
 def _squared_error_gradient(z: Stacked, y_RB1: Tensor, scale_R11: Tensor, d: Stacked) -> None:
@@ -58,5 +85,7 @@ def _squared_error_gradient(z: Stacked, y_RB1: Tensor, scale_R11: Tensor, d: Sta
 
 LOSSES: dict[str, Loss] = {
     "cross_entropy": Loss(forward=_cross_entropy, backward=_cross_entropy_gradient),
+    "naive_cross_entropy": Loss(forward=_naive_cross_entropy, backward=_naive_cross_entropy_gradient),
     "squared_error": Loss(forward=_squared_error, backward=_squared_error_gradient),
+    "mse": Loss(forward=_mse, backward=_mse_gradient),
 }

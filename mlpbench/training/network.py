@@ -1,13 +1,12 @@
-"""A stack of multilayer perceptrons of one shape: forward pass, backward pass and update, run axis first.
+"""A stack of multilayer perceptrons of one shape: forward and backward pass, run axis first.
 
-Shapes: `R` runs, `B` batch, `I` inputs, `O` outputs of a layer, `G` distinct batches. With h_0 = x and hidden layers
-l = 1 ... L-1:
+Shapes: `R` runs, `B` batch, `I` inputs, `O` outputs of a layer, `P` columns padded, `G` distinct batches. With h_0 = x and
+hidden layers l = 1 ... L-1:
 
-    forward    z_l = h_{l-1} W_l + b_l       a_l = f(z_l)       h_l = a_l * m_l        (m: dropout mask / (1 - p))
-    backward   dW_l = h_{l-1}^T dz_l         db_l = sum_B dz_l  dz_{l-1} = (dz_l W_l^T) * m_{l-1} * f'(z_{l-1})
+    forward    z_l = h_{l-1} W_l + b_l       a_l = f(N(z_l))       h_l = a_l * m_l     (m: dropout mask / (1 - p))
+    backward   dW_l = h_{l-1}^T dz_l         db_l = sum_B dz_l     dz_{l-1} = N'((dz_l W_l^T) * m_{l-1} * f'(...))
 
-The gradient of the inputs is never computed. Plain descent is linear in the gradient, so the learning rate is multiplied
-into dz at the outputs and the weight gradient is added to the weights by the product that computes it (`baddbmm_`).
+N is the identity, layer or batch normalisation. The gradient of the inputs is never computed.
 
 Reference: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors", 1986.
 """
@@ -15,7 +14,7 @@ Reference: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by ba
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +22,9 @@ import torch
 from torch import Tensor
 
 from mlpbench.experiment.grid import RunSettings
-from mlpbench.training.activations import Activation, activation
+from mlpbench.training.activations import PRELU_START, Activation, activation
 from mlpbench.training.buffers import Stacked, column, padded
+from mlpbench.training.norm import Norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,37 +38,94 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """A batch for every run: the distinct batches, x of shape (G, B, I), and which runs see which."""
+    """A batch for every run: the distinct batches, x of shape (G, B, I), and which runs see which.
+
+    Without groups every run has a batch of its own.
+    """
 
     x_GBI: Tensor
-    groups: Sequence[Group]
+    groups: Sequence[Group] | None = None
 
-    def of(self, group: Group) -> Tensor:
-        """Return the group's batch, seen (not copied) once per run: shape (runs of the group, B, I)."""
-        return self.x_GBI[group.batch].expand(group.stop - group.start, -1, -1)
+    def parts(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield neighbours in the stack with their batch, seen (not copied) once per run: (neighbours, B, I)."""
+        if self.groups is None:
+            yield slice(None), self.x_GBI
+            return
+        for g in self.groups:
+            yield slice(g.start, g.stop), self.x_GBI[g.batch].expand(g.stop - g.start, -1, -1)
 
 
 class Workspace:
-    """The buffers of a pass over up to `batch` examples: one set, used by every step."""
+    """The buffers of a pass over up to `batch` examples: one set, used by every step; dropout needs `drops`."""
 
-    def __init__(self, network: Network, batch: int, *, backward: bool) -> None:
+    def __init__(self, network: Network, batch: int, *, backward: bool, drops: bool = True) -> None:
         def buffer(columns: int) -> Stacked:
             return Stacked.zeros(network.runs, batch, columns, dtype=network.dtype, device=network.device)
 
         hidden = network.sizes[1:-1]
-        keeps_input = backward and any(a.needs_input for _, _, a, _ in network.ranges)
+        keeps_input = backward and any(f.needs_input for _, _, f, _ in network.ranges)
         self.a = [buffer(m) for m in hidden]
         self.z = [buffer(m) for m in hidden] if keeps_input else self.a
-        self.dropped = [buffer(m) if backward and drops else a for m, drops, a in zip(hidden, network.drops, self.a)]
-        self.mask = [buffer(m) if backward and drops else None for m, drops in zip(hidden, network.drops)]
+        self.x_hat = [buffer(m) for m in hidden] if network.norms else self.a
+        masked = [backward and drops and any_drops for any_drops in network.drops]
+        self.dropped = [buffer(m) if has else a for m, has, a in zip(hidden, masked, self.a)]
+        self.mask = [buffer(m) if has else None for m, has in zip(hidden, masked)]
         self.d = [buffer(m) for m in hidden] if backward else []
         self.outputs = buffer(network.sizes[-1])
         self.d_outputs = buffer(network.sizes[-1]) if backward else self.outputs
         self.losses = Stacked.zeros(network.runs, 1, batch, dtype=network.dtype, device=network.device)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """One array per layer of everything that is learnt; of a network's parameters, or of their gradients."""
+
+    weights: Sequence[Stacked]
+    biases: Sequence[Stacked]
+    slopes: Sequence[Stacked]
+    gammas: Sequence[Stacked]
+    betas: Sequence[Stacked]
+
+    @property
+    def all(self) -> list[Stacked]:
+        """Every array, kind by kind."""
+        return [*self.weights, *self.biases, *self.slopes, *self.gammas, *self.betas]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sink:
+    """Where the backward pass puts gradients: into buffers, or, in plain descent, straight into the parameters.
+
+    Descent is linear in the gradient: with the learning rate multiplied into dz at the outputs, the product that computes
+    a weight's gradient subtracts it from the weight. `keep_R1` is 1 - eta lambda, where a run decays.
+    """
+
+    into: Layers
+    descends: bool
+    keep_R1: Tensor | None = None
+    keep_bias_R1: Tensor | None = None
+
+    def product(self, target_RIP: Tensor, left: Tensor, right: Tensor) -> None:
+        """Put the product of left and right."""
+        target_RIP.baddbmm_(left, right, beta=1 if self.descends else 0, alpha=-1 if self.descends else 1)
+
+    def sum(self, target: Tensor, gradient: Tensor) -> None:
+        """Put a gradient that is not a product."""
+        if self.descends:
+            target.sub_(gradient)
+        else:
+            target.copy_(gradient)
+
+    def shrink(self, layer: int) -> None:
+        """Decay a layer's parameters, before its gradient is put."""
+        if self.keep_R1 is not None:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
+            self.into.weights[layer].flat_RS.mul_(self.keep_R1)
+        if self.keep_bias_R1 is not None:
+            self.into.biases[layer].flat_RS.mul_(self.keep_bias_R1)
+
+
 class Network:
-    """Weights and biases of a stack; runs that share a batch and runs that share an activation stand side by side."""
+    """Parameters of a stack; runs that share a batch and runs that share an activation stand side by side."""
 
     def __init__(
         self, settings: Sequence[RunSettings], sizes: Sequence[int], *, dtype: torch.dtype, device: torch.device
@@ -78,104 +135,134 @@ class Network:
         self.dtype = dtype
         self.device = device
         self.ranges = _ranges([s.activation for s in settings])
-        self.drops = [any(s.dropout[layer] > 0 for s in settings) for layer in range(len(sizes) - 2)]
         make: dict[str, Any] = {"dtype": dtype, "device": device}
-        self.keep_from = [column([s.dropout[layer] for s in settings], **make) for layer in range(len(sizes) - 2)]
+        hidden = range(len(sizes) - 2)
+        self.drops = [any(s.dropout[layer] > 0 for s in settings) for layer in hidden]
+        self.keep_from = [column([s.dropout[layer] for s in settings], **make) for layer in hidden]
         self.keep_scale = [
             column([1 / (1 - s.dropout[layer]) if s.dropout[layer] < 1 else 0.0 for s in settings], **make)
-            for layer in range(len(sizes) - 2)
+            for layer in hidden
         ]
-        shapes = list(itertools.pairwise(self.sizes))
-        # Rows are padded too, for the columns of dz W^T.
-        self.weights = [Stacked.zeros(self.runs, padded(i), o, **make) for i, o in shapes]
-        self.biases = [Stacked.zeros(self.runs, 1, o, **make) for _, o in shapes]
-        self._decay = column([1 - s.lr * s.weight_decay for s in settings], **make)
-        self._decay_bias = column([1 - s.lr * s.weight_decay * s.decay_bias for s in settings], **make)
-        self._decays = any(s.weight_decay > 0 for s in settings)
+        self.norms = [
+            Norm(settings[0].norm, self.runs, u, **make) for u in self.sizes[1:-1] if settings[0].norm != "none"
+        ]
+        self.parameters = self.layers()
+        for arrays, start in ((self.parameters.slopes, PRELU_START), (self.parameters.gammas, 1.0)):
+            for array in arrays:
+                array.x_RNM.fill_(start)
+
+    def layers(self) -> Layers:
+        """Return zeros in the shapes of the parameters."""
+        make: dict[str, Any] = {"dtype": self.dtype, "device": self.device}
+        hidden = self.sizes[1:-1]
+        learns = any(f.learns for _, _, f, _ in self.ranges)
+        return Layers(
+            # Rows are padded too, for the columns of dz W^T.
+            weights=[Stacked.zeros(self.runs, padded(i), o, **make) for i, o in itertools.pairwise(self.sizes)],
+            biases=[Stacked.zeros(self.runs, 1, o, **make) for o in self.sizes[1:]],
+            slopes=[Stacked.zeros(self.runs, 1, 1, **make) for _ in hidden if learns],
+            gammas=[Stacked.zeros(self.runs, 1, u, **make) for u in hidden if self.norms],
+            betas=[Stacked.zeros(self.runs, 1, u, **make) for u in hidden if self.norms],
+        )
 
     def forward(self, inputs: Inputs, work: Workspace, *, train: bool) -> Stacked:
         """Compute the outputs, of shape (R, B, C), in `work.outputs`; dropout acts in training only."""
         n = inputs.x_GBI.shape[1]
-        last = len(self.weights) - 1
+        p = self.parameters
+        last = len(p.weights) - 1
         h: Stacked | None = None
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases)):
+        for layer, (weight, bias) in enumerate(zip(p.weights, p.biases)):
             z = (work.outputs if layer == last else work.z[layer]).rows(n)
             w_RIP = weight.wide_RNP
             if h is None:
-                for g in inputs.groups:
-                    own = slice(g.start, g.stop)
-                    torch.baddbmm(bias.wide_RNP[own], inputs.of(g), w_RIP[own, : self.sizes[0]], out=z.wide_RNP[own])
+                for own, x_RBI in inputs.parts():
+                    torch.baddbmm(bias.wide_RNP[own], x_RBI, w_RIP[own, : self.sizes[0]], out=z.wide_RNP[own])
             else:
                 torch.baddbmm(bias.wide_RNP, h.x_RNM, w_RIP[:, : self.sizes[layer]], out=z.wide_RNP)
             if layer == last:
                 return z
-            a = work.a[layer]
-            for start, stop, f, parameter in self.ranges:
-                f.forward(z.flat_RS[start:stop], a.flat_RS[start:stop], parameter)
-            h = a.rows(n)
-            mask = work.mask[layer]
-            if train and mask is not None:
-                h = work.dropped[layer].rows(n)
-                torch.mul(a.flat_RS, mask.flat_RS, out=h.flat_RS)
+            if self.norms:
+                self.norms[layer].forward(z, work.x_hat[layer].rows(n), p.gammas[layer], p.betas[layer], train=train)
+            h = self._activate(layer, work, n, train=train)
         raise AssertionError("a network has at least one layer")
+
+    def _activate(self, layer: int, work: Workspace, n: int, *, train: bool) -> Stacked:
+        z, a = work.z[layer], work.a[layer]
+        for start, stop, f, parameter in self.ranges:
+            own = slice(start, stop)
+            f.forward(z.flat_RS[own], a.flat_RS[own], self.slope(layer, own) if f.learns else parameter)
+        mask = work.mask[layer]
+        if not train or mask is None:
+            return a.rows(n)
+        h = work.dropped[layer]
+        torch.mul(a.flat_RS, mask.flat_RS, out=h.flat_RS)
+        return h.rows(n)
+
+    def slope(self, layer: int, own: slice) -> Tensor:
+        """Return the slopes of PReLU of some neighbours, of shape (neighbours, 1)."""
+        return self.parameters.slopes[layer].x_RNM[own, 0]
 
     def set_mask(self, layer: int, noise: Inputs, work: Workspace) -> None:
         """Draw dropout masks from noise u in [0, 1), shape (G, B, units): kept where u >= p, scaled by 1 / (1 - p)."""
         mask = work.mask[layer]
         assert mask is not None
         n = noise.x_GBI.shape[1]
-        for g in noise.groups:
-            own = slice(g.start, g.stop)
-            kept = torch.ge(noise.of(g), self.keep_from[layer][own])
+        for own, u_RBU in noise.parts():
+            kept = torch.ge(u_RBU, self.keep_from[layer][own])
             torch.mul(kept, self.keep_scale[layer][own], out=mask.x_RNM[own, :n])
 
-    def descend(self, inputs: Inputs, work: Workspace, d_outputs: Stacked) -> None:
-        """Backpropagate dz at the outputs, already multiplied by each run's learning rate, and take the step."""
+    def backward(self, inputs: Inputs, work: Workspace, sink: Sink) -> None:
+        """Backpropagate dz at the outputs, in `work.d_outputs`, and put the gradients into the sink."""
         n = inputs.x_GBI.shape[1]
-        d = d_outputs.rows(n)
-        for layer in reversed(range(len(self.weights))):
-            weight, size = self.weights[layer], self.sizes[layer]
+        d = work.d_outputs.rows(n)
+        for layer in reversed(range(len(self.parameters.weights))):
+            size = self.sizes[layer]
             before = None
             if layer > 0:
                 before = work.d[layer - 1].rows(n)
+                weight = self.parameters.weights[layer]
                 torch.bmm(d.x_RNM, weight.x_RNM.transpose(1, 2), out=before.wide_RNP)
-            self._shrink(layer)
+            sink.shrink(layer)
+            target_RIP = sink.into.weights[layer].wide_RNP[:, :size]
             if layer > 0:
-                h_RBI = work.dropped[layer - 1].x_RNM[:, :n]
-                weight.wide_RNP[:, :size].baddbmm_(h_RBI.transpose(1, 2), d.wide_RNP, alpha=-1)
+                sink.product(target_RIP, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
             else:
-                for g in inputs.groups:
-                    own = slice(g.start, g.stop)
-                    x_RIB = inputs.of(g).transpose(1, 2)
-                    weight.wide_RNP[own, :size].baddbmm_(x_RIB, d.wide_RNP[own], alpha=-1)
-            self.biases[layer].wide_RNP.sub_(d.wide_RNP.sum(1, keepdim=True))
+                for own, x_RBI in inputs.parts():
+                    sink.product(target_RIP[own], x_RBI.transpose(1, 2), d.wide_RNP[own])
+            sink.sum(sink.into.biases[layer].wide_RNP, d.wide_RNP.sum(1, keepdim=True))
             if before is not None:
-                self._through_activation(layer - 1, before, work)
+                self._through_activation(layer - 1, before, work, sink)
                 d = before
 
-    def _through_activation(self, layer: int, d: Stacked, work: Workspace) -> None:
+    def _through_activation(self, layer: int, d: Stacked, work: Workspace, sink: Sink) -> None:
         mask = work.mask[layer]
         if mask is not None:
             d.flat_RS.mul_(mask.flat_RS)
+        n = d.x_RNM.shape[1]
         z, a = work.z[layer], work.a[layer]
         for start, stop, f, parameter in self.ranges:
             own = slice(start, stop)
-            f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
-
-    def _shrink(self, layer: int) -> None:
-        if self._decays:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
-            self.weights[layer].flat_RS.mul_(self._decay.squeeze(2))
-            self.biases[layer].flat_RS.mul_(self._decay_bias.squeeze(2))
+            if f.learns:
+                slope_R1 = self.slope(layer, own).clone()  # the sink may change it in the next line
+                gradient = (d.x_RNM[own] * z.x_RNM[own, :n].clamp_max(0)).sum((1, 2))
+                sink.sum(sink.into.slopes[layer].x_RNM[own], gradient[:, None, None])
+                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], slope_R1)
+            else:
+                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
+        if self.norms:
+            gamma_R1U = self.parameters.gammas[layer].x_RNM.clone()
+            d_gamma, d_beta = self.norms[layer].backward(d, work.x_hat[layer].rows(n), gamma_R1U)
+            sink.sum(sink.into.gammas[layer].x_RNM, d_gamma)
+            sink.sum(sink.into.betas[layer].x_RNM, d_beta)
 
     def finite(self) -> Tensor:
         """Return whether every parameter of a run is finite, shape (R,), at the cost of one sum in the usual case."""
-        total = sum((p.flat_RS.sum(1) for p in (*self.weights, *self.biases)), torch.zeros((), device=self.device))
-        fine = torch.isfinite(total)
+        arrays = [p.flat_RS for p in self.parameters.all]
+        fine = torch.isfinite(sum((p.sum(1) for p in arrays), torch.zeros((), device=self.device)))
         if bool(fine.all()):
             return fine
         # A sum of finite numbers may overflow: look again, one by one.
-        each = [p.flat_RS.isfinite().all(1) for p in (*self.weights, *self.biases)]
-        return torch.stack(each).all(0)
+        return torch.stack([p.isfinite().all(1) for p in arrays]).all(0)
 
 
 def _ranges(names: Sequence[str]) -> list[tuple[int, int, Activation, float]]:

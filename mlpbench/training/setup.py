@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,3 +15,4 @@ class Setup:
     device: str
     threads: int
     data_dir: Path | None
+    probes: Sequence[float] | None

@@ -14,7 +14,8 @@ import torch
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches import DeviceData
 from mlpbench.training.datasets import load
-from mlpbench.training.engine import StackRows, train_stack
+from mlpbench.training.engine import train_stack
+from mlpbench.training.outcome import StackRows
 from mlpbench.training.setup import Setup
 
 # The share of a stack that has begun: more than nothing, so that it can be told from one that has not.
@@ -34,7 +35,7 @@ class Worker:
     def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> Tables:
         """Train a stack; one that fails is halved until the run at fault is alone: its row has the error."""
         try:
-            rows = train_stack(runs, self._data, progress)
+            rows = train_stack(runs, self._data, progress, self.setup.probes)
         except Exception as error:
             if len(runs) == 1:
                 message = f"{type(error).__name__}: {error}"
@@ -47,6 +48,7 @@ class Worker:
         return {
             "runs": [row | environment for row in rows.runs],
             "curves": rows.curves,
+            "layers": rows.layers,
             "predictions": rows.predictions,
         }
 

@@ -21,8 +21,9 @@ from reference import TOLERANCE, Measured, Trained, train
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.kinds import Word, parse_call
 from mlpbench.experiment.plan import signature, training_flops
-from mlpbench.experiment.settings import SETTINGS, Word, parse_call
+from mlpbench.experiment.settings import SETTINGS
 from mlpbench.training.activations import ACTIVATIONS
 from mlpbench.training.engine import StackRows, _Stack
 from mlpbench.training.init import INITIALISERS

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
-from mlpbench.experiment.settings import SETTINGS, Word
+from mlpbench.experiment.kinds import Word
+from mlpbench.experiment.settings import SETTINGS
 from mlpbench.training import init
 from mlpbench.training.init import INITIALISERS
 from mlpbench.training.streams import generator

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mlpbench.experiment.settings import SETTINGS, Word
+from mlpbench.experiment.kinds import Word
+from mlpbench.experiment.settings import SETTINGS
 from mlpbench.training.buffers import Stacked
 from mlpbench.training.losses import LOSSES
 

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from mlpbench.experiment.grid import Condition, format_level
-from mlpbench.experiment.settings import Value
+from mlpbench.experiment.kinds import Value
 from mlpbench.experiment.spec import Experiment
 
 DPI = 160

@@ -1,0 +1,239 @@
+"""What a setting may be: kinds of values, each with its rule and one canonical form.
+
+A value with a parameter (`{normal: 0.01}`) has a canonical string, `normal(0.01)`, which is what tables show and what
+identities are made of; `parse_call` takes it apart again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Value = None | bool | int | float | str | tuple[int, ...] | tuple[float, ...]
+Column = Literal["bool", "int64", "double", "string", "list<int64>", "list<double>"]
+
+_CALL = re.compile(r"([a-z_]+)\(([^()]+)\)")
+LARGEST = 2**53 - 1  # every whole number up to here is a float too
+DEEPEST = 10_000
+SHOWN = 200
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest known word, or nothing when none is near."""
+    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def shown(value: object) -> str:
+    """Return a value as errors print it: on one line, cut where it is long."""
+    try:
+        text = repr(dict(value) if isinstance(value, Mapping) else value)
+    except ValueError:  # Python refuses to print a whole number of more than 4300 digits
+        text = "a number of very many digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def parse_call(text: str) -> tuple[str, tuple[float, ...]]:
+    """Split a canonical string: `normal(0.01)` into `("normal", (0.01,))`, `relu` into `("relu", ())`."""
+    match = _CALL.fullmatch(text)
+    return (match[1], tuple(map(float, match[2].split(",")))) if match else (text, ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """A real number in an interval; an end is included unless it is marked open."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    nothing: bool = False
+    column: Column = "double"
+
+    @property
+    def rule(self) -> str:
+        """The range in words, as errors and help texts print it."""
+        if self.low == -math.inf and self.high == math.inf:
+            words = "a number"
+        elif self.high == math.inf:
+            words = f"a number {'above' if self.open_low else 'of at least'} {self.low:g}"
+        else:
+            words = f"a number in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}]"
+        return f"{words}, or none" if self.nothing else words
+
+    def read(self, value: object) -> Value:
+        """Return the canonical number; raise ValueError with the rule."""
+        if self.nothing and value in (None, "none"):
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(self.rule)
+        try:
+            number = float(value) + 0.0  # -0.0 and 0.0 are one value, and so one run
+        except OverflowError:
+            raise ValueError(self.rule) from None
+        if not (math.isfinite(number) and self.low <= number <= self.high) or (self.open_low and number == self.low):
+            raise ValueError(self.rule)
+        return number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """A whole number from `low` to `high`; `words` are accepted in its place."""
+
+    low: int = 1
+    high: int = LARGEST
+    words: tuple[str, ...] = ()
+    column: Column = "int64"
+
+    @property
+    def rule(self) -> str:
+        """The range in words."""
+        words = f"of at least {self.low}" if self.high == LARGEST else f"in [{self.low}, {self.high}]"
+        return " or ".join([f"a whole number {words}", *map(repr, self.words)])
+
+    def read(self, value: object) -> Value:
+        """Return the canonical count or word; raise ValueError with the rule."""
+        if isinstance(value, str) and value in self.words:
+            return value
+        if isinstance(value, bool) or not isinstance(value, int) or value < self.low:
+            raise ValueError(self.rule + _near(value, self.words))
+        if value > self.high:
+            raise ValueError(f"a whole number of at most {self.high}")
+        return value
+
+
+Parameters = Mapping[str, Number | Count]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """One of a literal table of words, some of which take a parameter, or several by name."""
+
+    table: Mapping[str, Parameters | None]
+    defaults: Mapping[str, float] | None = None
+    column: Column = "string"
+
+    @property
+    def rule(self) -> str:
+        """The words that are allowed, with the form of those that take parameters."""
+        return "one of " + ", ".join(_form(w, p) if p else w for w, p in self.table.items())
+
+    def read(self, value: object) -> Value:
+        """Return the canonical string; raise ValueError with the rule."""
+        given: object
+        if isinstance(value, str):
+            try:
+                word, numbers = parse_call(value)
+            except ValueError:
+                raise ValueError(self.rule) from None
+            given = numbers if len(numbers) > 1 else numbers[0] if numbers else None
+        elif isinstance(value, Mapping) and len(value) == 1:
+            ((word, given),) = value.items()
+        else:
+            raise ValueError(self.rule)
+        if word not in self.table:
+            raise ValueError(self.rule + _near(word, self.table))
+        parameters = self.table[word]
+        if parameters is None:
+            if given is not None:
+                raise ValueError(f"{word} without a parameter")
+            return str(word)
+        if given is None:
+            given = (self.defaults or {}).get(str(word))
+        if given is None:
+            raise ValueError(
+                f"{word} with its parameter{'s' * (len(parameters) > 1)}, written {_form(word, parameters)}"
+            )
+        read = [_parameter(word, name, limits, part) for name, limits, part in _taken(word, parameters, given)]
+        return f"{word}({','.join(map(repr, read))})"
+
+
+def _form(word: str, parameters: Parameters) -> str:
+    names = list(parameters)
+    inner = names[0] if len(names) == 1 else "{" + ", ".join(f"{n}: number" for n in names) + "}"
+    return f"{{{word}: {inner}}}"
+
+
+def _taken(word: str, parameters: Parameters, given: object) -> Iterator[tuple[str, Number | Count, object]]:
+    """Yield name, limits and value of each parameter."""
+    if len(parameters) == 1:
+        parts = [given]
+    elif isinstance(given, tuple) and len(given) == len(parameters):
+        parts = list(given)
+    elif isinstance(given, Mapping) and set(given) == set(parameters):
+        parts = [given[name] for name in parameters]
+    else:
+        raise ValueError(f"{word} with its parameters, written {_form(word, parameters)}")
+    yield from zip(parameters, parameters.values(), parts)
+
+
+def _parameter(word: str, name: str, limits: Number | Count, value: object) -> Value:
+    if isinstance(limits, Count) and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    try:
+        return limits.read(value)
+    except ValueError as error:
+        which = "a parameter" if name == "number" else f"a parameter '{name}'"
+        raise ValueError(f"{word} with {which} that is {error}") from None
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    column: Column = "bool"
+    rule: str = "true or false"
+
+    def read(self, value: object) -> Value:
+        """Return the flag; raise ValueError with the rule."""
+        if not isinstance(value, bool):
+            raise ValueError(self.rule)
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerLayer:
+    """One number for all hidden layers, or a list with one per hidden layer."""
+
+    each: Number
+    column: Column = "list<double>"
+
+    @property
+    def rule(self) -> str:
+        """The rule of each number."""
+        return f"{self.each.rule}, or a list with one per hidden layer"
+
+    def read(self, value: object) -> Value:
+        """Return a number or a tuple of numbers; raise ValueError with the rule."""
+        try:
+            if isinstance(value, list | tuple):
+                return tuple(float(self.each.read(v)) for v in value)  # type: ignore[arg-type]
+            return self.each.read(value)
+        except ValueError:
+            raise ValueError(self.rule) from None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A list of layer widths; empty for a linear model."""
+
+    column: Column = "list<int64>"
+    rule: str = f"a list of at most {DEEPEST} whole numbers of at least 1"
+
+    def read(self, value: object) -> Value:
+        """Return a tuple of widths; raise ValueError with the rule."""
+        if not isinstance(value, list | tuple) or len(value) > DEEPEST:
+            raise ValueError(self.rule)
+        if any(isinstance(v, bool) or not isinstance(v, int) or not 1 <= v <= LARGEST for v in value):
+            raise ValueError(self.rule)
+        return tuple(value)
+
+
+def _near(value: object, known: Iterable[str]) -> str:
+    return suggestion(value, known) if isinstance(value, str) else ""
+
+
+Kind = Number | Count | Word | Flag | PerLayer | Sizes

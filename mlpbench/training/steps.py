@@ -1,0 +1,52 @@
+"""The gradient steps of a stack: batch, noise, masks, forward, loss, backward, update.
+
+Shapes: `R` runs, `B` batch, `C` classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlpbench.experiment.grid import Run
+from mlpbench.training.batches import Batches, DeviceData, DropoutNoise, Indices, InputNoise, Labels
+from mlpbench.training.losses import LOSSES
+from mlpbench.training.network import Network, Workspace
+from mlpbench.training.updates import Updates
+
+
+class Steps:
+    """What a step needs, made once for a stack."""
+
+    def __init__(
+        self, runs: Sequence[Run], network: Network, fit: Sequence[Indices], labels: Labels, data: DeviceData
+    ) -> None:
+        make: dict[str, Any] = {"dtype": network.dtype, "device": network.device}
+        settings = [r.settings for r in runs]
+        self._network = network
+        self._loss = LOSSES[settings[0].loss]
+        self._batches = Batches(runs, fit, labels, data, dtype=network.dtype)
+        self._input_noise = InputNoise(runs, data.n_features, **make)
+        self._dropout_noise = DropoutNoise(runs, **make)
+        self._updates = Updates(network, settings)
+        self._work = Workspace(network, settings[0].batch_size, backward=True)
+
+    def take(self, step: int) -> Tensor:
+        """Take a step, counted from 0; return whether each run's losses and parameters are finite, shape (R,)."""
+        network, work = self._network, self._work
+        inputs, y_RB1 = self._batches.at(step)
+        n = y_RB1.shape[1]
+        inputs = self._input_noise.added(step, inputs)
+        for layer, drops in enumerate(network.drops):
+            if drops:
+                network.set_mask(layer, self._dropout_noise.at(step, layer, n, network.sizes[layer + 1]), work)
+        z = network.forward(inputs, work, train=True)
+        losses = work.losses.columns(n)
+        self._loss.forward(z, y_RB1, losses)
+        finite = torch.isfinite(losses.x_RNM.sum((1, 2)))
+        self._loss.backward(z, y_RB1, self._updates.scale(step) / n, work.d_outputs.rows(n))
+        self._updates.take(step, inputs, work)
+        return finite & network.finite()
