@@ -10,15 +10,15 @@ run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and wr
 	@$(BIN)/mlpbench run $(SPEC)
 
 test: $(VENV)/.dev lint ## lint, types and tests
-	$(BIN)/pytest -q -m "not slow"
+	@$(BIN)/pytest -q -m "not slow"
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 check: $(VENV)/.dev ## the slower proofs
-	$(BIN)/pytest -q -m slow
+	@$(BIN)/pytest -q -m slow
 
 install: $(VENV)/.installed
 dev: $(VENV)/.dev

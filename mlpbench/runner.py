@@ -203,6 +203,8 @@ def _train(state: State, todo: Sequence[Run], store: Store, options: Options, sa
 
     experiment = state.experiment
     device = device_name(options.device)
+    if device == "cpu" and any(r.settings.precision == "tf32" for r in todo):
+        raise InputError("precision tf32 needs a GPU, got the device cpu")
     fetch(experiment.dataset, data_dir=options.data_dir, say=None if options.quiet else say)
     planned = stacks(state, todo, options)
     setup = Setup(

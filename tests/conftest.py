@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hypothesis import settings
 
 from mlpbench.training.datasets import Dataset, load
 
@@ -16,3 +17,8 @@ def one_thread() -> None:
 def fashion() -> Dataset:
     """Fashion-MNIST, from the cache wherever set-up has been run."""
     return load("fashion_mnist")
+
+
+# The same examples on every machine and every day: a failure is found where it was made.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")

@@ -23,12 +23,17 @@ FLOPS_PER_SECOND = 95e9
 SECONDS_PER_EXAMPLE = 0.8e-6
 SECONDS_PER_UNIT = 0.3e-9
 SECONDS_PER_DROPOUT_DRAW = 2e-9
+SECONDS_PER_NOISE_DRAW = 8e-9
 SECONDS_PER_STEP = 150e-6
+# Buffers of the weights' size that an optimiser keeps beside them.
+OPTIMISER_STATES = {"sgd": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
 # Beyond this, weights and batches of a stack fall out of the last-level cache and the products slow down.
 BEST_STACK_BYTES = 16 * 2**20
 EVALUATION_CHUNK = 1000
 CURVE_EXAMPLES = 10_000
 PROBE_EXAMPLES = 256
+# Curves have a point after each epoch; of more epochs than this, after as many of them at most, evenly spaced.
+CURVE_POINTS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +57,17 @@ def plan(runs: Sequence[Run], data: NamedData, *, workers: int, memory: int) -> 
     for run in runs:
         groups.setdefault(signature(run.settings), []).append(run)
     share = sum(seconds(g, data) for g in groups.values()) / (2 * workers)
-    stacks = [make_stack(part, data) for g in groups.values() for part in _parts(g, data, share, memory)]
+    stacks = [
+        make_stack(part, data)
+        for g in groups.values()
+        for part in _parts(sorted(g, key=neighbourhood), data, share, memory)
+    ]
     return sorted(stacks, key=lambda s: (-s.seconds, s.stack_id))
+
+
+def neighbourhood(run: Run) -> tuple[Any, ...]:
+    """Return what neighbours have in common: runs of one replicate share batches, of one activation its kernel."""
+    return (sorted(run.streams.items()), run.settings.activation, run.run_id)
 
 
 def signature(s: RunSettings) -> tuple[Any, ...]:
@@ -92,9 +106,15 @@ def probe_steps(s: RunSettings, epochs: Sequence[float] | None) -> list[int]:
     return sorted(step for step in steps if step <= s.steps)
 
 
+def curve_steps(s: RunSettings) -> list[int]:
+    """Return after how many steps curves have a point: at the start, after epochs, and at the end."""
+    every = math.ceil(s.steps / (s.steps_per_epoch * CURVE_POINTS)) * s.steps_per_epoch
+    return sorted({0, s.steps, *range(0, s.steps, max(every, 1))})
+
+
 def evaluation_examples(s: RunSettings, data: NamedData) -> int:
-    """Return how many examples are evaluated: a curve point at the start and after each epoch, all of them at the end."""
-    points = max(1, math.ceil(s.steps / s.steps_per_epoch))  # the last one is part of the evaluation at the end
+    """Return how many examples are evaluated: those of the curves at each point, and all of them at the end."""
+    points = max(1, len(curve_steps(s)) - 1)  # the last one is part of the evaluation at the end
     held_out = s.n_validation + data.n_test
     return points * (min(CURVE_EXAMPLES, s.n_fit) + held_out) + s.n_fit + held_out
 
@@ -106,9 +126,16 @@ def seconds(runs: Sequence[Run], data: NamedData) -> float:
     units = sum(s.hidden_sizes) + data.n_classes
     seen, looked_at = examples_seen(s), evaluation_examples(s, data)
     drawn = sum(u for u, p in zip(s.hidden_sizes, s.dropout, strict=True) if p > 0)
+    noise = data.n_features if s.input_noise > 0 else 0
     each = (
         (training_flops(s, data) + looked_at * forward) / FLOPS_PER_SECOND * (2 if s.precision == "float64" else 1)
-        + seen * (SECONDS_PER_EXAMPLE + 2 * units * SECONDS_PER_UNIT + drawn * SECONDS_PER_DROPOUT_DRAW)
+        + seen
+        * (
+            SECONDS_PER_EXAMPLE
+            + 2 * units * SECONDS_PER_UNIT
+            + drawn * SECONDS_PER_DROPOUT_DRAW
+            + noise * SECONDS_PER_NOISE_DRAW
+        )
         + looked_at * (units * SECONDS_PER_UNIT + SECONDS_PER_EXAMPLE / 4)
     )
     return len(runs) * each + s.steps * SECONDS_PER_STEP * (1 + len(s.hidden_sizes))
@@ -118,9 +145,11 @@ def run_bytes(s: RunSettings, data: NamedData) -> int:
     """Return the memory of one more run in a stack, beyond the data that all workers share."""
     itemsize = 8 if s.precision == "float64" else 4
     weights = sum(i * o for i, o in s.layer_shapes(data))
-    rows = 4 * s.batch_size + 2 * EVALUATION_CHUNK
+    # Beside the weights: those before a probed step and the probe's gradients; then what the update keeps.
+    copies = 3 + (s.precision == "bfloat16") + (0 if s.descends else 1 + OPTIMISER_STATES[parse_call(s.optimizer)[0]])
+    rows = 5 * s.batch_size + 2 * EVALUATION_CHUNK + 4 * PROBE_EXAMPLES
     inputs = (s.batch_size + EVALUATION_CHUNK) * data.n_features
-    return itemsize * (2 * weights + rows * (sum(s.hidden_sizes) + 16) + inputs) + 8 * s.n_fit
+    return itemsize * (copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs) + 8 * s.n_fit
 
 
 def _parts(runs: Sequence[Run], data: NamedData, share: float, memory: int) -> list[Sequence[Run]]:

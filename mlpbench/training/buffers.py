@@ -50,6 +50,11 @@ class Stacked:
         view = flat.as_strided((runs, rows, wide), (stride, wide, 1))
         return cls(flat, view, view[:, :, :columns])
 
+    def zeros_like(self) -> Stacked:
+        """Return zeros of the same shape and layout."""
+        runs, rows, columns = self.x_RNM.shape
+        return self.zeros(runs, rows, columns, dtype=self.flat_RS.dtype, device=self.flat_RS.device)
+
     def rows(self, n: int) -> Stacked:
         """Return the view of the first n rows of every run; `flat_RS` stays whole."""
         return self if n == self.x_RNM.shape[1] else Stacked(self.flat_RS, self.wide_RNP[:, :n], self.x_RNM[:, :n])

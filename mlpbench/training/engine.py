@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.plan import CURVE_EXAMPLES, training_flops
+from mlpbench.experiment.plan import CURVE_EXAMPLES, curve_steps, neighbourhood, training_flops
 from mlpbench.training import init
 from mlpbench.training.batches import DeviceData, Examples, Indices, groups, noisy_labels, split
 from mlpbench.training.evaluation import Evaluated, Evaluator
@@ -40,7 +40,10 @@ def train_stack(
     """
     torch.use_deterministic_algorithms(True)
     torch.set_flush_denormal(True)
-    torch.set_float32_matmul_precision("highest")
+    tf32 = runs[0].settings.precision == "tf32"
+    if tf32 and data.device.type == "cpu":
+        raise ValueError("precision tf32 needs a GPU")
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
     with torch.no_grad():
         return _Stack(runs, data, probes).train(progress or (lambda share: None))
 
@@ -50,12 +53,12 @@ class _Stack:
 
     def __init__(self, given: Sequence[Run], data: DeviceData, probes: Sequence[float] | None = None) -> None:
         self.given = given
-        company = sorted(given, key=lambda r: (r.settings.activation, sorted(r.streams.items()), r.run_id))
+        company = sorted(given, key=neighbourhood)
         self.runs = company + company[:1] * (SMALLEST_STACK - len(company))
         self.settings = self.runs[0].settings
         self.data = data
         sizes = [data.n_features, *self.settings.hidden_sizes, data.n_classes]
-        dtype = getattr(torch, self.settings.precision)
+        dtype = torch.float64 if self.settings.precision == "float64" else torch.float32
         self.network = Network([r.settings for r in self.runs], sizes, dtype=dtype, device=data.device)
         _initialise(self.network, self.runs)
         parts = [split(r, data.labels) for r in self.runs]
@@ -73,6 +76,7 @@ class _Stack:
         s = self.settings
         steps = Steps(self.runs, self.network, self.fit, self.labels, self.data)
         seconds = 0.0
+        points = set(curve_steps(s))
         self._record(0)
         self.prober.probe(0)
         for start in range(0, s.steps, s.steps_per_epoch):
@@ -81,7 +85,7 @@ class _Stack:
             progress(stop / s.steps)
             if self._all_diverged():
                 break
-            if stop < s.steps:
+            if stop in points and stop < s.steps:
                 self._record(stop)
         ended = (
             self.evaluator(self.train_part, active_in=CURVE_EXAMPLES),

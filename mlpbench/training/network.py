@@ -6,7 +6,8 @@ hidden layers l = 1 ... L-1:
     forward    z_l = h_{l-1} W_l + b_l       a_l = f(N(z_l))       h_l = a_l * m_l     (m: dropout mask / (1 - p))
     backward   dW_l = h_{l-1}^T dz_l         db_l = sum_B dz_l     dz_{l-1} = N'((dz_l W_l^T) * m_{l-1} * f'(...))
 
-N is the identity, layer or batch normalisation. The gradient of the inputs is never computed.
+N is the identity, layer or batch normalisation. The gradient of the inputs is never computed. In precision bfloat16 what
+goes into a product (x, h, W, dz) is rounded to bfloat16 first, and everything else is float32, as under autocast.
 
 Reference: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors", 1986.
 """
@@ -73,6 +74,8 @@ class Workspace:
         self.d = [buffer(m) for m in hidden] if backward else []
         self.outputs = buffer(network.sizes[-1])
         self.d_outputs = buffer(network.sizes[-1]) if backward else self.outputs
+        rounded = network.parameters.weights if network.rounds else []
+        self.weights = [w.zeros_like() for w in rounded]
         self.losses = Stacked.zeros(network.runs, 1, batch, dtype=network.dtype, device=network.device)
 
 
@@ -134,6 +137,7 @@ class Network:
         self.sizes = list(sizes)
         self.dtype = dtype
         self.device = device
+        self.rounds = settings[0].precision == "bfloat16"
         self.ranges = _ranges([s.activation for s in settings])
         make: dict[str, Any] = {"dtype": dtype, "device": device}
         hidden = range(len(sizes) - 2)
@@ -171,9 +175,11 @@ class Network:
         p = self.parameters
         last = len(p.weights) - 1
         h: Stacked | None = None
-        for layer, (weight, bias) in enumerate(zip(p.weights, p.biases)):
+        if self.rounds:
+            inputs.x_GBI.copy_(inputs.x_GBI.bfloat16())
+        for layer, bias in enumerate(p.biases):
             z = (work.outputs if layer == last else work.z[layer]).rows(n)
-            w_RIP = weight.wide_RNP
+            w_RIP = self._operand(layer, work).wide_RNP
             if h is None:
                 for own, x_RBI in inputs.parts():
                     torch.baddbmm(bias.wide_RNP[own], x_RBI, w_RIP[own, : self.sizes[0]], out=z.wide_RNP[own])
@@ -192,11 +198,25 @@ class Network:
             own = slice(start, stop)
             f.forward(z.flat_RS[own], a.flat_RS[own], self.slope(layer, own) if f.learns else parameter)
         mask = work.mask[layer]
+        self._round(a)  # before the mask: whether there is one depends on stack-mates
         if not train or mask is None:
             return a.rows(n)
         h = work.dropped[layer]
         torch.mul(a.flat_RS, mask.flat_RS, out=h.flat_RS)
+        self._round(h)
         return h.rows(n)
+
+    def _operand(self, layer: int, work: Workspace) -> Stacked:
+        """Return a layer's weights as they go into a product."""
+        weight = self.parameters.weights[layer]
+        if not self.rounds:
+            return weight
+        work.weights[layer].flat_RS.copy_(weight.flat_RS.bfloat16())
+        return work.weights[layer]
+
+    def _round(self, operand: Stacked) -> None:
+        if self.rounds:
+            operand.flat_RS.copy_(operand.flat_RS.bfloat16())
 
     def slope(self, layer: int, own: slice) -> Tensor:
         """Return the slopes of PReLU of some neighbours, of shape (neighbours, 1)."""
@@ -218,9 +238,10 @@ class Network:
         for layer in reversed(range(len(self.parameters.weights))):
             size = self.sizes[layer]
             before = None
+            self._round(d)
             if layer > 0:
                 before = work.d[layer - 1].rows(n)
-                weight = self.parameters.weights[layer]
+                weight = work.weights[layer] if self.rounds else self.parameters.weights[layer]
                 torch.bmm(d.x_RNM, weight.x_RNM.transpose(1, 2), out=before.wide_RNP)
             sink.shrink(layer)
             target_RIP = sink.into.weights[layer].wide_RNP[:, :size]

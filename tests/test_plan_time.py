@@ -1,0 +1,59 @@
+"""The time that a plan tells is within a factor of two of what training takes, by the processor's own clock."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from mlpbench.experiment import grid, reading
+from mlpbench.experiment.plan import make_stack
+from mlpbench.training.batches import DeviceData
+from mlpbench.training.datasets import Dataset
+from mlpbench.training.engine import train_stack
+
+# What a square product reached, in FLOP/s, on the machine where the plan's constants were measured.
+REFERENCE = 103e9
+
+CASES: list[dict[str, Any]] = [
+    {"width": 8, "epochs": 3},
+    {"width": 32, "epochs": 2},
+    {"width": 256},
+    {"width": 1024},
+    {"depth": 3},
+    {"depth": 0, "epochs": 3},
+    {"optimizer": "adam", "lr": 0.001},
+    {"norm": "batch"},
+    {"dropout": 0.5},
+    {"activation": "gelu"},
+    {"input_noise": 0.1},
+    {"batch_size": 16, "train_size": 20_000},
+    {"train_size": 1000, "epochs": 20},
+]
+
+
+def square_product() -> float:
+    """Return the FLOP/s of a square product on one thread, the best of some."""
+    a = torch.randn(1024, 1024)
+    best = float("inf")
+    for _ in range(10):
+        began = time.process_time()
+        a @ a
+        best = min(best, time.process_time() - began)
+    return 2 * 1024**3 / best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fixed", CASES, ids=str)
+def test_the_planned_time_is_within_a_factor_of_two(fixed: dict[str, Any], fashion: Dataset) -> None:
+    """On another machine the plan is off by as much as that machine is slower or faster: that is taken out."""
+    data = DeviceData(fashion, torch.device("cpu"))
+    tree = {"name": "x", "question": "?", "dataset": "fashion_mnist", "replicates": 4, "fixed": {"epochs": 1} | fixed}
+    runs = grid.runs(reading.from_mapping(tree))
+    train_stack(runs[:1], data, probes=())  # what is paid once in a process
+    planned = make_stack(runs, data.facts).seconds * REFERENCE / square_product()
+    began = time.process_time()
+    train_stack(runs, data)
+    assert 0.5 < (time.process_time() - began) / planned < 2
