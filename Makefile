@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= experiments/width.yaml
 
-.PHONY: run test check lint install dev clean
+.PHONY: run test check bench lint install dev clean
 
 run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and write its report
 	@$(BIN)/mlpbench run $(SPEC)
@@ -20,12 +20,18 @@ lint: $(VENV)/.dev
 check: $(VENV)/.dev ## the slower proofs
 	@$(BIN)/pytest -q -m slow
 
+bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report in results/bench
+	@mkdir -p results/bench
+	@$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-quiet \
+		--benchmark-json=results/bench/kernels.json -q
+	@$(BIN)/mlpbench report results/bench
+
 install: $(VENV)/.installed
 dev: $(VENV)/.dev
 
 $(VENV)/bin/python:
 	@echo "making a virtual environment in $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Debian has venv in the package python3-venv" >&2; exit 1; }
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing mlpbench"

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import multiprocessing
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from mlpbench import runner
 from mlpbench.errors import InputError
-from mlpbench.runner import Options, Outcome
+from mlpbench.experiment import reading
+from mlpbench.experiment.reading import Override
+from mlpbench.experiment.spec import Experiment
+from mlpbench.options import Options
+from mlpbench.runner import Outcome
 from mlpbench.store import Store
 
+OPTIONS = {f.name for f in fields(Options)}
 
-def run(spec: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = (), **options: Any) -> Outcome:
-    """Train what is missing of an experiment and return its `runs`, `curves` and `claims` as DataFrames.
 
-    `spec` is a file or a mapping with the same keys; `overrides` are `KEY=VALUE` strings; `options` are the fields of
-    `runner.Options`. Raises InputError for a wrong spec, MachineError where the machine could not.
+def run(spec: str | Path | Mapping[str, Any], **given: Any) -> Outcome:
+    """Train what is missing of an experiment and return its `runs`, `curves`, `layers` and `claims` as DataFrames.
 
-    Workers are started by spawning: call this under `if __name__ == "__main__":` in a script.
+    `spec` is a file or a mapping with the same keys. A keyword is an option (`results`, `workers`, `device`, ..., as of
+    `mlpbench run`) or changes a setting or a key of the experiment: `run("width.yaml", replicates=10, lr=[0.1, 0.3])`.
+    Raises InputError for what is wrong, MachineError where the machine could not.
+
+    Workers are started by spawning: in a script, call this under `if __name__ == "__main__":`.
     """
-    chosen = Options(**({"quiet": True} | options | {"results": Path(options.get("results", "results"))}))
-    return runner.run(spec if isinstance(spec, Mapping) else Path(spec), chosen, overrides)
+    # True while a worker imports the script that started it: without the guard, every worker would start workers.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(
+            'mlpbench.run must stand under `if __name__ == "__main__":` in a script, got a call without it'
+        )
+    options = Options(**({"quiet": True} | {k: v for k, v in given.items() if k in OPTIONS}))
+    overrides = [Override(k, v, f"{k}={v!r}") for k, v in given.items() if k not in OPTIONS]
+    if isinstance(spec, Mapping):
+        return runner.run(reading.from_mapping(spec, overrides), options)
+    return runner.run(reading.read(Path(spec), overrides), options)
 
 
 def load(folder: str | Path) -> Outcome:
-    """Return the `runs`, `curves` and `claims` of a results folder; raise InputError where it is none."""
-    experiment = read_folder(Path(folder))
-    return runner.finish(experiment, Store(Path(folder)), Options(report=False))
+    """Return the `runs`, `curves`, `layers` and `claims` of a results folder; raise InputError where it is none."""
+    return runner.finish(read_folder(Path(folder)), Store(Path(folder)), report=False)
 
 
-def read_folder(folder: Path) -> Any:
+def read_folder(folder: Path) -> Experiment:
     """Return the experiment of a results folder; raise InputError where it is none."""
     if not (folder / "spec.yaml").is_file():
         raise InputError(f"a results folder has a spec.yaml, and {folder} has none; it is made by `mlpbench run SPEC`")
-    return runner.read(folder / "spec.yaml")
+    return reading.read(folder / "spec.yaml")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mlpbench import __version__
-from mlpbench.errors import MlpbenchError
+from mlpbench.errors import MachineError, MlpbenchError
 
 if TYPE_CHECKING:
-    from mlpbench.runner import Options
+    from mlpbench.runner import Outcome
 
 INTERRUPTED = 130
 RESULTS = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where results go."
 )
 DATA_DIR = click.option(
-    "--data-dir", type=click.Path(path_type=Path), envvar="MLPBENCH_DATA", help="A folder that has the data already."
+    "--data-dir", type=click.Path(path_type=Path), help="A folder that has the data already (or MLPBENCH_DATA)."
 )
 SET = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting or a key of the file; repeatable."
@@ -43,7 +45,13 @@ class _Group(click.Group):
         except MlpbenchError as error:
             click.echo(f"mlpbench: {error}", err=True)
             ctx.exit(error.status)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has enough; click ends quietly
+                raise
+            click.echo(f"mlpbench: the machine could not: {error}", err=True)
+            ctx.exit(MachineError.status)
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second of a hurried two must not cut this short
             click.echo("mlpbench: interrupted; finished stacks are kept, run the same command again to go on", err=True)
             ctx.exit(INTERRUPTED)
 
@@ -86,13 +94,15 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
     interruption, or after adding a level, a replicate or a claim.
     """
     from mlpbench import runner
+    from mlpbench.experiment import reading
+    from mlpbench.options import Options
 
-    options = runner.Options(report=not no_report, **given)
-    read = [runner.read(spec, overrides) for spec in specs]  # all of them, before the first is trained
-    _refuse_twins([e.name for e in read])
+    options = Options(report=not no_report, **given)
+    experiments = [reading.read(spec, overrides) for spec in specs]  # all of them, before the first is trained
+    _refuse_twins([e.name for e in experiments])
     failed = 0
-    for spec in specs:
-        outcome = runner.run(spec, options, overrides, click.echo)
+    for experiment in experiments:
+        outcome = runner.run(experiment, options, click.echo)
         failed += outcome.failed
         if not options.quiet:
             _print_outcome(outcome)
@@ -108,7 +118,7 @@ def _refuse_twins(names: list[str]) -> None:
         raise InputError(f"experiments of one command need different names, got {twice!r} twice")
 
 
-def _print_outcome(outcome: Any) -> None:
+def _print_outcome(outcome: Outcome) -> None:
     from mlpbench.evidence import report
 
     if len(outcome.claims):
@@ -116,7 +126,7 @@ def _print_outcome(outcome: Any) -> None:
         click.echo(report.claims_text(outcome.claims))
         click.echo()
     diverged = int((outcome.runs["status"] == "diverged").sum())
-    states = [f"{len(outcome.runs)} runs"]
+    states = [f"{len(outcome.runs)} run{'s' * (len(outcome.runs) != 1)}"]
     states += [f"{n} {what}" for n, what in ((diverged, "diverged"), (outcome.failed, "failed")) if n]
     click.echo(f"{outcome.experiment.name}: {', '.join(states)}, {outcome.trained} trained now")
     if outcome.report is not None:
@@ -133,42 +143,19 @@ def _print_outcome(outcome: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Show what `run` would train: conditions, runs, stacks, what is done, FLOPs, expected time and memory."""
-    from mlpbench import runner
+    from mlpbench.experiment import reading
+    from mlpbench.options import Options
+    from mlpbench.state import inspect
+    from mlpbench.store import Store
 
-    options = runner.Options(**given)
-    facts = _plan_facts(spec, overrides, options)
+    options = Options(**given)
+    experiment = reading.read(spec, overrides)
+    facts = inspect(experiment, Store(options.results / experiment.name), options).facts(options)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
     for key, value in facts.items():
         click.echo(f"{key.replace('_', ' '):<20}{_human(key, value)}")
-
-
-def _plan_facts(spec: Path, overrides: tuple[str, ...], options: Options) -> dict[str, Any]:
-    from mlpbench import runner
-    from mlpbench.store import Store
-
-    runner.check_options(options)
-    runner.device_name(options.device)
-    experiment = runner.read(spec, overrides)
-    state = runner.inspect(experiment, Store(options.results / experiment.name), options)
-    stacks = runner.stacks(state, state.missing, options)
-    workers = min(runner.n_workers(options), max(1, len(stacks)))
-    longest = max((s.seconds for s in stacks), default=0.0)
-    return {
-        "experiment": experiment.name,
-        "conditions": len(state.conditions),
-        "runs": len(state.runs),
-        "done": len(state.done),
-        "failed": len(state.failed),
-        "stale": len(state.stale),
-        "missing": len(state.missing),
-        "stacks": len(stacks),
-        "workers": workers,
-        "flops": sum(s.flops for s in stacks),
-        "seconds": round(max(longest, sum(s.seconds for s in stacks) / workers), 1),
-        "bytes_per_worker": max((s.bytes for s in stacks), default=0),
-    }
 
 
 def _human(key: str, value: Any) -> str:
@@ -184,11 +171,15 @@ def _human(key: str, value: Any) -> str:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=False), metavar="DIR")
 def report(folder: Path) -> None:
-    """Write the report of a results folder again, from its tables."""
+    """Write the report of a results folder again, from its tables, or of kernel benchmarks from `kernels.json`."""
     from mlpbench import api, runner
+    from mlpbench.evidence import kernels
     from mlpbench.store import Store
 
-    outcome = runner.finish(api.read_folder(folder), Store(folder), runner.Options())
+    if kernels.is_folder(folder):
+        click.echo(f"report: {kernels.finish(folder)}")
+        return
+    outcome = runner.finish(api.read_folder(folder), Store(folder), report=True)
     click.echo(f"report: {outcome.report}")
 
 
@@ -201,6 +192,8 @@ def claims(folders: tuple[Path, ...], as_json: bool) -> None:
     from mlpbench.evidence import report
 
     chosen = folders or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
+    if not chosen:
+        click.echo("no results in results/ yet: mlpbench run SPEC makes them", err=True)
     outcomes = [api.load(folder) for folder in chosen]
     if as_json:
         ledger = {o.experiment.name: json.loads(o.claims.to_json(orient="records")) for o in outcomes}
@@ -216,14 +209,14 @@ def claims(folders: tuple[Path, ...], as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("experiments"))
 def list_(folder: Path) -> None:
     """List the experiments of a folder with their question and number of runs."""
-    from mlpbench import runner
     from mlpbench.errors import InputError
+    from mlpbench.experiment import reading
     from mlpbench.experiment.grid import count_conditions
 
     if not folder.is_dir():
         raise InputError(f"the experiments must be in a folder, got no folder at {folder}")
     for path in sorted(folder.glob("*.yaml")):
-        experiment = runner.read(path)
+        experiment = reading.read(path)
         runs = count_conditions(experiment) * experiment.replicates
         click.echo(f"{experiment.name:<16}{runs:>6} runs  {experiment.question}")
 

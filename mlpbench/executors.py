@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +21,12 @@ from mlpbench.training.setup import Setup
 TICK_SECONDS = 0.2
 # A stack whose worker is killed this often (out of memory, say) is given up: its runs are recorded as failed.
 ATTEMPTS = 3
+UNSTARTED = (
+    "worker processes must be able to start, and they ended at once: what they printed is above; a script that calls "
+    'mlpbench.run must be a file, and the call must stand under `if __name__ == "__main__":`'
+)
+# Starting workers changes the environment and the signals of the whole process: one pool at a time.
+_STARTING = threading.Lock()
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -37,6 +44,7 @@ class ProcessPool:
         shares = RawArray("d", len(stacks))
         attempts = dict.fromkeys(range(len(stacks)), 0)
         left = list(range(len(stacks)))
+        self._started: set[Any] = set()
         try:
             while left:
                 done: set[int] = set()
@@ -52,7 +60,7 @@ class ProcessPool:
                     # Which worker died is not known: any of the stacks that had begun may have been at fault.
                     begun = [i for i in left if i not in done and shares[i] > 0]
                     if not begun:
-                        raise MachineError("worker processes must be able to start, and they ended at once") from error
+                        raise MachineError(UNSTARTED) from error
                     for index in begun:
                         attempts[index] += 1
                         shares[index] = 0.0
@@ -63,7 +71,7 @@ class ProcessPool:
                     pool.shutdown()
                 left = [i for i in left if i not in done]
         finally:
-            for process in multiprocessing.active_children():
+            for process in self._started:
                 process.terminate()
 
     def _results(
@@ -74,8 +82,10 @@ class ProcessPool:
         shares: Any,
         tick: Callable[[Sequence[float]], None],
     ) -> Iterator[tuple[int, Tables]]:
-        with _quiet_start(self.setup.threads):
+        with _STARTING, _quiet_start(self.setup.threads):
+            others = set(multiprocessing.active_children())
             futures: dict[Future[Tables], int] = {pool.submit(_work, i, stacks[i].runs): i for i in left}
+            self._started |= set(multiprocessing.active_children()) - others
         pending = set(futures)
         while pending:
             finished, pending = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)

@@ -25,7 +25,7 @@ class Progress:
         self._total = sum(s.seconds for s in planned)
         self._done = 0
         self._began: float | None = None  # when the first stack did: a worker takes seconds to load torch
-        shown = sys.stderr.isatty() and not hidden
+        shown = sys.stderr is not None and sys.stderr.isatty() and not hidden
         opening = f"{{desc}}: 0/{self._runs} runs, workers are starting"
         size = _size() if shown else {}
         self._bar = tqdm(total=self._total, desc=name, disable=not shown, bar_format=opening, **size)

@@ -11,7 +11,7 @@ import fcntl
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ class Store:
         for path in _parts(self.folder / table):
             try:
                 ids = pq.read_table(path, columns=["run_id"])["run_id"].unique()
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, KeyError) as error:
                 raise _damaged([path], SCHEMAS[table], error) from error
             found |= {str(i): path for i in ids.to_pylist()}
         return found
@@ -195,7 +195,10 @@ class Store:
         chosen = None if run_ids is None else pads.field("run_id").isin(pa.array(run_ids, pa.string()))
         try:
             dataset = pads.dataset([str(f) for f in files], schema=schema, format="parquet")
-            return dataset.to_table(columns=names, filter=chosen).to_pandas()
+            found = dataset.to_table(columns=names, filter=chosen)
+            if "run_id" in names and found["run_id"].null_count:
+                raise pa.ArrowInvalid("a row without run_id")
+            return found.to_pandas()
         except (pa.ArrowException, OSError) as error:
             raise _damaged(files, schema, error) from error
 
@@ -216,7 +219,8 @@ def write_whole(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise _refused(path, error) from error
 
 
@@ -228,6 +232,8 @@ def _refused(path: Path, error: OSError) -> MachineError:
 def _damaged(files: Sequence[Path], schema: pa.Schema, error: Exception) -> InputError:
     for file in files:
         try:
+            if "run_id" not in pq.read_schema(file).names:
+                return InputError(f"{file} is not a file of this table, it has no run_id: remove it and run again")
             pq.read_table(file, schema=schema)
         except (pa.ArrowException, OSError) as cause:
             why = str(cause).splitlines()[0]

@@ -195,3 +195,30 @@ def test_a_failed_run_is_told_by_exit_status_1(spec: Path, tmp_path: Path) -> No
     result = invoke("run", path, "--results", tmp_path, "--set", "width=1000000000", "--no-report")
     assert result.exit_code == 1
     assert "2 failed" in result.output
+
+
+def test_output_that_cannot_be_written_ends_with_3(results: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "mlpbench", "claims", str(results / "tiny")]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 3
+    assert result.stderr.startswith("mlpbench: the machine could not: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_run_without_standard_error_trains(spec: Path, tmp_path: Path) -> None:
+    command = f"exec {sys.executable} -m mlpbench run {spec} --results {tmp_path} 2>&-"
+    assert subprocess.run(command, shell=True, stdout=subprocess.DEVNULL).returncode == 0
+    assert (tmp_path / "tiny" / "report.md").is_file()
+
+
+def test_a_spec_may_be_a_pipe(spec: Path, results: Path) -> None:
+    command = [sys.executable, "-m", "mlpbench", "run", "/dev/stdin", "--results", str(results)]
+    result = subprocess.run(command, input=spec.read_text(), capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "0 trained now" in result.stdout
+
+
+def test_a_ledger_without_results_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no results in results/ yet" in invoke("claims").stderr

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import multiprocessing
 import os
+import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +18,10 @@ import pandas as pd
 import pytest
 
 import mlpbench
-from mlpbench import runner
 from mlpbench.errors import InputError, MachineError
+from mlpbench.experiment import reading
+from mlpbench.options import Options
+from mlpbench.state import inspect
 from mlpbench.store import SCHEMAS, Store
 
 SMALL: dict[str, Any] = {
@@ -34,12 +41,18 @@ SMALL: dict[str, Any] = {
     ],
 }
 PLAIN = {key: value for key, value in SMALL.items() if key != "claims"}
+KEYS = {
+    "runs": ["run_id"],
+    "curves": ["run_id", "step", "split"],
+    "layers": ["run_id", "step", "layer"],
+    "predictions": ["run_id"],
+}
 # What may differ between two trainings of a run.
 MAY_DIFFER = ("train_seconds", "stack_size")
 
 
 def same_tables(a: Path, b: Path, *, may_differ: tuple[str, ...] = MAY_DIFFER) -> None:
-    for table, keys in (("runs", ["run_id"]), ("curves", ["run_id", "step", "split"]), ("predictions", ["run_id"])):
+    for table, keys in KEYS.items():
         one, other = (pd.read_parquet(f / table).sort_values(keys, ignore_index=True) for f in (a, b))
         drop = [c for c in may_differ if c in one]
         pd.testing.assert_frame_equal(one.drop(columns=drop), other.drop(columns=drop), check_exact=True)
@@ -108,14 +121,14 @@ def test_another_number_of_workers_and_a_grid_grown_bit_by_bit_give_the_same_tab
 
 
 def test_adding_a_level_trains_that_level_only_and_one_that_is_left_out_stays_stored(copy: Path) -> None:
-    other = mlpbench.run(PLAIN, results=copy, overrides=["width=[16, 7]"])
+    other = mlpbench.run(PLAIN, results=copy, width=[16, 7])
     assert other.trained == 6
     assert set(other.runs["width"]) == {16, 7}
     assert len(pd.read_parquet(copy / "small" / "runs")) == 18
 
 
 def test_rerun_all_trains_again_and_leaves_one_row_a_run(done: Path, copy: Path) -> None:
-    again = mlpbench.run(SMALL, results=copy, rerun="all", overrides=["replicates=1"])
+    again = mlpbench.run(SMALL, results=copy, rerun="all", replicates=1)
     assert again.trained == 4
     same_tables(done, copy / "small")
 
@@ -124,8 +137,10 @@ def test_runs_of_another_thread_count_are_stale_until_told_to_train_again(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = SMALL | {"replicates": 1}
-    assert mlpbench.run(spec, results=copy, threads=2).trained == 0
+    assert mlpbench.run(spec, results=copy, threads=2, quiet=False).trained == 0
     assert "4 runs are stale" in capsys.readouterr().out
+    assert mlpbench.run(spec, results=copy, threads=2).trained == 0
+    assert capsys.readouterr().out == ""
     assert mlpbench.run(spec, results=copy, threads=2, rerun="stale").trained == 4
     frame = pd.read_parquet(copy / "small" / "runs")
     assert sorted(frame["env_threads"]) == [1] * 8 + [2] * 4
@@ -197,6 +212,86 @@ def test_results_name_no_host_user_or_path(done: Path) -> None:
 
 
 def test_the_grid_of_a_state_is_sorted_into_done_and_missing(copy: Path) -> None:
-    experiment = runner.read(SMALL | {"replicates": 4})
-    state = runner.inspect(experiment, Store(copy / "small"), runner.Options(results=copy))
-    assert (len(state.done), len(state.missing), len(state.failed), len(state.stale)) == (12, 4, 0, 0)
+    experiment = reading.from_mapping(SMALL | {"replicates": 4, "factors": {"width": [5, 16], "lr": [0.1, 0.3]}})
+    state = inspect(experiment, Store(copy / "small"), Options(results=copy))
+    kinds = (state.done, state.missing, state.failed, state.stale)
+    assert tuple(map(len, kinds)) == (6, 10, 0, 0)
+    assert state.others == 6
+    assert state.facts(Options(results=copy))["missing"] == 10
+
+
+def test_a_claim_that_is_added_is_judged_everywhere_and_the_spec_is_that_of_the_last_run(copy: Path) -> None:
+    added = {
+        "id": "lr",
+        "says": "It matters.",
+        "bound": {"metric": "test_accuracy", "where": {"lr": 0.5}, "above": 0.0},
+    }
+    ran = mlpbench.run(SMALL, results=copy, claims=[*SMALL["claims"], added])
+    assert ran.trained == 0
+    assert ran.claims["id"].tolist() == mlpbench.load(copy / "small").claims["id"].tolist() == ["wider-is-better", "lr"]
+    mlpbench.run(SMALL, results=copy, replicates=2)
+    assert len(mlpbench.load(copy / "small").runs) == 8
+    mlpbench.run(SMALL, results=copy)
+    assert len(mlpbench.load(copy / "small").runs) == 12
+
+
+def test_runs_of_another_grid_in_the_folder_are_told(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mlpbench.run(PLAIN, results=copy, replicates=2, quiet=False)
+    assert "small: 4 runs in the folder are not of this grid" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("table", ["curves", "predictions", "layers"])
+def test_a_run_that_has_lost_a_part_is_trained_again(table: str, done: Path, copy: Path) -> None:
+    lost = sorted((copy / "small" / table).glob("*.parquet"))[0]
+    runs = set(pd.read_parquet(lost)["run_id"])
+    lost.unlink()
+    assert mlpbench.run(SMALL, results=copy).trained == len(runs)
+    same_tables(done, copy / "small")
+
+
+def test_probes_that_are_asked_for_later_train_the_run_again_to_the_same_bits(done: Path, copy: Path) -> None:
+    again = mlpbench.run(SMALL, results=copy, replicates=1, probes=["start", 1, "end"])
+    assert again.trained == 4
+    assert sorted(set(again.layers["epoch"])) == [0.0, 1.0, 2.0]
+    assert set(again.layers["layer"]) == {1, 2}
+    before = pd.read_parquet(done / "runs").set_index("run_id")["weights_sha256"]
+    now = again.runs.set_index("run_id")["weights_sha256"]
+    assert now.to_dict() == before[now.index].to_dict()
+    assert mlpbench.run(SMALL, results=copy, replicates=1, probes=["end"]).trained == 0
+
+
+def test_other_processes_of_the_caller_are_left_alone(tmp_path: Path) -> None:
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    other.start()
+    try:
+        mlpbench.run(PLAIN, results=tmp_path, replicates=1)
+        assert other.is_alive()
+    finally:
+        other.terminate()
+        other.join()
+
+
+def test_a_script_without_the_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import mlpbench\nmlpbench.run({PLAIN!r}, results={str(tmp_path)!r}, report=False)\n")
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert 'must stand under `if __name__ == "__main__":`' in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"workers": "2"}, "--workers must be a whole number of at least 1, got '2'"),
+        ({"threads": True}, "--threads must be a whole number of at least 1, got True"),
+        ({"rerun": "everything"}, "--rerun must be one of failed, stale, all, got 'everything'"),
+        ({"results": ""}, "--results must be a folder, got ''"),
+        ({"data_dir": 3}, "--data-dir must be a folder, got 3"),
+        ({"wrokers": 2}, "an override must name a setting or a key of the file, got 'wrokers'"),
+        ({"device": "cuda:99"}, "--device must be one of auto, cpu"),
+    ],
+)
+def test_a_wrong_option_is_refused_and_nothing_is_written(option: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(says)):
+        mlpbench.run(PLAIN, **{"results": tmp_path / "r"} | option)
+    assert list(tmp_path.iterdir()) == []

@@ -23,6 +23,7 @@ def rows_of(ids: list[str], loss: float) -> dict[str, list[dict[str, Any]]]:
     return {
         "runs": [{"run_id": i, "status": "ok", "test_loss": loss, "hidden_sizes": [3], "dropout": [0.5]} for i in ids],
         "curves": [{"run_id": i, "epoch": e, "step": e, "split": "test", "loss": loss} for i in ids for e in (0, 1)],
+        "layers": [{"run_id": i, "epoch": 0, "step": 0, "layer": n, "act_mean": loss} for i in ids for n in (1, 2)],
         "predictions": [{"run_id": i, "predicted": bytes([1, 2])} for i in ids],
     }
 
@@ -32,7 +33,7 @@ def name_of(ids: list[str]) -> str:
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(stacks=st.lists(st.lists(st.sampled_from(IDS), min_size=1, unique=True), max_size=6), cut=st.integers(0, 2))
+@given(stacks=st.lists(st.lists(st.sampled_from(IDS), min_size=1, unique=True), max_size=6), cut=st.integers(0, 3))
 def test_every_table_has_the_last_rows_of_each_run_once(
     tmp_path_factory: pytest.TempPathFactory, stacks: list[list[str]], cut: int
 ) -> None:
@@ -40,7 +41,7 @@ def test_every_table_has_the_last_rows_of_each_run_once(
     store = Store(tmp_path_factory.mktemp("store"))
     with store.writing():
         orphans = rows_of(IDS[:2], -1.0)
-        for table in ("predictions", "curves")[:cut]:
+        for table in ("predictions", "layers", "curves")[:cut]:
             store._write(store.folder / table / "cut-short.parquet", SCHEMAS[table], orphans[table])
     last: dict[str, float] = {}
     for loss, ids in enumerate(stacks):
@@ -53,6 +54,7 @@ def test_every_table_has_the_last_rows_of_each_run_once(
     curves = store.read("curves", list(last))
     assert sorted(curves["run_id"]) == sorted([*last, *last])
     assert all(curves["loss"] == curves["run_id"].map(last))
+    assert sorted(store.read("layers", list(last))["run_id"]) == sorted([*last, *last])
     assert sorted(store.read("predictions", list(last))["run_id"]) == sorted(last)
 
 
@@ -60,7 +62,9 @@ def test_every_file_of_a_table_has_the_same_schema_even_where_columns_are_empty(
     store = Store(tmp_path)
     with store.writing():
         store.add("a", rows_of(IDS[:1], 1.0))
-        store.add("b", {"runs": [{"run_id": IDS[1], "status": "failed"}], "curves": [], "predictions": []})
+        store.add(
+            "b", {"runs": [{"run_id": IDS[1], "status": "failed"}], "curves": [], "layers": [], "predictions": []}
+        )
     for table, schema in SCHEMAS.items():
         for path in (tmp_path / table).glob("*.parquet"):
             assert pq.read_schema(path).equals(schema)
@@ -125,3 +129,14 @@ def test_a_refused_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Pat
     write_whole(tmp_path / "page.md", b"new")
     assert (tmp_path / "page.md").read_bytes() == b"new"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["page.md", "taken.md"]
+
+
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.writing():
+        store.add("good", rows_of(IDS[:1], 1.0))
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "runs" / "foreign.parquet")
+    with pytest.raises(InputError, match=r"foreign\.parquet is not a file of this table, it has no run_id"):
+        store.read("runs")
+    with pytest.raises(InputError, match=r"foreign\.parquet is not"), store.writing():
+        pass

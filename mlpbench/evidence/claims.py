@@ -19,12 +19,12 @@ import pandas as pd
 
 from mlpbench.evidence import inference
 from mlpbench.evidence.estimates import DIVERGED, FAILED, LEVEL, MISSING, OK, accuracy_step, measure, observe
-from mlpbench.evidence.held import held_fixed
+from mlpbench.evidence.held import held_fixed, shared_streams
 from mlpbench.evidence.inference import ALPHA, Sample
 from mlpbench.evidence.reduction import Reduction, reduce
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import STEPS_TO_LOSS
-from mlpbench.experiment.spec import STREAMS, Claim, Experiment
+from mlpbench.experiment.spec import Claim, Experiment
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 # Counts move by whole units: see `_least_spread`.
@@ -213,11 +213,15 @@ def _notes(reduction: Reduction, values: _Values, experiment: Experiment, condit
         notes.append(f"{count} of {values.planned} replicates {said[why]} in {conditions[position].label}.")
     if values.censored:
         notes.append("How many steps those need is not known, so the claim can't be judged on the others alone.")
+    if STEPS_TO_LOSS.match(reduction.metric):
+        notes.append(
+            "Steps are counted up to the first point of the curve that reaches the loss: curves have one an epoch."
+        )
     if len(values.complete) < 2 and not reduction.every:
         notes.append(f"A test needs 2 complete replicates, got {len(values.complete)}.")
     elif len(values.complete) > 1 and np.ptp(values.complete) == 0:
         notes.append("Every replicate gave the same number.")
-    held = [s for s in STREAMS if s not in experiment.vary]
+    held = shared_streams(experiment, conditions)
     if held:
         notes.append(f"Replicates share {', '.join(held)}: the verdict is about that one draw.")
     return notes

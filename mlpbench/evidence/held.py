@@ -1,4 +1,4 @@
-"""Which settings a comparison was made at: the same on all sides, and worth naming."""
+"""What a comparison was made at: settings that are the same on all sides, random streams that replicates share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from mlpbench.experiment.grid import Condition, format_level, resolve
 from mlpbench.experiment.kinds import Value
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.spec import Experiment
+from mlpbench.experiment.spec import STREAMS, Experiment
 
 # Named even at their defaults: the answer to most questions depends on them.
 ALWAYS = ("activation", "init", "optimizer", "lr", "batch_size")
@@ -33,3 +33,13 @@ def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: 
     named |= {n: v for n, v in same.items() if n not in either and (n in ALWAYS or v != getattr(default, n))}
     held = {n: named[n] for n in SETTINGS if n in named} | dict(shared)
     return ", ".join(f"{n}={format_level(v)}" for n, v in held.items())
+
+
+def shared_streams(experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
+    """Return the random streams that are drawn from and do not differ between replicates."""
+    settings = [c.settings for c in conditions]
+    drawn = {
+        "dropout": any(p > 0 for s in settings for p in s.dropout),
+        "noise": any(s.input_noise > 0 or s.label_noise > 0 for s in settings),
+    }
+    return [s for s in STREAMS if s not in experiment.vary and drawn.get(s, True)]

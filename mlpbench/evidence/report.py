@@ -14,7 +14,8 @@ from mlpbench.evidence import sections, sentences, series
 from mlpbench.evidence.claims import judge
 from mlpbench.evidence.estimates import estimate, estimate_curves, observe
 from mlpbench.evidence.frames import records
-from mlpbench.evidence.words import Quantity, about, estimate_cell
+from mlpbench.evidence.held import shared_streams
+from mlpbench.evidence.words import Quantity, about, estimate_cell, expected_cell
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric
 from mlpbench.experiment.spec import Experiment
@@ -95,7 +96,8 @@ class _Page:
         from mlpbench.evidence.figures.forest import forest
 
         told = sentences.of_verdicts(self.claims)
-        blocks = ["## Verdicts", told, sections.verdicts(self.claims), sections.held(self.claims, self.experiment)]
+        blocks = ["## Verdicts", told, sections.mixed(self.runs), sections.verdicts(self.claims)]
+        blocks.append(sections.held(self.claims, shared_streams(self.experiment, self.conditions)))
         shown = self.claims.dropna(subset=["estimate", "margin"])
         if not shown.empty:
             quantities = [Quantity(r) for r in records(shown)]
@@ -116,7 +118,7 @@ class _Page:
         told = sentences.of_curves(self.curves)
         alt = "Loss and accuracy on train and test examples against epochs. " + told
         drawn = self._picture("learning_curves", self.png(learning_curves(self.curves, self.look)), alt)
-        bands = "Bands are 95% intervals over replicates; train curves use the first 10,000 training examples."
+        bands = "Bands are 95% intervals over replicates; train curves use the first 10,000 training examples, or all where there are fewer."
         return ["## Learning curves", f"{told} {bands}", drawn]
 
     def _errors(self) -> list[str]:
@@ -159,9 +161,16 @@ def claims_text(claims: pd.DataFrame) -> str:
     if claims.empty:
         return "no claims"
     rows = records(claims)
-    head = ["claim", "verdict", "estimate (95% interval)", "n", "p (Holm)"]
+    head = ["claim", "verdict", "estimate (95% interval)", "claimed", "n", "p (Holm)"]
     cells = [
-        [r["id"], r["verdict"], estimate_cell(r, per=False), f"{r['n']}/{r['planned']}", sections.p_cell(r)]
+        [
+            r["id"],
+            r["verdict"],
+            estimate_cell(r, per=False),
+            expected_cell(r),
+            f"{r['n']}/{r['planned']}",
+            sections.p_cell(r),
+        ]
         for r in rows
     ]
     widths = [max(len(c[i]) for c in [head, *cells]) for i in range(len(head))]
@@ -176,12 +185,16 @@ def claims_text(claims: pd.DataFrame) -> str:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first = cells[0] if len(cells[0]) <= widths[0] else f"{cells[0][: widths[0] - 3]}..."
     parts = [
-        c.rjust(w) if i > 2 else c.ljust(w) for i, (c, w) in enumerate(zip([first, *cells[1:]], widths, strict=True))
+        c.rjust(w) if i > 3 else c.ljust(w) for i, (c, w) in enumerate(zip([first, *cells[1:]], widths, strict=True))
     ]
     return "  ".join(parts).rstrip()
 
 
 def _below(row: Mapping[str, Any]) -> str:
     more = row["more_replicates"]
-    needed = "" if pd.isna(more) else f"About {about(int(more))} further replicates would decide. "
+    needed = (
+        ""
+        if pd.isna(more)
+        else f"About {about(int(more))} further replicates would decide (80% power), should the estimate hold. "
+    )
     return f"{needed}{row['note']}".strip()

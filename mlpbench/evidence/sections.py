@@ -10,9 +10,9 @@ import pandas as pd
 
 from mlpbench.evidence.estimates import DIVERGED, FAILED, MISSING, OK
 from mlpbench.evidence.frames import records
-from mlpbench.evidence.words import estimate_cell, probability, verdict_sentence, with_spread
+from mlpbench.evidence.words import estimate_cell, expected_cell, probability, verdict_sentence, with_spread
 from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.spec import STREAMS, Experiment
+from mlpbench.experiment.spec import Experiment
 
 HEADINGS = {
     "train_loss": "train loss", "test_loss": "test loss", "train_accuracy": "train accuracy",
@@ -41,10 +41,17 @@ def escape(text: str) -> str:
 def verdicts(claims: pd.DataFrame) -> str:
     """Return the table of verdicts."""
     rows = [
-        (f"{r['says']} (`{r['id']}`)", f"**{r['verdict']}**", estimate_cell(r), str(r["n"]), p_cell(r))
+        (
+            f"{r['says']} (`{r['id']}`)",
+            f"**{r['verdict']}**",
+            estimate_cell(r),
+            expected_cell(r),
+            str(r["n"]),
+            p_cell(r),
+        )
         for r in records(claims)
     ]
-    return table(["claim", "verdict", "estimate (95% interval)", "n", "p (Holm)"], rows, "lllrr")
+    return table(["claim", "verdict", "estimate (95% interval)", "claimed", "n", "p (Holm)"], rows, "llllrr")
 
 
 def p_cell(row: Mapping[str, Any]) -> str:
@@ -62,22 +69,32 @@ def explanations(claims: pd.DataFrame) -> str:
     return "\n".join(" ".join(i.split()) for i in items)
 
 
-def held(claims: pd.DataFrame, experiment: Experiment) -> str:
+def held(claims: pd.DataFrame, shared: Sequence[str]) -> str:
     """Return which settings comparisons were made at, which streams replicates share, and how to read a verdict."""
     groups: dict[str, list[str]] = {}
     for row in records(claims):
         groups.setdefault(row["fixed"], []).append(row["id"])
     parts = [f"`{fixed}`" + (f" ({', '.join(ids)})" if len(groups) > 1 else "") for fixed, ids in groups.items()]
     lines = [f"Compared at fixed settings, not tuned for each condition: {'; '.join(parts)}."]
-    shared = [s for s in STREAMS if s not in experiment.vary]
     if shared:
         lines.append(f"All replicates share {', '.join(shared)}: verdicts are about that one draw.")
     lines.append(
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the "
         "larger of two one-sided ones), corrected over the claims of this experiment by Holm's method; intervals "
-        "are not corrected. Verdicts concern this test set."
+        "are not corrected, so one may clear its bound where the verdict is undecided. Verdicts concern this test set; "
+        "replicates added after a look at them are not corrected for."
     )
     return " ".join(lines)
+
+
+def mixed(runs: pd.DataFrame) -> str:
+    """Return a warning where runs that are compared were made in ways that change their bits; else nothing."""
+    made = {
+        what: sorted(set(runs[PROVENANCE[what]].dropna()), key=str)
+        for what in ("device", "numerics", "threads a worker")
+    }
+    differ = [f"{what}: {', '.join(map(str, values))}" for what, values in made.items() if len(values) > 1]
+    return f"These runs were not all made in one way ({'; '.join(differ)})." if differ else ""
 
 
 def conditions(given: Sequence[Condition], estimates: pd.DataFrame, names: Sequence[str]) -> str:

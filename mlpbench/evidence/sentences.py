@@ -26,8 +26,9 @@ def of_curves(curves: pd.DataFrame) -> str:
         )
     lengths = sorted({r["epoch"] for r in end})
     after = f"{lengths[0]:g}" if len(lengths) == 1 else f"{lengths[0]:g} to {lengths[-1]:g}"
+    plural = "" if after == "1" else "s"
     return (
-        f"After {after} epochs mean test accuracy is highest with {best['label']}, "
+        f"After {after} epoch{plural} mean test accuracy is highest with {best['label']}, "
         f"{with_spread(best['mean'], best['sd'])}, and lowest with {worst['label']}, "
         f"{with_spread(worst['mean'], worst['sd'])} (mean ± sd over replicates)."
     )

@@ -76,6 +76,14 @@ def estimate_cell(row: Mapping[str, Any], *, per: bool = True) -> str:
     return text if math.isnan(row["low"]) else f"{text} ({q.plain(row['low'])} to {q.plain(row['high'])})"
 
 
+def expected_cell(row: Mapping[str, Any]) -> str:
+    """Return what the claim expects of the estimate, `> 0.2 pp` or `within 0.2 pp`, for a table."""
+    if math.isnan(row["margin"]):
+        return "-"
+    sign = {"greater": ">", "less": "<", "equivalent": "within"}[row["sense"]]
+    return f"{sign} {Quantity(row).exact(row['margin'])}"
+
+
 def about(count: int) -> str:
     """Return a rough number as what it is: two significant digits."""
     return str(count) if count < 100 else str(round(count, 2 - len(str(count))))

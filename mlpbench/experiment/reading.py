@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -43,7 +43,18 @@ SCALARS = ("null", "bool", "int", "float")
 Place = tuple[int, int]
 
 
-def read(path: FilePath, overrides: Sequence[str] = ()) -> Experiment:
+class Override(NamedTuple):
+    """A setting or a key of the file that is given beside it, and where, as errors name it."""
+
+    key: str
+    value: Any
+    place: str
+
+
+Overrides = Sequence[str | Override]
+
+
+def read(path: FilePath, overrides: Overrides = ()) -> Experiment:
     """Return the checked experiment of a file, with `KEY=VALUE` overrides; raise InputError."""
     source = _Source(str(path), _text(path))
     tree = source.tree()
@@ -55,7 +66,7 @@ def read(path: FilePath, overrides: Sequence[str] = ()) -> Experiment:
         raise InputError(f"{problem.message} ({place})") from None
 
 
-def from_mapping(tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> Experiment:
+def from_mapping(tree: Mapping[str, Any], overrides: Overrides = ()) -> Experiment:
     """Return the checked experiment of a plain mapping, as Python code hands over; raise InputError."""
     copied = dict(tree)
     set_by = _override(copied, overrides)
@@ -279,21 +290,23 @@ def _where(place: Place) -> str:
     return f"line {place[0]}, column {place[1]}"
 
 
-def _override(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, str]:
+def _parsed(text: str) -> Override:
+    key, equals, written = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"an override must be KEY=VALUE, got {text!r} (--set {text})")
+    return Override(key, _Source(f"--set {text}", written).value(), f"--set {text}")
+
+
+def _override(tree: dict[str, Any], overrides: Overrides) -> dict[str, str]:
     """Put `KEY=VALUE` overrides into the tree: a setting takes the role its value asks for, a list makes it a factor."""
     set_by: dict[str, str] = {}
-    for text in overrides:
-        key, equals, written = text.partition("=")
-        if not equals or not key:
-            raise InputError(f"an override must be KEY=VALUE, got {text!r} (--set {text})")
-        value = _Source(f"--set {text}", written).value()
-        set_by[key] = f"--set {text}"
+    for override in overrides:
+        key, value, place = _parsed(override) if isinstance(override, str) else override
+        set_by[key] = place
         if key not in SETTINGS:
             if key not in FILE_KEYS:
                 near = suggestion(key, (*SETTINGS, *FILE_KEYS))
-                raise InputError(
-                    f"an override must name a setting or a key of the file, got {key!r}{near} (--set {text})"
-                )
+                raise InputError(f"an override must name a setting or a key of the file, got {key!r}{near} ({place})")
             tree[key] = value
             continue
         roles = [{} if tree.get(role) is None else tree[role] for role in ("fixed", "factors")]

@@ -64,11 +64,6 @@ class Stacked:
         return self if n == self.x_RNM.shape[2] else Stacked(self.flat_RS, self.wide_RNP, self.x_RNM[:, :, :n])
 
 
-def row_bytes(columns: int, itemsize: int) -> int:
-    """Return the memory of one padded row in bytes."""
-    return padded(columns) * itemsize
-
-
 def column(values: Sequence[float], *, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return one number per run as a tensor of shape (R, 1, 1)."""
     return torch.tensor(values, dtype=dtype, device=device)[:, None, None]

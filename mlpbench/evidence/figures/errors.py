@@ -11,6 +11,8 @@ from matplotlib.ticker import NullFormatter
 from mlpbench.evidence.figures import theme
 
 FACES: dict[str, str | None] = {"train": "white", "test": None}
+# How far train and test stand aside from their level, as a share of the axis: their intervals would hide each other.
+ASIDE = 0.007
 PANELS = {"error": "classification error", "loss": "loss"}
 
 
@@ -25,6 +27,7 @@ def error_against_factor(estimates: pd.DataFrame, points: pd.DataFrame, factor: 
         group = dict(zip(estimates["series"], estimates["group"], strict=True))
         groups = list(dict.fromkeys(group.values()))
         colours = dict(zip(groups, theme.palette(len(groups), ordered=False), strict=True))
+        estimates, points = (_aside(frame, list(estimates["x"])) for frame in (estimates, points))
         for ax, measure in zip(axes, PANELS, strict=True):
             for name in group:
                 for split in FACES:
@@ -32,7 +35,7 @@ def error_against_factor(estimates: pd.DataFrame, points: pd.DataFrame, factor: 
                     line = estimates[chosen & (estimates["split"] == split)].sort_values("x")
                     seen = points[(points["measure"] == measure) & (points["series"] == name)]
                     _line(ax, line, seen[seen["split"] == split], split, colours[group[name]])
-            theme.level_axis(ax, list(estimates["x"]), factor)
+            theme.level_axis(ax, list(estimates["level"]), factor)
             _value_axis(ax, measure, list(estimates.loc[estimates["measure"] == measure, "mean"]))
         _legend(figure, colours)
     return figure
@@ -73,6 +76,16 @@ def rows_axis(ax: Axes, labels: list[str], title: str) -> None:
     ax.set_yticks(range(0, len(labels), every), labels[::every])
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.set_ylabel(title)
+
+
+def _aside(frame: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
+    """Keep each level, and move x to the left for train and to the right for test."""
+    sign = frame["split"].map({"train": -1.0, "test": 1.0})
+    if theme.spans_decade(levels):
+        moved = frame["x"] * (max(levels) / min(levels)) ** (sign * ASIDE)
+    else:
+        moved = frame["x"] + sign * ASIDE * (max(levels) - min(levels))
+    return frame.assign(level=frame["x"], x=moved)
 
 
 def _line(ax: Axes, line: pd.DataFrame, seen: pd.DataFrame, split: str, colour: str) -> None:

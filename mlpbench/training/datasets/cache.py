@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from mlpbench.errors import MachineError
+from mlpbench.errors import InputError, MachineError
 from mlpbench.experiment.catalogue import NamedData
 from mlpbench.training.datasets.folders import Arrays, shapes
 
@@ -98,7 +98,10 @@ def _root(cache_dir: Path | None) -> Path:
     if cache_dir is not None:
         return cache_dir.expanduser()
     if given := os.environ.get("MLPBENCH_CACHE"):
-        return Path(given).expanduser()
+        try:
+            return Path(given).expanduser()
+        except RuntimeError as error:
+            raise InputError(f"MLPBENCH_CACHE must be a folder, got {given!r}: {error}") from error
     xdg = os.environ.get("XDG_CACHE_HOME", "")
     # XDG Base Directory Specification: a relative path is invalid and to be ignored.
     base = Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache"

@@ -72,6 +72,8 @@ def fetch(
         rule = "--data-dir" if data_dir else "MLPBENCH_DATA"
         try:
             return _from_user(data, given.expanduser(), folder, tell)
+        except RuntimeError as error:
+            raise InputError(f"{rule} must be a folder, got {str(given)!r}: {error}") from error
         except SourceError as error:
             raise InputError(
                 f"{rule} must be a folder with the {len(data.files)} idx files of {name}, gzipped or not: "

@@ -1,0 +1,124 @@
+"""The runs of a grid, what a results folder has of them, and what a run of the experiment would train."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from mlpbench.experiment.grid import Condition, Run, conditions, make_run
+from mlpbench.experiment.plan import Stack, plan, probe_steps
+from mlpbench.experiment.spec import Experiment
+from mlpbench.options import Options, Rerun, device_name
+from mlpbench.store import Store
+
+NUMERICS = "fast"
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """The runs of a grid by what the folder has of them; `others` are runs in the folder that the grid has not."""
+
+    experiment: Experiment
+    conditions: Sequence[Condition]
+    runs: Sequence[Run]
+    done: Sequence[Run]
+    failed: Sequence[Run]
+    stale: Sequence[Run]
+    missing: Sequence[Run]
+    others: int
+
+    def todo(self, rerun: Rerun | None) -> list[Run]:
+        """Return what is to be trained."""
+        wanted = list(self.missing)
+        if rerun in ("failed", "all"):
+            wanted += self.failed
+        if rerun in ("stale", "all"):
+            wanted += self.stale
+        if rerun == "all":
+            wanted += self.done
+        return wanted
+
+    def stacks(self, todo: Sequence[Run], options: Options) -> list[Stack]:
+        """Put runs into stacks."""
+        return plan(todo, self.experiment.data, workers=options.n_workers, memory=options.memory)
+
+    def facts(self, options: Options) -> dict[str, Any]:
+        """Return what `plan` tells: counts, work, expected time and memory."""
+        stacks = self.stacks(self.missing, options)
+        workers = min(options.n_workers, max(1, len(stacks)))
+        longest = max((s.seconds for s in stacks), default=0.0)
+        counts = {
+            kind: len(getattr(self, kind)) for kind in ("conditions", "runs", "done", "failed", "stale", "missing")
+        }
+        return {
+            "experiment": self.experiment.name,
+            **counts,
+            "stacks": len(stacks),
+            "workers": workers,
+            "flops": sum(s.flops for s in stacks),
+            "seconds": round(max(longest, sum(s.seconds for s in stacks) / workers), 1),
+            "bytes_per_worker": max((s.bytes for s in stacks), default=0),
+        }
+
+
+def inspect(experiment: Experiment, store: Store, options: Options) -> State:
+    """Compare the grid with the results folder; raise InputError for a device that is not there."""
+    grid = conditions(experiment)
+    runs = [make_run(experiment, c, r) for c in grid for r in range(experiment.replicates)]
+    columns = ["run_id", "status", "diverged_at_step", "env_device", "env_threads", "env_numerics"]
+    held = store.read("runs", columns=columns)
+    known = held.set_index("run_id").to_dict("index")
+    tables = _Tables.of(store)
+    cpu = device_name(options.device) == "cpu"
+    kinds: dict[str, list[Run]] = {"done": [], "failed": [], "stale": [], "missing": []}
+    for r in runs:
+        row = known.get(r.run_id)
+        if row is None or not tables.complete(r, row, experiment):
+            kinds["missing"].append(r)
+        elif row["status"] == "failed":
+            kinds["failed"].append(r)
+        else:
+            same = (row["env_device"] == "cpu", row["env_threads"], row["env_numerics"]) == (
+                cpu,
+                options.threads,
+                NUMERICS,
+            )
+            kinds["done" if same else "stale"].append(r)
+    others = len(set(known) - {r.run_id for r in runs})
+    return State(experiment=experiment, conditions=grid, runs=runs, others=others, **kinds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tables:
+    """What the tables beside `runs` have."""
+
+    curves: Collection[str]
+    predictions: Collection[str]
+    layers: Collection[tuple[str, int]]
+
+    @classmethod
+    def of(cls, store: Store) -> _Tables:
+        layers = store.read("layers", columns=["run_id", "step"]).drop_duplicates()
+        return cls(
+            curves=_ids(store.read("curves", columns=["run_id"])),
+            predictions=_ids(store.read("predictions", columns=["run_id"])),
+            layers=set(layers.itertuples(index=False, name=None)),
+        )
+
+    def complete(self, run: Run, row: Mapping[Any, Any], experiment: Experiment) -> bool:
+        """Return whether all of a run is there: its curves, predictions, and probes up to where it diverged."""
+        if row["status"] == "failed":
+            return True
+        end = row["diverged_at_step"] if row["status"] == "diverged" else math.inf
+        if row["status"] == "ok" and run.run_id not in self.predictions:
+            return False
+        steps = probe_steps(run.settings, experiment.probes)
+        return run.run_id in self.curves and all((run.run_id, step) in self.layers for step in steps if step < end)
+
+
+def _ids(frame: pd.DataFrame) -> set[str]:
+    return set(frame["run_id"].unique())
