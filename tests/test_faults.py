@@ -167,3 +167,41 @@ def test_a_file_the_machine_refuses_to_write_ends_with_3_and_keeps_what_was_fini
     assert limited.stderr.count("\n") == 1
     assert len(pd.read_parquet(folder / "runs")) == kept
     completed(spec, tmp_path, undisturbed)
+
+
+def kill_whoever_trains(process: subprocess.Popen[str], seconds: float) -> int:
+    """Kill the worker that has used the most of a processor, again and again; return how many that were."""
+    kills, until = 0, time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < until:
+        workers = {pid: cpu_seconds(pid) for pid in members(process.pid) if pid != process.pid}
+        busy = [pid for pid, used in workers.items() if used > KILLED_AFTER]
+        for pid in busy:
+            os.kill(pid, signal.SIGKILL)
+            kills += 1
+        time.sleep(0.02)
+    return kills
+
+
+# Of the processor's time: later than a worker needs to start, much earlier than it needs for the stack of this test.
+KILLED_AFTER = 6.0
+
+
+def test_a_stack_that_kills_its_workers_is_tried_in_parts_and_given_up_as_failed_rows(tmp_path: Path) -> None:
+    """The system's killer for want of memory, played by hand: whatever trains for long is killed, what is short is not."""
+    path = tmp_path / "greedy.yaml"
+    path.write_text(
+        "name: faulty\nquestion: Who is killed?\ndataset: fashion_mnist\nreplicates: 2\n"
+        "factors: {zip: {width: [8, 1024], epochs: [1, 500]}}\n"
+    )
+    process = started(path, tmp_path, "--workers", "2")
+    kills = kill_whoever_trains(process, 240)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, (out, errors)
+    runs = pd.read_parquet(tmp_path / "faulty" / "runs")
+    assert len(runs) == 4
+    assert (runs[runs["width"] == 8]["status"] == "ok").all()
+    lost = runs[runs["width"] == 1024]
+    assert (lost["status"] == "failed").all()
+    assert lost["error"].str.contains("the worker was killed").all()
+    # In company; alone; each half; each run once more: no more than the attempts that are promised.
+    assert 3 <= kills <= 8

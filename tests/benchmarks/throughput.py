@@ -80,7 +80,9 @@ def phase(width: int, runs: int) -> dict[str, Any]:
 
 def products(network: Network, inputs: Inputs, work: Workspace) -> None:
     """Do the matrix products of a step, forward and backward, on the engine's own buffers."""
-    (w1, w2), (b1, b2) = ([p.wide_RNP for p in group] for group in (network.parameters.weights, network.parameters.biases))
+    (w1, w2), (b1, b2) = (
+        [p.wide_RNP for p in group] for group in (network.parameters.weights, network.parameters.biases)
+    )
     h, d, z, dz = work.a[0], work.d[0], work.outputs.wide_RNP, work.d_outputs
     hidden, features = network.sizes[1], network.sizes[0]
     for own, x_RBI in inputs.parts():
@@ -121,7 +123,12 @@ def loop(width: int, epochs: int, threads: int) -> dict[str, Any]:
                 z = model(inputs)
                 _ = float(loss_of(z, labels)), float((z.argmax(1) == labels).float().mean())
         times.append(time.perf_counter() - began)
-    return {"what": "loop", "width": width, "threads": threads, "seconds_per_run_epoch": round(float(np.median(times)), 4)}
+    return {
+        "what": "loop",
+        "width": width,
+        "threads": threads,
+        "seconds_per_run_epoch": round(float(np.median(times)), 4),
+    }
 
 
 def whole(width: int, runs: int, epochs: int) -> dict[str, Any]:
