@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= experiments/width.yaml
 
-.PHONY: run test check bench lint install dev clean
+.PHONY: run test check bench throughput lint install dev clean
 
 run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and write its report
 	@$(BIN)/mlpbench run $(SPEC)
@@ -25,6 +25,10 @@ bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report i
 	@$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-quiet \
 		--benchmark-json=results/bench/kernels.json -q
 	@$(BIN)/mlpbench report results/bench
+
+throughput: $(VENV)/.dev ## time training against its products alone and against a plain loop (ten minutes)
+	@for width in 32 256; do for what in phase whole; do \
+		$(BIN)/python tests/benchmarks/throughput.py $$what --width $$width; done; done
 
 install: $(VENV)/.installed
 dev: $(VENV)/.dev

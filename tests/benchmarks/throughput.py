@@ -113,10 +113,10 @@ def loop(width: int, epochs: int, threads: int) -> dict[str, Any]:
     times = []
     for _ in range(epochs):
         began = time.perf_counter()
-        for index in torch.randperm(len(x)).split(BATCH):
+        for index in torch.split(torch.randperm(len(x)), BATCH):
             loss = loss_of(model(x[index]), y[index])
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
         with torch.no_grad():
             for inputs, labels in ((x[:CURVE], y[:CURVE]), (x_test, y_test)):
