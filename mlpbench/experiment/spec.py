@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mlpbench.experiment.catalogue import CATALOGUE, NamedData
-from mlpbench.experiment.kinds import Value, shown, suggestion
+from mlpbench.experiment.kinds import LARGEST, Value, shown, suggestion
 from mlpbench.experiment.metrics import metric
 from mlpbench.experiment.problems import Path as Path
 from mlpbench.experiment.problems import SpecProblem as SpecProblem
@@ -166,7 +166,7 @@ class Experiment(_Model):
 
 
 def _is_epoch(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
 # Zipped factors and whole conditions stand under `factors` in a file.

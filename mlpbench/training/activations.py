@@ -74,11 +74,13 @@ ACTIVATIONS: dict[str, Activation] = {
         forward=lambda z, h, a: _aten.gelu.out(z, out=h),
         backward=lambda d, z, h, a: _aten.gelu_backward.grad_input(d, z, grad_input=d),
         needs_input=True,
+        largest_slope=1.12890,
     ),
     "silu": Activation(
         forward=lambda z, h, a: _aten.silu.out(z, out=h),
         backward=lambda d, z, h, a: _aten.silu_backward.grad_input(d, z, grad_input=d),
         needs_input=True,
+        largest_slope=1.09984,
     ),
     "elu": Activation(
         forward=lambda z, h, a: _aten.elu.out(z, out=h),

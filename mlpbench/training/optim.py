@@ -20,6 +20,7 @@ regularization", 2019; R. Pascanu et al., "On the difficulty of training recurre
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -120,8 +121,8 @@ class Optimiser:
 
 def clip(parameters: Sequence[Parameter], limit_R1: Tensor) -> None:
     """Scale each run's whole gradient so that its norm is at most the run's limit."""
-    squares = torch.stack([p.gradient.flat_RS.square().sum(1) for p in parameters])
-    norm_R1 = squares.sum(0).sqrt()[:, None]
+    # Array by array: a sum over the first axis of (arrays, R) takes another order in a larger stack.
+    norm_R1 = functools.reduce(torch.add, [p.gradient.flat_RS.square().sum(1, keepdim=True) for p in parameters]).sqrt()
     scale_R1 = (limit_R1 / (norm_R1 + CLIP_EPS)).clamp_max(1.0)
     for p in parameters:
         p.gradient.flat_RS.mul_(scale_R1)

@@ -26,26 +26,40 @@ SPELT_INITS = (
     | POSITIVE.map(lambda v: f"normal({v!r})")
     | floats(-2, 2).map(lambda v: {"constant": v})
 )
+MOMENTA = st.sampled_from(["momentum", "nesterov"])
 # What a file may say for each setting: tests fail where a setting has no entry.
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "hidden_sizes": st.lists(st.integers(1, 64), max_size=3),
     "width": st.integers(1, 2048),
     "depth": st.integers(0, 4),
-    "activation": st.sampled_from(["identity", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "elu"])
+    "activation": st.sampled_from(["identity", "relu", "leaky_relu", "prelu", "sigmoid", "tanh", "gelu", "silu", "elu"])
     | SHARES.map(lambda v: {"leaky_relu": v}),
     "init": st.sampled_from([*PLAIN_INITS, "orthogonal"]) | SPELT_INITS,
     "bias_init": st.sampled_from(PLAIN_INITS) | SPELT_INITS,
     "dropout": SHARES | st.sampled_from([0, 1]),
+    "input_noise": floats(0, 3) | st.integers(0, 2),
     "weight_decay": floats(0, 5) | st.integers(0, 3),
     "decay_bias": st.booleans(),
-    "optimizer": st.just("sgd"),
+    "l1": floats(0, 5) | st.integers(0, 3),
+    "optimizer": st.sampled_from(["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"])
+    | st.builds(lambda name, v: {name: v}, MOMENTA, SHARES)
+    | st.builds(lambda name, v: f"{name}({v!r})", MOMENTA, SHARES),
     "lr": POSITIVE | st.integers(1, 3),
+    "schedule": st.sampled_from(["constant", "cosine"])
+    | st.builds(lambda k, f: {"step": {"every": k, "factor": f}}, st.integers(1, 10_000), POSITIVE)
+    | st.builds(lambda k, f: {"step": {"factor": f, "every": k}}, st.integers(1, 10_000), st.integers(1, 3))
+    | st.builds(lambda k, f: f"step({k},{f!r})", st.integers(1, 10_000), POSITIVE)
+    | st.integers(1, 10_000).map(lambda k: {"warmup": k})
+    | st.integers(1, 10_000).map(lambda k: f"warmup({k})"),
     "batch_size": st.integers(1, 70_000) | st.just("full"),
     "epochs": st.integers(0, 20),
     "steps": st.integers(0, 5_000),
     "train_size": st.integers(10, 60_000) | st.just("all"),
-    "loss": st.sampled_from(["cross_entropy", "squared_error"]),
-    "precision": st.sampled_from(["float32", "float64"]),
+    "loss": st.sampled_from(["cross_entropy", "naive_cross_entropy", "squared_error", "mse"]),
+    "label_noise": SHARES | st.sampled_from([0, 1]),
+    "norm": st.sampled_from(["none", "layer", "batch"]),
+    "clip_norm": POSITIVE | st.integers(1, 3) | st.sampled_from([None, "none"]),
+    "precision": st.sampled_from(["float32", "float64", "bfloat16", "tf32"]),
 }
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=300).filter(lambda t: bool(t.strip()))
@@ -103,6 +117,7 @@ def trees(draw: st.DrawFn, *, claims: bool = True) -> dict[str, Any]:
                 "seed": st.integers(0, 2**63 - 1),
                 "validation": floats(0.01, 0.9),
                 "vary": st.lists(st.sampled_from(STREAMS), min_size=1, unique=True),
+                "probes": st.lists(floats(0, 20) | st.integers(0, 20) | st.sampled_from(["start", "end"]), max_size=4),
             },
         )
     )

@@ -15,7 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from mlpbench.experiment.catalogue import CATALOGUE
 from mlpbench.experiment.grid import Run, RunSettings, runs
 from mlpbench.experiment.plan import (  # fmt: skip
+    CURVE_POINTS,
     Stack,
+    curve_steps,
     evaluation_examples,
     examples_seen,
     make_stack,
@@ -25,6 +27,7 @@ from mlpbench.experiment.plan import (  # fmt: skip
     signature,
     training_flops,
 )
+from mlpbench.experiment.settings import SETTINGS
 from mlpbench.training import engine
 from mlpbench.training.batches import DeviceData, Examples
 from mlpbench.training.datasets import Dataset
@@ -112,7 +115,10 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "dropout": 0.5,
         "init": "zeros",
         "bias_init": "default",
-        "activation": "tanh",
+        "activation": "prelu",
+        "input_noise": 0.1,
+        "label_noise": 0.1,
+        "schedule": "cosine",
     }
     bound = {
         "width": 8,
@@ -122,11 +128,41 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "train_size": 100,
         "loss": "squared_error",
         "precision": "float64",
+        "optimizer": "adam",
+        "norm": "layer",
+        "clip_norm": 1.0,
+        "l1": 0.1,
     }
+    assert {*free, *bound} | {"hidden_sizes", "steps"} == set(SETTINGS)
     for name, value in free.items():
         assert signature(of(replicates=1, fixed={name: value})[0].settings) == signature(base), name
     for name, value in bound.items():
         assert signature(of(replicates=1, fixed={name: value})[0].settings) != signature(base), name
+
+
+def test_numbers_of_what_all_have_may_differ_in_a_stack() -> None:
+    for name, one, other in (
+        ("optimizer", {"momentum": 0.5}, {"momentum": 0.9}),
+        ("clip_norm", 0.5, 2),
+        ("l1", 0.1, 0.2),
+        ("schedule", {"step": {"every": 3, "factor": 0.5}}, {"warmup": 4}),
+    ):
+        a, b = (of(replicates=1, fixed={name: value})[0].settings for value in (one, other))
+        assert signature(a) == signature(b), name
+
+
+def test_curves_have_a_point_after_each_epoch_until_there_are_too_many() -> None:
+    fixed = {"train_size": 100, "batch_size": 10}
+    for epochs in (0, 1, 7, CURVE_POINTS):
+        steps = curve_steps(resolved(**fixed, epochs=epochs))
+        assert steps == [10 * e for e in range(epochs + 1)]
+    for epochs in (CURVE_POINTS + 1, 1234):
+        steps = curve_steps(resolved(**fixed, epochs=epochs))
+        assert CURVE_POINTS / 2 <= len(steps) <= CURVE_POINTS + 1
+        assert (steps[0], steps[-1]) == (0, 10 * epochs)
+        assert all(step % 10 == 0 for step in steps)
+    assert curve_steps(resolved(**fixed, steps=25)) == [0, 10, 20, 25]
+    assert curve_steps(resolved(**fixed, steps=3)) == [0, 3]
 
 
 def resolved(validation: float | None = None, **fixed: Any) -> RunSettings:
@@ -194,6 +230,7 @@ def test_more_of_anything_takes_longer() -> None:
         {"train_size": 12_800},
         {"precision": "float64"},
         {"dropout": 0.5},
+        {"input_noise": 0.5},
         {"batch_size": 8},
     ):
         assert seconds(of(replicates=2, fixed=base | more), DATA) > before, more

@@ -20,6 +20,9 @@ WORDS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Word)]
 FLAGS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Flag)]
 
 
+STEP = "step with its parameters, written {step: {every: number, factor: number}}"
+
+
 def refusal(name: str, value: object) -> str:
     with pytest.raises(ValueError, match="must be") as caught:
         SETTINGS[name].read(value)
@@ -34,7 +37,8 @@ def test_every_setting_has_generated_values() -> None:
 def test_a_default_reads_as_itself(name: str) -> None:
     setting = SETTINGS[name]
     if setting.default is None:
-        assert name in ("hidden_sizes", "steps", "loss"), "only what is said in another way, or by the data"
+        said = ("hidden_sizes", "steps", "loss")
+        assert name in (*said, "clip_norm"), "only what is said in another way, or by the data, or is not done"
     else:
         read = setting.read(setting.default)
         assert read == setting.default
@@ -54,6 +58,9 @@ def test_a_canonical_value_reads_as_itself(name: str, data: st.DataObject) -> No
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda v: shown(v)[:12])
 def test_what_is_no_finite_number_is_refused_with_rule_and_value(name: str, value: object) -> None:
+    if name == "clip_norm" and value is None:
+        assert SETTINGS[name].read(value) is None
+        return
     assert refusal(name, value) == f"{name} must be {SETTINGS[name].kind.rule}, got {shown(value)}"
 
 
@@ -76,6 +83,10 @@ def test_what_is_not_true_or_false_is_refused(name: str, value: object) -> None:
     [
         ("dropout", [0, 1, 0.5], [-1e-9, 1.2]),
         ("weight_decay", [0, 1e9], [-1e-9]),
+        ("input_noise", [0, 1e9], [-1e-9]),
+        ("l1", [0, 1e9], [-1e-9]),
+        ("label_noise", [0, 1, 0.5], [-1e-9, 1.2]),
+        ("clip_norm", [1e-300, 1e9, None], [0, -0.0, -1, "None", "nothing"]),
         ("lr", [1e-300, 1e9], [0, -0.0, -1]),
         ("width", [1, 2**53 - 1], [0, 2**53]),
         ("depth", [0, 10_000], [-1, 10_001, 10**15]),
@@ -111,7 +122,8 @@ def test_whole_numbers_are_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "near"),
-    [("activation", "rleu", "relu"), ("init", "he_norml", "he_normal"), ("batch_size", "ful", "full"), ("loss", "cross-entropy", "cross_entropy")],
+    [("activation", "rleu", "relu"), ("init", "he_norml", "he_normal"), ("batch_size", "ful", "full"), ("loss", "cross-entropy", "cross_entropy"),
+     ("optimizer", "admaw", "adamw"), ("optimizer", "nesterof", "nesterov"), ("schedule", "cosin", "cosine"), ("norm", "batchnorm", "batch"), ("activation", "prelou", "prelu")],
 )  # fmt: skip
 def test_a_near_word_is_suggested(name: str, value: str, near: str) -> None:
     kind = SETTINGS[name].kind
@@ -143,6 +155,40 @@ def test_what_is_no_word_is_refused(name: str, value: object) -> None:
         ("init", "normal(abc)", SETTINGS["init"].kind.rule),
         ("init", "normal(0.1", SETTINGS["init"].kind.rule),
         ("bias_init", "orthogonal", SETTINGS["bias_init"].kind.rule),
+        ("optimizer", {"momentum": 1.5}, "momentum with a parameter that is a number in [0, 1]"),
+        ("optimizer", {"nesterov": -0.1}, "nesterov with a parameter that is a number in [0, 1]"),
+        ("optimizer", {"adam": 0.9}, "adam without a parameter"),
+        ("optimizer", "sgd(0.9)", "sgd without a parameter"),
+        ("optimizer", {"momentum": {"number": 0.9}}, "momentum with a parameter that is a number in [0, 1]"),
+        ("schedule", "step", STEP),
+        ("schedule", {"step": 5}, STEP),
+        ("schedule", {"step": {}}, STEP),
+        ("schedule", {"step": None}, STEP),
+        ("schedule", {"step": [5, 0.5]}, STEP),
+        ("schedule", "step(5)", STEP),
+        ("schedule", "step(5,0.5,1)", STEP),
+        ("schedule", {"step": {"every": 5}}, STEP),
+        ("schedule", {"step": {"evry": 5, "factor": 0.5}}, STEP),
+        ("schedule", {"step": {"every": 5, "factor": 0.5, "more": 1}}, STEP),
+        (
+            "schedule",
+            {"step": {"every": 0, "factor": 0.5}},
+            "step with a parameter 'every' that is a whole number of at least 1",
+        ),
+        (
+            "schedule",
+            {"step": {"every": 2.5, "factor": 0.5}},
+            "step with a parameter 'every' that is a whole number of at least 1",
+        ),
+        ("schedule", {"step": {"every": 5, "factor": 0}}, "step with a parameter 'factor' that is a number above 0"),
+        ("schedule", "step(5,0)", "step with a parameter 'factor' that is a number above 0"),
+        ("schedule", "warmup", "warmup with its parameter, written {warmup: steps}"),
+        ("schedule", {"warmup": 0}, "warmup with a parameter 'steps' that is a whole number of at least 1"),
+        ("schedule", {"warmup": 1.5}, "warmup with a parameter 'steps' that is a whole number of at least 1"),
+        ("schedule", {"warmup": True}, "warmup with a parameter 'steps' that is a whole number of at least 1"),
+        ("schedule", {"cosine": 5}, "cosine without a parameter"),
+        ("schedule", "step(a,b)", SETTINGS["schedule"].kind.rule),
+        ("norm", {"batch": 0.1}, "batch without a parameter"),
     ],
 )
 def test_parameters_are_where_they_belong(name: str, value: object, rule: str) -> None:
@@ -155,12 +201,26 @@ def test_a_line_break_is_not_part_of_a_word() -> None:
 
 def test_a_parameter_may_have_a_default() -> None:
     assert SETTINGS["activation"].read("leaky_relu") == SETTINGS["activation"].read({"leaky_relu": 0.01})
+    for name in ("momentum", "nesterov"):
+        assert SETTINGS["optimizer"].read(name) == SETTINGS["optimizer"].read({name: 0.9}) == f"{name}(0.9)"
+
+
+def test_two_parameters_have_one_canonical_order_and_spelling() -> None:
+    read = SETTINGS["schedule"].read
+    spellings = [{"step": {"every": 100, "factor": 1}}, {"step": {"factor": 1.0, "every": 100}}, "step(100,1)"]
+    assert {read(s) for s in [*spellings, "step(100.0, 1.0)", "step(100,1.0)"]} == {"step(100,1.0)"}
+    assert read({"warmup": 5}) == read("warmup(5)") == read({"warmup": 5.0}) == "warmup(5)"
+
+
+def test_none_is_written_as_nothing_or_as_a_word() -> None:
+    assert [SETTINGS["clip_norm"].read(v) for v in (None, "none", 1)] == [None, None, 1.0]
 
 
 @given(floats())
 def test_a_canonical_string_comes_apart_again(number: float) -> None:
-    assert parse_call(str(SETTINGS["init"].read({"constant": number}))) == ("constant", number)
-    assert parse_call("relu") == ("relu", None)
+    assert parse_call(str(SETTINGS["init"].read({"constant": number}))) == ("constant", (number,))
+    assert parse_call("relu") == ("relu", ())
+    assert parse_call("step(100,0.5)") == ("step", (100.0, 0.5))
 
 
 @pytest.mark.parametrize("value", [5, "8", [0], [8, -1], [True], [8.0], [[8]], [2**53], None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from mlpbench.errors import InputError
 from mlpbench.experiment import grid
+from mlpbench.experiment.kinds import shown
 from mlpbench.experiment.spec import ACCURACY_MARGIN, Bound, Compare, Contrast, Experiment, SpecProblem, build
 
 LR = {"factors": {"lr": [0.1, 0.2, 0.4]}}
@@ -41,7 +43,42 @@ def test_an_experiment_can_not_be_changed() -> None:
 def test_defaults_are_those_of_the_format() -> None:
     experiment = spec()
     assert (experiment.replicates, experiment.seed, experiment.validation) == (5, 0, None)
-    assert experiment.vary == ("init", "order", "dropout", "split")
+    assert experiment.vary == ("init", "order", "dropout", "split", "noise")
+    assert experiment.probes is None
+
+
+@pytest.mark.parametrize(
+    ("written", "epochs"),
+    [
+        ([], ()),
+        ([0], (0.0,)),
+        (["start"], (0.0,)),
+        (["end"], (math.inf,)),
+        (["start", 0.5, 1, "end"], (0.0, 0.5, 1.0, math.inf)),
+        (["end", 3, 1, "start"], (0.0, 1.0, 3.0, math.inf)),
+        ([1, 1.0, 0, "start", -0.0], (0.0, 1.0)),
+        ([1_000_000], (1e6,)),
+    ],
+)
+def test_probes_are_epochs_in_order_each_once(written: list[Any], epochs: tuple[float, ...]) -> None:
+    probes = spec(probes=written).probes
+    assert probes == epochs
+    assert all(type(e) is float and math.copysign(1, e) == 1 for e in probes or ())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(5, "start", "all", {"start": 1}, None, True, [None], [True], ["strat"], ["1"], [[0]], [-1], [-1e-9]),
+        *([math.inf], [-math.inf], [math.nan], [0, "End"], [10**400]),
+    ],
+)
+def test_what_is_no_list_of_epochs_is_refused(value: object) -> None:
+    with pytest.raises(InputError) as caught:
+        spec(probes=value)
+    assert str(caught.value) == (
+        f"probes must be a list of epochs of at least 0, start or end, got {shown(value)} (probes)"
+    )
 
 
 @given(trees())
@@ -146,7 +183,7 @@ def test_keys_of_the_model_that_are_none_of_the_file_are_refused(key: object) ->
         ("validation", "0.5", "validation must be a number, got '0.5'"),
         ("validation", float("nan"), "validation must be "),
         ("vary", "init", "vary must be a list, got 'init'"),
-        ("vary", ["iniit"], "entry 1 of vary must be 'init', 'order', 'dropout' or 'split', got 'iniit'; did you mean 'init'?"),
+        ("vary", ["iniit"], "entry 1 of vary must be 'init', 'order', 'dropout', 'split' or 'noise', got 'iniit'; did you mean 'init'?"),
         ("vary", [], "vary must name a stream in which replicates differ, got [] for 5 replicates"),
         ("claims", None, "claims must be a list, got None"),
         ("claims", {"id": "a"}, "claims must be a list, got {'id': 'a'}"),

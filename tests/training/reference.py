@@ -1,7 +1,7 @@
 """The oracle: one run at a time by `torch.nn`, autograd and `torch.optim`, as a textbook has it.
 
-Only the random numbers are mlpbench's own: the splits, and what its addressed streams draw for initial values, batch order
-and dropout noise. Nothing is stacked, padded, reused or written in place.
+Only the random numbers are mlpbench's own: the splits, and what its addressed streams draw for initial values, batch
+order, noise of dropout, inputs and labels. Nothing is stacked, padded, reused or written in place.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import lr_scheduler
 
-from mlpbench.experiment.grid import Run
+from mlpbench.experiment.grid import Run, RunSettings
+from mlpbench.experiment.kinds import parse_call
 from mlpbench.training import init
 from mlpbench.training.batches import split
 from mlpbench.training.datasets import Dataset
@@ -31,6 +33,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu(0.01)": lambda: nn.LeakyReLU(0.01),
     "leaky_relu(0.3)": lambda: nn.LeakyReLU(0.3),
+    "prelu": lambda: nn.PReLU(num_parameters=1),
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
     "gelu": nn.GELU,
@@ -39,13 +42,57 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+def _naive_cross_entropy(z: Tensor, y: Tensor) -> Tensor:
+    p = torch.exp(z) / torch.exp(z).sum(1, keepdim=True)
+    return -torch.log(p[torch.arange(len(y)), y]).mean()
+
+
 def _squared_error(z: Tensor, y: Tensor) -> Tensor:
     return (0.5 * (z - functional.one_hot(y, z.shape[1])) ** 2).sum(1).mean()
 
 
+def _mse(z: Tensor, y: Tensor) -> Tensor:
+    return functional.mse_loss(z, functional.one_hot(y, z.shape[1]).to(z.dtype))
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": functional.cross_entropy,
+    "naive_cross_entropy": _naive_cross_entropy,
     "squared_error": _squared_error,
+    "mse": _mse,
+}
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """nn.BatchNorm1d, which refuses to train on one example: here its normalised value is 0, and nothing is averaged."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise; of one example in training only the shift is left."""
+        if self.training and len(input) == 1:
+            return input * 0 * self.weight + self.bias
+        return super().forward(input)
+
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda units: nn.Identity(),
+    "layer": nn.LayerNorm,
+    "batch": BatchNorm,
+}
+Groups = list[dict[str, Any]]
+OPTIMISERS: dict[str, Callable[[Groups, float, float], torch.optim.Optimizer]] = {
+    "sgd": lambda groups, lr, momentum: torch.optim.SGD(groups, lr),
+    "momentum": lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum),
+    "nesterov": lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum, nesterov=True),
+    "rmsprop": lambda groups, lr, momentum: torch.optim.RMSprop(groups, lr),
+    "adam": lambda groups, lr, momentum: torch.optim.Adam(groups, lr),
+    "adamw": lambda groups, lr, momentum: torch.optim.AdamW(groups, lr),
+}
+# (optimiser, steps, parameters) -> scheduler
+SCHEDULES: dict[str, Callable[[torch.optim.Optimizer, int, tuple[float, ...]], lr_scheduler.LRScheduler]] = {
+    "constant": lambda o, steps, p: lr_scheduler.ConstantLR(o, factor=1.0),
+    "step": lambda o, steps, p: lr_scheduler.StepLR(o, step_size=int(p[0]), gamma=p[1]),
+    "cosine": lambda o, steps, p: lr_scheduler.CosineAnnealingLR(o, T_max=max(steps, 1)),
+    "warmup": lambda o, steps, p: lr_scheduler.LambdaLR(o, lambda t: min(1.0, (t + 1) / p[0])),
 }
 
 
@@ -89,6 +136,19 @@ class Trained:
         """Weights (I, O) and biases (O,), layer by layer: `nn.Linear` keeps its weight the other way round."""
         return [t for m in self.model if isinstance(m, nn.Linear) for t in (m.weight.detach().T, m.bias.detach())]
 
+    @property
+    def others(self) -> list[Tensor]:
+        """Slopes of PReLU, then scales and shifts of normalisation, each layer by layer."""
+        norms = [m for m in self.model if isinstance(m, nn.LayerNorm | nn.BatchNorm1d)]
+        slopes = [m.weight for m in self.model if isinstance(m, nn.PReLU)]
+        return [t.detach() for t in (*slopes, *(m.weight for m in norms), *(m.bias for m in norms))]
+
+    @property
+    def averages(self) -> list[Tensor]:
+        """Running mean and variance of batch normalisation, layer by layer."""
+        norms = [m for m in self.model if isinstance(m, nn.BatchNorm1d)]
+        return [t for m in norms for t in (m.running_mean, m.running_var) if t is not None]
+
 
 def build(run: Run, features: int, classes: int) -> nn.Sequential:
     """Return the network of a run with its initial values."""
@@ -104,59 +164,100 @@ def build(run: Run, features: int, classes: int) -> nn.Sequential:
             linear.bias.copy_(_tensor(init.biases(s.bias_init, generator(*address, "init", i, 1), inputs, outputs)))
         layers.append(linear)
         if i < len(s.hidden_sizes):
-            layers += [MODULES[s.activation](), NoisyDropout(s.dropout[i])]
-    return nn.Sequential(*layers)
+            layers += [NORMS[s.norm](outputs), MODULES[s.activation](), NoisyDropout(s.dropout[i])]
+    return nn.Sequential(*layers).to(dtype)
 
 
-def train(run: Run, data: Dataset) -> Trained:
-    """Train a run and measure it at the start and after each epoch; stop at the first step that is not finite."""
-    s = run.settings
-    model = build(run, data.x_train.shape[1], data.n_classes)
-    loss_of = LOSSES[s.loss]
+def optimiser_of(s: RunSettings, model: nn.Sequential) -> torch.optim.Optimizer:
+    """Return torch's optimiser of a run: weights decay, biases where told, slopes and norms never."""
     linear = [m for m in model if isinstance(m, nn.Linear)]
-    optimiser = torch.optim.SGD(
-        [
-            {"params": [m.weight for m in linear], "weight_decay": s.weight_decay},
-            {"params": [m.bias for m in linear], "weight_decay": s.weight_decay if s.decay_bias else 0.0},
-        ],
-        lr=s.lr,
-    )
+    kept = {p for m in linear for p in m.parameters()}
+    decay = [
+        ([m.weight for m in linear], s.weight_decay),
+        ([m.bias for m in linear], s.weight_decay if s.decay_bias else 0.0),
+        ([p for p in model.parameters() if p not in kept], 0.0),
+    ]
+    name, numbers = parse_call(s.optimizer)
+    groups: Groups = [{"params": params, "weight_decay": by} for params, by in decay if params]
+    return OPTIMISERS[name](groups, s.lr, numbers[0] if numbers else 0.0)
+
+
+def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
+    """Train a run and measure it at the start and after each epoch; stop at the first step that is not finite.
+
+    `tolerance` says which outputs are equal but for rounding.
+    """
+    s = run.settings
+    features = data.x_train.shape[1]
+    model = build(run, features, data.n_classes)
+    loss_of = LOSSES[s.loss]
+    optimiser = optimiser_of(s, model)
+    name, numbers = parse_call(s.schedule)
+    scheduler = SCHEDULES[name](optimiser, s.steps, numbers)
     parts = split(run, data.y_train)
-    x, y = _inputs(data.x_train, s.precision), torch.from_numpy(data.y_train.astype(np.int64))
+    x, y = _inputs(data.x_train, s.precision), labels_of(run, data)
     x_test, y_test = _inputs(data.x_test, s.precision), torch.from_numpy(data.y_test.astype(np.int64))
     sets = {"train": (x[parts.fit[:CURVE]], y[parts.fit[:CURVE]]), "test": (x_test, y_test)}
     if len(parts.validation):
         sets["validation"] = (x[parts.validation], y[parts.validation])
     done = Trained(model)
+    near = TOLERANCE[s.precision] if tolerance is None else tolerance
 
     def record(step: int) -> None:
-        for name, (inputs, labels) in sets.items():
-            done.curves[step, name] = _measure(model, loss_of, inputs, labels)
+        for part, (inputs, labels) in sets.items():
+            done.curves[step, part] = _measure(model, loss_of, inputs, labels, near)
 
     record(0)
     for step, batch in enumerate(_batches(run, len(parts.fit)), start=1):
         for i, dropout in enumerate(m for m in model if isinstance(m, NoisyDropout)):
             rng = generator(run.seed, run.streams["dropout"], "dropout", i, step - 1)
             dropout.noise = _tensor(rng.random((len(batch), s.hidden_sizes[i]), dtype=np.float32))
+        inputs = x[parts.fit[batch]]
+        if s.input_noise:
+            rng = generator(run.seed, run.streams["noise"], "noise", 2, step - 1)
+            drawn = _tensor(rng.standard_normal((len(batch), features), dtype=np.float32))
+            inputs = inputs + s.input_noise * drawn.to(inputs.dtype)
         model.train()
-        loss = loss_of(model(x[parts.fit[batch]]), y[parts.fit[batch]])
+        loss = loss_of(model(inputs), y[parts.fit[batch]])
         optimiser.zero_grad()
         torch.autograd.backward(loss)
+        if s.clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), s.clip_norm)
         optimiser.step()
+        if s.l1:
+            _shrink(model, optimiser.param_groups[0]["lr"] * s.l1)
+        scheduler.step()
         if not (loss.isfinite() and all(p.isfinite().all() for p in model.parameters())):
             done.diverged_at = step
             return done
         if step % s.steps_per_epoch == 0 or step == s.steps:
             record(step)
     done.metrics = {
-        "train": _measure(model, loss_of, x[parts.fit], y[parts.fit]),
-        "test": _measure(model, loss_of, x_test, y_test),
+        "train": _measure(model, loss_of, x[parts.fit], y[parts.fit], near),
+        "test": _measure(model, loss_of, x_test, y_test, near),
     }
     if "validation" in sets:
-        done.metrics["val"] = _measure(model, loss_of, *sets["validation"])
+        done.metrics["val"] = _measure(model, loss_of, *sets["validation"], near)
     with torch.no_grad():
         done.test_logits = model(x_test)
     return done
+
+
+def labels_of(run: Run, data: Dataset) -> Tensor:
+    """Return the labels that a run learns: those of the data, a share of them replaced by random classes."""
+    clean = data.y_train.astype(np.int64)
+    address = run.seed, run.streams["noise"]
+    replaced = generator(*address, "noise", 0).random(len(clean)) < run.settings.label_noise
+    drawn = generator(*address, "noise", 1).integers(data.n_classes, size=len(clean))
+    return torch.from_numpy(np.where(replaced, drawn, clean))
+
+
+def _shrink(model: nn.Sequential, by: float) -> None:
+    """Take the proximal step of L1: `softshrink` of every weight."""
+    with torch.no_grad():
+        for m in model:
+            if isinstance(m, nn.Linear):
+                m.weight.copy_(functional.softshrink(m.weight, by))
 
 
 def _batches(run: Run, n: int) -> Iterator[np.ndarray]:
@@ -171,13 +272,15 @@ def _batches(run: Run, n: int) -> Iterator[np.ndarray]:
             left -= 1
 
 
-def _measure(model: nn.Module, loss_of: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Measured:
+def _measure(
+    model: nn.Module, loss_of: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, near: float
+) -> Measured:
     model.eval()
     with torch.no_grad():
         z = model(x)
         rival = z.scatter(1, y[:, None], -torch.inf).amax(1)
         lead = z.gather(1, y[:, None])[:, 0] - rival
-        rounding = TOLERANCE[str(z.dtype).removeprefix("torch.")] * float(z.abs().max())
+        rounding = near * float(z.abs().max())
         least, most = lead > rounding, lead >= -rounding
         return Measured(float(loss_of(z, y)), float(least.double().mean()), float(most.double().mean()))
 

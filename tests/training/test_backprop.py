@@ -17,13 +17,16 @@ ACTIVATIONS = [name for name in MODULES if name != "prelu"]
 
 def problem(seed: int = 0) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
     rng = torch.Generator().manual_seed(seed)
-    draw = {"generator": rng, "dtype": torch.float64}
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
     shapes = list(itertools.pairwise(SIZES))
     return (
-        torch.randn(6, SIZES[0], **draw),
+        draw(6, SIZES[0]),
         torch.randint(SIZES[-1], (6,), generator=rng),
-        [torch.randn(i, o, **draw) for i, o in shapes],
-        [torch.randn(o, **draw) for _, o in shapes],
+        [draw(i, o) for i, o in shapes],
+        [draw(o) for _, o in shapes],
     )
 
 
@@ -40,14 +43,15 @@ def test_gradients_are_those_of_autograd(f: str) -> None:
     x, y, weights, biases = problem()
     layers: list[nn.Module] = []
     for w, b in zip(weights, biases, strict=True):
-        linear = nn.Linear(*w.shape, dtype=torch.float64)
+        linear = nn.Linear(w.shape[0], w.shape[1], dtype=torch.float64)
         linear.weight.data, linear.bias.data = w.T.clone(), b.clone()
         layers += [linear, MODULES[f]()]
     model = nn.Sequential(*layers[:-1])
     expected = nn.functional.cross_entropy(model(x), y)
     torch.autograd.backward(expected)
-    linear = [m for m in model if isinstance(m, nn.Linear)]
-    right = [m.weight.grad.T for m in linear] + [m.bias.grad for m in linear]  # type: ignore[union-attr]
+    linears = [m for m in model if isinstance(m, nn.Linear)]
+    slopes = [p.grad for m in linears for p in (m.weight, m.bias) if p.grad is not None]
+    right = [g.T for g in slopes[::2]] + slopes[1::2]
     loss, found = gradients(f)
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=0)
     for a, b in zip(found, right, strict=True):
@@ -85,8 +89,8 @@ def test_backward_of_any_vector_is_a_vector_jacobian_product() -> None:
             h = torch.tanh(z) if i < len(ws) - 1 else z
         return h
 
-    _, expected = torch.autograd.functional.vjp(outputs, tuple(weights), v)
-    jacobian = torch.autograd.functional.jacobian(outputs, tuple(weights))
+    _, expected = torch.autograd.functional.vjp(outputs, tuple(weights), v)  # type: ignore[no-untyped-call]
+    jacobian = torch.autograd.functional.jacobian(outputs, tuple(weights))  # type: ignore[no-untyped-call]
     for a, b, j in zip(found, expected, jacobian, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
         torch.testing.assert_close(a, (v[:, :, None, None] * j).sum((0, 1)), rtol=1e-10, atol=1e-14)

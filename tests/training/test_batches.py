@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from made_data import Made, in_catalogue, made, runs
 from numpy.typing import NDArray
@@ -23,7 +23,17 @@ from scipy import stats
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches import Batches, DeviceData, DropoutNoise, Examples, Gather, Split, groups, split
+from mlpbench.training.batches import (
+    Batches,
+    DeviceData,
+    DropoutNoise,
+    Examples,
+    Gather,
+    Split,
+    groups,
+    noisy_labels,
+    split,
+)
 from mlpbench.training.network import Group, Inputs, Network, Workspace
 
 CPU = torch.device("cpu")
@@ -55,7 +65,8 @@ def some_runs(conditions: Sequence[dict[str, Any]] = (), *, replicates: int = 1,
 
 
 def batches_of(members: Sequence[Run]) -> Batches:
-    return Batches(members, [split(r, LABELS).fit for r in members], CODED.data, dtype=torch.float32)
+    fit = [split(r, LABELS).fit for r in members]
+    return Batches(members, fit, noisy_labels(members, CODED.data), CODED.data, dtype=torch.float32)
 
 
 def epoch_of(members: Sequence[Run], epoch: int) -> list[list[NDArray[np.int64]]]:
@@ -65,10 +76,9 @@ def epoch_of(members: Sequence[Run], epoch: int) -> list[list[NDArray[np.int64]]
     seen: list[list[NDArray[np.int64]]] = [[] for _ in members]
     for step in range(epoch * s.steps_per_epoch, (epoch + 1) * s.steps_per_epoch):
         inputs, y_RB1 = batches.at(step)
-        for group in inputs.groups:
-            x_RBI = inputs.of(group)
-            assert x_RBI.shape == (group.stop - group.start, y_RB1.shape[1], 3)
-            for i, run in enumerate(range(group.start, group.stop)):
+        for own, x_RBI in inputs.parts():
+            assert x_RBI.shape == (own.stop - own.start, y_RB1.shape[1], 3)
+            for i, run in enumerate(range(own.start, own.stop)):
                 numbers = numbers_in(x_RBI[i])
                 assert y_RB1[run, :, 0].tolist() == LABELS[numbers].tolist()
                 seen[run].append(numbers)
@@ -85,6 +95,7 @@ def epoch_of(members: Sequence[Run], epoch: int) -> list[list[NDArray[np.int64]]
 def test_an_epoch_has_every_example_once_and_keeps_the_last_batch(
     size: int, batch: int, epoch: int, validation: float | None
 ) -> None:
+    assume(validation is None or 0 < round(size * validation) < size)
     members = some_runs(replicates=2, train_size=size, batch_size=batch, validation=validation)
     for run, seen in zip(members, epoch_of(members, epoch)):
         fit = split(run, LABELS).fit
@@ -122,7 +133,7 @@ def test_inputs_are_the_pixels_divided_by_255() -> None:
     (run,) = runs(data, {"batch_size": 128})
     fit = split(run, data.dataset.y_train).fit
     for dtype in (torch.float32, torch.float64):
-        inputs, _ = Batches([run], [fit], data.data, dtype=dtype).at(0)
+        inputs, _ = Batches([run], [fit], noisy_labels([run], data.data), data.data, dtype=dtype).at(0)
         x = inputs.x_GBI[0]
         assert x.dtype == dtype
         rows = {tuple(row) for row in (np.asarray(data.dataset.x_train) / np.array(255, x.numpy().dtype)).tolist()}
@@ -151,7 +162,7 @@ def test_a_run_sees_its_own_batches_wherever_it_stands(order: list[int]) -> None
         assert [b.tolist() for b in seen] == [b.tolist() for b in alone[run.run_id]]
 
 
-@pytest.mark.parametrize("vary", [["init"], ["order"], ["split"], ["init", "order", "dropout", "split"]])
+@pytest.mark.parametrize("vary", [["init"], ["order"], ["split"], ["init", "order", "dropout", "split", "noise"]])
 def test_only_the_streams_that_vary_differ_between_replicates(vary: list[str]) -> None:
     members = some_runs(replicates=2, train_size=200, vary=vary)
     first, second = (split(r, LABELS).fit.tolist() for r in members)
@@ -229,16 +240,18 @@ def test_groups_cover_the_stack_and_point_at_one_list_for_each_key(keys: list[in
 def test_a_gather_reads_the_rows_it_is_told_however_many_it_read_before(features: int) -> None:
     rng = np.random.default_rng(features)
     x = torch.from_numpy(rng.integers(0, 256, (30, features), dtype=np.uint8))
-    y = torch.from_numpy(rng.integers(0, 9, 30))
+    labels_KN = torch.from_numpy(rng.integers(0, 9, (2, 30)))
+    labelling = torch.tensor([1, 0, 1])
     index = torch.from_numpy(rng.integers(0, 30, (2, 11)))
     made_of = [Group(start=0, stop=1, batch=1), Group(start=1, stop=3, batch=0)]
-    examples = Examples(x=x, y=y, index_GN=index, groups=made_of)
+    examples = Examples(x=x, labels=labels_KN, labelling=labelling, index_GN=index, groups=made_of)
     gather = Gather(2, 5, features, dtype=torch.float64, device=CPU)
     for start in (0, 5, 10, 0):
         stop = min(start + 5, 11)
         inputs, labels = gather(examples, start, stop)
         assert torch.equal(inputs.x_GBI, x[index[:, start:stop]].double() / 255)
-        assert torch.equal(labels[:, :, 0], y[index[:, start:stop]][[1, 0, 0]])
+        for run, (batch, labelled) in enumerate(((1, 1), (0, 0), (0, 1))):
+            assert torch.equal(labels[run, :, 0], labels_KN[labelled, index[batch, start:stop]])
     assert len(examples) == 11
     assert torch.equal(examples.first(4).index_GN, index[:, :4])
     assert len(examples.first(100)) == 11
@@ -328,7 +341,7 @@ def test_dropout_does_nothing_in_evaluation() -> None:
     members = dropping(0, 0.5, 1)
     network = Network([r.settings for r in members], [3, UNITS, UNITS, CLASSES], dtype=torch.float32, device=CPU)
     rng = torch.Generator().manual_seed(0)
-    for weight, rows in zip(network.weights, network.sizes):
+    for weight, rows in zip(network.parameters.weights, network.sizes):
         weight.x_RNM[:, :rows] = torch.randn(weight.x_RNM[0, :rows].shape, generator=rng) * 0.1
     x = torch.rand(1, BATCH, 3, generator=rng)
     inputs = Inputs(x_GBI=x, groups=[Group(start=0, stop=3, batch=0)])
@@ -349,7 +362,7 @@ def test_a_split_is_not_what_the_batches_shuffle() -> None:
     (run,) = some_runs(train_size=100)
     fit = split(run, LABELS)
     kept = Split(fit=fit.fit.copy(), validation=fit.validation.copy())
-    batches = Batches([run], [fit.fit], CODED.data, dtype=torch.float32)
+    batches = Batches([run], [fit.fit], noisy_labels([run], CODED.data), CODED.data, dtype=torch.float32)
     for step in range(5):
         batches.at(step)
     assert np.array_equal(fit.fit, kept.fit)

@@ -20,9 +20,16 @@ def _squared_error(z: Tensor, y: Tensor) -> Tensor:
     return 0.5 * (z - functional.one_hot(y, z.shape[1])).square().sum(1)
 
 
+def _naive_cross_entropy(z: Tensor, y: Tensor) -> Tensor:
+    p = torch.exp(z) / torch.exp(z).sum(1, keepdim=True)
+    return -torch.log(p.gather(1, y[:, None])[:, 0])
+
+
 REFERENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": lambda z, y: functional.cross_entropy(z, y, reduction="none"),
+    "naive_cross_entropy": _naive_cross_entropy,
     "squared_error": _squared_error,
+    "mse": lambda z, y: functional.mse_loss(z, functional.one_hot(y, z.shape[1]).to(z.dtype), reduction="none").mean(1),
 }
 CPU = torch.device("cpu")
 
@@ -55,7 +62,8 @@ def test_loss_and_gradient_are_torchs(name: str, classes: int, dtype: torch.dtyp
     rng = torch.Generator().manual_seed(classes)
     z = (
         torch.randn(4, 9, classes, generator=rng, dtype=dtype)
-        * torch.tensor([0.1, 1, 10, 100], dtype=dtype)[:, None, None]
+        # Where p_y is next to nothing, so are its digits: naive_cross_entropy has a test of its own for that.
+        * torch.tensor([0.1, 1, 10, 5 if name.startswith("naive") else 100], dtype=dtype)[:, None, None]
     )
     y = torch.randint(classes, (4, 9), generator=rng)
     scale = torch.tensor([1.0, 0.5, 0.1, 3.0], dtype=dtype)
@@ -110,3 +118,31 @@ def test_squared_error_is_half_the_squared_distance_to_one_hot() -> None:
     loss, gradient, _ = apply("squared_error", torch.tensor([[[3.0, 1.0]]]), torch.tensor([[1]]), torch.ones(1))
     assert loss.tolist() == [[4.5]]
     assert gradient.tolist() == [[[3.0, 0.0]]]
+
+
+def test_mse_is_the_mean_over_classes() -> None:
+    loss, gradient, _ = apply("mse", torch.tensor([[[3.0, 1.0]]]), torch.tensor([[1]]), torch.ones(1))
+    assert loss.tolist() == [[4.5]]
+    assert gradient.tolist() == [[[3.0, 0.0]]]
+    loss, gradient, _ = apply("mse", torch.tensor([[[3.0, 1.0, 0.0]]]), torch.tensor([[1]]), torch.ones(1))
+    assert loss.tolist() == [[3.0]]
+    assert gradient.tolist() == [[[2.0, 0.0, 0.0]]]
+
+
+@pytest.mark.parametrize(("dtype", "too_large"), [(torch.float32, 89.0), (torch.float64, 710.0)])
+def test_softmax_and_then_log_fail_where_the_fused_loss_does_not(dtype: torch.dtype, too_large: float) -> None:
+    """exp overflows above ln of the largest number, 88.7 and 709.8: not a number. Below minus that, p_y is 0: infinite."""
+    z = torch.tensor([[[too_large, 0.0]], [[0.0, -1.3 * too_large]], [[too_large - 2, 0.0]]], dtype=dtype)
+    y = torch.tensor([[0], [1], [0]])
+    loss, gradient, _ = apply("naive_cross_entropy", z, y, torch.ones(3, dtype=dtype))
+    expected = torch.cat([_naive_cross_entropy(z[r], y[r]) for r in range(3)])
+    torch.testing.assert_close(loss[:, 0], expected, equal_nan=True)
+    assert loss[0].isnan()
+    assert loss[1] == torch.inf
+    assert loss[2] == 0
+    assert not gradient[0].isfinite().all()
+    assert not gradient[1].isfinite().all(), "autograd has 1 / p_y = inf there, and inf times 0"
+    assert gradient[2].isfinite().all()
+    fused, slope, _ = apply("cross_entropy", z, y, torch.ones(3, dtype=dtype))
+    torch.testing.assert_close(fused[:, 0], torch.tensor([0.0, 1.3 * too_large, 0.0], dtype=dtype))
+    assert slope.isfinite().all()
