@@ -38,7 +38,8 @@ def train_stack(
     `progress` is called with the share of the steps that is done; `probes` are epochs at which layers are measured, by
     default the start and the end. Raises nothing on divergence: that is data.
     """
-    torch.use_deterministic_algorithms(True)
+    # What `use_deterministic_algorithms` does but for loading the compiler, which takes a worker a second.
+    torch.set_deterministic_debug_mode("error")
     torch.set_flush_denormal(True)
     tf32 = runs[0].settings.precision == "tf32"
     if tf32 and data.device.type == "cpu":

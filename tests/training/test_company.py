@@ -119,7 +119,7 @@ def cases(draw: st.DrawFn) -> Case:
             "steps": draw(st.integers(1, 7)),
             "loss": draw(st.sampled_from(LOSSES)),
             "norm": draw(st.sampled_from(["none", "none", "layer", "batch"])),
-            "precision": draw(st.sampled_from(["float32", "float32", "float64"])),
+            "precision": draw(st.sampled_from(["float32", "float32", "float64", "bfloat16"])),
         },
         members=members,
         replicates=replicates,
