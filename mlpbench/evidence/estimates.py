@@ -14,11 +14,10 @@ from scipy.special import stdtrit
 
 from mlpbench.experiment.grid import Condition, RunSettings, make_run
 from mlpbench.experiment.metrics import METRICS, STEPS_TO_LOSS, metric
+from mlpbench.experiment.plan import CURVE_EXAMPLES
 from mlpbench.experiment.spec import Experiment
 
 LEVEL = 0.95
-# The engine's curves look at this many training examples: one of them is the least a train accuracy can move by.
-CURVE_EXAMPLES = 10_000
 MISSING, FAILED, DIVERGED, OK = "missing", "failed", "diverged", "ok"
 KEYS = ["position", "condition_id", "label", "replicate", "run_id", "status"]
 

@@ -271,7 +271,7 @@ class Network:
             else:
                 f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
         if self.norms:
-            gamma_R1U = self.parameters.gammas[layer].x_RNM.clone()
+            gamma_R1U = self.parameters.gammas[layer].x_RNM
             d_gamma, d_beta = self.norms[layer].backward(d, work.x_hat[layer].rows(n), gamma_R1U)
             sink.sum(sink.into.gammas[layer].x_RNM, d_gamma)
             sink.sum(sink.into.betas[layer].x_RNM, d_beta)

@@ -18,6 +18,7 @@ from reference import OPTIMISERS as TORCH
 from torch import Tensor
 
 from mlpbench.experiment.kinds import Word
+from mlpbench.experiment.plan import OPTIMISER_STATES
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.training import optim
 from mlpbench.training.buffers import Stacked
@@ -243,3 +244,8 @@ def test_a_rule_of_one_run_never_reads_another() -> None:
                 own.step(column(RATES), t)
         for p, q in zip(made, other):
             assert torch.equal(p.value.flat_RS[1], q.value.flat_RS[1])
+
+
+def test_the_plan_knows_how_many_buffers_an_optimiser_keeps() -> None:
+    """The plan counts memory without torch, so it has the numbers once more."""
+    assert {name: kind.states for name, kind in OPTIMISERS.items()} == OPTIMISER_STATES
