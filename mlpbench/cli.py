@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,11 +51,18 @@ class _Group(click.Group):
             if error.errno == errno.EPIPE:  # whoever read our output has enough; click ends quietly
                 raise
             click.echo(f"mlpbench: the machine could not: {error}", err=True)
+            _drop_output()
             ctx.exit(MachineError.status)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second of a hurried two must not cut this short
             click.echo("mlpbench: interrupted; finished stacks are kept, run the same command again to go on", err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere: a second failure, at exit, would replace our exit status."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

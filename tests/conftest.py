@@ -1,5 +1,7 @@
 """What all tests have in common: one thread, as in a worker, and the real data set, fetched once."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import settings
@@ -11,6 +13,13 @@ from mlpbench.training.datasets import Dataset, load
 def one_thread() -> None:
     """More threads would change the bits that tests compare."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def subnormals() -> Iterator[None]:
+    """Training leaves its process flushing subnormal numbers, which other tests draw."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
