@@ -44,7 +44,15 @@ def undisturbed(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def started(spec: Path, results: Path, *options: str) -> subprocess.Popen[str]:
     """Start a run as the leader of its own group of processes, as a shell does."""
     command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(results), "--no-report", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Whoever runs these tests in the background of a script has Ctrl-C ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def finished_stacks(results: Path) -> int:

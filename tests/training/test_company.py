@@ -165,7 +165,7 @@ def book_sized(**fixed: Any) -> Case:
     return Case(784, 10, 700, shared, members, 2, {}, [7, 0, 4, 1, 2, 6, 3])
 
 
-@settings(derandomize=True, deadline=None, max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_alone_equals_in_company(case: Case) -> None:
     assert_alone_equals_in_company(case)
