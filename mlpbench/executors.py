@@ -17,7 +17,7 @@ from typing import Any
 
 from mlpbench.errors import MachineError
 from mlpbench.experiment.plan import Stack
-from mlpbench.training.setup import Setup
+from mlpbench.training.setup import Setup, Tables
 
 TICK_SECONDS = 0.2
 # A run whose worker is killed this often when it is trained alone or in ever smaller parts (out of memory, say) is given up.
@@ -28,8 +28,6 @@ UNSTARTED = (
 )
 # Starting workers changes the environment and the signals of the whole process: one pool at a time.
 _STARTING = threading.Lock()
-
-Tables = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +91,7 @@ class ProcessPool:
                     suspects = begun
                     left = [j for j in left if j not in done and j not in begun]
         finally:
-            for process in self._started:
-                process.terminate()
+            self._end_workers()
 
     def _results(
         self, jobs: Sequence[_Job], shares: Any, tick: Callable[[Sequence[float]], None]
@@ -117,9 +114,12 @@ class ProcessPool:
                     tick(list(shares))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                for process in self._started:
-                    process.terminate()
+                self._end_workers()
                 raise
+
+    def _end_workers(self) -> None:
+        for process in self._started:
+            process.terminate()
 
 
 def _start(setup: Setup, shares: Any) -> None:

@@ -54,7 +54,7 @@ def _folder(name: str, value: object) -> Path | None:
     option = "--" + name.replace("_", "-")
     if value is None and name == "data_dir":
         return None
-    if not isinstance(value, str | Path) or not str(value) or str(value) == "." * (value == ""):
+    if not isinstance(value, str | Path) or not str(value):
         raise InputError(f"{option} must be a folder, got {value!r}")
     path = Path(value)
     try:

@@ -12,8 +12,8 @@ import pandas as pd
 from mlpbench import provenance
 from mlpbench.errors import InputError
 from mlpbench.executors import ProcessPool
-from mlpbench.experiment import reading
-from mlpbench.experiment.grid import Run, conditions, make_run
+from mlpbench.experiment import grid, reading
+from mlpbench.experiment.grid import Run
 from mlpbench.experiment.spec import Experiment
 from mlpbench.options import Options, device_name
 from mlpbench.progress import Progress
@@ -140,14 +140,14 @@ def finish(experiment: Experiment, store: Store, *, report: bool, trained: int =
     from mlpbench.evidence import claims
     from mlpbench.evidence import report as pages
 
-    grid = conditions(experiment)
-    ids = [make_run(experiment, c, r).run_id for c in grid for r in range(experiment.replicates)]
-    runs = store.read("runs", ids)
+    made = grid.conditions(experiment)
+    runs = store.read("runs", [r.run_id for r in grid.runs(experiment, made)])
     curves, layers = (store.read(table, runs["run_id"]) for table in ("curves", "layers"))
-    path = None
     if report:
-        pages.write(pages.render(experiment, grid, runs, curves), store.folder)
-        path = store.folder / "report.md"
+        page = pages.render(experiment, made, runs, curves)
+        path, judged = pages.write(page, store.folder), page.claims
+    else:
+        path, judged = None, claims.judge(experiment, made, runs, curves)
     return Outcome(
         experiment=experiment,
         folder=store.folder,
@@ -155,6 +155,6 @@ def finish(experiment: Experiment, store: Store, *, report: bool, trained: int =
         runs=runs,
         curves=curves,
         layers=layers,
-        claims=claims.judge(experiment, grid, runs, curves),
+        claims=judged,
         report=path,
     )

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.experiment.grid import Condition, Run, conditions, make_run
+from mlpbench.experiment import grid
+from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, plan, probe_steps
 from mlpbench.experiment.spec import Experiment
 from mlpbench.options import Options, Rerun, device_name
 from mlpbench.store import Store
-
-NUMERICS = "fast"
+from mlpbench.training.setup import NUMERICS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,8 @@ class State:
 
 def inspect(experiment: Experiment, store: Store, options: Options) -> State:
     """Compare the grid with the results folder; raise InputError for a device that is not there."""
-    grid = conditions(experiment)
-    runs = [make_run(experiment, c, r) for c in grid for r in range(experiment.replicates)]
+    made = grid.conditions(experiment)
+    runs = grid.runs(experiment, made)
     columns = ["run_id", "status", "diverged_at_step", "env_device", "env_threads", "env_numerics"]
     held = store.read("runs", columns=columns)
     known = held.set_index("run_id").to_dict("index")
@@ -89,7 +89,7 @@ def inspect(experiment: Experiment, store: Store, options: Options) -> State:
             )
             kinds["done" if same else "stale"].append(r)
     others = len(set(known) - {r.run_id for r in runs})
-    return State(experiment=experiment, conditions=grid, runs=runs, others=others, **kinds)
+    return State(experiment=experiment, conditions=made, runs=runs, others=others, **kinds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tables import same_tables
 
 import mlpbench
 
@@ -94,12 +95,7 @@ def completed(spec: Path, results: Path, undisturbed: Path) -> None:
     kept = len(pd.read_parquet(results / "faulty" / "runs")) if finished_stacks(results) else 0
     again = mlpbench.run(spec, results=results, report=False)
     assert again.trained == RUNS - kept
-    for table, keys in (("runs", ["run_id"]), ("curves", ["run_id", "step", "split"]), ("predictions", ["run_id"])):
-        one, other = (
-            pd.read_parquet(f / table).sort_values(keys, ignore_index=True) for f in (again.folder, undisturbed)
-        )
-        may_differ = [c for c in ("train_seconds", "stack_size") if c in one]
-        pd.testing.assert_frame_equal(one.drop(columns=may_differ), other.drop(columns=may_differ), check_exact=True)
+    same_tables(again.folder, undisturbed)
     assert not list(again.folder.rglob("*.tmp"))
 
 

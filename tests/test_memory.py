@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -30,8 +31,6 @@ if __name__ == "__main__":
 
 def peak(folder: Path, **fixed: object) -> int:
     """Return the largest resident memory of a worker, in bytes."""
-    import json
-
     folder.mkdir()
     script = folder / "run.py"
     script.write_text(SCRIPT)

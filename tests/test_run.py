@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
+from tables import same_tables
 
 import mlpbench
 from mlpbench.errors import InputError, MachineError
@@ -41,21 +42,6 @@ SMALL: dict[str, Any] = {
     ],
 }
 PLAIN = {key: value for key, value in SMALL.items() if key != "claims"}
-KEYS = {
-    "runs": ["run_id"],
-    "curves": ["run_id", "step", "split"],
-    "layers": ["run_id", "step", "layer"],
-    "predictions": ["run_id"],
-}
-# What may differ between two trainings of a run.
-MAY_DIFFER = ("train_seconds", "stack_size")
-
-
-def same_tables(a: Path, b: Path, *, may_differ: tuple[str, ...] = MAY_DIFFER) -> None:
-    for table, keys in KEYS.items():
-        one, other = (pd.read_parquet(f / table).sort_values(keys, ignore_index=True) for f in (a, b))
-        drop = [c for c in may_differ if c in one]
-        pd.testing.assert_frame_equal(one.drop(columns=drop), other.drop(columns=drop), check_exact=True)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -129,11 +129,11 @@ def count_conditions(experiment: Experiment) -> int:
     return math.prod(len(v) for v in experiment.factors.values()) * zipped * max(1, len(experiment.conditions))
 
 
-def runs(experiment: Experiment) -> list[Run]:
-    """Return every run of the grid: replicates inside conditions."""
+def runs(experiment: Experiment, made: Sequence[Condition] | None = None) -> list[Run]:
+    """Return every run of the grid, replicates inside conditions; `made` are its conditions, where they are at hand."""
     return [
         make_run(experiment, condition, replicate)
-        for condition in conditions(experiment)
+        for condition in (conditions(experiment) if made is None else made)
         for replicate in range(experiment.replicates)
     ]
 

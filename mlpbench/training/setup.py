@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+# How far bits carry: to this kind of processor.
+NUMERICS = "fast"
+
+# What a worker hands back: the rows of each table.
+Tables = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)

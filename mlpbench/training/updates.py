@@ -31,17 +31,22 @@ class Updates:
         self._l1_R1 = self._vector([s.l1 for s in settings]) if first.l1 > 0 else None
         self._decays = any(s.weight_decay > 0 for s in settings)
         self._decays_bias = any(s.weight_decay > 0 and s.decay_bias for s in settings)
-        self._decay_R1 = self._vector([s.weight_decay for s in settings])
-        self._decay_bias_R1 = self._vector([s.weight_decay * s.decay_bias for s in settings])
-        self._keep = self._kept([s.lr for s in settings])
         if self.descends:
-            return
+            self._keep = self._kept([s.lr for s in settings])
+        else:
+            self._keep_gradients(network, settings)
+
+    def _keep_gradients(self, network: Network, settings: Sequence[RunSettings]) -> None:
+        """Make the buffers of gradients and the optimiser's state."""
+        first = settings[0]
         self._clip_R1 = self._vector([s.clip_norm for s in settings]) if first.clip_norm is not None else None
         self._gradients = network.layers()
         pairs = list(zip(network.parameters.all, self._gradients.all))
         weights, biases = len(network.parameters.weights), len(network.parameters.biases)
-        decay = [self._decay_R1 if self._decays else None] * weights
-        decay += [self._decay_bias_R1 if self._decays_bias else None] * biases
+        lambdas = self._vector([s.weight_decay for s in settings])
+        lambdas_bias = self._vector([s.weight_decay * s.decay_bias for s in settings])
+        decay = [lambdas if self._decays else None] * weights
+        decay += [lambdas_bias if self._decays_bias else None] * biases
         decay += [None] * (len(pairs) - len(decay))
         self._parameters = [
             Parameter(value=value, gradient=gradient, decay_R1=by) for (value, gradient), by in zip(pairs, decay)

@@ -16,12 +16,10 @@ from mlpbench.training.batches import DeviceData
 from mlpbench.training.datasets import load
 from mlpbench.training.engine import train_stack
 from mlpbench.training.outcome import StackRows
-from mlpbench.training.setup import Setup
+from mlpbench.training.setup import NUMERICS, Setup, Tables
 
 # The share of a stack that has begun: more than nothing, so that it can be told from one that has not.
 BEGUN = 1e-6
-
-Tables = dict[str, list[dict[str, Any]]]
 
 
 class Worker:
@@ -57,7 +55,7 @@ class Worker:
         return {
             "env_capability": torch.backends.cpu.get_cpu_capability(),
             "env_threads": torch.get_num_threads(),
-            "env_numerics": "fast",
+            "env_numerics": NUMERICS,
             "env_device": torch.cuda.get_device_name(self.setup.device) if cuda else "cpu",
         }
 

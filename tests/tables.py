@@ -1,0 +1,24 @@
+"""Whether two results folders have the same tables, but for what may differ between two trainings of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+KEYS = {
+    "runs": ["run_id"],
+    "curves": ["run_id", "step", "split"],
+    "layers": ["run_id", "step", "layer"],
+    "predictions": ["run_id"],
+}
+# What may differ between two trainings of a run.
+MAY_DIFFER = ("train_seconds", "stack_size")
+
+
+def same_tables(a: Path, b: Path) -> None:
+    """Compare all tables of two folders value by value, in whatever files their rows stand."""
+    for table, keys in KEYS.items():
+        one, other = (pd.read_parquet(f / table).sort_values(keys, ignore_index=True) for f in (a, b))
+        drop = [c for c in MAY_DIFFER if c in one]
+        pd.testing.assert_frame_equal(one.drop(columns=drop), other.drop(columns=drop), check_exact=True)
