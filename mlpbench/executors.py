@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ from typing import Any
 
 from mlpbench.errors import MachineError
 from mlpbench.experiment.plan import Stack
+from mlpbench.numerics import variables
 from mlpbench.training.setup import Setup, Tables
 
 TICK_SECONDS = 0.2
@@ -100,7 +101,7 @@ class ProcessPool:
         workers = min(self.workers, len(jobs))
         with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(self.setup, shares)) as pool:
             try:
-                with _STARTING, _quiet_start(self.setup.threads):
+                with _STARTING, _quiet_start(variables(self.setup.numerics, self.setup.threads)):
                     others = set(multiprocessing.active_children())
                     futures = {pool.submit(_work, j.slot, j.stack.runs): j for j in jobs}
                     self._started |= set(multiprocessing.active_children()) - others
@@ -136,15 +137,14 @@ def _work(index: int, runs: Sequence[Any]) -> Tables:
 
 
 @contextmanager
-def _quiet_start(threads: int) -> Iterator[None]:
-    """Start workers with their thread count set before any library is loaded, and deaf to Ctrl-C.
+def _quiet_start(environment: Mapping[str, str | None]) -> Iterator[None]:
+    """Start workers with their environment set before any library is loaded, and deaf to Ctrl-C.
 
     The signal is held back, not ignored: workers inherit that for good, here it arrives at the end of this block. Blocking
     it is not enough here: it would reach another thread, of a numerical library say, and interrupt this one all the same.
     """
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(threads)))
+    before = {name: os.environ.get(name) for name in environment}
+    _set(environment)
     resource_tracker.ensure_running()  # which ends by letting the signal through: not in the middle of a start
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # Only the main thread may set handlers, and only there is an interrupt raised.
@@ -156,14 +156,18 @@ def _quiet_start(threads: int) -> Iterator[None]:
     finally:
         if main:
             signal.signal(signal.SIGINT, handler)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _set(before)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if pressed:
             signal.raise_signal(signal.SIGINT)
+
+
+def _set(environment: Mapping[str, str | None]) -> None:
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _given_up(stack: Stack) -> Tables:

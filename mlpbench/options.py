@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from mlpbench import provenance
 from mlpbench.errors import InputError
+from mlpbench.numerics import MODES, Numerics
+from mlpbench.provenance import GPU_DRIVER
 
 Rerun = Literal["failed", "stale", "all"]
 # How much of the memory that is free the stacks in flight may take.
 MEMORY_SHARE = 0.5
-DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class Options:
     device: str = "auto"
     workers: int | None = None
     threads: int = 1
+    numerics: Numerics = "fast"
     data_dir: Path | None = None
     rerun: Rerun | None = None
     fail_fast: bool = False
@@ -36,8 +39,9 @@ class Options:
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
             if not whole and not (name == "workers" and value is None):
                 raise InputError(f"--{name} must be a whole number of at least 1, got {value!r}")
-        if self.rerun is not None and self.rerun not in get_args(Rerun):
-            raise InputError(f"--rerun must be one of {', '.join(get_args(Rerun))}, got {self.rerun!r}")
+        for name, word, words in (("rerun", self.rerun, (None, *get_args(Rerun))), ("numerics", self.numerics, MODES)):
+            if word not in words:
+                raise InputError(f"--{name} must be one of {', '.join(filter(None, words))}, got {word!r}")
 
     @property
     def n_workers(self) -> int:
@@ -71,7 +75,7 @@ def device_name(device: str) -> str:
 
     Torch is loaded only where a GPU driver is present or a GPU was asked for by name.
     """
-    if device == "cpu" or (device == "auto" and not DRIVER.exists()):
+    if device == "cpu" or (device == "auto" and not GPU_DRIVER.exists()):
         return "cpu"
     import torch
 
@@ -84,6 +88,17 @@ def device_name(device: str) -> str:
             f"--device must be one of {', '.join(['auto', 'cpu', *there])} on this machine, got {device!r}"
         )
     return name
+
+
+def environment(options: Options) -> dict[str, Any]:
+    """Return the columns of what the bits of a run depend on, as a run here with these options would have them."""
+    device = device_name(options.device)
+    if device != "cpu":
+        import torch
+
+        device = torch.cuda.get_device_name(device)
+    here = {"env_device": device, "env_numerics": options.numerics, "env_threads": options.threads}
+    return provenance.environment() | here
 
 
 def _available_memory() -> int:

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+GPU_DRIVER = Path("/proc/driver/nvidia/version")
+
 
 def version(package: str) -> str | None:
     """Return the installed version of a package, or None."""
@@ -31,6 +33,15 @@ def environment() -> dict[str, Any]:
         "env_dirty": dirty,
         "env_cpu": _cpu(),
     }
+
+
+def gpu_driver() -> str | None:
+    """Return the version of the GPU driver, or None."""
+    try:
+        words = GPU_DRIVER.read_text().partition("Kernel Module")[2].split()
+    except OSError:
+        return None
+    return next((word for word in words if word[:1].isdigit()), None)
 
 
 def _commit() -> tuple[str | None, bool | None]:

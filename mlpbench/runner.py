@@ -76,13 +76,13 @@ def _prepare(state: State, options: Options, tell: Say) -> None:
 
 def _tell(state: State, todo: Sequence[Run], options: Options, tell: Say) -> None:
     name = state.experiment.name
-    if not todo and not state.failed:
+    if not todo and not state.failed and not state.stale:
         tell(f"{name}: all {len(state.runs)} runs are done")
     if state.failed and options.rerun not in ("failed", "all"):
         tell(f"{name}: {len(state.failed)} of {len(state.runs)} runs failed before: --rerun failed trains them again")
     if state.stale and options.rerun not in ("stale", "all"):
         tell(
-            f"{name}: {len(state.stale)} runs are stale (another device, thread count or numerics): "
+            f"{name}: {len(state.stale)} runs are stale, made with another {', '.join(state.stale_in)}: "
             "--rerun stale trains them again"
         )
     if state.others:
@@ -100,6 +100,7 @@ def _train(state: State, todo: Sequence[Run], store: Store, options: Options) ->
         dataset=experiment.dataset,
         device=device_name(options.device),
         threads=options.threads,
+        numerics=options.numerics,
         data_dir=options.data_dir,
         probes=experiment.probes,
     )

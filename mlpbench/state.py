@@ -13,14 +13,20 @@ from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, plan, probe_steps
 from mlpbench.experiment.spec import Experiment
-from mlpbench.options import Options, Rerun, device_name
+from mlpbench.numerics import differences
+from mlpbench.options import Options, Rerun, environment
 from mlpbench.store import Store
-from mlpbench.training.setup import NUMERICS
+
+# What of a run's environment its bits may depend on.
+KIND = ("env_device", "env_numerics", "env_threads", "env_torch", "env_cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """The runs of a grid by what the folder has of them; `others` are runs in the folder that the grid has not."""
+    """The runs of a grid by what the folder has of them; `others` are runs in the folder that the grid has not.
+
+    `stale` runs were made in another environment; `stale_in` says in what it differs.
+    """
 
     experiment: Experiment
     conditions: Sequence[Condition]
@@ -30,6 +36,7 @@ class State:
     stale: Sequence[Run]
     missing: Sequence[Run]
     others: int
+    stale_in: Sequence[str]
 
     def todo(self, rerun: Rerun | None) -> list[Run]:
         """Return what is to be trained."""
@@ -69,12 +76,12 @@ def inspect(experiment: Experiment, store: Store, options: Options) -> State:
     """Compare the grid with the results folder; raise InputError for a device that is not there."""
     made = grid.conditions(experiment)
     runs = grid.runs(experiment, made)
-    columns = ["run_id", "status", "diverged_at_step", "env_device", "env_threads", "env_numerics"]
-    held = store.read("runs", columns=columns)
+    here = environment(options)
+    held = store.read("runs", columns=["run_id", "status", "diverged_at_step", *KIND])
     known = held.set_index("run_id").to_dict("index")
     tables = _Tables.of(store)
-    cpu = device_name(options.device) == "cpu"
     kinds: dict[str, list[Run]] = {"done": [], "failed": [], "stale": [], "missing": []}
+    aspects: dict[str, None] = {}
     for r in runs:
         row = known.get(r.run_id)
         if row is None or not tables.complete(r, row, experiment):
@@ -82,14 +89,11 @@ def inspect(experiment: Experiment, store: Store, options: Options) -> State:
         elif row["status"] == "failed":
             kinds["failed"].append(r)
         else:
-            same = (row["env_device"] == "cpu", row["env_threads"], row["env_numerics"]) == (
-                cpu,
-                options.threads,
-                NUMERICS,
-            )
-            kinds["done" if same else "stale"].append(r)
+            differing = dict.fromkeys(differences(row, here))
+            aspects |= differing
+            kinds["stale" if differing else "done"].append(r)
     others = len(set(known) - {r.run_id for r in runs})
-    return State(experiment=experiment, conditions=made, runs=runs, others=others, **kinds)
+    return State(experiment=experiment, conditions=made, runs=runs, others=others, stale_in=tuple(aspects), **kinds)
 
 
 @dataclass(frozen=True, kw_only=True)

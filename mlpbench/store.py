@@ -31,11 +31,13 @@ ENVIRONMENT = {
     "env_mlpbench": "string",
     "env_commit": "string",
     "env_dirty": "bool",
+    "env_blas": "string",
     "env_cpu": "string",
     "env_capability": "string",
     "env_threads": "int64",
     "env_numerics": "string",
     "env_device": "string",
+    "env_driver": "string",
     "env_dataset": "string",
 }
 

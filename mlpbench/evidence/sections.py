@@ -20,8 +20,8 @@ HEADINGS = {
 }  # fmt: skip
 PROVENANCE = {
     "mlpbench": "env_mlpbench", "commit": "env_commit", "Python": "env_python", "torch": "env_torch",
-    "NumPy": "env_numpy", "processor": "env_cpu", "instructions": "env_capability", "device": "env_device",
-    "numerics": "env_numerics", "threads a worker": "env_threads",
+    "NumPy": "env_numpy", "BLAS": "env_blas", "processor": "env_cpu", "instructions": "env_capability", "device": "env_device",
+    "driver": "env_driver", "numerics": "env_numerics", "threads a worker": "env_threads",
 }  # fmt: skip
 MOST_LISTED = 20
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# How far bits carry: to this kind of processor.
-NUMERICS = "fast"
+from mlpbench.numerics import Numerics
 
 # What a worker hands back: the rows of each table.
 Tables = dict[str, list[dict[str, Any]]]
@@ -16,10 +15,11 @@ Tables = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """The data and the device of the workers, and how many threads each may use."""
+    """The data and the device of the workers, how many threads each may use, and how far their bits are to carry."""
 
     dataset: str
     device: str
     threads: int
+    numerics: Numerics
     data_dir: Path | None
     probes: Sequence[float] | None

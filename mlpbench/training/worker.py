@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
+from mlpbench import provenance
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches import DeviceData
 from mlpbench.training.datasets import load
 from mlpbench.training.engine import train_stack
 from mlpbench.training.outcome import StackRows
-from mlpbench.training.setup import NUMERICS, Setup, Tables
+from mlpbench.training.setup import Setup, Tables
 
 # The share of a stack that has begun: more than nothing, so that it can be told from one that has not.
 BEGUN = 1e-6
@@ -53,11 +54,19 @@ class Worker:
     def _environment(self) -> dict[str, Any]:
         cuda = self.setup.device.startswith("cuda")
         return {
+            "env_blas": _blas(),
             "env_capability": torch.backends.cpu.get_cpu_capability(),
             "env_threads": torch.get_num_threads(),
-            "env_numerics": NUMERICS,
+            "env_numerics": self.setup.numerics,
             "env_device": torch.cuda.get_device_name(self.setup.device) if cuda else "cpu",
+            "env_driver": provenance.gpu_driver() if cuda else None,
         }
+
+
+def _blas() -> str | None:
+    """Return the library of torch's matrix products with its version, as torch names it."""
+    named = (line.strip(" -") for line in torch.__config__.show().splitlines())
+    return next((line.partition("-Product")[0] for line in named if "Math Kernel" in line or "OpenBLAS" in line), None)
 
 
 _worker: Worker | None = None

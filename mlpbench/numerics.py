@@ -1,0 +1,49 @@
+"""How far the bits of a run carry: to this kind of processor, to any Intel one, or to any with AVX2.
+
+The modes are environment variables that MKL, oneDNN and ATen read when torch is loaded, so workers start with them. What
+they reach is proved by training under emulated processors (tests/test_numerics.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, get_args
+
+Numerics = Literal["fast", "portable", "universal"]
+MODES: tuple[Numerics, ...] = get_args(Numerics)
+
+_AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+VARIABLES: dict[Numerics, Mapping[str, str]] = {
+    "fast": {},
+    "portable": {"MKL_CBWR": "AVX2", **_AVX2},
+    "universal": {"MKL_CBWR": "COMPATIBLE", **_AVX2},
+}
+REACH: dict[str, str] = {
+    "fast": "this kind of processor",
+    "portable": "Intel processors with AVX2",
+    "universal": "processors with AVX2, of Intel and of AMD",
+}
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def variables(numerics: Numerics, threads: int) -> dict[str, str | None]:
+    """Return the environment of a worker; None for what must not be set, whatever the user's own environment has."""
+    modes = {name: None for mode in VARIABLES.values() for name in mode}
+    return {**dict.fromkeys(_THREADS, str(threads)), **modes, **VARIABLES[numerics]}
+
+
+def differences(row: Mapping[Any, object], here: Mapping[str, object]) -> Iterator[str]:
+    """Yield in what a stored run's environment differs from one here, of all that its bits may depend on."""
+    for what, column in (("device", "env_device"), ("numerics", "env_numerics"), ("thread count", "env_threads")):
+        if row[column] != here[column]:
+            yield what
+    if row["env_torch"] != here["env_torch"]:
+        yield "torch"
+    if here["env_device"] == "cpu" and row["env_numerics"] == here["env_numerics"] and _kind(row) != _kind(here):
+        yield "processor"
+
+
+def _kind(environment: Mapping[Any, object]) -> object:
+    """Return what of the processor the bits depend on."""
+    cpu = environment["env_cpu"]
+    return {"universal": None, "portable": "Intel" in str(cpu)}.get(str(environment["env_numerics"]), cpu)
