@@ -18,7 +18,7 @@ from mlpbench.experiment.spec import Experiment
 from mlpbench.options import Options, device_name
 from mlpbench.progress import Progress
 from mlpbench.state import State, inspect
-from mlpbench.store import Store
+from mlpbench.store import ASIDE, Store
 from mlpbench.training.setup import Setup
 
 Say = Callable[[str], None]
@@ -54,11 +54,14 @@ def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
     if store.folder.exists() and not store.folder.is_dir():
         raise InputError(f"the results of {experiment.name} go into a folder, got the file {store.folder}")
     _prepare(inspect(experiment, store, options), options, tell)
-    with store.writing():
+    with store.writing() as damaged:
+        for path, why in damaged.items():
+            tell(f"{path} {why}: set aside in {store.folder / ASIDE}, its runs are trained again")
         state = inspect(experiment, store, options)  # again: another process may have written until now
         todo = state.todo(options.rerun)
         store.write_text("spec.yaml", reading.dump(experiment))
         trained = _train(state, todo, store, options) if todo else 0
+        store.compact()
         _tell(state, todo, options, tell)
         return finish(experiment, store, report=options.report, trained=trained)
 

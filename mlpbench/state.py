@@ -77,7 +77,7 @@ def inspect(experiment: Experiment, store: Store, options: Options) -> State:
     made = grid.conditions(experiment)
     runs = grid.runs(experiment, made)
     here = environment(options)
-    held = store.read("runs", columns=["run_id", "status", "diverged_at_step", *KIND])
+    held = store.read("runs", columns=["run_id", "status", "diverged_at_step", *KIND], sound=True)
     known = held.set_index("run_id").to_dict("index")
     tables = _Tables.of(store)
     kinds: dict[str, list[Run]] = {"done": [], "failed": [], "stale": [], "missing": []}
@@ -106,10 +106,10 @@ class _Tables:
 
     @classmethod
     def of(cls, store: Store) -> _Tables:
-        layers = store.read("layers", columns=["run_id", "step"]).drop_duplicates()
+        layers = store.read("layers", columns=["run_id", "step"], sound=True).drop_duplicates()
         return cls(
-            curves=_ids(store.read("curves", columns=["run_id"])),
-            predictions=_ids(store.read("predictions", columns=["run_id"])),
+            curves=_ids(store.read("curves", columns=["run_id"], sound=True)),
+            predictions=_ids(store.read("predictions", columns=["run_id"], sound=True)),
             layers=set(layers.itertuples(index=False, name=None)),
         )
 

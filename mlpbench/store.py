@@ -1,15 +1,15 @@
-"""Results in parquet: one schema for every file of a table; a file appears whole or not at all.
+"""Results in parquet: what a folder has of each table, added to stack by stack.
 
-A results folder holds `runs/`, `curves/`, `layers/` and `predictions/`, with one file a stack in each. The runs file of a stack is
-written last: it marks the stack done. The parent process is the only writer, and holds a lock while it writes.
+A results folder holds `runs/`, `curves/`, `layers/` and `predictions/`. A finished stack adds a file to each, that of the
+runs last: it marks the stack done. The parent process is the only writer, and holds a lock while it writes. At the end the
+files of a table are compacted.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
+import hashlib
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,84 +21,15 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from mlpbench.errors import InputError, MachineError
-from mlpbench.experiment.metrics import LAYER_METRICS, METRICS
-from mlpbench.experiment.settings import SETTINGS
+from mlpbench.files import damage, encoded, refused, write_whole
+from mlpbench.journal import Journal, exchange
+from mlpbench.schemas import KEYS, SCHEMAS, TABLES
 
-ENVIRONMENT = {
-    "env_python": "string",
-    "env_torch": "string",
-    "env_numpy": "string",
-    "env_mlpbench": "string",
-    "env_commit": "string",
-    "env_dirty": "bool",
-    "env_blas": "string",
-    "env_cpu": "string",
-    "env_capability": "string",
-    "env_threads": "int64",
-    "env_numerics": "string",
-    "env_device": "string",
-    "env_driver": "string",
-    "env_dataset": "string",
-}
-
-_ARROW: dict[str, pa.DataType] = {
-    "bool": pa.bool_(),
-    "int64": pa.int64(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "list<int64>": pa.list_(pa.int64()),
-    "list<double>": pa.list_(pa.float64()),
-}
-
-
-def _schema(columns: Mapping[str, str]) -> pa.Schema:
-    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
-
-
-_RUN_COLUMNS = {
-    "run_id": "string",
-    "condition_id": "string",
-    "replicate": "int64",
-    "fold": "int64",
-    "seed": "int64",
-    "status": "string",
-    "error": "string",
-    "diverged_at_step": "int64",
-    "dataset": "string",
-    **{name: s.kind.column for name, s in SETTINGS.items()},
-    "validation": "double",
-    **dict.fromkeys(METRICS, "double"),
-    "n_parameters": "int64",
-    "stack_size": "int64",
-    "weights_sha256": "string",
-    **ENVIRONMENT,
-}
-
-SCHEMAS: dict[str, pa.Schema] = {
-    "runs": _schema(_RUN_COLUMNS),
-    "curves": _schema(
-        {
-            "run_id": "string",
-            "epoch": "double",
-            "step": "int64",
-            "split": "string",
-            "loss": "double",
-            "accuracy": "double",
-        }
-    ),
-    "layers": _schema(
-        {
-            "run_id": "string",
-            "epoch": "double",
-            "step": "int64",
-            "layer": "int64",
-            **dict.fromkeys(LAYER_METRICS, "double"),
-        }
-    ),
-    "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),  # type: ignore[arg-type]
-}
-# Runs first: what is removed goes in this order, and what is written in the other.
-TABLES = ("runs", "curves", "layers", "predictions")
+# Damaged files go here, where neither we nor a reader of a table's folder take them for results.
+ASIDE = "damaged"
+# A compacted file is about this large at most; larger ones are left as they are.
+COMPACTED_BYTES = 64 * 2**20
+RELISTINGS = 3
 
 
 class Store:
@@ -106,138 +37,181 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._files: dict[str, dict[str, Path]] = {}  # table -> run_id -> file, while writing
+        self._held: dict[str, dict[str, set[Path]]] = {}  # table -> run_id -> files, while writing
+        self._judged: dict[Path, str | None] = {}  # what is wrong with a file; they never change once they are there
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[Mapping[Path, str]]:
         """Hold the folder for writing; raise MachineError where another process does or the disk refuses.
 
-        The lock is the kernel's (flock), so a killed process leaves none behind; what it was writing is removed here.
+        Yields the damaged files, which are set aside, with what is wrong with each. The lock is the kernel's (flock), so a
+        killed process leaves none behind; what it was about to do is finished here.
         """
         try:
             for table in SCHEMAS:
                 (self.folder / table).mkdir(parents=True, exist_ok=True)
             handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise _refused(self.folder, error) from error
+            raise refused(self.folder, error) from error
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise MachineError(
-                    f"one process writes a results folder at a time, and another one is writing {self.folder}: "
-                    "wait for it, or choose another folder with --results"
-                ) from error
-            for left in self.folder.glob("*/.*.tmp"):
-                left.unlink(missing_ok=True)
-            self._files = {table: self._index(table) for table in SCHEMAS}
-            yield
+            self._lock(handle)
+            Journal.read(self.folder).finish()
+            damaged = self.damaged()
+            for path in damaged:
+                self._set_aside(path)
+            self._held = {table: self._index(table) for table in TABLES}
+            yield damaged
+            with suppress(OSError):
+                os.ftruncate(handle, 0)
         finally:
             os.close(handle)
 
-    def add(self, stack_id: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Write the rows of a finished stack, the runs last; raise MachineError where the disk refuses.
+    def _lock(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(handle, 20, 0).decode(errors="replace").strip()
+            of = f" (process {holder})" if holder else ""
+            raise MachineError(
+                f"one process writes a results folder at a time, and another one{of} is writing "
+                f"{self.folder}: wait for it, or choose another folder with --results"
+            ) from error
+        with suppress(OSError):  # who holds it is told to others only
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
 
-        What the folder had of these runs goes first, so that no table ever shows a run twice: a run that was trained
-        again, or one whose stack was cut short between two tables. Killed in between, the runs are missing, not wrong.
-        """
-        ids = {row["run_id"] for row in rows["runs"]}
-        for table in TABLES:
-            self._remove(table, ids)
-        for table in reversed(TABLES):
-            path = self.folder / table / f"{stack_id}.parquet"
-            self._write(path, SCHEMAS[table], rows[table])
-            self._files[table] |= {row["run_id"]: path for row in rows[table]}
+    def damaged(self) -> dict[Path, str]:
+        """Return the files that are not what was written, with what is wrong with each."""
+        journal = Journal.read(self.folder)
+        found = {path: self._damage(path, table) for table in TABLES for path in journal.parts(table)}
+        return {path: why for path, why in found.items() if why}
 
-    def _index(self, table: str) -> dict[str, Path]:
-        """Return the file each run of a table stands in."""
-        found: dict[str, Path] = {}
-        for path in _parts(self.folder / table):
-            try:
-                ids = pq.read_table(path, columns=["run_id"])["run_id"].unique()
-            except (pa.ArrowException, OSError, KeyError) as error:
-                raise _damaged([path], SCHEMAS[table], error) from error
-            found |= {str(i): path for i in ids.to_pylist()}
+    def _damage(self, path: Path, table: str) -> str | None:
+        if path not in self._judged:
+            self._judged[path] = damage(path, SCHEMAS[table])
+        return self._judged[path]
+
+    def _set_aside(self, path: Path) -> None:
+        to = self.folder / ASIDE / path.parent.name / path.name
+        try:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(to)
+        except OSError as error:
+            raise refused(to, error) from error
+
+    def _index(self, table: str) -> dict[str, set[Path]]:
+        """Return the files each run of a table stands in."""
+        found: dict[str, set[Path]] = {}
+        for path in Journal.read(self.folder).parts(table):
+            for run_id in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist():
+                found.setdefault(str(run_id), set()).add(path)
         return found
 
-    def _remove(self, table: str, ids: set[str]) -> None:
-        """Write the files of a table again without some runs."""
-        held = self._files[table]
-        for path in {held[i] for i in ids if i in held}:
-            kept = pq.read_table(
-                path, schema=SCHEMAS[table], filters=~pads.field("run_id").isin(pa.array(ids, pa.string()))
+    def add(self, stem: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Write the rows of a finished stack, the runs last; raise MachineError where the disk refuses.
+
+        What the folder had of these runs is exchanged for them, so that no table ever shows a run twice, or loses it.
+        """
+        self.put(stem, {t: pa.Table.from_pylist([dict(r) for r in rows[t]], schema=SCHEMAS[t]) for t in TABLES})
+
+    def put(self, stem: str, tables: Mapping[str, pa.Table]) -> None:
+        """Do as `add` does, with Arrow tables; files are named after `stem` and their content."""
+        ids = {str(i) for table in tables.values() for i in table["run_id"].unique().to_pylist()}
+        new = [(name, *encoded(stem, tables[name])) for name in reversed(TABLES)]
+        old = {path for table in TABLES for i in ids for path in self._held[table].get(i, ())}
+        if old:
+            kept = [part for path in sorted(old) for part in self._without(path, ids)]
+            exchange(
+                self.folder,
+                {f"{table}/{name}": content for table, name, content in (*new, *kept)},
+                [f"{path.parent.name}/{path.name}" for path in old],
             )
-            if kept.num_rows:
-                self._write_table(path, kept)
-            else:
-                path.unlink()
-        self._files[table] = {i: path for i, path in held.items() if i not in ids}
+            self._held = {table: self._index(table) for table in TABLES}
+            return
+        for table, name, content in new:
+            write_whole(self.folder / table / name, content)
+            for run_id in tables[table]["run_id"].unique().to_pylist():
+                self._held[table].setdefault(str(run_id), set()).add(self.folder / table / name)
+
+    def _without(self, path: Path, ids: set[str]) -> Iterator[tuple[str, str, bytes]]:
+        """Yield the part that is left of a file without some runs, if there is one."""
+        table = path.parent.name
+        others = ~pads.field("run_id").isin(pa.array(ids, pa.string()))
+        kept = pq.read_table(path, schema=SCHEMAS[table], filters=others)
+        if kept.num_rows:
+            yield table, *encoded(path.stem.rpartition("-")[0] or path.stem, kept)
+
+    def compact(self) -> None:
+        """Join the files of each table, in the order of their rows' keys; raise MachineError where the disk refuses."""
+        for table in TABLES:
+            for files in _batches(Journal.read(self.folder).parts(table)):
+                rows = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet").to_table()
+                ordered = rows.sort_by([(key, "ascending") for key in KEYS[table]])
+                stem = hashlib.sha256("".join(f.name for f in files).encode()).hexdigest()[:16]
+                name, content = encoded(stem, ordered)
+                exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{f.name}" for f in files])
+        self._held = {table: self._index(table) for table in TABLES}
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the folder, whole or not at all."""
         write_whole(self.folder / name, text.encode())
 
-    def _write(self, path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._write_table(path, pa.Table.from_pylist([dict(r) for r in rows], schema=schema))
-
-    def _write_table(self, path: Path, table: pa.Table) -> None:
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        write_whole(path, sink.getvalue().to_pybytes())
-
     def read(
-        self, table: str, run_ids: Iterable[str] | None = None, columns: Sequence[str] | None = None
+        self,
+        table: str,
+        run_ids: Iterable[str] | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        sound: bool = False,
     ) -> pd.DataFrame:
-        """Return a table, or its rows for some runs, as a DataFrame; empty, with its columns, where there is none."""
-        schema = SCHEMAS[table]
-        files = _parts(self.folder / table)
-        names = list(columns or schema.names)
-        if not files:
-            return schema.empty_table().select(names).to_pandas()
+        """Return a table, or its rows for some runs, as a DataFrame; empty, with its columns, where there is none.
+
+        Raises InputError where a file of it is damaged, unless only `sound` ones are asked for.
+        """
         chosen = None if run_ids is None else pads.field("run_id").isin(pa.array(run_ids, pa.string()))
-        try:
-            dataset = pads.dataset([str(f) for f in files], schema=schema, format="parquet")
-            found = dataset.to_table(columns=names, filter=chosen)
-            if "run_id" in names and found["run_id"].null_count:
-                raise pa.ArrowInvalid("a row without run_id")
-            return found.to_pandas()
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(files, schema, error) from error
+        names = list(columns or SCHEMAS[table].names)
+        for attempt in range(RELISTINGS):
+            try:
+                found = self._read(table, names, chosen, sound=sound)
+                break
+            except FileNotFoundError:  # another process has compacted the folder since it was listed
+                if attempt == RELISTINGS - 1:
+                    raise
+        if table == "runs" and "run_id" in names:
+            twice = found["run_id"][found["run_id"].duplicated()]
+            if len(twice):
+                raise InputError(
+                    f"a run stands in the table once, got {twice.iloc[0]} twice in {self.folder / table}: remove the "
+                    "file that was added, and join folders with `mlpbench merge`"
+                )
+        return found
+
+    def _read(self, table: str, names: list[str], chosen: pads.Expression | None, *, sound: bool) -> pd.DataFrame:
+        files = []
+        for path in Journal.read(self.folder).parts(table):
+            why = self._damage(path, table)
+            if why is None:
+                files.append(path)
+            elif not sound:
+                raise InputError(f"{path} {why}: `mlpbench run` sets it aside and trains its runs again")
+        if not files:
+            return SCHEMAS[table].empty_table().select(names).to_pandas()
+        dataset = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet")
+        return dataset.to_table(columns=names, filter=chosen).to_pandas()
 
 
-def _parts(folder: Path) -> list[Path]:
-    """Return the finished files of a table, in the order of their names."""
-    return sorted(f for f in folder.glob("*.parquet") if not f.name.startswith("."))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all; raise MachineError where the disk refuses."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise _refused(path, error) from error
-
-
-def _refused(path: Path, error: OSError) -> MachineError:
-    why = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
-    return MachineError(f"{path} can't be written: {why}; finished work is kept, run the same command again to go on")
-
-
-def _damaged(files: Sequence[Path], schema: pa.Schema, error: Exception) -> InputError:
-    for file in files:
-        try:
-            if "run_id" not in pq.read_schema(file).names:
-                return InputError(f"{file} is not a file of this table, it has no run_id: remove it and run again")
-            pq.read_table(file, schema=schema)
-        except (pa.ArrowException, OSError) as cause:
-            why = str(cause).splitlines()[0]
-            return InputError(f"{file} is not a readable parquet file of this table ({why}): remove it and run again")
-    return InputError(f"{files[0].parent} can't be read as one table: {error}")
+def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield files that are to be joined: of the smaller ones, as many as make a large one."""
+    batch: list[Path] = []
+    size = 0
+    for path in files:
+        bytes_of = path.stat().st_size
+        if bytes_of > COMPACTED_BYTES / 2:
+            continue
+        if size + bytes_of > COMPACTED_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += bytes_of
+    if len(batch) > 1:
+        yield batch

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import mlpbench
-from mlpbench.store import SCHEMAS
+from mlpbench.schemas import SCHEMAS
 
 SPEC: dict[str, Any] = {
     "name": "probed",

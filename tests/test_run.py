@@ -22,8 +22,9 @@ import mlpbench
 from mlpbench.errors import InputError, MachineError
 from mlpbench.experiment import reading
 from mlpbench.options import Options
+from mlpbench.schemas import SCHEMAS
 from mlpbench.state import inspect
-from mlpbench.store import SCHEMAS, Store
+from mlpbench.store import Store
 
 SMALL: dict[str, Any] = {
     "name": "small",

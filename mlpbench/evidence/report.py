@@ -19,7 +19,7 @@ from mlpbench.evidence.words import Quantity, about, estimate_cell, expected_cel
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric
 from mlpbench.experiment.spec import Experiment
-from mlpbench.store import write_whole
+from mlpbench.files import write_whole
 
 COLUMNS = 110
 
