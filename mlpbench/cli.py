@@ -7,42 +7,21 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlpbench import __version__
+from mlpbench.cli_folders import diff, merge, verify
+from mlpbench.cli_options import DATA_DIR, DEVICE, NUMERICS, RESULTS, SET, THREADS, WORKERS
 from mlpbench.errors import MachineError, MlpbenchError
 
 if TYPE_CHECKING:
     from mlpbench.runner import Outcome
 
 INTERRUPTED = 130
-RESULTS = click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where results go."
-)
-DATA_DIR = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="A folder that has the data already (or MLPBENCH_DATA)."
-)
-SET = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting or a key of the file; repeatable."
-)
-DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
-WORKERS = click.option("--workers", type=int, help="Worker processes; one a processor by default.")
-THREADS = click.option(
-    "--threads", type=int, default=1, show_default=True, help="Threads a worker; other counts give other bits."
-)
-NUMERICS = click.option(
-    "--numerics",
-    default="fast",
-    show_default=True,
-    help="How far the bits carry: fast, to this kind of processor; portable, to any Intel one with AVX2 (up to 1.35 "
-    "times slower); universal, to AMD too (4 times slower).",
-)
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Group(click.Group):
@@ -221,6 +200,10 @@ def claims(folders: tuple[Path, ...], as_json: bool) -> None:
         click.echo(f"{outcome.experiment.name}: {outcome.experiment.question}")
         click.echo(report.claims_text(outcome.claims))
         click.echo()
+
+
+for folder_command in (verify, diff, merge):
+    main.add_command(folder_command)
 
 
 @main.command(name="list")

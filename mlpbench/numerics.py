@@ -23,6 +23,8 @@ REACH: dict[str, str] = {
     "portable": "Intel processors with AVX2",
     "universal": "processors with AVX2, of Intel and of AMD",
 }
+# What of a run's environment its bits may depend on.
+KIND = ("env_device", "env_numerics", "env_threads", "env_torch", "env_cpu")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

@@ -186,6 +186,15 @@ class Store:
                 )
         return found
 
+    def salvaged(self, table: str) -> pd.DataFrame:
+        """Return the rows of damaged files, of those that can still be read: altered ones, as a rule, not broken ones."""
+        found = [SCHEMAS[table].empty_table()]
+        for path in Journal.read(self.folder).parts(table):
+            if self._damage(path, table):
+                with suppress(pa.ArrowException, OSError, ValueError):
+                    found.append(pq.read_table(path, schema=SCHEMAS[table]))
+        return pa.concat_tables(found).to_pandas()
+
     def _read(self, table: str, names: list[str], chosen: pads.Expression | None, *, sound: bool) -> pd.DataFrame:
         files = []
         for path in Journal.read(self.folder).parts(table):

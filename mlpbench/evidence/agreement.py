@@ -1,0 +1,113 @@
+"""Whether two trainings of the same runs agree: bit for bit, within a tolerance, or not.
+
+Everything that a run's identity fixes is compared: every column of its row but its time, its stack and its environment, and
+its curves, layers and predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlpbench.evidence.frames import records
+from mlpbench.experiment.metrics import METRICS
+from mlpbench.schemas import ENVIRONMENT, KEYS
+
+IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
+GRADES = (IDENTICAL, WITHIN, DIFFERENT)
+# Two trainings that round differently drift apart: this far is taken for rounding, in accuracies and other shares as a
+# difference, in everything else relative to the larger number.
+SHARE_TOLERANCE = 0.01
+RELATIVE_TOLERANCE = 0.05
+SHARES = ("fraction", "0 or 1")
+MOST_SAID = 4
+NOT_FIXED = ("train_seconds", "stack_size", *ENVIRONMENT)
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def agreement(a: Tables, b: Tables) -> pd.DataFrame:
+    """Return a row for each run that both have: `run_id`, `grade`, `differs` (what does, in words; empty if nothing).
+
+    Where the weights are the same bits, all that follows from them has to be; a difference is then none of rounding.
+    """
+    one, other = (tables["runs"].set_index("run_id") for tables in (a, b))
+    ids = one.index.intersection(other.index)
+    one, other = one.loc[ids], other.loc[ids]
+    columns = [c for c in one.columns if c not in NOT_FIXED]
+    unequal = pd.DataFrame({c: _unequal(one[c], other[c]) for c in columns}, index=ids)
+    beside = {t: _runs_that_differ(a[t], b[t], KEYS[t], set(ids)) for t in KEYS if t != "runs"}
+    metrics = [m for m in METRICS if m in columns]
+    near = pd.DataFrame({m: _near(one[m], other[m], m) for m in metrics}, index=ids).all(axis=1)
+    fixed = [c for c in columns if c not in metrics and c != "weights_sha256"]
+    rows = []
+    for run_id, differing in zip(ids, unequal.to_numpy(), strict=True):
+        names = [c for c, differs in zip(columns, differing, strict=True) if differs]
+        tables = [t for t, changed in beside.items() if run_id in changed]
+        grade = IDENTICAL
+        if names or tables:
+            drifted = "weights_sha256" in names and not set(names) & set(fixed) and near[run_id]
+            grade = WITHIN if drifted else DIFFERENT
+        said = [_said(c, one.at[run_id, c], other.at[run_id, c]) for c in names[:MOST_SAID]]
+        more = [f"{len(names) - MOST_SAID} more"] if len(names) > MOST_SAID else []
+        rows.append({"run_id": run_id, "grade": grade, "differs": ", ".join(said + more + tables)})
+    return pd.DataFrame(rows, columns=["run_id", "grade", "differs"])
+
+
+def counts(found: pd.DataFrame) -> dict[str, int]:
+    """Return how many runs have each grade."""
+    return {grade: int((found["grade"] == grade).sum()) for grade in GRADES}
+
+
+def _unequal(a: pd.Series[Any], b: pd.Series[Any]) -> Any:
+    if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
+        x, y = (s.to_numpy(dtype=float, na_value=np.nan) for s in (a, b))
+        return ~((x == y) | (np.isnan(x) & np.isnan(y)))
+    return [not _equal(x, y) for x, y in zip(a, b, strict=True)]
+
+
+def _equal(x: Any, y: Any) -> bool:
+    if isinstance(x, np.ndarray | list) or isinstance(y, np.ndarray | list):
+        return bool(np.array_equal(np.asarray(x), np.asarray(y)))
+    return bool(x == y) or (bool(pd.isna(x)) and bool(pd.isna(y)))
+
+
+def _near(a: pd.Series[Any], b: pd.Series[Any], metric: str) -> Any:
+    if metric == "train_seconds":
+        return np.ones(len(a), bool)
+    x, y = (s.to_numpy(dtype=float, na_value=np.nan) for s in (a, b))
+    share = METRICS[metric].unit in SHARES
+    limit = SHARE_TOLERANCE if share else RELATIVE_TOLERANCE * np.maximum(np.abs(x), np.abs(y))
+    return (np.abs(x - y) <= limit) | (np.isnan(x) & np.isnan(y))
+
+
+def _runs_that_differ(a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], ids: set[str]) -> set[str]:
+    """Return the runs whose rows of a table differ, or of which one side has a row that the other has not."""
+    sides = [f[f["run_id"].isin(ids)].set_index(list(keys)).sort_index() for f in (a, b)]
+    there, here = (side.index for side in sides)
+    lonely = {_run_of(key) for key in there.symmetric_difference(here)}
+    both = there.intersection(here)
+    one, other = (side.loc[both] for side in sides)
+    changed = np.zeros(len(both), bool)
+    for column in one.columns:
+        changed |= np.asarray(_unequal(one[column], other[column]), bool)
+    return lonely | {_run_of(key) for key, differs in zip(both, changed, strict=True) if differs}
+
+
+def _run_of(key: Any) -> str:
+    return str(key[0] if isinstance(key, tuple) else key)
+
+
+def _said(column: str, before: Any, now: Any) -> str:
+    if isinstance(before, float) and isinstance(now, float) and np.isfinite(before - now):
+        return f"{column} {before:.6g} ({now - before:+.2g})"
+    return column if column == "weights_sha256" else f"{column} {before} ({now})"
+
+
+def not_identical(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of runs that are not identical, the worst first."""
+    order = {grade: i for i, grade in enumerate(reversed(GRADES))}
+    return sorted((r for r in records(found) if r["grade"] != IDENTICAL), key=lambda r: order[r["grade"]])

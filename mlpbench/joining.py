@@ -1,0 +1,196 @@
+"""Two results folders side by side, and several joined into one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from mlpbench.api import read_folder
+from mlpbench.errors import InputError, MlpbenchError
+from mlpbench.evidence.agreement import IDENTICAL, agreement
+from mlpbench.evidence.frames import records
+from mlpbench.experiment import grid, reading
+from mlpbench.experiment.spec import Experiment
+from mlpbench.files import refused
+from mlpbench.numerics import KIND, differences
+from mlpbench.schemas import KEYS, SCHEMAS, TABLES
+from mlpbench.store import Store
+from mlpbench.verification import RECORD, recorded
+
+Tables = Mapping[str, pd.DataFrame]
+MOST_NAMED = 10
+
+
+class Conflict(MlpbenchError):
+    """Two folders have different results of one run: status 1, a check found a difference."""
+
+    status = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Two folders side by side: a row of `both` for each run they share, and the runs that only one of them has.
+
+    `elsewhere` says in what the environments of shared runs differ, of all that bits may depend on.
+    """
+
+    both: pd.DataFrame
+    only_a: Sequence[str]
+    only_b: Sequence[str]
+    labels: Mapping[str, str]
+    elsewhere: Sequence[str]
+
+    @property
+    def same(self) -> bool:
+        """Whether the folders have the same runs with the same results."""
+        return not (self.only_a or self.only_b) and bool((self.both["grade"] == IDENTICAL).all())
+
+
+def diff(a: Path, b: Path) -> Difference:
+    """Compare two results folders run by run; raise InputError where one is none or is damaged."""
+    one, other = (_tables(folder) for folder in (a, b))
+    ids = [set(tables["runs"]["run_id"]) for tables in (one, other)]
+    labels: dict[str, str] = {}
+    for folder in (b, a):
+        labels |= _labels(read_folder(folder))
+    return Difference(
+        both=agreement(one, other),
+        only_a=sorted(ids[0] - ids[1]),
+        only_b=sorted(ids[1] - ids[0]),
+        labels=labels,
+        elsewhere=_elsewhere(one["runs"], other["runs"]),
+    )
+
+
+def _elsewhere(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
+    pairs = a[["run_id", *KIND]].merge(b[["run_id", *KIND]], on="run_id")[
+        [f"{c}{s}" for s in ("_x", "_y") for c in KIND]
+    ]
+    found: dict[str, None] = {}
+    for row in records(pairs.drop_duplicates()):
+        sides = [{c: row[f"{c}{side}"] for c in KIND} for side in ("_x", "_y")]
+        found |= dict.fromkeys(differences(*sides))
+    return list(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """A folder that others were joined into: how many runs are from each, and how many its grid does not have."""
+
+    experiment: Experiment
+    folder: Path
+    taken: Mapping[Path, int]
+    shared: int
+    others: int
+
+
+def merge(folders: Sequence[Path], to: Path) -> Joined:
+    """Write one results folder with the runs of several, those of the first where they have the same.
+
+    Raises Conflict where two have different results of a run, a failed one apart, which gives way to a finished one;
+    InputError for what is no folder of one experiment, or where `to` has something in it. Nothing is written then.
+    """
+    _refuse(folders, to)
+    experiments = [read_folder(folder) for folder in folders]
+    if len({e.name for e in experiments}) > 1:
+        names = " and ".join(sorted({e.name for e in experiments}))
+        raise InputError(f"folders of one experiment can be joined, got {names}")
+    joined: Tables = {t: SCHEMAS[t].empty_table().to_pandas() for t in TABLES}
+    taken, shared = {}, 0
+    for i, folder in enumerate(folders):
+        tables = _tables(folder)
+        _refuse_conflicts(joined, tables, folders[:i], folder)
+        there = set(joined["runs"]["run_id"])
+        joined, gave_way = _without_failed(joined, tables)
+        new = set(tables["runs"]["run_id"]) - (there - gave_way)
+        shared += len(tables["runs"]) - len(new)
+        taken[folder] = len(new)
+        joined = {t: pd.concat([joined[t], tables[t][tables[t]["run_id"].isin(new)]]) for t in TABLES}
+    ids = set(joined["runs"]["run_id"])
+    grids = [{r.run_id for r in grid.runs(e)} for e in experiments]
+    largest = max(range(len(grids)), key=lambda i: len(grids[i] & ids))
+    _write(experiments[largest], joined, folders, to)
+    return Joined(
+        experiment=experiments[largest], folder=to, taken=taken, shared=shared, others=len(ids - grids[largest])
+    )
+
+
+def _refuse(folders: Sequence[Path], to: Path) -> None:
+    if len(folders) < 2:
+        raise InputError(f"two folders or more can be joined, got {len(folders)}")
+    twice = [f for i, f in enumerate(folders) if f.resolve() in {g.resolve() for g in folders[:i]}]
+    if twice:
+        raise InputError(f"folders to be joined must differ, got {twice[0]} twice")
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise InputError(f"the joined folder must be a new or an empty one, got {to} with something in it")
+
+
+def _tables(folder: Path) -> dict[str, pd.DataFrame]:
+    read_folder(folder)
+    store = Store(folder)
+    return {table: store.read(table) for table in TABLES}
+
+
+def _labels(experiment: Experiment) -> dict[str, str]:
+    return {r.run_id: f"{r.condition.label}, replicate {r.replicate}" for r in grid.runs(experiment)}
+
+
+def _refuse_conflicts(joined: Tables, tables: Tables, before: Sequence[Path], folder: Path) -> None:
+    found = agreement(*(_finished(side) for side in (joined, tables)))
+    conflicts = found[found["grade"] != IDENTICAL]
+    if len(conflicts):
+        labels = _labels(read_folder(folder))
+        lines = [
+            f"\n  {labels.get(run_id, run_id)} ({run_id}): {grade}, {differs}"
+            for run_id, grade, differs in conflicts.head(MOST_NAMED).itertuples(index=False)
+        ]
+        more = [f"\n  and {len(conflicts) - MOST_NAMED} more"] if len(conflicts) > MOST_NAMED else []
+        raise Conflict(
+            f"folders can be joined where runs they share have the same results, and {len(conflicts)} of {folder} differ "
+            f"from {' and '.join(map(str, before))}; `mlpbench verify` says which of them this machine makes again:"
+            + "".join(lines + more)
+        )
+
+
+def _finished(tables: Tables) -> Tables:
+    runs = tables["runs"]
+    return {**tables, "runs": runs[runs["status"] != "failed"]}
+
+
+def _without_failed(joined: Tables, tables: Tables) -> tuple[Tables, set[str]]:
+    """Return what is joined so far without failed runs that the next tables have finished, and which those are."""
+    runs, other = joined["runs"], _finished(tables)["runs"]
+    gave_way = set(runs.loc[runs["status"] == "failed", "run_id"]) & set(other["run_id"])
+    return {t: f[~f["run_id"].isin(gave_way)] for t, f in joined.items()}, gave_way
+
+
+def _arrow(table: str, frame: pd.DataFrame) -> pa.Table:
+    made = pa.Table.from_pandas(frame, schema=SCHEMAS[table], preserve_index=False)
+    return made.sort_by([(key, "ascending") for key in KEYS[table]])
+
+
+def _write(experiment: Experiment, tables: Tables, folders: Sequence[Path], to: Path) -> None:
+    """Make the folder beside its place and move it there, so that it appears whole or not at all."""
+    beside = to.parent / f".{to.name}.{uuid.uuid4().hex}.tmp"
+    verified = {run_id: entry for folder in reversed(folders) for run_id, entry in recorded(folder).items()}
+    try:
+        store = Store(beside)
+        with store.writing():
+            store.write_text("spec.yaml", reading.dump(experiment))
+            if verified:
+                store.write_text(RECORD, json.dumps(verified, indent=1, sort_keys=True))
+            store.put("joined", {t: _arrow(t, f) for t, f in tables.items()})
+        to.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(beside, to)
+    except OSError as error:
+        raise refused(to, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

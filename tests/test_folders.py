@@ -1,0 +1,258 @@
+"""verify, diff and merge say what is the same, what has moved and what is missing, and lose nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from tables import same_tables
+
+import mlpbench
+from mlpbench.cli import main
+from mlpbench.evidence.agreement import DIFFERENT, IDENTICAL, WITHIN, agreement
+from mlpbench.files import encoded, write_whole
+from mlpbench.schemas import SCHEMAS
+
+SPEC: dict[str, Any] = {
+    "name": "pairs",
+    "question": "Do two widths and two rates differ?",
+    "dataset": "fashion_mnist",
+    "fixed": {"train_size": 500, "epochs": 1},
+    "factors": {"width": [3, 5], "lr": [0.1, 1e30]},
+    "replicates": 2,
+}
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
+
+
+def trained(results: Path, **overrides: Any) -> Path:
+    return mlpbench.run(SPEC, results=results, report=False, **overrides).folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight runs, of which those with a rate of 1e30 diverge."""
+    folder = trained(tmp_path_factory.mktemp("whole"))
+    assert set(pd.read_parquet(folder / "runs")["status"]) == {"ok", "diverged"}
+    return folder
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "copy" / "pairs"))
+
+
+def altered(folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], *, named: bool = False) -> None:
+    """Write a table again with other values: under its old name, or `named` as one of ours, so that it is not damaged."""
+    (path,) = (folder / table).glob("*.parquet")
+    frame = change(pq.read_table(path).to_pandas())
+    rows = pa.Table.from_pandas(frame, schema=SCHEMAS[table], preserve_index=False)
+    if not named:
+        pq.write_table(rows, path)
+        return
+    path.unlink()
+    name, content = encoded("altered", rows)
+    write_whole(folder / table / name, content)
+
+
+def moved(frame: pd.DataFrame, column: str, row: int, by: float) -> pd.DataFrame:
+    frame.loc[frame.index[row], column] += by
+    return frame
+
+
+def test_verify_all_says_identical_of_every_run_also_of_diverged_ones(copy: Path) -> None:
+    result = invoke("verify", copy, "--all")
+    assert result.output == "pairs: 8 of 8 runs trained again, alone: 8 identical\n"
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "by", "named"),
+    [
+        ("runs", "test_accuracy", 1e-9, False),
+        ("curves", "loss", 1e-12, True),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("runs", "lr", 1e-9, True),
+                ("layers", "act_var", 1e-12, True),
+                ("curves", "loss", 1e-9, False),
+            )
+        ),
+    ],
+)
+def test_verify_says_which_run_was_altered(table: str, column: str, by: float, named: bool, copy: Path) -> None:
+    (path,) = (copy / table).glob("*.parquet")
+    frame = pd.read_parquet(path)
+    row = int((frame[column].notna()).to_numpy().nonzero()[0][-1])
+    altered(copy, table, lambda f: moved(f, column, row, by), named=named)
+    result = invoke("verify", copy, "--all", "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.output)
+    wrong = [r for r in found["runs"] if r["grade"] != IDENTICAL]
+    assert [(r["run_id"], r["grade"]) for r in wrong] == [(frame["run_id"].iloc[row], DIFFERENT)]
+    assert (column if table == "runs" else table) in wrong[0]["differs"]
+    assert bool(found["damaged"]) == (not named)
+
+
+def test_verify_says_which_predictions_were_altered(copy: Path) -> None:
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        before = frame["predicted"].iloc[2]
+        frame.at[frame.index[2], "predicted"] = bytes([before[0] ^ 1]) + before[1:]
+        return frame
+
+    run_id = pd.read_parquet(copy / "predictions")["run_id"].iloc[2]
+    altered(copy, "predictions", change)
+    result = invoke("verify", copy, "--all")
+    assert result.exit_code == 1
+    assert "7 identical, 1 different" in result.output
+    assert f"({run_id}): different: predictions\n" in result.output
+
+
+def test_a_sample_takes_runs_that_were_not_verified_yet_and_all_are_covered_in_the_end(copy: Path) -> None:
+    covered: set[str] = set()
+    for _ in range(2):
+        result = invoke("verify", copy, "--sample", "4")
+        assert "4 of 8 runs trained again" in result.output
+        covered |= set(json.loads((copy / "verified.json").read_text()))
+    assert covered == set(pd.read_parquet(copy / "runs")["run_id"])
+
+
+def test_rows_of_another_environment_may_move_within_a_tolerance(copy: Path) -> None:
+    """The same numbers with rounding differences, of a torch of another version: that is no failure, here it is one."""
+
+    def drift(frame: pd.DataFrame, torch: str) -> pd.DataFrame:
+        frame["weights_sha256"] = frame["weights_sha256"].where(frame["status"] != "ok", "0" * 64)
+        return moved(frame, "test_loss", 0, 1e-7).assign(env_torch=torch)
+
+    here = pd.read_parquet(copy / "runs")["env_torch"].iloc[0]
+    altered(copy, "runs", lambda f: drift(f, "1.0.0"), named=True)
+    result = invoke("verify", copy, "--all")
+    assert "4 identical, 4 within tolerance" in result.output
+    assert "made with another torch than here: the bits may differ" in result.output
+    assert result.exit_code == 0
+    altered(copy, "runs", lambda f: f.assign(env_torch=here), named=True)
+    assert invoke("verify", copy, "--all").exit_code == 1
+
+
+def test_verify_of_a_folder_without_finished_runs_is_refused(tmp_path: Path, copy: Path) -> None:
+    for table in SCHEMAS:
+        shutil.rmtree(copy / table)
+    result = invoke("verify", copy)
+    assert result.exit_code == 2
+    assert "there must be finished runs to verify" in result.output
+    result = invoke("verify", tmp_path / "nowhere")
+    assert (result.exit_code, "has none" in result.output) == (2, True)
+
+
+def test_diff_tells_same_moved_and_missing(whole: Path, copy: Path, tmp_path: Path) -> None:
+    result = invoke("diff", whole, copy)
+    assert result.exit_code == 0
+    assert result.output.splitlines()[:2] == ["same             8", "moved            0"]
+    runs = pd.read_parquet(copy / "runs")
+    row = int((runs["status"] == "ok").to_numpy().nonzero()[0][0])
+    run_id = runs["run_id"].iloc[row]
+    altered(copy, "runs", lambda f: moved(f, "test_accuracy", row, 0.5), named=True)
+    less = trained(tmp_path / "less", width=[3])
+    result = invoke("diff", less, copy)
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    moved_ids = {run_id} & set(pd.read_parquet(less / "runs")["run_id"])
+    assert lines[:4] == [
+        f"same        {4 - len(moved_ids):>6}",
+        f"moved       {len(moved_ids):>6}",
+        f"missing          4  in {less}",
+        f"missing          0  in {copy}",
+    ]
+    assert sum("width=5" in line for line in lines) == 4
+    found = json.loads(invoke("diff", whole, copy, "--json").output)
+    assert [r["run_id"] for r in found["runs"] if r["grade"] == DIFFERENT] == [run_id]
+
+
+def test_merge_joins_what_two_machines_trained(whole: Path, tmp_path: Path) -> None:
+    parts = [trained(tmp_path / "a", width=[3]), trained(tmp_path / "b", replicates=1)]
+    to = tmp_path / "joined" / "pairs"
+    result = invoke("merge", *parts, "-o", to)
+    assert result.exit_code == 0, result.output
+    assert f"     4 runs from {parts[0]}\n     2 runs from {parts[1]}\n     2 runs were in several" in result.output
+    assert (to / "report.md").exists()
+    again = mlpbench.run(SPEC, results=to.parent)
+    assert again.trained == 2
+    same_tables(again.folder, whole)
+
+
+def test_merge_refuses_what_differs_and_writes_nothing(whole: Path, copy: Path, tmp_path: Path) -> None:
+    altered(copy, "curves", lambda f: moved(f, "loss", 0, 1e-3), named=True)
+    run_id = pd.read_parquet(copy / "curves")["run_id"].iloc[0]
+    result = invoke("merge", whole, copy, "-o", tmp_path / "joined")
+    assert result.exit_code == 1
+    assert f"1 of {copy} differ from {whole}" in result.output
+    assert f"({run_id}): different, curves" in result.output
+    assert not (tmp_path / "joined").exists()
+    assert not list(tmp_path.glob(".joined*"))
+
+
+def test_a_failed_run_gives_way_to_a_finished_one_from_either_side(whole: Path, copy: Path, tmp_path: Path) -> None:
+    def fail(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[frame.index[0], ["status", "error"]] = ["failed", "out of memory"]
+        return frame
+
+    altered(copy, "runs", fail, named=True)
+    for i, order in enumerate([(copy, whole), (whole, copy)]):
+        to = tmp_path / str(i)
+        assert invoke("merge", *order, "-o", to).exit_code == 0
+        same_tables(to, whole)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        (["{whole}"], "two folders or more can be joined, got 1"),
+        (["{whole}", "{whole}"], "folders to be joined must differ"),
+        (["{whole}", "{other}"], "folders of one experiment can be joined, got other and pairs"),
+        (["{whole}", "{nowhere}"], "a results folder has a spec.yaml"),
+    ],
+)
+def test_merge_refuses_what_cannot_be_joined(arguments: list[str], rule: str, whole: Path, tmp_path: Path) -> None:
+    other = trained(tmp_path / "results", name="other", replicates=1, width=[3], lr=[0.1])
+    places = {"whole": whole, "other": other, "nowhere": tmp_path / "nowhere"}
+    result = invoke("merge", *(a.format(**places) for a in arguments), "-o", tmp_path / "to")
+    assert result.exit_code == 2
+    assert rule in result.output
+    assert not (tmp_path / "to").exists()
+
+
+def test_merge_never_writes_over_a_folder(whole: Path, copy: Path, tmp_path: Path) -> None:
+    before = sorted(p.name for p in copy.rglob("*"))
+    assert invoke("merge", whole, copy, "-o", copy).exit_code == 2
+    assert sorted(p.name for p in copy.rglob("*")) == before
+
+
+def test_agreement_grades_by_weights_metrics_and_the_other_tables(whole: Path) -> None:
+    tables = {t: pd.read_parquet(whole / t) for t in SCHEMAS}
+    ok = tables["runs"]["status"] == "ok"
+    lost = {**tables, "layers": tables["layers"].iloc[1:]}
+    drifted = tables["runs"].assign(weights_sha256=tables["runs"]["weights_sha256"].where(~ok, "1" * 64))
+    far = drifted.assign(test_accuracy=drifted["test_accuracy"] + 0.02)
+    seconds = tables["runs"].assign(train_seconds=1.0, stack_size=99, env_commit="another")
+    for other, expected in [
+        (tables, {IDENTICAL}),
+        ({**tables, "runs": seconds}, {IDENTICAL}),
+        (lost, {IDENTICAL, DIFFERENT}),
+        ({**tables, "runs": drifted}, {IDENTICAL, WITHIN}),
+        ({**tables, "runs": far}, {IDENTICAL, DIFFERENT}),
+        ({**tables, "runs": tables["runs"].assign(test_accuracy=far["test_accuracy"])}, {IDENTICAL, DIFFERENT}),
+    ]:
+        found = agreement(tables, other)
+        assert set(found["grade"]) == expected
+        assert set(found.loc[found["grade"] == IDENTICAL, "differs"]) <= {""}
