@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,21 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from faults import RUNS, SPEC, cpu_seconds, end_of_group, finished_stacks, members, started, wait_for_stacks
 from tables import same_tables
 
 import mlpbench
 
 pytestmark = pytest.mark.slow
-
-SPEC = """\
-name: faulty
-question: What is left when the machine is pulled away?
-dataset: fashion_mnist
-fixed: {train_size: 20000, epochs: 4}
-factors: {width: [8, 32, 64, 128, 192, 256]}
-replicates: 2
-"""
-RUNS = 12
 
 
 @pytest.fixture(scope="module")
@@ -40,54 +30,6 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mlpbench.run(spec, results=tmp_path_factory.mktemp("undisturbed"), report=False).folder
-
-
-def started(spec: Path, results: Path, *options: str) -> subprocess.Popen[str]:
-    """Start a run as the leader of its own group of processes, as a shell does."""
-    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(results), "--no-report", *options]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # Whoever runs these tests in the background of a script has Ctrl-C ignored, which is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def finished_stacks(results: Path) -> int:
-    return len(list((results / "faulty" / "runs").glob("[!.]*.parquet")))
-
-
-def wait_for_stacks(process: subprocess.Popen[str], results: Path, number: int = 1) -> None:
-    for _ in range(3000):
-        if finished_stacks(results) >= number:
-            return
-        assert process.poll() is None, f"ended before {number} stacks were finished: {process.communicate()}"
-        time.sleep(0.02)
-    raise AssertionError(f"{number} stacks should take less than a minute")
-
-
-def members(group: int) -> list[int]:
-    """The living processes of a group."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended since it was listed
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            found.append(int(status.parent.name))
-    return found
-
-
-def end_of_group(group: int) -> None:
-    for _ in range(500):
-        if not members(group):
-            return
-        time.sleep(0.02)
-    raise AssertionError("workers outlive the command by more than ten seconds")
 
 
 def completed(spec: Path, results: Path, undisturbed: Path) -> None:
@@ -144,20 +86,15 @@ def test_a_worker_that_is_killed_once_is_replaced_and_nothing_is_lost(
     completed(spec, tmp_path, undisturbed)
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_a_file_the_machine_refuses_to_write_ends_with_3_and_keeps_what_was_finished(
     spec: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
     """A limit on the size of files stands for a full disk: curves still fit, a table of runs does not."""
-    folder = shutil.copytree(undisturbed, tmp_path / "faulty")
-    runs = sorted((folder / "runs").glob("*.parquet"))
-    runs[0].unlink()
+    mlpbench.run(spec, results=tmp_path, report=False, width=[8, 32, 64, 128, 192])
+    folder = tmp_path / "faulty"
+    (runs,) = (folder / "runs").glob("*.parquet")
     kept = len(pd.read_parquet(folder / "runs"))
-    limit = runs[1].stat().st_size // 2
+    limit = runs.stat().st_size // 2
     command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path), "--no-report"]
     limited = subprocess.run(
         command,
