@@ -1,0 +1,88 @@
+"""What made a result is recorded as far as it can be found out, names nobody, and never ends a run."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlpbench import provenance
+from mlpbench.schemas import ENVIRONMENT
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    provenance.environment.cache_clear()
+    yield
+    provenance.environment.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
+def test_without_git_the_commit_is_unknown_and_the_rest_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = provenance.environment()
+    assert (found["env_commit"], found["env_dirty"]) == (None, None)
+    assert found["env_python"] == platform.python_version()
+    assert found["env_cpu"]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_git_that_fails_or_a_processor_that_is_not_told_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    git = tmp_path / "git"
+    git.write_text("#!/bin/sh\nexit 128\n")
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(provenance, "CPU_INFO", tmp_path / "nowhere")
+    found = provenance.environment()
+    assert (found["env_commit"], found["env_dirty"]) == (None, None)
+    assert found["env_cpu"] == (platform.processor() or platform.machine())
+
+
+def test_a_changed_tree_is_dirty(tmp_path: Path) -> None:
+    package = Path(provenance.__file__).parent
+    for command in (
+        ["git", "init", "-q", tmp_path],
+        ["cp", package / "provenance.py", package / "__init__.py", tmp_path],
+    ):
+        subprocess.run([*map(str, command)], check=True)
+    tree = tmp_path / "mlpbench"
+    tree.mkdir()
+    (tmp_path / "provenance.py").rename(tree / "provenance.py")
+    (tmp_path / "__init__.py").rename(tree / "__init__.py")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "first"], check=True)
+    ask = "import sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True\n"
+    ask += "from mlpbench import provenance as p; e = p.environment(); print(len(e['env_commit']), e['env_dirty'])"
+    command = [sys.executable, "-c", ask, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "40 False\n"
+    changed = tree / "provenance.py"
+    changed.write_text(changed.read_text() + "# changed\n")
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "40 True\n"
+
+
+def test_the_driver_is_the_version_in_the_kernels_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    line = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\nGCC version: 12\n"
+    opened = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build\n"
+    for text, version in ((line, "550.54.15"), (opened, "570.86.10"), ("something else", None)):
+        (tmp_path / "version").write_text(text)
+        monkeypatch.setattr(provenance, "GPU_DRIVER", tmp_path / "version")
+        assert provenance.gpu_driver() == version
+    monkeypatch.setattr(provenance, "GPU_DRIVER", tmp_path / "nowhere")
+    assert provenance.gpu_driver() is None
+
+
+def test_neither_host_nor_user_is_recorded() -> None:
+    told = " ".join(str(v) for v in provenance.environment().values()).split()
+    assert platform.node() not in told
+    assert getpass.getuser() not in told
+    assert not any(name in column for column in ENVIRONMENT for name in ("host", "user", "node"))
