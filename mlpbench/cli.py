@@ -82,6 +82,7 @@ def main() -> None:
 @click.option("--rerun", type=click.Choice(["failed", "stale", "all"]), help="Train these runs again too.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first run that fails.")
 @click.option("--no-report", is_flag=True, help="Train and store only.")
+@click.option("--yes", is_flag=True, help="Train even more than 100,000 runs.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **given: Any) -> None:
     """Train what is missing of each SPEC, then write its report.
@@ -121,8 +122,8 @@ def _print_outcome(outcome: Outcome) -> None:
         click.echo()
         click.echo(report.claims_text(outcome.claims))
         click.echo()
-    diverged = int((outcome.runs["status"] == "diverged").sum())
-    states = [f"{len(outcome.runs)} run{'s' * (len(outcome.runs) != 1)}"]
+    n, diverged = sum(outcome.statuses.values()), outcome.statuses.get("diverged", 0)
+    states = [f"{n} run{'s' * (n != 1)}"]
     states += [f"{n} {what}" for n, what in ((diverged, "diverged"), (outcome.failed, "failed")) if n]
     click.echo(f"{outcome.experiment.name}: {', '.join(states)}, {outcome.trained} trained now")
     if outcome.report is not None:

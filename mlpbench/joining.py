@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import uuid
@@ -23,7 +22,7 @@ from mlpbench.files import refused
 from mlpbench.numerics import KIND, differences
 from mlpbench.schemas import KEYS, SCHEMAS, TABLES
 from mlpbench.store import Store
-from mlpbench.verification import RECORD, recorded
+from mlpbench.verified import record, recorded
 
 Tables = Mapping[str, pd.DataFrame]
 MOST_NAMED = 10
@@ -186,7 +185,7 @@ def _write(experiment: Experiment, tables: Tables, folders: Sequence[Path], to: 
         with store.writing():
             store.write_text("spec.yaml", reading.dump(experiment))
             if verified:
-                store.write_text(RECORD, json.dumps(verified, indent=1, sort_keys=True))
+                record(beside, verified)
             store.put("joined", {t: _arrow(t, f) for t, f in tables.items()})
         to.parent.mkdir(parents=True, exist_ok=True)
         os.replace(beside, to)

@@ -1,7 +1,8 @@
 """How far the bits of a run carry: to this kind of processor, to any Intel one, or to any with AVX2.
 
-The modes are environment variables that MKL, oneDNN and ATen read when torch is loaded, so workers start with them. What
-they reach is proved by training under emulated processors (tests/test_numerics.py).
+The modes are environment variables that MKL, oneDNN, ATen, OpenBLAS and numpy read when they are loaded, so workers start
+with them. Beside them, `universal` takes other square roots (training/roots.py). What the modes reach is proved by training
+under emulated processors (tests/test_numerics.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from typing import Any, Literal, get_args
 Numerics = Literal["fast", "portable", "universal"]
 MODES: tuple[Numerics, ...] = get_args(Numerics)
 
-_AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+_AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    # numpy's products, and its exp, log and powers, whose AVX-512 kernels round differently; what a numpy does not know by
+    # either name it passes over in silence (the level is numpy 2.4's, the features are those of numpy before it).
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512F AVX512_SKX",
+}
 VARIABLES: dict[Numerics, Mapping[str, str]] = {
     "fast": {},
     "portable": {"MKL_CBWR": "AVX2", **_AVX2},
@@ -26,12 +34,14 @@ REACH: dict[str, str] = {
 # What of a run's environment its bits may depend on.
 KIND = ("env_device", "env_numerics", "env_threads", "env_torch", "env_cpu")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# What would have the same libraries take other kernels in any mode.
+_NEVER = ("MKL_ENABLE_INSTRUCTIONS", "MKL_VML_DEBUG_CPU_TYPE", "DNNL_MAX_CPU_ISA", "NPY_ENABLE_CPU_FEATURES")
 
 
 def variables(numerics: Numerics, threads: int) -> dict[str, str | None]:
     """Return the environment of a worker; None for what must not be set, whatever the user's own environment has."""
-    modes = {name: None for mode in VARIABLES.values() for name in mode}
-    return {**dict.fromkeys(_THREADS, str(threads)), **modes, **VARIABLES[numerics]}
+    others = dict.fromkeys([*_NEVER, *(name for mode in VARIABLES.values() for name in mode)])
+    return {**dict.fromkeys(_THREADS, str(threads)), **others, **VARIABLES[numerics]}
 
 
 def differences(row: Mapping[Any, object], here: Mapping[str, object]) -> Iterator[str]:
@@ -47,5 +57,7 @@ def differences(row: Mapping[Any, object], here: Mapping[str, object]) -> Iterat
 
 def _kind(environment: Mapping[Any, object]) -> object:
     """Return what of the processor the bits depend on."""
-    cpu = environment["env_cpu"]
-    return {"universal": None, "portable": "Intel" in str(cpu)}.get(str(environment["env_numerics"]), cpu)
+    cpu, numerics = environment["env_cpu"], environment["env_numerics"]
+    if numerics == "universal":
+        return None
+    return "Intel" if numerics == "portable" and "Intel" in str(cpu) else cpu

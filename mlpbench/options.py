@@ -30,6 +30,7 @@ class Options:
     rerun: Rerun | None = None
     fail_fast: bool = False
     report: bool = True
+    yes: bool = False
     quiet: bool = False
 
     def __post_init__(self) -> None:

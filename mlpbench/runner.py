@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +15,56 @@ from mlpbench.errors import InputError
 from mlpbench.executors import ProcessPool
 from mlpbench.experiment import grid, reading
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.spec import Experiment
 from mlpbench.options import Options, device_name
 from mlpbench.progress import Progress
 from mlpbench.state import State, inspect
 from mlpbench.store import ASIDE, Store
-from mlpbench.training.setup import Setup
+from mlpbench.training.setup import Setup, Tables
+from mlpbench.verified import current
 
 Say = Callable[[str], None]
+# More runs than this are no slip of the keyboard only if the user says so.
+MOST_UNASKED = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run of an experiment came to: tables as DataFrames, and where they are."""
+    """What a run of an experiment came to: verdicts, and the tables as DataFrames, read when they are first asked for.
+
+    `statuses` counts the runs of the grid that the folder has by how they ended.
+    """
 
     experiment: Experiment
     folder: Path
     trained: int
-    runs: pd.DataFrame = field(repr=False)
-    curves: pd.DataFrame = field(repr=False)
-    layers: pd.DataFrame = field(repr=False)
+    statuses: Mapping[str, int]
     claims: pd.DataFrame = field(repr=False)
     report: Path | None = None
 
     @property
     def failed(self) -> int:
         """How many runs of the grid failed."""
-        return int((self.runs["status"] == "failed").sum())
+        return self.statuses.get("failed", 0)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row a run."""
+        return self._table("runs")
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One row for each evaluation of a run."""
+        return self._table("curves")
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row for each layer of a run at each probe."""
+        return self._table("layers")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        return Store(self.folder).read(name, grid.all_run_ids(self.experiment))
 
 
 def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
@@ -53,17 +77,39 @@ def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
     store = Store(options.results / experiment.name)
     if store.folder.exists() and not store.folder.is_dir():
         raise InputError(f"the results of {experiment.name} go into a folder, got the file {store.folder}")
-    _prepare(inspect(experiment, store, options), options, tell)
+    state = inspect(experiment, store, options)
+    _confirm(state, options)
+    _prepare(state, options, tell)
     with store.writing() as damaged:
         for path, why in damaged.items():
             tell(f"{path} {why}: set aside in {store.folder / ASIDE}, its runs are trained again")
-        state = inspect(experiment, store, options)  # again: another process may have written until now
+        if state.n_todo(options.rerun):
+            state = inspect(experiment, store, options)  # again: another process may have written until now
         todo = state.todo(options.rerun)
-        store.write_text("spec.yaml", reading.dump(experiment))
+        store.write_text("spec.yaml", reading.dump(experiment, store.folder))
         trained = _train(state, todo, store, options) if todo else 0
         store.compact()
         _tell(state, todo, options, tell)
         return finish(experiment, store, report=options.report, trained=trained)
+
+
+def _confirm(state: State, options: Options) -> None:
+    """Refuse what takes days unless it is meant, before anything is written."""
+    n = state.n_todo(options.rerun)
+    if n > MOST_UNASKED and not options.yes:
+        work = state.facts(options, options.rerun)
+        raise InputError(
+            f"more than {MOST_UNASKED} runs are trained with --yes only, got {n} runs of {state.experiment.name}, which take "
+            f"about {_duration(work['seconds'])} here with {work['workers']} workers"
+        )
+
+
+def _duration(seconds: float) -> str:
+    """Return a long time in its largest unit of which there are two or more."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def _prepare(state: State, options: Options, tell: Say) -> None:
@@ -97,8 +143,17 @@ def _tell(state: State, todo: Sequence[Run], options: Options, tell: Say) -> Non
 
 def _train(state: State, todo: Sequence[Run], store: Store, options: Options) -> int:
     """Train runs and store them stack by stack; return how many were stored."""
-    experiment = state.experiment
-    planned = state.stacks(todo, options)
+    stored = 0
+    for stack, tables in train(state.experiment, state.stacks(todo, options), options):
+        store.add(stack.stack_id, tables)
+        stored += len(tables["runs"])
+        if options.fail_fast and any(row["status"] == "failed" for row in tables["runs"]):
+            break
+    return stored
+
+
+def train(experiment: Experiment, planned: Sequence[Stack], options: Options) -> Iterator[tuple[Stack, Tables]]:
+    """Yield each stack with the rows of all tables as it is trained, and show progress."""
     setup = Setup(
         dataset=experiment.dataset,
         device=device_name(options.device),
@@ -107,21 +162,16 @@ def _train(state: State, todo: Sequence[Run], store: Store, options: Options) ->
         data_dir=options.data_dir,
         probes=experiment.probes,
     )
-    by_id = {r.run_id: r for r in todo}
     pool = ProcessPool(setup, min(options.n_workers, len(planned)))
-    stored = 0
     with Progress(experiment.name, planned, pool.workers, hidden=options.quiet) as progress:
         for stack, tables in pool.map(planned, progress.tick):
+            by_id = {r.run_id: r for r in stack.runs}
             rows = [_full_row(row, by_id[row["run_id"]], experiment) for row in tables["runs"]]
-            store.add(stack.stack_id, tables | {"runs": rows})
-            stored += len(rows)
+            yield stack, tables | {"runs": rows}
             progress.finished(stack)
-            failed = [row for row in rows if row["status"] == "failed"]
-            for row in failed:
-                progress.note(f"{row['run_id']} failed: {row['error']}")
-            if failed and options.fail_fast:
-                break
-    return stored
+            for row in rows:
+                if row["status"] == "failed":
+                    progress.note(f"{row['run_id']} failed: {row['error']}")
 
 
 def _full_row(row: Mapping[str, Any], run: Run, experiment: Experiment) -> dict[str, Any]:
@@ -132,7 +182,7 @@ def _full_row(row: Mapping[str, Any], run: Run, experiment: Experiment) -> dict[
         "replicate": run.replicate,
         "fold": run.fold,
         "seed": run.seed,
-        "dataset": experiment.dataset,
+        "dataset": experiment.data.name,
         **provenance.environment(),
         "env_dataset": experiment.data.fingerprint,
         **row,
@@ -145,20 +195,23 @@ def finish(experiment: Experiment, store: Store, *, report: bool, trained: int =
     from mlpbench.evidence import report as pages
 
     made = grid.conditions(experiment)
-    runs = store.read("runs", [r.run_id for r in grid.runs(experiment, made)])
-    curves, layers = (store.read(table, runs["run_id"]) for table in ("curves", "layers"))
+    ids = grid.all_run_ids(experiment, made)
+
+    def curves(of: Sequence[str] | None = None) -> pd.DataFrame:
+        return store.read("curves", ids if of is None else of)
+
     if report:
-        page = pages.render(experiment, made, runs, curves)
+        runs = store.read("runs", ids, columns=pages.RUN_COLUMNS)
+        page = pages.render(experiment, made, runs, curves, current(store))
         path, judged = pages.write(page, store.folder), page.claims
     else:
+        runs = store.read("runs", ids, columns=claims.RUN_COLUMNS)
         path, judged = None, claims.judge(experiment, made, runs, curves)
     return Outcome(
         experiment=experiment,
         folder=store.folder,
         trained=trained,
-        runs=runs,
-        curves=curves,
-        layers=layers,
+        statuses={str(status): n for status, n in runs["status"].value_counts().items()},
         claims=judged,
         report=path,
     )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+import itertools
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition, Run
-from mlpbench.experiment.plan import Stack, plan, probe_steps
+from mlpbench.experiment.plan import Stack, outline, plan, probe_steps
 from mlpbench.experiment.spec import Experiment
 from mlpbench.numerics import differences
 from mlpbench.options import Options, Rerun, environment
@@ -19,110 +24,178 @@ from mlpbench.store import Store
 
 # What of a run's environment its bits may depend on.
 KIND = ("env_device", "env_numerics", "env_threads", "env_torch", "env_cpu")
+KINDS = ("done", "failed", "stale", "missing")
+DONE, FAILED, STALE, MISSING = range(len(KINDS))
+
+Ints = npt.NDArray[np.int64]
+
+
+class Runs:
+    """Some runs of a grid, in order: counted without being made, since a grid may have millions."""
+
+    def __init__(self, experiment: Experiment, conditions: Sequence[Condition], places: Ints) -> None:
+        self._experiment, self._conditions, self._places = experiment, conditions, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Run]:
+        condition, replicate = np.divmod(self._places, self._experiment.replicates)
+        starts = np.flatnonzero(np.diff(condition, prepend=-1)).tolist()
+        for start, end in itertools.pairwise([*starts, len(condition)]):
+            of = self._conditions[condition[start]]
+            yield from grid.runs_of(self._experiment, of, replicate[start:end].tolist())
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
     """The runs of a grid by what the folder has of them; `others` are runs in the folder that the grid has not.
 
-    `stale` runs were made in another environment; `stale_in` says in what it differs.
+    `kinds` has a row for each condition and a column for each replicate. `stale` runs were made in another environment;
+    `stale_in` says in what it differs.
     """
 
     experiment: Experiment
     conditions: Sequence[Condition]
-    runs: Sequence[Run]
-    done: Sequence[Run]
-    failed: Sequence[Run]
-    stale: Sequence[Run]
-    missing: Sequence[Run]
+    kinds: npt.NDArray[np.int8]
     others: int
     stale_in: Sequence[str]
 
+    @property
+    def runs(self) -> Runs:
+        """All runs of the grid."""
+        return Runs(self.experiment, self.conditions, np.arange(self.kinds.size))
+
+    @property
+    def done(self) -> Runs:
+        """Runs that are there as a run here would make them."""
+        return self._of(DONE)
+
+    @property
+    def failed(self) -> Runs:
+        """Runs that ended in an error."""
+        return self._of(FAILED)
+
+    @property
+    def stale(self) -> Runs:
+        """Runs that were made in another environment."""
+        return self._of(STALE)
+
+    @property
+    def missing(self) -> Runs:
+        """Runs that are not there, or not whole."""
+        return self._of(MISSING)
+
+    def _of(self, kind: int) -> Runs:
+        return Runs(self.experiment, self.conditions, np.flatnonzero(self.kinds == kind))
+
+    def n_todo(self, rerun: Rerun | None) -> int:
+        """Return how many runs are to be trained."""
+        return int(np.isin(self.kinds, _wanted(rerun)).sum())
+
     def todo(self, rerun: Rerun | None) -> list[Run]:
         """Return what is to be trained."""
-        wanted = list(self.missing)
-        if rerun in ("failed", "all"):
-            wanted += self.failed
-        if rerun in ("stale", "all"):
-            wanted += self.stale
-        if rerun == "all":
-            wanted += self.done
-        return wanted
+        return [run for kind in _wanted(rerun) for run in self._of(kind)]
 
     def stacks(self, todo: Sequence[Run], options: Options) -> list[Stack]:
         """Put runs into stacks."""
         return plan(todo, self.experiment.data, workers=options.n_workers, memory=options.memory)
 
-    def facts(self, options: Options) -> dict[str, Any]:
+    def facts(self, options: Options, rerun: Rerun | None = None) -> dict[str, Any]:
         """Return what `plan` tells: counts, work, expected time and memory."""
-        stacks = self.stacks(self.missing, options)
-        workers = min(options.n_workers, max(1, len(stacks)))
-        longest = max((s.seconds for s in stacks), default=0.0)
-        counts = {
-            kind: len(getattr(self, kind)) for kind in ("conditions", "runs", "done", "failed", "stale", "missing")
-        }
+        counts = np.isin(self.kinds, _wanted(rerun)).sum(axis=1).tolist()
+        wanted = zip((c.settings for c in self.conditions), counts, strict=True)
+        work = outline(wanted, self.experiment.data, workers=options.n_workers, memory=options.memory)
+        workers = min(options.n_workers, max(1, work.stacks))
         return {
             "experiment": self.experiment.name,
-            **counts,
-            "stacks": len(stacks),
+            "conditions": len(self.conditions),
+            "runs": self.kinds.size,
+            **{kind: int((self.kinds == i).sum()) for i, kind in enumerate(KINDS)},
+            "stacks": work.stacks,
             "workers": workers,
-            "flops": sum(s.flops for s in stacks),
-            "seconds": round(max(longest, sum(s.seconds for s in stacks) / workers), 1),
-            "bytes_per_worker": max((s.bytes for s in stacks), default=0),
+            "flops": work.flops,
+            "seconds": round(max(work.longest, work.seconds / workers), 1),
+            "bytes_per_worker": work.bytes,
         }
+
+
+def _wanted(rerun: Rerun | None) -> list[int]:
+    """Return the kinds of runs that are trained, in order."""
+    again = {None: [], "failed": [FAILED], "stale": [STALE], "all": [FAILED, STALE, DONE]}
+    return [MISSING, *again[rerun]]
 
 
 def inspect(experiment: Experiment, store: Store, options: Options) -> State:
     """Compare the grid with the results folder; raise InputError for a device that is not there."""
     made = grid.conditions(experiment)
-    runs = grid.runs(experiment, made)
     here = environment(options)
     held = store.read("runs", columns=["run_id", "status", "diverged_at_step", *KIND], sound=True)
-    known = held.set_index("run_id").to_dict("index")
-    tables = _Tables.of(store)
-    kinds: dict[str, list[Run]] = {"done": [], "failed": [], "stale": [], "missing": []}
-    aspects: dict[str, None] = {}
-    for r in runs:
-        row = known.get(r.run_id)
-        if row is None or not tables.complete(r, row, experiment):
-            kinds["missing"].append(r)
-        elif row["status"] == "failed":
-            kinds["failed"].append(r)
-        else:
-            differing = dict.fromkeys(differences(row, here))
-            aspects |= differing
-            kinds["stale" if differing else "done"].append(r)
-    others = len(set(known) - {r.run_id for r in runs})
-    return State(experiment=experiment, conditions=made, runs=runs, others=others, stale_in=tuple(aspects), **kinds)
+    kinds = np.full(len(made) * experiment.replicates, MISSING, dtype=np.int8)
+    stale_in: dict[str, None] = {}
+    others = len(held)
+    if others:
+        planned = pa.array(grid.all_run_ids(experiment, made), pa.string())
+        place = _places(held["run_id"], planned)
+        others = int((place < 0).sum())
+        rows = held[place >= 0].assign(place=place[place >= 0]).sort_values("place", ignore_index=True)
+        rows = rows[_is_whole(rows, experiment, made, planned, store)]
+        kinds[rows["place"].to_numpy()] = np.where(rows["status"] == "failed", FAILED, DONE)
+        ended = rows[rows["status"] != "failed"]
+        # Few environments, whatever the number of runs: each is compared once, in the order of the grid.
+        for _, alike in ended.groupby(list(KIND), dropna=False, sort=False):
+            differing = dict.fromkeys(differences(alike.iloc[0].to_dict(), here))
+            stale_in |= differing
+            if differing:
+                kinds[alike["place"].to_numpy()] = STALE
+    return State(
+        experiment=experiment,
+        conditions=made,
+        kinds=kinds.reshape(len(made), experiment.replicates),
+        others=others,
+        stale_in=tuple(stale_in),
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Tables:
-    """What the tables beside `runs` have."""
-
-    curves: Collection[str]
-    predictions: Collection[str]
-    layers: Collection[tuple[str, int]]
-
-    @classmethod
-    def of(cls, store: Store) -> _Tables:
-        layers = store.read("layers", columns=["run_id", "step"], sound=True).drop_duplicates()
-        return cls(
-            curves=_ids(store.read("curves", columns=["run_id"], sound=True)),
-            predictions=_ids(store.read("predictions", columns=["run_id"], sound=True)),
-            layers=set(layers.itertuples(index=False, name=None)),
-        )
-
-    def complete(self, run: Run, row: Mapping[Any, Any], experiment: Experiment) -> bool:
-        """Return whether all of a run is there: its curves, predictions, and probes up to where it diverged."""
-        if row["status"] == "failed":
-            return True
-        end = row["diverged_at_step"] if row["status"] == "diverged" else math.inf
-        if row["status"] == "ok" and run.run_id not in self.predictions:
-            return False
-        steps = probe_steps(run.settings, experiment.probes)
-        return run.run_id in self.curves and all((run.run_id, step) in self.layers for step in steps if step < end)
+def _places(run_ids: pd.Series[Any], planned: pa.StringArray) -> Ints:
+    """Return where in the grid each run stands, -1 for those that are not in it."""
+    found = pc.index_in(pa.array(run_ids, pa.string()), value_set=planned)
+    return np.asarray(found.fill_null(-1), dtype=np.int64)
 
 
-def _ids(frame: pd.DataFrame) -> set[str]:
-    return set(frame["run_id"].unique())
+def _is_whole(
+    rows: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition], planned: pa.StringArray, store: Store
+) -> npt.NDArray[np.bool_]:
+    """Return whether all of each run is there: its curves, predictions, and probes up to where it diverged."""
+    place, status = rows["place"].to_numpy(), rows["status"].to_numpy()
+    diverged = status == "diverged"
+    end = np.full(len(planned), np.inf)
+    end[place[diverged]] = rows.loc[diverged, "diverged_at_step"].astype(float)
+    steps = [probe_steps(c.settings, experiment.probes) for c in conditions]
+    due = np.repeat([len(s) for s in steps], experiment.replicates)
+    for i in place[diverged]:
+        due[i] = bisect_left(steps[i // experiment.replicates], end[i])
+    probed = _probed(steps, end, experiment.replicates, planned, store) >= due
+    curves, predictions = (_has(table, planned, store) for table in ("curves", "predictions"))
+    whole = (curves & probed)[place] & ((status != "ok") | predictions[place])
+    return np.asarray(whole | (status == "failed"), dtype=np.bool_)
+
+
+def _has(table: str, planned: pa.StringArray, store: Store) -> npt.NDArray[np.bool_]:
+    """Return whether a table has rows of each planned run."""
+    found = _places(pd.Series(store.read(table, columns=["run_id"], sound=True)["run_id"].unique()), planned)
+    has = np.zeros(len(planned), dtype=np.bool_)
+    has[found[found >= 0]] = True
+    return has
+
+
+def _probed(
+    steps: Sequence[Sequence[int]], end: npt.NDArray[np.float64], replicates: int, planned: pa.StringArray, store: Store
+) -> Ints:
+    """Return at how many of the steps of its condition, before its end, each planned run was probed."""
+    layers = store.read("layers", columns=["run_id", "step"], sound=True)
+    found = pd.DataFrame({"place": _places(layers["run_id"], planned), "step": layers["step"]}).drop_duplicates()
+    found = found[found["place"] >= 0].assign(condition=found["place"] // replicates)
+    due = pd.DataFrame([(i, step) for i, of in enumerate(steps) for step in of], columns=["condition", "step"])
+    place, step = found.merge(due.astype("int64"), on=["condition", "step"])[["place", "step"]].to_numpy().T
+    return np.bincount(place[step < end[place]], minlength=len(planned))

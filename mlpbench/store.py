@@ -143,6 +143,7 @@ class Store:
 
     def compact(self) -> None:
         """Join the files of each table, in the order of their rows' keys; raise MachineError where the disk refuses."""
+        exchanged = False
         for table in TABLES:
             for files in _batches(Journal.read(self.folder).parts(table)):
                 rows = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet").to_table()
@@ -150,7 +151,9 @@ class Store:
                 stem = hashlib.sha256("".join(f.name for f in files).encode()).hexdigest()[:16]
                 name, content = encoded(stem, ordered)
                 exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{f.name}" for f in files])
-        self._held = {table: self._index(table) for table in TABLES}
+                exchanged = True
+        if exchanged:
+            self._held = {table: self._index(table) for table in TABLES}
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the folder, whole or not at all."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,19 +12,18 @@ import pyarrow as pa
 
 from mlpbench import numerics
 from mlpbench.errors import InputError
-from mlpbench.evidence.agreement import GRADES, IDENTICAL, WITHIN, agreement
+from mlpbench.evidence.agreement import IDENTICAL, WITHIN, agreement
 from mlpbench.evidence.frames import records
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import make_stack
 from mlpbench.experiment.spec import Experiment
-from mlpbench.files import write_whole
 from mlpbench.options import Options, environment
 from mlpbench.runner import train
 from mlpbench.schemas import SCHEMAS, TABLES
 from mlpbench.store import Store
+from mlpbench.verified import digest_of, record, recorded
 
-RECORD = "verified.json"
 # Columns of the way a run was trained, which is how it is trained again.
 WAY = ["env_device", "env_numerics", "env_threads"]
 
@@ -73,18 +71,8 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
     label = pd.DataFrame([(r.run_id, r.condition.label, r.replicate) for r in chosen])
     label.columns = pd.Index(["run_id", "label", "replicate"])
     checked = label.merge(pd.concat(parts), on="run_id")
-    _record(store.folder, before, checked, rows, environment(options))
+    record(store.folder, before | _entries(checked, rows, environment(options)))
     return Verification(experiment=experiment, stored=len(known), checked=checked, damaged=damaged)
-
-
-def recorded(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what earlier verifications of a folder came to: for each run `grade`, `weights_sha256`, `cpu`, `torch`."""
-    try:
-        read = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    entries = read.items() if isinstance(read, dict) else ()
-    return {k: v for k, v in entries if isinstance(v, dict) and v.get("grade") in GRADES}
 
 
 def _all_rows(store: Store, table: str) -> pd.DataFrame:
@@ -109,17 +97,10 @@ def _trained(experiment: Experiment, runs: Sequence[Run], options: Options) -> d
     return {t: pa.Table.from_pylist(rows[t], schema=SCHEMAS[t]).to_pandas() for t in TABLES}
 
 
-def _record(
-    folder: Path, before: Mapping[str, Any], checked: pd.DataFrame, rows: pd.DataFrame, here: Mapping[str, Any]
-) -> None:
-    digest = rows["weights_sha256"].astype(object)
-    entries = dict(before) | {
-        row["run_id"]: {
-            "grade": row["grade"],
-            "weights_sha256": None if pd.isna(digest[row["run_id"]]) else digest[row["run_id"]],
-            "cpu": here["env_cpu"],
-            "torch": here["env_torch"],
-        }
+def _entries(checked: pd.DataFrame, rows: pd.DataFrame, here: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    place = {"cpu": here["env_cpu"], "torch": here["env_torch"]}
+    weights = rows["weights_sha256"].astype(object)
+    return {
+        row["run_id"]: {"grade": row["grade"], "weights_sha256": digest_of(weights[row["run_id"]]), **place}
         for row in records(checked)
     }
-    write_whole(folder / RECORD, json.dumps(entries, indent=1, sort_keys=True).encode())

@@ -141,7 +141,7 @@ FILES = [
     bad("number-key", HEAD + "fixed: {§5: 1}", "a key must be a word, got 5"),
     bad("nul", HEAD + "seed: §\0", "an experiment file must be printable text, got '\\x00'"),
     bad("half-a-pair", HEAD.replace("Is it?", '§"\\ud800"'), "text must be made of whole characters, got '\\ud800'"),
-    bad("grid", HEAD + "factors:\n  §width: &".replace("&", str(list(range(1, 1001)))) + f"\n  lr: {list(range(1, 1001))}", "at most 100000 runs, got 5000000"),
+    bad("grid", HEAD + "factors:\n  §width: &".replace("&", str(list(range(1, 1001)))) + f"\n  lr: {list(range(1, 1001))}", "at most 100000 conditions, got 1000000"),
     bad("too-long", HEAD + "#" * 1_000_000, "an experiment file must have at most 1000000 bytes, got more"),
 ]  # fmt: skip
 

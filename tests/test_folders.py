@@ -145,6 +145,24 @@ def test_rows_of_another_environment_may_move_within_a_tolerance(copy: Path) -> 
     assert invoke("verify", copy, "--all").exit_code == 1
 
 
+def test_the_report_counts_what_was_verified_while_the_table_has_the_weights_it_was_verified_with(copy: Path) -> None:
+    invoke("verify", copy, "--sample", "2")
+    runs = pd.read_parquet(copy / "runs").set_index("run_id")
+    record = json.loads((copy / "verified.json").read_text())
+    ok = next(i for i in runs.index[runs["status"] == "ok"])
+    grade = {"grade": "identical", "cpu": "A CPU", "torch": "1.0"}
+    record |= {ok: grade | {"weights_sha256": "0" * 64}, "gone": grade | {"weights_sha256": None}}
+    (copy / "verified.json").write_text(json.dumps(record))
+    assert invoke("report", copy).exit_code == 0
+    told = (copy / "report.md").read_text()
+    counted = len(set(record) - {ok, "gone"})
+    assert f"Verified: {counted} of 8 runs were trained again, alone (" in told
+    assert "A CPU" not in told
+    (copy / "verified.json").write_text("[")
+    invoke("report", copy)
+    assert "No run was trained again to verify it yet" in (copy / "report.md").read_text()
+
+
 def test_verify_of_a_folder_without_finished_runs_is_refused(tmp_path: Path, copy: Path) -> None:
     for table in SCHEMAS:
         shutil.rmtree(copy / table)

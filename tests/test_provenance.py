@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,16 +49,11 @@ def test_a_git_that_fails_or_a_processor_that_is_not_told_is_no_error(
 
 
 def test_a_changed_tree_is_dirty(tmp_path: Path) -> None:
-    package = Path(provenance.__file__).parent
-    for command in (
-        ["git", "init", "-q", tmp_path],
-        ["cp", package / "provenance.py", package / "__init__.py", tmp_path],
-    ):
-        subprocess.run([*map(str, command)], check=True)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     tree = tmp_path / "mlpbench"
     tree.mkdir()
-    (tmp_path / "provenance.py").rename(tree / "provenance.py")
-    (tmp_path / "__init__.py").rename(tree / "__init__.py")
+    for name in ("provenance.py", "__init__.py"):
+        shutil.copy(Path(provenance.__file__).with_name(name), tree / name)
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run([*git, "add", "-A"], check=True)
     subprocess.run([*git, "commit", "-qm", "first"], check=True)

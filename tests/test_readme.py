@@ -79,11 +79,24 @@ def test_commands_of_make_are_targets() -> None:
     assert {"run", "test"} <= set(named) <= set(targets)
 
 
-def test_experiments_in_the_readme_are_read() -> None:
+def test_experiments_in_the_readme_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "experiments" / "own_data")  # where the file of own data lies
     texts = blocks("yaml")
     assert texts
     for text in texts:
         assert reading.from_mapping(YAML(typ="safe", pure=True).load(text)).claims
+
+
+def test_the_example_of_own_data_is_the_one_that_ships_and_prints_what_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    (text,) = (t for t in blocks("yaml") if "file:" in t)
+    assert text == (ROOT / "experiments" / "own_data" / "iris.yaml").read_text()
+    (output,) = (o for c, o in COMMANDS if c == "mlpbench run experiments/own_data/iris.yaml")
+    result = CliRunner().invoke(main, ["run", "experiments/own_data/iris.yaml", "--results", str(tmp_path)])
+    assert result.exit_code == 0
+    assert result.stdout.replace(str(tmp_path), "results").rstrip() == output.rstrip()
 
 
 def test_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:

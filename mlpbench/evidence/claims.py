@@ -8,9 +8,9 @@ observed, not tested, has no p, and is no member of Holm's family.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +18,20 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.evidence import inference
-from mlpbench.evidence.estimates import DIVERGED, FAILED, LEVEL, MISSING, OK, accuracy_step, measure, observe
+from mlpbench.evidence.estimates import DIVERGED, FAILED, KEYS, LEVEL, MISSING, OK, accuracy_step, measure, observe
 from mlpbench.evidence.held import held_fixed, shared_streams
 from mlpbench.evidence.inference import ALPHA, Sample
 from mlpbench.evidence.reduction import Reduction, reduce
 from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.metrics import STEPS_TO_LOSS
+from mlpbench.experiment.metrics import METRICS, STEPS_TO_LOSS
 from mlpbench.experiment.spec import Claim, Experiment
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 # Counts move by whole units: see `_least_spread`.
 COUNTS = ("diverged", "dead_units", "distinct_units")
+# Where replicates are lacking in more conditions than this, conditions are counted, not named.
+MOST_NOTED = 20
+RUN_COLUMNS = ["run_id", "status", *METRICS]
 COLUMNS: dict[str, Any] = {
     "id": object, "says": object, "source": object, "form": object, "quantity": object, "metric": object,
     "kind": object, "per": object, "sense": object, "n": "int64", "planned": "int64", "estimate": float,
@@ -48,17 +51,38 @@ class _Values:
     least_spread: float
 
 
+# The table, or what reads it: all of it, or that of some runs.
+Curves = pd.DataFrame | Callable[[Sequence[str] | None], pd.DataFrame]
+
+
+def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the table of curves; where it is still to be read, that of some runs."""
+    return curves if isinstance(curves, pd.DataFrame) else curves(run_ids)
+
+
+def needs_curves(experiment: Experiment) -> bool:
+    """Return whether a claim is about the steps to a loss, which stand in the curves alone."""
+    return any(STEPS_TO_LOSS.match(claim.form.metric) for claim in experiment.claims)
+
+
 def judge(
-    experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, curves: pd.DataFrame
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    runs: pd.DataFrame,
+    curves: Curves,
+    observed: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row for each claim, in the order of the file, with the columns of `COLUMNS`.
 
+    Curves may be a function, which is called only where a claim is about them. `observed` is what `observe` makes of the
+    runs, where it is at hand.
     `margin` is the bound the estimate is tested against (both signs of it for `equivalent`), `low` and `high` the
     unadjusted 95% interval, `detectable` the distance from the bound that would be found with 80% power at the present
     n, `more_replicates` about how many further ones would decide. Units are the metric's.
     """
-    observed = observe(experiment, conditions, runs)
-    rows = [_row(claim, experiment, conditions, observed, curves) for claim in experiment.claims]
+    observed = observe(experiment, conditions, runs) if observed is None else observed
+    points = read_curves(curves) if needs_curves(experiment) else pd.DataFrame()
+    rows = [_row(claim, experiment, conditions, observed, points) for claim in experiment.claims]
     tested = [r for r in rows if not r["observed"]]
     for row, corrected in zip(tested, inference.holm([r["p"] for r in tested]), strict=True):
         row["p_holm"] = corrected
@@ -108,19 +132,23 @@ def _values(
     observed: pd.DataFrame,
     curves: pd.DataFrame,
 ) -> _Values:
-    needed = [c for c in conditions if c.condition_id in reduction.weights]
-    frame = measure(observed, curves, reduction.metric)
-    frame = frame[frame["condition_id"].isin(list(reduction.weights))]
-    table = frame.pivot(index="replicate", columns="position", values="value").sort_index()
-    weights = [reduction.weights[c.condition_id] for c in needed]
+    positions = [i for i, c in enumerate(conditions) if c.condition_id in reduction.weights]
+    needed = [conditions[i] for i in positions]
+    columns = [*KEYS, *({reduction.metric} & set(observed.columns))]
+    some = observed["position"].isin(positions)
+    frame = measure(observed.loc[some, columns], curves, reduction.metric)
+    weights = np.array([reduction.weights[c.condition_id] for c in needed])
+    # A row for each replicate, a column for each condition: `observed` has all that are planned, in this order.
+    table = frame["value"].to_numpy(dtype=float).reshape(len(needed), -1).T
     lacking = frame[frame["value"].isna()]
     reason = lacking["status"].where(
         lacking["status"] != OK, lacking["censored"].map({True: "censored", False: "unmeasured"})
     )
-    left_out = Counter(zip(reason.astype(str), map(int, lacking["position"]), strict=True))
-    whole = table.dropna().to_numpy(dtype=float)
+    counts = lacking.groupby([reason.astype(str).rename("why"), "position"]).size()
+    left_out = dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
+    whole = table[~np.isnan(table).any(axis=1)]
     # math.fsum is exact, so that neither the order of rows nor of conditions moves a bit of the estimate.
-    complete = np.array([math.fsum(w * v for w, v in zip(weights, row, strict=True)) for row in whole], dtype=float)
+    complete = np.array([math.fsum(row) for row in (weights * whole).tolist()], dtype=float)
     return _Values(
         complete=complete,
         planned=len(table),
@@ -209,8 +237,16 @@ def _notes(reduction: Reduction, values: _Values, experiment: Experiment, condit
         DIVERGED: "diverged", FAILED: "failed", MISSING: "not run",
         "censored": "short of the loss", "unmeasured": f"without {reduction.metric}",
     }  # fmt: skip
-    for (why, position), count in sorted(values.left_out.items()):
-        notes.append(f"{count} of {values.planned} replicates {said[why]} in {conditions[position].label}.")
+    for why, group in itertools.groupby(sorted(values.left_out.items()), key=lambda item: item[0][0]):
+        counts = {position: count for (_, position), count in group}
+        if len(counts) > MOST_NOTED:
+            few, many = min(counts.values()), max(counts.values())
+            each = f"{few}" if few == many else f"{few} to {many}"
+            notes.append(f"{each} of {values.planned} replicates {said[why]} in each of {len(counts)} conditions.")
+            continue
+        notes += [
+            f"{n} of {values.planned} replicates {said[why]} in {conditions[i].label}." for i, n in counts.items()
+        ]
     if values.censored:
         notes.append("How many steps those need is not known, so the claim can't be judged on the others alone.")
     if STEPS_TO_LOSS.match(reduction.metric):

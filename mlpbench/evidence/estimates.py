@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from mlpbench.experiment.grid import Condition, RunSettings, make_run
+from mlpbench.evidence.frames import places
+from mlpbench.experiment.grid import Condition, RunSettings, run_ids
 from mlpbench.experiment.metrics import METRICS, STEPS_TO_LOSS, metric
 from mlpbench.experiment.plan import CURVE_EXAMPLES
 from mlpbench.experiment.spec import Experiment
@@ -28,22 +29,26 @@ def observe(experiment: Experiment, conditions: Sequence[Condition], runs: pd.Da
     A run that is not in `runs` has status `missing`. Metrics of runs that did not end well are NaN; `diverged` is 1 for
     diverged runs and 0 for finished ones. Replicates that no stream tells apart are one run, and one row.
     """
-    planned = pd.DataFrame(
-        [
-            (i, c.condition_id, c.label, r, make_run(experiment, c, r).run_id)
-            for i, c in enumerate(conditions)
-            for r in range(experiment.replicates)
-        ],
-        columns=KEYS[:-1],
-    ).drop_duplicates("run_id")
+    replicates = range(experiment.replicates if experiment.vary else 1)
+    n, each = len(conditions) * len(replicates), len(replicates)
+    planned = {
+        "position": np.repeat(np.arange(len(conditions)), each),
+        "condition_id": np.repeat(np.array([c.condition_id for c in conditions], dtype=object), each),
+        "label": np.repeat(np.array([c.label for c in conditions], dtype=object), each),
+        "replicate": np.tile(np.array(replicates), len(conditions)),
+        "run_id": np.array([i for c in conditions for i in run_ids(experiment, c, replicates)], dtype=object),
+    }
     stored = runs[["run_id", "status", *METRICS]].drop_duplicates("run_id")
-    frame = planned.merge(stored, on="run_id", how="left").reset_index(drop=True)
-    frame["status"] = frame["status"].astype(object).fillna(MISSING)
-    frame[list(METRICS)] = frame[list(METRICS)].astype(float)
-    ended = frame["status"].isin([OK, DIVERGED])
-    frame.loc[frame["status"] != OK, list(METRICS)] = np.nan
-    frame.loc[ended, "diverged"] = (frame.loc[ended, "status"] == DIVERGED).astype(float)
-    return frame
+    at = places(pd.Series(planned["run_id"]), stored["run_id"])
+    there = at >= 0
+    status = np.full(n, MISSING, dtype=object)
+    status[there] = stored["status"].to_numpy(dtype=object)[at[there]]
+    ok = status == OK
+    metrics = np.full((n, len(METRICS)), np.nan)
+    metrics[ok] = stored[list(METRICS)].to_numpy(dtype=float)[at[ok]]
+    frame = pd.DataFrame(metrics, columns=list(METRICS))
+    frame["diverged"] = np.where(ok, 0.0, np.where(status == DIVERGED, 1.0, np.nan))
+    return pd.DataFrame(planned | {"status": status}).join(frame)
 
 
 def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -58,11 +63,16 @@ def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataF
     if match is None:
         return frame.assign(value=observed[name].to_numpy(), censored=False)
     train = curves[curves["split"] == "train"]
-    reached = train[train["loss"] <= float(match[1])].groupby("run_id")["step"].min()
-    finished = frame["status"] == OK
-    frame["value"] = frame["run_id"].map(reached).astype(float).where(finished)
-    frame["censored"] = finished & frame["value"].isna() & frame["run_id"].isin(train["run_id"])
-    return frame
+    place = places(train["run_id"], frame["run_id"])
+    train, place = train[place >= 0], place[place >= 0]
+    reached = np.full(len(frame), np.inf)
+    below = (train["loss"] <= float(match[1])).to_numpy()
+    np.minimum.at(reached, place[below], train["step"].to_numpy(dtype=float)[below])
+    measured = np.zeros(len(frame), dtype=bool)
+    measured[place] = True
+    finished = (frame["status"] == OK).to_numpy()
+    there = finished & np.isfinite(reached)
+    return frame.assign(value=np.where(there, reached, np.nan), censored=finished & measured & ~there)
 
 
 def accuracy_step(name: str, settings: RunSettings, n_test: int) -> float:
@@ -128,15 +138,18 @@ def estimate_curves(
 ) -> pd.DataFrame:
     """Return a row for each condition, split, epoch and measure (loss, accuracy): n, mean, sd and t interval.
 
+    There is no accuracy where the target is numbers.
     Only runs that finished count: a mean over those still alive at an epoch would change its members along the curve.
     """
+    if curves.empty:
+        observed = observed.head(0)
     finished = observed.loc[observed["status"] == OK, ["position", "replicate", "run_id"]]
     rows = finished.merge(curves, on="run_id").sort_values(["position", "replicate", "split", "step"])
     parts = []
     for measured in ("loss", "accuracy"):
         for split in ("train", "validation", "test"):
             some = rows[rows["split"] == split]
-            if some.empty:
+            if some[measured].isna().all():
                 continue
             some = some.assign(value=some[measured].astype(float))
             floors = [_curve_step(split, c.settings, experiment.data.n_test) for c in conditions]

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from mlpbench.evidence.agreement import GRADES
-from mlpbench.evidence.frames import records
 from mlpbench.numerics import REACH
 
 
-def reproducibility(runs: pd.DataFrame, verified: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return sentences for a report, from the rows of its runs and what verifications recorded of them.
-
-    A record counts for a run as long as the table has the weights it was made of.
-    """
+def reproducibility(runs: pd.DataFrame, verified: Sequence[Mapping[str, Any]]) -> str:
+    """Return sentences for a report, from the rows of its runs and what verifying came to: `grade`, `cpu`, `torch`."""
     finished = runs[runs["status"] != "failed"]
-    held = {
-        r["run_id"]: r["weights_sha256"] if isinstance(r["weights_sha256"], str) else None for r in records(finished)
-    }
-    counted = [e for i, e in verified.items() if i in held and e["weights_sha256"] == held[i]]
-    return " ".join([*_reach(finished), _verified(len(held), counted)])
+    return " ".join([*_reach(finished), _verified(len(finished), verified)])
 
 
 def _reach(runs: pd.DataFrame) -> list[str]:
@@ -40,7 +32,7 @@ def _kinds(runs: pd.DataFrame, mode: str) -> str:
     return f" ({', '.join(made)})" if made and mode == "fast" else ""
 
 
-def _verified(total: int, entries: list[Mapping[str, Any]]) -> str:
+def _verified(total: int, entries: Sequence[Mapping[str, Any]]) -> str:
     if not entries:
         return "No run was trained again to verify it yet; `mlpbench verify` does that."
     grades = Counter(str(e["grade"]) for e in entries)

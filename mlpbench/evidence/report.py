@@ -10,10 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.evidence import sections, sentences, series
-from mlpbench.evidence.claims import judge
+from mlpbench.evidence import grade, sections, sentences, series
+from mlpbench.evidence.claims import RUN_COLUMNS as JUDGED_COLUMNS
+from mlpbench.evidence.claims import Curves, judge, needs_curves, read_curves
 from mlpbench.evidence.estimates import estimate, estimate_curves, observe
-from mlpbench.evidence.frames import records
+from mlpbench.evidence.excerpt import MOST_DOTS, MOST_ROWS, choose
+from mlpbench.evidence.frames import places, records
 from mlpbench.evidence.held import shared_streams
 from mlpbench.evidence.words import Quantity, about, estimate_cell, expected_cell
 from mlpbench.experiment.grid import Condition
@@ -22,6 +24,9 @@ from mlpbench.experiment.spec import Experiment
 from mlpbench.files import write_whole
 
 COLUMNS = 110
+# What a report needs of the table `runs`.
+RUN_COLUMNS = [*JUDGED_COLUMNS, "error", "diverged_at_step", "env_dirty", *sections.PROVENANCE.values()]
+GAPS = {"accuracy": "train minus test accuracy", "loss": "test minus train loss"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +38,19 @@ class Report:
     claims: pd.DataFrame
 
 
-def render(experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, curves: pd.DataFrame) -> Report:
-    """Return the report of the runs there are; the same tables give the same bytes."""
-    page = _Page(experiment, conditions, runs, curves)
+def render(
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    runs: pd.DataFrame,
+    curves: Curves,
+    verified: Sequence[Mapping[str, Any]] = (),
+) -> Report:
+    """Return the report of the runs there are; the same tables give the same bytes.
+
+    `runs` needs `RUN_COLUMNS`. Curves may be a function: of many runs, only those of a few are drawn, and read.
+    `verified` is what training runs again came to.
+    """
+    page = _Page(experiment, conditions, runs, curves, verified)
     return Report(markdown=page.markdown(), files=page.files, claims=page.claims)
 
 
@@ -51,21 +66,49 @@ class _Page:
     """The sections of one report; figures gather in `files` as sections ask for them."""
 
     def __init__(
-        self, experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, curves: pd.DataFrame
+        self,
+        experiment: Experiment,
+        conditions: Sequence[Condition],
+        runs: pd.DataFrame,
+        curves: Curves,
+        verified: Sequence[Mapping[str, Any]],
     ) -> None:
         from mlpbench.evidence.figures import theme  # seaborn takes a second to import; judging claims needs none of it
 
         self.experiment, self.conditions, self.names = experiment, conditions, experiment.factor_names
         self.observed = observe(experiment, conditions, runs)
-        self.runs = runs[runs["run_id"].isin(self.observed["run_id"])].sort_values("run_id", ignore_index=True)
-        main = ["train_loss", "test_loss", "train_accuracy", "test_accuracy", "gap_accuracy"]
+        self.runs = runs[places(runs["run_id"], self.observed["run_id"]) >= 0]
+        # What a run is good for: losses alone where the target is numbers.
+        self.good = "loss" if experiment.data.n_classes is None else "accuracy"
+        main = dict.fromkeys(["train_loss", "test_loss", *(f"{p}_{self.good}" for p in ("train", "test", "gap"))])
         self.estimates = estimate(
-            experiment, conditions, self.observed, curves, [*main, *["val_accuracy"] * bool(experiment.validation)]
+            experiment,
+            conditions,
+            self.observed,
+            pd.DataFrame(),
+            [*main, *[f"val_{self.good}"] * bool(experiment.validation)],
         )
-        self.curves = estimate_curves(experiment, conditions, self.observed, curves)
-        self.claims = judge(experiment, conditions, runs, curves)
-        self.look, self.png = theme.look(experiment, conditions), theme.png
+        self.excerpt = choose(len(conditions), self.estimates)
+        self.drawn = [conditions[i] for i in self.excerpt.drawn]
+        if needs_curves(experiment):
+            curves = read_curves(curves)
+        drawn = self._of_drawn(self.observed)
+        points = read_curves(curves, None if self.excerpt.is_whole else list(drawn["run_id"]))
+        self.curves = estimate_curves(experiment, conditions, drawn, points)
+        self.claims = judge(experiment, conditions, runs, curves, self.observed)
+        self.look, self.png = theme.look(experiment, self.drawn), theme.png
+        self.verified = verified
         self.files: dict[str, bytes] = {}
+
+    def _of_drawn(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of a frame by position that are about conditions that are drawn."""
+        return frame if self.excerpt.is_whole else frame[frame["position"].isin(list(self.excerpt.drawn))]
+
+    def _in_rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Do as `_of_drawn` does, with positions counted among the conditions that are drawn, in their order."""
+        place = {position: i for i, position in enumerate(self.excerpt.drawn)}
+        shown = self._of_drawn(frame)
+        return shown.assign(position=shown["position"].map(place)).sort_values("position", kind="stable")
 
     def markdown(self) -> str:
         """Return the whole text."""
@@ -74,17 +117,19 @@ class _Page:
             self.experiment.question,
             *self._verdicts(),
             "## Conditions",
-            "Mean ± standard deviation over replicates. The gap is train minus test accuracy.",
-            sections.conditions(self.conditions, self.estimates, self.names),
+            f"Mean ± standard deviation over replicates. The gap is {GAPS[self.good]}. {self.excerpt.listed_by}".rstrip(),
+            sections.conditions(self.conditions, self.estimates, self.names, self.excerpt.listed),
             *self._learning_curves(),
             *self._errors(),
             *self._replicates(),
             "## What did not finish",
             sections.unfinished(self.observed, self.runs),
             "## Cost",
-            sections.cost(self.observed, self.runs, self.conditions, self.names),
+            sections.cost(self.observed, self.runs, self.conditions, self.names, self.excerpt.listed),
+            "" if self.excerpt.is_whole else self.excerpt.listed_by,
             "## Provenance",
             sections.provenance(self.runs, self.experiment),
+            grade.reproducibility(self.runs, self.verified),
             "Made again, from the spec in this folder, by:",
             f"```sh\n{sections.command(self.runs)}\n```",
         ]
@@ -105,7 +150,9 @@ class _Page:
                 f"{r['metric']}, {q.unit.strip() or metric(r['metric']).unit}{q.per}"
                 for r, q in zip(records(shown), quantities, strict=True)
             ]
-            figure = forest(shown.assign(factor=[q.factor for q in quantities], unit=units))
+            figure = forest(shown.assign(factor=[q.factor for q in quantities], unit=units).head(MOST_ROWS))
+            if len(shown) > MOST_ROWS:
+                blocks.append(f"Drawn are the first {MOST_ROWS} of {len(shown)} claims with an estimate.")
             alt = "Estimate, 95% interval and margin of each claim. " + told
             blocks.append(self._picture("verdicts", self.png(figure), alt))
         return [*blocks, sections.explanations(self.claims)]
@@ -116,13 +163,13 @@ class _Page:
         from mlpbench.evidence.figures.curves import learning_curves
 
         told = sentences.of_curves(self.curves)
-        alt = "Loss and accuracy on train and test examples against epochs. " + told
+        alt = f"Loss{' and accuracy' * (self.good == 'accuracy')} on train and test examples against epochs. " + told
         drawn = self._picture("learning_curves", self.png(learning_curves(self.curves, self.look)), alt)
         bands = "Bands are 95% intervals over replicates; train curves use the first 10,000 training examples, or all where there are fewer."
-        return ["## Learning curves", f"{told} {bands}", drawn]
+        return ["## Learning curves", f"{told} {bands} {self.excerpt.drawn_by}".rstrip(), drawn]
 
     def _errors(self) -> list[str]:
-        found = series.errors(self.experiment, self.conditions, self.observed, self.estimates)
+        found = series.errors(self.experiment, self.conditions, self.observed, self.estimates, self.excerpt)
         if len(self.conditions) < 2 or found.estimates.empty:
             return []
         from mlpbench.evidence.figures.errors import error_against_factor, error_by_condition
@@ -130,24 +177,30 @@ class _Page:
         if found.factor:
             figure = error_against_factor(found.estimates, found.points, found.factor)
         else:
-            labels = [self.look.labels[c.condition_id] for c in self.conditions]
+            labels = [self.look.labels[c.condition_id] for c in self.drawn]
             figure = error_by_condition(found.estimates, found.points, labels, self.look.rows)
-        told = sentences.of_errors(found.estimates)
-        alt = f"Train and test error against {found.factor or 'condition'}. {told}"
+        told = sentences.of_errors(found.every)
+        what = "loss" if self.good == "loss" else "error"
+        alt = f"Train and test {what} against {found.factor or 'condition'}. {told}"
         drawn = self._picture("error", self.png(figure), alt)
-        return ["## Train and test error", f"{told} Bars are 95% intervals over replicates.", drawn]
+        text = f"{told} Bars are 95% intervals over replicates. {found.drawn_by}".rstrip()
+        return [f"## Train and test {what}", text, drawn]
 
     def _replicates(self) -> list[str]:
-        accuracy = self.estimates[self.estimates["metric"] == "test_accuracy"]
-        if accuracy["mean"].isna().all():
+        name = f"test_{self.good}"
+        estimates = self.estimates[self.estimates["metric"] == name]
+        if estimates["mean"].isna().all():
             return []
         from mlpbench.evidence.figures.replicates import replicates
 
-        points = self.observed[["position", "test_accuracy"]].rename(columns={"test_accuracy": "value"})
-        told = sentences.of_replicates(accuracy)
-        figure = replicates(accuracy, points, self.look, "test accuracy")
-        alt = f"Test accuracy of every replicate by condition. {told}"
-        return ["## Replicates", told, self._picture("replicates", self.png(figure), alt)]
+        dots = self.observed["replicate"] < MOST_DOTS
+        points = self._in_rows(self.observed.loc[dots, ["position", name]].rename(columns={name: "value"}))
+        told = sentences.of_replicates(estimates)
+        figure = replicates(self._in_rows(estimates), points, self.look, f"test {self.good}")
+        alt = f"Test {self.good} of every replicate by condition. {told}"
+        first = f"Dots are the first {MOST_DOTS} replicates." if self.experiment.replicates > MOST_DOTS else ""
+        text = " ".join(part for part in (told, first, self.excerpt.drawn_by) if part)
+        return ["## Replicates", text, self._picture("replicates", self.png(figure), alt)]
 
     def _picture(self, name: str, content: bytes, alt: str) -> str:
         path = f"figures/{name}.png"

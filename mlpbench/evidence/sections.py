@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mlpbench.evidence.estimates import DIVERGED, FAILED, MISSING, OK
-from mlpbench.evidence.frames import records
+from mlpbench.evidence.frames import places, records
 from mlpbench.evidence.words import estimate_cell, expected_cell, probability, verdict_sentence, with_spread
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
@@ -17,6 +18,7 @@ from mlpbench.experiment.spec import Experiment
 HEADINGS = {
     "train_loss": "train loss", "test_loss": "test loss", "train_accuracy": "train accuracy",
     "val_accuracy": "validation accuracy", "test_accuracy": "test accuracy", "gap_accuracy": "gap",
+    "val_loss": "validation loss", "gap_loss": "gap",
 }  # fmt: skip
 PROVENANCE = {
     "mlpbench": "env_mlpbench", "commit": "env_commit", "Python": "env_python", "torch": "env_torch",
@@ -90,22 +92,23 @@ def held(claims: pd.DataFrame, shared: Sequence[str]) -> str:
 def mixed(runs: pd.DataFrame) -> str:
     """Return a warning where runs that are compared were made in ways that change their bits; else nothing."""
     made = {
-        what: sorted(set(runs[PROVENANCE[what]].dropna()), key=str)
+        what: sorted(runs[PROVENANCE[what]].dropna().unique(), key=str)
         for what in ("device", "numerics", "threads a worker")
     }
     differ = [f"{what}: {', '.join(map(str, values))}" for what, values in made.items() if len(values) > 1]
     return f"These runs were not all made in one way ({'; '.join(differ)})." if differ else ""
 
 
-def conditions(given: Sequence[Condition], estimates: pd.DataFrame, names: Sequence[str]) -> str:
-    """Return a row for each condition: mean ± sd of the main metrics, how many replicates, how many diverged."""
+def conditions(given: Sequence[Condition], estimates: pd.DataFrame, names: Sequence[str], listed: Sequence[int]) -> str:
+    """Return a row for each condition listed: mean ± sd of the main metrics, how many replicates, how many diverged."""
     metrics = [m for m in HEADINGS if m in set(estimates["metric"])]
+    estimates = estimates[estimates["position"].isin(list(listed))]
     cells = {(r["position"], r["metric"]): r for r in records(estimates)}
     # One number of digits a column, by its largest spread, so that a column can be read down.
     spread = estimates.groupby("metric")["sd"].max()
     rows = []
-    for i, condition in enumerate(given):
-        label = condition.label.removeprefix(f"{names[0]}=") if len(names) == 1 else condition.label
+    for i in listed:
+        label = given[i].label.removeprefix(f"{names[0]}=") if len(names) == 1 else given[i].label
         numbers = [with_spread(cells[i, m]["mean"], cells[i, m]["sd"], spread[m]) for m in metrics]
         any_of = cells[i, metrics[0]]
         rows.append([label, *numbers, str(any_of["n"]), f"{any_of['diverged']} of {any_of['planned']}"])
@@ -121,16 +124,20 @@ def unfinished(observed: pd.DataFrame, runs: pd.DataFrame) -> str:
     counts = observed["status"].value_counts()
     said = {DIVERGED: "diverged", FAILED: "failed", MISSING: "not run"}
     summary = f"{ok} of {total} runs finished; " + ", ".join(f"{counts[s]} {w}" for s, w in said.items() if s in counts)
-    details = runs.drop_duplicates("run_id").set_index("run_id")
+    ended = observed[observed["status"].isin([DIVERGED, FAILED])]
+    listed = ended.head(MOST_LISTED)
+    details = runs[runs["run_id"].isin(listed["run_id"])].drop_duplicates("run_id").set_index("run_id")
     lines = []
-    for row in records(observed[observed["status"].isin([DIVERGED, FAILED])]):
+    for row in records(listed):
         at = details.loc[row["run_id"]]
         why = f"at step {int(at['diverged_at_step'])}" if pd.notna(at["diverged_at_step"]) else _first_line(at["error"])
         lines.append(f"- {row['label']}, replicate {row['replicate']}: {row['status']} {why}".rstrip())
-    if len(lines) > MOST_LISTED:
-        lines = [*lines[:MOST_LISTED], f"- and {len(lines) - MOST_LISTED} more, in the table `runs`"]
+    if len(ended) > MOST_LISTED:
+        lines.append(f"- and {len(ended) - MOST_LISTED} more, in the table `runs`")
     missing = observed[observed["status"] == MISSING].groupby("position")["label"].agg(["first", "size"])
     lines += [f"- {label}: {size} not run" for label, size in missing.head(MOST_LISTED).itertuples(index=False)]
+    if len(missing) > MOST_LISTED:
+        lines.append(f"- and {missing['size'].iloc[MOST_LISTED:].sum()} more not run, of other conditions")
     return f"{summary}.\n\n" + "\n".join(lines)
 
 
@@ -138,17 +145,29 @@ def _first_line(error: object) -> str:
     return f"({error.splitlines()[0]})" if isinstance(error, str) and error else ""
 
 
-def cost(observed: pd.DataFrame, runs: pd.DataFrame, given: Sequence[Condition], names: Sequence[str]) -> str:
-    """Return training time and arithmetic of each condition: what a run takes on one worker of the machine below."""
-    timed = runs.drop_duplicates("run_id")[["run_id", "train_seconds", "flops"]].dropna()
-    timed = timed.merge(observed[["run_id", "position"]], on="run_id").sort_values(["position", "run_id"])
+def cost(
+    observed: pd.DataFrame,
+    runs: pd.DataFrame,
+    given: Sequence[Condition],
+    names: Sequence[str],
+    listed: Sequence[int],
+) -> str:
+    """Return training time and arithmetic of conditions: what a run takes on one worker of the machine below."""
+    stored = runs[["run_id", "train_seconds", "flops"]].drop_duplicates("run_id")
+    at = places(observed["run_id"], stored["run_id"])
+    timed = stored.iloc[at[at >= 0]].assign(position=observed["position"].to_numpy()[at >= 0]).dropna()
+    # Sums depend on the order in their last bits: one that no order of files or rows moves.
+    timed = timed.iloc[np.lexsort((timed["run_id"].to_numpy().astype("S16"), timed["position"]))]
     seconds, flops = timed["train_seconds"].sum(), timed["flops"].sum()
     if not seconds > 0:
         return "No run has a training time."
     head = [names[0] if len(names) == 1 else "condition", "seconds a run", "FLOPs a run", "GFLOP/s"]
     rows = []
-    for position, group in timed.groupby("position"):
-        label = given[int(str(position))].label
+    groups = dict(list(timed[timed["position"].isin(list(listed))].groupby("position")))
+    for position in listed:
+        if position not in groups:
+            continue
+        group, label = groups[position], given[position].label
         label = label.removeprefix(f"{names[0]}=") if len(names) == 1 else label
         time, work = group["train_seconds"].mean(), group["flops"].mean()
         rows.append([label, f"{time:.3g}", f"{work:.3g}", _rate(work, time)])
@@ -168,15 +187,17 @@ def provenance(runs: pd.DataFrame, experiment: Experiment) -> str:
     rows = [["data", f"{experiment.data.title}, `{experiment.data.fingerprint[:12]}`"]]
     differing = []
     for name, column in PROVENANCE.items():
-        counts = runs[column].astype(object).map(_shown, na_action=None).value_counts()
-        texts = sorted(counts.index)
+        counts: dict[str, int] = {}
+        for value, n in runs[column].value_counts(dropna=False).items():
+            counts[_shown(value)] = counts.get(_shown(value), 0) + int(n)
+        texts = sorted(counts)
         if len(texts) > 1:
             differing.append(name)
         shown = [f"{t} ({counts[t]} runs)" if len(texts) > 1 else t for t in texts]
         rows.append(
             [name, ", ".join(t[:12] if column == "env_commit" and len(texts) == 1 else t for t in shown) or "-"]
         )
-    dirty = int((runs["env_dirty"].astype(object) == True).sum())  # noqa: E712 - the column holds None too
+    dirty = int(runs["env_dirty"].fillna(False).astype(bool).sum())
     if dirty:
         rows.append(["uncommitted changes", f"in {dirty} of {len(runs)} runs"])
     text = table(["what", "value"], rows, "ll")
@@ -195,7 +216,7 @@ def command(runs: pd.DataFrame) -> str:
     """Return the command that makes the runs again from the folder's own spec, with the options bits depend on."""
     parts = ["mlpbench run spec.yaml --results again"]
     for option, column, usual in (("numerics", "env_numerics", "fast"), ("threads", "env_threads", 1)):
-        values = sorted(set(runs[column].dropna()))
+        values = sorted(runs[column].dropna().unique())
         if len(values) == 1 and values[0] != usual:
             parts.append(f"--{option} {_shown(values[0])}")
     return " ".join(parts)

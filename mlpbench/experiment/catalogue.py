@@ -5,10 +5,54 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
+from typing import Protocol
 
 from mlpbench.errors import InputError
 
 SCALING = "uint8/255"
+
+
+class DataFacts(Protocol):
+    """What a plan, an engine and a report need to know of any data set, whether named or the user's own.
+
+    `n_classes` is None where the target is numbers; `name` is what tables and errors call the data, `title` what reports do.
+    """
+
+    @property
+    def name(self) -> str:
+        """One word, or the name of a file."""
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+
+    @property
+    def n_train(self) -> int:
+        """Examples to train on, validation included."""
+
+    @property
+    def n_test(self) -> int:
+        """Examples to test on."""
+
+    @property
+    def n_features(self) -> int:
+        """Inputs per example."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of a network: one a class, or one a number of the target."""
+
+    @property
+    def n_classes(self) -> int | None:
+        """Classes of the target, None where it is numbers."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each class, in order."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex: the identity of the data a network sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +76,11 @@ class NamedData:
     def n_features(self) -> int:
         """Inputs per example, the image read row by row."""
         return prod(self.input_shape)
+
+    @property
+    def n_outputs(self) -> int:
+        """One a class."""
+        return self.n_classes
 
     @property
     def fingerprint(self) -> str:

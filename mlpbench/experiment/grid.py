@@ -7,21 +7,23 @@ experiment's name nor on roles, claims, the number of replicates, the order of k
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.experiment.catalogue import NamedData
+from mlpbench.experiment.catalogue import DataFacts
 from mlpbench.experiment.kinds import Value
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import STREAMS, Experiment, Path, SpecProblem
 
 # Raised by one whenever the engine's arithmetic changes the bits of a run: every identity changes with it.
 NUMERICS_VERSION = 1
+LOSSES_OF_NUMBERS = ("squared_error", "mse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +75,9 @@ class RunSettings:
         """Gradient steps of one pass, the last partial batch counted."""
         return math.ceil(self.n_fit / self.batch_size)
 
-    def layer_shapes(self, data: NamedData) -> list[tuple[int, int]]:
+    def layer_shapes(self, data: DataFacts) -> list[tuple[int, int]]:
         """(inputs, outputs) of each affine layer."""
-        sizes = [data.n_features, *self.hidden_sizes, data.n_classes]
+        sizes = [data.n_features, *self.hidden_sizes, data.n_outputs]
         return list(itertools.pairwise(sizes))
 
 
@@ -110,10 +112,11 @@ def conditions(experiment: Experiment) -> list[Condition]:
     """Return the conditions in the order of the file; raise SpecProblem where levels do not fit together or the data."""
     made = []
     seen: dict[str, str] = {}
+    fingerprint = experiment.data.fingerprint
     for levels, places in _combinations(experiment):
         settings = {k: v for k, v in levels.items() if k != "label"}
         resolved = resolve(experiment.fixed | settings, experiment, places)
-        identity = _digest(_canonical(resolved, experiment.data), 12)
+        identity = _hash(_json(_canonical(resolved, fingerprint))).hexdigest()[:12]
         label = _label(levels, experiment)
         if identity in seen:
             place = next(iter(places.values()), ("factors",))
@@ -131,29 +134,64 @@ def count_conditions(experiment: Experiment) -> int:
 
 def runs(experiment: Experiment, made: Sequence[Condition] | None = None) -> list[Run]:
     """Return every run of the grid, replicates inside conditions; `made` are its conditions, where they are at hand."""
-    return [
-        make_run(experiment, condition, replicate)
-        for condition in (conditions(experiment) if made is None else made)
-        for replicate in range(experiment.replicates)
-    ]
+    replicates = range(experiment.replicates)
+    given = conditions(experiment) if made is None else made
+    return [run for condition in given for run in runs_of(experiment, condition, replicates)]
 
 
 def make_run(experiment: Experiment, condition: Condition, replicate: int) -> Run:
     """Return the run of a condition in a replicate; streams that do not vary stay at replicate 0."""
-    streams: dict[str, int] = {s: replicate if s in experiment.vary else 0 for s in STREAMS}
-    canonical = _canonical(condition.settings, experiment.data) | {
+    (run,) = runs_of(experiment, condition, [replicate])
+    return run
+
+
+def runs_of(experiment: Experiment, condition: Condition, replicates: Iterable[int]) -> Iterator[Run]:
+    """Yield the runs of a condition in some replicates."""
+    replicates = list(replicates)
+    for replicate, run_id in zip(replicates, run_ids(experiment, condition, replicates), strict=True):
+        yield Run(
+            run_id=run_id,
+            condition=condition,
+            replicate=replicate,
+            seed=experiment.seed,
+            streams=_streams(experiment.vary, replicate),
+        )
+
+
+def all_run_ids(experiment: Experiment, made: Sequence[Condition] | None = None) -> list[str]:
+    """Return the identities of all runs of the grid in the order of `runs`, without making the runs."""
+    replicates = range(experiment.replicates)
+    given = conditions(experiment) if made is None else made
+    return [run_id for condition in given for run_id in run_ids(experiment, condition, replicates)]
+
+
+def run_ids(experiment: Experiment, condition: Condition, replicates: Iterable[int]) -> list[str]:
+    """Return the identities of the runs of a condition in some replicates, without making the runs."""
+    canonical = _canonical(condition.settings, experiment.data.fingerprint) | {
         "seed": experiment.seed,
-        "streams": streams,
         "fold": None,
         "numerics": NUMERICS_VERSION,
     }
-    return Run(
-        run_id=_digest(canonical, 16),
-        condition=condition,
-        replicate=replicate,
-        seed=experiment.seed,
-        streams=streams,
-    )
+    # `streams` is the last key in order: what stands before it is hashed once for all replicates.
+    assert max(canonical) < "streams"
+    begun = _hash(_json(canonical)[:-1] + ',"streams":')
+    found = []
+    for replicate in replicates:
+        whole = begun.copy()
+        whole.update(_rest(experiment.vary, replicate))
+        found.append(whole.hexdigest()[:16])
+    return found
+
+
+@functools.lru_cache(maxsize=100_000)
+def _streams(vary: tuple[str, ...], replicate: int) -> Mapping[str, int]:
+    return {s: replicate if s in vary else 0 for s in STREAMS}
+
+
+@functools.lru_cache(maxsize=100_000)
+def _rest(vary: tuple[str, ...], replicate: int) -> bytes:
+    """Return how the canonical form of a run ends: its streams."""
+    return (_json(_streams(vary, replicate)) + "}").encode()
 
 
 def resolve(given: Mapping[str, Value], experiment: Experiment, places: Mapping[str, Path]) -> RunSettings:
@@ -173,6 +211,13 @@ def resolve(given: Mapping[str, Value], experiment: Experiment, places: Mapping[
     if train_size > data.n_train:
         message = f"train_size must be at most {data.n_train}, what {data.name} has, got {train_size}"
         raise problem("train_size", message)
+    loss = value["loss"] or ("squared_error" if data.n_classes is None else "cross_entropy")
+    if data.n_classes is None and loss not in LOSSES_OF_NUMBERS:
+        rule = f"loss must be one of {', '.join(LOSSES_OF_NUMBERS)} where the target is numbers, as in {data.name}"
+        raise problem("loss", f"{rule}, got {loss!r}")
+    if data.n_classes is None and value["label_noise"] > 0:
+        message = f"label_noise must be 0 where the target is numbers, as in {data.name}, got {value['label_noise']}"
+        raise problem("label_noise", message)
     validation = experiment.validation or 0.0
     n_fit = train_size - round(train_size * validation)
     if n_fit < 1:
@@ -205,7 +250,7 @@ def resolve(given: Mapping[str, Value], experiment: Experiment, places: Mapping[
         steps=steps,
         train_size=train_size,
         validation=validation,
-        loss=value["loss"] or "cross_entropy",
+        loss=loss,
         label_noise=value["label_noise"],
         norm=value["norm"] if hidden else "none",
         clip_norm=value["clip_norm"],
@@ -263,12 +308,14 @@ def format_level(value: Value) -> str:
     return str(value)
 
 
-def _canonical(settings: RunSettings, data: NamedData) -> dict[str, Any]:
+def _canonical(settings: RunSettings, fingerprint: str) -> dict[str, Any]:
     """Return what the bits depend on; `width`, `depth` and `epochs` only restate `hidden_sizes` and `steps`."""
-    fields = {k: v for k, v in asdict(settings).items() if k not in ("width", "depth", "epochs")}
-    return {"settings": fields, "data": data.fingerprint}
+    fields = {k: v for k, v in vars(settings).items() if k not in ("width", "depth", "epochs")}
+    return {"settings": fields, "data": fingerprint}
 
 
-def _digest(canonical: Mapping[str, Any], digits: int) -> str:
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _hash(text: str) -> hashlib._Hash:
+    return hashlib.sha256(text.encode())

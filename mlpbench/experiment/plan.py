@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.experiment.catalogue import NamedData
+from mlpbench.experiment.catalogue import DataFacts
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.kinds import parse_call
 
@@ -51,18 +51,56 @@ class Stack:
         return hashlib.sha256(",".join(sorted(r.run_id for r in self.runs)).encode()).hexdigest()[:16]
 
 
-def plan(runs: Sequence[Run], data: NamedData, *, workers: int, memory: int) -> list[Stack]:
+def plan(runs: Sequence[Run], data: DataFacts, *, workers: int, memory: int) -> list[Stack]:
     """Return stacks that cover the runs once, long ones first, each within `memory` bytes and fit to share the work."""
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(signature(run.settings), []).append(run)
     share = sum(seconds(g, data) for g in groups.values()) / (2 * workers)
-    stacks = [
-        make_stack(part, data)
-        for g in groups.values()
-        for part in _parts(sorted(g, key=neighbourhood), data, share, memory)
-    ]
+    stacks = []
+    for g in groups.values():
+        ordered = sorted(g, key=neighbourhood)
+        cuts = _cuts(len(g), seconds(ordered, data) / max(share, 1e-9), ordered[0].settings, data, memory)
+        stacks += [make_stack(ordered[a:b], data) for a, b in itertools.pairwise(cuts)]
     return sorted(stacks, key=lambda s: (-s.seconds, s.stack_id))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What the stacks of a plan come to: how many, and what they take of one worker."""
+
+    stacks: int
+    flops: int
+    seconds: float
+    longest: float
+    bytes: int
+
+
+def outline(wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, workers: int, memory: int) -> Outline:
+    """Return what `plan` comes to for so many runs of each settings, without a run being made.
+
+    Where runs of one signature differ in what they cost (dropout, noise), each counts as their mean.
+    """
+    groups: dict[tuple[Any, ...], list[tuple[RunSettings, int]]] = {}
+    for settings, n in wanted:
+        if n:
+            groups.setdefault(signature(settings), []).append((settings, n))
+    counts, times = [], []
+    for g in groups.values():
+        counts.append(sum(n for _, n in g))
+        times.append(sum(n * _seconds_each(s, data) for s, n in g))
+    firsts = [g[0][0] for g in groups.values()]
+    whole = [time + _seconds_of_steps(s) for s, time in zip(firsts, times, strict=True)]
+    share = sum(whole) / (2 * workers)
+    flops, memories, stacks = 0, [0], []
+    for s, n, time, total in zip(firsts, counts, times, whole, strict=True):
+        sizes = [b - a for a, b in itertools.pairwise(_cuts(n, total / max(share, 1e-9), s, data, memory))]
+        stacks += [size * (time / n) + _seconds_of_steps(s) for size in sizes]
+        memories.append(max(sizes) * run_bytes(s, data))
+        flops += n * training_flops(s, data)
+    return Outline(
+        stacks=len(stacks), flops=flops, seconds=sum(stacks), longest=max(stacks, default=0.0), bytes=max(memories)
+    )
 
 
 def neighbourhood(run: Run) -> tuple[Any, ...]:
@@ -76,18 +114,18 @@ def signature(s: RunSettings) -> tuple[Any, ...]:
     return (*shapes, parse_call(s.optimizer)[0], s.clip_norm is None, s.l1 > 0)
 
 
-def make_stack(runs: Iterable[Run], data: NamedData) -> Stack:
+def make_stack(runs: Iterable[Run], data: DataFacts) -> Stack:
     """Return the stack of these runs with its estimates."""
     members = tuple(runs)
     return Stack(
         runs=members,
         seconds=seconds(members, data),
         bytes=len(members) * run_bytes(members[0].settings, data),
-        flops=sum(training_flops(r.settings, data) for r in members),
+        flops=len(members) * training_flops(members[0].settings, data),
     )
 
 
-def training_flops(s: RunSettings, data: NamedData) -> int:
+def training_flops(s: RunSettings, data: DataFacts) -> int:
     """Return the operations of training's matrix products: 2 a multiply-add, no gradient for the inputs."""
     products = sum(i * o * (2 if layer == 0 else 3) for layer, (i, o) in enumerate(s.layer_shapes(data)))
     return 2 * products * examples_seen(s)
@@ -112,22 +150,31 @@ def curve_steps(s: RunSettings) -> list[int]:
     return sorted({0, s.steps, *range(0, s.steps, max(every, 1))})
 
 
-def evaluation_examples(s: RunSettings, data: NamedData) -> int:
+def evaluation_examples(s: RunSettings, data: DataFacts) -> int:
     """Return how many examples are evaluated: those of the curves at each point, and all of them at the end."""
     points = max(1, len(curve_steps(s)) - 1)  # the last one is part of the evaluation at the end
     held_out = s.n_validation + data.n_test
     return points * (min(CURVE_EXAMPLES, s.n_fit) + held_out) + s.n_fit + held_out
 
 
-def seconds(runs: Sequence[Run], data: NamedData) -> float:
+def seconds(runs: Sequence[Run], data: DataFacts) -> float:
     """Return the time that training these runs of one signature is expected to take in one worker."""
     s = runs[0].settings
+    return len(runs) * _seconds_each(s, data) + _seconds_of_steps(s)
+
+
+def _seconds_of_steps(s: RunSettings) -> float:
+    """Return what the steps of a stack cost however many runs take them."""
+    return s.steps * SECONDS_PER_STEP * (1 + len(s.hidden_sizes))
+
+
+def _seconds_each(s: RunSettings, data: DataFacts) -> float:
     forward = 2 * sum(i * o for i, o in s.layer_shapes(data))
-    units = sum(s.hidden_sizes) + data.n_classes
+    units = sum(s.hidden_sizes) + data.n_outputs
     seen, looked_at = examples_seen(s), evaluation_examples(s, data)
     drawn = sum(u for u, p in zip(s.hidden_sizes, s.dropout, strict=True) if p > 0)
     noise = data.n_features if s.input_noise > 0 else 0
-    each = (
+    return (
         (training_flops(s, data) + looked_at * forward) / FLOPS_PER_SECOND * (2 if s.precision == "float64" else 1)
         + seen
         * (
@@ -138,10 +185,9 @@ def seconds(runs: Sequence[Run], data: NamedData) -> float:
         )
         + looked_at * (units * SECONDS_PER_UNIT + SECONDS_PER_EXAMPLE / 4)
     )
-    return len(runs) * each + s.steps * SECONDS_PER_STEP * (1 + len(s.hidden_sizes))
 
 
-def run_bytes(s: RunSettings, data: NamedData) -> int:
+def run_bytes(s: RunSettings, data: DataFacts) -> int:
     """Return the memory of one more run in a stack, beyond the data that all workers share."""
     itemsize = 8 if s.precision == "float64" else 4
     weights = sum(i * o for i, o in s.layer_shapes(data))
@@ -152,16 +198,16 @@ def run_bytes(s: RunSettings, data: NamedData) -> int:
     return itemsize * (copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs) + 8 * s.n_fit
 
 
-def _parts(runs: Sequence[Run], data: NamedData, share: float, memory: int) -> list[Sequence[Run]]:
-    """Cut runs of one signature into near-equal parts: within memory and cache, and short enough to share the work."""
-    s = runs[0].settings
+def _cuts(n: int, shares: float, s: RunSettings, data: DataFacts, memory: int) -> list[int]:
+    """Return where n runs of one signature, `shares` of work, are cut into near-equal stacks; both ends are included.
+
+    Stacks are within memory and cache, and short enough to share the work.
+    """
     itemsize = 8 if s.precision == "float64" else 4
     working = itemsize * (
         sum(i * o for i, o in s.layer_shapes(data)) + s.batch_size * (data.n_features + sum(s.hidden_sizes))
     )
     largest = max(1, min(max(4, BEST_STACK_BYTES // working), memory // run_bytes(s, data)))
-    wanted = math.ceil(seconds(runs, data) / max(share, 1e-9))
     # A stack of one is trained as a stack of two (see training/engine.py), so pairs are the smallest that pay.
-    count = max(math.ceil(len(runs) / largest), min(wanted, len(runs) // 2), 1)
-    cuts = [round(i * len(runs) / count) for i in range(count + 1)]
-    return [runs[a:b] for a, b in itertools.pairwise(cuts)]
+    count = max(math.ceil(n / largest), min(math.ceil(shares), n // 2), 1)
+    return [round(i * n / count) for i in range(count + 1)]

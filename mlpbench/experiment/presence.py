@@ -1,4 +1,4 @@
-"""What a claim speaks of must be there: a condition for each selector, a validation set for a metric of one."""
+"""What a claim speaks of must be there: a condition for each selector, a validation set or classes for a metric of one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.kinds import Value, shown
+from mlpbench.experiment.metrics import metric
 from mlpbench.experiment.problems import Path, SpecProblem
 from mlpbench.experiment.spec import Bound, Claim, Compare, Contrast, Experiment
 
@@ -19,6 +20,10 @@ def check(experiment: Experiment, conditions: Sequence[Condition]) -> None:
         if form.metric.startswith(MEASURED_ON_VALIDATION) and experiment.validation is None:
             rule = "a metric of validation examples needs validation, which this experiment does not have"
             raise SpecProblem(("claims", i, name, "metric"), f"{rule}, got {form.metric!r}")
+        if metric(form.metric).is_accuracy and experiment.data.n_classes is None:
+            rule = f"an accuracy needs classes, and the target of {experiment.data.name} is numbers"
+            loss = f"did you mean '{form.metric.replace('accuracy', 'loss')}', or `task: classes` in dataset?"
+            raise SpecProblem(("claims", i, name, "metric"), f"{rule}, got {form.metric!r}; {loss}")
         for where, path in _selectors(claim):
             if not any(_meets(condition, where) for condition in conditions):
                 message = f"a claim names levels that stand together in a condition, got {shown(where)}"

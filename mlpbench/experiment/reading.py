@@ -28,7 +28,7 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.errors import InputError
-from mlpbench.experiment import presence
+from mlpbench.experiment import own_data, presence
 from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.kinds import Value, shown, suggestion
 from mlpbench.experiment.settings import SETTINGS
@@ -36,7 +36,9 @@ from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, Path, Sp
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
-MAX_RUNS = 100_000
+# What fits into the memory of a small machine; a run of more than `runner.MOST_UNASKED` asks first.
+MAX_CONDITIONS = 100_000
+MAX_RUNS = 10_000_000
 # What a plain scalar can be; YAML 1.2 has no dates and no merge keys, though the parser knows them.
 SCALARS = ("null", "bool", "int", "float")
 
@@ -55,12 +57,15 @@ Overrides = Sequence[str | Override]
 
 
 def read(path: FilePath, overrides: Overrides = ()) -> Experiment:
-    """Return the checked experiment of a file, with `KEY=VALUE` overrides; raise InputError."""
+    """Return the checked experiment of a file, with `KEY=VALUE` overrides; raise InputError.
+
+    Paths of own data start at the file's folder; those of an override at the current one.
+    """
     source = _Source(str(path), _text(path))
     tree = source.tree()
     set_by = _override(tree, overrides)
     try:
-        return _checked(tree)
+        return _checked(tree, FilePath() if "dataset" in set_by else path.parent)
     except SpecProblem as problem:
         place = _cause(problem, set_by) or source.place(problem)
         raise InputError(f"{problem.message} ({place})") from None
@@ -77,12 +82,13 @@ def from_mapping(tree: Mapping[str, Any], overrides: Overrides = ()) -> Experime
         raise InputError(f"{problem.message} ({place})") from None
 
 
-def _checked(tree: Mapping[str, Any]) -> Experiment:
+def _checked(tree: Mapping[str, Any], base: FilePath | None = None) -> Experiment:
     """Build the experiment and its grid, which is counted before it is made."""
-    experiment = build(tree)
-    n_runs = count_conditions(experiment) * experiment.replicates
-    if n_runs > MAX_RUNS:
-        raise SpecProblem(("factors",), f"an experiment must have at most {MAX_RUNS} runs, got {n_runs}")
+    experiment = build(tree, base)
+    n = count_conditions(experiment)
+    for what, count, most in (("runs", n * experiment.replicates, MAX_RUNS), ("conditions", n, MAX_CONDITIONS)):
+        if count > most:
+            raise SpecProblem(("factors",), f"an experiment must have at most {most} {what}, got {count}")
     presence.check(experiment, conditions(experiment))
     return experiment
 
@@ -92,8 +98,11 @@ def _cause(problem: SpecProblem, set_by: Mapping[str, str]) -> str | None:
     return next((set_by[str(part)] for part in problem.path if str(part) in set_by), None)
 
 
-def dump(experiment: Experiment) -> str:
-    """Return an experiment as YAML, defaults filled in, such that reading it gives the same runs and claims."""
+def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
+    """Return an experiment as YAML, defaults filled in, such that reading it gives the same runs and claims.
+
+    Paths of own data are written from `folder`, where the text is to stand, or whole where it is not given.
+    """
     given = {*experiment.fixed, *experiment.factor_names, *(k for c in experiment.conditions for k in c)}
     instead = {other for short, others in INSTEAD_OF.items() if short in given for other in others}
     defaults = {s.name: s.default for s in SETTINGS.values() if s.default is not None}
@@ -106,7 +115,9 @@ def dump(experiment: Experiment) -> str:
     tree: dict[str, Any] = {
         "name": experiment.name,
         "question": experiment.question,
-        "dataset": experiment.dataset,
+        "dataset": experiment.dataset
+        if isinstance(experiment.dataset, str)
+        else own_data.dump(experiment.dataset, folder),
         "fixed": {k: _plain(fixed[k]) for k in SETTINGS if k in fixed},
     }
     if experiment.validation is not None:

@@ -7,14 +7,17 @@ knows the path of the offending value, so that `reading` can name file, line and
 from __future__ import annotations
 
 import math
+import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mlpbench.experiment.catalogue import CATALOGUE, NamedData
+from mlpbench.experiment.catalogue import CATALOGUE, DataFacts
+from mlpbench.experiment.dataset import named_or_own
 from mlpbench.experiment.kinds import LARGEST, Value, shown, suggestion
 from mlpbench.experiment.metrics import metric
+from mlpbench.experiment.own_data import OwnData
 from mlpbench.experiment.problems import Path as Path
 from mlpbench.experiment.problems import SpecProblem as SpecProblem
 from mlpbench.experiment.problems import entry, first_problem, unknown_key
@@ -123,7 +126,7 @@ class Experiment(_Model):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
     question: str
-    dataset: str
+    dataset: str | OwnData
     validation: float | None = Field(default=None, gt=0, lt=1)
     fixed: Levels = Field(default_factory=dict)
     factors: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
@@ -154,9 +157,9 @@ class Experiment(_Model):
         return value
 
     @property
-    def data(self) -> NamedData:
-        """The catalogue entry of the data set."""
-        return CATALOGUE[self.dataset]
+    def data(self) -> DataFacts:
+        """The facts of the data set: the catalogue's, or those of the user's own file."""
+        return CATALOGUE[self.dataset] if isinstance(self.dataset, str) else self.dataset
 
     @property
     def factor_names(self) -> tuple[str, ...]:
@@ -173,8 +176,12 @@ def _is_epoch(value: object) -> bool:
 FILE_KEYS = tuple(k for k in Experiment.model_fields if k not in ("zipped", "conditions"))
 
 
-def build(tree: Mapping[str, Any]) -> Experiment:
-    """Check a plain tree and return the experiment in canonical form; raise SpecProblem."""
+def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experiment:
+    """Check a plain tree and return the experiment in canonical form.
+
+    `base` is where paths of own data start, by default the current folder. Raises SpecProblem, and InputError for what is
+    wrong inside a file of own data.
+    """
     if not tree:
         raise SpecProblem((), "an experiment needs at least name, question and dataset; the file is empty")
     for key in tree:
@@ -182,14 +189,12 @@ def build(tree: Mapping[str, Any]) -> Experiment:
             raise unknown_key((key,), FILE_KEYS)
     canonical = dict(tree)
     roles = _Roles(canonical)
+    if "dataset" in canonical:
+        canonical["dataset"] = named_or_own(canonical["dataset"], base or pathlib.Path())
     try:
         experiment = Experiment.model_validate(canonical | roles.fields())
     except ValidationError as error:
         raise first_problem(error, _known_keys) from None
-    if experiment.dataset not in CATALOGUE:
-        known = ", ".join(CATALOGUE)
-        near = suggestion(experiment.dataset, CATALOGUE)
-        raise SpecProblem(("dataset",), f"dataset must be one of {known}, got {experiment.dataset!r}{near}")
     if not experiment.vary and experiment.replicates > 1:
         message = f"vary must name a stream in which replicates differ, got [] for {experiment.replicates} replicates"
         raise SpecProblem(("vary",), message)

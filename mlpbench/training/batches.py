@@ -11,33 +11,42 @@ import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlpbench.experiment.catalogue import lookup
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.shares import stratified
 from mlpbench.training.buffers import Stacked, column, padded
 from mlpbench.training.datasets import Dataset
 from mlpbench.training.network import Group, Inputs
 from mlpbench.training.streams import generator
 
 Indices = NDArray[np.int64]
+Values = NDArray[np.uint8] | NDArray[np.float32]
 PIXEL_MAX = 255.0
 
 
 class DeviceData:
-    """A data set resident on a device: pixels as bytes, a quarter of the memory that gathering would otherwise read."""
+    """A data set resident on a device: pixels as bytes, a quarter of the memory that gathering would otherwise read.
+
+    Targets are classes of shape (N,), or numbers of shape (N, C).
+    """
 
     def __init__(self, data: Dataset, device: torch.device) -> None:
         self.device = device
-        self.facts = lookup(data.name)
-        self.n_classes = data.n_classes
-        self.labels = np.asarray(data.y_train)
-        self.x_train, self.y_train = _resident(data.x_train, device), _resident(data.y_train, device).long()
-        self.x_test, self.y_test = _resident(data.x_test, device), _resident(data.y_test, device).long()
+        self.facts = data.facts
+        self.n_classes, self.n_outputs = data.facts.n_classes, data.facts.n_outputs
+        self.labels = data.y_train
+        self.x_train, self.x_test = _resident(data.x_train, device), _resident(data.x_test, device)
+        self.y_train, self.y_test = self._targets(data.y_train), self._targets(data.y_test)
+
+    def _targets(self, y: Values) -> Tensor:
+        resident = _resident(y, self.device)
+        return resident[:, None] if self.n_classes is None else resident.long()
 
     @property
     def n_features(self) -> int:
@@ -45,7 +54,7 @@ class DeviceData:
         return self.x_train.shape[1]
 
 
-def _resident(array: NDArray[np.uint8], device: torch.device) -> Tensor:
+def _resident(array: Values, device: torch.device) -> Tensor:
     with warnings.catch_warnings():
         # The array is a read-only map of a file, which torch cannot express; nothing here writes to it.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -60,8 +69,11 @@ class Split:
     validation: Indices
 
 
-def split(run: Run, labels: NDArray[np.uint8]) -> Split:
-    """Choose a run's examples: a smaller train size is a subset of a larger one, validation is stratified by class."""
+def split(run: Run, labels: Values) -> Split:
+    """Choose a run's examples: a smaller train size is a subset of a larger one, validation is stratified by class.
+
+    Where labels are numbers, validation is drawn from all of them alike.
+    """
     s = run.settings
     chosen: Indices = np.arange(len(labels))
     replicate = run.streams["split"]
@@ -70,19 +82,12 @@ def split(run: Run, labels: NDArray[np.uint8]) -> Split:
     if not s.n_validation:
         return Split(fit=chosen, validation=chosen[:0])
     order = generator(run.seed, replicate, "split", 1).permutation(s.train_size)
-    held = np.zeros(s.train_size, bool)
-    classes, counts = np.unique(labels[chosen], return_counts=True)
-    for label, count in zip(classes, _apportion(counts, s.n_validation)):
-        held[order[labels[chosen[order]] == label][:count]] = True
+    if labels.dtype.kind == "f":
+        held = np.zeros(s.train_size, bool)
+        held[order[: s.n_validation]] = True
+    else:
+        held = stratified(labels[chosen], order, s.n_validation)
     return Split(fit=chosen[~held], validation=chosen[held])
-
-
-def _apportion(counts: Indices, total: int) -> Indices:
-    """Share `total` among classes in proportion to their counts, by largest remainder (Hamilton's method)."""
-    exact = counts * total / counts.sum()
-    shares: Indices = np.floor(exact).astype(np.int64)
-    shares[np.argsort(shares - exact, kind="stable")[: total - shares.sum()]] += 1
-    return shares
 
 
 def groups(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> tuple[list[Group], list[Run]]:
@@ -101,7 +106,10 @@ def groups(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> tuple[list[Gr
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """The distinct labellings of the training set, of shape (K, N), and which of them each run learns, (R,)."""
+    """The distinct labellings of the training set, of shape (K, N), and which of them each run learns, (R,).
+
+    Where targets are numbers there is one, of shape (1, N, C).
+    """
 
     y_KN: Tensor
     of_run: Tensor
@@ -120,7 +128,7 @@ def noisy_labels(runs: Sequence[Run], data: DeviceData) -> Labels:
         address = (run.seed, run.streams["noise"])
         key = (*address, share) if share else None
         if key not in distinct:
-            distinct[key] = (len(distinct), _replaced(clean, address, share, data.n_classes) if share else clean)
+            distinct[key] = (len(distinct), _replaced(clean, address, share, data.n_outputs) if share else clean)
         of_run.append(distinct[key][0])
     y_KN = torch.stack([y for _, y in distinct.values()])
     return Labels(y_KN=y_KN, of_run=torch.tensor(of_run, device=data.device))
@@ -160,25 +168,38 @@ class Examples:
 
 
 class Gather:
-    """Buffers for gathering batches of up to `batch` examples and scaling them to [0, 1]."""
+    """Buffers for gathering batches of up to `batch` examples of dtype `source`; bytes are scaled to [0, 1]."""
 
-    def __init__(self, distinct: int, batch: int, features: int, *, dtype: torch.dtype, device: torch.device) -> None:
-        self._bytes = torch.empty(distinct * batch, features, dtype=torch.uint8, device=device)
+    def __init__(
+        self,
+        distinct: int,
+        batch: int,
+        features: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+        source: torch.dtype = torch.uint8,
+    ) -> None:
+        self._raw = torch.empty(distinct * batch, features, dtype=source, device=device)
         self._x = torch.zeros(distinct * batch * padded(features), dtype=dtype, device=device)
         self._scale = torch.tensor(PIXEL_MAX, dtype=dtype, device=device)
 
     def __call__(self, examples: Examples, start: int, stop: int) -> tuple[Inputs, Tensor]:
-        """Return the inputs of positions start to stop and, per run, their labels of shape (R, B, 1)."""
+        """Return the inputs of positions start to stop and, per run, their classes (R, B, 1) or numbers (R, B, C)."""
         distinct, n, features = examples.index_GN.shape[0], stop - start, examples.x.shape[1]
         wide = padded(features)
         index = examples.index_GN[:, start:stop].reshape(-1)
-        raw = self._bytes[: distinct * n]
+        raw = self._raw[: distinct * n]
         torch.index_select(examples.x, 0, index, out=raw)
         x_GBI = self._x.as_strided((distinct, n, features), (n * wide, wide, 1))
-        torch.div(raw.view(distinct, n, features), self._scale, out=x_GBI)
+        if raw.dtype == torch.uint8:
+            torch.div(raw.view(distinct, n, features), self._scale, out=x_GBI)
+        else:
+            x_GBI.copy_(raw.view(distinct, n, features))
         index_RB = index.view(distinct, n)[examples.of_run]
-        y_RB = examples.labels[examples.labelling[:, None], index_RB]
-        return Inputs(x_GBI=x_GBI, groups=examples.groups), y_RB.unsqueeze(2)
+        y = examples.labels[examples.labelling[:, None], index_RB]
+        y_RBC = y.to(x_GBI.dtype) if y.is_floating_point() else y.unsqueeze(2)
+        return Inputs(x_GBI=x_GBI, groups=examples.groups), y_RBC
 
 
 class Batches:
@@ -196,10 +217,11 @@ class Batches:
         self._fit = [by_id[run.run_id] for run in self._first]
         self._epoch = -1
         self._examples: Examples | None = None
-        self._gather = Gather(len(self._first), s.batch_size, data.n_features, dtype=dtype, device=data.device)
+        make: dict[str, Any] = {"dtype": dtype, "device": data.device, "source": data.x_train.dtype}
+        self._gather = Gather(len(self._first), s.batch_size, data.n_features, **make)
 
     def at(self, step: int) -> tuple[Inputs, Tensor]:
-        """Return inputs and labels (R, B, 1) of a step, counted from 0."""
+        """Return inputs and classes (R, B, 1) or numbers (R, B, C) of a step, counted from 0."""
         epoch, index = divmod(step, self._per_epoch)
         if self._examples is None or epoch != self._epoch:
             order = [generator(r.seed, r.streams["order"], "order", epoch).permutation(self._n) for r in self._first]

@@ -58,7 +58,7 @@ class _Stack:
         self.runs = company + company[:1] * (SMALLEST_STACK - len(company))
         self.settings = self.runs[0].settings
         self.data = data
-        sizes = [data.n_features, *self.settings.hidden_sizes, data.n_classes]
+        sizes = [data.n_features, *self.settings.hidden_sizes, data.n_outputs]
         dtype = torch.float64 if self.settings.precision == "float64" else torch.float32
         self.network = Network([r.settings for r in self.runs], sizes, dtype=dtype, device=data.device)
         _initialise(self.network, self.runs)
@@ -159,8 +159,9 @@ class _Stack:
         )
 
     def _rows(self, train: Evaluated, validation: Evaluated | None, test: Evaluated, *, seconds: float) -> StackRows:
-        assert test.predicted_RN is not None
-        predicted = test.predicted_RN.cpu().numpy()
+        assert test.predicted is not None
+        predicted = test.predicted.cpu().numpy()
+        predicted = predicted.astype(predicted.dtype.newbyteorder("<"), copy=False)
         position = {run.run_id: i for i, run in enumerate(self.runs[: len(self.given)])}
         diverged = self.diverged_at.tolist()
         rows = StackRows(curves=self.curves, layers=self.prober.rows(self.given, diverged))

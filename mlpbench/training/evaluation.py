@@ -20,19 +20,29 @@ from mlpbench.training.network import Network, Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """Sums over each chunk, of shape (R, K), and what was asked for beside them."""
+    """Sums over each chunk, of shape (R, K), and what was asked for beside them.
+
+    Predictions are classes as bytes, (R, N), or numbers as float32, (R, N, C), of which none is ever correct:
+    `correct_RK` is None.
+    """
 
     n: int
     loss_RK: Tensor
-    correct_RK: Tensor
-    predicted_RN: Tensor | None
+    correct_RK: Tensor | None
+    predicted: Tensor | None
     active_RU: Sequence[Tensor]
 
-    def mean(self, first: int | None = None) -> tuple[list[float], list[float]]:
-        """Return each run's mean loss and accuracy over the first examples (a whole number of chunks), or over all."""
+    def mean(self, first: int | None = None) -> tuple[list[float], list[float] | list[None]]:
+        """Return each run's mean loss and accuracy over the first examples (a whole number of chunks), or over all.
+
+        Numbers have no accuracy: None.
+        """
         n = self.n if first is None else min(first, self.n)
         chunks = -(-n // CHUNK)
-        return [(sums[:, :chunks].sum(1) / n).tolist() for sums in (self.loss_RK, self.correct_RK)]  # type: ignore[return-value]
+        loss: list[float] = (self.loss_RK[:, :chunks].sum(1) / n).tolist()
+        if self.correct_RK is None:
+            return loss, [None] * len(loss)
+        return loss, (self.correct_RK[:, :chunks].sum(1) / n).tolist()
 
 
 class Evaluator:
@@ -48,28 +58,31 @@ class Evaluator:
         network, work = self._network, self._work
         distinct = examples.index_GN.shape[0]
         make: dict[str, Any] = {"dtype": network.dtype, "device": network.device}
+        numbers = examples.labels.is_floating_point()
         if distinct not in self._gathers:
-            self._gathers[distinct] = Gather(distinct, CHUNK, self._features, **make)
+            self._gathers[distinct] = Gather(distinct, CHUNK, self._features, source=examples.x.dtype, **make)
         losses, hits, predictions = [], [], []
         active = [torch.zeros(network.runs, u, dtype=torch.bool, device=network.device) for u in network.sizes[1:-1]]
         for start in range(0, len(examples), CHUNK):
             stop = min(start + CHUNK, len(examples))
-            inputs, y_RB1 = self._gathers[distinct](examples, start, stop)
+            inputs, y = self._gathers[distinct](examples, start, stop)
             z = network.forward(inputs, work, train=False)
-            predicted_RB = z.x_RNM.argmax(2)
+            # A copy: the loss is computed in place.
+            predicted = z.x_RNM.to(torch.float32, copy=True) if numbers else z.x_RNM.argmax(2)
             if start < active_in:
                 for seen, a in zip(active, work.a):
                     seen |= (a.x_RNM[:, : stop - start] != 0).any(1)
             loss = work.losses.columns(stop - start)
-            self._loss.forward(z, y_RB1, loss)
+            self._loss.forward(z, y, loss)
             losses.append(loss.x_RNM[:, 0].sum(1, dtype=torch.float64))
-            hits.append((predicted_RB == y_RB1.squeeze(2)).sum(1, dtype=torch.float64))
+            if not numbers:
+                hits.append((predicted == y.squeeze(2)).sum(1, dtype=torch.float64))
             if predict:
-                predictions.append(predicted_RB.to(torch.uint8))
+                predictions.append(predicted if numbers else predicted.to(torch.uint8))
         return Evaluated(
             n=len(examples),
             loss_RK=torch.stack(losses, 1),
-            correct_RK=torch.stack(hits, 1),
-            predicted_RN=torch.cat(predictions, 1) if predict else None,
+            correct_RK=None if numbers else torch.stack(hits, 1),
+            predicted=torch.cat(predictions, 1) if predict else None,
             active_RU=active,
         )

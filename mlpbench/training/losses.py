@@ -8,6 +8,8 @@ of each example, in nats or half squared units.
   where exp overflows or p_y underflows to zero
 - squared_error: l = 1/2 sum_c (z_c - onehot(y)_c)^2,           dl/dz = z - onehot(y)
 - mse: l = 1/C sum_c (z_c - onehot(y)_c)^2,                     dl/dz = 2/C (z - onehot(y))
+
+The last two also take targets that are numbers, y of shape (R, B, C), in place of onehot(y).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from torch import Tensor
 
 from mlpbench.training.buffers import Stacked
 
-# (outputs z, labels y_RB1, losses per example) -> None: fills the losses; leaves in z what the gradient needs
+# (outputs z, classes y_RB1 or numbers y_RBC, losses per example) -> None: fills the losses; leaves in z what the gradient needs
 Forward = Callable[[Stacked, Tensor, Stacked], None]
 # (what forward left in z, y_RB1, scale_R11, gradient) -> None: fills the gradient, its padding columns stay zero
 Backward = Callable[[Stacked, Tensor, Tensor, Stacked], None]
@@ -64,14 +66,17 @@ def _naive_cross_entropy_gradient(z: Stacked, y_RB1: Tensor, scale_R11: Tensor, 
     d.x_RNM.scatter_add_(2, y_RB1, -back_RB1)
 
 
-def _squared_error(z: Stacked, y_RB1: Tensor, loss: Stacked) -> None:
-    z.x_RNM.scatter_add_(2, y_RB1, torch.full_like(y_RB1, -1, dtype=z.x_RNM.dtype))
+def _squared_error(z: Stacked, y: Tensor, loss: Stacked) -> None:
+    if y.is_floating_point():
+        z.x_RNM.sub_(y)
+    else:
+        z.x_RNM.scatter_add_(2, y, torch.full_like(y, -1, dtype=z.x_RNM.dtype))
     torch.sum(z.x_RNM.square(), 2, out=loss.x_RNM[:, 0])
     loss.x_RNM.mul_(0.5)
 
 
-def _mse(z: Stacked, y_RB1: Tensor, loss: Stacked) -> None:
-    _squared_error(z, y_RB1, loss)
+def _mse(z: Stacked, y: Tensor, loss: Stacked) -> None:
+    _squared_error(z, y, loss)
     loss.x_RNM.mul_(2 / z.x_RNM.shape[2])
 
 

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from mlpbench.training.buffers import Stacked
+from mlpbench.training.roots import root
 
 RMSPROP_ALPHA = 0.99
 BETA_1, BETA_2 = 0.9, 0.999
@@ -68,15 +69,15 @@ def _nesterov(w: Tensor, g: Tensor, states: Sequence[Tensor], rate: Tensor, mome
 def _rmsprop(w: Tensor, g: Tensor, states: Sequence[Tensor], rate: Tensor, momentum: Tensor, t: int) -> None:
     (v,) = states
     v.mul_(RMSPROP_ALPHA).addcmul_(g, g, value=1 - RMSPROP_ALPHA)
-    w.sub_(g.mul_(rate).div_(v.sqrt().add_(EPS)))
+    w.sub_(g.mul_(rate).div_(root(v).add_(EPS)))
 
 
 def _adam(w: Tensor, g: Tensor, states: Sequence[Tensor], rate: Tensor, momentum: Tensor, t: int) -> None:
     m, v = states
     m.lerp_(g, 1 - BETA_1)
     v.mul_(BETA_2).addcmul_(g, g, value=1 - BETA_2)
-    root = v.sqrt().div_((1 - BETA_2**t) ** 0.5).add_(EPS)
-    w.sub_(torch.mul(m, rate / (1 - BETA_1**t)).div_(root))
+    scale = root(v).div_((1 - BETA_2**t) ** 0.5).add_(EPS)
+    w.sub_(torch.mul(m, rate / (1 - BETA_1**t)).div_(scale))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +123,8 @@ class Optimiser:
 def clip(parameters: Sequence[Parameter], limit_R1: Tensor) -> None:
     """Scale each run's whole gradient so that its norm is at most the run's limit."""
     # Array by array: a sum over the first axis of (arrays, R) takes another order in a larger stack.
-    norm_R1 = functools.reduce(torch.add, [p.gradient.flat_RS.square().sum(1, keepdim=True) for p in parameters]).sqrt()
-    scale_R1 = (limit_R1 / (norm_R1 + CLIP_EPS)).clamp_max(1.0)
+    squares_R1 = functools.reduce(torch.add, [p.gradient.flat_RS.square().sum(1, keepdim=True) for p in parameters])
+    scale_R1 = (limit_R1 / (root(squares_R1) + CLIP_EPS)).clamp_max(1.0)
     for p in parameters:
         p.gradient.flat_RS.mul_(scale_R1)
 

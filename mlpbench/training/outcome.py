@@ -19,7 +19,11 @@ Row = dict[str, Any]
 
 @dataclass
 class StackRows:
-    """The rows of a stack's runs, in the order in which the runs were given."""
+    """The rows of a stack's runs, in the order in which the runs were given.
+
+    A prediction is the bytes of a run's outputs for the test examples in order: uint8 classes, or float32 numbers,
+    little-endian.
+    """
 
     runs: list[Row] = field(default_factory=list)
     curves: list[Row] = field(default_factory=list)
@@ -79,13 +83,14 @@ class Model:
 
 
 def measured(i: int, train: Evaluated, validation: Evaluated | None, test: Evaluated) -> Row:
-    """Return run i's loss and accuracy on each part, the gaps, and its dead units."""
+    """Return run i's loss and accuracy on each part, the gaps, and its dead units; accuracies of numbers are None."""
     row: Row = {}
     for name, part in (("train", train), ("val", validation), ("test", test)):
         if part is not None:
             loss, accuracy = part.mean()
             row |= {f"{name}_loss": loss[i], f"{name}_accuracy": accuracy[i]}
     row["gap_loss"] = row["test_loss"] - row["train_loss"]
-    row["gap_accuracy"] = row["train_accuracy"] - row["test_accuracy"]
+    if row["test_accuracy"] is not None:
+        row["gap_accuracy"] = row["train_accuracy"] - row["test_accuracy"]
     row["dead_units"] = float(sum(int((~seen[i]).sum()) for seen in train.active_RU))
     return row

@@ -31,6 +31,7 @@ from mlpbench.training.batches import Examples, Gather
 from mlpbench.training.buffers import column
 from mlpbench.training.losses import LOSSES
 from mlpbench.training.network import Network, Sink, Workspace
+from mlpbench.training.roots import root
 
 SATURATED = 0.01
 
@@ -84,7 +85,7 @@ class Prober:
         network, n = self._network, len(self._examples)
         make: dict[str, Any] = {"dtype": network.dtype, "device": network.device}
         features = network.sizes[0]
-        gather = Gather(self._examples.index_GN.shape[0], n, features, **make)
+        gather = Gather(self._examples.index_GN.shape[0], n, features, source=self._examples.x.dtype, **make)
         inputs, y_RB1 = gather(self._examples, 0, n)
         work = Workspace(network, n, backward=True, drops=False)
         outputs = network.forward(inputs, work, train=True)
@@ -96,7 +97,7 @@ class Prober:
             mean, square = _mean(a), _mean(a.square())
             measured = {"act_mean": mean, "act_var": _mean((a - mean[:, None, None]).square())}
             measured["act_zero"] = _mean((a == 0).double())
-            measured["forward_gain"] = (square / squares[-1]).sqrt()
+            measured["forward_gain"] = root(square / squares[-1])
             if layer < len(work.a):
                 measured["act_saturated"] = _mean(self._saturated(layer, work).double())
             squares.append(square)
@@ -105,7 +106,7 @@ class Prober:
         if updated:
             for measured, before, weight in zip(found, self._before, network.parameters.weights):
                 change = (weight.flat_RS.double() - before.double()).square().sum(1)
-                measured["update_ratio"] = (change / before.double().square().sum(1)).sqrt()
+                measured["update_ratio"] = root(change / before.double().square().sum(1))
         return found
 
     def _saturated(self, layer: int, work: Workspace) -> Tensor:
@@ -132,9 +133,9 @@ class Prober:
         network.backward(inputs, work, Sink(into=gradients, descends=False))
         errors = [_mean(d.x_RNM[:, :n].double().square()) for d in (*work.d, work.d_outputs)]
         for layer, (measured, weight) in enumerate(zip(found, gradients.weights)):
-            measured["grad_norm"] = weight.flat_RS.double().square().sum(1).sqrt()
+            measured["grad_norm"] = root(weight.flat_RS.double().square().sum(1))
             if layer < len(work.d):
-                measured["backward_gain"] = (errors[layer] / errors[layer + 1]).sqrt()
+                measured["backward_gain"] = root(errors[layer] / errors[layer + 1])
 
 
 def _mean(x_RNU: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlpbench.experiment.own_data import OwnData
 from mlpbench.numerics import Numerics
 
 # What a worker hands back: the rows of each table.
@@ -17,7 +18,7 @@ Tables = dict[str, list[dict[str, Any]]]
 class Setup:
     """The data and the device of the workers, how many threads each may use, and how far their bits are to carry."""
 
-    dataset: str
+    dataset: str | OwnData
     device: str
     threads: int
     numerics: Numerics

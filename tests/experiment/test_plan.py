@@ -21,6 +21,7 @@ from mlpbench.experiment.plan import (  # fmt: skip
     evaluation_examples,
     examples_seen,
     make_stack,
+    outline,
     plan,
     run_bytes,
     seconds,
@@ -63,6 +64,33 @@ def test_stacks_cover_the_runs_once(tree: dict[str, Any], workers: int, memory: 
         assert stack.seconds == seconds(stack.runs, DATA) > 0
     assert [s.seconds for s in stacks] == sorted((s.seconds for s in stacks), reverse=True)
     assert len({s.stack_id for s in stacks}) == len(stacks)
+
+
+@given(tree=trees(claims=False), workers=WORKERS, memory=MEMORY)
+@quick
+def test_an_outline_is_what_the_stacks_come_to(tree: dict[str, Any], workers: int, memory: int) -> None:
+    some = runs(made(tree))
+    stacks = planned(some, workers, memory)
+    told = outline([(r.settings, 1) for r in some], DATA, workers=workers, memory=memory)
+    assert told.flops == sum(s.flops for s in stacks)
+    groups: dict[Any, set[float]] = {}
+    for run in some:
+        groups.setdefault(signature(run.settings), set()).add(seconds([run], DATA))
+    if all(len(costs) == 1 for costs in groups.values()):
+        assert told.stacks == len(stacks)
+        assert told.bytes == max(s.bytes for s in stacks)
+        assert math.isclose(told.seconds, sum(s.seconds for s in stacks))
+        assert math.isclose(told.longest, max(s.seconds for s in stacks))
+
+
+def test_an_outline_counts_each_run_at_its_own_cost() -> None:
+    """Dropout costs time but is no part of a signature: half the runs of these stacks have it."""
+    some = of(replicates=8, factors={"dropout": [0.0, 0.5]}, fixed={"width": 1024, "train_size": 10_000})
+    told = outline([(r.settings, 1) for r in some], DATA, workers=1, memory=2**40)
+    steps = seconds(some[:1], DATA) - (seconds(some[:2], DATA) - seconds(some[:1], DATA))
+    each = sum(seconds([r], DATA) - steps for r in some)
+    assert math.isclose(told.seconds, each + told.stacks * steps)
+    assert outline([], DATA, workers=1, memory=1).stacks == 0
 
 
 @given(tree=trees(claims=False), workers=WORKERS, replicates=st.integers(1, 40))

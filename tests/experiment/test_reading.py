@@ -170,12 +170,14 @@ def test_a_huge_file_is_refused_and_one_at_the_limit_is_read(tmp_path: Path) -> 
 def test_a_huge_grid_is_counted_not_made(tmp_path: Path) -> None:
     levels = ", ".join(str(i) for i in range(1, 2001))
     text = HEAD + f"factors:\n  width: [{levels}]\n  lr: [{levels}]\n  steps: [{levels}]\n"
-    assert "at most 100000 runs, got 40000000000 " in refusal(tmp_path, text)
+    assert "at most 10000000 runs, got 40000000000 " in refusal(tmp_path, text)
 
 
 def test_as_many_runs_as_allowed_are_allowed(tmp_path: Path) -> None:
-    assert read(tmp_path, HEAD + "replicates: 100000\n").replicates == reading.MAX_RUNS
-    assert "got 200000 " in refusal(tmp_path, HEAD + "replicates: 100000\nfactors: {lr: [1, 2]}\n")
+    text = HEAD + "replicates: 100000\nfactors: {lr: LEVELS}\n"
+    made = read(tmp_path, text.replace("LEVELS", str(list(range(1, 101)))))
+    assert len(made.factors["lr"]) * made.replicates == reading.MAX_RUNS
+    assert "runs, got 10100000 " in refusal(tmp_path, text.replace("LEVELS", str(list(range(1, 102)))))
 
 
 def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 
 from mlpbench.experiment import grid
-from mlpbench.experiment.catalogue import CATALOGUE, NamedData
+from mlpbench.experiment.catalogue import CATALOGUE, DataFacts, NamedData
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.own_data import OwnData, OwnFacts
 from mlpbench.experiment.spec import build
 from mlpbench.training.batches import DeviceData
 from mlpbench.training.datasets import Dataset
@@ -25,7 +27,7 @@ NAME = "made"
 class Made:
     """A data set with its facts, in memory and on the device."""
 
-    facts: NamedData
+    facts: DataFacts
     dataset: Dataset
     data: DeviceData
 
@@ -51,9 +53,26 @@ def made(*, n_train: int, n_test: int, features: int, classes: int) -> Made:
         y = rng.choice(classes, n, p=weights).astype(np.uint8)
         noisy = prototypes[y] + rng.normal(0, 60, (n, features))
         parts |= {f"x_{part}": noisy.clip(0, 255).astype(np.uint8), f"y_{part}": y}
-    dataset = Dataset(name=NAME, n_classes=classes, fingerprint=facts.fingerprint, **parts)
+    dataset = Dataset(facts=facts, **parts)
     with in_catalogue(facts):
         return Made(facts=facts, dataset=dataset, data=DeviceData(dataset, torch.device("cpu")))
+
+
+@functools.lru_cache(maxsize=32)
+def made_numbers(*, n_train: int, n_test: int, features: int) -> Made:
+    """Return float32 inputs and a number to tell from them, a line and a bend, as own data whose file is long gone."""
+    rng = np.random.default_rng([n_train, n_test, features])
+    slopes = rng.normal(0, features**-0.5, features)
+    parts: dict[str, Any] = {}
+    for part, n in (("train", n_train), ("test", n_test)):
+        x = rng.normal(0, 1, (n, features))
+        y = x @ slopes + np.sin(2 * x[:, 0]) + rng.normal(0, 0.1, n)
+        parts |= {f"x_{part}": x.astype(np.float32), f"y_{part}": y.astype(np.float32)}
+    digest = hashlib.sha256(f"{n_train},{n_test},{features}".encode()).hexdigest()
+    known = OwnFacts(fingerprint=digest, n_train=n_train, n_test=n_test, n_features=features)
+    facts = OwnData(file="/gone/made.csv", target="y", facts=known)
+    dataset = Dataset(facts=facts, **parts)
+    return Made(facts=facts, dataset=dataset, data=DeviceData(dataset, torch.device("cpu")))
 
 
 @contextmanager
@@ -71,8 +90,12 @@ def runs(of: Made, fixed: Mapping[str, Any], conditions: Sequence[Mapping[str, A
     varied = {k for c in conditions for k in c}
     base = {k: v for k, v in fixed.items() if k in varied}
     listed = [{"label": str(i), **base, **c} for i, c in enumerate(conditions)]
-    tree = {"name": "x", "question": "?", "dataset": NAME, "replicates": 1} | keys
+    dataset: Any = of.facts.model_dump() if isinstance(of.facts, OwnData) else NAME
+    tree = {"name": "x", "question": "?", "dataset": dataset, "replicates": 1} | keys
     tree |= {"fixed": {k: v for k, v in fixed.items() if k not in varied}}
     tree |= {"factors": {"conditions": listed}} if listed else {}
+    if isinstance(of.facts, OwnData):
+        return grid.runs(build(tree))
+    assert isinstance(of.facts, NamedData)
     with in_catalogue(of.facts):
         return grid.runs(build(tree))

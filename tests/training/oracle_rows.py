@@ -26,6 +26,8 @@ BASE = {
 class Row:
     """Settings beside `BASE`, keys of the experiment beside its settings, and how far float32 may be off.
 
+    `numbers` rows learn numbers, `squared_error` unless told, from inputs that are no pixels.
+
     `drift` is how far the biases before batch norm may be off, with the running means that follow them and all that is
     evaluated with these.
     """
@@ -34,6 +36,7 @@ class Row:
     keys: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float = 2e-4
     drift: float | None = None
+    numbers: bool = False
 
 
 def of_depth(depth: int, **more: Any) -> Row:
@@ -209,4 +212,33 @@ OTHER_ROWS: dict[str, Row] = {
     "only noise varies": Row({"input_noise": 0.2, "label_noise": 0.2, "dropout": 0.3}, {"vary": ["noise"]}),
     "noise does not vary": Row({"input_noise": 0.2, "label_noise": 0.2}, {"vary": ["init", "order"]}),
 }
-ROWS = PLAIN_ROWS | OPTIMISER_ROWS | NORM_ROWS | OTHER_ROWS
+
+
+def of_numbers(tolerance: float = 2e-4, keys: Mapping[str, Any] | None = None, **more: Any) -> Row:
+    """Return a row whose target is a number."""
+    return Row({"lr": 0.05, **more}, keys or {}, tolerance, numbers=True)
+
+
+NUMBER_ROWS: dict[str, Row] = {
+    "numbers": of_numbers(),
+    "numbers, mse": of_numbers(loss="mse", lr=0.03),
+    "numbers, relu, dropout": of_numbers(activation="relu", dropout=[0.2, 0.5]),
+    "numbers, sigmoid": of_numbers(activation="sigmoid", lr=0.1),
+    "numbers, depth 0": Row({"hidden_sizes": [], "lr": 0.02}, numbers=True),
+    "numbers, depth 0, mse, l1": Row({"hidden_sizes": [], "lr": 0.01, "loss": "mse", "l1": 0.01}, numbers=True),
+    "numbers, depth 0, full batch": Row({"hidden_sizes": [], "batch_size": "full", "epochs": 9}, numbers=True),
+    "numbers, width 1": of_numbers(hidden_sizes=[1]),
+    "numbers, deep": of_numbers(hidden_sizes=[6, 7, 8, 9], activation="silu", init="he_normal"),
+    "numbers, adam, decay": of_numbers(optimizer="adam", lr=0.01, weight_decay=0.1, decay_bias=True),
+    "numbers, nesterov, cosine": of_numbers(optimizer="nesterov", schedule="cosine", lr=0.01),
+    "numbers, clipping, mse": of_numbers(clip_norm=0.3, loss="mse"),
+    "numbers, layer norm": of_numbers(norm="layer", **BIASED),
+    "numbers, batch norm": of_numbers(norm="batch", **BIASED),
+    "numbers, batch of 1": of_numbers(batch_size=1, train_size=40, epochs=1),
+    "numbers, last batch of 1": of_numbers(batch_size=23, epochs=3),
+    "numbers, validation": of_numbers(keys={"validation": 0.15}),
+    "numbers, all examples": of_numbers(train_size="all", batch_size=1000, epochs=2),
+    "numbers, input noise, prelu": of_numbers(input_noise=0.3, activation="prelu"),
+    "numbers, only split varies": of_numbers(keys={"vary": ["split"]}, dropout=0.3),
+}
+ROWS = PLAIN_ROWS | OPTIMISER_ROWS | NORM_ROWS | OTHER_ROWS | NUMBER_ROWS

@@ -7,6 +7,7 @@ order, noise of dropout, inputs and labels. Nothing is stacked, padded, reused o
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -55,6 +56,15 @@ def _mse(z: Tensor, y: Tensor) -> Tensor:
     return functional.mse_loss(z, functional.one_hot(y, z.shape[1]).to(z.dtype))
 
 
+def _squared_error_of_numbers(z: Tensor, y: Tensor) -> Tensor:
+    return (0.5 * (z - y) ** 2).sum(1).mean()
+
+
+# Of targets that are numbers, (N, C).
+LOSSES_OF_NUMBERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "squared_error": _squared_error_of_numbers,
+    "mse": functional.mse_loss,
+}
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": functional.cross_entropy,
     "naive_cross_entropy": _naive_cross_entropy,
@@ -114,7 +124,10 @@ class NoisyDropout(nn.Module):
 
 
 class Measured(NamedTuple):
-    """Loss and accuracy. Where the best outputs are equal but for rounding, a hit is a matter of luck: hence two ends."""
+    """Loss and accuracy. Where the best outputs are equal but for rounding, a hit is a matter of luck: hence two ends.
+
+    Numbers have no accuracy: NaN.
+    """
 
     loss: float
     least_accuracy: float
@@ -189,14 +202,14 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
     """
     s = run.settings
     features = data.x_train.shape[1]
-    model = build(run, features, data.n_classes)
-    loss_of = LOSSES[s.loss]
+    model = build(run, features, data.facts.n_outputs)
+    loss_of = (LOSSES if data.n_classes else LOSSES_OF_NUMBERS)[s.loss]
     optimiser = optimiser_of(s, model)
     name, numbers = parse_call(s.schedule)
     scheduler = SCHEDULES[name](optimiser, s.steps, numbers)
     parts = split(run, data.y_train)
     x, y = _inputs(data.x_train, s.precision), labels_of(run, data)
-    x_test, y_test = _inputs(data.x_test, s.precision), torch.from_numpy(data.y_test.astype(np.int64))
+    x_test, y_test = _inputs(data.x_test, s.precision), _targets(data.y_test, s.precision)
     sets = {"train": (x[parts.fit[:CURVE]], y[parts.fit[:CURVE]]), "test": (x_test, y_test)}
     if len(parts.validation):
         sets["validation"] = (x[parts.validation], y[parts.validation])
@@ -244,7 +257,9 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
 
 
 def labels_of(run: Run, data: Dataset) -> Tensor:
-    """Return the labels that a run learns: those of the data, a share of them replaced by random classes."""
+    """Return the labels that a run learns: those of the data, a share of them replaced by random classes; or numbers."""
+    if data.n_classes is None:
+        return _targets(data.y_train, run.settings.precision)
     clean = data.y_train.astype(np.int64)
     address = run.seed, run.streams["noise"]
     replaced = generator(*address, "noise", 0).random(len(clean)) < run.settings.label_noise
@@ -278,6 +293,8 @@ def _measure(
     model.eval()
     with torch.no_grad():
         z = model(x)
+        if y.is_floating_point():
+            return Measured(float(loss_of(z, y)), math.nan, math.nan)
         rival = z.scatter(1, y[:, None], -torch.inf).amax(1)
         lead = z.gather(1, y[:, None])[:, 0] - rival
         rounding = near * float(z.abs().max())
@@ -285,8 +302,17 @@ def _measure(
         return Measured(float(loss_of(z, y)), float(least.double().mean()), float(most.double().mean()))
 
 
-def _inputs(pixels: np.ndarray, precision: str) -> Tensor:
-    return torch.from_numpy(np.array(pixels)).to(getattr(torch, precision)) / 255
+def _inputs(given: np.ndarray, precision: str) -> Tensor:
+    """Return pixels in [0, 1], numbers as they are."""
+    x = torch.from_numpy(np.array(given)).to(getattr(torch, precision))
+    return x / 255 if given.dtype == np.uint8 else x
+
+
+def _targets(y: np.ndarray, precision: str) -> Tensor:
+    """Return classes, (N,), or numbers, (N, 1)."""
+    if y.dtype == np.float32:
+        return torch.from_numpy(np.array(y))[:, None].to(getattr(torch, precision))
+    return torch.from_numpy(y.astype(np.int64))
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from made_data import Made, in_catalogue, made, runs
+from made_data import Made, made, runs
 from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
@@ -45,8 +45,7 @@ def coded() -> Made:
     numbers = np.arange(N)
     x = np.stack([numbers % 256, numbers // 256, np.full(N, 255)], 1).astype(np.uint8)
     dataset = replace(plain.dataset, x_train=x)
-    with in_catalogue(plain.facts):
-        return replace(plain, dataset=dataset, data=DeviceData(dataset, CPU))
+    return replace(plain, dataset=dataset, data=DeviceData(dataset, CPU))
 
 
 CODED = coded()

@@ -7,13 +7,13 @@ or replicate, and may diverge.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from made_data import Made, made, runs
+from made_data import Made, made, made_numbers, runs
 
 from mlpbench.experiment.grid import Run
 from mlpbench.training.engine import _Stack, train_stack
@@ -31,13 +31,16 @@ SCHEDULES: list[Any] = [
     *({"warmup": 1}, {"warmup": 5}),
 ]
 OPTIMISERS = ["sgd", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"]
+# In place of classes: data whose target is a number.
+NUMBERS = 0
+LOSSES_OF_NUMBERS = ["squared_error", "mse"]
 LOSSES = ["cross_entropy", "cross_entropy", "naive_cross_entropy", "squared_error", "mse"]
 DIVERGES = 1e30
 
 
 @dataclass(frozen=True)
 class Case:
-    """A data set, the settings that a stack shares, its members, and which of their runs stand in it, in which order."""
+    """A data set (`classes` may be NUMBERS), the settings that a stack shares, its members, and which of their runs stand in it, in which order."""
 
     features: int
     classes: int
@@ -51,6 +54,8 @@ class Case:
 
     @property
     def data(self) -> Made:
+        if self.classes == NUMBERS:
+            return made_numbers(n_train=max(self.n_train, 2), n_test=61, features=self.features)
         return made(n_train=self.n_train, n_test=61, features=self.features, classes=self.classes)
 
     def stack(self) -> list[Run]:
@@ -68,7 +73,7 @@ class Shared:
     has_l1: bool
 
 
-def member(shared: Shared) -> st.SearchStrategy[dict[str, Any]]:
+def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]]:
     p = st.sampled_from([0, 0, 0.1, 0.5, 1])
     depth = shared.depth
     momenta = st.sampled_from([{shared.optimizer: m} for m in (0, 0.5, 0.9, 1)])
@@ -79,7 +84,7 @@ def member(shared: Shared) -> st.SearchStrategy[dict[str, Any]]:
             "clip_norm": st.sampled_from([0.01, 0.5, 1e6]) if shared.clips else st.none(),
             "l1": st.sampled_from([1e-4, 0.01, 3.0]) if shared.has_l1 else st.just(0),
             "input_noise": st.sampled_from([0, 0, 0.1, 3.0]),
-            "label_noise": st.sampled_from([0, 0, 0.3, 1]),
+            "label_noise": st.just(0) if numbers else st.sampled_from([0, 0, 0.3, 1]),
             "lr": st.sampled_from([0.03, 0.1, 0.5, 3.0, DIVERGES]),
             "activation": st.sampled_from(ACTIVATIONS),
             "init": st.sampled_from(INITS),
@@ -97,7 +102,7 @@ def different(given: dict[str, Any]) -> str:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
     depth = draw(st.integers(0, 3))
     width = st.one_of(st.integers(1, 20), st.integers(1, 300))
     batch = draw(st.one_of(st.integers(1, 17), st.integers(1, 257)))
@@ -105,19 +110,20 @@ def cases(draw: st.DrawFn) -> Case:
     n_train = batch * draw(st.integers(1, 2)) + draw(st.integers(0, batch - 1))
     validation = draw(st.sampled_from([{}, {}, {"validation": 0.3}])) if n_train > 5 else {}
     shared = Shared(depth, draw(st.sampled_from(OPTIMISERS)), *draw(st.tuples(st.booleans(), st.booleans())))
-    members = draw(st.lists(member(shared), min_size=1, max_size=4, unique_by=different))
+    classes = NUMBERS if numbers else draw(st.integers(2, 13))
+    members = draw(st.lists(member(shared, numbers=numbers), min_size=1, max_size=4, unique_by=different))
     replicates = draw(st.integers(1, 3))
     everyone = range(len(members) * replicates)
     chosen = draw(st.permutations(everyone))[: draw(st.integers(1, 7))]
     return Case(
         features=draw(st.one_of(st.integers(1, 40), st.integers(1, 300))),
-        classes=draw(st.integers(2, 13)),
+        classes=classes,
         n_train=n_train,
         fixed={
             "hidden_sizes": draw(st.lists(width, min_size=depth, max_size=depth)),
             "batch_size": batch,
             "steps": draw(st.integers(1, 7)),
-            "loss": draw(st.sampled_from(LOSSES)),
+            "loss": draw(st.sampled_from(LOSSES_OF_NUMBERS if numbers else LOSSES)),
             "norm": draw(st.sampled_from(["none", "none", "layer", "batch"])),
             "precision": draw(st.sampled_from(["float32", "float32", "float64", "bfloat16"])),
         },
@@ -165,9 +171,30 @@ def book_sized(**fixed: Any) -> Case:
     return Case(784, 10, 700, shared, members, 2, {}, [7, 0, 4, 1, 2, 6, 3])
 
 
+def of_numbers(case: Case) -> Case:
+    """The same stack with a number to tell; labels are not noisy."""
+    members = [{k: v for k, v in m.items() if k != "label_noise"} for m in case.members]
+    return replace(case, classes=NUMBERS, members=members)
+
+
 @settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_alone_equals_in_company(case: Case) -> None:
+    assert_alone_equals_in_company(case)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@given(cases(numbers=True))
+def test_alone_equals_in_company_where_the_target_is_a_number(case: Case) -> None:
+    assert_alone_equals_in_company(case)
+
+
+@pytest.mark.slow
+@settings(derandomize=True, deadline=None, max_examples=1_500, suppress_health_check=list(HealthCheck))
+@given(cases(numbers=True))
+@example(of_numbers(book_sized(width=301, depth=3)))
+@example(of_numbers(book_sized(width=1)))
+def test_alone_equals_in_company_where_the_target_is_a_number_at_length(case: Case) -> None:
     assert_alone_equals_in_company(case)
 
 
@@ -190,6 +217,9 @@ def test_alone_equals_in_company_at_length(case: Case) -> None:
         book_sized(depth=0, l1=0.001),
         book_sized(width=100, depth=2, norm="layer", optimizer="adam"),
         book_sized(optimizer="nesterov", clip_norm=0.5, loss="mse"),
+        of_numbers(book_sized()),
+        of_numbers(book_sized(depth=0, loss="mse", l1=0.001)),
+        of_numbers(book_sized(width=101, depth=2, norm="batch", optimizer="adam")),
     ],
 )
 def test_alone_equals_in_company_at_the_size_of_the_book(case: Case) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_data import in_catalogue, made, runs
+from made_data import made, runs
 from numpy.typing import NDArray
 from reference import LOSSES as REFERENCE_LOSSES
 from reference import MODULES, train
@@ -43,7 +43,7 @@ def trained(members: Sequence[Run], data: DeviceData = MADE.data) -> tuple[Stack
         return rows, {r.run_id: stack._model(i).learnt for i, r in enumerate(stack.runs[: len(members)])}
 
 
-def outputs(run: Run, parameters: Sequence[Tensor], pixels: NDArray[np.uint8]) -> tuple[Tensor, list[Tensor]]:
+def outputs(run: Run, parameters: Sequence[Tensor], pixels: NDArray[np.generic]) -> tuple[Tensor, list[Tensor]]:
     """The outputs and the hidden layers, all examples at once, in float64."""
     h = torch.from_numpy(np.array(pixels)).double() / 255
     hidden = []
@@ -53,7 +53,7 @@ def outputs(run: Run, parameters: Sequence[Tensor], pixels: NDArray[np.uint8]) -
     return h @ parameters[-2].double() + parameters[-1].double(), hidden
 
 
-def labels(of: NDArray[np.uint8]) -> Tensor:
+def labels(of: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(of.astype(np.int64))
 
 
@@ -82,14 +82,14 @@ def test_an_example_counts_once_whatever_the_chunks() -> None:
             )
             with torch.no_grad():
                 measured = evaluate(examples, predict=True)
-            assert measured.predicted_RN is not None
+            assert measured.predicted is not None
             losses, accuracies = measured.mean()
             for i, own in enumerate(index[[1, 0]]):
                 z, _ = outputs(ordered[i], weights[ordered[i].run_id], MADE.dataset.x_train[own])
                 y = labels(MADE.dataset.y_train[own])
                 assert losses[i] == pytest.approx(float(REFERENCE_LOSSES[loss](z, y)), rel=1e-12)
                 assert accuracies[i] == float((z.argmax(1) == y).double().mean())
-                assert measured.predicted_RN[i].tolist() == z.argmax(1).tolist()
+                assert measured.predicted[i].tolist() == z.argmax(1).tolist()
 
 
 def test_the_mean_over_the_first_examples_is_of_those_only() -> None:
@@ -211,8 +211,7 @@ def test_units_that_wake_up_after_10_000_examples_are_dead() -> None:
     on_in = [0, 1, 999, 1000, 5_000, 9_998, 9_999, 10_000, 10_001, 10_999, 11_000, 12_299]
     x[on_in, range(features)] = 255
     dataset = replace(plain.dataset, x_train=x)
-    with in_catalogue(plain.facts):
-        data = DeviceData(dataset, CPU)
+    data = DeviceData(dataset, CPU)
     fixed = {"hidden_sizes": [features], "activation": "relu", "steps": 0}
     (run,) = runs(plain, fixed)
     with torch.no_grad():

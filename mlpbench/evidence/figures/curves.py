@@ -19,13 +19,14 @@ MOST_TOGETHER = 3
 def learning_curves(curves: pd.DataFrame, look: Look) -> Figure:
     """Return the figure for estimates by condition, split, epoch and measure, with `low` and `high` as bands."""
     splits = [s for s in SPLITS if (curves["split"] == s).any()]
+    measures = [m for m in MEASURES if (curves["measure"] == m).any()]
     with theme.style():
         if len(look.colours) > MOST_TOGETHER:
-            figure = _apart(curves, splits, look)
+            figure = _apart(curves, measures, splits, look)
             handles = []
         else:
-            figure, axes = theme.new(3.4, 1, 2)
-            for ax, measure in zip(axes, MEASURES, strict=True):
+            figure, axes = theme.new(3.4, 1, len(measures))
+            for ax, measure in zip(axes, measures, strict=True):
                 _panel(ax, curves[curves["measure"] == measure], measure, look)
                 ax.set_ylabel(measure)
                 ax.set_xlabel("epoch")
@@ -36,15 +37,15 @@ def learning_curves(curves: pd.DataFrame, look: Look) -> Figure:
     return figure
 
 
-def _apart(curves: pd.DataFrame, splits: list[str], look: Look) -> Figure:
-    figure, axes = theme.new(5.0, 2, len(splits), sharex=True, sharey="row")
+def _apart(curves: pd.DataFrame, measures: list[str], splits: list[str], look: Look) -> Figure:
+    figure, axes = theme.new(5.0 if len(measures) > 1 else 3.4, len(measures), len(splits), sharex=True, sharey="row")
     for i, ax in enumerate(axes):
-        measure, split = MEASURES[i // len(splits)], splits[i % len(splits)]
+        measure, split = measures[i // len(splits)], splits[i % len(splits)]
         of_measure = curves[curves["measure"] == measure]
         _panel(ax, of_measure[of_measure["split"] == split], measure, look, whole=of_measure)
-        if measure == MEASURES[0]:
+        if measure == measures[0]:
             ax.set_title(split, loc="left")
-        else:
+        if measure == measures[-1]:
             ax.set_xlabel("epoch")
         if split == splits[0]:
             ax.set_ylabel(measure)

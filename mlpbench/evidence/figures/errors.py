@@ -22,13 +22,14 @@ def error_against_factor(estimates: pd.DataFrame, points: pd.DataFrame, factor: 
     Both frames have `measure` (error, loss), `split`, `x`, `series` (levels of the other factors, in words) and `group`
     (what a colour stands for); `estimates` has mean, low and high, `points` has a `value` per replicate.
     """
+    panels = _panels(estimates)
     with theme.style():
-        figure, axes = theme.new(3.5, 1, 2)
+        figure, axes = theme.new(3.5, 1, len(panels))
         group = dict(zip(estimates["series"], estimates["group"], strict=True))
         groups = list(dict.fromkeys(group.values()))
         colours = dict(zip(groups, theme.palette(len(groups), ordered=False), strict=True))
         estimates, points = (_aside(frame, list(estimates["x"])) for frame in (estimates, points))
-        for ax, measure in zip(axes, PANELS, strict=True):
+        for ax, measure in zip(axes, panels, strict=True):
             for name in group:
                 for split in FACES:
                     chosen = (estimates["measure"] == measure) & (estimates["series"] == name)
@@ -37,7 +38,7 @@ def error_against_factor(estimates: pd.DataFrame, points: pd.DataFrame, factor: 
                     _line(ax, line, seen[seen["split"] == split], split, colours[group[name]])
             theme.level_axis(ax, list(estimates["level"]), factor)
             _value_axis(ax, measure, list(estimates.loc[estimates["measure"] == measure, "mean"]))
-        _legend(figure, colours)
+        _legend(figure, colours, dots=not points.empty)
     return figure
 
 
@@ -46,10 +47,11 @@ def error_by_condition(estimates: pd.DataFrame, points: pd.DataFrame, labels: li
 
     Frames as for `error_against_factor`, with `x` the row of the condition.
     """
+    panels = _panels(estimates)
     with theme.style():
-        figure, axes = theme.new(row_height(len(labels)), 1, 2, sharey=True)
+        figure, axes = theme.new(row_height(len(labels)), 1, len(panels), sharey=True)
         colour = theme.palette(1, ordered=False)[0]
-        for ax, measure in zip(axes, PANELS, strict=True):
+        for ax, measure in zip(axes, panels, strict=True):
             for split, face in FACES.items():
                 chosen = (estimates["measure"] == measure) & (estimates["split"] == split)
                 seen = points[(points["measure"] == measure) & (points["split"] == split)]
@@ -63,6 +65,11 @@ def error_by_condition(estimates: pd.DataFrame, points: pd.DataFrame, labels: li
         rows_axis(axes[0], labels, title)
         _legend(figure, {"": colour}, lines=False)
     return figure
+
+
+def _panels(estimates: pd.DataFrame) -> list[str]:
+    """Return what there is to show: numbers have no classification error."""
+    return [m for m in PANELS if (estimates["measure"] == m).any()]
 
 
 def row_height(rows: int) -> float:
@@ -80,7 +87,7 @@ def rows_axis(ax: Axes, labels: list[str], title: str) -> None:
 
 def _aside(frame: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
     """Keep each level, and move x to the left for train and to the right for test."""
-    sign = frame["split"].map({"train": -1.0, "test": 1.0})
+    sign = frame["split"].map({"train": -1.0, "test": 1.0}).astype(float)
     if theme.spans_decade(levels):
         moved = frame["x"] * (max(levels) / min(levels)) ** (sign * ASIDE)
     else:
@@ -105,7 +112,7 @@ def _value_axis(ax: Axes, measure: str, means: list[float]) -> None:
         ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _legend(figure: Figure, colours: dict[str, str], *, lines: bool = True) -> None:
+def _legend(figure: Figure, colours: dict[str, str], *, lines: bool = True, dots: bool = True) -> None:
     single = next(iter(colours.values())) if len(colours) == 1 else theme.INK
     handles = [
         Line2D(
@@ -114,7 +121,8 @@ def _legend(figure: Figure, colours: dict[str, str], *, lines: bool = True) -> N
         )
         for split, face in FACES.items()
     ]  # fmt: skip
-    handles.append(Line2D([], [], color=single, marker=".", alpha=0.3, linestyle="none", label="one replicate"))
+    if dots:
+        handles.append(Line2D([], [], color=single, marker=".", alpha=0.3, linestyle="none", label="one replicate"))
     if len(colours) > 1:
         handles += [Line2D([], [], color=c, linewidth=3, label=name) for name, c in colours.items()]
     theme.legend_below(figure, handles)

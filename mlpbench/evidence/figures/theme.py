@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.kinds import Value
@@ -29,6 +29,8 @@ VERDICT_COLOURS = {"supported": "#029e73", "refuted": "#d55e00", "undecided": "#
 Dashes = Literal["dashed", "dotted", "solid"]
 SPLITS: dict[str, Dashes] = {"train": "dashed", "validation": "dotted", "test": "solid"}
 MOST_COLOURS = 10
+# A factor with more levels than this has round numbers on its axis.
+MOST_TICKS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,12 +171,17 @@ def spans_decade(values: Sequence[float]) -> bool:
 
 
 def level_axis(ax: Axes, levels: Sequence[float], name: str) -> None:
-    """Show a factor on the x axis: a tick at each level, log where levels spread over a decade."""
-    if spans_decade(levels):
+    """Show a factor on the x axis: log where levels spread over a decade, a tick at each level unless they are many."""
+    log = spans_decade(levels)
+    if log:
         ax.set_xscale("log", base=2)
     distinct = sorted(set(levels))
-    ax.xaxis.set_major_locator(FixedLocator(distinct))
+    ax.set_xlabel(name)
     ax.xaxis.set_minor_locator(NullLocator())
+    if len(distinct) > MOST_TICKS:
+        ax.xaxis.set_major_locator(LogLocator(base=2, numticks=10) if log else MaxNLocator(8))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        return
+    ax.xaxis.set_major_locator(FixedLocator(distinct))
     texts = [f"{v:g}" for v in distinct]
     ax.set_xticklabels(texts, rotation=90 if sum(map(len, texts)) > 22 else 0)
-    ax.set_xlabel(name)

@@ -3,35 +3,14 @@
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mlpbench.errors import InputError, MachineError
 from mlpbench.experiment.catalogue import NamedData, lookup
 from mlpbench.training.datasets import cache, folders
+from mlpbench.training.datasets.dataset import Dataset
 from mlpbench.training.datasets.folders import SourceError
 from mlpbench.training.datasets.sources import NAMES, SOURCES
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """A data set as read-only memory-mapped bytes; a network's input is x / 255.
-
-    Shape:
-        - x_train: uint8 [n_train, n_features], C-contiguous; y_train: uint8 [n_train], classes from 0
-        - x_test: uint8 [n_test, n_features], C-contiguous; y_test: uint8 [n_test]
-    """
-
-    name: str
-    x_train: NDArray[np.uint8]
-    y_train: NDArray[np.uint8]
-    x_test: NDArray[np.uint8]
-    y_test: NDArray[np.uint8]
-    n_classes: int
-    fingerprint: str
 
 
 def load(name: str, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
@@ -45,7 +24,7 @@ def load(name: str, *, data_dir: Path | None = None, cache_dir: Path | None = No
     held = cache.read(folder, data)
     if held is None:
         raise MachineError(f"the cache must keep {name} once it is written, got no valid copy in {folder}")
-    return Dataset(name=name, **held.arrays, n_classes=data.n_classes, fingerprint=data.fingerprint)
+    return Dataset(facts=data, **held.arrays)
 
 
 def fetch(

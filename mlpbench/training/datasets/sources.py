@@ -62,9 +62,16 @@ def torchvision_download(data: NamedData, private: Path) -> Path:
 
 
 def debian_archive(data: NamedData, private: Path) -> Path:
-    """The folder in the unpacked Debian package, through the system's sources and keys, without root.
+    """The folder in the unpacked Debian package, through the system's sources and keys, without root."""
+    names = NAMES[data.name]
+    return unpacked(names.debian_package, private) / "usr/share/datasets" / names.debian_folder
 
-    Lists, archives and the package itself stay in the private folder; the system's apt state is only read.
+
+def unpacked(package: str, private: Path) -> Path:
+    """Download a Debian package without root and return the folder of its files; raise SourceError saying why not.
+
+    Lists, archives and the package itself stay in the private folder, which must be empty; the system's apt state is only
+    read.
     """
     if shutil.which("apt-get") is None:
         raise SourceError("apt-get is not on this machine")
@@ -84,7 +91,6 @@ def debian_archive(data: NamedData, private: Path) -> Path:
         "Acquire::https::Timeout": 20,
     }
     apt = ["apt-get", "-q", f"-c={hooks}", *(f"-o={key}={value}" for key, value in settings.items())]
-    package = NAMES[data.name].debian_package
     complaint = ""
     try:
         _run([*apt, "update"], private, APT_UPDATE_LIMIT_S)
@@ -98,9 +104,9 @@ def debian_archive(data: NamedData, private: Path) -> Path:
     archives = sorted(private.glob(f"{package}_*.deb"))
     if not archives:
         raise SourceError(f"apt-get download left no {package}_*.deb")
-    unpacked = private / "unpacked"
-    _run(["dpkg-deb", "-x", str(archives[-1]), str(unpacked)], private, DOWNLOAD_LIMIT_S)
-    return unpacked / "usr/share/datasets" / NAMES[data.name].debian_folder
+    files = private / "unpacked"
+    _run(["dpkg-deb", "-x", str(archives[-1]), str(files)], private, DOWNLOAD_LIMIT_S)
+    return files
 
 
 SOURCES = (
