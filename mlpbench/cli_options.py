@@ -25,5 +25,5 @@ NUMERICS = click.option(
     default="fast",
     show_default=True,
     help="How far the bits carry: fast, to this kind of processor; portable, to any Intel one with AVX2 (up to 1.35 "
-    "times slower); universal, to AMD too (4 times slower).",
+    "times slower); universal, to AMD too (2.4 to 4 times slower).",
 )

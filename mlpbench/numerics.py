@@ -1,8 +1,8 @@
 """How far the bits of a run carry: to this kind of processor, to any Intel one, or to any with AVX2.
 
-The modes are environment variables that MKL, oneDNN, ATen, OpenBLAS and numpy read when they are loaded, so workers start
-with them. Beside them, `universal` takes other square roots (training/roots.py). What the modes reach is proved by training
-under emulated processors (tests/test_numerics.py).
+The modes are environment variables that MKL, oneDNN, ATen, OpenBLAS and numpy read when they are loaded, so workers
+start with them. Beside them, `universal` takes other square roots (training/roots.py). What the modes reach is proved
+by training under emulated processors (tests/test_numerics.py).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ MODES: tuple[Numerics, ...] = get_args(Numerics)
 _AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
-    # numpy's products, and its exp, log and powers, whose AVX-512 kernels round differently; what a numpy does not know by
-    # either name it passes over in silence (the level is numpy 2.4's, the features are those of numpy before it).
+    # numpy's products, and its exp, log and powers, whose AVX-512 kernels round differently. The level is numpy 2.4's,
+    # the features are those of numpy before it; names that a numpy does not know it passes over in silence.
     "OPENBLAS_CORETYPE": "Haswell",
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512F AVX512_SKX",
 }

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 from torch.nn import functional
 
 import mlpbench
+from mlpbench.cli import main
 from mlpbench.runner import Outcome
 from mlpbench.training.datasets import Dataset
 
@@ -68,3 +73,22 @@ def test_the_baseline_is_as_good_as_a_plain_loop(outcome: Outcome, fashion: Data
     assert late.groupby("run_id").size().tolist() == [5] * 5
     plain = [np.mean(plain_test_accuracies(fashion, seed=seed)[-5:]) for seed in range(4)]
     assert abs(late["accuracy"].mean() - np.mean(plain)) < 0.01
+
+
+@pytest.mark.slow
+def test_all_of_it_is_made_again_bit_for_bit_and_an_altered_byte_is_found(outcome: Outcome, tmp_path: Path) -> None:
+    folder = shutil.copytree(outcome.folder, tmp_path / "baseline")
+    command = ["verify", str(folder), "--all"]
+    assert CliRunner().invoke(main, command).output == "baseline: 5 of 5 runs trained again, alone: 5 identical\n"
+    (path,) = (folder / "curves").glob("*.parquet")
+    rows = pq.read_table(path)
+    loss = rows["loss"].to_numpy().copy()
+    loss.view(np.uint8)[8 * 7] ^= 1
+    at = rows.schema.get_field_index("loss")
+    pq.write_table(rows.set_column(at, rows.schema.field(at), pa.array(loss)), path)
+    altered = rows["run_id"][7].as_py()
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "4 identical, 1 different" in result.output
+    assert f"({altered}): different: curves" in result.output
+    assert f"{path} is damaged: its bytes are not those that were written" in result.output

@@ -32,7 +32,7 @@ def shown(text: str) -> Iterator[tuple[str, str]]:
 
 
 COMMANDS = [pair for block in blocks("console") for pair in shown(block)]
-PRINTING = [pair for pair in COMMANDS if pair[0].startswith("mlpbench ") and not pair[0].startswith("mlpbench run ")]
+PRINTING = [pair for pair in COMMANDS if re.match(r"mlpbench (?!run|verify|diff)", pair[0])]
 VERDICTS = re.compile(r"^claim  .*?(?=\n\n)", flags=re.MULTILINE | re.DOTALL)
 
 
@@ -87,7 +87,7 @@ def test_experiments_in_the_readme_are_read(monkeypatch: pytest.MonkeyPatch) -> 
         assert reading.from_mapping(YAML(typ="safe", pure=True).load(text)).claims
 
 
-def test_the_example_of_own_data_is_the_one_that_ships_and_prints_what_is_shown(
+def test_the_example_of_own_data_is_the_one_that_ships_prints_what_is_shown_and_is_made_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -97,6 +97,10 @@ def test_the_example_of_own_data_is_the_one_that_ships_and_prints_what_is_shown(
     result = CliRunner().invoke(main, ["run", "experiments/own_data/iris.yaml", "--results", str(tmp_path)])
     assert result.exit_code == 0
     assert result.stdout.replace(str(tmp_path), "results").rstrip() == output.rstrip()
+    of_results = [pair for pair in COMMANDS if re.match(r"mlpbench (verify|diff) ", pair[0])]
+    assert of_results
+    for command, shown in of_results:
+        assert printed(command.replace("results/", f"{tmp_path}/")).replace(str(tmp_path), "results") == shown
 
 
 def test_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:

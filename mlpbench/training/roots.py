@@ -1,7 +1,7 @@
 """Square roots that are those of IEEE 754 where bits are to carry to processors of Intel and of AMD.
 
-MKL, whose vectorised roots torch takes, starts from the processor's own estimate (RSQRTPS) in mode COMPATIBLE and is off
-by one unit in the last place for one number in five: which ones depends on a table that each maker chose for itself.
+MKL, whose vectorised roots torch takes, starts from the processor's own estimate (RSQRTPS) in mode COMPATIBLE and is
+off by one unit in the last place for one number in five; which ones depends on a table that each maker chose.
 """
 
 from __future__ import annotations
