@@ -6,19 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-KEYS = {
-    "runs": ["run_id"],
-    "curves": ["run_id", "step", "split"],
-    "layers": ["run_id", "step", "layer"],
-    "predictions": ["run_id"],
-}
-# What may differ between two trainings of a run.
-MAY_DIFFER = ("train_seconds", "stack_size")
+from mlpbench.schemas import KEYS
+
+# What may differ between two trainings of a run; the last two, where somebody works on the code meanwhile.
+MAY_DIFFER = ("train_seconds", "stack_size", "env_commit", "env_dirty")
 
 
 def same_tables(a: Path, b: Path) -> None:
     """Compare all tables of two folders value by value, in whatever files their rows stand."""
     for table, keys in KEYS.items():
-        one, other = (pd.read_parquet(f / table).sort_values(keys, ignore_index=True) for f in (a, b))
+        one, other = (pd.read_parquet(f / table).sort_values(list(keys), ignore_index=True) for f in (a, b))
         drop = [c for c in MAY_DIFFER if c in one]
         pd.testing.assert_frame_equal(one.drop(columns=drop), other.drop(columns=drop), check_exact=True)
