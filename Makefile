@@ -10,7 +10,7 @@ run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and wr
 	@$(BIN)/mlpbench run $(SPEC)
 
 test: $(VENV)/.dev lint ## lint, types and tests
-	@$(BIN)/pytest -q -m "not slow"
+	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow"
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlpbench import __version__
-from mlpbench.cli_folders import diff, merge, verify
+from mlpbench.cli_folders import diff, index, merge, report, verify
 from mlpbench.cli_options import DATA_DIR, DEVICE, NUMERICS, RESULTS, SET, THREADS, WORKERS
 from mlpbench.errors import MachineError, MlpbenchError
 
@@ -51,23 +51,27 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+# A line of "\b" keeps the lines after it as they are.
+HELP = """Find out what really matters in a multilayer perceptron.
+
+An experiment is a YAML file: a question, the factors to vary, and the claims to judge. `mlpbench run` trains every
+combination with replicates, keeps every number in parquet and writes a report whose verdicts carry their evidence.
+
+\b
+Start here:
+  mlpbench run experiments/width.yaml
+  mlpbench plan experiments/width.yaml     what would be trained, and how long
+  mlpbench run experiments/width.yaml --set replicates=10
+
+Exit status: 0 done, 1 some runs failed or a check found a difference, 2 bad input, 3 the machine could not, 130
+interrupted.
+"""
+
+
+@click.group(cls=_Group, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mlpbench")
 def main() -> None:
-    r"""Find out what really matters in a multilayer perceptron.
-
-    An experiment is a YAML file: a question, the factors to vary, and the claims to judge. `mlpbench run` trains every
-    combination with replicates, keeps every number in parquet and writes a report whose verdicts carry their evidence.
-
-    \b
-    Start here:
-      mlpbench run experiments/width.yaml
-      mlpbench plan experiments/width.yaml         what would be trained, and how long it takes
-      mlpbench run experiments/width.yaml --set replicates=10
-
-    \b
-    Exit status: 0 done, 1 some runs failed, 2 bad input, 3 the machine could not, 130 interrupted.
-    """
+    """Parse what comes before the command; HELP says what all of it is for."""
 
 
 @main.command()
@@ -81,6 +85,8 @@ def main() -> None:
 @DATA_DIR
 @click.option("--rerun", type=click.Choice(["failed", "stale", "all"]), help="Train these runs again too.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first run that fails.")
+@click.option("--until-decided", is_flag=True, help="Give undecided claims more replicates (with --max-replicates).")
+@click.option("--max-replicates", type=int, help="Up to so many; verdicts are exploratory unless the file declares it.")
 @click.option("--no-report", is_flag=True, help="Train and store only.")
 @click.option("--yes", is_flag=True, help="Train even more than 100,000 runs.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -167,35 +173,28 @@ def _human(key: str, value: Any) -> str:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=False), metavar="DIR")
-def report(folder: Path) -> None:
-    """Write the report of a results folder again, from its tables, or of kernel benchmarks from `kernels.json`."""
-    from mlpbench import api, runner
-    from mlpbench.evidence import kernels
-    from mlpbench.store import Store
-
-    if kernels.is_folder(folder):
-        click.echo(f"report: {kernels.finish(folder)}")
-        return
-    outcome = runner.finish(api.read_folder(folder), Store(folder), report=True)
-    click.echo(f"report: {outcome.report}")
-
-
-@main.command()
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR...]")
+@click.option("--markdown", is_flag=True, help="Print one table in Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def claims(folders: tuple[Path, ...], as_json: bool) -> None:
+def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     """Print the verdicts of results folders; of all under results/ by default."""
     from mlpbench import api
-    from mlpbench.evidence import report
+    from mlpbench.errors import InputError
+    from mlpbench.evidence import ledger, report
+
+    if markdown and as_json:
+        raise InputError("claims are printed in one format, got --markdown and --json")
 
     chosen = folders or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
     if not chosen:
         click.echo("no results in results/ yet: mlpbench run SPEC makes them", err=True)
     outcomes = [api.load(folder) for folder in chosen]
     if as_json:
-        ledger = {o.experiment.name: json.loads(o.claims.to_json(orient="records")) for o in outcomes}
-        click.echo(json.dumps(ledger, indent=2))
+        rows = {o.experiment.name: json.loads(o.claims.to_json(orient="records")) for o in outcomes}
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if markdown:
+        click.echo(ledger.markdown((o.experiment.name, o.claims) for o in outcomes))
         return
     for outcome in outcomes:
         click.echo(f"{outcome.experiment.name}: {outcome.experiment.question}")
@@ -203,7 +202,7 @@ def claims(folders: tuple[Path, ...], as_json: bool) -> None:
         click.echo()
 
 
-for folder_command in (verify, diff, merge):
+for folder_command in (report, index, verify, diff, merge):
     main.add_command(folder_command)
 
 
@@ -213,14 +212,13 @@ def list_(folder: Path) -> None:
     """List the experiments of a folder with their question and number of runs."""
     from mlpbench.errors import InputError
     from mlpbench.experiment import reading
-    from mlpbench.experiment.grid import count_conditions
+    from mlpbench.experiment.grid import count_runs
 
     if not folder.is_dir():
         raise InputError(f"the experiments must be in a folder, got no folder at {folder}")
     for path in sorted(folder.glob("*.yaml")):
         experiment = reading.read(path)
-        runs = count_conditions(experiment) * experiment.replicates
-        click.echo(f"{experiment.name:<16}{runs:>6} runs  {experiment.question}")
+        click.echo(f"{experiment.name:<16}{count_runs(experiment):>6} runs  {experiment.question}")
 
 
 @main.group()

@@ -1,4 +1,4 @@
-"""Commands about results folders that are there: are they made again the same, do they agree, join them."""
+"""Commands about results folders that are there: pages of them, are they made again the same, do they agree, join them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,40 @@ FOLDER = click.Path(path_type=Path)
 @click.command()
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option(
+    "--html", is_flag=True, help="Write report.html too: one file, with a table of runs that sorts and filters."
+)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where the report there is not what the tables give.")
+def report(folder: Path, html: bool, check: bool) -> None:
+    """Write the report of a results folder again, from its tables, or of kernel benchmarks from `kernels.json`.
+
+    A report.html that is there is kept up with report.md, here and by `mlpbench run`.
+    """
+    from mlpbench import pages
+
+    if not check:
+        click.echo(f"report: {pages.write(folder, html=html)}")
+        return
+    differing = pages.check(folder, html=html)
+    for name, how in differing.items():
+        click.echo(f"{folder / name} {how}")
+    if differing:
+        sys.exit(1)
+    click.echo(f"{folder}: the report is what its tables give")
+
+
+@click.command()
+@click.argument("folder", type=FOLDER, metavar="[DIR]", default=Path("results"))
+def index(folder: Path) -> None:
+    """Write index.md and index.html of a results folder: every experiment below it with picture, question and verdicts."""
+    from mlpbench import pages
+
+    for path in pages.write_index(folder):
+        click.echo(f"index: {path}")
+
+
+@click.command()
+@click.argument("folder", type=FOLDER, metavar="DIR")
+@click.option(
     "--sample", type=click.IntRange(min=1), default=3, show_default=True, help="How many runs to train again."
 )
 @click.option("--all", "everything", is_flag=True, help="Train all of them again.")
@@ -34,10 +68,10 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: 
     """Train runs of a results folder again, alone, and compare: identical, within tolerance, different.
 
     Weights, metrics, curves, layers and predictions are compared, bit for bit. Runs that were never verified come first,
-    so that repeating the command covers more of them. The report says what came of it. Exit status 1 where something is
+    so that repeating the command covers more of them. A report that is there is written again, as it says what came of it. Exit status 1 where something is
     different, or only within tolerance although nothing that bits depend on has changed.
     """
-    from mlpbench import api
+    from mlpbench import api, pages
     from mlpbench.options import Options
     from mlpbench.store import Store
     from mlpbench.verification import verify
@@ -47,11 +81,15 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: 
     if as_json:
         damaged = {str(path): why for path, why in found.damaged.items()}
         runs = json.loads(found.checked.to_json(orient="records"))
-        click.echo(
-            json.dumps({"passed": found.passed, "stored": found.stored, "damaged": damaged, "runs": runs}, indent=2)
-        )
+        lost = [r.run_id for r in found.lost]
+        told = {"passed": found.passed, "stored": found.stored, "damaged": damaged, "lost": lost, "runs": runs}
+        click.echo(json.dumps(told, indent=2))
     else:
         _print_verification(found)
+    if found.unrecorded:
+        raise found.unrecorded
+    if (folder / "report.md").exists() and not found.damaged:
+        pages.write(folder)
     if not found.passed:
         sys.exit(1)
 
@@ -59,10 +97,13 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: 
 def _print_verification(found: Verification) -> None:
     from mlpbench.evidence.agreement import counts, not_identical
 
-    grades = ", ".join(f"{n} {grade}" for grade, n in counts(found.checked).items() if n)
+    grades = ", ".join(f"{n} {grade}" for grade, n in counts(found.checked).items() if n) or "nothing to compare"
     click.echo(f"{found.experiment.name}: {len(found.checked)} of {found.stored} runs trained again, alone: {grades}")
     for path, why in found.damaged.items():
         click.echo(f"{path} {why}")
+    if found.lost:
+        click.echo("no row can be read of:")
+        _print_lines([f"{r.label}, replicate {r.replicate} ({r.run_id})" for r in found.lost])
     rows = not_identical(found.checked)
     if rows:
         click.echo("stored (and now):")
@@ -135,8 +176,7 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
     A run that several of them have is taken from the first. Where they have different results of it, nothing is written
     and the conflicts are listed: exit status 1. Call the joined folder as the experiment, and `mlpbench run` goes on in it.
     """
-    from mlpbench import joining, runner
-    from mlpbench.store import Store
+    from mlpbench import joining
 
     joined = joining.merge(folders, output)
     for folder, n in joined.taken.items():
@@ -148,5 +188,4 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
             f"{joined.others} runs are not of the grid in {output / 'spec.yaml'}: they are kept, and `mlpbench run` with a "
             "file that has all levels reports on them"
         )
-    outcome = runner.finish(joined.experiment, Store(output), report=True)
-    click.echo(f"report: {outcome.report}")
+    click.echo(f"report: {output / 'report.md'}")

@@ -18,7 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlpbench.errors import MachineError
+from mlpbench.schemas import KEYS, SCHEMAS, STATUSES
 
+# What is left of a write that was cut short.
+UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 PART = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]-([0-9a-f]{16})\.parquet")
 
 
@@ -57,21 +60,33 @@ def encoded(stem: str, table: pa.Table) -> tuple[str, bytes]:
     return f"{stem}-{_checksum(content)}.parquet", content
 
 
-def damage(path: Path, schema: pa.Schema) -> str | None:
-    """Return what is wrong with a part, or None; a file that was named by someone else is read to find out."""
+def damage(path: Path, table: str) -> str | None:
+    """Return what is wrong with a part, or None; a file that was named by someone else is read to find out.
+
+    Raises FileNotFoundError where it is gone.
+    """
     try:
+        path.lstat()
+        if not path.is_file():  # a pipe would be waited for
+            return "is no regular file"
         if named := PART.fullmatch(path.name):
             if _checksum(path.read_bytes()) != named[1]:
                 return "is damaged: its bytes are not those that were written"
             return None
-        if "run_id" not in pq.read_schema(path).names:
-            return "is not a file of this table, it has no run_id"
-        if pq.read_table(path, schema=schema)["run_id"].null_count:
-            return "is damaged: it has a row without run_id"
+        needed = (*KEYS[table], *(["status"] if table == "runs" else []))
+        lacking = [name for name in needed if name not in pq.read_schema(path).names]
+        if lacking:
+            return f"is not a file of this table, it has no {lacking[0]}"
+        rows = pq.read_table(path, schema=SCHEMAS[table])
+        if any(rows[name].null_count for name in needed):
+            return f"is damaged: it has a row without {' or '.join(needed)}"
+        if table == "runs" and (other := set(rows["status"].unique().to_pylist()) - STATUSES):
+            return f"is damaged: a status must be one of {', '.join(sorted(STATUSES))}, got {min(map(str, other))!r}"
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        return f"is not a readable parquet file of this table ({str(error).splitlines()[0]})"
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"is not a readable parquet file of this table ({why})"
     return None
 
 

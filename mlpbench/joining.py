@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,20 +13,23 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from mlpbench import looked
 from mlpbench.api import read_folder
 from mlpbench.errors import InputError, MlpbenchError
 from mlpbench.evidence.agreement import IDENTICAL, agreement
 from mlpbench.evidence.frames import records
 from mlpbench.experiment import grid, reading
 from mlpbench.experiment.spec import Experiment
-from mlpbench.files import refused
+from mlpbench.files import UNFINISHED, refused
 from mlpbench.numerics import KIND, differences
+from mlpbench.runner import finish
 from mlpbench.schemas import KEYS, SCHEMAS, TABLES
 from mlpbench.store import Store
 from mlpbench.verified import record, recorded
 
 Tables = Mapping[str, pd.DataFrame]
 MOST_NAMED = 10
+ABANDONED_AFTER_S = 3600
 
 
 class Conflict(MlpbenchError):
@@ -94,7 +98,7 @@ class Joined:
 def merge(folders: Sequence[Path], to: Path) -> Joined:
     """Write one results folder with the runs of several, those of the first where they have the same.
 
-    Raises Conflict where two have different results of a run, a failed one apart, which gives way to a finished one;
+    Raises Conflict where two have different results of a run; one that failed or is not whole gives way to another.
     InputError for what is no folder of one experiment, or where `to` has something in it. Nothing is written then.
     """
     _refuse(folders, to)
@@ -108,7 +112,7 @@ def merge(folders: Sequence[Path], to: Path) -> Joined:
         tables = _tables(folder)
         _refuse_conflicts(joined, tables, folders[:i], folder)
         there = set(joined["runs"]["run_id"])
-        joined, gave_way = _without_failed(joined, tables)
+        joined, gave_way = _giving_way(joined, tables)
         new = set(tables["runs"]["run_id"]) - (there - gave_way)
         shared += len(tables["runs"]) - len(new)
         taken[folder] = len(new)
@@ -125,11 +129,15 @@ def merge(folders: Sequence[Path], to: Path) -> Joined:
 def _refuse(folders: Sequence[Path], to: Path) -> None:
     if len(folders) < 2:
         raise InputError(f"two folders or more can be joined, got {len(folders)}")
-    twice = [f for i, f in enumerate(folders) if f.resolve() in {g.resolve() for g in folders[:i]}]
+    places = [folder.resolve() for folder in folders]
+    twice = [f for i, f in enumerate(folders) if places[i] in places[:i]]
     if twice:
         raise InputError(f"folders to be joined must differ, got {twice[0]} twice")
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise InputError(f"the joined folder must be a new or an empty one, got {to} with something in it")
+    within = [f for f, place in zip(folders, places, strict=True) if place in to.resolve().parents]
+    if within:
+        raise InputError(f"the joined folder must lie outside those that are joined, got {to} in {within[0]}")
 
 
 def _tables(folder: Path) -> dict[str, pd.DataFrame]:
@@ -139,7 +147,7 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _labels(experiment: Experiment) -> dict[str, str]:
-    return {r.run_id: f"{r.condition.label}, replicate {r.replicate}" for r in grid.runs(experiment)}
+    return {r.run_id: f"{r.label}, replicate {r.replicate}" for r in grid.runs(experiment)}
 
 
 def _refuse_conflicts(joined: Tables, tables: Tables, before: Sequence[Path], folder: Path) -> None:
@@ -160,14 +168,17 @@ def _refuse_conflicts(joined: Tables, tables: Tables, before: Sequence[Path], fo
 
 
 def _finished(tables: Tables) -> Tables:
+    """Return tables without the rows of runs that failed, or of which a table has nothing, as of a copy cut short."""
     runs = tables["runs"]
-    return {**tables, "runs": runs[runs["status"] != "failed"]}
+    here = {t: runs["run_id"].isin(set(f["run_id"])) for t, f in tables.items()}
+    whole = here["curves"] & (here["predictions"] | (runs["status"] != "ok") | runs["fold"].notna())
+    return {**tables, "runs": runs[(runs["status"] != "failed") & whole]}
 
 
-def _without_failed(joined: Tables, tables: Tables) -> tuple[Tables, set[str]]:
-    """Return what is joined so far without failed runs that the next tables have finished, and which those are."""
-    runs, other = joined["runs"], _finished(tables)["runs"]
-    gave_way = set(runs.loc[runs["status"] == "failed", "run_id"]) & set(other["run_id"])
+def _giving_way(joined: Tables, tables: Tables) -> tuple[Tables, set[str]]:
+    """Return what is joined so far without runs that are finished in the next tables only, and which those are."""
+    mine, theirs = (set(_finished(side)["runs"]["run_id"]) for side in (joined, tables))
+    gave_way = (set(joined["runs"]["run_id"]) - mine) & theirs
     return {t: f[~f["run_id"].isin(gave_way)] for t, f in joined.items()}, gave_way
 
 
@@ -177,19 +188,31 @@ def _arrow(table: str, frame: pd.DataFrame) -> pa.Table:
 
 
 def _write(experiment: Experiment, tables: Tables, folders: Sequence[Path], to: Path) -> None:
-    """Make the folder beside its place and move it there, so that it appears whole or not at all."""
-    beside = to.parent / f".{to.name}.{uuid.uuid4().hex}.tmp"
+    """Make the folder with its report beside its place and move it there, so that it appears whole or not at all."""
+    to = to.resolve()
+    _sweep(to)
+    beside = to.with_name(f".{to.name}.{uuid.uuid4().hex}.tmp")
     verified = {run_id: entry for folder in reversed(folders) for run_id, entry in recorded(folder).items()}
     try:
         store = Store(beside)
         with store.writing():
-            store.write_text("spec.yaml", reading.dump(experiment))
+            store.write_text("spec.yaml", reading.dump(experiment, to))
+            if looks := looked.joined(folders):
+                looked.record(beside, looks)
             if verified:
                 record(beside, verified)
             store.put("joined", {t: _arrow(t, f) for t, f in tables.items()})
-        to.parent.mkdir(parents=True, exist_ok=True)
+        finish(experiment, store, report=True)
         os.replace(beside, to)
     except OSError as error:
         raise refused(to, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _sweep(to: Path) -> None:
+    """Remove what a killed process left beside the place of a folder, once it is old enough to be nobody's."""
+    for left in to.parent.glob(f".{to.name}.*"):
+        old = time.time() - left.lstat().st_mtime > ABANDONED_AFTER_S
+        if old and UNFINISHED.fullmatch(left.name) and left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlpbench.errors import InputError
-from mlpbench.files import parts, refused, write_whole
+from mlpbench.files import PART, UNFINISHED, damage, parts, refused, write_whole
 from mlpbench.schemas import TABLES
 
 NAME = ".journal.json"
@@ -30,7 +31,11 @@ class Journal:
 
     @classmethod
     def read(cls, folder: Path) -> Journal:
-        """Return the exchange that a folder was left in, an empty one as a rule; raise InputError where it is damaged."""
+        """Return the exchange that a folder was left in, an empty one as a rule; raise InputError where it is damaged.
+
+        One whose new files are not all there, or not what was written, was copied from elsewhere in parts: the old files
+        stay what counts.
+        """
         path = folder / NAME
         try:
             listed = json.loads(path.read_bytes())
@@ -39,9 +44,9 @@ class Journal:
                 raise ValueError("a name in it is none of a part")
         except FileNotFoundError:
             return cls(folder=folder)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path} is damaged ({error}): remove it and run again") from error
-        return made
+        return made if all(_is_sound(folder / name) for name in made.new) else cls(folder=folder)
 
     def parts(self, table: str) -> list[Path]:
         """Return the files of a table, as they are once the exchange is finished."""
@@ -61,7 +66,7 @@ class Journal:
             for name in sorted(self.old - self.new):
                 (self.folder / name).unlink(missing_ok=True)
             (self.folder / NAME).unlink(missing_ok=True)
-            for left in (f for kind in (".*.tmp", "*/.*.tmp", "*/.*.parquet") for f in self.folder.glob(kind)):
+            for left in _leftovers(self.folder):
                 left.unlink(missing_ok=True)
         except OSError as error:
             raise refused(self.folder, error) from error
@@ -75,6 +80,22 @@ def exchange(folder: Path, new: Mapping[str, bytes], old: Iterable[str]) -> None
     listed = {"new": sorted(journal.new), "old": sorted(journal.old)}
     write_whole(folder / NAME, json.dumps(listed, indent=1).encode())
     journal.finish()
+
+
+def _leftovers(folder: Path) -> Iterator[Path]:
+    """Yield the files that a killed process left half written: ours, by their names, and nobody else's."""
+    for place in (folder, folder / "figures", *(folder / table for table in TABLES)):
+        for path in place.glob(".*"):
+            unnamed = place.name in TABLES and PART.fullmatch(path.name)
+            if (UNFINISHED.fullmatch(path.name) or unnamed) and path.is_file():
+                yield path
+
+
+def _is_sound(path: Path) -> bool:
+    for place in (_hidden(path), path):  # in this order: it may get its name in between
+        with suppress(FileNotFoundError):
+            return damage(place, path.parent.name) is None
+    return False
 
 
 def _hidden(path: Path) -> Path:

@@ -29,6 +29,8 @@ class Options:
     data_dir: Path | None = None
     rerun: Rerun | None = None
     fail_fast: bool = False
+    until_decided: bool = False
+    max_replicates: int | None = None
     report: bool = True
     yes: bool = False
     quiet: bool = False
@@ -40,6 +42,9 @@ class Options:
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
             if not whole and not (name == "workers" and value is None):
                 raise InputError(f"--{name} must be a whole number of at least 1, got {value!r}")
+        most = self.max_replicates
+        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+            raise InputError(f"--max-replicates must be a whole number of at least 1, got {most!r}")
         for name, word, words in (("rerun", self.rerun, (None, *get_args(Rerun))), ("numerics", self.numerics, MODES)):
             if word not in words:
                 raise InputError(f"--{name} must be one of {', '.join(filter(None, words))}, got {word!r}")

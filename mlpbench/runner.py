@@ -6,23 +6,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlpbench import provenance
+from mlpbench import examples, looked, provenance
 from mlpbench.errors import InputError
 from mlpbench.executors import ProcessPool
 from mlpbench.experiment import grid, reading
-from mlpbench.experiment.grid import Run
+from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack
-from mlpbench.experiment.spec import Experiment
+from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.options import Options, device_name
 from mlpbench.progress import Progress
+from mlpbench.rounds import has_rounds
 from mlpbench.state import State, inspect
 from mlpbench.store import ASIDE, Store
 from mlpbench.training.setup import Setup, Tables
 from mlpbench.verified import current
+
+if TYPE_CHECKING:
+    from mlpbench.evidence.looks import Judged
+    from mlpbench.evidence.report import Report
 
 Say = Callable[[str], None]
 # More runs than this are no slip of the keyboard only if the user says so.
@@ -74,6 +79,7 @@ def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
     stacks are kept.
     """
     tell: Say = (lambda _line: None) if options.quiet else say
+    filed, experiment = experiment, topped_up(experiment, options)
     store = Store(options.results / experiment.name)
     if store.folder.exists() and not store.folder.is_dir():
         raise InputError(f"the results of {experiment.name} go into a folder, got the file {store.folder}")
@@ -88,14 +94,61 @@ def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
         todo = state.todo(options.rerun)
         store.write_text("spec.yaml", reading.dump(experiment, store.folder))
         trained = _train(state, todo, store, options) if todo else 0
+        if has_rounds(experiment):
+            state, more = _in_rounds(state, todo, store, options, filed)
+            trained += more
         store.compact()
         _tell(state, todo, options, tell)
-        return finish(experiment, store, report=options.report, trained=trained)
+        return finish(experiment, store, report=options.report, trained=trained, filed=filed)
+
+
+def topped_up(experiment: Experiment, options: Options) -> Experiment:
+    """Return the experiment with the top-up that options ask for; raise InputError for one that can't be."""
+    if not options.until_decided and options.max_replicates is None:
+        return experiment
+    most = options.max_replicates
+    if most is None or not options.until_decided:
+        if experiment.until_decided is None:
+            given, other = ("--until-decided", "--max-replicates N")[:: 1 if options.until_decided else -1]
+            raise InputError(f"{given.removesuffix(' N')} needs {other} where the experiment declares no until_decided")
+        most = most or experiment.most_replicates
+    if not experiment.claims:
+        raise InputError(f"--until-decided needs claims to decide, got none in {experiment.name}")
+    if most <= experiment.replicates or experiment.replicates < 2 or not experiment.vary:
+        rule = "--max-replicates must be above replicates, of which there are 2 or more"
+        raise InputError(f"{rule}, got {most} for {experiment.replicates} replicates of {experiment.name}")
+    return experiment.model_copy(update={"until_decided": UntilDecided(max_replicates=most)})
+
+
+def _in_rounds(
+    state: State, todo: Sequence[Run], store: Store, options: Options, filed: Experiment
+) -> tuple[State, int]:
+    """Train what follows from what was trained, until nothing does; return the state then, and how many were stored."""
+    tried = {run.run_id for run in todo}
+    stored = 0
+    while True:
+        _note_looks(state.experiment, state.conditions, store, filed)
+        state = inspect(state.experiment, store, options)
+        # What was tried and is still not there would be so for ever.
+        new = [run for run in state.todo(None) if run.run_id not in tried]
+        if not new or (options.fail_fast and state.failed):
+            return state, stored
+        tried |= {run.run_id for run in new}
+        stored += _train(state, new, store, options)
+
+
+def _note_looks(experiment: Experiment, made: Sequence[Condition], store: Store, filed: Experiment) -> None:
+    """Put on record what is looked at now: the next replicates follow from it."""
+    if experiment.until_decided is not None:
+        from mlpbench.evidence import claims, looks
+
+        runs, curves = _tables(experiment, made, store, claims.RUN_COLUMNS)
+        looked.note(store.folder, experiment, made, looks.judge(experiment, made, runs, curves), filed)
 
 
 def _confirm(state: State, options: Options) -> None:
     """Refuse what takes days unless it is meant, before anything is written."""
-    n = state.n_todo(options.rerun)
+    n = state.n_todo(options.rerun) + int(state.to_come.sum())
     if n > MOST_UNASKED and not options.yes:
         work = state.facts(options, options.rerun)
         raise InputError(
@@ -118,9 +171,14 @@ def _prepare(state: State, options: Options, tell: Say) -> None:
     if device_name(options.device) == "cpu" and any(r.settings.precision == "tf32" for r in todo):
         raise InputError("precision tf32 needs a GPU, got the device cpu")
     if todo:
-        from mlpbench.training.datasets import fetch
+        get_data(state.experiment, options, tell)
 
-        fetch(state.experiment.dataset, data_dir=options.data_dir, say=tell)
+
+def get_data(experiment: Experiment, options: Options, tell: Say = lambda _line: None) -> None:
+    """Get the data of an experiment and check them; raise InputError or MachineError where they can't be had."""
+    from mlpbench.training.datasets import fetch
+
+    fetch(experiment.dataset, data_dir=options.data_dir, say=tell)
 
 
 def _tell(state: State, todo: Sequence[Run], options: Options, tell: Say) -> None:
@@ -189,29 +247,60 @@ def _full_row(row: Mapping[str, Any], run: Run, experiment: Experiment) -> dict[
     }
 
 
-def finish(experiment: Experiment, store: Store, *, report: bool, trained: int = 0) -> Outcome:
-    """Judge the claims over what the folder has, and render the report if that is wanted."""
-    from mlpbench.evidence import claims
+def finish(
+    experiment: Experiment, store: Store, *, report: bool, trained: int = 0, filed: Experiment | None = None
+) -> Outcome:
+    """Judge the claims over what the folder has, and render the report if that is wanted.
+
+    `filed` is the experiment as its file has it, where this is a look that goes on record.
+    """
     from mlpbench.evidence import report as pages
 
     made = grid.conditions(experiment)
-    ids = grid.all_run_ids(experiment, made)
-
-    def curves(of: Sequence[str] | None = None) -> pd.DataFrame:
-        return store.read("curves", ids if of is None else of)
-
     if report:
-        runs = store.read("runs", ids, columns=pages.RUN_COLUMNS)
-        page = pages.render(experiment, made, runs, curves, current(store))
-        path, judged = pages.write(page, store.folder), page.claims
-    else:
-        runs = store.read("runs", ids, columns=claims.RUN_COLUMNS)
-        path, judged = None, claims.judge(experiment, made, runs, curves)
+        examples.keep(experiment, store)
+    runs, judged, page = _judge(experiment, made, store, report=report)
+    path = None if page is None else pages.write(page, store.folder)
+    if filed is not None:
+        looked.note(store.folder, experiment, made, judged, filed)
+    asked = runs if judged.gathered.is_whole_grid else runs[runs["run_id"].isin(judged.gathered.run_ids)]
     return Outcome(
         experiment=experiment,
         folder=store.folder,
         trained=trained,
-        statuses={str(status): n for status, n in runs["status"].value_counts().items()},
-        claims=judged,
+        statuses={str(status): n for status, n in asked["status"].value_counts().items()},
+        claims=judged.claims,
         report=path,
     )
+
+
+def render(experiment: Experiment, store: Store) -> Report:
+    """Return the report over what the folder has; nothing is written."""
+    _, _, page = _judge(experiment, grid.conditions(experiment), store, report=True)
+    assert page is not None
+    return page
+
+
+def _judge(
+    experiment: Experiment, made: Sequence[Condition], store: Store, *, report: bool
+) -> tuple[pd.DataFrame, Judged, Report | None]:
+    """Return the runs, the verdicts over them, and the report if that is wanted."""
+    from mlpbench.evidence import claims, looks
+    from mlpbench.evidence import report as pages
+
+    runs, curves = _tables(experiment, made, store, pages.RUN_COLUMNS if report else claims.RUN_COLUMNS)
+    late = looked.declared_late(store.folder, experiment, made)
+    tested = examples.test_set(experiment, store)
+    if not report:
+        return runs, looks.judge(experiment, made, runs, curves, late, tested), None
+    page = pages.render(experiment, made, runs, curves, current(store), late, tested)
+    assert page.judged is not None
+    return runs, page.judged, page
+
+
+def _tables(
+    experiment: Experiment, made: Sequence[Condition], store: Store, columns: Sequence[str]
+) -> tuple[pd.DataFrame, Callable[[Sequence[str] | None], pd.DataFrame]]:
+    """Return the runs of the grid, and what reads the curves of some of them, or of all."""
+    ids = grid.all_run_ids(experiment, made)
+    return store.read("runs", ids, columns=columns), lambda of: store.read("curves", ids if of is None else of)

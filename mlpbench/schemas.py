@@ -82,6 +82,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),  # type: ignore[arg-type]
 }
+# How a run can end.
+STATUSES = {"ok", "diverged", "failed"}
 # What tells the rows of a table apart, in the order in which a compacted file has them.
 KEYS: dict[str, tuple[str, ...]] = {
     "runs": ("run_id",),

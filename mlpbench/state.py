@@ -18,14 +18,15 @@ from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, outline, plan, probe_steps
 from mlpbench.experiment.spec import Experiment
-from mlpbench.numerics import differences
+from mlpbench.numerics import KIND, differences
 from mlpbench.options import Options, Rerun, environment
+from mlpbench.rounds import wanted
 from mlpbench.store import Store
 
-# What of a run's environment its bits may depend on.
-KIND = ("env_device", "env_numerics", "env_threads", "env_torch", "env_cpu")
 KINDS = ("done", "failed", "stale", "missing")
 DONE, FAILED, STALE, MISSING = range(len(KINDS))
+# A run that the grid has, but that what came out so far does not ask for: see rounds.py.
+UNASKED = -1
 
 Ints = npt.NDArray[np.int64]
 
@@ -40,31 +41,36 @@ class Runs:
         return len(self._places)
 
     def __iter__(self) -> Iterator[Run]:
-        condition, replicate = np.divmod(self._places, self._experiment.replicates)
-        starts = np.flatnonzero(np.diff(condition, prepend=-1)).tolist()
+        slots = grid.slots(self._experiment)
+        whole, slot = np.divmod(self._places, len(slots))
+        condition, replicate = np.divmod(whole, self._experiment.most_replicates)
+        # Neighbours of one condition and slot are made together: of a grid without folds, all of a condition.
+        starts = np.flatnonzero(np.diff(condition * len(slots) + slot, prepend=-1)).tolist()
         for start, end in itertools.pairwise([*starts, len(condition)]):
             of = self._conditions[condition[start]]
-            yield from grid.runs_of(self._experiment, of, replicate[start:end].tolist())
+            yield from grid.runs_of(self._experiment, of, replicate[start:end].tolist(), [slots[slot[start]]])
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
     """The runs of a grid by what the folder has of them; `others` are runs in the folder that the grid has not.
 
-    `kinds` has a row for each condition and a column for each replicate. `stale` runs were made in another environment;
-    `stale_in` says in what it differs.
+    `kinds` is of shape (conditions, replicates, slots): see `grid.slots`. `to_come` has how many refits of each scientific
+    condition will be asked for once it is known which. `stale` runs were made in another environment; `stale_in` says in
+    what it differs.
     """
 
     experiment: Experiment
     conditions: Sequence[Condition]
     kinds: npt.NDArray[np.int8]
+    to_come: Ints
     others: int
     stale_in: Sequence[str]
 
     @property
     def runs(self) -> Runs:
-        """All runs of the grid."""
-        return Runs(self.experiment, self.conditions, np.arange(self.kinds.size))
+        """All runs of the grid that are asked for."""
+        return Runs(self.experiment, self.conditions, np.flatnonzero(self.kinds != UNASKED))
 
     @property
     def done(self) -> Runs:
@@ -103,21 +109,47 @@ class State:
 
     def facts(self, options: Options, rerun: Rerun | None = None) -> dict[str, Any]:
         """Return what `plan` tells: counts, work, expected time and memory."""
-        counts = np.isin(self.kinds, _wanted(rerun)).sum(axis=1).tolist()
-        wanted = zip((c.settings for c in self.conditions), counts, strict=True)
-        work = outline(wanted, self.experiment.data, workers=options.n_workers, memory=options.memory)
+        counts = np.isin(self.kinds, _wanted(rerun)).sum(axis=1)
+        # Which level a refit will have is not known yet: it is taken to cost what that of the first does.
+        counts[:: grid.count_tunings(self.experiment), -1] += self.to_come
+        slots = grid.slots(self.experiment)
+        work = outline(
+            (
+                (c.settings_of(f), n)
+                for c, row in zip(self.conditions, counts.tolist(), strict=True)
+                for f, n in zip(slots, row)
+            ),
+            self.experiment.data,
+            workers=options.n_workers,
+            memory=options.memory,
+        )
         workers = min(options.n_workers, max(1, work.stacks))
+        kinds = {kind: int((self.kinds == i).sum()) for i, kind in enumerate(KINDS)}
+        to_come = int(self.to_come.sum())
         return {
             "experiment": self.experiment.name,
             "conditions": len(self.conditions),
-            "runs": self.kinds.size,
-            **{kind: int((self.kinds == i).sum()) for i, kind in enumerate(KINDS)},
+            "runs": len(self.runs) + to_come,
+            **self._in_rounds(to_come),
+            **kinds,
+            "missing": kinds["missing"] + to_come,
             "stacks": work.stacks,
             "workers": workers,
             "flops": work.flops,
             "seconds": round(max(work.longest, work.seconds / workers), 1),
             "bytes_per_worker": work.bytes,
         }
+
+    def _in_rounds(self, to_come: int) -> dict[str, int]:
+        """Return how many of the runs are on folds and how many refits, and up to how many replicates claims may ask for."""
+        found: dict[str, int] = {}
+        if self.experiment.folds:
+            asked = self.kinds != UNASKED
+            found |= {"on_folds": int(asked[:, :, :-1].sum()), "refits": int(asked[:, :, -1].sum()) + to_come}
+        if self.experiment.until_decided is not None:
+            now = int((self.kinds != UNASKED).any(axis=(0, 2)).sum())
+            found |= {"replicates": now, "most_replicates": self.experiment.most_replicates}
+        return found
 
 
 def _wanted(rerun: Rerun | None) -> list[int]:
@@ -131,13 +163,14 @@ def inspect(experiment: Experiment, store: Store, options: Options) -> State:
     made = grid.conditions(experiment)
     here = environment(options)
     held = store.read("runs", columns=["run_id", "status", "diverged_at_step", *KIND], sound=True)
-    kinds = np.full(len(made) * experiment.replicates, MISSING, dtype=np.int8)
+    asked = wanted(experiment, made, store)
+    kinds = np.full(asked.mask.size, MISSING, dtype=np.int8)
     stale_in: dict[str, None] = {}
     others = len(held)
     if others:
         planned = pa.array(grid.all_run_ids(experiment, made), pa.string())
         place = _places(held["run_id"], planned)
-        others = int((place < 0).sum())
+        others = int((place < 0).sum()) + int((~asked.mask.ravel()[place[place >= 0]]).sum())
         rows = held[place >= 0].assign(place=place[place >= 0]).sort_values("place", ignore_index=True)
         rows = rows[_is_whole(rows, experiment, made, planned, store)]
         kinds[rows["place"].to_numpy()] = np.where(rows["status"] == "failed", FAILED, DONE)
@@ -151,7 +184,8 @@ def inspect(experiment: Experiment, store: Store, options: Options) -> State:
     return State(
         experiment=experiment,
         conditions=made,
-        kinds=kinds.reshape(len(made), experiment.replicates),
+        kinds=np.where(asked.mask, kinds.reshape(asked.mask.shape), UNASKED),
+        to_come=asked.to_come,
         others=others,
         stale_in=tuple(stale_in),
     )
@@ -171,13 +205,17 @@ def _is_whole(
     diverged = status == "diverged"
     end = np.full(len(planned), np.inf)
     end[place[diverged]] = rows.loc[diverged, "diverged_at_step"].astype(float)
-    steps = [probe_steps(c.settings, experiment.probes) for c in conditions]
-    due = np.repeat([len(s) for s in steps], experiment.replicates)
+    slots, replicates = grid.slots(experiment), experiment.most_replicates
+    # What is due of a run depends on its condition and its slot; runs of a condition stand replicate by replicate.
+    kind = np.arange(len(planned)) // (replicates * len(slots)) * len(slots) + np.arange(len(planned)) % len(slots)
+    steps = [probe_steps(c.settings_of(fold), experiment.probes) for c in conditions for fold in slots]
+    due = np.array([len(s) for s in steps])[kind]
     for i in place[diverged]:
-        due[i] = bisect_left(steps[i // experiment.replicates], end[i])
-    probed = _probed(steps, end, experiment.replicates, planned, store) >= due
+        due[i] = bisect_left(steps[kind[i]], end[i])
+    probed = _probed(steps, end, kind, planned, store) >= due
     curves, predictions = (_has(table, planned, store) for table in ("curves", "predictions"))
-    whole = (curves & probed)[place] & ((status != "ok") | predictions[place])
+    on_fold = kind % len(slots) < len(slots) - 1
+    whole = (curves & probed)[place] & ((status != "ok") | predictions[place] | on_fold[place])
     return np.asarray(whole | (status == "failed"), dtype=np.bool_)
 
 
@@ -190,12 +228,13 @@ def _has(table: str, planned: pa.StringArray, store: Store) -> npt.NDArray[np.bo
 
 
 def _probed(
-    steps: Sequence[Sequence[int]], end: npt.NDArray[np.float64], replicates: int, planned: pa.StringArray, store: Store
+    steps: Sequence[Sequence[int]], end: npt.NDArray[np.float64], kind: Ints, planned: pa.StringArray, store: Store
 ) -> Ints:
-    """Return at how many of the steps of its condition, before its end, each planned run was probed."""
+    """Return at how many of the steps of its kind, before its end, each planned run was probed."""
     layers = store.read("layers", columns=["run_id", "step"], sound=True)
     found = pd.DataFrame({"place": _places(layers["run_id"], planned), "step": layers["step"]}).drop_duplicates()
-    found = found[found["place"] >= 0].assign(condition=found["place"] // replicates)
-    due = pd.DataFrame([(i, step) for i, of in enumerate(steps) for step in of], columns=["condition", "step"])
-    place, step = found.merge(due.astype("int64"), on=["condition", "step"])[["place", "step"]].to_numpy().T
+    found = found[found["place"] >= 0]
+    found = found.assign(kind=kind[found["place"].to_numpy()])
+    due = pd.DataFrame([(i, step) for i, of in enumerate(steps) for step in of], columns=["kind", "step"])
+    place, step = found.merge(due.astype("int64"), on=["kind", "step"])[["place", "step"]].to_numpy(np.int64).T
     return np.bincount(place[step < end[place]], minlength=len(planned))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,9 @@ ASIDE = "damaged"
 # A compacted file is about this large at most; larger ones are left as they are.
 COMPACTED_BYTES = 64 * 2**20
 RELISTINGS = 3
+# Rows of a table of more are not compared with each other each time it is read.
+MOST_COMPARED = 2_000_000
+ADDED = "remove the file that was added, and join folders with `mlpbench merge`"
 
 
 class Store:
@@ -50,12 +54,14 @@ class Store:
         try:
             for table in SCHEMAS:
                 (self.folder / table).mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            # A link would have us write into what it points to.
+            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         except OSError as error:
             raise refused(self.folder, error) from error
         try:
             self._lock(handle)
             Journal.read(self.folder).finish()
+            self._judged = {}  # whatever was found before: another process may have written since
             damaged = self.damaged()
             for path in damaged:
                 self._set_aside(path)
@@ -82,17 +88,27 @@ class Store:
 
     def damaged(self) -> dict[Path, str]:
         """Return the files that are not what was written, with what is wrong with each."""
-        journal = Journal.read(self.folder)
-        found = {path: self._damage(path, table) for table in TABLES for path in journal.parts(table)}
+        found = {path: self._damage(path, table) for table in TABLES for path in self._parts(table)}
         return {path: why for path, why in found.items() if why}
+
+    def _parts(self, table: str) -> list[Path]:
+        """Return the files of a table, listed while no exchange began or ended."""
+        while True:
+            journal = Journal.read(self.folder)
+            found = journal.parts(table)
+            if Journal.read(self.folder) == journal:
+                return found
 
     def _damage(self, path: Path, table: str) -> str | None:
         if path not in self._judged:
-            self._judged[path] = damage(path, SCHEMAS[table])
+            self._judged[path] = damage(path, table)
         return self._judged[path]
 
     def _set_aside(self, path: Path) -> None:
-        to = self.folder / ASIDE / path.parent.name / path.name
+        aside = self.folder / ASIDE / path.parent.name
+        numbered = (f"{path.stem}.{i}{path.suffix}" for i in itertools.count(2))
+        to = next(aside / name for name in itertools.chain([path.name], numbered) if not (aside / name).exists())
+        del self._judged[path]  # what is trained again may get this name again
         try:
             to.parent.mkdir(parents=True, exist_ok=True)
             path.replace(to)
@@ -100,11 +116,16 @@ class Store:
             raise refused(to, error) from error
 
     def _index(self, table: str) -> dict[str, set[Path]]:
-        """Return the files each run of a table stands in."""
+        """Return the files each run of a table stands in; raise InputError where one stands in two."""
         found: dict[str, set[Path]] = {}
-        for path in Journal.read(self.folder).parts(table):
+        for path in self._parts(table):
             for run_id in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist():
-                found.setdefault(str(run_id), set()).add(path)
+                if run_id in found:
+                    (other,) = found[run_id]
+                    raise InputError(
+                        f"a run stands in one file of a table, got {run_id} in {other} and {path}: {ADDED}"
+                    )
+                found[str(run_id)] = {path}
         return found
 
     def add(self, stem: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -145,7 +166,7 @@ class Store:
         """Join the files of each table, in the order of their rows' keys; raise MachineError where the disk refuses."""
         exchanged = False
         for table in TABLES:
-            for files in _batches(Journal.read(self.folder).parts(table)):
+            for files in _batches(self._parts(table)):
                 rows = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet").to_table()
                 ordered = rows.sort_by([(key, "ascending") for key in KEYS[table]])
                 stem = hashlib.sha256("".join(f.name for f in files).encode()).hexdigest()[:16]
@@ -180,27 +201,27 @@ class Store:
             except FileNotFoundError:  # another process has compacted the folder since it was listed
                 if attempt == RELISTINGS - 1:
                     raise
-        if table == "runs" and "run_id" in names:
-            twice = found["run_id"][found["run_id"].duplicated()]
+        if set(KEYS[table]) <= set(names) and len(found) <= MOST_COMPARED:
+            twice = found["run_id"][found.duplicated(list(KEYS[table]))]
             if len(twice):
                 raise InputError(
-                    f"a run stands in the table once, got {twice.iloc[0]} twice in {self.folder / table}: remove the "
-                    "file that was added, and join folders with `mlpbench merge`"
+                    f"a row stands in a table once, got one of run {twice.iloc[0]} twice in {self.folder / table}: {ADDED}"
                 )
         return found
 
     def salvaged(self, table: str) -> pd.DataFrame:
         """Return the rows of damaged files, of those that can still be read: altered ones, as a rule, not broken ones."""
         found = [SCHEMAS[table].empty_table()]
-        for path in Journal.read(self.folder).parts(table):
-            if self._damage(path, table):
+        for path in self._parts(table):
+            if self._damage(path, table) and path.is_file():
                 with suppress(pa.ArrowException, OSError, ValueError):
                     found.append(pq.read_table(path, schema=SCHEMAS[table]))
-        return pa.concat_tables(found).to_pandas()
+        rows = pa.concat_tables(found).to_pandas()
+        return rows[~rows.duplicated(list(KEYS[table])) & rows["run_id"].notna()]
 
     def _read(self, table: str, names: list[str], chosen: pads.Expression | None, *, sound: bool) -> pd.DataFrame:
         files = []
-        for path in Journal.read(self.folder).parts(table):
+        for path in self._parts(table):
             why = self._damage(path, table)
             if why is None:
                 files.append(path)

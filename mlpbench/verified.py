@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mlpbench.files import write_whole
 from mlpbench.store import Store
 
 NAME = "verified.json"
+RUN_ID = re.compile("[0-9a-f]{16}")
 Entries = Mapping[str, Mapping[str, Any]]
 
 
@@ -21,10 +23,10 @@ def recorded(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what earlier verifications came to: for each run `grade`, `weights_sha256`, `cpu`, `torch`."""
     try:
         read = json.loads((folder / NAME).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     entries = read.items() if isinstance(read, dict) else ()
-    return {k: v for k, v in entries if isinstance(v, dict) and v.get("grade") in GRADES}
+    return {k: v for k, v in entries if RUN_ID.fullmatch(k) and isinstance(v, dict) and v.get("grade") in GRADES}
 
 
 def record(folder: Path, entries: Entries) -> None:

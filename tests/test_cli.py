@@ -71,6 +71,7 @@ def test_every_command_and_option_is_explained(path: tuple[str, ...], command: c
     assert command.help
     assert all(option.help for option in command.params if isinstance(option, click.Option) and option.name != "help")
     assert max(map(len, result.output.splitlines())) <= 100
+    assert "\\b" not in result.output, "a marker of click's that is meant for it, not for readers"
 
 
 def test_help_takes_less_than_half_a_second() -> None:

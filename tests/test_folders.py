@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,53 @@ def test_the_report_counts_what_was_verified_while_the_table_has_the_weights_it_
     assert "No run was trained again to verify it yet" in (copy / "report.md").read_text()
 
 
+@pytest.mark.parametrize("table", SCHEMAS)
+def test_verify_names_what_a_flipped_bit_broke_and_the_runs_it_cannot_read(table: str, copy: Path) -> None:
+    (path,) = (copy / table).glob("*.parquet")
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1  # the length of the footer: nothing can be read
+    path.write_bytes(content)
+    result = invoke("verify", copy, "--sample", "1")
+    assert result.exit_code == 1
+    assert f"{path} is damaged: its bytes are not those that were written" in result.output
+    if table == "runs":
+        assert "0 of 0 runs trained again, alone: nothing to compare" in result.output
+        assert all(result.output.count(run_id) == 1 for run_id in pd.read_parquet(copy / "curves")["run_id"].unique())
+    else:
+        assert f"different: {table}" in result.output
+
+
+def test_a_verified_run_of_a_repaired_folder_is_in_its_report(copy: Path) -> None:
+    """Set aside, trained again to the same bytes, and reported on, by one command."""
+    (path,) = (copy / "curves").glob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-5])
+    outcome = mlpbench.run(SPEC, results=copy.parent)
+    assert outcome.trained == 8
+    assert outcome.report is not None
+    assert path.exists()
+
+
+def test_rows_of_an_old_version_without_an_environment_are_verified_all_the_same(copy: Path) -> None:
+    (path,) = (copy / "runs").glob("*.parquet")
+    rows = pq.read_table(path)
+    path.unlink()
+    old = rows.drop_columns([c for c in rows.column_names if c.startswith("env_")])
+    pq.write_table(old, copy / "runs" / "old.parquet")
+    assert "1 identical" in invoke("verify", copy, "--sample", "1").output
+
+
+def test_verify_without_data_is_one_message_and_a_read_only_folder_is_verified_all_the_same(
+    copy: Path, tmp_path: Path
+) -> None:
+    result = invoke("verify", copy, "--data-dir", tmp_path / "nowhere")
+    assert (result.exit_code, "is not a folder" in result.output) == (2, True)
+    (copy / "verified.json").mkdir()
+    result = invoke("verify", copy, "--sample", "1")
+    assert "1 of 8 runs trained again, alone: 1 identical" in result.output
+    assert "can't be written" in result.output
+    assert result.exit_code == 3
+
+
 def test_verify_of_a_folder_without_finished_runs_is_refused(tmp_path: Path, copy: Path) -> None:
     for table in SCHEMAS:
         shutil.rmtree(copy / table)
@@ -248,6 +296,35 @@ def test_merge_refuses_what_cannot_be_joined(arguments: list[str], rule: str, wh
     assert result.exit_code == 2
     assert rule in result.output
     assert not (tmp_path / "to").exists()
+
+
+def test_a_joined_folder_lies_outside_those_it_is_made_of(whole: Path, copy: Path) -> None:
+    result = invoke("merge", whole, copy, "-o", copy / "runs" / "joined")
+    assert (result.exit_code, "must lie outside those that are joined" in result.output) == (2, True)
+
+
+def test_runs_that_are_not_whole_give_way_to_those_that_are(whole: Path, copy: Path, tmp_path: Path) -> None:
+    """As in a folder that was copied in part."""
+    shutil.rmtree(copy / "curves")
+    for i, order in enumerate([(copy, whole), (whole, copy)]):
+        assert invoke("merge", *order, "-o", tmp_path / str(i)).exit_code == 0
+        same_tables(tmp_path / str(i), whole)
+
+
+def test_merge_removes_what_a_killed_one_left_and_takes_an_empty_folder(
+    whole: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = tmp_path / "empty"
+    to.mkdir()
+    left, young = (tmp_path / f".empty.{digit * 32}.tmp" for digit in "01")
+    left.mkdir()
+    young.mkdir()
+    os.utime(left, (0, 0))
+    monkeypatch.chdir(to)
+    result = invoke("merge", whole, copy, "-o", ".")
+    assert result.exit_code == 0, result.output
+    assert (to / "report.md").exists()
+    assert (left.exists(), young.exists()) == (False, True)
 
 
 def test_merge_never_writes_over_a_folder(whole: Path, copy: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -206,12 +207,106 @@ def test_a_run_that_stands_in_two_files_is_an_error_that_says_how_folders_are_jo
     with store.writing():
         store.add("a", rows_of(IDS[:1], 1.0))
     shutil.copy(part(tmp_path, "runs"), tmp_path / "runs" / "copy.parquet")
-    with pytest.raises(InputError, match=f"got {IDS[0]} twice .*mlpbench merge"):
+    with pytest.raises(InputError, match=f"{IDS[0]} twice .*mlpbench merge"):
         store.read("runs")
 
 
+@pytest.mark.parametrize("table", ["curves", "layers", "predictions"])
+def test_rows_that_a_copied_file_doubles_are_an_error_and_are_not_compacted(table: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.writing():
+        store.add("a", rows_of(IDS[:2], 1.0))
+    before = part(tmp_path, table)
+    shutil.copy(before, tmp_path / table / "zz.parquet")
+    with pytest.raises(InputError, match=r"a row stands in a table once, .*mlpbench merge"):
+        store.read(table)
+    with pytest.raises(InputError, match=r"a run stands in one file of a table, .*zz\.parquet"), store.writing():
+        pass
+    assert before.exists()
+
+
+def test_a_journal_whose_new_files_are_not_there_changes_nothing(tmp_path: Path) -> None:
+    """As when a folder was copied in the middle of an exchange, without its hidden files."""
+    store = Store(tmp_path)
+    with store.writing():
+        store.add("a", rows_of(IDS[:2], 1.0))
+    old = part(tmp_path, "runs")
+    listed = {"new": [f"runs/b-{'0' * 16}.parquet"], "old": [f"runs/{old.name}"]}
+    for content in (None, b"half a file"):
+        (tmp_path / ".journal.json").write_text(json.dumps(listed))
+        if content is not None:
+            (tmp_path / "runs" / f".b-{'0' * 16}.parquet").write_bytes(content)
+        assert len(Store(tmp_path).read("runs")) == 2
+        with Store(tmp_path).writing():
+            assert not (tmp_path / ".journal.json").exists()
+        assert [p.name for p in (tmp_path / "runs").iterdir()] == [old.name]
+
+
+def test_files_of_the_user_are_left_alone_and_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    (folder / "mine").mkdir(parents=True)
+    (folder / f".joined.{'0' * 32}.tmp").mkdir()
+    mine = [folder / ".notes.tmp", folder / "mine" / ".backup.parquet", folder / "runs" / ".hidden"]
+    with Store(folder).writing():
+        pass
+    for path in mine:
+        path.write_text("mine")
+    with Store(folder).writing():
+        pass
+    assert [path.read_text() for path in mine] == ["mine"] * 3
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (folder / ".lock").unlink()
+    (folder / ".lock").symlink_to(precious)
+    with pytest.raises(MachineError, match="can't be written"), Store(folder).writing():
+        pass
+    assert precious.read_text() == "precious"
+
+
+def test_a_file_that_is_trained_again_to_the_same_bytes_is_sound_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.writing():
+        store.add("a", rows_of(IDS[:1], 1.0))
+    path = part(tmp_path, "curves")
+    content = path.read_bytes()
+    for time in (1, 2):
+        path.write_bytes(content[:-time])
+        with store.writing() as damaged:
+            assert list(damaged) == [path]
+            store.add("a", rows_of(IDS[:1], 1.0))
+        assert len(store.read("curves")) == 2
+    kept = sorted((tmp_path / "damaged" / "curves").iterdir())
+    assert sorted(len(content) - len(p.read_bytes()) for p in kept) == [1, 2]
+
+
+def test_what_is_no_regular_file_or_has_unknown_words_is_damaged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.writing():
+        store.add("good", rows_of(IDS[:1], 1.0))
+    runs = tmp_path / "runs"
+    os.mkfifo(runs / "pipe.parquet")
+    (runs / "link.parquet").symlink_to(tmp_path / "nowhere")
+    (runs / "folder.parquet").mkdir()
+    pd.DataFrame({"run_id": [IDS[1]]}).to_parquet(runs / "bare.parquet")
+    pd.DataFrame({"run_id": [IDS[1]], "status": ["fine"]}).to_parquet(runs / "word.parquet")
+    said = {path.stem: why for path, why in Store(tmp_path).damaged().items()}
+    assert said == {
+        "pipe": "is no regular file",
+        "link": "is no regular file",
+        "folder": "is no regular file",
+        "bare": "is not a file of this table, it has no status",
+        "word": "is damaged: a status must be one of diverged, failed, ok, got 'fine'",
+    }
+
+
 def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
-    for listed in ("{", "[]", '{"new": ["../../etc/passwd.parquet"], "old": []}', '{"new": ["runs/../x.parquet"]}'):
+    for listed in (
+        "{",
+        "[]",
+        '{"new": ["../../etc/passwd.parquet"], "old": []}',
+        '{"new": ["runs/../x.parquet"]}',
+        "[" * 200_000,
+    ):
         (tmp_path / ".journal.json").write_text(listed)
         with pytest.raises(InputError, match=r"journal\.json is damaged .*remove it"):
             Store(tmp_path).read("runs")
@@ -242,7 +337,7 @@ def test_leftovers_of_a_killed_writer_are_neither_read_nor_kept(tmp_path: Path) 
     store = Store(tmp_path)
     with store.writing():
         store.add("a", rows_of(IDS[:1], 1.0))
-    left = tmp_path / "runs" / ".b.parquet.0123.tmp"
+    left = tmp_path / "runs" / f".b.parquet.{'0123' * 8}.tmp"
     left.write_bytes(b"half a file")
     assert len(store.read("runs")) == 1
     with store.writing():

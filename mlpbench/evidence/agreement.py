@@ -104,7 +104,10 @@ def _run_of(key: Any) -> str:
 def _said(column: str, before: Any, now: Any) -> str:
     if isinstance(before, float) and isinstance(now, float) and np.isfinite(before - now):
         return f"{column} {before:.6g} ({now - before:+.2g})"
-    return column if column == "weights_sha256" else f"{column} {before} ({now})"
+    said = (
+        "none" if v is None or v is pd.NA or (isinstance(v, float) and np.isnan(v)) else str(v) for v in (before, now)
+    )
+    return column if column == "weights_sha256" else f"{column} {next(said)} ({next(said)})"
 
 
 def not_identical(found: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Claims judged: a row for each with estimate, interval, p, corrected p, verdict, and what would decide it.
 
-A claim is reduced to one number per replicate (`reduction`), which a t test over replicates judges (`inference`).
+A claim is reduced to one number per replicate (`reduction`, `values`), which a t test over replicates judges
+(`inference`), or a sign-flip test (`resampling`); the share of a stream is a matter of variances (`variance`).
 Supported, refuted or equivalent-and-therefore-supported rest on Holm's p being at most 0.05 and on the side the
 estimate lies; everything else is undecided. `of: every` speaks of the replicates that were run, not of a mean: it is
 observed, not tested, has no p, and is no member of Holm's family.
@@ -8,48 +9,41 @@ observed, not tested, has no p, and is no member of Holm's family.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlpbench.evidence import inference
-from mlpbench.evidence.estimates import DIVERGED, FAILED, KEYS, LEVEL, MISSING, OK, accuracy_step, measure, observe
-from mlpbench.evidence.held import held_fixed, shared_streams
+from mlpbench.evidence import inference, resampling, sampling, variance
+from mlpbench.evidence.effects import interquartile_mean, standardised
+from mlpbench.evidence.estimates import DIVERGED, LEVEL, observe
+from mlpbench.evidence.held import held_fixed
 from mlpbench.evidence.inference import ALPHA, Sample
+from mlpbench.evidence.notes import least_replicates
+from mlpbench.evidence.notes import notes as notes_of
 from mlpbench.evidence.reduction import Reduction, reduce
+from mlpbench.evidence.sampling import TestSet
+from mlpbench.evidence.values import Floats, Values, values_of
+from mlpbench.experiment.claim_checks import BCA_LEAST, SHARE_LEAST
+from mlpbench.experiment.claim_forms import Claim
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import METRICS, STEPS_TO_LOSS
-from mlpbench.experiment.spec import Claim, Experiment
+from mlpbench.experiment.models import STREAM
+from mlpbench.experiment.spec import Experiment
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
-# Counts move by whole units: see `_least_spread`.
-COUNTS = ("diverged", "dead_units", "distinct_units")
-# Where replicates are lacking in more conditions than this, conditions are counted, not named.
-MOST_NOTED = 20
 RUN_COLUMNS = ["run_id", "status", *METRICS]
 COLUMNS: dict[str, Any] = {
     "id": object, "says": object, "source": object, "form": object, "quantity": object, "metric": object,
     "kind": object, "per": object, "sense": object, "n": "int64", "planned": "int64", "estimate": float,
     "low": float, "high": float, "margin": float, "p": float, "p_holm": float, "verdict": object, "note": object,
-    "detectable": float, "more_replicates": "Int64", "fixed": object, "observed": bool,
+    "detectable": float, "more_replicates": "Int64", "fixed": object, "observed": bool, "tuned": object, "look": "Int64",
+    "exploratory": bool, "centre": float, "test": object, "interval": object, "sd": float, "iqm": float,
+    "effect": float, "wins": "Int64", "ties": "Int64", "low_test": float, "high_test": float, "confirmed": "boolean",
+    "sampling": object,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Values:
-    """The claim's number in each complete replicate, how many were planned, and why others were left out."""
-
-    complete: np.ndarray[Any, np.dtype[np.float64]]
-    planned: int
-    left_out: Mapping[tuple[str, int], int]
-    censored: bool
-    least_spread: float
-
 
 # The table, or what reads it: all of it, or that of some runs.
 Curves = pd.DataFrame | Callable[[Sequence[str] | None], pd.DataFrame]
@@ -71,109 +65,121 @@ def judge(
     runs: pd.DataFrame,
     curves: Curves,
     observed: pd.DataFrame | None = None,
+    level: float | None = None,
+    test_set: TestSet | None = None,
 ) -> pd.DataFrame:
     """Return a row for each claim, in the order of the file, with the columns of `COLUMNS`.
 
     Curves may be a function, which is called only where a claim is about them. `observed` is what `observe` makes of the
-    runs, where it is at hand.
-    `margin` is the bound the estimate is tested against (both signs of it for `equivalent`), `low` and `high` the
+    runs, where it is at hand. At a look of a top-up (see `looks`) each claim may spend `level`: its corrected p is at most 0.05
+    where its p is at most that. `test_set` gives claims on test accuracy the interval that includes its sampling.
+
+    `margin` is the bound the estimate is tested against (both signs of it, about `centre`, for `equivalent`), `low` and `high` the
     unadjusted 95% interval, `detectable` the distance from the bound that would be found with 80% power at the present
-    n, `more_replicates` about how many further ones would decide. Units are the metric's.
+    n, `more_replicates` about how many further ones would decide. `sd` and `iqm` (interquartile mean) are of the numbers of
+    the replicates, `effect` the difference of a comparison in sds, `wins` and `ties` in how many replicates a is above b or
+    equal. `low_test` and `high_test` are the interval with test-set sampling, `confirmed` says whether the verdict would
+    stand with that error, `sampling` why it is not known. Units are the metric's.
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
     points = read_curves(curves) if needs_curves(experiment) else pd.DataFrame()
-    rows = [_row(claim, experiment, conditions, observed, points) for claim in experiment.claims]
+    rows = [_row(claim, experiment, conditions, observed, points, test_set) for claim in experiment.claims]
     tested = [r for r in rows if not r["observed"]]
-    for row, corrected in zip(tested, inference.holm([r["p"] for r in tested]), strict=True):
+    p = [float(r["p"]) for r in tested]
+    adjusted = inference.holm(p) if level is None else [min(1.0, v * ALPHA / level) for v in p]
+    for row, corrected in zip(tested, adjusted, strict=True):
         row["p_holm"] = corrected
         if corrected <= ALPHA:
-            row["verdict"] = _side(row["sense"], row["estimate"], row["margin"])
+            row["verdict"] = row["leans"]
+            if row["widened"] is not None:
+                row["confirmed"] = row["widened"].confirms(row["sense"], row["margin"], row["centre"])
     # Holm's next step tests the smallest p that is left at this level.
-    level = ALPHA / max(1, sum(r["verdict"] == UNDECIDED for r in tested))
+    level = level or ALPHA / max(1, sum(r["verdict"] == UNDECIDED for r in tested))
     for row in tested:
         if row["verdict"] == UNDECIDED and row["sample"] is not None:
-            row |= _outlook(row["sample"], row["sense"], row["margin"], level)
+            row |= _outlook(row["sample"], row["sense"], row["margin"], row["centre"], level)
     frame = pd.DataFrame([{c: r[c] for c in COLUMNS} for r in rows], columns=list(COLUMNS))
     return frame.astype(COLUMNS)
 
 
 def _row(
-    claim: Claim, experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: pd.DataFrame
+    claim: Claim,
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    observed: pd.DataFrame,
+    curves: pd.DataFrame,
+    test_set: TestSet | None,
 ) -> dict[str, Any]:
     reduction = reduce(claim, experiment, conditions)
-    values = _values(reduction, experiment, conditions, observed, curves)
+    values = values_of(reduction, experiment, conditions, observed, curves)
     n = len(values.complete)
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {
         "id": claim.id, "says": claim.says, "source": claim.source, "metric": claim.form.metric,
         "form": reduction.form, "quantity": reduction.quantity, "kind": reduction.kind, "per": reduction.per,
         "sense": reduction.sense, "margin": reduction.bound, "n": n, "planned": values.planned,
         "fixed": held_fixed(experiment, conditions, reduction.shared), "observed": reduction.every,
-        "verdict": UNDECIDED, "note": "", "more_replicates": pd.NA, "sample": None,
+        "verdict": UNDECIDED, "note": "", "more_replicates": pd.NA, "sample": None, "tuned": "", "look": pd.NA,
+        "exploratory": False, "centre": reduction.centre, "test": claim.test, "interval": claim.interval, "wins": pd.NA,
+        "ties": pd.NA, "confirmed": pd.NA, "sampling": "", "widened": None, "leans": UNDECIDED,
     }  # fmt: skip
-    notes = _notes(reduction, values, experiment, conditions)
-    if n:
+    notes = notes_of(claim, reduction, values, experiment, conditions)
+    if reduction.kind == "share":
+        row |= _of_stream(claim.form, reduction, values, conditions)
+    elif n:
         row["estimate"] = float(values.complete.mean())
-    if n > 1:
-        raw = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
-        sample = Sample(n=n, mean=row["estimate"], sd=max(raw, values.least_spread))
-        row["low"], row["high"] = sample.interval(LEVEL)
-        if not reduction.every and not values.censored:
-            row |= {"sample": sample, "p": _p(sample, reduction.sense, reduction.bound)}
+        row["leans"] = _side(reduction.sense, row["estimate"] - reduction.centre, reduction.bound)
+        if n > 1:
+            row |= _tested(claim, reduction, values, test_set)
     if reduction.every:
         row["verdict"], said = _every(reduction, values)
         notes.insert(0, said)
     return row | {"note": " ".join(notes)}
 
 
-def _values(
-    reduction: Reduction,
-    experiment: Experiment,
-    conditions: Sequence[Condition],
-    observed: pd.DataFrame,
-    curves: pd.DataFrame,
-) -> _Values:
-    positions = [i for i, c in enumerate(conditions) if c.condition_id in reduction.weights]
-    needed = [conditions[i] for i in positions]
-    columns = [*KEYS, *({reduction.metric} & set(observed.columns))]
-    some = observed["position"].isin(positions)
-    frame = measure(observed.loc[some, columns], curves, reduction.metric)
-    weights = np.array([reduction.weights[c.condition_id] for c in needed])
-    # A row for each replicate, a column for each condition: `observed` has all that are planned, in this order.
-    table = frame["value"].to_numpy(dtype=float).reshape(len(needed), -1).T
-    lacking = frame[frame["value"].isna()]
-    reason = lacking["status"].where(
-        lacking["status"] != OK, lacking["censored"].map({True: "censored", False: "unmeasured"})
-    )
-    counts = lacking.groupby([reason.astype(str).rename("why"), "position"]).size()
-    left_out = dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
-    whole = table[~np.isnan(table).any(axis=1)]
-    # math.fsum is exact, so that neither the order of rows nor of conditions moves a bit of the estimate.
-    complete = np.array([math.fsum(row) for row in (weights * whole).tolist()], dtype=float)
-    return _Values(
-        complete=complete,
-        planned=len(table),
-        left_out=left_out,
-        censored=bool(frame["censored"].any()),
-        least_spread=_least_spread(reduction, needed, experiment.data.n_test, len(complete)),
-    )
-
-
-def _least_spread(reduction: Reduction, needed: Sequence[Condition], n_test: int, n: int) -> float:
-    """Return the least standard deviation the replicates are credited with.
-
-    For an accuracy: what one example in one condition moves the sum by. Counts, steps and `diverged` are coarse, and
-    equal in all of few replicates by luck: they get the sd of one replicate in n that is off by one, 1 / sqrt(n).
-    """
-    steps = []
-    for c in needed:
-        if reduction.metric in COUNTS:
-            step = 1 / math.sqrt(max(n, 1))
-        elif STEPS_TO_LOSS.match(reduction.metric):
-            step = c.settings.steps_per_epoch / math.sqrt(max(n, 1))
+def _tested(claim: Claim, reduction: Reduction, values: Values, test_set: TestSet | None) -> dict[str, Any]:
+    """Return interval, p and sizes of a claim that has a number in two replicates or more."""
+    n, mean = len(values.complete), float(values.complete.mean())
+    raw = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
+    sample = Sample(n=n, mean=mean, sd=max(raw, values.least_spread))
+    found: dict[str, Any] = {"sd": sample.sd, "iqm": interquartile_mean(values.complete)}
+    found["low"], found["high"] = sample.interval(LEVEL)
+    if claim.interval == "bca" and n >= BCA_LEAST and raw > 0:
+        found["low"], found["high"] = resampling.bca(values.complete, LEVEL)
+    if claim.kind == "compare":
+        found |= {
+            "effect": standardised(mean, sample.sd, n),
+            "wins": int((values.complete > 0).sum()),
+            "ties": int((values.complete == 0).sum()),
+        }
+    if reduction.every or values.censored or n < least_replicates(claim, reduction):
+        return found
+    flipped = claim.test == "sign_flip" or reduction.kind == "place"
+    about = Sample(n=n, mean=mean - reduction.centre, sd=sample.sd)
+    found["sample"] = sample
+    if flipped:
+        found["p"] = _flip_p(values.complete - reduction.centre, reduction.sense, reduction.bound)
+    else:
+        found["p"] = _p(about, reduction.sense, reduction.bound)
+    if test_set is not None and reduction.metric == sampling.METRIC and reduction.kind != "place":
+        widened = sampling.sampled(sample, values, test_set)
+        if isinstance(widened, str):
+            found["sampling"] = widened
         else:
-            step = accuracy_step(reduction.metric, c.settings, n_test)
-        steps.append(abs(reduction.weights[c.condition_id]) * step)
-    return max(steps, default=0.0)
+            found["widened"] = widened
+            found["low_test"], found["high_test"] = widened.interval()
+    return found
+
+
+def _of_stream(form: Any, reduction: Reduction, values: Values, conditions: Sequence[Condition]) -> dict[str, Any]:
+    """Return estimate, interval and p of the claim that a stream's variance is the largest."""
+    if len(values.table) < SHARE_LEAST:
+        return {}
+    streams = [str(c.levels[STREAM]) for c in conditions if c.condition_id in reduction.weights]
+    by_stream = dict(zip(streams, values.table.T, strict=True))
+    estimate, low, high = variance.share(form.stream, by_stream)
+    p, leads = variance.largest(form.stream, by_stream)
+    leans = SUPPORTED if leads else REFUTED
+    return {"estimate": estimate, "low": low, "high": high, "p": p, "leans": leans}
 
 
 def _p(sample: Sample, sense: str, bound: float) -> float:
@@ -183,12 +189,19 @@ def _p(sample: Sample, sense: str, bound: float) -> float:
     return inference.equivalence(sample, bound) if inside else inference.beyond(sample, bound)
 
 
+def _flip_p(values: Floats, sense: str, bound: float) -> float:
+    if sense != "equivalent":
+        return resampling.sign_flip(values - bound)
+    inside = abs(values.mean()) <= bound
+    return resampling.equivalence_flip(values, bound) if inside else resampling.beyond_flip(values, bound)
+
+
 def _side(sense: str, estimate: float, bound: float) -> str:
     expected = {"greater": estimate > bound, "less": estimate < bound, "equivalent": abs(estimate) <= bound}
     return SUPPORTED if expected[sense] else REFUTED
 
 
-def _every(reduction: Reduction, values: _Values) -> tuple[str, str]:
+def _every(reduction: Reduction, values: Values) -> tuple[str, str]:
     """Return verdict and words for a bound of every replicate: one that breaks it refutes; all planned must keep it.
 
     A diverged run has no value that could keep a bound, so it breaks it. The share of replicates that would keep it in
@@ -216,8 +229,9 @@ def _every(reduction: Reduction, values: _Values) -> tuple[str, str]:
     )
 
 
-def _outlook(sample: Sample, sense: str, bound: float, level: float) -> dict[str, Any]:
-    """Return what an undecided claim could show now, and about how many further replicates would decide it."""
+def _outlook(sample: Sample, sense: str, bound: float, centre: float, level: float) -> dict[str, Any]:
+    """Return what an undecided claim could show now, and about how many further replicates would decide it, by t."""
+    sample = Sample(n=sample.n, mean=sample.mean - centre, sd=sample.sd)
     if sense == "equivalent" and abs(sample.mean) <= bound:
         shift = inference.detectable_margin(sample.n, level)
         needed = inference.replicates_needed(sample.n, sample, (-bound, bound), level) if bound else None
@@ -227,37 +241,3 @@ def _outlook(sample: Sample, sense: str, bound: float, level: float) -> dict[str
         shift = inference.detectable_shift(sample.n, one_sided)
         needed = inference.replicates_needed(sample.n, sample, (nearer,), one_sided)
     return {"detectable": shift * sample.sd, "more_replicates": pd.NA if needed is None else needed - sample.n}
-
-
-def _notes(reduction: Reduction, values: _Values, experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
-    notes = []
-    if reduction.averaged:
-        notes.append(f"Averaged over {', '.join(reduction.averaged)} with equal weights.")
-    said = {
-        DIVERGED: "diverged", FAILED: "failed", MISSING: "not run",
-        "censored": "short of the loss", "unmeasured": f"without {reduction.metric}",
-    }  # fmt: skip
-    for why, group in itertools.groupby(sorted(values.left_out.items()), key=lambda item: item[0][0]):
-        counts = {position: count for (_, position), count in group}
-        if len(counts) > MOST_NOTED:
-            few, many = min(counts.values()), max(counts.values())
-            each = f"{few}" if few == many else f"{few} to {many}"
-            notes.append(f"{each} of {values.planned} replicates {said[why]} in each of {len(counts)} conditions.")
-            continue
-        notes += [
-            f"{n} of {values.planned} replicates {said[why]} in {conditions[i].label}." for i, n in counts.items()
-        ]
-    if values.censored:
-        notes.append("How many steps those need is not known, so the claim can't be judged on the others alone.")
-    if STEPS_TO_LOSS.match(reduction.metric):
-        notes.append(
-            "Steps are counted up to the first point of the curve that reaches the loss: curves have one an epoch."
-        )
-    if len(values.complete) < 2 and not reduction.every:
-        notes.append(f"A test needs 2 complete replicates, got {len(values.complete)}.")
-    elif len(values.complete) > 1 and np.ptp(values.complete) == 0:
-        notes.append("Every replicate gave the same number.")
-    held = shared_streams(experiment, conditions)
-    if held:
-        notes.append(f"Replicates share {', '.join(held)}: the verdict is about that one draw.")
-    return notes

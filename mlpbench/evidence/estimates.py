@@ -30,7 +30,7 @@ def observe(experiment: Experiment, conditions: Sequence[Condition], runs: pd.Da
     diverged runs and 0 for finished ones. Replicates that no stream tells apart are one run, and one row.
     """
     replicates = range(experiment.replicates if experiment.vary else 1)
-    n, each = len(conditions) * len(replicates), len(replicates)
+    each = len(replicates)
     planned = {
         "position": np.repeat(np.arange(len(conditions)), each),
         "condition_id": np.repeat(np.array([c.condition_id for c in conditions], dtype=object), each),
@@ -38,8 +38,14 @@ def observe(experiment: Experiment, conditions: Sequence[Condition], runs: pd.Da
         "replicate": np.tile(np.array(replicates), len(conditions)),
         "run_id": np.array([i for c in conditions for i in run_ids(experiment, c, replicates)], dtype=object),
     }
+    return observe_runs(pd.DataFrame(planned), runs)
+
+
+def observe_runs(planned: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return planned runs, given by `run_id`, with `status` and the metrics, as `observe` does."""
+    n = len(planned)
     stored = runs[["run_id", "status", *METRICS]].drop_duplicates("run_id")
-    at = places(pd.Series(planned["run_id"]), stored["run_id"])
+    at = places(planned["run_id"], stored["run_id"])
     there = at >= 0
     status = np.full(n, MISSING, dtype=object)
     status[there] = stored["status"].to_numpy(dtype=object)[at[there]]
@@ -48,7 +54,7 @@ def observe(experiment: Experiment, conditions: Sequence[Condition], runs: pd.Da
     metrics[ok] = stored[list(METRICS)].to_numpy(dtype=float)[at[ok]]
     frame = pd.DataFrame(metrics, columns=list(METRICS))
     frame["diverged"] = np.where(ok, 0.0, np.where(status == DIVERGED, 1.0, np.nan))
-    return pd.DataFrame(planned | {"status": status}).join(frame)
+    return planned.assign(status=status).join(frame)
 
 
 def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -81,7 +87,7 @@ def accuracy_step(name: str, settings: RunSettings, n_test: int) -> float:
         return 0.0
     examples = {
         "train": [settings.n_fit],
-        "val": [settings.n_validation],
+        "val": [settings.n_validation or settings.train_size],  # on folds every example is one, once
         "test": [n_test],
         "gap": [settings.n_fit, n_test],
     }

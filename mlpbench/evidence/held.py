@@ -31,7 +31,7 @@ def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: 
         way = next((w for w in ways if any(same.get(n) is not None for n in w)), ())
         named |= {n: same[n] for n in way if same.get(n) is not None}
     named |= {n: v for n, v in same.items() if n not in either and (n in ALWAYS or v != getattr(default, n))}
-    held = {n: named[n] for n in SETTINGS if n in named} | dict(shared)
+    held = {n: named[n] for n in SETTINGS if n in named and n not in experiment.nuisance} | dict(shared)
     return ", ".join(f"{n}={format_level(v)}" for n, v in held.items())
 
 

@@ -104,11 +104,6 @@ def is_folder(folder: Path) -> bool:
     return (folder / FILE).is_file() and not (folder / "spec.yaml").exists()
 
 
-def finish(folder: Path) -> Path:
-    """Write the report of a folder's benchmarks and return its path; raise InputError, MachineError."""
-    return report.write(render(read(folder / FILE)), folder)
-
-
 def read(path: Path) -> Measurements:
     """Read pytest-benchmark's JSON; raise InputError where it is broken or lacks what a report needs."""
     try:

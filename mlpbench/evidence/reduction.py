@@ -12,12 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mlpbench.experiment.claim_forms import Best, Bound, Claim, Compare, Contrast, Matches, Share, Trend
 from mlpbench.experiment.grid import Condition, Levels, format_level
 from mlpbench.experiment.kinds import Value
-from mlpbench.experiment.spec import Bound, Claim, Compare, Contrast, Experiment, Trend
+from mlpbench.experiment.metrics import metric
+from mlpbench.experiment.spec import Experiment
 
 Sense = Literal["greater", "less", "equivalent"]
-Kind = Literal["difference", "slope", "level"]
+Kind = Literal["difference", "slope", "level", "place", "share"]
+# The best level is called the same where its mean place moves by less than half a level.
+SAME_PLACE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,9 @@ class Reduction:
     """What a claim comes down to: the sum, the side of the bound it is expected on, and how to say it.
 
     `quantity` names the sum, `form` adds what is expected of it; `per` is the unit of a slope; `averaged` are factors
-    a selector left out and `shared` the levels that all sides of a comparison have in common.
+    a selector left out and `shared` the levels that all sides of a comparison have in common. `centre` is what an
+    equivalence is about. The number of a `place` is no sum, but the difference of two places: that of the best of the
+    `sides[0]` minus that of the best of the `sides[1]`, each a sum for every level in order; `better` says which is best.
     """
 
     metric: str
@@ -39,6 +45,9 @@ class Reduction:
     every: bool = False
     averaged: tuple[str, ...] = ()
     shared: Levels
+    centre: float = 0.0
+    sides: tuple[Sequence[Mapping[str, float]], ...] = ()
+    better: Literal["higher", "lower"] = "higher"
 
 
 def reduce(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
@@ -50,6 +59,12 @@ def reduce(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]
         return _trend(form, experiment, conditions)
     if isinstance(form, Bound):
         return _bound(form, experiment, conditions)
+    if isinstance(form, Matches):
+        return _matches(form, experiment, conditions)
+    if isinstance(form, Best):
+        return _best(form, experiment, conditions)
+    if isinstance(form, Share):
+        return _streams(form, experiment, conditions)
     return _contrast(form, experiment, conditions)
 
 
@@ -112,6 +127,63 @@ def _bound(form: Bound, experiment: Experiment, conditions: Sequence[Condition])
         every=form.of == "every",
         averaged=_averaged([form.where], experiment, conditions),
         shared={},
+    )
+
+
+def _matches(form: Matches, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
+    where = f" at {_words(form.where)}" if form.where else ""
+    return Reduction(
+        metric=form.metric,
+        weights=_share(form.where, conditions),
+        sense="equivalent",
+        bound=form.tolerance,
+        kind="level",
+        quantity=f"{form.metric}{where}",
+        form=f"{form.metric}{where}: {form.value:g} within {form.tolerance:g} in the mean",
+        averaged=_averaged([form.where], experiment, conditions),
+        shared={},
+        centre=form.value,
+    )
+
+
+def _best(form: Best, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
+    """Weigh, on each side, the conditions of every level of the factor, in the order of the levels."""
+    levels = sorted({c.levels[form.over] for c in conditions if _is_in(c, form.where)}, key=lambda v: float(v))  # type: ignore[arg-type]
+    wheres = (form.where, form.other)
+    sides = tuple([_share({**where, form.over: level}, conditions) for level in levels] for where in wheres)
+    better = metric(form.metric).better
+    assert better != "neither", "a spec that asks for the best of it is refused"
+    weights = {c: 1.0 for side in sides for share in side for c in share}
+    expected = {"same": "the same", "higher": "higher", "lower": "lower"}[form.expect]
+    quantity = f"place of the best {form.over} by {form.metric}: {_words(form.where)} minus {_words(form.other)}"
+    return Reduction(
+        metric=form.metric,
+        weights=weights,
+        sense={"same": "equivalent", "higher": "greater", "lower": "less"}[form.expect],  # type: ignore[arg-type]
+        bound=SAME_PLACE if form.expect == "same" else 0.0,
+        kind="place",
+        quantity=quantity,
+        form=f"{quantity}, {expected}",
+        averaged=tuple(n for n in _averaged(wheres, experiment, conditions) if n != form.over),
+        shared=_shared(wheres),
+        sides=sides,
+        better=better,
+    )
+
+
+def _streams(form: Share, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
+    """Name the condition of each stream; what is done with them stands in `variance`."""
+    where = f" at {_words(form.where)}" if form.where else ""
+    quantity = f"variance of {form.metric}{where}: share of {form.stream}"
+    return Reduction(
+        metric=form.metric,
+        weights={c.condition_id: 1.0 for c in conditions if _is_in(c, form.where)},
+        sense="greater",
+        bound=math.nan,
+        kind="share",
+        quantity=quantity,
+        form=f"{quantity}, the largest of {', '.join(experiment.vary)}",
+        shared=form.where,
     )
 
 

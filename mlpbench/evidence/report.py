@@ -6,24 +6,30 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlpbench.evidence import grade, sections, sentences, series
+from mlpbench.evidence import grade, looks, sections, sentences, series, tuning, variance
 from mlpbench.evidence.claims import RUN_COLUMNS as JUDGED_COLUMNS
-from mlpbench.evidence.claims import Curves, judge, needs_curves, read_curves
-from mlpbench.evidence.estimates import estimate, estimate_curves, observe
+from mlpbench.evidence.claims import Curves, needs_curves, read_curves
+from mlpbench.evidence.estimates import OK, estimate, estimate_curves
 from mlpbench.evidence.excerpt import MOST_DOTS, MOST_ROWS, choose
 from mlpbench.evidence.frames import places, records
 from mlpbench.evidence.held import shared_streams
-from mlpbench.evidence.words import Quantity, about, estimate_cell, expected_cell
+from mlpbench.evidence.looks import Judged
+from mlpbench.evidence.sampling import TestSet
+from mlpbench.evidence.words import Quantity, about, estimate_cell, expected_cell, unconfirmed
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric
 from mlpbench.experiment.spec import Experiment
 from mlpbench.files import write_whole
 
+if TYPE_CHECKING:
+    from mlpbench.evidence.html.interactive import Interactive
+
 COLUMNS = 110
+MARKDOWN, HTML = "report.md", "report.html"
 # What a report needs of the table `runs`.
 RUN_COLUMNS = [*JUDGED_COLUMNS, "error", "diverged_at_step", "env_dirty", *sections.PROVENANCE.values()]
 GAPS = {"accuracy": "train minus test accuracy", "loss": "test minus train loss"}
@@ -31,11 +37,13 @@ GAPS = {"accuracy": "train minus test accuracy", "loss": "test minus train loss"
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A rendered report: its Markdown, its pictures by the name they are linked under, and the verdicts."""
+    """A rendered report: its Markdown, its pictures by the name they are linked under, the verdicts, and all they rest on."""
 
     markdown: str
     files: Mapping[str, bytes]
     claims: pd.DataFrame
+    judged: Judged | None = None
+    interactive: Interactive | None = None
 
 
 def render(
@@ -44,22 +52,37 @@ def render(
     runs: pd.DataFrame,
     curves: Curves,
     verified: Sequence[Mapping[str, Any]] = (),
+    declared_late: str = "",
+    test_set: TestSet | None = None,
 ) -> Report:
     """Return the report of the runs there are; the same tables give the same bytes.
 
     `runs` needs `RUN_COLUMNS`. Curves may be a function: of many runs, only those of a few are drawn, and read.
-    `verified` is what training runs again came to.
+    `verified` is what training runs again came to; `declared_late` and `test_set` are for `looks.judge`.
     """
-    page = _Page(experiment, conditions, runs, curves, verified)
-    return Report(markdown=page.markdown(), files=page.files, claims=page.claims)
+    page = _Page(experiment, conditions, runs, curves, verified, declared_late, test_set)
+    return Report(
+        markdown=page.markdown(),
+        files=page.files,
+        claims=page.claims,
+        judged=page.judged,
+        interactive=page.interactive(),
+    )
 
 
-def write(report: Report, folder: Path) -> Path:
-    """Write `report.md` and its figures, the text last, and return its path; raise MachineError."""
-    for name, content in report.files.items():
+def contents(report: Report, *, html: bool) -> dict[str, bytes]:
+    """Return every file of a report by its name, the text last: whoever sees it finds what it links to."""
+    from mlpbench.evidence.html.page import report_page
+
+    page = {HTML: report_page(report).encode()} if html else {}
+    return {**report.files, **page, MARKDOWN: report.markdown.encode()}
+
+
+def write(report: Report, folder: Path, *, html: bool = False) -> Path:
+    """Write `report.md` with its figures, and `report.html` if wanted or there; return the text's path; raise MachineError."""
+    for name, content in contents(report, html=html or (folder / HTML).exists()).items():
         write_whole(folder / name, content)
-    write_whole(folder / "report.md", report.markdown.encode())
-    return folder / "report.md"
+    return folder / MARKDOWN
 
 
 class _Page:
@@ -72,12 +95,18 @@ class _Page:
         runs: pd.DataFrame,
         curves: Curves,
         verified: Sequence[Mapping[str, Any]],
+        declared_late: str,
+        test_set: TestSet | None,
     ) -> None:
         from mlpbench.evidence.figures import theme  # seaborn takes a second to import; judging claims needs none of it
 
+        if needs_curves(experiment):
+            curves = read_curves(curves)
+        self.judged = looks.judge(experiment, conditions, runs, curves, declared_late, test_set)
+        self.claims, gathered = self.judged.claims, self.judged.gathered
+        self.observed, conditions = gathered.observed, gathered.conditions
         self.experiment, self.conditions, self.names = experiment, conditions, experiment.factor_names
-        self.observed = observe(experiment, conditions, runs)
-        self.runs = runs[places(runs["run_id"], self.observed["run_id"]) >= 0]
+        self.runs = runs[places(runs["run_id"], gathered.run_ids) >= 0]
         # What a run is good for: losses alone where the target is numbers.
         self.good = "loss" if experiment.data.n_classes is None else "accuracy"
         main = dict.fromkeys(["train_loss", "test_loss", *(f"{p}_{self.good}" for p in ("train", "test", "gap"))])
@@ -86,16 +115,13 @@ class _Page:
             conditions,
             self.observed,
             pd.DataFrame(),
-            [*main, *[f"val_{self.good}"] * bool(experiment.validation)],
+            [*main, *[f"val_{self.good}"] * experiment.validates],
         )
         self.excerpt = choose(len(conditions), self.estimates)
         self.drawn = [conditions[i] for i in self.excerpt.drawn]
-        if needs_curves(experiment):
-            curves = read_curves(curves)
         drawn = self._of_drawn(self.observed)
         points = read_curves(curves, None if self.excerpt.is_whole else list(drawn["run_id"]))
         self.curves = estimate_curves(experiment, conditions, drawn, points)
-        self.claims = judge(experiment, conditions, runs, curves, self.observed)
         self.look, self.png = theme.look(experiment, self.drawn), theme.png
         self.verified = verified
         self.files: dict[str, bytes] = {}
@@ -116,12 +142,14 @@ class _Page:
             f"# {self.experiment.name}",
             self.experiment.question,
             *self._verdicts(),
+            *self._tuning(),
             "## Conditions",
             f"Mean ± standard deviation over replicates. The gap is {GAPS[self.good]}. {self.excerpt.listed_by}".rstrip(),
             sections.conditions(self.conditions, self.estimates, self.names, self.excerpt.listed),
             *self._learning_curves(),
             *self._errors(),
             *self._replicates(),
+            *self._spread(),
             "## What did not finish",
             sections.unfinished(self.observed, self.runs),
             "## Cost",
@@ -135,6 +163,23 @@ class _Page:
         ]
         return "\n\n".join(b for b in blocks if b) + "\n"
 
+    def interactive(self) -> Interactive:
+        """Return what the page in HTML shows beyond the text."""
+        from mlpbench.evidence.html.interactive import Interactive
+
+        names = [m for m in sections.HEADINGS if m in set(self.estimates["metric"])]
+        return Interactive(
+            experiment=self.experiment,
+            conditions=self.conditions,
+            observed=self.observed,
+            ended=self.runs.loc[self.runs["status"] != OK, ["run_id", "status", "diverged_at_step", "error"]],
+            metrics=[*names, "train_seconds"],
+            listed=self.excerpt.listed,
+            n_stored=len(self.runs),
+            curves=self.curves,
+            look=self.look,
+        )
+
     def _verdicts(self) -> list[str]:
         if self.claims.empty:
             return ["## Verdicts", "This experiment makes no claims."]
@@ -142,7 +187,8 @@ class _Page:
 
         told = sentences.of_verdicts(self.claims)
         blocks = ["## Verdicts", told, sections.mixed(self.runs), sections.verdicts(self.claims)]
-        blocks.append(sections.held(self.claims, shared_streams(self.experiment, self.conditions)))
+        shared = shared_streams(self.experiment, self.conditions)
+        blocks.append(sections.held(self.claims, shared, list(self.experiment.nuisance), looks.told(self.judged.looks)))
         shown = self.claims.dropna(subset=["estimate", "margin"])
         if not shown.empty:
             quantities = [Quantity(r) for r in records(shown)]
@@ -156,6 +202,12 @@ class _Page:
             alt = "Estimate, 95% interval and margin of each claim. " + told
             blocks.append(self._picture("verdicts", self.png(figure), alt))
         return [*blocks, sections.explanations(self.claims)]
+
+    def _tuning(self) -> list[str]:
+        found = self.judged.gathered.tuning
+        if found.empty:
+            return []
+        return ["## Tuning", tuning.section(self.experiment, found, list(self.excerpt.listed)), self.excerpt.listed_by]
 
     def _learning_curves(self) -> list[str]:
         if self.curves.empty:
@@ -202,6 +254,12 @@ class _Page:
         text = " ".join(part for part in (told, first, self.excerpt.drawn_by) if part)
         return ["## Replicates", text, self._picture("replicates", self.png(figure), alt)]
 
+    def _spread(self) -> list[str]:
+        if not self.experiment.one_at_a_time:
+            return []
+        names = list(dict.fromkeys([f"test_{self.good}", "test_loss"]))
+        return variance.section(variance.by_stream(self.experiment, self.conditions, self.observed, names))
+
     def _picture(self, name: str, content: bytes, alt: str) -> str:
         path = f"figures/{name}.png"
         self.files[path] = content
@@ -214,11 +272,11 @@ def claims_text(claims: pd.DataFrame) -> str:
     if claims.empty:
         return "no claims"
     rows = records(claims)
-    head = ["claim", "verdict", "estimate (95% interval)", "claimed", "n", "p (Holm)"]
+    head = ["claim", "verdict", "estimate (95% interval)", "claimed", "n", sections.p_head(claims)]
     cells = [
         [
             r["id"],
-            r["verdict"],
+            sections.verdict_cell(r),
             estimate_cell(r, per=False),
             expected_cell(r),
             f"{r['n']}/{r['planned']}",
@@ -250,4 +308,8 @@ def _below(row: Mapping[str, Any]) -> str:
         if pd.isna(more)
         else f"About {about(int(more))} further replicates would decide (80% power), should the estimate hold. "
     )
-    return f"{needed}{row['note']}".strip()
+    mark = unconfirmed(row)
+    if mark:
+        q = Quantity(row)
+        mark = f" With the sampling of the test set the interval is {q.plain(row['low_test'])} to {q.plain(row['high_test'])}. {mark}"
+    return f"{needed}{row['note']}{mark}".strip()

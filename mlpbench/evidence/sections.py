@@ -45,7 +45,7 @@ def verdicts(claims: pd.DataFrame) -> str:
     rows = [
         (
             f"{r['says']} (`{r['id']}`)",
-            f"**{r['verdict']}**",
+            f"**{verdict_cell(r)}**",
             estimate_cell(r),
             expected_cell(r),
             str(r["n"]),
@@ -53,7 +53,17 @@ def verdicts(claims: pd.DataFrame) -> str:
         )
         for r in records(claims)
     ]
-    return table(["claim", "verdict", "estimate (95% interval)", "claimed", "n", "p (Holm)"], rows, "llllrr")
+    return table(["claim", "verdict", "estimate (95% interval)", "claimed", "n", p_head(claims)], rows, "llllrr")
+
+
+def verdict_cell(row: Mapping[str, Any]) -> str:
+    """Return the verdict, and whether it is exploratory."""
+    return f"{row['verdict']}, exploratory" if row["exploratory"] else str(row["verdict"])
+
+
+def p_head(claims: pd.DataFrame) -> str:
+    """Return how the p of a table are corrected: by Holm's method, or for the looks of a top-up."""
+    return "p (looks)" if claims["look"].notna().any() else "p (Holm)"
 
 
 def p_cell(row: Mapping[str, Any]) -> str:
@@ -66,25 +76,35 @@ def explanations(claims: pd.DataFrame) -> str:
     items = []
     for row in records(claims):
         source = f" Source: {row['source'].rstrip('.')}." if row["source"] else ""
-        said = " ".join(part for part in (verdict_sentence(row), row["note"]) if part)
-        items.append(f"- **{row['id']}**, {row['verdict']}: `{row['form']}`. {said}{source}")
+        tuned = f"Tuned: {row['tuned']}." if row["tuned"] else ""
+        said = " ".join(part for part in (verdict_sentence(row), tuned, row["note"]) if part)
+        items.append(f"- **{row['id']}**, {verdict_cell(row)}: `{row['form']}`. {said}{source}")
     return "\n".join(" ".join(i.split()) for i in items)
 
 
-def held(claims: pd.DataFrame, shared: Sequence[str]) -> str:
-    """Return which settings comparisons were made at, which streams replicates share, and how to read a verdict."""
+def held(claims: pd.DataFrame, shared: Sequence[str], tuned: Sequence[str] = (), looks: str = "") -> str:
+    """Return which settings were tuned, which settings comparisons were made at, which streams replicates share, and how to read a verdict."""
     groups: dict[str, list[str]] = {}
     for row in records(claims):
         groups.setdefault(row["fixed"], []).append(row["id"])
     parts = [f"`{fixed}`" + (f" ({', '.join(ids)})" if len(groups) > 1 else "") for fixed, ids in groups.items()]
-    lines = [f"Compared at fixed settings, not tuned for each condition: {'; '.join(parts)}."]
+    at = "; ".join(parts)
+    lines = [f"Compared at fixed settings, not tuned for each condition: {at}."]
+    if tuned:
+        lines = [f"Tuned for each condition on validation: {', '.join(tuned)}. Held fixed: {at}."]
     if shared:
         lines.append(f"All replicates share {', '.join(shared)}: verdicts are about that one draw.")
+    corrected = "for looks and claims" if looks else "over the claims of this experiment by Holm's method"
+    added = "; replicates added after a look at them are not corrected for." if not looks else f". {looks}"
+    if claims["exploratory"].any():
+        added += (
+            " They are exploratory: the experiment was looked at before it declared as many replicates as it has now."
+        )
     lines.append(
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the "
-        "larger of two one-sided ones), corrected over the claims of this experiment by Holm's method; intervals "
-        "are not corrected, so one may clear its bound where the verdict is undecided. Verdicts concern this test set; "
-        "replicates added after a look at them are not corrected for."
+        f"larger of two one-sided ones), corrected {corrected}; intervals "
+        "are not corrected, so one may clear its bound where the verdict is undecided. Verdicts concern this test set"
+        f"{added}"
     )
     return " ".join(lines)
 

@@ -44,11 +44,12 @@ class Quantity:
     """How the number of one claim is printed: unit, sign, and digits by its interval."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
-        self.in_points = metric(row["metric"]).is_accuracy and row["kind"] != "level"
-        self.factor = 100.0 if self.in_points else 1.0
-        self.signed = row["kind"] != "level"
-        unit = metric(row["metric"]).unit
-        self.unit = " pp" if self.in_points else f" {unit}" if unit in _SHOWN_UNITS else ""
+        kind, unit = row["kind"], metric(row["metric"]).unit
+        in_points = metric(row["metric"]).is_accuracy and kind in ("difference", "slope")
+        self.factor = 100.0 if in_points or kind == "share" else 1.0
+        self.signed = kind not in ("level", "share")
+        of_metric = " pp" if in_points else f" {unit}" if unit in _SHOWN_UNITS else ""
+        self.unit = {"place": " levels", "share": "%"}.get(kind, of_metric)
         self.per = f" {row['per']}" if row["per"] else ""
         self.spread = self.factor * (row["high"] - row["low"]) / 2
 
@@ -78,8 +79,13 @@ def estimate_cell(row: Mapping[str, Any], *, per: bool = True) -> str:
 
 def expected_cell(row: Mapping[str, Any]) -> str:
     """Return what the claim expects of the estimate, `> 0.2 pp` or `within 0.2 pp`, for a table."""
+    if row["kind"] == "share":
+        return "largest"
     if math.isnan(row["margin"]):
         return "-"
+    if row["kind"] == "level" and row["sense"] == "equivalent":
+        q = Quantity(row)
+        return f"{q.exact(row['centre'])} within {q.exact(row['margin'])}"
     sign = {"greater": ">", "less": "<", "equivalent": "within"}[row["sense"]]
     return f"{sign} {Quantity(row).exact(row['margin'])}"
 
@@ -100,10 +106,42 @@ def verdict_sentence(row: Mapping[str, Any]) -> str:
         return f"The mean is {number}."
     if math.isnan(row["p"]):
         return f"Estimated {number}."
-    tail = f"({_equals(row['p'])}; {_equals(row['p_holm'])} after Holm's correction)"
+    by = "Holm's correction" if pd.isna(row["look"]) else f"correction for looks and claims, at look {row['look']}"
+    tail = f"({_equals(row['p'])}; {_equals(row['p_holm'])} after {by})"
+    more = " ".join(part for part in (_sizes(row, q), _with_test_set(row, q)) if part)
     if row["verdict"] == "undecided":
-        return f"Estimated {number}; {_side(row, q)} isn't settled {tail}. {_outlook(row, q)}".rstrip()
-    return f"Estimated {number}: {_finding(row, q)} {tail}."
+        return f"Estimated {number}; {_side(row, q)} isn't settled {tail}. {_outlook(row, q)} {more}".rstrip()
+    return f"Estimated {number}: {_finding(row, q)} {tail}. {more}".rstrip()
+
+
+def _sizes(row: Mapping[str, Any], q: Quantity) -> str:
+    """Say how large a difference of two conditions is beside the spread, or how a mean compares with the middle half."""
+    if row["kind"] == "level":
+        return f"Replicates have sd {fixed(row['sd'], row['sd'])}, interquartile mean {q.full(row['iqm'])}."
+    if pd.isna(row["wins"]):
+        return ""
+    size = "" if math.isnan(row["effect"]) else f"Effect {row['effect']:.1f} sd of the differences (Hedges), "
+    tied = f", equal in {row['ties']}" if row["ties"] else ""
+    text = f"{size}a above b in {row['wins']} of {row['n']} replicates{tied}."
+    return text[0].upper() + text[1:]
+
+
+def _with_test_set(row: Mapping[str, Any], q: Quantity) -> str:
+    """Say what the interval is with the sampling of the test set, and whether the verdict would stand."""
+    if math.isnan(row["low_test"]):
+        return str(row["sampling"])
+    text = (
+        f"With the sampling of the test set the interval is {q.plain(row['low_test'])} to {q.plain(row['high_test'])}."
+    )
+    mark = unconfirmed(row)
+    return f"{text} **{mark}**" if mark else text
+
+
+def unconfirmed(row: Mapping[str, Any]) -> str:
+    """Return a mark where a verdict would not stand with the error that the sampling of the test set adds, else nothing."""
+    if pd.isna(row["confirmed"]) or row["confirmed"]:
+        return ""
+    return "With that the verdict would not stand: another test set of this size may give another."
 
 
 def _equals(p: float) -> str:
@@ -113,6 +151,15 @@ def _equals(p: float) -> str:
 def _finding(row: Mapping[str, Any], q: Quantity) -> str:
     """Say what a decided verdict means: the test is against the bound, so it says on which side of it the mean lies."""
     sense, supported = row["sense"], row["verdict"] == "supported"
+    if row["kind"] == "share":
+        return "it is the largest" if supported else "another stream's is larger"
+    if row["kind"] == "place":
+        moved = "the mean place differs by less than half a level" if supported else "the mean place differs by more"
+        side = "higher" if (sense == "greater") == supported else "lower"
+        return moved if sense == "equivalent" else f"the best level is {side}"
+    if sense == "equivalent" and row["kind"] == "level":
+        where = "within" if supported else "beyond"
+        return f"the mean lies {where} {q.exact(row['margin'])} of {q.exact(row['centre'])}"
     if sense == "equivalent":
         return f"the difference lies {'within' if supported else 'beyond'} the margin of {q.exact(row['margin'])}"
     if row["kind"] == "level" or row["margin"] == 0:
@@ -127,8 +174,11 @@ def _finding(row: Mapping[str, Any], q: Quantity) -> str:
 
 
 def _side(row: Mapping[str, Any], q: Quantity) -> str:
+    if row["kind"] == "share":
+        return "whether it is the largest"
     if row["sense"] == "equivalent":
-        return f"whether it lies within {q.exact(row['margin'])}"
+        about = f" of {q.exact(row['centre'])}" if row["kind"] == "level" else ""
+        return f"whether it lies within {q.exact(row['margin'])}{about}"
     return f"on which side of {q.exact(row['margin'])} it lies"
 
 
@@ -136,8 +186,9 @@ def _outlook(row: Mapping[str, Any], q: Quantity) -> str:
     if math.isnan(row["detectable"]):
         return ""
     reach = q.full(row["detectable"], signed=False)
-    if row["sense"] == "equivalent" and abs(row["estimate"]) <= row["margin"]:
-        now = f"With {row['n']} replicates equal conditions would be found equivalent within {reach}"
+    if row["sense"] == "equivalent" and abs(row["estimate"] - row["centre"]) <= row["margin"]:
+        equal = "a mean of just that" if row["kind"] == "level" else "equal conditions"
+        now = f"With {row['n']} replicates {equal} would be found equivalent within {reach}"
     else:
         now = f"With {row['n']} replicates a distance of {reach} from there would be found"
     more = row["more_replicates"]

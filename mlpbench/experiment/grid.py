@@ -16,79 +16,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.experiment.catalogue import DataFacts
 from mlpbench.experiment.kinds import Value
-from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.models import STREAM
+from mlpbench.experiment.resolving import RunSettings as RunSettings
+from mlpbench.experiment.resolving import resolve as resolve
 from mlpbench.experiment.spec import STREAMS, Experiment, Path, SpecProblem
 
 # Raised by one whenever the engine's arithmetic changes the bits of a run: every identity changes with it.
 NUMERICS_VERSION = 1
-LOSSES_OF_NUMBERS = ("squared_error", "mse")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings:
-    """The resolved settings of a run: every setting filled in, each thing said in one way."""
-
-    hidden_sizes: tuple[int, ...]
-    width: int | None
-    depth: int
-    activation: str
-    init: str
-    bias_init: str
-    dropout: tuple[float, ...]
-    input_noise: float
-    weight_decay: float
-    decay_bias: bool
-    l1: float
-    optimizer: str
-    lr: float
-    schedule: str
-    batch_size: int
-    epochs: int | None
-    steps: int
-    train_size: int
-    validation: float
-    loss: str
-    label_noise: float
-    norm: str
-    clip_norm: float | None
-    precision: str
-
-    @property
-    def descends(self) -> bool:
-        """Whether a step is plain descent, which the engine takes within the products of the backward pass."""
-        return self.optimizer == "sgd" and self.clip_norm is None
-
-    @property
-    def n_validation(self) -> int:
-        """Examples set aside for validation."""
-        return round(self.train_size * self.validation)
-
-    @property
-    def n_fit(self) -> int:
-        """Examples the gradient sees."""
-        return self.train_size - self.n_validation
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Gradient steps of one pass, the last partial batch counted."""
-        return math.ceil(self.n_fit / self.batch_size)
-
-    def layer_shapes(self, data: DataFacts) -> list[tuple[int, int]]:
-        """(inputs, outputs) of each affine layer."""
-        sizes = [data.n_features, *self.hidden_sizes, data.n_outputs]
-        return list(itertools.pairwise(sizes))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """One combination of levels."""
+    """One combination of levels, those of nuisance settings included.
+
+    `in_folds` has the settings of its run on each fold: batches and steps follow from how many examples are left.
+    """
 
     condition_id: str
     label: str
     levels: Mapping[str, Value]
     settings: RunSettings
+    in_folds: tuple[RunSettings, ...] = ()
+
+    def settings_of(self, fold: int | None) -> RunSettings:
+        """Return the settings of the run on a fold, or of the one on all examples."""
+        return self.settings if fold is None else self.in_folds[fold]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +56,14 @@ class Run:
     fold: int | None = None
 
     @property
+    def label(self) -> str:
+        """What tells the run from others of its replicate."""
+        return self.condition.label + ("" if self.fold is None else f", fold {self.fold}")
+
+    @property
     def settings(self) -> RunSettings:
-        """The resolved settings of the run's condition."""
-        return self.condition.settings
+        """The resolved settings of the run."""
+        return self.condition.settings_of(self.fold)
 
 
 def conditions(experiment: Experiment) -> list[Condition]:
@@ -114,73 +72,142 @@ def conditions(experiment: Experiment) -> list[Condition]:
     seen: dict[str, str] = {}
     fingerprint = experiment.data.fingerprint
     for levels, places in _combinations(experiment):
-        settings = {k: v for k, v in levels.items() if k != "label"}
+        settings = {k: v for k, v in levels.items() if k not in ("label", STREAM)}
         resolved = resolve(experiment.fixed | settings, experiment, places)
-        identity = _hash(_json(_canonical(resolved, fingerprint))).hexdigest()[:12]
-        label = _label(levels, experiment)
+        alone = {STREAM: levels[STREAM]} if STREAM in levels else {}
+        identity = _hash(_json(_canonical(resolved, fingerprint) | alone)).hexdigest()[:12]
+        label = label_of(levels, experiment)
         if identity in seen:
             place = next(iter(places.values()), ("factors",))
             raise SpecProblem(place, f"conditions must differ, but '{seen[identity]}' and '{label}' are the same run")
         seen[identity] = label
-        made.append(Condition(condition_id=identity, label=label, levels=levels, settings=resolved))
+        made.append(
+            Condition(
+                condition_id=identity,
+                label=label,
+                levels=levels,
+                settings=resolved,
+                in_folds=_in_folds(experiment.fixed | settings, experiment, places, resolved.train_size),
+            )
+        )
     return made
+
+
+def _in_folds(
+    given: Mapping[str, Value], experiment: Experiment, places: Mapping[str, Path], total: int
+) -> tuple[RunSettings, ...]:
+    if experiment.folds is None:
+        return ()
+    if total < experiment.folds:
+        rule = f"folds must be at most train_size, so that each has an example, which is {total}"
+        raise SpecProblem(("validation", "folds"), f"{rule}, got {experiment.folds}")
+    sizes = [fold_size(total, experiment.folds, fold) for fold in range(experiment.folds)]
+    by_size = {size: resolve(given, experiment, places, in_fold=size) for size in dict.fromkeys(sizes)}
+    return tuple(by_size[size] for size in sizes)
+
+
+def fold_size(total: int, folds: int, fold: int) -> int:
+    """Return how many of `total` examples a fold has: equally many each, the first ones one more where it must be."""
+    return total // folds + (fold < total % folds)
 
 
 def count_conditions(experiment: Experiment) -> int:
     """Return how many conditions the grid has, by arithmetic alone."""
     zipped = len(next(iter(experiment.zipped.values()), (None,)))
-    return math.prod(len(v) for v in experiment.factors.values()) * zipped * max(1, len(experiment.conditions))
+    scientific = math.prod(len(v) for v in experiment.factors.values()) * zipped * max(1, len(experiment.conditions))
+    return scientific * count_tunings(experiment) * (len(experiment.vary) if experiment.one_at_a_time else 1)
+
+
+def count_runs(experiment: Experiment) -> int:
+    """Return how many runs the experiment asks for before a top-up, by arithmetic alone."""
+    n = count_conditions(experiment)
+    refits = n // count_tunings(experiment) if experiment.folds else n
+    return (n * (experiment.folds or 0) + refits) * experiment.replicates
+
+
+def count_tunings(experiment: Experiment) -> int:
+    """Return how many combinations of nuisance levels each scientific condition has: they stand together in the grid."""
+    return math.prod(len(v) for v in experiment.nuisance.values())
+
+
+def slots(experiment: Experiment) -> list[int | None]:
+    """Return the folds in which a condition is trained in each replicate, in order: None is all examples."""
+    return [*range(experiment.folds or 0), None]
 
 
 def runs(experiment: Experiment, made: Sequence[Condition] | None = None) -> list[Run]:
-    """Return every run of the grid, replicates inside conditions; `made` are its conditions, where they are at hand."""
-    replicates = range(experiment.replicates)
+    """Return every run a folder of the experiment can come to have: replicates inside conditions, folds inside those.
+
+    That is with all replicates of a top-up, and every level refitted. `made` are the conditions, where they are at hand.
+    """
+    replicates, folds = range(experiment.most_replicates), slots(experiment)
     given = conditions(experiment) if made is None else made
-    return [run for condition in given for run in runs_of(experiment, condition, replicates)]
+    return [run for condition in given for run in runs_of(experiment, condition, replicates, folds)]
 
 
-def make_run(experiment: Experiment, condition: Condition, replicate: int) -> Run:
-    """Return the run of a condition in a replicate; streams that do not vary stay at replicate 0."""
-    (run,) = runs_of(experiment, condition, [replicate])
+def make_run(experiment: Experiment, condition: Condition, replicate: int, fold: int | None = None) -> Run:
+    """Return the run of a condition in a replicate; streams that do not vary stay at replicate 0.
+
+    One that varies alone counts from 1: at 0 the conditions of all streams would share one run.
+    """
+    (run,) = runs_of(experiment, condition, [replicate], [fold])
     return run
 
 
-def runs_of(experiment: Experiment, condition: Condition, replicates: Iterable[int]) -> Iterator[Run]:
-    """Yield the runs of a condition in some replicates."""
+def runs_of(
+    experiment: Experiment, condition: Condition, replicates: Iterable[int], folds: Sequence[int | None] = (None,)
+) -> Iterator[Run]:
+    """Yield the runs of a condition in some replicates, in each of them on some folds."""
     replicates = list(replicates)
-    for replicate, run_id in zip(replicates, run_ids(experiment, condition, replicates), strict=True):
+    places = ((replicate, fold) for replicate in replicates for fold in folds)
+    for (replicate, fold), run_id in zip(places, run_ids(experiment, condition, replicates, folds), strict=True):
         yield Run(
             run_id=run_id,
             condition=condition,
             replicate=replicate,
             seed=experiment.seed,
-            streams=_streams(experiment.vary, replicate),
+            streams=_streams(*_drawn(experiment, condition, replicate)),
+            fold=fold,
         )
 
 
 def all_run_ids(experiment: Experiment, made: Sequence[Condition] | None = None) -> list[str]:
-    """Return the identities of all runs of the grid in the order of `runs`, without making the runs."""
-    replicates = range(experiment.replicates)
+    """Return the identities of `runs`, in order, without making the runs."""
+    replicates, folds = range(experiment.most_replicates), slots(experiment)
     given = conditions(experiment) if made is None else made
-    return [run_id for condition in given for run_id in run_ids(experiment, condition, replicates)]
+    return [run_id for condition in given for run_id in run_ids(experiment, condition, replicates, folds)]
 
 
-def run_ids(experiment: Experiment, condition: Condition, replicates: Iterable[int]) -> list[str]:
-    """Return the identities of the runs of a condition in some replicates, without making the runs."""
-    canonical = _canonical(condition.settings, experiment.data.fingerprint) | {
-        "seed": experiment.seed,
-        "fold": None,
-        "numerics": NUMERICS_VERSION,
-    }
-    # `streams` is the last key in order: what stands before it is hashed once for all replicates.
-    assert max(canonical) < "streams"
-    begun = _hash(_json(canonical)[:-1] + ',"streams":')
+def run_ids(
+    experiment: Experiment, condition: Condition, replicates: Iterable[int], folds: Sequence[int | None] = (None,)
+) -> list[str]:
+    """Return the identities of the runs of a condition in some replicates and folds, without making the runs."""
+    fingerprint = experiment.data.fingerprint
+    begun = []
+    for fold in folds:
+        canonical = _canonical(condition.settings_of(fold), fingerprint) | {
+            "seed": experiment.seed,
+            "fold": fold,
+            "numerics": NUMERICS_VERSION,
+        }
+        # `streams` is the last key in order: what stands before it is hashed once for all replicates.
+        assert max(canonical) < "streams"
+        begun.append(_hash(_json(canonical)[:-1] + ',"streams":'))
     found = []
     for replicate in replicates:
-        whole = begun.copy()
-        whole.update(_rest(experiment.vary, replicate))
-        found.append(whole.hexdigest()[:16])
+        rest = _rest(*_drawn(experiment, condition, replicate))
+        for start in begun:
+            whole = start.copy()
+            whole.update(rest)
+            found.append(whole.hexdigest()[:16])
     return found
+
+
+def _drawn(experiment: Experiment, condition: Condition, replicate: int) -> tuple[tuple[str, ...], int]:
+    """Return the streams that vary in a condition, and the replicate for which they are drawn."""
+    if experiment.one_at_a_time:
+        return (str(condition.levels[STREAM]),), replicate + 1
+    return experiment.vary, replicate
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -194,72 +221,8 @@ def _rest(vary: tuple[str, ...], replicate: int) -> bytes:
     return (_json(_streams(vary, replicate)) + "}").encode()
 
 
-def resolve(given: Mapping[str, Value], experiment: Experiment, places: Mapping[str, Path]) -> RunSettings:
-    """Fill in defaults and put settings that can be said in two ways into one; raise SpecProblem."""
-    data = experiment.data
-
-    def problem(name: str, message: str) -> SpecProblem:
-        return SpecProblem(places.get(name, ("fixed", name)), message)
-
-    value: dict[str, Any] = {name: given.get(name, s.default) for name, s in SETTINGS.items()}
-    hidden = tuple(value["hidden_sizes"]) if value["hidden_sizes"] is not None else (value["width"],) * value["depth"]
-    dropout = value["dropout"]
-    if isinstance(dropout, tuple) and len(dropout) != len(hidden):
-        message = f"dropout must have one number per hidden layer, got {len(dropout)} for {len(hidden)}: {dropout}"
-        raise problem("dropout", message)
-    train_size = data.n_train if value["train_size"] == "all" else value["train_size"]
-    if train_size > data.n_train:
-        message = f"train_size must be at most {data.n_train}, what {data.name} has, got {train_size}"
-        raise problem("train_size", message)
-    loss = value["loss"] or ("squared_error" if data.n_classes is None else "cross_entropy")
-    if data.n_classes is None and loss not in LOSSES_OF_NUMBERS:
-        rule = f"loss must be one of {', '.join(LOSSES_OF_NUMBERS)} where the target is numbers, as in {data.name}"
-        raise problem("loss", f"{rule}, got {loss!r}")
-    if data.n_classes is None and value["label_noise"] > 0:
-        message = f"label_noise must be 0 where the target is numbers, as in {data.name}, got {value['label_noise']}"
-        raise problem("label_noise", message)
-    validation = experiment.validation or 0.0
-    n_fit = train_size - round(train_size * validation)
-    if n_fit < 1:
-        raise SpecProblem(
-            ("validation",), f"validation must leave a training example of {train_size}, got {validation}"
-        )
-    if validation and n_fit == train_size:
-        raise SpecProblem(("validation",), f"validation must take an example of {train_size}, got {validation}")
-    batch = n_fit if value["batch_size"] == "full" else min(value["batch_size"], n_fit)
-    per_epoch = math.ceil(n_fit / batch)
-    steps = value["steps"] if value["steps"] is not None else value["epochs"] * per_epoch
-    same = len(set(hidden)) == 1
-    return RunSettings(
-        hidden_sizes=hidden,
-        width=hidden[0] if same else None,
-        depth=len(hidden),
-        activation=value["activation"] if hidden else "identity",
-        init=value["init"],
-        bias_init=value["bias_init"],
-        dropout=dropout if isinstance(dropout, tuple) else (dropout,) * len(hidden),
-        input_noise=value["input_noise"],
-        weight_decay=value["weight_decay"],
-        decay_bias=value["decay_bias"],
-        l1=value["l1"],
-        optimizer=value["optimizer"],
-        lr=value["lr"],
-        schedule=value["schedule"],
-        batch_size=batch,
-        epochs=steps // per_epoch if steps % per_epoch == 0 else None,
-        steps=steps,
-        train_size=train_size,
-        validation=validation,
-        loss=loss,
-        label_noise=value["label_noise"],
-        norm=value["norm"] if hidden else "none",
-        clip_norm=value["clip_norm"],
-        precision=value["precision"],
-    )
-
-
 def _combinations(experiment: Experiment) -> Iterator[tuple[Levels, Mapping[str, Path]]]:
-    """Yield the levels of each condition and the path of each level in the file, first factor slowest."""
+    """Yield the levels of each condition and the path of each level in the file, first factor slowest, nuisance last."""
     axes: list[list[tuple[Levels, dict[str, Path]]]] = [
         [({name: level}, {name: ("factors", name, i)}) for i, level in enumerate(levels)]
         for name, levels in experiment.factors.items()
@@ -280,6 +243,12 @@ def _combinations(experiment: Experiment) -> Iterator[tuple[Levels, Mapping[str,
                 for i, row in enumerate(experiment.conditions)
             ]
         )
+    if experiment.one_at_a_time:
+        axes.append([({STREAM: stream}, {STREAM: ("vary", "each", i)}) for i, stream in enumerate(experiment.vary)])
+    axes += [
+        [({name: level}, {name: ("nuisance", name, i)}) for i, level in enumerate(levels)]
+        for name, levels in experiment.nuisance.items()
+    ]
     for parts in itertools.product(*axes):
         levels: Levels = {}
         places: dict[str, Path] = {}
@@ -292,9 +261,10 @@ def _combinations(experiment: Experiment) -> Iterator[tuple[Levels, Mapping[str,
 Levels = dict[str, Value]
 
 
-def _label(levels: Levels, experiment: Experiment) -> str:
+def label_of(levels: Mapping[str, Value], experiment: Experiment) -> str:
     """Return what tells a condition from the others: its factors' levels and, for whole conditions, their label."""
-    varied = [f"{k}={format_level(v)}" for k, v in levels.items() if k in (*experiment.factors, *experiment.zipped)]
+    varying = (*experiment.factors, *experiment.zipped, STREAM, *experiment.nuisance)
+    varied = [f"{k}={format_level(v)}" for k, v in levels.items() if k in varying]
     own = [str(levels["label"])] if "label" in levels else []
     return ", ".join(own + varied) or "all"
 
@@ -309,8 +279,12 @@ def format_level(value: Value) -> str:
 
 
 def _canonical(settings: RunSettings, fingerprint: str) -> dict[str, Any]:
-    """Return what the bits depend on; `width`, `depth` and `epochs` only restate `hidden_sizes` and `steps`."""
-    fields = {k: v for k, v in vars(settings).items() if k not in ("width", "depth", "epochs")}
+    """Return what the bits depend on; `width`, `depth` and `epochs` only restate `hidden_sizes` and `steps`.
+
+    `in_fold` follows from the folds and the run's fold; a run on no fold is the run it would be in another experiment.
+    """
+    restated = ("width", "depth", "epochs", "in_fold", *(["folds"] if settings.folds is None else []))
+    fields = {k: v for k, v in vars(settings).items() if k not in restated}
     return {"settings": fields, "data": fingerprint}
 
 

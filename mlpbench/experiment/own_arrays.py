@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.experiment.kinds import shown, suggestion
-from mlpbench.experiment.own_data import MAX_BYTES, MOST_CLASSES
-from mlpbench.experiment.own_files import KINDS, Column, Table, wrong
+from mlpbench.experiment.own_columns import KINDS, Column, Table, wrong
+from mlpbench.experiment.own_limits import MAX_BYTES, MOST_CLASSES
 from mlpbench.experiment.shares import Indices, stratified
 
 Task = Literal["classes", "number"]

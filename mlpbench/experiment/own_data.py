@@ -8,31 +8,39 @@ file again and refuses one whose facts have changed.
 from __future__ import annotations
 
 import os
+import re
 import stat
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mlpbench.errors import InputError
 from mlpbench.experiment.kinds import shown, suggestion
+from mlpbench.experiment.own_limits import MAX_BYTES, MOST_CLASSES
 from mlpbench.experiment.problems import Path as Place
 from mlpbench.experiment.problems import SpecProblem, first_problem
 
 if TYPE_CHECKING:
     from mlpbench.experiment.own_arrays import Encoded
-    from mlpbench.experiment.own_files import Table
+    from mlpbench.experiment.own_columns import Table
 
-# Files, and what they hold once it is unpacked.
-MAX_BYTES = 2 * 2**30
 SUFFIXES = (".csv", ".parquet", ".npz")
-# A prediction is stored as a byte.
-MOST_CLASSES = 256
 KEY = "dataset"
 TEST_SHARE = 0.2
 NPZ_TARGET = "y"
+_KINDS_OF_FILE = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+_LOCALE_RULE = "in the locale's encoding"
+_LOCALE_HINT = f"which is {sys.getfilesystemencoding()}; where that is not utf-8, set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
 NOT_GIVEN = "a data set of your own is {file: PATH, target: COLUMN}"
 
 
@@ -43,11 +51,18 @@ class _Frozen(BaseModel):
 class OwnFacts(_Frozen):
     """What is known of a file that has been read; `classes` is None where the target is numbers."""
 
-    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    fingerprint: str
     n_train: int = Field(ge=2)
     n_test: int = Field(ge=1)
     n_features: int = Field(ge=1)
     classes: tuple[str, ...] | None = Field(default=None, strict=False, min_length=2, max_length=MOST_CLASSES)
+
+    @field_validator("fingerprint")
+    @classmethod
+    def _digits(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            raise ValueError(f"fingerprint must be 64 hex digits, got {shown(value)}")
+        return value
 
 
 class OwnData(_Frozen):
@@ -140,8 +155,7 @@ def own(given: Mapping[str, Any], base: Path) -> OwnData:
     if data.facts is not None:
         return data.model_copy(update=whole)
     names = {key: str(base / path) for key, path in _paths(data).items()}
-    for key, path in whole.items():
-        _check_file(Path(path), names[key], (KEY, key))
+    _check_files(whole, names)
     made = read(data.model_copy(update=whole), names)
     return made[0]
 
@@ -187,11 +201,10 @@ def read(data: OwnData, names: Mapping[str, str] | None = None) -> tuple[OwnData
 
 def arrays_of(data: OwnData) -> Encoded:
     """Return the arrays to train on; raise InputError where the file is gone or is no longer what the facts say."""
-    for key, path in _paths(data).items():
-        try:
-            _check_file(Path(path), path, (KEY, key))
-        except SpecProblem as problem:
-            raise InputError(f"{problem.message} (training needs the data)") from None
+    try:
+        _check_files(_paths(data), _paths(data))
+    except SpecProblem as problem:
+        raise InputError(f"{problem.message} (training needs the data)") from None
     try:
         now, arrays = read(data.model_copy(update={"facts": None}))
     except SpecProblem as problem:
@@ -205,13 +218,25 @@ def arrays_of(data: OwnData) -> Encoded:
 
 
 def dump(data: OwnData, folder: Path | None) -> dict[str, Any]:
-    """Return what `own` reads: paths from `folder`, which keeps user names out of results, or whole ones."""
+    """Return what `own` reads: paths from `folder`, which keeps user names out of results, or whole ones.
+
+    Raises InputError for a path that is no text in the locale's encoding.
+    """
     tree = data.model_dump(exclude_none=True)
     for key, path in _paths(data).items():
-        tree[key] = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
+        written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
+        tree[key] = _spelt(written, key)
     if data.facts is not None and data.facts.classes is not None:
         tree["facts"]["classes"] = list(data.facts.classes)
     return tree
+
+
+def _spelt(path: str, key: str) -> str:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{key} must be a path {_LOCALE_RULE}, got {shown(path)}, {_LOCALE_HINT}") from None
+    return path
 
 
 def _paths(data: OwnData) -> dict[str, str]:
@@ -224,23 +249,41 @@ def _whole(path: str, base: Path) -> str:
     return os.path.normpath(os.path.join(start, os.path.expanduser(path)))
 
 
+def _check_files(paths: Mapping[str, str], names: Mapping[str, str]) -> None:
+    for key, path in paths.items():
+        _check_file(Path(path), names[key], (KEY, key))
+    if "test_file" in paths and os.path.samefile(paths["file"], paths["test_file"]):
+        message = f"test_file must be another file than file, got {shown(names['test_file'])}"
+        raise SpecProblem((KEY, "test_file"), f"{message}; leave it out to hold a share of the rows back")
+
+
 def _check_file(path: Path, name: str, place: Place) -> None:
     key = place[-1]
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        there = sorted(p.name for p in path.parent.iterdir() if p.suffix in SUFFIXES) if path.parent.is_dir() else []
-        near = suggestion(path.name, there)
+        near = suggestion(path.name, _beside(path))
         raise SpecProblem(place, f"{key} must be a data file, got no file at {name}{near}") from None
+    except UnicodeEncodeError:
+        message = f"{key} must be a path {_LOCALE_RULE}, got {shown(name)}, {_LOCALE_HINT}"
+        raise SpecProblem(place, message) from None
     except (OSError, ValueError) as error:
         raise SpecProblem(place, f"{key} must be a data file that can be read, got {str(error)!r}") from None
     if not stat.S_ISREG(found.st_mode):
-        what = "the folder" if stat.S_ISDIR(found.st_mode) else "what is no file,"
-        raise SpecProblem(place, f"{key} must be a data file, got {what} {name}")
+        # To open a pipe would wait for whoever writes into it.
+        what = _KINDS_OF_FILE.get(stat.S_IFMT(found.st_mode), "something else")
+        raise SpecProblem(place, f"{key} must be a regular file, got {what}, {name}")
     if path.suffix not in SUFFIXES:
         raise SpecProblem(place, f"{key} must end in {', '.join(SUFFIXES)}, got {shown(path.name)}")
     if found.st_size > MAX_BYTES:
         raise SpecProblem(place, f"{key} must have at most {MAX_BYTES} bytes, got {found.st_size}")
+
+
+def _beside(path: Path) -> list[str]:
+    try:
+        return sorted(p.name for p in path.parent.iterdir() if p.suffix in SUFFIXES)
+    except OSError:
+        return []
 
 
 def _one_test_part(data: OwnData, name: str) -> None:

@@ -104,13 +104,14 @@ def outline(wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, worke
 
 
 def neighbourhood(run: Run) -> tuple[Any, ...]:
-    """Return what neighbours have in common: runs of one replicate share batches, of one activation its kernel."""
-    return (sorted(run.streams.items()), run.settings.activation, run.run_id)
+    """Return what neighbours have in common: runs of one replicate and fold share batches, of one activation its kernel."""
+    fold = -1 if run.fold is None else run.fold
+    return (sorted(run.streams.items()), fold, run.settings.activation, run.run_id)
 
 
 def signature(s: RunSettings) -> tuple[Any, ...]:
     """Return what runs of one stack have in common."""
-    shapes = (s.hidden_sizes, s.batch_size, s.steps, s.train_size, s.validation, s.norm, s.loss, s.precision)
+    shapes = (s.hidden_sizes, s.batch_size, s.steps, s.train_size, s.n_validation, s.folds, s.norm, s.loss, s.precision)
     return (*shapes, parse_call(s.optimizer)[0], s.clip_norm is None, s.l1 > 0)
 
 
@@ -153,7 +154,7 @@ def curve_steps(s: RunSettings) -> list[int]:
 def evaluation_examples(s: RunSettings, data: DataFacts) -> int:
     """Return how many examples are evaluated: those of the curves at each point, and all of them at the end."""
     points = max(1, len(curve_steps(s)) - 1)  # the last one is part of the evaluation at the end
-    held_out = s.n_validation + data.n_test
+    held_out = s.n_validation + (data.n_test if s.folds is None else 0)
     return points * (min(CURVE_EXAMPLES, s.n_fit) + held_out) + s.n_fit + held_out
 
 

@@ -86,7 +86,8 @@ def _checked(tree: Mapping[str, Any], base: FilePath | None = None) -> Experimen
     """Build the experiment and its grid, which is counted before it is made."""
     experiment = build(tree, base)
     n = count_conditions(experiment)
-    for what, count, most in (("runs", n * experiment.replicates, MAX_RUNS), ("conditions", n, MAX_CONDITIONS)):
+    runs = n * experiment.most_replicates * (1 + (experiment.folds or 0))
+    for what, count, most in (("runs", runs, MAX_RUNS), ("conditions", n, MAX_CONDITIONS)):
         if count > most:
             raise SpecProblem(("factors",), f"an experiment must have at most {most} {what}, got {count}")
     presence.check(experiment, conditions(experiment))
@@ -103,7 +104,12 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
 
     Paths of own data are written from `folder`, where the text is to stand, or whole where it is not given.
     """
-    given = {*experiment.fixed, *experiment.factor_names, *(k for c in experiment.conditions for k in c)}
+    given = {
+        *experiment.fixed,
+        *experiment.factor_names,
+        *experiment.nuisance,
+        *(k for c in experiment.conditions for k in c),
+    }
     instead = {other for short, others in INSTEAD_OF.items() if short in given for other in others}
     defaults = {s.name: s.default for s in SETTINGS.values() if s.default is not None}
     fixed = {k: v for k, v in defaults.items() if k not in given | instead} | experiment.fixed
@@ -120,13 +126,17 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
         else own_data.dump(experiment.dataset, folder),
         "fixed": {k: _plain(fixed[k]) for k in SETTINGS if k in fixed},
     }
-    if experiment.validation is not None:
-        tree["validation"] = experiment.validation
+    if experiment.validates:
+        tree["validation"] = experiment.validation or {"folds": experiment.folds}
     if factors:
         tree["factors"] = factors
+    if experiment.nuisance:
+        tree["nuisance"] = {k: list(map(_plain, v)) for k, v in experiment.nuisance.items()}
     if experiment.probes is not None:
         tree["probes"] = ["end" if math.isinf(e) else e for e in experiment.probes]
-    tree |= {"replicates": experiment.replicates, "seed": experiment.seed, "vary": list(experiment.vary)}
+    tree |= {"replicates": experiment.replicates, "seed": experiment.seed, "vary": experiment.vary_written}
+    if experiment.until_decided is not None:
+        tree["until_decided"] = experiment.until_decided.model_dump()
     if experiment.claims:
         dumped = [c.model_dump(exclude_none=True) for c in experiment.claims]
         tree["claims"] = [_plain_tree(c) for c in dumped]
@@ -320,16 +330,20 @@ def _override(tree: dict[str, Any], overrides: Overrides) -> dict[str, str]:
                 raise InputError(f"an override must name a setting or a key of the file, got {key!r}{near} ({place})")
             tree[key] = value
             continue
-        roles = [{} if tree.get(role) is None else tree[role] for role in ("fixed", "factors")]
+        roles = [{} if tree.get(role) is None else tree[role] for role in ("fixed", "factors", "nuisance")]
         if not all(isinstance(role, Mapping) for role in roles):
             continue  # build says what is wrong with it
-        fixed, factors = map(dict, roles)
+        fixed, factors, nuisance = map(dict, roles)
+        tuned = key in nuisance
         for name in (key, *INSTEAD_OF.get(key, ()), *(s for s, others in INSTEAD_OF.items() if key in others)):
             fixed.pop(name, None)
             factors.pop(name, None)
+            nuisance.pop(name, None)
         listed = isinstance(value, list) and (
             key not in ("hidden_sizes", "dropout") or any(isinstance(v, list) for v in value)
         )
-        (factors if listed else fixed)[key] = value
+        (nuisance if listed and tuned else factors if listed else fixed)[key] = value
         tree["fixed"], tree["factors"] = fixed, factors
+        if tuned or "nuisance" in tree:
+            tree["nuisance"] = nuisance
     return set_by

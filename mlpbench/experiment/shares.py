@@ -23,3 +23,14 @@ def stratified(labels: NDArray[np.generic], order: Indices, total: int) -> NDArr
     for label, count in zip(classes, apportion(counts, total)):
         held[order[labels[order] == label][:count]] = True
     return held
+
+
+def fold_of(labels: NDArray[np.generic], order: Indices, folds: int) -> Indices:
+    """Return the fold of each example: dealt out in `order`, class by class where labels are classes.
+
+    Folds have equally many examples, and equally many of each class, up to one; the first ones have the one more.
+    """
+    dealt = order if labels.dtype.kind == "f" else order[np.argsort(labels[order], kind="stable")]
+    found = np.empty(len(labels), np.int64)
+    found[dealt] = np.arange(len(labels)) % folds
+    return found

@@ -8,135 +8,54 @@ from __future__ import annotations
 
 import math
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 
+from mlpbench.experiment import claim_checks, claim_forms
 from mlpbench.experiment.catalogue import CATALOGUE, DataFacts
+from mlpbench.experiment.claim_forms import Claim
 from mlpbench.experiment.dataset import named_or_own
 from mlpbench.experiment.kinds import LARGEST, Value, shown, suggestion
-from mlpbench.experiment.metrics import metric
+from mlpbench.experiment.models import STREAM, Levels, Model, Stream
+from mlpbench.experiment.models import STREAMS as STREAMS
 from mlpbench.experiment.own_data import OwnData
 from mlpbench.experiment.problems import Path as Path
 from mlpbench.experiment.problems import SpecProblem as SpecProblem
 from mlpbench.experiment.problems import entry, first_problem, unknown_key
 from mlpbench.experiment.settings import SETTINGS
 
-ACCURACY_MARGIN = 0.002
-FORMS = ("compare", "trend", "bound", "contrast")
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
 
-Stream = Literal["init", "order", "dropout", "split", "noise"]
-STREAMS: tuple[Stream, ...] = ("init", "order", "dropout", "split", "noise")
-Levels = dict[str, Value]
+
+class UntilDecided(Model):
+    """Top-up: claims that are undecided get further replicates, up to so many."""
+
+    max_replicates: int = Field(ge=3, le=100_000)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Compare(_Model):
-    """Metric of condition a against condition b, paired by replicate."""
-
-    metric: str
-    a: dict[str, Any]
-    b: dict[str, Any]
-    expect: Literal["greater", "less", "equivalent"]
-    margin: float | None = Field(default=None, ge=0)
-
-
-class Trend(_Model):
-    """Slope of a metric over the levels of a factor, one slope per replicate."""
-
-    metric: str
-    factor: str
-    expect: Literal["rises", "falls"]
-    scale: Literal["log", "linear", "rank"] = "linear"
-    margin: float = Field(default=0.0, ge=0)
-
-
-class Bound(_Model):
-    """A metric above or below a number, in the mean or in every replicate."""
-
-    metric: str
-    where: dict[str, Any] = Field(default_factory=dict)
-    above: float | None = None
-    below: float | None = None
-    of: Literal["mean", "every"] = "mean"
-
-    @model_validator(mode="after")
-    def _one_side(self) -> Bound:
-        if (self.above is None) == (self.below is None):
-            given = "neither" if self.above is None else "both"
-            raise ValueError(f"a bound has exactly one of 'above' and 'below', got {given}")
-        return self
-
-
-class Term(_Model):
-    """One weighted condition of a contrast."""
-
-    weight: float
-    where: dict[str, Any]
-
-
-class Contrast(_Model):
-    """A weighted sum of conditions, paired by replicate."""
-
-    metric: str
-    terms: list[Term] = Field(min_length=1)
-    expect: Literal["greater", "less", "equivalent"]
-    margin: float | None = Field(default=None, ge=0)
-
-
-class Claim(_Model):
-    """A stated hypothesis and the form in which it is judged."""
-
-    id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-    says: str
-    source: str = ""
-    compare: Compare | None = None
-    trend: Trend | None = None
-    bound: Bound | None = None
-    contrast: Contrast | None = None
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Claim:
-        forms = [f for f in FORMS if getattr(self, f) is not None]
-        if len(forms) != 1:
-            rule = f"a claim has exactly one of {', '.join(FORMS)}"
-            raise ValueError(f"{rule}, got {' and '.join(forms) or 'none of them'}")
-        return self
-
-    @property
-    def kind(self) -> str:
-        """The name of the form, as the file has it."""
-        return next(k for k in FORMS if getattr(self, k) is not None)
-
-    @property
-    def form(self) -> Compare | Trend | Bound | Contrast:
-        """The one form the claim has."""
-        form: Compare | Trend | Bound | Contrast = getattr(self, self.kind)
-        return form
-
-
-class Experiment(_Model):
+class Experiment(Model):
     """One experiment: question, data, settings by role, replicates and claims."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
     question: str
     dataset: str | OwnData
     validation: float | None = Field(default=None, gt=0, lt=1)
+    folds: int | None = Field(default=None, ge=2)
     fixed: Levels = Field(default_factory=dict)
     factors: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     zipped: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     conditions: tuple[Levels, ...] = ()
+    nuisance: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     replicates: int = Field(default=5, ge=1, le=100_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     probes: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] | None = None
     # A list of the file is a tuple here: the one conversion that strictness would refuse.
     vary: tuple[Stream, ...] = Field(default=STREAMS, strict=False)
+    one_at_a_time: bool = False
+    until_decided: UntilDecided | None = None
     claims: tuple[Claim, ...] = Field(default=(), strict=False)
 
     @field_validator("probes", mode="before")
@@ -162,18 +81,34 @@ class Experiment(_Model):
         return CATALOGUE[self.dataset] if isinstance(self.dataset, str) else self.dataset
 
     @property
+    def validates(self) -> bool:
+        """Whether runs have validation examples: a share of the training examples, or folds."""
+        return self.validation is not None or self.folds is not None
+
+    @property
+    def most_replicates(self) -> int:
+        """How many replicates a condition can come to."""
+        return self.replicates if self.until_decided is None else self.until_decided.max_replicates
+
+    @property
     def factor_names(self) -> tuple[str, ...]:
-        """The settings that are varied, in the order of the file; `label` where whole conditions are listed."""
+        """What is varied, in the order of the file: settings; `label` of whole conditions; `stream`, one at a time."""
         listed = ("label",) if self.conditions else ()
-        return (*self.factors, *self.zipped, *listed)
+        streams = (STREAM,) if self.one_at_a_time else ()
+        return (*self.factors, *self.zipped, *listed, *streams)
+
+    @property
+    def vary_written(self) -> list[str] | dict[str, list[str]]:
+        """What a file says under `vary`."""
+        return {"each": list(self.vary)} if self.one_at_a_time else list(self.vary)
 
 
 def _is_epoch(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
-# Zipped factors and whole conditions stand under `factors` in a file.
-FILE_KEYS = tuple(k for k in Experiment.model_fields if k not in ("zipped", "conditions"))
+# Zipped factors and whole conditions stand under `factors` in a file, folds under `validation`, `each` under `vary`.
+FILE_KEYS = tuple(k for k in Experiment.model_fields if k not in ("zipped", "conditions", "folds", "one_at_a_time"))
 
 
 def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experiment:
@@ -189,16 +124,76 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
             raise unknown_key((key,), FILE_KEYS)
     canonical = dict(tree)
     roles = _Roles(canonical)
+    if isinstance(canonical.get("validation"), Mapping):
+        canonical["folds"] = _folds(canonical.pop("validation"))
+    if isinstance(canonical.get("vary"), Mapping):
+        canonical |= {"vary": _each(canonical["vary"]), "one_at_a_time": True}
     if "dataset" in canonical:
         canonical["dataset"] = named_or_own(canonical["dataset"], base or pathlib.Path())
     try:
         experiment = Experiment.model_validate(canonical | roles.fields())
     except ValidationError as error:
-        raise first_problem(error, _known_keys) from None
+        raise _in_each(first_problem(error, _known_keys), canonical) from None
     if not experiment.vary and experiment.replicates > 1:
         message = f"vary must name a stream in which replicates differ, got [] for {experiment.replicates} replicates"
         raise SpecProblem(("vary",), message)
-    return experiment.model_copy(update={"claims": _claims(experiment)})
+    _check_top_up(experiment)
+    return experiment.model_copy(update={"claims": claim_checks.checked(experiment)})
+
+
+def _known_keys(path: Path) -> list[str]:
+    if "until_decided" in path[:-1]:
+        return list(UntilDecided.model_fields)
+    return claim_forms.known_keys(path)
+
+
+def _each(vary: Mapping[str, Any]) -> list[Any]:
+    """Return the streams of `vary: {each: [...]}`, which vary one at a time."""
+    for key in vary:
+        if key != "each":
+            raise unknown_key(("vary", key), ["each"])
+    streams = vary.get("each")
+    if not isinstance(streams, list) or len(streams) < 2:
+        rule = "each must be a list of two streams or more, which vary one at a time"
+        raise SpecProblem(("vary", "each"), f"{rule}, got {shown(streams)}")
+    for i, stream in enumerate(streams):
+        if stream in streams[:i]:
+            raise SpecProblem(("vary", "each", i), f"the streams of each must differ, got {shown(stream)} twice")
+    return streams
+
+
+def _in_each(problem: SpecProblem, canonical: Mapping[str, Any]) -> SpecProblem:
+    """Return a problem with a stream where the file has it."""
+    if problem.path[:1] != ("vary",) or not canonical.get("one_at_a_time"):
+        return problem
+    message = problem.message.replace(" of vary ", " of each ")
+    return SpecProblem(("vary", "each", *problem.path[1:]), message, key=problem.key)
+
+
+def _folds(validation: Mapping[str, Any]) -> int:
+    for key in validation:
+        if key != "folds":
+            raise unknown_key(("validation", key), ["folds"])
+    number = validation.get("folds")
+    if not isinstance(number, int) or isinstance(number, bool) or number < 2:
+        raise SpecProblem(("validation", "folds"), f"folds must be a whole number of at least 2, got {shown(number)}")
+    return number
+
+
+def _check_top_up(experiment: Experiment) -> None:
+    """Refuse a top-up that can't be one."""
+    if experiment.until_decided is None:
+        return
+    path: Path = ("until_decided", "max_replicates")
+    most, first = experiment.most_replicates, experiment.replicates
+    if most <= first:
+        raise SpecProblem(path, f"max_replicates must be above replicates, {first}, got {most}")
+    if not experiment.claims:
+        raise SpecProblem(("until_decided",), "until_decided needs claims to decide, got none", key=True)
+    if first < 2:
+        raise SpecProblem(path, f"until_decided needs 2 replicates or more at the first look, got {first}")
+    if not experiment.vary:
+        raise SpecProblem(path, "until_decided needs a stream in which replicates differ, got vary []")
 
 
 class _Roles:
@@ -212,10 +207,15 @@ class _Roles:
         zipped = _mapping(factors.pop("zip", None), ("factors", "zip"))
         conditions = factors.pop("conditions", None)
         self.factors = {k: self._levels(k, v, ("factors", k)) for k, v in factors.items()}
-        self.zipped = {k: self._levels(k, v, ("factors", "zip", k), zipped=True) for k, v in zipped.items()}
+        self.zipped = {k: self._levels(k, v, ("factors", "zip", k), role="factors.zip") for k, v in zipped.items()}
         if len({len(v) for v in self.zipped.values()}) > 1:
             raise SpecProblem(("factors", "zip"), "zipped factors must have equally many levels")
         self.conditions = () if conditions is None else self._conditions(conditions, ("factors", "conditions"))
+        nuisance = _mapping(tree.pop("nuisance", None), ("nuisance",))
+        self.nuisance = {k: self._levels(k, v, ("nuisance", k), role="nuisance") for k, v in nuisance.items()}
+        if self.nuisance and tree.get("validation") is None:
+            rule = "nuisance settings are tuned on validation, which this experiment does not have"
+            raise SpecProblem(("nuisance",), f"{rule}, got {shown(list(self.nuisance))}", key=True)
         for short, others in INSTEAD_OF.items():
             clash = [o for o in others if o in self._role]
             if short in self._role and clash:
@@ -223,7 +223,8 @@ class _Roles:
                 raise SpecProblem(path, f"{short} stands in place of {clash[0]}: give one of them, got both", key=True)
 
     def fields(self) -> dict[str, Any]:
-        return {"fixed": self.fixed, "factors": self.factors, "zipped": self.zipped, "conditions": self.conditions}
+        roles = {"fixed": self.fixed, "factors": self.factors, "nuisance": self.nuisance}
+        return roles | {"zipped": self.zipped, "conditions": self.conditions}
 
     def _read(self, name: str, value: object, path: Path, role: str) -> Value:
         setting = SETTINGS.get(name)
@@ -239,16 +240,16 @@ class _Roles:
         except ValueError as error:
             raise SpecProblem(path, str(error)) from None
 
-    def _levels(self, name: str, values: object, path: Path, *, zipped: bool = False) -> tuple[Value, ...]:
+    def _levels(self, name: str, values: object, path: Path, *, role: str = "factors") -> tuple[Value, ...]:
         if not isinstance(values, list) or not values:
+            kind = "nuisance setting" if role == "nuisance" else "factor"
             raise SpecProblem(
-                path, f"the levels of factor {name} must be a list that is not empty, got {shown(values)}"
+                path, f"the levels of {kind} {name} must be a list that is not empty, got {shown(values)}"
             )
-        role = "factors.zip" if zipped else "factors"
         levels = tuple(self._read(name, v, (*path, i), role) for i, v in enumerate(values))
         seen: set[Value] = set()
         for i, level in enumerate(levels):
-            if not zipped and level in seen:
+            if role != "factors.zip" and level in seen:
                 raise SpecProblem((*path, i), f"the levels of a factor must differ, got {level!r} twice for {name}")
             seen.add(level)
         return levels
@@ -280,100 +281,3 @@ def _mapping(value: object, path: Path) -> dict[str, Any]:
         if not isinstance(key, str):
             raise SpecProblem((*path, key), f"a key must be a word, got {shown(key)}", key=True)
     return dict(value)
-
-
-def _known_keys(path: Path) -> list[str]:
-    models: dict[str, type[BaseModel]] = {
-        "compare": Compare,
-        "trend": Trend,
-        "bound": Bound,
-        "contrast": Contrast,
-        "terms": Term,
-    }
-    for part in reversed(path[:-1]):
-        if part in models:
-            return list(models[str(part)].model_fields)
-    return list(Claim.model_fields)
-
-
-def _claims(experiment: Experiment) -> tuple[Claim, ...]:
-    """Check every claim against factors and metrics; selectors come back in canonical form."""
-    seen: set[str] = set()
-    checked = []
-    for i, claim in enumerate(experiment.claims):
-        path: Path = ("claims", i)
-        if claim.id in seen:
-            raise SpecProblem((*path, "id"), f"claim ids must differ, got {claim.id!r} twice")
-        seen.add(claim.id)
-        checked.append(claim.model_copy(update={claim.kind: _form(experiment, claim.form, (*path, claim.kind))}))
-    return tuple(checked)
-
-
-def _form(experiment: Experiment, form: Any, path: Path) -> Any:
-    try:
-        measured = metric(form.metric)
-    except ValueError as error:
-        raise SpecProblem((*path, "metric"), str(error)) from None
-    update: dict[str, Any] = {}
-    if isinstance(form, Compare | Contrast) and form.margin is None:
-        if form.expect == "equivalent" and not measured.is_accuracy:
-            raise SpecProblem(path, f"equivalent on {form.metric} must state a margin")
-        update["margin"] = ACCURACY_MARGIN if measured.is_accuracy else 0.0
-    if isinstance(form, Compare):
-        update["a"] = _selector(experiment, form.a, (*path, "a"))
-        update["b"] = _selector(experiment, form.b, (*path, "b"))
-        if update["a"] == update["b"]:
-            raise SpecProblem(path, f"a and b must differ, got {form.a!r} twice")
-    elif isinstance(form, Bound):
-        update["where"] = _selector(experiment, form.where, (*path, "where"))
-    elif isinstance(form, Contrast):
-        terms = [(t, (*path, "terms", j, "where")) for j, t in enumerate(form.terms)]
-        update["terms"] = [t.model_copy(update={"where": _selector(experiment, t.where, p)}) for t, p in terms]
-    elif isinstance(form, Trend):
-        _trend_factor(experiment, form, path)
-    return form.model_copy(update=update)
-
-
-def _trend_factor(experiment: Experiment, form: Trend, path: Path) -> None:
-    numbered = experiment.factors | experiment.zipped
-    if form.factor not in numbered:
-        raise SpecProblem((*path, "factor"), _not_a_factor(numbered, form.factor))
-    levels = numbered[form.factor]
-    if len(set(levels)) < 2:
-        raise SpecProblem(
-            (*path, "factor"), f"a trend needs two levels or more, got {list(levels)!r} for {form.factor}"
-        )
-    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
-    if form.scale != "rank" and not numeric:
-        raise SpecProblem((*path, "factor"), f"scale {form.scale} needs numeric levels, got {list(levels)!r}")
-    if form.scale == "log" and any(v <= 0 for v in levels):  # type: ignore[operator]
-        raise SpecProblem((*path, "scale"), f"scale log needs levels above 0, got {list(levels)!r}")
-
-
-def _not_a_factor(names: Collection[str], name: str) -> str:
-    known = ", ".join(names) or "this experiment has none"
-    return f"a claim here names a factor ({known}), got {name!r}{suggestion(name, names)}"
-
-
-def _selector(experiment: Experiment, where: Mapping[str, Any], path: Path) -> Levels:
-    canonical: Levels = {}
-    for name, value in where.items():
-        if name not in experiment.factor_names:
-            raise SpecProblem((*path, name), _not_a_factor(experiment.factor_names, name), key=True)
-        if name == "label":
-            levels: Sequence[Value] = [c["label"] for c in experiment.conditions]
-            level: Value = value
-        else:
-            levels = experiment.factors.get(name) or experiment.zipped[name]
-            try:
-                level = SETTINGS[name].read(value)
-            except ValueError as error:
-                raise SpecProblem((*path, name), str(error)) from None
-        if level not in levels:
-            near = suggestion(level, [str(v) for v in levels])
-            raise SpecProblem(
-                (*path, name),
-                f"a claim about {name} names one of its levels {shown(list(levels))}, got {shown(value)}{near}",
-            )
-        canonical[name] = level
-    return canonical

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.shares import stratified
+from mlpbench.experiment.shares import fold_of, stratified
 from mlpbench.training.buffers import Stacked, column, padded
 from mlpbench.training.datasets import Dataset
 from mlpbench.training.network import Group, Inputs
@@ -72,7 +72,7 @@ class Split:
 def split(run: Run, labels: Values) -> Split:
     """Choose a run's examples: a smaller train size is a subset of a larger one, validation is stratified by class.
 
-    Where labels are numbers, validation is drawn from all of them alike.
+    Where labels are numbers, validation is drawn from all of them alike. The folds of a replicate share its examples.
     """
     s = run.settings
     chosen: Indices = np.arange(len(labels))
@@ -82,7 +82,9 @@ def split(run: Run, labels: Values) -> Split:
     if not s.n_validation:
         return Split(fit=chosen, validation=chosen[:0])
     order = generator(run.seed, replicate, "split", 1).permutation(s.train_size)
-    if labels.dtype.kind == "f":
+    if run.fold is not None:
+        held = fold_of(labels[chosen], order, s.folds or 1) == run.fold
+    elif labels.dtype.kind == "f":
         held = np.zeros(s.train_size, bool)
         held[order[: s.n_validation]] = True
     else:
@@ -213,7 +215,7 @@ class Batches:
         self._data = data
         self._labels = labels
         by_id = {run.run_id: indices for run, indices in zip(runs, fit)}
-        self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["order"], r.streams["split"]))
+        self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["order"], r.streams["split"], r.fold))
         self._fit = [by_id[run.run_id] for run in self._first]
         self._epoch = -1
         self._examples: Examples | None = None

@@ -18,7 +18,7 @@ from mlpbench.training.batches import DeviceData, Examples, Indices, groups, noi
 from mlpbench.training.evaluation import Evaluated, Evaluator
 from mlpbench.training.losses import LOSSES
 from mlpbench.training.network import Network
-from mlpbench.training.outcome import Model, Row, StackRows, measured
+from mlpbench.training.outcome import Model, Row, StackRows, measured, prediction
 from mlpbench.training.probes import Prober
 from mlpbench.training.steps import Steps
 from mlpbench.training.streams import generator
@@ -67,7 +67,8 @@ class _Stack:
         self.fit = [p.fit for p in parts]
         self.train_part = self._examples(self.fit)
         self.validation_part = self._examples([p.validation for p in parts]) if self.settings.n_validation else None
-        self.test_part = self._test_examples()
+        # Runs on folds are for choosing between settings: the test set is read by the refits alone.
+        self.test_part = self._test_examples() if self.settings.folds is None else None
         self.evaluator = Evaluator(self.network, LOSSES[self.settings.loss], data.n_features)
         self.prober = Prober(self.runs, self.network, self.train_part, probes)
         self.diverged_at = torch.full((len(self.runs),), -1, dtype=torch.int64, device=data.device)
@@ -91,7 +92,7 @@ class _Stack:
         ended = (
             self.evaluator(self.train_part, active_in=CURVE_EXAMPLES),
             self.evaluator(self.validation_part) if self.validation_part is not None else None,
-            self.evaluator(self.test_part, predict=True),
+            self.evaluator(self.test_part, predict=True) if self.test_part is not None else None,
         )
         # Finite weights may still give losses that overflow: such a run has no result either.
         for evaluated in filter(None, ended):
@@ -141,7 +142,7 @@ class _Stack:
         if all(np.array_equal(lists[0], other) for other in lists[1:]):
             made, first = groups(self.runs, lambda r: 0)
         else:
-            made, first = groups(self.runs, lambda r: (r.seed, r.streams["split"]))
+            made, first = groups(self.runs, lambda r: (r.seed, r.streams["split"], r.fold))
         of = {run.run_id: indices for run, indices in zip(self.runs, lists)}
         index = torch.from_numpy(np.stack([of[r.run_id] for r in first])).to(self.data.device)
         labels = self.labels
@@ -158,10 +159,9 @@ class _Stack:
             groups=made,
         )
 
-    def _rows(self, train: Evaluated, validation: Evaluated | None, test: Evaluated, *, seconds: float) -> StackRows:
-        assert test.predicted is not None
-        predicted = test.predicted.cpu().numpy()
-        predicted = predicted.astype(predicted.dtype.newbyteorder("<"), copy=False)
+    def _rows(
+        self, train: Evaluated, validation: Evaluated | None, test: Evaluated | None, *, seconds: float
+    ) -> StackRows:
         position = {run.run_id: i for i, run in enumerate(self.runs[: len(self.given)])}
         diverged = self.diverged_at.tolist()
         rows = StackRows(curves=self.curves, layers=self.prober.rows(self.given, diverged))
@@ -177,7 +177,8 @@ class _Stack:
                 row |= {"status": "diverged", "diverged_at_step": diverged[i]}
             else:
                 row |= measured(i, train, validation, test) | model.metrics() | {"weights_sha256": model.digest}
-                rows.predictions.append({"run_id": run.run_id, "predicted": predicted[i].tobytes()})
+                if test is not None:
+                    rows.predictions.append({"run_id": run.run_id, "predicted": prediction(i, test)})
             rows.runs.append(row)
         return rows
 

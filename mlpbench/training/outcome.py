@@ -82,15 +82,23 @@ class Model:
         return row
 
 
-def measured(i: int, train: Evaluated, validation: Evaluated | None, test: Evaluated) -> Row:
-    """Return run i's loss and accuracy on each part, the gaps, and its dead units; accuracies of numbers are None."""
+def measured(i: int, train: Evaluated, validation: Evaluated | None, test: Evaluated | None) -> Row:
+    """Return run i's loss and accuracy on each part there is, the gaps, and its dead units; numbers have no accuracy."""
     row: Row = {}
     for name, part in (("train", train), ("val", validation), ("test", test)):
         if part is not None:
             loss, accuracy = part.mean()
             row |= {f"{name}_loss": loss[i], f"{name}_accuracy": accuracy[i]}
-    row["gap_loss"] = row["test_loss"] - row["train_loss"]
-    if row["test_accuracy"] is not None:
+    if test is not None:
+        row["gap_loss"] = row["test_loss"] - row["train_loss"]
+    if row.get("test_accuracy") is not None:
         row["gap_accuracy"] = row["train_accuracy"] - row["test_accuracy"]
     row["dead_units"] = float(sum(int((~seen[i]).sum()) for seen in train.active_RU))
     return row
+
+
+def prediction(i: int, test: Evaluated) -> bytes:
+    """Return run i's outputs for the test examples as the table has them."""
+    assert test.predicted is not None
+    predicted = test.predicted[i].cpu().numpy()
+    return predicted.astype(predicted.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -109,17 +109,18 @@ def test_replicates_are_all_there_and_short_rows_say_so() -> None:
 def test_the_forest_has_a_strip_for_each_claim_with_its_margin() -> None:
     rows = pd.DataFrame(
         {
-            "id": ["a", "b"], "verdict": ["supported", "undecided"], "sense": ["greater", "equivalent"],
-            "estimate": [0.01, 0.001], "low": [0.005, -0.001], "high": [0.015, 0.003], "margin": [0.002, 0.002],
-            "factor": [100.0, 100.0], "unit": ["pp", "pp"],
+            "id": ["a", "b", "c"], "verdict": ["supported", "undecided", "refuted"],
+            "sense": ["greater", "equivalent", "equivalent"], "estimate": [0.01, 0.001, 0.85], "low": [0.005, -0.001, 0.84],
+            "high": [0.015, 0.003, 0.86], "margin": [0.002, 0.002, 0.01], "centre": [0.0, 0.0, 0.9],
+            "factor": [100.0, 100.0, 1.0], "unit": ["pp", "pp", "fraction"],
         }
     )  # fmt: skip
-    first, second = forest(rows).axes
+    first, second, third = forest(rows).axes
     margins = [
         [float(np.asarray(line.get_xdata())[0]) for line in ax.lines if line.get_linestyle() == "--"]
-        for ax in (first, second)
+        for ax in (first, second, third)
     ]
-    assert margins == [[0.2], [-0.2, 0.2]]
+    assert margins == [[0.2], [-0.2, 0.2], [pytest.approx(0.89), pytest.approx(0.91)]]
     low, high = first.get_xlim()
     assert low < 0.2 < 1.5 < high
 

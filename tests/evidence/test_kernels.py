@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.image import imread
 
+from mlpbench import pages
 from mlpbench.cli import main
 from mlpbench.errors import InputError
 from mlpbench.evidence import kernels
@@ -180,7 +181,7 @@ def test_the_report_is_the_same_bytes_again_and_the_command_writes_it(tmp_path: 
     before = [f.read_bytes() for f in files]
     for f in files:
         f.unlink()
-    kernels.finish(tmp_path)
+    pages.write(tmp_path)
     assert [f.read_bytes() for f in files] == before
     picture = imread(io.BytesIO(before[1]))
     assert picture.shape[1] == 960
@@ -250,7 +251,7 @@ def test_wrong_values_are_told_with_key_and_benchmark(key: str, value: Any, tmp_
 
 def test_a_folder_without_benchmarks_is_no_traceback(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"kernels\.json can't be read: no such file"):
-        kernels.finish(tmp_path)
+        kernels.read(tmp_path / kernels.FILE)
     written("{", tmp_path)
     result = CliRunner().invoke(main, ["report", str(tmp_path)])
     assert result.exit_code == 2

@@ -12,7 +12,9 @@ from mlpbench.evidence.words import about, estimate_cell, fixed, probability, ve
 ROW: dict[str, Any] = {
     "metric": "test_accuracy", "kind": "difference", "per": "", "sense": "greater", "n": 5, "estimate": 0.0152,
     "low": 0.0131, "high": 0.0173, "margin": 0.002, "p": 0.0004, "p_holm": 0.012, "verdict": "supported",
-    "observed": False, "detectable": math.nan, "more_replicates": None,
+    "observed": False, "detectable": math.nan, "more_replicates": None, "look": None, "centre": 0.0, "sd": 0.0017,
+    "iqm": 0.015, "effect": math.nan, "wins": None, "ties": None, "low_test": math.nan, "high_test": math.nan,
+    "sampling": "", "confirmed": None,
 }  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 from mlpbench.errors import InputError
 from mlpbench.experiment import grid
+from mlpbench.experiment.claim_checks import ACCURACY_MARGIN
+from mlpbench.experiment.claim_forms import Bound, Compare, Contrast
 from mlpbench.experiment.kinds import shown
-from mlpbench.experiment.spec import ACCURACY_MARGIN, Bound, Compare, Contrast, Experiment, SpecProblem, build
+from mlpbench.experiment.spec import Experiment, SpecProblem, build
 
 LR = {"factors": {"lr": [0.1, 0.2, 0.4]}}
 LISTED = {"factors": {"conditions": [{"label": "slow", "lr": 0.1}, {"label": "fast", "lr": 1}]}}

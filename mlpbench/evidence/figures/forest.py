@@ -19,7 +19,7 @@ from mlpbench.evidence.frames import records
 def forest(claims: pd.DataFrame) -> Figure:
     """Return a strip for each claim with an estimate; the side of the bound where it would be supported is shaded.
 
-    Needs id, verdict, sense, estimate, low, high, margin, factor (to the printed unit) and unit (in words).
+    Needs id, verdict, sense, estimate, low, high, margin, centre, factor (to the printed unit) and unit (in words).
     """
     with theme.style():
         figure, axes = theme.new(0.35 + 0.72 * len(claims), len(claims))
@@ -35,14 +35,14 @@ def forest(claims: pd.DataFrame) -> Figure:
 
 def _strip(ax: Axes, row: Mapping[str, Any]) -> None:
     colour = theme.VERDICT_COLOURS[row["verdict"]]
-    at, low, high, margin = (row["factor"] * row[k] for k in ("estimate", "low", "high", "margin"))
-    bounds = [-margin, margin] if row["sense"] == "equivalent" else [margin]
+    at, low, high, margin, centre = (row["factor"] * row[k] for k in ("estimate", "low", "high", "margin", "centre"))
+    bounds = [centre - margin, centre + margin] if row["sense"] == "equivalent" else [margin]
     shown = [v for v in (at, low, high, *bounds) if math.isfinite(v)]
     pad = 0.08 * (max(shown) - min(shown)) or max(abs(at), 1e-9) * 0.1
     left, right = min(shown) - pad, max(shown) + pad
     ax.set_xlim(left, right)
-    start = {"greater": margin, "less": left, "equivalent": -margin}[row["sense"]]
-    ax.axvspan(start, right if row["sense"] == "greater" else margin, color=theme.VERDICT_COLOURS["supported"],
+    start = {"greater": margin, "less": left, "equivalent": centre - margin}[row["sense"]]
+    ax.axvspan(start, right if row["sense"] == "greater" else bounds[-1], color=theme.VERDICT_COLOURS["supported"],
                alpha=0.10, linewidth=0)  # fmt: skip
     for bound in bounds:
         ax.axvline(bound, color=theme.INK, linestyle="dashed", linewidth=1)

@@ -1,0 +1,55 @@
+"""Sizes beside the test: the standardised effect, who was ahead how often, the interquartile mean, and skewness."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaln
+
+Floats = npt.NDArray[np.float64]
+# A skewness this many of its standard errors under normality from 0 is called visible.
+VISIBLE = 1.96
+
+
+def standardised(mean: float, sd: float, n: int) -> float:
+    """Return the effect of paired differences in their own sds, with the small-sample correction; NaN without spread.
+
+    g = J(n - 1) mean / sd, J(m) = Gamma(m/2) / (sqrt(m/2) Gamma((m - 1)/2)), which is unbiased for normal differences.
+    Reference: Hedges, Distribution Theory for Glass's Estimator of Effect Size and Related Estimators, 1981.
+    """
+    if n < 3 or not sd > 0:
+        return math.nan
+    m = n - 1
+    correction = math.exp(float(gammaln(m / 2) - gammaln((m - 1) / 2))) / math.sqrt(m / 2)
+    return correction * mean / sd
+
+
+def interquartile_mean(values: Floats) -> float:
+    """Return the mean of the middle half: a quarter of the values, rounded down, is cut off at each end.
+
+    Reference: Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, 2021.
+    """
+    cut = len(values) // 4
+    return float(np.sort(values)[cut : len(values) - cut].mean()) if len(values) else math.nan
+
+
+def skewness(values: npt.NDArray[Any]) -> float:
+    """Return g1 = m3 / m2^(3/2), of central moments m over n; 0 without spread."""
+    if len(values) < 2 or np.ptp(values) == 0:
+        return 0.0
+    centred = values - values.mean()
+    return float((centred**3).mean() / (centred**2).mean() ** 1.5)
+
+
+def is_skewed(values: npt.NDArray[Any]) -> bool:
+    """Return whether |g1| is above 1.96 of its standard errors for normal values, sqrt(6 (n - 2) / ((n + 1) (n + 3))).
+
+    Of normal samples that is true of one in 20, at 5 replicates as at 30; of lognormal ones, of one in 4 at 5 replicates,
+    of half at 10 and nearly all at 30. Fewer than 5 show too little to say so.
+    Reference: Fisher, The Moments of the Distribution for Normal Samples of Measures of Departure from Normality, 1930.
+    """
+    n = len(values)
+    return n >= 5 and abs(skewness(values)) > VISIBLE * math.sqrt(6 * (n - 2) / ((n + 1) * (n + 3)))

@@ -1,0 +1,128 @@
+"""The text of a report as HTML: the same Markdown, with its pictures inside and nothing of a user's taken for markup."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+
+# A sign beside each word: colour alone says nothing to some.
+VERDICTS = {"supported": "✓", "refuted": "✗", "equivalent": "≈", "undecided": "?"}
+# Text of more letters needs a column of some width, or it stands in a narrow tower beside numbers that don't wrap.
+LONG = 24
+ALIGNED = {"text-align:right": "number", "text-align:left": "", "text-align:center": ""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """A rendered text: its title, its HTML below the title, and its sections as (id, title)."""
+
+    title: str
+    html: str
+    sections: Sequence[tuple[str, str]]
+
+
+def body(text: str, pictures: Mapping[str, bytes], instead: Mapping[str, str]) -> Body:
+    """Return Markdown as HTML; HTML in it is shown as text, and of pictures only those given are shown.
+
+    `instead` has HTML that takes the place of a picture, by the picture's name.
+    """
+    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+    tokens = parser.parse(text)
+    title, at = "", 0
+    sections: list[tuple[str, str]] = []
+    out: list[Token] = []
+    while at < len(tokens):
+        token = tokens[at]
+        if token.type == "heading_open":
+            words = _plain(tokens[at + 1])
+            if token.tag == "h1" and not title:
+                title = words
+                at += 3
+                continue
+            if token.tag == "h2":
+                token.attrSet("id", _name(words, [i for i, _ in sections]))
+                sections.append((str(token.attrGet("id")), words))
+        elif token.type == "table_open":
+            token.attrSet("aria-label", sections[-1][1] if sections else title)
+        elif token.type == "paragraph_open" and (shown := _picture(tokens[at + 1], pictures, instead)):
+            out.append(Token("html_block", "", 0, content=shown))
+            at += 3
+            continue
+        elif token.type == "inline":
+            _mark_verdicts(token.children or [])
+        out.append(token)
+        at += 1
+    return Body(title=title, html=str(parser.renderer.render(out, parser.options, {})), sections=sections)
+
+
+def data_uri(content: bytes) -> str:
+    """Return a PNG as an address that needs no network."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def _plain(inline: Token) -> str:
+    return "".join(t.content for t in inline.children or [])
+
+
+def _name(words: str, taken: Sequence[str]) -> str:
+    name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "section"
+    return name if name not in taken else f"{name}-{len(taken)}"
+
+
+def _picture(inline: Token, pictures: Mapping[str, bytes], instead: Mapping[str, str]) -> str:
+    children = inline.children or []
+    if len(children) != 1 or children[0].type != "image":
+        return ""
+    source = str(children[0].attrs["src"])
+    if source in instead:
+        return instead[source]
+    if source not in pictures:
+        return ""
+    content = pictures[source]
+    width, height = (int.from_bytes(content[i : i + 4]) for i in (16, 20))  # where PNG has them
+    return (
+        f'<figure class="picture"><img src="{data_uri(content)}" width="{width}" height="{height}" '
+        f'alt="{escapeHtml(children[0].content)}"></figure>\n'
+    )
+
+
+def _mark_verdicts(children: Sequence[Token]) -> None:
+    for opening, text in pairwise(children):
+        verdict = text.content.partition(",")[0]
+        if opening.type == "strong_open" and text.type == "text" and verdict in VERDICTS:
+            opening.attrSet("class", f"verdict {verdict}")
+            opening.attrSet("data-sign", VERDICTS[verdict])
+
+
+class _Renderer(RendererHTML):
+    """HTML that a policy without inline styles admits, and that loads nothing."""
+
+    def image(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        return escapeHtml(tokens[index].content)
+
+    def table_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        label = escapeHtml(str(tokens[index].attrGet("aria-label")))
+        return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>\n'
+
+    def table_close(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        return "</table></div>\n"
+
+    def th_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        return _cell("th", tokens[index], "", ' scope="col"')
+
+    def td_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        return _cell("td", tokens[index], _plain(tokens[index + 1]))
+
+
+def _cell(tag: str, token: Token, text: str, more: str = "") -> str:
+    kind = ALIGNED[str(token.attrs.get("style", "text-align:left"))] or ("long" if len(text) > LONG else "")
+    return f'<{tag}{more} class="{kind}">' if kind else f"<{tag}{more}>"

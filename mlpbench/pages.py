@@ -1,0 +1,113 @@
+"""Pages of results folders: reports written or checked, and the index over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlpbench import api, examples, runner
+from mlpbench.errors import InputError, MlpbenchError
+from mlpbench.files import write_whole
+from mlpbench.store import ASIDE, Store
+
+if TYPE_CHECKING:
+    from mlpbench.evidence.index import Entry, Index
+    from mlpbench.evidence.report import Report
+
+MISSING, DIFFERS = "is missing", "differs"
+
+
+def render(folder: Path) -> Report:
+    """Return the report of a results folder, or of kernel benchmarks; raise InputError for neither."""
+    from mlpbench.evidence import kernels
+
+    if kernels.is_folder(folder):
+        return kernels.render(kernels.read(folder / kernels.FILE))
+    return runner.render(api.read_folder(folder), Store(folder))
+
+
+def write(folder: Path, *, html: bool = False) -> Path:
+    """Write the report of a folder, `report.html` too if wanted or there, and return its path; raise MlpbenchError."""
+    from mlpbench.evidence import kernels, report
+
+    if not kernels.is_folder(folder):
+        examples.keep(api.read_folder(folder), Store(folder))
+    path = report.write(render(folder), folder, html=html)
+    return folder / report.HTML if html else path
+
+
+def check(folder: Path, *, html: bool = False) -> dict[str, str]:
+    """Return which files of a folder's report are missing or differ from what its tables give; nothing is written.
+
+    `report.html` counts where it is wanted or there.
+    """
+    from mlpbench.evidence import report
+
+    wanted = report.contents(render(folder), html=html or (folder / report.HTML).exists())
+    found = {}
+    for name, content in wanted.items():
+        try:
+            if (folder / name).read_bytes() != content:
+                found[name] = DIFFERS
+        except FileNotFoundError:
+            found[name] = MISSING
+    return dict(sorted(found.items()))
+
+
+def write_index(folder: Path) -> list[Path]:
+    """Write `index.md` and `index.html` over all experiments below a folder; return their paths; raise MlpbenchError."""
+    from mlpbench.evidence import index
+
+    if not folder.is_dir():
+        raise InputError(f"an index is made of a folder with results, got no folder at {folder}")
+    found = read_index(folder)
+    pages = {folder / "index.html": index.page(found), folder / "index.md": index.markdown(found)}
+    for path, text in pages.items():
+        write_whole(path, text.encode())
+    return list(pages)
+
+
+def read_index(folder: Path) -> Index:
+    """Return what the index says of every folder below that has a spec.yaml; one that can't be read doesn't stop it."""
+    from mlpbench.evidence.index import Index
+
+    entries, unread = [], []
+    for path in _experiments(folder):
+        name = path.relative_to(folder).as_posix()
+        try:
+            entries.append(_entry(path, name))
+        except (MlpbenchError, OSError) as error:
+            # Seen from the index: where the folder lies is not for its readers.
+            unread.append((name, " ".join(str(error).replace(f"{folder}/", "").split())))
+    return Index(entries=sorted(entries, key=lambda e: (e.name, e.folder)), unread=sorted(unread))
+
+
+def _experiments(folder: Path) -> Iterator[Path]:
+    for spec in folder.rglob("spec.yaml"):
+        parts = spec.relative_to(folder).parts
+        if ASIDE not in parts and not any(p.startswith(".") for p in parts):
+            yield spec.parent
+
+
+def _entry(path: Path, name: str) -> Entry:
+    from mlpbench.evidence import index
+    from mlpbench.evidence.report import HTML, MARKDOWN
+
+    outcome = api.load(path)
+    there = [file for file in (HTML, MARKDOWN, "spec.yaml") if (path / file).is_file()]
+    picture = None
+    if MARKDOWN in there and (first := index.first_picture((path / MARKDOWN).read_text(errors="replace"))):
+        file, words = first
+        if (path / file).is_file():
+            picture = (file, words, (path / file).read_bytes())
+    verdicts = outcome.claims["verdict"].value_counts()
+    return index.Entry(
+        name=outcome.experiment.name,
+        folder=name,
+        question=outcome.experiment.question,
+        verdicts={str(verdict): int(n) for verdict, n in verdicts.items()},
+        statuses=outcome.statuses,
+        files=there,
+        picture=picture,
+    )

@@ -1,0 +1,110 @@
+"""The index lists every experiment by name, links to what is there, and is safe and the same twice."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from mlpbench.evidence.index import THUMB_HEIGHT, THUMB_WIDTH, Entry, Index, first_picture, markdown, page
+
+
+def png(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    picture = Image.new("RGB", (width, height), "white")
+    picture.paste("red", (0, 0, width, height // 10))
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+EVIL = '<script>alert(1)</script> | "it"'
+WIDTH = Entry(
+    name="width",
+    folder="reference/width",
+    question="Does a wider layer help?",
+    verdicts={"undecided": 3, "supported": 1},
+    statuses={"ok": 39, "diverged": 1},
+    files=["report.html", "report.md", "spec.yaml"],
+    picture=("figures/verdicts.png", 'Each "claim".', png(960, 400)),
+)
+BARE = Entry(
+    name="bare",
+    folder="a folder",
+    question=EVIL,
+    verdicts={},
+    statuses={"ok": 1},
+    files=["spec.yaml"],
+)
+INDEX = Index(entries=[BARE, WIDTH], unread=[("broken", f"name must be text, got {EVIL}")])
+
+
+def test_markdown_has_a_row_for_each_experiment() -> None:
+    text = markdown(INDEX)
+    assert text.startswith("# Results\n\n2 experiments, 4 claims: 1 supported, 3 undecided.\n")
+    assert (
+        '| [<img src="reference/width/figures/verdicts.png" width="240" alt="Each &quot;claim&quot;.">]'
+        "(reference/width/report.html) | [width](reference/width/report.html) | Does a wider layer help? "
+        "| 1 **supported**, 3 **undecided** | 40 runs, 1 diverged |\n"
+    ) in text
+    assert "|  | [bare](a%20folder/spec.yaml) | " in text
+    assert " | no claims | 1 run |\n" in text
+    assert "\n## Could not be read\n\n- `broken`: name must be text, got " in text
+    counts = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")}
+    assert counts == {6}
+
+
+def test_the_page_has_verdicts_with_signs_links_and_small_pictures() -> None:
+    text = page(INDEX)
+    assert '<strong class="verdict supported" data-sign="✓">1 supported</strong>' in text
+    assert '<strong class="verdict undecided" data-sign="?">3 undecided</strong>' in text
+    links = re.findall(r'<a href="([^"#]+)">', text)
+    assert links == ["a%20folder/spec.yaml"] * 2 + [
+        f"reference/width/{name}" for name in ("report.html", "report.html", "report.md", "spec.yaml")
+    ]
+    (source,) = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
+    with Image.open(io.BytesIO(base64.b64decode(source))) as small:
+        assert small.size == (2 * THUMB_WIDTH, 2 * THUMB_WIDTH * 400 // 960)
+    assert 'alt="Each &#34;claim&#34;."' in text
+
+
+def test_of_a_tall_picture_the_upper_part_is_shown() -> None:
+    picture = ("figures/verdicts.png", "Claims.", png(960, 9600))
+    text = page(Index(entries=[replace(WIDTH, picture=picture)], unread=[]))
+    (source,) = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
+    with Image.open(io.BytesIO(base64.b64decode(source))) as small:
+        assert small.size == (2 * THUMB_WIDTH, 2 * THUMB_HEIGHT)
+        assert small.convert("RGB").getpixel((240, 350)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", png(96, 40)[:60]])
+def test_a_picture_that_is_none_is_left_out(content: bytes) -> None:
+    text = page(Index(entries=[replace(WIDTH, picture=("figures/verdicts.png", "Claims.", content))], unread=[]))
+    assert "<img" not in text
+    assert ">width</a>" in text
+
+
+def test_what_users_wrote_is_text() -> None:
+    text = page(INDEX)
+    assert text.count("<script>") == 2
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2
+
+
+def test_the_first_picture_is_that_of_the_report() -> None:
+    text = "# T\n\nSee ![no](http://x/a.png)\n\n![Words (with) them.](figures/error.png)\n\n![B](figures/b.png)\n"
+    assert first_picture(text) == ("figures/error.png", "Words (with) them.")
+    assert first_picture("# T\n\n![up](../../secret.png)\n") is None
+
+
+def test_the_same_index_gives_the_same_bytes() -> None:
+    assert page(INDEX) == page(INDEX)
+    assert markdown(INDEX) == markdown(INDEX)
+
+
+def test_an_index_of_nothing_says_so() -> None:
+    empty = Index(entries=[], unread=[])
+    assert markdown(empty) == "# Results\n\n0 experiments.\n"
+    assert "0 experiments." in page(empty)
