@@ -154,7 +154,10 @@ def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **given: Any) ->
 
     options = Options(**given)
     experiment = reading.read(spec, overrides)
-    facts = inspect(experiment, Store(options.results / experiment.name), options).facts(options)
+    store = Store(options.results / experiment.name)
+    facts = inspect(experiment, store, options).facts(options)
+    for path, why in store.damaged().items():
+        click.echo(f"{path} {why}: `run` sets it aside and trains its runs again", err=True)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return

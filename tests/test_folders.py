@@ -106,6 +106,7 @@ def test_verify_says_which_run_was_altered(table: str, column: str, by: float, n
     assert bool(found["damaged"]) == (not named)
 
 
+@pytest.mark.slow
 def test_verify_says_which_predictions_were_altered(copy: Path) -> None:
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         before = frame["predicted"].iloc[2]
@@ -120,6 +121,7 @@ def test_verify_says_which_predictions_were_altered(copy: Path) -> None:
     assert f"({run_id}): different: predictions\n" in result.output
 
 
+@pytest.mark.slow
 def test_a_sample_takes_runs_that_were_not_verified_yet_and_all_are_covered_in_the_end(copy: Path) -> None:
     covered: set[str] = set()
     for _ in range(2):
@@ -129,6 +131,7 @@ def test_a_sample_takes_runs_that_were_not_verified_yet_and_all_are_covered_in_t
     assert covered == set(pd.read_parquet(copy / "runs")["run_id"])
 
 
+@pytest.mark.slow
 def test_rows_of_another_environment_may_move_within_a_tolerance(copy: Path) -> None:
     """The same numbers with rounding differences, of a torch of another version: that is no failure, here it is one."""
 
@@ -164,6 +167,7 @@ def test_the_report_counts_what_was_verified_while_the_table_has_the_weights_it_
     assert "No run was trained again to verify it yet" in (copy / "report.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", SCHEMAS)
 def test_verify_names_what_a_flipped_bit_broke_and_the_runs_it_cannot_read(table: str, copy: Path) -> None:
     (path,) = (copy / table).glob("*.parquet")
@@ -180,10 +184,16 @@ def test_verify_names_what_a_flipped_bit_broke_and_the_runs_it_cannot_read(table
         assert f"different: {table}" in result.output
 
 
-def test_a_verified_run_of_a_repaired_folder_is_in_its_report(copy: Path) -> None:
+def test_a_damaged_file_is_in_the_plan_and_its_runs_are_in_the_report_of_the_repaired_folder(
+    copy: Path, tmp_path: Path
+) -> None:
     """Set aside, trained again to the same bytes, and reported on, by one command."""
     (path,) = (copy / "curves").glob("*.parquet")
     path.write_bytes(path.read_bytes()[:-5])
+    (tmp_path / "pairs.json").write_text(json.dumps(SPEC))
+    result = invoke("plan", tmp_path / "pairs.json", "--results", copy.parent)
+    assert f"{path} is damaged: its bytes are not those that were written: `run` sets it aside" in result.stderr
+    assert "missing             8" in result.stdout
     outcome = mlpbench.run(SPEC, results=copy.parent)
     assert outcome.trained == 8
     assert outcome.report is not None
@@ -245,6 +255,7 @@ def test_diff_tells_same_moved_and_missing(whole: Path, copy: Path, tmp_path: Pa
     assert [r["run_id"] for r in found["runs"] if r["grade"] == DIFFERENT] == [run_id]
 
 
+@pytest.mark.slow
 def test_merge_joins_what_two_machines_trained(whole: Path, tmp_path: Path) -> None:
     parts = [trained(tmp_path / "a", width=[3]), trained(tmp_path / "b", replicates=1)]
     to = tmp_path / "joined" / "pairs"
@@ -268,6 +279,7 @@ def test_merge_refuses_what_differs_and_writes_nothing(whole: Path, copy: Path, 
     assert not list(tmp_path.glob(".joined*"))
 
 
+@pytest.mark.slow
 def test_a_failed_run_gives_way_to_a_finished_one_from_either_side(whole: Path, copy: Path, tmp_path: Path) -> None:
     def fail(frame: pd.DataFrame) -> pd.DataFrame:
         frame.loc[frame.index[0], ["status", "error"]] = ["failed", "out of memory"]
@@ -280,6 +292,7 @@ def test_a_failed_run_gives_way_to_a_finished_one_from_either_side(whole: Path, 
         same_tables(to, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [

@@ -187,6 +187,7 @@ def test_a_lost_fold_is_missing_and_its_refit_waits_for_it(folded: Path) -> None
     assert (len(found.done), found.others) == (26, 1)
 
 
+@pytest.mark.slow
 def test_all_runs_are_made_again_by_verify_and_joined_by_merge(folded: Path, tmp_path: Path) -> None:
     experiment = reading.from_mapping(FOLDED)
     found = verify(experiment, Store(folded / "folded"), Options(results=folded, device="cpu", workers=1), None)
@@ -271,11 +272,13 @@ def test_replicates_added_after_a_look_make_verdicts_exploratory(tmp_path: Path)
     assert not run(TOPPED | {"replicates": 2, "fixed": FIXED | {"lr": 0.2}}, tmp_path).claims["exploratory"].any()
 
 
+@pytest.mark.slow
 def test_a_declaration_after_the_first_look_is_none(tmp_path: Path) -> None:
     run(TOPPED, tmp_path)
     assert run(DECLARED, tmp_path).claims["exploratory"].all()
 
 
+@pytest.mark.slow
 def test_a_top_up_asked_for_by_options_is_exploratory_from_the_first_run_on(topped: Path, tmp_path: Path) -> None:
     asked = run(TOPPED, tmp_path, until_decided=True, max_replicates=8)
     assert asked.claims["exploratory"].all()
