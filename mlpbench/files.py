@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,6 +41,19 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise refused(path, error) from error
+
+
+def read_record(path: Path) -> Any:
+    """Return what a JSON file holds, None where it is absent or is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def write_record(path: Path, content: object) -> None:
+    """Write a JSON file, whole and with sorted keys; raise MachineError where the disk refuses."""
+    write_whole(path, json.dumps(content, indent=1, sort_keys=True).encode())
 
 
 def refused(path: Path, error: OSError) -> MachineError:

@@ -59,11 +59,12 @@ class Difference:
 
 def diff(a: Path, b: Path) -> Difference:
     """Compare two results folders run by run; raise InputError where one is none or is damaged."""
+    experiments = [read_folder(folder) for folder in (a, b)]
     one, other = (_tables(folder) for folder in (a, b))
     ids = [set(tables["runs"]["run_id"]) for tables in (one, other)]
     labels: dict[str, str] = {}
-    for folder in (b, a):
-        labels |= _labels(read_folder(folder))
+    for experiment in reversed(experiments):
+        labels |= _labels(experiment)
     return Difference(
         both=agreement(one, other),
         only_a=sorted(ids[0] - ids[1]),
@@ -141,7 +142,6 @@ def _refuse(folders: Sequence[Path], to: Path) -> None:
 
 
 def _tables(folder: Path) -> dict[str, pd.DataFrame]:
-    read_folder(folder)
     store = Store(folder)
     return {table: store.read(table) for table in TABLES}
 

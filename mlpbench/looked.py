@@ -5,7 +5,6 @@ A top-up that was not declared before the first look is known by it: by editing 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
-from mlpbench.files import write_whole
+from mlpbench.files import read_record, write_record
 
 if TYPE_CHECKING:
     from mlpbench.evidence.looks import Judged
@@ -25,16 +24,13 @@ Entry = Mapping[str, Any]
 
 def recorded(folder: Path) -> list[Entry]:
     """Return the looks there were, in order: `replicates`, `declared`, `seed`, `conditions`, `claims`."""
-    try:
-        read = json.loads((folder / NAME).read_bytes())
-    except (OSError, ValueError):
-        return []
+    read = read_record(folder / NAME)
     return [e for e in read if isinstance(e, dict) and set(e) >= KEYS] if isinstance(read, list) else []
 
 
 def record(folder: Path, entries: Sequence[Entry]) -> None:
     """Write the record whole; raise MachineError where the disk refuses."""
-    write_whole(folder / NAME, json.dumps(entries, indent=1, sort_keys=True).encode())
+    write_record(folder / NAME, entries)
 
 
 def note(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.evidence.agreement import GRADES
-from mlpbench.files import write_whole
+from mlpbench.files import read_record, write_record
 from mlpbench.store import Store
 
 NAME = "verified.json"
@@ -21,17 +20,14 @@ Entries = Mapping[str, Mapping[str, Any]]
 
 def recorded(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what earlier verifications came to: for each run `grade`, `weights_sha256`, `cpu`, `torch`."""
-    try:
-        read = json.loads((folder / NAME).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
+    read = read_record(folder / NAME)
     entries = read.items() if isinstance(read, dict) else ()
     return {k: v for k, v in entries if RUN_ID.fullmatch(k) and isinstance(v, dict) and v.get("grade") in GRADES}
 
 
 def record(folder: Path, entries: Entries) -> None:
     """Write the record whole; raise MachineError where the disk refuses."""
-    write_whole(folder / NAME, json.dumps(entries, indent=1, sort_keys=True).encode())
+    write_record(folder / NAME, entries)
 
 
 def current(store: Store) -> list[Mapping[str, Any]]:
