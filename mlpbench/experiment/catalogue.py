@@ -8,6 +8,8 @@ from math import prod
 from typing import Protocol
 
 from mlpbench.errors import InputError
+from mlpbench.experiment.bundled import BUNDLED
+from mlpbench.experiment.synthetic import FAMILIES
 
 SCALING = "uint8/255"
 
@@ -37,6 +39,10 @@ class DataFacts(Protocol):
     @property
     def n_features(self) -> int:
         """Inputs per example."""
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """Rows and columns of an example that is an image of one channel, None where it is anything else."""
 
     @property
     def n_outputs(self) -> int:
@@ -76,6 +82,11 @@ class NamedData:
     def n_features(self) -> int:
         """Inputs per example, the image read row by row."""
         return prod(self.input_shape)
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """The input's shape where that is rows and columns, None where it is a line or has channels."""
+        return (self.input_shape[0], self.input_shape[1]) if len(self.input_shape) == 2 else None
 
     @property
     def n_outputs(self) -> int:
@@ -119,10 +130,20 @@ CATALOGUE: dict[str, NamedData] = {
 }
 
 
+def names() -> list[str]:
+    """What `dataset: NAME` may say: named data sets, those that come with the package, and families of synthetic data."""
+    return [*CATALOGUE, *BUNDLED, *FAMILIES]
+
+
+def facts_of(name: str) -> DataFacts:
+    """The facts of a data set that is named or comes with the package, which must be there."""
+    return CATALOGUE[name] if name in CATALOGUE else BUNDLED[name]
+
+
 def lookup(name: str) -> NamedData:
     """The facts of the named data set; raises InputError, with the nearest name, where there is none."""
     if name in CATALOGUE:
         return CATALOGUE[name]
-    near = difflib.get_close_matches(name, CATALOGUE, n=1)
+    near = difflib.get_close_matches(name, names(), n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise InputError(f"a named data set must be one of {', '.join(CATALOGUE)}, got {name!r}{hint}")
+    raise InputError(f"a named data set must be one of {', '.join(names())}, got {name!r}{hint}")

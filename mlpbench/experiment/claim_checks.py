@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.experiment import derived
 from mlpbench.experiment.claim_forms import OWN_TEST, Best, Bound, Claim, Compare, Contrast, Matches, Share, Trend
-from mlpbench.experiment.kinds import Value, shown, suggestion
-from mlpbench.experiment.metrics import Metric, metric
+from mlpbench.experiment.kinds import LARGEST, Value, shown, suggestion
+from mlpbench.experiment.metrics import REGRETS, Metric, metric
 from mlpbench.experiment.models import STREAM, Levels
 from mlpbench.experiment.problems import Path, SpecProblem
 from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.shifts import undeclared
 
 if TYPE_CHECKING:
     from mlpbench.experiment.spec import Experiment
@@ -46,6 +49,8 @@ def _options(experiment: Experiment, claim: Claim, path: Path) -> None:
                 "a bound of every replicate is observed, not tested" if observed else f"{claim.kind} has its own test"
             )
             raise SpecProblem((*path, option), f"{what}: it takes no {option}, got {value!r}")
+    if isinstance(claim.form, Bound) and claim.form.of == "median":
+        _median(claim, n, path)
     if (claim.test == "sign_flip" or claim.kind == "best") and n < SIGN_FLIP_LEAST:
         where = (*path, "test") if claim.test == "sign_flip" else (*path, "best")
         rule = f"a sign-flip test needs {SIGN_FLIP_LEAST} replicates or more, since {SIGN_FLIP_LEAST - 1} can't reach p < 0.05"
@@ -55,12 +60,45 @@ def _options(experiment: Experiment, claim: Claim, path: Path) -> None:
         raise SpecProblem((*path, "interval"), f"{rule}, got {n}")
 
 
+def _median(claim: Claim, n: int, path: Path) -> None:
+    for option, value in (("test", claim.test), ("interval", claim.interval)):
+        if value != "t":
+            rule = f"a bound of the median has its own test and interval: it takes no {option}"
+            raise SpecProblem((*path, option), f"{rule}, got {value!r}")
+    if n < SIGN_FLIP_LEAST:
+        rule = (
+            f"a sign test needs {SIGN_FLIP_LEAST} replicates or more, since {SIGN_FLIP_LEAST - 1} can't reach p < 0.05"
+        )
+        raise SpecProblem((*path, "bound", "of"), f"{rule}, got {n}")
+
+
+def _derived(experiment: Experiment, measured: Metric, path: Path) -> None:
+    """Refuse a layer metric at an epoch that is not probed, and a regret where levels are not refitted."""
+    of = derived.layer_metric(measured.name)
+    epochs = (0.0, math.inf) if experiment.probes is None else experiment.probes
+    if of is not None and of.epoch not in epochs:
+        rule = f"layers are measured at `probes`, here {', '.join(map(_epoch, epochs)) or 'none'}"
+        nearest = min(epochs, key=lambda e: abs(min(e, LARGEST) - min(of.epoch, LARGEST)), default=of.epoch)
+        near = f"; did you mean {_epoch(nearest)!r}, or a further epoch of probes?"
+        raise SpecProblem(path, f"{rule}, got {_epoch(of.epoch)!r} in {measured.name!r}{near}")
+    if measured.name in REGRETS and not (experiment.refit == "all" and experiment.nuisance):
+        rule = "a regret compares refits of all nuisance levels, which `validation: {folds: K, refit: all}` makes"
+        raise SpecProblem(path, f"{rule}, got {measured.name!r} without")
+
+
+def _epoch(epoch: float) -> str:
+    return {0.0: "start", math.inf: "end"}.get(epoch, f"{epoch:g}")
+
+
 def _form(experiment: Experiment, form: Any, path: Path) -> Any:
     try:
         measured = metric(form.metric)
     except ValueError as error:
         raise SpecProblem((*path, "metric"), str(error)) from None
-    update: dict[str, Any] = {}
+    if message := undeclared(derived.plain(measured.name), experiment.shifts):
+        raise SpecProblem((*path, "metric"), message)
+    _derived(experiment, measured, (*path, "metric"))
+    update: dict[str, Any] = {"metric": measured.name}
     if isinstance(form, Compare | Contrast) and form.margin is None:
         if form.expect == "equivalent" and not measured.is_accuracy:
             raise SpecProblem(path, f"equivalent on {form.metric} must state a margin")

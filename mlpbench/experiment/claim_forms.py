@@ -40,13 +40,13 @@ class Trend(Model):
 
 
 class Bound(Model):
-    """A metric above or below a number, in the mean or in every replicate."""
+    """A metric above or below a number, in the mean, in the median or in every replicate."""
 
     metric: str
     where: dict[str, Any] = Field(default_factory=dict)
     above: float | None = None
     below: float | None = None
-    of: Literal["mean", "every"] = "mean"
+    of: Literal["mean", "every", "median"] = "mean"
 
     @model_validator(mode="after")
     def _one_side(self) -> Bound:

@@ -18,6 +18,7 @@ from typing import Any
 
 from mlpbench.experiment.kinds import Value
 from mlpbench.experiment.models import STREAM
+from mlpbench.experiment.resolving import LATER
 from mlpbench.experiment.resolving import RunSettings as RunSettings
 from mlpbench.experiment.resolving import resolve as resolve
 from mlpbench.experiment.spec import STREAMS, Experiment, Path, SpecProblem
@@ -121,7 +122,7 @@ def count_conditions(experiment: Experiment) -> int:
 def count_runs(experiment: Experiment) -> int:
     """Return how many runs the experiment asks for before a top-up, by arithmetic alone."""
     n = count_conditions(experiment)
-    refits = n // count_tunings(experiment) if experiment.folds else n
+    refits = n // count_tunings(experiment) if experiment.folds and experiment.refit == "chosen" else n
     return (n * (experiment.folds or 0) + refits) * experiment.replicates
 
 
@@ -283,7 +284,8 @@ def _canonical(settings: RunSettings, fingerprint: str) -> dict[str, Any]:
 
     `in_fold` follows from the folds and the run's fold; a run on no fold is the run it would be in another experiment.
     """
-    restated = ("width", "depth", "epochs", "in_fold", *(["folds"] if settings.folds is None else []))
+    restated = ["width", "depth", "epochs", "in_fold", *(["folds"] if settings.folds is None else [])]
+    restated += [name for name, usual in LATER.items() if getattr(settings, name) == usual]
     fields = {k: v for k, v in vars(settings).items() if k not in restated}
     return {"settings": fields, "data": fingerprint}
 

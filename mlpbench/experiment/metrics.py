@@ -1,17 +1,17 @@
 """The metrics of a run: name, meaning, unit, and which way is better.
 
-Rows of the `runs` table have one column for each name in `METRICS`; `steps_to_train_loss_X` is derived from `curves`.
+Rows of the `runs` table have one column for each name in `METRICS`, rows of `layers` one for each in `LAYER_METRICS`. What
+is worked out of tables, `steps_to_train_loss_X`, `grad_norm[LAYER,EPOCH]` and `log10_METRIC` for example, is in `derived`.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mlpbench.experiment import derived, shifts
 from mlpbench.experiment.kinds import suggestion
-
-STEPS_TO_LOSS = re.compile(r"steps_to_train_loss_([0-9]*\.?[0-9]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Metric:
     @property
     def is_accuracy(self) -> bool:
         """Whether the default margin of accuracies, 0.002, applies."""
-        return self.name.endswith("_accuracy")
+        return self.name.partition("[")[0].endswith("_accuracy") and self.unit == "fraction"
 
 
 def _metric(name: str, meaning: str, unit: str, better: Literal["higher", "lower", "neither"] = "neither") -> Metric:
@@ -48,11 +48,22 @@ METRICS: dict[str, Metric] = {
         _metric("sparsity", "share of weights that are exactly zero", "fraction"),
         _metric("dead_units", "hidden units that are zero on every one of 10,000 training examples", "units", "lower"),
         _metric("distinct_units", "hidden units of the first layer with different incoming weights", "units"),
+        _metric(
+            "param_error", "largest error of a linear model's weights and bias, where the truth is known", "1", "lower"
+        ),
+        _metric(
+            "closed_form_gap", "largest distance of weights and bias from the least-squares solution", "1", "lower"
+        ),
         _metric("diverged", "whether a loss or a parameter became infinite or not a number", "0 or 1", "lower"),
         _metric("train_seconds", "training time of the stack, divided by its runs", "s", "lower"),
         _metric("flops", "floating-point operations of training's matrix products", "1", "lower"),
+        _metric("train_bytes", "bytes of the buffers in which a batch is trained, the run alone", "bytes", "lower"),
+        _metric("eval_bytes", "bytes of the buffers in which a batch is evaluated, the run alone", "bytes", "lower"),
     )
 }
+
+# Beside its metrics a layer has so many quantiles of its weights, from the least to the largest, at equal steps.
+WEIGHT_QUANTILES, QUANTILES = "weight_quantiles", 21
 
 LAYER_METRICS: dict[str, Metric] = {
     m.name: m
@@ -69,12 +80,82 @@ LAYER_METRICS: dict[str, Metric] = {
 }
 
 
+# Of settings tuned on folds whose every level is refitted: how far the choice lies from the best there was.
+REGRETS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        _metric("regret_accuracy", "best test accuracy among the refits minus that of the level all folds choose", "fraction", "lower"),
+        _metric("regret_loss", "test loss of the level all folds choose minus the lowest among the refits", "per example", "lower"),
+        _metric("split_regret_accuracy", "the same regret of the level the first fold alone chooses", "fraction", "lower"),
+        _metric("split_regret_loss", "the same regret of the level the first fold alone chooses", "per example", "lower"),
+        _metric("split_excess_accuracy", "regret of a single split minus that of all folds", "fraction", "lower"),
+        _metric("split_excess_loss", "regret of a single split minus that of all folds", "per example", "lower"),
+    )
+}  # fmt: skip
+
+# What a name may go on with: the forms of names that stand for many metrics.
+FORMS = (
+    "NAME[LAYER]", "NAME[LAYER,EPOCH]", "log10_METRIC", "epochs_to_train_loss_X", "epochs_to_train_accuracy_X",
+    "steps_to_train_accuracy_X", "shift_accuracy[KIND,SEVERITY]", "shift_loss[KIND,SEVERITY]",
+)  # fmt: skip
+# Zeros and ones, and differences that are 0 as a rule: a logarithm would leave most of them out.
+NOT_POSITIVE = ("diverged", *REGRETS)
+
+
 def metric(name: str) -> Metric:
     """Return the metric of that name; raise ValueError naming the nearest when there is none."""
-    if name in METRICS:
-        return METRICS[name]
-    match = STEPS_TO_LOSS.fullmatch(name)
-    if match:
-        return _metric(name, f"gradient steps until the train loss is at most {match[1]}", "steps", "lower")
-    near = suggestion(name, METRICS)
-    raise ValueError(f"metric must be one of {', '.join(METRICS)} or steps_to_train_loss_X, got {name!r}{near}")
+    known = METRICS | REGRETS
+    if name in known:
+        return known[name]
+    for family in _FAMILIES:
+        found = family(name)
+        if found is not None:
+            return found
+    near = suggestion(name.partition("[")[0], (*known, *LAYER_METRICS))
+    raise ValueError(
+        f"metric must be one of {', '.join((*known, *FORMS))} or steps_to_train_loss_X, got {name!r}{near}"
+    )
+
+
+def _reaches(name: str) -> Metric | None:
+    found = derived.reaches(name)
+    if found is None:
+        return None
+    counted = {"steps": "gradient steps", "epochs": "passes over the training examples"}[found.unit]
+    side = {"loss": "at most", "accuracy": "at least"}[found.measure]
+    if found.measure == "accuracy" and not 0 < found.threshold <= 1:
+        raise ValueError(f"the accuracy of {name!r} must be a fraction above 0 and at most 1, got {found.threshold:g}")
+    meaning = f"{counted} until the train {found.measure} is {side} {found.threshold:g}"
+    return _metric(name, meaning, found.unit, "lower")
+
+
+def _of_layer(name: str) -> Metric | None:
+    if name.partition("[")[0] not in LAYER_METRICS:
+        return None
+    found = derived.of_layer(name)
+    of = LAYER_METRICS[found.metric]
+    return _metric(derived.written(name), f"{of.meaning}: {found.words}", of.unit)
+
+
+def _under_shift(name: str) -> Metric | None:
+    shift = shifts.measured(name)
+    if shift is None:
+        return None
+    meaning = f"{shift[1]} on the test set under {shift[0].removeprefix('shift:')}"
+    if shift[1] == "accuracy":
+        return _metric(name, meaning, "fraction", "higher")
+    return _metric(name, meaning, "per example", "lower")
+
+
+def _log10(name: str) -> Metric | None:
+    if not name.startswith(derived.LOG10):
+        return None
+    of = name.removeprefix(derived.LOG10)
+    if of in NOT_POSITIVE or of.startswith(derived.LOG10):
+        raise ValueError(f"log10 is taken of a metric that is a positive number, got {name!r}")
+    found = metric(of)
+    return _metric(derived.LOG10 + found.name, f"decimal logarithm of: {found.meaning}", "decades", found.better)
+
+
+# Each returns the metric of a name that is of its form, None for another name.
+_FAMILIES: Sequence[Callable[[str], Metric | None]] = (_reaches, _of_layer, _under_shift, _log10)

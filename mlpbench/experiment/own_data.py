@@ -117,6 +117,11 @@ class OwnData(_Frozen):
         return self.known.n_features
 
     @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """None: columns of a table have no neighbours."""
+        return None
+
+    @property
     def n_outputs(self) -> int:
         """One a class, or one for the number."""
         return self.n_classes or 1

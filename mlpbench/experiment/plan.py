@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.experiment.catalogue import DataFacts
+from mlpbench.experiment.convolution import Convolution
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.kinds import parse_call
+from mlpbench.experiment.synthetic import Synthetic
 
 # Measured on two-core AVX-512 machines at batch 256, one thread: the rate of the products, and what an example costs
 # beside them (gathering, scaling, the loss).
@@ -25,11 +27,16 @@ SECONDS_PER_UNIT = 0.3e-9
 SECONDS_PER_DROPOUT_DRAW = 2e-9
 SECONDS_PER_NOISE_DRAW = 8e-9
 SECONDS_PER_STEP = 150e-6
+# What convolutions cost beside their products, which memory holds up: training and evaluation.
+SECONDS_PER_MAP_UNIT = (4e-9, 1e-9)
+SECONDS_PER_TAP = (2e-9, 0.6e-9)
 # Buffers of the weights' size that an optimiser keeps beside them.
 OPTIMISER_STATES = {"sgd": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
 # Beyond this, weights and batches of a stack fall out of the last-level cache and the products slow down.
 BEST_STACK_BYTES = 16 * 2**20
 EVALUATION_CHUNK = 1000
+# Of images on their way through convolutions, whose taps take much memory: whole vectors of examples (see buffers.py).
+CONVOLVED_CHUNK = 80
 CURVE_EXAMPLES = 10_000
 PROBE_EXAMPLES = 256
 # Curves have a point after each epoch; of more epochs than this, after as many of them at most, evenly spaced.
@@ -104,15 +111,17 @@ def outline(wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, worke
 
 
 def neighbourhood(run: Run) -> tuple[Any, ...]:
-    """Return what neighbours have in common: runs of one replicate and fold share batches, of one activation its kernel."""
+    """Return what neighbours have in common: runs of one replicate, fold and shift share batches, of one activation its kernel."""
     fold = -1 if run.fold is None else run.fold
-    return (sorted(run.streams.items()), fold, run.settings.activation, run.run_id)
+    return (sorted(run.streams.items()), fold, run.settings.train_shift, run.settings.activation, run.run_id)
 
 
 def signature(s: RunSettings) -> tuple[Any, ...]:
     """Return what runs of one stack have in common."""
     shapes = (s.hidden_sizes, s.batch_size, s.steps, s.train_size, s.n_validation, s.folds, s.norm, s.loss, s.precision)
-    return (*shapes, parse_call(s.optimizer)[0], s.clip_norm is None, s.l1 > 0)
+    inputs = (s.features, s.input_scale, s.conv_channels, s.pooling)
+    weighted = s.weighting != "none"
+    return (*shapes, *inputs, weighted, parse_call(s.optimizer)[0], s.clip_norm is None, s.l1 > 0)
 
 
 def make_stack(runs: Iterable[Run], data: DataFacts) -> Stack:
@@ -128,8 +137,18 @@ def make_stack(runs: Iterable[Run], data: DataFacts) -> Stack:
 
 def training_flops(s: RunSettings, data: DataFacts) -> int:
     """Return the operations of training's matrix products: 2 a multiply-add, no gradient for the inputs."""
-    products = sum(i * o * (2 if layer == 0 else 3) for layer, (i, o) in enumerate(s.layer_shapes(data)))
+    products = sum(n * (2 if layer == 0 else 3) for layer, n in enumerate(_products(s, data)))
     return 2 * products * examples_seen(s)
+
+
+def _products(s: RunSettings, data: DataFacts) -> list[int]:
+    """Return the multiply-adds of an example's way forward, layer by layer: convolutions first, a product a position."""
+    return [*(c.products for c in s.convolutions(data)), *(i * o for i, o in itertools.pairwise(s.sizes(data)))]
+
+
+def evaluation_chunk(s: RunSettings) -> int:
+    """Return how many examples are evaluated at once, which is part of a run's bits."""
+    return CONVOLVED_CHUNK if s.conv_channels else EVALUATION_CHUNK
 
 
 def examples_seen(s: RunSettings) -> int:
@@ -166,15 +185,15 @@ def seconds(runs: Sequence[Run], data: DataFacts) -> float:
 
 def _seconds_of_steps(s: RunSettings) -> float:
     """Return what the steps of a stack cost however many runs take them."""
-    return s.steps * SECONDS_PER_STEP * (1 + len(s.hidden_sizes))
+    return s.steps * SECONDS_PER_STEP * (1 + len(s.hidden_sizes) + 2 * len(s.conv_channels))
 
 
 def _seconds_each(s: RunSettings, data: DataFacts) -> float:
-    forward = 2 * sum(i * o for i, o in s.layer_shapes(data))
+    forward = 2 * sum(_products(s, data))
     units = sum(s.hidden_sizes) + data.n_outputs
     seen, looked_at = examples_seen(s), evaluation_examples(s, data)
     drawn = sum(u for u, p in zip(s.hidden_sizes, s.dropout, strict=True) if p > 0)
-    noise = data.n_features if s.input_noise > 0 else 0
+    noise = s.n_inputs(data) if s.input_noise > 0 else 0
     return (
         (training_flops(s, data) + looked_at * forward) / FLOPS_PER_SECOND * (2 if s.precision == "float64" else 1)
         + seen
@@ -185,7 +204,16 @@ def _seconds_each(s: RunSettings, data: DataFacts) -> float:
             + noise * SECONDS_PER_NOISE_DRAW
         )
         + looked_at * (units * SECONDS_PER_UNIT + SECONDS_PER_EXAMPLE / 4)
+        + _seconds_of_maps(s.convolutions(data), seen, looked_at)
     )
+
+
+def _seconds_of_maps(made: Sequence[Convolution], seen: int, looked_at: int) -> float:
+    """Return what convolutions cost beside their products; the images' taps have no gradient, and runs share them."""
+    units, taps = sum(c.units for c in made), sum(c.taps for c in made)
+    (unit, unit_ahead), (tap, tap_ahead) = SECONDS_PER_MAP_UNIT, SECONDS_PER_TAP
+    training = units * unit + sum(c.taps for c in made[1:]) * tap
+    return seen * training + looked_at * (units * unit_ahead + taps * tap_ahead)
 
 
 def run_bytes(s: RunSettings, data: DataFacts) -> int:
@@ -195,8 +223,27 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     # Beside the weights: those before a probed step and the probe's gradients; then what the update keeps.
     copies = 3 + (s.precision == "bfloat16") + (0 if s.descends else 1 + OPTIMISER_STATES[parse_call(s.optimizer)[0]])
     rows = 5 * s.batch_size + 2 * EVALUATION_CHUNK + 4 * PROBE_EXAMPLES
-    inputs = (s.batch_size + EVALUATION_CHUNK) * data.n_features
-    return itemsize * (copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs) + 8 * s.n_fit
+    inputs = (s.batch_size + EVALUATION_CHUNK) * s.n_inputs(data)
+    numbers = copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs + _map_numbers(s, data)
+    # A draw stands alone and below others; the one being made is in float64 too.
+    drawn = 3 * data.draw_bytes if isinstance(data, Synthetic) else 0
+    return itemsize * numbers + 8 * s.n_fit + drawn
+
+
+def _map_numbers(s: RunSettings, data: DataFacts) -> int:
+    """Return how many numbers convolutions keep: examples stand in whole vectors of 16."""
+    made = s.convolutions(data)
+    if not made:
+        return 0
+    lanes = {n: -(-n // 16) * 16 for n in (s.batch_size, CONVOLVED_CHUNK, PROBE_EXAMPLES)}
+    left = made[-1].channels * made[-1].cells
+    ahead = sum(c.units + c.taps + c.frame for c in made) + left
+    # On the way back an activation's inputs and the errors stand beside, and PReLU's products for a while.
+    back = ahead + sum(2 * c.units + c.frame for c in made) + left
+    largest = max(c.units for c in made)
+    # Probes are measured in double precision, layer by layer.
+    probe = lanes[PROBE_EXAMPLES] * (back + 8 * largest)
+    return lanes[s.batch_size] * (back + 2 * largest) + lanes[CONVOLVED_CHUNK] * ahead + probe
 
 
 def _cuts(n: int, shares: float, s: RunSettings, data: DataFacts, memory: int) -> list[int]:
@@ -206,7 +253,9 @@ def _cuts(n: int, shares: float, s: RunSettings, data: DataFacts, memory: int) -
     """
     itemsize = 8 if s.precision == "float64" else 4
     working = itemsize * (
-        sum(i * o for i, o in s.layer_shapes(data)) + s.batch_size * (data.n_features + sum(s.hidden_sizes))
+        sum(i * o for i, o in s.layer_shapes(data))
+        + s.batch_size * (s.n_inputs(data) + sum(s.hidden_sizes))
+        + s.batch_size * sum(c.units + c.taps for c in s.convolutions(data))
     )
     largest = max(1, min(max(4, BEST_STACK_BYTES // working), memory // run_bytes(s, data)))
     # A stack of one is trained as a stack of two (see training/engine.py), so pairs are the smallest that pay.

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from mlpbench.experiment import derived
 from mlpbench.experiment.claim_forms import Best, Bound, Claim, Compare, Contrast, Matches, Share
 from mlpbench.experiment.grid import Condition, RunSettings
 from mlpbench.experiment.kinds import Value, shown
 from mlpbench.experiment.metrics import metric
 from mlpbench.experiment.models import STREAM
+from mlpbench.experiment.plan import probe_steps
 from mlpbench.experiment.problems import Path, SpecProblem
 from mlpbench.experiment.spec import Experiment
+from mlpbench.experiment.synthetic import FAMILIES, Synthetic
 
 MEASURED_ON_VALIDATION = "val_"
+SOLVED = ("param_error", "closed_form_gap")
 
 
 def check(experiment: Experiment, conditions: Sequence[Condition]) -> None:
@@ -20,17 +24,20 @@ def check(experiment: Experiment, conditions: Sequence[Condition]) -> None:
     _check_streams(experiment, conditions)
     for i, claim in enumerate(experiment.claims):
         name, form = claim.kind, claim.form
-        if form.metric.startswith(MEASURED_ON_VALIDATION) and not experiment.validates:
+        of = derived.plain(form.metric)
+        if of.startswith(MEASURED_ON_VALIDATION) and not experiment.validates:
             rule = "a metric of validation examples needs validation, which this experiment does not have"
             raise SpecProblem(("claims", i, name, "metric"), f"{rule}, got {form.metric!r}")
-        if metric(form.metric).is_accuracy and experiment.data.n_classes is None:
+        if _is_of_accuracy(of) and experiment.data.n_classes is None:
             rule = f"an accuracy needs classes, and the target of {experiment.data.name} is numbers"
             loss = f"did you mean '{form.metric.replace('accuracy', 'loss')}', or `task: classes` in dataset?"
             raise SpecProblem(("claims", i, name, "metric"), f"{rule}, got {form.metric!r}; {loss}")
+        _check_solution(form.metric, experiment, conditions, ("claims", i, name, "metric"))
         for where, path in _selectors(claim):
             if not any(_meets(condition, where) for condition in conditions):
                 message = f"a claim names levels that stand together in a condition, got {shown(where)}"
                 raise SpecProblem(("claims", i, name, *path), message)
+        _check_layers(claim, conditions, ("claims", i, name, "metric"))
         if isinstance(form, Best):
             _check_best(form, conditions, ("claims", i, name))
         elif isinstance(form, Share):
@@ -40,16 +47,51 @@ def check(experiment: Experiment, conditions: Sequence[Condition]) -> None:
                 raise SpecProblem(("claims", i, name), f"{rule}, got {n}")
 
 
+def _is_of_accuracy(name: str) -> bool:
+    reaches = derived.reaches(name)
+    return metric(name).is_accuracy or (reaches is not None and reaches.measure == "accuracy")
+
+
+def _check_layers(claim: Claim, conditions: Sequence[Condition], path: Path) -> None:
+    """Refuse a layer metric that a condition the claim is about can't have: no such layer, or no such epoch."""
+    of = derived.layer_metric(claim.form.metric)
+    if of is None:
+        return
+    wheres = [where for where, _ in _selectors(claim)] or [{}]
+    for condition in conditions:
+        if not any(_meets(condition, where) for where in wheres):
+            continue
+        s = condition.settings
+        layers = s.n_layers
+        numbers = of.numbers(layers)
+        got = f"got {claim.form.metric!r} for {condition.label!r}"
+        if not numbers:
+            raise SpecProblem(path, f"{of.layer} is over hidden layers, and a linear model has none; {got}")
+        if max(numbers) > layers:
+            rule = f"a layer is one of the {layers} there are, the outputs included"
+            raise SpecProblem(path, f"{rule}, {got}; did you mean {layers}, or 'out'?")
+        if of.metric in derived.OF_HIDDEN and layers in numbers:
+            rule = f"{of.metric} is of hidden layers, and layer {layers} is that of the outputs"
+            raise SpecProblem(path, f"{rule}, {got}" + ("; did you mean 'last'?" if layers > 1 else ""))
+        steps = probe_steps(s, [of.epoch])
+        if not steps:
+            rule = f"an epoch is one that training comes to, which ends after {s.steps / s.steps_per_epoch:g}"
+            raise SpecProblem(path, f"{rule}, {got}; did you mean 'end'?")
+        if of.metric == derived.OF_STEP and steps == [0]:
+            raise SpecProblem(path, f"{of.metric} is of the last step before the probe, of which there is none; {got}")
+
+
 def _check_streams(experiment: Experiment, conditions: Sequence[Condition]) -> None:
     """Refuse to vary a stream alone that no draw comes from: its runs would all be one."""
     if not experiment.one_at_a_time:
         return
     total = experiment.data.n_train
+    anew = isinstance(experiment.dataset, Synthetic)
     drawn: dict[str, tuple[str, Callable[[RunSettings], bool]]] = {
         "init": ("init or bias_init is random", lambda s: _is_random(s.init) or _is_random(s.bias_init)),
         "order": ("there are steps", lambda s: s.steps > 0),
         "dropout": ("dropout is above 0", lambda s: s.steps > 0 and any(0 < p < 1 for p in s.dropout)),
-        "split": ("there is validation or train_size is below all", lambda s: s.n_fit < total),
+        "split": ("there is validation or train_size is below all", lambda s: anew or s.n_fit < total),
         "noise": ("input_noise or label_noise is above 0", lambda s: s.input_noise > 0 or s.label_noise > 0),
     }
     for i, stream in enumerate(experiment.vary):
@@ -58,6 +100,24 @@ def _check_streams(experiment: Experiment, conditions: Sequence[Condition]) -> N
         if still is not None:
             rule = f"a stream that varies alone is one that runs draw from; of {stream} they do where {when}"
             raise SpecProblem(("vary", "each", i), f"{rule}, got {still.label!r}")
+
+
+def _check_solution(name: str, experiment: Experiment, conditions: Sequence[Condition], path: Path) -> None:
+    """Refuse a distance from a solution that there is none of: no truth, no number, or no linear model."""
+    if name not in SOLVED:
+        return
+    if name == "param_error" and not isinstance(experiment.dataset, Synthetic):
+        rule = (
+            f"{name} needs data whose truth is known ({', '.join(FAMILIES)}), and of {experiment.data.name} it is not"
+        )
+        raise SpecProblem(path, f"{rule}, got {name!r}")
+    if experiment.data.n_classes is not None:
+        rule = f"{name} needs a target that is a number, and {experiment.data.name} has classes"
+        raise SpecProblem(path, f"{rule}, got {name!r}")
+    if all(c.settings.depth > 0 for c in conditions):
+        raise SpecProblem(
+            path, f"{name} needs a condition at depth 0, which this experiment does not have, got {name!r}"
+        )
 
 
 def _is_random(init: str) -> bool:

@@ -28,7 +28,7 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.errors import InputError
-from mlpbench.experiment import own_data, presence
+from mlpbench.experiment import own_data, presence, shifts, synthetic
 from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.kinds import Value, shown, suggestion
 from mlpbench.experiment.settings import SETTINGS
@@ -121,22 +121,24 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     tree: dict[str, Any] = {
         "name": experiment.name,
         "question": experiment.question,
-        "dataset": experiment.dataset
-        if isinstance(experiment.dataset, str)
-        else own_data.dump(experiment.dataset, folder),
+        "dataset": _data(experiment, folder),
         "fixed": {k: _plain(fixed[k]) for k in SETTINGS if k in fixed},
     }
     if experiment.validates:
-        tree["validation"] = experiment.validation or {"folds": experiment.folds}
+        tree["validation"] = experiment.validation_written
     if factors:
         tree["factors"] = factors
     if experiment.nuisance:
         tree["nuisance"] = {k: list(map(_plain, v)) for k, v in experiment.nuisance.items()}
     if experiment.probes is not None:
         tree["probes"] = ["end" if math.isinf(e) else e for e in experiment.probes]
+    if experiment.shifts:
+        tree["shifts"] = shifts.plain(experiment.shifts)
     tree |= {"replicates": experiment.replicates, "seed": experiment.seed, "vary": experiment.vary_written}
     if experiment.until_decided is not None:
         tree["until_decided"] = experiment.until_decided.model_dump()
+    if experiment.save_weights:
+        tree["save_weights"] = True
     if experiment.claims:
         dumped = [c.model_dump(exclude_none=True) for c in experiment.claims]
         tree["claims"] = [_plain_tree(c) for c in dumped]
@@ -148,6 +150,14 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     writer.width = 120
     writer.dump(tree, out)
     return out.getvalue()
+
+
+def _data(experiment: Experiment, folder: FilePath | None) -> Any:
+    """Return what a file says under `dataset`."""
+    dataset = experiment.dataset
+    if isinstance(dataset, str):
+        return dataset
+    return own_data.dump(dataset, folder) if isinstance(dataset, own_data.OwnData) else synthetic.dump(dataset)
 
 
 class _Representer(SafeRepresenter):
@@ -240,6 +250,8 @@ class _Source:
             mark = error.problem_mark or error.context_mark
             place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
             hint = "; indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
+            if "but got '['" in str(error.problem):
+                hint = "; text with brackets stands in quotes inside {...}, as in 'grad_norm[1]'"
             raise InputError(f"not YAML: {error.problem or error.context}{hint} ({self.name}{place})") from None
         except ReaderError as error:
             before = self._text[: error.position]

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.experiment.catalogue import DataFacts
-from mlpbench.experiment.kinds import Value
+from mlpbench.experiment.convolution import Convolution, convolutions, most_convolutions
+from mlpbench.experiment.kinds import Value, parse_call
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import Experiment, Path, SpecProblem
+from mlpbench.experiment.synthetic import Synthetic
 
 LOSSES_OF_NUMBERS = ("squared_error", "mse")
+# Data are not as even as `accepted_share` takes them to be: so much of what it expects may be asked for.
+SPARE_SHARE = 0.9
+LARGE_STRENGTH = 20.0
+# Settings that came after the first identities: at these values a run is the one it was before there were any.
+LATER: Mapping[str, Value] = {
+    "features": None,
+    "input_scale": 1.0,
+    "conv_channels": (),
+    "pooling": "max",
+    "train_shift": "none",
+    "weighting": "none",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +58,12 @@ class RunSettings:
     norm: str
     clip_norm: float | None
     precision: str
+    features: int | None = None
+    input_scale: float = 1.0
+    conv_channels: tuple[int, ...] = ()
+    pooling: str = "max"
+    train_shift: str = "none"
+    weighting: str = "none"
     folds: int | None = None
     in_fold: int | None = None
 
@@ -67,10 +87,32 @@ class RunSettings:
         """Gradient steps of one pass, the last partial batch counted."""
         return math.ceil(self.n_fit / self.batch_size)
 
+    @property
+    def n_layers(self) -> int:
+        """Layers with weights: the hidden ones and that of the outputs."""
+        return len(self.hidden_sizes) + 1
+
+    def n_inputs(self, data: DataFacts) -> int:
+        """Inputs of an example that the network sees."""
+        return data.n_features if self.features is None else self.features
+
+    def convolutions(self, data: DataFacts) -> list[Convolution]:
+        """The convolutions before the affine layers, none in a multilayer perceptron."""
+        if not self.conv_channels:
+            return []
+        assert data.image_shape is not None, "resolve() refuses convolutions of what is no image"
+        return convolutions(self.conv_channels, data.image_shape)
+
+    def sizes(self, data: DataFacts) -> list[int]:
+        """Units of the input, or of what the last pooling leaves of it, of each hidden layer and of the output."""
+        made = self.convolutions(data)
+        inputs = made[-1].channels * made[-1].cells if made else self.n_inputs(data)
+        return [inputs, *self.hidden_sizes, data.n_outputs]
+
     def layer_shapes(self, data: DataFacts) -> list[tuple[int, int]]:
-        """(inputs, outputs) of each affine layer."""
-        sizes = [data.n_features, *self.hidden_sizes, data.n_outputs]
-        return list(itertools.pairwise(sizes))
+        """(inputs, outputs) of each convolution, 9 inputs a channel, then of each affine layer."""
+        made = self.convolutions(data)
+        return [*((c.inputs, c.channels) for c in made), *itertools.pairwise(self.sizes(data))]
 
 
 def resolve(
@@ -95,6 +137,12 @@ def resolve(
     if train_size > data.n_train:
         message = f"train_size must be at most {data.n_train}, what {data.name} has, got {train_size}"
         raise problem("train_size", message)
+    features = None if value["features"] in ("all", data.n_features) else value["features"]
+    if features is not None and features > data.n_features:
+        message = f"features must be at most {data.n_features}, what {data.name} has, got {features}"
+        raise problem("features", message)
+    if value["conv_channels"]:
+        _check_convolutions(value, data, problem)
     loss = value["loss"] or ("squared_error" if data.n_classes is None else "cross_entropy")
     if data.n_classes is None and loss not in LOSSES_OF_NUMBERS:
         rule = f"loss must be one of {', '.join(LOSSES_OF_NUMBERS)} where the target is numbers, as in {data.name}"
@@ -102,6 +150,7 @@ def resolve(
     if data.n_classes is None and value["label_noise"] > 0:
         message = f"label_noise must be 0 where the target is numbers, as in {data.name}, got {value['label_noise']}"
         raise problem("label_noise", message)
+    _check_shift(value, data, train_size, problem)
     validation = experiment.validation or (1 / experiment.folds if experiment.folds and in_fold is not None else 0.0)
     n_fit = train_size - (round(train_size * validation) if in_fold is None else in_fold)
     if n_fit < 1:
@@ -118,7 +167,7 @@ def resolve(
         hidden_sizes=hidden,
         width=hidden[0] if same else None,
         depth=len(hidden),
-        activation=value["activation"] if hidden else "identity",
+        activation=value["activation"] if hidden or value["conv_channels"] else "identity",
         init=value["init"],
         bias_init=value["bias_init"],
         dropout=dropout if isinstance(dropout, tuple) else (dropout,) * len(hidden),
@@ -139,6 +188,72 @@ def resolve(
         norm=value["norm"] if hidden else "none",
         clip_norm=value["clip_norm"],
         precision=value["precision"],
+        features=features,
+        input_scale=value["input_scale"],
+        conv_channels=value["conv_channels"],
+        pooling=value["pooling"] if value["conv_channels"] else "max",
+        train_shift=value["train_shift"],
+        weighting=value["weighting"],
         folds=None if in_fold is None else experiment.folds,
         in_fold=in_fold,
     )
+
+
+def _check_shift(
+    value: Mapping[str, Any], data: DataFacts, train_size: int, problem: Callable[[str, str], SpecProblem]
+) -> None:
+    """Refuse a shift of training examples that the data can't have, and weights without a shift or against another one."""
+    shift, weighting = value["train_shift"], value["weighting"]
+    kind, numbers = parse_call(shift)
+    if weighting != "none" and kind == "none":
+        rule = f"weighting {weighting} needs train_shift, {{covariate: s}} or {{label: s}}"
+        raise problem("weighting", f"{rule}, got {shift!r}")
+    if weighting == "bbse" and kind == "covariate":
+        raise problem("weighting", f"weighting bbse is against a shift of labels, got train_shift {shift!r}")
+    if weighting == "bbse" and value["label_noise"] > 0:
+        message = f"weighting bbse takes labels as they are: label_noise must be 0, got {value['label_noise']}"
+        raise problem("label_noise", message)
+    if kind == "none":
+        return
+    if isinstance(data, Synthetic):
+        rule = f"train_shift must be none where each replicate draws its own data, as in {data.name}"
+        raise problem("train_shift", f"{rule}, got {shift!r}")
+    if kind == "label" and data.n_classes is None:
+        rule = f"train_shift label needs classes, and the target of {data.name} is numbers"
+        raise problem("train_shift", f"{rule}, got {shift!r}; did you mean 'covariate'?")
+    most = math.floor(SPARE_SHARE * accepted_share(kind, numbers[0], data.n_classes) * data.n_train)
+    if train_size > most:
+        rule = f"train_size must be at most {most} of {data.n_train} under train_shift {shift}, by what it accepts"
+        raise problem("train_size", f"{rule}, got {train_size}")
+
+
+def accepted_share(kind: str, strength: float, classes: int | None) -> float:
+    """Return the share of training examples that a shift is expected to accept (see training/selection.py).
+
+    covariate: E exp(-s max(0, 1 - z)) for z ~ N(0, 1); label: the mean of exp(-s c / (C - 1)) over classes, equally frequent.
+    """
+    if kind == "covariate":
+        above = 0.5 * math.erfc(1 / math.sqrt(2))
+        if strength > LARGE_STRENGTH:  # exp(s^2/2) leaves the range of floats: Phi(-t) = exp(-t^2/2) / (sqrt(2 pi) t)
+            return above + math.exp(-0.5) / math.sqrt(2 * math.pi) / (strength - 1)
+        return above + math.exp(strength**2 / 2 - strength) * 0.5 * math.erfc((strength - 1) / math.sqrt(2))
+    of = classes or 1
+    return sum(math.exp(-strength * c / max(of - 1, 1)) for c in range(of)) / of
+
+
+def _check_convolutions(value: Mapping[str, Any], data: DataFacts, problem: Callable[[str, str], SpecProblem]) -> None:
+    """Refuse convolutions of what is no image, more poolings than leave anything of it, and what does not stand beside."""
+    channels, image = value["conv_channels"], data.image_shape
+    if image is None:
+        rule = f"conv_channels must be [] where examples are no images of one channel, as in {data.name}"
+        raise problem("conv_channels", f"{rule}, got {list(channels)}")
+    most = most_convolutions(image)
+    if len(channels) > most:
+        rule = f"conv_channels must be at most {most} for images of {image[0]} x {image[1]}, which each pooling halves"
+        raise problem("conv_channels", f"{rule}, got {len(channels)}: {list(channels)}")
+    if value["features"] not in ("all", data.n_features):
+        raise problem(
+            "features", f"features must be all of an image where conv_channels are given, got {value['features']}"
+        )
+    if value["norm"] != "none":
+        raise problem("norm", f"norm must be none where conv_channels are given, got {value['norm']!r}")

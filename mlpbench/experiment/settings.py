@@ -78,6 +78,11 @@ _SCHEDULES: dict[str, Parameters | None] = {
     "cosine": None,
     "warmup": {"steps": Count()},
 }
+_TRAIN_SHIFTS: dict[str, Parameters | None] = {
+    "none": None,
+    "covariate": _one(Number(low=0, open_low=True)),
+    "label": _one(Number(low=0, open_low=True)),
+}
 _LOSSES = ("cross_entropy", "naive_cross_entropy", "squared_error", "mse")
 _PRECISIONS = ("float32", "float64", "bfloat16", "tf32")
 
@@ -121,4 +126,25 @@ SETTINGS = _settings(
     ("norm", _words("none", "layer", "batch"), "none", "normalisation before each activation"),
     ("clip_norm", Number(low=0, open_low=True, nothing=True), None, "largest norm of the whole gradient"),
     ("precision", _words(*_PRECISIONS), "float32", "arithmetic of training"),
+    ("features", Count(words=("all",)), "all", "inputs of an example that the network sees: the first ones"),
+    ("input_scale", Number(low=0, open_low=True), 1.0, "factor on the inputs, in training and in testing"),
+    (
+        "conv_channels",
+        Sizes(),
+        (),
+        "channels of each convolution (3x3) with its pooling (2x2), before the hidden layers",
+    ),
+    ("pooling", _words("max", "average"), "max", "what a pooling takes of its four"),
+    (
+        "train_shift",
+        Word(table=_TRAIN_SHIFTS),
+        "none",
+        "how training examples differ in distribution from test examples",
+    ),
+    (
+        "weighting",
+        _words("none", "exact", "classifier", "bbse"),
+        "none",
+        "weights of training examples against the shift",
+    ),
 )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import pathlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
 from mlpbench.experiment import claim_checks, claim_forms
-from mlpbench.experiment.catalogue import CATALOGUE, DataFacts
+from mlpbench.experiment import shifts as shifting
+from mlpbench.experiment.catalogue import DataFacts, facts_of
 from mlpbench.experiment.claim_forms import Claim
 from mlpbench.experiment.dataset import named_or_own
 from mlpbench.experiment.kinds import LARGEST, Value, shown, suggestion
@@ -25,6 +26,7 @@ from mlpbench.experiment.problems import Path as Path
 from mlpbench.experiment.problems import SpecProblem as SpecProblem
 from mlpbench.experiment.problems import entry, first_problem, unknown_key
 from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.synthetic import Synthetic
 
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
@@ -41,9 +43,10 @@ class Experiment(Model):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
     question: str
-    dataset: str | OwnData
+    dataset: str | OwnData | Synthetic
     validation: float | None = Field(default=None, gt=0, lt=1)
     folds: int | None = Field(default=None, ge=2)
+    refit: Literal["chosen", "all"] = "chosen"
     fixed: Levels = Field(default_factory=dict)
     factors: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     zipped: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
@@ -51,11 +54,13 @@ class Experiment(Model):
     nuisance: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     replicates: int = Field(default=5, ge=1, le=100_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
+    shifts: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     probes: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] | None = None
     # A list of the file is a tuple here: the one conversion that strictness would refuse.
     vary: tuple[Stream, ...] = Field(default=STREAMS, strict=False)
     one_at_a_time: bool = False
     until_decided: UntilDecided | None = None
+    save_weights: bool = False
     claims: tuple[Claim, ...] = Field(default=(), strict=False)
 
     @field_validator("probes", mode="before")
@@ -77,13 +82,25 @@ class Experiment(Model):
 
     @property
     def data(self) -> DataFacts:
-        """The facts of the data set: the catalogue's, or those of the user's own file."""
-        return CATALOGUE[self.dataset] if isinstance(self.dataset, str) else self.dataset
+        """The facts of the data set: the catalogue's, a synthetic family's, or those of the user's own file."""
+        return facts_of(self.dataset) if isinstance(self.dataset, str) else self.dataset
+
+    @property
+    def draws_anew(self) -> bool:
+        """Whether every replicate has examples of its own, to train on and to test on."""
+        return isinstance(self.dataset, Synthetic) and "split" in self.vary and not self.one_at_a_time
 
     @property
     def validates(self) -> bool:
         """Whether runs have validation examples: a share of the training examples, or folds."""
         return self.validation is not None or self.folds is not None
+
+    @property
+    def validation_written(self) -> float | dict[str, Any] | None:
+        """What a file says under `validation`."""
+        if self.folds is None:
+            return self.validation
+        return {"folds": self.folds} | ({"refit": self.refit} if self.refit != "chosen" else {})
 
     @property
     def most_replicates(self) -> int:
@@ -108,7 +125,8 @@ def _is_epoch(value: object) -> bool:
 
 
 # Zipped factors and whole conditions stand under `factors` in a file, folds under `validation`, `each` under `vary`.
-FILE_KEYS = tuple(k for k in Experiment.model_fields if k not in ("zipped", "conditions", "folds", "one_at_a_time"))
+WITHIN = ("zipped", "conditions", "folds", "refit", "one_at_a_time")
+FILE_KEYS = tuple(k for k in Experiment.model_fields if k not in WITHIN)
 
 
 def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experiment:
@@ -125,9 +143,11 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
     canonical = dict(tree)
     roles = _Roles(canonical)
     if isinstance(canonical.get("validation"), Mapping):
-        canonical["folds"] = _folds(canonical.pop("validation"))
+        canonical |= _folds(canonical.pop("validation"), has_nuisance=bool(roles.nuisance))
     if isinstance(canonical.get("vary"), Mapping):
         canonical |= {"vary": _each(canonical["vary"]), "one_at_a_time": True}
+    if "shifts" in canonical:
+        canonical["shifts"] = shifting.read(canonical["shifts"])
     if "dataset" in canonical:
         canonical["dataset"] = named_or_own(canonical["dataset"], base or pathlib.Path())
     try:
@@ -138,6 +158,7 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
         message = f"vary must name a stream in which replicates differ, got [] for {experiment.replicates} replicates"
         raise SpecProblem(("vary",), message)
     _check_top_up(experiment)
+    shifting.check(experiment)
     return experiment.model_copy(update={"claims": claim_checks.checked(experiment)})
 
 
@@ -170,14 +191,21 @@ def _in_each(problem: SpecProblem, canonical: Mapping[str, Any]) -> SpecProblem:
     return SpecProblem(("vary", "each", *problem.path[1:]), message, key=problem.key)
 
 
-def _folds(validation: Mapping[str, Any]) -> int:
+def _folds(validation: Mapping[str, Any], *, has_nuisance: bool) -> dict[str, Any]:
     for key in validation:
-        if key != "folds":
-            raise unknown_key(("validation", key), ["folds"])
+        if key not in ("folds", "refit"):
+            raise unknown_key(("validation", key), ["folds", "refit"])
     number = validation.get("folds")
     if not isinstance(number, int) or isinstance(number, bool) or number < 2:
         raise SpecProblem(("validation", "folds"), f"folds must be a whole number of at least 2, got {shown(number)}")
-    return number
+    refit = validation.get("refit", "chosen")
+    if refit not in ("chosen", "all"):
+        near = suggestion(refit, ["chosen", "all"])
+        raise SpecProblem(("validation", "refit"), f"refit must be 'chosen' or 'all', got {shown(refit)}{near}")
+    if refit == "all" and not has_nuisance:
+        rule = "refit: all trains every level of nuisance settings again, which this experiment does not have"
+        raise SpecProblem(("validation", "refit"), f"{rule}, got {shown(refit)}")
+    return {"folds": number, "refit": refit}
 
 
 def _check_top_up(experiment: Experiment) -> None:

@@ -6,9 +6,10 @@ gathered once for all of them.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,25 +24,30 @@ from mlpbench.experiment.shares import fold_of, stratified
 from mlpbench.training.buffers import Stacked, column, padded
 from mlpbench.training.datasets import Dataset
 from mlpbench.training.network import Group, Inputs
+from mlpbench.training.selection import Floats, selected, standardised_mean
 from mlpbench.training.streams import generator
 
 Indices = NDArray[np.int64]
 Values = NDArray[np.uint8] | NDArray[np.float32]
+DrawKey = tuple[int, int]
 PIXEL_MAX = 255.0
 
 
 class DeviceData:
     """A data set resident on a device: pixels as bytes, a quarter of the memory that gathering would otherwise read.
 
-    Targets are classes of shape (N,), or numbers of shape (N, C).
+    Targets are classes of shape (N,), or numbers of shape (N, C). Where replicates draw their own examples, these stand
+    one below another, and `draws` has the place of each; else there is one, which all runs share.
     """
 
-    def __init__(self, data: Dataset, device: torch.device) -> None:
+    def __init__(self, data: Dataset, device: torch.device, draws: Mapping[DrawKey, int] | None = None) -> None:
+        self._draws = draws
         self.device = device
         self.facts = data.facts
         self.n_classes, self.n_outputs = data.facts.n_classes, data.facts.n_outputs
         self.labels = data.y_train
         self.x_train, self.x_test = _resident(data.x_train, device), _resident(data.x_test, device)
+        self._all_inputs = self.x_train
         self.y_train, self.y_test = self._targets(data.y_train), self._targets(data.y_test)
 
     def _targets(self, y: Values) -> Tensor:
@@ -52,6 +58,50 @@ class DeviceData:
     def n_features(self) -> int:
         """Inputs per example."""
         return self.x_train.shape[1]
+
+    def of(self, runs: Sequence[Run]) -> DeviceData:
+        """Return the data as runs of one signature see them: the first inputs, where `features` says so."""
+        features = runs[0].settings.features
+        if features is None:
+            return self
+        narrowed = copy.copy(self)
+        narrowed.x_train, narrowed.x_test = self.x_train[:, :features], self.x_test[:, :features]
+        return narrowed
+
+    def draw_of(self, run: Run) -> int:
+        """Return which of the draws a run sees."""
+        return 0 if self._draws is None else self._draws[draw_key(run)]
+
+    def labels_of(self, run: Run) -> Values:
+        """Return the training targets of a run's own draw."""
+        n, draw = len(self.labels) // self._n_draws, self.draw_of(run)
+        return self.labels[draw * n : (draw + 1) * n]
+
+    def split(self, run: Run) -> Split:
+        """Choose a run's examples, see `split`, as indices into `x_train`."""
+        labels = self.labels_of(run)
+        z = self.z_train if run.settings.train_shift != "none" else None
+        local, start = split(run, labels, z), self.draw_of(run) * len(labels)
+        return Split(fit=local.fit + start, validation=local.validation + start)
+
+    def test_index(self, draws: Sequence[int]) -> Tensor:
+        """Return the rows of `x_test` of some draws, shape (draws, n)."""
+        n = len(self.x_test) // self._n_draws
+        return torch.stack([torch.arange(d * n, (d + 1) * n, device=self.device) for d in draws])
+
+    @cached_property
+    def z_train(self) -> Floats:
+        """The standardised mean input of each training example, by which a covariate shift selects, `features` or not."""
+        return standardised_mean(self._all_inputs.cpu().numpy())
+
+    @property
+    def _n_draws(self) -> int:
+        return 1 if self._draws is None else len(self._draws)
+
+
+def draw_key(run: Run) -> DrawKey:
+    """Return what a draw of data is addressed by: runs that share it share their examples."""
+    return run.seed, run.streams["split"]
 
 
 def _resident(array: Values, device: torch.device) -> Tensor:
@@ -69,15 +119,19 @@ class Split:
     validation: Indices
 
 
-def split(run: Run, labels: Values) -> Split:
+def split(run: Run, labels: Values, z: Floats | None = None) -> Split:
     """Choose a run's examples: a smaller train size is a subset of a larger one, validation is stratified by class.
 
     Where labels are numbers, validation is drawn from all of them alike. The folds of a replicate share its examples.
+    Under a `train_shift` the standardised mean inputs `z` are needed, and ValueError is raised where too few examples are accepted.
     """
     s = run.settings
     chosen: Indices = np.arange(len(labels))
     replicate = run.streams["split"]
-    if s.train_size < len(labels):
+    if s.train_shift != "none":
+        assert z is not None, "a shift of training examples looks at them"
+        chosen = selected(run, z, labels)
+    elif s.train_size < len(labels):
         chosen = generator(run.seed, replicate, "split", 0).permutation(len(labels))[: s.train_size]
     if not s.n_validation:
         return Split(fit=chosen, validation=chosen[:0])
@@ -170,7 +224,10 @@ class Examples:
 
 
 class Gather:
-    """Buffers for gathering batches of up to `batch` examples of dtype `source`; bytes are scaled to [0, 1]."""
+    """Buffers for gathering batches of up to `batch` examples of dtype `source`.
+
+    Bytes are scaled to [0, 1]; whatever they were, `scale` is a factor on them then.
+    """
 
     def __init__(
         self,
@@ -181,7 +238,9 @@ class Gather:
         dtype: torch.dtype,
         device: torch.device,
         source: torch.dtype = torch.uint8,
+        scale: float = 1.0,
     ) -> None:
+        self._factor = scale
         self._raw = torch.empty(distinct * batch, features, dtype=source, device=device)
         self._x = torch.zeros(distinct * batch * padded(features), dtype=dtype, device=device)
         self._scale = torch.tensor(PIXEL_MAX, dtype=dtype, device=device)
@@ -198,6 +257,8 @@ class Gather:
             torch.div(raw.view(distinct, n, features), self._scale, out=x_GBI)
         else:
             x_GBI.copy_(raw.view(distinct, n, features))
+        if self._factor != 1:
+            x_GBI.mul_(self._factor)
         index_RB = index.view(distinct, n)[examples.of_run]
         y = examples.labels[examples.labelling[:, None], index_RB]
         y_RBC = y.to(x_GBI.dtype) if y.is_floating_point() else y.unsqueeze(2)
@@ -215,12 +276,12 @@ class Batches:
         self._data = data
         self._labels = labels
         by_id = {run.run_id: indices for run, indices in zip(runs, fit)}
-        self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["order"], r.streams["split"], r.fold))
+        self._groups, self._first = groups(runs, _batches_of)
         self._fit = [by_id[run.run_id] for run in self._first]
         self._epoch = -1
         self._examples: Examples | None = None
         make: dict[str, Any] = {"dtype": dtype, "device": data.device, "source": data.x_train.dtype}
-        self._gather = Gather(len(self._first), s.batch_size, data.n_features, **make)
+        self._gather = Gather(len(self._first), s.batch_size, data.n_features, scale=s.input_scale, **make)
 
     def at(self, step: int) -> tuple[Inputs, Tensor]:
         """Return inputs and classes (R, B, 1) or numbers (R, B, C) of a step, counted from 0."""
@@ -238,6 +299,17 @@ class Batches:
             self._epoch = epoch
         start = index * self._size
         return self._gather(self._examples, start, min(start + self._size, self._n))
+
+    def indices(self, step: int) -> Tensor:
+        """Return which training examples each run sees, of shape (R, B), at the step that `at` was last asked for."""
+        start = step % self._per_epoch * self._size
+        assert self._examples is not None, "at comes first"
+        return self._examples.index_GN[self._examples.of_run, start : min(start + self._size, self._n)]
+
+
+def _batches_of(r: Run) -> Hashable:
+    """Return what runs that see the same batches have in common."""
+    return r.seed, r.streams["order"], r.streams["split"], r.fold, r.settings.train_shift
 
 
 class DropoutNoise:

@@ -5,21 +5,29 @@ Shapes: `R` runs, `B` batch, `C` classes.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.plan import CURVE_EXAMPLES, curve_steps, neighbourhood, training_flops
+from mlpbench.experiment.plan import CURVE_EXAMPLES, curve_steps, evaluation_chunk, neighbourhood, training_flops
+from mlpbench.experiment.shifts import Shifts
 from mlpbench.training import init
-from mlpbench.training.batches import DeviceData, Examples, Indices, groups, noisy_labels, split
+from mlpbench.training.batches import DeviceData, Examples, Indices, groups, noisy_labels
+from mlpbench.training.draws import DrawnData
 from mlpbench.training.evaluation import Evaluated, Evaluator
 from mlpbench.training.losses import LOSSES
+from mlpbench.training.memory import held_bytes
 from mlpbench.training.network import Network
 from mlpbench.training.outcome import Model, Row, StackRows, measured, prediction
 from mlpbench.training.probes import Prober
+from mlpbench.training.saved import encoded
+from mlpbench.training.shifts import shifted
+from mlpbench.training.solutions import Solutions
 from mlpbench.training.steps import Steps
 from mlpbench.training.streams import generator
 
@@ -29,14 +37,18 @@ SMALLEST_STACK = 2
 
 def train_stack(
     runs: Sequence[Run],
-    data: DeviceData,
+    data: DeviceData | DrawnData,
     progress: Callable[[float], None] | None = None,
     probes: Sequence[float] | None = None,
+    shifts: Shifts | None = None,
+    *,
+    save_weights: bool = False,
 ) -> StackRows:
     """Train runs of one signature together and return their rows.
 
     `progress` is called with the share of the steps that is done; `probes` are epochs at which layers are measured, by
-    default the start and the end. Raises nothing on divergence: that is data.
+    default the start and the end; under each of `shifts` the test set is evaluated at the end; `save_weights` asks for the
+    weights of finished runs beside their rows. Raises nothing on divergence: that is data.
     """
     # What `use_deterministic_algorithms` does but for loading the compiler, which takes a worker a second.
     torch.set_deterministic_debug_mode("error")
@@ -46,30 +58,43 @@ def train_stack(
         raise ValueError("precision tf32 needs a GPU")
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     with torch.no_grad():
-        return _Stack(runs, data, probes).train(progress or (lambda share: None))
+        stack = _Stack(runs, data, probes, shifts, save_weights=save_weights)
+        return stack.train(progress or (lambda share: None))
 
 
 class _Stack:
     """The state of a stack in training; its runs are sorted so that neighbours share an activation and batches."""
 
-    def __init__(self, given: Sequence[Run], data: DeviceData, probes: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        given: Sequence[Run],
+        data: DeviceData | DrawnData,
+        probes: Sequence[float] | None = None,
+        shifts: Shifts | None = None,
+        *,
+        save_weights: bool = False,
+    ) -> None:
         self.given = given
+        self.shifts = shifts or {}
+        self.saves_weights = save_weights
         company = sorted(given, key=neighbourhood)
         self.runs = company + company[:1] * (SMALLEST_STACK - len(company))
         self.settings = self.runs[0].settings
-        self.data = data
-        sizes = [data.n_features, *self.settings.hidden_sizes, data.n_outputs]
+        self.data = data = data.of(self.runs)
+        sizes = self.settings.sizes(data.facts)
         dtype = torch.float64 if self.settings.precision == "float64" else torch.float32
-        self.network = Network([r.settings for r in self.runs], sizes, dtype=dtype, device=data.device)
+        members, convolutions = [r.settings for r in self.runs], self.settings.convolutions(data.facts)
+        self.network = Network(members, sizes, dtype=dtype, device=data.device, convolutions=convolutions)
         _initialise(self.network, self.runs)
-        parts = [split(r, data.labels) for r in self.runs]
+        parts = [data.split(r) for r in self.runs]
         self.labels = noisy_labels(self.runs, data)
         self.fit = [p.fit for p in parts]
         self.train_part = self._examples(self.fit)
         self.validation_part = self._examples([p.validation for p in parts]) if self.settings.n_validation else None
         # Runs on folds are for choosing between settings: the test set is read by the refits alone.
         self.test_part = self._test_examples() if self.settings.folds is None else None
-        self.evaluator = Evaluator(self.network, LOSSES[self.settings.loss], data.n_features)
+        chunk = evaluation_chunk(self.settings)
+        self.evaluator = Evaluator(self.network, LOSSES[self.settings.loss], data.n_features, chunk=chunk)
         self.prober = Prober(self.runs, self.network, self.train_part, probes)
         self.diverged_at = torch.full((len(self.runs),), -1, dtype=torch.int64, device=data.device)
         self.curves: list[Row] = []
@@ -99,6 +124,7 @@ class _Stack:
             self._note_divergence(s.steps, torch.isfinite(evaluated.loss_RK.sum(1)))
         if s.steps and not self._all_diverged():
             self._record(s.steps, ended)
+        self._record_shifts()
         return self._rows(*ended, seconds=seconds)
 
     def _train_epoch(self, steps: Steps, start: int, stop: int) -> float:
@@ -138,24 +164,38 @@ class _Stack:
                     row = {"run_id": run.run_id, "epoch": epoch, "step": step, "split": name}
                     self.curves.append(row | {"loss": loss[j], "accuracy": accuracy[j]})
 
+    def _record_shifts(self) -> None:
+        """Add a row to the curves for each shift and each run that has not diverged, at the final weights."""
+        if self.test_part is None or self._all_diverged():
+            return
+        s, diverged = self.settings, self.diverged_at.tolist()
+        for name, x, y in shifted(self.data, self.shifts):
+            loss, accuracy = self.evaluator(replace(self.test_part, x=x, labels=y[None])).mean()
+            for j, run in enumerate(self.runs[: len(self.given)]):
+                if diverged[j] < 0:
+                    row = {"run_id": run.run_id, "epoch": s.steps / s.steps_per_epoch, "step": s.steps, "split": name}
+                    # A loss may overflow under a shift alone: then there is none.
+                    finite = loss[j] if math.isfinite(loss[j]) else None
+                    self.curves.append(row | {"loss": finite, "accuracy": accuracy[j]})
+
     def _examples(self, lists: Sequence[Indices]) -> Examples:
         if all(np.array_equal(lists[0], other) for other in lists[1:]):
             made, first = groups(self.runs, lambda r: 0)
         else:
-            made, first = groups(self.runs, lambda r: (r.seed, r.streams["split"], r.fold))
+            made, first = groups(self.runs, lambda r: (r.seed, r.streams["split"], r.fold, r.settings.train_shift))
         of = {run.run_id: indices for run, indices in zip(self.runs, lists)}
         index = torch.from_numpy(np.stack([of[r.run_id] for r in first])).to(self.data.device)
         labels = self.labels
         return Examples(x=self.data.x_train, labels=labels.y_KN, labelling=labels.of_run, index_GN=index, groups=made)
 
     def _test_examples(self) -> Examples:
-        made, _ = groups(self.runs, lambda r: 0)
+        made, first = groups(self.runs, self.data.draw_of)
         clean = self.data.y_test
         return Examples(
             x=self.data.x_test,
             labels=clean[None],
             labelling=torch.zeros(len(self.runs), dtype=torch.int64, device=clean.device),
-            index_GN=torch.arange(len(clean), device=clean.device)[None],
+            index_GN=self.data.test_index([self.data.draw_of(r) for r in first]),
             groups=made,
         )
 
@@ -165,18 +205,24 @@ class _Stack:
         position = {run.run_id: i for i, run in enumerate(self.runs[: len(self.given)])}
         diverged = self.diverged_at.tolist()
         rows = StackRows(curves=self.curves, layers=self.prober.rows(self.given, diverged))
+        solutions = Solutions(self.data)
         for run in self.given:
             i = position[run.run_id]
             model = self._model(i)
             row: Row = {"run_id": run.run_id, "status": "ok", "diverged": float(diverged[i] >= 0)}
             row |= {"stack_size": len(self.given), "train_seconds": seconds / len(self.given)}
             row["flops"] = float(training_flops(run.settings, self.data.facts))
+            row |= {f"{use}_bytes": float(n) for use, n in held_bytes(run.settings, self.data).items()}
             row["n_parameters"] = sum(p.numel() for p in model.learnt)
             if diverged[i] >= 0:
                 # How long a diverged run is dragged along depends on its stack-mates: its weights are not a result.
                 row |= {"status": "diverged", "diverged_at_step": diverged[i]}
             else:
                 row |= measured(i, train, validation, test) | model.metrics() | {"weights_sha256": model.digest}
+                row |= solutions.distances(run, model, self.fit[i])
+                if self.saves_weights:
+                    content = encoded(model, run, self.data.facts)
+                    rows.weights.append({"run_id": run.run_id, "content": content})
                 if test is not None:
                     rows.predictions.append({"run_id": run.run_id, "predicted": prediction(i, test)})
             rows.runs.append(row)
@@ -194,10 +240,10 @@ class _Stack:
 def _initialise(network: Network, runs: Sequence[Run]) -> None:
     p = network.parameters
     for layer, (weight, bias) in enumerate(zip(p.weights, p.biases)):
-        inputs, outputs = network.sizes[layer], network.sizes[layer + 1]
+        (inputs, outputs), (_, fan_out) = network.shapes[layer], network.fans[layer]
         for i, run in enumerate(runs):
-            seed, replicate = run.seed, run.streams["init"]
-            w_IO = init.weights(run.settings.init, generator(seed, replicate, "init", layer, 0), inputs, outputs)
-            b_O = init.biases(run.settings.bias_init, generator(seed, replicate, "init", layer, 1), inputs, outputs)
+            s, address = run.settings, (run.seed, run.streams["init"])
+            w_IO = init.weights(s.init, generator(*address, "init", layer, 0), inputs, outputs, fan_out=fan_out)
+            b_O = init.biases(s.bias_init, generator(*address, "init", layer, 1), inputs, outputs, fan_out=fan_out)
             weight.x_RNM[i, :inputs] = torch.from_numpy(w_IO)
             bias.x_RNM[i, 0] = torch.from_numpy(b_O)

@@ -1,6 +1,7 @@
 """Loss and accuracy of every run of a stack on a list of examples, dropout off.
 
-Shapes: `R` runs, `K` chunks of `EVALUATION_CHUNK` examples. The chunk is the same for every stack: its size is part of the bits.
+Shapes: `R` runs, `K` chunks of examples, as many as the plan's `evaluation_chunk` says for these settings: a chunk's size
+is part of the bits.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Evaluated:
     correct_RK: Tensor | None
     predicted: Tensor | None
     active_RU: Sequence[Tensor]
+    chunk: int = CHUNK
 
     def mean(self, first: int | None = None) -> tuple[list[float], list[float] | list[None]]:
         """Return each run's mean loss and accuracy over the first examples (a whole number of chunks), or over all.
@@ -38,7 +40,7 @@ class Evaluated:
         Numbers have no accuracy: None.
         """
         n = self.n if first is None else min(first, self.n)
-        chunks = -(-n // CHUNK)
+        chunks = -(-n // self.chunk)
         loss: list[float] = (self.loss_RK[:, :chunks].sum(1) / n).tolist()
         if self.correct_RK is None:
             return loss, [None] * len(loss)
@@ -48,30 +50,35 @@ class Evaluated:
 class Evaluator:
     """The buffers of an evaluation, made once for a stack."""
 
-    def __init__(self, network: Network, loss: Loss, features: int) -> None:
-        self._network, self._loss, self._features = network, loss, features
-        self._work = Workspace(network, CHUNK, backward=False)
-        self._gathers: dict[int, Gather] = {}
+    def __init__(self, network: Network, loss: Loss, features: int, *, chunk: int = CHUNK) -> None:
+        self._network, self._loss, self._features, self._chunk = network, loss, features, chunk
+        self._work = Workspace(network, chunk, backward=False)
+        self._gathers: dict[tuple[int, torch.dtype], Gather] = {}
 
     def __call__(self, examples: Examples, *, predict: bool = False, active_in: int = 0) -> Evaluated:
-        """Evaluate all runs; with `active_in`, note which hidden units are non-zero on some of the first examples."""
-        network, work = self._network, self._work
+        """Evaluate all runs; with `active_in`, note which hidden units are non-zero on some of the first examples.
+
+        A channel of a convolution is a unit: it is non-zero where one of its positions is.
+        """
+        network, work, chunk = self._network, self._work, self._chunk
         distinct = examples.index_GN.shape[0]
-        make: dict[str, Any] = {"dtype": network.dtype, "device": network.device}
+        make: dict[str, Any] = {"dtype": network.dtype, "device": network.device, "scale": network.input_scale}
         numbers = examples.labels.is_floating_point()
-        if distinct not in self._gathers:
-            self._gathers[distinct] = Gather(distinct, CHUNK, self._features, source=examples.x.dtype, **make)
+        kind = (distinct, examples.x.dtype)
+        if kind not in self._gathers:
+            self._gathers[kind] = Gather(distinct, chunk, self._features, source=examples.x.dtype, **make)
         losses, hits, predictions = [], [], []
-        active = [torch.zeros(network.runs, u, dtype=torch.bool, device=network.device) for u in network.sizes[1:-1]]
-        for start in range(0, len(examples), CHUNK):
-            stop = min(start + CHUNK, len(examples))
-            inputs, y = self._gathers[distinct](examples, start, stop)
+        units = [u for _, u in network.shapes[:-1]]
+        active = [torch.zeros(network.runs, u, dtype=torch.bool, device=network.device) for u in units]
+        for start in range(0, len(examples), chunk):
+            stop = min(start + chunk, len(examples))
+            inputs, y = self._gathers[kind](examples, start, stop)
             z = network.forward(inputs, work, train=False)
             # A copy: the loss is computed in place.
             predicted = z.x_RNM.to(torch.float32, copy=True) if numbers else z.x_RNM.argmax(2)
             if start < active_in:
-                for seen, a in zip(active, work.a):
-                    seen |= (a.x_RNM[:, : stop - start] != 0).any(1)
+                for seen, a in zip(active, work.activations(stop - start)):
+                    seen |= (a != 0).any(tuple(range(1, a.ndim - 1)))
             loss = work.losses.columns(stop - start)
             self._loss.forward(z, y, loss)
             losses.append(loss.x_RNM[:, 0].sum(1, dtype=torch.float64))
@@ -85,4 +92,5 @@ class Evaluator:
             correct_RK=None if numbers else torch.stack(hits, 1),
             predicted=torch.cat(predictions, 1) if predict else None,
             active_RU=active,
+            chunk=chunk,
         )

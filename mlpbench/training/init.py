@@ -34,10 +34,11 @@ def _uniform(bound: Callable[[int, int, float], float]) -> Draw:
 
 def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...], i: int, o: int, p: float) -> Array:
     """Return the Q of a normal matrix, signs fixed so that it is uniform among orthogonal matrices."""
-    tall = torch.from_numpy(rng.standard_normal((max(i, o), min(i, o))))
+    rows, columns = shape
+    tall = torch.from_numpy(rng.standard_normal((max(shape), min(shape))))
     q, r = torch.linalg.qr(tall)
     q = q * torch.sign(torch.diagonal(r))
-    return np.asarray((q if i >= o else q.T).numpy())
+    return np.asarray((q if rows >= columns else q.T).numpy())
 
 
 INITIALISERS: dict[str, Draw] = {
@@ -53,13 +54,18 @@ INITIALISERS: dict[str, Draw] = {
 }
 
 
-def weights(init: str, rng: np.random.Generator, inputs: int, outputs: int) -> Array:
-    """Return initial weights of shape (I, O) for the canonical name of an initialiser, such as `normal(0.01)`."""
+def weights(init: str, rng: np.random.Generator, inputs: int, outputs: int, *, fan_out: int | None = None) -> Array:
+    """Return initial weights of shape (I, O) for the canonical name of an initialiser, such as `normal(0.01)`.
+
+    `fan_out` is how many outputs an input goes into, where that is not O: a convolution has 9 a channel.
+    """
     name, parameters = parse_call(init)
-    return INITIALISERS[name](rng, (inputs, outputs), inputs, outputs, parameters[0] if parameters else 0.0)
+    fan = outputs if fan_out is None else fan_out
+    return INITIALISERS[name](rng, (inputs, outputs), inputs, fan, parameters[0] if parameters else 0.0)
 
 
-def biases(init: str, rng: np.random.Generator, inputs: int, outputs: int) -> Array:
-    """Return initial biases of shape (O,)."""
+def biases(init: str, rng: np.random.Generator, inputs: int, outputs: int, *, fan_out: int | None = None) -> Array:
+    """Return initial biases of shape (O,); `fan_out` as for weights."""
     name, parameters = parse_call(init)
-    return INITIALISERS[name](rng, (outputs,), inputs, outputs, parameters[0] if parameters else 0.0)
+    fan = outputs if fan_out is None else fan_out
+    return INITIALISERS[name](rng, (outputs,), inputs, fan, parameters[0] if parameters else 0.0)

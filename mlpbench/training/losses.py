@@ -9,6 +9,7 @@ of each example, in nats or half squared units.
 - squared_error: l = 1/2 sum_c (z_c - onehot(y)_c)^2,           dl/dz = z - onehot(y)
 - mse: l = 1/C sum_c (z_c - onehot(y)_c)^2,                     dl/dz = 2/C (z - onehot(y))
 
+Where examples are weighted, L = 1/B sum_i w_i l_i: `scale` then has a number for each example, of shape (R, B, 1).
 The last two also take targets that are numbers, y of shape (R, B, C), in place of onehot(y).
 """
 
@@ -24,7 +25,7 @@ from mlpbench.training.buffers import Stacked
 
 # (outputs z, classes y_RB1 or numbers y_RBC, losses per example) -> None: fills the losses; leaves in z what the gradient needs
 Forward = Callable[[Stacked, Tensor, Stacked], None]
-# (what forward left in z, y_RB1, scale_R11, gradient) -> None: fills the gradient, its padding columns stay zero
+# (what forward left in z, y_RB1, scale_R11 or scale_RB1, gradient) -> None: fills the gradient, its padding columns stay zero
 Backward = Callable[[Stacked, Tensor, Tensor, Stacked], None]
 
 

@@ -6,7 +6,8 @@ hidden layers l = 1 ... L-1:
     forward    z_l = h_{l-1} W_l + b_l       a_l = f(N(z_l))       h_l = a_l * m_l     (m: dropout mask / (1 - p))
     backward   dW_l = h_{l-1}^T dz_l         db_l = sum_B dz_l     dz_{l-1} = N'((dz_l W_l^T) * m_{l-1} * f'(...))
 
-N is the identity, layer or batch normalisation. The gradient of the inputs is never computed. In precision bfloat16 what
+N is the identity, layer or batch normalisation. Convolutions may stand in front (see convolution.py): then x is what they
+leave, and its gradient goes back to them; else the gradient of the inputs is never computed. In precision bfloat16 what
 goes into a product (x, h, W, dz) is rounded to bfloat16 first, and everything else is float32, as under autocast.
 
 Reference: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors", 1986.
@@ -22,9 +23,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mlpbench.experiment.convolution import Convolution
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.activations import PRELU_START, Activation, activation
 from mlpbench.training.buffers import Stacked, column, padded
+from mlpbench.training.convolution import Convolutions, Maps
 from mlpbench.training.norm import Norm
 
 
@@ -64,7 +67,7 @@ class Workspace:
             return Stacked.zeros(network.runs, batch, columns, dtype=network.dtype, device=network.device)
 
         hidden = network.sizes[1:-1]
-        keeps_input = backward and any(f.needs_input for _, _, f, _ in network.ranges)
+        keeps_input = backward and network.keeps_input
         self.a = [buffer(m) for m in hidden]
         self.z = [buffer(m) for m in hidden] if keeps_input else self.a
         self.x_hat = [buffer(m) for m in hidden] if network.norms else self.a
@@ -77,6 +80,16 @@ class Workspace:
         rounded = network.parameters.weights if network.rounds else []
         self.weights = [w.zeros_like() for w in rounded]
         self.losses = Stacked.zeros(network.runs, 1, batch, dtype=network.dtype, device=network.device)
+        self.maps = Maps(network.front, batch, backward=backward) if network.front is not None else None
+
+    def activations(self, n: int) -> list[Tensor]:
+        """Return each layer's activations for n examples, units last: (R, n, O), of convolutions (R, positions, n, O)."""
+        return [*(self.maps.by_unit(self.maps.a, n) if self.maps else []), *(a.x_RNM[:, :n] for a in self.a)]
+
+    def errors(self, n: int) -> list[Tensor]:
+        """Return dL/dz of each layer for n examples, in the shapes of the activations, and of the outputs."""
+        dense = [d.x_RNM[:, :n] for d in (*self.d, self.d_outputs)]
+        return [*(self.maps.by_unit(self.maps.d, n) if self.maps else []), *dense]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,15 +144,30 @@ class Network:
     """Parameters of a stack; runs that share a batch and runs that share an activation stand side by side."""
 
     def __init__(
-        self, settings: Sequence[RunSettings], sizes: Sequence[int], *, dtype: torch.dtype, device: torch.device
+        self,
+        settings: Sequence[RunSettings],
+        sizes: Sequence[int],
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+        convolutions: Sequence[Convolution] = (),
     ) -> None:
         self.runs = len(settings)
         self.sizes = list(sizes)
         self.dtype = dtype
         self.device = device
         self.rounds = settings[0].precision == "bfloat16"
+        self.input_scale = settings[0].input_scale
         self.ranges = _ranges([s.activation for s in settings])
+        self.keeps_input = any(f.needs_input for _, _, f, _ in self.ranges)
         make: dict[str, Any] = {"dtype": dtype, "device": device}
+        # Arrays of parameters begin with those of the convolutions: so many lie before those of the dense layers.
+        self.offset = len(convolutions)
+        pooling = settings[0].pooling
+        made = Convolutions(convolutions, pooling, self.runs, keeps_input=self.keeps_input, **make)
+        self.front = made if convolutions else None
+        self.shapes = [*((c.inputs, c.channels) for c in convolutions), *itertools.pairwise(self.sizes)]
+        self.fans = [*((c.inputs, c.fan_out) for c in convolutions), *itertools.pairwise(self.sizes)]
         hidden = range(len(sizes) - 2)
         self.drops = [any(s.dropout[layer] > 0 for s in settings) for layer in hidden]
         self.keep_from = [column([s.dropout[layer] for s in settings], **make) for layer in hidden]
@@ -160,11 +188,12 @@ class Network:
         make: dict[str, Any] = {"dtype": self.dtype, "device": self.device}
         hidden = self.sizes[1:-1]
         learns = any(f.learns for _, _, f, _ in self.ranges)
+        activated = len(self.shapes) - 1
         return Layers(
             # Rows are padded too, for the columns of dz W^T.
-            weights=[Stacked.zeros(self.runs, padded(i), o, **make) for i, o in itertools.pairwise(self.sizes)],
-            biases=[Stacked.zeros(self.runs, 1, o, **make) for o in self.sizes[1:]],
-            slopes=[Stacked.zeros(self.runs, 1, 1, **make) for _ in hidden if learns],
+            weights=[Stacked.zeros(self.runs, padded(i), o, **make) for i, o in self.shapes],
+            biases=[Stacked.zeros(self.runs, 1, o, **make) for _, o in self.shapes],
+            slopes=[Stacked.zeros(self.runs, 1, 1, **make) for _ in range(activated) if learns],
             gammas=[Stacked.zeros(self.runs, 1, u, **make) for u in hidden if self.norms],
             betas=[Stacked.zeros(self.runs, 1, u, **make) for u in hidden if self.norms],
         )
@@ -173,14 +202,18 @@ class Network:
         """Compute the outputs, of shape (R, B, C), in `work.outputs`; dropout acts in training only."""
         n = inputs.x_GBI.shape[1]
         p = self.parameters
-        last = len(p.weights) - 1
+        last = len(self.sizes) - 2
         h: Stacked | None = None
         if self.rounds:
             inputs.x_GBI.copy_(inputs.x_GBI.bfloat16())
-        for layer, bias in enumerate(p.biases):
+        features_RFB = self._convolve(inputs, work)
+        for layer, bias in enumerate(p.biases[self.offset :]):
             z = (work.outputs if layer == last else work.z[layer]).rows(n)
-            w_RIP = self._operand(layer, work).wide_RNP
-            if h is None:
+            w_RIP = self._operand(self.offset + layer, work).wide_RNP
+            if features_RFB is not None and h is None:
+                x_RBF = features_RFB.transpose(1, 2)
+                torch.baddbmm(bias.wide_RNP, x_RBF, w_RIP[:, : self.sizes[0]], out=z.wide_RNP)
+            elif h is None:
                 for own, x_RBI in inputs.parts():
                     torch.baddbmm(bias.wide_RNP[own], x_RBI, w_RIP[own, : self.sizes[0]], out=z.wide_RNP[own])
             else:
@@ -192,13 +225,25 @@ class Network:
             h = self._activate(layer, work, n, train=train)
         raise AssertionError("a network has at least one layer")
 
-    def _activate(self, layer: int, work: Workspace, n: int, *, train: bool) -> Stacked:
-        z, a = work.z[layer], work.a[layer]
+    def _convolve(self, inputs: Inputs, work: Workspace) -> Tensor | None:
+        """Return what the convolutions leave, of shape (R, features, B), where there are any."""
+        if self.front is None or work.maps is None:
+            return None
+        operands = [self._operand(number, work) for number in range(self.offset)]
+        biases = self.parameters.biases
+        return self.front.forward(inputs, work.maps, operands, biases, self._apply, self._round)
+
+    def _apply(self, number: int, z: Stacked, a: Stacked) -> None:
+        """Write f(z) into a, rounded: before dropout's mask, since whether there is one depends on stack-mates."""
         for start, stop, f, parameter in self.ranges:
             own = slice(start, stop)
-            f.forward(z.flat_RS[own], a.flat_RS[own], self.slope(layer, own) if f.learns else parameter)
+            f.forward(z.flat_RS[own], a.flat_RS[own], self.slope(number, own) if f.learns else parameter)
+        self._round(a)
+
+    def _activate(self, layer: int, work: Workspace, n: int, *, train: bool) -> Stacked:
+        a = work.a[layer]
+        self._apply(self.offset + layer, work.z[layer], a)
         mask = work.mask[layer]
-        self._round(a)  # before the mask: whether there is one depends on stack-mates
         if not train or mask is None:
             return a.rows(n)
         h = work.dropped[layer]
@@ -206,21 +251,21 @@ class Network:
         self._round(h)
         return h.rows(n)
 
-    def _operand(self, layer: int, work: Workspace) -> Stacked:
-        """Return a layer's weights as they go into a product."""
-        weight = self.parameters.weights[layer]
+    def _operand(self, number: int, work: Workspace) -> Stacked:
+        """Return a layer's weights as they go into a product; numbers count convolutions first."""
+        weight = self.parameters.weights[number]
         if not self.rounds:
             return weight
-        work.weights[layer].flat_RS.copy_(weight.flat_RS.bfloat16())
-        return work.weights[layer]
+        work.weights[number].flat_RS.copy_(weight.flat_RS.bfloat16())
+        return work.weights[number]
 
     def _round(self, operand: Stacked) -> None:
         if self.rounds:
             operand.flat_RS.copy_(operand.flat_RS.bfloat16())
 
-    def slope(self, layer: int, own: slice) -> Tensor:
+    def slope(self, number: int, own: slice) -> Tensor:
         """Return the slopes of PReLU of some neighbours, of shape (neighbours, 1)."""
-        return self.parameters.slopes[layer].x_RNM[own, 0]
+        return self.parameters.slopes[number].x_RNM[own, 0]
 
     def set_mask(self, layer: int, noise: Inputs, work: Workspace) -> None:
         """Draw dropout masks from noise u in [0, 1), shape (G, B, units): kept where u >= p, scaled by 1 / (1 - p)."""
@@ -235,46 +280,56 @@ class Network:
         """Backpropagate dz at the outputs, in `work.d_outputs`, and put the gradients into the sink."""
         n = inputs.x_GBI.shape[1]
         d = work.d_outputs.rows(n)
-        for layer in reversed(range(len(self.parameters.weights))):
-            size = self.sizes[layer]
+        operands = work.weights if self.rounds else self.parameters.weights
+        for layer in reversed(range(len(self.sizes) - 1)):
+            number, size = self.offset + layer, self.sizes[layer]
             before = None
             self._round(d)
             if layer > 0:
                 before = work.d[layer - 1].rows(n)
-                weight = work.weights[layer] if self.rounds else self.parameters.weights[layer]
-                torch.bmm(d.x_RNM, weight.x_RNM.transpose(1, 2), out=before.wide_RNP)
-            sink.shrink(layer)
-            target_RIP = sink.into.weights[layer].wide_RNP[:, :size]
+                torch.bmm(d.x_RNM, operands[number].x_RNM.transpose(1, 2), out=before.wide_RNP)
+            elif self.front is not None and work.maps is not None:
+                self.front.take(d.x_RNM.transpose(1, 2), operands[number].x_RNM[:, :size], work.maps)
+            sink.shrink(number)
+            target_RIP = sink.into.weights[number].wide_RNP[:, :size]
             if layer > 0:
                 sink.product(target_RIP, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
+            elif self.front is not None and work.maps is not None:
+                sink.product(target_RIP, self.front.features(work.maps.pooled, n), d.wide_RNP)
             else:
                 for own, x_RBI in inputs.parts():
                     sink.product(target_RIP[own], x_RBI.transpose(1, 2), d.wide_RNP[own])
-            sink.sum(sink.into.biases[layer].wide_RNP, d.wide_RNP.sum(1, keepdim=True))
+            sink.sum(sink.into.biases[number].wide_RNP, d.wide_RNP.sum(1, keepdim=True))
             if before is not None:
                 self._through_activation(layer - 1, before, work, sink)
                 d = before
+        if self.front is not None and work.maps is not None:
+            self.front.backward(inputs, work.maps, operands, sink, self._derive, self._round)
 
     def _through_activation(self, layer: int, d: Stacked, work: Workspace, sink: Sink) -> None:
         mask = work.mask[layer]
         if mask is not None:
             d.flat_RS.mul_(mask.flat_RS)
         n = d.x_RNM.shape[1]
-        z, a = work.z[layer], work.a[layer]
-        for start, stop, f, parameter in self.ranges:
-            own = slice(start, stop)
-            if f.learns:
-                slope_R1 = self.slope(layer, own).clone()  # the sink may change it in the next line
-                gradient = (d.x_RNM[own] * z.x_RNM[own, :n].clamp_max(0)).sum((1, 2))
-                sink.sum(sink.into.slopes[layer].x_RNM[own], gradient[:, None, None])
-                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], slope_R1)
-            else:
-                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
+        self._derive(self.offset + layer, d, work.z[layer], work.a[layer], sink)
         if self.norms:
             gamma_R1U = self.parameters.gammas[layer].x_RNM
             d_gamma, d_beta = self.norms[layer].backward(d, work.x_hat[layer].rows(n), gamma_R1U)
             sink.sum(sink.into.gammas[layer].x_RNM, d_gamma)
             sink.sum(sink.into.betas[layer].x_RNM, d_beta)
+
+    def _derive(self, number: int, d: Stacked, z: Stacked, a: Stacked, sink: Sink) -> None:
+        """Turn d = dL/df(z) into dL/dz in place, and put the gradient of slopes that are learnt."""
+        n = d.x_RNM.shape[1]
+        for start, stop, f, parameter in self.ranges:
+            own = slice(start, stop)
+            if f.learns:
+                slope_R1 = self.slope(number, own).clone()  # the sink may change it in the next line
+                gradient = (d.x_RNM[own] * z.x_RNM[own, :n].clamp_max(0)).sum((1, 2))
+                sink.sum(sink.into.slopes[number].x_RNM[own], gradient[:, None, None])
+                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], slope_R1)
+            else:
+                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
 
     def finite(self) -> Tensor:
         """Return whether every parameter of a run is finite, shape (R,), at the cost of one sum in the usual case."""

@@ -106,7 +106,11 @@ class Optimiser:
         self._kind = OPTIMISERS[name]
         self._momentum = momentum_R1
         self._parameters = parameters
-        self._states = [[torch.zeros_like(p.value.flat_RS) for _ in range(self._kind.states)] for p in parameters]
+        # Not zeros_like: on the meta device (memory.py) that loads the compiler, which takes a second.
+        self._states = [
+            [torch.zeros(w.shape, dtype=w.dtype, device=w.device) for _ in range(self._kind.states)]
+            for w in (p.value.flat_RS for p in parameters)
+        ]
 
     def step(self, rate_R1: Tensor, t: int) -> None:
         """Take step number t, counted from 1, with each run's learning rate."""

@@ -22,13 +22,14 @@ class StackRows:
     """The rows of a stack's runs, in the order in which the runs were given.
 
     A prediction is the bytes of a run's outputs for the test examples in order: uint8 classes, or float32 numbers,
-    little-endian.
+    little-endian. Weights are those of runs that ended well, each as the bytes of a file, where they were asked for.
     """
 
     runs: list[Row] = field(default_factory=list)
     curves: list[Row] = field(default_factory=list)
     layers: list[Row] = field(default_factory=list)
     predictions: list[Row] = field(default_factory=list)
+    weights: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,10 @@ class Model:
         others = [*(p.slopes if sloped else []), *p.gammas, *p.betas]
         averages = [t for n in network.norms if n.kind == "batch" for t in (n.mean, n.variance)]
         return cls(
-            weights=[w.x_RNM[i, :size].contiguous().cpu() for w, size in zip(p.weights, network.sizes)],
+            weights=[
+                w.x_RNM[i, :size].contiguous().cpu()
+                for w, size in zip(p.weights, (inputs for inputs, _ in network.shapes))
+            ],
             biases=[b.x_RNM[i, 0].contiguous().cpu() for b in p.biases],
             others=[o.x_RNM[i, 0].contiguous().cpu() for o in others],
             averages=[t[i, 0].contiguous().cpu() for t in averages],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlpbench.experiment.own_data import OwnData
+from mlpbench.experiment.shifts import Shifts
+from mlpbench.experiment.synthetic import Synthetic
 from mlpbench.numerics import Numerics
 
 # What a worker hands back: the rows of each table.
@@ -18,9 +20,11 @@ Tables = dict[str, list[dict[str, Any]]]
 class Setup:
     """The data and the device of the workers, how many threads each may use, and how far their bits are to carry."""
 
-    dataset: str | OwnData
+    dataset: str | OwnData | Synthetic
     device: str
     threads: int
     numerics: Numerics
     data_dir: Path | None
     probes: Sequence[float] | None
+    shifts: Shifts = field(default_factory=dict)
+    save_weights: bool = False

@@ -16,6 +16,7 @@ from mlpbench.training.batches import Batches, DeviceData, DropoutNoise, Indices
 from mlpbench.training.losses import LOSSES
 from mlpbench.training.network import Network, Workspace
 from mlpbench.training.updates import Updates
+from mlpbench.training.weighting import weighted
 
 
 class Steps:
@@ -28,6 +29,7 @@ class Steps:
         settings = [r.settings for r in runs]
         self._network = network
         self._loss = LOSSES[settings[0].loss]
+        self._weights = weighted(runs, fit, data, network.dtype)
         self._batches = Batches(runs, fit, labels, data, dtype=network.dtype)
         self._input_noise = InputNoise(runs, data.n_features, **make)
         self._dropout_noise = DropoutNoise(runs, **make)
@@ -47,6 +49,9 @@ class Steps:
         losses = work.losses.columns(n)
         self._loss.forward(z, y_RB1, losses)
         finite = torch.isfinite(losses.x_RNM.sum((1, 2)))
-        self._loss.backward(z, y_RB1, self._updates.scale(step) / n, work.d_outputs.rows(n))
+        scale = self._updates.scale(step) / n
+        if self._weights is not None:
+            scale = scale * self._weights.of(self._batches.indices(step))
+        self._loss.backward(z, y_RB1, scale, work.d_outputs.rows(n))
         self._updates.take(step, inputs, work)
         return finite & network.finite()

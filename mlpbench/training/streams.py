@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["split", "order", "init", "dropout", "noise"]
+Purpose = Literal["split", "order", "init", "dropout", "noise", "data"]
 
 # The numbers are part of every stream's address: never reuse or change one.
-_PURPOSES: dict[Purpose, int] = {"split": 0, "order": 1, "init": 2, "dropout": 3, "noise": 4}
+_PURPOSES: dict[Purpose, int] = {"split": 0, "order": 1, "init": 2, "dropout": 3, "noise": 4, "data": 5}
 
 
 def generator(seed: int, replicate: int, purpose: Purpose, *position: int) -> np.random.Generator:

@@ -13,8 +13,8 @@ import torch
 
 from mlpbench import provenance
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches import DeviceData
 from mlpbench.training.datasets import load
+from mlpbench.training.draws import on_device
 from mlpbench.training.engine import train_stack
 from mlpbench.training.outcome import StackRows
 from mlpbench.training.setup import Setup, Tables
@@ -29,12 +29,13 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)
         self.setup = setup
-        self._data = DeviceData(load(setup.dataset, data_dir=setup.data_dir), torch.device(setup.device))
+        self._data = on_device(load(setup.dataset, data_dir=setup.data_dir), torch.device(setup.device))
 
     def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> Tables:
         """Train a stack; one that fails is halved until the run at fault is alone: its row has the error."""
         try:
-            rows = train_stack(runs, self._data, progress, self.setup.probes)
+            asked = (self.setup.probes, self.setup.shifts)
+            rows = train_stack(runs, self._data, progress, *asked, save_weights=self.setup.save_weights)
         except Exception as error:
             if len(runs) == 1:
                 message = f"{type(error).__name__}: {error}"
@@ -49,6 +50,7 @@ class Worker:
             "curves": rows.curves,
             "layers": rows.layers,
             "predictions": rows.predictions,
+            "weights": rows.weights,
         }
 
     def _environment(self) -> dict[str, Any]:

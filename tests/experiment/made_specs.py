@@ -60,7 +60,24 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "norm": st.sampled_from(["none", "layer", "batch"]),
     "clip_norm": POSITIVE | st.integers(1, 3) | st.sampled_from([None, "none"]),
     "precision": st.sampled_from(["float32", "float64", "bfloat16", "tf32"]),
+    "features": st.integers(1, 784) | st.just("all"),
+    "input_scale": POSITIVE | st.integers(1, 3),
+    "train_shift": st.just("none")
+    | st.builds(lambda kind, s: {kind: s}, st.sampled_from(["covariate", "label"]), POSITIVE)
+    | st.builds(lambda kind, s: f"{kind}({s!r})", st.sampled_from(["covariate", "label"]), POSITIVE),
+    "weighting": st.sampled_from(["none", "exact", "classifier", "bbse"]),
+    "conv_channels": st.lists(st.integers(1, 64), max_size=4),
+    "pooling": st.sampled_from(["max", "average"]),
 }
+# Settings that hang together: what one may be follows from the others, so that trees have them as a whole.
+TOGETHER: tuple[dict[str, Any], ...] = (
+    {"train_size": 500, "train_shift": {"covariate": 2}, "weighting": "classifier"},
+    {"train_size": 500, "train_shift": {"label": 0.5}, "weighting": "bbse", "label_noise": 0},
+    {"train_size": 1_000, "train_shift": "covariate(1.0)", "weighting": "exact"},
+    {"train_size": 1_000, "train_shift": {"label": 3}, "weighting": "none"},
+)
+# What does not stand beside convolutions.
+BARS_MAPS = ("norm", "features")
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=300).filter(lambda t: bool(t.strip()))
 LABELS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(lambda t: t.isprintable() and t.strip())
@@ -83,10 +100,13 @@ def spec(**keys: Any) -> Experiment:
 @st.composite
 def trees(draw: st.DrawFn, *, claims: bool = True) -> dict[str, Any]:
     """Draw the plain tree of a valid experiment: at most 60 conditions."""
-    chosen = draw(st.lists(st.sampled_from(list(SETTINGS)), unique=True, max_size=6))
+    apart = [name for name in VALUES if name not in ("train_shift", "weighting")]
+    chosen = draw(st.lists(st.sampled_from(apart), unique=True, max_size=6))
     for short, others in INSTEAD_OF.items():
         if short in chosen:
             chosen = [name for name in chosen if name not in others]
+    if "conv_channels" in chosen:
+        chosen = [name for name in chosen if name not in BARS_MAPS]
     fixed: dict[str, Any] = {}
     factors: dict[str, Any] = {}
     zipped: dict[str, Any] = {}
@@ -105,6 +125,9 @@ def trees(draw: st.DrawFn, *, claims: bool = True) -> dict[str, Any]:
             rows = rows or [{"label": v} for v in draw(st.lists(LABELS, unique=True, min_size=n_rows, max_size=n_rows))]
             for row in rows:
                 row[name] = draw(VALUES[name])
+    together = draw(st.sampled_from([{}, {}, *TOGETHER]))
+    if not together.keys() & set(chosen):
+        fixed |= together
     if "hidden_sizes" in fixed and "dropout" in fixed:
         n = len(fixed["hidden_sizes"])
         fixed["dropout"] = draw(st.lists(SHARES, min_size=n, max_size=n))
@@ -117,6 +140,11 @@ def trees(draw: st.DrawFn, *, claims: bool = True) -> dict[str, Any]:
                 "seed": st.integers(0, 2**63 - 1),
                 "validation": floats(0.01, 0.9),
                 "vary": st.lists(st.sampled_from(STREAMS), min_size=1, unique=True),
+                "shifts": st.dictionaries(
+                    st.sampled_from(["noise", "blur", "brightness", "contrast"]),
+                    st.lists(st.sampled_from([0.1, 0.25, 0.5, 1]), min_size=1, max_size=3, unique=True),
+                    max_size=3,
+                ),
                 "probes": st.lists(floats(0, 20) | st.integers(0, 20) | st.sampled_from(["start", "end"]), max_size=4),
             },
         )

@@ -138,7 +138,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "one fold": ({"validation": {"folds": 1}}, "folds must be a whole number of at least 2, got 1"),
     "true folds": ({"validation": {"folds": True}}, "folds must be a whole number of at least 2, got True"),
-    "misspelt": ({"validation": {"fold": 5}}, "a key here must be one of folds, got 'fold'"),
+    "misspelt": ({"validation": {"fold": 5}}, "a key here must be one of folds, refit, got 'fold'"),
     "too many folds": ({"validation": {"folds": 11}, "fixed": {"train_size": 10}}, "folds must be at most train_size"),
     "folds alone": ({"folds": 5}, "a key here must be one of"),
     "no more": (

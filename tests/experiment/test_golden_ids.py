@@ -53,6 +53,7 @@ SPECS: dict[str, dict[str, Any]] = {
             "label_noise": 0.25,
         }
     },
+    "other inputs": {"fixed": {"features": 100, "input_scale": 255}},
     "the full batch": {
         "fixed": {"schedule": {"warmup": 50}, "batch_size": "full", "steps": 123, "train_size": 1000},
         "validation": 0.1,
@@ -61,6 +62,9 @@ SPECS: dict[str, dict[str, Any]] = {
     "nothing is trained": {"fixed": {"epochs": 0, "init": "he_normal", "activation": "tanh", "optimizer": "rmsprop"}},
     "a seed and some streams": {"seed": 2**63 - 1, "vary": ["order", "init"], "replicates": 3},
     "no stream varies": {"vary": [], "replicates": 1, "fixed": {"lr": 1e-300}},
+    "a shift that is weighted back": {
+        "fixed": {"train_size": 2000, "train_shift": {"label": 2}, "weighting": "bbse"},
+    },
     "factors": {"factors": {"width": [8, 1024], "lr": [0.1, 1]}},
     "zipped factors": {"factors": {"zip": {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}}},
     "whole conditions": {
@@ -74,6 +78,17 @@ SPECS: dict[str, dict[str, Any]] = {
         "replicates": 1,
     },
     "many replicates": {"fixed": {"optimizer": "momentum", "activation": "elu"}, "replicates": 1001},
+    "convolutions": {"fixed": {"conv_channels": [8, 16], "pooling": "average", "depth": 0}},
+    "what came later": {
+        "fixed": {
+            "features": 100,
+            "input_scale": 10,
+            "train_size": 1000,
+            "train_shift": {"label": 2},
+            "weighting": "bbse",
+        },
+        "replicates": 1,
+    },
 }
 # Condition: its runs, in the order of the grid.
 IDS: dict[str, dict[str, list[str]]] = {
@@ -84,11 +99,13 @@ IDS: dict[str, dict[str, list[str]]] = {
     "words with a parameter": {"4f5bce13ceeb": ["4f5edd320ff29324", "43f5462b261b3ab7"]},
     "words without one": {"1537ceef07f7": ["e05e59f8839e7f7d", "d456594074ab8f4a"]},
     "everything that regularises": {"f51e24dfa911": ["1e2caa8b7e218a1b", "3200e072ddf2654b"]},
+    "other inputs": {"c5777a104863": ["3dc70d8d34e5cb6f", "de07a118c5f58391"]},
     "the full batch": {"eb54ce1fa1e1": ["218845232882dcdb", "df69c5480238a3c8"]},
     "steps for epochs": {"52b7e71844d8": ["57d8de123820beb2", "0279e3785c69f0a1"]},
     "nothing is trained": {"606ec968ca57": ["0389c2bcaa210893", "052569a37cca7b85"]},
     "a seed and some streams": {"ef92bb7a8324": ["7c7a9c2e1a7f29a3", "03cd549d0bcde2b0", "0df76cda876def77"]},
     "no stream varies": {"e642bf9e4aa0": ["bbe974c1d6dae280"]},
+    "a shift that is weighted back": {"9fbe37d7ecbc": ["0414e2b0a39f0eaa", "a45a9a9ab0205545"]},
     "factors": {
         "549263c00e7a": ["afc810b53bb028f8", "23419b44e9364d9c"],
         "c87e6e3c8e35": ["312c4f2cfecde96f", "2521313f1025d22b"],
@@ -105,6 +122,8 @@ IDS: dict[str, dict[str, list[str]]] = {
         "96ad98bd4d28": ["2daef0d4ea70752d"],
         "521f4a95e559": ["2b2e3623f3c670b2"],
     },
+    "convolutions": {"6179afbc12bb": ["9033ce7102ed1c9f", "9097a170cd834bf8"]},
+    "what came later": {"482ce1544b16": ["50f3b6aceeede608"]},
     # Replicates 0, 10 and 1000.
     "many replicates": {"42223c1acbbe": ["9000282906a87ee1", "581f758b00eb1aae", "ca3e19e8d11a9501"]},
 }

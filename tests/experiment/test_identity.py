@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_specs import PLAIN, VALUES, made, spec, trees
+from made_specs import BARS_MAPS, PLAIN, VALUES, made, spec, trees
 
 from mlpbench.experiment import reading
 from mlpbench.experiment.grid import RunSettings, runs
@@ -29,6 +29,8 @@ def given_settings(draw: st.DrawFn) -> dict[str, Any]:
     for short, others in INSTEAD_OF.items():
         if short in chosen:
             chosen = [name for name in chosen if name not in others]
+    if "conv_channels" in chosen:
+        chosen = [name for name in chosen if name not in BARS_MAPS]
     return {name: draw(VALUES[name]) for name in chosen}
 
 
@@ -59,6 +61,7 @@ def respelt(s: RunSettings) -> str:
         said.pop(name, None)
     said["dropout"] = f"[{', '.join(_number(p) for p in s.dropout)}]"
     said["hidden_sizes"] = f"[{', '.join(map(str, s.hidden_sizes))}]"
+    said["conv_channels"] = f"[{', '.join(map(str, s.conv_channels))}]"
     return "fixed:\n" + "".join(f"  {name}: {text}\n" for name, text in reversed(said.items()))
 
 
@@ -96,6 +99,7 @@ OTHERWISE: dict[str, Value] = {
     "dropout": 0.25, "input_noise": 0.125, "weight_decay": 0.5, "decay_bias": True, "l1": 0.5, "optimizer": "adam",
     "lr": 0.7, "schedule": "cosine", "batch_size": 77, "epochs": 13, "steps": 33, "train_size": 4444, "loss": "mse",
     "label_noise": 0.5, "norm": "layer", "clip_norm": 2.0, "precision": "float64",
+    "conv_channels": (3,), "pooling": "average",
 }  # fmt: skip
 
 
@@ -125,6 +129,7 @@ def test_a_changed_default_changes_the_runs_that_it_changes_and_no_other(name: s
 def test_a_changed_default_changes_a_run_that_leaves_the_setting_out(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = ids(spec(replicates=1))
+    given = {"replicates": 1} | ({"fixed": {"conv_channels": [4]}} if name == "pooling" else {})
+    before = ids(spec(**given))
     monkeypatch.setitem(SETTINGS, name, dataclasses.replace(SETTINGS[name], default=OTHERWISE[name]))
-    assert ids(reading.from_mapping(PLAIN | {"replicates": 1})) != before
+    assert ids(reading.from_mapping(PLAIN | given)) != before

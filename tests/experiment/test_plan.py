@@ -160,8 +160,12 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "norm": "layer",
         "clip_norm": 1.0,
         "l1": 0.1,
+        "conv_channels": [4],
+        "features": 100,
+        "input_scale": 2.0,
     }
-    assert {*free, *bound} | {"hidden_sizes", "steps"} == set(SETTINGS)
+    # Poolings differ where there are convolutions: see test_convolution_settings.py.
+    assert {*free, *bound} | {"hidden_sizes", "steps", "pooling"} == set(SETTINGS)
     for name, value in free.items():
         assert signature(of(replicates=1, fixed={name: value})[0].settings) == signature(base), name
     for name, value in bound.items():

@@ -123,7 +123,7 @@ def test_whole_numbers_are_numbers() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "near"),
     [("activation", "rleu", "relu"), ("init", "he_norml", "he_normal"), ("batch_size", "ful", "full"), ("loss", "cross-entropy", "cross_entropy"),
-     ("optimizer", "admaw", "adamw"), ("optimizer", "nesterof", "nesterov"), ("schedule", "cosin", "cosine"), ("norm", "batchnorm", "batch"), ("activation", "prelou", "prelu")],
+     ("optimizer", "admaw", "adamw"), ("optimizer", "nesterof", "nesterov"), ("schedule", "cosin", "cosine"), ("norm", "batchnorm", "batch"), ("activation", "prelou", "prelu"), ("pooling", "averge", "average")],
 )  # fmt: skip
 def test_a_near_word_is_suggested(name: str, value: str, near: str) -> None:
     kind = SETTINGS[name].kind
@@ -223,9 +223,10 @@ def test_a_canonical_string_comes_apart_again(number: float) -> None:
     assert parse_call("step(100,0.5)") == ("step", (100.0, 0.5))
 
 
+@pytest.mark.parametrize("name", ["hidden_sizes", "conv_channels"])
 @pytest.mark.parametrize("value", [5, "8", [0], [8, -1], [True], [8.0], [[8]], [2**53], None])
-def test_layer_widths_are_a_list_of_whole_numbers(value: object) -> None:
-    assert refusal("hidden_sizes", value).endswith(f"got {value!r}")
+def test_layer_widths_are_a_list_of_whole_numbers(value: object, name: str) -> None:
+    assert refusal(name, value).endswith(f"got {value!r}")
 
 
 def test_layers_are_limited_in_number() -> None:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,16 @@ def made(*, n_train: int, n_test: int, features: int, classes: int) -> Made:
     dataset = Dataset(facts=facts, **parts)
     with in_catalogue(facts):
         return Made(facts=facts, dataset=dataset, data=DeviceData(dataset, torch.device("cpu")))
+
+
+@functools.lru_cache(maxsize=32)
+def made_images(*, n_train: int, n_test: int, image: tuple[int, int], classes: int) -> Made:
+    """Return the data of `made` as images of so many rows and columns."""
+    flat = made(n_train=n_train, n_test=n_test, features=image[0] * image[1], classes=classes)
+    assert isinstance(flat.facts, NamedData)
+    facts = replace(flat.facts, input_shape=image)
+    dataset = replace(flat.dataset, facts=facts)
+    return Made(facts=facts, dataset=dataset, data=DeviceData(dataset, torch.device("cpu")))
 
 
 @functools.lru_cache(maxsize=32)

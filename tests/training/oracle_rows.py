@@ -26,7 +26,7 @@ BASE = {
 class Row:
     """Settings beside `BASE`, keys of the experiment beside its settings, and how far float32 may be off.
 
-    `numbers` rows learn numbers, `squared_error` unless told, from inputs that are no pixels.
+    `numbers` rows learn numbers, `squared_error` unless told, from inputs that are no pixels; `images` rows see images.
 
     `drift` is how far the biases before batch norm may be off, with the running means that follow them and all that is
     evaluated with these.
@@ -37,6 +37,7 @@ class Row:
     tolerance: float = 2e-4
     drift: float | None = None
     numbers: bool = False
+    images: bool = False
 
 
 def of_depth(depth: int, **more: Any) -> Row:
@@ -209,7 +210,34 @@ OTHER_ROWS: dict[str, Row] = {
     "input noise, dropout": Row({"input_noise": 0.1, "dropout": 0.3, "activation": "prelu"}),
     "input noise, depth 0, squared error": of_depth(0, input_noise=0.5, loss="squared_error", lr=0.05),
     "input noise, batch of 1": Row({"input_noise": 0.3, "batch_size": 1, "epochs": 1, "train_size": 40}),
+    "covariate shift": Row({"train_shift": {"covariate": 1}}),
+    "covariate shift, exact": Row({"train_shift": {"covariate": 1}, "weighting": "exact"}),
+    "covariate shift, classifier, adam": Row(
+        {"train_shift": {"covariate": 2}, "weighting": "classifier", "optimizer": "adam", "lr": 0.01}
+    ),
+    "covariate shift, exact, clipping, decay": Row(
+        {"train_shift": {"covariate": 2}, "weighting": "exact", "clip_norm": 0.3, "weight_decay": 0.1}
+    ),
+    "label shift": Row({"train_shift": {"label": 2}}),
+    "label shift, exact, validation": Row({"train_shift": {"label": 2}, "weighting": "exact"}, {"validation": 0.2}),
+    "label shift, classifier, dropout": Row({"train_shift": {"label": 1}, "weighting": "classifier", "dropout": 0.3}),
+    "label shift, bbse": Row({"train_shift": {"label": 1}, "weighting": "bbse"}),
+    "label shift, bbse, squared error": Row(
+        {"train_shift": {"label": 1}, "weighting": "bbse", "loss": "squared_error", "lr": 0.05}
+    ),
+    "label shift, exact, mse, batch of 23": Row(
+        {"train_shift": {"label": 3}, "weighting": "exact", "loss": "mse", "batch_size": 23}
+    ),
+    "label shift, exact, naive cross-entropy": Row(
+        {"train_shift": {"label": 1}, "weighting": "exact", "loss": "naive_cross_entropy"}
+    ),
     "only noise varies": Row({"input_noise": 0.2, "label_noise": 0.2, "dropout": 0.3}, {"vary": ["noise"]}),
+    "features": Row({"features": 7}),
+    "features, one": Row({"features": 1, "input_noise": 0.2, "dropout": 0.2}),
+    "features, depth 0": of_depth(0, features=5, loss="squared_error", lr=0.05),
+    "input scale": Row({"input_scale": 3.0, "lr": 0.1}),
+    "input scale, noise": Row({"input_scale": 0.25, "input_noise": 0.3, "activation": "relu"}),
+    "input scale, features, validation": Row({"input_scale": 2.0, "features": 11}, {"validation": 0.15}),
     "noise does not vary": Row({"input_noise": 0.2, "label_noise": 0.2}, {"vary": ["init", "order"]}),
 }
 
@@ -239,6 +267,44 @@ NUMBER_ROWS: dict[str, Row] = {
     "numbers, validation": of_numbers(keys={"validation": 0.15}),
     "numbers, all examples": of_numbers(train_size="all", batch_size=1000, epochs=2),
     "numbers, input noise, prelu": of_numbers(input_noise=0.3, activation="prelu"),
+    "numbers, features, input scale": of_numbers(features=4, input_scale=1.5),
+    "numbers, covariate shift, exact": of_numbers(train_shift={"covariate": 1}, weighting="exact"),
+    "numbers, covariate shift, classifier": of_numbers(train_shift={"covariate": 1}, weighting="classifier"),
     "numbers, only split varies": of_numbers(keys={"vary": ["split"]}, dropout=0.3),
 }
-ROWS = PLAIN_ROWS | OPTIMISER_ROWS | NORM_ROWS | OTHER_ROWS | NUMBER_ROWS
+
+
+def of_images(channels: list[int], hidden: list[int], tolerance: float = 2e-4, **more: Any) -> Row:
+    """Return a row with convolutions."""
+    fixed = {"conv_channels": channels, "hidden_sizes": hidden, "lr": 0.05, **BIASED, **more}
+    return Row(fixed, tolerance=tolerance, images=True)
+
+
+CONVOLUTION_ROWS: dict[str, Row] = {
+    f"convolution, {f}": of_images([5], [7], activation=f)
+    for f in ("identity", "relu", "leaky_relu", "prelu", "sigmoid", "tanh", "gelu", "silu", "elu")
+} | {
+    f"convolutions, {name}": of_images([3, 4], [], optimizer=name, lr=rate)
+    for name, rate in RATES.items()
+} | {
+    f"convolutions, {init}": of_images([8, 3], [5], init=init, bias_init=init, activation="relu")
+    for init in ("default", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal")
+} | {
+    "convolution of 1 channel": of_images([1], []),
+    "convolution of 17 channels, average": of_images([17], [6], pooling="average"),
+    "convolutions, average": of_images([3, 4], [6], pooling="average", activation="relu"),
+    "convolutions, average, adam, gelu": of_images([4, 5], [], pooling="average", optimizer="adam", lr=0.01),
+    "convolutions, two hidden layers": of_images([4, 5], [9, 6], dropout=[0.2, 0.5], activation="relu"),
+    "convolutions, dropout": of_images([4, 5], [9], dropout=0.5, activation="silu"),
+    "convolution, orthogonal": of_images([5], [7], init="orthogonal", activation="relu"),
+    "convolution, input noise": of_images([5], [7], input_noise=0.3),
+    "convolutions, decay": of_images([3, 4], [6], weight_decay=0.1, decay_bias=True),
+    "convolution, clipping, cosine": of_images([3], [6], clip_norm=0.3, schedule="cosine"),
+    "convolutions, l1": of_images([3, 4], [], l1=0.02),
+    "convolutions, prelu, average": of_images([3, 4], [6], activation="prelu", pooling="average"),
+    "convolution, batch of 1": of_images([3], [6], batch_size=1, epochs=1, train_size=40),
+    "convolutions, last batch of 1": of_images([3, 4], [6], batch_size=23, epochs=3),
+    "convolution, mse, label noise": of_images([3], [6], loss="mse", label_noise=0.2),
+    "convolution, all examples": of_images([3], [], train_size="all", batch_size=1000, epochs=1),
+}  # fmt: skip
+ROWS = PLAIN_ROWS | OPTIMISER_ROWS | NORM_ROWS | OTHER_ROWS | NUMBER_ROWS | CONVOLUTION_ROWS

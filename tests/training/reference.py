@@ -1,7 +1,7 @@
 """The oracle: one run at a time by `torch.nn`, autograd and `torch.optim`, as a textbook has it.
 
-Only the random numbers are mlpbench's own: the splits, and what its addressed streams draw for initial values, batch
-order, noise of dropout, inputs and labels. Nothing is stacked, padded, reused or written in place.
+Only the random numbers are mlpbench's own: the splits, with the weights against their shift (see test_weighting.py), and what
+its addressed streams draw for initial values, batch order, noise of dropout, inputs and labels. Nothing is stacked, padded, reused or written in place.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from torch.optim import lr_scheduler
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.kinds import parse_call
 from mlpbench.training import init
-from mlpbench.training.batches import split
+from mlpbench.training.batches import DeviceData, split
 from mlpbench.training.datasets import Dataset
+from mlpbench.training.selection import standardised_mean
 from mlpbench.training.streams import generator
+from mlpbench.training.weighting import weights
 
 CURVE = 10_000
 # How far rounding may take two correct trainings apart, relative to the largest number.
@@ -146,8 +148,11 @@ class Trained:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """Weights (I, O) and biases (O,), layer by layer: `nn.Linear` keeps its weight the other way round."""
-        return [t for m in self.model if isinstance(m, nn.Linear) for t in (m.weight.detach().T, m.bias.detach())]
+        """Weights (I, O) and biases (O,), layer by layer: `nn.Linear` keeps its weight the other way round.
+
+        A convolution's I are 9 taps a channel.
+        """
+        return [t for m in affine(self.model) for t in (m.weight.detach().flatten(1).T, bias_of(m).detach())]
 
     @property
     def others(self) -> list[Tensor]:
@@ -163,18 +168,53 @@ class Trained:
         return [t for m in norms for t in (m.running_mean, m.running_var) if t is not None]
 
 
-def build(run: Run, features: int, classes: int) -> nn.Sequential:
+POOLINGS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+
+
+def affine(model: nn.Sequential) -> list[nn.Linear | nn.Conv2d]:
+    """Return the layers that have a weight and a bias, in order."""
+    return [m for m in model if isinstance(m, nn.Linear | nn.Conv2d)]
+
+
+def bias_of(module: nn.Linear | nn.Conv2d) -> Tensor:
+    """Return the bias, which all of them have."""
+    assert module.bias is not None
+    return module.bias
+
+
+def _convolutions(run: Run, image: tuple[int, int] | None) -> list[nn.Module]:
+    """Return convolutions with activations and poolings, and what makes images of vectors and vectors of images."""
+    s = run.settings
+    if image is None or not s.conv_channels:
+        return []
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, *image))]
+    address = run.seed, run.streams["init"]
+    for i, (before, after) in enumerate(itertools.pairwise([1, *s.conv_channels])):
+        convolution = nn.Conv2d(before, after, 3, padding=1, dtype=getattr(torch, s.precision))
+        fans = {"inputs": 9 * before, "outputs": after, "fan_out": 9 * after}
+        w_IO = _tensor(init.weights(s.init, generator(*address, "init", i, 0), **fans))
+        with torch.no_grad():
+            convolution.weight.copy_(w_IO.T.reshape(convolution.weight.shape))
+            bias_of(convolution).copy_(_tensor(init.biases(s.bias_init, generator(*address, "init", i, 1), **fans)))
+        layers += [convolution, MODULES[s.activation](), POOLINGS[s.pooling](2)]
+    return [*layers, nn.Flatten()]
+
+
+def build(run: Run, features: int, classes: int, image: tuple[int, int] | None = None) -> nn.Sequential:
     """Return the network of a run with its initial values."""
     s = run.settings
     dtype = getattr(torch, s.precision)
-    layers: list[nn.Module] = []
+    layers = _convolutions(run, image)
+    if layers:
+        with torch.no_grad():
+            features = nn.Sequential(*layers).to(dtype)(torch.zeros(1, features, dtype=dtype)).shape[1]
     sizes = [features, *s.hidden_sizes, classes]
     for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         linear = nn.Linear(inputs, outputs, dtype=dtype)
-        address = run.seed, run.streams["init"]
+        address, at = (run.seed, run.streams["init"]), len(s.conv_channels) + i
         with torch.no_grad():
-            linear.weight.copy_(_tensor(init.weights(s.init, generator(*address, "init", i, 0), inputs, outputs)).T)
-            linear.bias.copy_(_tensor(init.biases(s.bias_init, generator(*address, "init", i, 1), inputs, outputs)))
+            linear.weight.copy_(_tensor(init.weights(s.init, generator(*address, "init", at, 0), inputs, outputs)).T)
+            linear.bias.copy_(_tensor(init.biases(s.bias_init, generator(*address, "init", at, 1), inputs, outputs)))
         layers.append(linear)
         if i < len(s.hidden_sizes):
             layers += [NORMS[s.norm](outputs), MODULES[s.activation](), NoisyDropout(s.dropout[i])]
@@ -183,7 +223,7 @@ def build(run: Run, features: int, classes: int) -> nn.Sequential:
 
 def optimiser_of(s: RunSettings, model: nn.Sequential) -> torch.optim.Optimizer:
     """Return torch's optimiser of a run: weights decay, biases where told, slopes and norms never."""
-    linear = [m for m in model if isinstance(m, nn.Linear)]
+    linear = affine(model)
     kept = {p for m in linear for p in m.parameters()}
     decay = [
         ([m.weight for m in linear], s.weight_decay),
@@ -201,15 +241,19 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
     `tolerance` says which outputs are equal but for rounding.
     """
     s = run.settings
-    features = data.x_train.shape[1]
-    model = build(run, features, data.facts.n_outputs)
+    features = s.features or data.x_train.shape[1]
+    model = build(run, features, data.facts.n_outputs, data.facts.image_shape)
     loss_of = (LOSSES if data.n_classes else LOSSES_OF_NUMBERS)[s.loss]
     optimiser = optimiser_of(s, model)
     name, numbers = parse_call(s.schedule)
     scheduler = SCHEDULES[name](optimiser, s.steps, numbers)
-    parts = split(run, data.y_train)
-    x, y = _inputs(data.x_train, s.precision), labels_of(run, data)
-    x_test, y_test = _inputs(data.x_test, s.precision), _targets(data.y_test, s.precision)
+    on_device = DeviceData(data, torch.device("cpu"))
+    parts = split(run, data.y_train, None if s.train_shift == "none" else standardised_mean(data.x_train))
+    weight = torch.ones(len(data.y_train), dtype=torch.float64)
+    if s.weighting != "none":
+        weight[parts.fit] = torch.from_numpy(weights(run, parts.fit, on_device))
+    x, y = _inputs(data.x_train, s), labels_of(run, data)
+    x_test, y_test = _inputs(data.x_test, s), _targets(data.y_test, s.precision)
     sets = {"train": (x[parts.fit[:CURVE]], y[parts.fit[:CURVE]]), "test": (x_test, y_test)}
     if len(parts.validation):
         sets["validation"] = (x[parts.validation], y[parts.validation])
@@ -231,7 +275,7 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
             drawn = _tensor(rng.standard_normal((len(batch), features), dtype=np.float32))
             inputs = inputs + s.input_noise * drawn.to(inputs.dtype)
         model.train()
-        loss = loss_of(model(inputs), y[parts.fit[batch]])
+        loss = _weighted(loss_of, model(inputs), y[parts.fit[batch]], weight[parts.fit[batch]], s)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         if s.clip_norm is not None:
@@ -256,6 +300,15 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
     return done
 
 
+def _weighted(
+    loss_of: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor, weight: Tensor, s: RunSettings
+) -> Tensor:
+    """Return the mean loss, or where examples have weights 1/B sum_i w_i l_i, one example after the other."""
+    if s.weighting == "none":
+        return loss_of(z, y)
+    return torch.stack([w * loss_of(z[i : i + 1], y[i : i + 1]) for i, w in enumerate(weight.to(z.dtype))]).mean()
+
+
 def labels_of(run: Run, data: Dataset) -> Tensor:
     """Return the labels that a run learns: those of the data, a share of them replaced by random classes; or numbers."""
     if data.n_classes is None:
@@ -270,9 +323,8 @@ def labels_of(run: Run, data: Dataset) -> Tensor:
 def _shrink(model: nn.Sequential, by: float) -> None:
     """Take the proximal step of L1: `softshrink` of every weight."""
     with torch.no_grad():
-        for m in model:
-            if isinstance(m, nn.Linear):
-                m.weight.copy_(functional.softshrink(m.weight, by))
+        for m in affine(model):
+            m.weight.copy_(functional.softshrink(m.weight, by))
 
 
 def _batches(run: Run, n: int) -> Iterator[np.ndarray]:
@@ -302,10 +354,10 @@ def _measure(
         return Measured(float(loss_of(z, y)), float(least.double().mean()), float(most.double().mean()))
 
 
-def _inputs(given: np.ndarray, precision: str) -> Tensor:
-    """Return pixels in [0, 1], numbers as they are."""
-    x = torch.from_numpy(np.array(given)).to(getattr(torch, precision))
-    return x / 255 if given.dtype == np.uint8 else x
+def _inputs(given: np.ndarray, s: RunSettings) -> Tensor:
+    """Return the inputs a run sees, pixels in [0, 1] and numbers as they are, times its factor."""
+    x = torch.from_numpy(np.array(given[:, : s.features])).to(getattr(torch, s.precision))
+    return s.input_scale * (x / 255 if given.dtype == np.uint8 else x)
 
 
 def _targets(y: np.ndarray, precision: str) -> Tensor:

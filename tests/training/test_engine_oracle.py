@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_data import Made, made, made_numbers, runs
+from made_data import Made, made, made_images, made_numbers, runs
 from numpy.typing import ArrayLike
 from oracle_rows import BASE, ROWS
 from reference import TOLERANCE, Measured, Trained, train
@@ -35,6 +35,8 @@ from mlpbench.training.schedules import SCHEDULES
 # More than one chunk of evaluation, a last chunk that is not full, and more than the curves' 10,000 examples.
 MADE = made(n_train=12_300, n_test=1_234, features=19, classes=5)
 NUMBERS = made_numbers(n_train=12_300, n_test=1_234, features=19)
+IMAGES = made_images(n_train=700, n_test=210, image=(9, 6), classes=5)
+DATA = {"classes": MADE, "numbers": NUMBERS, "images": IMAGES}
 # Which replicates are compared: the second precision would tell little more with the first one again.
 REPLICATES = {"float64": (0, 1), "float32": (1,)}
 # Every row is trained in each precision.
@@ -42,7 +44,11 @@ CASES = [pytest.param(name, p, id=f"{name}-{p}") for name in ROWS for p in TOLER
 
 
 def data_of(name: str) -> Made:
-    return NUMBERS if ROWS[name].numbers else MADE
+    return DATA[kind_of(name)]
+
+
+def kind_of(name: str) -> str:
+    return "numbers" if ROWS[name].numbers else "images" if ROWS[name].images else "classes"
 
 
 @functools.cache
@@ -61,9 +67,9 @@ class Stacked:
 
 
 @functools.cache
-def stacked(wanted: tuple[Any, ...], numbers: bool = False) -> Stacked:
+def stacked(wanted: tuple[Any, ...], kind: str = "classes") -> Stacked:
     """Train all rows of a signature and of one data set in one stack."""
-    of = NUMBERS if numbers else MADE
+    of = DATA[kind]
     members = {r.run_id: r for n in ROWS if data_of(n) is of for p in TOLERANCE for r in runs_of(n, p)}
     company = [r for r in members.values() if signature(r.settings) == wanted]
     with torch.no_grad():
@@ -101,7 +107,7 @@ def test_stacked_equals_one_at_a_time(name: str, precision: str) -> None:
     for replicate in REPLICATES[precision]:
         run = runs_of(name, precision)[replicate]
         expected = oracle(name, precision, replicate)
-        made_of = stacked(signature(run.settings), ROWS[name].numbers)
+        made_of = stacked(signature(run.settings), kind_of(name))
         (row,) = [r for r in made_of.rows.runs if r["run_id"] == run.run_id]
         assert row["status"] == "ok"
         assert row["diverged"] == 0

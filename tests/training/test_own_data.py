@@ -209,6 +209,7 @@ def test_a_csv_and_a_yaml_give_tables_report_and_verdicts(folder: Path, tmp_path
     same_tables(ran.folder, tmp_path / "b" / table)
 
 
+@pytest.mark.slow
 def test_results_need_the_file_to_train_only(folder: Path, tmp_path: Path) -> None:
     """Reports and verdicts come from the folder; going on needs the data, and the same data."""
     (tmp_path / "data").mkdir()

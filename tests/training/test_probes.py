@@ -16,7 +16,7 @@ from reference import LOSSES, Trained, build, labels_of, train
 from torch import Tensor, nn
 
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.metrics import LAYER_METRICS
+from mlpbench.experiment.metrics import LAYER_METRICS, WEIGHT_QUANTILES
 from mlpbench.experiment.plan import PROBE_EXAMPLES, probe_steps
 from mlpbench.training.batches import split
 from mlpbench.training.engine import train_stack
@@ -47,7 +47,7 @@ def layers_of(members: Sequence[Run], probes: Sequence[float] | None = None) -> 
     """The rows of each run and step, layer by layer."""
     found: dict[tuple[str, int], list[Any]] = {}
     for row in train_stack(members, MADE.data, probes=probes).layers:
-        assert set(row) == {"run_id", "epoch", "step", "layer", *LAYER_METRICS}
+        assert set(row) == {"run_id", "epoch", "step", "layer", *LAYER_METRICS, WEIGHT_QUANTILES}
         found.setdefault((row["run_id"], row["step"]), []).append(row)
     for rows in found.values():
         assert [r["layer"] for r in rows] == list(range(1, len(rows) + 1))
@@ -281,7 +281,7 @@ def test_a_run_that_has_diverged_is_no_longer_measured_and_its_neighbours_are() 
     fine, slow, fast = (len(steps[r.run_id]) for r in members)
     assert 1 <= fast < slow < fine == 21
     for row in rows.layers:
-        assert all(v is None or math.isfinite(v) for v in row.values() if not isinstance(v, str))
+        assert all(v is None or math.isfinite(v) for v in row.values() if not isinstance(v, str | list))
 
 
 def test_what_divides_by_nothing_is_missing() -> None:

@@ -24,11 +24,12 @@ GOLDEN: dict[Purpose, float] = {
     "init": 0.08990670708077741,
     "dropout": 0.334087706763198,
     "noise": 0.48959611968509265,
+    "data": 0.042364114617627346,
 }
 
 PRINTS = """
 from mlpbench.training.streams import generator
-for purpose in ("split", "order", "init", "dropout", "noise"):
+for purpose in ("split", "order", "init", "dropout", "noise", "data"):
     print(repr(generator(3, 2, purpose, 1, 5).random(4).tolist()))
 """
 
@@ -57,7 +58,7 @@ def test_no_two_addresses_of_a_grid_give_the_same_draws() -> None:
     positions = [(), (0,), (0, 0), (0, 0, 0), (1,), (1, 0), (0, 1), (1, 1), (2, 7), (7, 2), (0, 2**31)]
     grid = list(itertools.product(seeds, [0, 1, 2, 29, 99_999], PURPOSES, positions))
     drawn = {first_word(seed, replicate, purpose, *at) for seed, replicate, purpose, at in grid}
-    assert len(drawn) == len(grid) == 6 * 5 * 5 * 11
+    assert len(drawn) == len(grid) == 6 * 5 * 6 * 11
 
 
 def test_steps_epochs_and_layers_do_not_repeat() -> None:

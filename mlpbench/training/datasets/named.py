@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlpbench.errors import InputError, MachineError
+from mlpbench.experiment.bundled import BUNDLED
 from mlpbench.experiment.catalogue import NamedData, lookup
 from mlpbench.training.datasets import cache, folders
 from mlpbench.training.datasets.dataset import Dataset
@@ -63,7 +64,12 @@ def fetch(
 
 
 def cached(name: str, cache_dir: Path | None = None) -> bool:
-    """Whether the cache holds a whole copy of the named data set; raises InputError where the name is unknown."""
+    """Whether the named data set can be had at once, from the package or from a whole copy in the cache.
+
+    Raises InputError where the name is unknown.
+    """
+    if name in BUNDLED:
+        return True
     data = lookup(name)
     return cache.read(cache.folder_of(data, cache_dir), data) is not None
 

@@ -1,21 +1,33 @@
-"""Any data set an experiment may name: of the catalogue, or the user's own file.
-
-A data set that is drawn anew for each replicate would be a third kind: the draws of a stack's replicates one below the
-other in `x_train`, and `split` choosing rows of a run's own draw.
-"""
+"""Any data set an experiment may name: of the catalogue, of the package, drawn anew for each replicate, or own data."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import overload
 
 from mlpbench.experiment import own_data
+from mlpbench.experiment.bundled import BUNDLED
 from mlpbench.experiment.own_data import OwnData
-from mlpbench.training.datasets import named
+from mlpbench.experiment.synthetic import DRAWN_ANEW, FAMILIES, Synthetic
+from mlpbench.training.datasets import bundled, named
 from mlpbench.training.datasets.dataset import Dataset
+from mlpbench.training.datasets.synthetic import Draws
 
 
-def load(dataset: str | OwnData, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
-    """Return the data set of an experiment; raises what `fetch` raises."""
+@overload
+def load(dataset: str | OwnData, *, data_dir: Path | None = ..., cache_dir: Path | None = ...) -> Dataset: ...
+@overload
+def load(
+    dataset: str | OwnData | Synthetic, *, data_dir: Path | None = ..., cache_dir: Path | None = ...
+) -> Dataset | Draws: ...
+def load(
+    dataset: str | OwnData | Synthetic, *, data_dir: Path | None = None, cache_dir: Path | None = None
+) -> Dataset | Draws:
+    """Return the data set of an experiment, or what draws it for a replicate; raises what `fetch` raises."""
+    if isinstance(dataset, Synthetic):
+        return Draws(facts=dataset)
     if isinstance(dataset, str):
+        if dataset in BUNDLED:
+            return bundled.load(dataset)
         return named.load(dataset, data_dir=data_dir, cache_dir=cache_dir)
     made = own_data.arrays_of(dataset)
     arrays = {part: getattr(made, part) for part in ("x_train", "y_train", "x_test", "y_test")}
@@ -25,7 +37,7 @@ def load(dataset: str | OwnData, *, data_dir: Path | None = None, cache_dir: Pat
 
 
 def fetch(
-    dataset: str | OwnData,
+    dataset: str | OwnData | Synthetic,
     *,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
@@ -33,10 +45,14 @@ def fetch(
 ) -> str:
     """Make sure that the data of an experiment can be loaded, and return where they come from.
 
-    Named data are cached, see `named.fetch`. Own data are read once more: raises InputError where the file is gone, or
+    Named data are cached, see `named.fetch`; those of the package are made once more. Own data are read once more: raises InputError where the file is gone, or
     is not what it was when its facts were taken.
     """
+    if isinstance(dataset, Synthetic) or (isinstance(dataset, str) and dataset in FAMILIES):
+        return DRAWN_ANEW
     if isinstance(dataset, str):
+        if dataset in BUNDLED:
+            return BUNDLED[bundled.load(dataset).name].origin
         return named.fetch(dataset, data_dir=data_dir, cache_dir=cache_dir, say=say)
     own_data.arrays_of(dataset)
     return dataset.file

@@ -1,0 +1,33 @@
+"""Runs on synthetic data, by way of the real spec and grid, with what draws their examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from mlpbench.experiment import grid
+from mlpbench.experiment.grid import Run
+from mlpbench.experiment.spec import build
+from mlpbench.experiment.synthetic import Synthetic
+from mlpbench.training.datasets import load
+from mlpbench.training.datasets.synthetic import Draws
+from mlpbench.training.draws import DrawnData
+
+FIXED: dict[str, Any] = {"depth": 0, "batch_size": 10, "epochs": 2, "lr": 0.03}
+
+
+def drawn_runs(
+    dataset: Any, fixed: Mapping[str, Any] | None = None, conditions: Sequence[Mapping[str, Any]] = (), **keys: Any
+) -> tuple[Draws, DrawnData, list[Run]]:
+    """Return the draws, the data for the engine, and the runs of an experiment, replicates inside conditions."""
+    tree: dict[str, Any] = {"name": "x", "question": "?", "dataset": dataset, "fixed": FIXED | dict(fixed or {})}
+    if conditions:
+        tree["fixed"] = {k: v for k, v in tree["fixed"].items() if not any(k in c for c in conditions)}
+        tree["factors"] = {"conditions": [{"label": str(i), **c} for i, c in enumerate(conditions)]}
+    experiment = build(tree | keys)
+    assert isinstance(experiment.dataset, Synthetic)
+    draws = load(experiment.dataset)
+    assert isinstance(draws, Draws)
+    return draws, DrawnData(draws, torch.device("cpu")), grid.runs(experiment)
