@@ -14,7 +14,7 @@ import pandas as pd
 
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.metrics import METRICS
-from mlpbench.schemas import ENVIRONMENT, KEYS
+from mlpbench.schemas import CAME_LATER, ENVIRONMENT, KEYS
 
 IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
 GRADES = (IDENTICAL, WITHIN, DIFFERENT)
@@ -39,6 +39,8 @@ def agreement(a: Tables, b: Tables) -> pd.DataFrame:
     one, other = one.loc[ids], other.loc[ids]
     columns = [c for c in one.columns if c not in NOT_FIXED]
     unequal = pd.DataFrame({c: _unequal(one[c], other[c]) for c in columns}, index=ids)
+    for column in CAME_LATER:
+        unequal[column] &= (one[column].notna() & other[column].notna()).to_numpy()
     beside = {t: _runs_that_differ(a[t], b[t], KEYS[t], set(ids)) for t in KEYS if t != "runs"}
     metrics = [m for m in METRICS if m in columns]
     near = pd.DataFrame({m: _near(one[m], other[m], m) for m in metrics}, index=ids).all(axis=1)
@@ -93,8 +95,18 @@ def _runs_that_differ(a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], i
     one, other = (side.loc[both] for side in sides)
     changed = np.zeros(len(both), bool)
     for column in one.columns:
-        changed |= np.asarray(_unequal(one[column], other[column]), bool)
+        unequal = np.asarray(_unequal(one[column], other[column]), bool)
+        if column in CAME_LATER:
+            unequal &= _has_any(one[column]) & _has_any(other[column])
+        elif column == "predicted":  # what `trim` has dropped can't be compared
+            unequal &= (one[column].notna() & other[column].notna()).to_numpy()
+        changed |= unequal
     return lonely | {_run_of(key) for key, differs in zip(both, changed, strict=True) if differs}
+
+
+def _has_any(column: pd.Series[Any]) -> Any:
+    """Return for each row whether its run has a value in the column, in any of its rows."""
+    return column.notna().groupby(level="run_id").transform("any").to_numpy()
 
 
 def _run_of(key: Any) -> str:

@@ -1,7 +1,8 @@
 """Claims judged: a row for each with estimate, interval, p, corrected p, verdict, and what would decide it.
 
 A claim is reduced to one number per replicate (`reduction`, `values`), which a t test over replicates judges
-(`inference`), or a sign-flip test (`resampling`); the share of a stream is a matter of variances (`variance`).
+(`inference`), or a sign-flip test (`resampling`), of a median the sign test (`signs`); the share of a stream is a matter
+of variances (`variance`).
 Supported, refuted or equivalent-and-therefore-supported rest on Holm's p being at most 0.05 and on the side the
 estimate lies; everything else is undecided. `of: every` speaks of the replicates that were run, not of a mean: it is
 observed, not tested, has no p, and is no member of Holm's family.
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.evidence import inference, resampling, sampling, variance
+from mlpbench.evidence.derived import Layers, with_layers
 from mlpbench.evidence.effects import interquartile_mean, standardised
 from mlpbench.evidence.estimates import DIVERGED, LEVEL, observe
 from mlpbench.evidence.held import held_fixed
@@ -25,15 +27,20 @@ from mlpbench.evidence.notes import least_replicates
 from mlpbench.evidence.notes import notes as notes_of
 from mlpbench.evidence.reduction import Reduction, reduce
 from mlpbench.evidence.sampling import TestSet
+from mlpbench.evidence.signs import median_interval, more_needed, sign_test, signs
 from mlpbench.evidence.values import Floats, Values, values_of
 from mlpbench.experiment.claim_checks import BCA_LEAST, SHARE_LEAST
 from mlpbench.experiment.claim_forms import Claim
+from mlpbench.experiment.derived import plain, reaches
 from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.metrics import METRICS, STEPS_TO_LOSS
+from mlpbench.experiment.metrics import METRICS
 from mlpbench.experiment.models import STREAM
+from mlpbench.experiment.shifts import measured as measured_shift
 from mlpbench.experiment.spec import Experiment
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
+# What stands under `test` and `interval` where a bound of the median is judged.
+SIGN, ORDER = "sign", "order"
 RUN_COLUMNS = ["run_id", "status", *METRICS]
 COLUMNS: dict[str, Any] = {
     "id": object, "says": object, "source": object, "form": object, "quantity": object, "metric": object,
@@ -55,8 +62,9 @@ def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.Data
 
 
 def needs_curves(experiment: Experiment) -> bool:
-    """Return whether a claim is about the steps to a loss, which stand in the curves alone."""
-    return any(STEPS_TO_LOSS.match(claim.form.metric) for claim in experiment.claims)
+    """Return whether a claim is about what stands in the curves alone: the steps to a loss and their kin, or a shift."""
+    asked = [plain(claim.form.metric) for claim in experiment.claims]
+    return any(reaches(name) is not None or measured_shift(name) is not None for name in asked)
 
 
 def judge(
@@ -67,12 +75,14 @@ def judge(
     observed: pd.DataFrame | None = None,
     level: float | None = None,
     test_set: TestSet | None = None,
+    layers: Layers | None = None,
 ) -> pd.DataFrame:
     """Return a row for each claim, in the order of the file, with the columns of `COLUMNS`.
 
     Curves may be a function, which is called only where a claim is about them. `observed` is what `observe` makes of the
     runs, where it is at hand. At a look of a top-up (see `looks`) each claim may spend `level`: its corrected p is at most 0.05
     where its p is at most that. `test_set` gives claims on test accuracy the interval that includes its sampling.
+    `layers` reads what claims about layers rest on, and is called for them alone.
 
     `margin` is the bound the estimate is tested against (both signs of it, about `centre`, for `equivalent`), `low` and `high` the
     unadjusted 95% interval, `detectable` the distance from the bound that would be found with 80% power at the present
@@ -82,6 +92,7 @@ def judge(
     stand with that error, `sampling` why it is not known. Units are the metric's.
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
+    observed = with_layers(experiment, experiment.claims, conditions, observed, layers)
     points = read_curves(curves) if needs_curves(experiment) else pd.DataFrame()
     rows = [_row(claim, experiment, conditions, observed, points, test_set) for claim in experiment.claims]
     tested = [r for r in rows if not r["observed"]]
@@ -96,7 +107,9 @@ def judge(
     # Holm's next step tests the smallest p that is left at this level.
     level = level or ALPHA / max(1, sum(r["verdict"] == UNDECIDED for r in tested))
     for row in tested:
-        if row["verdict"] == UNDECIDED and row["sample"] is not None:
+        if row["verdict"] == UNDECIDED and row["larger"] is not None:
+            row["more_replicates"] = _more(row["n"], row["larger"], level)
+        elif row["verdict"] == UNDECIDED and row["sample"] is not None:
             row |= _outlook(row["sample"], row["sense"], row["margin"], row["centre"], level)
     frame = pd.DataFrame([{c: r[c] for c in COLUMNS} for r in rows], columns=list(COLUMNS))
     return frame.astype(COLUMNS)
@@ -120,15 +133,19 @@ def _row(
         "fixed": held_fixed(experiment, conditions, reduction.shared), "observed": reduction.every,
         "verdict": UNDECIDED, "note": "", "more_replicates": pd.NA, "sample": None, "tuned": "", "look": pd.NA,
         "exploratory": False, "centre": reduction.centre, "test": claim.test, "interval": claim.interval, "wins": pd.NA,
-        "ties": pd.NA, "confirmed": pd.NA, "sampling": "", "widened": None, "leans": UNDECIDED,
+        "ties": pd.NA, "confirmed": pd.NA, "sampling": "", "widened": None, "leans": UNDECIDED, "larger": None,
     }  # fmt: skip
+    if reduction.median:
+        row |= {"test": SIGN, "interval": ORDER}
     notes = notes_of(claim, reduction, values, experiment, conditions)
     if reduction.kind == "share":
         row |= _of_stream(claim.form, reduction, values, conditions)
     elif n:
-        row["estimate"] = float(values.complete.mean())
+        row["estimate"] = float(np.median(values.complete) if reduction.median else values.complete.mean())
         row["leans"] = _side(reduction.sense, row["estimate"] - reduction.centre, reduction.bound)
-        if n > 1:
+        if n > 1 and reduction.median:
+            row |= _median(claim, reduction, values, test_set)
+        elif n > 1:
             row |= _tested(claim, reduction, values, test_set)
     if reduction.every:
         row["verdict"], said = _every(reduction, values)
@@ -168,6 +185,27 @@ def _tested(claim: Claim, reduction: Reduction, values: Values, test_set: TestSe
             found["widened"] = widened
             found["low_test"], found["high_test"] = widened.interval()
     return found
+
+
+def _median(claim: Claim, reduction: Reduction, values: Values, test_set: TestSet | None) -> dict[str, Any]:
+    """Return interval and p of a bound of the median, which the sign test judges."""
+    n = len(values.complete)
+    found: dict[str, Any] = {"iqm": interquartile_mean(values.complete), "sd": float(values.complete.std(ddof=1))}
+    interval = median_interval(values.complete, LEVEL)
+    if interval is not None:
+        found["low"], found["high"] = interval
+    if values.censored or n < least_replicates(claim, reduction):
+        return found
+    found["p"] = sign_test(values.complete, reduction.bound)
+    found["larger"] = max(signs(values.complete, reduction.bound)) / n
+    if test_set is not None and reduction.metric == sampling.METRIC:
+        found["sampling"] = "The interval that includes test-set sampling is known of means alone, not of medians."
+    return found
+
+
+def _more(n: int, share: float, level: float) -> Any:
+    needed = more_needed(n, share, level, inference.POWER, inference.MOST_REPLICATES)
+    return pd.NA if needed is None else needed - n
 
 
 def _of_stream(form: Any, reduction: Reduction, values: Values, conditions: Sequence[Condition]) -> dict[str, Any]:

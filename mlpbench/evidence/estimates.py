@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
 from mlpbench.evidence.frames import places
+from mlpbench.experiment import derived, shifts
 from mlpbench.experiment.grid import Condition, RunSettings, run_ids
-from mlpbench.experiment.metrics import METRICS, STEPS_TO_LOSS, metric
+from mlpbench.experiment.metrics import METRICS, REGRETS, metric
 from mlpbench.experiment.plan import CURVE_EXAMPLES
 from mlpbench.experiment.spec import Experiment
 
@@ -60,20 +62,28 @@ def observe_runs(planned: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return `KEYS`, the metric as `value`, and whether it is `censored`.
 
-    For `steps_to_train_loss_X` the value is the first recorded step whose train loss is at most X; a finished run
-    that never got there is censored and has no value. Raises ValueError where no metric has that name.
+    For `steps_to_train_loss_X` and its kin the value is the first recorded step, or epoch, whose train loss is at most X,
+    or accuracy at least; a finished run that never got there is censored and has no value. A logarithm has none where
+    the metric is not positive. Metrics of layers and regrets stand in `observed` where a claim is about them. Raises
+    ValueError where no metric has that name.
     """
     metric(name)
+    if name != derived.plain(name):
+        found = measure(observed, curves, derived.plain(name))
+        return found.assign(value=np.log10(found["value"].where(found["value"] > 0).to_numpy(dtype=float)))
     frame = observed[KEYS].copy()
-    match = STEPS_TO_LOSS.match(name)
-    if match is None:
+    if (shift := shifts.measured(name)) is not None:
+        return frame.assign(value=_under_shift(frame, curves, *shift), censored=False)
+    wanted = derived.reaches(name)
+    if wanted is None:
         return frame.assign(value=observed[name].to_numpy(), censored=False)
     train = curves[curves["split"] == "train"]
     place = places(train["run_id"], frame["run_id"])
     train, place = train[place >= 0], place[place >= 0]
     reached = np.full(len(frame), np.inf)
-    below = (train["loss"] <= float(match[1])).to_numpy()
-    np.minimum.at(reached, place[below], train["step"].to_numpy(dtype=float)[below])
+    seen = train[wanted.measure].to_numpy(dtype=float)
+    there_yet = seen <= wanted.threshold if wanted.measure == "loss" else seen >= wanted.threshold
+    np.minimum.at(reached, place[there_yet], train[wanted.column].to_numpy(dtype=float)[there_yet])
     measured = np.zeros(len(frame), dtype=bool)
     measured[place] = True
     finished = (frame["status"] == OK).to_numpy()
@@ -81,17 +91,31 @@ def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataF
     return frame.assign(value=np.where(there, reached, np.nan), censored=finished & measured & ~there)
 
 
+def _under_shift(frame: pd.DataFrame, curves: pd.DataFrame, split: str, what: str) -> npt.NDArray[np.float64]:
+    """Return loss or accuracy of finished runs under a shift, NaN where there is none."""
+    value = np.full(len(frame), np.nan)
+    if not curves.empty:
+        rows = curves[curves["split"] == split]
+        place = places(frame["run_id"], rows["run_id"])
+        there = (place >= 0) & (frame["status"] == OK).to_numpy()
+        value[there] = rows[what].to_numpy(dtype=float)[place[there]]
+    return value
+
+
 def accuracy_step(name: str, settings: RunSettings, n_test: int) -> float:
     """Return the least two runs can differ by in an accuracy, one example as a fraction; 0 for other metrics."""
     if not metric(name).is_accuracy:
         return 0.0
+    if name in REGRETS:
+        return 1 / max(n_test, 1)
     examples = {
         "train": [settings.n_fit],
         "val": [settings.n_validation or settings.train_size],  # on folds every example is one, once
         "test": [n_test],
         "gap": [settings.n_fit, n_test],
+        "shift": [n_test],
     }
-    return max(1 / max(n, 1) for n in examples[name.removesuffix("_accuracy")])
+    return max(1 / max(n, 1) for n in examples[name.partition("[")[0].removesuffix("_accuracy")])
 
 
 def estimate(

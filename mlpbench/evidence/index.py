@@ -25,7 +25,8 @@ _PICTURE = re.compile(r"^!\[(.*)\]\((figures/[\w.-]+\.png)\)$", flags=re.MULTILI
 class Entry:
     """One experiment: its folder as seen from the index, what it asks, what came of it, and which files there are.
 
-    `picture` has the name, the words and the PNG of the report's first figure.
+    `picture` has the name, the words and the PNG of the report's first figure. Kernel benchmarks are no experiment: they
+    have neither claims nor runs, but an `amount` of benchmarks.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Entry:
     statuses: Mapping[str, int]
     files: Sequence[str]
     picture: tuple[str, str, bytes] | None = None
+    amount: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,8 @@ class Index:
     @property
     def about(self) -> str:
         """What the index is of, in a sentence."""
-        n = len(self.entries)
+        n = sum(not entry.amount for entry in self.entries)
+        others = len(self.entries) - n
         counts: dict[str, int] = {}
         for entry in self.entries:
             for verdict, count in entry.verdicts.items():
@@ -55,7 +58,8 @@ class Index:
         said = ", ".join(f"{count} {verdict}" for verdict, count in _ordered(counts))
         claims = sum(counts.values())
         told = f", {claims} claim{'s' * (claims != 1)}: {said}" if claims else ""
-        return f"{n} experiment{'s' * (n != 1)}{told}."
+        beside = f"; kernel benchmarks in {others} folder{'s' * (others > 1)}" if others else ""
+        return f"{n} experiment{'s' * (n != 1)}{told}{beside}."
 
 
 def first_picture(markdown: str) -> tuple[str, str] | None:
@@ -85,7 +89,8 @@ def page(index: Index) -> str:
             "link": _link(e, _best(e)),
             "links": [(name, _link(e, name)) for name in e.files],
             "verdicts": _ordered(e.verdicts),
-            "runs": _runs(e.statuses),
+            "runs": e.amount or _runs(e.statuses),
+            "claimless": not e.amount,
             "picture": _thumbnail(e),
         }
         for e in index.entries
@@ -101,8 +106,9 @@ def _row(entry: Entry) -> list[str]:
         # Markdown has no way to say how large a picture is.
         image = f'<img src="{_link(entry, name)}" width="{THUMB_WIDTH}" alt="{html.escape(words)}">'
         shown = f"[{image}]({link})"
-    said = ", ".join(f"{n} **{verdict}**" for verdict, n in _ordered(entry.verdicts)) or "no claims"
-    return [shown, f"[{entry.name}]({link})", entry.question, said, _runs(entry.statuses)]
+    said = ", ".join(f"{n} **{verdict}**" for verdict, n in _ordered(entry.verdicts))
+    said = said or ("" if entry.amount else "no claims")
+    return [shown, f"[{entry.name}]({link})", entry.question, said, entry.amount or _runs(entry.statuses)]
 
 
 def _ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -23,6 +23,7 @@ import pandas as pd
 
 from mlpbench.evidence import claims, tuning
 from mlpbench.evidence.claims import UNDECIDED, Curves, needs_curves, read_curves
+from mlpbench.evidence.derived import Layers
 from mlpbench.evidence.estimates import MISSING
 from mlpbench.evidence.inference import ALPHA
 from mlpbench.evidence.reduction import reduce
@@ -78,19 +79,22 @@ def judge(
     curves: Curves,
     declared_late: str = "",
     test_set: TestSet | None = None,
+    layers: Layers | None = None,
 ) -> Judged:
     """Return the verdicts over the runs there are, look by look where the experiment declares a top-up.
 
     `declared_late` says how the experiment was first looked at, where it has been topped up since without having declared
-    that before: its verdicts are exploratory. `test_set` is for `claims.judge`.
+    that before: its verdicts are exploratory. `test_set` and `layers` are for `claims.judge`.
     """
     groups = len(conditions) // count_tunings(experiment)
     if experiment.until_decided is None:
         gathered = gather(experiment, conditions, runs)
-        found = claims.judge(experiment, gathered.conditions, runs, curves, gathered.observed, test_set=test_set)
+        found = claims.judge(
+            experiment, gathered.conditions, runs, curves, gathered.observed, test_set=test_set, layers=layers
+        )
         judged = Judged(gathered=gathered, claims=found, counts=[experiment.replicates] * groups, looks=())
     else:
-        judged = _follow(experiment, conditions, runs, curves, test_set)
+        judged = _follow(experiment, conditions, runs, curves, test_set, layers)
     found = judged.claims.assign(exploratory=bool(declared_late), tuned=_tuned(experiment, judged.gathered))
     if declared_late:
         late = f"Exploratory: the first look was with {declared_late}."
@@ -104,6 +108,7 @@ def _follow(
     runs: pd.DataFrame,
     curves: Curves,
     test_set: TestSet | None,
+    layers: Layers | None,
 ) -> Judged:
     at = schedule(experiment.replicates, experiment.most_replicates)
     points = read_curves(curves) if needs_curves(experiment) else pd.DataFrame()
@@ -123,7 +128,9 @@ def _follow(
         complete = not (of_look["status"] == MISSING).any()
         of = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         each = level / max(1, len(tested))
-        found = claims.judge(of, gathered.conditions, runs, points, gathered.observed, level=each, test_set=test_set)
+        found = claims.judge(
+            of, gathered.conditions, runs, points, gathered.observed, level=each, test_set=test_set, layers=layers
+        )
         if not complete:
             found["verdict"] = UNDECIDED
             found["note"] = [
@@ -140,7 +147,7 @@ def _follow(
             n = min(counts[g] for g in _needed(claim, experiment, gathered.conditions))
             of = experiment.model_copy(update={"claims": (claim,), "replicates": n})
             seen = gathered.observed[gathered.observed["replicate"] < n]
-            rows[claim.id] = claims.judge(of, gathered.conditions, runs, points, seen)
+            rows[claim.id] = claims.judge(of, gathered.conditions, runs, points, seen, layers=layers)
     parts = [rows[c.id] for c in experiment.claims]
     table = (
         pd.concat(parts, ignore_index=True) if parts else claims.judge(experiment, [], runs, points, gathered.observed)

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlpbench.evidence.effects import is_skewed, skewness
-from mlpbench.evidence.estimates import DIVERGED, FAILED, MISSING
+from mlpbench.evidence.estimates import DIVERGED, FAILED, LEVEL, MISSING
 from mlpbench.evidence.held import shared_streams
 from mlpbench.evidence.reduction import Reduction
 from mlpbench.evidence.resampling import DRAWN, MOST_EXACT, RESAMPLES
+from mlpbench.evidence.signs import median_places, signs
 from mlpbench.evidence.values import Values
+from mlpbench.experiment import derived
 from mlpbench.experiment.claim_checks import BCA_LEAST, SHARE_LEAST, SIGN_FLIP_LEAST
 from mlpbench.experiment.claim_forms import Claim
 from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.metrics import STEPS_TO_LOSS
 from mlpbench.experiment.spec import Experiment
 
 # Where replicates are lacking in more conditions than this, conditions are counted, not named.
@@ -28,7 +29,7 @@ def least_replicates(claim: Claim, reduction: Reduction) -> int:
     """Return how many complete replicates the test of a claim needs."""
     if reduction.kind == "share":
         return SHARE_LEAST
-    return SIGN_FLIP_LEAST if claim.test == "sign_flip" or reduction.kind == "place" else 2
+    return SIGN_FLIP_LEAST if claim.test == "sign_flip" or reduction.kind == "place" or reduction.median else 2
 
 
 def notes(
@@ -36,15 +37,20 @@ def notes(
 ) -> list[str]:
     """Return the sentences about a claim, in order."""
     found = []
+    reaches = derived.reaches(derived.plain(reduction.metric))
     if reduction.averaged:
         found.append(f"Averaged over {', '.join(reduction.averaged)} with equal weights.")
     found += _left_out(reduction, values, conditions)
     if values.censored:
-        found.append("How many steps those need is not known, so the claim can't be judged on the others alone.")
-    if STEPS_TO_LOSS.match(reduction.metric):
+        unit = reaches.unit if reaches else "steps"
+        found.append(f"How many {unit} those need is not known, so the claim can't be judged on the others alone.")
+    if reaches is not None:
         found.append(
-            "Steps are counted up to the first point of the curve that reaches the loss: curves have one an epoch."
+            f"{reaches.unit.capitalize()} are counted up to the first point of the curve that reaches the "
+            f"{reaches.measure}: curves have one an epoch."
         )
+    if reduction.metric.startswith(derived.LOG10) and any(why == "unmeasured" for why, _ in values.left_out):
+        found.append("A logarithm is of positive numbers: what is said here is of the replicates that have one.")
     n, least = len(values.complete), least_replicates(claim, reduction)
     if n < least and not reduction.every:
         found.append(f"A test needs {least} complete replicates, got {n}.")
@@ -63,9 +69,10 @@ def notes(
 
 
 def _left_out(reduction: Reduction, values: Values, conditions: Sequence[Condition]) -> list[str]:
+    reaches = derived.reaches(derived.plain(reduction.metric))
     said = {
         DIVERGED: "diverged", FAILED: "failed", MISSING: "not run",
-        "censored": "short of the loss", "unmeasured": f"without {reduction.metric}",
+        "censored": f"short of the {'loss' if reaches is None else reaches.measure}", "unmeasured": f"without {reduction.metric}",
     }  # fmt: skip
     found = []
     for why, group in itertools.groupby(sorted(values.left_out.items()), key=lambda item: item[0][0]):
@@ -86,6 +93,8 @@ def _method(claim: Claim, reduction: Reduction, values: Values) -> list[str]:
     n = len(values.complete)
     if reduction.kind == "share":
         return ["Variances are compared by Brown and Forsythe's test, pair by pair."]
+    if reduction.median:
+        return [_sign_test(reduction, values)]
     found = []
     flipped = f"all {2**n} assignments of signs" if n <= MOST_EXACT else f"{DRAWN} seeded assignments of signs"
     if reduction.kind == "place":
@@ -115,3 +124,15 @@ def _method(claim: Claim, reduction: Reduction, values: Values) -> list[str]:
             f"BCa bootstrap interval of {RESAMPLES} seeded resamples." if n >= BCA_LEAST else f"A BCa interval {short}."
         )
     return found
+
+
+def _sign_test(reduction: Reduction, values: Values) -> str:
+    """Say how many replicates lie on each side, and which of them the interval of the median goes between."""
+    n = len(values.complete)
+    above, below = signs(values.complete, reduction.bound)
+    place, covers = median_places(n, LEVEL)
+    equal = f", {n - above - below} equal to it" if above + below < n else ""
+    return (
+        f"The median is judged by the sign test: {above} of {n} replicates above the bound, {below} below{equal}. Its interval "
+        f"goes from value {place} to value {n + 1 - place} of {n} in order, and covers {covers:.1%}."
+    )

@@ -43,6 +43,7 @@ class Reduction:
     form: str
     per: str = ""
     every: bool = False
+    median: bool = False
     averaged: tuple[str, ...] = ()
     shared: Levels
     centre: float = 0.0
@@ -115,7 +116,7 @@ def _bound(form: Bound, experiment: Experiment, conditions: Sequence[Condition])
     where = f" at {_words(form.where)}" if form.where else ""
     side, limit = ("above", form.above) if form.above is not None else ("below", form.below)
     assert limit is not None
-    of = "in every replicate" if form.of == "every" else "in the mean"
+    of = {"every": "in every replicate", "median": "in the median", "mean": "in the mean"}[form.of]
     return Reduction(
         metric=form.metric,
         weights=_share(form.where, conditions),
@@ -125,6 +126,7 @@ def _bound(form: Bound, experiment: Experiment, conditions: Sequence[Condition])
         quantity=f"{form.metric}{where}",
         form=f"{form.metric}{where}: {side} {limit:g} {of}",
         every=form.of == "every",
+        median=form.of == "median",
         averaged=_averaged([form.where], experiment, conditions),
         shared={},
     )

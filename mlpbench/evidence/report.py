@@ -10,14 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlpbench.evidence import grade, looks, sections, sentences, series, tuning, variance
+from mlpbench.evidence import (
+    gap,
+    grade,
+    looks,
+    predicted,
+    product,
+    regions,
+    regret,
+    sections,
+    sentences,
+    series,
+    shift,
+    tradeoff,
+    tuning,
+    variance,
+)
 from mlpbench.evidence.claims import RUN_COLUMNS as JUDGED_COLUMNS
 from mlpbench.evidence.claims import Curves, needs_curves, read_curves
+from mlpbench.evidence.derived import Layers
 from mlpbench.evidence.estimates import OK, estimate, estimate_curves
 from mlpbench.evidence.excerpt import MOST_DOTS, MOST_ROWS, choose
 from mlpbench.evidence.frames import places, records
 from mlpbench.evidence.held import shared_streams
 from mlpbench.evidence.looks import Judged
+from mlpbench.evidence.outcome import Given, Section
 from mlpbench.evidence.sampling import TestSet
 from mlpbench.evidence.words import Quantity, about, estimate_cell, expected_cell, unconfirmed
 from mlpbench.experiment.grid import Condition
@@ -54,13 +71,15 @@ def render(
     verified: Sequence[Mapping[str, Any]] = (),
     declared_late: str = "",
     test_set: TestSet | None = None,
+    layers: Layers | None = None,
 ) -> Report:
     """Return the report of the runs there are; the same tables give the same bytes.
 
     `runs` needs `RUN_COLUMNS`. Curves may be a function: of many runs, only those of a few are drawn, and read.
-    `verified` is what training runs again came to; `declared_late` and `test_set` are for `looks.judge`.
+    `layers` reads the layers of some runs: of those that are drawn, and those a claim asks of.
+    `verified` is what training runs again came to; `declared_late`, `test_set` and `layers` are for `looks.judge`.
     """
-    page = _Page(experiment, conditions, runs, curves, verified, declared_late, test_set)
+    page = _Page(experiment, conditions, runs, curves, verified, declared_late, test_set, layers)
     return Report(
         markdown=page.markdown(),
         files=page.files,
@@ -97,12 +116,13 @@ class _Page:
         verified: Sequence[Mapping[str, Any]],
         declared_late: str,
         test_set: TestSet | None,
+        layers: Layers | None,
     ) -> None:
         from mlpbench.evidence.figures import theme  # seaborn takes a second to import; judging claims needs none of it
 
         if needs_curves(experiment):
             curves = read_curves(curves)
-        self.judged = looks.judge(experiment, conditions, runs, curves, declared_late, test_set)
+        self.judged = looks.judge(experiment, conditions, runs, curves, declared_late, test_set, layers)
         self.claims, gathered = self.judged.claims, self.judged.gathered
         self.observed, conditions = gathered.observed, gathered.conditions
         self.experiment, self.conditions, self.names = experiment, conditions, experiment.factor_names
@@ -122,8 +142,20 @@ class _Page:
         drawn = self._of_drawn(self.observed)
         points = read_curves(curves, None if self.excerpt.is_whole else list(drawn["run_id"]))
         self.curves = estimate_curves(experiment, conditions, drawn, points)
+        self.shifted = shift.by_severity(experiment, conditions, drawn, points, self.good)
         self.look, self.png = theme.look(experiment, self.drawn), theme.png
-        self.verified = verified
+        self.verified, self.layers = verified, layers
+        self.given = Given(
+            experiment=experiment,
+            conditions=conditions,
+            observed=self.observed,
+            estimates=self.estimates,
+            excerpt=self.excerpt,
+            look=self.look,
+            good=self.good,
+            test_set=test_set,
+        )
+        self.errors = series.errors(experiment, conditions, self.observed, self.estimates, self.excerpt)
         self.files: dict[str, bytes] = {}
 
     def _of_drawn(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -148,8 +180,13 @@ class _Page:
             sections.conditions(self.conditions, self.estimates, self.names, self.excerpt.listed),
             *self._learning_curves(),
             *self._errors(),
+            *self._under_shift(),
+            *self._outcomes(gap.section(self.given, self.errors), product.section(self.given)),
+            *self._outcomes(tradeoff.section(self.given)),
             *self._replicates(),
+            *self._outcomes(*predicted.sections(self.given)),
             *self._spread(),
+            *self._stability(),
             "## What did not finish",
             sections.unfinished(self.observed, self.runs),
             "## Cost",
@@ -188,7 +225,8 @@ class _Page:
         told = sentences.of_verdicts(self.claims)
         blocks = ["## Verdicts", told, sections.mixed(self.runs), sections.verdicts(self.claims)]
         shared = shared_streams(self.experiment, self.conditions)
-        blocks.append(sections.held(self.claims, shared, list(self.experiment.nuisance), looks.told(self.judged.looks)))
+        told_looks, anew = looks.told(self.judged.looks), self.experiment.draws_anew
+        blocks.append(sections.held(self.claims, shared, list(self.experiment.nuisance), told_looks, anew=anew))
         shown = self.claims.dropna(subset=["estimate", "margin"])
         if not shown.empty:
             quantities = [Quantity(r) for r in records(shown)]
@@ -207,7 +245,12 @@ class _Page:
         found = self.judged.gathered.tuning
         if found.empty:
             return []
-        return ["## Tuning", tuning.section(self.experiment, found, list(self.excerpt.listed)), self.excerpt.listed_by]
+        return [
+            "## Tuning",
+            tuning.section(self.experiment, found, list(self.excerpt.listed)),
+            self.excerpt.listed_by,
+            regret.sentence(self.experiment, self.observed),
+        ]
 
     def _learning_curves(self) -> list[str]:
         if self.curves.empty:
@@ -221,22 +264,35 @@ class _Page:
         return ["## Learning curves", f"{told} {bands} {self.excerpt.drawn_by}".rstrip(), drawn]
 
     def _errors(self) -> list[str]:
-        found = series.errors(self.experiment, self.conditions, self.observed, self.estimates, self.excerpt)
+        found = self.errors
         if len(self.conditions) < 2 or found.estimates.empty:
             return []
         from mlpbench.evidence.figures.errors import error_against_factor, error_by_condition
 
+        told = sentences.of_errors(found.every)
         if found.factor:
-            figure = error_against_factor(found.estimates, found.points, found.factor)
+            marked = regions.regions(self.given, found)
+            told = f"{told} {regions.sentence(marked, found.factor)}".rstrip()
+            figure = error_against_factor(found.estimates, found.points, found.factor, marked)
         else:
             labels = [self.look.labels[c.condition_id] for c in self.drawn]
             figure = error_by_condition(found.estimates, found.points, labels, self.look.rows)
-        told = sentences.of_errors(found.every)
         what = "loss" if self.good == "loss" else "error"
         alt = f"Train and test {what} against {found.factor or 'condition'}. {told}"
         drawn = self._picture("error", self.png(figure), alt)
         text = f"{told} Bars are 95% intervals over replicates. {found.drawn_by}".rstrip()
         return [f"## Train and test {what}", text, drawn]
+
+    def _under_shift(self) -> list[str]:
+        told = shift.sentence(self.shifted, self.good)
+        if not told:
+            return []
+        from mlpbench.evidence.figures.shift import under_shift
+
+        alt = f"Test {self.good} against the severity of each kind of shift. {told}"
+        drawn = self._picture("shift", self.png(under_shift(self.shifted, self.look, self.good)), alt)
+        bands = "Severity 0 is the plain test set; bands are 95% intervals over replicates."
+        return ["## Under shift", f"{told} {bands} {self.excerpt.drawn_by}".rstrip(), drawn]
 
     def _replicates(self) -> list[str]:
         name = f"test_{self.good}"
@@ -258,7 +314,36 @@ class _Page:
         if not self.experiment.one_at_a_time:
             return []
         names = list(dict.fromkeys([f"test_{self.good}", "test_loss"]))
-        return variance.section(variance.by_stream(self.experiment, self.conditions, self.observed, names))
+        table = variance.by_stream(self.experiment, self.conditions, self.observed, names)
+        blocks, rows = variance.section(table), variance.drawn(table)
+        if not blocks or rows.empty:
+            return blocks
+        from mlpbench.evidence.figures.variance import shares
+
+        name = str(rows["metric"].iloc[0]).replace("_", " ")
+        alt = f"Share of each random stream in the variance of {name}. {variance.sentence(table)}"
+        return [*blocks[:-1], self._picture("spread", self.png(shares(rows, name)), alt), blocks[-1]]
+
+    def _outcomes(self, *found: Section | None) -> list[str]:
+        blocks = []
+        for shown in filter(None, found):
+            blocks += [f"## {shown.title}", shown.text, self._picture(shown.name, self.png(shown.figure), shown.alt)]
+        return blocks
+
+    def _stability(self) -> list[str]:
+        from mlpbench.evidence import gallery
+
+        shown = gallery.Shown(
+            experiment=self.experiment,
+            conditions=self.conditions,
+            observed=self.observed,
+            drawn=list(self.excerpt.drawn),
+            drawn_by=self.excerpt.drawn_by,
+            look=self.look,
+            layers=self.layers,
+        )
+        made = gallery.pictures(shown)
+        return [b for p in made for b in (f"## {p.title}", p.text, self._picture(p.name, self.png(p.figure), p.alt))]
 
     def _picture(self, name: str, content: bytes, alt: str) -> str:
         path = f"figures/{name}.png"

@@ -31,16 +31,17 @@ AGREES = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class TestSet:
-    """Where predictions and labels come from; each is called only where a claim needs it.
+    """Where predictions, labels and images come from; each is called only where it is needed.
 
-    `predictions` returns the table's rows for some runs. `labels` returns the class of each test example, or None where
-    they are not known.
+    `predictions` returns the table's rows for some runs. `labels` returns the class of each test example, `images` the
+    bytes of some, a row each, or None where they are not known.
     """
 
     __test__ = False  # no test of pytest's
 
     predictions: Callable[[Sequence[str]], pd.DataFrame]
     labels: Callable[[], npt.NDArray[np.uint8] | None]
+    images: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8] | None] = lambda _at: None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mlpbench.evidence.estimates import DIVERGED, FAILED, MISSING, OK
 from mlpbench.evidence.frames import places, records
-from mlpbench.evidence.words import estimate_cell, expected_cell, probability, verdict_sentence, with_spread
+from mlpbench.evidence.words import estimate_cell, expected_cell, probability, scientific, verdict_sentence, with_spread
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 
@@ -26,6 +26,8 @@ PROVENANCE = {
     "driver": "env_driver", "numerics": "env_numerics", "threads a worker": "env_threads",
 }  # fmt: skip
 MOST_LISTED = 20
+# Numbers from here on are scientific; a spread this many times that of its column has its own digits.
+HUGE, FAR = 1e5, 100.0
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:
@@ -82,8 +84,13 @@ def explanations(claims: pd.DataFrame) -> str:
     return "\n".join(" ".join(i.split()) for i in items)
 
 
-def held(claims: pd.DataFrame, shared: Sequence[str], tuned: Sequence[str] = (), looks: str = "") -> str:
-    """Return which settings were tuned, which settings comparisons were made at, which streams replicates share, and how to read a verdict."""
+def held(
+    claims: pd.DataFrame, shared: Sequence[str], tuned: Sequence[str] = (), looks: str = "", *, anew: bool = False
+) -> str:
+    """Return which settings were tuned, which settings comparisons were made at, which streams replicates share, and how to read a verdict.
+
+    `anew` says that each replicate has a test set of its own.
+    """
     groups: dict[str, list[str]] = {}
     for row in records(claims):
         groups.setdefault(row["fixed"], []).append(row["id"])
@@ -100,10 +107,11 @@ def held(claims: pd.DataFrame, shared: Sequence[str], tuned: Sequence[str] = (),
         added += (
             " They are exploratory: the experiment was looked at before it declared as many replicates as it has now."
         )
+    concern = "data drawn in this way, test examples too" if anew else "this test set"
     lines.append(
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the "
         f"larger of two one-sided ones), corrected {corrected}; intervals "
-        "are not corrected, so one may clear its bound where the verdict is undecided. Verdicts concern this test set"
+        f"are not corrected, so one may clear its bound where the verdict is undecided. Verdicts concern {concern}"
         f"{added}"
     )
     return " ".join(lines)
@@ -124,16 +132,30 @@ def conditions(given: Sequence[Condition], estimates: pd.DataFrame, names: Seque
     metrics = [m for m in HEADINGS if m in set(estimates["metric"])]
     estimates = estimates[estimates["position"].isin(list(listed))]
     cells = {(r["position"], r["metric"]): r for r in records(estimates)}
-    # One number of digits a column, by its largest spread, so that a column can be read down.
-    spread = estimates.groupby("metric")["sd"].max()
+    # One number of digits a column, so that it can be read down: by its middle spread, since one run that explodes would
+    # take the digits of all others.
+    spread = {str(m): _middle(sds) for m, sds in estimates.groupby("metric")["sd"]}
     rows = []
     for i in listed:
         label = given[i].label.removeprefix(f"{names[0]}=") if len(names) == 1 else given[i].label
-        numbers = [with_spread(cells[i, m]["mean"], cells[i, m]["sd"], spread[m]) for m in metrics]
+        numbers = [_number(cells[i, m]["mean"], cells[i, m]["sd"], spread[m]) for m in metrics]
         any_of = cells[i, metrics[0]]
         rows.append([label, *numbers, str(any_of["n"]), f"{any_of['diverged']} of {any_of['planned']}"])
     head = [names[0] if len(names) == 1 else "condition", *(HEADINGS[m] for m in metrics), "n", "diverged"]
     return table(head, rows, "l" + "r" * (len(head) - 1))
+
+
+def _middle(sds: pd.Series[float]) -> float:
+    """Return the median of the spreads that are known and not 0; where there is none, the largest."""
+    positive = sds[sds > 0]
+    return float(sds.max() if positive.empty else positive.median())
+
+
+def _number(mean: float, sd: float, spread: float) -> str:
+    """Return mean ± sd with the digits of its column, or with its own where it is of another order."""
+    if abs(mean) >= HUGE or sd >= HUGE:
+        return scientific(mean, sd)
+    return with_spread(mean, sd, sd if sd >= FAR * spread > 0 else spread)
 
 
 def unfinished(observed: pd.DataFrame, runs: pd.DataFrame) -> str:

@@ -19,7 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlpbench.evidence.estimates import DIVERGED, FAILED, MISSING, OK, observe, observe_runs
+from mlpbench.evidence.regret import has_regret, regrets
 from mlpbench.experiment.grid import Condition, count_tunings, format_level, label_of, run_ids
+from mlpbench.experiment.metrics import REGRETS
 from mlpbench.experiment.spec import Experiment
 
 # From this share of diverged runs on, a level is warned of.
@@ -51,13 +53,14 @@ class Gathered:
 class Choice:
     """The tuning chosen in each replicate, shape (G, R), `NONE` where it can't be chosen yet, and what it rests on.
 
-    `alone` is the tuning each replicate would choose for itself. `cost`, shape (G, T, R), is what is minimised: the
+    `alone` is the tuning each replicate would choose for itself, `split` the one it would by its first fold. `cost`, shape (G, T, R), is what is minimised: the
     validation loss, or minus the accuracy, infinite for runs that did not finish, which `diverged`, `failed` and `missing`
     count, folds apart.
     """
 
     chosen: Ints
     alone: Ints
+    split: Ints
     cost: Floats
     diverged: Ints
     failed: Ints
@@ -98,6 +101,8 @@ def choose(
     bad = diverged + failed + missing
     ended = ((status == OK) | (status == DIVERGED)).any(axis=(1, 3)) & (missing.sum(axis=1) == 0)
     alone = np.where(planned & ended, _best(bad, cost), NONE)
+    first = np.isin(status[..., 0], (DIVERGED, FAILED, MISSING)).astype(np.int64)
+    split = np.where(planned & ended, _best(first, _mean(values[..., :1], axis=3)), NONE)
     if experiment.folds:
         chosen = alone
     else:
@@ -105,7 +110,7 @@ def choose(
             bad.sum(axis=2, keepdims=True), _mean(np.where(np.isinf(cost), np.nan, cost), axis=2)[:, :, None]
         )
         chosen = np.where(planned, pooled, NONE)
-    return Choice(chosen=chosen, alone=alone, cost=cost, diverged=diverged, failed=failed, missing=missing)
+    return Choice(chosen=chosen, alone=alone, split=split, cost=cost, diverged=diverged, failed=failed, missing=missing)
 
 
 def _mean(values: Floats, axis: int) -> Floats:
@@ -124,7 +129,8 @@ def gather(
 ) -> Gathered:
     """Return what stands for each scientific condition; `counts` are its replicates, where they differ by condition.
 
-    A metric of validation examples is the mean over the folds of a replicate, which a replicate has when all have it.
+    A metric of validation examples is the mean over the folds of a replicate, which a replicate has when all have it. Where
+    every level is refitted, `observed` has the metrics `REGRETS` too.
     """
     if not experiment.nuisance and not experiment.folds and counts is None:
         observed = observe(experiment, conditions, runs)
@@ -141,6 +147,8 @@ def gather(
     choice = choose(experiment, conditions, runs, counts) if experiment.nuisance else None
     rows = []
     settled = []
+    regretted: list[dict[str, Floats]] = []
+    refitted: list[str] = []
     for g, count in enumerate(counts):
         picked = np.zeros(count, np.int64) if choice is None else choice.chosen[g, :count]
         winner = int(np.bincount(picked[picked >= 0]).argmax()) if (picked >= 0).any() else 0
@@ -148,6 +156,10 @@ def gather(
         settled.append(condition)
         members = conditions[g * tunings : (g + 1) * tunings]
         refits = [run_ids(experiment, m, range(count)) for m in members]
+        if choice is not None and has_regret(experiment):
+            of_condition, ids = regrets(refits, runs, picked, choice.split[g, :count])
+            regretted.append(of_condition)
+            refitted += ids
         for replicate, t in enumerate(picked):
             # No run has the identity of one that is not chosen yet.
             run_id = refits[t][replicate] if t >= 0 else f"not chosen {g} {replicate}"
@@ -157,8 +169,11 @@ def gather(
     used = list(observed["run_id"])
     if experiment.folds:
         means, of_folds = _over_folds(experiment, conditions, runs, observed, tunings)
-        observed = observed.assign(**means)
-        used += of_folds
+        of_regret = {name: np.concatenate([r[name] for r in regretted]) for name in REGRETS if regretted}
+        observed = observed.assign(
+            **means, **{n: np.where(observed["status"] == OK, v, np.nan) for n, v in of_regret.items()}
+        )
+        used = list(dict.fromkeys([*used, *refitted])) + of_folds
     elif choice is not None:
         used = [
             i

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mlpbench.evidence import sections
 from mlpbench.evidence.frames import records
+from mlpbench.evidence.regret import has_regret
 from mlpbench.evidence.selection import MANY_DIVERGED, tuned_by
 from mlpbench.evidence.words import fixed
 from mlpbench.experiment.spec import Experiment
@@ -29,9 +30,14 @@ def section(experiment: Experiment, tuning: pd.DataFrame, listed: list[int]) -> 
     names = ", ".join(experiment.nuisance)
     metric = tuned_by(experiment).replace("val_", "validation ")
     if experiment.folds:
+        again = (
+            "; every level was trained again on all its images, and"
+            if has_regret(experiment)
+            else " and trained again on all its images;"
+        )
         how = (
-            f"In each replicate the level with the best mean {metric} over {experiment.folds} folds was chosen and trained "
-            "again on all its images; test metrics are of those refits alone."
+            f"In each replicate the level with the best mean {metric} over {experiment.folds} folds was chosen{again} "
+            f"test metrics are of {'the refit of the chosen one' if has_regret(experiment) else 'those refits'} alone."
         )
     else:
         share = f"{experiment.validation or 0:g}"

@@ -16,8 +16,8 @@ import pandas as pd
 
 from mlpbench.evidence.estimates import DIVERGED, KEYS, OK, accuracy_step, measure
 from mlpbench.evidence.reduction import Reduction
+from mlpbench.experiment import derived
 from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.metrics import STEPS_TO_LOSS
 from mlpbench.experiment.spec import Experiment
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ def values_of(
     """Return the numbers of a claim; `observed` has a row for every planned run, in the order of the grid."""
     positions = [i for i, c in enumerate(conditions) if c.condition_id in reduction.weights]
     needed = [conditions[i] for i in positions]
-    columns = [*KEYS, *({reduction.metric} & set(observed.columns))]
+    columns = [*KEYS, *({derived.plain(reduction.metric)} & set(observed.columns))]
     some = observed["position"].isin(positions)
     frame = measure(observed.loc[some, columns], curves, reduction.metric)
     weights = np.array([reduction.weights[c.condition_id] for c in needed])
@@ -87,7 +87,7 @@ def values_of(
         planned=len(table),
         left_out=left_out,
         censored=censored,
-        least_spread=_least_spread(reduction, needed, experiment.data.n_test, len(complete)),
+        least_spread=_least_spread(reduction, needed, experiment.data.n_test, table[whole]),
         table=table[whole],
         weights=weights,
         run_ids=run_ids[whole],
@@ -109,21 +109,27 @@ def _place(
     return place
 
 
-def _least_spread(reduction: Reduction, needed: Sequence[Condition], n_test: int, n: int) -> float:
+def _least_spread(reduction: Reduction, needed: Sequence[Condition], n_test: int, table: Floats) -> float:
     """Return the least standard deviation the replicates are credited with.
 
     For an accuracy: what one example in one condition moves the sum by. Counts, steps, places and `diverged` are coarse,
-    and equal in all of few replicates by luck: they get the sd of one replicate in n that is off by one, 1 / sqrt(n).
+    and equal in all of few replicates by luck: they get the sd of one replicate in n that is off by one, 1 / sqrt(n). Of a
+    logarithm y it is what that moves y by, near its mean: d y = d x / (x ln 10).
     """
+    n = max(len(table), 1)
     if reduction.kind == "place":
-        return 1 / math.sqrt(max(n, 1))
+        return 1 / math.sqrt(n)
     steps = []
-    for c in needed:
-        if reduction.metric in COUNTS:
-            step = 1 / math.sqrt(max(n, 1))
-        elif STEPS_TO_LOSS.match(reduction.metric):
-            step = c.settings.steps_per_epoch / math.sqrt(max(n, 1))
+    name = derived.plain(reduction.metric)
+    reaches = derived.reaches(name)
+    for i, c in enumerate(needed):
+        if name in COUNTS:
+            step = 1 / math.sqrt(n)
+        elif reaches is not None:
+            step = (c.settings.steps_per_epoch if reaches.unit == "steps" else 1) / math.sqrt(n)
         else:
-            step = accuracy_step(reduction.metric, c.settings, n_test)
+            step = accuracy_step(name, c.settings, n_test)
+        if name != reduction.metric and step and len(table):
+            step /= math.log(10) * 10 ** float(table[:, i].mean())
         steps.append(abs(reduction.weights[c.condition_id]) * step)
     return max(steps, default=0.0)

@@ -29,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 # The fewest values a kurtosis is estimated from.
 LEAST = 5
 TEST_SET = "test set"
+# Bars of more conditions than this beside each other can't be told apart.
+MOST_DRAWN = 6
 
 
 def log_variance(values: Floats) -> tuple[float, float]:
@@ -113,6 +115,8 @@ def by_stream(
 ) -> pd.DataFrame:
     """Return a row for each metric, condition and stream: n, mean, sd and its interval, and share of the summed variance.
 
+    `share_low` and `share_high` are the interval of the share (see `share`). The test set's `share` is what its variance
+    would be beside that sum, of which it is no part.
     `label` is what the condition is beside its stream. Of a test accuracy a further row has what the finite test set adds:
     sd = sqrt(p (1 - p) / examples), as of so many independent examples told right with probability p.
     """
@@ -127,13 +131,15 @@ def by_stream(
             for stream, v in values.items():
                 low, high = sd_interval(v)
                 row = {"stream": stream, "n": len(v), "mean": v.mean(), "sd": v.std(ddof=1), "low": low, "high": high}
-                part = float(v.var(ddof=1)) / total if total > 0 else math.nan
-                rows.append({"metric": name, "label": label} | row | {"share": part})
+                part, at_least, at_most = share(stream, values)
+                parts = {"share": part, "share_low": at_least, "share_high": at_most}
+                rows.append({"metric": name, "label": label} | row | parts)
             if values and name == "test_accuracy":
                 p, n_test = float(np.mean([v.mean() for v in values.values()])), experiment.data.n_test
                 row = {"stream": TEST_SET, "n": n_test, "mean": p, "sd": math.sqrt(max(0.0, p * (1 - p)) / n_test)}
-                rows.append({"metric": name, "label": label} | row)
-    columns = ["metric", "label", "stream", "n", "mean", "sd", "low", "high", "share"]
+                beside = row["sd"] ** 2 / total if total > 0 else math.nan
+                rows.append({"metric": name, "label": label} | row | {"share": beside})
+    columns = ["metric", "label", "stream", "n", "mean", "sd", "low", "high", "share", "share_low", "share_high"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -147,13 +153,21 @@ def section(table: pd.DataFrame) -> list[str]:
         return []
     whole = [r for r in records(table) if not math.isnan(r["sd"])]
     labelled = any(r["label"] != "all" for r in whole)
-    head = [*["condition"] * labelled, "metric", "stream", "n", "sd (95% interval)", "variance", "share of the sum"]
+    head = [
+        *["condition"] * labelled,
+        "metric",
+        "stream",
+        "n",
+        "sd (95% interval)",
+        "variance",
+        "share of the sum (95% interval)",
+    ]
     rows = [
         [
             *[r["label"]] * labelled, r["metric"].replace("_", " "), r["stream"], str(r["n"]),
             fixed(r["sd"], r["sd"])
             + ("" if math.isnan(r["low"]) else f" ({fixed(r['low'], r['sd'])} to {fixed(r['high'], r['sd'])})"),
-            f"{r['sd'] ** 2:.2g}", "-" if math.isnan(r["share"]) else f"{r['share']:.0%}",
+            f"{r['sd'] ** 2:.2g}", _share_cell(r),
         ]
         for r in whole
     ]  # fmt: skip
@@ -168,6 +182,22 @@ def section(table: pd.DataFrame) -> list[str]:
         )
     columns = "l" * labelled + "llrrrr"
     return ["## Where the spread comes from", f"{sentence(table)} {text}", markdown_table(head, rows, columns)]
+
+
+def _share_cell(row: Mapping[str, Any]) -> str:
+    if math.isnan(row["share"]) or row["stream"] == TEST_SET:
+        return "-"
+    interval = "" if math.isnan(row["share_low"]) else f" ({row['share_low']:.0%} to {row['share_high']:.0%})"
+    return f"{row['share']:.0%}{interval}"
+
+
+def drawn(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that a figure shows: those of the first metric, of the first 6 conditions, with a share."""
+    if table.empty:
+        return table
+    rows: pd.DataFrame = table[(table["metric"] == table["metric"].iloc[0]) & table["share"].notna()]
+    first = list(dict.fromkeys(rows["label"]))[:MOST_DRAWN]
+    return rows.loc[rows["label"].isin(first)]
 
 
 def sentence(table: pd.DataFrame) -> str:

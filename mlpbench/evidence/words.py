@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from mlpbench.experiment.metrics import metric
 
 _SIGNIFICANT = 4
-_SHOWN_UNITS = ("s", "steps", "units")
+_SHOWN_UNITS = ("s", "steps", "epochs", "units", "decades")
 
 
 def fixed(value: float, spread: float) -> str:
@@ -31,6 +31,17 @@ def with_spread(mean: float, sd: float, digits_by: float | None = None) -> str:
     if math.isnan(mean) or math.isnan(sd) or by == 0:
         return fixed(mean, by)
     return f"{fixed(mean, by)} ± {fixed(sd, by)}"
+
+
+def scientific(mean: float, sd: float) -> str:
+    """Return `1.2e12 ± 3.4e11`, for a number too large to be read digit by digit."""
+    return " ± ".join(short_exponent(f"{v:.1e}") for v in (mean, sd) if not math.isnan(v))
+
+
+def short_exponent(number: str) -> str:
+    """Return `1e9` for `1e+09`, `1e-5` for `1e-05`, other numbers as they are."""
+    mantissa, mark, exponent = number.partition("e")
+    return f"{mantissa}e{int(exponent)}" if mark else number
 
 
 def probability(p: float) -> str:
@@ -87,7 +98,18 @@ def expected_cell(row: Mapping[str, Any]) -> str:
         q = Quantity(row)
         return f"{q.exact(row['centre'])} within {q.exact(row['margin'])}"
     sign = {"greater": ">", "less": "<", "equivalent": "within"}[row["sense"]]
-    return f"{sign} {Quantity(row).exact(row['margin'])}"
+    of = "median " if _centre_of(row) == "median" else ""
+    return f"{of}{sign} {Quantity(row).exact(row['margin'])}"
+
+
+def _centre_of(row: Mapping[str, Any]) -> str:
+    """Return what of its replicates a bound is about."""
+    return "median" if row.get("test") == "sign" else "mean"
+
+
+def listing(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def about(count: int) -> str:
@@ -163,7 +185,7 @@ def _finding(row: Mapping[str, Any], q: Quantity) -> str:
     if sense == "equivalent":
         return f"the difference lies {'within' if supported else 'beyond'} the margin of {q.exact(row['margin'])}"
     if row["kind"] == "level" or row["margin"] == 0:
-        what = "mean" if row["kind"] == "level" else row["kind"]
+        what = _centre_of(row) if row["kind"] == "level" else row["kind"]
         return f"the {what} is {'above' if (sense == 'greater') == supported else 'below'} {q.exact(row['margin'])}"
     gains = {
         ("difference", "greater"): "advantage", ("difference", "less"): "reduction",
@@ -183,6 +205,11 @@ def _side(row: Mapping[str, Any], q: Quantity) -> str:
 
 
 def _outlook(row: Mapping[str, Any], q: Quantity) -> str:
+    if _centre_of(row) == "median":
+        more = row["more_replicates"]
+        if pd.isna(more):
+            return f"{_NEVER[0].upper()}{_NEVER[1:]}, should as many lie on either side."
+        return f"About {about(int(more))} further replicates would decide (80% power), should as large a share lie on that side."
     if math.isnan(row["detectable"]):
         return ""
     reach = q.full(row["detectable"], signed=False)

@@ -43,9 +43,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def accuracies(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     """What was predicted rightly, by run, from the predictions and the file of the data alone."""
-    from mlpbench.training.datasets import load
+    from mlpbench.training.datasets import Dataset, load
 
-    labels = load(mlpbench.load(folder).experiment.dataset).y_test
+    data = load(mlpbench.load(folder).experiment.dataset)
+    assert isinstance(data, Dataset)
+    labels = data.y_test
     table = pd.read_parquet(folder / "predictions")
     return {r: np.frombuffer(p, np.uint8) == labels for r, p in zip(table["run_id"], table["predicted"], strict=True)}
 

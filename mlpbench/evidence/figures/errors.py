@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from mlpbench.evidence.figures import theme
 
@@ -16,11 +19,18 @@ ASIDE = 0.007
 PANELS = {"error": "classification error", "loss": "loss"}
 
 
-def error_against_factor(estimates: pd.DataFrame, points: pd.DataFrame, factor: str) -> Figure:
+# Where networks under- and overfit: hues that differ for the colour-blind too, and words.
+SIDES = {"underfits": "#56b4e9", "overfits": "#de8f05"}
+
+
+def error_against_factor(
+    estimates: pd.DataFrame, points: pd.DataFrame, factor: str, regions: pd.DataFrame | None = None
+) -> Figure:
     """Return error and loss over a numeric factor: means with intervals, replicates faint behind.
 
     Both frames have `measure` (error, loss), `split`, `x`, `series` (levels of the other factors, in words) and `group`
-    (what a colour stands for); `estimates` has mean, low and high, `points` has a `value` per replicate.
+    (what a colour stands for); `estimates` has mean, low and high, `points` has a `value` per replicate. `regions` has
+    `measure`, `side` and `x` of levels that are shaded.
     """
     panels = _panels(estimates)
     with theme.style():
@@ -38,6 +48,8 @@ def error_against_factor(estimates: pd.DataFrame, points: pd.DataFrame, factor: 
                     _line(ax, line, seen[seen["split"] == split], split, colours[group[name]])
             theme.level_axis(ax, list(estimates["level"]), factor)
             _value_axis(ax, measure, list(estimates.loc[estimates["measure"] == measure, "mean"]))
+            if regions is not None:
+                _shade(ax, regions[regions["measure"] == measure], sorted(set(estimates["level"])))
         _legend(figure, colours, dots=not points.empty)
     return figure
 
@@ -65,6 +77,34 @@ def error_by_condition(estimates: pd.DataFrame, points: pd.DataFrame, labels: li
         rows_axis(axes[0], labels, title)
         _legend(figure, {"": colour}, lines=False)
     return figure
+
+
+def _shade(ax: Axes, regions: pd.DataFrame, levels: list[float]) -> None:
+    """Shade levels to half way to their neighbours, to the end of the axis where there is none; a word a stretch."""
+    if regions.empty:
+        return
+    left, right = ax.get_xlim()
+    _headroom(ax)
+    log = ax.get_xscale() == "log"
+    between = [math.sqrt(a * b) if log else (a + b) / 2 for a, b in itertools.pairwise(levels)]
+    ends = [left, *between, right]
+    side_of = dict(zip(regions["x"], regions["side"], strict=True))
+    for side, group in itertools.groupby(range(len(levels)), key=lambda i: side_of.get(levels[i])):
+        if side is None:
+            continue
+        stretch = list(group)
+        start, stop = ends[stretch[0]], ends[stretch[-1] + 1]
+        ax.axvspan(start, stop, color=SIDES[side], alpha=0.16, linewidth=0)
+        middle = math.sqrt(start * stop) if log else (start + stop) / 2
+        ax.annotate(side, (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, -3), textcoords="offset points",
+                    ha="center", va="top", fontsize=7.5)  # fmt: skip
+    ax.set_xlim(left, right)
+
+
+def _headroom(ax: Axes) -> None:
+    """Make room for words above what is drawn."""
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom, top * (top / bottom) ** 0.1 if ax.get_yscale() == "log" else top + 0.1 * (top - bottom))
 
 
 def _panels(estimates: pd.DataFrame) -> list[str]:
@@ -107,6 +147,10 @@ def _value_axis(ax: Axes, measure: str, means: list[float]) -> None:
     ax.set_title(PANELS[measure], loc="left")
     if theme.spans_decade(means):
         ax.set_yscale("log")
+        wide = max(means) >= 100 * min(means)
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
     if measure == "error":
         ax.yaxis.set_major_formatter(theme.percent)
         ax.yaxis.set_minor_formatter(NullFormatter())
