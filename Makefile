@@ -4,10 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= experiments/width.yaml
 
-.PHONY: run test check bench throughput lint install dev clean
+.PHONY: run results test check bench throughput lint install dev clean
 
 run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and write its report
 	@$(BIN)/mlpbench run $(SPEC)
+
+results: $(VENV)/.installed ## train what is missing of all reference results (hours), then their index; resumable
+	@for spec in experiments/*.yaml; do \
+		$(BIN)/mlpbench run $$spec --results results/reference --numerics portable || exit $$?; done
+	@$(BIN)/mlpbench trim $$(dirname results/reference/*/spec.yaml)
+	@$(BIN)/mlpbench index results/reference
 
 test: $(VENV)/.dev lint ## lint, types and tests
 	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow"

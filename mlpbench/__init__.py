@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlpbench.api import load, run
+    from mlpbench.exporting import model
+    from mlpbench.training.saved import load_weights
 
-__all__ = ["__version__", "load", "run"]
+__all__ = ["__version__", "load", "load_weights", "model", "run"]
 __version__ = "0.1.0"
 
 
@@ -17,4 +19,12 @@ def __getattr__(name: str) -> Any:
         from mlpbench import api
 
         return getattr(api, name)
+    if name == "model":
+        from mlpbench import exporting
+
+        return exporting.model
+    if name == "load_weights":
+        from mlpbench.training import saved
+
+        return saved.load_weights
     raise AttributeError(f"module 'mlpbench' has no attribute {name!r}")

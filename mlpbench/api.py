@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mlpbench.experiment.reading import Override
 from mlpbench.experiment.spec import Experiment
 from mlpbench.options import Options
 from mlpbench.runner import Outcome
-from mlpbench.store import Store
+from mlpbench.store import ASIDE, Store
 
 OPTIONS = {f.name for f in fields(Options)}
 
@@ -44,6 +44,17 @@ def run(spec: str | Path | Mapping[str, Any], **given: Any) -> Outcome:
 def load(folder: str | Path) -> Outcome:
     """Return the `runs`, `curves`, `layers` and `claims` of a results folder; raise InputError where it is none."""
     return runner.finish(read_folder(Path(folder)), Store(Path(folder)), report=False)
+
+
+def folders_below(root: Path, mark: str = "spec.yaml") -> Iterator[Path]:
+    """Yield the folders that have a file, by default results folders, at any depth, itself included.
+
+    Nothing that was set aside or is hidden is looked into.
+    """
+    for file in root.rglob(mark):
+        parts = file.relative_to(root).parts
+        if ASIDE not in parts and not any(p.startswith(".") for p in parts):
+            yield file.parent
 
 
 def read_folder(folder: Path) -> Experiment:

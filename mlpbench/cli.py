@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlpbench import __version__
-from mlpbench.cli_folders import diff, index, merge, report, verify
+from mlpbench.cli_folders import diff, index, merge, report, trim, verify
+from mlpbench.cli_models import export
 from mlpbench.cli_options import DATA_DIR, DEVICE, NUMERICS, RESULTS, SET, THREADS, WORKERS
+from mlpbench.cli_shipped import list_, schema
 from mlpbench.errors import MachineError, MlpbenchError
 
 if TYPE_CHECKING:
@@ -205,23 +207,8 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
         click.echo()
 
 
-for folder_command in (report, index, verify, diff, merge):
+for folder_command in (report, index, verify, diff, merge, trim, export, list_, schema):
     main.add_command(folder_command)
-
-
-@main.command(name="list")
-@click.argument("folder", type=click.Path(path_type=Path), default=Path("experiments"))
-def list_(folder: Path) -> None:
-    """List the experiments of a folder with their question and number of runs."""
-    from mlpbench.errors import InputError
-    from mlpbench.experiment import reading
-    from mlpbench.experiment.grid import count_runs
-
-    if not folder.is_dir():
-        raise InputError(f"the experiments must be in a folder, got no folder at {folder}")
-    for path in sorted(folder.glob("*.yaml")):
-        experiment = reading.read(path)
-        click.echo(f"{experiment.name:<16}{count_runs(experiment):>6} runs  {experiment.question}")
 
 
 @main.group()
@@ -231,13 +218,22 @@ def data() -> None:
 
 @data.command(name="list")
 def data_list() -> None:
-    """List the named data sets and whether they are on this machine."""
+    """List the data sets that have a name and whether they are on this machine."""
+    from mlpbench.experiment.bundled import BUNDLED
     from mlpbench.experiment.catalogue import CATALOGUE
+    from mlpbench.experiment.synthetic import DRAWN_ANEW, FAMILIES, synthetic
     from mlpbench.training.datasets import cached
 
     for name, facts in CATALOGUE.items():
         where = "here" if cached(name) else "not fetched yet"
         click.echo(f"{name:<16}{facts.n_train} train, {facts.n_test} test, {facts.n_classes} classes  {where}")
+    for name, small in BUNDLED.items():
+        click.echo(
+            f"{name:<16}{small.n_train} train, {small.n_test} test, {small.n_classes} classes  here, {small.origin}"
+        )
+    for name in FAMILIES:
+        drawn = synthetic({"name": name})
+        click.echo(f"{name:<16}{drawn.n_train} train, {drawn.n_test} test, a number  {DRAWN_ANEW}")
 
 
 @data.command(name="fetch")

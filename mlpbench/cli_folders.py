@@ -67,7 +67,7 @@ def index(folder: Path) -> None:
 def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: Any) -> None:
     """Train runs of a results folder again, alone, and compare: identical, within tolerance, different.
 
-    Weights, metrics, curves, layers and predictions are compared, bit for bit. Runs that were never verified come first,
+    Weights (by their digest, saved or not), metrics, curves, layers and predictions are compared, bit for bit. Runs that were never verified come first,
     so that repeating the command covers more of them. A report that is there is written again, as it says what came of it. Exit status 1 where something is
     different, or only within tolerance although nothing that bits depend on has changed.
     """
@@ -119,13 +119,29 @@ def _print_rows(rows: list[dict[str, Any]], labels: dict[str, str]) -> None:
 
 
 @click.command()
+@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
+def trim(folders: tuple[Path, ...]) -> None:
+    """Drop from results folders the predictions that their reports do not read: those of conditions no claim names.
+
+    Everything else stays, and so does the report. The runs stay done: a later `run` does not train them again, and a claim
+    that is added later and needs a dropped prediction says that it is not there (`run --rerun all` makes it again).
+    """
+    from mlpbench import trimming
+
+    for folder in folders:
+        done = trimming.trim(folder)
+        size = f"{done.before / 2**20:.1f} MiB, now {done.after / 2**20:.1f} MiB"
+        click.echo(f"{folder}: predictions of {done.kept} runs kept, of {done.dropped} dropped; {size}")
+
+
+@click.command()
 @click.argument("a", type=FOLDER)
 @click.argument("b", type=FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(a: Path, b: Path, as_json: bool) -> None:
     """Put two results folders side by side: which runs are the same, which have moved, which only one of them has.
 
-    Exit status 1 where they differ.
+    Weights are compared by their digest, `weights_sha256`, whether they were saved or not. Exit status 1 where they differ.
     """
     from mlpbench import joining
 
@@ -173,7 +189,7 @@ def _print_lines(lines: list[str]) -> None:
 def merge(folders: tuple[Path, ...], output: Path) -> None:
     """Join results folders of one experiment, trained on two machines for example, and write the report.
 
-    A run that several of them have is taken from the first. Where they have different results of it, nothing is written
+    A run that several of them have is taken from the first; weights that were saved go with it. Where they have different results of it, nothing is written
     and the conflicts are listed: exit status 1. Call the joined folder as the experiment, and `mlpbench run` goes on in it.
     """
     from mlpbench import joining

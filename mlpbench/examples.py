@@ -1,12 +1,15 @@
-"""The test examples of an experiment, for evidence: what was predicted of each, and what each is.
+"""The test examples of an experiment, for evidence: what was predicted of each, what each is, and what some look like.
 
-The classes are kept in the results folder, so that a folder says the same wherever it is read: with the data or without.
+The classes are kept in the results folder, and the few images that a report shows, so that a folder says the same wherever
+it is read: with the data or without.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +25,18 @@ if TYPE_CHECKING:
     from mlpbench.evidence.sampling import TestSet
     from mlpbench.experiment.spec import Experiment
     from mlpbench.store import Store
+    from mlpbench.training.datasets import Dataset
 
 Classes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
 
 
-def test_set(experiment: Experiment, store: Store) -> TestSet:
-    """Return what reads predictions and labels of a folder when a claim asks for them."""
+def test_set(experiment: Experiment, store: Store, *, keeping: bool) -> TestSet:
+    """Return what reads predictions, labels and images of a folder when they are asked for.
+
+    With `keeping`, images that the folder lacks are put there, if the data are at hand; MachineError is raised then where
+    the disk refuses.
+    """
     from mlpbench.evidence.sampling import TestSet
 
     @functools.cache
@@ -35,9 +44,14 @@ def test_set(experiment: Experiment, store: Store) -> TestSet:
         return _kept(experiment, store)
 
     def predictions(run_ids: Sequence[str]) -> pd.DataFrame:
-        return store.read("predictions", run_ids, sound=True)
+        found = store.read("predictions", run_ids, sound=True)
+        return found[found["predicted"].notna()]
 
-    return TestSet(predictions=predictions, labels=labels)
+    def images(at: Places) -> Classes | None:
+        found = _kept_images(experiment, store, at)
+        return _keep_images(experiment, store, at) if found is None and keeping else found
+
+    return TestSet(predictions=predictions, labels=labels, images=images)
 
 
 def keep(experiment: Experiment, store: Store) -> None:
@@ -45,21 +59,90 @@ def keep(experiment: Experiment, store: Store) -> None:
 
     Nothing is fetched for it. Raises MachineError where the disk refuses.
     """
-    from mlpbench.evidence.sampling import METRIC
-    from mlpbench.training import datasets
-
-    if not any(claim.form.metric == METRIC for claim in experiment.claims) or _kept(experiment, store) is not None:
+    if not needed(experiment) or _kept(experiment, store) is not None:
         return
-    dataset = experiment.dataset
-    if isinstance(dataset, str) and not datasets.cached(dataset):
-        return
-    try:
-        found = datasets.load(dataset).y_test
-    except MlpbenchError:  # a file of own data is gone, or is not what it was
+    data = _at_hand(experiment)
+    if data is None:
         return
     content = io.BytesIO()
-    np.save(content, found.astype(np.uint8), allow_pickle=False)
+    np.save(content, data.y_test.astype(np.uint8), allow_pickle=False)
     write_whole(_path(experiment, store), content.getvalue())
+
+
+def needed(experiment: Experiment) -> bool:
+    """Return whether a claim is about test examples one by one."""
+    from mlpbench.evidence.sampling import METRIC
+
+    return any(claim.form.metric == METRIC for claim in experiment.claims)
+
+
+def _at_hand(experiment: Experiment) -> Dataset | None:
+    """Return the data of an experiment where they need not be fetched."""
+    from mlpbench.training import datasets
+
+    dataset = experiment.dataset
+    if isinstance(dataset, str) and not datasets.cached(dataset):
+        return None
+    try:
+        found = datasets.load(dataset)
+        # What replicates draw has no examples that they share.
+        return found if isinstance(found, datasets.Dataset) else None
+    except MlpbenchError:  # a file of own data is gone, or is not what it was
+        return None
+
+
+def _keep_images(experiment: Experiment, store: Store, at: Places) -> Classes | None:
+    """Put the images of some test examples into the folder in place of others, and return them."""
+    data = _at_hand(experiment)
+    if data is None:
+        return None
+    images = _as_bytes(data.x_test, at)
+    content = io.BytesIO()
+    np.savez_compressed(content, at=at, images=images)
+    old = _image_files(experiment, store)
+    path = store.folder / f"{_stem('test_examples', experiment)}-{_checksum(content.getvalue())}.npz"
+    write_whole(path, content.getvalue())
+    for other in old:
+        if other != path:
+            other.unlink(missing_ok=True)
+    return images
+
+
+def _as_bytes(examples: npt.NDArray[np.uint8] | npt.NDArray[np.float32], at: Places) -> Classes:
+    """Return examples as bytes: numbers run from the smallest of all of them to the largest."""
+    if examples.dtype == np.uint8:
+        return np.asarray(examples[at], dtype=np.uint8)
+    low, high = float(examples.min()), float(examples.max())
+    return np.round(255 * (examples[at] - low) / (high - low or 1.0)).astype(np.uint8)
+
+
+def _kept_images(experiment: Experiment, store: Store, at: Places) -> Classes | None:
+    """Return the images that the folder has of some test examples, None where it lacks one or its file was altered."""
+    for path in _image_files(experiment, store):
+        try:
+            content = path.read_bytes()
+            if not path.stem.endswith(_checksum(content)):
+                continue
+            with np.load(io.BytesIO(content), allow_pickle=False) as held:
+                kept, images = held["at"], held["images"]
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            continue
+        place = {int(i): row for row, i in enumerate(kept)}
+        if all(int(i) in place for i in at) and images.shape == (len(kept), experiment.data.n_features):
+            return np.asarray(images[[place[int(i)] for i in at]], dtype=np.uint8)
+    return None
+
+
+def _image_files(experiment: Experiment, store: Store) -> list[Path]:
+    return sorted(store.folder.glob(f"{_stem('test_examples', experiment)}-*.npz"))
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def _stem(what: str, experiment: Experiment) -> str:
+    return f"{what}-{experiment.data.fingerprint[:12]}"
 
 
 def _kept(experiment: Experiment, store: Store) -> Classes | None:
@@ -72,4 +155,4 @@ def _kept(experiment: Experiment, store: Store) -> Classes | None:
 
 
 def _path(experiment: Experiment, store: Store) -> Path:
-    return store.folder / f"test_labels-{experiment.data.fingerprint[:12]}.npy"
+    return store.folder / f"{_stem('test_labels', experiment)}.npy"

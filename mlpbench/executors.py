@@ -109,9 +109,10 @@ class ProcessPool:
                 while pending:
                     finished, pending = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
                     for future in finished:
+                        job = futures.pop(future)  # a future holds its rows, weights too, as long as it is held
                         tables = future.result()
-                        shares[futures[future].slot] = 1.0
-                        yield futures[future], tables
+                        shares[job.slot] = 1.0
+                        yield job, tables
                     tick(list(shares))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)

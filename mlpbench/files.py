@@ -75,6 +75,11 @@ def encoded(stem: str, table: pa.Table) -> tuple[str, bytes]:
     return f"{stem}-{_checksum(content)}.parquet", content
 
 
+def sealed(stem: str, content: bytes, suffix: str) -> str:
+    """Return the name of a file that says what bytes it has."""
+    return f"{stem}-{_checksum(content)}{suffix}"
+
+
 def damage(path: Path, table: str) -> str | None:
     """Return what is wrong with a part, or None; a file that was named by someone else is read to find out.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from mlpbench import looked
+from mlpbench import looked, weights
 from mlpbench.api import read_folder
 from mlpbench.errors import InputError, MlpbenchError
 from mlpbench.evidence.agreement import IDENTICAL, agreement
@@ -100,7 +100,7 @@ def merge(folders: Sequence[Path], to: Path) -> Joined:
     """Write one results folder with the runs of several, those of the first where they have the same.
 
     Raises Conflict where two have different results of a run; one that failed or is not whole gives way to another.
-    InputError for what is no folder of one experiment, or where `to` has something in it. Nothing is written then.
+    Weights that were saved of runs in it are copied. InputError for what is no folder of one experiment, or where `to` has something in it. Nothing is written then.
     """
     _refuse(folders, to)
     experiments = [read_folder(folder) for folder in folders]
@@ -201,6 +201,9 @@ def _write(experiment: Experiment, tables: Tables, folders: Sequence[Path], to: 
                 looked.record(beside, looks)
             if verified:
                 record(beside, verified)
+            runs = tables["runs"]
+            digests = zip(runs["run_id"], runs["weights_sha256"], strict=True)
+            weights.copy([Store(f) for f in folders], digests, beside)
             store.put("joined", {t: _arrow(t, f) for t, f in tables.items()})
         finish(experiment, store, report=True)
         os.replace(beside, to)

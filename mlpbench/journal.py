@@ -84,7 +84,7 @@ def exchange(folder: Path, new: Mapping[str, bytes], old: Iterable[str]) -> None
 
 def _leftovers(folder: Path) -> Iterator[Path]:
     """Yield the files that a killed process left half written: ours, by their names, and nobody else's."""
-    for place in (folder, folder / "figures", *(folder / table for table in TABLES)):
+    for place in (folder, folder / "figures", folder / "weights", *(folder / table for table in TABLES)):
         for path in place.glob(".*"):
             unnamed = place.name in TABLES and PART.fullmatch(path.name)
             if (UNFINISHED.fullmatch(path.name) or unnamed) and path.is_file():

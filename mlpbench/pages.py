@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlpbench import api, examples, runner
 from mlpbench.errors import InputError, MlpbenchError
 from mlpbench.files import write_whole
-from mlpbench.store import ASIDE, Store
+from mlpbench.store import Store
 
 if TYPE_CHECKING:
     from mlpbench.evidence.index import Entry, Index
@@ -18,13 +17,16 @@ if TYPE_CHECKING:
 MISSING, DIFFERS = "is missing", "differs"
 
 
-def render(folder: Path) -> Report:
-    """Return the report of a results folder, or of kernel benchmarks; raise InputError for neither."""
+def render(folder: Path, *, keeping: bool = False) -> Report:
+    """Return the report of a results folder, or of kernel benchmarks; raise InputError for neither.
+
+    With `keeping`, test images that it shows are put into the folder where it lacks them.
+    """
     from mlpbench.evidence import kernels
 
     if kernels.is_folder(folder):
         return kernels.render(kernels.read(folder / kernels.FILE))
-    return runner.render(api.read_folder(folder), Store(folder))
+    return runner.render(api.read_folder(folder), Store(folder), keeping=keeping)
 
 
 def write(folder: Path, *, html: bool = False) -> Path:
@@ -33,7 +35,7 @@ def write(folder: Path, *, html: bool = False) -> Path:
 
     if not kernels.is_folder(folder):
         examples.keep(api.read_folder(folder), Store(folder))
-    path = report.write(render(folder), folder, html=html)
+    path = report.write(render(folder, keeping=True), folder, html=html)
     return folder / report.HTML if html else path
 
 
@@ -69,25 +71,54 @@ def write_index(folder: Path) -> list[Path]:
 
 
 def read_index(folder: Path) -> Index:
-    """Return what the index says of every folder below that has a spec.yaml; one that can't be read doesn't stop it."""
+    """Return what the index says of every folder below that has a spec.yaml, or kernel benchmarks.
+
+    One that can't be read doesn't stop it.
+    """
+    from mlpbench.evidence import kernels
     from mlpbench.evidence.index import Index
 
     entries, unread = [], []
-    for path in _experiments(folder):
+    measured = [path for path in api.folders_below(folder, kernels.FILE) if kernels.is_folder(path)]
+    for path in [*api.folders_below(folder), *measured]:
         name = path.relative_to(folder).as_posix()
         try:
-            entries.append(_entry(path, name))
+            entries.append(_benchmarks(path, name) if path in measured else _entry(path, name))
         except (MlpbenchError, OSError) as error:
             # Seen from the index: where the folder lies is not for its readers.
             unread.append((name, " ".join(str(error).replace(f"{folder}/", "").split())))
     return Index(entries=sorted(entries, key=lambda e: (e.name, e.folder)), unread=sorted(unread))
 
 
-def _experiments(folder: Path) -> Iterator[Path]:
-    for spec in folder.rglob("spec.yaml"):
-        parts = spec.relative_to(folder).parts
-        if ASIDE not in parts and not any(p.startswith(".") for p in parts):
-            yield spec.parent
+def _benchmarks(path: Path, name: str) -> Entry:
+    from mlpbench.evidence import index, kernels
+    from mlpbench.evidence.report import HTML, MARKDOWN
+
+    measured = kernels.read(path / kernels.FILE)
+    there = [file for file in (HTML, MARKDOWN, kernels.FILE) if (path / file).is_file()]
+    n = len(measured.kernels)
+    return index.Entry(
+        name="Kernel benchmarks",
+        folder=name,
+        question=kernels.sentence(measured.kernels),
+        verdicts={},
+        statuses={},
+        files=there,
+        picture=_picture(path),
+        amount=f"{n} benchmark{'s' * (n != 1)}",
+    )
+
+
+def _picture(path: Path) -> tuple[str, str, bytes] | None:
+    """Return the name, the words and the bytes of the first figure of a report, if there are one and the other."""
+    from mlpbench.evidence import index
+    from mlpbench.evidence.report import MARKDOWN
+
+    text = path / MARKDOWN
+    first = index.first_picture(text.read_text(errors="replace")) if text.is_file() else None
+    if first is None or not (path / first[0]).is_file():
+        return None
+    return (*first, (path / first[0]).read_bytes())
 
 
 def _entry(path: Path, name: str) -> Entry:
@@ -96,11 +127,6 @@ def _entry(path: Path, name: str) -> Entry:
 
     outcome = api.load(path)
     there = [file for file in (HTML, MARKDOWN, "spec.yaml") if (path / file).is_file()]
-    picture = None
-    if MARKDOWN in there and (first := index.first_picture((path / MARKDOWN).read_text(errors="replace"))):
-        file, words = first
-        if (path / file).is_file():
-            picture = (file, words, (path / file).read_bytes())
     verdicts = outcome.claims["verdict"].value_counts()
     return index.Entry(
         name=outcome.experiment.name,
@@ -109,5 +135,5 @@ def _entry(path: Path, name: str) -> Entry:
         verdicts={str(verdict): int(n) for verdict, n in verdicts.items()},
         statuses=outcome.statuses,
         files=there,
-        picture=picture,
+        picture=_picture(path),
     )

@@ -9,6 +9,7 @@ Shapes: `C` conditions, `R` replicates, `S` slots (folds, then all examples), `G
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,12 @@ class Wanted:
 
 def has_rounds(experiment: Experiment) -> bool:
     """Return whether what is asked for depends on what came out before."""
-    return experiment.until_decided is not None or bool(experiment.nuisance and experiment.folds)
+    return experiment.until_decided is not None or _refits_follow(experiment)
+
+
+def _refits_follow(experiment: Experiment) -> bool:
+    """Return whether a refit waits for the choice of its replicate: not where every level is refitted."""
+    return bool(experiment.nuisance and experiment.folds and experiment.refit == "chosen")
 
 
 def wanted(experiment: Experiment, conditions: Sequence[Condition], store: Store) -> Wanted:
@@ -54,11 +60,12 @@ def wanted(experiment: Experiment, conditions: Sequence[Condition], store: Store
     def curves(of: Sequence[str] | None = None) -> pd.DataFrame:
         return store.read("curves", ids if of is None else of, sound=True)
 
+    layers = functools.partial(store.read_layers, sound=True)
     counts = np.full(len(to_come), experiment.replicates)
     if experiment.until_decided is not None:
-        counts = np.array(looks.judge(experiment, conditions, runs, curves).counts)
+        counts = np.array(looks.judge(experiment, conditions, runs, curves, layers=layers).counts)
     mask &= (np.arange(mask.shape[1]) < np.repeat(counts, tunings)[:, None])[:, :, None]
-    if experiment.nuisance and experiment.folds:
+    if _refits_follow(experiment):
         choice = selection.choose(experiment, conditions, runs, counts.tolist())
         chosen = np.full((len(to_come), mask.shape[1]), selection.NONE)
         chosen[:, : choice.chosen.shape[1]] = choice.chosen

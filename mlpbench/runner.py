@@ -24,6 +24,7 @@ from mlpbench.state import State, inspect
 from mlpbench.store import ASIDE, Store
 from mlpbench.training.setup import Setup, Tables
 from mlpbench.verified import current
+from mlpbench.weights import refuse_unsaved
 
 if TYPE_CHECKING:
     from mlpbench.evidence.looks import Judged
@@ -143,7 +144,8 @@ def _note_looks(experiment: Experiment, made: Sequence[Condition], store: Store,
         from mlpbench.evidence import claims, looks
 
         runs, curves = _tables(experiment, made, store, claims.RUN_COLUMNS)
-        looked.note(store.folder, experiment, made, looks.judge(experiment, made, runs, curves), filed)
+        judged = looks.judge(experiment, made, runs, curves, layers=store.read_layers)
+        looked.note(store.folder, experiment, made, judged, filed)
 
 
 def _confirm(state: State, options: Options) -> None:
@@ -170,6 +172,9 @@ def _prepare(state: State, options: Options, tell: Say) -> None:
     todo = state.todo(options.rerun)
     if device_name(options.device) == "cpu" and any(r.settings.precision == "tf32" for r in todo):
         raise InputError("precision tf32 needs a GPU, got the device cpu")
+    if state.experiment.save_weights:
+        for condition in state.conditions:
+            refuse_unsaved(condition.settings)
     if todo:
         get_data(state.experiment, options, tell)
 
@@ -202,7 +207,8 @@ def _tell(state: State, todo: Sequence[Run], options: Options, tell: Say) -> Non
 def _train(state: State, todo: Sequence[Run], store: Store, options: Options) -> int:
     """Train runs and store them stack by stack; return how many were stored."""
     stored = 0
-    for stack, tables in train(state.experiment, state.stacks(todo, options), options):
+    planned, keep = state.stacks(todo, options), state.experiment.save_weights
+    for stack, tables in train(state.experiment, planned, options, save_weights=keep):
         store.add(stack.stack_id, tables)
         stored += len(tables["runs"])
         if options.fail_fast and any(row["status"] == "failed" for row in tables["runs"]):
@@ -210,8 +216,10 @@ def _train(state: State, todo: Sequence[Run], store: Store, options: Options) ->
     return stored
 
 
-def train(experiment: Experiment, planned: Sequence[Stack], options: Options) -> Iterator[tuple[Stack, Tables]]:
-    """Yield each stack with the rows of all tables as it is trained, and show progress."""
+def train(
+    experiment: Experiment, planned: Sequence[Stack], options: Options, *, save_weights: bool = False
+) -> Iterator[tuple[Stack, Tables]]:
+    """Yield each stack with the rows of all tables as it is trained, and weights if they are asked for; show progress."""
     setup = Setup(
         dataset=experiment.dataset,
         device=device_name(options.device),
@@ -219,6 +227,8 @@ def train(experiment: Experiment, planned: Sequence[Stack], options: Options) ->
         numerics=options.numerics,
         data_dir=options.data_dir,
         probes=experiment.probes,
+        shifts=experiment.shifts,
+        save_weights=save_weights,
     )
     pool = ProcessPool(setup, min(options.n_workers, len(planned)))
     with Progress(experiment.name, planned, pool.workers, hidden=options.quiet) as progress:
@@ -259,7 +269,7 @@ def finish(
     made = grid.conditions(experiment)
     if report:
         examples.keep(experiment, store)
-    runs, judged, page = _judge(experiment, made, store, report=report)
+    runs, judged, page = _judge(experiment, made, store, report=report, keeping=report)
     path = None if page is None else pages.write(page, store.folder)
     if filed is not None:
         looked.note(store.folder, experiment, made, judged, filed)
@@ -274,15 +284,15 @@ def finish(
     )
 
 
-def render(experiment: Experiment, store: Store) -> Report:
-    """Return the report over what the folder has; nothing is written."""
-    _, _, page = _judge(experiment, grid.conditions(experiment), store, report=True)
+def render(experiment: Experiment, store: Store, *, keeping: bool = False) -> Report:
+    """Return the report over what the folder has; nothing is written but, with `keeping`, the test images it shows."""
+    _, _, page = _judge(experiment, grid.conditions(experiment), store, report=True, keeping=keeping)
     assert page is not None
     return page
 
 
 def _judge(
-    experiment: Experiment, made: Sequence[Condition], store: Store, *, report: bool
+    experiment: Experiment, made: Sequence[Condition], store: Store, *, report: bool, keeping: bool
 ) -> tuple[pd.DataFrame, Judged, Report | None]:
     """Return the runs, the verdicts over them, and the report if that is wanted."""
     from mlpbench.evidence import claims, looks
@@ -290,10 +300,10 @@ def _judge(
 
     runs, curves = _tables(experiment, made, store, pages.RUN_COLUMNS if report else claims.RUN_COLUMNS)
     late = looked.declared_late(store.folder, experiment, made)
-    tested = examples.test_set(experiment, store)
+    tested = examples.test_set(experiment, store, keeping=keeping)
     if not report:
-        return runs, looks.judge(experiment, made, runs, curves, late, tested), None
-    page = pages.render(experiment, made, runs, curves, current(store), late, tested)
+        return runs, looks.judge(experiment, made, runs, curves, late, tested, store.read_layers), None
+    page = pages.render(experiment, made, runs, curves, current(store), late, tested, store.read_layers)
     assert page.judged is not None
     return runs, page.judged, page
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from mlpbench.experiment.metrics import LAYER_METRICS, METRICS
+from mlpbench.experiment.metrics import LAYER_METRICS, METRICS, WEIGHT_QUANTILES
+from mlpbench.experiment.resolving import LATER
 from mlpbench.experiment.settings import SETTINGS
 
 ENVIRONMENT = {
@@ -78,10 +79,13 @@ SCHEMAS: dict[str, pa.Schema] = {
             "step": "int64",
             "layer": "int64",
             **dict.fromkeys(LAYER_METRICS, "double"),
+            WEIGHT_QUANTILES: "list<double>",
         }
     ),
     "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),  # type: ignore[arg-type]
 }
+# Columns that came after the first folders: an older row has nothing there, which is no difference.
+CAME_LATER = (*LATER, "param_error", "closed_form_gap", "train_bytes", "eval_bytes", WEIGHT_QUANTILES)
 # How a run can end.
 STATUSES = {"ok", "diverged", "failed"}
 # What tells the rows of a table apart, in the order in which a compacted file has them.

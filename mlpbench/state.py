@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlpbench.experiment import grid
+from mlpbench.experiment import grid, shifts
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, outline, plan, probe_steps
 from mlpbench.experiment.spec import Experiment
@@ -162,7 +162,7 @@ def inspect(experiment: Experiment, store: Store, options: Options) -> State:
     """Compare the grid with the results folder; raise InputError for a device that is not there."""
     made = grid.conditions(experiment)
     here = environment(options)
-    held = store.read("runs", columns=["run_id", "status", "diverged_at_step", *KIND], sound=True)
+    held = store.read("runs", columns=["run_id", "status", "diverged_at_step", "weights_sha256", *KIND], sound=True)
     asked = wanted(experiment, made, store)
     kinds = np.full(asked.mask.size, MISSING, dtype=np.int8)
     stale_in: dict[str, None] = {}
@@ -200,7 +200,7 @@ def _places(run_ids: pd.Series[Any], planned: pa.StringArray) -> Ints:
 def _is_whole(
     rows: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition], planned: pa.StringArray, store: Store
 ) -> npt.NDArray[np.bool_]:
-    """Return whether all of each run is there: its curves, predictions, and probes up to where it diverged."""
+    """Return whether all of each run is there: curves, predictions, shifts, probes up to where it diverged, weights if kept."""
     place, status = rows["place"].to_numpy(), rows["status"].to_numpy()
     diverged = status == "diverged"
     end = np.full(len(planned), np.inf)
@@ -214,8 +214,13 @@ def _is_whole(
         due[i] = bisect_left(steps[kind[i]], end[i])
     probed = _probed(steps, end, kind, planned, store) >= due
     curves, predictions = (_has(table, planned, store) for table in ("curves", "predictions"))
+    shifted = _shifted(shifts.splits(experiment.shifts), planned, store)
     on_fold = kind % len(slots) < len(slots) - 1
-    whole = (curves & probed)[place] & ((status != "ok") | predictions[place] | on_fold[place])
+    whole = (curves & probed)[place] & ((status != "ok") | (predictions & shifted)[place] | on_fold[place])
+    if experiment.save_weights:
+        there = store.weights()
+        digests = zip(rows["run_id"], rows["weights_sha256"], strict=True)
+        whole &= (status != "ok") | np.array([sha in there.get(i, ()) for i, sha in digests], dtype=np.bool_)
     return np.asarray(whole | (status == "failed"), dtype=np.bool_)
 
 
@@ -238,3 +243,13 @@ def _probed(
     due = pd.DataFrame([(i, step) for i, of in enumerate(steps) for step in of], columns=["kind", "step"])
     place, step = found.merge(due.astype("int64"), on=["kind", "step"])[["place", "step"]].to_numpy(np.int64).T
     return np.bincount(place[step < end[place]], minlength=len(planned))
+
+
+def _shifted(splits: Sequence[str], planned: pa.StringArray, store: Store) -> npt.NDArray[np.bool_]:
+    """Return whether each planned run was tested under every shift that is asked for."""
+    if not splits:
+        return np.ones(len(planned), dtype=np.bool_)
+    curves = store.read("curves", columns=["run_id", "split"], sound=True)
+    curves = curves[curves["split"].isin(splits)].drop_duplicates()
+    place = _places(curves["run_id"], planned)
+    return np.asarray(np.bincount(place[place >= 0], minlength=len(planned)) == len(splits), dtype=np.bool_)

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
+from mlpbench import weights
 from mlpbench.errors import InputError, MachineError
 from mlpbench.files import damage, encoded, refused, write_whole
 from mlpbench.journal import Journal, exchange
@@ -89,6 +90,7 @@ class Store:
     def damaged(self) -> dict[Path, str]:
         """Return the files that are not what was written, with what is wrong with each."""
         found = {path: self._damage(path, table) for table in TABLES for path in self._parts(table)}
+        found |= {path: self._damage(path, weights.FOLDER) for path in weights.files(self.folder)}
         return {path: why for path, why in found.items() if why}
 
     def _parts(self, table: str) -> list[Path]:
@@ -101,14 +103,14 @@ class Store:
 
     def _damage(self, path: Path, table: str) -> str | None:
         if path not in self._judged:
-            self._judged[path] = damage(path, table)
+            self._judged[path] = weights.damage(path) if table == weights.FOLDER else damage(path, table)
         return self._judged[path]
 
     def _set_aside(self, path: Path) -> None:
         aside = self.folder / ASIDE / path.parent.name
         numbered = (f"{path.stem}.{i}{path.suffix}" for i in itertools.count(2))
         to = next(aside / name for name in itertools.chain([path.name], numbered) if not (aside / name).exists())
-        del self._judged[path]  # what is trained again may get this name again
+        self._judged.pop(path, None)  # what is trained again may get this name again
         try:
             to.parent.mkdir(parents=True, exist_ok=True)
             path.replace(to)
@@ -129,11 +131,14 @@ class Store:
         return found
 
     def add(self, stem: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Write the rows of a finished stack, the runs last; raise MachineError where the disk refuses.
+        """Write the weights and the rows of a finished stack, the runs last; raise MachineError where the disk refuses.
 
         What the folder had of these runs is exchanged for them, so that no table ever shows a run twice, or loses it.
         """
+        for row in rows.get(weights.FOLDER, ()):
+            weights.write(self.folder, row["run_id"], row["content"])
         self.put(stem, {t: pa.Table.from_pylist([dict(r) for r in rows[t]], schema=SCHEMAS[t]) for t in TABLES})
+        weights.tidy(self.folder, {row["run_id"]: row.get("weights_sha256") for row in rows["runs"]})
 
     def put(self, stem: str, tables: Mapping[str, pa.Table]) -> None:
         """Do as `add` does, with Arrow tables; files are named after `stem` and their content."""
@@ -176,9 +181,29 @@ class Store:
         if exchanged:
             self._held = {table: self._index(table) for table in TABLES}
 
+    def rewrite(self, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
+        """Exchange each file of a table for one with other values in the same rows; raise MachineError where refused."""
+        for path in self._parts(table):
+            rows = pq.read_table(path, schema=SCHEMAS[table])
+            changed = change(rows)
+            assert changed["run_id"].equals(rows["run_id"]), "rows stay"
+            if not changed.equals(rows):
+                name, content = encoded(path.stem.rpartition("-")[0] or path.stem, changed)
+                exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{path.name}"])
+        self._held[table] = self._index(table)
+
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the folder, whole or not at all."""
         write_whole(self.folder / name, text.encode())
+
+    def weights(self) -> dict[str, dict[str, Path]]:
+        """Return the sound files of weights: run, then weights_sha256, then the file."""
+        found: dict[str, dict[str, Path]] = {}
+        for path in weights.files(self.folder):
+            if self._damage(path, weights.FOLDER) is None:
+                told = weights.metadata(path)
+                found.setdefault(told["run_id"], {})[told["weights_sha256"]] = path
+        return found
 
     def read(
         self,
@@ -208,6 +233,12 @@ class Store:
                     f"a row stands in a table once, got one of run {twice.iloc[0]} twice in {self.folder / table}: {ADDED}"
                 )
         return found
+
+    def read_layers(self, run_ids: Iterable[str], metrics: Sequence[str], *, sound: bool = False) -> pd.DataFrame:
+        """Return some metrics of the layers of some runs, with the `steps` each run was to take; raise as `read` does."""
+        ids = list(run_ids)
+        rows = self.read("layers", ids, ["run_id", "epoch", "step", "layer", *metrics], sound=sound)
+        return rows.merge(self.read("runs", ids, ["run_id", "steps"], sound=sound), on="run_id")
 
     def salvaged(self, table: str) -> pd.DataFrame:
         """Return the rows of damaged files, of those that can still be read: altered ones, as a rule, not broken ones."""

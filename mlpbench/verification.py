@@ -74,7 +74,7 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
     found: list[dict[str, Any]] = []
     try:
         for _, group in rows.groupby(WAY, dropna=False):
-            here = _as_made(options, group.iloc[0])
+            here = as_made(options, group.iloc[0])
             now = environment(here)
             for run, fresh in _trained(experiment, [r for r in chosen if r.run_id in group.index], here):
                 old = {t: kept[t].get(run.run_id, stored[t].head(0)) for t in TABLES}
@@ -97,7 +97,7 @@ def _all_rows(store: Store, table: str) -> pd.DataFrame:
     return pd.concat([sound, rest]) if len(rest) else sound
 
 
-def _as_made(options: Options, row: pd.Series[Any]) -> Options:
+def as_made(options: Options, row: pd.Series[Any]) -> Options:
     """Return the options a run was trained with, as far as its row says: on a GPU only where one is."""
     made = row[WAY].to_dict()
     device = "cpu" if made["env_device"] == "cpu" else options.device

@@ -31,6 +31,8 @@ CASES: list[dict[str, Any]] = [
     {"input_noise": 0.1},
     {"batch_size": 16, "train_size": 20_000},
     {"train_size": 1000, "epochs": 20},
+    {"conv_channels": [8, 16], "depth": 0, "train_size": 10_000},
+    {"conv_channels": [16, 16], "pooling": "average", "train_size": 10_000},
 ]
 
 

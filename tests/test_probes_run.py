@@ -49,6 +49,7 @@ def test_layers_are_measured_at_the_start_and_at_the_end_unless_told(done: Path)
     assert found["act_saturated"].isna().equals(found["layer"] == 3)
 
 
+@pytest.mark.slow
 def test_a_stored_run_without_the_probes_that_are_asked_for_is_trained_again(tmp_path: Path) -> None:
     def trained(**more: Any) -> int:
         return mlpbench.run(SPEC | more, results=tmp_path, workers=1, report=False).trained

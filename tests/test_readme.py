@@ -87,6 +87,7 @@ def test_experiments_in_the_readme_are_read(monkeypatch: pytest.MonkeyPatch) -> 
         assert reading.from_mapping(YAML(typ="safe", pure=True).load(text)).claims
 
 
+@pytest.mark.slow
 def test_the_example_of_own_data_is_the_one_that_ships_prints_what_is_shown_and_is_made_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -258,6 +258,7 @@ def test_a_top_up_interrupted_at_any_round_and_resumed_gives_the_same(
         assert texts[0].partition("## Cost")[0] == texts[1].partition("## Cost")[0]
 
 
+@pytest.mark.slow
 def test_replicates_added_after_a_look_make_verdicts_exploratory(tmp_path: Path) -> None:
     assert not run(TOPPED, tmp_path).claims["exploratory"].any()
     more = run(TOPPED | {"replicates": 4}, tmp_path)

@@ -6,7 +6,6 @@ Times are of the processor, whose machine may be shared, and of whole processes;
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -89,16 +88,24 @@ class Done:
     bytes: int
 
 
+# A process counts the memory of the one that started it, up to where it becomes another program: one of pytest's size
+# must not be that one.
+LAUNCHER = """\
+import json, os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:])
+_, status, used = os.wait4(process.pid, 0)
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, used.ru_maxrss * 1024], file)
+"""
+
+
 def mlp(*arguments: object) -> Done:
-    """Run a command of mlpbench in a process of its own."""
-    command = [sys.executable, "-m", "mlpbench", *map(str, arguments)]
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        return Done(process.returncode, out.read(), err.read(), used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    """Run a command of mlpbench in a process of its own, and measure it."""
+    with tempfile.NamedTemporaryFile("r") as used:
+        command = [sys.executable, "-c", LAUNCHER, used.name, sys.executable, "-m", "mlpbench", *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        status, seconds, memory = json.load(used)
+    return Done(status, result.stdout, result.stderr, seconds, memory)
 
 
 def write(folder: Path, tree: dict[str, Any]) -> Path:

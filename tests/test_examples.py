@@ -1,0 +1,145 @@
+"""The test images of a report stand in its folder: what was written is checked anywhere, with the data or without."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mlpbench
+from mlpbench import api, examples, pages
+from mlpbench.experiment.spec import Experiment
+from mlpbench.store import Store
+from mlpbench.training import datasets
+from mlpbench.training.datasets import Dataset
+
+CLAIM = {"metric": "test_accuracy", "a": {"width": 32}, "b": {"width": 4}, "expect": "greater"}
+SPEC: dict[str, Any] = {
+    "name": "seen",
+    "question": "What is taken for what?",
+    "dataset": "fashion_mnist",
+    "fixed": {"train_size": 500, "steps": 60, "batch_size": 50, "init": "he_normal"},
+    "factors": {"width": [4, 32]},
+    "replicates": 2,
+    "claims": [{"id": "wide", "says": "Wider is better.", "compare": CLAIM}],
+}
+PICTURE = "figures/test_images.png"
+pytestmark = pytest.mark.usefixtures("fashion")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four real runs, with its report."""
+    results = tmp_path_factory.mktemp("results")
+    mlpbench.run(SPEC, results=results, device="cpu", workers=1, quiet=True)
+    return results / "seen"
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "seen"))
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine whose cache has no data, and which has no other place for them."""
+    monkeypatch.setattr(datasets, "cached", lambda _name: False)
+
+
+def kept(folder: Path) -> Path:
+    (path,) = folder.glob("test_examples-*.npz")
+    return path
+
+
+def test_a_run_keeps_the_few_images_that_its_report_shows(folder: Path, fashion: Dataset) -> None:
+    with np.load(kept(folder), allow_pickle=False) as held:
+        at, images = held["at"], held["images"]
+    assert len(at) == 18
+    assert images.dtype == np.uint8
+    assert (images == fashion.x_test[at]).all()
+    assert kept(folder).stat().st_size < 20_000
+    text = (folder / "report.md").read_text()
+    assert f"]({PICTURE})" in text
+    assert "](figures/confusion.png)" in text
+    with Image.open(folder / PICTURE) as picture:
+        assert picture.size == (960, 713)
+
+
+@pytest.mark.usefixtures("no_data")
+def test_the_report_is_the_same_where_the_data_are_not(folder: Path) -> None:
+    assert pages.check(folder) == {}
+    before = (folder / PICTURE).read_bytes()
+    pages.write(folder)
+    assert (folder / PICTURE).read_bytes() == before
+
+
+@pytest.mark.usefixtures("no_data")
+@pytest.mark.parametrize("hurt", ["gone", "altered", "cut short", "renamed"])
+def test_without_its_images_the_panel_is_left_out(folder: Path, hurt: str) -> None:
+    path = kept(folder)
+    content = path.read_bytes()
+    if hurt == "altered":
+        path.write_bytes(content[:200] + bytes([content[200] ^ 1]) + content[201:])
+    elif hurt == "cut short":
+        path.write_bytes(content[:-30])
+    elif hurt == "renamed":
+        path.rename(path.with_name(path.name[:-8] + "0000.npz"))
+    else:
+        path.unlink()
+    report = pages.render(folder)
+    assert PICTURE not in report.files
+    assert "## Test images" not in report.markdown
+    assert "figures/confusion.png" in report.files
+
+
+def test_a_check_writes_nothing_and_a_report_puts_the_images_back(folder: Path) -> None:
+    path = kept(folder)
+    content = path.read_bytes()
+    path.unlink()
+    assert pages.check(folder) == {"report.md": "differs"}
+    assert not list(folder.glob("test_examples-*"))
+    pages.write(folder)
+    assert path.read_bytes() == content
+    assert pages.check(folder) == {}
+
+
+def test_other_examples_take_the_place_of_those_that_were_kept(folder: Path, fashion: Dataset) -> None:
+    experiment, store = api.read_folder(folder), Store(folder)
+    old = kept(folder)
+    at = np.array([7, 3, 9_999])
+    assert examples.test_set(experiment, store, keeping=False).images(at) is None
+    images = examples.test_set(experiment, store, keeping=True).images(at)
+    assert (images == fashion.x_test[at]).all()
+    assert kept(folder) != old
+    some = examples.test_set(experiment, store, keeping=False).images(at[[2, 0]])
+    assert (some == fashion.x_test[at[[2, 0]]]).all()
+
+
+def test_numbers_become_bytes_from_the_smallest_to_the_largest() -> None:
+    given = np.array([[0.0, 1.0], [-1.0, 3.0]], np.float32)
+    assert examples._as_bytes(given, np.array([1, 0])).tolist() == [[0, 255], [64, 128]]
+    assert examples._as_bytes(np.zeros((2, 2), np.float32), np.array([0])).tolist() == [[0, 0]]
+
+
+@pytest.mark.slow
+def test_data_that_are_no_images_have_a_matrix_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4)).astype(np.float32)
+    np.savez(tmp_path / "own.npz", x=x, y=(x[:, 0] > 0).astype(np.int64))
+    own = {"file": str(tmp_path / "own.npz"), "target": "y", "test": 0.3}
+    where = {"metric": "test_accuracy", "above": 0.1}
+    spec = SPEC | {
+        "dataset": own,
+        "fixed": {"steps": 20},
+        "claims": [{"id": "b", "says": "It learns.", "bound": where}],
+    }
+    mlpbench.run(spec, results=tmp_path / "r", device="cpu", workers=1, quiet=True)
+    folder = tmp_path / "r" / "seen"
+    assert isinstance(api.read_folder(folder), Experiment)
+    assert (folder / "figures" / "confusion.png").is_file()
+    assert not (folder / PICTURE).exists()
+    assert not list(folder.glob("test_examples-*"))
