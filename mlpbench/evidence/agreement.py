@@ -39,7 +39,7 @@ def agreement(a: Tables, b: Tables) -> pd.DataFrame:
     one, other = one.loc[ids], other.loc[ids]
     columns = [c for c in one.columns if c not in NOT_FIXED]
     unequal = pd.DataFrame({c: _unequal(one[c], other[c]) for c in columns}, index=ids)
-    for column in unequal.columns.intersection(CAME_LATER):
+    for column in [c for c in CAME_LATER if c in columns]:
         unequal[column] &= (one[column].notna() & other[column].notna()).to_numpy()
     beside = {t: _runs_that_differ(a[t], b[t], KEYS[t], set(ids)) for t in KEYS if t != "runs"}
     metrics = [m for m in METRICS if m in columns]

@@ -12,13 +12,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mlpbench.experiment.catalogue import CATALOGUE
+from mlpbench.experiment import shifts
+from mlpbench.experiment.catalogue import names
 from mlpbench.experiment.claim_forms import FORMS, Claim
 from mlpbench.experiment.kinds import LARGEST, Count, Flag, Kind, Number, Parameters, PerLayer, Sizes, Word
 from mlpbench.experiment.metrics import METRICS
 from mlpbench.experiment.models import STREAM, STREAMS
 from mlpbench.experiment.own_data import OwnData
 from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.shifts import ShiftKind
 from mlpbench.experiment.spec import FILE_KEYS, Experiment, UntilDecided
 
 Schema = dict[str, Any]
@@ -35,6 +37,7 @@ MEANINGS: Mapping[str, str] = {
     "nuisance": "Levels for each setting that is tuned on validation, for each condition.",
     "replicates": "How often every condition is repeated, each time with other random draws.",
     "seed": "Where the random streams start.",
+    "shifts": "Severities of each kind of shift under which the test set is evaluated too.",
     "probes": "Epochs at which layers are measured: numbers, start, end.",
     "vary": "The random streams in which replicates differ, or, under `each`, streams that vary one at a time.",
     "until_decided": "Further replicates for claims that are undecided.",
@@ -102,16 +105,21 @@ def _keys() -> dict[str, Schema]:
     model = Experiment.model_json_schema()["properties"]
     limits = {k: {n: v for n, v in model[k].items() if n != "title"} for k in ("name", "replicates", "seed")}
     share = next(s for s in model["validation"]["anyOf"] if s["type"] == "number")
+    folds: dict[str, Schema] = {
+        "folds": {"type": "integer", "minimum": 2},
+        "refit": {"enum": ["chosen", "all"], "default": "chosen"},
+    }
     return {
         **limits,
         "question": {"type": "string", "pattern": r"\S"},
         "dataset": _dataset(),
-        "validation": {"anyOf": [share, _object({"folds": {"type": "integer", "minimum": 2}}, needed=["folds"])]},
+        "validation": {"anyOf": [share, _object(folds, needed=["folds"])]},
         "fixed": _object(settings),
         "factors": _object(
             different | {"zip": _object(levels), "conditions": {"type": "array", "minItems": 1, "items": condition}}
         ),
         "nuisance": _object(different),
+        "shifts": _object({kind: _severities(of) for kind, of in shifts.KINDS.items()}),
         "probes": {
             "type": "array",
             "items": {"anyOf": [{"type": "number", "minimum": 0}, {"enum": ["start", "end"]}]},
@@ -132,6 +140,12 @@ def _keys() -> dict[str, Schema]:
     }
 
 
+def _severities(kind: ShiftKind) -> Schema:
+    number: Schema = {"type": "integer" if kind.whole else "number", "exclusiveMinimum": 0}
+    number |= {} if math.isinf(kind.high) else {"maximum": kind.high}
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "description": kind.meaning, "items": number}
+
+
 def _object(properties: Mapping[str, Schema], needed: list[str] | None = None) -> Schema:
     found: Schema = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
     return found | ({"required": needed} if needed else {})
@@ -148,7 +162,7 @@ def _dataset() -> Schema:
 
 def _named() -> Schema:
     """Names: those of the catalogue are offered, others are for mlpbench to know."""
-    return {"anyOf": [{"enum": list(CATALOGUE)}, WORD]}
+    return {"anyOf": [{"enum": names()}, WORD]}
 
 
 def _kind(kind: Kind) -> Schema:

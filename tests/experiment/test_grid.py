@@ -92,6 +92,10 @@ CHANGES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "train_size": (1000, 1001, {"steps": 3, "batch_size": 10}),
     "loss": ("cross_entropy", "squared_error", {}),
     "precision": ("float32", "float64", {}),
+    "features": (100, 101, {}),
+    "input_scale": (1, 1.0000000001, {}),
+    "conv_channels": ([], [1], {}),
+    "pooling": ("max", "average", {"conv_channels": [1]}),
     "train_shift": ({"label": 1}, {"label": 1.0000000001}, {"train_size": 1000}),
     "weighting": ("exact", "bbse", {"train_size": 1000, "train_shift": {"label": 1}}),
 }

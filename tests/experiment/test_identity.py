@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_specs import BARS_MAPS, PLAIN, VALUES, made, spec, trees
+from made_specs import BARS_MAPS, PLAIN, TOGETHER, VALUES, made, spec, trees
 
 from mlpbench.experiment import reading
 from mlpbench.experiment.grid import RunSettings, runs
@@ -25,13 +25,15 @@ ROLES = ("fixed", "factors", "zip", "conditions")
 @st.composite
 def given_settings(draw: st.DrawFn) -> dict[str, Any]:
     """Draw values of some settings that fit together."""
-    chosen = draw(st.lists(st.sampled_from(list(SETTINGS)), unique=True, max_size=8))
+    together: dict[str, Any] = draw(st.sampled_from([{}, *TOGETHER]))
+    apart = [name for name in SETTINGS if name not in ("train_shift", "weighting", *together)]
+    chosen = draw(st.lists(st.sampled_from(apart), unique=True, max_size=8))
     for short, others in INSTEAD_OF.items():
         if short in chosen:
             chosen = [name for name in chosen if name not in others]
     if "conv_channels" in chosen:
         chosen = [name for name in chosen if name not in BARS_MAPS]
-    return {name: draw(VALUES[name]) for name in chosen}
+    return {name: draw(VALUES[name]) for name in chosen} | together
 
 
 def ids(experiment: Experiment) -> list[str]:
@@ -99,7 +101,8 @@ OTHERWISE: dict[str, Value] = {
     "dropout": 0.25, "input_noise": 0.125, "weight_decay": 0.5, "decay_bias": True, "l1": 0.5, "optimizer": "adam",
     "lr": 0.7, "schedule": "cosine", "batch_size": 77, "epochs": 13, "steps": 33, "train_size": 4444, "loss": "mse",
     "label_noise": 0.5, "norm": "layer", "clip_norm": 2.0, "precision": "float64",
-    "conv_channels": (3,), "pooling": "average",
+    "conv_channels": (3,), "pooling": "average", "features": 100, "input_scale": 2.0, "train_shift": "label(1.0)",
+    "weighting": "exact",
 }  # fmt: skip
 
 
@@ -125,11 +128,19 @@ def test_a_changed_default_changes_the_runs_that_it_changes_and_no_other(name: s
             assert one.run_id == other.run_id
 
 
+# What makes a setting matter, or possible.
+BESIDE: dict[str, dict[str, Any]] = {
+    "pooling": {"conv_channels": [4]},
+    "train_shift": {"train_size": 1000},
+    "weighting": {"train_size": 1000, "train_shift": {"label": 1}},
+}
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_changed_default_changes_a_run_that_leaves_the_setting_out(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = {"replicates": 1} | ({"fixed": {"conv_channels": [4]}} if name == "pooling" else {})
+    given: dict[str, Any] = {"replicates": 1} | ({"fixed": {**BESIDE[name]}} if name in BESIDE else {})
     before = ids(spec(**given))
     monkeypatch.setitem(SETTINGS, name, dataclasses.replace(SETTINGS[name], default=OTHERWISE[name]))
     assert ids(reading.from_mapping(PLAIN | given)) != before

@@ -164,12 +164,26 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "features": 100,
         "input_scale": 2.0,
     }
-    # Poolings differ where there are convolutions: see test_convolution_settings.py.
-    assert {*free, *bound} | {"hidden_sizes", "steps", "pooling"} == set(SETTINGS)
+    # Poolings differ where there are convolutions: see test_convolution_settings.py. Shifts and weights are below.
+    assert {*free, *bound} | {"hidden_sizes", "steps", "pooling", "train_shift", "weighting"} == set(SETTINGS)
     for name, value in free.items():
         assert signature(of(replicates=1, fixed={name: value})[0].settings) == signature(base), name
     for name, value in bound.items():
         assert signature(of(replicates=1, fixed={name: value})[0].settings) != signature(base), name
+
+
+def test_shifts_may_differ_in_a_stack_and_weighted_runs_stand_apart() -> None:
+    few = {"train_size": 1000}
+    base, shifted, exact, estimated = (
+        signature(of(replicates=1, fixed=few | more)[0].settings)
+        for more in (
+            {},
+            {"train_shift": {"label": 1}},
+            {"train_shift": {"label": 1}, "weighting": "exact"},
+            {"train_shift": {"covariate": 1}, "weighting": "classifier"},
+        )
+    )
+    assert base == shifted != exact == estimated
 
 
 def test_numbers_of_what_all_have_may_differ_in_a_stack() -> None:

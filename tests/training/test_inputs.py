@@ -21,8 +21,8 @@ NUMBERS = made_numbers(n_train=90, n_test=61, features=19)
 
 
 def outcomes(rows: StackRows) -> str:
-    """Return all numbers of a stack, exactly, without names."""
-    left_out = {"run_id", "train_seconds", "flops"}
+    """Return all numbers of a stack, exactly, without names and what inputs take of memory."""
+    left_out = {"run_id", "train_seconds", "flops", "train_bytes", "eval_bytes"}
     tables = (rows.runs, rows.curves, rows.layers, rows.predictions)
     return repr([[{k: v for k, v in row.items() if k not in left_out} for row in table] for table in tables])
 
