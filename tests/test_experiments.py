@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from _pytest.mark import ParameterSet
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
@@ -33,14 +32,6 @@ TOPICS = (
     "regularisation", "width_lr", "batch_size", "optimizer", "input_noise", "shift", "variance", "mlp_and_cnn", "cost",
     "replication",
 )  # fmt: skip
-# Topics whose file is still to be written, and results still to be made portable: the rest of the list must not shrink.
-NOT_YET = {
-    "linear_regression", "softmax_stability", "depth", "learning_rate", "activation", "init", "signal_propagation",
-    "dropout", "weight_decay", "l1_l2", "polynomial", "train_size", "k_fold", "random_labels", "regularisation",
-    "width_lr", "batch_size", "optimizer", "input_noise", "shift", "mlp_and_cnn", "cost", "replication",
-}  # fmt: skip
-NO_SOURCE_YET = {"width_tuned"}
-NOT_PORTABLE_YET = {"width"}
 MOST_SECONDS = 600
 FEWEST_REPLICATES = {"variance": 30}
 MOST_BYTES = 15 * 2**20
@@ -50,13 +41,7 @@ def experiment_of(path: Path) -> Experiment:
     return reading.read(path)
 
 
-def marked(names: Iterable[str], failing: Collection[str]) -> list[ParameterSet]:
-    """Rows of a test, of which some are known to fail: one that no longer does is taken out of the list."""
-    mark = pytest.mark.xfail(strict=True, reason="not there yet: take it out of the list once it is")
-    return [pytest.param(name, marks=[mark] * (name in failing)) for name in names]
-
-
-@pytest.mark.parametrize("topic", marked(TOPICS, NOT_YET))
+@pytest.mark.parametrize("topic", TOPICS)
 def test_every_topic_has_its_file(topic: str) -> None:
     """A sibling, NAME_tuned for example, stands beside it and not in its place."""
     assert (ROOT / "experiments" / f"{topic}.yaml").is_file()
@@ -73,7 +58,7 @@ def test_two_workers_need_less_than_ten_minutes(path: Path) -> None:
     assert shipped.expected_seconds(experiment_of(path), Options(workers=2)) < MOST_SECONDS
 
 
-@pytest.mark.parametrize("name", marked([p.stem for p in FILES], NO_SOURCE_YET))
+@pytest.mark.parametrize("name", [p.stem for p in FILES])
 def test_the_head_says_where_it_is_from_and_how_long_it_takes(name: str) -> None:
     lines = (ROOT / "experiments" / f"{name}.yaml").read_text().splitlines()
     head = " ".join(line.lstrip("# ") for line in lines[: next(i for i, s in enumerate(lines) if s[:1] != "#")])
@@ -161,13 +146,18 @@ def runs_files(folder: Path) -> list[Path]:
     return sorted((folder / "runs").glob("*.parquet"))
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=[p.name for p in FOLDERS])
+SOON = ("width", "weight_decay")  # the others are checked with the slower proofs
+
+
+@pytest.mark.parametrize(
+    "folder", [pytest.param(p, id=p.name, marks=[pytest.mark.slow] * (p.name not in SOON)) for p in FOLDERS]
+)
 def test_the_reports_of_reference_results_are_what_their_tables_give(folder: Path) -> None:
     result = CliRunner().invoke(main, ["report", str(folder), "--check"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("name", marked([p.name for p in FOLDERS], NOT_PORTABLE_YET))
+@pytest.mark.parametrize("name", [p.name for p in FOLDERS])
 def test_reference_results_are_portable_and_of_a_clean_commit(name: str) -> None:
     columns = ["env_numerics", "env_dirty", "env_commit"]
     made = pd.concat([pq.read_table(p, columns=columns).to_pandas() for p in runs_files(REFERENCE / name)])
