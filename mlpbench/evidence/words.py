@@ -26,8 +26,13 @@ def fixed(value: float, spread: float) -> str:
 
 
 def with_spread(mean: float, sd: float, digits_by: float | None = None) -> str:
-    """Return `0.8712 ± 0.0013`, the digits by the sd or by another one; the mean alone where there is no spread."""
+    """Return `0.8712 ± 0.0013`, the digits by the sd or by another one; the mean alone where there is no spread.
+
+    Where the digits by another sd would leave nothing of the mean, they are by its own.
+    """
     by = sd if digits_by is None else digits_by
+    if mean != 0 and not any(c in "123456789" for c in fixed(mean, by)):
+        by = sd
     if math.isnan(mean) or math.isnan(sd) or by == 0:
         return fixed(mean, by)
     return f"{fixed(mean, by)} ± {fixed(sd, by)}"
@@ -76,7 +81,8 @@ class Quantity:
 
     def exact(self, value: float) -> str:
         """Return a number of the experiment file, as it stands there but in the unit of the estimate."""
-        return f"{self.factor * value:g}{self.unit}"
+        number = f"{self.factor * value:g}"
+        return number + (self.unit.removesuffix("s") if number == "1" and len(self.unit) > 2 else self.unit)
 
 
 def estimate_cell(row: Mapping[str, Any], *, per: bool = True) -> str:

@@ -41,6 +41,9 @@ def test_mean_and_spread() -> None:
     assert with_spread(0.871234, 0.00031, 0.00131) == "0.8712 ± 0.0003"
     assert with_spread(0.8712, math.nan) == "0.8712"
     assert with_spread(math.nan, math.nan) == "-"
+    # Beside conditions a thousand times larger, its own digits.
+    assert with_spread(0.00482, 0.00068, 0.6) == "0.00482 ± 0.00068"
+    assert with_spread(0.0, 0.0, 0.6) == "0.00 ± 0.00"
 
 
 @pytest.mark.parametrize(
