@@ -66,6 +66,20 @@ def test_learning_curves_draw_the_means_and_the_bands() -> None:
     assert drawn == sorted(tuple(v) for _, v in rows)
 
 
+@pytest.mark.parametrize("factor", [1.0, 5.0, 30.0, 1e6])
+def test_a_loss_however_wide_has_numbers_beside_its_axis(factor: float) -> None:
+    made = make(spec(factors={"width": WIDTHS}))
+    seen = observe(made.experiment, made.conditions, made.runs)
+    curves = estimate_curves(made.experiment, made.conditions, seen, made.curves)
+    wide = curves["condition_id"] == curves["condition_id"].iloc[0]
+    curves.loc[wide & (curves["measure"] == "loss"), ["mean", "low", "high"]] *= factor
+    figure = learning_curves(curves, theme.look(made.experiment, made.conditions))
+    theme.png(figure)
+    ax = figure.axes[0]
+    bottom, top = ax.get_ylim()
+    assert sum(bottom <= tick <= top for tick in ax.get_yticks()) >= 2
+
+
 def test_error_against_the_factor_draws_what_the_estimates_say() -> None:
     made = width_tables()
     seen = observe(made.experiment, made.conditions, made.runs)

@@ -68,9 +68,10 @@ def _scale(ax: Axes, curves: pd.DataFrame, measure: str) -> None:
     means = curves["mean"]
     if measure == "loss" and means.min() > 0 and means.max() > 3 * means.min():
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(
-            LogLocator(subs=(1.0, 2.0, 5.0) if means.max() > 10 * means.min() else (1, 1.5, 2, 3, 4, 5, 7))
-        )
+        spread = means.max() / means.min()
+        subs = (1.0,) if spread > 100 else (1.0, 2.0, 5.0) if spread > 10 else (1, 1.5, 2, 3, 4, 5, 7)
+        # Between whole decades a locator has no ticks at all once there are more than it may have.
+        ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=None if spread > 100 else 50))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
     later = curves.loc[curves["epoch"] > 0, ["mean", "low", "high"]]

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from PIL import Image
 
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.kinds import Value
@@ -23,6 +24,7 @@ from mlpbench.experiment.spec import Experiment
 
 DPI = 160
 WIDTH = 6.0
+COLOURS = 256
 INK, FAINT = "#262626", "#8c8c8c"
 # From seaborn's "colorblind" palette: green, orange-red and grey differ in lightness too.
 VERDICT_COLOURS = {"supported": "#029e73", "refuted": "#d55e00", "undecided": "#949494"}
@@ -152,10 +154,16 @@ def percent(value: float, _position: float = 0) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as PNG, without the metadata that would change its bytes."""
-    buffer = io.BytesIO()
+    """Return the figure as PNG, without the metadata that would change its bytes.
+
+    A palette of `COLOURS` shows what millions would: figures are flat areas with smooth edges, and a third of the size.
+    """
+    drawn, buffer = io.BytesIO(), io.BytesIO()
     with style():
-        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
+    with Image.open(drawn) as image:
+        flat = image.convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    flat.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
