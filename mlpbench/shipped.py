@@ -67,7 +67,7 @@ def _row(path: Path, results: Path, options: Options) -> Shipped:
 
 def expected_seconds(experiment: Experiment, options: Options) -> float:
     """Return what all runs are expected to take with these workers: what `plan` says of an empty folder."""
-    tunings = grid.count_tunings(experiment)
+    tunings = grid.count_tunings(experiment) if experiment.refit == "chosen" else 1
     slots = grid.slots(experiment)
     work = outline(
         (

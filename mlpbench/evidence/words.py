@@ -102,7 +102,7 @@ def expected_cell(row: Mapping[str, Any]) -> str:
         return "-"
     if row["kind"] == "level" and row["sense"] == "equivalent":
         q = Quantity(row)
-        return f"{q.exact(row['centre'])} within {q.exact(row['margin'])}"
+        return f"{q.factor * row['centre']:g} within {q.exact(row['margin'])}"
     sign = {"greater": ">", "less": "<", "equivalent": "within"}[row["sense"]]
     of = "median " if _centre_of(row) == "median" else ""
     return f"{of}{sign} {Quantity(row).exact(row['margin'])}"

@@ -19,6 +19,7 @@ from mlpbench.evidence.derived import at_layer
 from mlpbench.evidence.estimates import measure, observe
 from mlpbench.evidence.report import claims_text
 from mlpbench.experiment import derived, grid, reading
+from mlpbench.experiment.metrics import WEIGHT_QUANTILES
 from mlpbench.runner import Outcome
 from mlpbench.schemas import SCHEMAS
 from mlpbench.store import Store
@@ -227,4 +228,6 @@ def test_claims_on_layers_without_their_table_are_refused() -> None:
 
 
 def test_layer_names_are_those_of_the_table() -> None:
-    assert set(derived.LAYER_NAMES) | {"run_id", "epoch", "step", "layer"} == set(SCHEMAS["layers"].names)
+    assert set(derived.LAYER_NAMES) | {"run_id", "epoch", "step", "layer", WEIGHT_QUANTILES} == set(
+        SCHEMAS["layers"].names
+    )

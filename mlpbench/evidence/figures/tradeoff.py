@@ -16,8 +16,8 @@ from mlpbench.evidence.frames import records
 from mlpbench.evidence.words import short_exponent
 
 PANELS = {"train_seconds": "training time of a run, s", "flops": "FLOPs of a run"}
-# Up to so many dots have their name beside them.
-MOST_NAMED = 10
+# Up to so many dots have their name beside them, where none is longer than a panel has room for.
+MOST_NAMED, LONGEST_NAME = 10, 24
 
 
 def tradeoff(drawn: pd.DataFrame, every: pd.DataFrame, what: str, look: Look) -> Figure:
@@ -37,7 +37,8 @@ def tradeoff(drawn: pd.DataFrame, every: pd.DataFrame, what: str, look: Look) ->
                         markerfacecolor=colour if row[f"front_{cost}"] else "white")  # fmt: skip
             _cost_axis(ax, list(every[cost]), title)
         axes[0].set_ylabel(what)
-        named = len(drawn) <= MOST_NAMED and look.is_detailed and _named(figure, axes, drawn, look)
+        short = all(len(look.labels[c]) <= LONGEST_NAME for c in drawn["condition_id"])
+        named = short and len(drawn) <= MOST_NAMED and look.is_detailed and _named(figure, axes, drawn, look)
         handles = [
             Line2D([], [], color=theme.INK, marker="o", markersize=5, linestyle="none", label="on the front"),
             Line2D([], [], color=theme.INK, marker="o", markersize=5, linestyle="none", markerfacecolor="white",
