@@ -47,7 +47,8 @@ class DeviceData:
         self.n_classes, self.n_outputs = data.facts.n_classes, data.facts.n_outputs
         self.labels = data.y_train
         self.x_train, self.x_test = _resident(data.x_train, device), _resident(data.x_test, device)
-        self._all_inputs = self.x_train
+        # Whatever `features` says: what shifts and weights look at.
+        self.whole_train, self.whole_test = self.x_train, self.x_test
         self.y_train, self.y_test = self._targets(data.y_train), self._targets(data.y_test)
 
     def _targets(self, y: Values) -> Tensor:
@@ -74,7 +75,7 @@ class DeviceData:
 
     def labels_of(self, run: Run) -> Values:
         """Return the training targets of a run's own draw."""
-        n, draw = len(self.labels) // self._n_draws, self.draw_of(run)
+        n, draw = len(self.labels) // self.n_draws, self.draw_of(run)
         return self.labels[draw * n : (draw + 1) * n]
 
     def split(self, run: Run) -> Split:
@@ -86,16 +87,17 @@ class DeviceData:
 
     def test_index(self, draws: Sequence[int]) -> Tensor:
         """Return the rows of `x_test` of some draws, shape (draws, n)."""
-        n = len(self.x_test) // self._n_draws
+        n = len(self.x_test) // self.n_draws
         return torch.stack([torch.arange(d * n, (d + 1) * n, device=self.device) for d in draws])
 
     @cached_property
     def z_train(self) -> Floats:
         """The standardised mean input of each training example, by which a covariate shift selects, `features` or not."""
-        return standardised_mean(self._all_inputs.cpu().numpy())
+        return standardised_mean(self.whole_train.cpu().numpy())
 
     @property
-    def _n_draws(self) -> int:
+    def n_draws(self) -> int:
+        """How many draws stand one below another: one where all runs share their examples."""
         return 1 if self._draws is None else len(self._draws)
 
 

@@ -46,14 +46,17 @@ def shifted(data: DeviceData, asked: Shifts) -> Iterator[tuple[str, Tensor, Tens
             assert classes is not None, "shifts.check refuses numbers"
             yield split, data.x_test, (data.y_test + int(severity)) % classes
         else:
-            yield split, torch.from_numpy(_inputs(data, kind, severity)).to(data.device), data.y_test
+            x = torch.from_numpy(_inputs(data, kind, severity)).to(data.device)
+            yield split, x[:, : data.n_features], data.y_test
 
 
 def _inputs(data: DeviceData, kind: str, severity: float) -> NDArray[np.float32]:
-    x = data.x_test.cpu().numpy()
+    x = data.whole_test.cpu().numpy()
     axes = shifts.image_axes(data.facts)
     if kind == "noise":
-        return _noisy(x, severity, image=axes is not None)
+        # The noise of a draw doesn't depend on which others stand above it.
+        draws = np.split(x, data.n_draws)
+        return np.concatenate([_noisy(draw, severity, image=axes is not None) for draw in draws])
     assert axes is not None, "shifts.check refuses what is no image"
     images = np.moveaxis(x.reshape(len(x), *shifts.input_shape(data.facts)), [a + 1 for a in axes], [-2, -1])
     directions = generator(0, 0, "noise", DIRECTION).integers(len(DIRECTIONS), size=len(x))

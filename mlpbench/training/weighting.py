@@ -93,7 +93,7 @@ def _bbse(run: Run, fit: Indices, data: DeviceData) -> Floats:
 
 def _source_and_target(run: Run, fit: Indices, data: DeviceData, side: int) -> tuple[Floats, Floats]:
     """Return the features of what a run is fitted to, and of as many examples of the target."""
-    x = data.x_train.cpu().numpy()
+    x = data.whole_train.cpu().numpy()
     of_target = unlabelled(run, len(fit), len(x))
     return pooled(x[fit], data.facts, side), pooled(x[of_target], data.facts, side)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from made_data import made, made_numbers, runs
+from drawn_runs import drawn_runs
+from made_data import made, made_images, made_numbers, runs
 from numpy.typing import NDArray
 
+from mlpbench.experiment.grid import Run
 from mlpbench.training import shifts
 from mlpbench.training.batches import DeviceData
 from mlpbench.training.datasets import Dataset
@@ -150,7 +153,7 @@ def test_channels_are_changed_alike_wherever_they_stand(
 
     def of(base: Any, shape: tuple[int, ...], x: NDArray[np.uint8]) -> DeviceData:
         data = DeviceData(base.dataset, torch.device("cpu"))
-        data.x_test = torch.from_numpy(x.reshape(len(x), -1).copy())
+        data.x_test = data.whole_test = torch.from_numpy(x.reshape(len(x), -1).copy())
         monkeypatch.setattr(data, "facts", type(base.facts)(**{**vars(base.facts), "input_shape": shape}))
         return data
 
@@ -219,3 +222,26 @@ def test_a_run_under_shift_is_the_same_alone_and_in_company() -> None:
     for run in stack[::3]:
         alone = train_stack([run], MADE.data, shifts=asked)
         assert repr(alone.curves) == repr([r for r in company.curves if r["run_id"] == run.run_id])
+
+
+def test_the_first_features_alone_are_those_of_the_shifted_image() -> None:
+    images = made_images(n_train=20, n_test=30, image=(6, 5), classes=3)
+    (part,) = runs(images, FIXED | {"features": 7, "train_size": 20})
+    whole = {split: x for split, x, _ in shifted(images.data, KINDS | {"translation": [2]})}
+    found = {split: x for split, x, _ in shifted(images.data.of([part]), KINDS | {"translation": [2]})}
+    assert found.keys() == whole.keys()
+    for split, x in found.items():
+        assert torch.equal(x, whole[split][:, :7]), split
+
+
+def test_noise_on_drawn_data_is_the_same_in_whatever_company() -> None:
+    """Draws of a stack stand one below another: where a replicate stands is no part of its noise."""
+    dataset = {"name": "linear", "train": 40, "test": 30}
+    _, data, given = drawn_runs(dataset, replicates=3)
+
+    def losses(stack: Sequence[Run]) -> dict[str, float]:
+        rows = train_stack(stack, data, shifts={"noise": [0.5]}).curves
+        return {r["run_id"]: r["loss"] for r in rows if r["split"] == "shift:noise:0.5"}
+
+    together = losses(given)
+    assert together == {r.run_id: losses([r])[r.run_id] for r in given}

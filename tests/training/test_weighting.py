@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_data import made, made_numbers, runs
+from made_data import made, made_images, made_numbers, runs
 from scipy.optimize import minimize
 
 from mlpbench.experiment import grid
@@ -222,3 +222,15 @@ def test_runs_on_folds_are_weighted_by_what_they_are_fitted_to() -> None:
         assert len(fit) == run.settings.n_fit
         assert w.mean() == pytest.approx(1)
     assert all(r["status"] == "ok" for r in train_stack(stack[:2], MADE.data).runs)
+
+
+@pytest.mark.parametrize(("shift", "weighting"), [("covariate", "classifier"), ("label", "bbse")])
+def test_the_first_features_alone_have_the_weights_of_whole_images(shift: str, weighting: str) -> None:
+    """What selects examples is the whole image, and so is what undoes it."""
+    images = made_images(n_train=200, n_test=20, image=(6, 5), classes=3)
+    fixed = FIXED | {"train_shift": {shift: 1}, "weighting": weighting, "train_size": 50}
+    whole, part = runs(images, fixed, [{"features": "all"}, {"features": 7}])
+    seen = images.data.of([part])
+    assert seen.n_features == 7
+    fit = seen.split(part).fit
+    assert weights(part, fit, seen).tolist() == weights(whole, fit, images.data).tolist()
