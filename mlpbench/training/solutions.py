@@ -54,7 +54,7 @@ class Solutions:
         decoupled = s.optimizer == "adamw" and s.weight_decay > 0
         if s.l1 > 0 or s.decay_bias or decoupled or s.weighting != "none" or len(w_I) > MOST_INPUTS:
             return None
-        key = (*draw_key(run), run.fold)
+        key = (*draw_key(run), run.fold, s.train_shift)
         if key not in self._reduced:
             self._reduced[key] = _Reduced(self._data, fit, s.input_scale)
         # mse is twice half the squared error, so that half the decay balances it.

@@ -179,3 +179,17 @@ def test_runs_that_share_their_examples_share_the_work(monkeypatch: pytest.Monke
     rows = train_stack(given, data).runs
     assert len(made_of) == 2
     assert len({row["closed_form_gap"] for row in rows}) == 6
+
+
+def test_the_gap_is_of_the_runs_own_examples_whatever_selected_those_of_its_company() -> None:
+    numbers = made_numbers(n_train=200, n_test=20, features=3)
+    shifts: list[dict[str, Any]] = [
+        {"train_shift": "none"},
+        {"train_shift": {"covariate": 1}},
+        {"train_shift": {"covariate": 2}},
+    ]
+    company = runs(numbers, {"depth": 0, "train_size": 20, "batch_size": 10, "epochs": 1}, shifts)
+    together = {r["run_id"]: r["closed_form_gap"] for r in train_stack(company, numbers.data).runs}
+    alone = [train_stack([r], numbers.data).runs[0] for r in company]
+    assert together == {r["run_id"]: r["closed_form_gap"] for r in alone}
+    assert len(set(together.values())) == len(shifts)
