@@ -20,6 +20,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from mlpbench.experiment.convolution import Convolution
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.batches import DeviceData, Gather
 from mlpbench.training.buffers import Stacked
@@ -33,22 +34,32 @@ def held_bytes(settings: RunSettings, data: DeviceData) -> Mapping[str, int]:
     """Return `train` and `eval`, in bytes, for the batch size of the run; the same in whatever stack it is trained."""
     # What changes no buffer is taken out, so that a sweep of it is counted once. How large a rate is does not matter.
     same = replace(settings, lr=1.0, init="zeros", bias_init="zeros", schedule="constant")
-    return _held(same, tuple(settings.sizes(data.facts)), data.n_features, data.x_train.dtype)
+    convolutions = tuple(settings.convolutions(data.facts))
+    return _held(same, tuple(settings.sizes(data.facts)), convolutions, data.n_features, data.x_train.dtype)
 
 
 @functools.lru_cache(maxsize=10_000)
-def _held(settings: RunSettings, sizes: tuple[int, ...], features: int, source: torch.dtype) -> Mapping[str, int]:
+def _held(
+    settings: RunSettings,
+    sizes: tuple[int, ...],
+    convolutions: tuple[Convolution, ...],
+    features: int,
+    source: torch.dtype,
+) -> Mapping[str, int]:
     dtype = torch.float64 if settings.precision == "float64" else torch.float32
     batch = settings.batch_size
     found = {}
     for use in ("train", "eval"):
-        network = Network([settings], sizes, dtype=dtype, device=META)
+        network = Network([settings], sizes, dtype=dtype, device=META, convolutions=convolutions)
         gather = Gather(1, batch, features, dtype=dtype, device=META, source=source)
-        held: list[object] = [network, gather, Workspace(network, batch, backward=use == "train")]
+        work = Workspace(network, batch, backward=use == "train")
+        if work.maps is not None:
+            work.maps.room(1)
+        held: list[object] = [network, gather, work]
         if use == "train":
             held.append(Updates(network, [settings]))
             if settings.input_noise > 0:
-                held.append(Stacked.zeros(1, batch, sizes[0], dtype=dtype, device=META))
+                held.append(Stacked.zeros(1, batch, features, dtype=dtype, device=META))
         storages = [buffer.untyped_storage() for buffer in _tensors(held)]
         found[use] = sum({s._cdata: s.nbytes() for s in storages}.values())
     return found

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from made_data import made, runs
+from made_data import made, made_images, runs
 
 from mlpbench.training import memory
 from mlpbench.training.engine import train_stack
@@ -99,3 +100,18 @@ def test_the_buffers_are_those_of_the_engine() -> None:
     bytes_of = sum({s.data_ptr(): s.nbytes() for s in storages}.values())
     batch = 16 * 20 + 4 * 16 * 32 + 4
     assert memory.held_bytes(run.settings, DATA.data)["eval"] == bytes_of + batch
+
+
+@pytest.mark.parametrize("of", ["train", "eval"])
+def test_convolutions_hold_their_maps_too(of: str) -> None:
+    """Channels, taps and borders of every position, in whole vectors of 16 examples: far more than the dense part."""
+    images = made_images(n_train=64, n_test=16, image=(8, 8), classes=3)
+    fixed = FIXED | {"depth": 0}
+    members = runs(images, fixed, [{"conv_channels": []}, {"conv_channels": [2]}, {"conv_channels": [4]}])
+    plain, two, four = (memory.held_bytes(r.settings, images.data)[of] for r in members)
+    per_channel = 4 * 16 * 64 * (2 if of == "train" else 1)
+    assert two - plain > 2 * per_channel + 4 * 16 * (9 * 64 + 100)
+    assert four - two >= 2 * per_channel
+    noisy = [memory.held_bytes(replace(r.settings, input_noise=0.1), images.data)["train"] for r in members]
+    quiet = [memory.held_bytes(r.settings, images.data)["train"] for r in members]
+    assert [a - b for a, b in zip(noisy, quiet, strict=True)] == [numbers((16, 64))] * 3
