@@ -32,7 +32,7 @@ def check(experiment: Experiment, conditions: Sequence[Condition]) -> None:
             rule = f"an accuracy needs classes, and the target of {experiment.data.name} is numbers"
             loss = f"did you mean '{form.metric.replace('accuracy', 'loss')}', or `task: classes` in dataset?"
             raise SpecProblem(("claims", i, name, "metric"), f"{rule}, got {form.metric!r}; {loss}")
-        _check_solution(form.metric, experiment, conditions, ("claims", i, name, "metric"))
+        _check_solution(of, experiment, conditions, ("claims", i, name, "metric"))
         for where, path in _selectors(claim):
             if not any(_meets(condition, where) for condition in conditions):
                 message = f"a claim names levels that stand together in a condition, got {shown(where)}"

@@ -167,6 +167,7 @@ def test_features_beyond_the_inputs_are_refused_and_all_of_them_are_all() -> Non
     [
         ("linear", {"depth": 1}, "param_error", "param_error needs a condition at depth 0"),
         ("mnist1d", {"depth": 0}, "param_error", r"needs data whose truth is known \(linear, polynomial\)"),
+        ("mnist1d", {"depth": 0}, "log10_param_error", "needs data whose truth is known"),
         ("mnist1d", {"depth": 0}, "closed_form_gap", "needs a target that is a number, and mnist1d has classes"),
         ("linear", {"depth": 0}, "test_accuracy", "an accuracy needs classes"),
     ],
