@@ -90,7 +90,7 @@ class Shown:
 
     def varied(self, among: Sequence[str]) -> list[str]:
         """Return which of some settings differ between conditions with a hidden layer."""
-        settings = [c.settings for c in self.conditions if c.settings.depth > 0]
+        settings = [c.settings for c in self.conditions if c.settings.n_hidden > 0]
         return [name for name in among if len({getattr(s, name) for s in settings}) > 1]
 
     def arranged(self, along: str = "") -> Arrangement:
@@ -124,7 +124,7 @@ def activation_functions(shown: Shown) -> Picture | None:
         return None
     from mlpbench.evidence.figures.functions import activation_functions as figure
 
-    names = list(dict.fromkeys(c.settings.activation for c in shown.conditions if c.settings.depth > 0))
+    names = list(dict.fromkeys(c.settings.activation for c in shown.conditions if c.settings.n_hidden > 0))
     entries = dict(shown.look.entries)
     colours = dict(zip(names, theme.palette(len(names), ordered=False), strict=True))
     if all(name in entries for name in names):
@@ -189,13 +189,13 @@ def signals(shown: Shown) -> Picture | None:
     untrained = any(c.settings.steps == 0 for c in shown.conditions)
     if not (shown.varied(SIGNAL_MAKERS) or len(shapes) > 1 or untrained):
         return None
-    if all(c.settings.depth < 2 for c in shown.chosen) or shown.rows.empty:
+    if all(c.settings.n_hidden < 2 for c in shown.chosen) or shown.rows.empty:
         return None
     from mlpbench.evidence.figures.signals import signal_by_layer
 
     estimates = stability.signals(shown.rows)
     arranged = shown.arranged()
-    told = words.of_signals(estimates, shown.labels, {i: c.settings.depth for i, c in enumerate(shown.chosen)})
+    told = words.of_signals(estimates, shown.labels, {i: c.settings.n_hidden for i, c in enumerate(shown.chosen)})
     alt = f"Activation variance and gradient norm against layer. {told}"
     figure = signal_by_layer(estimates, arranged)
     return Picture(
@@ -209,7 +209,7 @@ def signals(shown: Shown) -> Picture | None:
 
 def gains(shown: Shown) -> Picture | None:
     """Show gain against depth if `depth` is a factor with 3 levels or more that have hidden layers."""
-    depths = {c.settings.depth for c in shown.chosen} - {0}
+    depths = {c.settings.n_hidden for c in shown.chosen} - {0}
     if "depth" not in shown.experiment.factor_names or len(depths) < 3 or shown.rows.empty:
         return None
     from mlpbench.evidence.figures.depth_gain import gain_against_depth

@@ -15,11 +15,11 @@ from mlpbench.experiment.kinds import Value
 def dead_shares(observed: pd.DataFrame, conditions: Sequence[Condition]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the share of dead hidden units by condition, with interval, and by replicate.
 
-    share = dead_units / number of hidden units, of conditions that have any. Intervals are t intervals over replicates, cut
-    at 0 and 1. The first frame has position, condition_id, label, n, mean, sd, low, high and planned; the second position and
+    share = dead_units / number of hidden units, of conditions that have any; a channel of a convolution is one. Intervals
+    are t intervals over replicates, cut at 0 and 1. The first frame has position, condition_id, label, n, mean, sd, low, high and planned; the second position and
     value.
     """
-    units = pd.Series([float(sum(c.settings.hidden_sizes)) for c in conditions])
+    units = pd.Series([float(sum(c.settings.conv_channels) + sum(c.settings.hidden_sizes)) for c in conditions])
     hidden = observed["position"].map(units)
     points = observed.loc[hidden > 0, ["position", "dead_units"]]
     points = points.assign(value=points["dead_units"] / hidden[hidden > 0])[["position", "value"]]

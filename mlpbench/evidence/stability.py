@@ -36,7 +36,7 @@ def measured(
 ) -> pd.DataFrame:
     """Return the rows of the layers of some planned runs, with position, replicate, status, depth, width and last step.
 
-    `ends` says that runs were measured at their end: that is the last step of a finished one, also where what was tuned
+    Of depth convolutions are a part: they are hidden layers here. `ends` says that runs were measured at their end: that is the last step of a finished one, also where what was tuned
     gives it another number of steps than its condition. Of a condition with many replicates the first `MOST_DOTS` are read. Rows are in the order of the grid, whatever the
     order of files.
     """
@@ -47,7 +47,7 @@ def measured(
     used = sorted(set(rows["position"]))
     settings = {i: conditions[i].settings for i in used}
     return rows.assign(
-        depth=rows["position"].map({i: s.depth for i, s in settings.items()}),
+        depth=rows["position"].map({i: s.n_hidden for i, s in settings.items()}),
         width=rows["position"].map({i: s.hidden_sizes[-1] if s.hidden_sizes else 0 for i, s in settings.items()}),
         last=rows.groupby("run_id")["step"].transform("max")
         if ends

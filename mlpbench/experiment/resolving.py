@@ -88,9 +88,14 @@ class RunSettings:
         return math.ceil(self.n_fit / self.batch_size)
 
     @property
+    def n_hidden(self) -> int:
+        """Layers with an activation: convolutions, then hidden layers."""
+        return len(self.conv_channels) + len(self.hidden_sizes)
+
+    @property
     def n_layers(self) -> int:
-        """Layers with weights: the hidden ones and that of the outputs."""
-        return len(self.hidden_sizes) + 1
+        """Layers with weights: those with an activation and that of the outputs."""
+        return self.n_hidden + 1
 
     def n_inputs(self, data: DataFacts) -> int:
         """Inputs of an example that the network sees."""

@@ -30,12 +30,12 @@ def layer_rows(tables: Tables, change: Change = lambda row: {}, spread: float = 
             for step in probe_steps(s, tables.experiment.probes):
                 if status.get(run_id) != "ok" and (step > 0 or run_id not in status):
                     continue
-                for layer in range(1, s.depth + 2):
+                for layer in range(1, s.n_layers + 1):
                     luck = float(10 ** rng.normal(0, spread))
                     row = {
                         "run_id": run_id, "epoch": step / s.steps_per_epoch, "step": step, "layer": layer,
-                        "act_mean": 0.0, "act_var": gain ** (2 * layer) * luck, "grad_norm": gain ** (s.depth + 1 - layer) * luck,
-                        "forward_gain": gain * luck, "backward_gain": gain / luck if layer <= s.depth else None,
+                        "act_mean": 0.0, "act_var": gain ** (2 * layer) * luck, "grad_norm": gain ** (s.n_layers - layer) * luck,
+                        "forward_gain": gain * luck, "backward_gain": gain / luck if layer <= s.n_hidden else None,
                         "weight_quantiles": [float(q) for q in np.linspace(-1, 1, 21) * (layer + step / 100)],
                     }  # fmt: skip
                     rows.append(row | dict(change(row | {"condition": condition, "replicate": r})))

@@ -125,6 +125,17 @@ def test_dead_shares_are_of_the_hidden_units_and_stay_between_0_and_1() -> None:
     assert points["value"].tolist() == [1, 1, 1, 0.5]
 
 
+def test_channels_of_convolutions_are_hidden_units_and_their_layers_hidden_layers() -> None:
+    made = make(spec(factors={"conv_channels": [[], [3, 2]]}, fixed={"hidden_sizes": [5]}, replicates=2))
+    seen = observe(made.experiment, made.conditions, made.runs.assign(dead_units=[5.0, 5, 10, 5]))
+    found, _ = outcomes.dead_shares(seen, made.conditions)
+    assert found["mean"].tolist() == [1.0, 0.75]
+    rows = stability.measured(seen, made.conditions, reads(layer_rows(made)), ["act_var", "grad_norm"])
+    assert rows.groupby("position")["depth"].unique().map(list).tolist() == [[1], [3]]
+    last = stability.over_steps(rows)
+    assert set(last.loc[last["which"] == stability.LAST, "position"]) == {1}
+
+
 def test_divergence_is_counted_over_the_two_factors_that_divide_it_most() -> None:
     factors = {"dropout": [0.0, 0.1], "init": ["zeros", "he_normal"], "lr": [3.0, 0.1, 1.0]}
     made = make(spec(factors=factors, replicates=2))

@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "not probed": ("grad_norm[1,2.5]", {}, "layers are measured at `probes`, here start, 2, 9, end, got '2.5' in 'grad_norm[1,2.5]'; did you mean '2'"),
     "end not probed": ("grad_norm[1]", {"probes": ["start", 2]}, "here start, 2, got 'end' in 'grad_norm[1]'; did you mean '2'"),
     "nothing probed": ("grad_norm[1]", {"probes": []}, "layers are measured at `probes`, here none, got 'end'"),
-    "probed by default": ("grad_norm[1,1]", {"probes": None}, "here start, end, got '1'"),
+    "probed by default": ("grad_norm[1,1]", {"probes": ["start", "end"]}, "here start, end, got '1'"),
     "never reached": ("grad_norm[1,9]", {}, "an epoch is one that training comes to, which ends after 4, got 'grad_norm[1,9]' for 'depth=3'; did you mean 'end'?"),
     "too deep": ("grad_norm[5]", {}, "a layer is one of the 4 there are, the outputs included, got 'grad_norm[5]' for 'depth=3'; did you mean 4, or 'out'?"),
     "too deep in a logarithm": ("log10_grad_norm[5]", {}, "a layer is one of the 4 there are"),
@@ -221,3 +221,20 @@ def test_what_a_bound_of_the_median_may_not_say(keys: dict[str, Any], said: str)
     with pytest.raises(InputError) as raised:
         reading.from_mapping(TREE | {"claims": [claim], "replicates": keys.get("replicates", 20)})
     assert said in str(raised.value)
+
+
+IMAGES: dict[str, Any] = {
+    "factors": {"conv_channels": [[4], [4, 4]]},
+    "fixed": {"depth": 0, "epochs": 1},
+    "probes": ["start", "end"],
+}
+
+
+def test_layers_count_convolutions_first() -> None:
+    two = {"conv_channels": [4, 4]}
+    for name in ("forward_gain[all]", "act_saturated[2]", "backward_gain[last]", "grad_norm[3]"):
+        assert experiment(name, two, **IMAGES).claims[0].form.metric == name
+    with pytest.raises(InputError, match="a layer is one of the 3 there are"):
+        experiment("grad_norm[4]", two, **IMAGES)
+    with pytest.raises(InputError, match="layer 2 is that of the outputs"):
+        experiment("act_saturated[2]", {"conv_channels": [4]}, **IMAGES)
