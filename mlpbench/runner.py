@@ -24,7 +24,6 @@ from mlpbench.state import State, inspect
 from mlpbench.store import ASIDE, Store
 from mlpbench.training.setup import Setup, Tables
 from mlpbench.verified import current
-from mlpbench.weights import refuse_unsaved
 
 if TYPE_CHECKING:
     from mlpbench.evidence.looks import Judged
@@ -172,9 +171,6 @@ def _prepare(state: State, options: Options, tell: Say) -> None:
     todo = state.todo(options.rerun)
     if device_name(options.device) == "cpu" and any(r.settings.precision == "tf32" for r in todo):
         raise InputError("precision tf32 needs a GPU, got the device cpu")
-    if state.experiment.save_weights:
-        for condition in state.conditions:
-            refuse_unsaved(condition.settings)
     if todo:
         get_data(state.experiment, options, tell)
 
