@@ -13,7 +13,7 @@ import pandas as pd
 from mlpbench.evidence.frames import places
 from mlpbench.evidence.outcome import Floats, Given, Section, best
 from mlpbench.evidence.sampling import AGREES
-from mlpbench.experiment.catalogue import NamedData
+from mlpbench.experiment.shifts import input_shape
 
 # Predictions of more replicates than this are not read.
 MOST_REPLICATES = 50
@@ -182,8 +182,8 @@ def confused(shares: Floats, names: Sequence[str], label: str = "") -> str:
 
 
 def _panel(given: Given, found: Predicted, names: Sequence[str]) -> list[Section]:
-    data = given.experiment.data
-    if not isinstance(data, NamedData) or (shape := _picture_shape(data.input_shape)) is None or given.test_set is None:
+    shape = _picture_shape(input_shape(given.experiment.data))
+    if shape is None or given.test_set is None:
         return []
     chosen = choose(found, len(names))
     images = given.test_set.images(chosen.at)

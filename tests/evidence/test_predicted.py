@@ -205,6 +205,13 @@ def test_the_panel_shows_the_images_it_names() -> None:
     assert theme.png(section.figure) == theme.png(predicted.sections(of)[1].figure)
 
 
+def test_images_of_the_package_are_shown_too_and_signals_are_not() -> None:
+    for dataset, panels in (("digits", ["test_images"]), ("mnist1d", [])):
+        of, _ = given(images=lambda at: np.zeros((len(at), 64), np.uint8))
+        of = replace(of, experiment=of.experiment.model_copy(update={"dataset": dataset}))
+        assert [s.name for s in predicted.sections(of)] == ["confusion", *panels]
+
+
 def test_without_images_the_matrix_stands_alone() -> None:
     of, _ = given(images=lambda _at: None)
     assert [s.name for s in predicted.sections(of)] == ["confusion"]
