@@ -14,6 +14,7 @@ from mlpbench.experiment.spec import Experiment
 
 # More lines than this can't each have a colour: they are told apart by the first of the other factors.
 MOST_GROUPS = 10
+FEW_LINES = 4
 MEASURES = {"error": "accuracy", "loss": "loss"}
 
 
@@ -33,12 +34,19 @@ class Errors:
 
 
 def numeric_factor(experiment: Experiment, conditions: Sequence[Condition]) -> str | None:
-    """Return the first factor with at least two levels, all of them numbers, or None."""
+    """Return the factor that makes an axis, or None: the first with three or more levels, all of them numbers.
+
+    One with two levels does where no more than `FEW_LINES` lines join them: more are easier to read as rows.
+    """
+    short = None
     for name in experiment.factor_names:
         levels = [c.levels.get(name) for c in conditions]
-        if len(set(levels)) > 1 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels):
-            return name
-    return None
+        n = len(set(levels))
+        if n > 1 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels):
+            if n > 2:
+                return name
+            short = short or name
+    return short if len(conditions) <= 2 * FEW_LINES else None
 
 
 def errors(

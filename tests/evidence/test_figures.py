@@ -106,6 +106,10 @@ def test_a_factor_of_words_has_no_numeric_axis() -> None:
     assert numeric_factor(only, make(only).conditions) is None
     mixed = spec(factors={"batch_size": [256, "full"]})
     assert numeric_factor(mixed, make(mixed).conditions) is None
+    many = spec(factors={"depth": [1, 3], "activation": ["relu", "tanh", "gelu", "silu", "elu"]})
+    assert numeric_factor(many, make(many).conditions) is None, "ten dots a place hide each other"
+    few = spec(factors={"depth": [1, 3], "width": [8, 16, 32]})
+    assert numeric_factor(few, make(few).conditions) == "width"
 
 
 def test_replicates_are_all_there_and_short_rows_say_so() -> None:
@@ -160,7 +164,7 @@ def test_legends_and_labels_stay_inside_the_picture() -> None:
 
 
 def test_more_lines_than_colours_are_grouped_by_the_first_of_the_other_factors() -> None:
-    made = make(spec(factors={"width": [8, 16], "lr": [0.1, 0.2, 0.3], "dropout": [0.0, 0.1, 0.2, 0.5]}, replicates=1))
+    made = make(spec(factors={"width": [8, 16, 32], "lr": [0.1, 0.2, 0.3], "dropout": [0.0, 0.1, 0.2, 0.5]}, replicates=1))
     seen = observe(made.experiment, made.conditions, made.runs)
     metrics = ["train_loss", "test_loss", "train_accuracy", "test_accuracy"]
     rows = estimate(made.experiment, made.conditions, seen, made.curves, metrics)
