@@ -18,7 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).with_name("training")))
 
-from made_data import Made, made, made_numbers, runs
+from made_data import Made, made, made_images, made_numbers, runs
 from oracle_rows import BASE, ROWS
 
 from mlpbench.experiment.grid import Run
@@ -27,8 +27,10 @@ from mlpbench.training.activations import ACTIVATIONS
 from mlpbench.training.engine import train_stack
 from mlpbench.training.outcome import StackRows
 
-PIXELS = made(n_train=400, n_test=130, features=19, classes=5)
-NUMBERS = made_numbers(n_train=400, n_test=130, features=19)
+# So many that a shift finds enough which it accepts.
+PIXELS = made(n_train=4000, n_test=130, features=19, classes=5)
+NUMBERS = made_numbers(n_train=4000, n_test=130, features=19)
+IMAGES = made_images(n_train=400, n_test=130, image=(9, 6), classes=5)
 WIDE = made(n_train=300, n_test=70, features=400, classes=10)
 # Training takes some twenty times as long on an emulated processor.
 EPOCHS = 1
@@ -51,7 +53,7 @@ def named_runs() -> Iterator[Named]:
             fixed = {k: v for k, v in {**BASE, **row.fixed, "precision": precision}.items() if v is not None}
             if "epochs" in fixed:
                 fixed["epochs"] = min(fixed["epochs"], EPOCHS)
-            data = NUMBERS if row.numbers else PIXELS
+            data = NUMBERS if row.numbers else IMAGES if row.images else PIXELS
             yield f"{name}, {precision}", data, runs(data, fixed, **row.keys)[0]
     for optimizer, precision in (("sgd", "float32"), ("adam", "float32"), ("sgd", "float64")):
         fixed = WIDE_RUN | {"optimizer": optimizer, "precision": precision}

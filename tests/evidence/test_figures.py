@@ -164,7 +164,9 @@ def test_legends_and_labels_stay_inside_the_picture() -> None:
 
 
 def test_more_lines_than_colours_are_grouped_by_the_first_of_the_other_factors() -> None:
-    made = make(spec(factors={"width": [8, 16, 32], "lr": [0.1, 0.2, 0.3], "dropout": [0.0, 0.1, 0.2, 0.5]}, replicates=1))
+    made = make(
+        spec(factors={"width": [8, 16, 32], "lr": [0.1, 0.2, 0.3], "dropout": [0.0, 0.1, 0.2, 0.5]}, replicates=1)
+    )
     seen = observe(made.experiment, made.conditions, made.runs)
     metrics = ["train_loss", "test_loss", "train_accuracy", "test_accuracy"]
     rows = estimate(made.experiment, made.conditions, seen, made.curves, metrics)
