@@ -43,7 +43,7 @@ def seconds_of_a_run(spec: Path, results: Path) -> float:
 @pytest.mark.parametrize(
     ("sent", "moments"),
     [
-        (signal.SIGKILL, 2),
+        pytest.param(signal.SIGKILL, 2, marks=pytest.mark.slow),
         pytest.param(signal.SIGKILL, 50, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, 20, marks=pytest.mark.slow),
     ],

@@ -131,6 +131,7 @@ def test_rows_shuffled_across_files_give_the_same_report(which: str, small: Path
     assert report.contents(one, html=True) == report.contents(other, html=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [{"PYTHONHASHSEED": "0", "TZ": "America/St_Johns", "LC_ALL": "C"}, {"PYTHONHASHSEED": "9", "LC_ALL": "C.UTF-8"}],

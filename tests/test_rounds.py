@@ -117,6 +117,7 @@ def test_each_replicate_refits_the_level_its_folds_choose_and_no_other(folded: P
     assert refits["lr"].nunique() == 2  # replicates differ in what they choose: nothing here is learnt in a few steps
 
 
+@pytest.mark.slow
 def test_a_refit_has_the_bits_of_the_plain_run_of_those_settings(folded: Path, tmp_path: Path) -> None:
     """All tables are compared: the plain experiment has the levels as those of a factor, and more of them than were chosen."""
     plain = {k: v for k, v in FOLDED.items() if k not in ("validation", "nuisance", "claims")}
@@ -139,6 +140,7 @@ def test_a_fold_has_the_metrics_of_a_network_trained_on_the_others(folded: Path)
     assert on_fold.groupby(["width", "replicate", "lr"])["weights_sha256"].nunique().eq(3).all()
 
 
+@pytest.mark.slow
 def test_interrupted_between_rounds_and_resumed_gives_the_same_tables(
     folded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +203,7 @@ def test_all_runs_are_made_again_by_verify_and_joined_by_merge(folded: Path, tmp
     assert looked.recorded(tmp_path / "c" / "folded") == looked.recorded(folded / "folded")
 
 
+@pytest.mark.slow
 def test_rerun_makes_folds_and_refits_again_once(folded: Path) -> None:
     before = pd.read_parquet(folded / "folded" / "runs")
     assert run(FOLDED, folded, rerun="all").trained == len(before) == 28
@@ -236,6 +239,7 @@ def test_undecided_claims_alone_get_further_replicates(topped: Path) -> None:
     assert state(DECLARED, topped).n_todo(None) == 0
 
 
+@pytest.mark.slow
 def test_a_top_up_interrupted_at_any_round_and_resumed_gives_the_same(
     topped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

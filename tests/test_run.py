@@ -95,6 +95,7 @@ def test_a_second_run_trains_nothing_and_touches_no_table(copy: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("*.parquet")} == before
 
 
+@pytest.mark.slow
 def test_another_number_of_workers_and_a_grid_grown_bit_by_bit_give_the_same_tables(done: Path, tmp_path: Path) -> None:
     """Other stacks, other neighbours, another order: the same bits."""
     steps = [
@@ -120,6 +121,7 @@ def test_rerun_all_trains_again_and_leaves_one_row_a_run(done: Path, copy: Path)
     same_tables(done, copy / "small")
 
 
+@pytest.mark.slow
 def test_runs_of_another_thread_count_are_stale_until_told_to_train_again(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,8 @@ SPEC: dict[str, Any] = {
     "claims": [CLAIM],
 }
 
+pytestmark = pytest.mark.slow
+
 
 def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)

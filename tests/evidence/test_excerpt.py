@@ -158,7 +158,7 @@ def drawn(made: Tables) -> tuple[Figure, str]:
 
 
 def test_along_a_factor_whole_lines_are_drawn_of_those_chosen() -> None:
-    made = make(spec(**SHORT, factors={"width": [8, 16], "lr": [0.1, 0.2], "dropout": SHARES}))
+    made = make(spec(**SHORT, factors={"width": [8, 16, 32], "lr": [0.1, 0.2], "dropout": SHARES}))
     figure, by = drawn(made)
     assert by.endswith("each with the conditions that differ from it in width alone, without replicates.")
     (legend,) = figure.legends
@@ -167,7 +167,7 @@ def test_along_a_factor_whole_lines_are_drawn_of_those_chosen() -> None:
     assert len(texts) <= 2 + MOST_DRAWN
     lines = [line for line in figure.axes[0].lines if line.get_linestyle() != "None"]
     assert len(lines) == 2 * (len(texts) - 2)
-    assert {len(np.asarray(line.get_xdata())) for line in lines} == {2}
+    assert {len(np.asarray(line.get_xdata())) for line in lines} == {3}
 
 
 def test_an_axis_of_many_levels_has_round_numbers() -> None:

@@ -333,6 +333,7 @@ def test_rows_in_another_order_and_another_render_give_the_same_bytes(name: str)
     assert report_page(render(*again.parts)) == page(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment", [{"PYTHONHASHSEED": "7"}, {"PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo", "LC_ALL": "C"}]
 )

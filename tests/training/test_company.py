@@ -177,13 +177,13 @@ def of_numbers(case: Case) -> Case:
     return replace(case, classes=NUMBERS, members=members)
 
 
-@settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_alone_equals_in_company(case: Case) -> None:
     assert_alone_equals_in_company(case)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(cases(numbers=True))
 def test_alone_equals_in_company_where_the_target_is_a_number(case: Case) -> None:
     assert_alone_equals_in_company(case)

@@ -194,6 +194,7 @@ def test_the_cache_comes_before_debians_package_and_that_before_any_download(
     assert fetch(NAME, cache_dir=root) == "Debian package"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debian", ["absent", "corrupt"])
 def test_when_every_way_fails_the_message_lists_each(debian: str, idx_folder: Path, root: Path, tmp_path: Path) -> None:
     if debian == "corrupt":
