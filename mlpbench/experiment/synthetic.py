@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ KEY = "dataset"
 DRAWN_ANEW = "drawn anew for each replicate"
 
 
-class Synthetic(Model):
+class Synthetic(Model, ABC):
     """What families have in common: y = b + sum_k w_k x_k + e with e ~ N(0, noise^2), of `train` and `test` examples."""
 
     name: str
@@ -39,19 +40,19 @@ class Synthetic(Model):
     test: int = Field(ge=1, le=MOST_EXAMPLES)
 
     @property
+    @abstractmethod
     def true_weights(self) -> tuple[float, ...]:
         """The w of every input."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def true_bias(self) -> float:
         """The b."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """The family and what it is made with, in a few words."""
-        raise NotImplementedError
 
     def truth(self, features: int) -> tuple[tuple[float, ...], float] | None:
         """Return weights and bias of the first inputs; None where an input that the target depends on is not among them."""
