@@ -6,7 +6,7 @@ Everything here is a function of a few numbers, so that each can be checked agai
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
@@ -126,9 +126,17 @@ def replicates_needed(n: int, sample: Sample, bounds: tuple[float, ...], level: 
             return power(k, abs(sample.mean - bounds[0]) / sample.sd, level) >= POWER
         return equivalence_power(k, sample.mean / sample.sd, bounds[1] / sample.sd, level) >= POWER
 
+    return smallest_enough(n, enough, MOST_REPLICATES)
+
+
+def smallest_enough(n: int, enough: Callable[[int], bool], most: int) -> int | None:
+    """Return the smallest number above n that is enough, found by doubling and halving; None where `most` is not.
+
+    Of a test whose power goes up and down with n it is one from which enough has been reached.
+    """
     low, high = n, n + 1
     while not enough(high):
-        low, high = high, min(2 * high, MOST_REPLICATES)
+        low, high = high, min(2 * high, most)
         if low == high:
             return None
     while high - low > 1:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, bdtrc
 
+from mlpbench.evidence.inference import smallest_enough
+
 Floats = npt.NDArray[np.float64]
 HALF = 0.5
 
@@ -75,12 +77,4 @@ def more_needed(n: int, share: float, level: float, wanted: float, most: int) ->
             low, high = (low, middle) if 2 * _at_least(middle, k, HALF) <= level else (middle + 1, high)
         return low <= k and _at_least(low, k, share) >= wanted
 
-    low, high = n, n + 1
-    while not enough(high):
-        low, high = high, min(2 * high, most)
-        if low == high:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return smallest_enough(n, enough, most)
