@@ -8,21 +8,10 @@ from math import prod
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundledData:
-    """The static facts of a data set that comes with the package.
+class Shaped:
+    """What follows from `input_shape`, the shape of one example."""
 
-    `input_shape` is of one example. `origin` says where its arrays come from, `recipe` what they are made by, in words
-    that change whenever an array does: a plan needs neither.
-    """
-
-    name: str
-    title: str
-    n_train: int
-    n_test: int
     input_shape: tuple[int, ...]
-    class_names: tuple[str, ...]
-    origin: str
-    recipe: str
 
     @property
     def n_features(self) -> int:
@@ -30,14 +19,31 @@ class BundledData:
         return prod(self.input_shape)
 
     @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """The input's shape where that is rows and columns, None where it is a line or has channels."""
+        return (self.input_shape[0], self.input_shape[1]) if len(self.input_shape) == 2 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledData(Shaped):
+    """The static facts of a data set that comes with the package.
+
+    `origin` says where its arrays come from, `recipe` what they are made by, in words
+    that change whenever an array does: a plan needs neither.
+    """
+
+    name: str
+    title: str
+    n_train: int
+    n_test: int
+    class_names: tuple[str, ...]
+    origin: str
+    recipe: str
+
+    @property
     def n_classes(self) -> int:
         """Classes of the target."""
         return len(self.class_names)
-
-    @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """Rows and columns of an image, None for a signal."""
-        return (self.input_shape[0], self.input_shape[1]) if len(self.input_shape) == 2 else None
 
     @property
     def n_outputs(self) -> int:

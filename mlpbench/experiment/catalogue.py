@@ -4,11 +4,10 @@ import difflib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Protocol
 
 from mlpbench.errors import InputError
-from mlpbench.experiment.bundled import BUNDLED
+from mlpbench.experiment.bundled import BUNDLED, Shaped
 from mlpbench.experiment.synthetic import FAMILIES
 
 SCALING = "uint8/255"
@@ -62,7 +61,7 @@ class DataFacts(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamedData:
+class NamedData(Shaped):
     """The static facts of one named data set of images and classes.
 
     `input_shape` is (rows, columns) of one example. `files` maps each IDX file's name, without `.gz`, to the SHA-256 of
@@ -73,20 +72,9 @@ class NamedData:
     title: str
     n_train: int
     n_test: int
-    input_shape: tuple[int, ...]
     n_classes: int
     class_names: tuple[str, ...]
     files: Mapping[str, str] = field(hash=False)
-
-    @property
-    def n_features(self) -> int:
-        """Inputs per example, the image read row by row."""
-        return prod(self.input_shape)
-
-    @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """The input's shape where that is rows and columns, None where it is a line or has channels."""
-        return (self.input_shape[0], self.input_shape[1]) if len(self.input_shape) == 2 else None
 
     @property
     def n_outputs(self) -> int:
