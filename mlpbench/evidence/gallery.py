@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mlpbench.evidence import distributions, functions, outcomes, stability
 from mlpbench.evidence import stability_words as words
@@ -21,6 +20,7 @@ from mlpbench.evidence.estimates import DIVERGED, OK
 from mlpbench.evidence.excerpt import MOST_DOTS
 from mlpbench.evidence.figures import theme
 from mlpbench.evidence.figures.theme import Look
+from mlpbench.evidence.outcome import Section
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.metrics import WEIGHT_QUANTILES
 from mlpbench.experiment.spec import Experiment
@@ -32,17 +32,6 @@ WEIGHT_MAKERS = ("init", "weight_decay", "l1")
 # A row of weights for each of so many conditions; a coordinate check for each of so many.
 MOST_RIDGES, MOST_CHECKS = 12, 4
 BANDS = "Lines are geometric means over replicates, bands 95% intervals."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A figure with its file name, the title of its section, the text above it and what it shows in words."""
-
-    name: str
-    title: str
-    text: str
-    alt: str
-    figure: Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,15 +99,15 @@ class Shown:
         return " ".join(p for p in (*parts, first, self.drawn_by) if p)
 
 
-def pictures(shown: Shown) -> list[Picture]:
+def pictures(shown: Shown) -> list[Section]:
     """Return the pictures whose rules hold, in the order of a report."""
-    of_runs: list[Callable[[Shown], Picture | None]] = [activation_functions, divergence, dead_units]
-    of_layers: list[Callable[[Shown], Picture | None]] = [signals, gains, over_steps, coordinates, weights]
+    of_runs: list[Callable[[Shown], Section | None]] = [activation_functions, divergence, dead_units]
+    of_layers: list[Callable[[Shown], Section | None]] = [signals, gains, over_steps, coordinates, weights]
     made = [make(shown) for make in (*of_runs, *(of_layers if shown.layers is not None else []))]
     return [picture for picture in made if picture is not None]
 
 
-def activation_functions(shown: Shown) -> Picture | None:
+def activation_functions(shown: Shown) -> Section | None:
     """Show each activation and its derivative where `activation` differs between conditions."""
     if not shown.varied(["activation"]):
         return None
@@ -134,12 +123,12 @@ def activation_functions(shown: Shown) -> Picture | None:
     learnt = "PReLU is drawn with the slope it starts from." if "prelu" in names else ""
     alt = f"Each activation function and its derivative on [-8, 8]. {told}"
     text = " ".join(p for p in (told, learnt) if p)
-    return Picture(
+    return Section(
         name="activation_functions", title="Activation functions", text=text, alt=alt, figure=figure(shapes, colours)
     )
 
 
-def divergence(shown: Shown) -> Picture | None:
+def divergence(shown: Shown) -> Section | None:
     """Show where training diverges if some but not all of the runs that ended did, and a factor tells them apart."""
     diverged = shown.observed["diverged"].dropna()
     if not 0 < diverged.sum() < len(diverged):
@@ -155,12 +144,12 @@ def divergence(shown: Shown) -> Picture | None:
     others = [n for n in names if n not in chosen and len({c.levels.get(n) for c in shown.conditions}) > 1]
     pooled = f"Runs of all levels of {' and '.join(others)} are counted together." if others else ""
     alt = f"Share of runs that diverged over {' and '.join(chosen)}. {told}"
-    return Picture(
+    return Section(
         name="divergence", title="Divergence", text=" ".join(p for p in (told, pooled) if p), alt=alt, figure=figure
     )
 
 
-def dead_units(shown: Shown) -> Picture | None:
+def dead_units(shown: Shown) -> Section | None:
     """Show the share of dead hidden units if a run has any and activation, lr, init or bias_init is varied."""
     if not (shown.observed["dead_units"] > 0).any() or not shown.varied(DEATH_MAKERS):
         return None
@@ -177,10 +166,10 @@ def dead_units(shown: Shown) -> Picture | None:
     drawn_figure = figure(estimates.sort_values("position", kind="stable"), points, shown.look)
     alt = f"Share of hidden units that are dead, by condition. {told}"
     meant = "A unit is dead that is zero on every one of 10,000 training examples."
-    return Picture(name="dead_units", title="Dead units", text=shown.text(told, meant), alt=alt, figure=drawn_figure)
+    return Section(name="dead_units", title="Dead units", text=shown.text(told, meant), alt=alt, figure=drawn_figure)
 
 
-def signals(shown: Shown) -> Picture | None:
+def signals(shown: Shown) -> Section | None:
     """Show signal by layer if what makes signals is varied or nothing is trained, and a condition has 2 hidden layers.
 
     What makes signals: activation, init, bias_init, depth, hidden_sizes, norm, input_scale.
@@ -198,7 +187,7 @@ def signals(shown: Shown) -> Picture | None:
     told = words.of_signals(estimates, shown.labels, {i: c.settings.n_hidden for i, c in enumerate(shown.chosen)})
     alt = f"Activation variance and gradient norm against layer. {told}"
     figure = signal_by_layer(estimates, arranged)
-    return Picture(
+    return Section(
         name="signals",
         title="Signal by layer",
         text=shown.text(told, "The last layer is that of the outputs.", BANDS, arranged.told),
@@ -207,7 +196,7 @@ def signals(shown: Shown) -> Picture | None:
     )
 
 
-def gains(shown: Shown) -> Picture | None:
+def gains(shown: Shown) -> Section | None:
     """Show gain against depth if `depth` is a factor with 3 levels or more that have hidden layers."""
     depths = {c.settings.n_hidden for c in shown.chosen} - {0}
     if "depth" not in shown.experiment.factor_names or len(depths) < 3 or shown.rows.empty:
@@ -223,7 +212,7 @@ def gains(shown: Shown) -> Picture | None:
     )
     alt = f"Forward and backward gain over all hidden layers against depth. {told}"
     text = shown.text(told, meant, BANDS, arranged.told)
-    return Picture(
+    return Section(
         name="depth_gain",
         title="Gain against depth",
         text=text,
@@ -232,7 +221,7 @@ def gains(shown: Shown) -> Picture | None:
     )
 
 
-def over_steps(shown: Shown) -> Picture | None:
+def over_steps(shown: Shown) -> Section | None:
     """Show layers over steps if layers were measured at 3 steps or more, in a condition with a hidden layer."""
     if len(shown.experiment.probes or ()) < 3 or shown.rows.empty:
         return None
@@ -246,10 +235,10 @@ def over_steps(shown: Shown) -> Picture | None:
     alt = f"Activation variance and gradient norm of the first and the last hidden layer against gradient steps. {told}"
     figure = layers_over_steps(estimates, arranged)
     text = shown.text(told, BANDS, arranged.told)
-    return Picture(name="over_steps", title="Layers over training", text=text, alt=alt, figure=figure)
+    return Section(name="over_steps", title="Layers over training", text=text, alt=alt, figure=figure)
 
 
-def coordinates(shown: Shown) -> Picture | None:
+def coordinates(shown: Shown) -> Section | None:
     """Show the coordinate check if `width` is a factor with 3 levels or more and layers were measured at 3 steps or more."""
     widths = {c.settings.width for c in shown.chosen if c.settings.depth > 0}
     if (
@@ -273,10 +262,10 @@ def coordinates(shown: Shown) -> Picture | None:
     over = f"Averaged over {' and '.join(averaged)} within the replicate." if averaged else ""
     alt = f"Scale of the last hidden layer's activations against width, a line for each probed epoch. {told}"
     text = shown.text(told, "The scale is the root mean square.", over, BANDS)
-    return Picture(name="coordinates", title="Coordinate check", text=text, alt=alt, figure=coordinate_check(estimates))
+    return Section(name="coordinates", title="Coordinate check", text=text, alt=alt, figure=coordinate_check(estimates))
 
 
-def weights(shown: Shown) -> Picture | None:
+def weights(shown: Shown) -> Section | None:
     """Show the weights' distributions if init, weight_decay or l1 is varied: the first drawn condition of each combination."""
     names = shown.varied(WEIGHT_MAKERS)
     if not names:
@@ -301,7 +290,7 @@ def weights(shown: Shown) -> Picture | None:
     how = "Densities follow 21 quantiles of the first finished run of a condition, and are scaled to their peak."
     figure = weight_distributions(found, labels, colours)
     alt = f"Distribution of the weights of first, middle and last layer. {told}"
-    return Picture(
+    return Section(
         name="weights", title="Weights", text=" ".join(p for p in (told, how, rule) if p), alt=alt, figure=figure
     )
 

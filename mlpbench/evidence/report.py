@@ -181,10 +181,10 @@ class _Page:
             *self._learning_curves(),
             *self._errors(),
             *self._under_shift(),
-            *self._outcomes(gap.section(self.given, self.errors), product.section(self.given)),
-            *self._outcomes(tradeoff.section(self.given)),
+            *self._sections(gap.section(self.given, self.errors), product.section(self.given)),
+            *self._sections(tradeoff.section(self.given)),
             *self._replicates(),
-            *self._outcomes(*predicted.sections(self.given)),
+            *self._sections(*predicted.sections(self.given)),
             *self._spread(),
             *self._stability(),
             "## What did not finish",
@@ -324,7 +324,7 @@ class _Page:
         alt = f"Share of each random stream in the variance of {name}. {variance.sentence(table)}"
         return [*blocks[:-1], self._picture("spread", self.png(shares(rows, name)), alt), blocks[-1]]
 
-    def _outcomes(self, *found: Section | None) -> list[str]:
+    def _sections(self, *found: Section | None) -> list[str]:
         blocks = []
         for shown in filter(None, found):
             blocks += [f"## {shown.title}", shown.text, self._picture(shown.name, self.png(shown.figure), shown.alt)]
@@ -342,8 +342,7 @@ class _Page:
             look=self.look,
             layers=self.layers,
         )
-        made = gallery.pictures(shown)
-        return [b for p in made for b in (f"## {p.title}", p.text, self._picture(p.name, self.png(p.figure), p.alt))]
+        return self._sections(*gallery.pictures(shown))
 
     def _picture(self, name: str, content: bytes, alt: str) -> str:
         path = f"figures/{name}.png"

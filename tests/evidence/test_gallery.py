@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from mlpbench.evidence import gallery
 from mlpbench.evidence.estimates import observe
 from mlpbench.evidence.figures import theme
-from mlpbench.evidence.gallery import Picture, Shown
+from mlpbench.evidence.gallery import Shown
+from mlpbench.evidence.outcome import Section
 from mlpbench.evidence.report import render
 
 DEEP: dict[str, Any] = {"factors": {"activation": ["relu", "tanh"], "depth": [2, 5, 10]}, "replicates": 3}
@@ -40,7 +41,7 @@ def shown(tables: Tables, rows: pd.DataFrame | None = None) -> Shown:
     )
 
 
-def pictures(tables: Tables, rows: pd.DataFrame | None = None) -> dict[str, Picture]:
+def pictures(tables: Tables, rows: pd.DataFrame | None = None) -> dict[str, Section]:
     return {p.name: p for p in gallery.pictures(shown(tables, rows))}
 
 
