@@ -7,7 +7,6 @@ it is read: with the data or without.
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 import zipfile
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlpbench.errors import MlpbenchError
-from mlpbench.files import write_whole
+from mlpbench.files import sealed, write_whole
 
 if TYPE_CHECKING:
     from mlpbench.evidence.sampling import TestSet
@@ -100,7 +99,7 @@ def _keep_images(experiment: Experiment, store: Store, at: Places) -> Classes | 
     content = io.BytesIO()
     np.savez_compressed(content, at=at, images=images)
     old = _image_files(experiment, store)
-    path = store.folder / f"{_stem('test_examples', experiment)}-{_checksum(content.getvalue())}.npz"
+    path = store.folder / sealed(_stem("test_examples", experiment), content.getvalue(), ".npz")
     write_whole(path, content.getvalue())
     for other in old:
         if other != path:
@@ -121,7 +120,7 @@ def _kept_images(experiment: Experiment, store: Store, at: Places) -> Classes | 
     for path in _image_files(experiment, store):
         try:
             content = path.read_bytes()
-            if not path.stem.endswith(_checksum(content)):
+            if path.name != sealed(_stem("test_examples", experiment), content, ".npz"):
                 continue
             with np.load(io.BytesIO(content), allow_pickle=False) as held:
                 kept, images = held["at"], held["images"]
@@ -135,10 +134,6 @@ def _kept_images(experiment: Experiment, store: Store, at: Places) -> Classes | 
 
 def _image_files(experiment: Experiment, store: Store) -> list[Path]:
     return sorted(store.folder.glob(f"{_stem('test_examples', experiment)}-*.npz"))
-
-
-def _checksum(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def _stem(what: str, experiment: Experiment) -> str:

@@ -72,7 +72,7 @@ def encoded(stem: str, table: pa.Table) -> tuple[str, bytes]:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     content = sink.getvalue().to_pybytes()
-    return f"{stem}-{_checksum(content)}.parquet", content
+    return sealed(stem, content, ".parquet"), content
 
 
 def sealed(stem: str, content: bytes, suffix: str) -> str:
