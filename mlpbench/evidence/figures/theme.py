@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -158,11 +159,12 @@ def png(figure: Figure) -> bytes:
 
     A palette of `COLOURS` shows what millions would: figures are flat areas with smooth edges, and a third of the size.
     """
-    drawn, buffer = io.BytesIO(), io.BytesIO()
+    canvas: Any = FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
     with style():
-        figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
-    with Image.open(drawn) as image:
-        flat = image.convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        canvas.draw()  # lays out and draws once, where savefig would draw once more to find out the size
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    flat = image.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     flat.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
