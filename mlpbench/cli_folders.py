@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_LISTED = 20
 NO_GRID = "a run of no grid"
 FOLDER = click.Path(path_type=Path)
+# What `trim` drops of a table, in words.
+DROPPED = {"predictions": "predictions", "layers": "quantiles of weights"}
 
 
 @click.command()
@@ -121,17 +123,18 @@ def _print_rows(rows: list[dict[str, Any]], labels: dict[str, str]) -> None:
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
 def trim(folders: tuple[Path, ...]) -> None:
-    """Drop from results folders the predictions that their reports do not read: those of conditions no claim names.
+    """Drop from results folders what their reports do not read of the large columns.
 
+    These are predictions, of conditions that no claim names, and quantiles of weights, of runs that no figure shows.
     Everything else stays, and so does the report. The runs stay done: a later `run` does not train them again, and a claim
     that is added later and needs a dropped prediction says that it is not there (`run --rerun all` makes it again).
     """
     from mlpbench import trimming
 
     for folder in folders:
-        done = trimming.trim(folder)
-        size = f"{done.before / 2**20:.1f} MiB, now {done.after / 2**20:.1f} MiB"
-        click.echo(f"{folder}: predictions of {done.kept} runs kept, of {done.dropped} dropped; {size}")
+        for table, done in trimming.trim(folder).items():
+            size = f"{done.before / 2**20:.1f} MiB, now {done.after / 2**20:.1f} MiB"
+            click.echo(f"{folder}: {DROPPED[table]} of {done.kept} runs kept, of {done.dropped} dropped; {size}")
 
 
 @click.command()
@@ -189,8 +192,9 @@ def _print_lines(lines: list[str]) -> None:
 def merge(folders: tuple[Path, ...], output: Path) -> None:
     """Join results folders of one experiment, trained on two machines for example, and write the report.
 
-    A run that several of them have is taken from the first; weights that were saved go with it. Where they have different results of it, nothing is written
-    and the conflicts are listed: exit status 1. Call the joined folder as the experiment, and `mlpbench run` goes on in it.
+    A run that several of them have is taken from the first, with weights that were saved; what `trim` dropped of it, from
+    where it still is. Where they have different results of it, nothing is written and the conflicts are listed: exit status
+    1. Call the joined folder as the experiment, and `mlpbench run` goes on in it.
     """
     from mlpbench import joining
 

@@ -23,7 +23,7 @@ from mlpbench.experiment.spec import Experiment
 from mlpbench.files import UNFINISHED, refused
 from mlpbench.numerics import KIND, differences
 from mlpbench.runner import finish
-from mlpbench.schemas import KEYS, SCHEMAS, TABLES
+from mlpbench.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
 from mlpbench.store import Store
 from mlpbench.verified import record, recorded
 
@@ -99,8 +99,9 @@ class Joined:
 def merge(folders: Sequence[Path], to: Path) -> Joined:
     """Write one results folder with the runs of several, those of the first where they have the same.
 
-    Raises Conflict where two have different results of a run; one that failed or is not whole gives way to another.
-    Weights that were saved of runs in it are copied. InputError for what is no folder of one experiment, or where `to` has something in it. Nothing is written then.
+    What `trim` has dropped of a run is taken from where it still is, and weights that were saved are copied. Raises Conflict
+    where two folders have different results of a run; one that failed or is not whole gives way to another. InputError for
+    what is no folder of one experiment, or where `to` has something in it. Nothing is written then.
     """
     _refuse(folders, to)
     experiments = [read_folder(folder) for folder in folders]
@@ -117,7 +118,9 @@ def merge(folders: Sequence[Path], to: Path) -> Joined:
         new = set(tables["runs"]["run_id"]) - (there - gave_way)
         shared += len(tables["runs"]) - len(new)
         taken[folder] = len(new)
-        joined = {t: pd.concat([joined[t], tables[t][tables[t]["run_id"].isin(new)]]) for t in TABLES}
+        joined = {
+            t: pd.concat([_filled(joined[t], tables[t], t), tables[t][tables[t]["run_id"].isin(new)]]) for t in TABLES
+        }
     ids = set(joined["runs"]["run_id"])
     grids = [{r.run_id for r in grid.runs(e)} for e in experiments]
     largest = max(range(len(grids)), key=lambda i: len(grids[i] & ids))
@@ -180,6 +183,15 @@ def _giving_way(joined: Tables, tables: Tables) -> tuple[Tables, set[str]]:
     mine, theirs = (set(_finished(side)["runs"]["run_id"]) for side in (joined, tables))
     gave_way = (set(joined["runs"]["run_id"]) - mine) & theirs
     return {t: f[~f["run_id"].isin(gave_way)] for t, f in joined.items()}, gave_way
+
+
+def _filled(frame: pd.DataFrame, other: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Return rows with what `trim` has dropped of them, where another folder still has it."""
+    if table not in DROPPABLE or frame.empty:
+        return frame
+    keys, column = list(KEYS[table]), DROPPABLE[table]
+    found = frame[keys].merge(other[[*keys, column]], on=keys, how="left")[column].to_numpy()
+    return frame.assign(**{column: frame[column].where(frame[column].notna(), found)})
 
 
 def _arrow(table: str, frame: pd.DataFrame) -> pa.Table:

@@ -1,12 +1,12 @@
-"""Make a results folder small enough to be published: predictions stay where the report reads them.
+"""Make a results folder small enough to be published: predictions and quantiles of weights stay where the report reads them.
 
-What the report reads is found out by rendering it. A dropped prediction leaves its row, with nothing in it: the run is as
-done as before, and `agreement` takes what is not there for no difference.
+What the report reads is found out by rendering it. What is dropped leaves its row, with nothing in it: the run is as done as
+before, and `agreement` takes what is not there for no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,13 @@ import pyarrow.compute as pc
 from mlpbench import examples, runner
 from mlpbench.api import read_folder
 from mlpbench.errors import InputError
+from mlpbench.schemas import DROPPABLE
 from mlpbench.store import Store
-
-TABLE = "predictions"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trimmed:
-    """How many runs keep their predictions, how many have none (left), and the bytes of the table before and after."""
+    """How many runs keep what a column has, how many have nothing (left), and the bytes of the table before and after."""
 
     kept: int
     dropped: int
@@ -33,11 +32,11 @@ class Trimmed:
 
 
 class _Noting(Store):
-    """A store that takes down of which runs predictions are read."""
+    """A store that takes down of which runs the columns that may be dropped are read."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.asked: set[str] = set()
+        self.asked: dict[str, set[str]] = {table: set() for table in DROPPABLE}
 
     def read(
         self,
@@ -48,13 +47,13 @@ class _Noting(Store):
         sound: bool = False,
     ) -> pd.DataFrame:
         found = super().read(table, run_ids, columns, sound=sound)
-        if table == TABLE and (columns is None or "predicted" in columns):
-            self.asked |= set(found["run_id"])
+        if table in DROPPABLE and (columns is None or DROPPABLE[table] in columns):
+            self.asked[table] |= set(found["run_id"])
         return found
 
 
-def trim(folder: Path) -> Trimmed:
-    """Drop the predictions that the report of a folder does not read.
+def trim(folder: Path) -> Mapping[str, Trimmed]:
+    """Drop what the report of a folder does not read of `DROPPABLE`, and return what came of each table.
 
     Raises InputError where it is no results folder or has damaged files, MachineError where it can't be written.
     """
@@ -68,17 +67,22 @@ def trim(folder: Path) -> Trimmed:
             rule = "which predictions the report reads is known where the test labels are"
             raise InputError(f"{rule}, got {folder} without them: `mlpbench report` adds them where the data are")
         runner.render(experiment, store)
-        wanted = pa.array(sorted(store.asked), pa.string())
-        before = _size(folder)
-
-        def without(rows: pa.Table) -> pa.Table:
-            kept = pc.if_else(pc.is_in(rows["run_id"], wanted), rows["predicted"], pa.scalar(None, pa.binary()))
-            return rows.set_column(rows.schema.get_field_index("predicted"), "predicted", kept)
-
-        store.rewrite(TABLE, without)
-        left = store.read(TABLE)["predicted"].notna()
-    return Trimmed(kept=int(left.sum()), dropped=int((~left).sum()), before=before, after=_size(folder))
+        asked = {table: frozenset(ids) for table, ids in store.asked.items()}
+        return {table: _drop(store, table, column, asked[table]) for table, column in DROPPABLE.items()}
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in (folder / TABLE).glob("*.parquet"))
+def _drop(store: Store, table: str, column: str, wanted: Iterable[str]) -> Trimmed:
+    ids, before = pa.array(sorted(wanted), pa.string()), _size(store, table)
+
+    def without(rows: pa.Table) -> pa.Table:
+        at = rows.schema.get_field_index(column)
+        nothing = pa.scalar(None, rows.schema.field(at).type)
+        return rows.set_column(at, column, pc.if_else(pc.is_in(rows["run_id"], ids), rows[column], nothing))
+
+    store.rewrite(table, without)
+    left = store.read(table).groupby("run_id")[column].count() > 0
+    return Trimmed(kept=int(left.sum()), dropped=int((~left).sum()), before=before, after=_size(store, table))
+
+
+def _size(store: Store, table: str) -> int:
+    return sum(path.stat().st_size for path in (store.folder / table).glob("*.parquet"))

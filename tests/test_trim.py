@@ -1,4 +1,4 @@
-"""Trimming drops predictions that no claim reads, and nothing else: not the report, not a run, not what is compared."""
+"""Trimming drops predictions and quantiles that no report reads, and nothing else: not a run, not what is compared."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import mlpbench
 from mlpbench import trimming
 from mlpbench.cli import main
 from mlpbench.errors import InputError
+from mlpbench.schemas import DROPPABLE, KEYS
 from mlpbench.store import Store
 
 CLAIM = {
@@ -27,6 +28,7 @@ SPEC: dict[str, Any] = {
     "dataset": "fashion_mnist",
     "fixed": {"train_size": 200, "epochs": 1},
     "factors": {"width": [3, 4, 5]},
+    "probes": ["start"],
     "replicates": 2,
     "claims": [CLAIM],
 }
@@ -58,9 +60,14 @@ def test_what_no_claim_reads_is_dropped_and_the_rest_is_as_it_was(whole: Path, c
     result = invoke("trim", copy)
     assert result.exit_code == 0
     assert "predictions of 4 runs kept, of 2 dropped" in result.output
+    assert "quantiles of weights of 0 runs kept, of 6 dropped" in result.output
     assert kept(copy) == {3: 2, 4: 0, 5: 2}
-    for table in ("runs", "curves", "layers"):
+    for table in ("runs", "curves"):
         pd.testing.assert_frame_equal(pd.read_parquet(copy / table), pd.read_parquet(whole / table))
+    layers, before = (pd.read_parquet(f / "layers") for f in (copy, whole))
+    assert layers["weight_quantiles"].isna().all()
+    assert before["weight_quantiles"].notna().all()
+    pd.testing.assert_frame_equal(layers.drop(columns="weight_quantiles"), before.drop(columns="weight_quantiles"))
     old, new = (Store(f).read("predictions").set_index("run_id")["predicted"] for f in (whole, copy))
     there = new[new.notna()]
     assert there.to_dict() == old[there.index].to_dict()
@@ -71,8 +78,33 @@ def test_trimming_again_changes_no_file(copy: Path) -> None:
     trimming.trim(copy)
     before = {p: p.read_bytes() for p in copy.rglob("*.parquet")}
     again = trimming.trim(copy)
-    assert (again.kept, again.dropped) == (4, 2)
+    assert {table: (done.kept, done.dropped) for table, done in again.items()} == {
+        "predictions": (4, 2),
+        "layers": (0, 6),
+    }
     assert {p: p.read_bytes() for p in copy.rglob("*.parquet")} == before
+
+
+def test_quantiles_that_a_figure_shows_are_kept(tmp_path: Path) -> None:
+    """One run of each initialisation is drawn."""
+    spec = SPEC | {"factors": {"init": ["he_normal", {"normal": 1}]}, "claims": []}
+    folder = mlpbench.run(spec, results=tmp_path, workers=1).folder
+    before = Store(folder).read("layers").set_index(["run_id", "layer"])["weight_quantiles"]
+    shown = (folder / "figures" / "weights.png").read_bytes()
+    done = trimming.trim(folder)["layers"]
+    assert (done.kept, done.dropped) == (2, 2)
+    after = Store(folder).read("layers").set_index(["run_id", "layer"])["weight_quantiles"].dropna()
+    assert {key: list(q) for key, q in after.items()} == {key: list(before[key]) for key in after.index}
+    assert invoke("report", folder).exit_code == 0
+    assert (folder / "figures" / "weights.png").read_bytes() == shown
+
+
+def test_what_is_dropped_comes_back_from_a_folder_that_has_it(whole: Path, copy: Path, tmp_path: Path) -> None:
+    trimming.trim(copy)
+    assert invoke("merge", copy, whole, "--output", tmp_path / "joined").exit_code == 0
+    for table, column in DROPPABLE.items():
+        joined, before = (Store(f).read(table).sort_values(list(KEYS[table])) for f in (tmp_path / "joined", whole))
+        assert list(map(list, joined[column])) == list(map(list, before[column]))
 
 
 def test_trimmed_runs_are_done(copy: Path) -> None:
