@@ -124,11 +124,11 @@ def _refuse_twins(names: list[str]) -> None:
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    from mlpbench.evidence import report
+    from mlpbench.evidence import terminal
 
     if len(outcome.claims):
         click.echo()
-        click.echo(report.claims_text(outcome.claims))
+        click.echo(terminal.claims_text(outcome.claims))
         click.echo()
     n, diverged = sum(outcome.statuses.values()), outcome.statuses.get("diverged", 0)
     states = [f"{n} run{'s' * (n != 1)}"]
@@ -185,7 +185,7 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     """Print the verdicts of results folders; of all under results/ by default."""
     from mlpbench import api
     from mlpbench.errors import InputError
-    from mlpbench.evidence import ledger, report
+    from mlpbench.evidence import ledger, terminal
 
     if markdown and as_json:
         raise InputError("claims are printed in one format, got --markdown and --json")
@@ -203,7 +203,7 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
         return
     for outcome in outcomes:
         click.echo(f"{outcome.experiment.name}: {outcome.experiment.question}")
-        click.echo(report.claims_text(outcome.claims))
+        click.echo(terminal.claims_text(outcome.claims))
         click.echo()
 
 

@@ -99,7 +99,7 @@ def test_only_training_loads_torch(command: str, spec: Path, results: Path) -> N
 
 
 def test_a_run_that_is_not_on_a_terminal_shows_no_progress_and_can_be_piped(spec: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path), "--no-report"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stderr == ""
     assert "\r" not in result.stdout
@@ -109,7 +109,7 @@ def test_a_run_that_is_not_on_a_terminal_shows_no_progress_and_can_be_piped(spec
 
 def test_a_run_on_a_terminal_shows_runs_done_rate_and_time_left(spec: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path), "--no-report"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
     seen = b""
@@ -125,7 +125,7 @@ def test_a_run_on_a_terminal_shows_runs_done_rate_and_time_left(spec: Path, tmp_
 
 
 def test_quiet_prints_nothing(spec: Path, results: Path) -> None:
-    result = invoke("run", spec, "--results", results, "--quiet")
+    result = invoke("run", spec, "--results", results, "--quiet", "--no-report")
     assert (result.exit_code, result.output) == (0, "")
 
 
@@ -205,13 +205,13 @@ def test_output_that_cannot_be_written_ends_with_3(results: Path) -> None:
 
 
 def test_a_run_without_standard_error_trains(spec: Path, tmp_path: Path) -> None:
-    command = f"exec {sys.executable} -m mlpbench run {spec} --results {tmp_path} 2>&-"
+    command = f"exec {sys.executable} -m mlpbench run {spec} --results {tmp_path} --no-report 2>&-"
     assert subprocess.run(command, shell=True, stdout=subprocess.DEVNULL).returncode == 0
-    assert (tmp_path / "tiny" / "report.md").is_file()
+    assert len(list((tmp_path / "tiny" / "runs").glob("*.parquet"))) == 1
 
 
 def test_a_spec_may_be_a_pipe(spec: Path, results: Path) -> None:
-    command = [sys.executable, "-m", "mlpbench", "run", "/dev/stdin", "--results", str(results)]
+    command = [sys.executable, "-m", "mlpbench", "run", "/dev/stdin", "--results", str(results), "--no-report"]
     result = subprocess.run(command, input=spec.read_text(), capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
     assert "0 trained now" in result.stdout

@@ -207,20 +207,22 @@ def test_workers_have_their_modes_kernels_whatever_the_users_environment_says(
     }
     for name, value in USERS.items():
         monkeypatch.setenv(name, value)
-    fast = mlpbench.run(SPEC, results=tmp_path, workers=1)
+    fast = mlpbench.run(SPEC, results=tmp_path, workers=1, report=False)
     assert set(fast.runs["env_numerics"]) == {"fast"}
     assert set(fast.runs["env_capability"]) == {torch.backends.cpu.get_cpu_capability()}
     assert weights(fast.runs) == here
     assert {name: os.environ[name] for name in USERS} == USERS
 
-    stale = mlpbench.run(SPEC, results=tmp_path, workers=1, numerics="universal")
+    stale = mlpbench.run(SPEC, results=tmp_path, workers=1, report=False, numerics="universal")
     assert stale.trained == 0
-    again = mlpbench.run(SPEC, results=tmp_path, workers=1, numerics="universal", rerun="stale")
+    again = mlpbench.run(SPEC, results=tmp_path, workers=1, report=False, numerics="universal", rerun="stale")
     assert again.trained == 2
     assert set(again.runs["env_numerics"]) == {"universal"}
     assert set(again.runs["env_capability"]) == {"AVX2"}
     assert all(digest != here[run_id] for run_id, digest in weights(again.runs).items())
-    assert mlpbench.run(SPEC, results=tmp_path, workers=1, numerics="universal", rerun="stale").trained == 0
+    assert (
+        mlpbench.run(SPEC, results=tmp_path, workers=1, report=False, numerics="universal", rerun="stale").trained == 0
+    )
 
 
 INTEL, OTHER_INTEL, AMD, OTHER_AMD = "Intel(R) Xeon(R) Gold", "Intel(R) Core(TM) i7", "AMD EPYC", "AMD Ryzen 9"

@@ -64,7 +64,7 @@ DECLARED = TOPPED | {"until_decided": {"max_replicates": 8}}
 
 
 def run(tree: dict[str, Any], results: Path, **options: Any) -> Outcome:
-    return mlpbench.run(tree, **({"results": results, "device": "cpu", "workers": 1} | options))
+    return mlpbench.run(tree, **({"results": results, "device": "cpu", "workers": 1, "report": False} | options))
 
 
 def state(tree: dict[str, Any], results: Path) -> State:
@@ -86,7 +86,7 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def topped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of the experiment with a top-up, made in one go."""
     results = tmp_path_factory.mktemp("topped")
-    run(DECLARED, results)
+    run(DECLARED, results, report=True)
     return results
 
 
@@ -255,7 +255,7 @@ def test_a_top_up_interrupted_at_any_round_and_resumed_gives_the_same(
     with pytest.raises(KeyboardInterrupt):
         run(DECLARED, tmp_path)
     assert [e["replicates"] for e in looked.recorded(tmp_path / "topped")] == [3]
-    run(DECLARED, tmp_path)
+    run(DECLARED, tmp_path, report=True)
     same_tables(topped / "topped", tmp_path / "topped")
     for name in ("looks.json", "report.md"):
         texts = [(f / "topped" / name).read_text() for f in (topped, tmp_path)]
@@ -265,7 +265,7 @@ def test_a_top_up_interrupted_at_any_round_and_resumed_gives_the_same(
 @pytest.mark.slow
 def test_replicates_added_after_a_look_make_verdicts_exploratory(tmp_path: Path) -> None:
     assert not run(TOPPED, tmp_path).claims["exploratory"].any()
-    more = run(TOPPED | {"replicates": 4}, tmp_path)
+    more = run(TOPPED | {"replicates": 4}, tmp_path, report=True)
     assert more.claims["exploratory"].all()
     assert more.claims["note"].str.contains("the first look was with 3 replicates and no top-up declared").all()
     assert "**supported, exploratory**" in (tmp_path / "topped" / "report.md").read_text()

@@ -12,8 +12,9 @@ from scipy import stats
 
 from mlpbench.evidence import resampling, variance
 from mlpbench.evidence.claims import judge
-from mlpbench.evidence.report import claims_text, render
+from mlpbench.evidence.report import render
 from mlpbench.evidence.sections import explanations
+from mlpbench.evidence.terminal import claims_text
 
 ACCURACY = "test_accuracy"
 NOISE = np.array([-0.001, -0.001, 0.0, 0.001, 0.001])

@@ -17,7 +17,7 @@ from mlpbench import runner
 from mlpbench.evidence.claims import judge
 from mlpbench.evidence.derived import at_layer
 from mlpbench.evidence.estimates import measure, observe
-from mlpbench.evidence.report import claims_text
+from mlpbench.evidence.terminal import claims_text
 from mlpbench.experiment import derived, grid, reading
 from mlpbench.experiment.metrics import WEIGHT_QUANTILES
 from mlpbench.runner import Outcome

@@ -16,7 +16,8 @@ import pytest
 from made_tables import WIDTH_CLAIMS, WIDTHS, Tables, make, spec, width_tables
 
 from mlpbench.evidence.claims import judge
-from mlpbench.evidence.report import Report, claims_text, render, write
+from mlpbench.evidence.report import Report, render, write
+from mlpbench.evidence.terminal import claims_text
 
 COMPARE = {"metric": "test_accuracy", "a": {"lr": 1.0}, "b": {"lr": 0.1}, "expect": "greater"}
 LR_CLAIM = [{"id": "faster", "says": "A larger lr is better.", "compare": COMPARE}]

@@ -15,8 +15,9 @@ from made_tables import Tables, make, replace_metric, spec
 from mlpbench.evidence import sampling
 from mlpbench.evidence.claims import judge
 from mlpbench.evidence.inference import Sample
-from mlpbench.evidence.report import claims_text, render
+from mlpbench.evidence.report import render
 from mlpbench.evidence.sampling import TestSet, Widened, widen
+from mlpbench.evidence.terminal import claims_text
 
 N = 10_000
 LABELS = (np.arange(N) % 10).astype(np.uint8)

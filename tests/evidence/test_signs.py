@@ -12,9 +12,9 @@ from made_tables import make, replace_metric, spec
 from scipy import stats
 
 from mlpbench.evidence.claims import judge
-from mlpbench.evidence.report import claims_text
 from mlpbench.evidence.sections import explanations
 from mlpbench.evidence.signs import median_interval, median_places, more_needed, sign_test
+from mlpbench.evidence.terminal import claims_text
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 9, 20, 31])
