@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import pandas as pd
 
@@ -124,7 +124,11 @@ def activation_functions(shown: Shown) -> Section | None:
     alt = f"Each activation function and its derivative on [-8, 8]. {told}"
     text = " ".join(p for p in (told, learnt) if p)
     return Section(
-        name="activation_functions", title="Activation functions", text=text, alt=alt, figure=figure(shapes, colours)
+        name="activation_functions",
+        title="Activation functions",
+        text=text,
+        alt=alt,
+        draw=partial(figure, shapes, colours),
     )
 
 
@@ -140,12 +144,12 @@ def divergence(shown: Shown) -> Section | None:
     if not chosen:
         return None
     told = words.of_divergence(cells, chosen)
-    figure = divergence_map(cells, *chosen) if len(chosen) == 2 else divergence_bars(cells, *chosen)
+    draw = partial(divergence_map if len(chosen) == 2 else divergence_bars, cells, *chosen)
     others = [n for n in names if n not in chosen and len({c.levels.get(n) for c in shown.conditions}) > 1]
     pooled = f"Runs of all levels of {' and '.join(others)} are counted together." if others else ""
     alt = f"Share of runs that diverged over {' and '.join(chosen)}. {told}"
     return Section(
-        name="divergence", title="Divergence", text=" ".join(p for p in (told, pooled) if p), alt=alt, figure=figure
+        name="divergence", title="Divergence", text=" ".join(p for p in (told, pooled) if p), alt=alt, draw=draw
     )
 
 
@@ -163,10 +167,10 @@ def dead_units(shown: Shown) -> Section | None:
     estimates, points = (f.assign(position=f["position"].map(place)) for f in drawn)
     if estimates.empty:
         return None
-    drawn_figure = figure(estimates.sort_values("position", kind="stable"), points, shown.look)
+    draw = partial(figure, estimates.sort_values("position", kind="stable"), points, shown.look)
     alt = f"Share of hidden units that are dead, by condition. {told}"
     meant = "A unit is dead that is zero on every one of 10,000 training examples."
-    return Section(name="dead_units", title="Dead units", text=shown.text(told, meant), alt=alt, figure=drawn_figure)
+    return Section(name="dead_units", title="Dead units", text=shown.text(told, meant), alt=alt, draw=draw)
 
 
 def signals(shown: Shown) -> Section | None:
@@ -186,13 +190,13 @@ def signals(shown: Shown) -> Section | None:
     arranged = shown.arranged()
     told = words.of_signals(estimates, shown.labels, {i: c.settings.n_hidden for i, c in enumerate(shown.chosen)})
     alt = f"Activation variance and gradient norm against layer. {told}"
-    figure = signal_by_layer(estimates, arranged)
+    draw = partial(signal_by_layer, estimates, arranged)
     return Section(
         name="signals",
         title="Signal by layer",
         text=shown.text(told, "The last layer is that of the outputs.", BANDS, arranged.told),
         alt=alt,
-        figure=figure,
+        draw=draw,
     )
 
 
@@ -217,7 +221,7 @@ def gains(shown: Shown) -> Section | None:
         title="Gain against depth",
         text=text,
         alt=alt,
-        figure=gain_against_depth(estimates, arranged),
+        draw=partial(gain_against_depth, estimates, arranged),
     )
 
 
@@ -233,9 +237,9 @@ def over_steps(shown: Shown) -> Section | None:
     arranged = shown.arranged()
     told = words.of_steps(estimates, shown.labels)
     alt = f"Activation variance and gradient norm of the first and the last hidden layer against gradient steps. {told}"
-    figure = layers_over_steps(estimates, arranged)
+    draw = partial(layers_over_steps, estimates, arranged)
     text = shown.text(told, BANDS, arranged.told)
-    return Section(name="over_steps", title="Layers over training", text=text, alt=alt, figure=figure)
+    return Section(name="over_steps", title="Layers over training", text=text, alt=alt, draw=draw)
 
 
 def coordinates(shown: Shown) -> Section | None:
@@ -262,7 +266,9 @@ def coordinates(shown: Shown) -> Section | None:
     over = f"Averaged over {' and '.join(averaged)} within the replicate." if averaged else ""
     alt = f"Scale of the last hidden layer's activations against width, a line for each probed epoch. {told}"
     text = shown.text(told, "The scale is the root mean square.", over, BANDS)
-    return Section(name="coordinates", title="Coordinate check", text=text, alt=alt, figure=coordinate_check(estimates))
+    return Section(
+        name="coordinates", title="Coordinate check", text=text, alt=alt, draw=partial(coordinate_check, estimates)
+    )
 
 
 def weights(shown: Shown) -> Section | None:
@@ -288,10 +294,10 @@ def weights(shown: Shown) -> Section | None:
     told = words.of_weights(found, labels)
     rule = "" if whole else f"Of the conditions of each {' and '.join(names)} the first is drawn{_at_most(len(first))}."
     how = "Densities follow 21 quantiles of the first finished run of a condition, and are scaled to their peak."
-    figure = weight_distributions(found, labels, colours)
+    draw = partial(weight_distributions, found, labels, colours)
     alt = f"Distribution of the weights of first, middle and last layer. {told}"
     return Section(
-        name="weights", title="Weights", text=" ".join(p for p in (told, how, rule) if p), alt=alt, figure=figure
+        name="weights", title="Weights", text=" ".join(p for p in (told, how, rule) if p), alt=alt, draw=draw
     )
 
 

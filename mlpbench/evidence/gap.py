@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -34,16 +35,17 @@ def section(given: Given, found: Errors) -> Section | None:
     places = found.estimates.drop_duplicates("position").set_index("position")[["x", "series", "group"]]
     drawn = gaps.dropna(subset=["mean"]).join(places, on="position", how="inner")
     if found.factor:
-        figure = gap_against_factor(drawn, found.factor)
+        draw = partial(gap_against_factor, drawn, found.factor)
     else:
-        figure = gap_by_condition(drawn, [given.conditions[i].condition_id for i in given.excerpt.drawn], given.look)
+        shown = [given.conditions[i].condition_id for i in given.excerpt.drawn]
+        draw = partial(gap_by_condition, drawn, shown, given.look)
     told = sentence(gaps[gaps["metric"] == apart[0]])
     text = f"{told} Bars are 95% intervals over replicates. {found.drawn_by}".rstrip()
     return Section(
         title="Generalisation gap",
         text=text,
         name="gap",
-        figure=figure,
+        draw=draw,
         alt=f"Generalisation gap against {found.factor or 'condition'}. {told}",
     )
 

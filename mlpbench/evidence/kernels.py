@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -137,7 +138,6 @@ def read(path: Path) -> Measurements:
 def render(measured: Measurements) -> report.Report:
     """Return the report; the same JSON gives the same bytes."""
     from mlpbench.evidence.figures.roofline import roofline
-    from mlpbench.evidence.figures.theme import png  # seaborn takes a second to import
 
     kernels, limits = measured.kernels, measured.limits
     told = sentence(kernels)
@@ -161,8 +161,8 @@ def render(measured: Measurements) -> report.Report:
             rows = kernels[(kernels["phase"] == phase) & (kernels["device"] == device)]
             if not rows.empty:
                 blocks += [f"## {phase.capitalize()}" + f" on {device}" * (len(devices) > 1), _phase_table(rows)]
-    files = {"figures/roofline.png": png(roofline(kernels, limits))}
-    return report.Report(markdown="\n\n".join(blocks) + "\n", files=files, claims=pd.DataFrame())
+    drawings = {"figures/roofline.png": partial(roofline, kernels, limits)}
+    return report.Report(markdown="\n\n".join(blocks) + "\n", drawings=drawings, claims=pd.DataFrame())
 
 
 def sentence(kernels: pd.DataFrame) -> str:

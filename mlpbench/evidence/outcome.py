@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mlpbench.evidence.figures.theme import Look
 
 Floats = npt.NDArray[np.float64]
+# What draws a figure, once it is wanted.
+Drawing: TypeAlias = "Callable[[], Figure]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +59,18 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading, a text that begins with a sentence of the numbers, and a picture with words for it."""
+    """A heading, a text that begins with a sentence of the numbers, and what draws a figure, with words for it."""
 
     title: str
     text: str
     name: str
-    figure: Figure
+    draw: Drawing
     alt: str
+
+    @functools.cached_property
+    def figure(self) -> Figure:
+        """The figure, drawn when it is first asked for."""
+        return self.draw()
 
 
 @dataclass(frozen=True, kw_only=True)

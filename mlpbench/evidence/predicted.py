@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ def sections(given: Given) -> list[Section]:
             title="What is taken for what",
             text=text,
             name="confusion",
-            figure=picture(mean, pair),
+            draw=partial(picture, mean, pair),
             alt=f"Share of each true class that is told as each class. {told}",
         ),
         *_panel(given, found, names),
@@ -210,7 +211,7 @@ def _panel(given: Given, found: Predicted, names: Sequence[str]) -> list[Section
             title="Test images",
             text=f"{told} {rule}",
             name="test_images",
-            figure=panel(shape(images), rows, found.n),
+            draw=partial(panel, shape(images), rows, found.n),
             alt=f"Test images with their class and what they are told as: {seen}.",
         )
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -91,7 +92,7 @@ def section(given: Given) -> Section | None:
         title=f"{names[0]} and {names[1]}",
         text=f"{told} {marks}",
         name="heatmap",
-        figure=heatmap(table, *names, f"mean test {what}", share=what == "error"),
+        draw=partial(heatmap, table, *names, f"mean test {what}", share=what == "error"),
         alt=f"Mean test {what} by {names[0]} and {names[1]}. {told}",
     )
 

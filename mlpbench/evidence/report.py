@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,7 @@ from mlpbench.evidence.excerpt import MOST_DOTS, MOST_ROWS, choose
 from mlpbench.evidence.frames import places, records
 from mlpbench.evidence.held import shared_streams
 from mlpbench.evidence.looks import Judged
-from mlpbench.evidence.outcome import Given, Section
+from mlpbench.evidence.outcome import Drawing, Given, Section
 from mlpbench.evidence.sampling import TestSet
 from mlpbench.evidence.words import Quantity
 from mlpbench.experiment.grid import Condition
@@ -52,13 +54,20 @@ GAPS = {"accuracy": "train minus test accuracy", "loss": "test minus train loss"
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A rendered report: its Markdown, its pictures by the name they are linked under, the verdicts, and all they rest on."""
+    """A report: its Markdown, what draws its figures by the name they are linked under, verdicts and all they rest on."""
 
     markdown: str
-    files: Mapping[str, bytes]
+    drawings: Mapping[str, Drawing]
     claims: pd.DataFrame
     judged: Judged | None = None
     interactive: Interactive | None = None
+
+    @functools.cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """The pictures, drawn when they are first asked for: most of the time that a report takes."""
+        from mlpbench.evidence.figures.theme import png
+
+        return {path: png(draw()) for path, draw in self.drawings.items()}
 
 
 def render(
@@ -80,7 +89,7 @@ def render(
     page = _Page(experiment, conditions, runs, curves, verified, declared_late, test_set, layers)
     return Report(
         markdown=page.markdown(),
-        files=page.files,
+        drawings=page.drawings,
         claims=page.claims,
         judged=page.judged,
         interactive=page.interactive(),
@@ -103,7 +112,7 @@ def write(report: Report, folder: Path, *, html: bool = False) -> Path:
 
 
 class _Page:
-    """The sections of one report; figures gather in `files` as sections ask for them."""
+    """The sections of one report; what draws their figures gathers in `drawings`."""
 
     def __init__(
         self,
@@ -141,7 +150,7 @@ class _Page:
         points = read_curves(curves, None if self.excerpt.is_whole else list(drawn["run_id"]))
         self.curves = estimate_curves(experiment, conditions, drawn, points)
         self.shifted = shift.by_severity(experiment, conditions, drawn, points, self.good)
-        self.look, self.png = theme.look(experiment, self.drawn), theme.png
+        self.look = theme.look(experiment, self.drawn)
         self.verified, self.layers = verified, layers
         self.given = Given(
             experiment=experiment,
@@ -154,7 +163,7 @@ class _Page:
             test_set=test_set,
         )
         self.errors = series.errors(experiment, conditions, self.observed, self.estimates, self.excerpt)
-        self.files: dict[str, bytes] = {}
+        self.drawings: dict[str, Drawing] = {}
 
     def _of_drawn(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of a frame by position that are about conditions that are drawn."""
@@ -232,11 +241,11 @@ class _Page:
                 f"{r['metric']}, {q.unit.strip() or metric(r['metric']).unit}{q.per}"
                 for r, q in zip(records(shown), quantities, strict=True)
             ]
-            figure = forest(shown.assign(factor=[q.factor for q in quantities], unit=units).head(MOST_ROWS))
+            draw = partial(forest, shown.assign(factor=[q.factor for q in quantities], unit=units).head(MOST_ROWS))
             if len(shown) > MOST_ROWS:
                 blocks.append(f"Drawn are the first {MOST_ROWS} of {len(shown)} claims with an estimate.")
             alt = "Estimate, 95% interval and margin of each claim. " + told
-            blocks.append(self._picture("verdicts", self.png(figure), alt))
+            blocks.append(self._picture("verdicts", draw, alt))
         return [*blocks, sections.explanations(self.claims)]
 
     def _tuning(self) -> list[str]:
@@ -257,7 +266,7 @@ class _Page:
 
         told = sentences.of_curves(self.curves)
         alt = f"Loss{' and accuracy' * (self.good == 'accuracy')} on train and test examples against epochs. " + told
-        drawn = self._picture("learning_curves", self.png(learning_curves(self.curves, self.look)), alt)
+        drawn = self._picture("learning_curves", partial(learning_curves, self.curves, self.look), alt)
         bands = "Bands are 95% intervals over replicates; train curves use the first 10,000 training examples, or all where there are fewer."
         return ["## Learning curves", f"{told} {bands} {self.excerpt.drawn_by}".rstrip(), drawn]
 
@@ -271,13 +280,13 @@ class _Page:
         if found.factor:
             marked = regions.regions(self.given, found)
             told = f"{told} {regions.sentence(marked, found.factor)}".rstrip()
-            figure = error_against_factor(found.estimates, found.points, found.factor, marked)
+            draw = partial(error_against_factor, found.estimates, found.points, found.factor, marked)
         else:
             labels = [self.look.labels[c.condition_id] for c in self.drawn]
-            figure = error_by_condition(found.estimates, found.points, labels, self.look.rows)
+            draw = partial(error_by_condition, found.estimates, found.points, labels, self.look.rows)
         what = "loss" if self.good == "loss" else "error"
         alt = f"Train and test {what} against {found.factor or 'condition'}. {told}"
-        drawn = self._picture("error", self.png(figure), alt)
+        drawn = self._picture("error", draw, alt)
         text = f"{told} Bars are 95% intervals over replicates. {found.drawn_by}".rstrip()
         return [f"## Train and test {what}", text, drawn]
 
@@ -288,7 +297,7 @@ class _Page:
         from mlpbench.evidence.figures.shift import under_shift
 
         alt = f"Test {self.good} against the severity of each kind of shift. {told}"
-        drawn = self._picture("shift", self.png(under_shift(self.shifted, self.look, self.good)), alt)
+        drawn = self._picture("shift", partial(under_shift, self.shifted, self.look, self.good), alt)
         bands = "Severity 0 is the plain test set; bands are 95% intervals over replicates."
         return ["## Under shift", f"{told} {bands} {self.excerpt.drawn_by}".rstrip(), drawn]
 
@@ -302,11 +311,11 @@ class _Page:
         dots = self.observed["replicate"] < MOST_DOTS
         points = self._in_rows(self.observed.loc[dots, ["position", name]].rename(columns={name: "value"}))
         told = sentences.of_replicates(estimates)
-        figure = replicates(self._in_rows(estimates), points, self.look, f"test {self.good}")
+        draw = partial(replicates, self._in_rows(estimates), points, self.look, f"test {self.good}")
         alt = f"Test {self.good} of every replicate by condition. {told}"
         first = f"Dots are the first {MOST_DOTS} replicates." if self.experiment.replicates > MOST_DOTS else ""
         text = " ".join(part for part in (told, first, self.excerpt.drawn_by) if part)
-        return ["## Replicates", text, self._picture("replicates", self.png(figure), alt)]
+        return ["## Replicates", text, self._picture("replicates", draw, alt)]
 
     def _spread(self) -> list[str]:
         if not self.experiment.one_at_a_time:
@@ -320,12 +329,12 @@ class _Page:
 
         name = str(rows["metric"].iloc[0]).replace("_", " ")
         alt = f"Share of each random stream in the variance of {name}. {variance.sentence(table)}"
-        return [*blocks[:-1], self._picture("spread", self.png(shares(rows, name)), alt), blocks[-1]]
+        return [*blocks[:-1], self._picture("spread", partial(shares, rows, name), alt), blocks[-1]]
 
     def _sections(self, *found: Section | None) -> list[str]:
         blocks = []
         for shown in filter(None, found):
-            blocks += [f"## {shown.title}", shown.text, self._picture(shown.name, self.png(shown.figure), shown.alt)]
+            blocks += [f"## {shown.title}", shown.text, self._picture(shown.name, shown.draw, shown.alt)]
         return blocks
 
     def _stability(self) -> list[str]:
@@ -342,8 +351,8 @@ class _Page:
         )
         return self._sections(*gallery.pictures(shown))
 
-    def _picture(self, name: str, content: bytes, alt: str) -> str:
+    def _picture(self, name: str, draw: Drawing, alt: str) -> str:
         path = f"figures/{name}.png"
-        self.files[path] = content
+        self.drawings[path] = draw
         words = sections.escape(alt).replace("[", "(").replace("]", ")")
         return f"![{words}]({path})"

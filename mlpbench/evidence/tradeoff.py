@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -59,7 +60,7 @@ def section(given: Given) -> Section | None:
         title="Result and cost",
         text=f"{text} {given.excerpt.drawn_by}".rstrip(),
         name="cost",
-        figure=tradeoff(drawn, table, f"test {given.good}", given.look),
+        draw=partial(tradeoff, drawn, table, f"test {given.good}", given.look),
         alt=f"Test {given.good} against training time and FLOPs. {told}",
     )
 

@@ -352,7 +352,7 @@ def test_another_process_gives_the_same_bytes_without_torch(environment: Mapping
 def test_a_report_without_runs_of_an_experiment_has_a_page_too() -> None:
     report = Report(
         markdown="# Kernels\n\nFast.\n\n## Limits\n\n| a | b |\n| --- | ---: |\n| 1 | 2 |\n",
-        files={},
+        drawings={},
         claims=pd.DataFrame(),
     )
     root = Tree(report_page(report)).root
