@@ -23,8 +23,9 @@ lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-check: $(VENV)/.dev ## the slower proofs
-	@$(BIN)/pytest -q -m slow
+check: $(VENV)/.dev ## the slower proofs, those that measure time or memory at the end and one at a time
+	@$(BIN)/pytest -q -n auto --dist worksteal -m "slow and not alone"
+	@$(BIN)/pytest -q -m "slow and alone"
 
 bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report in results/bench
 	@mkdir -p results/bench

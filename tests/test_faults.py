@@ -17,7 +17,7 @@ from tables import same_tables
 
 import mlpbench
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ def peak(folder: Path, **fixed: object) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_32_runs_take_less_than_a_gibibyte_beyond_data_and_libraries(optimizer: str, tmp_path: Path) -> None:
     least = peak(tmp_path / "least", width=1, train_size=1000)

@@ -48,6 +48,7 @@ def square_product() -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("fixed", CASES, ids=str)
 def test_the_planned_time_is_within_a_factor_of_two(fixed: dict[str, Any], fashion: Dataset) -> None:
     """On another machine the plan is off by as much as that machine is slower or faster: that is taken out."""

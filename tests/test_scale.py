@@ -122,6 +122,7 @@ def million(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("tree", "runs"),
     [(HUNDRED_THOUSAND, 100_000), (HEAD | {"factors": {"lr": list(range(1, 101))}, "replicates": 100_000}, 10_000_000)],
@@ -137,6 +138,7 @@ def test_a_plan_of_a_large_grid_is_arithmetic(tree: dict[str, Any], runs: int, t
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_complete_folder_of_ten_thousand_runs_is_done_at_once(tmp_path: Path) -> None:
     tree = MILLION | {"name": "complete", "replicates": 10}
     make_folder(tree, tmp_path)
@@ -152,6 +154,7 @@ def test_a_complete_folder_of_ten_thousand_runs_is_done_at_once(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_claims_about_a_million_runs_are_judged(million: Path) -> None:
     done = mlp("claims", million, "--json")
     assert done.status == 0
@@ -173,6 +176,7 @@ def test_claims_about_a_million_runs_are_judged(million: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_million_runs_are_reported_on_and_shown_in_part(million: Path) -> None:
     done = mlp("report", million)
     assert done.out == f"report: {million / 'report.md'}\n"
@@ -196,6 +200,7 @@ def test_a_million_runs_are_reported_on_and_shown_in_part(million: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_what_a_folder_has_of_a_million_runs_is_counted(million: Path) -> None:
     done = mlp("plan", million / "spec.yaml", "--results", million.parent, "--json", "--device", "cpu")
     facts = json.loads(done.out)
