@@ -99,7 +99,18 @@ def test_only_training_loads_torch(command: str, spec: Path, results: Path) -> N
 
 
 def test_a_run_that_is_not_on_a_terminal_shows_no_progress_and_can_be_piped(spec: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path), "--no-report"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlpbench",
+        "run",
+        str(spec),
+        "--results",
+        str(tmp_path),
+        "--no-report",
+        "--workers",
+        "1",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stderr == ""
     assert "\r" not in result.stdout
@@ -190,7 +201,7 @@ def test_a_failed_run_is_told_by_exit_status_1(spec: Path, tmp_path: Path) -> No
     claimless = SPEC.partition("claims:")[0]
     path = tmp_path / "wide.yaml"
     path.write_text(claimless)
-    result = invoke("run", path, "--results", tmp_path, "--set", "width=1000000000", "--no-report")
+    result = invoke("run", path, "--results", tmp_path, "--set", "width=1000000000", "--no-report", "--workers", "1")
     assert result.exit_code == 1
     assert "2 failed" in result.output
 
@@ -205,7 +216,7 @@ def test_output_that_cannot_be_written_ends_with_3(results: Path) -> None:
 
 
 def test_a_run_without_standard_error_trains(spec: Path, tmp_path: Path) -> None:
-    command = f"exec {sys.executable} -m mlpbench run {spec} --results {tmp_path} --no-report 2>&-"
+    command = f"exec {sys.executable} -m mlpbench run {spec} --results {tmp_path} --no-report --workers 1 2>&-"
     assert subprocess.run(command, shell=True, stdout=subprocess.DEVNULL).returncode == 0
     assert len(list((tmp_path / "tiny" / "runs").glob("*.parquet"))) == 1
 

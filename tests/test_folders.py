@@ -33,11 +33,13 @@ SPEC: dict[str, Any] = {
 
 
 def invoke(*arguments: str | Path) -> Result:
+    if arguments[0] == "verify":
+        arguments = (*arguments, "--workers", "1")
     return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
 
 
 def trained(results: Path, **overrides: Any) -> Path:
-    return mlpbench.run(SPEC, results=results, report=False, **overrides).folder
+    return mlpbench.run(SPEC, results=results, report=False, workers=1, **overrides).folder
 
 
 @pytest.fixture(scope="module")
