@@ -19,7 +19,7 @@ MOST_LISTED = 20
 NO_GRID = "a run of no grid"
 FOLDER = click.Path(path_type=Path)
 # What `trim` drops of a table, in words.
-DROPPED = {"predictions": "predictions", "layers": "quantiles of weights"}
+DROPPED = {"curves": "curves", "predictions": "predictions", "layers": "quantiles of weights"}
 
 
 @click.command()
@@ -125,7 +125,7 @@ def _print_rows(rows: list[dict[str, Any]], labels: dict[str, str]) -> None:
 def trim(folders: tuple[Path, ...]) -> None:
     """Drop from results folders what their reports do not read of the large columns.
 
-    These are predictions, of conditions that no claim names, and quantiles of weights, of runs that no figure shows.
+    These are curves and quantiles of weights, of runs that no figure shows, and predictions, of conditions that no claim names.
     Everything else stays, and so does the report. The runs stay done: a later `run` does not train them again, and a claim
     that is added later and needs a dropped prediction says that it is not there (`run --rerun all` makes it again).
     """

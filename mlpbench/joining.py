@@ -189,9 +189,9 @@ def _filled(frame: pd.DataFrame, other: pd.DataFrame, table: str) -> pd.DataFram
     """Return rows with what `trim` has dropped of them, where another folder still has it."""
     if table not in DROPPABLE or frame.empty:
         return frame
-    keys, column = list(KEYS[table]), DROPPABLE[table]
-    found = frame[keys].merge(other[[*keys, column]], on=keys, how="left")[column].to_numpy()
-    return frame.assign(**{column: frame[column].where(frame[column].notna(), found)})
+    keys, columns = list(KEYS[table]), DROPPABLE[table]
+    found = frame[keys].merge(other[[*keys, *columns]], on=keys, how="left")
+    return frame.assign(**{c: frame[c].where(frame[c].notna(), found[c].to_numpy()) for c in columns})
 
 
 def _arrow(table: str, frame: pd.DataFrame) -> pa.Table:

@@ -87,7 +87,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 # Columns that came after the first folders: an older row has nothing there, which is no difference.
 CAME_LATER = (*LATER, "param_error", "closed_form_gap", "train_bytes", "eval_bytes", WEIGHT_QUANTILES)
 # Large columns that few readers need: what `trim` empties, row by row.
-DROPPABLE = {"predictions": "predicted", "layers": WEIGHT_QUANTILES}
+DROPPABLE = {"curves": ("loss", "accuracy"), "predictions": ("predicted",), "layers": (WEIGHT_QUANTILES,)}
 # How a run can end.
 STATUSES = {"ok", "diverged", "failed"}
 # What tells the rows of a table apart, in the order in which a compacted file has them.

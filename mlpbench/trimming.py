@@ -1,4 +1,4 @@
-"""Make a results folder small enough to be published: predictions and quantiles of weights stay where the report reads them.
+"""Make a results folder small enough to be published: the columns that are large stay where the report reads them.
 
 What the report reads is found out by rendering it. What is dropped leaves its row, with nothing in it: the run is as done as
 before, and `agreement` takes what is not there for no difference.
@@ -23,7 +23,7 @@ from mlpbench.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Trimmed:
-    """How many runs keep what a column has, how many have nothing (left), and the bytes of the table before and after."""
+    """How many runs keep what a table has, how many have nothing (left), and the bytes of the table before and after."""
 
     kept: int
     dropped: int
@@ -47,7 +47,7 @@ class _Noting(Store):
         sound: bool = False,
     ) -> pd.DataFrame:
         found = super().read(table, run_ids, columns, sound=sound)
-        if table in DROPPABLE and (columns is None or DROPPABLE[table] in columns):
+        if table in DROPPABLE and (columns is None or set(DROPPABLE[table]) & set(columns)):
             self.asked[table] |= set(found["run_id"])
         return found
 
@@ -68,19 +68,22 @@ def trim(folder: Path) -> Mapping[str, Trimmed]:
             raise InputError(f"{rule}, got {folder} without them: `mlpbench report` adds them where the data are")
         runner.render(experiment, store)
         asked = {table: frozenset(ids) for table, ids in store.asked.items()}
-        return {table: _drop(store, table, column, asked[table]) for table, column in DROPPABLE.items()}
+        return {table: _drop(store, table, asked[table]) for table in DROPPABLE}
 
 
-def _drop(store: Store, table: str, column: str, wanted: Iterable[str]) -> Trimmed:
+def _drop(store: Store, table: str, wanted: Iterable[str]) -> Trimmed:
     ids, before = pa.array(sorted(wanted), pa.string()), _size(store, table)
 
     def without(rows: pa.Table) -> pa.Table:
-        at = rows.schema.get_field_index(column)
-        nothing = pa.scalar(None, rows.schema.field(at).type)
-        return rows.set_column(at, column, pc.if_else(pc.is_in(rows["run_id"], ids), rows[column], nothing))
+        stays = pc.is_in(rows["run_id"], ids)
+        for column in DROPPABLE[table]:
+            at = rows.schema.get_field_index(column)
+            nothing = pa.scalar(None, rows.schema.field(at).type)
+            rows = rows.set_column(at, column, pc.if_else(stays, rows[column], nothing))
+        return rows
 
     store.rewrite(table, without)
-    left = store.read(table).groupby("run_id")[column].count() > 0
+    left = (store.read(table).groupby("run_id")[list(DROPPABLE[table])].count() > 0).any(axis=1)
     return Trimmed(kept=int(left.sum()), dropped=int((~left).sum()), before=before, after=_size(store, table))
 
 

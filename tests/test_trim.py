@@ -79,6 +79,7 @@ def test_trimming_again_changes_no_file(copy: Path) -> None:
     before = {p: p.read_bytes() for p in copy.rglob("*.parquet")}
     again = trimming.trim(copy)
     assert {table: (done.kept, done.dropped) for table, done in again.items()} == {
+        "curves": (6, 0),
         "predictions": (4, 2),
         "layers": (0, 6),
     }
@@ -102,9 +103,25 @@ def test_quantiles_that_a_figure_shows_are_kept(tmp_path: Path) -> None:
 def test_what_is_dropped_comes_back_from_a_folder_that_has_it(whole: Path, copy: Path, tmp_path: Path) -> None:
     trimming.trim(copy)
     assert invoke("merge", copy, whole, "--output", tmp_path / "joined").exit_code == 0
-    for table, column in DROPPABLE.items():
+    for table in DROPPABLE:
         joined, before = (Store(f).read(table).sort_values(list(KEYS[table])) for f in (tmp_path / "joined", whole))
-        assert list(map(list, joined[column])) == list(map(list, before[column]))
+        pd.testing.assert_frame_equal(joined.reset_index(drop=True), before.reset_index(drop=True), check_exact=True)
+
+
+def test_curves_of_folds_are_dropped(tmp_path: Path) -> None:
+    """Folds choose the level and are drawn nowhere: the report is that of before, and the runs are the same."""
+    spec = SPEC | {"validation": {"folds": 2}, "nuisance": {"lr": [1e-6, 0.5]}}
+    folder = mlpbench.run(spec, results=tmp_path / "whole", workers=1).folder
+    copy = Path(shutil.copytree(folder, tmp_path / "trimmed" / folder.name))
+    done = trimming.trim(copy)["curves"]
+    assert (done.kept, done.dropped) == (3 * 2, 3 * 2 * 2 * 2)
+    assert done.after < done.before
+    on_fold = mlpbench.load(copy).runs.query("fold.notna()")["run_id"]
+    left = Store(copy).read("curves").groupby("run_id")["loss"].count()
+    assert set(left.index[left == 0]) == set(on_fold)
+    assert invoke("report", copy, "--check").exit_code == 0
+    assert invoke("diff", folder, copy).exit_code == 0
+    assert mlpbench.run(spec, results=copy.parent, workers=1, report=False).trained == 0
 
 
 def test_trimmed_runs_are_done(copy: Path) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.metrics import METRICS
-from mlpbench.schemas import CAME_LATER, ENVIRONMENT, KEYS
+from mlpbench.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
 
 IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
 GRADES = (IDENTICAL, WITHIN, DIFFERENT)
@@ -24,6 +24,8 @@ SHARE_TOLERANCE = 0.01
 RELATIVE_TOLERANCE = 0.05
 SHARES = ("fraction", "0 or 1")
 MOST_SAID = 4
+# What a run may have nothing of, and can't be compared then: it came later, or `trim` has dropped it.
+MAY_LACK = {*CAME_LATER, *(column for columns in DROPPABLE.values() for column in columns)}
 NOT_FIXED = ("train_seconds", "stack_size", *ENVIRONMENT)
 
 Tables = Mapping[str, pd.DataFrame]
@@ -96,10 +98,8 @@ def _runs_that_differ(a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], i
     changed = np.zeros(len(both), bool)
     for column in one.columns:
         unequal = np.asarray(_unequal(one[column], other[column]), bool)
-        if column in CAME_LATER:
+        if column in MAY_LACK:
             unequal &= _has_any(one[column]) & _has_any(other[column])
-        elif column == "predicted":  # what `trim` has dropped can't be compared
-            unequal &= (one[column].notna() & other[column].notna()).to_numpy()
         changed |= unequal
     return lonely | {_run_of(key) for key, differs in zip(both, changed, strict=True) if differs}
 

@@ -85,7 +85,7 @@ def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataF
     there_yet = seen <= wanted.threshold if wanted.measure == "loss" else seen >= wanted.threshold
     np.minimum.at(reached, place[there_yet], train[wanted.column].to_numpy(dtype=float)[there_yet])
     measured = np.zeros(len(frame), dtype=bool)
-    measured[place] = True
+    measured[place[~np.isnan(seen)]] = True  # `trim` leaves rows without numbers
     finished = (frame["status"] == OK).to_numpy()
     there = finished & np.isfinite(reached)
     return frame.assign(value=np.where(there, reached, np.nan), censored=finished & measured & ~there)

@@ -147,7 +147,7 @@ class _Page:
         self.excerpt = choose(len(conditions), self.estimates)
         self.drawn = [conditions[i] for i in self.excerpt.drawn]
         drawn = self._of_drawn(self.observed)
-        points = read_curves(curves, None if self.excerpt.is_whole else list(drawn["run_id"]))
+        points = read_curves(curves, list(drawn["run_id"]))
         self.curves = estimate_curves(experiment, conditions, drawn, points)
         self.shifted = shift.by_severity(experiment, conditions, drawn, points, self.good)
         self.look = theme.look(experiment, self.drawn)

@@ -77,6 +77,17 @@ def test_steps_to_a_loss_that_is_never_reached_are_censored_not_missing() -> Non
     assert (start["n"], start["censored"], start["mean"]) == (3, 0, 0)
 
 
+def test_a_curve_without_numbers_was_not_measured_and_is_not_censored() -> None:
+    """It was trimmed: whether the run came to the loss is not known."""
+    made = make(spec(factors={"width": [8, 16]}))
+    observed = observe(made.experiment, made.conditions, made.runs)
+    empty = observed["run_id"].iloc[0]
+    curves = made.curves.assign(loss=made.curves["loss"].where(made.curves["run_id"] != empty))
+    found = measure(observed, curves, "steps_to_train_loss_100")
+    assert found["value"].isna().tolist() == [True, *[False] * (len(found) - 1)]
+    assert not found["censored"].any()
+
+
 def test_an_unknown_metric_is_refused() -> None:
     made = width_tables()
     seen = observe(made.experiment, made.conditions, made.runs)
