@@ -24,6 +24,8 @@ from mlpbench.schemas import KEYS, SCHEMAS, STATUSES
 
 # What is left of a write that was cut short.
 UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+# The highest level of zstd that takes no more memory to read.
+SMALLEST = 19
 PART = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]-([0-9a-f]{16})\.parquet")
 
 
@@ -67,8 +69,8 @@ def parts(folder: Path) -> list[Path]:
     return sorted(f for f in folder.glob("*.parquet") if not f.name.startswith("."))
 
 
-def encoded(stem: str, table: pa.Table) -> tuple[str, bytes]:
-    """Return the name and the bytes of a part.
+def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str, bytes]:
+    """Return the name and the bytes of a part; as few of them as can be where that is worth ten times the time.
 
     The bytes of floating-point numbers are stored by their place (byte stream split): signs and exponents, which are
     alike, stand together and compress. Everything else goes through a dictionary.
@@ -81,6 +83,7 @@ def encoded(stem: str, table: pa.Table) -> tuple[str, bytes]:
             split.append(f"{field.name}.list.element")
     others = [name for name in table.schema.names if name not in split and f"{name}.list.element" not in split]
     options: dict[str, Any] = {"use_dictionary": others, "use_byte_stream_split": split}  # stubs know no lists here
+    options |= {"compression_level": SMALLEST} if smallest else {}
     pq.write_table(table, sink, compression="zstd", **options)
     content = sink.getvalue().to_pybytes()
     return sealed(stem, content, ".parquet"), content

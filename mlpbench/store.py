@@ -182,13 +182,13 @@ class Store:
             self._held = {table: self._index(table) for table in TABLES}
 
     def rewrite(self, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
-        """Exchange each file of a table for one with other values in the same rows; raise MachineError where refused."""
+        """Exchange each file of a table for a small one with other values in the same rows; raise MachineError where refused."""
         for path in self._parts(table):
             rows = pq.read_table(path, schema=SCHEMAS[table])
             changed = change(rows)
             assert changed["run_id"].equals(rows["run_id"]), "rows stay"
-            if not changed.equals(rows):
-                name, content = encoded(path.stem.rpartition("-")[0] or path.stem, changed)
+            name, content = encoded(path.stem.rpartition("-")[0] or path.stem, changed, smallest=True)
+            if name != path.name:
                 exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{path.name}"])
         self._held[table] = self._index(table)
 

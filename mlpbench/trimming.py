@@ -1,4 +1,4 @@
-"""Make a results folder small enough to be published: the columns that are large stay where the report reads them.
+"""Make a results folder small enough to be published: what its report does not read is dropped.
 
 What the report reads is found out by rendering it. What is dropped leaves its row, with nothing in it: the run is as done as
 before, and `agreement` takes what is not there for no difference.
@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from mlpbench import examples, runner
 from mlpbench.api import read_folder
 from mlpbench.errors import InputError
-from mlpbench.schemas import DROPPABLE
+from mlpbench.schemas import DROPPABLE, TABLES
 from mlpbench.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trimmed:
-    """How many runs keep what a table has, how many have nothing (left), and the bytes of the table before and after."""
+    """Of how many runs a table keeps something, of how many it has nothing (left), and its bytes before and after."""
 
     kept: int
     dropped: int
@@ -36,7 +36,7 @@ class _Noting(Store):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.asked: dict[str, set[str]] = {table: set() for table in DROPPABLE}
+        self.asked = {(table, column): set[str]() for table, columns in DROPPABLE.items() for column in columns}
 
     def read(
         self,
@@ -47,15 +47,17 @@ class _Noting(Store):
         sound: bool = False,
     ) -> pd.DataFrame:
         found = super().read(table, run_ids, columns, sound=sound)
-        if table in DROPPABLE and (columns is None or set(DROPPABLE[table]) & set(columns)):
-            self.asked[table] |= set(found["run_id"])
+        for column in DROPPABLE.get(table, ()):
+            if columns is None or column in columns:
+                self.asked[table, column] |= set(found["run_id"])
         return found
 
 
 def trim(folder: Path) -> Mapping[str, Trimmed]:
     """Drop what the report of a folder does not read of `DROPPABLE`, and return what came of each table.
 
-    Raises InputError where it is no results folder or has damaged files, MachineError where it can't be written.
+    All tables are encoded as small as they can be. Raises InputError where it is no results folder or has damaged files,
+    MachineError where it can't be written.
     """
     experiment, store = read_folder(folder), _Noting(folder)
     if damaged := store.damaged():
@@ -67,23 +69,24 @@ def trim(folder: Path) -> Mapping[str, Trimmed]:
             rule = "which predictions the report reads is known where the test labels are"
             raise InputError(f"{rule}, got {folder} without them: `mlpbench report` adds them where the data are")
         runner.render(experiment, store)
-        asked = {table: frozenset(ids) for table, ids in store.asked.items()}
-        return {table: _drop(store, table, asked[table]) for table in DROPPABLE}
+        read = {key: pa.array(sorted(ids), pa.string()) for key, ids in store.asked.items()}
+        return {table: _trim(store, table, {c: read[table, c] for c in DROPPABLE.get(table, ())}) for table in TABLES}
 
 
-def _drop(store: Store, table: str, wanted: Iterable[str]) -> Trimmed:
-    ids, before = pa.array(sorted(wanted), pa.string()), _size(store, table)
+def _trim(store: Store, table: str, read: Mapping[str, pa.StringArray]) -> Trimmed:
+    """Empty columns of a table but for the runs they were read of."""
+    before = _size(store, table)
 
     def without(rows: pa.Table) -> pa.Table:
-        stays = pc.is_in(rows["run_id"], ids)
-        for column in DROPPABLE[table]:
+        for column, ids in read.items():
             at = rows.schema.get_field_index(column)
             nothing = pa.scalar(None, rows.schema.field(at).type)
-            rows = rows.set_column(at, column, pc.if_else(stays, rows[column], nothing))
+            rows = rows.set_column(at, column, pc.if_else(pc.is_in(rows["run_id"], ids), rows[column], nothing))
         return rows
 
     store.rewrite(table, without)
-    left = (store.read(table).groupby("run_id")[list(DROPPABLE[table])].count() > 0).any(axis=1)
+    rows = store.read(table)
+    left = rows.groupby("run_id")[list(read) or ["run_id"]].count().sum(axis=1) > 0
     return Trimmed(kept=int(left.sum()), dropped=int((~left).sum()), before=before, after=_size(store, table))
 
 

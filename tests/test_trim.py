@@ -59,15 +59,16 @@ def kept(folder: Path) -> dict[int, int]:
 def test_what_no_claim_reads_is_dropped_and_the_rest_is_as_it_was(whole: Path, copy: Path) -> None:
     result = invoke("trim", copy)
     assert result.exit_code == 0
-    assert "predictions of 4 runs kept, of 2 dropped" in result.output
-    assert "quantiles of weights of 0 runs kept, of 6 dropped" in result.output
+    assert "predictions kept of 4 runs, dropped of 2;" in result.output
+    assert "layers kept of 0 runs, dropped of 6;" in result.output
     assert kept(copy) == {3: 2, 4: 0, 5: 2}
     for table in ("runs", "curves"):
         pd.testing.assert_frame_equal(pd.read_parquet(copy / table), pd.read_parquet(whole / table))
     layers, before = (pd.read_parquet(f / "layers") for f in (copy, whole))
-    assert layers["weight_quantiles"].isna().all()
-    assert before["weight_quantiles"].notna().all()
-    pd.testing.assert_frame_equal(layers.drop(columns="weight_quantiles"), before.drop(columns="weight_quantiles"))
+    dropped = list(DROPPABLE["layers"])
+    assert layers[dropped].isna().all(axis=None)
+    assert before[["act_mean", "weight_quantiles"]].notna().all(axis=None)
+    pd.testing.assert_frame_equal(layers.drop(columns=dropped), before.drop(columns=dropped))
     old, new = (Store(f).read("predictions").set_index("run_id")["predicted"] for f in (whole, copy))
     there = new[new.notna()]
     assert there.to_dict() == old[there.index].to_dict()
@@ -79,6 +80,7 @@ def test_trimming_again_changes_no_file(copy: Path) -> None:
     before = {p: p.read_bytes() for p in copy.rglob("*.parquet")}
     again = trimming.trim(copy)
     assert {table: (done.kept, done.dropped) for table, done in again.items()} == {
+        "runs": (6, 0),
         "curves": (6, 0),
         "predictions": (4, 2),
         "layers": (0, 6),
