@@ -19,13 +19,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from PIL import Image
 
+from mlpbench.evidence.figures.flat import flat
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.kinds import Value
 from mlpbench.experiment.spec import Experiment
 
 DPI = 160
 WIDTH = 6.0
-COLOURS = 256
 INK, FAINT = "#262626", "#8c8c8c"
 # From seaborn's "colorblind" palette: green, orange-red and grey differ in lightness too.
 VERDICT_COLOURS = {"supported": "#029e73", "refuted": "#d55e00", "undecided": "#949494"}
@@ -155,17 +155,13 @@ def percent(value: float, _position: float = 0) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as PNG, without the metadata that would change its bytes.
-
-    A palette of `COLOURS` shows what millions would: figures are flat areas with smooth edges, and a third of the size.
-    """
+    """Return the figure as PNG with few colours (see flat.py), without the metadata that would change its bytes."""
     canvas: Any = FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     with style():
         canvas.draw()  # lays out and draws once, where savefig would draw once more to find out the size
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    flat = image.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    flat.save(buffer, "PNG", optimize=True)
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    flat(drawn).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
