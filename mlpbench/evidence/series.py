@@ -36,13 +36,16 @@ class Errors:
 def numeric_factor(experiment: Experiment, conditions: Sequence[Condition]) -> str | None:
     """Return the factor that makes an axis, or None: the first with three or more levels, all of them numbers.
 
-    One with two levels does where no more than `FEW_LINES` lines join them: more are easier to read as rows.
+    One with two levels does where no more than `FEW_LINES` lines join them: more are easier to read as rows. Some conditions
+    must differ in it alone, or there would be no line: levels of zipped factors go together.
     """
     short = None
     for name in experiment.factor_names:
         levels = [c.levels.get(name) for c in conditions]
         n = len(set(levels))
-        if n > 1 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels):
+        others = [other for other in experiment.factor_names if other != name]
+        joined = len({_series(c, others) for c in conditions}) < len(conditions)
+        if n > 1 and joined and all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels):
             if n > 2:
                 return name
             short = short or name

@@ -110,6 +110,11 @@ def test_a_factor_of_words_has_no_numeric_axis() -> None:
     assert numeric_factor(many, make(many).conditions) is None, "ten dots a place hide each other"
     few = spec(factors={"depth": [1, 3], "width": [8, 16, 32]})
     assert numeric_factor(few, make(few).conditions) == "width"
+    paired = {"zip": {"activation": ["relu", "tanh", "sigmoid"], "lr": [0.1, 0.2, 0.3]}}
+    zipped = spec(factors=paired, fixed={"epochs": 1})
+    assert numeric_factor(zipped, make(zipped).conditions) is None, "no two conditions differ in lr alone"
+    crossed = spec(factors=paired | {"width": [8, 16, 32]}, fixed={"epochs": 1})
+    assert numeric_factor(crossed, make(crossed).conditions) == "width"
 
 
 def test_replicates_are_all_there_and_short_rows_say_so() -> None:
