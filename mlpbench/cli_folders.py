@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_LISTED = 20
 NO_GRID = "a run of no grid"
 FOLDER = click.Path(path_type=Path)
+# What `trim` drops of a table where that is not all of it.
+DROPPED = {"layers": "quantiles of weights"}
 
 
 @click.command()
@@ -123,8 +125,8 @@ def _print_rows(rows: list[dict[str, Any]], labels: dict[str, str]) -> None:
 def trim(folders: tuple[Path, ...]) -> None:
     """Drop from results folders the numbers that their reports do not read, and store the rest in few bytes.
 
-    What goes are losses and accuracies along curves and measurements of layers, of runs that no figure shows, and
-    predictions, of conditions that no claim names. Everything else stays, and so does the report. The runs stay done: a later `run` does not train them again, and a claim
+    What goes are curves and quantiles of weights, of runs that no figure shows, and predictions, of conditions that no
+    claim names. Everything else stays, and so does the report. The runs stay done: a later `run` does not train them again, and a claim
     that is added later and needs a dropped prediction says that it is not there (`run --rerun all` makes it again).
     """
     from mlpbench import trimming
@@ -132,7 +134,9 @@ def trim(folders: tuple[Path, ...]) -> None:
     for folder in folders:
         for table, done in trimming.trim(folder).items():
             size = f"{done.before / 2**20:.1f} MiB, now {done.after / 2**20:.1f} MiB"
-            click.echo(f"{folder}: {table} kept of {done.kept} runs, dropped of {done.dropped}; {size}")
+            click.echo(
+                f"{folder}: {DROPPED.get(table, table)} kept of {done.kept} runs, dropped of {done.dropped}; {size}"
+            )
 
 
 @click.command()

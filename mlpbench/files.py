@@ -75,13 +75,15 @@ def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str,
     The bytes of floating-point numbers are stored by their place (byte stream split): signs and exponents, which are
     alike, stand together and compress. Everything else goes through a dictionary.
     """
-    sink, split = pa.BufferOutputStream(), []
-    for field in table.schema:
-        if pa.types.is_floating(field.type):
-            split.append(field.name)
-        elif pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
-            split.append(f"{field.name}.list.element")
-    others = [name for name in table.schema.names if name not in split and f"{name}.list.element" not in split]
+    sink = pa.BufferOutputStream()
+    leaves = {
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name: (
+            field.type.value_type if pa.types.is_list(field.type) else field.type
+        )
+        for field in table.schema
+    }
+    split = [path for path, kind in leaves.items() if pa.types.is_floating(kind)]
+    others = [path for path in leaves if path not in split]
     options: dict[str, Any] = {"use_dictionary": others, "use_byte_stream_split": split}  # stubs know no lists here
     options |= {"compression_level": SMALLEST} if smallest else {}
     pq.write_table(table, sink, compression="zstd", **options)

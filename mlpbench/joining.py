@@ -114,12 +114,14 @@ def merge(folders: Sequence[Path], to: Path) -> Joined:
         tables = _tables(folder)
         _refuse_conflicts(joined, tables, folders[:i], folder)
         there = set(joined["runs"]["run_id"])
+        compared = _ids(joined) & _ids(tables)
         joined, gave_way = _giving_way(joined, tables)
         new = set(tables["runs"]["run_id"]) - (there - gave_way)
         shared += len(tables["runs"]) - len(new)
         taken[folder] = len(new)
         joined = {
-            t: pd.concat([_filled(joined[t], tables[t], t), tables[t][tables[t]["run_id"].isin(new)]]) for t in TABLES
+            t: pd.concat([_filled(joined[t], tables[t], t, compared), tables[t][tables[t]["run_id"].isin(new)]])
+            for t in TABLES
         }
     ids = set(joined["runs"]["run_id"])
     grids = [{r.run_id for r in grid.runs(e)} for e in experiments]
@@ -178,19 +180,24 @@ def _finished(tables: Tables) -> Tables:
     return {**tables, "runs": runs[(runs["status"] != "failed") & whole]}
 
 
+def _ids(tables: Tables) -> set[str]:
+    """Return the runs that are finished."""
+    return set(_finished(tables)["runs"]["run_id"])
+
+
 def _giving_way(joined: Tables, tables: Tables) -> tuple[Tables, set[str]]:
     """Return what is joined so far without runs that are finished in the next tables only, and which those are."""
-    mine, theirs = (set(_finished(side)["runs"]["run_id"]) for side in (joined, tables))
+    mine, theirs = _ids(joined), _ids(tables)
     gave_way = (set(joined["runs"]["run_id"]) - mine) & theirs
     return {t: f[~f["run_id"].isin(gave_way)] for t, f in joined.items()}, gave_way
 
 
-def _filled(frame: pd.DataFrame, other: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Return rows with what `trim` has dropped of them, where another folder still has it."""
+def _filled(frame: pd.DataFrame, other: pd.DataFrame, table: str, compared: set[str]) -> pd.DataFrame:
+    """Return rows with what `trim` has dropped of them, where another folder still has it of runs that were compared."""
     if table not in DROPPABLE or frame.empty:
         return frame
     keys, columns = list(KEYS[table]), DROPPABLE[table]
-    found = frame[keys].merge(other[[*keys, *columns]], on=keys, how="left")
+    found = frame[keys].merge(other.loc[other["run_id"].isin(compared), [*keys, *columns]], on=keys, how="left")
     return frame.assign(**{c: frame[c].where(frame[c].notna(), found[c].to_numpy()) for c in columns})
 
 

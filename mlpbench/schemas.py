@@ -87,12 +87,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 # Columns that came after the first folders: an older row has nothing there, which is no difference.
 CAME_LATER = (*LATER, "param_error", "closed_form_gap", "train_bytes", "eval_bytes", WEIGHT_QUANTILES)
 # What of a table, beside its keys, `trim` empties where the report does not read it.
-# A gain that is not there tells of a layer that passes nothing on: those stay.
-DROPPABLE = {
-    "curves": ("loss", "accuracy"),
-    "layers": (*(name for name in LAYER_METRICS if not name.endswith("_gain")), WEIGHT_QUANTILES),
-    "predictions": ("predicted",),
-}
+DROPPABLE = {"curves": ("loss", "accuracy"), "layers": (WEIGHT_QUANTILES,), "predictions": ("predicted",)}
 # How a run can end.
 STATUSES = {"ok", "diverged", "failed"}
 # What tells the rows of a table apart, in the order in which a compacted file has them.

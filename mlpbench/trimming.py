@@ -6,7 +6,7 @@ before, and `agreement` takes what is not there for no difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from mlpbench import examples, runner
 from mlpbench.api import read_folder
 from mlpbench.errors import InputError
+from mlpbench.experiment import grid
 from mlpbench.schemas import DROPPABLE, TABLES
 from mlpbench.store import Store
 
@@ -69,13 +70,20 @@ def trim(folder: Path) -> Mapping[str, Trimmed]:
             rule = "which predictions the report reads is known where the test labels are"
             raise InputError(f"{rule}, got {folder} without them: `mlpbench report` adds them where the data are")
         runner.render(experiment, store)
-        read = {key: pa.array(sorted(ids), pa.string()) for key, ids in store.asked.items()}
-        return {table: _trim(store, table, {c: read[table, c] for c in DROPPABLE.get(table, ())}) for table in TABLES}
+        asked = {key: frozenset(ids) for key, ids in store.asked.items()}
+        planned = frozenset(grid.all_run_ids(experiment, grid.conditions(experiment)))
+        # Runs of another grid were not asked for by this one.
+        others = set(store.read("runs", columns=["run_id"])["run_id"]) - planned
+        return {
+            table: _trim(store, table, {c: others | asked[table, c] for c in DROPPABLE.get(table, ())})
+            for table in TABLES
+        }
 
 
-def _trim(store: Store, table: str, read: Mapping[str, pa.StringArray]) -> Trimmed:
-    """Empty columns of a table but for the runs they were read of."""
+def _trim(store: Store, table: str, kept: Mapping[str, Collection[str]]) -> Trimmed:
+    """Empty columns of a table but for some runs each."""
     before = _size(store, table)
+    read = {column: pa.array(sorted(ids), pa.string()) for column, ids in kept.items()}
 
     def without(rows: pa.Table) -> pa.Table:
         for column, ids in read.items():

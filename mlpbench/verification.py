@@ -78,7 +78,7 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
             now = environment(here)
             for run, fresh in _trained(experiment, [r for r in chosen if r.run_id in group.index], here):
                 old = {t: kept[t].get(run.run_id, stored[t].head(0)) for t in TABLES}
-                (row,) = records(agreement(old, fresh))
+                (row,) = records(agreement(old, fresh, complete=True))
                 where = {"label": run.label, "replicate": run.replicate}
                 found.append(row | where | {"elsewhere": ", ".join(numerics.differences(made[run.run_id], now))})
     finally:

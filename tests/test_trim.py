@@ -1,4 +1,4 @@
-"""Trimming drops predictions and quantiles that no report reads, and nothing else: not a run, not what is compared."""
+"""Trimming drops what no report reads of predictions, curves and quantiles, and nothing else: no run, nothing compared."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -14,7 +16,9 @@ import mlpbench
 from mlpbench import trimming
 from mlpbench.cli import main
 from mlpbench.errors import InputError
-from mlpbench.schemas import DROPPABLE, KEYS
+from mlpbench.evidence.agreement import IDENTICAL, agreement
+from mlpbench.files import encoded, write_whole
+from mlpbench.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
 from mlpbench.store import Store
 
 CLAIM = {
@@ -60,7 +64,7 @@ def test_what_no_claim_reads_is_dropped_and_the_rest_is_as_it_was(whole: Path, c
     result = invoke("trim", copy)
     assert result.exit_code == 0
     assert "predictions kept of 4 runs, dropped of 2;" in result.output
-    assert "layers kept of 0 runs, dropped of 6;" in result.output
+    assert "quantiles of weights kept of 0 runs, dropped of 6;" in result.output
     assert kept(copy) == {3: 2, 4: 0, 5: 2}
     for table in ("runs", "curves"):
         pd.testing.assert_frame_equal(pd.read_parquet(copy / table), pd.read_parquet(whole / table))
@@ -126,6 +130,39 @@ def test_curves_of_folds_are_dropped(tmp_path: Path) -> None:
     assert mlpbench.run(spec, results=copy.parent, workers=1, report=False).trained == 0
 
 
+def test_a_report_that_needs_curves_that_were_dropped_says_how_many(tmp_path: Path) -> None:
+    """What was tuned is a factor now: the level that was not chosen was not drawn then, and is done."""
+    spec = SPEC | {"fixed": SPEC["fixed"] | {"width": 3}, "factors": {}, "validation": 0.2, "claims": []}
+    tuned = spec | {"nuisance": {"lr": [1e-6, 0.5]}}
+    folder = mlpbench.run(tuned, results=tmp_path, workers=1).folder
+    assert trimming.trim(folder)["curves"].dropped == 2
+    again = mlpbench.run(spec | {"factors": {"lr": [1e-6, 0.5]}}, results=tmp_path, workers=1)
+    assert again.trained == 0
+    told = (folder / "report.md").read_text().partition("## Learning curves")[2].partition("![")[0]
+    assert "Of 4 finished runs 2 have no curves in this folder, which was trimmed." in told
+    assert "with lr=0.5" not in told, "of one level alone none is highest"
+
+
+def test_nothing_is_taken_from_a_run_that_was_not_compared(whole: Path, copy: Path, tmp_path: Path) -> None:
+    """A run whose predictions were lost is not finished there: its curves may be anything."""
+    trimming.trim(copy)
+    other = Path(shutil.copytree(whole, tmp_path / "other"))
+    store = Store(other)
+    runs = store.read("runs").set_index("run_id")
+    run_id = store.read("predictions")["run_id"].iloc[0]
+    quantiles = Store(copy).read("layers").set_index("run_id")["weight_quantiles"]
+    assert quantiles[run_id].isna().all(), f"of {runs.at[run_id, 'width']!r} units, which no figure shows"
+    (path,) = (other / "predictions").glob("*.parquet")
+    left = pq.read_table(path).to_pandas().query("run_id != @run_id")
+    name, content = encoded("left", pa.Table.from_pandas(left, schema=SCHEMAS["predictions"], preserve_index=False))
+    path.unlink()
+    write_whole(other / "predictions" / name, content)
+    assert invoke("merge", copy, other, "--output", tmp_path / "joined").exit_code == 0
+    joined = Store(tmp_path / "joined").read("layers").set_index("run_id")["weight_quantiles"]
+    assert joined[run_id].isna().all()
+    assert joined.drop(run_id).notna().all()
+
+
 def test_trimmed_runs_are_done(copy: Path) -> None:
     trimming.trim(copy)
     again = mlpbench.run(SPEC, results=copy.parent, report=False)
@@ -141,6 +178,17 @@ def test_nothing_dropped_is_a_difference_and_a_changed_prediction_is(whole: Path
     with store.writing():
         store.rewrite("predictions", lambda rows: rows.set_column(1, "predicted", [[b"x"] * rows.num_rows]))
     assert invoke("diff", whole, copy).exit_code == 1
+
+
+def test_a_training_that_no_longer_measures_is_different(whole: Path) -> None:
+    """The stored side may have been trimmed; what was trained again has everything, or something is wrong."""
+    tables = {t: Store(whole).read(t) for t in TABLES}
+    for table, columns in DROPPABLE.items():
+        for column in columns:
+            lacks = tables | {table: tables[table].assign(**{column: None})}
+            assert (agreement(lacks, tables, complete=True)["grade"] == IDENTICAL).all()
+            if tables[table][column].notna().any():
+                assert (agreement(tables, lacks, complete=True)["grade"] != IDENTICAL).all()
 
 
 @pytest.mark.slow
@@ -162,9 +210,10 @@ def test_without_test_labels_nothing_is_dropped(copy: Path, monkeypatch: pytest.
     (labels,) = copy.glob("test_labels-*.npy")
     labels.unlink()
     monkeypatch.setattr("mlpbench.training.datasets.cached", lambda name: False)
+    before = {p: p.read_bytes() for p in copy.rglob("*.parquet")}
     with pytest.raises(InputError, match="labels"):
         trimming.trim(copy)
-    assert kept(copy) == {3: 2, 4: 2, 5: 2}
+    assert {p: p.read_bytes() for p in copy.rglob("*.parquet")} == before
 
 
 def test_no_results_folder_and_a_damaged_one_are_refused(copy: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Whether two trainings of the same runs agree: bit for bit, within a tolerance, or not.
 
 Everything that a run's identity fixes is compared: every column of its row but its time, its stack and its environment, and
-its curves, layers and predictions.
+its curves, layers and predictions, as far as they are there.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ NOT_FIXED = ("train_seconds", "stack_size", *ENVIRONMENT)
 Tables = Mapping[str, pd.DataFrame]
 
 
-def agreement(a: Tables, b: Tables) -> pd.DataFrame:
+def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
     """Return a row for each run that both have: `run_id`, `grade`, `differs` (what does, in words; empty if nothing).
 
-    Where the weights are the same bits, all that follows from them has to be; a difference is then none of rounding.
+    Where the weights are the same bits, all that follows from them has to be; a difference is then none of rounding. What
+    one side has nothing of, because it came later or was trimmed, is not compared; `b` may lack nothing if it is `complete`.
     """
     one, other = (tables["runs"].set_index("run_id") for tables in (a, b))
     ids = one.index.intersection(other.index)
@@ -42,8 +43,8 @@ def agreement(a: Tables, b: Tables) -> pd.DataFrame:
     columns = [c for c in one.columns if c not in NOT_FIXED]
     unequal = pd.DataFrame({c: _unequal(one[c], other[c]) for c in columns}, index=ids)
     for column in [c for c in CAME_LATER if c in columns]:
-        unequal[column] &= (one[column].notna() & other[column].notna()).to_numpy()
-    beside = {t: _runs_that_differ(a[t], b[t], KEYS[t], set(ids)) for t in KEYS if t != "runs"}
+        unequal[column] &= (one[column].notna() & (other[column].notna() | complete)).to_numpy()
+    beside = {t: _runs_that_differ(a[t], b[t], KEYS[t], set(ids), complete) for t in KEYS if t != "runs"}
     metrics = [m for m in METRICS if m in columns]
     near = pd.DataFrame({m: _near(one[m], other[m], m) for m in metrics}, index=ids).all(axis=1)
     fixed = [c for c in columns if c not in metrics and c != "weights_sha256"]
@@ -88,7 +89,9 @@ def _near(a: pd.Series[Any], b: pd.Series[Any], metric: str) -> Any:
     return (np.abs(x - y) <= limit) | (np.isnan(x) & np.isnan(y))
 
 
-def _runs_that_differ(a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], ids: set[str]) -> set[str]:
+def _runs_that_differ(
+    a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], ids: set[str], complete: bool
+) -> set[str]:
     """Return the runs whose rows of a table differ, or of which one side has a row that the other has not."""
     sides = [f[f["run_id"].isin(ids)].set_index(list(keys)).sort_index() for f in (a, b)]
     there, here = (side.index for side in sides)
@@ -99,7 +102,7 @@ def _runs_that_differ(a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], i
     for column in one.columns:
         unequal = np.asarray(_unequal(one[column], other[column]), bool)
         if column in MAY_LACK:
-            unequal &= _has_any(one[column]) & _has_any(other[column])
+            unequal &= _has_any(one[column]) & (complete | _has_any(other[column]))
         changed |= unequal
     return lonely | {_run_of(key) for key, differs in zip(both, changed, strict=True) if differs}
 

@@ -169,23 +169,24 @@ def estimate_curves(
     """Return a row for each condition, split, epoch and measure (loss, accuracy): n, mean, sd and t interval.
 
     There is no accuracy where the target is numbers.
-    Only runs that finished count: a mean over those still alive at an epoch would change its members along the curve.
+    Only runs that finished, and have curves, count: a mean over those still alive at an epoch would change its members along the curve.
     """
     if curves.empty:
         observed = observed.head(0)
     finished = observed.loc[observed["status"] == OK, ["position", "replicate", "run_id"]]
-    rows = finished.merge(curves, on="run_id").sort_values(["position", "replicate", "split", "step"])
+    measured = curves.dropna(subset=["loss", "accuracy"], how="all")  # `trim` leaves rows without numbers
+    rows = finished.merge(measured, on="run_id").sort_values(["position", "replicate", "split", "step"])
     parts = []
-    for measured in ("loss", "accuracy"):
+    for measure in ("loss", "accuracy"):
         for split in ("train", "validation", "test"):
             some = rows[rows["split"] == split]
-            if some[measured].isna().all():
+            if some[measure].isna().all():
                 continue
-            some = some.assign(value=some[measured].astype(float))
+            some = some.assign(value=some[measure].astype(float))
             floors = [_curve_step(split, c.settings, experiment.data.n_test) for c in conditions]
-            least = pd.Series(floors if measured == "accuracy" else [0.0] * len(floors), dtype=float)
+            least = pd.Series(floors if measure == "accuracy" else [0.0] * len(floors), dtype=float)
             part = intervals(some, ["position", "epoch", "step"], least).reset_index()
-            parts.append(part.assign(split=split, measure=measured))
+            parts.append(part.assign(split=split, measure=measure))
     columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     found.insert(0, "condition_id", [conditions[i].condition_id for i in found["position"]])

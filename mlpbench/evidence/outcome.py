@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -66,11 +65,6 @@ class Section:
     name: str
     draw: Drawing
     alt: str
-
-    @functools.cached_property
-    def figure(self) -> Figure:
-        """The figure, drawn when it is first asked for."""
-        return self.draw()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -150,6 +150,7 @@ class _Page:
         points = read_curves(curves, list(drawn["run_id"]))
         self.curves = estimate_curves(experiment, conditions, drawn, points)
         self.shifted = shift.by_severity(experiment, conditions, drawn, points, self.good)
+        self.lacking = sentences.of_lacking(drawn, points)
         self.look = theme.look(experiment, self.drawn)
         self.verified, self.layers = verified, layers
         self.given = Given(
@@ -268,7 +269,8 @@ class _Page:
         alt = f"Loss{' and accuracy' * (self.good == 'accuracy')} on train and test examples against epochs. " + told
         drawn = self._picture("learning_curves", partial(learning_curves, self.curves, self.look), alt)
         bands = "Bands are 95% intervals over replicates; train curves use the first 10,000 training examples, or all where there are fewer."
-        return ["## Learning curves", f"{told} {bands} {self.excerpt.drawn_by}".rstrip(), drawn]
+        text = " ".join(part for part in (told, bands, self.lacking, self.excerpt.drawn_by) if part)
+        return ["## Learning curves", text, drawn]
 
     def _errors(self) -> list[str]:
         found = self.errors
@@ -299,7 +301,8 @@ class _Page:
         alt = f"Test {self.good} against the severity of each kind of shift. {told}"
         drawn = self._picture("shift", partial(under_shift, self.shifted, self.look, self.good), alt)
         bands = "Severity 0 is the plain test set; bands are 95% intervals over replicates."
-        return ["## Under shift", f"{told} {bands} {self.excerpt.drawn_by}".rstrip(), drawn]
+        text = " ".join(part for part in (told, bands, self.lacking, self.excerpt.drawn_by) if part)
+        return ["## Under shift", text, drawn]
 
     def _replicates(self) -> list[str]:
         name = f"test_{self.good}"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.evidence.frames import floats, records
+from mlpbench.evidence.estimates import OK
+from mlpbench.evidence.frames import floats, places, records
 from mlpbench.evidence.words import fixed, with_spread
 from mlpbench.experiment.metrics import metric
 
@@ -34,6 +35,16 @@ def of_curves(curves: pd.DataFrame) -> str:
         f"After {after} epoch{plural} mean test {what} is highest with {best['label']}, "
         f"{with_spread(best['mean'], best['sd'])}, and lowest with {worst['label']}, "
         f"{with_spread(worst['mean'], worst['sd'])} (mean ± sd over replicates)."
+    )
+
+
+def of_lacking(observed: pd.DataFrame, curves: pd.DataFrame) -> str:
+    """Say how many finished runs have no curves, nothing where all have: those of a trimmed folder may be gone."""
+    finished = observed.loc[observed["status"] == OK, "run_id"]
+    there = curves.dropna(subset=["loss", "accuracy"], how="all")["run_id"].drop_duplicates()
+    lacking = int((places(finished, there) < 0).sum())
+    return f"Of {len(finished)} finished runs {lacking} have no curves in this folder, which was trimmed." * (
+        lacking > 0
     )
 
 

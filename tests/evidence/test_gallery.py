@@ -110,15 +110,15 @@ def test_only_layers_of_what_is_drawn_are_read_and_weights_of_one_run_each() -> 
 def test_signals_draw_the_estimates_start_above_end() -> None:
     made = make(spec(**DEEP))
     found = pictures(made, layer_rows(made, spread=0.0))["signals"]
-    start, _, end, _ = found.figure.axes
-    assert [ax.get_title(loc="left") for ax in found.figure.axes] == ["start", "start", "end", "end"]
+    start, _, end, _ = found.draw().axes
+    assert [ax.get_title(loc="left") for ax in found.draw().axes] == ["start", "start", "end", "end"]
     assert start.get_ylabel() == end.get_ylabel() == "activation variance"
     assert start.get_ylim() == end.get_ylim()
-    (x, y), *rest = lines(found.figure, 0)
+    (x, y), *rest = lines(found.draw(), 0)
     assert x == [1, 2]
     assert y == pytest.approx([0.25, 0.0625])
     assert [len(of) for of, _ in rest] == [5, 10, 2, 5, 10]
-    gradient = lines(found.figure, 1)[0]
+    gradient = lines(found.draw(), 1)[0]
     assert gradient[0] == [1, 2, 3]
     assert gradient[1] == pytest.approx([0.25, 0.5, 1])
     assert start.get_yscale() == "log"
@@ -135,7 +135,7 @@ def test_many_conditions_stand_in_panels_and_keep_their_colours() -> None:
     look = theme.look(made.experiment, made.conditions)
     found = pictures(made)
     for name, each in (("signals", 2 * 3), ("depth_gain", 2)):
-        figure = found[name].figure
+        figure = found[name].draw()
         assert [ax.get_title(loc="left") for ax in figure.axes[:3]] == [
             "activation=relu", "activation=tanh", "activation=sigmoid",
         ]  # fmt: skip
@@ -149,8 +149,8 @@ def test_many_conditions_stand_in_panels_and_keep_their_colours() -> None:
 def test_gains_are_drawn_over_depth_forward_first() -> None:
     made = make(spec(**DEEP))
     found = pictures(made, layer_rows(made, spread=0.0))["depth_gain"]
-    assert [ax.get_ylabel() for ax in found.figure.axes[:2]] == ["forward gain", "backward gain"]
-    x, y = lines(found.figure, 0)[0]
+    assert [ax.get_ylabel() for ax in found.draw().axes[:2]] == ["forward gain", "backward gain"]
+    x, y = lines(found.draw(), 0)[0]
     assert x == [2, 5, 10]
     assert y == pytest.approx([0.5**d for d in (2, 5, 10)])
     assert found.text.startswith(
@@ -161,14 +161,14 @@ def test_gains_are_drawn_over_depth_forward_first() -> None:
 
 def test_a_zipped_factor_follows_depth_and_makes_no_lines_of_its_own() -> None:
     made = make(spec(factors={"zip": {"depth": [1, 2, 4], "lr": [0.1, 0.2, 0.3]}}, replicates=2))
-    assert [x for x, _ in lines(pictures(made)["depth_gain"].figure, 0)] == [[1, 2, 4]]
+    assert [x for x, _ in lines(pictures(made)["depth_gain"].draw(), 0)] == [[1, 2, 4]]
 
 
 def test_lines_break_off_where_a_number_is_zero_and_the_text_says_so() -> None:
     made = make(spec(**DEEP))
     rows = layer_rows(made, lambda row: {"act_var": 0.0} if row["layer"] == 2 and row["replicate"] == 1 else {})
     found = pictures(made, rows)["signals"]
-    assert np.isnan(lines(found.figure, 0)[0][1][1])
+    assert np.isnan(lines(found.draw(), 0)[0][1][1])
     assert "6 conditions have a replicate in which a number is exactly 0: lines break off there." in found.text
 
 
@@ -178,8 +178,8 @@ def test_steps_are_drawn_for_first_and_last_hidden_layer() -> None:
     )
     rows = layer_rows(made, lambda row: {"grad_norm": 2.0 ** (1 + row["step"])}, spread=0.0)
     found = pictures(made, rows)["over_steps"]
-    assert [ax.get_title(loc="left") for ax in found.figure.axes] == ["first hidden layer", "last hidden layer", "", ""]
-    x, y = lines(found.figure, 2)[0]
+    assert [ax.get_title(loc="left") for ax in found.draw().axes] == ["first hidden layer", "last hidden layer", "", ""]
+    x, y = lines(found.draw(), 2)[0]
     assert x == [0, 2, 4]
     assert y == pytest.approx([2, 8, 32])
     assert found.text.startswith(
@@ -194,10 +194,10 @@ def test_the_coordinate_check_has_a_line_for_each_probe() -> None:
         return {"act_mean": 0.0, "act_var": float(row["condition"].levels["width"]) ** (2 * row["epoch"])}
 
     found = pictures(made, layer_rows(made, scale))["coordinates"]
-    assert [y for _, y in lines(found.figure, 0)] == [
+    assert [y for _, y in lines(found.draw(), 0)] == [
         pytest.approx([w**epoch for w in (8, 16, 64)]) for epoch in (0, 1, 2)
     ]
-    assert found.figure.axes[0].get_xscale() == found.figure.axes[0].get_yscale() == "log"
+    assert found.draw().axes[0].get_xscale() == found.draw().axes[0].get_yscale() == "log"
     assert "changes by a factor of 1 at epoch 0 and 64 at epoch 2." in found.text
 
 
@@ -206,7 +206,7 @@ def test_dead_units_are_shown_where_there_are_any() -> None:
     assert "dead_units" not in pictures(made)
     some = replace_metric(made, "dead_units", {(1, 0): 10.0, (1, 1): 20.0, (1, 2): 30.0})
     found = pictures(some)["dead_units"]
-    (ax,) = found.figure.axes
+    (ax,) = found.draw().axes
     assert any(list(np.asarray(line.get_xdata())) == [0.1, 0.2, 0.3] for line in ax.lines)
     assert "highest with lr=1, 20.0% (95% interval 0.0% to 44.8%); none are in 1 of 2 conditions." in found.text
     other = make(spec(factors={"dropout": [0.1, 0.2]}, fixed={"epochs": 2}, replicates=2))
@@ -217,14 +217,14 @@ def test_divergence_is_a_map_of_two_factors_and_bars_of_one() -> None:
     made = make(spec(factors={"lr": [0.1, 9.0], "init": ["zeros", "he_normal"]}, fixed={"epochs": 2}, replicates=2))
     status = {(3, 0): "diverged", (3, 1): "diverged", (2, 0): "diverged"}
     found = pictures(make(made.experiment, status=status))["divergence"]
-    assert [t.get_text() for t in found.figure.axes[0].texts] == ["0/2", "1/2", "0/2", "2/2"]
+    assert [t.get_text() for t in found.draw().axes[0].texts] == ["0/2", "1/2", "0/2", "2/2"]
     assert found.text == "3 of 8 runs diverged: all with lr=9, init=he_normal, none in 2 of 4 combinations."
     one = make(
         spec(factors={"lr": [9.0, 0.1, 5.0]}, fixed={"epochs": 2}, replicates=2),
         status={(0, 0): "diverged", (2, 1): "diverged"},
     )
     bars = pictures(one)["divergence"]
-    assert [p.get_width() for p in bars.figure.axes[0].patches] == [0, 0.5, 0.5]  # type: ignore[attr-defined]
+    assert [p.get_width() for p in bars.draw().axes[0].patches] == [0, 0.5, 0.5]  # type: ignore[attr-defined]
     assert bars.text == "2 of 6 runs diverged: 1 of 2 in each of 2 levels, lr=5 among them, none in 1 of 3 levels."
     everywhere = make(one.experiment, status={(i, r): "diverged" for i in range(3) for r in range(2)})
     assert "divergence" not in pictures(everywhere)
@@ -234,16 +234,16 @@ def test_activation_functions_take_the_colours_of_the_report() -> None:
     made = make(spec(factors={"activation": ["gelu", "sigmoid"]}, fixed={"epochs": 2}, replicates=2))
     found = pictures(made)["activation_functions"]
     entries = dict(theme.look(made.experiment, made.conditions).entries)
-    for ax in found.figure.axes:
+    for ax in found.draw().axes:
         assert entries[ax.get_title(loc="left")] in {line.get_color() for line in ax.lines}
-    assert [[t.get_text() for t in ax.texts] for ax in found.figure.axes] == [["1.1289"], ["0.25"]]
+    assert [[t.get_text() for t in ax.texts] for ax in found.draw().axes] == [["1.1289"], ["0.25"]]
     assert found.text == "The largest slopes on [-8, 8] range from 0.25 of sigmoid (at 0) to 1.1289 of gelu (at 1.41)."
 
 
 def test_weights_have_a_row_for_each_combination_and_start_as_an_outline() -> None:
     made = make(spec(factors={"weight_decay": [0.0, 0.1], "lr": [0.1, 0.2]}, fixed={"epochs": 2}, replicates=2))
     found = pictures(made)["weights"]
-    first, last = found.figure.axes
+    first, last = found.draw().axes
     assert [t.get_text() for t in reversed(first.get_yticklabels())] == ["weight_decay=0", "weight_decay=0.1"]
     assert [ax.get_title(loc="left") for ax in (first, last)] == ["first layer", "last layer"]
     assert len(first.patches) == 2 * 3, "start, end and its filling"

@@ -176,7 +176,7 @@ def test_the_gap_is_shown_where_it_differs_by_more_than_its_intervals() -> None:
         "The gap, train minus test accuracy, is largest with width=16, 21.000 pp (20.980 to 21.020) and smallest with width=4, "
         "2.000 pp (1.980 to 2.020)."
     )
-    assert drawn_points(shown.figure, 0) >= {(4.0, 0.02), (8.0, 0.05), (16.0, 0.21)}
+    assert drawn_points(shown.draw(), 0) >= {(4.0, 0.02), (8.0, 0.05), (16.0, 0.21)}
     assert gap.section(with_gaps([0.02, 0.05, 0.21], noise=0.2), placed(of)) is None
     assert gap.section(with_gaps([0.02, 0.02, 0.02]), placed(of)) is None
 
@@ -186,7 +186,7 @@ def test_gaps_of_words_have_a_row_each_in_the_colours_of_the_report() -> None:
     of = given(put(made, "gap_accuracy", [0.02, 0.2]))
     shown = gap.section(of, placed(of))
     assert shown is not None
-    dots = [line for line in shown.figure.axes[0].lines if line.get_marker() == "D"]
+    dots = [line for line in shown.draw().axes[0].lines if line.get_marker() == "D"]
     assert [d.get_color() for d in dots] == [of.look.colours[c.condition_id] for c in of.conditions]
 
 
@@ -289,9 +289,9 @@ def test_names_that_would_run_into_each_other_go_to_the_legend() -> None:
     close = tradeoff.section(given(costs(made, [1e9, 1.001e9, 1e11], [1.0, 1.001, 100.0])))
     assert apart is not None
     assert close is not None
-    assert [t.get_text() for t in apart.figure.axes[0].texts] == ["1", "2", "3"]
-    assert not close.figure.axes[0].texts
-    assert {"1", "2", "3"} <= {t.get_text() for t in close.figure.legends[0].get_texts()}
+    assert [t.get_text() for t in apart.draw().axes[0].texts] == ["1", "2", "3"]
+    assert not close.draw().axes[0].texts
+    assert {"1", "2", "3"} <= {t.get_text() for t in close.draw().legends[0].get_texts()}
 
 
 def test_an_exploding_cell_does_not_take_the_shades_of_the_others() -> None:
@@ -319,9 +319,9 @@ def test_the_front_is_what_nothing_beats_at_its_cost() -> None:
         "By FLOPs width=1, width=2 and width=4 lie on the front; the best, width=4, takes 8 times the arithmetic and 0.75 times "
         "the time of the cheapest, width=1, for +30.00 pp of test accuracy."
     )
-    filled = [line.get_markerfacecolor() != "white" for line in shown.figure.axes[1].lines if line.get_marker() == "o"]
+    filled = [line.get_markerfacecolor() != "white" for line in shown.draw().axes[1].lines if line.get_marker() == "o"]
     assert filled == [True, True, False, True]
-    assert [ax.get_xscale() for ax in shown.figure.axes] == ["log", "log"]
+    assert [ax.get_xscale() for ax in shown.draw().axes] == ["log", "log"]
 
 
 def test_equal_conditions_at_equal_cost_share_no_front() -> None:

@@ -192,17 +192,17 @@ def test_the_panel_shows_the_images_it_names() -> None:
     found = predicted.of_best(of)
     assert found is not None
     chosen = predicted.choose(found, 10)
-    shown = [ax.images[0] for ax in section.figure.axes if ax.images]
+    shown = [ax.images[0] for ax in section.draw().axes if ax.images]
     assert len(shown) == len(chosen.at)
     for image, i in zip(shown, chosen.at, strict=True):
         assert isinstance(image, AxesImage)
         assert np.asarray(image.get_array()).shape == (28, 28)
         assert set(np.asarray(image.get_array()).ravel()) == {i % 256}
     names = of.experiment.data.class_names
-    assert [ax.get_title() for ax in section.figure.axes if ax.images] == [names[i] for i in chosen.true]
-    signs = [ax.texts[0].get_text()[0] for ax in section.figure.axes if ax.images]
+    assert [ax.get_title() for ax in section.draw().axes if ax.images] == [names[i] for i in chosen.true]
+    signs = [ax.texts[0].get_text()[0] for ax in section.draw().axes if ax.images]
     assert signs == ["✓" if t == p else "✗" for t, p in zip(chosen.true, chosen.told, strict=True)]
-    assert theme.png(section.figure) == theme.png(predicted.sections(of)[1].figure)
+    assert theme.png(section.draw()) == theme.png(predicted.sections(of)[1].draw())
 
 
 def test_images_of_the_package_are_shown_too_and_signals_are_not() -> None:

@@ -1,7 +1,7 @@
-"""Few colours for a drawn figure: what is flat keeps its own, what is between, at smooth edges, is rounded.
+"""Few colours for a figure of flat areas, lines and letters: what is flat keeps its own, smooth edges are rounded.
 
-A figure is flat areas, lines and letters. Colours that cover much of it are what is drawn; the thousands of others stand at
-edges, where an eye sees no step of 32 in 256, and they take most of the bytes of a picture.
+Colours that cover much of it are what is drawn; the thousands of others stand at edges, where an eye sees no step of 32 in
+256, and they take most of the bytes of a picture. Figures with shades, as of images and colour bars, need another way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Colours = npt.NDArray[np.int64]
 
 
 def flat(image: Image.Image) -> Image.Image:
-    """Return an RGB image with a palette: no channel of a pixel moves by more than `STEP`, unless colours are too many."""
+    """Return an RGB image with a palette: no channel of a pixel moves by more than half a step, unless colours are too many."""
     drawn = _packed(np.asarray(image, dtype=np.int64))
     own, place, count = np.unique(drawn, return_inverse=True, return_counts=True)
     common = np.lexsort((own, -count))[:MOST_KEPT]
@@ -30,7 +30,7 @@ def flat(image: Image.Image) -> Image.Image:
     rounded = np.minimum((colours + STEP // 2) // STEP * STEP, 255)
     if len(common):
         kept = colours[common]
-        apart = np.abs(rounded[:, None] - kept).max(axis=2)
+        apart = np.abs(colours[:, None] - kept).max(axis=2)
         near = apart.min(axis=1) <= STEP // 2
         rounded[near] = kept[apart.argmin(axis=1)[near]]
         rounded[common] = kept

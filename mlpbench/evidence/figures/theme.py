@@ -26,6 +26,7 @@ from mlpbench.experiment.spec import Experiment
 
 DPI = 160
 WIDTH = 6.0
+COLOURS = 256
 INK, FAINT = "#262626", "#8c8c8c"
 # From seaborn's "colorblind" palette: green, orange-red and grey differ in lightness too.
 VERDICT_COLOURS = {"supported": "#029e73", "refuted": "#d55e00", "undecided": "#949494"}
@@ -155,13 +156,20 @@ def percent(value: float, _position: float = 0) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as PNG with few colours (see flat.py), without the metadata that would change its bytes."""
+    """Return the figure as PNG, without the metadata that would change its bytes.
+
+    It has few colours: those of flat areas as they are (see flat.py), or of a median cut where images have shades.
+    """
     canvas: Any = FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     with style():
         canvas.draw()  # lays out and draws once, where savefig would draw once more to find out the size
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    flat(drawn).save(buffer, "PNG", optimize=True)
+    if any(ax.images for ax in figure.axes):
+        few = drawn.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    else:
+        few = flat(drawn)
+    few.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
