@@ -72,6 +72,8 @@ def parts(folder: Path) -> list[Path]:
 def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str, bytes]:
     """Return the name and the bytes of a part; as few of them as can be where that is worth ten times the time.
 
+    The smallest has no statistics, and no schema but parquet's own: `SCHEMAS` say what a column is.
+
     The bytes of floating-point numbers are stored by their place (byte stream split): signs and exponents, which are
     alike, stand together and compress. Everything else goes through a dictionary.
     """
@@ -85,7 +87,8 @@ def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str,
     split = [path for path, kind in leaves.items() if pa.types.is_floating(kind)]
     others = [path for path in leaves if path not in split]
     options: dict[str, Any] = {"use_dictionary": others, "use_byte_stream_split": split}  # stubs know no lists here
-    options |= {"compression_level": SMALLEST} if smallest else {}
+    if smallest:
+        options |= {"compression_level": SMALLEST, "write_statistics": False, "store_schema": False}
     pq.write_table(table, sink, compression="zstd", **options)
     content = sink.getvalue().to_pybytes()
     return sealed(stem, content, ".parquet"), content

@@ -24,7 +24,7 @@ from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.kinds import Value
 from mlpbench.experiment.spec import Experiment
 
-DPI = 160
+DPI = 128
 WIDTH = 6.0
 COLOURS = 256
 INK, FAINT = "#262626", "#8c8c8c"
