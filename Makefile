@@ -24,7 +24,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/mypy
 
 check: $(VENV)/.dev ## the slower proofs, those that measure time or memory at the end and one at a time
-	@$(BIN)/pytest -q -n auto --dist worksteal -m "slow and not alone"
+	@$(BIN)/pytest -q -n auto --dist loadfile -m "slow and not alone"
 	@$(BIN)/pytest -q -m "slow and alone"
 
 bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report in results/bench
