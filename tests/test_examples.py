@@ -12,6 +12,7 @@ from PIL import Image
 
 import mlpbench
 from mlpbench import api, examples, pages
+from mlpbench.evidence.figures import theme
 from mlpbench.experiment.spec import Experiment
 from mlpbench.store import Store
 from mlpbench.training import datasets
@@ -66,7 +67,7 @@ def test_a_run_keeps_the_few_images_that_its_report_shows(folder: Path, fashion:
     assert f"]({PICTURE})" in text
     assert "](figures/confusion.png)" in text
     with Image.open(folder / PICTURE) as picture:
-        assert picture.size == (960, 713)
+        assert picture.size[0] == theme.WIDTH * theme.DPI
 
 
 @pytest.mark.usefixtures("no_data")

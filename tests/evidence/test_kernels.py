@@ -18,6 +18,7 @@ from mlpbench import pages
 from mlpbench.cli import main
 from mlpbench.errors import InputError
 from mlpbench.evidence import kernels
+from mlpbench.evidence.figures import theme
 from mlpbench.evidence.figures.roofline import COLOURS, roofline
 
 MACHINE = {"threads": 1, "device": "cpu", "gpu": None, "cpu": "Acme 9000", "torch": "2.13.0"}
@@ -184,7 +185,7 @@ def test_the_report_is_the_same_bytes_again_and_the_command_writes_it(tmp_path: 
     pages.write(tmp_path)
     assert [f.read_bytes() for f in files] == before
     picture = imread(io.BytesIO(before[1]))
-    assert picture.shape[1] == 960
+    assert picture.shape[1] == theme.WIDTH * theme.DPI
     assert "](figures/roofline.png)" in before[0].decode()
 
 

@@ -16,6 +16,7 @@ import pytest
 from made_tables import WIDTH_CLAIMS, WIDTHS, Tables, make, spec, width_tables
 
 from mlpbench.evidence.claims import judge
+from mlpbench.evidence.figures import theme
 from mlpbench.evidence.report import Report, render, write
 from mlpbench.evidence.terminal import claims_text
 
@@ -90,7 +91,7 @@ def test_pictures_are_readable_png(edge: tuple[Tables, Report]) -> None:
     _, report = edge
     for content in report.files.values():
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
-        assert int.from_bytes(content[16:20]) == 960
+        assert int.from_bytes(content[16:20]) == theme.WIDTH * theme.DPI
         assert b"Software" not in content
         assert b"tEXt" not in content
 
