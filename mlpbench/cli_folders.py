@@ -126,8 +126,9 @@ def trim(folders: tuple[Path, ...]) -> None:
     """Drop from results folders the numbers that their reports do not read, and store the rest in few bytes.
 
     What goes are curves and quantiles of weights, of runs that no figure shows, and predictions, of conditions that no
-    claim names. Everything else stays, and so does the report. The runs stay done: a later `run` does not train them again, and a claim
-    that is added later and needs a dropped prediction says that it is not there (`run --rerun all` makes it again).
+    claim names. Everything else stays, and so does the report. The runs stay done: a later `run` does not train them again,
+    and a claim that is added later and needs a dropped prediction says that it is not there (`run --rerun all` makes it
+    again).
     """
     from mlpbench import trimming
 

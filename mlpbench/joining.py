@@ -114,13 +114,13 @@ def merge(folders: Sequence[Path], to: Path) -> Joined:
         tables = _tables(folder)
         _refuse_conflicts(joined, tables, folders[:i], folder)
         there = set(joined["runs"]["run_id"])
-        compared = _ids(joined) & _ids(tables)
-        joined, gave_way = _giving_way(joined, tables)
+        mine, theirs = _ids(joined), _ids(tables)
+        joined, gave_way = _giving_way(joined, mine, theirs)
         new = set(tables["runs"]["run_id"]) - (there - gave_way)
         shared += len(tables["runs"]) - len(new)
         taken[folder] = len(new)
         joined = {
-            t: pd.concat([_filled(joined[t], tables[t], t, compared), tables[t][tables[t]["run_id"].isin(new)]])
+            t: pd.concat([_filled(joined[t], tables[t], t, mine & theirs), tables[t][tables[t]["run_id"].isin(new)]])
             for t in TABLES
         }
     ids = set(joined["runs"]["run_id"])
@@ -185,9 +185,8 @@ def _ids(tables: Tables) -> set[str]:
     return set(_finished(tables)["runs"]["run_id"])
 
 
-def _giving_way(joined: Tables, tables: Tables) -> tuple[Tables, set[str]]:
-    """Return what is joined so far without runs that are finished in the next tables only, and which those are."""
-    mine, theirs = _ids(joined), _ids(tables)
+def _giving_way(joined: Tables, mine: set[str], theirs: set[str]) -> tuple[Tables, set[str]]:
+    """Return what is joined so far without runs that are finished in the next tables (`theirs`) only, and which those are."""
     gave_way = (set(joined["runs"]["run_id"]) - mine) & theirs
     return {t: f[~f["run_id"].isin(gave_way)] for t, f in joined.items()}, gave_way
 

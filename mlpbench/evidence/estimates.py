@@ -169,13 +169,13 @@ def estimate_curves(
     """Return a row for each condition, split, epoch and measure (loss, accuracy): n, mean, sd and t interval.
 
     There is no accuracy where the target is numbers.
-    Only runs that finished, and have curves, count: a mean over those still alive at an epoch would change its members along the curve.
+    Only runs that finished, and have curves, count: a mean over those still alive at an epoch would change its members
+    along the curve.
     """
     if curves.empty:
         observed = observed.head(0)
     finished = observed.loc[observed["status"] == OK, ["position", "replicate", "run_id"]]
-    measured = curves.dropna(subset=["loss", "accuracy"], how="all")  # `trim` leaves rows without numbers
-    rows = finished.merge(measured, on="run_id").sort_values(["position", "replicate", "split", "step"])
+    rows = finished.merge(with_numbers(curves), on="run_id").sort_values(["position", "replicate", "split", "step"])
     parts = []
     for measure in ("loss", "accuracy"):
         for split in ("train", "validation", "test"):
@@ -192,6 +192,11 @@ def estimate_curves(
     found.insert(0, "condition_id", [conditions[i].condition_id for i in found["position"]])
     found.insert(1, "label", [conditions[i].label for i in found["position"]])
     return found
+
+
+def with_numbers(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of curves that have a loss or an accuracy: `trim` leaves rows without."""
+    return curves.dropna(subset=["loss", "accuracy"], how="all")
 
 
 def _curve_step(split: str, settings: RunSettings, n_test: int) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.evidence.estimates import OK
+from mlpbench.evidence.estimates import OK, with_numbers
 from mlpbench.evidence.frames import floats, places, records
 from mlpbench.evidence.words import fixed, with_spread
 from mlpbench.experiment.metrics import metric
@@ -41,7 +41,7 @@ def of_curves(curves: pd.DataFrame) -> str:
 def of_lacking(observed: pd.DataFrame, curves: pd.DataFrame) -> str:
     """Say how many finished runs have no curves, nothing where all have: those of a trimmed folder may be gone."""
     finished = observed.loc[observed["status"] == OK, "run_id"]
-    there = curves.dropna(subset=["loss", "accuracy"], how="all")["run_id"].drop_duplicates()
+    there = with_numbers(curves)["run_id"].drop_duplicates()
     lacking = int((places(finished, there) < 0).sum())
     return f"Of {len(finished)} finished runs {lacking} have no curves in this folder, which was trimmed." * (
         lacking > 0

@@ -19,14 +19,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from PIL import Image
 
-from mlpbench.evidence.figures.flat import flat
+from mlpbench.evidence.figures.flat import PALETTE, flat
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.kinds import Value
 from mlpbench.experiment.spec import Experiment
 
 DPI = 128
 WIDTH = 6.0
-COLOURS = 256
 INK, FAINT = "#262626", "#8c8c8c"
 # From seaborn's "colorblind" palette: green, orange-red and grey differ in lightness too.
 VERDICT_COLOURS = {"supported": "#029e73", "refuted": "#d55e00", "undecided": "#949494"}
@@ -166,7 +165,7 @@ def png(figure: Figure) -> bytes:
         canvas.draw()  # lays out and draws once, where savefig would draw once more to find out the size
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     if any(ax.images for ax in figure.axes):
-        few = drawn.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few = drawn.quantize(PALETTE, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     else:
         few = flat(drawn)
     few.save(buffer, "PNG", optimize=True)
