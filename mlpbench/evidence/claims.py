@@ -31,7 +31,7 @@ from mlpbench.evidence.signs import median_interval, more_needed, sign_test, sig
 from mlpbench.evidence.values import Floats, Values, values_of
 from mlpbench.experiment.claim_checks import BCA_LEAST, SHARE_LEAST
 from mlpbench.experiment.claim_forms import Claim
-from mlpbench.experiment.derived import plain, reaches
+from mlpbench.experiment.derived import LATE, late, plain, reaches
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import METRICS
 from mlpbench.experiment.models import STREAM
@@ -61,10 +61,20 @@ def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.Data
     return curves if isinstance(curves, pd.DataFrame) else curves(run_ids)
 
 
-def needs_curves(experiment: Experiment) -> bool:
-    """Return whether a claim is about what stands in the curves alone: the steps to a loss and their kin, or a shift."""
-    asked = [plain(claim.form.metric) for claim in experiment.claims]
-    return any(reaches(name) is not None or measured_shift(name) is not None for name in asked)
+def points_of(
+    experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: Curves
+) -> pd.DataFrame:
+    """Return the curves of the runs whose claims are about what stands in curves alone, nothing where no claim is."""
+    asked = [claim for claim in experiment.claims if _is_of_curves(plain(claim.form.metric))]
+    if not asked:
+        return pd.DataFrame()
+    needed = {i for claim in asked for i in reduce(claim, experiment, conditions).weights}
+    return read_curves(curves, list(observed.loc[observed["condition_id"].isin(needed), "run_id"]))
+
+
+def _is_of_curves(name: str) -> bool:
+    """Return whether a metric is the steps to a loss or its kin, of the later half, or under a shift."""
+    return any(of(name) is not None for of in (reaches, late, measured_shift))
 
 
 def judge(
@@ -93,7 +103,7 @@ def judge(
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
     observed = with_layers(experiment, experiment.claims, conditions, observed, layers)
-    points = read_curves(curves) if needs_curves(experiment) else pd.DataFrame()
+    points = points_of(experiment, conditions, observed, curves)
     rows = [_row(claim, experiment, conditions, observed, points, test_set) for claim in experiment.claims]
     tested = [r for r in rows if not r["observed"]]
     p = [float(r["p"]) for r in tested]
@@ -184,6 +194,10 @@ def _tested(claim: Claim, reduction: Reduction, values: Values, test_set: TestSe
         else:
             found["widened"] = widened
             found["low_test"], found["high_test"] = widened.interval()
+    elif test_set is not None and reduction.metric == LATE + sampling.METRIC:
+        found["sampling"] = (
+            "The interval that includes test-set sampling is known of the last step alone, which has predictions."
+        )
     return found
 
 

@@ -64,7 +64,7 @@ def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataF
 
     For `steps_to_train_loss_X` and its kin the value is the first recorded step, or epoch, whose train loss is at most X,
     or accuracy at least; a finished run that never got there is censored and has no value. A logarithm has none where
-    the metric is not positive. Metrics of layers and regrets stand in `observed` where a claim is about them. Raises
+    the metric is not positive. `late_METRIC` is a mean over points of the curve. Metrics of layers and regrets stand in `observed` where a claim is about them. Raises
     ValueError where no metric has that name.
     """
     metric(name)
@@ -74,6 +74,8 @@ def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataF
     frame = observed[KEYS].copy()
     if (shift := shifts.measured(name)) is not None:
         return frame.assign(value=_under_shift(frame, curves, *shift), censored=False)
+    if (parts := derived.late(name)) is not None:
+        return frame.assign(value=_late(frame, curves, parts), censored=False)
     wanted = derived.reaches(name)
     if wanted is None:
         return frame.assign(value=observed[name].to_numpy(), censored=False)
@@ -89,6 +91,20 @@ def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataF
     finished = (frame["status"] == OK).to_numpy()
     there = finished & np.isfinite(reached)
     return frame.assign(value=np.where(there, reached, np.nan), censored=finished & measured & ~there)
+
+
+def _late(
+    frame: pd.DataFrame, curves: pd.DataFrame, parts: Sequence[tuple[str, str, float]]
+) -> npt.NDArray[np.float64]:
+    """Return the sum of parts, each a mean over the later half of the curve, of finished runs; NaN where there is none."""
+    value = np.zeros(len(frame))
+    for split, what, sign in parts:
+        rows = curves[curves["split"] == split].sort_values(["run_id", "step"])
+        later = rows[2 * rows["step"] > rows.groupby("run_id")["step"].transform("max")]
+        mean = later.groupby("run_id")[what].mean()
+        at = places(frame["run_id"], pd.Series(mean.index, dtype=object))
+        value += sign * np.append(mean.to_numpy(dtype=float), np.nan)[at]
+    return np.where(frame["status"] == OK, value, np.nan)
 
 
 def _under_shift(frame: pd.DataFrame, curves: pd.DataFrame, split: str, what: str) -> npt.NDArray[np.float64]:
@@ -115,7 +131,11 @@ def accuracy_step(name: str, settings: RunSettings, n_test: int) -> float:
         "gap": [settings.n_fit, n_test],
         "shift": [n_test],
     }
-    return max(1 / max(n, 1) for n in examples[name.partition("[")[0].removesuffix("_accuracy")])
+    if derived.late(name) is not None:  # curves are of the first training examples
+        examples["train"] = [min(settings.n_fit, CURVE_EXAMPLES)]
+        examples["gap"] = [*examples["train"], n_test]
+    of = name.partition("[")[0].removeprefix(derived.LATE).removesuffix("_accuracy")
+    return max(1 / max(n, 1) for n in examples[of])
 
 
 def estimate(

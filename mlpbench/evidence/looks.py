@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mlpbench.evidence import claims, tuning
-from mlpbench.evidence.claims import UNDECIDED, Curves, needs_curves, read_curves
+from mlpbench.evidence.claims import UNDECIDED, Curves
 from mlpbench.evidence.derived import Layers
 from mlpbench.evidence.estimates import MISSING
 from mlpbench.evidence.inference import ALPHA
@@ -111,7 +111,6 @@ def _follow(
     layers: Layers | None,
 ) -> Judged:
     at = schedule(experiment.replicates, experiment.most_replicates)
-    points = read_curves(curves) if needs_curves(experiment) else pd.DataFrame()
     counts = [at[0]] * (len(conditions) // count_tunings(experiment))
     gathered = gather(experiment, conditions, runs, counts)
     tested = [c for c in experiment.claims if not _is_observed(c)]
@@ -129,7 +128,7 @@ def _follow(
         of = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         each = level / max(1, len(tested))
         found = claims.judge(
-            of, gathered.conditions, runs, points, gathered.observed, level=each, test_set=test_set, layers=layers
+            of, gathered.conditions, runs, curves, gathered.observed, level=each, test_set=test_set, layers=layers
         )
         if not complete:
             found["verdict"] = UNDECIDED
@@ -147,10 +146,10 @@ def _follow(
             n = min(counts[g] for g in _needed(claim, experiment, gathered.conditions))
             of = experiment.model_copy(update={"claims": (claim,), "replicates": n})
             seen = gathered.observed[gathered.observed["replicate"] < n]
-            rows[claim.id] = claims.judge(of, gathered.conditions, runs, points, seen, layers=layers)
+            rows[claim.id] = claims.judge(of, gathered.conditions, runs, curves, seen, layers=layers)
     parts = [rows[c.id] for c in experiment.claims]
     table = (
-        pd.concat(parts, ignore_index=True) if parts else claims.judge(experiment, [], runs, points, gathered.observed)
+        pd.concat(parts, ignore_index=True) if parts else claims.judge(experiment, [], runs, curves, gathered.observed)
     )
     return Judged(gathered=gathered, claims=table.astype(claims.COLUMNS), counts=counts, looks=tuple(looks))
 

@@ -28,7 +28,7 @@ from mlpbench.evidence import (
     variance,
 )
 from mlpbench.evidence.claims import RUN_COLUMNS as JUDGED_COLUMNS
-from mlpbench.evidence.claims import Curves, needs_curves, read_curves
+from mlpbench.evidence.claims import Curves, read_curves
 from mlpbench.evidence.derived import Layers
 from mlpbench.evidence.estimates import OK, estimate, estimate_curves
 from mlpbench.evidence.excerpt import MOST_DOTS, MOST_ROWS, choose
@@ -127,8 +127,6 @@ class _Page:
     ) -> None:
         from mlpbench.evidence.figures import theme  # seaborn takes a second to import; judging claims needs none of it
 
-        if needs_curves(experiment):
-            curves = read_curves(curves)
         self.judged = looks.judge(experiment, conditions, runs, curves, declared_late, test_set, layers)
         self.claims, gathered = self.judged.claims, self.judged.gathered
         self.observed, conditions = gathered.observed, gathered.conditions

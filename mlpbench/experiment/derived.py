@@ -1,4 +1,4 @@
-"""The grammar of metrics that are worked out of other tables: `grad_norm[1,start]`, `log10_test_loss`, `epochs_to_...`.
+"""The grammar of metrics that are worked out of other tables: `grad_norm[1,start]`, `late_test_loss`, `epochs_to_...`.
 
 What the words stand for is here; what they are called and measured in, in `metrics`; their values, in `evidence.derived`.
 """
@@ -25,6 +25,18 @@ OF_HIDDEN = ("act_saturated", "backward_gain")
 OF_STEP = "update_ratio"
 NAMED_EPOCHS = {"start": 0.0, "end": math.inf}
 
+# Metrics of curves of which there is a mean over the later half of training, by what they are made of: (split, measure, sign).
+LATE = "late_"
+_LATE_PARTS: dict[str, tuple[tuple[str, str, float], ...]] = {
+    "train_loss": (("train", "loss", 1.0),),
+    "train_accuracy": (("train", "accuracy", 1.0),),
+    "test_loss": (("test", "loss", 1.0),),
+    "test_accuracy": (("test", "accuracy", 1.0),),
+    "gap_loss": (("test", "loss", 1.0), ("train", "loss", -1.0)),
+    "gap_accuracy": (("train", "accuracy", 1.0), ("test", "accuracy", -1.0)),
+}
+LATE_NAMES = tuple(LATE + name for name in _LATE_PARTS)
+
 _REACHES = re.compile(r"(steps|epochs)_to_train_(loss|accuracy)_([0-9]*\.?[0-9]+)")
 _BRACKETS = re.compile(r"([a-z0-9_]+)\[([^\[\]\n]*)\]")
 
@@ -49,6 +61,16 @@ def reaches(name: str) -> Reaches | None:
     if match is None:
         return None
     return Reaches(unit=match[1], measure=match[2], threshold=float(match[3]))  # type: ignore[arg-type]
+
+
+def late(name: str) -> Sequence[tuple[str, str, float]] | None:
+    """Return what `late_METRIC` adds up, as (split, measure, sign); None for another metric.
+
+    It is the mean over the points of a curve at steps s with 2 s > S, S the step of the last one: those of the second half of
+    training, so that networks trained for different numbers of epochs are compared alike. At a constant learning rate one
+    point jumps by more than conditions differ; the mean of n independent ones has 1 / sqrt(n) of that spread.
+    """
+    return _LATE_PARTS.get(name.removeprefix(LATE)) if name.startswith(LATE) else None
 
 
 @dataclass(frozen=True, kw_only=True)

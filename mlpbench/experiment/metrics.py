@@ -95,7 +95,7 @@ REGRETS: dict[str, Metric] = {
 
 # What a name may go on with: the forms of names that stand for many metrics.
 FORMS = (
-    "NAME[LAYER]", "NAME[LAYER,EPOCH]", "log10_METRIC", "epochs_to_train_loss_X", "epochs_to_train_accuracy_X",
+    "NAME[LAYER]", "NAME[LAYER,EPOCH]", "log10_METRIC", *derived.LATE_NAMES, "epochs_to_train_loss_X", "epochs_to_train_accuracy_X",
     "steps_to_train_accuracy_X", "shift_accuracy[KIND,SEVERITY]", "shift_loss[KIND,SEVERITY]",
 )  # fmt: skip
 # Zeros and ones, and differences that are 0 as a rule: a logarithm would leave most of them out.
@@ -111,7 +111,7 @@ def metric(name: str) -> Metric:
         found = family(name)
         if found is not None:
             return found
-    near = suggestion(name.partition("[")[0], (*known, *LAYER_METRICS))
+    near = suggestion(name.partition("[")[0], (*known, *LAYER_METRICS, *derived.LATE_NAMES))
     raise ValueError(
         f"metric must be one of {', '.join((*known, *FORMS))} or steps_to_train_loss_X, got {name!r}{near}"
     )
@@ -127,6 +127,14 @@ def _reaches(name: str) -> Metric | None:
         raise ValueError(f"the accuracy of {name!r} must be a fraction above 0 and at most 1, got {found.threshold:g}")
     meaning = f"{counted} until the train {found.measure} is {side} {found.threshold:g}"
     return _metric(name, meaning, found.unit, "lower")
+
+
+def _late(name: str) -> Metric | None:
+    if derived.late(name) is None:
+        return None
+    of = METRICS[name.removeprefix(derived.LATE)]
+    meaning = f"mean over the second half of training, of a curve's points: {of.meaning}"
+    return _metric(name, meaning, of.unit, of.better)
 
 
 def _of_layer(name: str) -> Metric | None:
@@ -158,4 +166,4 @@ def _log10(name: str) -> Metric | None:
 
 
 # Each returns the metric of a name that is of its form, None for another name.
-_FAMILIES: Sequence[Callable[[str], Metric | None]] = (_reaches, _of_layer, _under_shift, _log10)
+_FAMILIES: Sequence[Callable[[str], Metric | None]] = (_reaches, _late, _of_layer, _under_shift, _log10)

@@ -39,6 +39,7 @@ def check(experiment: Experiment, conditions: Sequence[Condition]) -> None:
                 message = f"a claim names levels that stand together in a condition, got {shown(where)}"
                 raise SpecProblem(("claims", i, name, *path), message)
         _check_layers(claim, conditions, ("claims", i, name, "metric"))
+        _check_late(claim, conditions, ("claims", i, name, "metric"))
         if isinstance(form, Best):
             _check_best(form, conditions, ("claims", i, name))
         elif isinstance(form, Share):
@@ -53,15 +54,29 @@ def _is_of_accuracy(name: str) -> bool:
     return metric(name).is_accuracy or (reaches is not None and reaches.measure == "accuracy")
 
 
+def _meant(claim: Claim, conditions: Sequence[Condition]) -> list[Condition]:
+    """Return the conditions that a claim is about: all where it has no selector."""
+    wheres = [where for where, _ in _selectors(claim)] or [{}]
+    return [c for c in conditions if any(_meets(c, where) for where in wheres)]
+
+
+def _check_late(claim: Claim, conditions: Sequence[Condition], path: Path) -> None:
+    """Refuse a mean over the second half of training where there is none."""
+    if derived.late(derived.plain(claim.form.metric)) is None:
+        return
+    still = next((c for c in _meant(claim, conditions) if c.settings.steps == 0), None)
+    if still is not None:
+        rule = "a mean over the second half of training is of networks that are trained"
+        near = derived.plain(claim.form.metric).removeprefix(derived.LATE)
+        raise SpecProblem(path, f"{rule}, got {claim.form.metric!r} for {still.label!r}; did you mean '{near}'?")
+
+
 def _check_layers(claim: Claim, conditions: Sequence[Condition], path: Path) -> None:
     """Refuse a layer metric that a condition the claim is about can't have: no such layer, or no such epoch."""
     of = derived.layer_metric(claim.form.metric)
     if of is None:
         return
-    wheres = [where for where, _ in _selectors(claim)] or [{}]
-    for condition in conditions:
-        if not any(_meets(condition, where) for where in wheres):
-            continue
+    for condition in _meant(claim, conditions):
         s = condition.settings
         layers = s.n_layers
         numbers = of.numbers(layers)

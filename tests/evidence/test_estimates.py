@@ -61,6 +61,10 @@ def test_the_least_step_of_an_accuracy_is_one_example_of_its_set() -> None:
     steps = {k: accuracy_step(f"{k}_accuracy", condition.settings, 10_000) for k in ("train", "val", "test", "gap")}
     assert steps == {"train": 1 / 54_000, "val": 1 / 6_000, "test": 1 / 10_000, "gap": 1 / 10_000}
     assert accuracy_step("test_loss", condition.settings, 10_000) == 0
+    late = {k: accuracy_step(f"late_{k}_accuracy", condition.settings, 20_000) for k in ("train", "test", "gap")}
+    assert late == {"train": 1 / 10_000, "test": 1 / 20_000, "gap": 1 / 10_000}, (
+        "curves are of 10,000 training examples"
+    )
 
 
 def test_one_replicate_has_a_mean_and_no_spread() -> None:
@@ -86,6 +90,34 @@ def test_a_curve_without_numbers_was_not_measured_and_is_not_censored() -> None:
     found = measure(observed, curves, "steps_to_train_loss_100")
     assert found["value"].isna().tolist() == [True, *[False] * (len(found) - 1)]
     assert not found["censored"].any()
+
+
+@pytest.mark.parametrize("metric", ["test_accuracy", "test_loss", "train_accuracy", "gap_accuracy", "gap_loss"])
+def test_late_is_the_mean_of_the_points_of_the_second_half(metric: str) -> None:
+    """Ten epochs have five points after step 1,175 and three have two after 352, whatever the order of the rows."""
+    short = make(spec(fixed={"epochs": 3}, factors={"width": [8, 16]}), status={(0, 0): "diverged", (0, 1): "missing"})
+    for made, points in ((width_tables(), 5), (short, 2)):
+        seen = observe(made.experiment, made.conditions, made.runs)
+        split, _, what = metric.partition("_")
+        signs = {"gap": {"test": 1, "train": -1} if what == "loss" else {"train": 1, "test": -1}}.get(split, {split: 1})
+        expected = []
+        for run_id, status in zip(seen["run_id"], seen["status"], strict=True):
+            of_run = made.curves[made.curves["run_id"] == run_id].sort_values("step")
+            tails = {s: of_run.loc[of_run["split"] == s, what].to_numpy()[-points:] for s in signs}
+            expected.append(sum(k * tails[s].mean() for s, k in signs.items()) if status == "ok" else math.nan)
+        found = measure(seen, made.curves.sample(frac=1, random_state=3), f"late_{metric}")
+        np.testing.assert_allclose(found["value"], expected, rtol=1e-12)
+        assert not found["censored"].any()
+
+
+def test_late_has_no_value_where_the_curve_is_not_there() -> None:
+    made = make(spec(factors={"width": [8, 16]}))
+    seen = observe(made.experiment, made.conditions, made.runs)
+    gone = seen["run_id"].iloc[0]
+    curves = made.curves.assign(accuracy=made.curves["accuracy"].where(made.curves["run_id"] != gone))
+    for there in (curves, made.curves[made.curves["run_id"] != gone]):
+        found = measure(seen, there, "late_test_accuracy")
+        assert found["value"].isna().tolist() == [True, *[False] * (len(found) - 1)]
 
 
 def test_an_unknown_metric_is_refused() -> None:

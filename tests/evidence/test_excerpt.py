@@ -133,17 +133,19 @@ def test_only_curves_that_are_drawn_are_read() -> None:
 def test_curves_are_read_for_claims_about_them_only() -> None:
     bound = {"bound": {"metric": "test_accuracy", "above": 0.5}}
     steps = {"bound": {"metric": "steps_to_train_loss_0.5", "below": 9}}
-    for form, reads in ((bound, 0), (steps, 1)):
+    late = {"bound": {"metric": "log10_late_test_loss", "below": 9, "where": {"lr": 1.0}}}
+    for form, reads in ((bound, 0), (steps, 2), (late, 1)):
         made = make(spec(**SHORT, factors={"lr": [0.1, 1.0]}, claims=[{"id": "a", "says": "It is.", **form}]))
-        asked: list[object] = []
+        asked: list[Any] = []
 
-        def read(run_ids: Any, made: Tables = made, asked: list[object] = asked) -> pd.DataFrame:
+        def read(run_ids: Any, made: Tables = made, asked: list[Any] = asked) -> pd.DataFrame:
             asked.append(run_ids)
             return made.curves
 
         lazily = judge(made.experiment, made.conditions, made.runs, read)
         pd.testing.assert_frame_equal(lazily, judge(*made.parts))
-        assert asked == [None] * reads
+        lr = dict(zip(made.runs["run_id"], made.runs["lr"], strict=True))
+        assert [sorted({lr[i] for i in ids}) for ids in asked] == [[0.1, 1.0][-reads:]] * (reads > 0)
 
 
 def drawn(made: Tables) -> tuple[Figure, str]:

@@ -168,6 +168,11 @@ def test_predictions_are_read_for_claims_on_test_accuracy_alone() -> None:
     assert asked == []
     assert frame["low_test"].isna().all()
     assert (frame["sampling"] == "").all()
+    late = {"compare": COMPARE["compare"] | {"metric": "late_test_accuracy"}}
+    made, test_set, asked = predicted(tables(late), FLIPS)
+    (row,) = judge(*made.parts, test_set=test_set).to_dict("records")
+    assert asked == []
+    assert row["sampling"].endswith("is known of the last step alone, which has predictions.")
     made, test_set, asked = predicted(tables(COMPARE, LOSS), FLIPS)
     judge(*made.parts, test_set=test_set)
     assert asked == [10]

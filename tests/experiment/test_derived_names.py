@@ -51,6 +51,8 @@ def test_layers_by_number_and_by_word() -> None:
         ("epochs_to_train_loss_0.5", "epochs_to_train_loss_0.5", "epochs"),
         ("steps_to_train_accuracy_0.9", "steps_to_train_accuracy_0.9", "steps"),
         ("epochs_to_train_accuracy_1", "epochs_to_train_accuracy_1", "epochs"),
+        ("late_test_accuracy", "late_test_accuracy", "fraction"),
+        ("log10_late_gap_loss", "log10_late_gap_loss", "decades"),
         ("split_excess_loss", "split_excess_loss", "per example"),
     ],
 )
@@ -63,8 +65,14 @@ def test_names_units_and_meanings(name: str, canonical: str, unit: str) -> None:
 
 def test_only_fractions_are_accuracies() -> None:
     """A logarithm of one, or the epochs to one, are not printed in percentage points and have no default margin."""
-    names = ["regret_accuracy", "log10_test_accuracy", "epochs_to_train_accuracy_0.5", "test_accuracy"]
-    assert [metric(n).is_accuracy for n in names] == [True, False, False, True]
+    names = [
+        "regret_accuracy",
+        "log10_test_accuracy",
+        "epochs_to_train_accuracy_0.5",
+        "test_accuracy",
+        "late_gap_accuracy",
+    ]
+    assert [metric(n).is_accuracy for n in names] == [True, False, False, True, True]
 
 
 def test_a_claim_has_the_canonical_name_and_a_dump_keeps_it(tmp_path: Path) -> None:
@@ -111,6 +119,9 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "log of nothing": ("log10_test_los", {}, "metric must be one of"),
     "percent": ("steps_to_train_accuracy_90", {}, "the accuracy of 'steps_to_train_accuracy_90' must be a fraction above 0 and at most 1, got 90"),
     "no validation in a logarithm": ("log10_val_loss", {}, "a metric of validation examples needs validation"),
+    "late, but never trained": ("late_test_accuracy", {"fixed": {"epochs": 0}}, "a mean over the second half of training is of networks that are trained, got 'late_test_accuracy' for 'depth=3'; did you mean 'test_accuracy'?"),
+    "late, of what has no curve": ("late_weight_norm", {}, "metric must be one of"),
+    "late, misspelt": ("late_test_acuracy", {}, "did you mean 'late_test_accuracy'?"),
     "regret of nothing": ("regret_accuracy", {}, NO_FOLDS),
     "regret of a choice that is refitted alone": ("split_excess_loss", {"validation": {"folds": 3}, "nuisance": {"lr": [0.1, 0.2]}}, NO_FOLDS),
 }  # fmt: skip
