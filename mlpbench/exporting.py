@@ -118,7 +118,6 @@ def weights_of(stored: Stored, options: Options) -> Exported:
     if run is None:
         rule = "a run whose weights were not saved must be in the grid of its spec.yaml to be trained again"
         raise InputError(f"{rule}, got {stored.run_id} of {stored.folder}")
-    weights.refuse_unsaved(run.settings)
     get_data(experiment, options)
     here = as_made(options, stored.row)
     ((_, tables),) = train(experiment, [make_stack([run], experiment.data)], here, save_weights=True)
@@ -153,8 +152,9 @@ def model(
     """Return the network of a finished run as a plain `torch.nn.Sequential`, in evaluation mode.
 
     `run` is a run_id, or how one begins, or a row of a `runs` table; `results` one or several folders, under which it is
-    looked for; further keywords are options, as of `mlpbench.run`. Of each hidden layer the network has Linear, the norm
-    if there is one, the activation, and Dropout where it is above 0; then Linear. It takes inputs of shape (B, I) as the
+    looked for; further keywords are options, as of `mlpbench.run`. Of convolutions the network has Unflatten, of each Conv2d,
+    the activation and the pooling, then Flatten; of each hidden layer Linear, the norm if there is one, the activation, and
+    Dropout where it is above 0; then Linear. It takes inputs of shape (B, I) as the
     network saw them (of images pixels in [0, 1], row by row; the first `features` of them, times `input_scale`) and
     returns logits, or numbers, of shape (B, C). What was trained in precision bfloat16 is computed in float32.
 

@@ -18,7 +18,6 @@ from mlpbench.errors import InputError
 from mlpbench.files import refused, sealed, write_whole
 
 if TYPE_CHECKING:
-    from mlpbench.experiment.resolving import RunSettings
     from mlpbench.store import Store
 
 FOLDER = "weights"
@@ -29,13 +28,6 @@ _NAME = re.compile(rf"([0-9a-f]{{16}})-[0-9a-f]{{16}}{re.escape(SUFFIX)}")
 _LENGTH = 8
 # No header of ours is near this; a file that claims more is no file of weights.
 _MOST_HEADER = 16 * 2**20
-
-
-def refuse_unsaved(settings: RunSettings) -> None:
-    """Raise InputError for a network whose weights have no form in a file yet: one with convolutions."""
-    if settings.conv_channels:
-        channels = list(settings.conv_channels)
-        raise InputError(f"weights of networks with convolutions are not yet exported, got conv_channels {channels}")
 
 
 def files(folder: Path) -> list[Path]:

@@ -41,6 +41,15 @@ CONDITIONS: list[dict[str, Any]] = [
     {"label": "prelu", "activation": "prelu", "hidden_sizes": [7, 5], "dropout": [0.2, 0.0]},
     {"label": "batch", "activation": "gelu", "norm": "batch", "hidden_sizes": [6, 4], "dropout": 0.5},
     {"label": "layer", "activation": "leaky_relu(0.3)", "norm": "layer", "init": "he_normal"},
+    {
+        "label": "maximum",
+        "activation": "prelu",
+        "conv_channels": [3, 4, 2],
+        "hidden_sizes": [6],
+        "dropout": 0.3,
+        "init": "he_normal",
+    },
+    {"label": "average", "activation": "silu", "conv_channels": [5], "pooling": "average", "hidden_sizes": []},
     {"label": "double", "activation": "elu", "precision": "float64"},
     {"label": "diverges", "lr": 1e30},
 ]
@@ -144,6 +153,9 @@ def test_a_model_is_made_of_plain_modules_in_order(whole: Path) -> None:
     assert kinds("plain") == ["Linear", "ReLU", "Linear"]
     assert kinds("prelu") == ["Linear", "PReLU", "Dropout", "Linear", "PReLU", "Linear"]
     assert kinds("batch") == ["Linear", "BatchNorm1d", "GELU", "Dropout"] * 2 + ["Linear"]
+    convolved = ["Unflatten", *["Conv2d", "PReLU", "MaxPool2d"] * 3, "Flatten"]
+    assert kinds("maximum") == [*convolved, "Linear", "PReLU", "Dropout", "Linear"]
+    assert kinds("average") == ["Unflatten", "Conv2d", "SiLU", "AvgPool2d", "Flatten", "Linear"]
     assert kinds("layer") == ["Linear", "LayerNorm", "LeakyReLU", "Linear"]
     layer = mlpbench.model(rows["layer"], whole)
     assert isinstance(layer[2], nn.LeakyReLU)
@@ -340,13 +352,6 @@ def test_a_file_that_is_cut_short_or_another_is_refused(cut: int, whole: Path, t
         mlpbench.load_weights(path)
     with pytest.raises(InputError, match="No such file"):
         mlpbench.load_weights(tmp_path / "none.safetensors")
-
-
-def test_convolutions_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    conv = spec(factors={"conv_channels": [[4]]})
-    with pytest.raises(InputError, match="not yet exported"):
-        mlpbench.run(conv, results=tmp_path, report=False)
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_top_level_imports_no_torch() -> None:

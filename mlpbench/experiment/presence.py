@@ -22,7 +22,6 @@ SOLVED = ("param_error", "closed_form_gap")
 def check(experiment: Experiment, conditions: Sequence[Condition]) -> None:
     """Raise SpecProblem for the first stream that nothing draws from, or claim about what the experiment does not have."""
     _check_streams(experiment, conditions)
-    _check_weights(experiment, conditions)
     for i, claim in enumerate(experiment.claims):
         name, form = claim.kind, claim.form
         of = derived.plain(form.metric)
@@ -116,16 +115,6 @@ def _check_streams(experiment: Experiment, conditions: Sequence[Condition]) -> N
         if still is not None:
             rule = f"a stream that varies alone is one that runs draw from; of {stream} they do where {when}"
             raise SpecProblem(("vary", "each", i), f"{rule}, got {still.label!r}")
-
-
-def _check_weights(experiment: Experiment, conditions: Sequence[Condition]) -> None:
-    """Refuse to save weights that have no form in a file yet: those of a network with convolutions."""
-    found = next((c for c in conditions if c.settings.conv_channels), None) if experiment.save_weights else None
-    if found is not None:
-        rule = "save_weights must be false where a condition has convolutions, whose weights are not yet exported"
-        raise SpecProblem(
-            ("save_weights",), f"{rule}, got true beside conv_channels {list(found.settings.conv_channels)}"
-        )
 
 
 def _check_solution(name: str, experiment: Experiment, conditions: Sequence[Condition], path: Path) -> None:

@@ -1,7 +1,8 @@
 """From a trained run to a safetensors file, and from such a file to a plain `torch.nn.Sequential`.
 
 Shapes: `I` inputs, `O` outputs of a layer. Names and orientation are those of torch.nn: `layers.0.weight` (O, I) and
-`layers.0.bias` (O,) of each Linear; `norms.0.weight`, `.bias`, and for batches `.running_mean`, `.running_var`;
+`layers.0.bias` (O,) of each Linear; `convolutions.0.weight` (O, C, 3, 3), `.bias` and `convolution_activations.0.weight` of
+convolutions in front, whose file says the shape of its images; `norms.0.weight`, `.bias`, and for batches `.running_mean`, `.running_var`;
 `activations.0.weight` (1,), the slope of PReLU. The metadata has the run's identity, its settings and its digest.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from mlpbench.experiment.catalogue import DataFacts
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.kinds import parse_call
 from mlpbench.training.outcome import Model
-from mlpbench.weights import ordered, refuse_unsaved, told
+from mlpbench.weights import ordered, told
 
 MODULES: Mapping[str, Callable[..., nn.Module]] = {
     "identity": nn.Identity,
@@ -38,20 +39,25 @@ MODULES: Mapping[str, Callable[..., nn.Module]] = {
     "silu": nn.SiLU,
     "elu": nn.ELU,
 }
+POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
 
 
 def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
-    """Return the bytes of a run's file, the same for the same weights; raise InputError for what has no form in one."""
+    """Return the bytes of a run's file, the same for the same weights."""
     s = run.settings
-    refuse_unsaved(s)
     tensors: dict[str, Tensor] = {}
-    for layer, (w_IO, b_O) in enumerate(zip(model.weights, model.biases)):
-        tensors |= {f"layers.{layer}.weight": w_IO.T.contiguous(), f"layers.{layer}.bias": b_O}
-    hidden = range(len(s.hidden_sizes))
+    convolved, hidden = range(len(s.conv_channels)), range(len(s.hidden_sizes))
+    names = [f"convolutions.{i}" for i in convolved] + [f"layers.{i}" for i in range(len(hidden) + 1)]
+    for name, w_IO, b_O in zip(names, model.weights, model.biases, strict=True):
+        w_OI = w_IO.T.contiguous()
+        of_taps = name.startswith("convolutions")
+        tensors |= {f"{name}.weight": w_OI.view(len(w_OI), -1, 3, 3) if of_taps else w_OI, f"{name}.bias": b_O}
     others, averages = iter(model.others), iter(model.averages)
-    kinds = ["activations.{}.weight"] * (s.activation == "prelu")
-    kinds += ["norms.{}.weight", "norms.{}.bias"] * (s.norm != "none")
+    if s.activation == "prelu":
+        for name in (*(f"convolution_activations.{i}" for i in convolved), *(f"activations.{i}" for i in hidden)):
+            tensors[f"{name}.weight"] = next(others)
+    kinds = ["norms.{}.weight", "norms.{}.bias"] * (s.norm != "none")
     for kind, layer in itertools.product(kinds, hidden):
         tensors[kind.format(layer)] = next(others)
     if s.norm == "batch":
@@ -71,20 +77,22 @@ def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
         "dataset_fingerprint": facts.fingerprint,
         "weights_sha256": model.digest,
     }
+    if convolved:
+        metadata["image_shape"] = json.dumps(facts.image_shape)
     return ordered(save(tensors, metadata=metadata))
 
 
 def decoded(content: bytes, path: Path) -> nn.Sequential:
     """Return the network of a file, in evaluation mode; raise InputError where it is no whole file of weights.
 
-    Of each hidden layer Linear, the norm if there is one, the activation, Dropout where it is above 0; then Linear. Inputs
-    are of shape (B, I), as the network saw them: for images pixels in [0, 1], row by row. Outputs are logits or numbers.
+    Of convolutions, if there are any, Unflatten; of each Conv2d, the activation and the pooling; Flatten. Of each hidden layer
+    Linear, the norm if there is one, the activation, Dropout where it is above 0; then Linear. Inputs are of shape (B, I), as
+    the network saw them: for images pixels in [0, 1], row by row. Outputs are logits or numbers.
     """
     try:
         (length,) = struct.unpack_from("<Q", content)
-        settings = json.loads(told(content[8 : 8 + length], path)["settings"])
-        tensors = load(content)
-        network = _network(settings, tensors)
+        said = told(content[8 : 8 + length], path)
+        network = _network(json.loads(said["settings"]), load(content), json.loads(said.get("image_shape", "[]")))
     except InputError:
         raise
     except (SafetensorError, struct.error, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
@@ -93,9 +101,9 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
     return network.eval()
 
 
-def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Sequential:
+def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: Sequence[int]) -> nn.Sequential:
     """Build the modules and fill them; every tensor of the file is used, and every parameter is filled."""
-    hidden = len(settings["hidden_sizes"])
+    convolved, hidden = len(settings["conv_channels"]), len(settings["hidden_sizes"])
     word, parameters = parse_call(settings["activation"])
     modules: list[nn.Module] = []
     left = dict(tensors)
@@ -107,6 +115,16 @@ def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.S
         module.to(tensors["layers.0.weight"].dtype).load_state_dict(given | counts)
         modules.append(module)
 
+    if convolved:
+        rows, columns = image
+        modules.append(nn.Unflatten(1, (1, rows, columns)))
+    for layer in range(convolved):
+        channels, before, *_ = tensors[f"convolutions.{layer}.weight"].shape
+        add("convolutions", layer, nn.Conv2d(before, channels, 3, padding=1))
+        add("convolution_activations", layer, MODULES[word](*parameters))
+        modules.append(POOLINGS[settings["pooling"]](2))
+    if convolved:
+        modules.append(nn.Flatten())
     for layer in range(hidden + 1):
         outputs, inputs = tensors[f"layers.{layer}.weight"].shape
         add("layers", layer, nn.Linear(inputs, outputs))
