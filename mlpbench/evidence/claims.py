@@ -1,11 +1,11 @@
 """Claims judged: a row for each with estimate, interval, p, corrected p, verdict, and what would decide it.
 
 A claim is reduced to one number per replicate (`reduction`, `values`), which a t test over replicates judges
-(`inference`), or a sign-flip test (`resampling`), of a median the sign test (`signs`); the share of a stream is a matter
+(`inference`), or a sign-flip test (`resampling`), of a median the sign test (`medians`); the share of a stream is a matter
 of variances (`variance`).
 Supported, refuted or equivalent-and-therefore-supported rest on Holm's p being at most 0.05 and on the side the
-estimate lies; everything else is undecided. `of: every` speaks of the replicates that were run, not of a mean: it is
-observed, not tested, has no p, and is no member of Holm's family.
+estimate lies, of a median the side more replicates lie; everything else is undecided. `of: every` speaks of the
+replicates that were run, not of a mean: it is observed, not tested, has no p, and is no member of Holm's family.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlpbench.evidence import inference, resampling, sampling, variance
+from mlpbench.evidence import inference, medians, resampling, sampling, variance
 from mlpbench.evidence.derived import Layers, with_layers
-from mlpbench.evidence.effects import interquartile_mean, standardised
+from mlpbench.evidence.effects import sizes
 from mlpbench.evidence.estimates import DIVERGED, LEVEL, observe
 from mlpbench.evidence.held import held_fixed
 from mlpbench.evidence.inference import ALPHA, Sample
@@ -27,7 +27,7 @@ from mlpbench.evidence.notes import least_replicates
 from mlpbench.evidence.notes import notes as notes_of
 from mlpbench.evidence.reduction import Reduction, reduce
 from mlpbench.evidence.sampling import TestSet
-from mlpbench.evidence.signs import median_interval, more_needed, sign_test, signs
+from mlpbench.evidence.signs import signs
 from mlpbench.evidence.values import Floats, Values, values_of
 from mlpbench.experiment.claim_checks import BCA_LEAST, SHARE_LEAST
 from mlpbench.experiment.claim_forms import Claim
@@ -39,7 +39,7 @@ from mlpbench.experiment.shifts import measured as measured_shift
 from mlpbench.experiment.spec import Experiment
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
-# What stands under `test` and `interval` where a bound of the median is judged.
+# What stands under `test` and `interval` where a median is judged.
 SIGN, ORDER = "sign", "order"
 RUN_COLUMNS = ["run_id", "status", *METRICS]
 COLUMNS: dict[str, Any] = {
@@ -49,7 +49,7 @@ COLUMNS: dict[str, Any] = {
     "detectable": float, "more_replicates": "Int64", "fixed": object, "observed": bool, "tuned": object, "look": "Int64",
     "exploratory": bool, "centre": float, "test": object, "interval": object, "sd": float, "iqm": float,
     "effect": float, "wins": "Int64", "ties": "Int64", "low_test": float, "high_test": float, "confirmed": "boolean",
-    "sampling": object,
+    "sampling": object, "estimate_is": object,
 }  # fmt: skip
 
 # The table, or what reads it: all of it, or that of some runs.
@@ -100,6 +100,10 @@ def judge(
     the replicates, `effect` the difference of a comparison in sds, `wins` and `ties` in how many replicates a is above b or
     equal. `low_test` and `high_test` are the interval with test-set sampling, `confirmed` says whether the verdict would
     stand with that error, `sampling` why it is not known. Units are the metric's.
+
+    Of a median of numbers that are not all known (see `censored`) `estimate_is` says `at least` or `at most` where no more is
+    known of it; `estimate`, `sd`, `iqm`, `effect`, `wins` and `ties` are missing where they are not known, and an end of the
+    interval that is open is infinite.
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
     observed = with_layers(experiment, experiment.claims, conditions, observed, layers)
@@ -118,7 +122,7 @@ def judge(
     level = level or ALPHA / max(1, sum(r["verdict"] == UNDECIDED for r in tested))
     for row in tested:
         if row["verdict"] == UNDECIDED and row["larger"] is not None:
-            row["more_replicates"] = _more(row["n"], row["larger"], level)
+            row["more_replicates"] = medians.more(row["n"], row["larger"], level)
         elif row["verdict"] == UNDECIDED and row["sample"] is not None:
             row |= _outlook(row["sample"], row["sense"], row["margin"], row["centre"], level)
     frame = pd.DataFrame([{c: r[c] for c in COLUMNS} for r in rows], columns=list(COLUMNS))
@@ -144,18 +148,21 @@ def _row(
         "verdict": UNDECIDED, "note": "", "more_replicates": pd.NA, "sample": None, "tuned": "", "look": pd.NA,
         "exploratory": False, "centre": reduction.centre, "test": claim.test, "interval": claim.interval, "wins": pd.NA,
         "ties": pd.NA, "confirmed": pd.NA, "sampling": "", "widened": None, "leans": UNDECIDED, "larger": None,
+        "estimate_is": "",
     }  # fmt: skip
     if reduction.median:
         row |= {"test": SIGN, "interval": ORDER}
     notes = notes_of(claim, reduction, values, experiment, conditions)
     if reduction.kind == "share":
         row |= _of_stream(claim.form, reduction, values, conditions)
+    elif n and reduction.median:
+        above, below = signs(values.lower, reduction.bound, values.upper)
+        row["leans"] = _side(reduction.sense, above - below, 0)
+        row |= medians.judged(claim, reduction, values, test_set)
     elif n:
-        row["estimate"] = float(np.median(values.complete) if reduction.median else values.complete.mean())
+        row["estimate"] = float(values.complete.mean())
         row["leans"] = _side(reduction.sense, row["estimate"] - reduction.centre, reduction.bound)
-        if n > 1 and reduction.median:
-            row |= _median(claim, reduction, values, test_set)
-        elif n > 1:
+        if n > 1:
             row |= _tested(claim, reduction, values, test_set)
     if reduction.every:
         row["verdict"], said = _every(reduction, values)
@@ -168,16 +175,10 @@ def _tested(claim: Claim, reduction: Reduction, values: Values, test_set: TestSe
     n, mean = len(values.complete), float(values.complete.mean())
     raw = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
     sample = Sample(n=n, mean=mean, sd=max(raw, values.least_spread))
-    found: dict[str, Any] = {"sd": sample.sd, "iqm": interquartile_mean(values.complete)}
+    found = sizes(values.complete, sample.sd, compared=claim.kind == "compare")
     found["low"], found["high"] = sample.interval(LEVEL)
     if claim.interval == "bca" and n >= BCA_LEAST and raw > 0:
         found["low"], found["high"] = resampling.bca(values.complete, LEVEL)
-    if claim.kind == "compare":
-        found |= {
-            "effect": standardised(mean, sample.sd, n),
-            "wins": int((values.complete > 0).sum()),
-            "ties": int((values.complete == 0).sum()),
-        }
     if reduction.every or values.censored or n < least_replicates(claim, reduction):
         return found
     flipped = claim.test == "sign_flip" or reduction.kind == "place"
@@ -199,27 +200,6 @@ def _tested(claim: Claim, reduction: Reduction, values: Values, test_set: TestSe
             "The interval that includes test-set sampling is known of the last step alone, which has predictions."
         )
     return found
-
-
-def _median(claim: Claim, reduction: Reduction, values: Values, test_set: TestSet | None) -> dict[str, Any]:
-    """Return interval and p of a bound of the median, which the sign test judges."""
-    n = len(values.complete)
-    found: dict[str, Any] = {"iqm": interquartile_mean(values.complete), "sd": float(values.complete.std(ddof=1))}
-    interval = median_interval(values.complete, LEVEL)
-    if interval is not None:
-        found["low"], found["high"] = interval
-    if values.censored or n < least_replicates(claim, reduction):
-        return found
-    found["p"] = sign_test(values.complete, reduction.bound)
-    found["larger"] = max(signs(values.complete, reduction.bound)) / n
-    if test_set is not None and reduction.metric == sampling.METRIC:
-        found["sampling"] = "The interval that includes test-set sampling is known of means alone, not of medians."
-    return found
-
-
-def _more(n: int, share: float, level: float) -> Any:
-    needed = more_needed(n, share, level, inference.POWER, inference.MOST_REPLICATES)
-    return pd.NA if needed is None else needed - n
 
 
 def _of_stream(form: Any, reduction: Reduction, values: Values, conditions: Sequence[Condition]) -> dict[str, Any]:

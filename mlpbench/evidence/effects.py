@@ -36,6 +36,18 @@ def interquartile_mean(values: Floats) -> float:
     return float(np.sort(values)[cut : len(values) - cut].mean()) if len(values) else math.nan
 
 
+def sizes(values: Floats, sd: float, *, compared: bool) -> dict[str, Any]:
+    """Return `sd` and `iqm` of the replicates' numbers; of differences also `effect`, and `wins` and `ties` of a over b."""
+    found: dict[str, Any] = {"sd": sd, "iqm": interquartile_mean(values)}
+    if compared:
+        found |= {
+            "effect": standardised(float(values.mean()), sd, len(values)),
+            "wins": int((values > 0).sum()),
+            "ties": int((values == 0).sum()),
+        }
+    return found
+
+
 def skewness(values: npt.NDArray[Any]) -> float:
     """Return g1 = m3 / m2^(3/2), of central moments m over n; 0 without spread."""
     if len(values) < 2 or np.ptp(values) == 0:

@@ -60,37 +60,43 @@ def observe_runs(planned: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return `KEYS`, the metric as `value`, and whether it is `censored`.
+    """Return `KEYS`, the metric as `value`, whether it is `censored`, and what it is `beyond` then.
 
     For `steps_to_train_loss_X` and its kin the value is the first recorded step, or epoch, whose train loss is at most X,
-    or accuracy at least; a finished run that never got there is censored and has no value. A logarithm has none where
-    the metric is not positive. `late_METRIC` is a mean over points of the curve. Metrics of layers and regrets stand in `observed` where a claim is about them. Raises
-    ValueError where no metric has that name.
+    or accuracy at least; a finished run that never got there is censored and has no value: it would have been more than the
+    last recorded step, or epoch, which is `beyond`, and NaN for all others. A logarithm has none where the metric is not
+    positive. `late_METRIC` is a mean over points of the curve. Metrics of layers and regrets stand in `observed` where a
+    claim is about them. Raises ValueError where no metric has that name.
     """
     metric(name)
     if name != derived.plain(name):
         found = measure(observed, curves, derived.plain(name))
-        return found.assign(value=np.log10(found["value"].where(found["value"] > 0).to_numpy(dtype=float)))
+        value = np.log10(found["value"].where(found["value"] > 0).to_numpy(dtype=float))
+        with np.errstate(divide="ignore"):  # beyond step 0 the logarithm may be any number
+            return found.assign(value=value, beyond=np.log10(found["beyond"].to_numpy(dtype=float)))
     frame = observed[KEYS].copy()
     if (shift := shifts.measured(name)) is not None:
-        return frame.assign(value=_under_shift(frame, curves, *shift), censored=False)
+        return frame.assign(value=_under_shift(frame, curves, *shift), censored=False, beyond=np.nan)
     if (parts := derived.late(name)) is not None:
-        return frame.assign(value=_late(frame, curves, parts), censored=False)
+        return frame.assign(value=_late(frame, curves, parts), censored=False, beyond=np.nan)
     wanted = derived.reaches(name)
     if wanted is None:
-        return frame.assign(value=observed[name].to_numpy(), censored=False)
+        return frame.assign(value=observed[name].to_numpy(), censored=False, beyond=np.nan)
     train = curves[curves["split"] == "train"]
     place = places(train["run_id"], frame["run_id"])
     train, place = train[place >= 0], place[place >= 0]
-    reached = np.full(len(frame), np.inf)
+    reached, last = np.full(len(frame), np.inf), np.full(len(frame), -np.inf)
     seen = train[wanted.measure].to_numpy(dtype=float)
     there_yet = seen <= wanted.threshold if wanted.measure == "loss" else seen >= wanted.threshold
-    np.minimum.at(reached, place[there_yet], train[wanted.column].to_numpy(dtype=float)[there_yet])
-    measured = np.zeros(len(frame), dtype=bool)
-    measured[place[~np.isnan(seen)]] = True  # `trim` leaves rows without numbers
+    at, recorded = train[wanted.column].to_numpy(dtype=float), ~np.isnan(seen)  # `trim` leaves rows without numbers
+    np.minimum.at(reached, place[there_yet], at[there_yet])
+    np.maximum.at(last, place[recorded], at[recorded])
     finished = (frame["status"] == OK).to_numpy()
     there = finished & np.isfinite(reached)
-    return frame.assign(value=np.where(there, reached, np.nan), censored=finished & measured & ~there)
+    censored = finished & np.isfinite(last) & ~there
+    return frame.assign(
+        value=np.where(there, reached, np.nan), censored=censored, beyond=np.where(censored, last, np.nan)
+    )
 
 
 def _late(

@@ -36,12 +36,22 @@ def notes(
     claim: Claim, reduction: Reduction, values: Values, experiment: Experiment, conditions: Sequence[Condition]
 ) -> list[str]:
     """Return the sentences about a claim, in order."""
+    found = _notes(claim, reduction, values, experiment, conditions)
+    of_sum = reduction.kind in ("difference", "slope", "level") and reduction.sense != "equivalent"
+    if values.censored and of_sum and not reduction.median and not reduction.every:
+        found.append(f"`test: sign` ({SIGN_FLIP_LEAST} replicates or more) would judge the median with them.")
+    return found
+
+
+def _notes(
+    claim: Claim, reduction: Reduction, values: Values, experiment: Experiment, conditions: Sequence[Condition]
+) -> list[str]:
     found = []
     reaches = derived.reaches(derived.plain(reduction.metric))
     if reduction.averaged:
         found.append(f"Averaged over {', '.join(reduction.averaged)} with equal weights.")
     found += _left_out(reduction, values, conditions)
-    if values.censored:
+    if values.censored and not reduction.median:
         unit = reaches.unit if reaches else "steps"
         found.append(f"How many {unit} those need is not known, so the claim can't be judged on the others alone.")
     if reaches is not None:
@@ -129,9 +139,18 @@ def _method(claim: Claim, reduction: Reduction, values: Values) -> list[str]:
 def _sign_test(reduction: Reduction, values: Values) -> str:
     """Say how many replicates lie on each side, and which of them the interval of the median goes between."""
     n = len(values.complete)
-    above, below = signs(values.complete, reduction.bound)
+    above, below = signs(values.lower, reduction.bound, values.upper)
     place, covers = median_places(n, LEVEL)
-    equal = f", {n - above - below} equal to it" if above + below < n else ""
+    level = int((values.complete == reduction.bound).sum())
+    equal = f", {level} equal to it" if level else ""
+    if values.unknown:
+        on_neither = n - above - below - level
+        return (
+            "The median is judged by the sign test, in which a run that never got there counts as longer than it was trained "
+            f"for: {above} of {n} replicates above the bound, {below} below{equal}, {on_neither or 'none'} on a side that is not "
+            f"known. Its interval goes from value {place} of {n} in order, each as small as it can be, to value "
+            f"{n + 1 - place}, each as large, and covers {covers:.1%} or more."
+        )
     return (
         f"The median is judged by the sign test: {above} of {n} replicates above the bound, {below} below{equal}. Its interval "
         f"goes from value {place} to value {n + 1 - place} of {n} in order, and covers {covers:.1%}."

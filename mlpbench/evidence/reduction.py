@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from mlpbench.experiment.claim_forms import Best, Bound, Claim, Compare, Contrast, Matches, Share, Trend
+from mlpbench.experiment.claim_forms import Best, Bound, Claim, Compare, Contrast, Form, Matches, Share, Trend
 from mlpbench.experiment.grid import Condition, Levels, format_level
 from mlpbench.experiment.kinds import Value
 from mlpbench.experiment.metrics import metric
@@ -30,7 +30,8 @@ class Reduction:
 
     `quantity` names the sum, `form` adds what is expected of it; `per` is the unit of a slope; `averaged` are factors
     a selector left out and `shared` the levels that all sides of a comparison have in common. `centre` is what an
-    equivalence is about. The number of a `place` is no sum, but the difference of two places: that of the best of the
+    equivalence is about; `median` says that the claim is about the median of the sums, which the sign test judges, `every`
+    that it is about each of them. The number of a `place` is no sum, but the difference of two places: that of the best of the
     `sides[0]` minus that of the best of the `sides[1]`, each a sum for every level in order; `better` says which is best.
     """
 
@@ -52,8 +53,14 @@ class Reduction:
 
 
 def reduce(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
-    """Return the reduction of a claim of any form."""
-    form = claim.form
+    """Return the reduction of a claim of any form, to the median where the claim asks for the sign test."""
+    found = _reduce(claim.form, experiment, conditions)
+    if claim.test != "sign" or found.median:
+        return found
+    return replace(found, median=True, form=f"{found.form} in the median")
+
+
+def _reduce(form: Form, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
     if isinstance(form, Compare):
         return _compare(form, experiment, conditions)
     if isinstance(form, Trend):

@@ -2,6 +2,9 @@
 
 Nothing is asked of the shape of the distribution, so that it holds for skewed metrics too. All of it is binomial: of
 n independent replicates, the number above the true median is Binomial(n, 1/2).
+
+Where a number is not known but lies between two bounds (see `censored`), `values` are the lower ones and `upper` the upper
+ones; where the two differ it lies strictly between them.
 """
 
 from __future__ import annotations
@@ -16,20 +19,24 @@ Floats = npt.NDArray[np.float64]
 HALF = 0.5
 
 
-def signs(values: Floats, bound: float) -> tuple[int, int]:
-    """Return how many values lie above a bound and how many below."""
-    return int((values > bound).sum()), int((values < bound).sum())
+def signs(values: Floats, bound: float, upper: Floats | None = None) -> tuple[int, int]:
+    """Return how many values are known to lie above a bound and how many below."""
+    upper = values if upper is None else upper
+    within = values < upper  # strictly, so that a lower end on the bound itself leaves the number above it
+    above = (values > bound) | (within & (values == bound))
+    below = (upper < bound) | (within & (upper == bound))
+    return int(above.sum()), int(below.sum())
 
 
-def sign_test(values: Floats, bound: float) -> float:
+def sign_test(values: Floats, bound: float, upper: Floats | None = None) -> float:
     """Return the two-sided p of the exact test that the median of the distribution is the bound.
 
     p = min(1, 2 P(X >= k)), X ~ Binomial(n, 1/2), with k the larger of the numbers above and below. A value equal to the
-    bound counts in n and for neither side, so that p is never too small where metrics are coarse; without such values it
-    is the p of scipy's `binomtest`.
+    bound, and one of which the side is not known, counts in n and for neither side, so that p is never too small where
+    metrics are coarse or censored; without such values it is the p of scipy's `binomtest`.
     Reference: Conover, Practical Nonparametric Statistics, 1999, section 3.4.
     """
-    n, most = len(values), max(signs(values, bound))
+    n, most = len(values), max(signs(values, bound, upper))
     return min(1.0, 2 * _at_least(most, n, HALF))
 
 
@@ -51,13 +58,17 @@ def median_places(n: int, level: float) -> tuple[int, float]:
     return place, covers
 
 
-def median_interval(values: Floats, level: float) -> tuple[float, float] | None:
-    """Return the interval of `median_places`, None where there are too few values for one."""
+def median_interval(values: Floats, level: float, upper: Floats | None = None) -> tuple[float, float] | None:
+    """Return the interval of `median_places`, None where there are too few values for one.
+
+    It goes from x_(k) of the lower bounds to x_(n+1-k) of the upper ones, either of which may be infinite: each is on the
+    outer side of the one of the numbers themselves.
+    """
     place, _ = median_places(len(values), level)
     if place == 0:
         return None
-    ordered = np.sort(values)
-    return float(ordered[place - 1]), float(ordered[len(values) - place])
+    high = values if upper is None else upper
+    return float(np.sort(values)[place - 1]), float(np.sort(high)[len(values) - place])
 
 
 def more_needed(n: int, share: float, level: float, wanted: float, most: int) -> int | None:

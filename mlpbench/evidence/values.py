@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlpbench.evidence.censored import bounds
 from mlpbench.evidence.estimates import DIVERGED, KEYS, OK, accuracy_step, measure
 from mlpbench.evidence.reduction import Reduction
 from mlpbench.experiment import derived
@@ -29,11 +30,16 @@ COUNTS = ("diverged", "dead_units", "distinct_units")
 class Values:
     """The claim's number in each complete replicate, how many were planned, and why others were left out.
 
+    `lower` and `upper` are the number itself. Of a claim about the median a replicate counts too in which a run never got to
+    its loss or accuracy: they are then the bounds it lies between (see `censored`), and `complete` is NaN.
+
     `table` has a row for each complete replicate and a column for each condition needed, `run_ids` the runs; `at_edge`
     counts the replicates whose best level is the first or the last one.
     """
 
     complete: Floats
+    lower: Floats
+    upper: Floats
     planned: int
     left_out: Mapping[tuple[str, int], int]
     censored: bool
@@ -42,6 +48,11 @@ class Values:
     weights: Floats
     run_ids: npt.NDArray[Any]
     at_edge: int = 0
+
+    @property
+    def unknown(self) -> int:
+        """In how many replicates only bounds of the number are known."""
+        return int((self.lower < self.upper).sum())
 
 
 def values_of(
@@ -77,17 +88,21 @@ def values_of(
         complete = (places[0] - places[1])[whole]
         last = len(reduction.sides[0]) - 1
         at_edge = int(np.isin(np.array(places)[:, whole], (0, last)).any(axis=0).sum())
-        censored = False
+        censored, lower, upper, known = False, complete, complete, whole
     else:
-        whole = ~np.isnan(table).any(axis=1)
-        # math.fsum is exact, so that neither the order of rows nor of conditions moves a bit of the estimate.
-        complete = np.array([math.fsum(row) for row in (weights * table[whole]).tolist()], dtype=float)
+        beyond = frame["beyond"].to_numpy(dtype=float).reshape(len(needed), -1).T
+        whole = ~(np.isnan(table) & ~(reduction.median & ~np.isnan(beyond))).any(axis=1)
+        lower, upper = bounds(table[whole], beyond[whole], weights)
+        complete = np.where(lower < upper, np.nan, lower)
+        known = whole & ~np.isnan(table).any(axis=1)
     return Values(
         complete=complete,
+        lower=lower,
+        upper=upper,
         planned=len(table),
         left_out=left_out,
         censored=censored,
-        least_spread=_least_spread(reduction, needed, experiment.data.n_test, table[whole]),
+        least_spread=_least_spread(reduction, needed, experiment.data.n_test, table[known]),
         table=table[whole],
         weights=weights,
         run_ids=run_ids[whole],

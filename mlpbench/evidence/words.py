@@ -67,7 +67,7 @@ class Quantity:
         of_metric = " pp" if in_points else f" {unit}" if unit in _SHOWN_UNITS else ""
         self.unit = {"place": " levels", "share": "%"}.get(kind, of_metric)
         self.per = f" {row['per']}" if row["per"] else ""
-        self.spread = self.factor * (row["high"] - row["low"]) / 2
+        self.spread = self.factor * _half_width(row)
 
     def plain(self, value: float, *, signed: bool | None = None) -> str:
         """Return the number without its unit."""
@@ -85,13 +85,36 @@ class Quantity:
         return number + (self.unit.removesuffix("s") if number == "1" and len(self.unit) > 2 else self.unit)
 
 
+def _half_width(row: Mapping[str, Any]) -> float:
+    """Return half the width of the interval; of one with an open end, how far the other lies from the estimate."""
+    low, high, estimate = row["low"], row["high"], row["estimate"]
+    if math.isinf(low) != math.isinf(high):
+        return float(abs((high if math.isinf(low) else low) - estimate))
+    return math.nan if math.isinf(low) else float(high - low) / 2
+
+
 def estimate_cell(row: Mapping[str, Any], *, per: bool = True) -> str:
     """Return `+1.52 pp (+1.31 to +1.73)` for a table; a slope says per what, where there is room."""
     if math.isnan(row["estimate"]):
         return "-"
     q = Quantity(row)
-    text = f"{q.full(row['estimate'])}{q.per if per else ''}"
-    return text if math.isnan(row["low"]) else f"{text} ({q.plain(row['low'])} to {q.plain(row['high'])})"
+    text = f"{_estimate(row, q)}{q.per if per else ''}"
+    return text if math.isnan(row["low"]) else f"{text} ({_interval(row, q)})"
+
+
+def _estimate(row: Mapping[str, Any], q: Quantity) -> str:
+    """Return `-235 steps`, or `at most -235 steps` where no more is known."""
+    return f"{row.get('estimate_is', '')} {q.full(row['estimate'])}".strip()
+
+
+def _interval(row: Mapping[str, Any], q: Quantity) -> str:
+    """Return `+1.31 to +1.73`, of an interval with an open end what it goes from or to."""
+    low, high = row["low"], row["high"]
+    if math.isinf(low) and math.isinf(high):
+        return "open on both sides"
+    if math.isinf(low) or math.isinf(high):
+        return f"at most {q.plain(high)}" if math.isinf(low) else f"at least {q.plain(low)}"
+    return f"{q.plain(low)} to {q.plain(high)}"
 
 
 def expected_cell(row: Mapping[str, Any]) -> str:
@@ -104,13 +127,16 @@ def expected_cell(row: Mapping[str, Any]) -> str:
         q = Quantity(row)
         return f"{q.factor * row['centre']:g} within {q.exact(row['margin'])}"
     sign = {"greater": ">", "less": "<", "equivalent": "within"}[row["sense"]]
-    of = "median " if _centre_of(row) == "median" else ""
-    return f"{of}{sign} {Quantity(row).exact(row['margin'])}"
+    return f"{_of_median(row)}{sign} {Quantity(row).exact(row['margin'])}"
 
 
 def _centre_of(row: Mapping[str, Any]) -> str:
-    """Return what of its replicates a bound is about."""
+    """Return what of its replicates a claim is about."""
     return "median" if row.get("test") == "sign" else "mean"
+
+
+def _of_median(row: Mapping[str, Any]) -> str:
+    return "median " if _centre_of(row) == "median" else ""
 
 
 def listing(words: Sequence[str]) -> str:
@@ -125,11 +151,11 @@ def about(count: int) -> str:
 
 def verdict_sentence(row: Mapping[str, Any]) -> str:
     """Return what was estimated, on which side of the bound it lies, and what would decide an undecided claim."""
-    if math.isnan(row["estimate"]):
+    if math.isnan(row["estimate"]) and math.isnan(row["p"]):
         return ""
     q = Quantity(row)
-    within = "" if math.isnan(row["low"]) else f"95% interval {q.plain(row['low'])} to {q.plain(row['high'])}, "
-    number = f"{q.full(row['estimate'])}{q.per} ({within}n = {row['n']})"
+    within = "" if math.isnan(row["low"]) else f"95% interval {_interval(row, q)}, "
+    number = f"{_estimate(row, q)}{q.per} ({within}n = {row['n']})"
     if row["observed"]:
         return f"The mean is {number}."
     if math.isnan(row["p"]):
@@ -138,13 +164,17 @@ def verdict_sentence(row: Mapping[str, Any]) -> str:
     tail = f"({_equals(row['p'])}; {_equals(row['p_holm'])} after {by})"
     more = " ".join(part for part in (_sizes(row, q), _with_test_set(row, q)) if part)
     if row["verdict"] == "undecided":
-        return f"Estimated {number}; {_side(row, q)} isn't settled {tail}. {_outlook(row, q)} {more}".rstrip()
+        unknown = f"The {_centre_of(row)} isn't known ({within}n = {row['n']})"
+        estimated = unknown if math.isnan(row["estimate"]) else f"Estimated {number}"
+        return f"{estimated}; {_side(row, q)} isn't settled {tail}. {_outlook(row, q)} {more}".rstrip()
     return f"Estimated {number}: {_finding(row, q)} {tail}. {more}".rstrip()
 
 
 def _sizes(row: Mapping[str, Any], q: Quantity) -> str:
     """Say how large a difference of two conditions is beside the spread, or how a mean compares with the middle half."""
     if row["kind"] == "level":
+        if math.isnan(row["sd"]):
+            return ""
         return f"Replicates have sd {fixed(row['sd'], row['sd'])}, interquartile mean {q.full(row['iqm'])}."
     if pd.isna(row["wins"]):
         return ""
@@ -191,13 +221,13 @@ def _finding(row: Mapping[str, Any], q: Quantity) -> str:
     if sense == "equivalent":
         return f"the difference lies {'within' if supported else 'beyond'} the margin of {q.exact(row['margin'])}"
     if row["kind"] == "level" or row["margin"] == 0:
-        what = _centre_of(row) if row["kind"] == "level" else row["kind"]
+        what = _centre_of(row) if row["kind"] == "level" else f"{_of_median(row)}{row['kind']}"
         return f"the {what} is {'above' if (sense == 'greater') == supported else 'below'} {q.exact(row['margin'])}"
     gains = {
         ("difference", "greater"): "advantage", ("difference", "less"): "reduction",
         ("slope", "greater"): "rise", ("slope", "less"): "fall",
     }  # fmt: skip
-    gain, margin = gains[row["kind"], sense], q.exact(abs(row["margin"]))
+    gain, margin = f"{_of_median(row)}{gains[row['kind'], sense]}", q.exact(abs(row["margin"]))
     return f"the {gain} is above the margin of {margin}" if supported else f"any {gain} is below the margin of {margin}"
 
 

@@ -36,7 +36,10 @@ def checked(experiment: Experiment) -> tuple[Claim, ...]:
             raise SpecProblem((*path, "id"), f"claim ids must differ, got {claim.id!r} twice")
         seen.add(claim.id)
         _options(experiment, claim, path)
-        found.append(claim.model_copy(update={claim.kind: _form(experiment, claim.form, (*path, claim.kind))}))
+        form = _form(experiment, claim.form, (*path, claim.kind))
+        if isinstance(form, Bound) and claim.test == "sign":
+            form = form.model_copy(update={"of": "median"})  # two ways to ask for one test
+        found.append(claim.model_copy(update={claim.kind: form}))
     return tuple(found)
 
 
@@ -49,8 +52,9 @@ def _options(experiment: Experiment, claim: Claim, path: Path) -> None:
                 "a bound of every replicate is observed, not tested" if observed else f"{claim.kind} has its own test"
             )
             raise SpecProblem((*path, option), f"{what}: it takes no {option}, got {value!r}")
-    if isinstance(claim.form, Bound) and claim.form.of == "median":
-        _median(claim, n, path)
+    of_median = isinstance(claim.form, Bound) and claim.form.of == "median"
+    if of_median or claim.test == "sign":
+        _median(claim, n, path, "a bound of the median" if of_median else "a claim judged by the sign test")
     if (claim.test == "sign_flip" or claim.kind == "best") and n < SIGN_FLIP_LEAST:
         where = (*path, "test") if claim.test == "sign_flip" else (*path, "best")
         rule = f"a sign-flip test needs {SIGN_FLIP_LEAST} replicates or more, since {SIGN_FLIP_LEAST - 1} can't reach p < 0.05"
@@ -60,16 +64,24 @@ def _options(experiment: Experiment, claim: Claim, path: Path) -> None:
         raise SpecProblem((*path, "interval"), f"{rule}, got {n}")
 
 
-def _median(claim: Claim, n: int, path: Path) -> None:
+def _median(claim: Claim, n: int, path: Path, what: str) -> None:
+    """Refuse what the sign test, of a bound `of: median` or asked for by `test: sign`, can't do."""
+    if isinstance(claim.form, Matches) or (
+        isinstance(claim.form, Compare | Contrast) and claim.form.expect == "equivalent"
+    ):
+        asked = "matches" if isinstance(claim.form, Matches) else "expect: equivalent"
+        rule = f"the sign test asks on which side of a number the median lies, and {asked} whether it lies near one"
+        raise SpecProblem((*path, "test"), f"{rule}, got {claim.test!r}; did you mean 'sign_flip'?")
     for option, value in (("test", claim.test), ("interval", claim.interval)):
-        if value != "t":
-            rule = f"a bound of the median has its own test and interval: it takes no {option}"
-            raise SpecProblem((*path, option), f"{rule}, got {value!r}")
+        if value not in ("t", "sign"):
+            raise SpecProblem(
+                (*path, option), f"{what} has its own test and interval: it takes no {option}, got {value!r}"
+            )
     if n < SIGN_FLIP_LEAST:
         rule = (
             f"a sign test needs {SIGN_FLIP_LEAST} replicates or more, since {SIGN_FLIP_LEAST - 1} can't reach p < 0.05"
         )
-        raise SpecProblem((*path, "bound", "of"), f"{rule}, got {n}")
+        raise SpecProblem((*path, "test") if claim.test == "sign" else (*path, "bound", "of"), f"{rule}, got {n}")
 
 
 def _derived(experiment: Experiment, measured: Metric, path: Path) -> None:

@@ -130,7 +130,7 @@ class Claim(Model):
     contrast: Contrast | None = None
     best: Best | None = None
     share: Share | None = None
-    test: Literal["t", "sign_flip"] = "t"
+    test: Literal["t", "sign_flip", "sign"] = "t"
     interval: Literal["t", "bca"] = "t"
 
     @model_validator(mode="after")

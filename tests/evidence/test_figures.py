@@ -135,7 +135,7 @@ def test_the_forest_has_a_strip_for_each_claim_with_its_margin() -> None:
             "id": ["a", "b", "c"], "verdict": ["supported", "undecided", "refuted"],
             "sense": ["greater", "equivalent", "equivalent"], "estimate": [0.01, 0.001, 0.85], "low": [0.005, -0.001, 0.84],
             "high": [0.015, 0.003, 0.86], "margin": [0.002, 0.002, 0.01], "centre": [0.0, 0.0, 0.9],
-            "factor": [100.0, 100.0, 1.0], "unit": ["pp", "pp", "fraction"],
+            "factor": [100.0, 100.0, 1.0], "unit": ["pp", "pp", "fraction"], "estimate_is": ["", "", ""],
         }
     )  # fmt: skip
     first, second, third = forest(rows).axes

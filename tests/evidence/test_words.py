@@ -96,3 +96,24 @@ def test_an_undecided_verdict_says_what_would_decide() -> None:
         "found (80% power); about 12 further replicates would decide, should the estimate hold."
     )
     assert "no affordable number" in verdict_sentence(row | {"more_replicates": None})
+
+
+OPEN: dict[str, Any] = ROW | {
+    "metric": "log10_steps_to_train_loss_0.5", "kind": "level", "test": "sign", "estimate": 3.3711, "estimate_is": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"low": 3.3, "high": math.inf}, "3.371 decades (at least 3.300)"),
+        ({"low": -math.inf, "high": 3.4}, "3.371 decades (at most 3.400)"),
+        ({"low": 3.3, "high": math.inf, "estimate_is": "at least"}, "at least 3.371 decades (at least 3.300)"),
+        ({"low": 3.3711, "high": math.inf, "estimate_is": "at least"}, "at least 3.371 decades (at least 3.371)"),
+        ({"low": -math.inf, "high": math.inf}, "3.371 decades (open on both sides)"),
+        ({"low": -math.inf, "high": math.inf, "estimate": math.nan}, "-"),
+        ({"low": math.nan, "high": math.nan}, "3.371 decades"),
+    ],
+)
+def test_an_open_interval_says_on_which_side_and_digits_follow_the_other(keys: dict[str, Any], text: str) -> None:
+    assert estimate_cell(OPEN | keys) == text

@@ -9,7 +9,7 @@ from made_specs import spec
 
 from mlpbench.errors import InputError
 from mlpbench.experiment import reading
-from mlpbench.experiment.claim_forms import FORMS, MODELS, Best, Claim, Matches, Share
+from mlpbench.experiment.claim_forms import FORMS, MODELS, Best, Bound, Claim, Matches, Share
 from mlpbench.experiment.spec import Experiment
 
 GRID = {"factors": {"width": [8, 64], "lr": [0.1, 0.5, 1]}, "replicates": 6}
@@ -84,6 +84,11 @@ def test_matches_needs_a_number_and_a_tolerance(fields: dict[str, Any], rule: st
 
 
 BOUND = {"above": 1}
+TREND = {"factor": "width", "expect": "rises"}
+COMPARE = {"a": {"width": 8}, "b": {"width": 64}, "expect": "equivalent", "margin": 1}
+CONTRAST = {"terms": [{"weight": 1, "where": {"width": 8}}], "expect": "equivalent", "margin": 1}
+NOT_NEAR = "the sign test asks on which side of a number the median lies,"
+NEAR = "whether it lies near one, got 'sign'; did you mean 'sign_flip'?"
 
 
 @pytest.mark.parametrize(
@@ -91,10 +96,20 @@ BOUND = {"above": 1}
     [
         ("bound", BOUND, {"test": "sign_flip"}, 5, "a sign-flip test needs 6 replicates or more, since 5 can't reach p < 0.05, got 5 (claims.0.test)"),
         ("bound", BOUND, {"interval": "bca"}, 14, "a BCa interval needs 15 replicates or more: at 5 it covered 85% instead of 95%, got 14 (claims.0.interval)"),
-        ("bound", BOUND, {"test": "z"}, 5, "test must be 't' or 'sign_flip', got 'z' (claims.0.test)"),
+        ("bound", BOUND, {"test": "z"}, 5, "test must be 't', 'sign_flip' or 'sign', got 'z' (claims.0.test)"),
         ("bound", BOUND, {"interval": "bootstrap"}, 30, "interval must be 't' or 'bca', got 'bootstrap' (claims.0.interval)"),
         ("bound", BOUND | {"of": "every"}, {"test": "sign_flip"}, 30, "a bound of every replicate is observed, not tested: it takes no test, got 'sign_flip' (claims.0.test)"),
         ("best", BEST, {"interval": "bca"}, 30, "best has its own test: it takes no interval, got 'bca' (claims.0.interval)"),
+        ("bound", BOUND, {"test": "sign"}, 5, "a sign test needs 6 replicates or more, since 5 can't reach p < 0.05, got 5 (claims.0.test)"),
+        ("trend", TREND, {"test": "sign"}, 5, "a sign test needs 6 replicates or more, since 5 can't reach p < 0.05, got 5 (claims.0.test)"),
+        ("bound", BOUND, {"test": "sign", "interval": "bca"}, 30, "a claim judged by the sign test has its own test and interval: it takes no interval, got 'bca' (claims.0.interval)"),
+        ("trend", TREND, {"test": "sign", "interval": "bca"}, 30, "a claim judged by the sign test has its own test and interval: it takes no interval, got 'bca' (claims.0.interval)"),
+        ("compare", COMPARE, {"test": "sign"}, 30, f"{NOT_NEAR} and expect: equivalent {NEAR} (claims.0.test)"),
+        ("contrast", CONTRAST, {"test": "sign"}, 30, f"{NOT_NEAR} and expect: equivalent {NEAR} (claims.0.test)"),
+        ("matches", {"value": 1, "tolerance": 1}, {"test": "sign"}, 30, f"{NOT_NEAR} and matches {NEAR} (claims.0.test)"),
+        ("matches", {"value": 1, "tolerance": 1}, {"test": "sign"}, 5, f"{NOT_NEAR} and matches {NEAR} (claims.0.test)"),
+        ("bound", BOUND | {"of": "every"}, {"test": "sign"}, 30, "a bound of every replicate is observed, not tested: it takes no test, got 'sign' (claims.0.test)"),
+        ("best", BEST, {"test": "sign"}, 30, "best has its own test: it takes no test, got 'sign' (claims.0.test)"),
         ("best", BEST, {"test": "sign_flip"}, 30, "best has its own test: it takes no test, got 'sign_flip' (claims.0.test)"),
     ],
 )  # fmt: skip
@@ -108,6 +123,15 @@ def test_options_are_accepted_at_their_least_replicates() -> None:
     assert claimed(GRID, "bound", BOUND, test="sign_flip").claims[0].test == "sign_flip"
     assert claimed(GRID | {"replicates": 15}, "bound", BOUND, interval="bca").claims[0].interval == "bca"
     assert claimed(GRID, "bound", BOUND).claims[0].test == "t"
+    assert claimed(GRID | {"replicates": 6}, "trend", TREND, test="sign").claims[0].test == "sign"
+    assert claimed(GRID, "compare", COMPARE | {"expect": "less"}, test="sign").claims[0].test == "sign"
+
+
+def test_a_bound_judged_by_the_sign_test_is_one_of_the_median() -> None:
+    for of in ("mean", "median"):
+        form = claimed(GRID, "bound", BOUND | {"of": of}, test="sign").claims[0].form
+        assert isinstance(form, Bound)
+        assert form.of == "median"
 
 
 CASES: list[tuple[dict[str, Any], str, dict[str, Any], dict[str, Any]]] = [
@@ -116,6 +140,8 @@ CASES: list[tuple[dict[str, Any], str, dict[str, Any], dict[str, Any]]] = [
     (EACH, "share", {"stream": "order", "expect": "largest"}, {}),
     (EACH | {"factors": {"width": [8, 16]}}, "share", {"stream": "init", "expect": "largest", "where": {"width": 8}}, {}),
     (GRID | {"replicates": 15}, "bound", BOUND, {"interval": "bca", "test": "sign_flip"}),
+    (GRID, "bound", BOUND, {"test": "sign"}),
+    (GRID, "trend", TREND, {"test": "sign"}),
 ]  # fmt: skip
 
 

@@ -122,6 +122,8 @@ def test_every_form_of_claim_is_taken_and_one_without_a_key_is_not(form: dict[st
 
     ((kind, given),) = form.items()
     assert claimed(**form, source="a book", test="sign_flip") == []
+    assert claimed(**form, test="sign") == []
+    assert claimed(**form, test="signs")
     assert claimed(**{kind: {k: v for k, v in given.items() if k != "metric"}})
     assert claimed(**{kind: given | {"extra": 1}})
     other = {"bound": {"metric": "flops", "above": 1}} if kind != "bound" else {"share": {}}
