@@ -31,7 +31,7 @@ from mlpbench.evidence.signs import signs
 from mlpbench.evidence.values import Floats, Values, values_of
 from mlpbench.experiment.claim_checks import BCA_LEAST, SHARE_LEAST
 from mlpbench.experiment.claim_forms import Claim
-from mlpbench.experiment.derived import LATE, late, plain, reaches
+from mlpbench.experiment.derived import late, plain, reaches
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import METRICS
 from mlpbench.experiment.models import STREAM
@@ -61,7 +61,7 @@ def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.Data
     return curves if isinstance(curves, pd.DataFrame) else curves(run_ids)
 
 
-def points_of(
+def _points(
     experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: Curves
 ) -> pd.DataFrame:
     """Return the curves of the runs whose claims are about what stands in curves alone, nothing where no claim is."""
@@ -107,7 +107,7 @@ def judge(
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
     observed = with_layers(experiment, experiment.claims, conditions, observed, layers)
-    points = points_of(experiment, conditions, observed, curves)
+    points = _points(experiment, conditions, observed, curves)
     rows = [_row(claim, experiment, conditions, observed, points, test_set) for claim in experiment.claims]
     tested = [r for r in rows if not r["observed"]]
     p = [float(r["p"]) for r in tested]
@@ -195,10 +195,8 @@ def _tested(claim: Claim, reduction: Reduction, values: Values, test_set: TestSe
         else:
             found["widened"] = widened
             found["low_test"], found["high_test"] = widened.interval()
-    elif test_set is not None and reduction.metric == LATE + sampling.METRIC:
-        found["sampling"] = (
-            "The interval that includes test-set sampling is known of the last step alone, which has predictions."
-        )
+    elif test_set is not None and reduction.kind != "place":
+        found["sampling"] = sampling.unknown(reduction.metric, median=False)
     return found
 
 

@@ -110,7 +110,7 @@ def _late(
         mean = later.groupby("run_id")[what].mean()
         at = places(frame["run_id"], pd.Series(mean.index, dtype=object))
         value += sign * np.append(mean.to_numpy(dtype=float), np.nan)[at]
-    return np.where(frame["status"] == OK, value, np.nan)
+    return np.where((frame["status"] == OK) & np.isfinite(value), value, np.nan)
 
 
 def _under_shift(frame: pd.DataFrame, curves: pd.DataFrame, split: str, what: str) -> npt.NDArray[np.float64]:

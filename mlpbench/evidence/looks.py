@@ -16,19 +16,23 @@ Reference: Lan and DeMets, Discrete Sequential Boundaries for Clinical Trials, 1
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from mlpbench.evidence import claims, tuning
-from mlpbench.evidence.claims import UNDECIDED, Curves
+from mlpbench.evidence.claims import SIGN, UNDECIDED, Curves
 from mlpbench.evidence.derived import Layers
 from mlpbench.evidence.estimates import MISSING
+from mlpbench.evidence.frames import records
 from mlpbench.evidence.inference import ALPHA
+from mlpbench.evidence.notes import least_replicates
 from mlpbench.evidence.reduction import reduce
 from mlpbench.evidence.sampling import TestSet
 from mlpbench.evidence.selection import Gathered, gather
+from mlpbench.evidence.words import is_partly_known
 from mlpbench.experiment.claim_forms import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
@@ -137,8 +141,8 @@ def _follow(
             ]
         looks.append(Look(number=number, replicates=n, level=level, complete=complete, claims=found))
         rows |= {str(row["id"]): pd.DataFrame([row]).assign(look=number) for _, row in found.iterrows()}
-        undecided = set(found.loc[(found["verdict"] == UNDECIDED) & found["p"].notna(), "id"])
-        alive = [c for c in alive if c.id in undecided]
+        rows_of_look = {str(row["id"]): row for row in records(found)}
+        alive = [c for c in alive if _may_decide(c, rows_of_look[c.id], experiment, gathered.conditions)]
         if not complete:
             break
     for claim in experiment.claims:
@@ -152,6 +156,21 @@ def _follow(
         pd.concat(parts, ignore_index=True) if parts else claims.judge(experiment, [], runs, curves, gathered.observed)
     )
     return Judged(gathered=gathered, claims=table.astype(claims.COLUMNS), counts=counts, looks=tuple(looks))
+
+
+def _may_decide(claim: Claim, row: Mapping[str, Any], experiment: Experiment, conditions: Sequence[Condition]) -> bool:
+    """Return whether further replicates may decide what is undecided.
+
+    A run that was lost may have left too few for a test. Where the sides of half of the replicates are not known, as their
+    runs never got there, those of more would not be.
+    """
+    if row["verdict"] != UNDECIDED:
+        return False
+    if math.isnan(row["p"]):
+        return bool(0 < row["n"] < least_replicates(claim, reduce(claim, experiment, conditions)))
+    if float(row["p"]) < 1 or row["test"] != SIGN:
+        return True
+    return not is_partly_known(row)
 
 
 def _is_observed(claim: Claim) -> bool:

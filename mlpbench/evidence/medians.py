@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,6 @@ from mlpbench.evidence.sampling import TestSet
 from mlpbench.evidence.signs import median_interval, more_needed, sign_test, signs
 from mlpbench.evidence.values import Values
 from mlpbench.experiment.claim_forms import Claim
-
-NOT_OF_MEDIANS = "The interval that includes test-set sampling is known of means alone, not of medians."
 
 
 def judged(claim: Claim, reduction: Reduction, values: Values, test_set: TestSet | None) -> dict[str, Any]:
@@ -38,8 +37,8 @@ def judged(claim: Claim, reduction: Reduction, values: Values, test_set: TestSet
         return found
     found["p"] = sign_test(lower, reduction.bound, upper)
     found["larger"] = max(signs(lower, reduction.bound, upper)) / n
-    if test_set is not None and reduction.metric == sampling.METRIC:
-        found["sampling"] = NOT_OF_MEDIANS
+    if test_set is not None:
+        found["sampling"] = sampling.unknown(reduction.metric, median=True)
     return found
 
 
@@ -48,7 +47,8 @@ def _sizes(claim: Claim, values: Values) -> dict[str, Any]:
     compared = claim.kind == "compare"
     if not values.unknown:
         sd = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
-        return sizes(values.complete, max(sd, values.least_spread), compared=compared)
+        found = sizes(values.complete, max(sd, values.least_spread), compared=compared)
+        return found | {"effect": math.nan}  # Hedges' g is of the mean, which may lie on the other side
     above, below = signs(values.lower, 0.0, values.upper)
     ties = int((values.complete == 0).sum())
     if not compared or above + below + ties < len(values.complete):

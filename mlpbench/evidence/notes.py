@@ -19,6 +19,7 @@ from mlpbench.experiment import derived
 from mlpbench.experiment.claim_checks import BCA_LEAST, SHARE_LEAST, SIGN_FLIP_LEAST
 from mlpbench.experiment.claim_forms import Claim
 from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.plan import CURVE_POINTS
 from mlpbench.experiment.spec import Experiment
 
 # Where replicates are lacking in more conditions than this, conditions are counted, not named.
@@ -39,7 +40,9 @@ def notes(
     found = _notes(claim, reduction, values, experiment, conditions)
     of_sum = reduction.kind in ("difference", "slope", "level") and reduction.sense != "equivalent"
     if values.censored and of_sum and not reduction.median and not reduction.every:
-        found.append(f"`test: sign` ({SIGN_FLIP_LEAST} replicates or more) would judge the median with them.")
+        found.append(
+            f"`test: sign` ({SIGN_FLIP_LEAST} replicates or more, and more beside other claims) would judge the median with them."
+        )
     return found
 
 
@@ -57,7 +60,7 @@ def _notes(
     if reaches is not None:
         found.append(
             f"{reaches.unit.capitalize()} are counted up to the first point of the curve that reaches the "
-            f"{reaches.measure}: curves have one an epoch."
+            f"{reaches.measure}: curves have {_spacing(conditions)}."
         )
     if reduction.metric.startswith(derived.LOG10) and any(why == "unmeasured" for why, _ in values.left_out):
         found.append("A logarithm is of positive numbers: what is said here is of the replicates that have one.")
@@ -76,6 +79,13 @@ def _notes(
     elif held:
         found.append(f"Replicates share {', '.join(held)}: the verdict is about that one draw.")
     return found
+
+
+def _spacing(conditions: Sequence[Condition]) -> str:
+    """Say how far apart the points of curves are."""
+    if all(c.settings.steps <= CURVE_POINTS * c.settings.steps_per_epoch for c in conditions):
+        return "one an epoch"
+    return f"{CURVE_POINTS} at most, of longer training one in several epochs"
 
 
 def _left_out(reduction: Reduction, values: Values, conditions: Sequence[Condition]) -> list[str]:

@@ -22,6 +22,8 @@ Sense = Literal["greater", "less", "equivalent"]
 Kind = Literal["difference", "slope", "level", "place", "share"]
 # The best level is called the same where its mean place moves by less than half a level.
 SAME_PLACE = 0.5
+# A weight of less than this share of the largest one is 0 but for rounding.
+ROUNDED = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,7 @@ def _signed(
             weights[condition_id] = weights.get(condition_id, 0.0) + weight * share
     return Reduction(
         metric=form.metric,
-        weights={c: w for c, w in weights.items() if w},
+        weights=_needed(weights),
         sense=form.expect,
         bound=0.0 - margin if form.expect == "less" else margin,
         kind="difference",
@@ -212,7 +214,7 @@ def _trend(form: Trend, experiment: Experiment, conditions: Sequence[Condition])
     quantity = f"{form.metric}: slope {per}"
     return Reduction(
         metric=form.metric,
-        weights={c: w for c, w in slope.items() if w},
+        weights=_needed(slope),
         sense="greater" if form.expect == "rises" else "less",
         bound=form.margin if form.expect == "rises" else 0.0 - form.margin,
         kind="slope",
@@ -234,6 +236,12 @@ def _places(form: Trend, levels: Sequence[Value]) -> tuple[dict[Value, float], s
     if form.scale == "log":
         return {v: math.log2(x) for v, x in numbers.items()}, f"per doubling of {form.factor}"
     return numbers, f"per unit of {form.factor}"
+
+
+def _needed(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights that are not 0, or what rounding leaves of 0: those conditions do not matter."""
+    least = ROUNDED * max(map(abs, weights.values()), default=0.0)
+    return {c: w for c, w in weights.items() if abs(w) > least}
 
 
 def _share(where: Levels, conditions: Sequence[Condition]) -> dict[str, float]:

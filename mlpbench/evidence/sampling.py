@@ -20,6 +20,7 @@ from mlpbench.evidence.estimates import LEVEL
 from mlpbench.evidence.frames import places
 from mlpbench.evidence.inference import ALPHA, Sample
 from mlpbench.evidence.values import Values
+from mlpbench.experiment import derived
 
 Floats = npt.NDArray[np.float64]
 METRIC = "test_accuracy"
@@ -109,6 +110,15 @@ def widen(sample: Sample, correct: Iterable[Floats]) -> Widened:
     total = own + added
     parts = own**2 / (n - 1) + added**2 / (examples - 1)
     return Widened(own=sample, error=math.sqrt(total), df=total**2 / parts if parts > 0 else math.inf)
+
+
+def unknown(metric: str, *, median: bool) -> str:
+    """Return in a sentence why the interval that includes sampling is not known of an accuracy on the test set, or nothing."""
+    if metric == derived.LATE + METRIC:
+        return "The interval that includes test-set sampling is known of the last step alone, which has predictions."
+    if metric == METRIC and median:
+        return "The interval that includes test-set sampling is known of means alone, not of medians."
+    return ""
 
 
 def sampled(sample: Sample, values: Values, test_set: TestSet) -> Widened | str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mlpbench.evidence import sections
 from mlpbench.evidence.frames import records
-from mlpbench.evidence.words import Quantity, about, estimate_cell, expected_cell, unconfirmed
+from mlpbench.evidence.words import Quantity, estimate_cell, expected_cell, needed, unconfirmed
 
 COLUMNS = 110
 
@@ -50,14 +50,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _below(row: Mapping[str, Any]) -> str:
-    more = row["more_replicates"]
-    needed = (
-        ""
-        if pd.isna(more)
-        else f"About {about(int(more))} further replicates would decide (80% power), should the estimate hold. "
-    )
     mark = unconfirmed(row)
     if mark:
         q = Quantity(row)
         mark = f" With the sampling of the test set the interval is {q.plain(row['low_test'])} to {q.plain(row['high_test'])}. {mark}"
-    return f"{needed}{row['note']}{mark}".strip()
+    return f"{needed(row)} {row['note']}{mark}".strip()

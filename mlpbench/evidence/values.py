@@ -19,6 +19,7 @@ from mlpbench.evidence.estimates import DIVERGED, KEYS, OK, accuracy_step, measu
 from mlpbench.evidence.reduction import Reduction
 from mlpbench.experiment import derived
 from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.plan import curve_steps
 from mlpbench.experiment.spec import Experiment
 
 Floats = npt.NDArray[np.float64]
@@ -92,7 +93,7 @@ def values_of(
     else:
         beyond = frame["beyond"].to_numpy(dtype=float).reshape(len(needed), -1).T
         whole = ~(np.isnan(table) & ~(reduction.median & ~np.isnan(beyond))).any(axis=1)
-        lower, upper = bounds(table[whole], beyond[whole], weights)
+        lower, upper = bounds(table[whole], beyond[whole], weights, reduction.bound)
         complete = np.where(lower < upper, np.nan, lower)
         known = whole & ~np.isnan(table).any(axis=1)
     return Values(
@@ -141,7 +142,8 @@ def _least_spread(reduction: Reduction, needed: Sequence[Condition], n_test: int
         if name in COUNTS:
             step = 1 / math.sqrt(n)
         elif reaches is not None:
-            step = (c.settings.steps_per_epoch if reaches.unit == "steps" else 1) / math.sqrt(n)
+            apart = float(np.diff(curve_steps(c.settings)).max(initial=1))
+            step = (apart if reaches.unit == "steps" else apart / c.settings.steps_per_epoch) / math.sqrt(n)
         else:
             step = accuracy_step(name, c.settings, n_test)
         if name != reduction.metric and step and len(table):

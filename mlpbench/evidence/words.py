@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlpbench.evidence.inference import ALPHA
 from mlpbench.experiment.metrics import metric
 
 _SIGNIFICANT = 4
@@ -240,12 +241,29 @@ def _side(row: Mapping[str, Any], q: Quantity) -> str:
     return f"on which side of {q.exact(row['margin'])} it lies"
 
 
+def is_partly_known(row: Mapping[str, Any]) -> bool:
+    """Return whether so many replicates lie on no known side that the median is not known, or from one side alone."""
+    return bool(row.get("estimate_is")) or math.isnan(row["estimate"])
+
+
+def needed(row: Mapping[str, Any]) -> str:
+    """Return about how many further replicates would decide an undecided claim; nothing where that is not known."""
+    more = row["more_replicates"]
+    if pd.isna(more):
+        return ""
+    hope = "as large a share lie on that side" if _centre_of(row) == "median" else "the estimate hold"
+    return f"About {about(int(more))} further replicates would decide (80% power), should {hope}."
+
+
 def _outlook(row: Mapping[str, Any], q: Quantity) -> str:
     if _centre_of(row) == "median":
         more = row["more_replicates"]
+        if row["p_holm"] <= ALPHA:  # decided, but for a look that is not complete
+            return ""
         if pd.isna(more):
-            return f"{_NEVER[0].upper()}{_NEVER[1:]}, should as many lie on either side."
-        return f"About {about(int(more))} further replicates would decide (80% power), should as large a share lie on that side."
+            hope = "so many lie on no known side" if is_partly_known(row) else "as many lie on either side"
+            return f"{_NEVER[0].upper()}{_NEVER[1:]}, should {hope}."
+        return needed(row)
     if math.isnan(row["detectable"]):
         return ""
     reach = q.full(row["detectable"], signed=False)

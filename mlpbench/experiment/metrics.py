@@ -130,10 +130,13 @@ def _reaches(name: str) -> Metric | None:
 
 
 def _late(name: str) -> Metric | None:
-    if derived.late(name) is None:
+    parts = derived.late(name)
+    if parts is None:
         return None
     of = METRICS[name.removeprefix(derived.LATE)]
-    meaning = f"mean over the second half of training, of a curve's points: {of.meaning}"
+    where = {"train": "the curve's training examples (10,000 at most)", "test": "the test set"}
+    words = " minus that on ".join(where[split] for split, _, _ in parts)
+    meaning = f"mean over the second half of training of the {parts[0][1]} on {words}"
     return _metric(name, meaning, of.unit, of.better)
 
 

@@ -41,7 +41,7 @@ def test_bounds_by_hand() -> None:
     """Times minus times: 3 - 5; a never in 9; b never in 9; neither; and 9 steps against as many, known."""
     table = np.array([[3, 5], [NAN, 5], [3, NAN], [NAN, NAN], [9, 9]])
     beyond = np.where(np.isnan(table), 9.0, NAN)
-    lower, upper = censored.bounds(table, beyond, np.array([1.0, -1.0]))
+    lower, upper = censored.bounds(table, beyond, np.array([1.0, -1.0]), 0.0)
     assert lower.tolist() == [-2, 4, -INF, -INF, 0]
     assert upper.tolist() == [-2, INF, -6, INF, 0]
 
@@ -50,9 +50,9 @@ def test_bounds_by_hand() -> None:
 def test_the_truth_lies_between_the_bounds_and_strictly_where_they_differ(
     made: tuple[Array, Array, Array, float],
 ) -> None:
-    times, trained, weights, _ = made
+    times, trained, weights, bound = made
     truth = times @ weights
-    lower, upper = censored.bounds(*seen(times, trained), weights)
+    lower, upper = censored.bounds(*seen(times, trained), weights, bound)
     known = lower == upper
     assert (known == (times <= trained).all(axis=1)).all()
     assert (lower[known] == truth[known]).all()
@@ -65,7 +65,7 @@ def test_no_p_is_smaller_and_no_interval_narrower_than_with_longer_training(
 ) -> None:
     times, trained, weights, bound = made
     truth = times @ weights
-    lower, upper = censored.bounds(*seen(times, trained), weights)
+    lower, upper = censored.bounds(*seen(times, trained), weights, bound)
     assert all(k <= of_all for k, of_all in zip(signs(lower, bound, upper), signs(truth, bound), strict=True))
     assert sign_test(lower, bound, upper) >= sign_test(truth, bound)
     found, whole = median_interval(lower, 0.95, upper), median_interval(truth, 0.95)
@@ -89,7 +89,7 @@ def test_no_p_is_smaller_and_no_interval_narrower_than_with_longer_training(
 def test_p_is_the_largest_that_any_longer_training_could_give(made: tuple[Array, Array, Array, float]) -> None:
     """No larger than it must be: of the numbers between their bounds some have that p, as some lie on the bound itself."""
     times, trained, weights, bound = made
-    lower, upper = censored.bounds(*seen(times[:4], trained[:4]), weights)
+    lower, upper = censored.bounds(*seen(times[:4], trained[:4]), weights, bound)
     completions = [
         [low]
         if low == high
@@ -157,7 +157,7 @@ def test_of_times_drawn_alike_the_test_finds_a_difference_in_at_most_five_percen
     weights, least = np.array([1.0, -1.0]), np.array(trained, dtype=float)
 
     def decided(times: Array) -> int:
-        pairs = (censored.bounds(*seen(row, np.broadcast_to(least, row.shape)), weights) for row in times)
+        pairs = (censored.bounds(*seen(row, np.broadcast_to(least, row.shape)), weights, 0.0) for row in times)
         return sum(sign_test(lower, 0.0, upper) <= LEVEL for lower, upper in pairs)
 
     assert decided(times) <= repeats * LEVEL + 4 * math.sqrt(repeats * LEVEL * (1 - LEVEL))

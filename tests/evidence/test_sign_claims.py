@@ -193,7 +193,7 @@ def test_what_is_known_everywhere_is_judged_as_any_number_is() -> None:
     assert by_sign["estimate"] == pytest.approx(np.median(differences))
     assert (by_sign["low"], by_sign["high"]) == (differences[0], differences[-1])
     assert by_sign["p"] == pytest.approx(stats.binomtest(6, 7).pvalue)
-    for name in ("sd", "iqm", "effect", "wins", "ties"):
+    for name in ("sd", "iqm", "wins", "ties"):
         assert by_sign[name] == by_t[name]
     assert (
         "judged by the sign test: 6 of 7 replicates above the bound, 1 below. Its interval goes from value 1 to"
@@ -212,7 +212,7 @@ def test_diverged_failed_and_missing_runs_are_left_out_as_ever() -> None:
     assert "A test needs 6 complete replicates, got 5." in few["note"]
 
 
-HINT = "`test: sign` (6 replicates or more) would judge the median with them."
+HINT = "`test: sign` (6 replicates or more, and more beside other claims) would judge the median with them."
 
 
 def test_other_tests_say_what_would_judge_such_runs_where_that_is_so() -> None:
@@ -311,3 +311,113 @@ def test_a_training_whose_runs_never_get_there_is_reported_and_printed(tmp_path:
     assert (sooner["estimate_is"], sooner["low"], later["estimate"], later["high"]) == ("at most", None, 3.0, None)
     for page in ("report.md", "report.html"):
         assert "at least 3 epochs (at least 3)" in (folder / page).read_text()
+
+
+def trend(levels: list[float], expect: str, scale: str = "linear", factor: str = "dropout") -> dict[str, Any]:
+    return {
+        "id": "t",
+        "says": "t",
+        "test": "sign",
+        "trend": {"metric": METRIC, "factor": factor, "expect": expect, "scale": scale},
+    }
+
+
+@pytest.mark.parametrize("expect", ["rises", "falls"])
+@pytest.mark.parametrize(
+    ("factor", "levels", "scale"),
+    [
+        ("dropout", [0.1, 0.2, 0.3], "linear"),
+        ("dropout", [0.1, 0.2, 0.4], "linear"),
+        ("width", [8, 16, 24], "log"),
+        ("width", [64, 256, 512], "log"),
+    ],
+)
+def test_replicates_that_tie_are_on_no_side_whatever_rounding_makes_of_their_sum(
+    factor: str, levels: list[float], scale: str, expect: str
+) -> None:
+    """Every run takes 4 epochs: the slope is 0, though the sum of rounded products is not."""
+    for test in ("sign", "sign_flip"):
+        claim = trend(levels, expect, scale, factor) | {"test": test}
+        row = row_of(timed([[4] * 6] * 3, claim, factors={factor: levels}))
+        assert (row["verdict"], row["p"], row["estimate"]) == ("undecided", 1.0, 0.0), test
+
+
+def test_means_over_conditions_that_tie_are_on_no_side() -> None:
+    """(1, 5, 6) against (4, 4, 4) epochs over three widths, and (7, 2, 2) against (3, 3, 5), weighed by a third each."""
+    factors = {"width": [8, 16, 24], "lr": [0.1, 0.2]}
+    for first, second in (((1, 5, 6), (4, 4, 4)), ((7, 2, 2), (3, 3, 5))):
+        times = [[t] * 6 for pair in zip(first, second, strict=True) for t in pair]
+        form = {"metric": METRIC, "a": {"lr": 0.1}, "b": {"lr": 0.2}, "expect": "greater"}
+        row = row_of(timed(times, {"id": "c", "says": "c", "test": "sign", "compare": form}, factors=factors))
+        assert (row["p"], row["estimate"], row["wins"], row["ties"]) == (1.0, 0.0, 0, 6)
+
+
+def test_accuracies_that_differ_by_just_the_margin_are_on_no_side_of_it() -> None:
+    form = {"metric": "test_accuracy", "a": {"width": 8}, "b": {"width": 16}, "expect": "greater"}
+    made = timed([[4] * 12] * 2, {"id": "c", "says": "c", "test": "sign", "compare": form})
+    values = {(0, r): (8500 + 7 * r + 20) / 10_000 for r in range(12)} | {
+        (1, r): (8500 + 7 * r) / 10_000 for r in range(12)
+    }
+    row = row_of(replace_metric(made, "test_accuracy", values))
+    assert (row["margin"], row["p"], row["wins"]) == (0.002, 1.0, 12)
+
+
+@pytest.mark.parametrize("levels", [[0.1, 0.2, 0.3], [0.2, 0.3, 0.4]])
+def test_a_condition_without_weight_may_be_unknown(levels: list[float]) -> None:
+    """The middle of three even levels has no part in a slope, though rounding leaves 1e-15 of its weight."""
+    row = row_of(timed([[8] * 6, [NEVER] * 6, [2] * 6], trend(levels, "falls"), factors={"dropout": levels}))
+    assert (row["verdict"], row["n"], row["high"]) == ("supported", 6, pytest.approx(row["estimate"]))
+    t = row_of(
+        timed([[8] * 6, [NEVER] * 6, [2] * 6], trend(levels, "falls") | {"test": "t"}, factors={"dropout": levels})
+    )
+    assert (t["verdict"], t["n"]) == ("supported", 6)
+
+
+def test_a_lost_run_does_not_end_a_top_up() -> None:
+    """With 6 replicates one diverged run leaves 5, too few for a sign test: more are asked for, not given up."""
+    made = timed([[3] * 6, [5] * 6], faster(), status={(0, 2): "diverged"}, until_decided={"max_replicates": 24})
+    judged = looks.judge(made.experiment, made.conditions, made.runs, made.curves)
+    assert list(judged.counts) == [9, 9]
+    gone = timed(
+        [[3] * 6, [5] * 6],
+        faster(),
+        status={(0, r): "diverged" for r in range(6)},
+        until_decided={"max_replicates": 24},
+    )
+    assert list(looks.judge(gone.experiment, gone.conditions, gone.runs, gone.curves).counts) == [6, 6]
+
+
+def test_a_top_up_ends_where_the_sides_are_not_known_and_says_so() -> None:
+    made = timed([[NEVER] * 8, [NEVER] * 8], faster(), until_decided={"max_replicates": 24})
+    judged = looks.judge(made.experiment, made.conditions, made.runs, made.curves)
+    assert list(judged.counts) == [8, 8]
+    half = timed([[3] * 4 + [NEVER] * 4, [5] * 4 + [NEVER] * 4], faster())
+    text = explanations(judge(*half.parts))
+    assert "No affordable number of further replicates would decide, should so many lie on no known side." in text
+    even = explanations(judge(*timed([[3] * 4 + [5] * 4, [4] * 8], faster()).parts))
+    assert "No affordable number of further replicates would decide, should as many lie on either side." in even
+
+
+def test_nothing_is_foretold_at_a_look_that_is_not_complete() -> None:
+    """Seven of seven decide by themselves, but one run is missing, so that the look does not."""
+    made = timed([[3] * 8, [5] * 8], faster(), status={(0, 7): "missing"}, until_decided={"max_replicates": 9})
+    judged = looks.judge(made.experiment, made.conditions, made.runs, made.curves)
+    (row,) = records(judged.claims)
+    assert (row["verdict"], row["n"]) == ("undecided", 7)
+    assert "is not complete, and decides nothing yet" in row["note"]
+    assert "further replicates" not in explanations(judged.claims).replace("get further replicates", "")
+
+
+def test_the_size_of_an_effect_is_of_means_and_not_given_beside_a_median() -> None:
+    made = timed([[3] * 7 + [9], [4] * 7 + [1]], faster())
+    row = row_of(made)
+    assert math.isnan(row["effect"])
+    assert (row["wins"], row["ties"]) == (1, 0)
+    assert "Hedges" not in explanations(judge(*made.parts))
+
+
+def test_the_terminal_foretells_in_the_words_of_the_test() -> None:
+    made = timed([[3, 3, 3, 3, 3, 5], [4] * 6], faster())
+    assert "further replicates would decide (80% power), should as large a share lie on that side" in " ".join(
+        claims_text(judge(*made.parts)).split()
+    )

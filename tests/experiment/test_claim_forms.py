@@ -109,6 +109,7 @@ NEAR = "whether it lies near one, got 'sign'; did you mean 'sign_flip'?"
         ("matches", {"value": 1, "tolerance": 1}, {"test": "sign"}, 30, f"{NOT_NEAR} and matches {NEAR} (claims.0.test)"),
         ("matches", {"value": 1, "tolerance": 1}, {"test": "sign"}, 5, f"{NOT_NEAR} and matches {NEAR} (claims.0.test)"),
         ("bound", BOUND | {"of": "every"}, {"test": "sign"}, 30, "a bound of every replicate is observed, not tested: it takes no test, got 'sign' (claims.0.test)"),
+        ("bound", BOUND | {"of": "mean"}, {"test": "sign"}, 30, "the sign test is of the median, and this bound of the mean, got 'sign'; did you mean 'of: median'? (claims.0.test)"),
         ("best", BEST, {"test": "sign"}, 30, "best has its own test: it takes no test, got 'sign' (claims.0.test)"),
         ("best", BEST, {"test": "sign_flip"}, 30, "best has its own test: it takes no test, got 'sign_flip' (claims.0.test)"),
     ],
@@ -128,8 +129,8 @@ def test_options_are_accepted_at_their_least_replicates() -> None:
 
 
 def test_a_bound_judged_by_the_sign_test_is_one_of_the_median() -> None:
-    for of in ("mean", "median"):
-        form = claimed(GRID, "bound", BOUND | {"of": of}, test="sign").claims[0].form
+    for of in ({}, {"of": "median"}):
+        form = claimed(GRID, "bound", BOUND | of, test="sign").claims[0].form
         assert isinstance(form, Bound)
         assert form.of == "median"
 
