@@ -218,15 +218,17 @@ def data() -> None:
 
 @data.command(name="list")
 def data_list() -> None:
-    """List the data sets that have a name and whether they are on this machine."""
+    """List the data sets that have a name: examples, whether they are on this machine, and where they come from."""
     from mlpbench.experiment.bundled import BUNDLED
     from mlpbench.experiment.catalogue import CATALOGUE
     from mlpbench.experiment.synthetic import DRAWN_ANEW, FAMILIES, synthetic
     from mlpbench.training.datasets import cached
 
     for name, facts in CATALOGUE.items():
-        where = "here" if cached(name) else "not fetched yet"
-        click.echo(f"{name:<16}{facts.n_train} train, {facts.n_test} test, {facts.n_classes} classes  {where}")
+        where = "here, from" if cached(name) else f"not fetched yet, {facts.megabytes} MB from"
+        click.echo(
+            f"{name:<16}{facts.n_train} train, {facts.n_test} test, {facts.n_classes} classes  {where} {facts.home}"
+        )
     for name, small in BUNDLED.items():
         click.echo(
             f"{name:<16}{small.n_train} train, {small.n_test} test, {small.n_classes} classes  here, {small.origin}"
@@ -240,7 +242,11 @@ def data_list() -> None:
 @click.argument("name")
 @DATA_DIR
 def data_fetch(name: str, data_dir: Path | None) -> None:
-    """Get a data set, check it and cache it."""
+    """Get a data set that `mlpbench data list` has, check it by SHA-256 and cache it.
+
+    --data-dir, or MLPBENCH_DATA, is a folder with the files as they are distributed, in it or in a sub-folder with the name
+    of the data set.
+    """
     from mlpbench.training.datasets import fetch
 
     click.echo(f"{name}: {fetch(name, data_dir=data_dir, say=click.echo)}")

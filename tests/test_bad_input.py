@@ -229,7 +229,7 @@ def test_a_bad_file_is_refused(here: Path, given: Bad, command: str) -> None:
         (["claims", "."], "a results folder has a spec.yaml, and . has none"),
         (["list", "nowhere"], "the experiments must be in a folder, got no folder at nowhere"),
         (["list", "good.yaml"], "the experiments must be in a folder, got no folder at good.yaml"),
-        (["data", "fetch", "fashion_mnst"], "a named data set must be one of fashion_mnist, digits, mnist1d, linear, polynomial, got 'fashion_mnst'; did you mean fashion_mnist?"),
+        (["data", "fetch", "fashion_mnst"], "a named data set must be one of fashion_mnist, mnist, kmnist, qmnist, emnist_balanced, emnist_letters, emnist_digits, cifar10, digits, mnist1d, linear, polynomial, got 'fashion_mnst'; did you mean fashion_mnist?"),
     ],
 )  # fmt: skip
 def test_a_bad_argument_is_refused(here: Path, arguments: list[str], says: str) -> None:

@@ -24,8 +24,15 @@ SHOWN = 200
 
 def suggestion(word: object, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known word, or nothing when none is near."""
-    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    near = nearest(str(word), known)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the first known word that begins with this one, of 3 letters or more, else the one most like it, if any is."""
+    words = list(known)
+    begun = [w for w in words if len(word) >= 3 and w.startswith(word)]
+    return next(iter(begun or difflib.get_close_matches(word, words, n=1, cutoff=0.6)), None)
 
 
 def shown(value: object) -> str:

@@ -30,7 +30,7 @@ WORD = {"type": "string", "pattern": r"^[A-Za-z0-9_-]+$"}
 MEANINGS: Mapping[str, str] = {
     "name": "A plain word; names the folder of results.",
     "question": "What the experiment asks, in a sentence.",
-    "dataset": "A named data set, with options as a mapping, or a file of your own.",
+    "dataset": "A named data set (`mlpbench data list` has them), with options as a mapping, or a file of your own.",
     "validation": "A share of the training examples held out, or folds.",
     "fixed": "One value for each setting that is not varied; what is left out has its default.",
     "factors": "Levels for each setting that is varied: all combinations are trained.",

@@ -58,15 +58,26 @@ def test_a_data_set_that_is_not_named_is_refused_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_the_catalogue_knows_the_data_before_they_are_there(name: str, fashion: Dataset) -> None:
+def test_the_catalogue_knows_the_data_before_they_are_there(name: str) -> None:
     facts = lookup(name)
     assert facts.name == name
-    assert len(facts.class_names) == facts.n_classes
-    assert all(len(c) == hashlib.sha256().digest_size * 2 for c in facts.files.values())
-    assert name == "fashion_mnist", "another data set needs its own fixture here"
+    assert len(set(facts.class_names)) == len(facts.class_names) == facts.n_classes <= 256
+    assert all(len(bytes.fromhex(c)) == hashlib.sha256().digest_size for c in facts.files.values())
+    assert facts.home.startswith("http")
+    assert facts.megabytes > 0
+
+
+def test_what_the_catalogue_knows_is_so(fashion: Dataset) -> None:
+    facts = lookup("fashion_mnist")
     assert fashion.x_train.shape == (facts.n_train, facts.n_features)
     assert fashion.x_test.shape == (facts.n_test, facts.n_features)
     assert np.array_equal(np.unique(fashion.y_train), np.arange(facts.n_classes))
+
+
+@pytest.mark.parametrize(("given", "near"), [("emnist", "emnist_balanced"), ("cifar", "cifar10"), ("kmist", "kmnist")])
+def test_a_name_that_begins_another_is_nearest_to_it(given: str, near: str) -> None:
+    with pytest.raises(InputError, match=f"got '{given}'; did you mean {near}\\?$"):
+        lookup(given)
 
 
 def test_a_fingerprint_is_of_all_files_in_any_order() -> None:
@@ -75,3 +86,8 @@ def test_a_fingerprint_is_of_all_files_in_any_order() -> None:
     for name in facts.files:
         assert replace(facts, files={**facts.files, name: "0" * 64}).fingerprint != facts.fingerprint
     assert replace(facts, title="Another title").fingerprint == facts.fingerprint
+    assert replace(facts, recipe="upright").fingerprint != facts.fingerprint
+
+
+def test_every_fingerprint_is_of_one_data_set() -> None:
+    assert len({facts.fingerprint for facts in CATALOGUE.values()}) == len(CATALOGUE)

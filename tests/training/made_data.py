@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from mlpbench.experiment import grid
-from mlpbench.experiment.catalogue import CATALOGUE, DataFacts, NamedData
+from mlpbench.experiment.catalogue import CATALOGUE, DataFacts
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.named_data import NamedData
 from mlpbench.experiment.own_data import OwnData, OwnFacts
 from mlpbench.experiment.spec import build
 from mlpbench.training.batches import DeviceData
@@ -38,11 +39,14 @@ def made(*, n_train: int, n_test: int, features: int, classes: int) -> Made:
     facts = NamedData(
         name=NAME,
         title="Made",
+        family="Made",
         n_train=n_train,
         n_test=n_test,
         input_shape=(features,),
         n_classes=classes,
         class_names=tuple(map(str, range(classes))),
+        home="https://example.org",
+        megabytes=1,
         files={"made": f"{n_train},{n_test},{features},{classes}"},
     )
     rng = np.random.default_rng([n_train, n_test, features, classes])

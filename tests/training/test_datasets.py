@@ -36,7 +36,7 @@ def fashion() -> Dataset:
 def idx_folder(fashion: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The four original files, uncompressed, written back from the arrays."""
     folder = tmp_path_factory.mktemp("idx")
-    for part, name in folders.PARTS.items():
+    for part, (name,) in DATA.parts.items():
         array = getattr(fashion, part)
         (folder / name).write_bytes(as_idx(array.reshape(-1, 28, 28) if part.startswith("x") else array))
     yield folder
@@ -99,7 +99,7 @@ def python(code: str, **changes: str) -> subprocess.CompletedProcess[str]:
 
 
 def same(a: Dataset, b: Dataset) -> bool:
-    return all(np.array_equal(getattr(a, part), getattr(b, part)) for part in folders.PARTS)
+    return all(np.array_equal(getattr(a, part), getattr(b, part)) for part in DATA.parts)
 
 
 def test_the_catalogue_tells_what_the_data_are(fashion: Dataset) -> None:
@@ -111,7 +111,7 @@ def test_the_catalogue_tells_what_the_data_are(fashion: Dataset) -> None:
 
 
 def test_arrays_are_mapped_bytes_that_nobody_can_write(fashion: Dataset) -> None:
-    for part in folders.PARTS:
+    for part in DATA.parts:
         array = getattr(fashion, part)
         assert isinstance(array, np.memmap)
         assert array.dtype == np.uint8
@@ -380,7 +380,7 @@ def test_torchvisions_download_is_the_same_data(
         server.shutdown()
     arrays = folders.read(DATA, folders.find(DATA, folder))
     shutil.rmtree(folder)
-    assert all(np.array_equal(arrays[part], getattr(fashion, part)) for part in folders.PARTS)
+    assert all(np.array_equal(arrays[part], getattr(fashion, part)) for part in DATA.parts)
 
 
 @pytest.mark.slow
@@ -394,4 +394,4 @@ def test_debians_archive_is_the_same_data_and_leaves_the_system_alone(fashion: D
     arrays = folders.read(DATA, folders.find(DATA, sources.debian_archive(DATA, private)))
     assert [path.stat().st_mtime_ns for path in system if path.exists()] == before
     shutil.rmtree(private)
-    assert all(np.array_equal(arrays[part], getattr(fashion, part)) for part in folders.PARTS)
+    assert all(np.array_equal(arrays[part], getattr(fashion, part)) for part in DATA.parts)

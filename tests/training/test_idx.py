@@ -25,6 +25,14 @@ def test_idx_returns_what_was_written(data: st.DataObject, shape: list[int]) -> 
     assert np.array_equal(parsed, array)
 
 
+@given(st.lists(st.tuples(*[st.integers(-(2**31), 2**31 - 1)] * 3), min_size=1, max_size=5))
+def test_idx_returns_numbers_of_four_bytes(rows: list[tuple[int, ...]]) -> None:
+    content = struct.pack(">III", 0x0C02, len(rows), 3) + b"".join(struct.pack(">3i", *row) for row in rows)
+    assert idx.parse(content).tolist() == [list(row) for row in rows]
+    with pytest.raises(idx.IdxError, match=rf"must have {len(content)} bytes, got {len(content) - 1}: truncated"):
+        idx.parse(content[:-1])
+
+
 @given(st.data())
 def test_idx_knows_every_truncation(data: st.DataObject) -> None:
     content = as_idx(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
@@ -35,7 +43,7 @@ def test_idx_knows_every_truncation(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"PK\x03\x04", "must start with 000008, got 504b03"),
+        (b"PK\x03\x04", "must start with 000008, of bytes, or 00000c, of int32, got 504b03"),
         (struct.pack(">II", 0x0D01, 1) + b"\0\0\0\0", "got 00000d"),
         (as_idx(np.zeros(3, np.uint8)) + b"x", r"shape \(3,\) must have 11 bytes, got 12: too long"),
         (as_idx(np.zeros(3, np.uint8))[:-1], "got 10: truncated"),

@@ -16,8 +16,8 @@ from uuid import uuid4
 import numpy as np
 
 from mlpbench.errors import InputError, MachineError
-from mlpbench.experiment.catalogue import NamedData
-from mlpbench.training.datasets.folders import Arrays, shapes
+from mlpbench.experiment.named_data import NamedData
+from mlpbench.training.datasets.decoding import Arrays, shapes
 
 ABANDONED_AFTER_S = 24 * 3600
 MOVES = 8

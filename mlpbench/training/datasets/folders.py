@@ -1,46 +1,27 @@
-"""A folder of IDX files: which of its files are meant, and arrays whose content is proven by checksum."""
+"""A folder of files of a data set: which of them are meant, and arrays whose content is proven by checksum."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mlpbench.experiment.catalogue import NamedData
-from mlpbench.training.datasets import idx
-
-Arrays = dict[str, NDArray[np.uint8]]
-
-PARTS = {
-    "x_train": "train-images-idx3-ubyte",
-    "y_train": "train-labels-idx1-ubyte",
-    "x_test": "t10k-images-idx3-ubyte",
-    "y_test": "t10k-labels-idx1-ubyte",
-}
+from mlpbench.experiment.named_data import NamedData, as_distributed
+from mlpbench.training.datasets import archives, decoding, idx
+from mlpbench.training.datasets.decoding import Arrays
 
 
 class SourceError(Exception):
     """A place that does not give the data; the message is the reason, in one short line."""
 
 
-def shapes(data: NamedData) -> dict[str, tuple[int, ...]]:
-    """The shape of each array: images [n, n_features], labels [n]."""
-    return {
-        "x_train": (data.n_train, data.n_features),
-        "y_train": (data.n_train,),
-        "x_test": (data.n_test, data.n_features),
-        "y_test": (data.n_test,),
-    }
-
-
 def find(data: NamedData, folder: Path) -> dict[str, Path]:
-    """Where the folder, or a sub-folder with a usual name, holds each IDX file of the data set, gzipped or not.
+    """Where the folder, or a sub-folder with a usual name, holds each file of the data set.
 
-    Sub-folders: the data set's name, with `_` or `-`, and `FashionMNIST/raw`, where torchvision puts its download.
-    Raises SourceError, naming what is missing, where no place holds all files.
+    Sub-folders: the data set's name, with `_` or `-`, torchvision's, and `FashionMNIST/raw` and the like, where it puts its
+    download. They come before the folder itself, since files of several data sets have the same names. Raises SourceError,
+    naming what is missing, where no place holds all files.
     """
-    torchvision_name = data.title.replace("-", "")
-    places = [folder / sub for sub in ("", data.name, data.name.replace("_", "-"), f"{torchvision_name}/raw")]
+    usual = (data.name, data.name.replace("_", "-"), f"{data.family}/raw", data.family, data.family.lower(), "")
+    places = [folder / sub for sub in usual]
     try:
         if not folder.is_dir():
             raise SourceError(f"{folder} is not a folder")
@@ -49,32 +30,28 @@ def find(data: NamedData, folder: Path) -> dict[str, Path]:
         raise SourceError(f"{folder} cannot be read: {error.strerror}") from error
     fullest = max(found, key=len)
     if missing := [name for name in data.files if name not in fullest]:
-        raise SourceError(f"{folder} lacks {', '.join(missing)} (.gz or not)")
+        raise SourceError(f"{folder} lacks {listed(missing)}" if fullest else f"{folder} has none of the files")
     return fullest
 
 
 def read(data: NamedData, files: dict[str, Path]) -> Arrays:
-    """The arrays of the data set, from files whose uncompressed content has the catalogue's checksums.
+    """The arrays of the data set, from files that have the catalogue's checksums.
 
     Returns `x_train`, `y_train`, `x_test`, `y_test` as uint8, images [n, n_features], labels [n]. Raises SourceError,
     naming the file, where one cannot be read, is damaged, or has other content.
     """
-    arrays = {}
-    for part, name in PARTS.items():
-        path = files[name]
+    contents: dict[str, bytes] = {}
+    for name, path in files.items():
         try:
-            content = idx.read(path)
-            if (got := hashlib.sha256(content).hexdigest()) != data.files[name]:
-                raise SourceError(
-                    f"{path} is not the {name} of {data.title}: "
-                    f"SHA-256 of the uncompressed content must be {data.files[name][:12]}..., got {got[:12]}..."
-                )
-            arrays[part] = idx.parse(content).reshape(shapes(data)[part])
-        except idx.IdxError as error:
+            contents |= _contents(data, name, path)
+        except (idx.IdxError, archives.ArchiveError) as error:
             raise SourceError(f"{path} is corrupt: {error}") from error
         except OSError as error:
-            raise SourceError(f"{path} cannot be read: {error.strerror}") from error
-    return arrays
+            raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        return {part: decoding.array(data, part, contents) for part in data.parts}
+    except ValueError as error:  # of files whose checksums are right: the catalogue is mistaken
+        raise SourceError(f"{listed(files)} cannot be read as {data.title}: {error}") from error
 
 
 def stamps(files: dict[str, Path]) -> dict[str, list[int]]:
@@ -83,7 +60,33 @@ def stamps(files: dict[str, Path]) -> dict[str, list[int]]:
     return {path: [state.st_size, state.st_mtime_ns] for path, state in states.items()}
 
 
+def listed(names: Iterable[str]) -> str:
+    """Say which files, and whether they may be gzipped."""
+    names = list(names)
+    return ", ".join(names) + " (.gz or not)" * (not any(map(as_distributed, names)))
+
+
 def _files_at(data: NamedData, place: Path) -> dict[str, Path]:
-    candidates = {name: (place / name, place / f"{name}.gz") for name in data.files}
+    candidates = {name: [place / name] + [place / f"{name}.gz"] * (not as_distributed(name)) for name in data.files}
     existing = {name: [path for path in paths if path.is_file()] for name, paths in candidates.items()}
     return {name: paths[0] for name, paths in existing.items() if paths}
+
+
+def _contents(data: NamedData, name: str, path: Path) -> dict[str, bytes]:
+    """The content of a file, or of the members of it that the data set is made of, by name, once its checksum is found right."""
+    if not as_distributed(name):
+        content = idx.read(path)
+        _prove(data, name, path, "the uncompressed content", hashlib.sha256(content).hexdigest())
+        return {name: content}
+    # Of an archive of 562 MB only what is wanted comes into memory; it stays open between proof and use.
+    with path.open("rb") as file:
+        _prove(data, name, path, "the file", hashlib.file_digest(file, "sha256").hexdigest())
+        file.seek(0)
+        wanted = list(dict.fromkeys(where for places in data.parts.values() for where in places))
+        return {name: idx.unpacked(file.read())} if name in wanted else archives.members(file, name, wanted)
+
+
+def _prove(data: NamedData, name: str, path: Path, what: str, got: str) -> None:
+    if got != (must := data.files[name]):
+        rule = f"{path} is not the {name} of {data.title}: SHA-256 of {what} must be {must[:12]}..."
+        raise SourceError(f"{rule}, got {got[:12]}...")

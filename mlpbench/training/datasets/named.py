@@ -7,11 +7,12 @@ from pathlib import Path
 
 from mlpbench.errors import InputError, MachineError
 from mlpbench.experiment.bundled import BUNDLED
-from mlpbench.experiment.catalogue import NamedData, lookup
+from mlpbench.experiment.catalogue import lookup
+from mlpbench.experiment.named_data import NamedData, as_distributed
 from mlpbench.training.datasets import cache, folders
 from mlpbench.training.datasets.dataset import Dataset
 from mlpbench.training.datasets.folders import SourceError
-from mlpbench.training.datasets.sources import NAMES, SOURCES
+from mlpbench.training.datasets.sources import DEBIAN, sources_of
 
 
 def load(name: str, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
@@ -38,8 +39,8 @@ def fetch(
     """Make sure that the cache holds the named data set, and return where its bytes came from.
 
     The first of these that has the data: the user's folder (`data_dir`, else MLPBENCH_DATA); the cache; Debian's
-    installed package; torchvision's download; Debian's archive. Every source is checked by SHA-256 before it is cached.
-    `say` gets a line before each step that may take time.
+    installed package; torchvision's download; Debian's archive, of which Debian's have Fashion-MNIST alone. Every source is
+    checked by SHA-256 before it is cached. `say` gets a line before each step that may take time.
 
     Raises InputError where the name is unknown, or where the user's folder lacks a file or holds another content: a
     given folder is never passed over in silence. Raises MachineError, with all that was tried, where every way fails.
@@ -56,8 +57,8 @@ def fetch(
             raise InputError(f"{rule} must be a folder, got {str(given)!r}: {error}") from error
         except SourceError as error:
             raise InputError(
-                f"{rule} must be a folder with the {len(data.files)} idx files of {name}, gzipped or not: "
-                f"{error}; the files are at {NAMES[name].home}"
+                f"{rule} must be a folder with the files of {name}: {error}; "
+                f"needed are {folders.listed(data.files)}, from {data.home}"
             ) from error
     held = cache.read(folder, data)
     return held.origin if held is not None else _from_sources(data, folder, tell)
@@ -92,7 +93,7 @@ def _from_user(data: NamedData, given: Path, folder: Path, tell: Callable[[str],
 
 def _from_sources(data: NamedData, folder: Path, tell: Callable[[str], None]) -> str:
     tried = ["user's folder: none given", f"cache: no valid copy in {folder}"]
-    for source in SOURCES:
+    for source in sources_of(data):
         tell(f"{data.name}: trying {source.origin}")
         try:
             with tempfile.TemporaryDirectory(prefix="mlpbench-") as private:
@@ -104,10 +105,10 @@ def _from_sources(data: NamedData, folder: Path, tell: Callable[[str], None]) ->
         else:
             cache.write(folder, data, arrays, source.origin, {})
             return source.origin
-    files = ", ".join(f"{file}.gz" for file in data.files)
+    files = ", ".join(file if as_distributed(file) else f"{file}.gz" for file in data.files)
+    or_install = f", or install Debian's package {DEBIAN[data.name].package}" if data.name in DEBIAN else ""
     raise MachineError(
         f"{data.name} must come from one of these, got nothing from any:\n"
         + "".join(f"  {line}\n" for line in tried)
-        + f"Download {files} from {NAMES[data.name].home} into a folder and give it by --data-dir or MLPBENCH_DATA, "
-        f"or install Debian's package {NAMES[data.name].debian_package}."
+        + f"Download {files} from {data.home} into a folder and give it by --data-dir or MLPBENCH_DATA{or_install}."
     )

@@ -1,4 +1,4 @@
-"""Where a named data set can be had without the user: each way gives a folder of IDX files or says why not."""
+"""Where a named data set can be had without the user: each way gives a folder of its files or says why not."""
 
 import os
 import shutil
@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlpbench.experiment.catalogue import NamedData
+from mlpbench.experiment.named_data import NamedData
 from mlpbench.training.datasets import torchvision_compat
 from mlpbench.training.datasets.folders import SourceError
 
 DEBIAN_DATASETS = Path("/usr/share/datasets")
-DOWNLOAD_LIMIT_S = 600
+# Of 562 MB; what stalls is given up sooner, see torchvision_compat.
+DOWNLOAD_LIMIT_S = 3600
 APT_UPDATE_LIMIT_S = 180
 
 # `-c` is read after the system's configuration: its hooks would refresh other programs' caches or, in containers, empty
@@ -22,22 +23,20 @@ NO_HOOKS = "".join(f"#clear APT::Update::{hook};\n" for hook in ("Pre-Invoke", "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Names:
-    """What the sources call a data set, and where a person finds it."""
+class Debian:
+    """What Debian calls a data set: its package, and the folder under /usr/share/datasets."""
 
-    debian_folder: str
-    debian_package: str
-    torchvision_class: str
-    home: str
+    package: str
+    folder: str
 
 
-NAMES = {
-    "fashion_mnist": Names(
-        debian_folder="fashion-mnist",
-        debian_package="dataset-fashion-mnist",
-        torchvision_class="FashionMNIST",
-        home="https://github.com/zalandoresearch/fashion-mnist",
-    ),
+DEBIAN = {"fashion_mnist": Debian(package="dataset-fashion-mnist", folder="fashion-mnist")}
+
+# Address and MD5, by family, of archives that torchvision's class would unpack whole (EMNIST, to 2 GB) or that it does not
+# have (of CIFAR-10 it takes the pickles).
+ARCHIVES = {
+    "EMNIST": ("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip", "58c8d27c78d21e728a6bc7b3cc06412e"),
+    "CIFAR10": ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
 }
 
 
@@ -47,24 +46,25 @@ class Source:
 
     origin: str
     get: Callable[[NamedData, Path], Path]
+    of_debian: bool = False
 
 
 def debian_folder(data: NamedData, _private: Path) -> Path:
     """The folder of the installed Debian package."""
-    return DEBIAN_DATASETS / NAMES[data.name].debian_folder
+    return DEBIAN_DATASETS / DEBIAN[data.name].folder
 
 
 def torchvision_download(data: NamedData, private: Path) -> Path:
     """The folder of torchvision's own download, in a process of its own."""
-    program = [sys.executable, "-P", torchvision_compat.__file__]
-    _run([*program, NAMES[data.name].torchvision_class, str(private)], private, DOWNLOAD_LIMIT_S)
+    program = [sys.executable, "-P", torchvision_compat.__file__, str(private)]
+    _run([*program, *ARCHIVES.get(data.family, (data.family,))], private, DOWNLOAD_LIMIT_S)
     return private
 
 
 def debian_archive(data: NamedData, private: Path) -> Path:
     """The folder in the unpacked Debian package, through the system's sources and keys, without root."""
-    names = NAMES[data.name]
-    return unpacked(names.debian_package, private) / "usr/share/datasets" / names.debian_folder
+    names = DEBIAN[data.name]
+    return unpacked(names.package, private) / "usr/share/datasets" / names.folder
 
 
 def unpacked(package: str, private: Path) -> Path:
@@ -110,10 +110,15 @@ def unpacked(package: str, private: Path) -> Path:
 
 
 SOURCES = (
-    Source(origin="Debian package", get=debian_folder),
+    Source(origin="Debian package", get=debian_folder, of_debian=True),
     Source(origin="torchvision download", get=torchvision_download),
-    Source(origin="Debian archive", get=debian_archive),
+    Source(origin="Debian archive", get=debian_archive, of_debian=True),
 )
+
+
+def sources_of(data: NamedData) -> list[Source]:
+    """The ways to a data set, in order."""
+    return [source for source in SOURCES if not source.of_debian or data.name in DEBIAN]
 
 
 def _run(command: list[str], folder: Path, limit_s: float) -> None:

@@ -1,4 +1,4 @@
-"""torchvision's own download, as a program: `python -P torchvision_compat.py CLASS FOLDER`.
+"""torchvision's own download, as a program: `python -P torchvision_compat.py FOLDER CLASS`, or `FOLDER ADDRESS MD5`.
 
 A process of its own keeps torch out of the caller, the socket timeout out of its sockets, torchvision's progress bars
 off its terminal, and can be ended when it takes too long. It imports nothing of the package: no path needs to be set.
@@ -34,10 +34,19 @@ def import_torchvision() -> Any:
     return importlib.import_module("torchvision")
 
 
-def main(class_name: str, folder: str) -> None:
-    """Download the data set of torchvision's class into the folder; raises what torchvision raises."""
+def main(folder: str, what: str, md5: str = "") -> None:
+    """Download the data set of torchvision's class, or the file of that MD5 at an address, into the folder.
+
+    Raises what torchvision raises.
+    """
     socket.setdefaulttimeout(STALLED_AFTER_S)
-    getattr(import_torchvision().datasets, class_name)(folder, download=True)
+    datasets = import_torchvision().datasets
+    if md5:
+        datasets.utils.download_url(what, folder, md5=md5)
+        return
+    # QMNIST gets each part when it is asked for.
+    for train in (True, False):
+        getattr(datasets, what)(folder, train=train, download=True)
 
 
 if __name__ == "__main__":
