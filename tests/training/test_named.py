@@ -182,6 +182,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     socket.setdefaulttimeout(None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_proxy")
 @pytest.mark.parametrize("name", ["emnist_letters", "cifar10"])
 def test_an_archive_is_downloaded_by_its_address(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -196,6 +197,7 @@ def test_an_archive_is_downloaded_by_its_address(name: str, monkeypatch: pytest.
     assert same(load(name, cache_dir=tmp_path), made)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_proxy")
 @pytest.mark.parametrize("wrong", ["MD5", "SHA-256"])
 def test_a_downloaded_archive_is_checked_by_both_checksums(

@@ -86,6 +86,7 @@ def done(place: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_each_format_is_trained_on_shifted_and_reported(name: str, done: Path) -> None:
     made, folder = small(name), done / "results" / name
@@ -103,6 +104,7 @@ def test_each_format_is_trained_on_shifted_and_reported(name: str, done: Path) -
     assert sorted(right) == pytest.approx(sorted(runs["test_accuracy"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_images_of_a_report_are_upright_and_have_the_names_of_classes(name: str, done: Path) -> None:
     made, folder = small(name), done / "results" / name
@@ -115,6 +117,7 @@ def test_the_images_of_a_report_are_upright_and_have_the_names_of_classes(name: 
     assert f"as: {made.facts.class_names[made.arrays['y_test'][first]]}, told" in report
 
 
+@pytest.mark.slow
 def test_the_cache_does_for_a_second_run(done: Path) -> None:
     again = command(done, "run", "qmnist.yaml", "--set", "replicates=3", "--workers", "1", "--no-report")
     assert (again.returncode, again.stderr) == (0, "")
