@@ -124,7 +124,7 @@ def shuffled(folder: Path, to: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("which", ["reference", "small"])
+@pytest.mark.parametrize("which", [pytest.param("reference", marks=pytest.mark.slow), "small"])
 def test_rows_shuffled_across_files_give_the_same_report(which: str, small: Path, tmp_path: Path) -> None:
     folder = REFERENCE if which == "reference" else small
     one, other = (pages.render(f) for f in (folder, shuffled(folder, tmp_path / "shuffled")))

@@ -210,6 +210,7 @@ def test_rerun_makes_folds_and_refits_again_once(folded: Path) -> None:
     assert run(FOLDED, folded).trained == 0
 
 
+@pytest.mark.slow
 def test_folds_without_tuning_refit_every_condition_at_once(tmp_path: Path) -> None:
     tree = {k: v for k, v in FOLDED.items() if k != "nuisance"}
     compared = WIDER | {"id": "validated", "compare": WIDER["compare"] | {"metric": "val_loss"}}  # type: ignore[operator]

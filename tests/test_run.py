@@ -229,7 +229,9 @@ def test_runs_of_another_grid_in_the_folder_are_told(copy: Path, capsys: pytest.
     assert "small: 4 runs in the folder are not of this grid" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("table", ["curves", "predictions", "layers"])
+@pytest.mark.parametrize(
+    "table", ["curves", *(pytest.param(t, marks=pytest.mark.slow) for t in ("predictions", "layers"))]
+)
 def test_a_run_that_has_lost_a_part_is_trained_again(table: str, done: Path, copy: Path) -> None:
     lost = sorted((copy / "small" / table).glob("*.parquet"))[0]
     runs = set(pd.read_parquet(lost)["run_id"])

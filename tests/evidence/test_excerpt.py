@@ -197,6 +197,7 @@ def test_pictures_of_many_fit_a_screen_or_two() -> None:
     assert look.is_detailed, "each that is drawn has a colour of its own"
 
 
+@pytest.mark.slow
 def test_many_claims_are_all_judged_and_some_drawn() -> None:
     claims = [
         {"id": f"c{i}", "says": "It is.", "bound": {"metric": "test_accuracy", "above": 0.001 * i}} for i in range(80)

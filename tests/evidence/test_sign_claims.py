@@ -279,6 +279,7 @@ def test_a_top_up_judges_and_goes_on_with_runs_that_never_get_there() -> None:
     assert "after correction for looks and claims, at look 3" in explanations(found.claims)
 
 
+@pytest.mark.slow
 def test_a_training_whose_runs_never_get_there_is_reported_and_printed(tmp_path: Path) -> None:
     """With a learning rate of 1e-6 three epochs move nothing: the loss stays near ln 10."""
     metric = "epochs_to_train_loss_2"
