@@ -25,7 +25,7 @@ from mlpbench.evidence.held import held_fixed
 from mlpbench.evidence.inference import ALPHA, Sample
 from mlpbench.evidence.notes import least_replicates
 from mlpbench.evidence.notes import notes as notes_of
-from mlpbench.evidence.reduction import Reduction, reduce
+from mlpbench.evidence.reduction import Reduction, conditions_of, reduce
 from mlpbench.evidence.sampling import TestSet
 from mlpbench.evidence.signs import signs
 from mlpbench.evidence.values import Floats, Values, values_of
@@ -68,7 +68,7 @@ def _points(
     asked = [claim for claim in experiment.claims if _is_of_curves(plain(claim.form.metric))]
     if not asked:
         return pd.DataFrame()
-    needed = {i for claim in asked for i in reduce(claim, experiment, conditions).weights}
+    needed = conditions_of(asked, experiment, conditions)
     return read_curves(curves, list(observed.loc[observed["condition_id"].isin(needed), "run_id"]))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mlpbench.evidence.estimates import OK
 from mlpbench.evidence.frames import places
-from mlpbench.evidence.reduction import reduce
+from mlpbench.evidence.reduction import conditions_of
 from mlpbench.experiment import derived
 from mlpbench.experiment.claim_forms import Claim
 from mlpbench.experiment.derived import OfLayer
@@ -38,7 +38,7 @@ def with_layers(
         return observed
     if layers is None:
         raise ValueError(f"claims on layers need the table of layers, got none for {asked[0][0].form.metric!r}")
-    needed = {i for c, _ in asked for i in reduce(c, experiment, conditions).weights}
+    needed = conditions_of((claim for claim, _ in asked), experiment, conditions)
     wanted = observed["condition_id"].isin(needed) & (observed["status"] == OK)
     rows = layers(list(observed.loc[wanted, "run_id"]), sorted({of.metric for _, of in asked}))
     columns = {}

@@ -29,7 +29,7 @@ from mlpbench.evidence.estimates import MISSING
 from mlpbench.evidence.frames import records
 from mlpbench.evidence.inference import ALPHA
 from mlpbench.evidence.notes import least_replicates
-from mlpbench.evidence.reduction import reduce
+from mlpbench.evidence.reduction import conditions_of, reduce
 from mlpbench.evidence.sampling import TestSet
 from mlpbench.evidence.selection import Gathered, gather
 from mlpbench.evidence.words import is_partly_known
@@ -141,8 +141,11 @@ def _follow(
             ]
         looks.append(Look(number=number, replicates=n, level=level, complete=complete, claims=found))
         rows |= {str(row["id"]): pd.DataFrame([row]).assign(look=number) for _, row in found.iterrows()}
-        rows_of_look = {str(row["id"]): row for row in records(found)}
-        alive = [c for c in alive if _may_decide(c, rows_of_look[c.id], experiment, gathered.conditions)]
+        alive = [
+            claim
+            for claim, row in zip(alive, records(found), strict=True)
+            if _may_decide(claim, row, experiment, gathered.conditions)
+        ]
         if not complete:
             break
     for claim in experiment.claims:
@@ -179,8 +182,8 @@ def _is_observed(claim: Claim) -> bool:
 
 def _needed(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> list[int]:
     """Return the positions of the conditions a claim rests on."""
-    weights = reduce(claim, experiment, conditions).weights
-    return [g for g, c in enumerate(conditions) if c.condition_id in weights]
+    needed = conditions_of([claim], experiment, conditions)
+    return [g for g, c in enumerate(conditions) if c.condition_id in needed]
 
 
 def _tuned(experiment: Experiment, gathered: Gathered) -> list[str]:

@@ -8,7 +8,7 @@ one condition 1. Conditions that a selector does not tell apart share its weight
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,7 +23,7 @@ Kind = Literal["difference", "slope", "level", "place", "share"]
 # The best level is called the same where its mean place moves by less than half a level.
 SAME_PLACE = 0.5
 # A weight of less than this share of the largest one is 0 but for rounding.
-ROUNDED = 1e-12
+NEGLIGIBLE = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,11 @@ def _reduce(form: Form, experiment: Experiment, conditions: Sequence[Condition])
     if isinstance(form, Share):
         return _streams(form, experiment, conditions)
     return _contrast(form, experiment, conditions)
+
+
+def conditions_of(claims: Iterable[Claim], experiment: Experiment, conditions: Sequence[Condition]) -> set[str]:
+    """Return the `condition_id` of every condition that a claim rests on."""
+    return {c for claim in claims for c in reduce(claim, experiment, conditions).weights}
 
 
 def _compare(form: Compare, experiment: Experiment, conditions: Sequence[Condition]) -> Reduction:
@@ -240,7 +245,7 @@ def _places(form: Trend, levels: Sequence[Value]) -> tuple[dict[Value, float], s
 
 def _needed(weights: Mapping[str, float]) -> dict[str, float]:
     """Return the weights that are not 0, or what rounding leaves of 0: those conditions do not matter."""
-    least = ROUNDED * max(map(abs, weights.values()), default=0.0)
+    least = NEGLIGIBLE * max(map(abs, weights.values()), default=0.0)
     return {c: w for c, w in weights.items() if abs(w) > least}
 
 

@@ -257,10 +257,9 @@ def needed(row: Mapping[str, Any]) -> str:
 
 def _outlook(row: Mapping[str, Any], q: Quantity) -> str:
     if _centre_of(row) == "median":
-        more = row["more_replicates"]
         if row["p_holm"] <= ALPHA:  # decided, but for a look that is not complete
             return ""
-        if pd.isna(more):
+        if pd.isna(row["more_replicates"]):
             hope = "so many lie on no known side" if is_partly_known(row) else "as many lie on either side"
             return f"{_NEVER[0].upper()}{_NEVER[1:]}, should {hope}."
         return needed(row)

@@ -46,14 +46,6 @@ def checked(experiment: Experiment) -> tuple[Claim, ...]:
 def _options(experiment: Experiment, claim: Claim, path: Path) -> None:
     n = experiment.replicates
     observed = isinstance(claim.form, Bound) and claim.form.of == "every"
-    if (
-        isinstance(claim.form, Bound)
-        and claim.test == "sign"
-        and claim.form.of == "mean"
-        and "of" in claim.form.model_fields_set
-    ):
-        rule = "the sign test is of the median, and this bound of the mean"
-        raise SpecProblem((*path, "test"), f"{rule}, got {claim.test!r}; did you mean 'of: median'?")
     for option, value in (("test", claim.test), ("interval", claim.interval)):
         if value != "t" and (claim.kind in OWN_TEST or observed):
             what = (
@@ -80,6 +72,9 @@ def _median(claim: Claim, n: int, path: Path, what: str) -> None:
         asked = "matches" if isinstance(claim.form, Matches) else "expect: equivalent"
         rule = f"the sign test asks on which side of a number the median lies, and {asked} whether it lies near one"
         raise SpecProblem((*path, "test"), f"{rule}, got {claim.test!r}; did you mean 'sign_flip'?")
+    if isinstance(claim.form, Bound) and claim.form.of == "mean" and "of" in claim.form.model_fields_set:
+        rule = "the sign test is of the median, and this bound of the mean"
+        raise SpecProblem((*path, "test"), f"{rule}, got {claim.test!r}; did you mean 'of: median'?")
     for option, value in (("test", claim.test), ("interval", claim.interval)):
         if value not in ("t", "sign"):
             raise SpecProblem(

@@ -2,8 +2,8 @@
 
 Shapes: `I` inputs, `O` outputs of a layer. Names and orientation are those of torch.nn: `layers.0.weight` (O, I) and
 `layers.0.bias` (O,) of each Linear; `convolutions.0.weight` (O, C, 3, 3), `.bias` and `convolution_activations.0.weight` of
-convolutions in front, whose file says the shape of its images; `norms.0.weight`, `.bias`, and for batches `.running_mean`, `.running_var`;
-`activations.0.weight` (1,), the slope of PReLU. The metadata has the run's identity, its settings and its digest.
+convolutions in front, whose file says the shape of its images; `norms.0.weight`, `.bias`, and for batches
+`.running_mean`, `.running_var`; `activations.0.weight` (1,), the slope of PReLU. The metadata has the run's identity, its settings and its digest.
 """
 
 from __future__ import annotations
