@@ -99,7 +99,7 @@ def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
             trained += more
         store.compact()
         _tell(state, todo, options, tell)
-        return finish(experiment, store, report=options.report, trained=trained, filed=filed)
+        return finish(experiment, store, state.conditions, report=options.report, trained=trained, filed=filed)
 
 
 def topped_up(experiment: Experiment, options: Options) -> Experiment:
@@ -254,15 +254,22 @@ def _full_row(row: Mapping[str, Any], run: Run, experiment: Experiment) -> dict[
 
 
 def finish(
-    experiment: Experiment, store: Store, *, report: bool, trained: int = 0, filed: Experiment | None = None
+    experiment: Experiment,
+    store: Store,
+    made: Sequence[Condition] | None = None,
+    *,
+    report: bool,
+    trained: int = 0,
+    filed: Experiment | None = None,
 ) -> Outcome:
     """Judge the claims over what the folder has, and render the report if that is wanted.
 
-    `filed` is the experiment as its file has it, where this is a look that goes on record.
+    `made` are the conditions, where they are at hand; `filed` is the experiment as its file has it, where this is a look that
+    goes on record.
     """
     from mlpbench.evidence import report as pages
 
-    made = grid.conditions(experiment)
+    made = grid.conditions(experiment) if made is None else made
     if report:
         examples.keep(experiment, store)
     runs, judged, page = _judge(experiment, made, store, report=report, keeping=report)

@@ -32,6 +32,8 @@ ASIDE = "damaged"
 # A compacted file is about this large at most; larger ones are left as they are.
 COMPACTED_BYTES = 64 * 2**20
 RELISTINGS = 3
+# Rows of this table have a byte for each test example; so many of them are read at once.
+LONG, LONG_ROWS = "predictions", 256
 # Rows of a table of more are not compared with each other each time it is read.
 MOST_COMPARED = 2_000_000
 ADDED = "remove the file that was added, and join folders with `mlpbench merge`"
@@ -260,8 +262,18 @@ class Store:
                 raise InputError(f"{path} {why}: `mlpbench run` sets it aside and trains its runs again")
         if not files:
             return SCHEMAS[table].empty_table().select(names).to_pandas()
+        if table == LONG and chosen is not None:
+            none = SCHEMAS[table].empty_table().select(names)
+            return pa.concat_tables([none, *(rows for f in files for rows in _long_rows(f, names, chosen))]).to_pandas()
         dataset = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet")
         return dataset.to_table(columns=names, filter=chosen).to_pandas()
+
+
+def _long_rows(path: Path, names: list[str], chosen: pads.Expression) -> Iterator[pa.Table]:
+    """Yield the rows of some runs of a file whose rows are long; a dataset would have all its rows in memory at once."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(LONG_ROWS, columns=names):
+            yield pa.Table.from_batches([batch]).filter(chosen)
 
 
 def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:

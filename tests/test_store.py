@@ -91,6 +91,35 @@ def test_every_file_of_a_table_has_the_same_schema_even_where_columns_are_empty(
     assert len(frame) == 2
 
 
+READ = """\
+import sys, pathlib, pyarrow
+from mlpbench.store import Store
+found = Store(pathlib.Path(sys.argv[1])).read("predictions", sys.argv[2:])
+print(len(found), pyarrow.default_memory_pool().max_memory())
+"""
+
+
+def test_predictions_of_a_few_runs_take_their_memory_and_not_that_of_all(tmp_path: Path) -> None:
+    store, ids, examples = Store(tmp_path), [f"{i:016x}" for i in range(4_000)], 10_000
+    draws = np.random.default_rng(0)
+    rows = [{"run_id": i, "predicted": draws.integers(0, 10, examples, dtype=np.uint8).tobytes()} for i in ids]
+    nothing: dict[str, list[dict[str, Any]]] = {table: [] for table in SCHEMAS}
+    with store.writing():
+        store.add("some", nothing | {"runs": rows_of(ids, 1.0)["runs"], "predictions": rows[::3] + rows[1::3]})
+        store.add("others", nothing | {"predictions": rows[2::3]})
+    wanted = [ids[9], ids[1], ids[-1], "f" * 16]
+    found = store.read("predictions", wanted)
+    stored = {row["run_id"]: row["predicted"] for row in rows}
+    assert dict(zip(found["run_id"], found["predicted"], strict=True)) == {i: stored[i] for i in wanted[:3]}
+    command = [sys.executable, "-c", READ, str(tmp_path), *wanted]
+    n, memory = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert int(n) == 3
+    # Each file's dictionary has 10 MB; to read all rows takes twice their bytes.
+    assert int(memory) < 1.5 * len(rows) * examples
+    for empty in (store.read("predictions", wanted[3:]), store.read("predictions", [])):
+        assert (len(empty), empty.columns.to_list()) == (0, SCHEMAS["predictions"].names)
+
+
 def test_an_absent_table_reads_as_an_empty_one_with_its_columns(tmp_path: Path) -> None:
     assert list(Store(tmp_path).read("runs").columns) == SCHEMAS["runs"].names
     assert list(Store(tmp_path).read("runs", columns=["run_id", "status"]).columns) == ["run_id", "status"]
