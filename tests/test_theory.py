@@ -22,7 +22,8 @@ from mlpbench.training.batches import DropoutNoise, InputNoise
 from mlpbench.training.datasets import load
 from mlpbench.training.draws import on_device
 from mlpbench.training.engine import _Stack
-from mlpbench.training.network import Inputs, Workspace
+from mlpbench.training.inputs import Inputs
+from mlpbench.training.network import Workspace
 from mlpbench.training.streams import generator
 
 LINEAR = {"name": "linear", "weights": [1.0, -2.0, 0.5, 3.0], "bias": 0.3, "noise": 0.5, "train": 40, "test": 10}

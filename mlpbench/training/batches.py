@@ -23,7 +23,7 @@ from mlpbench.experiment.grid import Run
 from mlpbench.experiment.shares import fold_of, stratified
 from mlpbench.training.buffers import Stacked, column, padded
 from mlpbench.training.datasets import Dataset
-from mlpbench.training.network import Group, Inputs
+from mlpbench.training.inputs import Group, Inputs
 from mlpbench.training.selection import Floats, selected, standardised_mean
 from mlpbench.training.streams import generator
 

@@ -31,7 +31,8 @@ from mlpbench.experiment.convolution import POOLED, TAPS, Convolution
 from mlpbench.training.buffers import Stacked, padded
 
 if TYPE_CHECKING:
-    from mlpbench.training.network import Inputs, Sink
+    from mlpbench.training.inputs import Inputs
+    from mlpbench.training.network import Sink
 
 # (layer, z, where f(z) goes)
 Activate = Callable[[int, Stacked, Stacked], None]

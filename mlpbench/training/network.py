@@ -16,7 +16,7 @@ Reference: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by ba
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,35 +28,8 @@ from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.activations import PRELU_START, Activation, activation
 from mlpbench.training.buffers import Stacked, column, padded
 from mlpbench.training.convolution import Convolutions, Maps
+from mlpbench.training.inputs import Inputs
 from mlpbench.training.norm import Norm
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Neighbours in the stack, `start` to `stop`, that see the same batch: number `batch` of the distinct ones."""
-
-    start: int
-    stop: int
-    batch: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """A batch for every run: the distinct batches, x of shape (G, B, I), and which runs see which.
-
-    Without groups every run has a batch of its own.
-    """
-
-    x_GBI: Tensor
-    groups: Sequence[Group] | None = None
-
-    def parts(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield neighbours in the stack with their batch, seen (not copied) once per run: (neighbours, B, I)."""
-        if self.groups is None:
-            yield slice(None), self.x_GBI
-            return
-        for g in self.groups:
-            yield slice(g.start, g.stop), self.x_GBI[g.batch].expand(g.stop - g.start, -1, -1)
 
 
 class Workspace:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.experiment.kinds import parse_call
-from mlpbench.training.network import Inputs, Network, Sink, Workspace
+from mlpbench.training.inputs import Inputs
+from mlpbench.training.network import Network, Sink, Workspace
 from mlpbench.training.optim import Optimiser, Parameter, clip, soft_threshold
 from mlpbench.training.schedules import factors
 

@@ -18,8 +18,9 @@ from torch.nn import functional
 from mlpbench.experiment import reading
 from mlpbench.experiment.grid import RunSettings, conditions
 from mlpbench.training import backprop
+from mlpbench.training.inputs import Inputs
 from mlpbench.training.losses import LOSSES
-from mlpbench.training.network import Inputs, Network, Sink, Workspace
+from mlpbench.training.network import Network, Sink, Workspace
 from mlpbench.training.optim import Optimiser, Parameter
 from mlpbench.training.updates import Updates
 

@@ -28,7 +28,8 @@ from mlpbench.experiment import grid, reading
 from mlpbench.experiment.plan import make_stack, plan
 from mlpbench.training.batches import Batches, DeviceData, noisy_labels, split
 from mlpbench.training.datasets import load
-from mlpbench.training.network import Inputs, Network, Workspace
+from mlpbench.training.inputs import Inputs
+from mlpbench.training.network import Network, Workspace
 from mlpbench.training.steps import Steps
 
 BATCH, LR, CURVE = 256, 0.1, 10_000

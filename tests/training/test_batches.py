@@ -34,7 +34,8 @@ from mlpbench.training.batches import (
     noisy_labels,
     split,
 )
-from mlpbench.training.network import Group, Inputs, Network, Workspace
+from mlpbench.training.inputs import Group, Inputs
+from mlpbench.training.network import Network, Workspace
 
 CPU = torch.device("cpu")
 N, CLASSES = 600, 7

@@ -22,7 +22,8 @@ from mlpbench.experiment.grid import Run
 from mlpbench.experiment.spec import SpecProblem
 from mlpbench.training import init
 from mlpbench.training.engine import _Stack, train_stack
-from mlpbench.training.network import Group, Inputs, Network, Sink, Workspace
+from mlpbench.training.inputs import Group, Inputs
+from mlpbench.training.network import Network, Sink, Workspace
 from mlpbench.training.streams import generator
 
 CPU = torch.device("cpu")

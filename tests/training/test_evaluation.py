@@ -21,8 +21,9 @@ from mlpbench.experiment.plan import CURVE_EXAMPLES, EVALUATION_CHUNK, curve_ste
 from mlpbench.training.batches import DeviceData, Examples
 from mlpbench.training.engine import _Stack, train_stack
 from mlpbench.training.evaluation import Evaluator
+from mlpbench.training.inputs import Group
 from mlpbench.training.losses import LOSSES
-from mlpbench.training.network import Group, Network
+from mlpbench.training.network import Network
 from mlpbench.training.outcome import StackRows
 
 CPU = torch.device("cpu")

@@ -20,8 +20,9 @@ from torch.nn import functional
 
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.buffers import SPARE, VECTOR, Stacked, padded
+from mlpbench.training.inputs import Group, Inputs
 from mlpbench.training.losses import LOSSES
-from mlpbench.training.network import Group, Inputs, Layers, Network, Sink, Workspace
+from mlpbench.training.network import Layers, Network, Sink, Workspace
 from mlpbench.training.updates import Updates
 
 CPU = torch.device("cpu")

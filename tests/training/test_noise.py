@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches import InputNoise, noisy_labels, split
-from mlpbench.training.network import Group, Inputs
+from mlpbench.training.inputs import Group, Inputs
 
 CPU = torch.device("cpu")
 LARGE = made(n_train=20_000, n_test=10, features=3, classes=10)

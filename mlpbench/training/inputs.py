@@ -1,0 +1,39 @@
+"""The batches of a stack: the distinct ones, and which runs see which.
+
+Shapes: `G` distinct batches, `B` batch, `I` inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Neighbours in the stack, `start` to `stop`, that see the same batch: number `batch` of the distinct ones."""
+
+    start: int
+    stop: int
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """A batch for every run: the distinct batches, x of shape (G, B, I), and which runs see which.
+
+    Without groups every run has a batch of its own.
+    """
+
+    x_GBI: Tensor
+    groups: Sequence[Group] | None = None
+
+    def parts(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield neighbours in the stack with their batch, seen (not copied) once per run: (neighbours, B, I)."""
+        if self.groups is None:
+            yield slice(None), self.x_GBI
+            return
+        for g in self.groups:
+            yield slice(g.start, g.stop), self.x_GBI[g.batch].expand(g.stop - g.start, -1, -1)
