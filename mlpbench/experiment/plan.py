@@ -34,6 +34,8 @@ SECONDS_PER_TAP = (2e-9, 0.6e-9)
 OPTIMISER_STATES = {"sgd": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
 # Beyond this, weights and batches of a stack fall out of the last-level cache and the products slow down.
 BEST_STACK_BYTES = 16 * 2**20
+# First layers of at most this many units stand side by side where runs share a batch (see training/fused.py).
+FUSED_UNITS = 64
 EVALUATION_CHUNK = 1000
 # Of images on their way through convolutions, whose taps take much memory: whole vectors of examples (see buffers.py).
 CONVOLVED_CHUNK = 80
@@ -224,10 +226,18 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     copies = 3 + (s.precision == "bfloat16") + (0 if s.descends else 1 + OPTIMISER_STATES[parse_call(s.optimizer)[0]])
     rows = 5 * s.batch_size + 2 * EVALUATION_CHUNK + 4 * PROBE_EXAMPLES
     inputs = (s.batch_size + EVALUATION_CHUNK) * s.n_inputs(data)
-    numbers = copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs + _map_numbers(s, data)
+    numbers = (
+        copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs + _map_numbers(s, data) + _fused_numbers(s, data)
+    )
     # A draw stands alone and below others; the one being made is in float64 too.
     drawn = 3 * data.draw_bytes if isinstance(data, Synthetic) else 0
     return itemsize * numbers + 8 * s.n_fit + drawn
+
+
+def _fused_numbers(s: RunSettings, data: DataFacts) -> int:
+    """Return how many numbers stand side by side with those of other runs: in training, and for two lists to evaluate."""
+    inputs, units = s.sizes(data)[:2]
+    return 3 * inputs * units + (s.batch_size + 2 * EVALUATION_CHUNK) * units if units <= FUSED_UNITS else 0
 
 
 def _map_numbers(s: RunSettings, data: DataFacts) -> int:

@@ -278,7 +278,7 @@ class Batches:
         self._data = data
         self._labels = labels
         by_id = {run.run_id: indices for run, indices in zip(runs, fit)}
-        self._groups, self._first = groups(runs, _batches_of)
+        self.groups, self._first = groups(runs, _batches_of)
         self._fit = [by_id[run.run_id] for run in self._first]
         self._epoch = -1
         self._examples: Examples | None = None
@@ -296,7 +296,7 @@ class Batches:
                 labels=self._labels.y_KN,
                 labelling=self._labels.of_run,
                 index_GN=index_GN,
-                groups=self._groups,
+                groups=self.groups,
             )
             self._epoch = epoch
         start = index * self._size
@@ -337,14 +337,14 @@ class InputNoise:
     def __init__(self, runs: Sequence[Run], features: int, *, dtype: torch.dtype, device: torch.device) -> None:
         self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["noise"]))
         deviations = [r.settings.input_noise for r in runs]
-        self._acts = any(deviations)
+        self.acts = any(deviations)
         self._deviation = column(deviations, dtype=dtype, device=device)
-        batch = runs[0].settings.batch_size if self._acts else 0
+        batch = runs[0].settings.batch_size if self.acts else 0
         self._x = Stacked.zeros(len(runs), batch, features, dtype=dtype, device=device)
 
     def added(self, step: int, inputs: Inputs) -> Inputs:
         """Return the inputs of a step with noise, a batch for each run; as they are where no run has any."""
-        if not self._acts:
+        if not self.acts:
             return inputs
         _, n, features = inputs.x_GBI.shape
         x_RBI = self._x.rows(n).x_RNM

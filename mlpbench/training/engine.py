@@ -133,12 +133,15 @@ class _Stack:
         for step in range(start, stop):
             wanted = self.prober.wants(step + 1)
             if wanted:
+                steps.settle()
                 self.prober.remember()
             self._note_divergence(step + 1, steps.take(step))
             if wanted:
                 paused = self._clock()
+                steps.settle()
                 self.prober.probe(step + 1)
                 probing += self._clock() - paused
+        steps.settle()
         return self._clock() - began - probing
 
     def _note_divergence(self, step: int, finite_R: torch.Tensor) -> None:

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from mlpbench.experiment.plan import EVALUATION_CHUNK as CHUNK
 from mlpbench.training.batches import Examples, Gather
+from mlpbench.training.fused import Fused
+from mlpbench.training.inputs import Group
 from mlpbench.training.losses import Loss
 from mlpbench.training.network import Network, Workspace
 
@@ -54,6 +56,7 @@ class Evaluator:
         self._network, self._loss, self._features, self._chunk = network, loss, features, chunk
         self._work = Workspace(network, chunk, backward=False)
         self._gathers: dict[tuple[int, torch.dtype], Gather] = {}
+        self._fused: dict[tuple[tuple[Group, ...], frozenset[int]], Fused | None] = {}
 
     def __call__(self, examples: Examples, *, predict: bool = False, active_in: int = 0) -> Evaluated:
         """Evaluate all runs; with `active_in`, note which hidden units are non-zero on some of the first examples.
@@ -67,6 +70,7 @@ class Evaluator:
         kind = (distinct, examples.x.dtype)
         if kind not in self._gathers:
             self._gathers[kind] = Gather(distinct, chunk, self._features, source=examples.x.dtype, **make)
+        work.fused = self._side_by_side(examples)
         losses, hits, predictions = [], [], []
         units = [u for _, u in network.shapes[:-1]]
         active = [torch.zeros(network.runs, u, dtype=torch.bool, device=network.device) for u in units]
@@ -94,3 +98,15 @@ class Evaluator:
             active_RU=active,
             chunk=chunk,
         )
+
+    def _side_by_side(self, examples: Examples) -> Fused | None:
+        """Return first layers side by side, with the weights as they are now, where that is faster."""
+        network, chunk = self._network, self._chunk
+        rows = frozenset({min(chunk, len(examples)), len(examples) % chunk})
+        kind = (tuple(examples.groups), rows)
+        if kind not in self._fused:
+            self._fused[kind] = network.fuse(examples.groups, rows)
+        found = self._fused[kind]
+        if found is not None:
+            found.take(network.parameters.weights[0])
+        return found

@@ -16,7 +16,7 @@ Reference: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by ba
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,16 @@ from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.activations import PRELU_START, Activation, activation
 from mlpbench.training.buffers import Stacked, column, padded
 from mlpbench.training.convolution import Convolutions, Maps
-from mlpbench.training.inputs import Inputs
+from mlpbench.training.fused import Fused, fused
+from mlpbench.training.inputs import Group, Inputs
 from mlpbench.training.norm import Norm
 
 
 class Workspace:
-    """The buffers of a pass over up to `batch` examples: one set, used by every step; dropout needs `drops`."""
+    """The buffers of a pass over up to `batch` examples: one set, used by every step; dropout needs `drops`.
+
+    `fused` has the first layers of runs that share a batch, if they are side by side now, and those alone count.
+    """
 
     def __init__(self, network: Network, batch: int, *, backward: bool, drops: bool = True) -> None:
         def buffer(columns: int) -> Stacked:
@@ -54,6 +58,11 @@ class Workspace:
         self.weights = [w.zeros_like() for w in rounded]
         self.losses = Stacked.zeros(network.runs, 1, batch, dtype=network.dtype, device=network.device)
         self.maps = Maps(network.front, batch, backward=backward) if network.front is not None else None
+        self.fused: Fused | None = None
+
+    def parts(self, inputs: Inputs) -> Iterator[tuple[slice, Tensor]]:
+        """Yield neighbours with their batch, as `Inputs.parts` does; none whose first layers are fused."""
+        return inputs.parts() if self.fused is None else self.fused.others(inputs)
 
     def activations(self, n: int) -> list[Tensor]:
         """Return each layer's activations for n examples, units last: (R, n, O), of convolutions (R, positions, n, O)."""
@@ -187,7 +196,9 @@ class Network:
                 x_RBF = features_RFB.transpose(1, 2)
                 torch.baddbmm(bias.wide_RNP, x_RBF, w_RIP[:, : self.sizes[0]], out=z.wide_RNP)
             elif h is None:
-                for own, x_RBI in inputs.parts():
+                if work.fused is not None:
+                    work.fused.forward(inputs, bias, z)
+                for own, x_RBI in work.parts(inputs):
                     torch.baddbmm(bias.wide_RNP[own], x_RBI, w_RIP[own, : self.sizes[0]], out=z.wide_RNP[own])
             else:
                 torch.baddbmm(bias.wide_RNP, h.x_RNM, w_RIP[:, : self.sizes[layer]], out=z.wide_RNP)
@@ -270,7 +281,10 @@ class Network:
             elif self.front is not None and work.maps is not None:
                 sink.product(target_RIP, self.front.features(work.maps.pooled, n), d.wide_RNP)
             else:
-                for own, x_RBI in inputs.parts():
+                if work.fused is not None:
+                    assert sink.descends, "gradients in buffers are those of every run for itself"
+                    work.fused.descend(inputs, d, sink.keep_R1)
+                for own, x_RBI in work.parts(inputs):
                     sink.product(target_RIP[own], x_RBI.transpose(1, 2), d.wide_RNP[own])
             sink.sum(sink.into.biases[number].wide_RNP, d.wide_RNP.sum(1, keepdim=True))
             if before is not None:
@@ -304,12 +318,28 @@ class Network:
             else:
                 f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
 
-    def finite(self) -> Tensor:
-        """Return whether every parameter of a run is finite, shape (R,), at the cost of one sum in the usual case."""
+    def fuse(self, groups: Sequence[Group], rows: Iterable[int]) -> Fused | None:
+        """Return room for the first layers side by side, for batches of so many rows, or None where that gains nothing."""
+        if self.rounds or self.front is not None:
+            return None
+        inputs, units = self.sizes[:2]
+        return fused(groups, rows, inputs=inputs, units=units, dtype=self.dtype, device=self.device)
+
+    def finite(self, fused: Fused | None = None) -> Tensor:
+        """Return whether every parameter of a run is finite, shape (R,), at the cost of one sum in the usual case.
+
+        First layers that are `fused` are looked at where they are, and put back where they might not be finite.
+        """
         arrays = [p.flat_RS for p in self.parameters.all]
-        fine = torch.isfinite(sum((p.sum(1) for p in arrays), torch.zeros((), device=self.device)))
+        first = self.parameters.weights[0]
+        sums = [p.sum(1) for p in arrays if fused is None or p is not first.flat_RS]
+        if fused is not None:
+            sums.append(fused.sums(first))
+        fine = torch.isfinite(sum(sums, torch.zeros((), device=self.device)))
         if bool(fine.all()):
             return fine
+        if fused is not None:
+            fused.put(first)
         # A sum of finite numbers may overflow: look again, one by one.
         return torch.stack([p.isfinite().all(1) for p in arrays]).all(0)
 

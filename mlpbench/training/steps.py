@@ -35,10 +35,27 @@ class Steps:
         self._dropout_noise = DropoutNoise(runs, **make)
         self._updates = Updates(network, settings)
         self._work = Workspace(network, settings[0].batch_size, backward=True)
+        first = settings[0]
+        # Whatever reads or changes weights between the products of a step would have to do so side by side.
+        fits = first.descends and first.l1 == 0 and not self._input_noise.acts
+        rows = {min(first.batch_size, first.n_fit), first.n_fit % first.batch_size}
+        self._fused = network.fuse(self._batches.groups, rows) if fits else None
+
+    def settle(self) -> None:
+        """Put weights where the network has them, as whoever looks at it between steps expects."""
+        if self._work.fused is not None:
+            self._work.fused.put(self._network.parameters.weights[0])
+            self._work.fused = None
 
     def take(self, step: int) -> Tensor:
-        """Take a step, counted from 0; return whether each run's losses and parameters are finite, shape (R,)."""
+        """Take a step, counted from 0; return whether each run's losses and parameters are finite, shape (R,).
+
+        The network is to be looked at after `settle` alone.
+        """
         network, work = self._network, self._work
+        if work.fused is None and self._fused is not None:
+            self._fused.take(network.parameters.weights[0])
+            work.fused = self._fused
         inputs, y_RB1 = self._batches.at(step)
         n = y_RB1.shape[1]
         inputs = self._input_noise.added(step, inputs)
@@ -54,4 +71,4 @@ class Steps:
             scale = scale * self._weights.of(self._batches.indices(step))
         self._loss.backward(z, y_RB1, scale, work.d_outputs.rows(n))
         self._updates.take(step, inputs, work)
-        return finite & network.finite()
+        return finite & network.finite(work.fused)

@@ -1,0 +1,188 @@
+"""First layers side by side: every row is that of batched products, bit by bit, and where bits would differ nothing is fused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import torch
+from made_data import made, made_numbers, runs
+
+from mlpbench.experiment.grid import Run
+from mlpbench.training import fused
+from mlpbench.training.buffers import Stacked
+from mlpbench.training.engine import train_stack
+from mlpbench.training.fused import Fused, agrees
+from mlpbench.training.inputs import Group, Inputs
+from mlpbench.training.network import Network
+from mlpbench.training.outcome import StackRows
+
+MADE = made(n_train=700, n_test=1_234, features=37, classes=5)
+# One of them diverges, and takes nobody with it.
+MEMBERS: list[dict[str, Any]] = [
+    {"lr": 0.1},
+    {"lr": 0.3, "weight_decay": 0.1, "decay_bias": True},
+    {"lr": 1e30},
+    {"lr": 0.2, "activation": "sigmoid", "schedule": "cosine", "init": {"normal": 1.0}},
+    {"lr": 0.05, "activation": "prelu", "label_noise": 0.5},
+]
+SHAPE: dict[str, Any] = {"hidden_sizes": [13, 6], "batch_size": 64, "epochs": 3}
+TIMES = ("train_seconds", "stack_size")
+
+
+@pytest.fixture
+def tried_afresh() -> Iterator[None]:
+    """What was found out about products counts for those alone."""
+    agrees.cache_clear()
+    yield
+    agrees.cache_clear()
+
+
+class Counted:
+    """How often first layers went side by side, forward and in descent."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.forward = self.descend = 0
+        forward, descend = Fused.forward, Fused.descend
+
+        def counting_forward(this: Fused, *given: Any) -> None:
+            self.forward += 1
+            forward(this, *given)
+
+        def counting_descend(this: Fused, *given: Any) -> None:
+            self.descend += 1
+            descend(this, *given)
+
+        monkeypatch.setattr(Fused, "forward", counting_forward)
+        monkeypatch.setattr(Fused, "descend", counting_descend)
+
+
+def rows(found: StackRows) -> str:
+    """Return every number that came out, exactly."""
+    tables = (found.runs, found.curves, found.layers, found.predictions)
+    return repr([[{k: v for k, v in row.items() if k not in TIMES} for row in table] for table in tables])
+
+
+def stack(members: Sequence[dict[str, Any]] = MEMBERS, replicates: int = 2, **fixed: Any) -> list[Run]:
+    return runs(MADE, SHAPE | fixed, members, replicates=replicates)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "learns"),
+    [
+        ({}, True),
+        ({"hidden_sizes": []}, True),
+        ({"hidden_sizes": [64]}, True),
+        ({"hidden_sizes": [1]}, True),
+        ({"dropout": 0.5}, True),
+        ({"norm": "batch"}, True),
+        ({"norm": "layer", "batch_size": 100}, True),
+        ({"batch_size": 700}, True),
+        ({"train_size": 129, "validation": 0.3}, True),
+        ({"loss": "mse", "features": 20}, True),
+        # What changes weights or inputs between the products keeps training batched; evaluation is fused.
+        ({"l1": 0.001}, False),
+        ({"optimizer": "adam"}, False),
+        ({"clip_norm": 0.5}, False),
+        ({"input_noise": 0.1}, False),
+    ],
+    ids=str,
+)
+def test_rows_are_those_of_batched_products(
+    fixed: dict[str, Any], learns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validation = {"validation": fixed["validation"]} if "validation" in fixed else {}
+    given = {k: v for k, v in fixed.items() if k not in validation}
+    members = MEMBERS if given.get("hidden_sizes") != [] else MEMBERS[:3]
+    company = runs(MADE, SHAPE | given, members, replicates=2, **validation)
+    probes = [0.0, 0.5, 1.0, 3.0]
+    counted = Counted(monkeypatch)
+    side_by_side = train_stack(company, MADE.data, probes=probes)
+    assert counted.forward > 0
+    assert (counted.descend > 0) == learns
+    monkeypatch.setattr(fused, "WIDEST", 0)
+    counted.forward = counted.descend = 0
+    batched = train_stack(company, MADE.data, probes=probes)
+    assert counted.forward == counted.descend == 0
+    assert rows(side_by_side) == rows(batched)
+    # Without a hidden layer no weight overflows in so few steps.
+    assert {r["status"] for r in batched.runs} == {"ok", *(["diverged"] if company[0].settings.hidden_sizes else [])}
+
+
+def test_runs_whose_batch_is_theirs_alone_stand_beside_those_that_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    company = stack(replicates=3)
+    chosen = [r for r in company if r.replicate != 1 or r.settings.lr == 0.1]
+    counted = Counted(monkeypatch)
+    side_by_side = train_stack(chosen, MADE.data)
+    assert counted.descend > 0
+    monkeypatch.setattr(fused, "WIDEST", 0)
+    assert rows(side_by_side) == rows(train_stack(chosen, MADE.data))
+
+
+@pytest.mark.parametrize(
+    "fixed", [{"precision": "float64"}, {"precision": "bfloat16"}, {"hidden_sizes": [65]}], ids=str
+)
+def test_what_would_gain_nothing_or_be_rounded_is_not_fused(
+    fixed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(monkeypatch)
+    train_stack(stack(**fixed), MADE.data)
+    assert counted.forward == counted.descend == 0
+
+
+def test_numbers_to_tell_are_fused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = made_numbers(n_train=90, n_test=61, features=19)
+    company = runs(of, {"width": 7, "batch_size": 16, "epochs": 2}, [{"lr": 0.01}, {"lr": 0.02}], replicates=2)
+    counted = Counted(monkeypatch)
+    side_by_side = train_stack(company, of.data)
+    assert counted.descend > 0
+    monkeypatch.setattr(fused, "WIDEST", 0)
+    assert rows(side_by_side) == rows(train_stack(company, of.data))
+
+
+@pytest.mark.parametrize("way", ["forward", "descend"])
+def test_where_a_single_bit_differs_products_stay_batched(
+    way: str, monkeypatch: pytest.MonkeyPatch, tried_afresh: None
+) -> None:
+    """A library that adds in another order when a product is wide, in one number of many."""
+    company = stack()
+    monkeypatch.setattr(fused, "WIDEST", 0)
+    batched = rows(train_stack(company, MADE.data))
+    monkeypatch.setattr(fused, "WIDEST", 64)
+    original = getattr(Fused, way)
+
+    def other(this: Fused, inputs: Inputs, second: Stacked, third: Any) -> None:
+        original(this, inputs, second, third)
+        result = third.x_RNM[-1, -1, -1:] if way == "forward" else this._blocks[-1].weights[-1, -1:]
+        result.copy_(torch.nextafter(result, torch.full_like(result, torch.inf)))
+
+    monkeypatch.setattr(Fused, way, other)
+    assert not agrees(64, 2, 37, 16, 1)
+    assert (
+        fused.fused(
+            [Group(start=0, stop=2, batch=0)],
+            [64],
+            inputs=37,
+            units=13,
+            dtype=torch.float32,
+            device=torch.device("cpu"),
+        )
+        is None
+    )
+    assert rows(train_stack(company, MADE.data)) == batched
+
+
+def test_finite_weights_whose_sum_overflows_are_finite_also_side_by_side() -> None:
+    settings = [r.settings for r in stack()[:3]]
+    network = Network(settings, [37, 13, 6, 5], dtype=torch.float32, device=torch.device("cpu"))
+    groups = [Group(start=0, stop=2, batch=0), Group(start=2, stop=3, batch=1)]
+    made_of = Fused(groups, inputs=37, units=13, batch=4, dtype=torch.float32, device=torch.device("cpu"))
+    first = network.parameters.weights[0]
+    for value, fine in ((3e38, True), (float("nan"), False)):
+        for run in range(3):
+            first.x_RNM.fill_(0.1)
+            first.x_RNM[run, :3] = value
+            made_of.take(first)
+            first.x_RNM[:2].zero_()  # what is side by side is looked at there
+            assert network.finite(made_of).tolist() == [fine or r != run for r in range(3)]
