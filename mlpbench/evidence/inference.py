@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
 from scipy.special import nctdtr, stdtr, stdtrit
 
 ALPHA = 0.05
@@ -94,6 +93,8 @@ def power(n: int, shift: float, level: float) -> float:
 
 def detectable_shift(n: int, level: float, wanted: float = POWER) -> float:
     """Return the shift, in sds, at which `power` reaches `wanted`."""
+    from scipy.optimize import brentq  # takes half a second to import; claims that are decided do without
+
     highest = 1.0
     while power(n, highest, level) < wanted:
         highest *= 2

@@ -35,7 +35,7 @@ OPTIMISER_STATES = {"sgd": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adam"
 # Beyond this, weights and batches of a stack fall out of the last-level cache and the products slow down.
 BEST_STACK_BYTES = 16 * 2**20
 # First layers of at most this many units stand side by side where runs share a batch (see training/fused.py).
-FUSED_UNITS = 64
+FUSED_UNITS = 48
 EVALUATION_CHUNK = 1000
 # Of images on their way through convolutions, whose taps take much memory: whole vectors of examples (see buffers.py).
 CONVOLVED_CHUNK = 80

@@ -81,9 +81,9 @@ class Fused:
 
     def forward(self, inputs: Inputs, bias: Stacked, z: Stacked) -> None:
         """Write x W + b of those side by side into z."""
-        n = inputs.x_GBI.shape[1]
+        rows = inputs.x_GBI.shape[1]
         for block in self._blocks:
-            room = block.room[:n]
+            room = block.room[:rows]
             by_run = block.by_run(room)
             by_run.copy_(bias.wide_RNP[block.own])
             room.addmm_(inputs.x_GBI[block.group.batch], block.weights)
@@ -91,11 +91,11 @@ class Fused:
 
     def descend(self, inputs: Inputs, d: Stacked, keep_R1: Tensor | None) -> None:
         """Subtract x^T dz from the weights of those side by side, which decay first by `keep_R1`."""
-        n = inputs.x_GBI.shape[1]
+        rows = inputs.x_GBI.shape[1]
         for block in self._blocks:
             if keep_R1 is not None:
                 block.by_run(block.weights).mul_(keep_R1[block.own, None])
-            room = block.room[:n]
+            room = block.room[:rows]
             block.by_run(room).copy_(d.wide_RNP[block.own])
             block.weights.addmm_(inputs.x_GBI[block.group.batch].T, room, alpha=-1)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from mlpbench.training.streams import generator
 
@@ -47,6 +46,8 @@ TEMPLATES = np.array(
 
 def made() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return all examples, classes mixed: inputs (5000, 40) of mean 0 and deviation 1, and classes (5000,), 500 of each."""
+    from scipy.ndimage import gaussian_filter1d  # takes long to import; workers on other data do without
+
     labels = np.repeat(np.arange(len(TEMPLATES)), EXAMPLES // len(TEMPLATES))
     stretched = np.stack([_stretched(t, p) for t, p in zip(_templates()[labels], _paddings())])
     scaled = stretched * (1 + SCALES * (_uniform(1) - 0.5))[:, None]
