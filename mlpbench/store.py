@@ -270,10 +270,16 @@ class Store:
 
 
 def _long_rows(path: Path, names: list[str], chosen: pads.Expression) -> Iterator[pa.Table]:
-    """Yield the rows of some runs of a file whose rows are long; a dataset would have all its rows in memory at once."""
+    """Yield rows of some runs of a file whose rows are long; a dataset would have all its rows in memory at once.
+
+    As in a dataset, columns that it lacks are null, and those it has are of the schema's type.
+    """
+    schema = SCHEMAS[LONG]
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(LONG_ROWS, columns=names):
-            yield pa.Table.from_batches([batch]).filter(chosen)
+        has = [name for name in schema.names if name in file.schema_arrow.names]
+        for batch in file.iter_batches(LONG_ROWS, columns=has):
+            arrays = [batch[field.name] if field.name in has else pa.nulls(len(batch), field.type) for field in schema]
+            yield pa.Table.from_arrays(arrays, schema=schema).filter(chosen).select(names)
 
 
 def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:

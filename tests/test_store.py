@@ -120,6 +120,24 @@ def test_predictions_of_a_few_runs_take_their_memory_and_not_that_of_all(tmp_pat
         assert (len(empty), empty.columns.to_list()) == (0, SCHEMAS["predictions"].names)
 
 
+@pytest.mark.parametrize("as_they_are", [None, pa.large_binary()], ids=str)
+def test_predictions_that_someone_else_wrote_are_read_alike_of_some_runs_and_of_all(
+    as_they_are: Any, tmp_path: Path
+) -> None:
+    """Other types of the same values, columns in another order, more of them, or none."""
+    store = Store(tmp_path)
+    with store.writing():
+        store.add("ours", rows_of(IDS[:3], 1.0))
+    theirs = pa.table({"extra": [1, 2], "predicted": pa.array([b"a", None], as_they_are), "run_id": IDS[3:5]})
+    pq.write_table(theirs, tmp_path / "predictions" / "theirs.parquet")
+    named = pa.table({"run_id": pa.array(IDS[5:], pa.large_string()).dictionary_encode()})
+    pq.write_table(named, tmp_path / "predictions" / "named.parquet")
+    found, every = (store.read("predictions", ids).sort_values("run_id") for ids in (IDS, None))
+    assert found["run_id"].to_list() == every["run_id"].to_list() == IDS
+    assert found["predicted"].isna().to_list() == every["predicted"].isna().to_list() == [False] * 4 + [True] * 2
+    assert store.read("predictions", IDS[:1], ["predicted"])["predicted"].to_list() == [bytes([1, 2])]
+
+
 def test_an_absent_table_reads_as_an_empty_one_with_its_columns(tmp_path: Path) -> None:
     assert list(Store(tmp_path).read("runs").columns) == SCHEMAS["runs"].names
     assert list(Store(tmp_path).read("runs", columns=["run_id", "status"]).columns) == ["run_id", "status"]
