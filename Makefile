@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= experiments/width.yaml
-# Begun first, so that none of them runs on alone at the end.
-LONG := tests/training/test_company.py tests/test_kills.py tests/evidence/test_calibration.py
 
 .PHONY: run results test check bench throughput lint install dev clean
 
@@ -26,7 +24,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/mypy
 
 check: $(VENV)/.dev ## the slower proofs, those that measure time or memory at the end and one at a time
-	@$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "slow and not alone" $(LONG) tests
+	@$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "slow and not alone"
 	@$(BIN)/pytest -q -m "slow and alone"
 
 bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report in results/bench

@@ -8,6 +8,14 @@ from hypothesis import settings
 
 from mlpbench.training.datasets import Dataset, load
 
+# Begun first, so that none of them runs on alone at the end of `make check`.
+LONG = ("test_company.py", "test_kills.py", "test_calibration.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files that take long before the others."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
