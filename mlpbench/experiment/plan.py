@@ -235,9 +235,12 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
 
 
 def _fused_numbers(s: RunSettings, data: DataFacts) -> int:
-    """Return how many numbers stand side by side with those of other runs: in training, and for two lists to evaluate."""
+    """Return how many numbers stand side by side with other runs': in training, for two ways to share examples, in a trial."""
     inputs, units = s.sizes(data)[:2]
-    return 3 * inputs * units + (s.batch_size + 2 * EVALUATION_CHUNK) * units if units <= FUSED_UNITS else 0
+    if units > FUSED_UNITS or s.precision != "float32" or s.conv_channels:
+        return 0
+    wide = -(-units // 16) * 16
+    return (3 + 3) * inputs * wide + (s.batch_size + (2 + 4) * EVALUATION_CHUNK) * wide
 
 
 def _map_numbers(s: RunSettings, data: DataFacts) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 from mlpbench.experiment.plan import EVALUATION_CHUNK as CHUNK
 from mlpbench.training.batches import Examples, Gather
 from mlpbench.training.fused import Fused
-from mlpbench.training.inputs import Group
+from mlpbench.training.inputs import Group, heights
 from mlpbench.training.losses import Loss
 from mlpbench.training.network import Network, Workspace
 
@@ -56,7 +56,7 @@ class Evaluator:
         self._network, self._loss, self._features, self._chunk = network, loss, features, chunk
         self._work = Workspace(network, chunk, backward=False)
         self._gathers: dict[tuple[int, torch.dtype], Gather] = {}
-        self._fused: dict[tuple[tuple[Group, ...], frozenset[int]], Fused | None] = {}
+        self._fused: dict[tuple[Group, ...], Fused] = {}
 
     def __call__(self, examples: Examples, *, predict: bool = False, active_in: int = 0) -> Evaluated:
         """Evaluate all runs; with `active_in`, note which hidden units are non-zero on some of the first examples.
@@ -101,12 +101,10 @@ class Evaluator:
 
     def _side_by_side(self, examples: Examples) -> Fused | None:
         """Return first layers side by side, with the weights as they are now, where that is faster."""
-        network, chunk = self._network, self._chunk
-        rows = frozenset({min(chunk, len(examples)), len(examples) % chunk})
-        kind = (tuple(examples.groups), rows)
-        if kind not in self._fused:
-            self._fused[kind] = network.fuse(examples.groups, rows)
-        found = self._fused[kind]
-        if found is not None:
-            found.take(network.parameters.weights[0])
-        return found
+        groups = tuple(examples.groups)
+        if not self._network.worth_fusing(groups, heights(len(examples), self._chunk)):
+            return None
+        if groups not in self._fused:
+            self._fused[groups] = self._network.side_by_side(groups, self._chunk)
+        self._fused[groups].take(self._network.parameters.weights[0])
+        return self._fused[groups]

@@ -37,3 +37,8 @@ class Inputs:
             return
         for g in self.groups:
             yield slice(g.start, g.stop), self.x_GBI[g.batch].expand(g.stop - g.start, -1, -1)
+
+
+def heights(examples: int, batch: int) -> set[int]:
+    """Return how many rows the batches of so many examples have: all the same but for the last."""
+    return {min(batch, examples), examples % batch} - {0}

@@ -16,7 +16,7 @@ Reference: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by ba
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.activations import PRELU_START, Activation, activation
 from mlpbench.training.buffers import Stacked, column, padded
 from mlpbench.training.convolution import Convolutions, Maps
-from mlpbench.training.fused import Fused, fused
+from mlpbench.training.fused import Fused, worth
 from mlpbench.training.inputs import Group, Inputs
 from mlpbench.training.norm import Norm
 
@@ -114,10 +114,11 @@ class Sink:
         else:
             target.copy_(gradient)
 
-    def shrink(self, layer: int) -> None:
-        """Decay a layer's parameters, before its gradient is put."""
+    def shrink(self, layer: int, runs: Sequence[slice] = (slice(None),)) -> None:
+        """Decay a layer's parameters, before its gradient is put: the biases, and the weights of some neighbours."""
         if self.keep_R1 is not None:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
-            self.into.weights[layer].flat_RS.mul_(self.keep_R1)
+            for own in runs:
+                self.into.weights[layer].flat_RS[own].mul_(self.keep_R1[own])
         if self.keep_bias_R1 is not None:
             self.into.biases[layer].flat_RS.mul_(self.keep_bias_R1)
 
@@ -274,16 +275,17 @@ class Network:
                 torch.bmm(d.x_RNM, operands[number].x_RNM.transpose(1, 2), out=before.wide_RNP)
             elif self.front is not None and work.maps is not None:
                 self.front.take(d.x_RNM.transpose(1, 2), operands[number].x_RNM[:, :size], work.maps)
-            sink.shrink(number)
+            side_by_side = work.fused if number == 0 else None
+            sink.shrink(number, (slice(None),) if side_by_side is None else side_by_side.alone)
             target_RIP = sink.into.weights[number].wide_RNP[:, :size]
             if layer > 0:
                 sink.product(target_RIP, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
             elif self.front is not None and work.maps is not None:
                 sink.product(target_RIP, self.front.features(work.maps.pooled, n), d.wide_RNP)
             else:
-                if work.fused is not None:
+                if side_by_side is not None:
                     assert sink.descends, "gradients in buffers are those of every run for itself"
-                    work.fused.descend(inputs, d, sink.keep_R1)
+                    side_by_side.descend(inputs, d, sink.keep_R1)
                 for own, x_RBI in work.parts(inputs):
                     sink.product(target_RIP[own], x_RBI.transpose(1, 2), d.wide_RNP[own])
             sink.sum(sink.into.biases[number].wide_RNP, d.wide_RNP.sum(1, keepdim=True))
@@ -318,12 +320,17 @@ class Network:
             else:
                 f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
 
-    def fuse(self, groups: Sequence[Group], rows: Iterable[int]) -> Fused | None:
-        """Return room for the first layers side by side, for batches of so many rows, or None where that gains nothing."""
+    def worth_fusing(self, groups: Sequence[Group], rows: Collection[int]) -> bool:
+        """Return whether first layers are to stand side by side for batches of so many rows."""
         if self.rounds or self.front is not None:
-            return None
+            return False
         inputs, units = self.sizes[:2]
-        return fused(groups, rows, inputs=inputs, units=units, dtype=self.dtype, device=self.device)
+        return worth(groups, rows, inputs=inputs, units=units, dtype=self.dtype, device=self.device)
+
+    def side_by_side(self, groups: Sequence[Group], batch: int) -> Fused:
+        """Return room for first layers side by side, for batches of at most so many rows."""
+        inputs, units = self.sizes[:2]
+        return Fused(groups, inputs=inputs, units=units, batch=batch, dtype=self.dtype, device=self.device)
 
     def finite(self, fused: Fused | None = None) -> Tensor:
         """Return whether every parameter of a run is finite, shape (R,), at the cost of one sum in the usual case.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches import Batches, DeviceData, DropoutNoise, Indices, InputNoise, Labels
+from mlpbench.training.inputs import heights
 from mlpbench.training.losses import LOSSES
 from mlpbench.training.network import Network, Workspace
 from mlpbench.training.updates import Updates
@@ -35,11 +36,11 @@ class Steps:
         self._dropout_noise = DropoutNoise(runs, **make)
         self._updates = Updates(network, settings)
         self._work = Workspace(network, settings[0].batch_size, backward=True)
-        first = settings[0]
+        first, shared = settings[0], self._batches.groups
         # Whatever reads or changes weights between the products of a step would have to do so side by side.
         fits = first.descends and first.l1 == 0 and not self._input_noise.acts
-        rows = {min(first.batch_size, first.n_fit), first.n_fit % first.batch_size}
-        self._fused = network.fuse(self._batches.groups, rows) if fits else None
+        fuses = fits and network.worth_fusing(shared, heights(first.n_fit, first.batch_size))
+        self._fused = network.side_by_side(shared, first.batch_size) if fuses else None
 
     def settle(self) -> None:
         """Put weights where the network has them, as whoever looks at it between steps expects."""

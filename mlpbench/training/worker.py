@@ -81,7 +81,8 @@ def start(setup: Setup, shares: MutableSequence[float]) -> None:
     # Ctrl-C reaches the whole group of processes: the parent decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Rows are handed over when a stack ends: nothing is left to tidy up, which would take most of a second.
+    # Rows are handed over when a stack ends: nothing is left to tidy up, which would take most of a second. Nobody reads the
+    # exit status of a worker; whoever was told of its end before (`atexit`) is not told any more.
     atexit.register(os._exit, 0)
     global _worker, _shares
     _shares = shares

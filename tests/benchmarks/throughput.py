@@ -50,7 +50,10 @@ def experiment(width: int, runs: int, epochs: int) -> dict[str, Any]:
 
 
 def phase(width: int, runs: int) -> dict[str, Any]:
-    """Time steps of a stack as the plan makes it, and its matrix products alone, in turn; the best of each counts."""
+    """Time steps of a stack as the plan makes it, and its batched products alone, in turn; the best of each counts.
+
+    Where first layers stand side by side (see fused.py), the steps' own products are fewer and wider than those.
+    """
     torch.set_num_threads(1)
     spec = reading.from_mapping(experiment(width, runs, 10))
     members = plan(grid.runs(spec), spec.data, workers=2, memory=2**33)[0].runs
@@ -80,7 +83,7 @@ def phase(width: int, runs: int) -> dict[str, Any]:
 
 
 def products(network: Network, inputs: Inputs, work: Workspace) -> None:
-    """Do the matrix products of a step, forward and backward, on the engine's own buffers."""
+    """Do the batched matrix products of a step, forward and backward, on the engine's own buffers."""
     (w1, w2), (b1, b2) = (
         [p.wide_RNP for p in group] for group in (network.parameters.weights, network.parameters.biases)
     )
