@@ -234,12 +234,17 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     return itemsize * numbers + 8 * s.n_fit + drawn
 
 
+def _whole_vectors(n: int) -> int:
+    """Return n rounded up to whole vectors of 16, as buffers are laid out (see training/buffers.py)."""
+    return -(-n // 16) * 16
+
+
 def _fused_numbers(s: RunSettings, data: DataFacts) -> int:
     """Return how many numbers stand side by side with other runs': in training, for two ways to share examples, in a trial."""
     inputs, units = s.sizes(data)[:2]
     if units > FUSED_UNITS or s.precision != "float32" or s.conv_channels:
         return 0
-    wide = -(-units // 16) * 16
+    wide = _whole_vectors(units)
     return (3 + 3) * inputs * wide + (s.batch_size + (2 + 4) * EVALUATION_CHUNK) * wide
 
 
@@ -248,7 +253,7 @@ def _map_numbers(s: RunSettings, data: DataFacts) -> int:
     made = s.convolutions(data)
     if not made:
         return 0
-    lanes = {n: -(-n // 16) * 16 for n in (s.batch_size, CONVOLVED_CHUNK, PROBE_EXAMPLES)}
+    lanes = {n: _whole_vectors(n) for n in (s.batch_size, CONVOLVED_CHUNK, PROBE_EXAMPLES)}
     left = made[-1].channels * made[-1].cells
     ahead = sum(c.units + c.taps + c.frame for c in made) + left
     # On the way back an activation's inputs and the errors stand beside, and PReLU's products for a while.

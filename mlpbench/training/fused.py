@@ -47,12 +47,11 @@ class Neighbours:
     @property
     def own(self) -> slice:
         """Their place in the stack."""
-        return slice(self.group.start, self.group.stop)
+        return self.group.own
 
     def by_run(self, of_NW: Tensor) -> Tensor:
         """Return a view of rows side by side with the run axis first, of shape (n, rows, P)."""
-        n = self.group.stop - self.group.start
-        return of_NW.view(len(of_NW), n, -1).transpose(0, 1)
+        return of_NW.view(len(of_NW), len(self.group), -1).transpose(0, 1)
 
 
 class Fused:
@@ -64,13 +63,13 @@ class Fused:
     def __init__(
         self, groups: Sequence[Group], *, inputs: int, units: int, batch: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._lone = [g for g in groups if g.stop - g.start == 1]
-        self.alone = [slice(g.start, g.stop) for g in self._lone]
+        self._lone = [g for g in groups if len(g) == 1]
+        self.alone = [g.own for g in self._lone]
 
         def room(rows: int, g: Group) -> Tensor:
-            return torch.zeros(rows, (g.stop - g.start) * padded(units), dtype=dtype, device=device)
+            return torch.zeros(rows, len(g) * padded(units), dtype=dtype, device=device)
 
-        together = (g for g in groups if g.stop - g.start > 1)
+        together = (g for g in groups if len(g) > 1)
         self._together = [Neighbours(group=g, w_IW=room(inputs, g), room_BW=room(batch, g)) for g in together]
 
     def take(self, weights: Stacked) -> None:
@@ -123,7 +122,7 @@ def worth(
 
     Wider layers are as fast by themselves; in double precision a wide product adds in another order.
     """
-    shared = {g.stop - g.start for g in groups} - {1}
+    shared = {len(g) for g in groups} - {1}
     if not shared or units > FUSED_UNITS or device.type != "cpu" or dtype != torch.float32:
         return False
     wide, threads = padded(units), torch.get_num_threads()

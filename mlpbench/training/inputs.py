@@ -19,6 +19,14 @@ class Group:
     stop: int
     batch: int
 
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def own(self) -> slice:
+        """Their place in the stack."""
+        return slice(self.start, self.stop)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
@@ -36,7 +44,7 @@ class Inputs:
             yield slice(None), self.x_GBI
             return
         for g in self.groups:
-            yield slice(g.start, g.stop), self.x_GBI[g.batch].expand(g.stop - g.start, -1, -1)
+            yield g.own, self.x_GBI[g.batch].expand(len(g), -1, -1)
 
 
 def heights(examples: int, batch: int) -> set[int]:
