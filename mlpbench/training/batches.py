@@ -219,6 +219,16 @@ class Examples:
         """Return the first n examples of each list, or all where there are fewer."""
         return replace(self, index_GN=self.index_GN[:, :n])
 
+    def labels_of(self, index_GB: Tensor) -> Tensor:
+        """Return what each run learns of examples of its list: classes (R, B) or numbers (R, B, C)."""
+        labellings, n = self.labels.shape[:2]
+        index_RB = index_GB.index_select(0, self.of_run)
+        if labellings > 1:
+            index_RB += n * self.labelling[:, None]
+        # As one list, whose rows are picked faster than by two indices.
+        chosen = self.labels.flatten(0, 1).index_select(0, index_RB.view(-1))
+        return chosen.view(*index_RB.shape, *self.labels.shape[2:])
+
     @cached_property
     def of_run(self) -> Tensor:
         """Which distinct list each run reads, shape (R,)."""
@@ -255,14 +265,13 @@ class Gather:
         raw = self._raw[: distinct * n]
         torch.index_select(examples.x, 0, index, out=raw)
         x_GBI = self._x.as_strided((distinct, n, features), (n * wide, wide, 1))
+        x_GBI.copy_(raw.view(distinct, n, features))
+        # In two steps: a division of bytes would put them into numbers elsewhere first.
         if raw.dtype == torch.uint8:
-            torch.div(raw.view(distinct, n, features), self._scale, out=x_GBI)
-        else:
-            x_GBI.copy_(raw.view(distinct, n, features))
+            x_GBI.div_(self._scale)
         if self._factor != 1:
             x_GBI.mul_(self._factor)
-        index_RB = index.view(distinct, n)[examples.of_run]
-        y = examples.labels[examples.labelling[:, None], index_RB]
+        y = examples.labels_of(index.view(distinct, n))
         y_RBC = y.to(x_GBI.dtype) if y.is_floating_point() else y.unsqueeze(2)
         return Inputs(x_GBI=x_GBI, groups=examples.groups), y_RBC
 

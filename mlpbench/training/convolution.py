@@ -157,12 +157,10 @@ class Convolutions:
             rounded(d)
             if layer > 0:
                 before.flat_RS.copy_(weights[layer].flat_RS)
-            sink.shrink(layer)
-            target_RKO = sink.into.weights[layer].x_RNM[:, : c.inputs]
             d_RQO = d.x_RNM.transpose(1, 2)
             for own, u_RKQ in self._taps(layer, inputs, maps):
-                sink.product(target_RKO[own], u_RKQ, d_RQO[own])
-            sink.sum(sink.into.biases[layer].x_RNM, d.x_RNM.sum(2)[:, None])
+                sink.weights(layer, u_RKQ, d_RQO[own], own)
+            sink.biases(layer, d.x_RNM.sum(2)[:, None])
             if layer > 0:
                 torch.bmm(before.x_RNM[:, : c.inputs], d.x_RNM, out=maps.taps[layer].x_RNM)
                 _scatter_taps(c, maps.taps[layer], maps.d_framed[layer])

@@ -57,14 +57,13 @@ class Neighbours:
 class Fused:
     """The first layers of a stack, those side by side that share a batch. What is learnt here has to be put back.
 
-    `alone` is the place of each run that shares its batch with none: its weights stay where they are.
+    The weights of a run that shares its batch with none stay where they are.
     """
 
     def __init__(
         self, groups: Sequence[Group], *, inputs: int, units: int, batch: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self._lone = [g for g in groups if len(g) == 1]
-        self.alone = [g.own for g in self._lone]
 
         def room(rows: int, g: Group) -> Tensor:
             return torch.zeros(rows, len(g) * padded(units), dtype=dtype, device=device)
@@ -91,28 +90,24 @@ class Fused:
             z_BW.addmm_(inputs.x_GBI[some.group.batch], some.w_IW)
             z.wide_RNP[some.own].copy_(some.by_run(z_BW))
 
-    def descend(self, inputs: Inputs, d: Stacked, keep_R1: Tensor | None) -> None:
-        """Subtract x^T dz from the weights of those side by side, which decay first by `keep_R1`; dz is (R, B, P)."""
+    def descend(self, inputs: Inputs, d: Stacked, keep_R1: Tensor | None, sums_R: Tensor | None) -> None:
+        """Subtract x^T dz from the weights of those side by side, which decay first by `keep_R1`; dz is (R, B, P).
+
+        To `sums_R` are added the sums of their weights.
+        """
         rows = inputs.x_GBI.shape[1]
-        for some in self._together:
+        for some in reversed(self._together):  # the batch that the forward pass read last is still in the cache
             if keep_R1 is not None:
                 some.by_run(some.w_IW).mul_(keep_R1[some.own, None])
             d_BW = some.room_BW[:rows]
             some.by_run(d_BW).copy_(d.wide_RNP[some.own])
             some.w_IW.addmm_(inputs.x_GBI[some.group.batch].T, d_BW, alpha=-1)
+            if sums_R is not None:
+                sums_R[some.own] += some.by_run(some.w_IW.sum(0, keepdim=True)).sum((1, 2))
 
     def others(self, inputs: Inputs) -> Iterator[tuple[slice, Tensor]]:
         """Yield runs that share their batch with none, as `Inputs.parts` does."""
         yield from Inputs(x_GBI=inputs.x_GBI, groups=self._lone).parts()
-
-    def sums(self, weights: Stacked) -> Tensor:
-        """Return the sum of each run's weights, (R,), of those alone from where every run has its own."""
-        found_R = torch.empty(len(weights.flat_RS), dtype=weights.flat_RS.dtype, device=weights.flat_RS.device)
-        for some in self._together:
-            found_R[some.own] = some.by_run(some.w_IW.sum(0, keepdim=True)).sum((1, 2))
-        for own in self.alone:
-            found_R[own] = weights.flat_RS[own].sum(1)
-        return found_R
 
 
 def worth(
@@ -161,7 +156,7 @@ def _agree(rows: int, n: int, inputs: int, units: int, draws: torch.Generator) -
     tried = Fused(batch.groups or (), inputs=inputs, units=units, batch=rows, **make)
     tried.take(weights)
     tried.forward(batch, bias, z)
-    tried.descend(batch, d, None)
+    tried.descend(batch, d, None, None)
     tried.put(learnt)
     x_RBI, w_RIP = x.x_RNM.expand(n, -1, -1), weights.wide_RNP[:, :inputs]
     torch.baddbmm(bias.wide_RNP, x_RBI, w_RIP, out=z_batched.wide_RNP)

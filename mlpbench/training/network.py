@@ -15,6 +15,7 @@ Reference: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by ba
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -102,10 +103,25 @@ class Sink:
     descends: bool
     keep_R1: Tensor | None = None
     keep_bias_R1: Tensor | None = None
+    # Sums of weights that were put, while they are still in the cache: to see whether all are finite.
+    sums_R: Tensor | None = None
 
-    def product(self, target_RIP: Tensor, left: Tensor, right: Tensor) -> None:
-        """Put the product of left and right."""
-        target_RIP.baddbmm_(left, right, beta=1 if self.descends else 0, alpha=-1 if self.descends else 1)
+    def weights(self, number: int, left: Tensor, right: Tensor, own: slice = slice(None)) -> None:
+        """Put the product of left and right, of some neighbours."""
+        weights = self.into.weights[number]
+        if self.keep_R1 is not None:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
+            weights.flat_RS[own].mul_(self.keep_R1[own])
+        target = weights.wide_RNP[own, : left.shape[1], : right.shape[2]]
+        target.baddbmm_(left, right, beta=1 if self.descends else 0, alpha=-1 if self.descends else 1)
+        if self.sums_R is not None:
+            self.sums_R[own] += weights.flat_RS[own].sum(1)
+
+    def biases(self, number: int, gradient: Tensor) -> None:
+        """Put the gradient of biases, of shape (R, 1, O)."""
+        biases = self.into.biases[number]
+        if self.keep_bias_R1 is not None:
+            biases.flat_RS.mul_(self.keep_bias_R1)
+        self.sum(biases.wide_RNP[:, :, : gradient.shape[2]], gradient)
 
     def sum(self, target: Tensor, gradient: Tensor) -> None:
         """Put a gradient that is not a product."""
@@ -113,14 +129,6 @@ class Sink:
             target.sub_(gradient)
         else:
             target.copy_(gradient)
-
-    def shrink(self, layer: int, runs: Sequence[slice] = (slice(None),)) -> None:
-        """Decay a layer's parameters, before its gradient is put: the biases, and the weights of some neighbours."""
-        if self.keep_R1 is not None:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
-            for own in runs:
-                self.into.weights[layer].flat_RS[own].mul_(self.keep_R1[own])
-        if self.keep_bias_R1 is not None:
-            self.into.biases[layer].flat_RS.mul_(self.keep_bias_R1)
 
 
 class Network:
@@ -275,20 +283,18 @@ class Network:
                 torch.bmm(d.x_RNM, operands[number].x_RNM.transpose(1, 2), out=before.wide_RNP)
             elif self.front is not None and work.maps is not None:
                 self.front.take(d.x_RNM.transpose(1, 2), operands[number].x_RNM[:, :size], work.maps)
-            side_by_side = work.fused if number == 0 else None
-            sink.shrink(number, (slice(None),) if side_by_side is None else side_by_side.alone)
-            target_RIP = sink.into.weights[number].wide_RNP[:, :size]
             if layer > 0:
-                sink.product(target_RIP, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
+                sink.weights(number, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
             elif self.front is not None and work.maps is not None:
-                sink.product(target_RIP, self.front.features(work.maps.pooled, n), d.wide_RNP)
+                sink.weights(number, self.front.features(work.maps.pooled, n), d.wide_RNP)
             else:
-                if side_by_side is not None:
+                if work.fused is not None:
                     assert sink.descends, "gradients in buffers are those of every run for itself"
-                    side_by_side.descend(inputs, d, sink.keep_R1)
-                for own, x_RBI in work.parts(inputs):
-                    sink.product(target_RIP[own], x_RBI.transpose(1, 2), d.wide_RNP[own])
-            sink.sum(sink.into.biases[number].wide_RNP, d.wide_RNP.sum(1, keepdim=True))
+                    work.fused.descend(inputs, d, sink.keep_R1, sink.sums_R)
+                # The batch that the forward pass read last is still in the cache.
+                for own, x_RBI in reversed(list(work.parts(inputs))):
+                    sink.weights(number, x_RBI.transpose(1, 2), d.wide_RNP[own], own)
+            sink.biases(number, d.wide_RNP.sum(1, keepdim=True))
             if before is not None:
                 self._through_activation(layer - 1, before, work, sink)
                 d = before
@@ -332,23 +338,22 @@ class Network:
         inputs, units = self.sizes[:2]
         return Fused(groups, inputs=inputs, units=units, batch=batch, dtype=self.dtype, device=self.device)
 
-    def finite(self, fused: Fused | None = None) -> Tensor:
-        """Return whether every parameter of a run is finite, shape (R,), at the cost of one sum in the usual case.
+    def finite(self, loss_R: Tensor, sums_R: Tensor | None = None, fused: Fused | None = None) -> Tensor:
+        """Return whether the loss and every parameter of a run are finite, shape (R,), by one sum in the usual case.
 
-        First layers that are `fused` are looked at where they are, and put back where they might not be finite.
+        Of weights that were summed up already, `sums_R` is that sum; first layers that are `fused` are put back where they
+        might not be finite.
         """
-        arrays = [p.flat_RS for p in self.parameters.all]
-        first = self.parameters.weights[0]
-        sums = [p.sum(1) for p in arrays if fused is None or p is not first.flat_RS]
-        if fused is not None:
-            sums.append(fused.sums(first))
-        fine = torch.isfinite(sum(sums, torch.zeros((), device=self.device)))
+        parameters = self.parameters.all
+        unseen = parameters if sums_R is None else parameters[len(self.parameters.weights) :]
+        sums = [loss_R, *(() if sums_R is None else (sums_R,)), *(p.flat_RS.sum(1) for p in unseen)]
+        fine = torch.isfinite(functools.reduce(torch.add, sums))
         if bool(fine.all()):
             return fine
         if fused is not None:
-            fused.put(first)
+            fused.put(self.parameters.weights[0])
         # A sum of finite numbers may overflow: look again, one by one.
-        return torch.stack([p.isfinite().all(1) for p in arrays]).all(0)
+        return torch.stack([loss_R.isfinite(), *(p.flat_RS.isfinite().all(1) for p in parameters)]).all(0)
 
 
 def _ranges(names: Sequence[str]) -> list[tuple[int, int, Activation, float]]:

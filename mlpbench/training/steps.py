@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
@@ -66,10 +65,10 @@ class Steps:
         z = network.forward(inputs, work, train=True)
         losses = work.losses.columns(n)
         self._loss.forward(z, y_RB1, losses)
-        finite = torch.isfinite(losses.x_RNM.sum((1, 2)))
+        loss_R = losses.x_RNM.sum((1, 2))
         scale = self._updates.scale(step) / n
         if self._weights is not None:
             scale = scale * self._weights.of(self._batches.indices(step))
         self._loss.backward(z, y_RB1, scale, work.d_outputs.rows(n))
-        self._updates.take(step, inputs, work)
-        return finite & network.finite(work.fused)
+        sums_R = self._updates.take(step, inputs, work)
+        return network.finite(loss_R, sums_R, work.fused)

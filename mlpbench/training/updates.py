@@ -67,21 +67,25 @@ class Updates:
         rate_R1 = self.rate(step)
         return (rate_R1 if self.descends else torch.ones_like(rate_R1))[:, :, None]
 
-    def take(self, step: int, inputs: Inputs, work: Workspace) -> None:
-        """Backpropagate and update the parameters."""
+    def take(self, step: int, inputs: Inputs, work: Workspace) -> Tensor | None:
+        """Backpropagate and update the parameters; return the sum of each run's weights, (R,), where it is known by then."""
+        sums_R = None
         if self.descends:
             keep, keep_bias = self._kept(self._rates(step)) if self._factors else self._keep
+            sums_R = torch.zeros(self._network.runs, dtype=self._network.dtype, device=self._network.device)
             into = self._network.parameters
-            self._network.backward(inputs, work, Sink(into=into, descends=True, keep_R1=keep, keep_bias_R1=keep_bias))
+            sink = Sink(into=into, descends=True, keep_R1=keep, keep_bias_R1=keep_bias, sums_R=sums_R)
+            self._network.backward(inputs, work, sink)
         else:
             self._network.backward(inputs, work, Sink(into=self._gradients, descends=False))
             if self._clip_R1 is not None:
                 clip(self._parameters, self._clip_R1)
             self._optimiser.step(self.rate(step), step + 1)
-        if self._l1_R1 is not None:
+        if self._l1_R1 is not None:  # moves weights towards zero: what was finite is so still, and what was not is not
             by_R1 = self.rate(step) * self._l1_R1
             for weight in self._network.parameters.weights:
                 soft_threshold(weight, by_R1)
+        return sums_R
 
     def _rates(self, step: int) -> list[float]:
         now = {"constant": 1.0} | {name: float(at[step]) for name, at in self._factors.items()}

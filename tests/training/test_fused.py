@@ -162,8 +162,8 @@ def test_where_a_single_bit_differs_products_stay_batched(
     monkeypatch.setattr(fused, "FUSED_UNITS", FUSED_UNITS)
     original = getattr(Fused, way)
 
-    def other(this: Fused, inputs: Inputs, second: Stacked, third: Any) -> None:
-        original(this, inputs, second, third)
+    def other(this: Fused, inputs: Inputs, second: Stacked, third: Any, *rest: Any) -> None:
+        original(this, inputs, second, third, *rest)
         result = third.x_RNM[0, -1] if way == "forward" else this._together[0].w_IW[-1, :13]
         result.copy_(torch.nextafter(result, torch.full_like(result, torch.inf)))
 
@@ -178,13 +178,18 @@ def test_finite_weights_whose_sum_overflows_are_finite_also_side_by_side() -> No
     groups = [Group(start=0, stop=2, batch=0), Group(start=2, stop=3, batch=1)]
     made_of = Fused(groups, inputs=37, units=13, batch=4, dtype=torch.float32, device=torch.device("cpu"))
     first = network.parameters.weights[0]
+    batch = Inputs(x_GBI=torch.zeros(2, 4, 37), groups=groups)
+    still = Stacked.zeros(3, 4, 13, dtype=torch.float32, device=torch.device("cpu"))
     for value, fine in ((3e38, True), (float("nan"), False)):
         for run in range(3):
             first.x_RNM.fill_(0.1)
             first.x_RNM[run, :3] = value
             made_of.take(first)
             first.x_RNM[:2].zero_()  # what is side by side is looked at there
-            assert network.finite(made_of).tolist() == [fine or r != run for r in range(3)]
+            sums_R = torch.zeros(3)
+            made_of.descend(batch, still, None, sums_R)
+            sums_R[2] += first.flat_RS[2].sum()
+            assert network.finite(torch.zeros(3), sums_R, made_of).tolist() == [fine or r != run for r in range(3)]
 
 
 def test_zeros_keep_their_signs_whatever_stands_beside() -> None:
@@ -205,8 +210,8 @@ def test_zeros_keep_their_signs_whatever_stands_beside() -> None:
 def test_a_zero_of_the_other_sign_is_another_bit(way: str, monkeypatch: pytest.MonkeyPatch, tried_afresh: None) -> None:
     original = getattr(Fused, way)
 
-    def other(this: Fused, inputs: Inputs, second: Stacked, third: Any) -> None:
-        original(this, inputs, second, third)
+    def other(this: Fused, inputs: Inputs, second: Stacked, third: Any, *rest: Any) -> None:
+        original(this, inputs, second, third, *rest)
         result = third.wide_RNP if way == "forward" else this._together[-1].w_IW
         result.copy_(torch.where(result == 0, -result, result))
 

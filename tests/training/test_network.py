@@ -297,18 +297,25 @@ def test_padding_of_weights_stays_zero_over_steps(optimizer: str, clip_norm: flo
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 def test_finite_finds_the_run_with_a_bad_parameter(kind: str, bad: float) -> None:
     p = problem("cross_entropy", 7, norm="batch")
-    assert p.network.finite().tolist() == [True] * len(COMPANY)
+    assert p.network.finite(torch.zeros(len(COMPANY))).tolist() == [True] * len(COMPANY)
     arrays = getattr(p.network.parameters, kind)
     arrays[0].x_RNM[4, 0, 0] = bad
     arrays[-1].x_RNM[7, 0, 0] = bad
-    assert p.network.finite().tolist() == [i not in (4, 7) for i in range(len(COMPANY))]
+    assert p.network.finite(torch.zeros(len(COMPANY))).tolist() == [i not in (4, 7) for i in range(len(COMPANY))]
 
 
 def test_finite_numbers_whose_sum_overflows_are_finite() -> None:
     p = problem("cross_entropy", 7)
     p.network.parameters.weights[0].x_RNM[2, :7] = 1e308
     p.network.parameters.weights[1].x_RNM[3, 0, 0] = torch.inf
-    assert p.network.finite().tolist() == [i != 3 for i in range(len(COMPANY))]
+    assert p.network.finite(torch.zeros(len(COMPANY))).tolist() == [i != 3 for i in range(len(COMPANY))]
+
+
+def test_a_loss_that_is_not_finite_is_found() -> None:
+    p = problem("cross_entropy", 7)
+    losses = torch.zeros(len(COMPANY))
+    losses[2], losses[5] = torch.nan, torch.inf
+    assert p.network.finite(losses).tolist() == [i not in (2, 5) for i in range(len(COMPANY))]
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 15), (4, 16), (5, 17), (257, 301)])
