@@ -34,6 +34,9 @@ SECONDS_PER_TAP = (2e-9, 0.6e-9)
 OPTIMISER_STATES = {"sgd": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
 # Beyond this, weights and batches of a stack fall out of the last-level cache and the products slow down.
 BEST_STACK_BYTES = 16 * 2**20
+# Work that takes a worker longer than this is cut into more stacks than workers, even where it could be shared without:
+# an interruption loses the stacks that have not ended.
+SECONDS_UNCUT = 60.0
 # First layers of at most this many units stand side by side where runs share a batch (see training/fused.py).
 FUSED_UNITS = 48
 EVALUATION_CHUNK = 1000
@@ -65,11 +68,14 @@ def plan(runs: Sequence[Run], data: DataFacts, *, workers: int, memory: int) -> 
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(signature(run.settings), []).append(run)
-    share = sum(seconds(g, data) for g in groups.values()) / (2 * workers)
+    least = _least([seconds(g, data) for g in groups.values()], workers)
+    multiple = workers if len(groups) == 1 else 1
     stacks = []
-    for g in groups.values():
+    for g, parts in zip(groups.values(), least, strict=True):
         ordered = sorted(g, key=neighbourhood)
-        cuts = _cuts(len(g), seconds(ordered, data) / max(share, 1e-9), ordered[0].settings, data, memory)
+        conditions = len({r.settings for r in g})
+        s = ordered[0].settings
+        cuts = _cuts(len(g), s, data, conditions=conditions, least=parts, multiple=multiple, memory=memory)
         stacks += [make_stack(ordered[a:b], data) for a, b in itertools.pairwise(cuts)]
     return sorted(stacks, key=lambda s: (-s.seconds, s.stack_id))
 
@@ -100,10 +106,12 @@ def outline(wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, worke
         times.append(sum(n * _seconds_each(s, data) for s, n in g))
     firsts = [g[0][0] for g in groups.values()]
     whole = [time + _seconds_of_steps(s) for s, time in zip(firsts, times, strict=True)]
-    share = sum(whole) / (2 * workers)
+    conditions = [len({s for s, _ in g}) for g in groups.values()]
+    least, multiple = _least(whole, workers), workers if len(groups) == 1 else 1
     flops, memories, stacks = 0, [0], []
-    for s, n, time, total in zip(firsts, counts, times, whole, strict=True):
-        sizes = [b - a for a, b in itertools.pairwise(_cuts(n, total / max(share, 1e-9), s, data, memory))]
+    for s, n, time, different, parts in zip(firsts, counts, times, conditions, least, strict=True):
+        cuts = _cuts(n, s, data, conditions=different, least=parts, multiple=multiple, memory=memory)
+        sizes = [b - a for a, b in itertools.pairwise(cuts)]
         stacks += [size * (time / n) + _seconds_of_steps(s) for size in sizes]
         memories.append(max(sizes) * run_bytes(s, data))
         flops += n * training_flops(s, data)
@@ -264,18 +272,39 @@ def _map_numbers(s: RunSettings, data: DataFacts) -> int:
     return lanes[s.batch_size] * (back + 2 * largest) + lanes[CONVOLVED_CHUNK] * ahead + probe
 
 
-def _cuts(n: int, shares: float, s: RunSettings, data: DataFacts, memory: int) -> list[int]:
-    """Return where n runs of one signature, `shares` of work, are cut into near-equal stacks; both ends are included.
+def _least(times: Sequence[float], workers: int) -> list[int]:
+    """Return into how many stacks each signature's work, of so many seconds, is cut at least for workers to share it.
 
-    Stacks are within memory and cache, and short enough to share the work.
+    What is a large part of all is cut, so that stacks can be dealt out; work of one signature is cut evenly anyway.
+    """
+    total = sum(times)
+    rounds = 1 if len(times) == 1 and total / workers < SECONDS_UNCUT else 2
+    share = max(total / (rounds * workers), 1e-9)
+    return [math.ceil(time / share * (1 - 1e-9)) for time in times]
+
+
+def _cuts(
+    n: int, s: RunSettings, data: DataFacts, *, conditions: int, least: int, multiple: int, memory: int
+) -> list[int]:
+    """Return where n runs of one signature are cut into near-equal stacks; both ends are included.
+
+    Stacks are within memory and cache, and runs of so many conditions share batches. There are at least `least` of them,
+    and a multiple of `multiple`, where that leaves pairs.
     """
     itemsize = 8 if s.precision == "float64" else 4
-    working = itemsize * (
+    own = itemsize * (
         sum(i * o for i, o in s.layer_shapes(data))
-        + s.batch_size * (s.n_inputs(data) + sum(s.hidden_sizes))
+        + s.batch_size * sum(s.hidden_sizes)
         + s.batch_size * sum(c.units + c.taps for c in s.convolutions(data))
     )
-    largest = max(1, min(max(4, BEST_STACK_BYTES // working), memory // run_bytes(s, data)))
+    batch = itemsize * s.batch_size * s.n_inputs(data)
+    # All that share a batch are in a stack, perhaps with others like them; or some of them are.
+    best = int(BEST_STACK_BYTES / (own + batch / conditions))
+    if best < conditions:
+        best = (BEST_STACK_BYTES - batch) // own
+    largest = max(1, min(max(4, best), memory // run_bytes(s, data)))
     # A stack of one is trained as a stack of two (see training/engine.py), so pairs are the smallest that pay.
-    count = max(math.ceil(n / largest), min(math.ceil(shares), n // 2), 1)
+    count = max(math.ceil(n / largest), min(least, n // 2), 1)
+    even = math.ceil(count / multiple) * multiple
+    count = even if even <= n // 2 else count
     return [round(i * n / count) for i in range(count + 1)]

@@ -14,8 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mlpbench.experiment.catalogue import CATALOGUE
 from mlpbench.experiment.grid import Run, RunSettings, runs
-from mlpbench.experiment.plan import (  # fmt: skip
+from mlpbench.experiment.plan import (
+    BEST_STACK_BYTES,
     CURVE_POINTS,
+    SECONDS_UNCUT,  # fmt: skip
     Stack,
     curve_steps,
     evaluation_examples,
@@ -100,10 +102,11 @@ def test_stacks_are_short_enough_to_share_the_work(tree: dict[str, Any], workers
     groups: dict[Any, list[Run]] = {}
     for run in some:
         groups.setdefault(signature(run.settings), []).append(run)
-    share = sum(seconds(g, DATA) for g in groups.values()) / (2 * workers)
+    each = sum(seconds(g, DATA) for g in groups.values()) / workers
+    share = each / (1 if len(groups) == 1 and each < SECONDS_UNCUT else 2)
     for stack in planned(some, workers):
         n = len(stack.runs)
-        # Half a worker's share, a run more or less; pairs and triples stay together, since a lone run costs two.
+        # Half a worker's share, or all of it where that is short, a run more or less; pairs and triples stay together, since a lone run costs two.
         if n > 3:
             assert (n - 1) * (stack.seconds - seconds(stack.runs[1:], DATA)) <= share * (1 + 1e-9)
 
@@ -113,6 +116,7 @@ def test_stacks_are_short_enough_to_share_the_work(tree: dict[str, Any], workers
 def test_runs_of_one_signature_keep_every_worker_busy_where_pairs_suffice(n: int, workers: int) -> None:
     stacks = planned(of(replicates=n), workers)
     assert len(stacks) >= min(workers, n // 2)
+    assert len(stacks) % workers == 0 or len(stacks) + workers > n // 2, "each worker has as many"
     sizes = [len(s.runs) for s in stacks]
     assert max(sizes) - min(sizes) <= 1
     assert n == 1 or min(sizes) >= 2, "a stack of one is trained as two"
@@ -121,6 +125,34 @@ def test_runs_of_one_signature_keep_every_worker_busy_where_pairs_suffice(n: int
 def test_wide_runs_stand_in_smaller_stacks_than_narrow_ones() -> None:
     sizes = {w: max(len(s.runs) for s in planned(of(replicates=64, fixed={"width": w}), 1)) for w in (8, 4096)}
     assert sizes[8] >= 4 * sizes[4096]
+
+
+def test_long_work_is_cut_finer_so_that_less_is_lost_by_an_interruption() -> None:
+    factors = {"lr": [0.1 * (i + 1) for i in range(8)]}
+    counts = [len(planned(of(replicates=4, factors=factors, fixed={"epochs": e, "width": 32}), 2)) for e in (1, 100)]
+    assert counts == [2, 4]
+
+
+@given(conditions=st.integers(1, 40), replicates=st.integers(1, 20), width=st.integers(1, 400), workers=WORKERS)
+@quick
+def test_what_a_stack_works_on_fits_the_cache(conditions: int, replicates: int, width: int, workers: int) -> None:
+    """Weights and activations of its runs, and each batch that some of them share, once."""
+    factors = {"lr": [0.01 * (i + 1) for i in range(conditions)]}
+    batch = 4 * 256 * 784
+    for stack in planned(of(replicates=replicates, factors=factors, fixed={"width": width}), workers):
+        s = stack.runs[0].settings
+        own = 4 * (sum(i * o for i, o in s.layer_shapes(DATA)) + 256 * width)
+        shared = len({r.replicate for r in stack.runs}) * batch
+        # The last batch or two are shared with runs of other stacks.
+        assert len(stack.runs) <= 4 or len(stack.runs) * own + shared <= BEST_STACK_BYTES + 2 * batch
+
+
+def test_runs_that_share_batches_stand_in_larger_stacks() -> None:
+    """A batch is in memory once: 64 narrow runs of 8 replicates read 8 batches, those of 64 replicates as many as they are."""
+    narrow: dict[str, Any] = {"fixed": {"width": 32, "epochs": 1}}
+    sharing = planned(of(replicates=8, factors={"lr": [0.1 * (i + 1) for i in range(8)]}, **narrow), 1)
+    apart = planned(of(replicates=64, **narrow), 1)
+    assert max(len(s.runs) for s in sharing) >= 3 * max(len(s.runs) for s in apart)
 
 
 def test_no_runs_make_no_stacks() -> None:
