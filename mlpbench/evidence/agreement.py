@@ -26,6 +26,8 @@ SHARES = ("fraction", "0 or 1")
 MOST_SAID = 4
 # What a run may have nothing of, and can't be compared then: it came later, or `trim` has dropped it.
 MAY_LACK = {*CAME_LATER, *(column for columns in DROPPABLE.values() for column in columns)}
+# How long a run is trained, by one of them.
+LENGTHS = ("epochs", "steps")
 NOT_FIXED = ("train_seconds", "stack_size", *ENVIRONMENT)
 
 Tables = Mapping[str, pd.DataFrame]
@@ -34,8 +36,9 @@ Tables = Mapping[str, pd.DataFrame]
 def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
     """Return a row for each run that both have: `run_id`, `grade`, `differs` (what does, in words; empty if nothing).
 
-    Where the weights are the same bits, all that follows from them has to be; a difference is then none of rounding. What
-    one side has nothing of, because it came later or was trimmed, is not compared; `b` may lack nothing if it is `complete`.
+    Where training came to the same bits of weights, all that follows from them has to be the same; a difference is then none
+    of rounding. Weights that were drawn and never trained don't say how one rounds. What one side has nothing of, because
+    it came later or was trimmed, is not compared; `b` may lack nothing if it is `complete`.
     """
     one, other = (tables["runs"].set_index("run_id") for tables in (a, b))
     ids = one.index.intersection(other.index)
@@ -47,6 +50,7 @@ def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
     beside = {t: _runs_that_differ(a[t], b[t], KEYS[t], set(ids), complete) for t in KEYS if t != "runs"}
     metrics = [m for m in METRICS if m in columns]
     near = pd.DataFrame({m: _near(one[m], other[m], m) for m in metrics}, index=ids).all(axis=1)
+    untrained = one[[c for c in LENGTHS if c in columns]].eq(0).any(axis=1)
     fixed = [c for c in columns if c not in metrics and c != "weights_sha256"]
     rows = []
     for run_id, differing in zip(ids, unequal.to_numpy(), strict=True):
@@ -54,7 +58,8 @@ def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
         tables = [t for t, changed in beside.items() if run_id in changed]
         grade = IDENTICAL
         if names or tables:
-            drifted = "weights_sha256" in names and not set(names) & set(fixed) and near[run_id]
+            rounded = "weights_sha256" in names or untrained[run_id]
+            drifted = rounded and not set(names) & set(fixed) and near[run_id]
             grade = WITHIN if drifted else DIFFERENT
         said = [_said(c, one.at[run_id, c], other.at[run_id, c]) for c in names[:MOST_SAID]]
         more = [f"{len(names) - MOST_SAID} more"] if len(names) > MOST_SAID else []
