@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,15 +69,11 @@ def plan(runs: Sequence[Run], data: DataFacts, *, workers: int, memory: int) -> 
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(signature(run.settings), []).append(run)
-    least = _least([seconds(g, data) for g in groups.values()], workers)
-    multiple = workers if len(groups) == 1 else 1
+    cuts = _cuts([Counter(r.settings for r in g) for g in groups.values()], data, workers=workers, memory=memory)
     stacks = []
-    for g, parts in zip(groups.values(), least, strict=True):
+    for g, places in zip(groups.values(), cuts, strict=True):
         ordered = sorted(g, key=neighbourhood)
-        conditions = len({r.settings for r in g})
-        s = ordered[0].settings
-        cuts = _cuts(len(g), s, data, conditions=conditions, least=parts, multiple=multiple, memory=memory)
-        stacks += [make_stack(ordered[a:b], data) for a, b in itertools.pairwise(cuts)]
+        stacks += [make_stack(ordered[a:b], data) for a, b in itertools.pairwise(places)]
     return sorted(stacks, key=lambda s: (-s.seconds, s.stack_id))
 
 
@@ -96,23 +93,18 @@ def outline(wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, worke
 
     Where runs of one signature differ in what they cost (dropout, noise), each counts as their mean.
     """
-    groups: dict[tuple[Any, ...], list[tuple[RunSettings, int]]] = {}
+    groups: dict[tuple[Any, ...], Counter[RunSettings]] = {}
     for settings, n in wanted:
         if n:
-            groups.setdefault(signature(settings), []).append((settings, n))
-    counts, times = [], []
-    for g in groups.values():
-        counts.append(sum(n for _, n in g))
-        times.append(sum(n * _seconds_each(s, data) for s, n in g))
-    firsts = [g[0][0] for g in groups.values()]
-    whole = [time + _seconds_of_steps(s) for s, time in zip(firsts, times, strict=True)]
-    conditions = [len({s for s, _ in g}) for g in groups.values()]
-    least, multiple = _least(whole, workers), workers if len(groups) == 1 else 1
+            groups.setdefault(signature(settings), Counter())[settings] += n
     flops, memories, stacks = 0, [0], []
-    for s, n, time, different, parts in zip(firsts, counts, times, conditions, least, strict=True):
-        cuts = _cuts(n, s, data, conditions=different, least=parts, multiple=multiple, memory=memory)
-        sizes = [b - a for a, b in itertools.pairwise(cuts)]
-        stacks += [size * (time / n) + _seconds_of_steps(s) for size in sizes]
+    for g, places in zip(
+        groups.values(), _cuts(list(groups.values()), data, workers=workers, memory=memory), strict=True
+    ):
+        s, n = next(iter(g)), g.total()
+        each = (_seconds(g, data) - _seconds_of_steps(s)) / n
+        sizes = [b - a for a, b in itertools.pairwise(places)]
+        stacks += [size * each + _seconds_of_steps(s) for size in sizes]
         memories.append(max(sizes) * run_bytes(s, data))
         flops += n * training_flops(s, data)
     return Outline(
@@ -189,8 +181,12 @@ def evaluation_examples(s: RunSettings, data: DataFacts) -> int:
 
 def seconds(runs: Sequence[Run], data: DataFacts) -> float:
     """Return the time that training these runs of one signature is expected to take in one worker."""
-    s = runs[0].settings
-    return len(runs) * _seconds_each(s, data) + _seconds_of_steps(s)
+    return _seconds(Counter(r.settings for r in runs), data)
+
+
+def _seconds(group: Counter[RunSettings], data: DataFacts) -> float:
+    """Return the time that so many runs of each settings take, all of one signature."""
+    return sum(n * _seconds_each(s, data) for s, n in group.items()) + _seconds_of_steps(next(iter(group)))
 
 
 def _seconds_of_steps(s: RunSettings) -> float:
@@ -272,25 +268,36 @@ def _map_numbers(s: RunSettings, data: DataFacts) -> int:
     return lanes[s.batch_size] * (back + 2 * largest) + lanes[CONVOLVED_CHUNK] * ahead + probe
 
 
-def _least(times: Sequence[float], workers: int) -> list[int]:
-    """Return into how many stacks each signature's work, of so many seconds, is cut at least for workers to share it.
+def _cuts(groups: Sequence[Counter[RunSettings]], data: DataFacts, *, workers: int, memory: int) -> Iterator[list[int]]:
+    """Yield where the runs of each signature are cut into near-equal stacks; both ends are included.
 
-    What is a large part of all is cut, so that stacks can be dealt out; work of one signature is cut evenly anyway.
+    Stacks are within memory and cache. Work that is a large part of all is cut further, so that stacks can be dealt out to
+    the workers; work of one signature is cut evenly anyway.
     """
-    total = sum(times)
-    rounds = 1 if len(times) == 1 and total / workers < SECONDS_UNCUT else 2
-    share = max(total / (rounds * workers), 1e-9)
-    return [math.ceil(time / share * (1 - 1e-9)) for time in times]
+    times = [_seconds(g, data) for g in groups]
+    alone = len(groups) == 1
+    rounds = 1 if alone and sum(times) / workers < SECONDS_UNCUT else 2
+    for g, time in zip(groups, times, strict=True):
+        n, s = g.total(), next(iter(g))
+        largest = max(1, min(_best(s, data, _sharing(g)), memory // run_bytes(s, data)))
+        # A share that is a whole number but for its rounding is that number.
+        least = math.ceil(rounds * workers * time / sum(times) * (1 - 1e-9))
+        # A stack of one is trained as a stack of two (see training/engine.py), so pairs are the smallest that pay.
+        count = max(math.ceil(n / largest), min(least, n // 2), 1)
+        even = math.ceil(count / workers) * workers
+        count = even if alone and even <= n // 2 else count
+        yield [round(i * n / count) for i in range(count + 1)]
 
 
-def _cuts(
-    n: int, s: RunSettings, data: DataFacts, *, conditions: int, least: int, multiple: int, memory: int
-) -> list[int]:
-    """Return where n runs of one signature are cut into near-equal stacks; both ends are included.
+def _sharing(different: Collection[RunSettings]) -> int:
+    """Return how many conditions of one signature share each batch: none with noise on its inputs, nor other shifts."""
+    if any(s.input_noise > 0 for s in different):
+        return 1
+    return max(1, len(different) // len({s.train_shift for s in different}))
 
-    Stacks are within memory and cache, and runs of so many conditions share batches. There are at least `least` of them,
-    and a multiple of `multiple`, where that leaves pairs.
-    """
+
+def _best(s: RunSettings, data: DataFacts, sharing: int) -> int:
+    """Return how many runs with these shapes are trained fastest at once, where so many share a batch; four at least."""
     itemsize = 8 if s.precision == "float64" else 4
     own = itemsize * (
         sum(i * o for i, o in s.layer_shapes(data))
@@ -299,12 +306,7 @@ def _cuts(
     )
     batch = itemsize * s.batch_size * s.n_inputs(data)
     # All that share a batch are in a stack, perhaps with others like them; or some of them are.
-    best = int(BEST_STACK_BYTES / (own + batch / conditions))
-    if best < conditions:
+    best = int(BEST_STACK_BYTES / (own + batch / sharing))
+    if best < sharing:
         best = (BEST_STACK_BYTES - batch) // own
-    largest = max(1, min(max(4, best), memory // run_bytes(s, data)))
-    # A stack of one is trained as a stack of two (see training/engine.py), so pairs are the smallest that pay.
-    count = max(math.ceil(n / largest), min(least, n // 2), 1)
-    even = math.ceil(count / multiple) * multiple
-    count = even if even <= n // 2 else count
-    return [round(i * n / count) for i in range(count + 1)]
+    return max(4, best)
