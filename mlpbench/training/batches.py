@@ -219,7 +219,7 @@ class Examples:
         """Return the first n examples of each list, or all where there are fewer."""
         return replace(self, index_GN=self.index_GN[:, :n])
 
-    def labels_of(self, index_GB: Tensor) -> Tensor:
+    def labels_at(self, index_GB: Tensor) -> Tensor:
         """Return what each run learns of examples of its list: classes (R, B) or numbers (R, B, C)."""
         labellings, n = self.labels.shape[:2]
         index_RB = index_GB.index_select(0, self.of_run)
@@ -271,7 +271,7 @@ class Gather:
             x_GBI.div_(self._scale)
         if self._factor != 1:
             x_GBI.mul_(self._factor)
-        y = examples.labels_of(index.view(distinct, n))
+        y = examples.labels_at(index.view(distinct, n))
         y_RBC = y.to(x_GBI.dtype) if y.is_floating_point() else y.unsqueeze(2)
         return Inputs(x_GBI=x_GBI, groups=examples.groups), y_RBC
 

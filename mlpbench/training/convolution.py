@@ -159,8 +159,8 @@ class Convolutions:
                 before.flat_RS.copy_(weights[layer].flat_RS)
             d_RQO = d.x_RNM.transpose(1, 2)
             for own, u_RKQ in self._taps(layer, inputs, maps):
-                sink.weights(layer, u_RKQ, d_RQO[own], own)
-            sink.biases(layer, d.x_RNM.sum(2)[:, None])
+                sink.put_weights(layer, u_RKQ, d_RQO[own], own)
+            sink.put_biases(layer, d.x_RNM.sum(2)[:, None])
             if layer > 0:
                 torch.bmm(before.x_RNM[:, : c.inputs], d.x_RNM, out=maps.taps[layer].x_RNM)
                 _scatter_taps(c, maps.taps[layer], maps.d_framed[layer])

@@ -96,14 +96,14 @@ class Fused:
         To `sums_R` are added the sums of their weights.
         """
         rows = inputs.x_GBI.shape[1]
-        for some in reversed(self._together):  # the batch that the forward pass read last is still in the cache
+        for some in reversed(self._together):
             if keep_R1 is not None:
                 some.by_run(some.w_IW).mul_(keep_R1[some.own, None])
             d_BW = some.room_BW[:rows]
             some.by_run(d_BW).copy_(d.wide_RNP[some.own])
             some.w_IW.addmm_(inputs.x_GBI[some.group.batch].T, d_BW, alpha=-1)
             if sums_R is not None:
-                sums_R[some.own] += some.by_run(some.w_IW.sum(0, keepdim=True)).sum((1, 2))
+                sums_R[some.own].add_(some.by_run(some.w_IW.sum(0, keepdim=True)).sum((1, 2)))
 
     def others(self, inputs: Inputs) -> Iterator[tuple[slice, Tensor]]:
         """Yield runs that share their batch with none, as `Inputs.parts` does."""

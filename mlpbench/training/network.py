@@ -103,28 +103,28 @@ class Sink:
     descends: bool
     keep_R1: Tensor | None = None
     keep_bias_R1: Tensor | None = None
-    # Sums of weights that were put, while they are still in the cache: to see whether all are finite.
+    # Weights are summed up as they are put, while they are in the cache: to see whether all are finite.
     sums_R: Tensor | None = None
 
-    def weights(self, number: int, left: Tensor, right: Tensor, own: slice = slice(None)) -> None:
-        """Put the product of left and right, of some neighbours."""
+    def put_weights(self, number: int, left: Tensor, right: Tensor, own: slice = slice(None)) -> None:
+        """Put a layer's gradient, the product of left and right, for some neighbours; their weights decay before."""
         weights = self.into.weights[number]
         if self.keep_R1 is not None:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
             weights.flat_RS[own].mul_(self.keep_R1[own])
         target = weights.wide_RNP[own, : left.shape[1], : right.shape[2]]
         target.baddbmm_(left, right, beta=1 if self.descends else 0, alpha=-1 if self.descends else 1)
         if self.sums_R is not None:
-            self.sums_R[own] += weights.flat_RS[own].sum(1)
+            self.sums_R[own].add_(weights.flat_RS[own].sum(1))
 
-    def biases(self, number: int, gradient: Tensor) -> None:
-        """Put the gradient of biases, of shape (R, 1, O)."""
+    def put_biases(self, number: int, gradient: Tensor) -> None:
+        """Put the gradient of a layer's biases, of shape (R, 1, O); they decay before."""
         biases = self.into.biases[number]
         if self.keep_bias_R1 is not None:
             biases.flat_RS.mul_(self.keep_bias_R1)
-        self.sum(biases.wide_RNP[:, :, : gradient.shape[2]], gradient)
+        self.put(biases.wide_RNP[:, :, : gradient.shape[2]], gradient)
 
-    def sum(self, target: Tensor, gradient: Tensor) -> None:
-        """Put a gradient that is not a product."""
+    def put(self, target: Tensor, gradient: Tensor) -> None:
+        """Put a gradient that is not a product, of what does not decay."""
         if self.descends:
             target.sub_(gradient)
         else:
@@ -284,17 +284,17 @@ class Network:
             elif self.front is not None and work.maps is not None:
                 self.front.take(d.x_RNM.transpose(1, 2), operands[number].x_RNM[:, :size], work.maps)
             if layer > 0:
-                sink.weights(number, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
+                sink.put_weights(number, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
             elif self.front is not None and work.maps is not None:
-                sink.weights(number, self.front.features(work.maps.pooled, n), d.wide_RNP)
+                sink.put_weights(number, self.front.features(work.maps.pooled, n), d.wide_RNP)
             else:
+                # In the reverse of the forward pass's order: the batch that it read last is still in the cache.
+                for own, x_RBI in reversed(list(work.parts(inputs))):
+                    sink.put_weights(number, x_RBI.transpose(1, 2), d.wide_RNP[own], own)
                 if work.fused is not None:
                     assert sink.descends, "gradients in buffers are those of every run for itself"
                     work.fused.descend(inputs, d, sink.keep_R1, sink.sums_R)
-                # The batch that the forward pass read last is still in the cache.
-                for own, x_RBI in reversed(list(work.parts(inputs))):
-                    sink.weights(number, x_RBI.transpose(1, 2), d.wide_RNP[own], own)
-            sink.biases(number, d.wide_RNP.sum(1, keepdim=True))
+            sink.put_biases(number, d.wide_RNP.sum(1, keepdim=True))
             if before is not None:
                 self._through_activation(layer - 1, before, work, sink)
                 d = before
@@ -310,8 +310,8 @@ class Network:
         if self.norms:
             gamma_R1U = self.parameters.gammas[layer].x_RNM
             d_gamma, d_beta = self.norms[layer].backward(d, work.x_hat[layer].rows(n), gamma_R1U)
-            sink.sum(sink.into.gammas[layer].x_RNM, d_gamma)
-            sink.sum(sink.into.betas[layer].x_RNM, d_beta)
+            sink.put(sink.into.gammas[layer].x_RNM, d_gamma)
+            sink.put(sink.into.betas[layer].x_RNM, d_beta)
 
     def _derive(self, number: int, d: Stacked, z: Stacked, a: Stacked, sink: Sink) -> None:
         """Turn d = dL/df(z) into dL/dz in place, and put the gradient of slopes that are learnt."""
@@ -321,7 +321,7 @@ class Network:
             if f.learns:
                 slope_R1 = self.slope(number, own).clone()  # the sink may change it in the next line
                 gradient = (d.x_RNM[own] * z.x_RNM[own, :n].clamp_max(0)).sum((1, 2))
-                sink.sum(sink.into.slopes[number].x_RNM[own], gradient[:, None, None])
+                sink.put(sink.into.slopes[number].x_RNM[own], gradient[:, None, None])
                 f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], slope_R1)
             else:
                 f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
@@ -341,9 +341,10 @@ class Network:
     def finite(self, loss_R: Tensor, sums_R: Tensor | None = None, fused: Fused | None = None) -> Tensor:
         """Return whether the loss and every parameter of a run are finite, shape (R,), by one sum in the usual case.
 
-        Of weights that were summed up already, `sums_R` is that sum; first layers that are `fused` are put back where they
-        might not be finite.
+        Of weights that were summed up already, `sums_R` is that sum; first layers that are `fused`, which have to be, are
+        put back where they might not be finite.
         """
+        assert fused is None or sums_R is not None, "weights that are elsewhere can't be summed up here"
         parameters = self.parameters.all
         unseen = parameters if sums_R is None else parameters[len(self.parameters.weights) :]
         sums = [loss_R, *(() if sums_R is None else (sums_R,)), *(p.flat_RS.sum(1) for p in unseen)]

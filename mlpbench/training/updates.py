@@ -72,7 +72,8 @@ class Updates:
         sums_R = None
         if self.descends:
             keep, keep_bias = self._kept(self._rates(step)) if self._factors else self._keep
-            sums_R = torch.zeros(self._network.runs, dtype=self._network.dtype, device=self._network.device)
+            if self._l1_R1 is None:
+                sums_R = torch.zeros(self._network.runs, dtype=self._network.dtype, device=self._network.device)
             into = self._network.parameters
             sink = Sink(into=into, descends=True, keep_R1=keep, keep_bias_R1=keep_bias, sums_R=sums_R)
             self._network.backward(inputs, work, sink)
@@ -81,7 +82,7 @@ class Updates:
             if self._clip_R1 is not None:
                 clip(self._parameters, self._clip_R1)
             self._optimiser.step(self.rate(step), step + 1)
-        if self._l1_R1 is not None:  # moves weights towards zero: what was finite is so still, and what was not is not
+        if self._l1_R1 is not None:
             by_R1 = self.rate(step) * self._l1_R1
             for weight in self._network.parameters.weights:
                 soft_threshold(weight, by_R1)

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.buffers import SPARE, VECTOR, Stacked, padded
+from mlpbench.training.engine import train_stack
 from mlpbench.training.inputs import Group, Inputs
 from mlpbench.training.losses import LOSSES
 from mlpbench.training.network import Layers, Network, Sink, Workspace
@@ -295,13 +296,52 @@ def test_padding_of_weights_stays_zero_over_steps(optimizer: str, clip_norm: flo
 
 @pytest.mark.parametrize("kind", ["weights", "biases", "slopes", "gammas", "betas"])
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
-def test_finite_finds_the_run_with_a_bad_parameter(kind: str, bad: float) -> None:
+@pytest.mark.parametrize("summed", [False, True], ids=["all are looked at", "weights were summed up"])
+def test_finite_finds_the_run_with_a_bad_parameter(kind: str, bad: float, summed: bool) -> None:
     p = problem("cross_entropy", 7, norm="batch")
-    assert p.network.finite(torch.zeros(len(COMPANY))).tolist() == [True] * len(COMPANY)
     arrays = getattr(p.network.parameters, kind)
-    arrays[0].x_RNM[4, 0, 0] = bad
-    arrays[-1].x_RNM[7, 0, 0] = bad
-    assert p.network.finite(torch.zeros(len(COMPANY))).tolist() == [i not in (4, 7) for i in range(len(COMPANY))]
+
+    def finite() -> list[bool]:
+        sums_R = sums_of_weights(p.network) if summed else None
+        return p.network.finite(torch.zeros(len(COMPANY)), sums_R).tolist()
+
+    assert finite() == [True] * len(COMPANY)
+    for layer, run in ((0, 4), (-1, 7)):
+        before = arrays[layer].x_RNM[run, 0, 0].clone()
+        arrays[layer].x_RNM[run, 0, 0] = bad
+        assert finite() == [i != run for i in range(len(COMPANY))]
+        arrays[layer].x_RNM[run, 0, 0] = before
+
+
+def sums_of_weights(network: Network) -> Tensor:
+    return torch.stack([w.flat_RS.sum(1) for w in network.parameters.weights]).sum(0)
+
+
+@pytest.mark.parametrize("hidden", [[], [6], [6, 5]])
+@pytest.mark.parametrize("decay", [0, 0.1])
+def test_descent_tells_the_sum_of_each_run_s_weights(hidden: list[int], decay: float) -> None:
+    conditions = [{"lr": 0.1 * (i + 1), "weight_decay": decay} for i in range(4)]
+    p = problem("cross_entropy", 7, conditions, hidden_sizes=hidden)
+    updates = Updates(p.network, p.settings)
+    p.backward(updates.scale(0))
+    found = updates.take(0, p.inputs, p.work)
+    assert found is not None
+    torch.testing.assert_close(found, sums_of_weights(p.network), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("more", [{"optimizer": "adam"}, {"clip_norm": 1.0}, {"l1": 0.1}], ids=str)
+def test_weights_that_change_after_their_gradients_are_put_are_not_summed_up(more: dict[str, Any]) -> None:
+    p = problem("cross_entropy", 7, [{"lr": 0.1}, {"lr": 0.2}], **more)
+    updates = Updates(p.network, p.settings)
+    p.backward(updates.scale(0))
+    assert updates.take(0, p.inputs, p.work) is None
+
+
+def test_a_soft_threshold_that_is_no_number_ends_a_run_at_its_step() -> None:
+    """A lambda beyond single precision times a rate that is 0 there."""
+    keys = {"l1": 1e39, "lr": 1e-46}
+    rows = train_stack(runs(MADE, {"width": 5, "batch_size": LARGEST_BATCH, "steps": 8}, [keys]), MADE.data).runs
+    assert [row["diverged_at_step"] for row in rows] == [1]
 
 
 def test_finite_numbers_whose_sum_overflows_are_finite() -> None:
