@@ -1,5 +1,7 @@
 """What all tests have in common: one thread, as in a worker, and the real data set, fetched once."""
 
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +17,12 @@ LONG = ("test_company.py", "test_kills.py", "test_calibration.py")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files that take long before the others."""
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name what failed when it does: a run that is ended before its summary has said so."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\nfailed: {report.nodeid}", file=sys.__stderr__, flush=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
