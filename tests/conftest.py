@@ -11,7 +11,7 @@ from hypothesis import settings
 from mlpbench.training.datasets import Dataset, load
 
 # Begun first, so that none of them runs on alone at the end of `make check`.
-LONG = ("test_company.py", "test_kills.py", "test_calibration.py")
+LONG = ("test_company.py", "test_kills.py", "test_calibration.py", "test_numerics.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

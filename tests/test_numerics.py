@@ -56,19 +56,23 @@ def proof(*jobs: tuple[Numerics, str], emulator: Path | None = None, runs: tuple
 def digests(mode: Numerics, model: str, emulator: Path | None, runs: tuple[str, ...]) -> Digests:
     emulated = [] if model == NATIVE else [str(emulator), "-cpu", model]
     command = [*emulated, sys.executable, str(HERE / "portable_runs.py"), *runs]
-    told = json.loads(started(command, mode))
+    # qemu's user mode dies of a race between threads now and then: the same command runs to its end when tried again.
+    told = json.loads(started(command, mode, attempts=2 if emulated else 1))
     assert told["capability"] == ("AVX2" if mode != "fast" else torch.backends.cpu.get_cpu_capability())
     found: Digests = told["digests"]
     return found
 
 
-def started(command: list[str], mode: Numerics) -> str:
-    """Run a command as a worker of that mode is started and return what it prints."""
+def started(command: list[str], mode: Numerics, *, attempts: int = 1) -> str:
+    """Run a command as a worker of that mode is started and return what it prints; again if a signal ended it."""
     kept = {name: value for name, value in os.environ.items() if name not in variables(mode, 1)}
     set_here = {name: value for name, value in variables(mode, 1).items() if value is not None}
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     env = kept | set_here | {"PYTHONPATH": path}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    for _ in range(attempts):
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        if done.returncode >= 0:
+            break
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
