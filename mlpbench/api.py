@@ -18,6 +18,7 @@ from mlpbench.runner import Outcome
 from mlpbench.store import ASIDE, Store
 
 OPTIONS = {f.name for f in fields(Options)}
+MOST_NAMED = 3
 
 
 def run(spec: str | Path | Mapping[str, Any], **given: Any) -> Outcome:
@@ -60,5 +61,16 @@ def folders_below(root: Path, mark: str = "spec.yaml") -> Iterator[Path]:
 def read_folder(folder: Path) -> Experiment:
     """Return the experiment of a results folder; raise InputError where it is none."""
     if not (folder / "spec.yaml").is_file():
-        raise InputError(f"a results folder has a spec.yaml, and {folder} has none; it is made by `mlpbench run SPEC`")
+        raise InputError(f"a results folder has a spec.yaml, and {folder} has none; {_instead(folder)}")
     return reading.read(folder / "spec.yaml")
+
+
+def _instead(folder: Path) -> str:
+    """Say where the results folder might be that was meant."""
+    if folder.is_file():
+        return f"it is a file: `{folder.parent}/*/` names the folders beside it"
+    inside = sorted(file.parent for file in folder.glob("*/spec.yaml"))
+    if not inside:
+        return "it is made by `mlpbench run SPEC`"
+    more = f" and {len(inside) - MOST_NAMED} more" if len(inside) > MOST_NAMED else ""
+    return f"did you mean {', '.join(map(str, inside[:MOST_NAMED]))}{more}?"

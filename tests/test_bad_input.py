@@ -223,9 +223,9 @@ def test_a_bad_file_is_refused(here: Path, given: Bad, command: str) -> None:
         (["run", "good.yaml", "--set", "train_size=70000"], "train_size must be at most 60000, what fashion_mnist has, got 70000 (--set train_size=70000)"),
         (["plan", "good.yaml", "--set", "replicates=many"], "replicates must be a whole number, got 'many' (--set replicates=many)"),
         (["run", "good.yaml", "--results", "taken"], "the results of bad go into a folder, got the file taken/bad"),
-        (["report", "."], "a results folder has a spec.yaml, and . has none"),
-        (["report", "nowhere"], "a results folder has a spec.yaml, and nowhere has none"),
-        (["report", "good.yaml"], "a results folder has a spec.yaml, and good.yaml has none"),
+        (["report", "."], "a results folder has a spec.yaml, and . has none; it is made by `mlpbench run SPEC`"),
+        (["report", "nowhere"], "a results folder has a spec.yaml, and nowhere has none; it is made by `mlpbench run SPEC`"),
+        (["report", "good.yaml"], "a results folder has a spec.yaml, and good.yaml has none; it is a file: `./*/` names the folders beside it"),
         (["claims", "."], "a results folder has a spec.yaml, and . has none"),
         (["list", "nowhere"], "the experiments must be in a folder, got no folder at nowhere"),
         (["list", "good.yaml"], "the experiments must be in a folder, got no folder at good.yaml"),
@@ -234,6 +234,14 @@ def test_a_bad_file_is_refused(here: Path, given: Bad, command: str) -> None:
 )  # fmt: skip
 def test_a_bad_argument_is_refused(here: Path, arguments: list[str], says: str) -> None:
     assert says in refused(here, *arguments)
+
+
+@pytest.mark.parametrize(("n", "says"), [(1, "did you mean of/a?"), (5, "did you mean of/a, of/b, of/c and 2 more?")])
+def test_a_folder_of_results_folders_is_answered_with_those(here: Path, n: int, says: str) -> None:
+    for name in "abcde"[:n]:
+        (here / "of" / name).mkdir(parents=True)
+        (here / "of" / name / "spec.yaml").write_text(GOOD)
+    assert f"of has none; {says}" in refused(here, "verify", "of")
 
 
 @pytest.mark.parametrize(
