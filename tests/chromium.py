@@ -14,7 +14,7 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,10 +102,15 @@ class Page:
 
     def wait(self, expression: str) -> None:
         """Wait until a JavaScript expression is true."""
+        self.until(f"Boolean({expression})", True, by=lambda: time.sleep(0.02))
+
+    def until(self, expression: str, value: Any, *, by: Callable[[], object]) -> None:
+        """Do something until a JavaScript expression has a value, at least once."""
         end = time.monotonic() + PATIENCE
-        while not self.evaluate(expression):
-            assert time.monotonic() < end, f"never became true: {expression}"
-            time.sleep(0.02)
+        by()
+        while (found := self.evaluate(expression)) != value:
+            assert time.monotonic() < end, f"{expression} never became {value}, is {found}"
+            by()
 
     def press(self, key: str, *, shift: bool = False) -> None:
         """Press and release a key that has a name: Tab, Enter, Escape."""

@@ -42,7 +42,9 @@ HASWELL, SKYLAKE, EPYC = "Haswell", "Skylake-Client", "EPYC"
 PACKAGES = ("qemu-user-static", "qemu-user")
 PROGRAMS = ("qemu-x86_64", "qemu-x86_64-static")
 FIRST_WITH_AVX2 = (7, 2)
-LIMIT_S = 900
+LIMIT_S = 1200
+# Four emulated processors, two at a time.
+patient = pytest.mark.timeout(2 * LIMIT_S + 600)
 
 Digests = dict[str, dict[str, str]]
 
@@ -136,19 +138,21 @@ def has_avx2(program: Path) -> bool:
 def proved(emulator: Path) -> dict[tuple[Numerics, str], Digests]:
     jobs: list[tuple[Numerics, str]] = [
         *(("portable", HASWELL), ("universal", EPYC), ("portable", SKYLAKE), ("universal", HASWELL)),
-        *(("universal", SKYLAKE), ("universal", NATIVE), ("portable", NATIVE)),
+        *(("universal", NATIVE), ("portable", NATIVE)),
     ]
     return dict(zip(jobs, proof(*jobs, emulator=emulator), strict=True))
 
 
+@patient
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [HASWELL, SKYLAKE, EPYC])
+@pytest.mark.parametrize("model", [HASWELL, EPYC])
 def test_universal_runs_are_the_same_here_and_on_processors_of_intel_and_amd(
     model: str, proved: dict[tuple[Numerics, str], Digests]
 ) -> None:
     assert unlike(proved["universal", model], proved["universal", NATIVE]) == {}
 
 
+@patient
 @pytest.mark.slow
 def test_portable_runs_are_the_same_on_intels_processors(proved: dict[tuple[Numerics, str], Digests]) -> None:
     assert unlike(proved["portable", HASWELL], proved["portable", SKYLAKE]) == {}
@@ -156,6 +160,7 @@ def test_portable_runs_are_the_same_on_intels_processors(proved: dict[tuple[Nume
         assert unlike(proved["portable", HASWELL], proved["portable", NATIVE]) == {}
 
 
+@patient
 @pytest.mark.slow
 def test_emulated_processors_show_what_a_mode_does_not_reach(
     emulator: Path, proved: dict[tuple[Numerics, str], Digests]
