@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -353,6 +354,8 @@ def test_agreement_grades_by_weights_metrics_and_the_other_tables(whole: Path) -
     ok = tables["runs"]["status"] == "ok"
     lost = {**tables, "layers": tables["layers"].iloc[1:]}
     drifted = tables["runs"].assign(weights_sha256=tables["runs"]["weights_sha256"].where(~ok, "1" * 64))
+    trained = tables["curves"]["run_id"].isin(set(tables["runs"].loc[ok, "run_id"]))
+    apart = tables["curves"].assign(loss=tables["curves"]["loss"].mask(trained, 9.0))
     far = drifted.assign(test_accuracy=drifted["test_accuracy"] + 0.02)
     other_accuracy = tables["runs"].assign(test_accuracy=drifted["test_accuracy"] + 0.005)
     seconds = tables["runs"].assign(train_seconds=1.0, stack_size=99, env_commit="another")
@@ -361,6 +364,8 @@ def test_agreement_grades_by_weights_metrics_and_the_other_tables(whole: Path) -
         ({**tables, "runs": seconds}, {IDENTICAL}),
         (lost, {IDENTICAL, DIFFERENT}),
         ({**tables, "runs": drifted}, {IDENTICAL, WITHIN}),
+        # On their way two trainings may be further apart than at their ends.
+        ({**tables, "runs": drifted, "curves": apart}, {IDENTICAL, WITHIN}),
         ({**tables, "runs": far}, {IDENTICAL, DIFFERENT}),
         ({**tables, "runs": other_accuracy}, {IDENTICAL, DIFFERENT}),
     ]:
@@ -369,12 +374,62 @@ def test_agreement_grades_by_weights_metrics_and_the_other_tables(whole: Path) -
         assert set(found.loc[found["grade"] == IDENTICAL, "differs"]) <= {""}
 
 
-@pytest.mark.parametrize("length", ["epochs", "steps"])
-def test_metrics_of_weights_that_were_never_trained_may_be_rounded_differently(length: str, whole: Path) -> None:
-    """The digest of drawn weights is the same on every processor, what they give is not."""
+def untrained(whole: Path) -> dict[str, pd.DataFrame]:
+    """Tables as of runs of no steps."""
     tables = {t: pd.read_parquet(whole / t) for t in SCHEMAS}
-    runs = tables["runs"][tables["runs"]["status"] == "ok"].assign(**{length: 0})
-    for off, expected in [(0.0, IDENTICAL), (0.005, WITHIN), (0.02, DIFFERENT)]:
-        other = runs.assign(test_accuracy=runs["test_accuracy"] + off)
-        found = agreement({**tables, "runs": runs}, {**tables, "runs": other})
-        assert set(found["grade"]) == {expected}
+    return {**tables, "runs": tables["runs"][tables["runs"]["status"] == "ok"].assign(epochs=0, steps=0)}
+
+
+def with_bytes(frame: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Predictions of which the first n are other classes."""
+    return frame.assign(predicted=[bytes(b ^ 1 for b in p[:n]) + p[n:] for p in frame["predicted"]])
+
+
+@pytest.mark.parametrize(
+    ("table", "off", "expected"),
+    [
+        ("runs", lambda f: f, IDENTICAL),
+        ("runs", lambda f: f.assign(test_accuracy=f["test_accuracy"] + 0.005), WITHIN),
+        ("runs", lambda f: f.assign(test_accuracy=f["test_accuracy"] + 0.02), DIFFERENT),
+        ("curves", lambda f: f.assign(loss=f["loss"] * 1.01), WITHIN),
+        ("curves", lambda f: f.assign(loss=f["loss"] * 1.1), DIFFERENT),
+        ("curves", lambda f: f.assign(accuracy=f["accuracy"] + 0.005), WITHIN),
+        ("curves", lambda f: f.assign(accuracy=f["accuracy"] + 0.02), DIFFERENT),
+        ("curves", lambda f: f.iloc[:0], DIFFERENT),
+        ("layers", lambda f: f.assign(act_var=f["act_var"] * 1.01), WITHIN),
+        ("layers", lambda f: f.assign(act_var=f["act_var"] * 1.1), DIFFERENT),
+        ("layers", lambda f: f.assign(act_zero=f["act_zero"] + 0.005), WITHIN),
+        ("layers", lambda f: f.assign(act_zero=f["act_zero"] + 0.02), DIFFERENT),
+        ("layers", lambda f: f.assign(weight_quantiles=[q * 1.01 for q in f["weight_quantiles"]]), WITHIN),
+        ("layers", lambda f: f.assign(weight_quantiles=[q * 1.1 for q in f["weight_quantiles"]]), DIFFERENT),
+        ("predictions", lambda f: with_bytes(f, 1), WITHIN),
+        ("predictions", lambda f: with_bytes(f, len(f["predicted"].iloc[0]) // 10), DIFFERENT),
+        ("predictions", lambda f: f.assign(predicted=[p[:-1] for p in f["predicted"]]), DIFFERENT),
+        ("predictions", lambda f: f.iloc[:0], DIFFERENT),
+    ],
+)
+def test_what_follows_from_weights_that_were_never_trained_may_be_rounded_differently(
+    table: str, off: Callable[[pd.DataFrame], pd.DataFrame], expected: str, whole: Path
+) -> None:
+    """Their digest is the same on other processors, what they give is not."""
+    tables = untrained(whole)
+    found = agreement(tables, {**tables, table: off(tables[table])})
+    assert set(found["grade"]) == {expected}
+
+
+@pytest.mark.parametrize(("by", "expected"), [(1 + 1e-6, WITHIN), (1.1, DIFFERENT)])
+def test_numbers_that_were_predicted_are_compared_as_numbers(by: float, expected: str, whole: Path) -> None:
+    tables = untrained(whole)
+    tables["runs"] = tables["runs"].assign(test_accuracy=np.nan)
+    numbers = np.linspace(1, 2, 50, dtype=np.float32)
+    one, other = (tables["predictions"].assign(predicted=(numbers * np.float32(f)).tobytes()) for f in (1, by))
+    found = agreement({**tables, "predictions": one}, {**tables, "predictions": other})
+    assert set(found["grade"]) == {expected}
+
+
+def test_a_row_that_one_side_lacks_is_none_of_rounding(whole: Path) -> None:
+    tables = {t: pd.read_parquet(whole / t) for t in SCHEMAS}
+    ok = tables["runs"]["status"] == "ok"
+    drifted = tables["runs"].assign(weights_sha256=tables["runs"]["weights_sha256"].where(~ok, "1" * 64))
+    found = agreement(tables, {**tables, "runs": drifted, "layers": tables["layers"].iloc[:0]})
+    assert set(found.set_index("run_id").loc[tables["runs"].loc[ok, "run_id"], "grade"]) == {DIFFERENT}

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.evidence.frames import records
-from mlpbench.experiment.metrics import METRICS
+from mlpbench.experiment.metrics import LAYER_METRICS, METRICS
 from mlpbench.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
 
 IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
@@ -23,11 +23,10 @@ GRADES = (IDENTICAL, WITHIN, DIFFERENT)
 SHARE_TOLERANCE = 0.01
 RELATIVE_TOLERANCE = 0.05
 SHARES = ("fraction", "0 or 1")
+SHARES_BESIDE = {"accuracy", *(name for name, m in LAYER_METRICS.items() if m.unit in SHARES)}
 MOST_SAID = 4
 # What a run may have nothing of, and can't be compared then: it came later, or `trim` has dropped it.
 MAY_LACK = {*CAME_LATER, *(column for columns in DROPPABLE.values() for column in columns)}
-# How long a run is trained, by one of them.
-LENGTHS = ("epochs", "steps")
 NOT_FIXED = ("train_seconds", "stack_size", *ENVIRONMENT)
 
 Tables = Mapping[str, pd.DataFrame]
@@ -37,8 +36,9 @@ def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
     """Return a row for each run that both have: `run_id`, `grade`, `differs` (what does, in words; empty if nothing).
 
     Where training came to the same bits of weights, all that follows from them has to be the same; a difference is then none
-    of rounding. Weights that were drawn and never trained don't say how one rounds. What one side has nothing of, because
-    it came later or was trimmed, is not compared; `b` may lack nothing if it is `complete`.
+    of rounding. Weights that were drawn and never trained don't say how one rounds; nothing that follows from them drifts
+    far, in any table. What one side has nothing of, because it came later or was trimmed, is not compared; `b` may lack
+    nothing if it is `complete`.
     """
     one, other = (tables["runs"].set_index("run_id") for tables in (a, b))
     ids = one.index.intersection(other.index)
@@ -47,19 +47,23 @@ def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
     unequal = pd.DataFrame({c: _unequal(one[c], other[c]) for c in columns}, index=ids)
     for column in [c for c in CAME_LATER if c in columns]:
         unequal[column] &= (one[column].notna() & (other[column].notna() | complete)).to_numpy()
-    beside = {t: _runs_that_differ(a[t], b[t], KEYS[t], set(ids), complete) for t in KEYS if t != "runs"}
+    numbers = set(ids[one["test_accuracy"].isna()])
+    beside = {t: _beside(a[t], b[t], KEYS[t], set(ids), numbers, complete) for t in KEYS if t != "runs"}
     metrics = [m for m in METRICS if m in columns]
     near = pd.DataFrame({m: _near(one[m], other[m], m) for m in metrics}, index=ids).all(axis=1)
-    untrained = one[[c for c in LENGTHS if c in columns]].eq(0).any(axis=1)
+    untrained = one["steps"].eq(0)
     fixed = [c for c in columns if c not in metrics and c != "weights_sha256"]
     rows = []
     for run_id, differing in zip(ids, unequal.to_numpy(), strict=True):
         names = [c for c, differs in zip(columns, differing, strict=True) if differs]
-        tables = [t for t, changed in beside.items() if run_id in changed]
+        tables = [t for t, (changed, _, _) in beside.items() if run_id in changed]
         grade = IDENTICAL
         if names or tables:
             rounded = "weights_sha256" in names or untrained[run_id]
-            drifted = rounded and not set(names) & set(fixed) and near[run_id]
+            whole = not any(
+                run_id in lonely or (untrained[run_id] and run_id in far) for _, lonely, far in beside.values()
+            )
+            drifted = rounded and whole and not set(names) & set(fixed) and near[run_id]
             grade = WITHIN if drifted else DIFFERENT
         said = [_said(c, one.at[run_id, c], other.at[run_id, c]) for c in names[:MOST_SAID]]
         more = [f"{len(names) - MOST_SAID} more"] if len(names) > MOST_SAID else []
@@ -89,27 +93,62 @@ def _near(a: pd.Series[Any], b: pd.Series[Any], metric: str) -> Any:
     if metric == "train_seconds":
         return np.ones(len(a), bool)
     x, y = (s.to_numpy(dtype=float, na_value=np.nan) for s in (a, b))
-    share = METRICS[metric].unit in SHARES
+    return _close(x, y, share=METRICS[metric].unit in SHARES)
+
+
+def _close(x: Any, y: Any, *, share: bool) -> Any:
     limit = SHARE_TOLERANCE if share else RELATIVE_TOLERANCE * np.maximum(np.abs(x), np.abs(y))
-    return (np.abs(x - y) <= limit) | (np.isnan(x) & np.isnan(y))
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return (np.abs(x - y) <= limit) | (np.isnan(x) & np.isnan(y)) | (x == y)
 
 
-def _runs_that_differ(
-    a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], ids: set[str], complete: bool
-) -> set[str]:
-    """Return the runs whose rows of a table differ, or of which one side has a row that the other has not."""
+def _beside(
+    a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], ids: set[str], numbers: set[str], complete: bool
+) -> tuple[set[str], set[str], set[str]]:
+    """Return the runs whose rows of a table differ, those with a row that one side lacks, and those that differ by far.
+
+    `numbers` are the runs that predict numbers.
+    """
     sides = [f[f["run_id"].isin(ids)].set_index(list(keys)).sort_index() for f in (a, b)]
     there, here = (side.index for side in sides)
     lonely = {_run_of(key) for key in there.symmetric_difference(here)}
     both = there.intersection(here)
     one, other = (side.loc[both] for side in sides)
-    changed = np.zeros(len(both), bool)
+    changed, far = np.zeros(len(both), bool), np.zeros(len(both), bool)
     for column in one.columns:
         unequal = np.asarray(_unequal(one[column], other[column]), bool)
         if column in MAY_LACK:
             unequal &= _has_any(one[column]) & (complete | _has_any(other[column]))
         changed |= unequal
-    return lonely | {_run_of(key) for key, differs in zip(both, changed, strict=True) if differs}
+        far[unequal] |= ~_alike(one[column][unequal], other[column][unequal], numbers)
+    changed_runs, far_runs = (
+        {_run_of(key) for key, of in zip(both, some, strict=True) if of} for some in (changed, far)
+    )
+    return lonely | changed_runs, lonely, far_runs
+
+
+def _alike(a: pd.Series[Any], b: pd.Series[Any], numbers: set[str]) -> Any:
+    """Return which values of a table beside the runs differ as much as rounding differently may make them."""
+    if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
+        x, y = (s.to_numpy(dtype=float, na_value=np.nan) for s in (a, b))
+        return _close(x, y, share=a.name in SHARES_BESIDE)
+    of_number = [_run_of(key) in numbers for key in a.index]
+    return np.array([_alike_each(x, y, of) for x, y, of in zip(a, b, of_number, strict=True)], bool)
+
+
+def _alike_each(x: Any, y: Any, of_number: bool) -> bool:
+    """Compare lists of numbers, or predictions, of which some may be others altogether: a class, or a number near 0."""
+    if isinstance(x, bytes) and isinstance(y, bytes):
+        if len(x) != len(y):
+            return False
+        if not of_number:
+            return bool((np.frombuffer(x, np.uint8) != np.frombuffer(y, np.uint8)).mean() <= SHARE_TOLERANCE)
+        told = (np.frombuffer(side, np.float32).astype(float) for side in (x, y))
+        return bool(_close(*told, share=False).mean() >= 1 - SHARE_TOLERANCE)
+    if isinstance(x, np.ndarray | list) and isinstance(y, np.ndarray | list):
+        p, q = np.asarray(x, float), np.asarray(y, float)
+        return p.shape == q.shape and bool(_close(p, q, share=False).all())
+    return False
 
 
 def _has_any(column: pd.Series[Any]) -> Any:
