@@ -67,10 +67,18 @@ def read_folder(folder: Path) -> Experiment:
 
 def _instead(folder: Path) -> str:
     """Say where the results folder might be that was meant."""
+    if folder.name == "spec.yaml":
+        return f"did you mean {folder.parent}?"
+    beside = _folders_in(folder.parent if folder.is_file() else folder)
+    if not beside:
+        return "it is made by `mlpbench run SPEC`"
     if folder.is_file():
         return f"it is a file: `{folder.parent}/*/` names the folders beside it"
-    inside = sorted(file.parent for file in folder.glob("*/spec.yaml"))
-    if not inside:
-        return "it is made by `mlpbench run SPEC`"
-    more = f" and {len(inside) - MOST_NAMED} more" if len(inside) > MOST_NAMED else ""
-    return f"did you mean {', '.join(map(str, inside[:MOST_NAMED]))}{more}?"
+    more = f" and {len(beside) - MOST_NAMED} more" if len(beside) > MOST_NAMED else ""
+    return f"did you mean {', '.join(map(str, beside[:MOST_NAMED]))}{more}?"
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Return the results folders in a folder, but for what was set aside or is hidden."""
+    found = (file.parent for file in folder.glob("*/spec.yaml") if file.is_file())
+    return sorted(f for f in found if f.name != ASIDE and not f.name.startswith("."))

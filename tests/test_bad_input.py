@@ -225,7 +225,7 @@ def test_a_bad_file_is_refused(here: Path, given: Bad, command: str) -> None:
         (["run", "good.yaml", "--results", "taken"], "the results of bad go into a folder, got the file taken/bad"),
         (["report", "."], "a results folder has a spec.yaml, and . has none; it is made by `mlpbench run SPEC`"),
         (["report", "nowhere"], "a results folder has a spec.yaml, and nowhere has none; it is made by `mlpbench run SPEC`"),
-        (["report", "good.yaml"], "a results folder has a spec.yaml, and good.yaml has none; it is a file: `./*/` names the folders beside it"),
+        (["report", "good.yaml"], "a results folder has a spec.yaml, and good.yaml has none; it is made by `mlpbench run SPEC`"),
         (["claims", "."], "a results folder has a spec.yaml, and . has none"),
         (["list", "nowhere"], "the experiments must be in a folder, got no folder at nowhere"),
         (["list", "good.yaml"], "the experiments must be in a folder, got no folder at good.yaml"),
@@ -241,7 +241,14 @@ def test_a_folder_of_results_folders_is_answered_with_those(here: Path, n: int, 
     for name in "abcde"[:n]:
         (here / "of" / name).mkdir(parents=True)
         (here / "of" / name / "spec.yaml").write_text(GOOD)
+    for other in (".a.tmp", "damaged"):
+        (here / "of" / other).mkdir()
+        (here / "of" / other / "spec.yaml").write_text(GOOD)
+    (here / "of" / "index.md").touch()
     assert f"of has none; {says}" in refused(here, "verify", "of")
+    beside = "of/index.md has none; it is a file: `of/*/` names the folders beside it"
+    assert beside in refused(here, "claims", "of/index.md")
+    assert "of/a/spec.yaml has none; did you mean of/a?" in refused(here, "claims", "of/a/spec.yaml")
 
 
 @pytest.mark.parametrize(
