@@ -43,7 +43,7 @@ PACKAGES = ("qemu-user-static", "qemu-user")
 PROGRAMS = ("qemu-x86_64", "qemu-x86_64-static")
 FIRST_WITH_AVX2 = (7, 2)
 LIMIT_S = 1200
-# Four emulated processors, two at a time.
+# Four runs on emulated processors, two at a time.
 patient = pytest.mark.timeout(2 * LIMIT_S + 600)
 
 Digests = dict[str, dict[str, str]]

@@ -69,7 +69,7 @@ def plan(runs: Sequence[Run], data: DataFacts, *, workers: int, memory: int) -> 
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(signature(run.settings), []).append(run)
-    cuts = _cuts([Counter(r.settings for r in g) for g in groups.values()], data, workers=workers, memory=memory)
+    cuts = _cuts([_counted(g) for g in groups.values()], data, workers=workers, memory=memory)
     stacks = []
     for g, places in zip(groups.values(), cuts, strict=True):
         ordered = sorted(g, key=neighbourhood)
@@ -181,7 +181,16 @@ def evaluation_examples(s: RunSettings, data: DataFacts) -> int:
 
 def seconds(runs: Sequence[Run], data: DataFacts) -> float:
     """Return the time that training these runs of one signature is expected to take in one worker."""
-    return _seconds(Counter(r.settings for r in runs), data)
+    return _seconds(_counted(runs), data)
+
+
+def _counted(runs: Sequence[Run]) -> Counter[RunSettings]:
+    """Return how many runs have each settings; those of a condition share them, so that few are hashed."""
+    objects = {id(s): s for s in (r.settings for r in runs)}
+    found: Counter[RunSettings] = Counter()
+    for place, n in Counter(id(r.settings) for r in runs).items():
+        found[objects[place]] += n
+    return found
 
 
 def _seconds(group: Counter[RunSettings], data: DataFacts) -> float:

@@ -124,7 +124,7 @@ class Sink:
         self.put(biases.wide_RNP[:, :, : gradient.shape[2]], gradient)
 
     def put(self, target: Tensor, gradient: Tensor) -> None:
-        """Put a gradient that is not a product, of what does not decay."""
+        """Put a gradient that is not a product."""
         if self.descends:
             target.sub_(gradient)
         else:

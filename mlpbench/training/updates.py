@@ -72,7 +72,7 @@ class Updates:
         sums_R = None
         if self.descends:
             keep, keep_bias = self._kept(self._rates(step)) if self._factors else self._keep
-            if self._l1_R1 is None:
+            if self._l1_R1 is None:  # a soft threshold moves weights afterwards, and may make them NaN
                 sums_R = torch.zeros(self._network.runs, dtype=self._network.dtype, device=self._network.device)
             into = self._network.parameters
             sink = Sink(into=into, descends=True, keep_R1=keep, keep_bias_R1=keep_bias, sums_R=sums_R)
