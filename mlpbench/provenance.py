@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
         "env_mlpbench": version("mlpbench"),
         "env_commit": commit,
         "env_dirty": dirty,
-        "env_cpu": _cpu(),
+        "env_cpu": cpu(),
     }
 
 
@@ -63,7 +63,8 @@ def _git(tree: Path, *arguments: str) -> str | None:
         return None
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """Return the name of the processor."""
     try:
         for line in CPU_INFO.read_text().splitlines():
             if line.startswith("model name"):
