@@ -51,12 +51,14 @@ def square_product() -> float:
 @pytest.mark.alone
 @pytest.mark.parametrize("fixed", CASES, ids=str)
 def test_the_planned_time_is_within_a_factor_of_two(fixed: dict[str, Any], fashion: Dataset) -> None:
-    """On another machine the plan is off by as much as that machine is slower or faster: that is taken out."""
+    """On another machine products are slower or faster, and what memory holds up perhaps not: the truth lies between."""
     data = DeviceData(fashion, torch.device("cpu"))
     tree = {"name": "x", "question": "?", "dataset": "fashion_mnist", "replicates": 4, "fixed": {"epochs": 1} | fixed}
     runs = grid.runs(reading.from_mapping(tree))
     train_stack(runs[:1], data, probes=())  # what is paid once in a process
-    planned = make_stack(runs, data.facts).seconds * REFERENCE / square_product()
+    planned = make_stack(runs, data.facts).seconds
+    by_products = planned * REFERENCE / square_product()
     began = time.process_time()
     train_stack(runs, data)
-    assert 0.5 < (time.process_time() - began) / planned < 2
+    taken = time.process_time() - began
+    assert min(planned, by_products) / 2 < taken < 2 * max(planned, by_products)
