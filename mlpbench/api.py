@@ -47,12 +47,12 @@ def load(folder: str | Path) -> Outcome:
     return runner.finish(read_folder(Path(folder)), Store(Path(folder)), report=False)
 
 
-def folders_below(root: Path, mark: str = "spec.yaml") -> Iterator[Path]:
-    """Yield the folders that have a file, by default results folders, at any depth, itself included.
+def folders_below(root: Path, mark: str = "spec.yaml", *, deep: bool = True) -> Iterator[Path]:
+    """Yield the folders that have a file, by default results folders: at any depth, itself included, or those in it alone.
 
     Nothing that was set aside or is hidden is looked into.
     """
-    for file in root.rglob(mark):
+    for file in root.rglob(mark) if deep else root.glob(f"*/{mark}"):
         parts = file.relative_to(root).parts
         if ASIDE not in parts and not any(p.startswith(".") for p in parts):
             yield file.parent
@@ -69,16 +69,11 @@ def _instead(folder: Path) -> str:
     """Say where the results folder might be that was meant."""
     if folder.name == "spec.yaml":
         return f"did you mean {folder.parent}?"
-    beside = _folders_in(folder.parent if folder.is_file() else folder)
+    found = folders_below(folder.parent if folder.is_file() else folder, deep=False)
+    beside = sorted(f for f in found if (f / "spec.yaml").is_file())
     if not beside:
         return "it is made by `mlpbench run SPEC`"
     if folder.is_file():
         return f"it is a file: `{folder.parent}/*/` names the folders beside it"
     more = f" and {len(beside) - MOST_NAMED} more" if len(beside) > MOST_NAMED else ""
     return f"did you mean {', '.join(map(str, beside[:MOST_NAMED]))}{more}?"
-
-
-def _folders_in(folder: Path) -> list[Path]:
-    """Return the results folders in a folder, but for what was set aside or is hidden."""
-    found = (file.parent for file in folder.glob("*/spec.yaml") if file.is_file())
-    return sorted(f for f in found if f.name != ASIDE and not f.name.startswith("."))

@@ -78,9 +78,13 @@ def counts(found: pd.DataFrame) -> dict[str, int]:
 
 def _unequal(a: pd.Series[Any], b: pd.Series[Any]) -> Any:
     if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
-        x, y = (s.to_numpy(dtype=float, na_value=np.nan) for s in (a, b))
+        x, y = _floats(a), _floats(b)
         return ~((x == y) | (np.isnan(x) & np.isnan(y)))
     return [not _equal(x, y) for x, y in zip(a, b, strict=True)]
+
+
+def _floats(column: pd.Series[Any]) -> Any:
+    return column.to_numpy(dtype=float, na_value=np.nan)
 
 
 def _equal(x: Any, y: Any) -> bool:
@@ -92,8 +96,7 @@ def _equal(x: Any, y: Any) -> bool:
 def _near(a: pd.Series[Any], b: pd.Series[Any], metric: str) -> Any:
     if metric == "train_seconds":
         return np.ones(len(a), bool)
-    x, y = (s.to_numpy(dtype=float, na_value=np.nan) for s in (a, b))
-    return _close(x, y, share=METRICS[metric].unit in SHARES)
+    return _close(_floats(a), _floats(b), share=METRICS[metric].unit in SHARES)
 
 
 def _close(x: Any, y: Any, *, share: bool) -> Any:
@@ -130,8 +133,7 @@ def _beside(
 def _alike(a: pd.Series[Any], b: pd.Series[Any], numbers: set[str]) -> Any:
     """Return which values of a table beside the runs differ as much as rounding differently may make them."""
     if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
-        x, y = (s.to_numpy(dtype=float, na_value=np.nan) for s in (a, b))
-        return _close(x, y, share=a.name in SHARES_BESIDE)
+        return _close(_floats(a), _floats(b), share=a.name in SHARES_BESIDE)
     of_number = [_run_of(key) in numbers for key in a.index]
     return np.array([_alike_each(x, y, of) for x, y, of in zip(a, b, of_number, strict=True)], bool)
 
