@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlpbench.api import load, run
-    from mlpbench.exporting import model
-    from mlpbench.training.saved import load_weights
+    from mlpbench.jobs.export import model
+    from mlpbench.training.saved_model import load_weights
 
 __all__ = ["__version__", "load", "load_weights", "model", "run"]
 __version__ = "0.1.0"
@@ -20,11 +20,11 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     if name == "model":
-        from mlpbench import exporting
+        from mlpbench.jobs import export
 
-        return exporting.model
+        return export.model
     if name == "load_weights":
-        from mlpbench.training import saved
+        from mlpbench.training import saved_model
 
-        return saved.load_weights
+        return saved_model.load_weights
     raise AttributeError(f"module 'mlpbench' has no attribute {name!r}")

@@ -8,14 +8,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mlpbench import runner
-from mlpbench.errors import InputError
-from mlpbench.experiment import reading
-from mlpbench.experiment.reading import Override
+from mlpbench.base.errors import InputError
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.file.yaml_reader import Override
 from mlpbench.experiment.spec import Experiment
-from mlpbench.options import Options
-from mlpbench.runner import Outcome
-from mlpbench.store import ASIDE, Store
+from mlpbench.jobs import run as runner
+from mlpbench.jobs.options import Options
+from mlpbench.jobs.run import Outcome
+from mlpbench.results.store import ASIDE, Store
 
 OPTIONS = {f.name for f in fields(Options)}
 MOST_NAMED = 3
@@ -38,8 +38,8 @@ def run(spec: str | Path | Mapping[str, Any], **given: Any) -> Outcome:
     options = Options(**({"quiet": True} | {k: v for k, v in given.items() if k in OPTIONS}))
     overrides = [Override(k, v, f"{k}={v!r}") for k, v in given.items() if k not in OPTIONS]
     if isinstance(spec, Mapping):
-        return runner.run(reading.from_mapping(spec, overrides), options)
-    return runner.run(reading.read(Path(spec), overrides), options)
+        return runner.run(yaml_reader.from_mapping(spec, overrides), options)
+    return runner.run(yaml_reader.read(Path(spec), overrides), options)
 
 
 def load(folder: str | Path) -> Outcome:
@@ -62,7 +62,7 @@ def read_folder(folder: Path) -> Experiment:
     """Return the experiment of a results folder; raise InputError where it is none."""
     if not (folder / "spec.yaml").is_file():
         raise InputError(f"a results folder has a spec.yaml, and {folder} has none; {_instead(folder)}")
-    return reading.read(folder / "spec.yaml")
+    return yaml_reader.read(folder / "spec.yaml")
 
 
 def _instead(folder: Path) -> str:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from mlpbench.training.datasets import Dataset, load
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.loading import load
 
 # Begun first, so that none of them runs on alone at the end of `make check`.
 LONG = ("test_company.py", "test_kills.py", "test_calibration.py", "test_numerics.py")

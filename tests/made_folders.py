@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mlpbench import provenance
-from mlpbench.experiment import grid, reading
+from mlpbench.base import environment
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import curve_steps, probe_steps
 from mlpbench.experiment.spec import Experiment
-from mlpbench.files import encoded, write_whole
-from mlpbench.schemas import SCHEMAS
+from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.schemas import SCHEMAS
 
 RUNS_A_FILE = 100_000
 
@@ -26,9 +27,9 @@ def make_folder(tree: Mapping[str, Any], results: Path, *, curves_of: int | None
     condition, of all by default. Accuracy depends on where the condition stands in the grid, with normal noise, a part of
     which the conditions of a replicate share.
     """
-    experiment = reading.from_mapping(tree)
+    experiment = yaml_reader.from_mapping(tree)
     folder = results / experiment.name
-    write_whole(folder / "spec.yaml", reading.dump(experiment).encode())
+    write_whole(folder / "spec.yaml", yaml_reader.dump(experiment).encode())
     conditions = grid.conditions(experiment)
     rng = np.random.default_rng(0)
     shared = rng.normal(0, noise, experiment.replicates)
@@ -54,7 +55,7 @@ def _runs(experiment: Experiment, part: list[grid.Condition], ids: list[list[str
         [vars(c.settings) | {"condition_id": c.condition_id} for c in part], schema=SCHEMAS["runs"]
     ).take(np.repeat(np.arange(len(part)), experiment.replicates))
     flat = accuracy.ravel()
-    same = provenance.environment() | {
+    same = environment.environment() | {
         "seed": experiment.seed, "status": "ok", "dataset": experiment.dataset, "env_device": "cpu",
         "env_numerics": "fast", "env_threads": 1, "env_dataset": experiment.data.fingerprint, "n_parameters": 1000,
         "stack_size": experiment.replicates, "diverged": 0.0, "weight_norm": 9.0, "sparsity": 0.0, "dead_units": 0.0,

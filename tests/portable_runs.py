@@ -23,9 +23,9 @@ from oracle_rows import BASE, ROWS
 
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import signature
-from mlpbench.training.activations import ACTIVATIONS
 from mlpbench.training.engine import train_stack
-from mlpbench.training.outcome import StackRows
+from mlpbench.training.measures.run_rows import StackRows
+from mlpbench.training.network.activations import ACTIVATIONS
 
 # So many that a shift finds enough which it accepts.
 PIXELS = made(n_train=4000, n_test=130, features=19, classes=5)

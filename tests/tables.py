@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlpbench.schemas import KEYS
+from mlpbench.results.schemas import KEYS
 
 # What may differ between two trainings of a run; the last two, where somebody works on the code meanwhile.
 MAY_DIFFER = ("train_seconds", "stack_size", "env_commit", "env_dirty")

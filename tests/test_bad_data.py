@@ -37,9 +37,10 @@ from made_bad_data import (
     zipped,
 )
 
-from mlpbench.cli import main
-from mlpbench.errors import InputError
-from mlpbench.experiment import own_limits, own_npz, reading
+from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
+from mlpbench.data.table import npz_file, size_limits
+from mlpbench.experiment.file import yaml_reader
 
 ROOT = Path(__file__).parents[1]
 
@@ -144,18 +145,18 @@ def test_files_beyond_the_limit_are_refused_unread(here: Path) -> None:
     """The large one is a hole in the disk; the other unpacks to more than it shows."""
     put(here, spec(""))
     with (here / "bad.csv").open("r+b") as file:
-        file.truncate(own_limits.MAX_BYTES + 1)
+        file.truncate(size_limits.MAX_BYTES + 1)
     before = (here / "bad.csv").stat().st_size
     result = CliRunner().invoke(main, ["run", "own.yaml"])
     assert result.exit_code == 2
-    assert f"file must have at most {own_limits.MAX_BYTES} bytes, got {before}" in result.stderr
+    assert f"file must have at most {size_limits.MAX_BYTES} bytes, got {before}" in result.stderr
     (here / "bad.csv").unlink()
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused_unread(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = packed(x=np.zeros((1000, 5000)), y=np.arange(1000) % 2)
     assert len(content) < 100_000
-    monkeypatch.setattr(own_npz, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(npz_file, "MAX_BYTES", 1_000_000)
     put(here, npz("", content, ""))
     assert "an npz file must hold at most 1000000 bytes, got 4000" in refused(here, "run", "own.yaml")
 
@@ -282,7 +283,7 @@ def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, m
     tree = {"name": "own", "question": "Is it?", "dataset": {"file": path, "target": "kind"}}
     refusal, experiment = "", None
     try:
-        experiment = reading.from_mapping(tree)
+        experiment = yaml_reader.from_mapping(tree)
     except InputError as error:
         refusal = str(error)
     if experiment is None:
@@ -290,5 +291,5 @@ def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, m
         assert name in refusal or "dataset" in refusal
         return
     again = tmp_path / "again.yaml"
-    again.write_text(reading.dump(experiment, tmp_path))
-    assert reading.read(again).data.fingerprint == experiment.data.fingerprint
+    again.write_text(yaml_reader.dump(experiment, tmp_path))
+    assert yaml_reader.read(again).data.fingerprint == experiment.data.fingerprint

@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlpbench.cli import main
-from mlpbench.errors import InputError
-from mlpbench.experiment import grid, reading
+from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 
 HEAD = "name: bad\nquestion: Is it?\ndataset: fashion_mnist\n"
 GOOD = HEAD + "fixed: {train_size: 100, epochs: 1}\nfactors: {width: [4, 8]}\nreplicates: 2\n"
@@ -370,7 +371,7 @@ def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, t
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     refusal, experiment = "", None
     try:
-        experiment = reading.read(path)
+        experiment = yaml_reader.read(path)
     except InputError as error:
         refusal = str(error)
     if experiment is None:
@@ -378,6 +379,6 @@ def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, t
         assert str(path) in refusal
     else:
         again = tmp_path / "again.yaml"
-        again.write_text(reading.dump(experiment))
-        ids = [[r.run_id for r in grid.runs(e)] for e in (experiment, reading.read(again))]
+        again.write_text(yaml_reader.dump(experiment))
+        ids = [[r.run_id for r in grid.runs(e)] for e in (experiment, yaml_reader.read(again))]
         assert ids[0] == ids[1]

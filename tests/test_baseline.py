@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import mlpbench
-from mlpbench.cli import main
-from mlpbench.runner import Outcome
-from mlpbench.training.datasets import Dataset
+from mlpbench.cli.main import main
+from mlpbench.data.dataset import Dataset
+from mlpbench.jobs.run import Outcome
 
 SPEC = Path(__file__).parents[1] / "experiments" / "baseline.yaml"
 

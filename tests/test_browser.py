@@ -15,7 +15,7 @@ import pytest
 from chromium import Page, chromium
 from made_folders import make_folder
 
-from mlpbench import pages
+from mlpbench.jobs import write_pages
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +69,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(REFERENCE, results / "width")
     make_folder(MANY, results)
     for name in ("width", "many"):
-        pages.write(results / name, html=True)
-    pages.write_index(results)
+        write_pages.write(results / name, html=True)
+    write_pages.write_index(results)
     return results
 
 

@@ -17,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from mlpbench.cli import main
+from mlpbench.cli.main import main
 
 SPEC = """\
 name: tiny
@@ -89,7 +89,7 @@ def test_only_training_loads_torch(command: str, spec: Path, results: Path) -> N
     places = {"SPEC": spec, "FOLDER": spec.parent, "DONE": results / "tiny"}
     arguments = [str(places.get(word, word)) for word in command.split()]
     check = (
-        "import sys; from mlpbench.cli import main\n"
+        "import sys; from mlpbench.cli.main import main\n"
         f"main({arguments!r}, standalone_mode=False)\n"
         "sys.exit(sum(m in sys.modules for m in ('torch', 'torchvision')))"
     )

@@ -11,12 +11,14 @@ import pytest
 from PIL import Image
 
 import mlpbench
-from mlpbench import api, examples, pages
-from mlpbench.evidence.figures import theme
+from mlpbench import api
+from mlpbench.data import loading
+from mlpbench.data.dataset import Dataset
 from mlpbench.experiment.spec import Experiment
-from mlpbench.store import Store
-from mlpbench.training import datasets
-from mlpbench.training.datasets import Dataset
+from mlpbench.jobs import write_pages
+from mlpbench.report.figures import theme
+from mlpbench.results import test_examples
+from mlpbench.results.store import Store
 
 CLAIM = {"metric": "test_accuracy", "a": {"width": 32}, "b": {"width": 4}, "expect": "greater"}
 SPEC: dict[str, Any] = {
@@ -48,7 +50,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine whose cache has no data, and which has no other place for them."""
-    monkeypatch.setattr(datasets, "cached", lambda _name: False)
+    monkeypatch.setattr(loading, "cached", lambda _name: False)
 
 
 def kept(folder: Path) -> Path:
@@ -72,9 +74,9 @@ def test_a_run_keeps_the_few_images_that_its_report_shows(folder: Path, fashion:
 
 @pytest.mark.usefixtures("no_data")
 def test_the_report_is_the_same_where_the_data_are_not(folder: Path) -> None:
-    assert pages.check(folder) == {}
+    assert write_pages.check(folder) == {}
     before = (folder / PICTURE).read_bytes()
-    pages.write(folder)
+    write_pages.write(folder)
     assert (folder / PICTURE).read_bytes() == before
 
 
@@ -91,7 +93,7 @@ def test_without_its_images_the_panel_is_left_out(folder: Path, hurt: str) -> No
         path.rename(path.with_name(path.name[:-8] + "0000.npz"))
     else:
         path.unlink()
-    report = pages.render(folder)
+    report = write_pages.render(folder)
     assert PICTURE not in report.files
     assert "## Test images" not in report.markdown
     assert "figures/confusion.png" in report.files
@@ -101,29 +103,29 @@ def test_a_check_writes_nothing_and_a_report_puts_the_images_back(folder: Path) 
     path = kept(folder)
     content = path.read_bytes()
     path.unlink()
-    assert pages.check(folder) == {"report.md": "differs"}
+    assert write_pages.check(folder) == {"report.md": "differs"}
     assert not list(folder.glob("test_examples-*"))
-    pages.write(folder)
+    write_pages.write(folder)
     assert path.read_bytes() == content
-    assert pages.check(folder) == {}
+    assert write_pages.check(folder) == {}
 
 
 def test_other_examples_take_the_place_of_those_that_were_kept(folder: Path, fashion: Dataset) -> None:
     experiment, store = api.read_folder(folder), Store(folder)
     old = kept(folder)
     at = np.array([7, 3, 9_999])
-    assert examples.test_set(experiment, store, keeping=False).images(at) is None
-    images = examples.test_set(experiment, store, keeping=True).images(at)
+    assert test_examples.test_set(experiment, store, keeping=False).images(at) is None
+    images = test_examples.test_set(experiment, store, keeping=True).images(at)
     assert (images == fashion.x_test[at]).all()
     assert kept(folder) != old
-    some = examples.test_set(experiment, store, keeping=False).images(at[[2, 0]])
+    some = test_examples.test_set(experiment, store, keeping=False).images(at[[2, 0]])
     assert (some == fashion.x_test[at[[2, 0]]]).all()
 
 
 def test_numbers_become_bytes_from_the_smallest_to_the_largest() -> None:
     given = np.array([[0.0, 1.0], [-1.0, 3.0]], np.float32)
-    assert examples._as_bytes(given, np.array([1, 0])).tolist() == [[0, 255], [64, 128]]
-    assert examples._as_bytes(np.zeros((2, 2), np.float32), np.array([0])).tolist() == [[0, 0]]
+    assert test_examples._as_bytes(given, np.array([1, 0])).tolist() == [[0, 255], [64, 128]]
+    assert test_examples._as_bytes(np.zeros((2, 2), np.float32), np.array([0])).tolist() == [[0, 0]]
 
 
 @pytest.mark.slow

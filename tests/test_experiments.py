@@ -13,14 +13,16 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from mlpbench import provenance, shipped
-from mlpbench.cli import main
+from mlpbench.base import environment
+from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import DIFFERENT, IDENTICAL
-from mlpbench.experiment import grid, reading
-from mlpbench.experiment.claim_forms import Bound, Claim, Compare, Contrast, Matches, Trend
-from mlpbench.experiment.metrics import metric
+from mlpbench.experiment import grid
+from mlpbench.experiment.claims.forms import Bound, Claim, Compare, Contrast, Matches, Trend
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
-from mlpbench.options import Options
+from mlpbench.jobs import listing
+from mlpbench.jobs.options import Options
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
@@ -38,7 +40,7 @@ MOST_BYTES = 15 * 2**20
 
 
 def experiment_of(path: Path) -> Experiment:
-    return reading.read(path)
+    return yaml_reader.read(path)
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -55,7 +57,7 @@ def test_a_file_is_named_after_its_experiment_and_is_of_a_topic(path: Path) -> N
 
 @pytest.mark.parametrize("path", FILES, ids=[p.stem for p in FILES])
 def test_two_workers_need_less_than_ten_minutes(path: Path) -> None:
-    assert shipped.expected_seconds(experiment_of(path), Options(workers=2)) < MOST_SECONDS
+    assert listing.expected_seconds(experiment_of(path), Options(workers=2)) < MOST_SECONDS
 
 
 @pytest.mark.parametrize("name", [p.stem for p in FILES])
@@ -113,7 +115,7 @@ def test_what_makes_a_claim_undecidable_is_found() -> None:
             "name: x\nquestion: Is it?\ndataset: fashion_mnist\nfactors: {width: [4, 8]}\n"
             f"claims: [{{id: c, says: so, {claim}}}]\n"
         )
-        experiment = reading.from_mapping(YAML(typ="safe", pure=True).load(text))
+        experiment = yaml_reader.from_mapping(YAML(typ="safe", pure=True).load(text))
         return list(undecidable(experiment.claims[0], experiment))
 
     sides = "a: {width: 4}, b: {width: 8}, expect: greater"
@@ -130,7 +132,10 @@ def test_what_makes_a_claim_undecidable_is_found() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=[p.name for p in FOLDERS])
 def test_reference_results_are_those_of_the_file(folder: Path) -> None:
-    experiment, filed = reading.read(folder / "spec.yaml"), experiment_of(ROOT / "experiments" / f"{folder.name}.yaml")
+    experiment, filed = (
+        yaml_reader.read(folder / "spec.yaml"),
+        experiment_of(ROOT / "experiments" / f"{folder.name}.yaml"),
+    )
     ids = grid.all_run_ids(filed)
     assert grid.all_run_ids(experiment) == ids
     assert [c.model_dump() for c in experiment.claims] == [c.model_dump() for c in filed.claims]
@@ -173,13 +178,13 @@ def test_reference_results_are_small_enough_to_be_cloned() -> None:
 @pytest.mark.slow
 def test_reference_results_are_made_again_here(tmp_path: Path) -> None:
     """The folder that is trained again soonest; in a copy, since what is verified goes on record."""
-    costs = {f: shipped.expected_seconds(reading.read(f / "spec.yaml"), Options(workers=1)) for f in FOLDERS}
+    costs = {f: listing.expected_seconds(yaml_reader.read(f / "spec.yaml"), Options(workers=1)) for f in FOLDERS}
     assert costs, "there are reference results"
-    smallest = min(costs, key=lambda f: costs[f] / max(1, grid.count_runs(reading.read(f / "spec.yaml"))))
+    smallest = min(costs, key=lambda f: costs[f] / max(1, grid.count_runs(yaml_reader.read(f / "spec.yaml"))))
     copy = Path(shutil.copytree(smallest, tmp_path / smallest.name))
     result = CliRunner().invoke(main, ["verify", str(copy), "--sample", "2"], catch_exceptions=False)
     assert DIFFERENT not in result.output
     made_by = pd.concat([pq.read_table(p, columns=["env_cpu"]).to_pandas() for p in runs_files(copy)])["env_cpu"]
-    if set(made_by) == {provenance.environment()["env_cpu"]}:
+    if set(made_by) == {environment.environment()["env_cpu"]}:
         assert f"2 {IDENTICAL}" in result.output
     assert result.exit_code == 0

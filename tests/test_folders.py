@@ -18,10 +18,10 @@ from click.testing import CliRunner, Result
 from tables import same_tables
 
 import mlpbench
-from mlpbench.cli import main
+from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import DIFFERENT, IDENTICAL, WITHIN, agreement
-from mlpbench.files import encoded, write_whole
-from mlpbench.schemas import SCHEMAS
+from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.schemas import SCHEMAS
 
 SPEC: dict[str, Any] = {
     "name": "pairs",

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from mlpbench.experiment import grid, reading
+from mlpbench.data.dataset import Dataset
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches import DeviceData
-from mlpbench.training.datasets import Dataset
+from mlpbench.training.batches.batches import DeviceData
 from mlpbench.training.engine import train_stack
-from mlpbench.training.outcome import StackRows
+from mlpbench.training.measures.run_rows import StackRows
 
 pytestmark = [
     pytest.mark.gpu,
@@ -41,7 +42,7 @@ def trained(runs: list[Run], data: Dataset, device: str) -> StackRows:
 def runs_of(fixed: dict[str, Any]) -> list[Run]:
     shared = {"width": 65, "depth": 2, "train_size": 3000, "epochs": 2}
     tree = {"name": "x", "question": "?", "dataset": "fashion_mnist", "replicates": 3, "fixed": shared | fixed}
-    return grid.runs(reading.from_mapping(tree))
+    return grid.runs(yaml_reader.from_mapping(tree))
 
 
 @pytest.mark.parametrize("fixed", CASES, ids=str)

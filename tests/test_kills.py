@@ -15,7 +15,7 @@ from faults import SPEC, end_of_group, members, started
 from tables import same_tables
 
 import mlpbench
-from mlpbench.store import Store
+from mlpbench.results.store import Store
 
 QUICK = SPEC.replace("train_size: 20000, epochs: 4", "train_size: 3000, epochs: 2")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mlpbench.experiment import grid, reading
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import plan
 
 GIB = 2**30
@@ -45,7 +46,7 @@ def peak(folder: Path, **fixed: object) -> int:
 def test_32_runs_take_less_than_a_gibibyte_beyond_data_and_libraries(optimizer: str, tmp_path: Path) -> None:
     least = peak(tmp_path / "least", width=1, train_size=1000)
     used = peak(tmp_path / "used", optimizer=optimizer) - least
-    spec = reading.from_mapping(SPEC | {"fixed": {**SPEC["fixed"], "optimizer": optimizer}})  # type: ignore[dict-item]
+    spec = yaml_reader.from_mapping(SPEC | {"fixed": {**SPEC["fixed"], "optimizer": optimizer}})  # type: ignore[dict-item]
     planned = max(s.bytes for s in plan(grid.runs(spec), spec.data, workers=2, memory=4 * GIB))
     assert used < GIB
     assert used < 1.5 * planned + 64 * 2**20

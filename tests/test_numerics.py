@@ -24,15 +24,17 @@ import pytest
 import torch
 
 import mlpbench
-from mlpbench import numerics
-from mlpbench.experiment import grid, reading
-from mlpbench.numerics import MODES, Numerics, differences, variables
-from mlpbench.provenance import environment
-from mlpbench.training.batches import DeviceData
-from mlpbench.training.datasets import Dataset, sources
-from mlpbench.training.datasets.folders import SourceError
+from mlpbench.base import numerics
+from mlpbench.base.environment import environment
+from mlpbench.base.numerics import MODES, Numerics, differences, variables
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.named import sources
+from mlpbench.data.named.user_folder import SourceError
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.training.batches.batches import DeviceData
 from mlpbench.training.engine import train_stack
-from mlpbench.training.roots import root
+from mlpbench.training.updates.square_roots import root
 
 HERE = Path(__file__).parent
 NATIVE = "native"
@@ -173,7 +175,7 @@ def test_emulated_processors_show_what_a_mode_does_not_reach(
 
 ROOTS = """
 import json, numpy, torch
-from mlpbench.training.roots import root
+from mlpbench.training.updates.square_roots import root
 drawn = numpy.random.default_rng(3).random((3, 4096)) * 9
 drawn[0, :3] = 0, numpy.inf, numpy.nan
 x = [torch.from_numpy(drawn.astype(t)) for t in (numpy.float32, numpy.float64)]
@@ -212,7 +214,7 @@ def weights(frame: pd.DataFrame) -> dict[str, str]:
 def test_workers_have_their_modes_kernels_whatever_the_users_environment_says(
     fashion: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = grid.runs(reading.from_mapping(SPEC))
+    runs = grid.runs(yaml_reader.from_mapping(SPEC))
     here = {
         row["run_id"]: row["weights_sha256"] for row in train_stack(runs, DeviceData(fashion, torch.device("cpu"))).runs
     }

@@ -19,11 +19,12 @@ import pytest
 from click.testing import CliRunner, Result
 from made_folders import make_folder
 
-from mlpbench import api, pages
-from mlpbench.cli import main
-from mlpbench.evidence import report
-from mlpbench.files import encoded, write_whole
-from mlpbench.schemas import SCHEMAS
+from mlpbench import api
+from mlpbench.cli.main import main
+from mlpbench.jobs import write_pages
+from mlpbench.report import report
+from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.schemas import SCHEMAS
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results" / "reference" / "width"
@@ -96,15 +97,15 @@ def test_check_names_each_file_that_differs_or_is_missing(small: Path) -> None:
 
 def test_the_page_is_checked_where_it_is_or_is_wanted(small: Path) -> None:
     (small / "report.html").unlink()
-    assert pages.check(small) == {}
-    assert pages.check(small, html=True) == {"report.html": "is missing"}
+    assert write_pages.check(small) == {}
+    assert write_pages.check(small, html=True) == {"report.html": "is missing"}
     assert invoke("report", small, "--check", "--html").exit_code == 1
 
 
 def test_a_page_that_is_there_is_kept_up(small: Path) -> None:
     (small / "report.html").write_text("old")
     assert invoke("report", small).output == f"report: {small / 'report.md'}\n"
-    assert pages.check(small) == {}
+    assert write_pages.check(small) == {}
     assert (small / "report.html").read_text() != "old"
 
 
@@ -127,7 +128,7 @@ def shuffled(folder: Path, to: Path) -> Path:
 @pytest.mark.parametrize("which", [pytest.param("reference", marks=pytest.mark.slow), "small"])
 def test_rows_shuffled_across_files_give_the_same_report(which: str, small: Path, tmp_path: Path) -> None:
     folder = REFERENCE if which == "reference" else small
-    one, other = (pages.render(f) for f in (folder, shuffled(folder, tmp_path / "shuffled")))
+    one, other = (write_pages.render(f) for f in (folder, shuffled(folder, tmp_path / "shuffled")))
     assert report.contents(one, html=True) == report.contents(other, html=True)
 
 
@@ -165,7 +166,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("several")
     for name, below in (("zebra", ""), ("ant", "deep er/still")):
         folder = make_folder(SMALL | {"name": name, "question": f"What of the {name}?"}, results / below)
-        pages.write(folder, html=name == "ant")
+        write_pages.write(folder, html=name == "ant")
     bare = make_folder({k: v for k, v in SMALL.items() if k != "claims"} | {"name": "bare"}, results)
     assert not (bare / "report.md").exists()
     broken = Path(shutil.copytree(bare, results / "broken"))
@@ -180,7 +181,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(several: Path) -> None:
     result = invoke("index", several)
     assert result.output == f"index: {several / 'index.html'}\nindex: {several / 'index.md'}\n"
-    found = pages.read_index(several)
+    found = write_pages.read_index(several)
     assert [(e.name, e.folder) for e in found.entries] == [
         ("ant", "deep er/still/ant"),
         ("bare", "bare"),
@@ -202,7 +203,7 @@ def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(se
 
 
 def test_links_of_the_index_are_there_and_it_is_the_same_twice(several: Path) -> None:
-    pages.write_index(several)
+    write_pages.write_index(several)
     first = {name: (several / name).read_bytes() for name in ("index.md", "index.html")}
     for name, patterns in {
         "index.md": r"\]\(([^)]+)\)|src=\"([^\"]+)\"",
@@ -211,7 +212,7 @@ def test_links_of_the_index_are_there_and_it_is_the_same_twice(several: Path) ->
         links = [unquote(a or b) for a, b in re.findall(patterns, first[name].decode())]
         assert len(links) >= 7
         assert [link for link in links if not (several / link).is_file()] == []
-    pages.write_index(several)
+    write_pages.write_index(several)
     assert {name: (several / name).read_bytes() for name in first} == first
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from mlpbench.experiment import grid, reading
+from mlpbench.data.dataset import Dataset
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import make_stack
-from mlpbench.training.batches import DeviceData
-from mlpbench.training.datasets import Dataset
+from mlpbench.training.batches.batches import DeviceData
 from mlpbench.training.engine import train_stack
 
 # What a square product reached, in FLOP/s, on the machine where the plan's constants were measured.
@@ -54,7 +55,7 @@ def test_the_planned_time_is_within_a_factor_of_two(fixed: dict[str, Any], fashi
     """On another machine products are slower or faster, and what memory holds up perhaps not: the truth lies between."""
     data = DeviceData(fashion, torch.device("cpu"))
     tree = {"name": "x", "question": "?", "dataset": "fashion_mnist", "replicates": 4, "fixed": {"epochs": 1} | fixed}
-    runs = grid.runs(reading.from_mapping(tree))
+    runs = grid.runs(yaml_reader.from_mapping(tree))
     train_stack(runs[:1], data, probes=())  # what is paid once in a process
     planned = make_stack(runs, data.facts).seconds
     by_products = planned * REFERENCE / square_product()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import mlpbench
-from mlpbench.schemas import SCHEMAS
+from mlpbench.results.schemas import SCHEMAS
 
 SPEC: dict[str, Any] = {
     "name": "probed",

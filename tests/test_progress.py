@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.progress import seconds_left
+from mlpbench.jobs.progress import seconds_left
 
 seconds = st.floats(0.01, 1e6)
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from mlpbench import provenance
-from mlpbench.schemas import ENVIRONMENT
+from mlpbench.base import environment
+from mlpbench.results.schemas import ENVIRONMENT
 
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    provenance.environment.cache_clear()
+    environment.environment.cache_clear()
     yield
-    provenance.environment.cache_clear()
+    environment.environment.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh")
@@ -28,7 +28,7 @@ def test_without_git_the_commit_is_unknown_and_the_rest_is_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = provenance.environment()
+    found = environment.environment()
     assert (found["env_commit"], found["env_dirty"]) == (None, None)
     assert found["env_python"] == platform.python_version()
     assert found["env_cpu"]
@@ -42,8 +42,8 @@ def test_a_git_that_fails_or_a_processor_that_is_not_told_is_no_error(
     git.write_text("#!/bin/sh\nexit 128\n")
     git.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(provenance, "CPU_INFO", tmp_path / "nowhere")
-    found = provenance.environment()
+    monkeypatch.setattr(environment, "CPU_INFO", tmp_path / "nowhere")
+    found = environment.environment()
     assert (found["env_commit"], found["env_dirty"]) == (None, None)
     assert found["env_cpu"] == (platform.processor() or platform.machine())
 
@@ -51,17 +51,20 @@ def test_a_git_that_fails_or_a_processor_that_is_not_told_is_no_error(
 def test_a_changed_tree_is_dirty(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     tree = tmp_path / "mlpbench"
-    tree.mkdir()
-    for name in ("provenance.py", "__init__.py"):
-        shutil.copy(Path(provenance.__file__).with_name(name), tree / name)
+    (tree / "base").mkdir(parents=True)
+    package = Path(environment.__file__).parents[1]
+    for name in ("__init__.py", "base/environment.py", "base/__init__.py"):
+        shutil.copy(package / name, tree / name)
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run([*git, "add", "-A"], check=True)
     subprocess.run([*git, "commit", "-qm", "first"], check=True)
     ask = "import sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True\n"
-    ask += "from mlpbench import provenance as p; e = p.environment(); print(len(e['env_commit']), e['env_dirty'])"
+    ask += (
+        "from mlpbench.base import environment as p; e = p.environment(); print(len(e['env_commit']), e['env_dirty'])"
+    )
     command = [sys.executable, "-c", ask, str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "40 False\n"
-    changed = tree / "provenance.py"
+    changed = tree / "base" / "environment.py"
     changed.write_text(changed.read_text() + "# changed\n")
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "40 True\n"
 
@@ -71,14 +74,14 @@ def test_the_driver_is_the_version_in_the_kernels_line(monkeypatch: pytest.Monke
     opened = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build\n"
     for text, version in ((line, "550.54.15"), (opened, "570.86.10"), ("something else", None)):
         (tmp_path / "version").write_text(text)
-        monkeypatch.setattr(provenance, "GPU_DRIVER", tmp_path / "version")
-        assert provenance.gpu_driver() == version
-    monkeypatch.setattr(provenance, "GPU_DRIVER", tmp_path / "nowhere")
-    assert provenance.gpu_driver() is None
+        monkeypatch.setattr(environment, "GPU_DRIVER", tmp_path / "version")
+        assert environment.gpu_driver() == version
+    monkeypatch.setattr(environment, "GPU_DRIVER", tmp_path / "nowhere")
+    assert environment.gpu_driver() is None
 
 
 def test_neither_host_nor_user_is_recorded() -> None:
-    told = " ".join(str(v) for v in provenance.environment().values()).split()
+    told = " ".join(str(v) for v in environment.environment().values()).split()
     assert platform.node() not in told
     assert getpass.getuser() not in told
     assert not any(name in column for column in ENVIRONMENT for name in ("host", "user", "node"))

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from mlpbench.cli import main
-from mlpbench.experiment import reading
+from mlpbench.cli.main import main
+from mlpbench.experiment.file import yaml_reader
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -86,7 +86,7 @@ def test_experiments_in_the_readme_are_read(monkeypatch: pytest.MonkeyPatch) -> 
     texts = blocks("yaml")
     assert texts
     for text in texts:
-        assert reading.from_mapping(YAML(typ="safe", pure=True).load(text)).claims
+        assert yaml_reader.from_mapping(YAML(typ="safe", pure=True).load(text)).claims
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 import mlpbench
-from mlpbench.evidence.inference import ALPHA, Sample, two_sided
+from mlpbench.evidence.statistics.t_test import ALPHA, Sample, two_sided
 
 Floats = npt.NDArray[np.float64]
 REPLICATES, COMPARISONS, EACH = 2000, 200, 5

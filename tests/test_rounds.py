@@ -11,16 +11,18 @@ import pytest
 from tables import MAY_DIFFER, same_tables
 
 import mlpbench
-from mlpbench import looked, runner
-from mlpbench.errors import InputError
-from mlpbench.experiment import grid, reading
-from mlpbench.joining import merge
-from mlpbench.options import Options
-from mlpbench.runner import Outcome
-from mlpbench.schemas import KEYS
-from mlpbench.state import State, inspect
-from mlpbench.store import Store
-from mlpbench.verification import verify
+from mlpbench.base.errors import InputError
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.jobs import run as runner
+from mlpbench.jobs.inventory import State, inspect
+from mlpbench.jobs.merge import merge
+from mlpbench.jobs.options import Options
+from mlpbench.jobs.run import Outcome
+from mlpbench.jobs.verify import verify
+from mlpbench.results import look_record
+from mlpbench.results.schemas import KEYS
+from mlpbench.results.store import Store
 
 FIXED = {"train_size": 300, "epochs": 1, "batch_size": 32}
 WIDER = {
@@ -68,7 +70,7 @@ def run(tree: dict[str, Any], results: Path, **options: Any) -> Outcome:
 
 
 def state(tree: dict[str, Any], results: Path) -> State:
-    experiment = reading.from_mapping(tree)
+    experiment = yaml_reader.from_mapping(tree)
     options = Options(results=results, device="cpu", workers=1)
     return inspect(experiment, Store(results / experiment.name), options)
 
@@ -173,7 +175,7 @@ def test_a_plan_tells_folds_and_the_refits_to_come(folded: Path, tmp_path: Path)
 
 
 def test_a_lost_fold_is_missing_and_its_refit_waits_for_it(folded: Path) -> None:
-    experiment = reading.from_mapping(FOLDED)
+    experiment = yaml_reader.from_mapping(FOLDED)
     made = grid.conditions(experiment)
     lost = grid.make_run(experiment, made[1], 1, fold=2)
 
@@ -191,7 +193,7 @@ def test_a_lost_fold_is_missing_and_its_refit_waits_for_it(folded: Path) -> None
 
 @pytest.mark.slow
 def test_all_runs_are_made_again_by_verify_and_joined_by_merge(folded: Path, tmp_path: Path) -> None:
-    experiment = reading.from_mapping(FOLDED)
+    experiment = yaml_reader.from_mapping(FOLDED)
     found = verify(experiment, Store(folded / "folded"), Options(results=folded, device="cpu", workers=1), None)
     assert (found.stored, found.passed) == (28, True)
     assert sum("fold" in label for label in found.checked["label"]) == 24
@@ -200,7 +202,7 @@ def test_all_runs_are_made_again_by_verify_and_joined_by_merge(folded: Path, tmp
     joined = merge([tmp_path / "a" / "folded", tmp_path / "b" / "folded"], tmp_path / "c" / "folded")
     assert (joined.shared, joined.others) == (14, 0)
     same_tables(folded / "folded", tmp_path / "c" / "folded")
-    assert looked.recorded(tmp_path / "c" / "folded") == looked.recorded(folded / "folded")
+    assert look_record.recorded(tmp_path / "c" / "folded") == look_record.recorded(folded / "folded")
 
 
 @pytest.mark.slow
@@ -232,7 +234,7 @@ def test_undecided_claims_alone_get_further_replicates(topped: Path) -> None:
     assert found["verdict"].to_dict() == {"clear": "supported", "close": "undecided"}
     assert found["look"].to_dict() == {"clear": 1, "close": 3}
     assert not found["exploratory"].any()
-    looks = looked.recorded(topped / "topped")
+    looks = look_record.recorded(topped / "topped")
     assert [e["replicates"] for e in looks] == [3, 5, 8]
     assert [set(e["claims"]) for e in looks] == [{"clear", "close"}, {"close"}, {"close"}]
     text = (topped / "topped" / "report.md").read_text()
@@ -255,7 +257,7 @@ def test_a_top_up_interrupted_at_any_round_and_resumed_gives_the_same(
     monkeypatch.setattr(runner, "_train", limited)
     with pytest.raises(KeyboardInterrupt):
         run(DECLARED, tmp_path)
-    assert [e["replicates"] for e in looked.recorded(tmp_path / "topped")] == [3]
+    assert [e["replicates"] for e in look_record.recorded(tmp_path / "topped")] == [3]
     run(DECLARED, tmp_path, report=True)
     same_tables(topped / "topped", tmp_path / "topped")
     for name in ("looks.json", "report.md"):
@@ -289,7 +291,7 @@ def test_a_top_up_asked_for_by_options_is_exploratory_from_the_first_run_on(topp
     asked = run(TOPPED, tmp_path, until_decided=True, max_replicates=8)
     assert asked.claims["exploratory"].all()
     same_tables(topped / "topped", tmp_path / "topped")
-    assert [e["declared"]["max_replicates"] for e in looked.recorded(tmp_path / "topped")] == [None, 8, 8]
+    assert [e["declared"]["max_replicates"] for e in look_record.recorded(tmp_path / "topped")] == [None, 8, 8]
     assert mlpbench.load(tmp_path / "topped").claims["exploratory"].all()
     assert not run(TOPPED, tmp_path).claims["exploratory"].any()
 
@@ -313,5 +315,5 @@ def test_options_of_a_top_up_say_what_they_lack(tmp_path: Path) -> None:
 
 def test_a_record_that_can_not_be_read_is_none(topped: Path, tmp_path: Path) -> None:
     for text in ("", "[", "{}", "[1, {}]", json.dumps([{"replicates": 1}])):
-        (tmp_path / looked.NAME).write_text(text)
-        assert looked.recorded(tmp_path) == []
+        (tmp_path / look_record.NAME).write_text(text)
+        assert look_record.recorded(tmp_path) == []

@@ -19,12 +19,12 @@ import pytest
 from tables import same_tables
 
 import mlpbench
-from mlpbench.errors import InputError, MachineError
-from mlpbench.experiment import reading
-from mlpbench.options import Options
-from mlpbench.schemas import SCHEMAS
-from mlpbench.state import inspect
-from mlpbench.store import Store
+from mlpbench.base.errors import InputError, MachineError
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.jobs.inventory import inspect
+from mlpbench.jobs.options import Options
+from mlpbench.results.schemas import SCHEMAS
+from mlpbench.results.store import Store
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -201,7 +201,7 @@ def test_results_name_no_host_user_or_path(done: Path) -> None:
 
 
 def test_the_grid_of_a_state_is_sorted_into_done_and_missing(copy: Path) -> None:
-    experiment = reading.from_mapping(SMALL | {"replicates": 4, "factors": {"width": [5, 16], "lr": [0.1, 0.3]}})
+    experiment = yaml_reader.from_mapping(SMALL | {"replicates": 4, "factors": {"width": [5, 16], "lr": [0.1, 0.3]}})
     state = inspect(experiment, Store(copy / "small"), Options(results=copy))
     kinds = (state.done, state.missing, state.failed, state.stale)
     assert tuple(map(len, kinds)) == (6, 10, 0, 0)

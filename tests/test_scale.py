@@ -20,7 +20,7 @@ import pytest
 from made_folders import make_folder
 
 import mlpbench
-from mlpbench.errors import InputError
+from mlpbench.base.errors import InputError
 
 GIB = 2**30
 HEAD: dict[str, Any] = {"name": "large", "question": "Does it hold?", "dataset": "fashion_mnist"}

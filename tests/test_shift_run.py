@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 import mlpbench
-from mlpbench.cli import main
-from mlpbench.errors import InputError
+from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
 
 SPEC: dict[str, Any] = {
     "name": "shifted",

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mlpbench import shipped
-from mlpbench.cli import main
-from mlpbench.experiment import reading
-from mlpbench.options import Options
-from mlpbench.state import inspect
-from mlpbench.store import Store
+from mlpbench.cli.main import main
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.jobs import listing
+from mlpbench.jobs.inventory import inspect
+from mlpbench.jobs.options import Options
+from mlpbench.results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
@@ -35,9 +35,9 @@ def reported(results: Path, name: str, n: int, counts: str) -> None:
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=[p.stem for p in EXPERIMENTS])
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_the_time_is_what_a_plan_says_of_an_empty_folder(path: Path, workers: int, tmp_path: Path) -> None:
-    options, experiment = Options(workers=workers), reading.read(path)
+    options, experiment = Options(workers=workers), yaml_reader.read(path)
     facts = inspect(experiment, Store(tmp_path / "none"), options).facts(options)
-    assert shipped.expected_seconds(experiment, options) == facts["seconds"]
+    assert listing.expected_seconds(experiment, options) == facts["seconds"]
 
 
 FOLDED = """\
@@ -54,15 +54,15 @@ replicates: 4
 
 def test_folds_are_counted_with_one_refit_a_condition(tmp_path: Path) -> None:
     (tmp_path / "folded.yaml").write_text(FOLDED)
-    options, experiment = Options(workers=2), reading.read(tmp_path / "folded.yaml")
+    options, experiment = Options(workers=2), yaml_reader.read(tmp_path / "folded.yaml")
     facts = inspect(experiment, Store(tmp_path / "none"), options).facts(options)
-    assert shipped.expected_seconds(experiment, options) == facts["seconds"]
-    (row,) = shipped.shipped(tmp_path, None, options)
+    assert listing.expected_seconds(experiment, options) == facts["seconds"]
+    (row,) = listing.shipped(tmp_path, None, options)
     assert row.runs == facts["runs"] == 4 * (2 * 2 * 3 + 2)
 
 
 def test_verdicts_are_those_of_the_report(tmp_path: Path) -> None:
-    claims = len(reading.read(ROOT / "experiments" / "width.yaml").claims)
+    claims = len(yaml_reader.read(ROOT / "experiments" / "width.yaml").claims)
     reported(tmp_path, "width", claims, f"1 supported, 1 refuted, {claims - 2} undecided")
     rows = json.loads(invoke(ROOT / "experiments", "--results", tmp_path, "--json").output)
     by_name = {row["name"]: row for row in rows}
@@ -86,7 +86,7 @@ def test_results_of_an_older_file_are_told_apart_and_broken_ones_do_not_stop_it(
 
 def test_the_verdicts_of_real_results_are_those_the_claims_command_counts() -> None:
     """Of every reference folder there is: the sentence of the report is what is read."""
-    found = {p.parent.name: shipped._verdicts(p) for p in (ROOT / "results" / "reference").glob("*/report.md")}
+    found = {p.parent.name: listing._verdicts(p) for p in (ROOT / "results" / "reference").glob("*/report.md")}
     assert found
     for name, verdicts in found.items():
         told = CliRunner().invoke(main, ["claims", str(ROOT / "results" / "reference" / name), "--json"])
@@ -98,7 +98,7 @@ def test_the_verdicts_of_real_results_are_those_the_claims_command_counts() -> N
 def test_no_line_is_longer_than_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text(FOLDED.replace("Which rate", "Which of many rates and of many more " * 8))
     lines = invoke(tmp_path).output.splitlines() + invoke(ROOT / "experiments").output.splitlines()
-    assert max(map(len, lines)) <= shipped.WIDTH
+    assert max(map(len, lines)) <= listing.WIDTH
     assert len([line for line in lines if line.startswith("    ")]) > len(EXPERIMENTS) + 2
 
 
@@ -115,7 +115,7 @@ def test_it_is_quick_and_loads_neither_torch_nor_pandas(tmp_path: Path) -> None:
         lines = [f"name: e{i}" if line.startswith("name:") else line for line in source.splitlines()]
         (tmp_path / f"e{i}.yaml").write_text("\n".join(lines) + "\n")
     code = (
-        "import sys, time; from mlpbench.cli import main\n"
+        "import sys, time; from mlpbench.cli.main import main\n"
         f"main(['list', {str(tmp_path)!r}], standalone_mode=False)\n"
         "print(time.process_time(), *({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
     )

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pytest
 from made_folders import make_folder
 
-from mlpbench.experiment import grid, reading
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
-from mlpbench.files import encoded
-from mlpbench.options import Options
-from mlpbench.schemas import SCHEMAS
-from mlpbench.state import KINDS, inspect
-from mlpbench.store import Store
+from mlpbench.jobs.inventory import KINDS, inspect
+from mlpbench.jobs.options import Options
+from mlpbench.results.part_files import encoded
+from mlpbench.results.schemas import SCHEMAS
+from mlpbench.results.store import Store
 
 TREE: dict[str, Any] = {
     "name": "held",
@@ -29,7 +30,7 @@ TREE: dict[str, Any] = {
     "replicates": 3,
     "probes": [0, 1, "end"],
 }
-EXPERIMENT = reading.from_mapping(TREE)
+EXPERIMENT = yaml_reader.from_mapping(TREE)
 IDS = [r.run_id for r in grid.runs(EXPERIMENT)]
 CPU = {"device": "cpu"}
 Change = Callable[[pd.DataFrame], pd.DataFrame]
@@ -97,10 +98,10 @@ def test_a_run_without_one_of_its_probes_is_missing(folder: Path) -> None:
 
 
 def test_probes_that_are_asked_for_later_make_runs_missing(folder: Path) -> None:
-    later = reading.from_mapping(TREE | {"probes": [0.5]})
+    later = yaml_reader.from_mapping(TREE | {"probes": [0.5]})
     assert [r.run_id for r in grid.runs(later)] == IDS
     assert kinds(folder, later) == {"missing": IDS}
-    assert kinds(folder, reading.from_mapping(TREE | {"probes": []})) == {"done": IDS}
+    assert kinds(folder, yaml_reader.from_mapping(TREE | {"probes": []})) == {"done": IDS}
 
 
 def test_a_diverged_run_needs_probes_up_to_its_end_and_no_predictions(folder: Path) -> None:
@@ -149,7 +150,7 @@ def test_what_is_to_be_trained_again(folder: Path) -> None:
 
 
 def test_runs_that_are_not_of_the_grid_are_counted_apart(folder: Path) -> None:
-    fewer = reading.from_mapping(TREE | {"replicates": 2, "factors": {"depth": [2], "train_size": [2000]}})
+    fewer = yaml_reader.from_mapping(TREE | {"replicates": 2, "factors": {"depth": [2], "train_size": [2000]}})
     state = inspect(fewer, Store(folder), Options(results=folder.parent, device="cpu"))
     assert [r.run_id for r in state.done] == IDS[6:8]
     assert (len(state.runs), state.others) == (2, 10)

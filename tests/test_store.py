@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlpbench.errors import InputError, MachineError
-from mlpbench.files import write_whole
-from mlpbench.schemas import SCHEMAS
-from mlpbench.store import Store
+from mlpbench.base.errors import InputError, MachineError
+from mlpbench.results.part_files import write_whole
+from mlpbench.results.schemas import SCHEMAS
+from mlpbench.results.store import Store
 
 IDS = [f"{i:016x}" for i in range(6)]
 
@@ -93,7 +93,7 @@ def test_every_file_of_a_table_has_the_same_schema_even_where_columns_are_empty(
 
 READ = """\
 import sys, pathlib, pyarrow
-from mlpbench.store import Store
+from mlpbench.results.store import Store
 found = Store(pathlib.Path(sys.argv[1])).read("predictions", sys.argv[2:])
 print(len(found), pyarrow.default_memory_pool().max_memory())
 """
@@ -361,7 +361,7 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
 
 def test_one_process_writes_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
     hold = (
-        "import sys, time; from pathlib import Path; from mlpbench.store import Store\n"
+        "import sys, time; from pathlib import Path; from mlpbench.results.store import Store\n"
         "with Store(Path(sys.argv[1])).writing(): print('held', flush=True); time.sleep(600)"
     )
     process = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tables import same_tables
 
 import mlpbench
-from mlpbench.cli import main
+from mlpbench.cli.main import main
 
 pytestmark = pytest.mark.slow
 
@@ -117,8 +117,8 @@ def test_powers_beyond_the_truth_have_an_error_and_fewer_have_none(results: Path
 
 
 def test_predictions_are_of_each_replicates_own_test_examples(results: Path) -> None:
-    from mlpbench.training.datasets import load
-    from mlpbench.training.datasets.synthetic import Draws
+    from mlpbench.data.loading import load
+    from mlpbench.data.synthetic.draws import Draws
 
     found = mlpbench.load(results / "line")
     draws = load(found.experiment.dataset)
@@ -160,11 +160,11 @@ def test_workers_and_history_change_nothing(results: Path, tmp_path: Path) -> No
 def test_a_plan_of_synthetic_data_loads_no_torch(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("name: x\nquestion: Why?\ndataset: mnist1d\n")
     program = (
-        "import sys\nfrom click.testing import CliRunner\nfrom mlpbench.cli import main\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom mlpbench.cli.main import main\n"
         "for data in ('linear', 'digits', 'mnist1d'):\n"
         f"    done = CliRunner().invoke(main, ['plan', {str(tmp_path / 'x.yaml')!r}, '--set', f'dataset={{data}}'])\n"
         "    assert done.exit_code == 0, done.output\n"
-        "print('torch' in sys.modules, 'mlpbench.training.datasets.mnist1d' in sys.modules)\n"
+        "print('torch' in sys.modules, 'mlpbench.data.bundled.mnist1d' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.split() == ["False", "False"]

@@ -14,17 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mlpbench.base.streams import generator
+from mlpbench.data.loading import load
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import build
-from mlpbench.training import init
-from mlpbench.training.activations import activation
-from mlpbench.training.batches import DropoutNoise, InputNoise
-from mlpbench.training.datasets import load
-from mlpbench.training.draws import on_device
+from mlpbench.training.batches.batches import DropoutNoise, InputNoise
+from mlpbench.training.batches.drawn_examples import on_device
+from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.engine import _Stack
-from mlpbench.training.inputs import Inputs
-from mlpbench.training.network import Workspace
-from mlpbench.training.streams import generator
+from mlpbench.training.network import initialisers
+from mlpbench.training.network.activations import activation
+from mlpbench.training.network.network import Workspace
 
 LINEAR = {"name": "linear", "weights": [1.0, -2.0, 0.5, 3.0], "bias": 0.3, "noise": 0.5, "train": 40, "test": 10}
 PLAIN = {"precision": "float64", "batch_size": "full", "steps": 0}
@@ -65,7 +65,7 @@ def test_the_product_of_a_hundred_random_matrices_explodes() -> None:
     for draw in range(200):
         product = np.eye(4)
         for layer in range(100):
-            product = product @ init.weights("normal(1.0)", generator(0, draw, "init", layer, 0), 4, 4)
+            product = product @ initialisers.weights("normal(1.0)", generator(0, draw, "init", layer, 0), 4, 4)
         largest.append(np.abs(product).max())
     median = float(np.median(largest))
     growth = (math.log(2) + 1 - np.euler_gamma) / 2
@@ -88,7 +88,7 @@ def test_he_keeps_the_second_moment_of_relu_and_xavier_that_of_small_tanh(
     for network in range(networks):
         h = torch.from_numpy(x_I)[None]
         for layer in range(layers):
-            w_IO = init.weights(initialiser, generator(0, network, "init", layer, 0), width, width)
+            w_IO = initialisers.weights(initialiser, generator(0, network, "init", layer, 0), width, width)
             z = h @ torch.from_numpy(w_IO)
             found[layer] += float(z.square().mean()) / networks
             h = torch.empty_like(z)

@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 import mlpbench
-from mlpbench import trimming
-from mlpbench.cli import main
-from mlpbench.errors import InputError
+from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import IDENTICAL, agreement
-from mlpbench.files import encoded, write_whole
-from mlpbench.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
-from mlpbench.store import Store
+from mlpbench.jobs import trim
+from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
+from mlpbench.results.store import Store
 
 CLAIM = {
     "id": "wider",
@@ -80,9 +80,9 @@ def test_what_no_claim_reads_is_dropped_and_the_rest_is_as_it_was(whole: Path, c
 
 
 def test_trimming_again_changes_no_file(copy: Path) -> None:
-    trimming.trim(copy)
+    trim.trim(copy)
     before = {p: p.read_bytes() for p in copy.rglob("*.parquet")}
-    again = trimming.trim(copy)
+    again = trim.trim(copy)
     assert {table: (done.kept, done.dropped) for table, done in again.items()} == {
         "runs": (6, 0),
         "curves": (6, 0),
@@ -98,7 +98,7 @@ def test_quantiles_that_a_figure_shows_are_kept(tmp_path: Path) -> None:
     folder = mlpbench.run(spec, results=tmp_path, workers=1).folder
     before = Store(folder).read("layers").set_index(["run_id", "layer"])["weight_quantiles"]
     shown = (folder / "figures" / "weights.png").read_bytes()
-    done = trimming.trim(folder)["layers"]
+    done = trim.trim(folder)["layers"]
     assert (done.kept, done.dropped) == (2, 2)
     after = Store(folder).read("layers").set_index(["run_id", "layer"])["weight_quantiles"].dropna()
     assert {key: list(q) for key, q in after.items()} == {key: list(before[key]) for key in after.index}
@@ -107,7 +107,7 @@ def test_quantiles_that_a_figure_shows_are_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_dropped_comes_back_from_a_folder_that_has_it(whole: Path, copy: Path, tmp_path: Path) -> None:
-    trimming.trim(copy)
+    trim.trim(copy)
     assert invoke("merge", copy, whole, "--output", tmp_path / "joined").exit_code == 0
     for table in DROPPABLE:
         joined, before = (Store(f).read(table).sort_values(list(KEYS[table])) for f in (tmp_path / "joined", whole))
@@ -119,7 +119,7 @@ def test_curves_of_folds_are_dropped(tmp_path: Path) -> None:
     spec = SPEC | {"validation": {"folds": 2}, "nuisance": {"lr": [1e-6, 0.5]}}
     folder = mlpbench.run(spec, results=tmp_path / "whole", workers=1).folder
     copy = Path(shutil.copytree(folder, tmp_path / "trimmed" / folder.name))
-    done = trimming.trim(copy)["curves"]
+    done = trim.trim(copy)["curves"]
     assert (done.kept, done.dropped) == (3 * 2, 3 * 2 * 2 * 2)
     assert done.after < done.before
     on_fold = mlpbench.load(copy).runs.query("fold.notna()")["run_id"]
@@ -135,7 +135,7 @@ def test_a_report_that_needs_curves_that_were_dropped_says_how_many(tmp_path: Pa
     spec = SPEC | {"fixed": SPEC["fixed"] | {"width": 3}, "factors": {}, "validation": 0.2, "claims": []}
     tuned = spec | {"nuisance": {"lr": [1e-6, 0.5]}}
     folder = mlpbench.run(tuned, results=tmp_path, workers=1).folder
-    assert trimming.trim(folder)["curves"].dropped == 2
+    assert trim.trim(folder)["curves"].dropped == 2
     again = mlpbench.run(spec | {"factors": {"lr": [1e-6, 0.5]}}, results=tmp_path, workers=1)
     assert again.trained == 0
     told = (folder / "report.md").read_text().partition("## Learning curves")[2].partition("![")[0]
@@ -145,7 +145,7 @@ def test_a_report_that_needs_curves_that_were_dropped_says_how_many(tmp_path: Pa
 
 def test_nothing_is_taken_from_a_run_that_was_not_compared(whole: Path, copy: Path, tmp_path: Path) -> None:
     """A run whose predictions were lost is not finished there: its curves may be anything."""
-    trimming.trim(copy)
+    trim.trim(copy)
     other = Path(shutil.copytree(whole, tmp_path / "other"))
     store = Store(other)
     runs = store.read("runs").set_index("run_id")
@@ -164,14 +164,14 @@ def test_nothing_is_taken_from_a_run_that_was_not_compared(whole: Path, copy: Pa
 
 
 def test_trimmed_runs_are_done(copy: Path) -> None:
-    trimming.trim(copy)
+    trim.trim(copy)
     again = mlpbench.run(SPEC, results=copy.parent, report=False)
     assert again.trained == 0
     assert kept(copy) == {3: 2, 4: 0, 5: 2}
 
 
 def test_nothing_dropped_is_a_difference_and_a_changed_prediction_is(whole: Path, copy: Path) -> None:
-    trimming.trim(copy)
+    trim.trim(copy)
     assert invoke("diff", whole, copy).exit_code == 0
     assert invoke("diff", copy, whole).exit_code == 0
     store = Store(copy)
@@ -193,12 +193,12 @@ def test_a_training_that_no_longer_measures_is_different(whole: Path) -> None:
 
 @pytest.mark.slow
 def test_trimmed_runs_verify_as_identical(copy: Path) -> None:
-    trimming.trim(copy)
+    trim.trim(copy)
     assert invoke("verify", copy, "--all").output.endswith("6 identical\n")
 
 
 def test_a_claim_that_comes_later_says_which_predictions_are_not_there(copy: Path) -> None:
-    trimming.trim(copy)
+    trim.trim(copy)
     later = {**CLAIM, "id": "later", "compare": CLAIM["compare"] | {"b": {"width": 4}}}  # type: ignore[operator]
     out = mlpbench.run(SPEC | {"claims": [CLAIM, later]}, results=copy.parent)
     assert out.trained == 0
@@ -209,10 +209,10 @@ def test_without_test_labels_nothing_is_dropped(copy: Path, monkeypatch: pytest.
     """Which predictions are read would not show: the report says that the interval is not known, and reads none."""
     (labels,) = copy.glob("test_labels-*.npy")
     labels.unlink()
-    monkeypatch.setattr("mlpbench.training.datasets.cached", lambda name: False)
+    monkeypatch.setattr("mlpbench.data.loading.cached", lambda name: False)
     before = {p: p.read_bytes() for p in copy.rglob("*.parquet")}
     with pytest.raises(InputError, match="labels"):
-        trimming.trim(copy)
+        trim.trim(copy)
     assert {p: p.read_bytes() for p in copy.rglob("*.parquet")} == before
 
 

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import mlpbench
-from mlpbench.experiment import reading
-from mlpbench.files import encoded, write_whole
-from mlpbench.joining import diff, merge
-from mlpbench.options import Options
-from mlpbench.schemas import SCHEMAS
-from mlpbench.store import Store
-from mlpbench.verification import verify
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.jobs.merge import diff, merge
+from mlpbench.jobs.options import Options
+from mlpbench.jobs.verify import verify
+from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.schemas import SCHEMAS
+from mlpbench.results.store import Store
 
 SPEC: dict[str, Any] = {
     "name": "quantiles",
@@ -75,7 +75,7 @@ def test_a_folder_from_before_the_column_reads_and_agrees(done: Path, tmp_path: 
 
 def test_a_folder_from_before_the_column_is_verified(done: Path, tmp_path: Path) -> None:
     old = rewritten(done, tmp_path / "old", before_the_column)
-    found = verify(reading.read(old / "spec.yaml"), Store(old), Options(results=tmp_path, workers=1), None)
+    found = verify(yaml_reader.read(old / "spec.yaml"), Store(old), Options(results=tmp_path, workers=1), None)
     assert found.passed
     assert set(found.checked["grade"]) == {"identical"}
 

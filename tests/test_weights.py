@@ -21,19 +21,20 @@ from safetensors.torch import save
 from torch import nn
 
 import mlpbench
-from mlpbench import exporting, weights
 from mlpbench.api import read_folder
-from mlpbench.cli import main
-from mlpbench.errors import InputError, MachineError
+from mlpbench.base.errors import InputError, MachineError
+from mlpbench.cli.main import main
+from mlpbench.data.dataset import Dataset
 from mlpbench.evidence.frames import records
 from mlpbench.experiment import grid
-from mlpbench.exporting import OtherWeights
-from mlpbench.files import encoded, write_whole
-from mlpbench.schemas import SCHEMAS
-from mlpbench.store import Store
-from mlpbench.training import saved
-from mlpbench.training.activations import ACTIVATIONS
-from mlpbench.training.datasets import Dataset
+from mlpbench.jobs import export
+from mlpbench.jobs.export import OtherWeights
+from mlpbench.results import weight_files
+from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.schemas import SCHEMAS
+from mlpbench.results.store import Store
+from mlpbench.training import saved_model
+from mlpbench.training.network.activations import ACTIVATIONS
 
 CONDITIONS: list[dict[str, Any]] = [
     {"label": "plain", "activation": "relu"},
@@ -108,7 +109,7 @@ def test_every_finished_run_has_one_file_and_a_diverged_one_has_none(whole: Path
     runs = runs_of(whole)
     assert {label for label, row in runs.items() if row["status"] == "diverged"} == {"diverges"}
     finished = {row["run_id"]: row["weights_sha256"] for row in runs.values() if row["status"] == "ok"}
-    assert sorted(path.name[:16] for path in weights.files(whole)) == sorted(finished)
+    assert sorted(path.name[:16] for path in weight_files.files(whole)) == sorted(finished)
     assert {i: list(files) for i, files in Store(whole).weights().items()} == {i: [d] for i, d in finished.items()}
 
 
@@ -164,14 +165,14 @@ def test_a_model_is_made_of_plain_modules_in_order(whole: Path) -> None:
 
 
 def test_every_activation_of_the_engine_has_a_module() -> None:
-    assert set(saved.MODULES) == set(ACTIVATIONS)
+    assert set(saved_model.MODULES) == set(ACTIVATIONS)
     x = torch.linspace(-4, 4, 63)
     for name, activation in ACTIVATIONS.items():
         if not activation.learns:
             parameter = (0.01,) if name == "leaky_relu" else ()
             out = torch.empty_like(x)
             activation.forward(x.clone(), out, *(parameter or (0.0,)))
-            torch.testing.assert_close(saved.MODULES[name](*parameter)(x), out)
+            torch.testing.assert_close(saved_model.MODULES[name](*parameter)(x), out)
 
 
 def test_weights_of_numbers_and_their_names_survive_a_file_of_their_own(whole: Path, tmp_path: Path) -> None:
@@ -189,23 +190,23 @@ def test_weights_of_numbers_and_their_names_survive_a_file_of_their_own(whole: P
 @pytest.mark.slow
 def test_the_same_weights_have_the_same_bytes_wherever_they_are_trained(whole: Path, copy: Path) -> None:
     """A file that was lost is made again under its old name: another process orders what it likes otherwise."""
-    before = {p.name: p.read_bytes() for p in weights.files(whole)}
+    before = {p.name: p.read_bytes() for p in weight_files.files(whole)}
     lost = file_of(copy, "batch")
     lost.unlink()
     out = mlpbench.run(spec(), results=copy.parent, report=False, workers=1)
     assert out.trained == 1
-    assert {p.name: p.read_bytes() for p in weights.files(copy)} == before
+    assert {p.name: p.read_bytes() for p in weight_files.files(copy)} == before
 
 
 @pytest.mark.slow
 def test_a_run_that_is_asked_for_weights_and_has_none_is_trained_again(tmp_path: Path) -> None:
     small = spec(factors={"width": [3, 4]})
     first = mlpbench.run(small | {"save_weights": False}, results=tmp_path, report=False, workers=1)
-    assert not weights.files(first.folder)
+    assert not weight_files.files(first.folder)
     ids = set(first.runs["run_id"])
     second = mlpbench.run(small, results=tmp_path, report=False, workers=1)
     assert second.trained == 2
-    assert {p.name[:16] for p in weights.files(second.folder)} == ids
+    assert {p.name[:16] for p in weight_files.files(second.folder)} == ids
     assert set(second.runs["run_id"]) == ids, "what is kept is no part of an identity"
     assert mlpbench.run(small, results=tmp_path, report=False).trained == 0
 
@@ -219,7 +220,7 @@ def test_a_damaged_file_is_set_aside_and_its_run_trained_again(copy: Path) -> No
     assert mlpbench.run(spec(), results=copy.parent, report=False, workers=1).trained == 1
     assert (copy / "damaged" / "weights" / path.name).exists()
     assert path.exists()
-    assert weights.damage(path) is None
+    assert weight_files.damage(path) is None
     assert other.exists()
 
 
@@ -228,11 +229,11 @@ def test_a_file_of_other_weights_than_the_rows_does_not_count(copy: Path) -> Non
     """As when a writer was killed after it had exchanged the row of a run for another."""
     row = runs_of(copy)["plain"]
     altered(copy, "weights_sha256", {row["weights_sha256"]: "0" * 64})
-    assert exporting.find(row["run_id"], [copy]).saved is None
+    assert export.find(row["run_id"], [copy]).saved is None
     with pytest.raises(OtherWeights, match=row["run_id"]):
         mlpbench.model(row["run_id"], copy)
     assert mlpbench.run(spec(), results=copy.parent, report=False, workers=1).trained == 1
-    assert [p.name for p in weights.files(copy)].count(file_of(copy, "plain").name) == 1
+    assert [p.name for p in weight_files.files(copy)].count(file_of(copy, "plain").name) == 1
 
 
 def test_new_weights_of_a_run_take_the_place_of_the_old(tmp_path: Path) -> None:
@@ -242,21 +243,21 @@ def test_new_weights_of_a_run_take_the_place_of_the_old(tmp_path: Path) -> None:
     def rows(value: float) -> dict[str, list[dict[str, Any]]]:
         digest = f"{int(value):064x}"
         told = {"run_id": run_id, "weights_sha256": digest, "settings": "{}"}
-        content = weights.ordered(save({"layers.0.weight": torch.full((1, 1), value)}, metadata=told))
+        content = weight_files.ordered(save({"layers.0.weight": torch.full((1, 1), value)}, metadata=told))
         row = {"run_id": run_id, "status": "ok", "weights_sha256": digest}
         empty: dict[str, list[dict[str, Any]]] = {"curves": [], "layers": [], "predictions": []}
         return {**empty, "runs": [row], "weights": [{"run_id": run_id, "content": content}]}
 
     with store.writing():
         store.add("one", rows(1))
-        first = weights.files(store.folder)
+        first = weight_files.files(store.folder)
         store.add("one", rows(2))
-        second = weights.files(store.folder)
+        second = weight_files.files(store.folder)
         assert len(first) == len(second) == 1
         assert first != second
         diverged = rows(3) | {"weights": [], "runs": [{"run_id": run_id, "status": "diverged"}]}
         store.add("one", diverged)
-        assert not weights.files(store.folder)
+        assert not weight_files.files(store.folder)
 
 
 def test_weights_are_there_before_the_row_and_a_full_disk_is_one_message(
@@ -265,7 +266,7 @@ def test_weights_are_there_before_the_row_and_a_full_disk_is_one_message(
     """The disk refuses the first table: the weights are there, no row is."""
     store = Store(tmp_path / "kept")
     told = {"run_id": "0" * 16, "weights_sha256": "0" * 64, "settings": "{}"}
-    content = weights.ordered(save({"layers.0.weight": torch.ones(1, 1)}, metadata=told))
+    content = weight_files.ordered(save({"layers.0.weight": torch.ones(1, 1)}, metadata=told))
     rows: dict[str, list[dict[str, Any]]] = {
         "runs": [{"run_id": "0" * 16, "status": "ok", "weights_sha256": "0" * 64}], "curves": [], "layers": [],
         "predictions": [], "weights": [{"run_id": "0" * 16, "content": content}],
@@ -280,7 +281,7 @@ def test_weights_are_there_before_the_row_and_a_full_disk_is_one_message(
     monkeypatch.setattr(os, "replace", full)
     with store.writing(), pytest.raises(MachineError, match="the disk is full"):
         store.add("one", rows)
-    assert len(weights.files(store.folder)) == 1
+    assert len(weight_files.files(store.folder)) == 1
     assert store.read("runs").empty
 
 
@@ -290,7 +291,7 @@ def test_merge_copies_weights_of_the_runs_it_takes(copy: Path, tmp_path: Path) -
     bare = Path(shutil.copytree(copy, tmp_path / "bare" / "kept"))
     shutil.rmtree(bare / "weights")
     assert invoke("merge", bare, copy, "-o", tmp_path / "joined").exit_code == 0
-    assert [p.name for p in weights.files(tmp_path / "joined")] == [p.name for p in weights.files(copy)]
+    assert [p.name for p in weight_files.files(tmp_path / "joined")] == [p.name for p in weight_files.files(copy)]
     assert invoke("diff", bare, copy).exit_code == 0, "digests are compared, files are not"
 
 
@@ -304,7 +305,7 @@ def test_export_trains_a_run_again_where_its_weights_were_not_kept(copy: Path, t
     assert result.exit_code == 0
     assert "trained again, alone, with the weights of its row" in result.output
     assert target.read_bytes() == kept
-    assert not weights.files(copy), "what is exported does not change the folder"
+    assert not weight_files.files(copy), "what is exported does not change the folder"
 
 
 def test_export_refuses_what_it_cannot_give(whole: Path, copy: Path, tmp_path: Path) -> None:
@@ -334,10 +335,10 @@ def test_export_refuses_what_it_cannot_give(whole: Path, copy: Path, tmp_path: P
 def test_folders_that_disagree_about_a_run_must_be_told_apart(whole: Path, copy: Path) -> None:
     run_id = runs_of(whole)["plain"]["run_id"]
     both = [whole, copy]
-    assert exporting.find(run_id, both).saved is not None
+    assert export.find(run_id, both).saved is not None
     altered(copy, "weights_sha256", {runs_of(whole)["plain"]["weights_sha256"]: "f" * 64})
     with pytest.raises(InputError, match="say which by --results"):
-        exporting.find(run_id, both)
+        export.find(run_id, both)
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -1])

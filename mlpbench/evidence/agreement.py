@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.evidence.frames import records
-from mlpbench.experiment.metrics import LAYER_METRICS, METRICS
-from mlpbench.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
+from mlpbench.experiment.metrics.metric import LAYER_METRICS, METRICS
+from mlpbench.results.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
 
 IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
 GRADES = (IDENTICAL, WITHIN, DIFFERENT)

@@ -14,11 +14,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.experiment.catalogue import DataFacts
-from mlpbench.experiment.convolution import Convolution
+from mlpbench.data.named.catalogue import DataFacts
+from mlpbench.data.synthetic.families import Synthetic
+from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import Run, RunSettings
-from mlpbench.experiment.kinds import parse_call
-from mlpbench.experiment.synthetic import Synthetic
+from mlpbench.experiment.value_types import parse_call
 
 # Measured on two-core AVX-512 machines at batch 256, one thread: the rate of the products, and what an example costs
 # beside them (gathering, scaling, the loss).

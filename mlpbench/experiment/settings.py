@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlpbench.experiment.kinds import (
+from mlpbench.experiment.value_types import (
     DEEPEST,
     Count,
     Flag,

@@ -13,20 +13,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from mlpbench.experiment import claim_checks, claim_forms
-from mlpbench.experiment import shifts as shifting
-from mlpbench.experiment.catalogue import DataFacts, facts_of
-from mlpbench.experiment.claim_forms import Claim
-from mlpbench.experiment.dataset import named_or_own
-from mlpbench.experiment.kinds import LARGEST, Value, shown, suggestion
-from mlpbench.experiment.models import STREAM, Levels, Model, Stream
-from mlpbench.experiment.models import STREAMS as STREAMS
-from mlpbench.experiment.own_data import OwnData
-from mlpbench.experiment.problems import Path as Path
-from mlpbench.experiment.problems import SpecProblem as SpecProblem
-from mlpbench.experiment.problems import entry, first_problem, unknown_key
+from mlpbench.base.messages import Path as Path
+from mlpbench.base.messages import SpecProblem as SpecProblem
+from mlpbench.base.messages import entry, first_problem, unknown_key
+from mlpbench.base.models import STREAM, Levels, Model, Stream
+from mlpbench.base.models import STREAMS as STREAMS
+from mlpbench.data.lookup import named_or_own
+from mlpbench.data.named.catalogue import DataFacts, facts_of
+from mlpbench.data.synthetic.families import Synthetic
+from mlpbench.data.table.table_data import OwnData
+from mlpbench.experiment import shift_spec as shifting
+from mlpbench.experiment.claims import checks, forms
+from mlpbench.experiment.claims.forms import Claim
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.synthetic import Synthetic
+from mlpbench.experiment.value_types import LARGEST, Value, shown, suggestion
 
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
@@ -159,13 +159,13 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
         raise SpecProblem(("vary",), message)
     _check_top_up(experiment)
     shifting.check(experiment)
-    return experiment.model_copy(update={"claims": claim_checks.checked(experiment)})
+    return experiment.model_copy(update={"claims": checks.checked(experiment)})
 
 
 def _known_keys(path: Path) -> list[str]:
     if "until_decided" in path[:-1]:
         return list(UntilDecided.model_fields)
-    return claim_forms.known_keys(path)
+    return forms.known_keys(path)
 
 
 def _each(vary: Mapping[str, Any]) -> list[Any]:

@@ -13,23 +13,23 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from mlpbench.base.streams import generator
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import CURVE_EXAMPLES, curve_steps, evaluation_chunk, neighbourhood, training_flops
-from mlpbench.experiment.shifts import Shifts
-from mlpbench.training import init
-from mlpbench.training.batches import DeviceData, Examples, Indices, groups, noisy_labels
-from mlpbench.training.draws import DrawnData
-from mlpbench.training.evaluation import Evaluated, Evaluator
-from mlpbench.training.losses import LOSSES
-from mlpbench.training.memory import held_bytes
-from mlpbench.training.network import Network
-from mlpbench.training.outcome import Model, Row, StackRows, measured, prediction
-from mlpbench.training.probes import Prober
-from mlpbench.training.saved import encoded
-from mlpbench.training.shifts import shifted
-from mlpbench.training.solutions import Solutions
+from mlpbench.experiment.shift_spec import Shifts
+from mlpbench.training.batches.batches import DeviceData, Examples, Indices, groups, noisy_labels
+from mlpbench.training.batches.drawn_examples import DrawnData
+from mlpbench.training.batches.shifted_tests import shifted
+from mlpbench.training.measures.evaluation import Evaluated, Evaluator
+from mlpbench.training.measures.memory import held_bytes
+from mlpbench.training.measures.probes import Prober
+from mlpbench.training.measures.run_rows import Model, Row, StackRows, measured, prediction
+from mlpbench.training.measures.solutions import Solutions
+from mlpbench.training.network import initialisers
+from mlpbench.training.network.losses import LOSSES
+from mlpbench.training.network.network import Network
+from mlpbench.training.saved_model import encoded
 from mlpbench.training.steps import Steps
-from mlpbench.training.streams import generator
 
 # A stack of one may take another kernel (matrix-vector) than a stack of more: see buffers.py.
 SMALLEST_STACK = 2
@@ -246,7 +246,9 @@ def _initialise(network: Network, runs: Sequence[Run]) -> None:
         (inputs, outputs), (_, fan_out) = network.shapes[layer], network.fans[layer]
         for i, run in enumerate(runs):
             s, address = run.settings, (run.seed, run.streams["init"])
-            w_IO = init.weights(s.init, generator(*address, "init", layer, 0), inputs, outputs, fan_out=fan_out)
-            b_O = init.biases(s.bias_init, generator(*address, "init", layer, 1), inputs, outputs, fan_out=fan_out)
+            w_IO = initialisers.weights(s.init, generator(*address, "init", layer, 0), inputs, outputs, fan_out=fan_out)
+            b_O = initialisers.biases(
+                s.bias_init, generator(*address, "init", layer, 1), inputs, outputs, fan_out=fan_out
+            )
             weight.x_RNM[i, :inputs] = torch.from_numpy(w_IO)
             bias.x_RNM[i, 0] = torch.from_numpy(b_O)

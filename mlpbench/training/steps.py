@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches import Batches, DeviceData, DropoutNoise, Indices, InputNoise, Labels
-from mlpbench.training.inputs import heights
-from mlpbench.training.losses import LOSSES
-from mlpbench.training.network import Network, Workspace
-from mlpbench.training.updates import Updates
-from mlpbench.training.weighting import weighted
+from mlpbench.training.batches.batches import Batches, DeviceData, DropoutNoise, Indices, InputNoise, Labels
+from mlpbench.training.batches.example_weights import weighted
+from mlpbench.training.batches.stacked_inputs import heights
+from mlpbench.training.network.losses import LOSSES
+from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.updates.parameter_updates import Updates
 
 
 class Steps:

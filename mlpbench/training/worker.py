@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from mlpbench import provenance
+from mlpbench.base import environment as provenance
+from mlpbench.data.loading import load
 from mlpbench.experiment.grid import Run
-from mlpbench.training.datasets import load
-from mlpbench.training.draws import on_device
+from mlpbench.training.batches.drawn_examples import on_device
 from mlpbench.training.engine import train_stack
-from mlpbench.training.outcome import StackRows
-from mlpbench.training.setup import Setup, Tables
+from mlpbench.training.measures.run_rows import StackRows
+from mlpbench.training.worker_setup import Setup, Tables
 
 # The share of a stack that has begun: more than nothing, so that it can be told from one that has not.
 BEGUN = 1e-6

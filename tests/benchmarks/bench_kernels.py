@@ -15,14 +15,14 @@ from bench_cases import Case
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mlpbench.experiment import reading
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import RunSettings, conditions
-from mlpbench.training import backprop
-from mlpbench.training.inputs import Inputs
-from mlpbench.training.losses import LOSSES
-from mlpbench.training.network import Network, Sink, Workspace
-from mlpbench.training.optim import Optimiser, Parameter
-from mlpbench.training.updates import Updates
+from mlpbench.training.batches.stacked_inputs import Inputs
+from mlpbench.training.network import backprop
+from mlpbench.training.network.losses import LOSSES
+from mlpbench.training.network.network import Network, Sink, Workspace
+from mlpbench.training.updates.optimisers import Optimiser, Parameter
+from mlpbench.training.updates.parameter_updates import Updates
 
 RATE = 0.01
 SEED = 20
@@ -250,5 +250,5 @@ def _settings(case: Case) -> RunSettings:
     shape = {"width": case.width, "depth": case.depth, "activation": case.activation, "dropout": case.dropout}
     fixed = shape | {"batch_size": case.batch, "steps": 1, "lr": RATE}
     spec = {"name": "kernels", "question": "How fast?", "dataset": "fashion_mnist", "fixed": fixed}
-    (condition,) = conditions(reading.from_mapping(spec))
+    (condition,) = conditions(yaml_reader.from_mapping(spec))
     return condition.settings

@@ -13,7 +13,7 @@ from bench_cases import CASES, COMPILED, COPIED, FLOAT, SQUARES, Case
 from bench_kernels import IMPLEMENTATIONS, Problem, expected
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from mlpbench.provenance import environment
+from mlpbench.base.environment import environment
 
 # Rounds of 2 ms or one call, whichever is longer, until 0.2 s have gone.
 pytestmark = pytest.mark.benchmark(min_time=0.002, max_time=0.2, min_rounds=5, disable_gc=True)

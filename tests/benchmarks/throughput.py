@@ -24,12 +24,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from mlpbench.experiment import grid, reading
+from mlpbench.data.loading import load
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import make_stack, plan
-from mlpbench.training.batches import Batches, DeviceData, noisy_labels, split
-from mlpbench.training.datasets import load
-from mlpbench.training.inputs import Inputs
-from mlpbench.training.network import Network, Workspace
+from mlpbench.training.batches.batches import Batches, DeviceData, noisy_labels, split
+from mlpbench.training.batches.stacked_inputs import Inputs
+from mlpbench.training.network.network import Network, Workspace
 from mlpbench.training.steps import Steps
 
 BATCH, LR, CURVE = 256, 0.1, 10_000
@@ -55,7 +56,7 @@ def phase(width: int, runs: int) -> dict[str, Any]:
     Where first layers stand side by side (see fused.py), the steps' own products are fewer and wider than those.
     """
     torch.set_num_threads(1)
-    spec = reading.from_mapping(experiment(width, runs, 10))
+    spec = yaml_reader.from_mapping(experiment(width, runs, 10))
     members = plan(grid.runs(spec), spec.data, workers=2, memory=2**33)[0].runs
     data = DeviceData(load("fashion_mnist"), torch.device("cpu"))
     settings = [r.settings for r in members]

@@ -14,7 +14,7 @@ import pyarrow as pa
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment, build
-from mlpbench.schemas import SCHEMAS
+from mlpbench.results.schemas import SCHEMAS
 
 FIXED = {"depth": 1, "activation": "relu", "optimizer": "sgd", "lr": 0.1, "batch_size": 256, "epochs": 10}
 WIDTHS = [8, 16, 32, 64, 128, 256, 512, 1024]

@@ -19,9 +19,9 @@ import pytest
 from made_tables import make, replace_metric, spec
 from scipy import stats
 
-from mlpbench.evidence import effects, inference, resampling, variance
-from mlpbench.evidence.claims import judge
-from mlpbench.evidence.inference import Sample
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.statistics import effect_sizes, resampling, t_test, variance_components
+from mlpbench.evidence.statistics.t_test import Sample
 
 LEVEL = 0.05
 Array = np.ndarray[Any, Any]
@@ -82,11 +82,11 @@ def test_a_difference_of_the_margin_is_decided_in_at_most_five_percent(
 ) -> None:
     bound = sign * margin
     drawn = samples(paired(metric, n, bound, repeats, seed=n), FLOORS.get(metric, 0.0))
-    decided = sum(inference.two_sided(s, bound) <= LEVEL for s in drawn)
+    decided = sum(t_test.two_sided(s, bound) <= LEVEL for s in drawn)
     assert_at_most(decided, repeats)
     if metric == "normal":
         assert within(decided, repeats)[1], "and of normal metrics in no less: the test gives nothing away"
-    supported = sum(inference.two_sided(s, bound) <= LEVEL and sign * (s.mean - bound) > 0 for s in drawn)
+    supported = sum(t_test.two_sided(s, bound) <= LEVEL and sign * (s.mean - bound) > 0 for s in drawn)
     assert_at_most(supported, repeats, LEVEL / 2 if metric == "normal" else LEVEL)
 
 
@@ -99,8 +99,8 @@ def test_equivalence_at_the_margin_is_wrong_either_way_in_at_most_five_percent(
 ) -> None:
     margin = 0.03 if metric == "counts of 500" else 0.002 if metric != "counts of 10,000" else 0.006  # above its error
     drawn = samples(paired(metric, n, side * margin, repeats, seed=n), FLOORS.get(metric, 0.0))
-    supported = sum(abs(s.mean) <= margin and inference.equivalence(s, margin) <= LEVEL for s in drawn)
-    refuted = sum(abs(s.mean) > margin and inference.beyond(s, margin) <= LEVEL for s in drawn)
+    supported = sum(abs(s.mean) <= margin and t_test.equivalence(s, margin) <= LEVEL for s in drawn)
+    refuted = sum(abs(s.mean) > margin and t_test.beyond(s, margin) <= LEVEL for s in drawn)
     assert_at_most(supported, repeats)
     assert_at_most(refuted, repeats)
     if metric == "normal":
@@ -113,19 +113,19 @@ def test_equivalence_within_less_than_the_error_is_refuted_in_up_to_ten_percent(
     """The side of a refutation is chosen by the estimate, so that a margin of next to nothing lets two sides through."""
     rng, margin = np.random.default_rng(n), 1e-3
     drawn = samples(rng.normal(margin, 1.0, (repeats, n)))
-    refuted = sum(abs(s.mean) > margin and inference.beyond(s, margin) <= LEVEL for s in drawn)
+    refuted = sum(abs(s.mean) > margin and t_test.beyond(s, margin) <= LEVEL for s in drawn)
     assert_at_most(refuted, repeats, 2 * LEVEL)
     assert not within(refuted, repeats)[0], "reports say so where the margin is below the standard error"
     wide = samples(rng.normal(1.0, 1.0, (repeats, n)))  # from a margin of about an error on, it is 5%
-    assert_at_most(sum(s.mean > 1 and inference.beyond(s, 1.0) <= LEVEL for s in wide), repeats)
+    assert_at_most(sum(s.mean > 1 and t_test.beyond(s, 1.0) <= LEVEL for s in wide), repeats)
 
 
 @REPEATS
 def test_skewed_differences_are_decided_too_often_by_t_and_not_all_of_it_is_seen(repeats: int) -> None:
     """At 5 replicates of lognormal differences t is wrong in about 18%: reports note visible skew, which few samples show."""
     drawn = paired("skewed differences", 5, 0.0, repeats, seed=1)
-    wrong = np.array([inference.two_sided(s, 0.0) <= LEVEL for s in samples(drawn)])
-    noted = np.array([effects.is_skewed(d) for d in drawn])
+    wrong = np.array([t_test.two_sided(s, 0.0) <= LEVEL for s in samples(drawn)])
+    noted = np.array([effect_sizes.is_skewed(d) for d in drawn])
     assert 0.13 < wrong.mean() < 0.23
     assert 0.18 < noted.mean() < 0.32
     assert not within(int(wrong.sum()), repeats)[0]
@@ -135,16 +135,16 @@ def test_skewed_differences_are_decided_too_often_by_t_and_not_all_of_it_is_seen
 @REPEATS
 @COUNTS
 def test_visible_skew_is_noted_of_one_normal_sample_in_twenty(n: int, repeats: int) -> None:
-    noted = np.mean([effects.is_skewed(d) for d in np.random.default_rng(n).normal(0, 1, (repeats, n))])
+    noted = np.mean([effect_sizes.is_skewed(d) for d in np.random.default_rng(n).normal(0, 1, (repeats, n))])
     assert 0.03 < noted < 0.07
 
 
 @REPEATS
 def test_at_thirty_replicates_t_is_still_wrong_of_skewed_differences_and_nearly_all_are_noted(repeats: int) -> None:
     drawn = paired("skewed differences", 30, 0.0, repeats, seed=2)
-    wrong = sum(inference.two_sided(s, 0.0) <= LEVEL for s in samples(drawn))
+    wrong = sum(t_test.two_sided(s, 0.0) <= LEVEL for s in samples(drawn))
     assert 0.08 < wrong / repeats < 0.16
-    assert np.mean([effects.is_skewed(d) for d in drawn]) > 0.93
+    assert np.mean([effect_sizes.is_skewed(d) for d in drawn]) > 0.93
 
 
 @REPEATS
@@ -193,13 +193,13 @@ def test_bca_covers_what_the_format_says(n: int, least: float, most: float) -> N
 @REPEATS
 def test_holm_keeps_a_family_of_ten_at_five_percent(repeats: int) -> None:
     drawn = samples(np.random.default_rng(8).normal(0, 1, (10 * repeats, 5)))
-    p = np.array([inference.two_sided(s, 0.0) for s in drawn]).reshape(-1, 10)
-    assert_at_most(sum(min(inference.holm(list(row))) <= LEVEL for row in p), repeats)
+    p = np.array([t_test.two_sided(s, 0.0) for s in drawn]).reshape(-1, 10)
+    assert_at_most(sum(min(t_test.holm(list(row))) <= LEVEL for row in p), repeats)
     uncorrected = sum(min(row) <= LEVEL for row in p)
     assert uncorrected > 6 * LEVEL * repeats, "without the correction the family would be wrong far too often"
     # Where three claims are true and found, the seven others still keep to 5%.
     found = np.concatenate([np.full((repeats, 3), 1e-6), p[:, 3:]], axis=1)
-    assert_at_most(sum(min(inference.holm(list(row))[3:]) <= LEVEL for row in found), repeats)
+    assert_at_most(sum(min(t_test.holm(list(row))[3:]) <= LEVEL for row in found), repeats)
 
 
 @REPEATS
@@ -207,8 +207,8 @@ def test_holm_keeps_a_family_of_ten_at_five_percent(repeats: int) -> None:
 def test_power_is_what_theory_gives(n: int, repeats: int) -> None:
     """A true difference of 1 sd is decided for the right side, at 10 replicates, in 80.3% (noncentral t)."""
     drawn = samples(np.random.default_rng(9).normal(1.0, 1, (repeats, n)))
-    found = sum(inference.two_sided(s, 0.0) <= LEVEL and s.mean > 0 for s in drawn)
-    expected = inference.power(n, 1.0, LEVEL / 2)
+    found = sum(t_test.two_sided(s, 0.0) <= LEVEL and s.mean > 0 for s in drawn)
+    expected = t_test.power(n, 1.0, LEVEL / 2)
     assert expected == pytest.approx({5: 0.401, 10: 0.803, 30: 0.9998}[n], abs=0.001)
     assert found / repeats == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / repeats) + 1e-3)
 
@@ -231,7 +231,7 @@ def test_the_largest_variance_is_called_wrongly_in_at_most_five_percent(
     supported = refuted = 0
     for _ in range(repeats):
         values = dict(zip("abcd", np.array(SPREADS[spreads])[:, None] * make_one((4, n)), strict=True))
-        p, leads = variance.largest("a", values)
+        p, leads = variance_components.largest("a", values)
         supported += leads and p <= LEVEL
         refuted += not leads and p <= LEVEL
     assert_at_most(supported, repeats)
@@ -244,7 +244,7 @@ def test_a_variance_four_times_the_others_is_mostly_found_at_thirty_replicates(r
     found = 0
     for _ in range(repeats // 4):
         values = dict(zip("abcd", np.array([2.0, 1.0, 1.0, 1.0])[:, None] * rng.normal(0, 1, (4, 30)), strict=True))
-        p, leads = variance.largest("a", values)
+        p, leads = variance_components.largest("a", values)
         found += leads and p <= LEVEL
     assert found / (repeats // 4) > 0.7
 
@@ -256,9 +256,9 @@ def test_intervals_of_a_spread_and_of_a_share_cover(n: int, repeats: int) -> Non
     of_sd = of_share = 0
     for _ in range(repeats):
         values = dict(zip("abcd", sds[:, None] * rng.normal(0, 1, (4, n)), strict=True))
-        low, high = variance.sd_interval(values["a"])
+        low, high = variance_components.sd_interval(values["a"])
         of_sd += low <= 2.0 <= high
-        _, low, high = variance.share("a", values)
+        _, low, high = variance_components.share("a", values)
         of_share += low <= 4 / 7 <= high
     # At 10 replicates both are wider than they need be.
     most = 0.99 if n == 10 else 0.975

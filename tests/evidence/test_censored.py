@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mlpbench.evidence import censored
-from mlpbench.evidence.signs import median_interval, median_places, sign_test, signs
+from mlpbench.evidence.statistics import censored
+from mlpbench.evidence.statistics.sign_test import median_interval, median_places, sign_test, signs
 
 Array = np.ndarray[Any, Any]
 LEVEL = 0.05

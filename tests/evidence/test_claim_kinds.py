@@ -10,11 +10,11 @@ import pytest
 from made_tables import Tables, make, replace_metric, spec
 from scipy import stats
 
-from mlpbench.evidence import resampling, variance
-from mlpbench.evidence.claims import judge
-from mlpbench.evidence.report import render
-from mlpbench.evidence.sections import explanations
-from mlpbench.evidence.terminal import claims_text
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.statistics import resampling, variance_components
+from mlpbench.report.language.terminal import claims_text
+from mlpbench.report.report import render
+from mlpbench.report.sections.tables import explanations
 
 ACCURACY = "test_accuracy"
 NOISE = np.array([-0.001, -0.001, 0.0, 0.001, 0.001])
@@ -217,7 +217,7 @@ def test_the_report_says_where_the_spread_comes_from() -> None:
     assert [line.split(" | ")[1] for line in lines] == ["init", "order", "split", "test set", "init", "order", "split"]
     values = made.runs.groupby("condition_id")["test_loss"].std(ddof=1)
     sd = values[made.conditions[0].condition_id]
-    low, high = variance.sd_interval(
+    low, high = variance_components.sd_interval(
         made.runs.loc[made.runs["condition_id"] == made.conditions[0].condition_id, "test_loss"].to_numpy()
     )
     assert f"| test loss | init | 30 | {sd:.3f} ({low:.3f} to {high:.3f}) | {sd**2:.2g} |" in section

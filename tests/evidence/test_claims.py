@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from made_tables import WIDTHS, Tables, make, replace_metric, spec, width_tables
 from scipy import stats
 
-from mlpbench.evidence.claims import judge
+from mlpbench.evidence.judging.judge import judge
 
 ACCURACY = "test_accuracy"
 

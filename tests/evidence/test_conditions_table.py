@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from made_tables import make, replace_metric, spec
 
-from mlpbench.evidence import sections
-from mlpbench.evidence.estimates import estimate, observe
-from mlpbench.evidence.words import scientific
+from mlpbench.evidence.estimates.observe import estimate, observe
+from mlpbench.report.language.words import scientific
+from mlpbench.report.sections import tables
 
 LRS = [0.01, 0.1, 0.5, 1.0, 10.0]
 FIVE = (-2, -1, 0, 1, 2)
@@ -23,7 +23,7 @@ def column(means: list[float], sds: list[float]) -> list[str]:
     made = replace_metric(made, "test_loss", values)
     seen = observe(made.experiment, made.conditions, made.runs)
     found = estimate(made.experiment, made.conditions, seen, pd.DataFrame(), ["test_loss"])
-    table = sections.conditions(made.conditions, found, ["lr"], range(len(LRS)))
+    table = tables.conditions(made.conditions, found, ["lr"], range(len(LRS)))
     return [line.split(" | ")[1] for line in table.splitlines()[2:]]
 
 

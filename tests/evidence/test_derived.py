@@ -13,16 +13,18 @@ import pytest
 from made_tables import make, replace_metric, spec
 
 import mlpbench
-from mlpbench import runner
-from mlpbench.evidence.claims import judge
-from mlpbench.evidence.derived import at_layer
-from mlpbench.evidence.estimates import measure, observe
-from mlpbench.evidence.terminal import claims_text
-from mlpbench.experiment import derived, grid, reading
-from mlpbench.experiment.metrics import WEIGHT_QUANTILES
-from mlpbench.runner import Outcome
-from mlpbench.schemas import SCHEMAS
-from mlpbench.store import Store
+from mlpbench.evidence.estimates.layer_columns import at_layer
+from mlpbench.evidence.estimates.observe import measure, observe
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
+from mlpbench.jobs import run as runner
+from mlpbench.jobs.run import Outcome
+from mlpbench.report.language.terminal import claims_text
+from mlpbench.results.schemas import SCHEMAS
+from mlpbench.results.store import Store
 
 DEEP, FLAT, WILD = "deep", "flat", "wild"
 TREE: dict[str, Any] = {
@@ -76,14 +78,14 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def judged(results: Path, *claims: dict[str, Any]) -> pd.DataFrame:
     """Return the verdicts over the runs that are there."""
-    experiment = reading.from_mapping(TREE | {"claims": list(claims)})
+    experiment = yaml_reader.from_mapping(TREE | {"claims": list(claims)})
     return runner.finish(experiment, Store(results / "probed"), report=False).claims
 
 
 def runs_of(results: Path, condition: int) -> pd.DataFrame:
     """Return the rows of a condition of `TREE` in the order of replicates."""
     runs = pd.read_parquet(results / "probed" / "runs")
-    made = grid.conditions(reading.from_mapping(TREE))
+    made = grid.conditions(yaml_reader.from_mapping(TREE))
     return runs[runs["condition_id"] == made[condition].condition_id].sort_values("replicate")
 
 
@@ -118,9 +120,9 @@ def test_the_whole_forward_gain_is_that_of_the_last_hidden_layer_over_the_input(
     rms = [2.0, 3.0, 0.5, 0.25, 7.0]  # input, three hidden layers, outputs
     rows = pd.DataFrame({"run_id": "a", "epoch": 1.0, "step": 4, "layer": range(1, 5), "steps": 4})
     rows["forward_gain"] = [b / a for a, b in itertools.pairwise(rms)]
-    assert at_layer(rows, derived.of_layer("forward_gain[all]")).to_dict() == {"a": pytest.approx(0.25 / 2.0)}
+    assert at_layer(rows, metric_names.of_layer("forward_gain[all]")).to_dict() == {"a": pytest.approx(0.25 / 2.0)}
     lacking = rows.assign(forward_gain=rows["forward_gain"].where(rows["layer"] != 2))
-    assert at_layer(lacking, derived.of_layer("forward_gain[all]")).empty
+    assert at_layer(lacking, metric_names.of_layer("forward_gain[all]")).empty
 
 
 def test_a_diverged_run_has_no_layers_and_is_left_out_as_diverged(probed: Path) -> None:
@@ -180,7 +182,7 @@ def test_steps_and_epochs_until_a_loss_or_an_accuracy_are_those_of_the_curves(pr
     ]
     first = reached.groupby("run_id")[["step", "epoch"]].first().reindex(deep)
     assert first["step"].notna().any()
-    experiment = reading.from_mapping(TREE)
+    experiment = yaml_reader.from_mapping(TREE)
     observed = observe(experiment, grid.conditions(experiment), pd.read_parquet(probed / "probed" / "runs"))
     for unit, column in (("steps", "step"), ("epochs", "epoch")):
         found = measure(observed, curves, f"{unit}_to_train_{name}").iloc[:3]
@@ -228,6 +230,6 @@ def test_claims_on_layers_without_their_table_are_refused() -> None:
 
 
 def test_layer_names_are_those_of_the_table() -> None:
-    assert set(derived.LAYER_NAMES) | {"run_id", "epoch", "step", "layer", WEIGHT_QUANTILES} == set(
+    assert set(metric_names.LAYER_NAMES) | {"run_id", "epoch", "step", "layer", WEIGHT_QUANTILES} == set(
         SCHEMAS["layers"].names
     )

@@ -10,7 +10,7 @@ import pytest
 from made_tables import WIDTHS, make, replace_metric, spec, width_tables
 from scipy import stats
 
-from mlpbench.evidence.estimates import accuracy_step, estimate, estimate_curves, measure, observe
+from mlpbench.evidence.estimates.observe import accuracy_step, estimate, estimate_curves, measure, observe
 from mlpbench.evidence.frames import records
 
 

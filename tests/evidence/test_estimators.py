@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlpbench.evidence import effects, inference, resampling, variance
-from mlpbench.evidence.estimates import intervals
-from mlpbench.evidence.inference import Sample
+from mlpbench.evidence.estimates.observe import intervals
+from mlpbench.evidence.statistics import effect_sizes, resampling, t_test, variance_components
+from mlpbench.evidence.statistics.t_test import Sample
 
 RNG = np.random.default_rng(11)
 SAMPLES: dict[str, np.ndarray[Any, Any]] = {
@@ -55,15 +55,15 @@ def frame_interval(x: Any) -> tuple[float, float]:
 
 # What is estimated: ours, scipy's, and how near they are (relative; None: within 3% of the interval's width).
 ROWS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any], float | None]] = {
-    "t p, two-sided": (lambda x, y: inference.two_sided(sample(x), 0.1), lambda x, y: t(x, 0.1), 1e-9),
-    "paired t": (lambda x, y: inference.two_sided(sample(x - y), 0), lambda x, y: stats.ttest_rel(x, y).pvalue, 1e-9),
+    "t p, two-sided": (lambda x, y: t_test.two_sided(sample(x), 0.1), lambda x, y: t(x, 0.1), 1e-9),
+    "paired t": (lambda x, y: t_test.two_sided(sample(x - y), 0), lambda x, y: stats.ttest_rel(x, y).pvalue, 1e-9),
     "TOST": (
-        lambda x, y: inference.equivalence(sample(x), 0.5),
+        lambda x, y: t_test.equivalence(sample(x), 0.5),
         lambda x, y: max(t(x, -0.5, "greater"), t(x, 0.5, "less")),
         1e-9,
     ),
     "TOST about a value": (
-        lambda x, y: inference.equivalence(sample(x - 0.87), 0.5),
+        lambda x, y: t_test.equivalence(sample(x - 0.87), 0.5),
         lambda x, y: max(t(x, 0.37, "greater"), t(x, 1.37, "less")),
         1e-6,
     ),
@@ -87,18 +87,18 @@ ROWS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any], floa
     ),
     "BCa": (lambda x, y: resampling.bca(x, 0.95), lambda x, y: bootstrap(x), None),
     "interquartile mean": (
-        lambda x, y: effects.interquartile_mean(x),
+        lambda x, y: effect_sizes.interquartile_mean(x),
         lambda x, y: stats.trim_mean(x, 0.25),
         1e-12,
     ),
-    "skewness": (lambda x, y: effects.skewness(x), lambda x, y: stats.skew(x), 1e-9),
+    "skewness": (lambda x, y: effect_sizes.skewness(x), lambda x, y: stats.skew(x), 1e-9),
     "Brown-Forsythe": (
-        lambda x, y: variance.brown_forsythe(x, y),
+        lambda x, y: variance_components.brown_forsythe(x, y),
         lambda x, y: stats.levene(x, y, center="median").pvalue,
         1e-9,
     ),
     "Holm": (
-        lambda x, y: sum(inference.holm([t(x, v) for v in (0.0, 0.1, 0.2)])),
+        lambda x, y: sum(t_test.holm([t(x, v) for v in (0.0, 0.1, 0.2)])),
         lambda x, y: sum(_holm([t(x, v) for v in (0.0, 0.1, 0.2)])),
         1e-12,
     ),
@@ -125,14 +125,14 @@ def test_it_is_scipys(name: str, numbers: str) -> None:
 
 def test_the_effect_has_hedges_exact_correction() -> None:
     """J(4) = 1 / (sqrt(2) Gamma(3/2)) = 0.7979; J(9) = 0.9139."""
-    assert effects.standardised(1.0, 1.0, 5) == pytest.approx(0.7979, abs=1e-4)
-    assert effects.standardised(1.0, 2.0, 10) == pytest.approx(0.9139 / 2, abs=1e-4)
-    assert math.isnan(effects.standardised(1.0, 0.0, 10))
+    assert effect_sizes.standardised(1.0, 1.0, 5) == pytest.approx(0.7979, abs=1e-4)
+    assert effect_sizes.standardised(1.0, 2.0, 10) == pytest.approx(0.9139 / 2, abs=1e-4)
+    assert math.isnan(effect_sizes.standardised(1.0, 0.0, 10))
 
 
 def test_the_effect_is_unbiased_for_normal_differences() -> None:
     draws = np.random.default_rng(6).normal(0.8, 1, (20_000, 5))
-    found = [effects.standardised(float(d.mean()), float(d.std(ddof=1)), 5) for d in draws]
+    found = [effect_sizes.standardised(float(d.mean()), float(d.std(ddof=1)), 5) for d in draws]
     assert np.mean(found) == pytest.approx(0.8, abs=4 * float(np.std(found)) / math.sqrt(len(found)))
 
 
@@ -155,7 +155,7 @@ def test_the_least_p_of_a_sign_flip_is_two_in_all_assignments() -> None:
 def test_bonetts_interval_is_that_of_the_paper_in_form() -> None:
     """For a large normal sample ln s has the error sqrt(2 / (n - 1)) / 2, and the interval is centred there."""
     x = np.random.default_rng(2).normal(0, 3, 4000)
-    low, high = variance.sd_interval(x)
+    low, high = variance_components.sd_interval(x)
     half = 1.96 * math.sqrt(2 / 3999) / 2
     assert math.log(high / low) / 2 == pytest.approx(half, rel=0.05)
     assert math.sqrt(low * high) == pytest.approx(x.std(ddof=1), rel=1e-3)

@@ -13,14 +13,14 @@ import pytest
 from made_tables import Tables, make, spec
 from matplotlib.figure import Figure
 
-from mlpbench.evidence.claims import judge
-from mlpbench.evidence.estimates import estimate, observe
-from mlpbench.evidence.excerpt import MOST_DOTS, MOST_DRAWN, MOST_ROWS, choose
-from mlpbench.evidence.figures import theme
-from mlpbench.evidence.figures.errors import error_against_factor
-from mlpbench.evidence.figures.replicates import replicates
-from mlpbench.evidence.report import Report, render
-from mlpbench.evidence.series import errors
+from mlpbench.evidence.estimates.excerpt import MOST_DOTS, MOST_DRAWN, MOST_ROWS, choose
+from mlpbench.evidence.estimates.observe import estimate, observe
+from mlpbench.evidence.estimates.series import errors
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.error_curves import error_against_factor
+from mlpbench.report.figures.replicates import replicates
+from mlpbench.report.report import Report, render
 
 WORDS = ["relu", "tanh", "sigmoid", "gelu", "silu"]
 SHARES = [round(0.05 * i, 2) for i in range(20)]

@@ -8,13 +8,13 @@ import pytest
 from made_tables import WIDTHS, make, spec, width_tables
 from matplotlib.colors import to_rgb
 
-from mlpbench.evidence.estimates import estimate, estimate_curves, observe
-from mlpbench.evidence.figures import theme
-from mlpbench.evidence.figures.curves import learning_curves
-from mlpbench.evidence.figures.errors import error_against_factor
-from mlpbench.evidence.figures.forest import forest
-from mlpbench.evidence.figures.replicates import replicates
-from mlpbench.evidence.series import errors, numeric_factor
+from mlpbench.evidence.estimates.observe import estimate, estimate_curves, observe
+from mlpbench.evidence.estimates.series import errors, numeric_factor
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.error_curves import error_against_factor
+from mlpbench.report.figures.forest import forest
+from mlpbench.report.figures.learning_curves import learning_curves
+from mlpbench.report.figures.replicates import replicates
 
 
 def test_numbers_run_along_a_map_from_light_to_dark() -> None:

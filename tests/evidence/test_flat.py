@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlpbench.evidence.figures import theme
-from mlpbench.evidence.figures.flat import LEAST_SHARE, PALETTE, STEP, flat
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.flat import LEAST_SHARE, PALETTE, STEP, flat
 
 
 def picture(pixels: npt.NDArray[np.int64]) -> Image.Image:

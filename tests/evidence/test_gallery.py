@@ -13,12 +13,12 @@ from made_layers import Reader, layer_rows
 from made_tables import Tables, make, replace_metric, spec
 from matplotlib.figure import Figure
 
-from mlpbench.evidence import gallery
-from mlpbench.evidence.estimates import observe
-from mlpbench.evidence.figures import theme
-from mlpbench.evidence.gallery import Shown
-from mlpbench.evidence.outcome import Section
-from mlpbench.evidence.report import render
+from mlpbench.evidence.estimates.observe import observe
+from mlpbench.report.figures import theme
+from mlpbench.report.report import render
+from mlpbench.report.sections import stability
+from mlpbench.report.sections.section import Section
+from mlpbench.report.sections.stability import Shown
 
 DEEP: dict[str, Any] = {"factors": {"activation": ["relu", "tanh"], "depth": [2, 5, 10]}, "replicates": 3}
 MANY: dict[str, Any] = {
@@ -42,7 +42,7 @@ def shown(tables: Tables, rows: pd.DataFrame | None = None) -> Shown:
 
 
 def pictures(tables: Tables, rows: pd.DataFrame | None = None) -> dict[str, Section]:
-    return {p.name: p for p in gallery.pictures(shown(tables, rows))}
+    return {p.name: p for p in stability.pictures(shown(tables, rows))}
 
 
 def lines(figure: Figure, panel: int) -> list[tuple[list[float], list[float]]]:
@@ -88,15 +88,15 @@ def test_pictures_are_chosen_by_what_varies_and_was_measured(keys: dict[str, Any
 def test_without_a_table_of_layers_the_pictures_of_runs_are_left() -> None:
     made = make(spec(**DEEP), status={(1, 0): "diverged"})
     bare = Shown(**{**vars(shown(made)), "layers": None})
-    assert [p.name for p in gallery.pictures(bare)] == ["activation_functions", "divergence"]
+    assert [p.name for p in stability.pictures(bare)] == ["activation_functions", "divergence"]
     empty = shown(made, layer_rows(made).head(0))
-    assert [p.name for p in gallery.pictures(empty)] == ["activation_functions", "divergence"]
+    assert [p.name for p in stability.pictures(empty)] == ["activation_functions", "divergence"]
 
 
 def test_only_layers_of_what_is_drawn_are_read_and_weights_of_one_run_each() -> None:
     made = make(spec(**MANY))
     some = Shown(**{**vars(shown(made)), "drawn": [3, 1]})
-    assert {p.name for p in gallery.pictures(some)} >= {"signals", "weights"}
+    assert {p.name for p in stability.pictures(some)} >= {"signals", "weights"}
     reader = some.layers
     assert isinstance(reader, Reader)
     ids = some.observed.set_index("position")["run_id"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.evidence.grade import reproducibility
+from mlpbench.report.language.reproducibility import reproducibility
 
 
 def runs(**changes: Any) -> pd.DataFrame:

@@ -20,12 +20,12 @@ import pandas as pd
 import pytest
 from made_tables import WIDTHS, Tables, make, spec, width_tables
 
-from mlpbench.evidence.html import runs as run_tables
-from mlpbench.evidence.html.curves import chart
-from mlpbench.evidence.html.markdown import VERDICTS, body
-from mlpbench.evidence.html.page import report_page
-from mlpbench.evidence.html.runs import run_table
-from mlpbench.evidence.report import Report, render
+from mlpbench.report.pages import runs_table as run_tables
+from mlpbench.report.pages.curves_svg import chart
+from mlpbench.report.pages.markdown_html import VERDICTS, body
+from mlpbench.report.pages.page import report_page
+from mlpbench.report.pages.runs_table import run_table
+from mlpbench.report.report import Report, render
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)> & "quoted" </td>'
@@ -340,7 +340,7 @@ def test_rows_in_another_order_and_another_render_give_the_same_bytes(name: str)
 def test_another_process_gives_the_same_bytes_without_torch(environment: Mapping[str, str], tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from made_tables import width_tables; "
-        "from mlpbench.evidence.report import render; from mlpbench.evidence.html.page import report_page; "
+        "from mlpbench.report.report import render; from mlpbench.report.pages.page import report_page; "
         f"pathlib.Path({str(tmp_path / 'page')!r}).write_bytes(report_page(render(*width_tables().parts)).encode()); "
         "assert 'torch' not in sys.modules"
     )
@@ -368,7 +368,7 @@ def test_sections_of_one_name_have_two_ids() -> None:
 
 
 def test_what_is_not_ours_has_its_licence_beside_it() -> None:
-    vendored = files("mlpbench.evidence.html") / "vendor"
+    vendored = files("mlpbench.report.pages") / "vendor"
     licence = (vendored / "LICENSE").read_text()
     names = [f.name for f in vendored.iterdir() if f.name != "LICENSE"]
     assert names

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from mlpbench.evidence.index import THUMB_HEIGHT, THUMB_WIDTH, Entry, Index, first_picture, markdown, page
+from mlpbench.report.pages.index_page import THUMB_HEIGHT, THUMB_WIDTH, Entry, Index, first_picture, markdown, page
 
 
 def png(width: int, height: int) -> bytes:

@@ -9,8 +9,9 @@ import pytest
 from made_folders import make_folder
 from test_kernels import made
 
-from mlpbench import pages
-from mlpbench.evidence import index, kernels
+from mlpbench.jobs import write_pages
+from mlpbench.report import kernels
+from mlpbench.report.pages import index_page
 
 SPEC = {
     "name": "zebra",
@@ -29,12 +30,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("bench", "bare", "broken"):
         (root / name).mkdir()
         (root / name / kernels.FILE).write_text(json.dumps(made()) if name != "broken" else "{")
-    pages.write(root / "bench")
+    write_pages.write(root / "bench")
     return root
 
 
 def test_kernel_benchmarks_are_listed_with_their_sentence_and_picture(results: Path) -> None:
-    found = pages.read_index(results)
+    found = write_pages.read_index(results)
     assert [(e.name, e.folder) for e in found.entries] == [
         ("Kernel benchmarks", "bare"),
         ("Kernel benchmarks", "bench"),
@@ -55,12 +56,12 @@ def test_kernel_benchmarks_are_listed_with_their_sentence_and_picture(results: P
 
 
 def test_pages_show_them_without_claims_and_runs(results: Path) -> None:
-    found = pages.read_index(results)
-    text = index.markdown(found)
+    found = write_pages.read_index(results)
+    text = index_page.markdown(found)
     row = next(line for line in text.splitlines() if "(bench/report.md) | " in line)
     assert '<img src="bench/figures/roofline.png"' in row
     assert row.endswith(" |  | 10 benchmarks |")
-    page = index.page(found)
+    page = index_page.page(found)
     assert page.count("<span>no claims</span>") == 1, "that of the experiment"
     assert page.count("<span>10 benchmarks</span>") == 2
     assert page.count('src="data:image/png') == 1

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mlpbench.evidence import inference
-from mlpbench.evidence.inference import Sample
+from mlpbench.evidence.statistics import t_test
+from mlpbench.evidence.statistics.t_test import Sample
 
 PAIRS = [
     (np.array([0.871, 0.874, 0.869, 0.872, 0.875]), np.array([0.868, 0.869, 0.868, 0.866, 0.871])),
@@ -26,7 +26,7 @@ def sample_of(values: np.ndarray) -> Sample:
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_two_sided_p_is_that_of_the_paired_t_test(a: np.ndarray, b: np.ndarray) -> None:
-    assert inference.two_sided(sample_of(a - b), 0) == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-9)
+    assert t_test.two_sided(sample_of(a - b), 0) == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-9)
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
@@ -35,7 +35,7 @@ def test_two_sided_p_against_a_margin_is_that_of_a_one_sample_t_test(
     a: np.ndarray, b: np.ndarray, margin: float
 ) -> None:
     expected = stats.ttest_1samp(a - b, popmean=margin).pvalue
-    assert inference.two_sided(sample_of(a - b), margin) == pytest.approx(expected, rel=1e-9)
+    assert t_test.two_sided(sample_of(a - b), margin) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
@@ -43,7 +43,7 @@ def test_two_sided_p_against_a_margin_is_that_of_a_one_sample_t_test(
 def test_equivalence_is_the_larger_of_two_one_sided_tests(a: np.ndarray, b: np.ndarray, margin: float) -> None:
     above = stats.ttest_1samp(a - b, popmean=-margin, alternative="greater").pvalue
     below = stats.ttest_1samp(a - b, popmean=margin, alternative="less").pvalue
-    assert inference.equivalence(sample_of(a - b), margin) == pytest.approx(max(above, below), rel=1e-9)
+    assert t_test.equivalence(sample_of(a - b), margin) == pytest.approx(max(above, below), rel=1e-9)
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
@@ -51,7 +51,7 @@ def test_beyond_is_one_sided_against_the_nearer_bound(a: np.ndarray, b: np.ndarr
     d, margin = a - b, 0.0005
     nearer = math.copysign(margin, d.mean())
     expected = stats.ttest_1samp(d, popmean=nearer, alternative="greater" if d.mean() > 0 else "less").pvalue
-    assert inference.beyond(sample_of(d), margin) == pytest.approx(expected, rel=1e-9)
+    assert t_test.beyond(sample_of(d), margin) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
@@ -62,16 +62,16 @@ def test_interval_is_scipys(a: np.ndarray, b: np.ndarray) -> None:
 
 def test_without_spread_any_distance_is_certain_and_none_is_nothing() -> None:
     exact = Sample(n=5, mean=1.0, sd=0.0)
-    assert inference.two_sided(exact, 2.0) == 0
-    assert inference.two_sided(exact, 1.0) == 1
-    assert inference.equivalence(exact, 2.0) == 0
-    assert inference.equivalence(exact, 1.0) == 0.5
-    assert inference.beyond(exact, 0.5) == 0
+    assert t_test.two_sided(exact, 2.0) == 0
+    assert t_test.two_sided(exact, 1.0) == 1
+    assert t_test.equivalence(exact, 2.0) == 0
+    assert t_test.equivalence(exact, 1.0) == 0.5
+    assert t_test.beyond(exact, 0.5) == 0
 
 
 def test_holm_on_a_worked_example() -> None:
     """p of 0.01, 0.04, 0.03, 0.005 at 0.05: 0.03, 0.06, 0.06, 0.02; two of four are rejected (Holm, 1979)."""
-    assert inference.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert t_test.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def step_down(p: list[float], level: float) -> set[int]:
@@ -88,13 +88,13 @@ def step_down(p: list[float], level: float) -> set[int]:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8, unique=True), st.sampled_from([0.01, 0.05, 0.2]))
 def test_holm_rejects_what_stepping_down_rejects(p: list[float], level: float) -> None:
-    adjusted = inference.holm(p)
+    adjusted = t_test.holm(p)
     clear = [i for i, v in enumerate(adjusted) if abs(v - level) > 1e-12]
     assert {i for i in clear if adjusted[i] <= level} == step_down(p, level) & set(clear)
 
 
 def test_a_claim_without_p_stays_without_and_still_counts() -> None:
-    adjusted = inference.holm([0.01, math.nan, 0.02])
+    adjusted = t_test.holm([0.01, math.nan, 0.02])
     assert adjusted[0] == pytest.approx(0.03)
     assert math.isnan(adjusted[1])
     assert adjusted[2] == pytest.approx(0.04)
@@ -105,23 +105,23 @@ def test_a_claim_without_p_stays_without_and_still_counts() -> None:
 @pytest.mark.parametrize("level", [0.05, 0.025, 0.005])
 def test_power_is_scipys_noncentral_t(n: int, shift: float, level: float) -> None:
     expected = stats.nct.sf(stats.t.isf(level, n - 1), n - 1, shift * math.sqrt(n))
-    assert inference.power(n, shift, level) == pytest.approx(expected, abs=1e-8)
+    assert t_test.power(n, shift, level) == pytest.approx(expected, abs=1e-8)
 
 
 def test_power_at_ten_replicates_and_one_sd_is_the_textbook_value() -> None:
     """A paired t test at 0.05, two-sided, 10 pairs, effect of 1 sd: 0.803 (Cohen, Statistical Power Analysis, 1988)."""
-    assert inference.power(10, 1.0, 0.025) == pytest.approx(0.803, abs=0.001)
+    assert t_test.power(10, 1.0, 0.025) == pytest.approx(0.803, abs=0.001)
 
 
 @pytest.mark.parametrize(("n", "level"), [(2, 0.025), (5, 0.025), (5, 0.004), (30, 0.05)])
 def test_the_detectable_shift_has_80_percent_power(n: int, level: float) -> None:
-    shift = inference.detectable_shift(n, level)
+    shift = t_test.detectable_shift(n, level)
     assert stats.nct.sf(stats.t.isf(level, n - 1), n - 1, shift * math.sqrt(n)) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_the_detectable_margin_has_80_percent_power_in_simulation() -> None:
     n, level, repeats = 8, 0.05, 20_000
-    margin = inference.detectable_margin(n, level)
+    margin = t_test.detectable_margin(n, level)
     draws = np.random.default_rng(3).normal(0, 1, (repeats, n))
     mean, error = draws.mean(1), draws.std(1, ddof=1) / math.sqrt(n)
     found = (np.abs(mean) < margin - stats.t.isf(level, n - 1) * error).mean()
@@ -130,7 +130,7 @@ def test_the_detectable_margin_has_80_percent_power_in_simulation() -> None:
 
 @pytest.mark.parametrize("effect", [0.2, 0.5, 1.0])
 def test_replicates_needed_is_the_smallest_number_with_80_percent_power(effect: float) -> None:
-    needed = inference.replicates_needed(3, Sample(n=3, mean=effect, sd=1.0), (0.0,), 0.025)
+    needed = t_test.replicates_needed(3, Sample(n=3, mean=effect, sd=1.0), (0.0,), 0.025)
     assert needed is not None
 
     def power(n: int) -> float:
@@ -141,7 +141,7 @@ def test_replicates_needed_is_the_smallest_number_with_80_percent_power(effect: 
 
 def test_replicates_needed_for_equivalence_holds_in_simulation() -> None:
     mean, margin, level, repeats = 0.1, 0.6, 0.05, 20_000
-    needed = inference.replicates_needed(5, Sample(n=5, mean=mean, sd=1.0), (-margin, margin), level)
+    needed = t_test.replicates_needed(5, Sample(n=5, mean=mean, sd=1.0), (-margin, margin), level)
     assert needed is not None
     draws = np.random.default_rng(4).normal(mean, 1, (repeats, needed))
     half = stats.t.isf(level, needed - 1) * draws.std(1, ddof=1) / math.sqrt(needed)
@@ -150,15 +150,15 @@ def test_replicates_needed_for_equivalence_holds_in_simulation() -> None:
 
 
 def test_what_no_number_of_replicates_decides_is_none() -> None:
-    assert inference.replicates_needed(5, Sample(n=5, mean=0.0, sd=1.0), (0.0,), 0.025) is None
-    assert inference.replicates_needed(5, Sample(n=5, mean=0.0, sd=0.0), (0.0,), 0.025) is None
-    assert inference.replicates_needed(5, Sample(n=5, mean=1e-9, sd=1.0), (0.0,), 0.025) is None
+    assert t_test.replicates_needed(5, Sample(n=5, mean=0.0, sd=1.0), (0.0,), 0.025) is None
+    assert t_test.replicates_needed(5, Sample(n=5, mean=0.0, sd=0.0), (0.0,), 0.025) is None
+    assert t_test.replicates_needed(5, Sample(n=5, mean=1e-9, sd=1.0), (0.0,), 0.025) is None
 
 
 @settings(max_examples=50)
 @given(st.floats(-3, 3), st.floats(0.1, 2), st.integers(2, 40), st.floats(-2, 2))
 def test_mirroring_the_sample_and_the_bound_changes_no_p(mean: float, sd: float, n: int, bound: float) -> None:
     one, other = Sample(n=n, mean=mean, sd=sd), Sample(n=n, mean=-mean, sd=sd)
-    assert inference.two_sided(one, bound) == inference.two_sided(other, -bound)
-    assert inference.equivalence(one, abs(bound)) == inference.equivalence(other, abs(bound))
-    assert inference.beyond(one, abs(bound)) == inference.beyond(other, abs(bound))
+    assert t_test.two_sided(one, bound) == t_test.two_sided(other, -bound)
+    assert t_test.equivalence(one, abs(bound)) == t_test.equivalence(other, abs(bound))
+    assert t_test.beyond(one, abs(bound)) == t_test.beyond(other, abs(bound))

@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.image import imread
 
-from mlpbench import pages
-from mlpbench.cli import main
-from mlpbench.errors import InputError
-from mlpbench.evidence import kernels
-from mlpbench.evidence.figures import theme
-from mlpbench.evidence.figures.roofline import COLOURS, roofline
+from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
+from mlpbench.jobs import write_pages
+from mlpbench.report import kernels
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.roofline import COLOURS, roofline
 
 MACHINE = {"threads": 1, "device": "cpu", "gpu": None, "cpu": "Acme 9000", "torch": "2.13.0"}
 SHAPE = {"width": 32, "depth": 1, "activation": "relu", "dropout": 0.0, "batch": 256, "inputs": 784, "classes": 10}
@@ -182,7 +182,7 @@ def test_the_report_is_the_same_bytes_again_and_the_command_writes_it(tmp_path: 
     before = [f.read_bytes() for f in files]
     for f in files:
         f.unlink()
-    pages.write(tmp_path)
+    write_pages.write(tmp_path)
     assert [f.read_bytes() for f in files] == before
     picture = imread(io.BytesIO(before[1]))
     assert picture.shape[1] == theme.WIDTH * theme.DPI

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 from made_tables import WIDTH_CLAIMS, width_tables
 
-from mlpbench.cli import main
-from mlpbench.evidence import ledger
-from mlpbench.evidence.claims import judge
+from mlpbench.cli.main import main
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.report.language import ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH = "results/reference/width"

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from made_tables import Tables, frame, make, replace_metric, spec
 from scipy import stats
 
-from mlpbench.evidence import looks, report
-from mlpbench.evidence.inference import ALPHA, Sample, beyond, equivalence, two_sided
-from mlpbench.evidence.looks import Judged, levels, schedule
+from mlpbench.evidence.judging import interim_analysis
+from mlpbench.evidence.judging.interim_analysis import Judged, levels, schedule
+from mlpbench.evidence.statistics.t_test import ALPHA, Sample, beyond, equivalence, two_sided
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
+from mlpbench.report import report
 
 SIMULATED = 4000
 
@@ -55,7 +56,7 @@ def tables(experiment: Experiment, *, there: Any = lambda i, r: True) -> Tables:
 
 def judged(experiment: Experiment, **keys: Any) -> Judged:
     made = tables(experiment, **keys)
-    return looks.judge(experiment, made.conditions, made.runs, made.curves)
+    return interim_analysis.judge(experiment, made.conditions, made.runs, made.curves)
 
 
 @given(first=st.integers(2, 200), more=st.integers(1, 1000))
@@ -178,7 +179,7 @@ def test_what_comes_after_a_verdict_does_not_change_it() -> None:
     whole = judged(declared()).claims.set_index("id")
     others = tables(declared())
     turned = replace_metric(others, "test_loss", {(i, r): 5.0 - i for i in (0, 3) for r in range(8, 12)})
-    again = looks.judge(declared(), turned.conditions, turned.runs, turned.curves).claims.set_index("id")
+    again = interim_analysis.judge(declared(), turned.conditions, turned.runs, turned.curves).claims.set_index("id")
     pd.testing.assert_frame_equal(whole, again)
 
 
@@ -248,7 +249,7 @@ def test_tuned_conditions_are_topped_up_with_all_their_levels() -> None:
         row = {"run_id": run.run_id, "status": "ok", "val_accuracy": s.lr, "val_loss": 1 - s.lr, "test_loss": loss}
         rows.append(row | {"replicate": r})
     conditions = grid.conditions(experiment)
-    found = looks.judge(experiment, conditions, frame("runs", rows), pd.DataFrame())
+    found = interim_analysis.judge(experiment, conditions, frame("runs", rows), pd.DataFrame())
     assert (found.counts, found.claims["tuned"].tolist()) == ([5, 5], ["lr=0.2"])
     assert found.claims["n"].tolist() == [5]
     assert set(found.gathered.run_ids) == set(grid.all_run_ids(experiment))

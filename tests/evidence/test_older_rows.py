@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mlpbench.evidence.agreement import DIFFERENT, IDENTICAL, agreement
-from mlpbench.schemas import CAME_LATER, SCHEMAS
+from mlpbench.results.schemas import CAME_LATER, SCHEMAS
 
 
 @pytest.mark.parametrize("column", CAME_LATER)

@@ -13,15 +13,17 @@ from made_tables import Tables, make, replace_metric, spec
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
-from mlpbench.evidence import gap, product, regions, series, tradeoff, variance
-from mlpbench.evidence.estimates import estimate, observe
-from mlpbench.evidence.excerpt import choose
-from mlpbench.evidence.figures import theme
-from mlpbench.evidence.figures.errors import SIDES, error_against_factor
-from mlpbench.evidence.figures.heatmap import FAR, heatmap
-from mlpbench.evidence.figures.variance import shares
-from mlpbench.evidence.outcome import Given, best, difference, worse_than
-from mlpbench.evidence.series import Errors
+from mlpbench.evidence.estimates import series
+from mlpbench.evidence.estimates.excerpt import choose
+from mlpbench.evidence.estimates.observe import estimate, observe
+from mlpbench.evidence.estimates.series import Errors
+from mlpbench.evidence.statistics import variance_components
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.error_curves import SIDES, error_against_factor
+from mlpbench.report.figures.heatmap import FAR, heatmap
+from mlpbench.report.figures.variance_shares import shares
+from mlpbench.report.sections import cost, fit_regions, full_product, generalisation_gap
+from mlpbench.report.sections.section import Given, best, difference, worse_than
 
 METRICS = ["train_loss", "test_loss", "train_accuracy", "test_accuracy", "gap_accuracy"]
 FIVE = (-2, -1, 0, 1, 2)
@@ -64,7 +66,7 @@ def along(
 
 
 def marked(of: Given) -> dict[str, list[float]]:
-    found = regions.regions(of, placed(of))
+    found = fit_regions.regions(of, placed(of))
     error = found[found["measure"] == "error"]
     return {side: error.loc[error["side"] == side, "x"].tolist() for side in sorted(set(error["side"]))}
 
@@ -75,7 +77,7 @@ U_SHAPE = ([0.5, 0.2, 0.1, 0.1001, 0.3], [0.4, 0.1, 0.05, 0.04, 0.01])
 def test_a_valley_of_test_error_has_two_sides() -> None:
     of = along("width", [4, 8, 16, 32, 64], *U_SHAPE)
     assert marked(of) == {"overfits": [64.0], "underfits": [4.0, 8.0]}, "32 is as good as 16, and is not marked"
-    told = regions.sentence(regions.regions(of, placed(of)), "width")
+    told = fit_regions.sentence(fit_regions.regions(of, placed(of)), "width")
     assert told.startswith(
         "By error and loss width 16 is best; at 4 and 8 it underfits and at 64 it overfits. Shaded: "
     )
@@ -90,7 +92,7 @@ def test_a_gap_without_loss_of_fit_is_not_underfitting() -> None:
     """Below the best the test error is higher, but the train error is not: that is variance, not too small a network."""
     of = along("width", [4, 8, 16], [0.3, 0.2, 0.1], [0.01, 0.01, 0.01])
     assert marked(of) == {}
-    assert regions.sentence(regions.regions(of, placed(of)), "width") == ""
+    assert fit_regions.sentence(fit_regions.regions(of, placed(of)), "width") == ""
 
 
 def test_what_replicates_do_not_show_is_not_marked() -> None:
@@ -115,7 +117,7 @@ def test_of_two_factors_no_sides_are_marked() -> None:
 def test_sides_are_shaded_half_way_to_their_neighbours() -> None:
     of = along("width", [4, 8, 16, 32, 64], *U_SHAPE)
     found = placed(of)
-    figure = error_against_factor(found.estimates, found.points, "width", regions.regions(of, found))
+    figure = error_against_factor(found.estimates, found.points, "width", fit_regions.regions(of, found))
     ax = figure.axes[0]
     spans = {
         tuple(p.get_facecolor())[:3]: p.get_window_extent().transformed(ax.transData.inverted())
@@ -126,7 +128,7 @@ def test_sides_are_shaded_half_way_to_their_neighbours() -> None:
     assert by_side["underfits"].x1 == pytest.approx(np.sqrt(8 * 16))
     assert by_side["overfits"].x0 == pytest.approx(np.sqrt(32 * 64))
     assert {t.get_text() for t in ax.texts} == set(SIDES)
-    plain = error_against_factor(found.estimates, found.points, "width", regions.regions(of, found).head(0))
+    plain = error_against_factor(found.estimates, found.points, "width", fit_regions.regions(of, found).head(0))
     assert not plain.axes[0].patches
 
 
@@ -170,21 +172,21 @@ def with_gaps(gaps: Sequence[float], noise: float = 1e-4, **keys: Any) -> Given:
 
 def test_the_gap_is_shown_where_it_differs_by_more_than_its_intervals() -> None:
     of = with_gaps([0.02, 0.05, 0.21])
-    shown = gap.section(of, placed(of))
+    shown = generalisation_gap.section(of, placed(of))
     assert shown is not None
     assert shown.text.startswith(
         "The gap, train minus test accuracy, is largest with width=16, 21.000 pp (20.980 to 21.020) and smallest with width=4, "
         "2.000 pp (1.980 to 2.020)."
     )
     assert drawn_points(shown.draw(), 0) >= {(4.0, 0.02), (8.0, 0.05), (16.0, 0.21)}
-    assert gap.section(with_gaps([0.02, 0.05, 0.21], noise=0.2), placed(of)) is None
-    assert gap.section(with_gaps([0.02, 0.02, 0.02]), placed(of)) is None
+    assert generalisation_gap.section(with_gaps([0.02, 0.05, 0.21], noise=0.2), placed(of)) is None
+    assert generalisation_gap.section(with_gaps([0.02, 0.02, 0.02]), placed(of)) is None
 
 
 def test_gaps_of_words_have_a_row_each_in_the_colours_of_the_report() -> None:
     made = make(spec(factors={"activation": ["relu", "tanh"]}))
     of = given(put(made, "gap_accuracy", [0.02, 0.2]))
-    shown = gap.section(of, placed(of))
+    shown = generalisation_gap.section(of, placed(of))
     assert shown is not None
     dots = [line for line in shown.draw().axes[0].lines if line.get_marker() == "D"]
     assert [d.get_color() for d in dots] == [of.look.colours[c.condition_id] for c in of.conditions]
@@ -205,14 +207,14 @@ ERRORS = [0.30, 0.40, 0.20, 0.4001, 0.9, 0.9]
 
 def test_two_factors_are_a_table_with_learning_rates_in_columns() -> None:
     of = given(put(two(), "test_accuracy", [1 - e for e in ERRORS]))
-    assert product.factors(of) == ("width", "lr")
-    cells = product.cells(of, "width", "lr").set_index(["row_label", "column_label"])
+    assert full_product.factors(of) == ("width", "lr")
+    cells = full_product.cells(of, "width", "lr").set_index(["row_label", "column_label"])
     assert cells.at[("4", "0.1"), "value"] == pytest.approx(0.4)
     assert (cells.at[("4", "0.1"), "row"], cells.at[("16", "10"), "column"]) == (0, 2)
     assert cells.index[cells["best"]].tolist() == [("16", "1")]
     assert not cells["close"].any()
     assert sorted(cells.index[cells["best_of_row"]]) == [("16", "1"), ("4", "0.1")]
-    shown = product.section(of)
+    shown = full_product.section(of)
     assert shown is not None
     assert shown.text.startswith(
         "Mean test error is lowest with lr=1, width=16, 20.00%; of the other 5 cells each is shown to be different (95% intervals "
@@ -222,14 +224,14 @@ def test_two_factors_are_a_table_with_learning_rates_in_columns() -> None:
 
 def test_cells_that_replicates_do_not_tell_from_the_best_are_dashed() -> None:
     of = given(put(two(), "test_accuracy", [0.8003, 0.4, 0.8, 0.5, 0.1, 0.1], noise=0.001))
-    cells = product.cells(of, "width", "lr")
+    cells = full_product.cells(of, "width", "lr")
     assert cells["close"].sum() == 1
     (ax, _) = heatmap(cells, "width", "lr", "mean test error", share=True).axes
     outlines = [p for p in ax.patches if isinstance(p, Rectangle)]
     assert sorted(p.get_linestyle() == "solid" for p in outlines) == [False, True]
     assert "80.0%" not in {t.get_text() for t in ax.texts}
     assert {"20.0%", "60.0%", "90.0%"} <= {t.get_text() for t in ax.texts}
-    shown = product.section(of)
+    shown = full_product.section(of)
     assert shown is not None
     assert "1 of the other 5 cells is not shown to be different" in shown.text
 
@@ -246,12 +248,12 @@ def test_cells_that_replicates_do_not_tell_from_the_best_are_dashed() -> None:
     ids=["one factor", "four cells", "three factors", "zipped", "seventeen levels"],
 )
 def test_other_grids_are_no_table(factors: Mapping[str, Any]) -> None:
-    assert product.section(given(make(spec(factors=factors, replicates=1)))) is None
+    assert full_product.section(given(make(spec(factors=factors, replicates=1)))) is None
 
 
 def test_a_factor_of_one_level_is_not_counted() -> None:
     made = make(spec(factors={"width": [4, 8, 16], "depth": [2], "lr": [0.1, 1.0]}, replicates=1))
-    shown = product.section(given(made))
+    shown = full_product.section(given(made))
     assert shown is not None
     assert "one replicate a cell shows no interval" in shown.text
 
@@ -259,7 +261,7 @@ def test_a_factor_of_one_level_is_not_counted() -> None:
 def test_lost_runs_are_counted_and_a_cell_without_any_is_a_dash() -> None:
     lost = {(4, 0): "diverged", **{(5, r): "diverged" for r in range(5)}}
     tables = put(make(two().experiment, status=lost), "test_accuracy", [1 - e for e in ERRORS])
-    cells = product.cells(given(tables), "width", "lr")
+    cells = full_product.cells(given(tables), "width", "lr")
     (ax, _) = heatmap(cells, "width", "lr", "mean test error", share=True).axes
     texts = [t.get_text() for t in ax.texts]
     assert {"-", "1 lost", "5 lost"} <= set(texts)
@@ -270,23 +272,23 @@ def test_cells_that_lost_runs_are_not_close_to_the_best() -> None:
     lost = {(2, r): "diverged" for r in range(3)}
     errors = [0.2, 0.4, 0.21, 0.5, 0.9, 0.9]
     of = given(put(make(two().experiment, status=lost), "test_accuracy", [1 - e for e in errors], noise=0.01))
-    assert not product.cells(of, "width", "lr")["close"].any()
-    shown = product.section(of)
+    assert not full_product.cells(of, "width", "lr")["close"].any()
+    shown = full_product.section(of)
     assert shown is not None
     assert "20.00%; of the other 4 cells whose runs all finished each is shown to be different" in shown.text
 
 
 def test_rows_that_are_words_are_listed() -> None:
     made = make(spec(factors={"activation": ["relu", "tanh", "elu"], "lr": [0.1, 1.0]}))
-    shown = product.section(given(put(made, "test_accuracy", [0.5, 0.9, 0.8, 0.7, 0.6, 0.5])))
+    shown = full_product.section(given(put(made, "test_accuracy", [0.5, 0.9, 0.8, 0.7, 0.6, 0.5])))
     assert shown is not None
     assert "The best lr is 1 at activation relu and 0.1 at activation tanh and elu." in shown.text
 
 
 def test_names_that_would_run_into_each_other_go_to_the_legend() -> None:
     made = put(make(spec(factors={"width": [1, 2, 3]})), "test_accuracy", [0.5, 0.500001, 0.8])
-    apart = tradeoff.section(given(costs(made, [1e9, 1e10, 1e11], [1.0, 10.0, 100.0])))
-    close = tradeoff.section(given(costs(made, [1e9, 1.001e9, 1e11], [1.0, 1.001, 100.0])))
+    apart = cost.section(given(costs(made, [1e9, 1e10, 1e11], [1.0, 10.0, 100.0])))
+    close = cost.section(given(costs(made, [1e9, 1.001e9, 1e11], [1.0, 1.001, 100.0])))
     assert apart is not None
     assert close is not None
     assert [t.get_text() for t in apart.draw().axes[0].texts] == ["1", "2", "3"]
@@ -295,7 +297,7 @@ def test_names_that_would_run_into_each_other_go_to_the_legend() -> None:
 
 
 def test_an_exploding_cell_does_not_take_the_shades_of_the_others() -> None:
-    cells = product.cells(given(put(two(), "test_accuracy", [1 - e for e in ERRORS])), "width", "lr")
+    cells = full_product.cells(given(put(two(), "test_accuracy", [1 - e for e in ERRORS])), "width", "lr")
     cells["value"] = [0.3, 0.4, 0.2, 0.5, 0.6, 1e12]
     (ax, bar) = heatmap(cells, "width", "lr", "mean test loss", share=False).axes
     assert ax.images[0].norm.vmax == pytest.approx(FAR * 0.45)
@@ -310,10 +312,10 @@ def costs(tables: Tables, flops: Sequence[float], seconds: Sequence[float]) -> T
 def test_the_front_is_what_nothing_beats_at_its_cost() -> None:
     made = put(make(spec(factors={"width": [1, 2, 3, 4]})), "test_accuracy", [0.5, 0.7, 0.6, 0.8])
     of = given(costs(made, [1e9, 2e9, 3e9, 8e9], [4.0, 1.0, 2.0, 3.0]))
-    table = tradeoff.priced(of)
+    table = cost.priced(of)
     assert table["front_flops"].tolist() == [True, True, False, True]
     assert table["front_train_seconds"].tolist() == [False, True, False, True]
-    shown = tradeoff.section(of)
+    shown = cost.section(of)
     assert shown is not None
     assert shown.text.startswith(
         "By FLOPs width=1, width=2 and width=4 lie on the front; the best, width=4, takes 8 times the arithmetic and 0.75 times "
@@ -326,14 +328,14 @@ def test_the_front_is_what_nothing_beats_at_its_cost() -> None:
 
 def test_equal_conditions_at_equal_cost_share_no_front() -> None:
     made = put(make(spec(factors={"width": [1, 2, 3]})), "test_accuracy", [0.7, 0.7, 0.6], noise=0)
-    table = tradeoff.priced(given(costs(made, [1e9, 1e9, 4e9], [1.0, 2.0, 3.0])))
+    table = cost.priced(given(costs(made, [1e9, 1e9, 4e9], [1.0, 2.0, 3.0])))
     assert table["front_flops"].tolist() == [True, False, False]
 
 
 def test_costs_are_shown_where_arithmetic_differs_by_a_factor_of_two() -> None:
     made = put(make(spec(factors={"width": [1, 2]})), "test_accuracy", [0.5, 0.7])
-    assert tradeoff.section(given(costs(made, [1e9, 1.99e9], [1.0, 9.0]))) is None
-    assert tradeoff.section(given(costs(made, [1e9, 2e9], [1.0, 1.0]))) is not None
+    assert cost.section(given(costs(made, [1e9, 1.99e9], [1.0, 9.0]))) is None
+    assert cost.section(given(costs(made, [1e9, 2e9], [1.0, 1.0]))) is not None
 
 
 def streams() -> Given:
@@ -345,8 +347,8 @@ def streams() -> Given:
 
 def test_shares_of_variance_are_drawn_with_intervals_beside_the_test_set() -> None:
     of = streams()
-    table = variance.by_stream(of.experiment, of.conditions, of.observed, ["test_accuracy", "test_loss"])
-    rows = variance.drawn(table)
+    table = variance_components.by_stream(of.experiment, of.conditions, of.observed, ["test_accuracy", "test_loss"])
+    rows = variance_components.drawn(table)
     first = rows[rows["label"] == rows["label"].iloc[0]].set_index("stream")
     assert first.loc["init", "share"] == pytest.approx(0.9)
     assert first.loc["init", "share_low"] < 0.9 < first.loc["init", "share_high"]
@@ -368,4 +370,4 @@ def test_one_stream_at_a_time_has_no_gap_figure() -> None:
             [0.1, 0.2, 0.3, 0.4],
         )
     )
-    assert gap.section(apart, placed(apart)) is None
+    assert generalisation_gap.section(apart, placed(apart)) is None

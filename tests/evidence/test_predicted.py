@@ -15,15 +15,15 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from sklearn.metrics import confusion_matrix
 
-from mlpbench.evidence import predicted
-from mlpbench.evidence.estimates import estimate, observe
-from mlpbench.evidence.excerpt import choose
-from mlpbench.evidence.figures import theme
-from mlpbench.evidence.figures.confusion import confusion as picture
-from mlpbench.evidence.figures.images import COLUMNS, panel
-from mlpbench.evidence.outcome import Given
-from mlpbench.evidence.predicted import Predicted
-from mlpbench.evidence.sampling import TestSet
+from mlpbench.evidence.estimates.excerpt import choose
+from mlpbench.evidence.estimates.observe import estimate, observe
+from mlpbench.evidence.estimates.test_sampling import TestSet
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.confusion import confusion as picture
+from mlpbench.report.figures.test_images import COLUMNS, panel
+from mlpbench.report.sections import confusion_matrix as predicted
+from mlpbench.report.sections.confusion_matrix import Predicted
+from mlpbench.report.sections.section import Given
 
 RNG = np.random.default_rng(5)
 N = 10_000

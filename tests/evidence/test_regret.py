@@ -11,14 +11,16 @@ import pytest
 from made_tables import frame, spec
 
 import mlpbench
-from mlpbench.evidence import regret, tuning
-from mlpbench.evidence.regret import regrets, sentence
-from mlpbench.evidence.selection import gather
-from mlpbench.experiment import grid, reading
-from mlpbench.options import Options
-from mlpbench.runner import Outcome
-from mlpbench.state import inspect
-from mlpbench.store import Store
+from mlpbench.evidence.estimates import regret
+from mlpbench.evidence.estimates.regret import regrets, sentence
+from mlpbench.evidence.estimates.tuning_choice import gather
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.jobs.inventory import inspect
+from mlpbench.jobs.options import Options
+from mlpbench.jobs.run import Outcome
+from mlpbench.report.sections import tuning
+from mlpbench.results.store import Store
 
 LRS = [1e-6, 0.1, 0.5]
 TREE: dict[str, Any] = {
@@ -101,7 +103,7 @@ def test_every_level_is_refitted_and_other_metrics_are_those_of_the_chosen_one(m
 
 
 def test_a_plan_asks_for_all_refits_at_once(tmp_path: Path) -> None:
-    experiment = reading.from_mapping(TREE)
+    experiment = yaml_reader.from_mapping(TREE)
     options = Options(results=tmp_path, device="cpu", workers=1)
     facts = inspect(experiment, Store(tmp_path / "regret"), options).facts(options)
     assert {k: facts[k] for k in ("runs", "on_folds", "refits", "missing")} == {

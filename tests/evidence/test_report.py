@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from made_tables import WIDTH_CLAIMS, WIDTHS, Tables, make, spec, width_tables
 
-from mlpbench.evidence.claims import judge
-from mlpbench.evidence.figures import theme
-from mlpbench.evidence.report import Report, render, write
-from mlpbench.evidence.terminal import claims_text
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.report.figures import theme
+from mlpbench.report.language.terminal import claims_text
+from mlpbench.report.report import Report, render, write
 
 COMPARE = {"metric": "test_accuracy", "a": {"lr": 1.0}, "b": {"lr": 0.1}, "expect": "greater"}
 LR_CLAIM = [{"id": "faster", "says": "A larger lr is better.", "compare": COMPARE}]
@@ -108,7 +108,7 @@ def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
 def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from made_tables import width_tables; "
-        "from mlpbench.evidence.report import render, write; "
+        "from mlpbench.report.report import render, write; "
         f"write(render(*width_tables().parts), pathlib.Path({str(tmp_path)!r}))"
     )
     subprocess.run(
@@ -143,11 +143,11 @@ def test_no_state_of_matplotlib_changes() -> None:
     ("code", "absent"),
     [
         (
-            "import mlpbench.evidence.claims, mlpbench.evidence.report",
+            "import mlpbench.evidence.judging.judge, mlpbench.report.report",
             ("torch", "matplotlib", "seaborn", "scipy.stats"),
         ),
         (
-            "from made_tables import width_tables; from mlpbench.evidence.report import render; "
+            "from made_tables import width_tables; from mlpbench.report.report import render; "
             "render(*width_tables().parts)",
             ("torch",),
         ),

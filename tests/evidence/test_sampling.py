@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from made_tables import Tables, make, replace_metric, spec
 
-from mlpbench.evidence import sampling
-from mlpbench.evidence.claims import judge
-from mlpbench.evidence.inference import Sample
-from mlpbench.evidence.report import render
-from mlpbench.evidence.sampling import TestSet, Widened, widen
-from mlpbench.evidence.terminal import claims_text
+from mlpbench.evidence.estimates import test_sampling
+from mlpbench.evidence.estimates.test_sampling import TestSet, Widened, widen
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.statistics.t_test import Sample
+from mlpbench.report.language.terminal import claims_text
+from mlpbench.report.report import render
 
 N = 10_000
 LABELS = (np.arange(N) % 10).astype(np.uint8)
@@ -198,5 +198,5 @@ def test_why_it_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         "the folder lacks the labels, which `mlpbench report` adds where the data are."
         in render(*made.parts, test_set=replace(test_set, labels=lambda: None)).markdown
     )
-    monkeypatch.setattr(sampling, "MOST_RUNS", 9)
+    monkeypatch.setattr(test_sampling, "MOST_RUNS", 9)
     assert said() == "it takes predictions of 10 runs, more than 9."

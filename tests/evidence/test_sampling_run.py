@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 import mlpbench
-from mlpbench.cli import main
-from mlpbench.evidence.claims import judge
+from mlpbench.cli.main import main
+from mlpbench.evidence.judging.judge import judge
 from mlpbench.experiment import grid
 
 IRIS = Path(__file__).resolve().parents[2] / "experiments" / "own_data" / "iris.csv"
@@ -43,7 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def accuracies(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     """What was predicted rightly, by run, from the predictions and the file of the data alone."""
-    from mlpbench.training.datasets import Dataset, load
+    from mlpbench.data.dataset import Dataset
+    from mlpbench.data.loading import load
 
     data = load(mlpbench.load(folder).experiment.dataset)
     assert isinstance(data, Dataset)

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from made_tables import frame, spec
 
-from mlpbench.evidence import looks, report, tuning
-from mlpbench.evidence.estimates import observe
-from mlpbench.evidence.selection import NONE, Gathered, choose, gather
+from mlpbench.evidence.estimates.observe import observe
+from mlpbench.evidence.estimates.tuning_choice import NONE, Gathered, choose, gather
+from mlpbench.evidence.judging import interim_analysis
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
+from mlpbench.report import report
+from mlpbench.report.sections import tuning
 
 LRS = [0.03, 0.1, 0.3]
 CLAIM = {
@@ -97,7 +99,7 @@ def test_of_equal_levels_the_first_of_the_file_wins() -> None:
 
 
 def test_numbers_are_tuned_by_their_loss() -> None:
-    from mlpbench.experiment.own_data import OwnFacts
+    from mlpbench.data.table.table_data import OwnFacts
 
     facts = OwnFacts(fingerprint="0" * 64, n_train=500, n_test=50, n_features=3)
     data = {"file": "/gone/made.csv", "target": "y", "facts": facts.model_dump()}
@@ -185,7 +187,7 @@ def test_comparisons_rest_on_the_winners_and_name_them_and_what_was_held_fixed()
     experiment = tuned()
     made = grid.conditions(experiment)
     rows = rows_of(experiment, lambda w, lr, r, f: 0.9 - abs(lr - (0.1 if w == 8 else 0.3)))
-    (claim,) = looks.judge(experiment, made, rows, pd.DataFrame()).claims.to_dict("records")
+    (claim,) = interim_analysis.judge(experiment, made, rows, pd.DataFrame()).claims.to_dict("records")
     assert claim["estimate"] == pytest.approx(0.24 + 0.0002, abs=1e-12)
     assert claim["tuned"] == "width=8: lr=0.1; width=32: lr=0.3"
     assert "lr" not in claim["fixed"]
@@ -201,7 +203,9 @@ def test_comparisons_rest_on_the_winners_and_name_them_and_what_was_held_fixed()
 def test_what_was_tuned_is_not_held_fixed_even_where_all_conditions_choose_the_same() -> None:
     experiment = tuned()
     rows = rows_of(experiment, lambda w, lr, r, f: 0.9 - abs(lr - 0.1))
-    (claim,) = looks.judge(experiment, grid.conditions(experiment), rows, pd.DataFrame()).claims.to_dict("records")
+    (claim,) = interim_analysis.judge(experiment, grid.conditions(experiment), rows, pd.DataFrame()).claims.to_dict(
+        "records"
+    )
     assert claim["tuned"] == "lr=0.1"
     assert "lr=" not in str(claim["fixed"])
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from made_tables import Tables, frame, make, spec
 
-from mlpbench.evidence.claims import judge
-from mlpbench.evidence.estimates import accuracy_step, estimate_curves, measure, observe
-from mlpbench.evidence.figures import theme
-from mlpbench.evidence.figures.shift import under_shift
-from mlpbench.evidence.report import render
-from mlpbench.evidence.shift import by_severity, sentence
+from mlpbench.evidence.estimates.observe import accuracy_step, estimate_curves, measure, observe
+from mlpbench.evidence.estimates.shift_estimates import by_severity, sentence
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.shift_lines import under_shift
+from mlpbench.report.report import render
 
 SHIFTS = {"noise": [0.1, 0.2, 0.4], "labels": [1]}
 FALLS = {"shift:noise:0.1": 0.05, "shift:noise:0.2": 0.1, "shift:noise:0.4": 0.3, "shift:labels:1": 0.8}

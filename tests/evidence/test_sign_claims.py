@@ -17,16 +17,17 @@ from made_times import EACH, METRIC, NEVER, faster, timed
 from scipy import stats
 
 import mlpbench
-from mlpbench.cli import main
-from mlpbench.evidence import ledger, looks
-from mlpbench.evidence.claims import judge
-from mlpbench.evidence.figures.forest import forest
+from mlpbench.cli.main import main
 from mlpbench.evidence.frames import records
-from mlpbench.evidence.report import render
-from mlpbench.evidence.sections import explanations, verdicts
-from mlpbench.evidence.signs import more_needed
-from mlpbench.evidence.terminal import claims_text
-from mlpbench.evidence.words import estimate_cell, expected_cell
+from mlpbench.evidence.judging import interim_analysis
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.statistics.sign_test import more_needed
+from mlpbench.report.figures.forest import forest
+from mlpbench.report.language import ledger
+from mlpbench.report.language.terminal import claims_text
+from mlpbench.report.language.words import estimate_cell, expected_cell
+from mlpbench.report.report import render
+from mlpbench.report.sections.tables import explanations, verdicts
 
 # Replicates of width 8 take 3 to 6 epochs of 10; of width 16 two get there, both later.
 FEW = [3, 4, 5, 3, 4, 5, 6, 3]
@@ -268,7 +269,7 @@ def test_a_top_up_judges_and_goes_on_with_runs_that_never_get_there() -> None:
     a, b = [NEVER, *[3] * 13], [NEVER] * 14
     made = timed([a, b], faster())
     experiment = timed([a[:6], b[:6]], faster(), **until).experiment
-    found = looks.judge(experiment, made.conditions, made.runs, made.curves)
+    found = interim_analysis.judge(experiment, made.conditions, made.runs, made.curves)
     at = [(look.replicates, look.claims["p"].item(), look.claims["verdict"].item()) for look in found.looks]
     assert [n for n, *_ in at] == [6, 9, 14]
     for n, p, verdict in at:
@@ -377,7 +378,7 @@ def test_a_condition_without_weight_may_be_unknown(levels: list[float]) -> None:
 def test_a_lost_run_does_not_end_a_top_up() -> None:
     """With 6 replicates one diverged run leaves 5, too few for a sign test: more are asked for, not given up."""
     made = timed([[3] * 6, [5] * 6], faster(), status={(0, 2): "diverged"}, until_decided={"max_replicates": 24})
-    judged = looks.judge(made.experiment, made.conditions, made.runs, made.curves)
+    judged = interim_analysis.judge(made.experiment, made.conditions, made.runs, made.curves)
     assert list(judged.counts) == [9, 9]
     gone = timed(
         [[3] * 6, [5] * 6],
@@ -385,12 +386,12 @@ def test_a_lost_run_does_not_end_a_top_up() -> None:
         status={(0, r): "diverged" for r in range(6)},
         until_decided={"max_replicates": 24},
     )
-    assert list(looks.judge(gone.experiment, gone.conditions, gone.runs, gone.curves).counts) == [6, 6]
+    assert list(interim_analysis.judge(gone.experiment, gone.conditions, gone.runs, gone.curves).counts) == [6, 6]
 
 
 def test_a_top_up_ends_where_the_sides_are_not_known_and_says_so() -> None:
     made = timed([[NEVER] * 8, [NEVER] * 8], faster(), until_decided={"max_replicates": 24})
-    judged = looks.judge(made.experiment, made.conditions, made.runs, made.curves)
+    judged = interim_analysis.judge(made.experiment, made.conditions, made.runs, made.curves)
     assert list(judged.counts) == [8, 8]
     half = timed([[3] * 4 + [NEVER] * 4, [5] * 4 + [NEVER] * 4], faster())
     text = explanations(judge(*half.parts))
@@ -402,7 +403,7 @@ def test_a_top_up_ends_where_the_sides_are_not_known_and_says_so() -> None:
 def test_nothing_is_foretold_at_a_look_that_is_not_complete() -> None:
     """Seven of seven decide by themselves, but one run is missing, so that the look does not."""
     made = timed([[3] * 8, [5] * 8], faster(), status={(0, 7): "missing"}, until_decided={"max_replicates": 9})
-    judged = looks.judge(made.experiment, made.conditions, made.runs, made.curves)
+    judged = interim_analysis.judge(made.experiment, made.conditions, made.runs, made.curves)
     (row,) = records(judged.claims)
     assert (row["verdict"], row["n"]) == ("undecided", 7)
     assert "is not complete, and decides nothing yet" in row["note"]

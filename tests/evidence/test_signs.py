@@ -11,10 +11,10 @@ import pytest
 from made_tables import make, replace_metric, spec
 from scipy import stats
 
-from mlpbench.evidence.claims import judge
-from mlpbench.evidence.sections import explanations
-from mlpbench.evidence.signs import median_interval, median_places, more_needed, sign_test
-from mlpbench.evidence.terminal import claims_text
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.statistics.sign_test import median_interval, median_places, more_needed, sign_test
+from mlpbench.report.language.terminal import claims_text
+from mlpbench.report.sections.tables import explanations
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 9, 20, 31])
@@ -120,7 +120,7 @@ def test_a_median_that_lies_on_the_bound_is_on_neither_side() -> None:
 
 
 def test_a_test_accuracy_has_no_interval_with_test_set_sampling() -> None:
-    from mlpbench.evidence.sampling import TestSet
+    from mlpbench.evidence.estimates.test_sampling import TestSet
 
     def never(*_: Any) -> Any:
         raise AssertionError("predictions are not read for a median")

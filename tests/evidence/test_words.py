@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlpbench.evidence.words import about, estimate_cell, fixed, probability, verdict_sentence, with_spread
+from mlpbench.report.language.words import about, estimate_cell, fixed, probability, verdict_sentence, with_spread
 
 ROW: dict[str, Any] = {
     "metric": "test_accuracy", "kind": "difference", "per": "", "sense": "greater", "n": 5, "estimate": 0.0152,

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from mlpbench.errors import InputError
-from mlpbench.experiment import reading
+from mlpbench.base.errors import InputError
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import INSTEAD_OF, STREAMS, Experiment
 
@@ -86,7 +86,7 @@ LABELS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(l
 def made(tree: Mapping[str, Any]) -> Experiment:
     """Return the checked experiment; an example in which two conditions are one run is none."""
     try:
-        return reading.from_mapping(tree)
+        return yaml_reader.from_mapping(tree)
     except InputError as error:
         assume("are the same run" not in str(error))
         raise
@@ -94,7 +94,7 @@ def made(tree: Mapping[str, Any]) -> Experiment:
 
 def spec(**keys: Any) -> Experiment:
     """Return a checked experiment with these keys beside name, question and data set."""
-    return reading.from_mapping(PLAIN | keys)
+    return yaml_reader.from_mapping(PLAIN | keys)
 
 
 @st.composite

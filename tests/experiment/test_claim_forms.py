@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from made_specs import spec
 
-from mlpbench.errors import InputError
-from mlpbench.experiment import reading
-from mlpbench.experiment.claim_forms import FORMS, MODELS, Best, Bound, Claim, Matches, Share
+from mlpbench.base.errors import InputError
+from mlpbench.experiment.claims.forms import FORMS, MODELS, Best, Bound, Claim, Matches, Share
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
 
 GRID = {"factors": {"width": [8, 64], "lr": [0.1, 0.5, 1]}, "replicates": 6}
@@ -152,15 +152,15 @@ def test_a_dump_reads_as_the_same_claims(
 ) -> None:
     experiment = claimed(keys, form, fields, **options)
     path = tmp_path / "spec.yaml"
-    path.write_text(reading.dump(experiment))
-    again = reading.read(path)
+    path.write_text(yaml_reader.dump(experiment))
+    again = yaml_reader.read(path)
     assert again.claims == experiment.claims
     assert (again.vary, again.one_at_a_time) == (experiment.vary, experiment.one_at_a_time)
-    assert reading.dump(again) == path.read_text()
+    assert yaml_reader.dump(again) == path.read_text()
 
 
 def test_a_dump_says_nothing_of_defaults() -> None:
-    text = reading.dump(claimed(GRID, "bound", BOUND))
+    text = yaml_reader.dump(claimed(GRID, "bound", BOUND))
     assert "test: t" not in text
     assert "interval" not in text
 

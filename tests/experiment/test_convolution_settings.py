@@ -11,11 +11,11 @@ from made_specs import spec
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mlpbench.errors import InputError
-from mlpbench.experiment.catalogue import CATALOGUE
-from mlpbench.experiment.convolution import Convolution, convolutions
+from mlpbench.base.errors import InputError
+from mlpbench.data.named.catalogue import CATALOGUE
+from mlpbench.experiment.convolution_shapes import Convolution, convolutions
 from mlpbench.experiment.grid import Run, conditions, runs
-from mlpbench.experiment.plan import (  # fmt: skip
+from mlpbench.experiment.plan import (
     CONVOLVED_CHUNK,
     CURVE_EXAMPLES,
     evaluation_chunk,

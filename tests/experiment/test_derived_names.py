@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from mlpbench.errors import InputError
-from mlpbench.experiment import derived, grid, reading
-from mlpbench.experiment.derived import OfLayer
-from mlpbench.experiment.metrics import REGRETS, metric
+from mlpbench.base.errors import InputError
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics.metric import REGRETS, metric
+from mlpbench.experiment.metrics.metric_names import OfLayer
 from mlpbench.experiment.plan import probe_steps
 from mlpbench.experiment.spec import Experiment
 
@@ -27,7 +29,7 @@ TREE: dict[str, Any] = {
 
 def experiment(name: str, where: dict[str, Any] | None = None, **keys: Any) -> Experiment:
     claim = {"id": "c", "says": "c", "bound": {"metric": name, "where": where or {"depth": 3}, "above": 0}}
-    return reading.from_mapping(TREE | {"claims": [claim]} | keys)
+    return yaml_reader.from_mapping(TREE | {"claims": [claim]} | keys)
 
 
 def test_layers_by_number_and_by_word() -> None:
@@ -78,17 +80,17 @@ def test_only_fractions_are_accuracies() -> None:
 def test_a_claim_has_the_canonical_name_and_a_dump_keeps_it(tmp_path: Path) -> None:
     made = experiment("log10_grad_norm[ last , 2 ]")
     assert made.claims[0].form.metric == "log10_grad_norm[last,2]"
-    (tmp_path / "again.yaml").write_text(reading.dump(made))
-    assert reading.read(tmp_path / "again.yaml").claims == made.claims
+    (tmp_path / "again.yaml").write_text(yaml_reader.dump(made))
+    assert yaml_reader.read(tmp_path / "again.yaml").claims == made.claims
 
 
 def test_an_epoch_is_probed_at_the_step_it_is_rounded_to() -> None:
-    (condition,) = grid.conditions(reading.from_mapping(TREE | {"factors": {"depth": [3]}}))
-    of = derived.layer_metric("log10_act_var[1,2]")
+    (condition,) = grid.conditions(yaml_reader.from_mapping(TREE | {"factors": {"depth": [3]}}))
+    of = metric_names.layer_metric("log10_act_var[1,2]")
     assert of is not None
     assert (of.epoch, probe_steps(condition.settings, [of.epoch])) == (2.0, [120])
-    assert math.isinf(derived.of_layer("act_var[1]").epoch)
-    assert derived.layer_metric("test_loss") is None
+    assert math.isinf(metric_names.of_layer("act_var[1]").epoch)
+    assert metric_names.layer_metric("test_loss") is None
 
 
 NO_FOLDS = "a regret compares refits of all nuisance levels, which `validation: {folds: K, refit: all}` makes, got "
@@ -135,7 +137,7 @@ def test_what_a_metric_may_not_say(name: str) -> None:
     tree = {k: v for k, v in (TREE | keys).items() if v is not None}
     claim = {"id": "c", "says": "c", "bound": {"metric": written, "where": where, "above": 0}}
     with pytest.raises(InputError) as raised:
-        reading.from_mapping(tree | {"claims": [claim]})
+        yaml_reader.from_mapping(tree | {"claims": [claim]})
     assert said in str(raised.value)
     assert str(raised.value).endswith("(claims.0.bound.metric)")
 
@@ -146,7 +148,7 @@ def test_only_conditions_that_a_claim_is_about_need_the_layer() -> None:
         experiment("grad_norm[4]", {"depth": 1})
     trend = {"id": "c", "says": "c", "trend": {"metric": "grad_norm[2]", "factor": "depth", "expect": "falls"}}
     with pytest.raises(InputError, match="for 'depth=0'"):
-        reading.from_mapping(TREE | {"claims": [trend]})
+        yaml_reader.from_mapping(TREE | {"claims": [trend]})
 
 
 def test_a_file_names_the_place_and_says_that_brackets_are_quoted(tmp_path: Path) -> None:
@@ -154,16 +156,16 @@ def test_a_file_names_the_place_and_says_that_brackets_are_quoted(tmp_path: Path
     head = "name: a\nquestion: b?\ndataset: fashion_mnist\nclaims:\n- id: a\n  says: b\n"
     path.write_text(f"{head}  bound: {{metric: 'grad_norm[9]', above: 0}}\n")
     with pytest.raises(InputError, match=r"a layer is one of the 2 there are.*line 7, column 19\)"):
-        reading.read(path)
+        yaml_reader.read(path)
     path.write_text(f"{head}  bound: {{metric: grad_norm[9], above: 0}}\n")
     with pytest.raises(InputError, match=r"text with brackets stands in quotes inside \{\.\.\.\}.*line 7, column 28\)"):
-        reading.read(path)
+        yaml_reader.read(path)
     path.write_text(f"{head}  bound:\n    metric: grad_norm[1,start]\n    above: 0\n")
-    assert reading.read(path).claims[0].form.metric == "grad_norm[1,start]"
+    assert yaml_reader.read(path).claims[0].form.metric == "grad_norm[1,start]"
 
 
 def test_accuracies_are_refused_where_the_target_is_numbers() -> None:
-    from mlpbench.experiment.own_data import OwnFacts
+    from mlpbench.data.table.table_data import OwnFacts
 
     facts = OwnFacts(fingerprint="0" * 64, n_train=500, n_test=50, n_features=3)
     data = {"file": "/gone/made.csv", "target": "y", "facts": facts.model_dump()}
@@ -171,21 +173,21 @@ def test_accuracies_are_refused_where_the_target_is_numbers() -> None:
         tree = {"name": "n", "question": "?", "dataset": data, "nuisance": {"lr": [0.1, 0.2]}}
         claims = [{"id": "c", "says": "c", "bound": {"metric": name, "above": 0}}]
         with pytest.raises(InputError, match="an accuracy needs classes"):
-            reading.from_mapping(tree | {"claims": claims, "validation": {"folds": 3, "refit": "all"}})
+            yaml_reader.from_mapping(tree | {"claims": claims, "validation": {"folds": 3, "refit": "all"}})
 
 
 FOLDED: dict[str, Any] = TREE | {"nuisance": {"lr": [0.1, 0.2, 0.4]}, "replicates": 2, "factors": {"depth": [1, 3]}}
 
 
 def test_refits_of_all_levels_are_counted_dumped_and_the_same_runs(tmp_path: Path) -> None:
-    chosen = reading.from_mapping(FOLDED | {"validation": {"folds": 3}})
-    every = reading.from_mapping(FOLDED | {"validation": {"folds": 3, "refit": "all"}})
+    chosen = yaml_reader.from_mapping(FOLDED | {"validation": {"folds": 3}})
+    every = yaml_reader.from_mapping(FOLDED | {"validation": {"folds": 3, "refit": "all"}})
     assert grid.all_run_ids(chosen) == grid.all_run_ids(every)
     assert (grid.count_runs(chosen), grid.count_runs(every)) == (2 * 2 * (3 * 3 + 1), 2 * 2 * (3 * 3 + 3))
-    (tmp_path / "d.yaml").write_text(reading.dump(every))
-    assert reading.read(tmp_path / "d.yaml").refit == "all"
-    assert "refit" not in reading.dump(chosen)
-    assert reading.from_mapping(FOLDED | {"validation": {"folds": 3, "refit": "chosen"}}) == chosen
+    (tmp_path / "d.yaml").write_text(yaml_reader.dump(every))
+    assert yaml_reader.read(tmp_path / "d.yaml").refit == "all"
+    assert "refit" not in yaml_reader.dump(chosen)
+    assert yaml_reader.from_mapping(FOLDED | {"validation": {"folds": 3, "refit": "chosen"}}) == chosen
 
 
 @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ def test_refits_of_all_levels_are_counted_dumped_and_the_same_runs(tmp_path: Pat
 )  # fmt: skip
 def test_what_validation_may_not_say(validation: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError) as raised:
-        reading.from_mapping(FOLDED | {"validation": validation})
+        yaml_reader.from_mapping(FOLDED | {"validation": validation})
     assert said in str(raised.value)
 
 
@@ -208,14 +210,14 @@ def test_nothing_is_refitted_without_nuisance_settings() -> None:
     with pytest.raises(
         InputError, match=r"refit: all trains every level of nuisance .* got 'all' \(validation.refit\)"
     ):
-        reading.from_mapping(tree | {"validation": {"folds": 3, "refit": "all"}})
+        yaml_reader.from_mapping(tree | {"validation": {"folds": 3, "refit": "all"}})
 
 
 def test_every_regret_can_be_claimed() -> None:
     for name in REGRETS:
         claim = {"id": "c", "says": "c", "bound": {"metric": name, "below": 0.01}}
         tree = FOLDED | {"validation": {"folds": 3, "refit": "all"}, "claims": [claim]}
-        assert reading.from_mapping(tree).claims[0].form.metric == name
+        assert yaml_reader.from_mapping(tree).claims[0].form.metric == name
 
 
 @pytest.mark.parametrize(
@@ -230,7 +232,7 @@ def test_what_a_bound_of_the_median_may_not_say(keys: dict[str, Any], said: str)
     claim = {"id": "c", "says": "c", "bound": {"metric": "test_loss", "above": 0, "of": "median"}}
     claim |= {k: v for k, v in keys.items() if k != "replicates"}
     with pytest.raises(InputError) as raised:
-        reading.from_mapping(TREE | {"claims": [claim], "replicates": keys.get("replicates", 20)})
+        yaml_reader.from_mapping(TREE | {"claims": [claim], "replicates": keys.get("replicates", 20)})
     assert said in str(raised.value)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from made_specs import spec
 
-from mlpbench.errors import InputError
+from mlpbench.base.errors import InputError
+from mlpbench.base.models import STREAMS
 from mlpbench.experiment import grid
-from mlpbench.experiment.models import STREAMS
 
 KEYS: dict[str, Any] = {"vary": {"each": ["init", "order"]}, "replicates": 3}
 

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_specs import spec
 
-from mlpbench.errors import InputError
-from mlpbench.experiment import grid, reading
+from mlpbench.base.errors import InputError
+from mlpbench.data.stratify import fold_of
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import plan, signature
-from mlpbench.experiment.shares import fold_of
 from mlpbench.experiment.spec import Experiment
 
 SMALL = {"train_size": 1000, "epochs": 2, "batch_size": 64}
@@ -172,16 +173,16 @@ def test_a_dump_is_read_as_the_same_experiment() -> None:
         until_decided={"max_replicates": 12},
         claims=BOUND,
     )
-    again = reading.from_mapping(reading._Source("dump", reading.dump(experiment)).tree())
+    again = yaml_reader.from_mapping(yaml_reader._Source("dump", yaml_reader.dump(experiment)).tree())
     assert again == experiment.model_copy(update={"fixed": again.fixed})
     assert ids(again) == ids(experiment)
 
 
 def test_overrides_keep_a_nuisance_setting_with_a_list_and_fix_it_with_a_value() -> None:
     tree = {"name": "x", "question": "?", "dataset": "fashion_mnist", "validation": 0.1, "nuisance": {"lr": [0.1, 0.3]}}
-    listed = reading.from_mapping(tree, ["lr=[1, 2, 3]"])
+    listed = yaml_reader.from_mapping(tree, ["lr=[1, 2, 3]"])
     assert (listed.nuisance, listed.factors) == ({"lr": (1.0, 2.0, 3.0)}, {})
-    one = reading.from_mapping(tree, ["lr=0.5"])
+    one = yaml_reader.from_mapping(tree, ["lr=0.5"])
     assert (one.nuisance, one.fixed) == ({}, {"lr": 0.5})
-    folds = reading.from_mapping(tree, ["validation={folds: 3}"])
+    folds = yaml_reader.from_mapping(tree, ["validation={folds: 3}"])
     assert (folds.validation, folds.folds) == (None, 3)

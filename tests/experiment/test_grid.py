@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_specs import PLAIN, made, spec, trees
 
-from mlpbench.errors import InputError
+from mlpbench.base.errors import InputError
+from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.experiment import grid
-from mlpbench.experiment.catalogue import CATALOGUE
 from mlpbench.experiment.grid import Run, conditions, make_run, runs
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import STREAMS

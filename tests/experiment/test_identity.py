@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_specs import BARS_MAPS, PLAIN, TOGETHER, VALUES, made, spec, trees
 
-from mlpbench.experiment import reading
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import RunSettings, runs
-from mlpbench.experiment.kinds import Value, parse_call
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import INSTEAD_OF, Experiment, SpecProblem
+from mlpbench.experiment.value_types import Value, parse_call
 
 quick = settings(max_examples=80, suppress_health_check=list(HealthCheck))
 ROLES = ("fixed", "factors", "zip", "conditions")
@@ -92,7 +92,7 @@ def test_the_spelling_of_settings_changes_no_run(tmp_path: Path, tree: dict[str,
     head = "".join(f"{key}: {json.dumps(value)}\n" for key, value in kept.items())
     for run in runs(experiment)[:: experiment.replicates]:
         path.write_text(head + respelt(run.settings))
-        assert ids(reading.read(path))[run.replicate] == run.run_id
+        assert ids(yaml_reader.read(path))[run.replicate] == run.run_id
 
 
 # A default that each setting does not have.
@@ -143,4 +143,4 @@ def test_a_changed_default_changes_a_run_that_leaves_the_setting_out(
     given: dict[str, Any] = {"replicates": 1} | ({"fixed": {**BESIDE[name]}} if name in BESIDE else {})
     before = ids(spec(**given))
     monkeypatch.setitem(SETTINGS, name, dataclasses.replace(SETTINGS[name], default=OTHERWISE[name]))
-    assert ids(reading.from_mapping(PLAIN | given)) != before
+    assert ids(yaml_reader.from_mapping(PLAIN | given)) != before

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlpbench.errors import InputError
-from mlpbench.experiment.catalogue import CATALOGUE, lookup
-from mlpbench.experiment.metrics import METRICS, metric
-from mlpbench.training.datasets import Dataset
+from mlpbench.base.errors import InputError
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.named.catalogue import CATALOGUE, lookup
+from mlpbench.experiment.metrics.metric import METRICS, metric
 
 
 def test_every_metric_goes_by_its_own_name() -> None:

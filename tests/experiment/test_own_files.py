@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris, load_wine
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from mlpbench.errors import InputError
-from mlpbench.experiment import grid, own_data, reading
-from mlpbench.experiment.own_arrays import Encoded
-from mlpbench.experiment.own_data import OwnData
-from mlpbench.experiment.own_text import MISSING
+from mlpbench.base.errors import InputError
+from mlpbench.data.table import table_data
+from mlpbench.data.table.encode import Encoded
+from mlpbench.data.table.table_data import OwnData
+from mlpbench.data.table.text_cells import MISSING
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
 
 
@@ -29,7 +31,7 @@ def spec(
 ) -> Experiment:
     """Return an experiment on a file."""
     dataset = {"file": file, **options} | ({} if target is None else {"target": target})
-    return reading.from_mapping({"name": "own", "question": "?", "dataset": dataset, **(keys or {})})
+    return yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset, **(keys or {})})
 
 
 def data_of(experiment: Experiment) -> OwnData:
@@ -38,7 +40,7 @@ def data_of(experiment: Experiment) -> OwnData:
 
 
 def arrays(file: Path, target: str | None = "kind", **options: Any) -> Encoded:
-    return own_data.arrays_of(data_of(spec(file, target, **options)))
+    return table_data.arrays_of(data_of(spec(file, target, **options)))
 
 
 def table(n: int = 60) -> pd.DataFrame:
@@ -91,7 +93,7 @@ def test_what_a_target_is_follows_from_its_values_unless_the_task_is_told(
     assert data.known.classes == classes
     assert data.n_classes == (classes and len(classes))
     assert data.n_outputs == (len(classes) if classes else 1)
-    made = own_data.arrays_of(data)
+    made = table_data.arrays_of(data)
     frame = table()
     together = np.sort(np.concatenate([made.y_train, made.y_test]))
     if classes is None:
@@ -172,7 +174,7 @@ def test_the_split_has_each_class_in_its_proportion_and_is_no_replicates(tmp_pat
     made = arrays(tmp_path / "iris.csv", "target", test=share)
     assert np.bincount(made.y_test).tolist() == [round(50 * share)] * 3
     other = spec(tmp_path / "iris.csv", "target", {"seed": 9}, test=share)
-    again = own_data.arrays_of(data_of(other))
+    again = table_data.arrays_of(data_of(other))
     assert np.array_equal(made.x_test, again.x_test)
     assert not np.array_equal(made.y_test, np.sort(frame["target"])[-len(made.y_test) :])
 
@@ -186,7 +188,7 @@ def test_a_table_is_the_same_data_whatever_its_format_and_name(tmp_path: Path) -
     found = [spec(tmp_path / "a.csv", "target"), spec(tmp_path / "b.parquet", "target"), spec(tmp_path / "c.npz", None)]
     ids = [[r.run_id for r in grid.runs(e)] for e in found]
     assert ids[0] == ids[1] == ids[2]
-    made = [own_data.arrays_of(data_of(e)) for e in found]
+    made = [table_data.arrays_of(data_of(e)) for e in found]
     for other in made[1:]:
         assert np.array_equal(made[0].x_train, other.x_train)
         assert np.array_equal(made[0].y_test, other.y_test)
@@ -257,12 +259,12 @@ def test_a_path_starts_at_the_folder_of_the_experiment_and_one_of_an_override_he
         "name: own\nquestion: Is it?\ndataset: {file: data/wine.csv, target: target}\n"
     )
     monkeypatch.chdir(tmp_path)
-    read = reading.read(Path("a/own.yaml"))
+    read = yaml_reader.read(Path("a/own.yaml"))
     assert data_of(read).file == str((tmp_path / "a/data/wine.csv").resolve())
-    over = reading.read(Path("a/own.yaml"), ["dataset={file: a/data/wine.csv, target: target, scale: none}"])
+    over = yaml_reader.read(Path("a/own.yaml"), ["dataset={file: a/data/wine.csv, target: target, scale: none}"])
     assert data_of(over).scale == "none"
     with pytest.raises(InputError, match=r"got no file at data/wine\.csv \(--set"):
-        reading.read(Path("a/own.yaml"), ["dataset={file: data/wine.csv, target: target}"])
+        yaml_reader.read(Path("a/own.yaml"), ["dataset={file: data/wine.csv, target: target}"])
 
 
 def test_a_dumped_experiment_finds_its_file_from_its_folder_and_needs_it_only_to_train(tmp_path: Path) -> None:
@@ -271,20 +273,20 @@ def test_a_dumped_experiment_finds_its_file_from_its_folder_and_needs_it_only_to
     experiment = spec(path, "target", keys)
     folder = tmp_path / "results" / "own"
     folder.mkdir(parents=True)
-    text = reading.dump(experiment, folder)
+    text = yaml_reader.dump(experiment, folder)
     assert str(tmp_path) not in text
     (folder / "spec.yaml").write_text(text)
-    again = reading.read(folder / "spec.yaml")
+    again = yaml_reader.read(folder / "spec.yaml")
     assert again.dataset == experiment.dataset
     assert [r.run_id for r in grid.runs(again)] == [r.run_id for r in grid.runs(experiment)]
     moved = shutil.move(tmp_path, tmp_path.with_name(f"{tmp_path.name}-moved"))
-    there = reading.read(Path(moved) / "results" / "own" / "spec.yaml")
-    assert own_data.arrays_of(data_of(there)).fingerprint == experiment.data.fingerprint
+    there = yaml_reader.read(Path(moved) / "results" / "own" / "spec.yaml")
+    assert table_data.arrays_of(data_of(there)).fingerprint == experiment.data.fingerprint
     (Path(moved) / "wine.csv").unlink()
-    gone = reading.read(Path(moved) / "results" / "own" / "spec.yaml")
+    gone = yaml_reader.read(Path(moved) / "results" / "own" / "spec.yaml")
     assert gone.data.class_names == ("0", "1", "2")
     with pytest.raises(InputError, match="got no file at .*training needs the data"):
-        own_data.arrays_of(data_of(gone))
+        table_data.arrays_of(data_of(gone))
 
 
 @pytest.mark.parametrize("change", ["values", "options", "facts"])
@@ -298,7 +300,7 @@ def test_data_that_are_no_longer_those_of_the_facts_are_not_trained_on(tmp_path:
     else:
         data = data.model_copy(update={"facts": data.known.model_copy(update={"n_train": 99})})
     with pytest.raises(InputError, match="the data must be those of the experiment's facts"):
-        own_data.arrays_of(data)
+        table_data.arrays_of(data)
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8).filter(
@@ -315,8 +317,8 @@ def test_class_names_of_any_text_survive_the_file_and_the_dump(tmp_path: Path, w
     frame.to_parquet(tmp_path / "t.parquet")
     experiment = spec(tmp_path / "t.parquet")
     assert experiment.data.class_names == tuple(sorted(words))
-    (tmp_path / "spec.yaml").write_text(reading.dump(experiment, tmp_path), encoding="utf-8", newline="")
-    assert reading.read(tmp_path / "spec.yaml").dataset == experiment.dataset
+    (tmp_path / "spec.yaml").write_text(yaml_reader.dump(experiment, tmp_path), encoding="utf-8", newline="")
+    assert yaml_reader.read(tmp_path / "spec.yaml").dataset == experiment.dataset
 
 
 NUMBERS = st.floats(-1e12, 1e12, allow_nan=False, allow_subnormal=False).map(lambda v: float(np.float64(v)))
@@ -346,14 +348,14 @@ def test_the_default_loss_follows_the_target(csv: Path) -> None:
 
 
 def test_a_named_data_set_may_be_written_as_a_mapping() -> None:
-    by_name = reading.from_mapping({"name": "x", "question": "?", "dataset": {"name": "fashion_mnist"}})
+    by_name = yaml_reader.from_mapping({"name": "x", "question": "?", "dataset": {"name": "fashion_mnist"}})
     assert by_name.dataset == "fashion_mnist"
 
 
 def test_the_split_and_the_identity_of_a_table_never_change() -> None:
     """Written down once: a change of either makes other runs of every table, and needs another VERSION."""
-    data = data_of(reading.read(Path(__file__).parents[2] / "experiments" / "own_data" / "iris.yaml"))
-    made = own_data.arrays_of(data)
+    data = data_of(yaml_reader.read(Path(__file__).parents[2] / "experiments" / "own_data" / "iris.yaml"))
+    made = table_data.arrays_of(data)
     assert data.fingerprint == "59139242b9baaf71b057d31324764479090cb345709d61bb3af29642e50d7cb8"
     test = np.round(made.x_test.sum(1)[:6].astype(float), 3).tolist()
     assert (made.y_test.tolist(), test) == (

@@ -15,16 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlpbench.errors import InputError
-from mlpbench.experiment import own_data, reading
-from mlpbench.experiment.own_data import OwnData, OwnFacts
-from mlpbench.experiment.own_text import MISSING
+from mlpbench.base.errors import InputError
+from mlpbench.data.table import table_data
+from mlpbench.data.table.table_data import OwnData, OwnFacts
+from mlpbench.data.table.text_cells import MISSING
+from mlpbench.experiment.file import yaml_reader
 
 
 def facts(file: Path, **options: Any) -> OwnFacts:
     """Return what is known of a file."""
     dataset = {"file": file, **({} if file.suffix == ".npz" else {"target": "kind"}), **options}
-    experiment = reading.from_mapping({"name": "own", "question": "?", "dataset": dataset})
+    experiment = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset})
     assert isinstance(experiment.dataset, OwnData)
     return experiment.dataset.known
 
@@ -97,10 +98,10 @@ def test_a_path_that_is_no_text_is_not_dumped() -> None:
     """What a folder outside the locale's encoding looks like to Python: no reader of YAML would take it."""
     data = OwnData(file="/data/x.csv", target="kind").model_copy(update={"file": "/data/\udcc3.csv"})
     with pytest.raises(InputError, match=r"file must be a path in the locale's encoding, got '/data/\\udcc3.csv'"):
-        own_data.dump(data, None)
+        table_data.dump(data, None)
 
 
 def test_the_readers_do_without_the_facts_that_are_made_of_them() -> None:
-    code = "import sys; import mlpbench.experiment.own_files, mlpbench.experiment.own_arrays"
-    check = f"{code}; sys.exit('mlpbench.experiment.own_data' in sys.modules)"
+    code = "import sys; import mlpbench.data.table.table_file, mlpbench.data.table.encode"
+    check = f"{code}; sys.exit('mlpbench.data.table.table_data' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[2]).returncode == 0

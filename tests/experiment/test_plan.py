@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from made_specs import floats, made, spec, trees
 from torch.utils.flop_counter import FlopCounterMode
 
-from mlpbench.experiment.catalogue import CATALOGUE
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.experiment.grid import Run, RunSettings, runs
 from mlpbench.experiment.plan import (
     BEST_STACK_BYTES,
@@ -32,9 +33,8 @@ from mlpbench.experiment.plan import (
 )
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.training import engine
-from mlpbench.training.batches import DeviceData, Examples
-from mlpbench.training.datasets import Dataset
-from mlpbench.training.evaluation import Evaluator
+from mlpbench.training.batches.batches import DeviceData, Examples
+from mlpbench.training.measures.evaluation import Evaluator
 
 DATA = CATALOGUE["fashion_mnist"]
 quick = settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

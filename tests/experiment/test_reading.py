@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_specs import PLAIN, made, spec, trees
 
-from mlpbench.errors import InputError
-from mlpbench.experiment import grid, reading
+from mlpbench.base.errors import InputError
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
 
 HEAD = "name: read\nquestion: Is it?\ndataset: fashion_mnist\n"
@@ -24,7 +25,7 @@ def write(folder: Path, text: str | bytes) -> Path:
 
 
 def read(folder: Path, text: str | bytes, *overrides: str) -> Experiment:
-    return reading.read(write(folder, text), overrides)
+    return yaml_reader.read(write(folder, text), overrides)
 
 
 def refusal(folder: Path, text: str | bytes, *overrides: str) -> str:
@@ -162,9 +163,9 @@ def test_bytes_that_are_no_text_are_refused_by_line(tmp_path: Path) -> None:
 
 
 def test_a_huge_file_is_refused_and_one_at_the_limit_is_read(tmp_path: Path) -> None:
-    padding = "#" * (reading.MAX_BYTES - len(HEAD))
+    padding = "#" * (yaml_reader.MAX_BYTES - len(HEAD))
     assert read(tmp_path, HEAD + padding).name == "read"
-    assert f"at most {reading.MAX_BYTES} bytes" in refusal(tmp_path, HEAD + padding + "#")
+    assert f"at most {yaml_reader.MAX_BYTES} bytes" in refusal(tmp_path, HEAD + padding + "#")
 
 
 def test_a_huge_grid_is_counted_not_made(tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_a_huge_grid_is_counted_not_made(tmp_path: Path) -> None:
 def test_as_many_runs_as_allowed_are_allowed(tmp_path: Path) -> None:
     text = HEAD + "replicates: 100000\nfactors: {lr: LEVELS}\n"
     made = read(tmp_path, text.replace("LEVELS", str(list(range(1, 101)))))
-    assert len(made.factors["lr"]) * made.replicates == reading.MAX_RUNS
+    assert len(made.factors["lr"]) * made.replicates == yaml_reader.MAX_RUNS
     assert "runs, got 10100000 " in refusal(tmp_path, text.replace("LEVELS", str(list(range(1, 102)))))
 
 
@@ -184,11 +185,11 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     for name in ("width.yaml", "depth.yaml"):
         (tmp_path / name).write_text(HEAD)
     with pytest.raises(InputError, match=r"no file at .*widht\.yaml; did you mean 'width\.yaml'\?$"):
-        reading.read(tmp_path / "widht.yaml")
+        yaml_reader.read(tmp_path / "widht.yaml")
     with pytest.raises(InputError, match=r"has depth\.yaml, width\.yaml$"):
-        reading.read(tmp_path / "xyzzy")
+        yaml_reader.read(tmp_path / "xyzzy")
     with pytest.raises(InputError, match=r"no file at .*nowhere/x\.yaml$"):
-        reading.read(tmp_path / "nowhere" / "x.yaml")
+        yaml_reader.read(tmp_path / "nowhere" / "x.yaml")
 
 
 OVERRIDDEN = HEAD + "fixed: {lr: 0.1, width: 8}\nfactors: {epochs: [1, 2]}\n"
@@ -221,7 +222,7 @@ def test_an_override_takes_the_role_its_value_asks_for(
     tmp_path: Path, overrides: list[str], fixed: dict[str, Any], factors: dict[str, Any]
 ) -> None:
     assert roles(read(tmp_path, OVERRIDDEN, *overrides)) == (fixed, factors)
-    assert roles(reading.from_mapping(PLAIN | {"fixed": {"lr": 0.1, "width": 8}, "factors": {"epochs": [1, 2]}}, overrides)) == (fixed, factors)  # fmt: skip
+    assert roles(yaml_reader.from_mapping(PLAIN | {"fixed": {"lr": 0.1, "width": 8}, "factors": {"epochs": [1, 2]}}, overrides)) == (fixed, factors)  # fmt: skip
 
 
 def test_an_override_of_a_key_of_the_file(tmp_path: Path) -> None:
@@ -256,7 +257,7 @@ def test_an_override_of_a_key_of_the_file(tmp_path: Path) -> None:
 def test_an_error_of_an_override_names_the_override(tmp_path: Path, override: str, says: str) -> None:
     assert says in refusal(tmp_path, OVERRIDDEN, override)
     with pytest.raises(InputError) as caught:
-        reading.from_mapping(PLAIN, [override])
+        yaml_reader.from_mapping(PLAIN, [override])
     assert says in str(caught.value)
 
 
@@ -277,7 +278,7 @@ def test_an_override_that_takes_a_claim_its_factor_is_named(tmp_path: Path) -> N
 
 def test_a_mapping_is_read_like_a_file_and_left_as_it_was(tmp_path: Path) -> None:
     tree = PLAIN | {"fixed": {"lr": 0.1}, "factors": {"width": [8, 16]}}
-    experiment = reading.from_mapping(tree, ["lr=0.5", "seed=3"])
+    experiment = yaml_reader.from_mapping(tree, ["lr=0.5", "seed=3"])
     assert tree == PLAIN | {"fixed": {"lr": 0.1}, "factors": {"width": [8, 16]}}
     text = (
         HEAD.replace("read", "made").replace("Is it?", PLAIN["question"])
@@ -299,7 +300,7 @@ def test_an_error_of_a_mapping_names_the_path() -> None:
 @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_dump_reads_as_the_same_experiment(tmp_path: Path, tree: dict[str, Any]) -> None:
     experiment = made(tree)
-    text = reading.dump(experiment)
+    text = yaml_reader.dump(experiment)
     again = read(tmp_path, text)
     assert same(again, experiment)
     kept = (
@@ -316,7 +317,7 @@ def test_a_dump_reads_as_the_same_experiment(tmp_path: Path, tree: dict[str, Any
         "conditions",
     )
     assert [getattr(again, k) for k in kept] == [getattr(experiment, k) for k in kept]
-    assert reading.dump(again) == text
+    assert yaml_reader.dump(again) == text
 
 
 @given(tree=trees(claims=False), data=st.data())
@@ -326,7 +327,7 @@ def test_a_dump_is_independent_of_what_was_left_out(tmp_path: Path, tree: dict[s
     experiment = made(tree)
     shuffled = dict(data.draw(st.permutations(list(tree.items()))))
     assert same(made(shuffled), experiment)
-    written = read(tmp_path, reading.dump(experiment))
+    written = read(tmp_path, yaml_reader.dump(experiment))
     assert {"lr", "batch_size", "optimizer"} <= {
         *written.fixed,
         *written.factor_names,

@@ -15,11 +15,11 @@ from made_specs import PLAIN, VALUES
 from ruamel.yaml import YAML
 from test_bad_input import FILES, GOOD, HERE, Bad
 
-from mlpbench.cli import main
-from mlpbench.experiment.kinds import Word
-from mlpbench.experiment.schema import MEANINGS, schema
+from mlpbench.cli.main import main
+from mlpbench.experiment.file.json_schema import MEANINGS, schema
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS
+from mlpbench.experiment.value_types import Word
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").rglob("*.yaml"))
 SCHEMA = schema()

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from made_specs import PLAIN, spec
 
-from mlpbench.errors import InputError
-from mlpbench.experiment import reading, shifts
-from mlpbench.experiment.catalogue import CATALOGUE
+from mlpbench.base.errors import InputError
+from mlpbench.data.named.catalogue import CATALOGUE
+from mlpbench.experiment import shift_spec
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import all_run_ids, conditions
-from mlpbench.experiment.metrics import metric
-from mlpbench.experiment.resolving import SPARE_SHARE, accepted_share
+from mlpbench.experiment.metrics.metric import metric
+from mlpbench.experiment.run_settings import SPARE_SHARE, accepted_share
 from mlpbench.experiment.spec import Experiment
 
 ALL = {"noise": [0.1, 0.2], "blur": [1], "translation": [2, 4], "brightness": [0.2], "contrast": [0.5], "labels": [1]}
@@ -31,16 +32,16 @@ def refusal(**keys: Any) -> str:
 def test_severities_are_canonical_and_come_back_from_the_stored_spec() -> None:
     experiment = spec(shifts={"noise": [0.2, 0.1], "labels": [3, 1]})
     assert experiment.shifts == {"noise": (0.1, 0.2), "labels": (1.0, 3.0)}
-    assert "shifts:\n  noise: [0.1, 0.2]\n  labels: [1, 3]\n" in reading.dump(experiment)
+    assert "shifts:\n  noise: [0.1, 0.2]\n  labels: [1, 3]\n" in yaml_reader.dump(experiment)
 
 
 def test_every_kind_survives_the_stored_spec(tmp_path: Path) -> None:
     experiment = spec(shifts=ALL)
-    assert set(ALL) == set(shifts.KINDS)
-    (tmp_path / "x.yaml").write_text(reading.dump(experiment))
-    again = reading.read(tmp_path / "x.yaml")
+    assert set(ALL) == set(shift_spec.KINDS)
+    (tmp_path / "x.yaml").write_text(yaml_reader.dump(experiment))
+    again = yaml_reader.read(tmp_path / "x.yaml")
     assert list(again.shifts.items()) == list(experiment.shifts.items())
-    assert shifts.splits(again.shifts)[:3] == ["shift:noise:0.1", "shift:noise:0.2", "shift:blur:1"]
+    assert shift_spec.splits(again.shifts)[:3] == ["shift:noise:0.1", "shift:noise:0.2", "shift:blur:1"]
 
 
 def test_shifts_decide_what_is_measured_and_not_which_run_it_is() -> None:
@@ -75,7 +76,7 @@ def test_what_is_no_shift_is_refused_with_rule_and_value(given: object, said: st
 def test_a_wrong_severity_is_named_with_its_place_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("name: x\nquestion: q\ndataset: fashion_mnist\nshifts:\n  blur: [1, -2]\n")
     with pytest.raises(InputError, match=r"got -2 \(.*x\.yaml, line 5, column 13\)$"):
-        reading.read(tmp_path / "x.yaml")
+        yaml_reader.read(tmp_path / "x.yaml")
 
 
 def own(tmp_path: Path, target: str, **keys: Any) -> Experiment:
@@ -83,7 +84,7 @@ def own(tmp_path: Path, target: str, **keys: Any) -> Experiment:
     (tmp_path / "own.csv").write_text(f"a,b,y\n{rows}\n")
     task = "number" if target == "number" else "classes"
     data = {"file": str(tmp_path / "own.csv"), "target": "y", "test": 0.25, "task": task}
-    return reading.from_mapping(PLAIN | {"dataset": data} | keys)
+    return yaml_reader.from_mapping(PLAIN | {"dataset": data} | keys)
 
 
 def test_own_data_take_noise_and_labels_alone(tmp_path: Path) -> None:
@@ -105,8 +106,8 @@ def test_an_accuracy_under_shift_is_an_accuracy(name: str) -> None:
 def test_a_loss_under_shift_is_a_loss() -> None:
     measured = metric("shift_loss[blur,1.5]")
     assert (measured.unit, measured.better, measured.is_accuracy) == ("per example", "lower", False)
-    assert shifts.measured("shift_loss[blur,1.5]") == ("shift:blur:1.5", "loss")
-    assert shifts.measured("test_loss") is None
+    assert shift_spec.measured("shift_loss[blur,1.5]") == ("shift:blur:1.5", "loss")
+    assert shift_spec.measured("test_loss") is None
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 
-from mlpbench.errors import InputError
-from mlpbench.experiment import grid, reading
-from mlpbench.experiment.bundled import BUNDLED
+from mlpbench.base.errors import InputError
+from mlpbench.data.bundled.bundled_data import BUNDLED
+from mlpbench.data.synthetic.families import MOST_NUMBERS, LinearData, PolynomialData, Synthetic
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import run_bytes
 from mlpbench.experiment.spec import Experiment
-from mlpbench.experiment.synthetic import MOST_NUMBERS, LinearData, PolynomialData, Synthetic
 
 BOOK = {"name": "linear", "features": 200, "weights": 0.01, "bias": 0.05, "noise": 0.01, "train": 20, "test": 100}
 
 
 def spec(dataset: Any, **keys: Any) -> Experiment:
     fixed = {"depth": 0, "batch_size": 5, "epochs": 1}
-    return reading.from_mapping({"name": "x", "question": "?", "dataset": dataset, "fixed": fixed} | keys)
+    return yaml_reader.from_mapping({"name": "x", "question": "?", "dataset": dataset, "fixed": fixed} | keys)
 
 
 def data(dataset: Any) -> Synthetic:
@@ -126,7 +127,7 @@ def test_wrong_options_are_refused_where_they_stand(case: str, tmp_path: Path) -
     path, line = tmp_path / "x.yaml", f"dataset: {written}"
     path.write_text(f"name: x\nquestion: Why?\n{line}\n")
     with pytest.raises(InputError) as caught:
-        reading.read(path)
+        yaml_reader.read(path)
     assert re.search(message, str(caught.value))
     assert f"line 3, column {line.index(pointed_at) + 1})" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -137,14 +138,14 @@ def test_wrong_options_are_refused_where_they_stand(case: str, tmp_path: Path) -
 )
 def test_a_dumped_experiment_is_the_same_experiment(given: Any, tmp_path: Path) -> None:
     experiment = spec(given)
-    (tmp_path / "spec.yaml").write_text(reading.dump(experiment, tmp_path))
-    again = reading.read(tmp_path / "spec.yaml")
+    (tmp_path / "spec.yaml").write_text(yaml_reader.dump(experiment, tmp_path))
+    again = yaml_reader.read(tmp_path / "spec.yaml")
     assert again.dataset == experiment.dataset
     assert [r.run_id for r in grid.runs(again)] == [r.run_id for r in grid.runs(experiment)]
 
 
 def test_an_override_may_name_a_family() -> None:
-    over = reading.from_mapping({"name": "x", "question": "?", "dataset": "fashion_mnist"}, ["dataset=polynomial"])
+    over = yaml_reader.from_mapping({"name": "x", "question": "?", "dataset": "fashion_mnist"}, ["dataset=polynomial"])
     assert over.dataset == PolynomialData()
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
+from mlpbench.data.loading import load
+from mlpbench.data.synthetic.draws import Draws
+from mlpbench.data.synthetic.families import Synthetic
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.spec import build
-from mlpbench.experiment.synthetic import Synthetic
-from mlpbench.training.datasets import load
-from mlpbench.training.datasets.synthetic import Draws
-from mlpbench.training.draws import DrawnData
+from mlpbench.training.batches.drawn_examples import DrawnData
 
 FIXED: dict[str, Any] = {"depth": 0, "batch_size": 10, "epochs": 2, "lr": 0.03}
 

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlpbench.experiment.catalogue import CATALOGUE
-from mlpbench.experiment.named_data import NamedData
-from mlpbench.training.datasets import Dataset
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.named.catalogue import CATALOGUE
+from mlpbench.data.named.named_data import NamedData
 
 N_TRAIN, N_TEST = 120, 60
 # Of images on their side, rows and columns must differ to be told apart.

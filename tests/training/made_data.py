@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.named.catalogue import CATALOGUE, DataFacts
+from mlpbench.data.named.named_data import NamedData
+from mlpbench.data.table.table_data import OwnData, OwnFacts
 from mlpbench.experiment import grid
-from mlpbench.experiment.catalogue import CATALOGUE, DataFacts
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.named_data import NamedData
-from mlpbench.experiment.own_data import OwnData, OwnFacts
 from mlpbench.experiment.spec import build
-from mlpbench.training.batches import DeviceData
-from mlpbench.training.datasets import Dataset
+from mlpbench.training.batches.batches import DeviceData
 
 NAME = "made"
 

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import lr_scheduler
 
+from mlpbench.base.streams import generator
+from mlpbench.data.dataset import Dataset
 from mlpbench.experiment.grid import Run, RunSettings
-from mlpbench.experiment.kinds import parse_call
-from mlpbench.training import init
-from mlpbench.training.batches import DeviceData, split
-from mlpbench.training.datasets import Dataset
-from mlpbench.training.selection import standardised_mean
-from mlpbench.training.streams import generator
-from mlpbench.training.weighting import weights
+from mlpbench.experiment.value_types import parse_call
+from mlpbench.training.batches.batches import DeviceData, split
+from mlpbench.training.batches.biased_selection import standardised_mean
+from mlpbench.training.batches.example_weights import weights
+from mlpbench.training.network import initialisers
 
 CURVE = 10_000
 # How far rounding may take two correct trainings apart, relative to the largest number.
@@ -192,10 +192,12 @@ def _convolutions(run: Run, image: tuple[int, int] | None) -> list[nn.Module]:
     for i, (before, after) in enumerate(itertools.pairwise([1, *s.conv_channels])):
         convolution = nn.Conv2d(before, after, 3, padding=1, dtype=getattr(torch, s.precision))
         fans = {"inputs": 9 * before, "outputs": after, "fan_out": 9 * after}
-        w_IO = _tensor(init.weights(s.init, generator(*address, "init", i, 0), **fans))
+        w_IO = _tensor(initialisers.weights(s.init, generator(*address, "init", i, 0), **fans))
         with torch.no_grad():
             convolution.weight.copy_(w_IO.T.reshape(convolution.weight.shape))
-            bias_of(convolution).copy_(_tensor(init.biases(s.bias_init, generator(*address, "init", i, 1), **fans)))
+            bias_of(convolution).copy_(
+                _tensor(initialisers.biases(s.bias_init, generator(*address, "init", i, 1), **fans))
+            )
         layers += [convolution, MODULES[s.activation](), POOLINGS[s.pooling](2)]
     return [*layers, nn.Flatten()]
 
@@ -213,8 +215,12 @@ def build(run: Run, features: int, classes: int, image: tuple[int, int] | None =
         linear = nn.Linear(inputs, outputs, dtype=dtype)
         address, at = (run.seed, run.streams["init"]), len(s.conv_channels) + i
         with torch.no_grad():
-            linear.weight.copy_(_tensor(init.weights(s.init, generator(*address, "init", at, 0), inputs, outputs)).T)
-            linear.bias.copy_(_tensor(init.biases(s.bias_init, generator(*address, "init", at, 1), inputs, outputs)))
+            linear.weight.copy_(
+                _tensor(initialisers.weights(s.init, generator(*address, "init", at, 0), inputs, outputs)).T
+            )
+            linear.bias.copy_(
+                _tensor(initialisers.biases(s.bias_init, generator(*address, "init", at, 1), inputs, outputs))
+            )
         layers.append(linear)
         if i < len(s.hidden_sizes):
             layers += [NORMS[s.norm](outputs), MODULES[s.activation](), NoisyDropout(s.dropout[i])]

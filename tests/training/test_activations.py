@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mlpbench.experiment.kinds import Word
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.training.activations import ACTIVATIONS, PRELU_START, Activation, activation
+from mlpbench.experiment.value_types import Word
+from mlpbench.training.network.activations import ACTIVATIONS, PRELU_START, Activation, activation
 
 REFERENCES: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda z: z * 1,

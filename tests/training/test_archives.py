@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from made_archives import N_TEST, Small, as_idx, as_tar, as_zip, in_place, same, untarred, unzipped
 
-from mlpbench.errors import InputError
-from mlpbench.experiment.catalogue import CATALOGUE
-from mlpbench.training.datasets import load
+from mlpbench.base.errors import InputError
+from mlpbench.data.loading import load
+from mlpbench.data.named.catalogue import CATALOGUE
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import torch
 from reference import MODULES
 from torch import Tensor, nn
 
-from mlpbench.training import backprop
+from mlpbench.training.network import backprop
 
 SIZES = [5, 7, 4, 3]
 ACTIVATIONS = [name for name in MODULES if name != "prelu"]

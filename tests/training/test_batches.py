@@ -23,7 +23,7 @@ from scipy import stats
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches import (
+from mlpbench.training.batches.batches import (
     Batches,
     DeviceData,
     DropoutNoise,
@@ -34,8 +34,8 @@ from mlpbench.training.batches import (
     noisy_labels,
     split,
 )
-from mlpbench.training.inputs import Group, Inputs
-from mlpbench.training.network import Network, Workspace
+from mlpbench.training.batches.stacked_inputs import Group, Inputs
+from mlpbench.training.network.network import Network, Workspace
 
 CPU = torch.device("cpu")
 N, CLASSES = 600, 7

@@ -10,14 +10,17 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from mlpbench.errors import MachineError
+from mlpbench.base.errors import MachineError
+from mlpbench.data.bundled import bundled_arrays, mnist1d
+from mlpbench.data.bundled.bundled_data import BUNDLED
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.loading import fetch, load
+from mlpbench.data.named.catalogue import CATALOGUE
+from mlpbench.data.named.fetch import cached
+from mlpbench.data.synthetic.families import FAMILIES
 from mlpbench.experiment import grid
-from mlpbench.experiment.bundled import BUNDLED
-from mlpbench.experiment.catalogue import CATALOGUE
 from mlpbench.experiment.spec import build
-from mlpbench.experiment.synthetic import FAMILIES
-from mlpbench.training.batches import DeviceData
-from mlpbench.training.datasets import Dataset, bundled, cached, fetch, load, mnist1d
+from mlpbench.training.batches.batches import DeviceData
 from mlpbench.training.engine import train_stack
 
 # Every stored result rests on them.
@@ -61,13 +64,13 @@ def test_digits_are_scikit_learns_in_a_stratified_split() -> None:
 
 
 def test_a_damaged_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled, "DIGITS_SHA256", "0" * 64)
+    monkeypatch.setattr(bundled_arrays, "DIGITS_SHA256", "0" * 64)
     with pytest.raises(MachineError, match=r"digits\.npz of the package must have SHA-256 000000000000, got f10b"):
         load("digits")
 
 
 def test_the_licence_of_the_digits_comes_with_them() -> None:
-    told = importlib.resources.files("mlpbench.training.datasets").joinpath("digits.txt").read_text()
+    told = importlib.resources.files("mlpbench.data.bundled").joinpath("digits.txt").read_text()
     assert "Creative Commons Attribution 4.0" in told
     assert "10.24432/C50P49" in told
 

@@ -17,7 +17,7 @@ from made_data import Made, made, made_numbers, runs
 
 from mlpbench.experiment.grid import Run
 from mlpbench.training.engine import _Stack, train_stack
-from mlpbench.training.outcome import StackRows
+from mlpbench.training.measures.run_rows import StackRows
 
 # Of a row, only these may depend on who else was there.
 OF_THE_STACK = {"train_seconds", "stack_size"}

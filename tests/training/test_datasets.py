@@ -16,14 +16,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlpbench.errors import InputError, MachineError
-from mlpbench.experiment.catalogue import CATALOGUE, lookup
-from mlpbench.training.datasets import Dataset, cache, cached, fetch, folders, load, sources
+from mlpbench.base.errors import InputError, MachineError
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.loading import fetch, load
+from mlpbench.data.named import cache, sources, user_folder
+from mlpbench.data.named.catalogue import CATALOGUE, lookup
+from mlpbench.data.named.fetch import cached
 
 NAME = "fashion_mnist"
 DATA = CATALOGUE[NAME]
 LABELS = "t10k-labels-idx1-ubyte"
-FETCH = f"from mlpbench.training.datasets import fetch; fetch({NAME!r})"
+FETCH = f"from mlpbench.data.loading import fetch; fetch({NAME!r})"
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +136,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(ask: Callable[[str], objec
 @pytest.mark.parametrize("sub", ["", "fashion_mnist", "fashion-mnist", "FashionMNIST/raw"])
 def test_the_users_folder_may_be_arranged_as_is_usual(sub: str, idx_folder: Path, tmp_path: Path) -> None:
     links(idx_folder, tmp_path / sub)
-    assert folders.find(DATA, tmp_path) == {name: tmp_path / sub / name for name in DATA.files}
+    assert user_folder.find(DATA, tmp_path) == {name: tmp_path / sub / name for name in DATA.files}
 
 
 def test_the_users_folder_comes_before_the_cache_and_the_argument_before_the_environment(
@@ -201,8 +204,8 @@ def test_when_every_way_fails_the_message_lists_each(debian: str, idx_folder: Pa
         with_labels(idx_folder, tmp_path / "system/fashion-mnist", flipped((idx_folder / LABELS).read_bytes()))
     closed = "http://127.0.0.1:9"
     code = (
-        "from pathlib import Path\nfrom mlpbench.errors import MachineError\n"
-        "from mlpbench.training.datasets import fetch, sources\n"
+        "from pathlib import Path\nfrom mlpbench.base.errors import MachineError\n"
+        "from mlpbench.data.loading import fetch, sources\n"
         f"sources.DEBIAN_DATASETS = Path({str(tmp_path / 'system')!r})\n"
         f"try: fetch({NAME!r})\nexcept MachineError as error: print(error.status, error)"
     )
@@ -277,7 +280,7 @@ def test_of_two_processes_that_write_one_wins_and_no_reader_sees_a_part(idx_fold
 
 
 def test_the_loser_of_a_race_leaves_the_winners_folder_alone(idx_folder: Path, root: Path) -> None:
-    arrays = folders.read(DATA, folders.find(DATA, idx_folder))
+    arrays = user_folder.read(DATA, user_folder.find(DATA, idx_folder))
     folder = cache.folder_of(DATA, root)
     cache.write(folder, DATA, arrays, "winner", {})
     cache.write(folder, DATA, arrays, "loser", {})
@@ -325,7 +328,7 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
 
 def test_later_starts_are_fast_and_without_torch(whole: Path) -> None:
     code = (
-        "import sys, time\nfrom mlpbench.training.datasets import load\nstart = time.perf_counter()\n"
+        "import sys, time\nfrom mlpbench.data.loading import load\nstart = time.perf_counter()\n"
         f"load({NAME!r})\nprint(time.perf_counter() - start, *{{'torch', 'torchvision'}} & set(sys.modules))"
     )
     seconds, *imported = min(python(code, MLPBENCH_CACHE=str(whole)).stdout.split() for _ in range(3))
@@ -338,7 +341,7 @@ def test_torchvision_imports_beside_a_torch_without_its_operators() -> None:
         pytest.skip("plain `import torchvision` works here: the shim is not needed")
     assert "operator torchvision::nms does not exist" in python("import torchvision").stderr
     code = (
-        "from mlpbench.training.datasets.torchvision_compat import import_torchvision as get\n"
+        "from mlpbench.data.named.torchvision_download import import_torchvision as get\n"
         "print(get().datasets.FashionMNIST.__name__, get() is get())"
     )
     assert python(code).stdout.split() == ["FashionMNIST", "True"]
@@ -378,7 +381,7 @@ def test_torchvisions_download_is_the_same_data(
             monkeypatch.delenv(name, raising=False)
         folder = sources.torchvision_download(DATA, tmp_path)
         server.shutdown()
-    arrays = folders.read(DATA, folders.find(DATA, folder))
+    arrays = user_folder.read(DATA, user_folder.find(DATA, folder))
     shutil.rmtree(folder)
     assert all(np.array_equal(arrays[part], getattr(fashion, part)) for part in DATA.parts)
 
@@ -391,7 +394,7 @@ def test_debians_archive_is_the_same_data_and_leaves_the_system_alone(fashion: D
     before = [path.stat().st_mtime_ns for path in system if path.exists()]
     private = tmp_path / "private"
     private.mkdir()
-    arrays = folders.read(DATA, folders.find(DATA, sources.debian_archive(DATA, private)))
+    arrays = user_folder.read(DATA, user_folder.find(DATA, sources.debian_archive(DATA, private)))
     assert [path.stat().st_mtime_ns for path in system if path.exists()] == before
     shutil.rmtree(private)
     assert all(np.array_equal(arrays[part], getattr(fashion, part)) for part in DATA.parts)

@@ -12,8 +12,8 @@ from drawn_runs import drawn_runs
 from numpy.typing import NDArray
 from reference import train
 
-from mlpbench.experiment.synthetic import LinearData, PolynomialData
-from mlpbench.training.datasets.synthetic import Draws
+from mlpbench.data.synthetic.draws import Draws
+from mlpbench.data.synthetic.families import LinearData, PolynomialData
 from mlpbench.training.engine import train_stack
 
 LINEAR = {"name": "linear", "weights": [1.0, -2.0, 0.5], "train": 57, "test": 33, "noise": 0.3}

@@ -21,16 +21,16 @@ from oracle_rows import BASE, ROWS
 from reference import TOLERANCE, Measured, Trained, train
 
 from mlpbench.experiment.grid import Run, RunSettings
-from mlpbench.experiment.kinds import Word, parse_call
 from mlpbench.experiment.plan import signature, training_flops
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.training.activations import ACTIVATIONS
+from mlpbench.experiment.value_types import Word, parse_call
 from mlpbench.training.engine import _Stack
-from mlpbench.training.init import INITIALISERS
-from mlpbench.training.losses import LOSSES
-from mlpbench.training.optim import OPTIMISERS
-from mlpbench.training.outcome import Model, StackRows
-from mlpbench.training.schedules import SCHEDULES
+from mlpbench.training.measures.run_rows import Model, StackRows
+from mlpbench.training.network.activations import ACTIVATIONS
+from mlpbench.training.network.initialisers import INITIALISERS
+from mlpbench.training.network.losses import LOSSES
+from mlpbench.training.updates.optimisers import OPTIMISERS
+from mlpbench.training.updates.schedules import SCHEDULES
 
 # More than one chunk of evaluation, a last chunk that is not full, and more than the curves' 10,000 examples.
 MADE = made(n_train=12_300, n_test=1_234, features=19, classes=5)

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import CURVE_EXAMPLES, EVALUATION_CHUNK, curve_steps
-from mlpbench.training.batches import DeviceData, Examples
+from mlpbench.training.batches.batches import DeviceData, Examples
+from mlpbench.training.batches.stacked_inputs import Group
 from mlpbench.training.engine import _Stack, train_stack
-from mlpbench.training.evaluation import Evaluator
-from mlpbench.training.inputs import Group
-from mlpbench.training.losses import LOSSES
-from mlpbench.training.network import Network
-from mlpbench.training.outcome import StackRows
+from mlpbench.training.measures.evaluation import Evaluator
+from mlpbench.training.measures.run_rows import StackRows
+from mlpbench.training.network.losses import LOSSES
+from mlpbench.training.network.network import Network
 
 CPU = torch.device("cpu")
 MADE = made(n_train=12_300, n_test=1_234, features=19, classes=5)

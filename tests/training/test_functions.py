@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mlpbench.evidence.functions import FUNCTIONS, PRELU_START, shape
-from mlpbench.training import activations
+from mlpbench.evidence.estimates.activation_functions import FUNCTIONS, PRELU_START, shape
+from mlpbench.training.network import activations
 
 
 @pytest.mark.parametrize("name", [n if n != "leaky_relu" else "leaky_relu(0.2)" for n in activations.ACTIVATIONS])

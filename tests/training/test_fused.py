@@ -11,13 +11,13 @@ from made_data import made, made_numbers, runs
 
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import FUSED_UNITS
-from mlpbench.training import fused
+from mlpbench.training.batches.stacked_inputs import Group, Inputs, heights
 from mlpbench.training.buffers import Stacked
 from mlpbench.training.engine import train_stack
-from mlpbench.training.fused import Fused, agrees
-from mlpbench.training.inputs import Group, Inputs, heights
-from mlpbench.training.network import Network
-from mlpbench.training.outcome import StackRows
+from mlpbench.training.measures.run_rows import StackRows
+from mlpbench.training.network import fused
+from mlpbench.training.network.fused import Fused, agrees
+from mlpbench.training.network.network import Network
 
 MADE = made(n_train=700, n_test=1_234, features=37, classes=5)
 # One of them diverges, and takes nobody with it.

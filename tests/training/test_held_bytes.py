@@ -10,9 +10,9 @@ import pytest
 import torch
 from made_data import made, made_images, runs
 
-from mlpbench.training import memory
 from mlpbench.training.engine import train_stack
-from mlpbench.training.network import Network, Workspace
+from mlpbench.training.measures import memory
+from mlpbench.training.network.network import Network, Workspace
 
 DATA = made(n_train=64, n_test=16, features=20, classes=3)
 FIXED = {"width": 32, "batch_size": 16, "epochs": 1}

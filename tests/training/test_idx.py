@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.training.datasets import idx
+from mlpbench.data.named import idx
 
 
 def as_idx(array: np.ndarray) -> bytes:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
-from mlpbench.experiment.kinds import Word
+from mlpbench.base.streams import generator
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.training import init
-from mlpbench.training.init import INITIALISERS
-from mlpbench.training.streams import generator
+from mlpbench.experiment.value_types import Word
+from mlpbench.training.network import initialisers
+from mlpbench.training.network.initialisers import INITIALISERS
 
 Array = NDArray[np.float64]
 # Inputs, outputs: a fan rule that mixes them up is off by a factor of 2.
@@ -24,11 +24,11 @@ FAN_IN, FAN_OUT = 240, 60
 
 
 def draw(name: str, *, inputs: int = FAN_IN, outputs: int = FAN_OUT, replicate: int = 0) -> Array:
-    return init.weights(name, generator(0, replicate, "init", 0, 0), inputs, outputs)
+    return initialisers.weights(name, generator(0, replicate, "init", 0, 0), inputs, outputs)
 
 
 def draw_biases(name: str, *, inputs: int = FAN_IN, outputs: int = 4000) -> Array:
-    return init.biases(name, generator(0, 0, "init", 0, 1), inputs, outputs)
+    return initialisers.biases(name, generator(0, 0, "init", 0, 1), inputs, outputs)
 
 
 def _default(w: Tensor, rng: torch.Generator) -> None:

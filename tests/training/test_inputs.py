@@ -10,9 +10,9 @@ import pytest
 import torch
 from made_data import Made, made, made_numbers, runs
 
-from mlpbench.training.batches import DeviceData
+from mlpbench.training.batches.batches import DeviceData
 from mlpbench.training.engine import train_stack
-from mlpbench.training.outcome import StackRows
+from mlpbench.training.measures.run_rows import StackRows
 
 CPU = torch.device("cpu")
 FIXED: dict[str, Any] = {"width": 7, "batch_size": 16, "epochs": 2, "init": "he_normal", "dropout": 0.2}

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mlpbench.experiment.kinds import Word
 from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.value_types import Word
 from mlpbench.training.buffers import Stacked
-from mlpbench.training.losses import LOSSES
+from mlpbench.training.network.losses import LOSSES
 
 
 def _squared_error(z: Tensor, y: Tensor) -> Tensor:

@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from made_archives import N_TEST, N_TRAIN, Small, as_zip, in_place, same, served, small, untarred, unzipped
 
-from mlpbench.errors import MachineError
-from mlpbench.experiment.catalogue import CATALOGUE
-from mlpbench.training.datasets import cached, fetch, folders, load, sources, torchvision_compat
-from mlpbench.training.datasets.decoding import shapes
-from mlpbench.training.datasets.folders import SourceError
+from mlpbench.base.errors import MachineError
+from mlpbench.data.loading import fetch, load
+from mlpbench.data.named import sources, torchvision_download, user_folder
+from mlpbench.data.named.catalogue import CATALOGUE
+from mlpbench.data.named.decode import shapes
+from mlpbench.data.named.fetch import cached
+from mlpbench.data.named.user_folder import SourceError
 
 # Runs are known by them: none may ever change.
 FINGERPRINTS = {
@@ -38,7 +40,7 @@ OF_TORCHVISION = [name for name in CATALOGUE if name != "cifar10"]
 
 @pytest.fixture(scope="session")
 def torchvision() -> Any:
-    return torchvision_compat.import_torchvision()
+    return torchvision_download.import_torchvision()
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +172,7 @@ def test_a_folder_named_after_the_data_comes_before_files_of_the_same_names(
         (tmp_path / name).write_bytes(b"those of another data set")
     for sub in ("kmnist", "KMNIST/raw", "KMNIST"):
         folder = made.put(tmp_path / sub)
-        assert folders.find(made.facts, tmp_path) == {name: folder / name for name in made.facts.files}
+        assert user_folder.find(made.facts, tmp_path) == {name: folder / name for name in made.facts.files}
         for name in made.facts.files:
             (folder / name).unlink()
 
@@ -241,8 +243,8 @@ def test_torchvisions_classes_download_both_parts(
         else:
             monkeypatch.setattr(theirs, "mirrors", [address])
             monkeypatch.setattr(theirs, "resources", [(n, hashlib.md5(c).hexdigest()) for n, c in zipped.items()])
-        torchvision_compat.main(str(tmp_path), made.facts.family)
-    arrays = folders.read(made.facts, folders.find(made.facts, tmp_path))
+        torchvision_download.main(str(tmp_path), made.facts.family)
+    arrays = user_folder.read(made.facts, user_folder.find(made.facts, tmp_path))
     assert all(np.array_equal(arrays[p], a.reshape(len(a), -1).squeeze()) for p, a in made.arrays.items())
 
 
@@ -260,7 +262,7 @@ def test_real_mnist_is_what_is_known_of_it() -> None:
     given = Path(GIVEN) if GIVEN else None
     try:
         if given is not None:
-            folders.find(CATALOGUE["mnist"], given)
+            user_folder.find(CATALOGUE["mnist"], given)
         elif not cached("mnist"):
             raise SourceError("not in the cache")
     except SourceError as why:

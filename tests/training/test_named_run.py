@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from made_archives import N_TEST, small
 
-from mlpbench.errors import InputError
+from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import build
 
@@ -27,10 +27,10 @@ MAIN = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from made_archives import small
-from mlpbench.experiment.catalogue import CATALOGUE
+from mlpbench.data.named.catalogue import CATALOGUE
 CATALOGUE |= {{name: small(name).facts for name in {NAMES!r}}}
 if __name__ == "__main__":
-    from mlpbench.cli import main
+    from mlpbench.cli.main import main
     main()
 """
 

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mlpbench.experiment.grid import RunSettings
+from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.buffers import SPARE, VECTOR, Stacked, padded
 from mlpbench.training.engine import train_stack
-from mlpbench.training.inputs import Group, Inputs
-from mlpbench.training.losses import LOSSES
-from mlpbench.training.network import Layers, Network, Sink, Workspace
-from mlpbench.training.updates import Updates
+from mlpbench.training.network.losses import LOSSES
+from mlpbench.training.network.network import Layers, Network, Sink, Workspace
+from mlpbench.training.updates.parameter_updates import Updates
 
 CPU = torch.device("cpu")
 MADE = made(n_train=50, n_test=10, features=7, classes=4)

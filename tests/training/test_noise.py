@@ -16,8 +16,8 @@ from scipy import stats
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches import InputNoise, noisy_labels, split
-from mlpbench.training.inputs import Group, Inputs
+from mlpbench.training.batches.batches import InputNoise, noisy_labels, split
+from mlpbench.training.batches.stacked_inputs import Group, Inputs
 
 CPU = torch.device("cpu")
 LARGE = made(n_train=20_000, n_test=10, features=3, classes=10)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mlpbench.training.buffers import Stacked
-from mlpbench.training.norm import EPS, NEWEST, Norm
+from mlpbench.training.network.norm import EPS, NEWEST, Norm
 
 CPU = torch.device("cpu")
 RUNS = 3

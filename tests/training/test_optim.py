@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from reference import OPTIMISERS as TORCH
 from torch import Tensor
 
-from mlpbench.experiment.kinds import Word
 from mlpbench.experiment.plan import OPTIMISER_STATES
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.training import optim
+from mlpbench.experiment.value_types import Word
 from mlpbench.training.buffers import Stacked
-from mlpbench.training.optim import OPTIMISERS, Optimiser, Parameter, clip, soft_threshold
+from mlpbench.training.updates import optimisers
+from mlpbench.training.updates.optimisers import OPTIMISERS, Optimiser, Parameter, clip, soft_threshold
 
 CPU = torch.device("cpu")
 SHAPES = [(7, 5), (1, 5), (5, 16)]
@@ -145,8 +145,8 @@ def test_the_first_step_of_adam_is_one_rate_long_whatever_the_gradient() -> None
 def test_the_constants_are_torchs_defaults() -> None:
     w = [torch.zeros(1)]
     adam, rmsprop = torch.optim.Adam(w).defaults, torch.optim.RMSprop(w).defaults
-    assert (adam["betas"], adam["eps"]) == ((optim.BETA_1, optim.BETA_2), optim.EPS)
-    assert (rmsprop["alpha"], rmsprop["eps"]) == (optim.RMSPROP_ALPHA, optim.EPS)
+    assert (adam["betas"], adam["eps"]) == ((optimisers.BETA_1, optimisers.BETA_2), optimisers.EPS)
+    assert (rmsprop["alpha"], rmsprop["eps"]) == (optimisers.RMSPROP_ALPHA, optimisers.EPS)
 
 
 def norm_of(made: Sequence[Parameter], run: int) -> float:

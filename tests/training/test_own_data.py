@@ -22,15 +22,17 @@ from sklearn.linear_model import LinearRegression
 from tables import same_tables
 
 import mlpbench
-from mlpbench.cli import main
-from mlpbench.errors import InputError
-from mlpbench.experiment import grid, reading
-from mlpbench.experiment.own_data import OwnData
-from mlpbench.training.batches import DeviceData, split
+from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.loading import fetch, load
+from mlpbench.data.table.table_data import OwnData
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.training.batches.batches import DeviceData, split
 from mlpbench.training.buffers import Stacked
-from mlpbench.training.datasets import Dataset, fetch, load
 from mlpbench.training.engine import train_stack
-from mlpbench.training.losses import LOSSES
+from mlpbench.training.network.losses import LOSSES
 
 CPU = torch.device("cpu")
 TABLES = {"iris": load_iris, "wine": load_wine, "diabetes": load_diabetes}
@@ -58,7 +60,7 @@ def spec(folder: Path, table: str, **keys: Any) -> dict[str, Any]:
 
 
 def loaded(folder: Path, table: str) -> Dataset:
-    dataset = reading.from_mapping(spec(folder, table)).dataset
+    dataset = yaml_reader.from_mapping(spec(folder, table)).dataset
     assert isinstance(dataset, OwnData)
     return load(dataset)
 
@@ -79,7 +81,7 @@ def test_a_worker_sees_the_table_as_float32_with_its_facts(folder: Path) -> None
 
 def test_fetch_tells_where_the_data_are_and_refuses_those_that_have_changed(folder: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(folder / "wine.csv", tmp_path / "wine.csv"))
-    dataset = reading.from_mapping(spec(tmp_path, "wine")).dataset
+    dataset = yaml_reader.from_mapping(spec(tmp_path, "wine")).dataset
     assert fetch(dataset) == str(path.resolve())
     path.write_text(path.read_text().replace("\n", "\n1,1,1,1,1,1,1,1,1,1,1,1,1,1\n", 1))
     with pytest.raises(InputError, match="the data must be those of the experiment's facts"):
@@ -144,7 +146,7 @@ def test_a_linear_network_finds_the_least_squares_line(folder: Path) -> None:
         "precision": "float64",
         "init": "zeros",
     }
-    (run,) = grid.runs(reading.from_mapping(tree))
+    (run,) = grid.runs(yaml_reader.from_mapping(tree))
     rows = train_stack([run], DeviceData(data, CPU))
     line = LinearRegression().fit(data.x_train.astype(float), data.y_train.astype(float))
     predicted = np.frombuffer(rows.predictions[0]["predicted"], "<f4")

@@ -12,10 +12,10 @@ from made_data import made, runs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.engine import train_stack
-from mlpbench.training.inputs import Group, Inputs
-from mlpbench.training.losses import LOSSES
-from mlpbench.training.network import Network, Sink, Workspace
+from mlpbench.training.network.losses import LOSSES
+from mlpbench.training.network.network import Network, Sink, Workspace
 
 MADE = made(n_train=300, n_test=50, features=19, classes=5)
 SIZES = [19, 17, 9, 5]

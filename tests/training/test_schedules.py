@@ -10,9 +10,9 @@ import pytest
 import torch
 from reference import SCHEDULES as TORCH
 
-from mlpbench.experiment.kinds import Word, parse_call
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.training.schedules import SCHEDULES, factors
+from mlpbench.experiment.value_types import Word, parse_call
+from mlpbench.training.updates.schedules import SCHEDULES, factors
 
 NAMES = [
     *("constant", "cosine", "step(1,0.5)", "step(7,0.1)", "step(100000,0.5)", "step(10,1.0)", "step(3,2.0)"),

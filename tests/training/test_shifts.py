@@ -13,12 +13,12 @@ from drawn_runs import drawn_runs
 from made_data import made, made_images, made_numbers, runs
 from numpy.typing import NDArray
 
+from mlpbench.data.dataset import Dataset
 from mlpbench.experiment.grid import Run
-from mlpbench.training import shifts
-from mlpbench.training.batches import DeviceData
-from mlpbench.training.datasets import Dataset
+from mlpbench.training.batches import shifted_tests
+from mlpbench.training.batches.batches import DeviceData
+from mlpbench.training.batches.shifted_tests import blurred, brightened, flattened, shifted, translated
 from mlpbench.training.engine import train_stack
-from mlpbench.training.shifts import blurred, brightened, flattened, shifted, translated
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((40, 12, 9))
@@ -50,7 +50,7 @@ def plain(pictures: DeviceData) -> NDArray[np.float64]:
 
 
 def test_a_translation_moves_every_pixel_and_leaves_zeros_behind() -> None:
-    for number, (down, right) in enumerate(shifts.DIRECTIONS):
+    for number, (down, right) in enumerate(shifted_tests.DIRECTIONS):
         moved = translated(IMAGES, 2, EAST + number)
         rolled = np.roll(IMAGES, (2 * down, 2 * right), axis=(1, 2))
         inside = np.zeros_like(IMAGES, dtype=bool)
@@ -63,12 +63,12 @@ def test_a_translation_moves_every_pixel_and_leaves_zeros_behind() -> None:
 def test_the_eight_directions_are_all_different_and_each_image_has_its_own(
     under: dict[str, Any], pictures: DeviceData
 ) -> None:
-    assert len(set(shifts.DIRECTIONS)) == 8
-    assert (0, 0) not in shifts.DIRECTIONS
+    assert len(set(shifted_tests.DIRECTIONS)) == 8
+    assert (0, 0) not in shifted_tests.DIRECTIONS
     x = under["shift:translation:2"][0].reshape(-1, 28, 28).numpy()
     before = plain(pictures).reshape(-1, 28, 28)
     counts = []
-    for down, right in shifts.DIRECTIONS:
+    for down, right in shifted_tests.DIRECTIONS:
         rolled = np.roll(before, (2 * down, 2 * right), axis=(1, 2)).astype(np.float32)
         counts.append(int((x[:, 4:24, 4:24] == rolled[:, 4:24, 4:24]).all(axis=(1, 2)).sum()))
     assert min(counts) > 1_100, "each direction has about an eighth of 10,000"

@@ -12,9 +12,9 @@ from made_data import made, made_numbers, runs
 from numpy.typing import NDArray
 
 from mlpbench.experiment.grid import Run
-from mlpbench.training import solutions
-from mlpbench.training.batches import DeviceData
+from mlpbench.training.batches.batches import DeviceData
 from mlpbench.training.engine import _Stack, train_stack
+from mlpbench.training.measures import solutions
 
 LINEAR = {"name": "linear", "weights": [1.0, -2.0, 0.5], "bias": 0.3, "train": 57, "test": 33, "noise": 0.3}
 SLOW = {"precision": "float64", "lr": 0.01, "epochs": 1}

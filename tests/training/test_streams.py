@@ -12,7 +12,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from mlpbench.training.streams import Purpose, generator
+from mlpbench.base.streams import Purpose, generator
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
@@ -28,7 +28,7 @@ GOLDEN: dict[Purpose, float] = {
 }
 
 PRINTS = """
-from mlpbench.training.streams import generator
+from mlpbench.base.streams import generator
 for purpose in ("split", "order", "init", "dropout", "noise", "data"):
     print(repr(generator(3, 2, purpose, 1, 5).random(4).tolist()))
 """

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from made_data import made, made_numbers, runs
 
+from mlpbench.base.streams import generator
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches import DeviceData, split
-from mlpbench.training.selection import acceptance, selected, standardised_mean
-from mlpbench.training.streams import generator
+from mlpbench.training.batches.batches import DeviceData, split
+from mlpbench.training.batches.biased_selection import acceptance, selected, standardised_mean
 
 MADE = made(n_train=6_000, n_test=10, features=19, classes=5)
 DATA = MADE.data

@@ -10,9 +10,9 @@ import torch
 from made_data import made, runs
 from reference import build
 
-from mlpbench.experiment.metrics import QUANTILES
+from mlpbench.experiment.metrics.metric import QUANTILES
 from mlpbench.training.engine import train_stack
-from mlpbench.training.probes import _quantiles
+from mlpbench.training.measures.probes import _quantiles
 
 MADE = made(n_train=300, n_test=40, features=19, classes=5)
 BASE: dict[str, Any] = {"hidden_sizes": [13, 8], "batch_size": 64, "epochs": 0}

@@ -10,14 +10,21 @@ import torch
 from made_data import made, made_images, made_numbers, runs
 from scipy.optimize import minimize
 
+from mlpbench.data.dataset import Dataset
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.spec import build
-from mlpbench.training.batches import Batches, DeviceData, noisy_labels, split
-from mlpbench.training.datasets import Dataset
+from mlpbench.training.batches.batches import Batches, DeviceData, noisy_labels, split
+from mlpbench.training.batches.biased_selection import Floats, Indices, unlabelled
+from mlpbench.training.batches.example_weights import (
+    LARGEST_WEIGHT,
+    density_ratio,
+    label_ratios,
+    pooled,
+    weighted,
+    weights,
+)
 from mlpbench.training.engine import train_stack
-from mlpbench.training.selection import Floats, Indices, unlabelled
-from mlpbench.training.weighting import LARGEST_WEIGHT, density_ratio, label_ratios, pooled, weighted, weights
 
 MADE = made(n_train=9_000, n_test=50, features=19, classes=5)
 FIXED = {"hidden_sizes": [3], "train_size": 1_500, "batch_size": 64, "steps": 6}

@@ -1,0 +1,67 @@
+"""What is wrong with a spec, and where: rule, value and suggestion in one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from pydantic import ValidationError
+
+from mlpbench.experiment.value_types import shown, suggestion
+
+Path = tuple[str | int, ...]
+
+
+class SpecProblem(ValueError):
+    """Something is wrong at `path`: with the value there, or, where `key` is true, with the key itself."""
+
+    def __init__(self, path: Path, message: str, *, key: bool = False) -> None:
+        super().__init__(message)
+        self.path = path
+        self.message = message
+        self.key = key
+
+
+_RULES = {
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_pattern_mismatch": "a plain word of letters, digits, '_' and '-'",
+}
+
+
+def first_problem(error: ValidationError, known_keys: Callable[[Path], Sequence[str]]) -> SpecProblem:
+    """Put one of pydantic's complaints into a sentence: a misspelt key, or else the first."""
+    errors = error.errors()
+    # A misspelt key is a missing one too: the one in the file is what helps.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    path, value, kind = first["loc"], first["input"], first["type"]
+    if kind == "extra_forbidden":
+        return unknown_key(path, known_keys(path))
+    if path and path[-1] == "[key]":
+        return SpecProblem(path[:-1], f"a key must be a word, got {shown(value)}", key=True)
+    if kind == "missing":
+        return SpecProblem(path[:-1], f"{entry(path[:-1])} needs {path[-1]}, got none")
+    if kind == "value_error":
+        return SpecProblem(path, first["msg"].removeprefix("Value error, "))
+    rule = _RULES.get(kind) or re.sub(r"^.*? should (be )?| after validation.*$", "", first["msg"])
+    near = suggestion(value, re.findall(r"'([^']+)'", rule)) if kind == "literal_error" else ""
+    verb = "" if rule.startswith("have") else "be "
+    return SpecProblem(path, f"{entry(path)} must {verb}{rule}, got {shown(value)}{near}")
+
+
+def entry(path: Path) -> str:
+    """Return what stands at a path, in words: `margin`, `entry 2 of claims`."""
+    last = path[-1] if path else "an experiment"
+    return f"entry {last + 1} of {path[-2]}" if isinstance(last, int) and len(path) > 1 else str(last)
+
+
+def unknown_key(path: Path, known: Sequence[str]) -> SpecProblem:
+    """Return the problem of a key, the last part of its path, that is none of those known there."""
+    key = path[-1]
+    message = f"a key here must be one of {', '.join(known)}, got {shown(key)}{suggestion(key, known)}"
+    return SpecProblem(path, message, key=True)

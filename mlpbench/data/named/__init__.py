@@ -1,0 +1,1 @@
+"""Named data sets of images: catalogue, download, decoding and cache."""

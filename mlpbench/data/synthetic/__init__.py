@@ -1,0 +1,1 @@
+"""Synthetic data of which the truth is known; each replicate draws its own examples."""

@@ -1,0 +1,141 @@
+"""Arrays of the user's own in an npz file, which numpy makes: `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
+
+Nothing in such a file is believed before it is checked: a header of 60 bytes may ask for terabytes.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from mlpbench.base.errors import InputError
+from mlpbench.data.table.columns import Column, Source, Table, check_whole, numbers, reason, wrong
+from mlpbench.data.table.size_limits import MAX_BYTES
+from mlpbench.data.table.text_cells import words
+from mlpbench.experiment.value_types import shown, suggestion
+
+_PLAIN = "the arrays of an npz file must be plain numbers, true and false or text"
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def read_npz(path: Path, name: str, target: str) -> tuple[Table, Table | None]:
+    """Return the table of `x` and the target of an npz file; or of `x_train` and `x_test`, each with its target.
+
+    x is (rows, ...), read as one column for each number of a row; the target is (rows,), and the last column. Raises
+    InputError for anything else.
+    """
+    with _readable(name), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        names = [m.filename.removesuffix(".npy") for m in members]
+        wanted = _wanted(members, names, name, target)
+        arrays = {n: _array(archive, members[names.index(n)], n, name) for n in wanted}
+    tables = [_table(arrays, x, y, name) for x, y in zip(wanted[::2], wanted[1::2])]
+    return tables[0], tables[1] if len(tables) > 1 else None
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, OSError, MemoryError):
+        raise
+    # zipfile, zlib, lzma and numpy each fail in their own ways over damage, and promise no list of them.
+    except Exception as error:
+        raise wrong(f"an npz file must be readable as one, got {reason(error)}", name) from None
+
+
+def _wanted(members: list[zipfile.ZipInfo], names: list[str], name: str, target: str) -> list[str]:
+    size = sum(m.file_size for m in members)
+    if size > MAX_BYTES:
+        raise wrong(f"an npz file must hold at most {MAX_BYTES} bytes, got {size}", name)
+    whole, parts = ["x", target], [f"{n}_{part}" for part in ("train", "test") for n in ("x", target)]
+    wanted = parts if any(n in names for n in parts) else whole
+    for n in wanted:
+        if n not in names:
+            have = f"an npz file must have the arrays {', '.join(whole)}, or {', '.join(parts)}"
+            raise wrong(f"{have}, got {shown(', '.join(names) or 'none')[1:-1]}{suggestion(n, names)}", name)
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise wrong(f"the arrays of an npz file must have different names, got {twice!r} twice", name)
+    return wanted
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n: str, name: str) -> NDArray[np.generic]:
+    if member.flag_bits & 1:
+        raise wrong(f"an npz file must not be encrypted, got {n} with a password", name)
+    # Files of Python 2 are read, with a warning that would be a second line.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with archive.open(member) as file:
+            shape, dtype = _header(file, n, name)
+            held = member.file_size - file.tell()
+        if dtype.hasobject:
+            raise wrong(f"{_PLAIN}, got objects, which are never unpickled", name)
+        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > held:
+            message = f"{n} must have the bytes that its header asks for"
+            raise wrong(f"{message}, got {held} for {dtype} of shape {shown(shape)}", name)
+        with archive.open(member) as file:
+            read: NDArray[np.generic] = npy.read_array(file, allow_pickle=False)
+            return read
+
+
+def _header(file: IO[bytes], n: str, name: str) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    """Return shape and type of an array, and leave the file where its values begin."""
+    try:
+        version = npy.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"version {version[0]}.{version[1]}")
+        shape, _, dtype = _HEADERS[version](file)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile):
+        raise
+    # The header is a Python literal: numpy passes on whatever Python's parser makes of garbage, a MemoryError included.
+    except Exception as error:
+        raise wrong(f"{_PLAIN}, got a header of {n} that says {reason(error)}", name) from None
+    return shape, dtype
+
+
+def _table(arrays: dict[str, NDArray[np.generic]], x_name: str, y_name: str, name: str) -> Table:
+    x, y = arrays[x_name], arrays[y_name]
+    if x.ndim < 2 or x.dtype.kind not in "iufb":
+        message = f"{x_name} must be numbers of shape (rows, columns)"
+        raise wrong(f"{message}, got {x.dtype} of shape {x.shape}", name)
+    if y.ndim != 1 or y.dtype.kind not in "iufbU" or len(y) != len(x):
+        message = f"{y_name} must be numbers, true and false or text of shape ({len(x)},), one a row of {x_name}"
+        raise wrong(f"{message}, got {y.dtype} of shape {y.shape}", name)
+    if not len(x) or not x[0].size:
+        raise wrong(f"{x_name} must have rows and columns, got shape {x.shape}", name)
+    flat = x.reshape(len(x), -1)
+    columns = [_column(Source(file=name, column=f"{x_name}[:, {i}]"), flat[:, i]) for i in range(flat.shape[1])]
+    of = Source(file=name, column=y_name)
+    return Table(name=name, columns=[*columns, _text(of, y) if y.dtype.kind == "U" else _column(of, y)])
+
+
+def _column(source: Source, values: NDArray[np.generic]) -> Column:
+    if values.dtype.kind == "b":
+        return Column(name=source.column, kind="flag", values=values.astype(np.float64))
+    whole = values.dtype.kind in "iu"
+    column = numbers(source, values, whole=whole)
+    if whole:
+        check_whole(source, column.values, lambda row: values[row].item())
+    return column
+
+
+def _text(source: Source, values: NDArray[np.generic]) -> Column:
+    # Any 32 bits can stand in an array of text, not all of them are characters.
+    width = max(1, values.dtype.itemsize // 4)
+    points = values.astype(f"=U{width}").view(np.uint32).reshape(len(values), width)
+    odd = ((points >= 0xD800) & (points < 0xE000)) | (points > 0x10FFFF)
+    if odd.any():
+        at = int(np.argmax(odd.any(1)))
+        raise source.wrong(f"text must be of Unicode characters, got {points[at][odd[at]][0]:#x}", at)
+    return words(source, pa.array(values.tolist(), pa.string()))

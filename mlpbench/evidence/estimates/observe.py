@@ -1,0 +1,231 @@
+"""From rows to estimates: what was planned and what came of it, then mean, spread and interval of each condition.
+
+Every function takes DataFrames and returns a new one. The unit is the replicate: intervals are t intervals over
+replicates, so they say how a result varies with the random streams, not with the test set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import stdtrit
+
+from mlpbench.evidence.frames import places
+from mlpbench.experiment import shift_spec
+from mlpbench.experiment.grid import Condition, RunSettings, run_ids
+from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics.metric import METRICS, REGRETS, metric
+from mlpbench.experiment.plan import CURVE_EXAMPLES
+from mlpbench.experiment.spec import Experiment
+
+LEVEL = 0.95
+MISSING, FAILED, DIVERGED, OK = "missing", "failed", "diverged", "ok"
+KEYS = ["position", "condition_id", "label", "replicate", "run_id", "status"]
+
+
+def observe(experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for every planned run, in the order of the grid: `KEYS` and the metrics.
+
+    A run that is not in `runs` has status `missing`. Metrics of runs that did not end well are NaN; `diverged` is 1 for
+    diverged runs and 0 for finished ones. Replicates that no stream tells apart are one run, and one row.
+    """
+    replicates = range(experiment.replicates if experiment.vary else 1)
+    each = len(replicates)
+    planned = {
+        "position": np.repeat(np.arange(len(conditions)), each),
+        "condition_id": np.repeat(np.array([c.condition_id for c in conditions], dtype=object), each),
+        "label": np.repeat(np.array([c.label for c in conditions], dtype=object), each),
+        "replicate": np.tile(np.array(replicates), len(conditions)),
+        "run_id": np.array([i for c in conditions for i in run_ids(experiment, c, replicates)], dtype=object),
+    }
+    return observe_runs(pd.DataFrame(planned), runs)
+
+
+def observe_runs(planned: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return planned runs, given by `run_id`, with `status` and the metrics, as `observe` does."""
+    n = len(planned)
+    stored = runs[["run_id", "status", *METRICS]].drop_duplicates("run_id")
+    at = places(planned["run_id"], stored["run_id"])
+    there = at >= 0
+    status = np.full(n, MISSING, dtype=object)
+    status[there] = stored["status"].to_numpy(dtype=object)[at[there]]
+    ok = status == OK
+    metrics = np.full((n, len(METRICS)), np.nan)
+    metrics[ok] = stored[list(METRICS)].to_numpy(dtype=float)[at[ok]]
+    frame = pd.DataFrame(metrics, columns=list(METRICS))
+    frame["diverged"] = np.where(ok, 0.0, np.where(status == DIVERGED, 1.0, np.nan))
+    return planned.assign(status=status).join(frame)
+
+
+def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return `KEYS`, the metric as `value`, whether it is `censored`, and what it is `beyond` then.
+
+    For `steps_to_train_loss_X` and its kin the value is the first recorded step, or epoch, whose train loss is at most X,
+    or accuracy at least; a finished run that never got there is censored and has no value: it would have been more than the
+    last recorded step, or epoch, which is `beyond`, and NaN for all others. A logarithm has none where the metric is not
+    positive. `late_METRIC` is a mean over points of the curve. Metrics of layers and regrets stand in `observed` where a
+    claim is about them. Raises ValueError where no metric has that name.
+    """
+    metric(name)
+    if name != metric_names.plain(name):
+        found = measure(observed, curves, metric_names.plain(name))
+        value = np.log10(found["value"].where(found["value"] > 0).to_numpy(dtype=float))
+        with np.errstate(divide="ignore"):  # beyond step 0 the logarithm may be any number
+            return found.assign(value=value, beyond=np.log10(found["beyond"].to_numpy(dtype=float)))
+    frame = observed[KEYS].copy()
+    if (shift := shift_spec.measured(name)) is not None:
+        return frame.assign(value=_under_shift(frame, curves, *shift), censored=False, beyond=np.nan)
+    if (parts := metric_names.late(name)) is not None:
+        return frame.assign(value=_late(frame, curves, parts), censored=False, beyond=np.nan)
+    wanted = metric_names.reaches(name)
+    if wanted is None:
+        return frame.assign(value=observed[name].to_numpy(), censored=False, beyond=np.nan)
+    train = curves[curves["split"] == "train"]
+    place = places(train["run_id"], frame["run_id"])
+    train, place = train[place >= 0], place[place >= 0]
+    reached, last = np.full(len(frame), np.inf), np.full(len(frame), -np.inf)
+    seen = train[wanted.measure].to_numpy(dtype=float)
+    there_yet = seen <= wanted.threshold if wanted.measure == "loss" else seen >= wanted.threshold
+    at, recorded = train[wanted.column].to_numpy(dtype=float), ~np.isnan(seen)  # `trim` leaves rows without numbers
+    np.minimum.at(reached, place[there_yet], at[there_yet])
+    np.maximum.at(last, place[recorded], at[recorded])
+    finished = (frame["status"] == OK).to_numpy()
+    there = finished & np.isfinite(reached)
+    censored = finished & np.isfinite(last) & ~there
+    return frame.assign(
+        value=np.where(there, reached, np.nan), censored=censored, beyond=np.where(censored, last, np.nan)
+    )
+
+
+def _late(
+    frame: pd.DataFrame, curves: pd.DataFrame, parts: Sequence[tuple[str, str, float]]
+) -> npt.NDArray[np.float64]:
+    """Return the sum of parts, each a mean over the later half of the curve, of finished runs; NaN where there is none."""
+    value = np.zeros(len(frame))
+    for split, what, sign in parts:
+        rows = curves[curves["split"] == split].sort_values(["run_id", "step"])
+        later = rows[2 * rows["step"] > rows.groupby("run_id")["step"].transform("max")]
+        mean = later.groupby("run_id")[what].mean()
+        at = places(frame["run_id"], pd.Series(mean.index, dtype=object))
+        value += sign * np.append(mean.to_numpy(dtype=float), np.nan)[at]
+    return np.where((frame["status"] == OK) & np.isfinite(value), value, np.nan)
+
+
+def _under_shift(frame: pd.DataFrame, curves: pd.DataFrame, split: str, what: str) -> npt.NDArray[np.float64]:
+    """Return loss or accuracy of finished runs under a shift, NaN where there is none."""
+    value = np.full(len(frame), np.nan)
+    if not curves.empty:
+        rows = curves[curves["split"] == split]
+        place = places(frame["run_id"], rows["run_id"])
+        there = (place >= 0) & (frame["status"] == OK).to_numpy()
+        value[there] = rows[what].to_numpy(dtype=float)[place[there]]
+    return value
+
+
+def accuracy_step(name: str, settings: RunSettings, n_test: int) -> float:
+    """Return the least two runs can differ by in an accuracy, one example as a fraction; 0 for other metrics."""
+    if not metric(name).is_accuracy:
+        return 0.0
+    if name in REGRETS:
+        return 1 / max(n_test, 1)
+    examples = {
+        "train": [settings.n_fit],
+        "val": [settings.n_validation or settings.train_size],  # on folds every example is one, once
+        "test": [n_test],
+        "gap": [settings.n_fit, n_test],
+        "shift": [n_test],
+    }
+    if metric_names.late(name) is not None:  # curves are of the first training examples
+        examples["train"] = [min(settings.n_fit, CURVE_EXAMPLES)]
+        examples["gap"] = [*examples["train"], n_test]
+    of = name.partition("[")[0].removeprefix(metric_names.LATE).removesuffix("_accuracy")
+    return max(1 / max(n, 1) for n in examples[of])
+
+
+def estimate(
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    observed: pd.DataFrame,
+    curves: pd.DataFrame,
+    metrics: Sequence[str],
+) -> pd.DataFrame:
+    """Return a row for each condition and metric: n, mean, sd, t interval, and how many runs did not count, and why.
+
+    interval = mean ± t(0.975, n - 1) sd / sqrt(n), in the metric's unit. The standard deviation of an accuracy is at
+    least one example: equal accuracies on a finite set do not make equal networks.
+    Reference: Student, The Probable Error of a Mean, 1908.
+    """
+    parts = []
+    for name in metrics:
+        measured = measure(observed, curves, name)
+        by_condition = measured.groupby("position", sort=True)
+        ended = (DIVERGED, FAILED, MISSING)
+        status = {e: (measured["status"] == e).groupby(measured["position"]).sum() for e in ended}
+        floors = [accuracy_step(name, c.settings, experiment.data.n_test) for c in conditions]
+        part = intervals(measured, ["position"], pd.Series(floors, dtype=float)).assign(
+            metric=name, planned=by_condition.size(), censored=by_condition["censored"].sum(), **status
+        )
+        part.insert(0, "condition_id", [conditions[i].condition_id for i in part.index])
+        part.insert(1, "label", [conditions[i].label for i in part.index])
+        parts.append(part.reset_index())
+    return pd.concat(parts, ignore_index=True)
+
+
+def intervals(frame: pd.DataFrame, by: list[str], floors: pd.Series[float]) -> pd.DataFrame:
+    """Return n, mean, sd and t interval of `value` for each group; `floors` are sds by the first key of a group.
+
+    One value has a mean but neither sd nor interval.
+    """
+    groups = frame.groupby(by, sort=True)["value"]
+    found = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": groups.std()})
+    least = floors.reindex(found.index.get_level_values(0)).to_numpy()
+    found["sd"] = found["sd"].clip(lower=pd.Series(least, index=found.index)).where(found["n"] > 1)
+    n = found["n"].to_numpy(dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        half = stdtrit(np.where(n > 1, n - 1, np.nan), 0.5 + LEVEL / 2) * found["sd"] / np.sqrt(n)
+    found["low"], found["high"] = found["mean"] - half, found["mean"] + half
+    return found
+
+
+def estimate_curves(
+    experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: pd.DataFrame
+) -> pd.DataFrame:
+    """Return a row for each condition, split, epoch and measure (loss, accuracy): n, mean, sd and t interval.
+
+    There is no accuracy where the target is numbers.
+    Only runs that finished, and have curves, count: a mean over those still alive at an epoch would change its members
+    along the curve.
+    """
+    if curves.empty:
+        observed = observed.head(0)
+    finished = observed.loc[observed["status"] == OK, ["position", "replicate", "run_id"]]
+    rows = finished.merge(with_numbers(curves), on="run_id").sort_values(["position", "replicate", "split", "step"])
+    parts = []
+    for measure in ("loss", "accuracy"):
+        for split in ("train", "validation", "test"):
+            some = rows[rows["split"] == split]
+            if some[measure].isna().all():
+                continue
+            some = some.assign(value=some[measure].astype(float))
+            floors = [_curve_step(split, c.settings, experiment.data.n_test) for c in conditions]
+            least = pd.Series(floors if measure == "accuracy" else [0.0] * len(floors), dtype=float)
+            part = intervals(some, ["position", "epoch", "step"], least).reset_index()
+            parts.append(part.assign(split=split, measure=measure))
+    columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    found.insert(0, "condition_id", [conditions[i].condition_id for i in found["position"]])
+    found.insert(1, "label", [conditions[i].label for i in found["position"]])
+    return found
+
+
+def with_numbers(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of curves that have a loss or an accuracy: `trim` leaves rows without."""
+    return curves.dropna(subset=["loss", "accuracy"], how="all")
+
+
+def _curve_step(split: str, settings: RunSettings, n_test: int) -> float:
+    examples = {"train": min(settings.n_fit, CURVE_EXAMPLES), "validation": settings.n_validation, "test": n_test}
+    return 1 / max(examples[split], 1)

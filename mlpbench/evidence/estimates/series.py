@@ -1,0 +1,108 @@
+"""The frames that figures show: error and loss by split, with the place of each condition along the axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
+from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.experiment.spec import Experiment
+
+# More lines than this can't each have a colour: they are told apart by the first of the other factors.
+MOST_GROUPS = 10
+FEW_LINES = 4
+MEASURES = {"error": "accuracy", "loss": "loss"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """Estimates and replicates of train and test error and loss; `factor` is None where the axis is categorical.
+
+    `every` has the estimates of all conditions; `estimates` and `points` are for a figure, and `drawn_by` says how they
+    were chosen.
+    """
+
+    every: pd.DataFrame
+    estimates: pd.DataFrame
+    points: pd.DataFrame
+    factor: str | None
+    drawn_by: str
+
+
+def numeric_factor(experiment: Experiment, conditions: Sequence[Condition]) -> str | None:
+    """Return the factor that makes an axis, or None: the first with three or more levels, all of them numbers.
+
+    One with two levels does where no more than `FEW_LINES` lines join them: more are easier to read as rows. Some conditions
+    must differ in it alone, or there would be no line: levels of zipped factors go together.
+    """
+    short = None
+    for name in experiment.factor_names:
+        levels = [c.levels.get(name) for c in conditions]
+        n = len(set(levels))
+        others = [other for other in experiment.factor_names if other != name]
+        joined = len({_series(c, others) for c in conditions}) < len(conditions)
+        if n > 1 and joined and all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels):
+            if n > 2:
+                return name
+            short = short or name
+    return short if len(conditions) <= 2 * FEW_LINES else None
+
+
+def errors(
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    observed: pd.DataFrame,
+    estimates: pd.DataFrame,
+    excerpt: Excerpt | None = None,
+) -> Errors:
+    """Return error = 1 - accuracy, and loss, of train and test, by condition and by replicate.
+
+    Of an excerpt along a factor, each condition that is drawn stands with those that differ from it in the factor alone.
+    """
+    factor = numeric_factor(experiment, conditions)
+    others = [n for n in experiment.factor_names if n != factor]
+    series = ["" if factor is None else _series(c, others) for c in conditions]
+    drawn = list(range(len(conditions)) if excerpt is None else excerpt.drawn)
+    drawn_by, dots = "" if excerpt is None else excerpt.drawn_by, MOST_DOTS
+    if drawn_by and factor:
+        lines = {series[i] for i in drawn}
+        drawn = [i for i, name in enumerate(series) if name in lines]
+        beside = f"{drawn_by.rstrip('.')}; each with the conditions that differ from it in {factor} alone, without replicates."
+        drawn_by = "Replicates are not drawn." if len(drawn) == len(conditions) else beside
+        dots = 0
+    place = {i: float(row) if factor is None else _level(conditions[i], factor) for row, i in enumerate(drawn)}
+    seen = observed[(observed["replicate"] < dots) & observed["position"].isin(drawn)]
+    means, points = [], []
+    for measure, metric in MEASURES.items():
+        for split in ("train", "test"):
+            rows = estimates[estimates["metric"] == f"{split}_{metric}"]
+            values = pd.DataFrame({"position": seen["position"], "value": seen[f"{split}_{metric}"]}).dropna()
+            if measure == "error":
+                rows = rows.assign(mean=1 - rows["mean"], low=1 - rows["high"], high=1 - rows["low"])
+                values = values.assign(value=1 - values["value"])
+            means.append(rows.dropna(subset=["mean"]).assign(measure=measure, split=split))
+            points.append(values.assign(measure=measure, split=split))
+    every, dotted = (pd.concat(parts, ignore_index=True) for parts in (means, points))
+    shown = every[every["position"].isin(drawn)]
+    first = [_series(c, others[:1]) for c in conditions]
+    group = series if len({series[i] for i in drawn}) <= MOST_GROUPS else first
+    keys: dict[str, Mapping[int, Any]] = {
+        "x": place,
+        "series": dict(enumerate(series)),
+        "group": dict(enumerate(group)),
+    }
+    placed = [f.assign(**{name: f["position"].map(of) for name, of in keys.items()}) for f in (shown, dotted)]
+    placed = [f.astype({"x": float}) for f in placed]  # an empty column of a map is text
+    return Errors(every=every, estimates=placed[0], points=placed[1], factor=factor, drawn_by=drawn_by)
+
+
+def _level(condition: Condition, factor: str) -> float:
+    return float(condition.levels[factor])  # type: ignore[arg-type]
+
+
+def _series(condition: Condition, others: Sequence[str]) -> str:
+    return ", ".join(f"{n}={format_level(condition.levels[n])}" for n in others if n in condition.levels)

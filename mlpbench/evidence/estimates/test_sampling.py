@@ -1,0 +1,148 @@
+"""The test set as a second source of spread: how far an estimate would move on other test examples of the same kind.
+
+Replicates tell how a result varies with the random streams on the one test set there is; the examples of that set tell
+how it would vary with the examples. Both are seen at once: each run is right or wrong about each example.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import stdtrit
+
+from mlpbench.evidence.estimates.observe import LEVEL
+from mlpbench.evidence.frames import places
+from mlpbench.evidence.judging.claim_values import Values
+from mlpbench.evidence.statistics.t_test import ALPHA, Sample
+from mlpbench.experiment.metrics import metric_names
+
+Floats = npt.NDArray[np.float64]
+METRIC = "test_accuracy"
+# Predictions of more runs than this are not read: they have a byte for each example.
+MOST_RUNS = 5_000
+# An accuracy and the share of right predictions are the same number but for rounding.
+AGREES = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """Where predictions, labels and images come from; each is called only where it is needed.
+
+    `predictions` returns the table's rows for some runs. `labels` returns the class of each test example, `images` the
+    bytes of some, a row each, or None where they are not known.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    predictions: Callable[[Sequence[str]], pd.DataFrame]
+    labels: Callable[[], npt.NDArray[np.uint8] | None]
+    images: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8] | None] = lambda _at: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Widened:
+    """The sample of replicates with the standard error that both sources of spread give it, and its degrees of freedom."""
+
+    own: Sample
+    error: float
+    df: float
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Return mean ± t((1 + level)/2, df) error, and no less than the interval of the replicates alone.
+
+        Where examples add next to nothing, the estimated degrees of freedom would make it a little less.
+        """
+        half = float(stdtrit(self.df, 0.5 + level / 2)) * self.error
+        low, high = self.own.interval(level)
+        return min(low, self.own.mean - half), max(high, self.own.mean + half)
+
+    def confirms(self, sense: str, bound: float, centre: float = 0.0) -> bool:
+        """Return whether what the replicates alone decide at 5%, uncorrected, is decided with both sources too."""
+        return _decides(self, sense, bound, centre) or not _decides(self.own, sense, bound, centre)
+
+
+def _decides(estimate: Widened | Sample, sense: str, bound: float, centre: float) -> bool:
+    """Return whether the interval that goes with a test at 5% lies on one side of the bound."""
+    if sense != "equivalent":
+        low, high = estimate.interval(1 - ALPHA)
+        return not low <= bound <= high
+    low, high = (v - centre for v in estimate.interval(1 - 2 * ALPHA))
+    return (-bound < low and high < bound) or low > bound or high < -bound
+
+
+def widen(sample: Sample, correct: Iterable[Floats]) -> Widened:
+    """Return a sample of replicates with the spread that the test examples add.
+
+    `correct` has for each replicate a number for each test example: whether it is told right, weighted as the claim weighs
+    conditions, so that sample.mean is the mean of all. With d_re = mean + a_r + b_e + c_re (replicates and examples crossed, both random), over
+    n replicates and N examples,
+
+        var(mean) = var(a) / n + var(b) / N + var(c) / (n N).
+
+    The replicates' variance over n estimates the first and third term. The variance over examples of the mean over
+    replicates, over N, estimates the second and the third: to add both would count var(c) / (n N) twice, so its estimate,
+    the mean square of the interaction over n N, is taken off once. What examples add is at least 0. Degrees of freedom
+    are Satterthwaite's of the two parts.
+
+    References: Searle, Casella and McCulloch, Variance Components, 1992 (crossed random model); Owen, The Pigeonhole
+    Bootstrap, 2007; Satterthwaite, An Approximate Distribution of Estimates of Variance Components, 1946.
+    """
+    n, squares, means, by_example = 0, 0.0, [], np.zeros(0)
+    for row in correct:
+        by_example = row.copy() if n == 0 else by_example + row
+        squares += float((row**2).sum())
+        means.append(float(row.mean()))
+        n += 1
+    by_example, examples = by_example / n, len(by_example)
+    # Sums of squares of a two-way table without repeats: all, minus replicates, minus examples.
+    of_examples = n * float(((by_example - by_example.mean()) ** 2).sum())
+    of_replicates = examples * float(((np.array(means) - by_example.mean()) ** 2).sum())
+    whole = squares - n * examples * float(by_example.mean()) ** 2
+    interaction = max(0.0, whole - of_examples - of_replicates) / ((n - 1) * (examples - 1))
+    added = max(0.0, float(by_example.var(ddof=1)) / examples - interaction / (n * examples))
+    own = sample.error**2
+    total = own + added
+    parts = own**2 / (n - 1) + added**2 / (examples - 1)
+    return Widened(own=sample, error=math.sqrt(total), df=total**2 / parts if parts > 0 else math.inf)
+
+
+def unknown(metric: str, *, median: bool) -> str:
+    """Return in a sentence why the interval that includes sampling is not known of an accuracy on the test set, or nothing."""
+    if metric == metric_names.LATE + METRIC:
+        return "The interval that includes test-set sampling is known of the last step alone, which has predictions."
+    if metric == METRIC and median:
+        return "The interval that includes test-set sampling is known of means alone, not of medians."
+    return ""
+
+
+def sampled(sample: Sample, values: Values, test_set: TestSet) -> Widened | str:
+    """Return the widened sample of a claim about test accuracy, or, in a sentence, why it is not known."""
+    ids = values.run_ids.ravel()
+    unknown = "The interval that includes test-set sampling is not known:"
+    if len(ids) > MOST_RUNS:
+        return f"{unknown} it takes predictions of {len(ids)} runs, more than {MOST_RUNS}."
+    labels = test_set.labels()
+    if labels is None:
+        return f"{unknown} the folder lacks the labels, which `mlpbench report` adds where the data are."
+    stored = test_set.predictions(list(ids)).drop_duplicates("run_id")
+    at = places(pd.Series(ids), stored["run_id"])
+    if (at < 0).any():
+        return f"{unknown} {int((at < 0).sum())} of {len(ids)} runs have no predictions."
+    predicted: Any = stored["predicted"].to_numpy(dtype=object)
+    if any(len(p) != len(labels) for p in predicted):
+        return f"{unknown} predictions are not those of this test set."
+
+    def correct(row: npt.NDArray[np.int64]) -> Floats:
+        right = (np.frombuffer(predicted[place], dtype=np.uint8) == labels for place in row)
+        return np.asarray(sum(w * r for w, r in zip(values.weights, right, strict=True)), dtype=float)
+
+    rows = at.reshape(values.run_ids.shape)
+    if abs(float(correct(rows[0]).mean()) - values.complete[0]) > AGREES:
+        return f"{unknown} predictions and accuracies disagree."
+    return widen(sample, map(correct, rows))

@@ -1,0 +1,269 @@
+"""Which runs stand for a condition: nuisance settings tuned on validation examples, and the values of folds averaged.
+
+The conditions of a grid with nuisance settings are scientific conditions times tunings, the combinations of nuisance
+levels, which stand together. For each scientific condition one tuning is chosen: the best by validation, over all
+replicates where validation is a share of the examples, in each replicate for itself where it is folds, since each then
+refits its own choice. From there on only the winners' runs are looked at, each read on the test set once.
+
+Shapes: `G` scientific conditions, `T` tunings of each, `R` replicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING, OK, observe, observe_runs
+from mlpbench.evidence.estimates.regret import has_regret, regrets
+from mlpbench.experiment.grid import Condition, count_tunings, format_level, label_of, run_ids
+from mlpbench.experiment.metrics.metric import REGRETS
+from mlpbench.experiment.spec import Experiment
+
+# From this share of diverged runs on, a level is warned of.
+MANY_DIVERGED = 0.25
+NONE = -1
+VALIDATED = ("val_loss", "val_accuracy")
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """The scientific conditions, each with the settings of its winner, and the row that stands for each replicate.
+
+    `observed` is what `estimates.observe` gives for them; `tuning` has a row for each condition and tuning, none where
+    nothing is tuned. `run_ids` are all runs that were looked at, those of folds and losers included; `is_whole_grid` tells
+    that a grid has no others.
+    """
+
+    conditions: Sequence[Condition]
+    observed: pd.DataFrame
+    tuning: pd.DataFrame
+    run_ids: pd.Series[Any]
+    is_whole_grid: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The tuning chosen in each replicate, shape (G, R), `NONE` where it can't be chosen yet, and what it rests on.
+
+    `alone` is the tuning each replicate would choose for itself, `split` the one it would by its first fold. `cost`, shape (G, T, R), is what is minimised: the
+    validation loss, or minus the accuracy, infinite for runs that did not finish, which `diverged`, `failed` and `missing`
+    count, folds apart.
+    """
+
+    chosen: Ints
+    alone: Ints
+    split: Ints
+    cost: Floats
+    diverged: Ints
+    failed: Ints
+    missing: Ints
+
+    @property
+    def settled(self) -> npt.NDArray[np.bool_]:
+        """Whether all runs that a choice rests on are there, shape (G, R)."""
+        return np.asarray(self.missing.sum(axis=1) == 0)
+
+
+def tuned_by(experiment: Experiment) -> str:
+    """Return the metric that settings are tuned by: validation accuracy, or loss where the target is numbers."""
+    return "val_loss" if experiment.data.n_classes is None else "val_accuracy"
+
+
+def choose(
+    experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, counts: Sequence[int]
+) -> Choice:
+    """Choose a tuning for each scientific condition, which has `counts` replicates.
+
+    The tuning with the fewest runs that diverged, or failed, comes first; of those with equally many, the one with the best
+    mean over replicates, or over the folds of a replicate; of equal ones the first of the file. So a diverged run wins only
+    where every tuning has one. Runs that are not there yet are no part of a mean and count like diverged ones.
+    """
+    tunings, replicates = count_tunings(experiment), max(counts)
+    folds: list[int | None] = [*range(experiment.folds)] if experiment.folds else [None]
+    ids = [i for c in conditions for i in run_ids(experiment, c, range(replicates), folds)]
+    seen = observe_runs(pd.DataFrame({"run_id": np.array(ids, dtype=object)}), runs)
+    shape = (len(counts), tunings, replicates, len(folds))
+    status = seen["status"].to_numpy(dtype=object).reshape(shape)
+    planned = np.arange(replicates) < np.array(counts)[:, None]
+    status[~np.broadcast_to(planned[:, None, :, None], shape)] = ""
+    diverged, failed, missing = ((status == s).sum(axis=3) for s in (DIVERGED, FAILED, MISSING))
+    values = seen[tuned_by(experiment)].to_numpy(dtype=float).reshape(shape)
+    values = np.where(status == OK, values if tuned_by(experiment) == "val_loss" else -values, np.nan)
+    cost = _mean(values, axis=3)
+    bad = diverged + failed + missing
+    ended = ((status == OK) | (status == DIVERGED)).any(axis=(1, 3)) & (missing.sum(axis=1) == 0)
+    alone = np.where(planned & ended, _best(bad, cost), NONE)
+    first = np.isin(status[..., 0], (DIVERGED, FAILED, MISSING)).astype(np.int64)
+    split = np.where(planned & ended, _best(first, _mean(values[..., :1], axis=3)), NONE)
+    if experiment.folds:
+        chosen = alone
+    else:
+        pooled = _best(
+            bad.sum(axis=2, keepdims=True), _mean(np.where(np.isinf(cost), np.nan, cost), axis=2)[:, :, None]
+        )
+        chosen = np.where(planned, pooled, NONE)
+    return Choice(chosen=chosen, alone=alone, split=split, cost=cost, diverged=diverged, failed=failed, missing=missing)
+
+
+def _mean(values: Floats, axis: int) -> Floats:
+    """Return the mean of what is there, infinity where nothing is."""
+    n = (~np.isnan(values)).sum(axis=axis)
+    return np.where(n > 0, np.nansum(values, axis=axis) / np.maximum(n, 1), np.inf)
+
+
+def _best(bad: Ints, cost: Floats) -> Ints:
+    """Return the first of axis 1 by fewest bad runs, then lowest cost, then order."""
+    return np.asarray(np.lexsort((cost, bad), axis=1)[:, 0], dtype=np.int64)
+
+
+def gather(
+    experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, counts: Sequence[int] | None = None
+) -> Gathered:
+    """Return what stands for each scientific condition; `counts` are its replicates, where they differ by condition.
+
+    A metric of validation examples is the mean over the folds of a replicate, which a replicate has when all have it. Where
+    every level is refitted, `observed` has the metrics `REGRETS` too.
+    """
+    if not experiment.nuisance and not experiment.folds and counts is None:
+        observed = observe(experiment, conditions, runs)
+        return Gathered(
+            conditions=conditions,
+            observed=observed,
+            tuning=pd.DataFrame(),
+            run_ids=observed["run_id"],
+            is_whole_grid=True,
+        )
+    tunings = count_tunings(experiment)
+    groups = len(conditions) // tunings
+    counts = [experiment.replicates] * groups if counts is None else counts
+    choice = choose(experiment, conditions, runs, counts) if experiment.nuisance else None
+    rows = []
+    settled = []
+    regretted: list[dict[str, Floats]] = []
+    refitted: list[str] = []
+    for g, count in enumerate(counts):
+        picked = np.zeros(count, np.int64) if choice is None else choice.chosen[g, :count]
+        winner = int(np.bincount(picked[picked >= 0]).argmax()) if (picked >= 0).any() else 0
+        condition = _scientific(experiment, conditions[g * tunings + winner])
+        settled.append(condition)
+        members = conditions[g * tunings : (g + 1) * tunings]
+        refits = [run_ids(experiment, m, range(count)) for m in members]
+        if choice is not None and has_regret(experiment):
+            of_condition, ids = regrets(refits, runs, picked, choice.split[g, :count])
+            regretted.append(of_condition)
+            refitted += ids
+        for replicate, t in enumerate(picked):
+            # No run has the identity of one that is not chosen yet.
+            run_id = refits[t][replicate] if t >= 0 else f"not chosen {g} {replicate}"
+            rows.append((g, condition.condition_id, condition.label, replicate, run_id, max(t, 0)))
+    planned = pd.DataFrame(rows, columns=["position", "condition_id", "label", "replicate", "run_id", "tuning"])
+    observed = observe_runs(planned.astype({"run_id": object, "label": object, "condition_id": object}), runs)
+    used = list(observed["run_id"])
+    if experiment.folds:
+        means, of_folds = _over_folds(experiment, conditions, runs, observed, tunings)
+        of_regret = {name: np.concatenate([r[name] for r in regretted]) for name in REGRETS if regretted}
+        observed = observed.assign(
+            **means, **{n: np.where(observed["status"] == OK, v, np.nan) for n, v in of_regret.items()}
+        )
+        used = list(dict.fromkeys([*used, *refitted])) + of_folds
+    elif choice is not None:
+        used = [
+            i
+            for g, n in enumerate(counts)
+            for t in range(tunings)
+            for i in run_ids(experiment, conditions[g * tunings + t], range(n))
+        ]
+    tuning = pd.DataFrame() if choice is None else _tuning(experiment, conditions, settled, choice, counts)
+    return Gathered(
+        conditions=settled,
+        observed=observed.drop(columns="tuning"),
+        tuning=tuning,
+        run_ids=pd.Series(used, dtype=object),
+    )
+
+
+def _scientific(experiment: Experiment, winner: Condition) -> Condition:
+    """Return a scientific condition with the settings of its winner."""
+    if not experiment.nuisance:
+        return winner
+    levels = {k: v for k, v in winner.levels.items() if k not in experiment.nuisance}
+    return replace(winner, levels=levels, label=label_of(levels, experiment))
+
+
+def _over_folds(
+    experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, observed: pd.DataFrame, tunings: int
+) -> tuple[dict[str, Floats], list[str]]:
+    """Return the mean over folds of each validation metric for each row, and the runs on folds of all tunings."""
+    folds = list(range(experiment.folds or 0))
+    position, tuning = observed["position"].to_numpy(), observed["tuning"].to_numpy()
+    counts = observed.groupby("position").size()
+    by_condition = {
+        g * tunings + t: run_ids(experiment, conditions[g * tunings + t], range(n), folds)
+        for g, n in enumerate(counts.tolist())
+        for t in range(tunings)
+    }
+    k = len(folds)
+    of_rows = [
+        i
+        for c, r in zip(position * tunings + tuning, observed["replicate"], strict=True)
+        for i in by_condition[c][r * k : (r + 1) * k]
+    ]
+    seen = observe_runs(pd.DataFrame({"run_id": np.array(of_rows, dtype=object)}), runs)
+    means = {m: seen[m].to_numpy(dtype=float).reshape(-1, k).mean(axis=1) for m in VALIDATED}
+    return means, [i for ids in by_condition.values() for i in ids]
+
+
+def _tuning(
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    scientific: Sequence[Condition],
+    choice: Choice,
+    counts: Sequence[int],
+) -> pd.DataFrame:
+    """Return a row for each scientific condition and tuning: how it did, how often it won, and what to beware of.
+
+    `value` is the mean of the metric that is tuned by; `chosen` the number of replicates it stands for; `wins` how many
+    replicates would choose it, each for itself; `runs` how many were planned; `edges` the settings whose chosen level is an
+    end of a range of numbers.
+    """
+    tunings = count_tunings(experiment)
+    sign = 1.0 if tuned_by(experiment) == "val_loss" else -1.0
+    per_replicate = experiment.folds or 1
+    rows = []
+    for g, condition in enumerate(scientific):
+        n = counts[g]
+        for t in range(tunings):
+            levels = {k: conditions[g * tunings + t].levels[k] for k in experiment.nuisance}
+            finished = choice.cost[g, t, :n][np.isfinite(choice.cost[g, t, :n])]
+            chosen = int((choice.chosen[g, :n] == t).sum())
+            rows.append(
+                {
+                    "position": g,
+                    "label": condition.label,
+                    "tuning": ", ".join(f"{k}={format_level(v)}" for k, v in levels.items()),
+                    "value": sign * float(finished.mean()) if len(finished) else np.nan,
+                    "n": len(finished),
+                    "chosen": chosen,
+                    "wins": int((choice.alone[g, :n] == t).sum()),
+                    "planned": n,
+                    "runs": n * per_replicate,
+                    "diverged": int(choice.diverged[g, t, :n].sum()),
+                    "failed": int(choice.failed[g, t, :n].sum()),
+                    "missing": int(choice.missing[g, t, :n].sum()),
+                    "edges": ", ".join(k for k, v in levels.items() if chosen and _is_edge(v, experiment.nuisance[k])),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _is_edge(level: object, levels: Sequence[object]) -> bool:
+    numbers = [v for v in levels if isinstance(v, int | float) and not isinstance(v, bool)]
+    return len(numbers) == len(levels) > 1 and level in (min(numbers), max(numbers))

@@ -1,0 +1,1 @@
+"""Claims judged: numbers per replicate, tests, verdicts, interim analyses and caveats."""

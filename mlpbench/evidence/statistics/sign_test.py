@@ -1,0 +1,91 @@
+"""The median of the replicates: the sign test against a bound, an interval by order statistics, and what would decide.
+
+Nothing is asked of the shape of the distribution, so that it holds for skewed metrics too. All of it is binomial: of
+n independent replicates, the number above the true median is Binomial(n, 1/2).
+
+Where a number is not known but lies between two bounds (see `censored`), `values` are the lower ones and `upper` the upper
+ones; where the two differ it lies strictly between them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr, bdtrc
+
+from mlpbench.evidence.statistics.t_test import smallest_enough
+
+Floats = npt.NDArray[np.float64]
+HALF = 0.5
+
+
+def signs(values: Floats, bound: float, upper: Floats | None = None) -> tuple[int, int]:
+    """Return how many values are known to lie above a bound and how many below."""
+    upper = values if upper is None else upper
+    within = values < upper  # strictly, so that a lower end on the bound itself leaves the number above it
+    above = (values > bound) | (within & (values == bound))
+    below = (upper < bound) | (within & (upper == bound))
+    return int(above.sum()), int(below.sum())
+
+
+def sign_test(values: Floats, bound: float, upper: Floats | None = None) -> float:
+    """Return the two-sided p of the exact test that the median of the distribution is the bound.
+
+    p = min(1, 2 P(X >= k)), X ~ Binomial(n, 1/2), with k the larger of the numbers above and below. A value equal to the
+    bound, and one of which the side is not known, counts in n and for neither side, so that p is never too small where
+    metrics are coarse or censored; without such values it is the p of scipy's `binomtest`.
+    Reference: Conover, Practical Nonparametric Statistics, 1999, section 3.4.
+    """
+    n, most = len(values), max(signs(values, bound, upper))
+    return min(1.0, 2 * _at_least(most, n, HALF))
+
+
+def _at_least(k: int, n: int, chance: float) -> float:
+    """Return P(X >= k) of X ~ Binomial(n, chance)."""
+    return 1.0 if k < 1 else float(bdtrc(k - 1, n, chance))
+
+
+def median_places(n: int, level: float) -> tuple[int, float]:
+    """Return k of the narrowest interval (x_(k), x_(n+1-k)) that covers the median with `level` at least, and its coverage.
+
+    coverage = 1 - 2 P(X <= k - 1), X ~ Binomial(n, 1/2); k is 0 where n is too small for any.
+    Reference: Thompson, On Confidence Ranges for the Median, 1936.
+    """
+    place, covers = 0, 1.0
+    while 2 * (place + 1) <= n and 1 - 2 * float(bdtr(place, n, HALF)) >= level:
+        place += 1
+        covers = 1 - 2 * float(bdtr(place - 1, n, HALF))
+    return place, covers
+
+
+def median_interval(values: Floats, level: float, upper: Floats | None = None) -> tuple[float, float] | None:
+    """Return the interval of `median_places`, None where there are too few values for one.
+
+    It goes from x_(k) of the lower bounds to x_(n+1-k) of the upper ones, either of which may be infinite: each is on the
+    outer side of the one of the numbers themselves.
+    """
+    place, _ = median_places(len(values), level)
+    if place == 0:
+        return None
+    high = values if upper is None else upper
+    return float(np.sort(values)[place - 1]), float(np.sort(high)[len(values) - place])
+
+
+def more_needed(n: int, share: float, level: float, wanted: float, most: int) -> int | None:
+    """Return the smallest number above n at which the test has power `wanted`, were so large a share on the larger side.
+
+    None where that is more than `most`. Power goes up and down by a little with n, as the test's own level does; the number
+    found is one from which it has been reached.
+    """
+    if share <= HALF:
+        return None
+
+    def enough(k: int) -> bool:
+        need = k // 2 + 1
+        low, high = need, k + 1
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if 2 * _at_least(middle, k, HALF) <= level else (middle + 1, high)
+        return low <= k and _at_least(low, k, share) >= wanted
+
+    return smallest_enough(n, enough, most)

@@ -1,0 +1,213 @@
+"""Where the spread comes from: the variance that each random stream makes alone, and which makes the most.
+
+It takes an experiment in which one stream varies at a time. Streams that act together may add more than the sum of what
+they do alone: shares are of that sum.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtri, stdtr
+
+from mlpbench.base.models import STREAM
+from mlpbench.evidence.estimates.observe import LEVEL, measure
+from mlpbench.evidence.frames import records
+from mlpbench.experiment.grid import Condition, label_of
+from mlpbench.experiment.metrics.metric import metric
+from mlpbench.experiment.spec import Experiment
+from mlpbench.report.language.words import fixed
+from mlpbench.report.sections.tables import table as markdown_table
+
+Floats = npt.NDArray[np.float64]
+# The fewest values a kurtosis is estimated from.
+LEAST = 5
+TEST_SET = "test set"
+# Bars of more conditions than this beside each other can't be told apart.
+MOST_DRAWN = 6
+
+
+def log_variance(values: Floats) -> tuple[float, float]:
+    """Return an estimate of the log variance of values that need not be normal, and its standard error.
+
+    ln(c s^2), c = n / (n - z), z = 1.96; error = c sqrt((g - (n - 3)/n) / (n - 1)), where g is the kurtosis about a mean
+    trimmed by 1 / (2 sqrt(n - 4)) at each end. NaN below 5 values or without spread.
+    Reference: Bonett, Approximate Confidence Interval for Standard Deviation of Nonnormal Distributions, 2006.
+    """
+    n = len(values)
+    if n < LEAST or np.ptp(values) == 0:
+        return math.nan, math.nan
+    z = float(ndtri(0.5 + LEVEL / 2))
+    c = n / (n - z)
+    cut = int(n / (2 * math.sqrt(n - 4))) if n > LEAST else 0
+    centre = np.sort(values)[cut : n - cut].mean()
+    about_mean = float(((values - values.mean()) ** 2).sum())
+    g = n * float(((values - centre) ** 4).sum()) / about_mean**2
+    return math.log(c * about_mean / (n - 1)), c * math.sqrt(max(0.0, g - (n - 3) / n) / (n - 1))
+
+
+def sd_interval(values: Floats) -> tuple[float, float]:
+    """Return the 95% interval of the standard deviation, after Bonett (see `log_variance`); NaN where there is none."""
+    middle, error = log_variance(values)
+    z = float(ndtri(0.5 + LEVEL / 2))
+    return math.exp((middle - z * error) / 2), math.exp((middle + z * error) / 2)
+
+
+def brown_forsythe(a: Floats, b: Floats) -> float:
+    """Return the two-sided p of equal variances: a t test on distances from the median.
+
+    Reference: Brown and Forsythe, Robust Tests for the Equality of Variances, 1974.
+    """
+    x, y = np.abs(a - np.median(a)), np.abs(b - np.median(b))
+    df = len(x) + len(y) - 2
+    pooled = (float(((x - x.mean()) ** 2).sum()) + float(((y - y.mean()) ** 2).sum())) / df
+    difference = float(x.mean() - y.mean())
+    if pooled == 0:
+        return 0.0 if difference else 1.0
+    return min(1.0, 2 * float(stdtr(df, -abs(difference) / math.sqrt(pooled * (1 / len(x) + 1 / len(y))))))
+
+
+def largest(stream: str, values: Mapping[str, Floats]) -> tuple[float, bool]:
+    """Return p and side of the claim that a stream's variance is the largest.
+
+    Where its estimate is the largest, the claim must hold against each other stream: the largest p of the pairs, which is
+    a test at the level of one pair (intersection-union). Where another's is larger, that one refutes it: the smallest p
+    among those above it, times the number of other streams (Bonferroni).
+    Reference: Berger, Multiparameter Hypothesis Testing and Acceptance Sampling, 1982.
+    """
+    own = values[stream]
+    others = [v for s, v in values.items() if s != stream]
+    above = [v for v in others if v.var(ddof=1) > own.var(ddof=1)]
+    if above:
+        return min(1.0, len(others) * min(brown_forsythe(own, v) for v in above)), False
+    return max(brown_forsythe(own, v) for v in others), True
+
+
+def share(stream: str, values: Mapping[str, Floats]) -> tuple[float, float, float]:
+    """Return a stream's share of the summed variances, and its 95% interval; NaN where there is none.
+
+    The interval is that of the log of the ratio to the other streams' sum, whose error is made of those of the log
+    variances (delta method): share = 1 / (1 + exp(-log ratio)).
+    """
+    variances = {s: float(v.var(ddof=1)) for s, v in values.items()}
+    total = math.fsum(variances.values())
+    rest = total - variances[stream]
+    if not total > 0:
+        return math.nan, math.nan, math.nan
+    estimate = variances[stream] / total
+    if not 0 < estimate < 1:
+        return estimate, math.nan, math.nan
+    errors = {s: log_variance(v)[1] if variances[s] > 0 else 0.0 for s, v in values.items()}
+    of_rest = math.fsum((variances[s] / rest * errors[s]) ** 2 for s in values if s != stream)
+    half = float(ndtri(0.5 + LEVEL / 2)) * math.sqrt(errors[stream] ** 2 + of_rest)
+    ratio = math.log(variances[stream] / rest)
+    return estimate, 1 / (1 + math.exp(half - ratio)), 1 / (1 + math.exp(-half - ratio))
+
+
+def by_stream(
+    experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, names: Sequence[str]
+) -> pd.DataFrame:
+    """Return a row for each metric, condition and stream: n, mean, sd and its interval, and share of the summed variance.
+
+    `share_low` and `share_high` are the interval of the share (see `share`). The test set's `share` is what its variance
+    would be beside that sum, of which it is no part.
+    `label` is what the condition is beside its stream. Of a test accuracy a further row has what the finite test set adds:
+    sd = sqrt(p (1 - p) / examples), as of so many independent examples told right with probability p.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        frame = measure(observed, pd.DataFrame(), name).dropna(subset=["value"])
+        found = {i: group["value"].to_numpy(dtype=float) for i, group in frame.groupby("position")}
+        keyed = sorted(range(len(conditions)), key=lambda i: _beside(conditions[i], experiment))
+        for label, places in itertools.groupby(keyed, key=lambda i: _beside(conditions[i], experiment)):
+            values = {str(conditions[i].levels[STREAM]): found[i] for i in places if len(found.get(i, ())) > 1}
+            total = math.fsum(v.var(ddof=1) for v in values.values())
+            for stream, v in values.items():
+                low, high = sd_interval(v)
+                row = {"stream": stream, "n": len(v), "mean": v.mean(), "sd": v.std(ddof=1), "low": low, "high": high}
+                part, at_least, at_most = share(stream, values)
+                parts = {"share": part, "share_low": at_least, "share_high": at_most}
+                rows.append({"metric": name, "label": label} | row | parts)
+            if values and name == "test_accuracy":
+                p, n_test = float(np.mean([v.mean() for v in values.values()])), experiment.data.n_test
+                row = {"stream": TEST_SET, "n": n_test, "mean": p, "sd": math.sqrt(max(0.0, p * (1 - p)) / n_test)}
+                beside = row["sd"] ** 2 / total if total > 0 else math.nan
+                rows.append({"metric": name, "label": label} | row | {"share": beside})
+    columns = ["metric", "label", "stream", "n", "mean", "sd", "low", "high", "share", "share_low", "share_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _beside(condition: Condition, experiment: Experiment) -> str:
+    return label_of({k: v for k, v in condition.levels.items() if k != STREAM}, experiment)
+
+
+def section(table: pd.DataFrame) -> list[str]:
+    """Return the section of a report: what it shows, a sentence, and a row for each stream; nothing where none has values."""
+    if table.empty:
+        return []
+    whole = [r for r in records(table) if not math.isnan(r["sd"])]
+    labelled = any(r["label"] != "all" for r in whole)
+    head = [
+        *["condition"] * labelled,
+        "metric",
+        "stream",
+        "n",
+        "sd (95% interval)",
+        "variance",
+        "share of the sum (95% interval)",
+    ]
+    rows = [
+        [
+            *[r["label"]] * labelled, r["metric"].replace("_", " "), r["stream"], str(r["n"]),
+            fixed(r["sd"], r["sd"])
+            + ("" if math.isnan(r["low"]) else f" ({fixed(r['low'], r['sd'])} to {fixed(r['high'], r['sd'])})"),
+            f"{r['sd'] ** 2:.2g}", _share_cell(r),
+        ]
+        for r in whole
+    ]  # fmt: skip
+    text = (
+        "In each condition one random stream varies from replicate to replicate, the others are held at one draw; intervals "
+        "are Bonett's, for spreads that need not be normal. Streams that act together may spread more than the sum."
+    )
+    if any(r["stream"] == TEST_SET for r in whole):
+        text += (
+            " The finite test set is beside them: the sd that an accuracy has over test sets of this size, were its "
+            "examples drawn anew."
+        )
+    columns = "l" * labelled + "llrrrr"
+    return ["## Where the spread comes from", f"{sentence(table)} {text}", markdown_table(head, rows, columns)]
+
+
+def _share_cell(row: Mapping[str, Any]) -> str:
+    if math.isnan(row["share"]) or row["stream"] == TEST_SET:
+        return "-"
+    interval = "" if math.isnan(row["share_low"]) else f" ({row['share_low']:.0%} to {row['share_high']:.0%})"
+    return f"{row['share']:.0%}{interval}"
+
+
+def drawn(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that a figure shows: those of the first metric, of the first 6 conditions, with a share."""
+    if table.empty:
+        return table
+    rows: pd.DataFrame = table[(table["metric"] == table["metric"].iloc[0]) & table["share"].notna()]
+    first = list(dict.fromkeys(rows["label"]))[:MOST_DRAWN]
+    return rows.loc[rows["label"].isin(first)]
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """Say of the first metric which stream makes most of the spread, and how that compares with the test set's."""
+    streams = table[(table["stream"] != TEST_SET) & (table["metric"] == table["metric"].iloc[0])]
+    parts = []
+    for label, group in streams.groupby("label", sort=False):
+        top = group.loc[group["sd"].idxmax()]
+        of = metric(str(top["metric"])).name.replace("_", " ")
+        where = "" if label == "all" else f"With {label}, "
+        named = f"{where}{top['stream']} makes the largest variance of {of}, {top['share']:.0%} of the sum."
+        parts.append(named[0].upper() + named[1:])
+    return " ".join(parts)

@@ -1,0 +1,1 @@
+"""Who trains the stacks: one interface, several places."""

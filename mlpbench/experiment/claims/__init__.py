@@ -1,0 +1,1 @@
+"""Claims of an experiment file: their forms, and checks that what they speak of exists."""

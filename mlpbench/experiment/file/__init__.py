@@ -1,0 +1,1 @@
+"""The experiment file: read, written, and described by a JSON Schema."""

@@ -1,0 +1,207 @@
+"""The JSON Schema of an experiment file, for editors: from the table of settings and the models of claims.
+
+A schema sees one value at a time: which settings exclude each other, what the data have and what a claim speaks of, only
+`mlpbench plan` can say. Whatever is right for mlpbench is right for the schema, but for null where a claim may leave a key out.
+
+Reference: JSON Schema, draft 2020-12.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mlpbench.base.models import STREAM, STREAMS
+from mlpbench.data.named.catalogue import names
+from mlpbench.data.table.table_data import OwnData
+from mlpbench.experiment import shift_spec
+from mlpbench.experiment.claims.forms import FORMS, Claim
+from mlpbench.experiment.metrics.metric import METRICS
+from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.shift_spec import ShiftKind
+from mlpbench.experiment.spec import FILE_KEYS, Experiment, UntilDecided
+from mlpbench.experiment.value_types import LARGEST, Count, Flag, Kind, Number, Parameters, PerLayer, Sizes, Word
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+WORD = {"type": "string", "pattern": r"^[A-Za-z0-9_-]+$"}
+MEANINGS: Mapping[str, str] = {
+    "name": "A plain word; names the folder of results.",
+    "question": "What the experiment asks, in a sentence.",
+    "dataset": "A named data set (`mlpbench data list` has them), with options as a mapping, or a file of your own.",
+    "validation": "A share of the training examples held out, or folds.",
+    "fixed": "One value for each setting that is not varied; what is left out has its default.",
+    "factors": "Levels for each setting that is varied: all combinations are trained.",
+    "nuisance": "Levels for each setting that is tuned on validation, for each condition.",
+    "replicates": "How often every condition is repeated, each time with other random draws.",
+    "seed": "Where the random streams start.",
+    "shifts": "Severities of each kind of shift under which the test set is evaluated too.",
+    "probes": "Epochs at which layers are measured: numbers, start, end.",
+    "vary": "The random streams in which replicates differ, or, under `each`, streams that vary one at a time.",
+    "until_decided": "Further replicates for claims that are undecided.",
+    "save_weights": "Whether the weights of finished runs are kept, a safetensors file for each.",
+    "claims": "Stated hypotheses, to be judged.",
+}
+# Keys after which a file may have nothing.
+MAY_BE_EMPTY = ("fixed", "factors", "nuisance", "validation", "until_decided")
+
+
+def schema() -> Schema:
+    """Return the schema as a plain tree."""
+    claim = Claim.model_json_schema(by_alias=True)
+    definitions = claim.pop("$defs")
+    for part in (claim, *definitions.values()):
+        part.pop("title", None)
+        for name, shape in part["properties"].items():
+            _tidy(shape)
+            if name == "metric":  # offered: steps_to_train_loss_0.5 and others are made as they are asked for
+                shape["anyOf"] = [{"enum": list(METRICS)}, {"type": shape.pop("type")}]
+    definitions["Bound"]["oneOf"] = [{"required": ["above"]}, {"required": ["below"]}]
+    keys = _keys()
+    for key in MAY_BE_EMPTY:
+        keys[key] = {"anyOf": [keys[key], {"type": "null"}]}
+    return {
+        "$schema": DIALECT,
+        "title": "An experiment of mlpbench",
+        "type": "object",
+        "required": [n for n, f in Experiment.model_fields.items() if f.is_required() and n in FILE_KEYS],
+        "additionalProperties": False,
+        "properties": {key: {"description": MEANINGS[key], **keys[key]} for key in FILE_KEYS},
+        "$defs": {
+            "Claim": claim | {"oneOf": [{"required": [form]} for form in FORMS]},
+            "Selector": {
+                "type": "object",
+                "description": "Levels that tell which conditions are meant; of others the mean is taken.",
+                "propertyNames": {"enum": [*SETTINGS, "label", STREAM]},
+            },
+            **{f"setting.{n}": {"description": s.meaning, **_kind(s.kind)} for n, s in SETTINGS.items()},
+            **definitions,
+        },
+    }
+
+
+def _tidy(shape: Schema) -> None:
+    """Make a model's property what a file may say: selectors by name, no null where a key is left out instead."""
+    shape.pop("title", None)
+    if shape.get("type") == "object":
+        shape.clear()
+        shape["$ref"] = "#/$defs/Selector"
+    elif "anyOf" in shape:
+        given = [s for s in shape.pop("anyOf") if s != {"type": "null"}]
+        shape.pop("default", None)
+        shape.update(given[0])
+
+
+def _keys() -> dict[str, Schema]:
+    """Return the schema of each key of a file."""
+    settings = {name: {"$ref": f"#/$defs/setting.{name}"} for name in SETTINGS}
+    levels = {n: {"type": "array", "minItems": 1, "items": s} for n, s in settings.items()}
+    different = {n: s | {"uniqueItems": True} for n, s in levels.items()}
+    condition = {"required": ["label"], **_object({"label": {"type": "string", "pattern": r"\S"}, **settings})}
+    most = UntilDecided.model_json_schema()["properties"]["max_replicates"]
+    stream = {"enum": list(STREAMS)}
+    model = Experiment.model_json_schema()["properties"]
+    limits = {k: {n: v for n, v in model[k].items() if n != "title"} for k in ("name", "replicates", "seed")}
+    share = next(s for s in model["validation"]["anyOf"] if s["type"] == "number")
+    folds: dict[str, Schema] = {
+        "folds": {"type": "integer", "minimum": 2},
+        "refit": {"enum": ["chosen", "all"], "default": "chosen"},
+    }
+    return {
+        **limits,
+        "question": {"type": "string", "pattern": r"\S"},
+        "dataset": _dataset(),
+        "validation": {"anyOf": [share, _object(folds, needed=["folds"])]},
+        "fixed": _object(settings),
+        "factors": _object(
+            different | {"zip": _object(levels), "conditions": {"type": "array", "minItems": 1, "items": condition}}
+        ),
+        "nuisance": _object(different),
+        "shifts": _object({kind: _severities(of) for kind, of in shift_spec.KINDS.items()}),
+        "probes": {
+            "type": "array",
+            "items": {"anyOf": [{"type": "number", "minimum": 0}, {"enum": ["start", "end"]}]},
+        },
+        "vary": {
+            "anyOf": [
+                {"type": "array", "items": stream},
+                _object(
+                    {"each": {"type": "array", "minItems": 2, "uniqueItems": True, "items": stream}}, needed=["each"]
+                ),
+            ]
+        },
+        "until_decided": _object(
+            {"max_replicates": {k: v for k, v in most.items() if k != "title"}}, needed=["max_replicates"]
+        ),
+        "save_weights": {"type": "boolean", "default": False},
+        "claims": {"type": "array", "items": {"$ref": "#/$defs/Claim"}},
+    }
+
+
+def _severities(kind: ShiftKind) -> Schema:
+    number: Schema = {"type": "integer" if kind.whole else "number", "exclusiveMinimum": 0}
+    number |= {} if math.isinf(kind.high) else {"maximum": kind.high}
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "description": kind.meaning, "items": number}
+
+
+def _object(properties: Mapping[str, Schema], needed: list[str] | None = None) -> Schema:
+    found: Schema = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
+    return found | ({"required": needed} if needed else {})
+
+
+def _dataset() -> Schema:
+    """Named data, whose options are the family's own, or a file, of which the facts are for mlpbench to write."""
+    own = OwnData.model_json_schema()
+    named = {"type": "object", "required": ["name"], "properties": {"name": _named()}}
+    file = {k: {n: v for n, v in shape.items() if n != "title"} for k, shape in own["properties"].items()}
+    file["facts"] = {"type": "object"}
+    return {"anyOf": [_named(), named, _object(file, needed=["file"])]}
+
+
+def _named() -> Schema:
+    """Names: those of the catalogue are offered, others are for mlpbench to know."""
+    return {"anyOf": [{"enum": names()}, WORD]}
+
+
+def _kind(kind: Kind) -> Schema:
+    """Return the schema of a kind of values."""
+    if isinstance(kind, Number | Count):
+        return _number(kind)
+    if isinstance(kind, Word):
+        return _word(kind)
+    if isinstance(kind, PerLayer):
+        each = _number(kind.each)
+        return {"anyOf": [each, {"type": "array", "items": each}]}
+    if isinstance(kind, Sizes):
+        return {"type": "array", "items": {"type": "integer", "minimum": 1}}
+    assert isinstance(kind, Flag)
+    return {"type": "boolean"}
+
+
+def _number(kind: Number | Count) -> Schema:
+    found: Schema = {"type": "integer" if isinstance(kind, Count) else "number"}
+    if kind.low > -math.inf:
+        found["exclusiveMinimum" if isinstance(kind, Number) and kind.open_low else "minimum"] = kind.low
+    if kind.high < (LARGEST if isinstance(kind, Count) else math.inf):
+        found["maximum"] = kind.high
+    words: list[str | None] = list(kind.words) if isinstance(kind, Count) else ["none", None] * kind.nothing
+    return {"anyOf": [found, {"enum": words}]} if words else found
+
+
+def _word(kind: Word) -> Schema:
+    """A word alone, one with its parameter as a mapping, or as its canonical string: `normal(0.01)`."""
+    defaults = kind.defaults or {}
+    alone = [w for w, parameters in kind.table.items() if parameters is None or w in defaults]
+    shapes: list[Schema] = [{"enum": alone}]
+    for word, parameters in kind.table.items():
+        if parameters is not None:
+            shapes.append(_object({word: _parameters(parameters)}, needed=[word]))
+            shapes.append({"type": "string", "pattern": rf"^{word}\([^()]+\)$"})
+    return {"anyOf": shapes} if len(shapes) > 1 else shapes[0]
+
+
+def _parameters(parameters: Parameters) -> Schema:
+    limits = {name: _number(kind) for name, kind in parameters.items()}
+    return next(iter(limits.values())) if len(limits) == 1 else _object(limits, needed=list(limits))

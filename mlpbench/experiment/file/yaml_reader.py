@@ -1,0 +1,364 @@
+"""From a YAML 1.2 file to an experiment; every error names file, line and column.
+
+Aliases, tags and deep nesting are refused: an experiment needs none, and they can stand for more values than fit in
+memory, for values that are not what they look like, or end the reader itself.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    NodeEvent,
+)
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.representer import SafeRepresenter
+
+from mlpbench.base.errors import InputError
+from mlpbench.data.synthetic import families
+from mlpbench.data.table import table_data
+from mlpbench.experiment import shift_spec
+from mlpbench.experiment.claims import presence
+from mlpbench.experiment.grid import conditions, count_conditions
+from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, Path, SpecProblem, build
+from mlpbench.experiment.value_types import Value, shown, suggestion
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
+# What fits into the memory of a small machine; a run of more than `runner.MOST_UNASKED` asks first.
+MAX_CONDITIONS = 100_000
+MAX_RUNS = 10_000_000
+# What a plain scalar can be; YAML 1.2 has no dates and no merge keys, though the parser knows them.
+SCALARS = ("null", "bool", "int", "float")
+
+Place = tuple[int, int]
+
+
+class Override(NamedTuple):
+    """A setting or a key of the file that is given beside it, and where, as errors name it."""
+
+    key: str
+    value: Any
+    place: str
+
+
+Overrides = Sequence[str | Override]
+
+
+def read(path: FilePath, overrides: Overrides = ()) -> Experiment:
+    """Return the checked experiment of a file, with `KEY=VALUE` overrides; raise InputError.
+
+    Paths of own data start at the file's folder; those of an override at the current one.
+    """
+    source = _Source(str(path), _text(path))
+    tree = source.tree()
+    set_by = _override(tree, overrides)
+    try:
+        return _checked(tree, FilePath() if "dataset" in set_by else path.parent)
+    except SpecProblem as problem:
+        place = _cause(problem, set_by) or source.place(problem)
+        raise InputError(f"{problem.message} ({place})") from None
+
+
+def from_mapping(tree: Mapping[str, Any], overrides: Overrides = ()) -> Experiment:
+    """Return the checked experiment of a plain mapping, as Python code hands over; raise InputError."""
+    copied = dict(tree)
+    set_by = _override(copied, overrides)
+    try:
+        return _checked(copied)
+    except SpecProblem as problem:
+        place = _cause(problem, set_by) or ".".join(map(str, problem.path)) or "experiment"
+        raise InputError(f"{problem.message} ({place})") from None
+
+
+def _checked(tree: Mapping[str, Any], base: FilePath | None = None) -> Experiment:
+    """Build the experiment and its grid, which is counted before it is made."""
+    experiment = build(tree, base)
+    n = count_conditions(experiment)
+    runs = n * experiment.most_replicates * (1 + (experiment.folds or 0))
+    for what, count, most in (("runs", runs, MAX_RUNS), ("conditions", n, MAX_CONDITIONS)):
+        if count > most:
+            raise SpecProblem(("factors",), f"an experiment must have at most {most} {what}, got {count}")
+    presence.check(experiment, conditions(experiment))
+    return experiment
+
+
+def _cause(problem: SpecProblem, set_by: Mapping[str, str]) -> str | None:
+    """Return the override that made a problem, where one did."""
+    return next((set_by[str(part)] for part in problem.path if str(part) in set_by), None)
+
+
+def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
+    """Return an experiment as YAML, defaults filled in, such that reading it gives the same runs and claims.
+
+    Paths of own data are written from `folder`, where the text is to stand, or whole where it is not given.
+    """
+    given = {
+        *experiment.fixed,
+        *experiment.factor_names,
+        *experiment.nuisance,
+        *(k for c in experiment.conditions for k in c),
+    }
+    instead = {other for short, others in INSTEAD_OF.items() if short in given for other in others}
+    defaults = {s.name: s.default for s in SETTINGS.values() if s.default is not None}
+    fixed = {k: v for k, v in defaults.items() if k not in given | instead} | experiment.fixed
+    factors: dict[str, Any] = {k: list(map(_plain, v)) for k, v in experiment.factors.items()}
+    if experiment.zipped:
+        factors["zip"] = {k: list(map(_plain, v)) for k, v in experiment.zipped.items()}
+    if experiment.conditions:
+        factors["conditions"] = [{k: _plain(v) for k, v in c.items()} for c in experiment.conditions]
+    tree: dict[str, Any] = {
+        "name": experiment.name,
+        "question": experiment.question,
+        "dataset": _data(experiment, folder),
+        "fixed": {k: _plain(fixed[k]) for k in SETTINGS if k in fixed},
+    }
+    if experiment.validates:
+        tree["validation"] = experiment.validation_written
+    if factors:
+        tree["factors"] = factors
+    if experiment.nuisance:
+        tree["nuisance"] = {k: list(map(_plain, v)) for k, v in experiment.nuisance.items()}
+    if experiment.probes is not None:
+        tree["probes"] = ["end" if math.isinf(e) else e for e in experiment.probes]
+    if experiment.shifts:
+        tree["shifts"] = shift_spec.plain(experiment.shifts)
+    tree |= {"replicates": experiment.replicates, "seed": experiment.seed, "vary": experiment.vary_written}
+    if experiment.until_decided is not None:
+        tree["until_decided"] = experiment.until_decided.model_dump()
+    if experiment.save_weights:
+        tree["save_weights"] = True
+    if experiment.claims:
+        dumped = [c.model_dump(exclude_none=True) for c in experiment.claims]
+        tree["claims"] = [_plain_tree(c) for c in dumped]
+    out = io.StringIO()
+    writer = YAML(typ="safe", pure=True)
+    writer.Representer = _Representer
+    writer.default_flow_style = None
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.width = 120
+    writer.dump(tree, out)
+    return out.getvalue()
+
+
+def _data(experiment: Experiment, folder: FilePath | None) -> Any:
+    """Return what a file says under `dataset`."""
+    dataset = experiment.dataset
+    if isinstance(dataset, str):
+        return dataset
+    return table_data.dump(dataset, folder) if isinstance(dataset, table_data.OwnData) else families.dump(dataset)
+
+
+class _Representer(SafeRepresenter):
+    """Writes text that is not plain in double quotes: the emitter leaves some bare that does not read as itself."""
+
+    def text(self, value: str) -> ScalarNode:
+        plain = value[:1].isalnum() and value.isprintable()  # '?x' in a list is a key, U+0085 a line break
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
+
+
+_Representer.add_representer(str, _Representer.text)
+
+
+def _plain(value: Value) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _plain_tree(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain_tree(v) for k, v in value.items()}
+    return [_plain_tree(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _text(path: FilePath) -> str:
+    try:
+        if path.is_dir():
+            raise InputError(f"an experiment is a file, got the folder {path}")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        near = suggestion(path.name, names) or (f"; {path.parent} has {', '.join(names)}" if names else "")
+        raise InputError(f"an experiment file must be there, got no file at {path}{near}") from None
+    except OSError as error:
+        raise InputError(f"an experiment file must be readable, got '{error.strerror}' for {path}") from None
+    if len(content) > MAX_BYTES:
+        raise InputError(f"an experiment file must have at most {MAX_BYTES} bytes, got more ({path})")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"an experiment file must be UTF-8, got byte {error.object[error.start]:#04x} ({path}, line {line})"
+        ) from None
+
+
+class _Source:
+    """The text of a file, its tree of plain values, and where each of them stands."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self._text = text
+        self._values: dict[Path, Place] = {}
+        self._keys: dict[Path, Place] = {}
+        self._yaml = YAML(typ="safe", pure=True)
+
+    def tree(self) -> dict[str, Any]:
+        """Return the file's mapping; raise InputError where it holds something else."""
+        tree = self.value()
+        if tree is None:
+            raise InputError(
+                f"an experiment needs at least name, question and dataset, got an empty file ({self.name})"
+            )
+        if not isinstance(tree, dict):
+            raise self._wrong(f"an experiment must be a mapping of keys to values, got {shown(tree)}", self._values[()])
+        return tree
+
+    def value(self) -> Any:
+        """Return whatever the text holds, None where it is empty; raise InputError."""
+        node = self._compose()
+        return None if node is None else self._plain(node, ())
+
+    def place(self, problem: SpecProblem) -> str:
+        """Return `file, line, column` of a problem, or of the nearest thing around it that is in the file."""
+        path = problem.path
+        if problem.key and path in self._keys:
+            return f"{self.name}, {_where(self._keys[path])}"
+        while path and path not in self._values:
+            path = path[:-1]
+        return f"{self.name}, {_where(self._values.get(path, (1, 1)))}"
+
+    def _wrong(self, message: str, place: Place) -> InputError:
+        return InputError(f"{message} ({self.name}, {_where(place)})")
+
+    def _compose(self) -> Node | None:
+        try:
+            self._refuse_extras()
+            node: Node | None = self._yaml.compose(self._text)
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+            hint = "; indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
+            if "but got '['" in str(error.problem):
+                hint = "; text with brackets stands in quotes inside {...}, as in 'grad_norm[1]'"
+            raise InputError(f"not YAML: {error.problem or error.context}{hint} ({self.name}{place})") from None
+        except ReaderError as error:
+            before = self._text[: error.position]
+            where = before.count("\n") + 1, len(before) - before.rfind("\n")
+            raise self._wrong(
+                f"an experiment file must be printable text, got {chr(error.character)!r}", where
+            ) from None
+        except YAMLError as error:
+            raise InputError(f"not YAML: {str(error).splitlines()[0]} ({self.name})") from None
+        return node
+
+    def _refuse_extras(self) -> None:
+        """Refuse, before anything is built of it, what an experiment needs none of."""
+        depth = 0
+        event: Event
+        for event in YAML(typ="safe", pure=True).parse(self._text):
+            place = _start(event)
+            if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor):
+                sign = "*" if isinstance(event, AliasEvent) else "&"
+                message = f"an experiment must not use anchors and aliases, got {sign}{event.anchor}"
+                raise self._wrong(f"{message}: write the value out", place)
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                raise self._wrong(f"an experiment must not use tags, got {tag}: write the plain value", place)
+            if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
+                version = ".".join(map(str, event.version))
+                raise self._wrong(f"an experiment must be YAML 1.2, got %YAML {version}", place)
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise self._wrong(f"an experiment must be nested at most {MAX_DEPTH} deep, got more", place)
+
+    def _plain(self, node: Node, path: Path) -> Any:
+        self._values[path] = _start(node)
+        if isinstance(node, SequenceNode):
+            return [self._plain(child, (*path, i)) for i, child in enumerate(node.value)]
+        if isinstance(node, MappingNode):
+            made: dict[Any, Any] = {}
+            for key_node, child in node.value:
+                key = self._scalar(key_node)
+                if key in made:
+                    raise self._wrong(f"a key stands once in a mapping, got {shown(key)} twice", _start(key_node))
+                self._keys[(*path, key)] = _start(key_node)
+                made[key] = self._plain(child, (*path, key))
+            return made
+        return self._scalar(node)
+
+    def _scalar(self, node: Node) -> Any:
+        if not isinstance(node, ScalarNode):
+            raise self._wrong("a key must be a word, got a list or a mapping", _start(node))
+        if str(node.tag).rpartition(":")[2] in SCALARS:
+            try:
+                return self._yaml.constructor.construct_object(node)
+            except ValueError:
+                message = f"a number must have at most {sys.get_int_max_str_digits()} digits"
+                raise self._wrong(f"{message}, got {shown(node.value)}", _start(node)) from None
+        try:
+            node.value.encode()
+        except UnicodeEncodeError:
+            raise self._wrong(f"text must be made of whole characters, got {shown(node.value)}", _start(node)) from None
+        return node.value
+
+
+def _start(node: Node | Event) -> Place:
+    mark = node.start_mark
+    return mark.line + 1, mark.column + 1
+
+
+def _where(place: Place) -> str:
+    return f"line {place[0]}, column {place[1]}"
+
+
+def _parsed(text: str) -> Override:
+    key, equals, written = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"an override must be KEY=VALUE, got {text!r} (--set {text})")
+    return Override(key, _Source(f"--set {text}", written).value(), f"--set {text}")
+
+
+def _override(tree: dict[str, Any], overrides: Overrides) -> dict[str, str]:
+    """Put `KEY=VALUE` overrides into the tree: a setting takes the role its value asks for, a list makes it a factor."""
+    set_by: dict[str, str] = {}
+    for override in overrides:
+        key, value, place = _parsed(override) if isinstance(override, str) else override
+        set_by[key] = place
+        if key not in SETTINGS:
+            if key not in FILE_KEYS:
+                near = suggestion(key, (*SETTINGS, *FILE_KEYS))
+                raise InputError(f"an override must name a setting or a key of the file, got {key!r}{near} ({place})")
+            tree[key] = value
+            continue
+        roles = [{} if tree.get(role) is None else tree[role] for role in ("fixed", "factors", "nuisance")]
+        if not all(isinstance(role, Mapping) for role in roles):
+            continue  # build says what is wrong with it
+        fixed, factors, nuisance = map(dict, roles)
+        tuned = key in nuisance
+        for name in (key, *INSTEAD_OF.get(key, ()), *(s for s, others in INSTEAD_OF.items() if key in others)):
+            fixed.pop(name, None)
+            factors.pop(name, None)
+            nuisance.pop(name, None)
+        listed = isinstance(value, list) and (
+            key not in ("hidden_sizes", "dropout") or any(isinstance(v, list) for v in value)
+        )
+        (nuisance if listed and tuned else factors if listed else fixed)[key] = value
+        tree["fixed"], tree["factors"] = fixed, factors
+        if tuned or "nuisance" in tree:
+            tree["nuisance"] = nuisance
+    return set_by

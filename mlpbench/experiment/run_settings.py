@@ -1,0 +1,264 @@
+"""The settings of a run, every one filled in, and how they follow from what a file gives."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlpbench.data.named.catalogue import DataFacts
+from mlpbench.data.synthetic.families import Synthetic
+from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
+from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.spec import Experiment, Path, SpecProblem
+from mlpbench.experiment.value_types import Value, parse_call
+
+LOSSES_OF_NUMBERS = ("squared_error", "mse")
+# Data are not as even as `accepted_share` takes them to be: so much of what it expects may be asked for.
+SPARE_SHARE = 0.9
+LARGE_STRENGTH = 20.0
+# Settings that came after the first identities: at these values a run is the one it was before there were any.
+LATER: Mapping[str, Value] = {
+    "features": None,
+    "input_scale": 1.0,
+    "conv_channels": (),
+    "pooling": "max",
+    "train_shift": "none",
+    "weighting": "none",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """The resolved settings of a run: every setting filled in, each thing said in one way."""
+
+    hidden_sizes: tuple[int, ...]
+    width: int | None
+    depth: int
+    activation: str
+    init: str
+    bias_init: str
+    dropout: tuple[float, ...]
+    input_noise: float
+    weight_decay: float
+    decay_bias: bool
+    l1: float
+    optimizer: str
+    lr: float
+    schedule: str
+    batch_size: int
+    epochs: int | None
+    steps: int
+    train_size: int
+    validation: float
+    loss: str
+    label_noise: float
+    norm: str
+    clip_norm: float | None
+    precision: str
+    features: int | None = None
+    input_scale: float = 1.0
+    conv_channels: tuple[int, ...] = ()
+    pooling: str = "max"
+    train_shift: str = "none"
+    weighting: str = "none"
+    folds: int | None = None
+    in_fold: int | None = None
+
+    @property
+    def descends(self) -> bool:
+        """Whether a step is plain descent, which the engine takes within the products of the backward pass."""
+        return self.optimizer == "sgd" and self.clip_norm is None
+
+    @property
+    def n_validation(self) -> int:
+        """Examples set aside for validation: a share of them, or the run's fold."""
+        return round(self.train_size * self.validation) if self.in_fold is None else self.in_fold
+
+    @property
+    def n_fit(self) -> int:
+        """Examples the gradient sees."""
+        return self.train_size - self.n_validation
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Gradient steps of one pass, the last partial batch counted."""
+        return math.ceil(self.n_fit / self.batch_size)
+
+    @property
+    def n_hidden(self) -> int:
+        """Layers with an activation: convolutions, then hidden layers."""
+        return len(self.conv_channels) + len(self.hidden_sizes)
+
+    @property
+    def n_layers(self) -> int:
+        """Layers with weights: those with an activation and that of the outputs."""
+        return self.n_hidden + 1
+
+    def n_inputs(self, data: DataFacts) -> int:
+        """Inputs of an example that the network sees."""
+        return data.n_features if self.features is None else self.features
+
+    def convolutions(self, data: DataFacts) -> list[Convolution]:
+        """The convolutions before the affine layers, none in a multilayer perceptron."""
+        if not self.conv_channels:
+            return []
+        assert data.image_shape is not None, "resolve() refuses convolutions of what is no image"
+        return convolutions(self.conv_channels, data.image_shape)
+
+    def sizes(self, data: DataFacts) -> list[int]:
+        """Units of the input, or of what the last pooling leaves of it, of each hidden layer and of the output."""
+        made = self.convolutions(data)
+        inputs = made[-1].channels * made[-1].cells if made else self.n_inputs(data)
+        return [inputs, *self.hidden_sizes, data.n_outputs]
+
+    def layer_shapes(self, data: DataFacts) -> list[tuple[int, int]]:
+        """(inputs, outputs) of each convolution, 9 inputs a channel, then of each affine layer."""
+        made = self.convolutions(data)
+        return [*((c.inputs, c.channels) for c in made), *itertools.pairwise(self.sizes(data))]
+
+
+def resolve(
+    given: Mapping[str, Value], experiment: Experiment, places: Mapping[str, Path], *, in_fold: int | None = None
+) -> RunSettings:
+    """Fill in defaults and put settings that can be said in two ways into one; raise SpecProblem.
+
+    `in_fold` is how many examples the run leaves to its fold; a run without one is on all of them, folds or not.
+    """
+    data = experiment.data
+
+    def problem(name: str, message: str) -> SpecProblem:
+        return SpecProblem(places.get(name, ("fixed", name)), message)
+
+    value: dict[str, Any] = {name: given.get(name, s.default) for name, s in SETTINGS.items()}
+    hidden = tuple(value["hidden_sizes"]) if value["hidden_sizes"] is not None else (value["width"],) * value["depth"]
+    dropout = value["dropout"]
+    if isinstance(dropout, tuple) and len(dropout) != len(hidden):
+        message = f"dropout must have one number per hidden layer, got {len(dropout)} for {len(hidden)}: {dropout}"
+        raise problem("dropout", message)
+    train_size = data.n_train if value["train_size"] == "all" else value["train_size"]
+    if train_size > data.n_train:
+        message = f"train_size must be at most {data.n_train}, what {data.name} has, got {train_size}"
+        raise problem("train_size", message)
+    features = None if value["features"] in ("all", data.n_features) else value["features"]
+    if features is not None and features > data.n_features:
+        message = f"features must be at most {data.n_features}, what {data.name} has, got {features}"
+        raise problem("features", message)
+    if value["conv_channels"]:
+        _check_convolutions(value, data, problem)
+    loss = value["loss"] or ("squared_error" if data.n_classes is None else "cross_entropy")
+    if data.n_classes is None and loss not in LOSSES_OF_NUMBERS:
+        rule = f"loss must be one of {', '.join(LOSSES_OF_NUMBERS)} where the target is numbers, as in {data.name}"
+        raise problem("loss", f"{rule}, got {loss!r}")
+    if data.n_classes is None and value["label_noise"] > 0:
+        message = f"label_noise must be 0 where the target is numbers, as in {data.name}, got {value['label_noise']}"
+        raise problem("label_noise", message)
+    _check_shift(value, data, train_size, problem)
+    validation = experiment.validation or (1 / experiment.folds if experiment.folds and in_fold is not None else 0.0)
+    n_fit = train_size - (round(train_size * validation) if in_fold is None else in_fold)
+    if n_fit < 1:
+        raise SpecProblem(
+            ("validation",), f"validation must leave a training example of {train_size}, got {validation}"
+        )
+    if validation and n_fit == train_size:
+        raise SpecProblem(("validation",), f"validation must take an example of {train_size}, got {validation}")
+    batch = n_fit if value["batch_size"] == "full" else min(value["batch_size"], n_fit)
+    per_epoch = math.ceil(n_fit / batch)
+    steps = value["steps"] if value["steps"] is not None else value["epochs"] * per_epoch
+    same = len(set(hidden)) == 1
+    return RunSettings(
+        hidden_sizes=hidden,
+        width=hidden[0] if same else None,
+        depth=len(hidden),
+        activation=value["activation"] if hidden or value["conv_channels"] else "identity",
+        init=value["init"],
+        bias_init=value["bias_init"],
+        dropout=dropout if isinstance(dropout, tuple) else (dropout,) * len(hidden),
+        input_noise=value["input_noise"],
+        weight_decay=value["weight_decay"],
+        decay_bias=value["decay_bias"],
+        l1=value["l1"],
+        optimizer=value["optimizer"],
+        lr=value["lr"],
+        schedule=value["schedule"],
+        batch_size=batch,
+        epochs=steps // per_epoch if steps % per_epoch == 0 else None,
+        steps=steps,
+        train_size=train_size,
+        validation=validation,
+        loss=loss,
+        label_noise=value["label_noise"],
+        norm=value["norm"] if hidden else "none",
+        clip_norm=value["clip_norm"],
+        precision=value["precision"],
+        features=features,
+        input_scale=value["input_scale"],
+        conv_channels=value["conv_channels"],
+        pooling=value["pooling"] if value["conv_channels"] else "max",
+        train_shift=value["train_shift"],
+        weighting=value["weighting"],
+        folds=None if in_fold is None else experiment.folds,
+        in_fold=in_fold,
+    )
+
+
+def _check_shift(
+    value: Mapping[str, Any], data: DataFacts, train_size: int, problem: Callable[[str, str], SpecProblem]
+) -> None:
+    """Refuse a shift of training examples that the data can't have, and weights without a shift or against another one."""
+    shift, weighting = value["train_shift"], value["weighting"]
+    kind, numbers = parse_call(shift)
+    if weighting != "none" and kind == "none":
+        rule = f"weighting {weighting} needs train_shift, {{covariate: s}} or {{label: s}}"
+        raise problem("weighting", f"{rule}, got {shift!r}")
+    if weighting == "bbse" and kind == "covariate":
+        raise problem("weighting", f"weighting bbse is against a shift of labels, got train_shift {shift!r}")
+    if weighting == "bbse" and value["label_noise"] > 0:
+        message = f"weighting bbse takes labels as they are: label_noise must be 0, got {value['label_noise']}"
+        raise problem("label_noise", message)
+    if kind == "none":
+        return
+    if isinstance(data, Synthetic):
+        rule = f"train_shift must be none where each replicate draws its own data, as in {data.name}"
+        raise problem("train_shift", f"{rule}, got {shift!r}")
+    if kind == "label" and data.n_classes is None:
+        rule = f"train_shift label needs classes, and the target of {data.name} is numbers"
+        raise problem("train_shift", f"{rule}, got {shift!r}; did you mean 'covariate'?")
+    most = math.floor(SPARE_SHARE * accepted_share(kind, numbers[0], data.n_classes) * data.n_train)
+    if train_size > most:
+        rule = f"train_size must be at most {most} of {data.n_train} under train_shift {shift}, by what it accepts"
+        raise problem("train_size", f"{rule}, got {train_size}")
+
+
+def accepted_share(kind: str, strength: float, classes: int | None) -> float:
+    """Return the share of training examples that a shift is expected to accept (see training/selection.py).
+
+    covariate: E exp(-s max(0, 1 - z)) for z ~ N(0, 1); label: the mean of exp(-s c / (C - 1)) over classes, equally frequent.
+    """
+    if kind == "covariate":
+        above = 0.5 * math.erfc(1 / math.sqrt(2))
+        if strength > LARGE_STRENGTH:  # exp(s^2/2) leaves the range of floats: Phi(-t) = exp(-t^2/2) / (sqrt(2 pi) t)
+            return above + math.exp(-0.5) / math.sqrt(2 * math.pi) / (strength - 1)
+        return above + math.exp(strength**2 / 2 - strength) * 0.5 * math.erfc((strength - 1) / math.sqrt(2))
+    of = classes or 1
+    return sum(math.exp(-strength * c / max(of - 1, 1)) for c in range(of)) / of
+
+
+def _check_convolutions(value: Mapping[str, Any], data: DataFacts, problem: Callable[[str, str], SpecProblem]) -> None:
+    """Refuse convolutions of what is no image, more poolings than leave anything of it, and what does not stand beside."""
+    channels, image = value["conv_channels"], data.image_shape
+    if image is None:
+        rule = f"conv_channels must be [] where examples are no images of one channel, as in {data.name}"
+        raise problem("conv_channels", f"{rule}, got {list(channels)}")
+    most = most_convolutions(image)
+    if len(channels) > most:
+        rule = f"conv_channels must be at most {most} for images of {image[0]} x {image[1]}, which each pooling halves"
+        raise problem("conv_channels", f"{rule}, got {len(channels)}: {list(channels)}")
+    if value["features"] not in ("all", data.n_features):
+        raise problem(
+            "features", f"features must be all of an image where conv_channels are given, got {value['features']}"
+        )
+    if value["norm"] != "none":
+        raise problem("norm", f"norm must be none where conv_channels are given, got {value['norm']!r}")

@@ -1,0 +1,1 @@
+"""What a command does: run, judge, verify, merge, trim, export, write pages."""

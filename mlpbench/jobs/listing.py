@@ -1,0 +1,110 @@
+"""The experiments of a folder at a glance: what each asks, how long it takes here, and what its results say."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlpbench.base.errors import InputError
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.plan import outline
+from mlpbench.experiment.spec import Experiment
+from mlpbench.jobs.options import Options
+
+# A source checkout has the results that the README speaks of here.
+REFERENCE = Path("results/reference")
+WIDTH = 110
+# The report counts its verdicts in a sentence near its head.
+_VERDICTS = re.compile(r"^Of (\d+) claims?: (.+)\.$", flags=re.MULTILINE)
+_COUNT = re.compile(r"(\d+) ([a-z]+)")
+_HEAD = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """One experiment: `seconds` is what all of its runs are expected to take here; no `verdicts` where there is no report.
+
+    `older` says that the report is of a file with another number of claims.
+    """
+
+    name: str
+    file: Path
+    runs: int
+    seconds: float
+    question: str
+    verdicts: Mapping[str, int] | None
+    older: bool
+
+
+def shipped(folder: Path, results: Path | None, options: Options) -> list[Shipped]:
+    """Return the experiments of a folder in the order of their files; raise InputError for no folder or a wrong file.
+
+    `results` has a folder by the name of each that has results; by default those of a source checkout, if it is one.
+    """
+    if not folder.is_dir():
+        raise InputError(f"the experiments must be in a folder, got no folder at {folder}")
+    if results is not None and not results.is_dir():
+        raise InputError(f"--results must be a folder, got no folder at {results}")
+    return [_row(path, results or REFERENCE, options) for path in sorted(folder.glob("*.yaml"))]
+
+
+def _row(path: Path, results: Path, options: Options) -> Shipped:
+    experiment = yaml_reader.read(path)
+    verdicts = _verdicts(results / experiment.name / "report.md")
+    return Shipped(
+        name=experiment.name,
+        file=path,
+        runs=grid.count_runs(experiment),
+        seconds=expected_seconds(experiment, options),
+        question=experiment.question,
+        verdicts=verdicts,
+        older=verdicts is not None and sum(verdicts.values()) != len(experiment.claims),
+    )
+
+
+def expected_seconds(experiment: Experiment, options: Options) -> float:
+    """Return what all runs are expected to take with these workers: what `plan` says of an empty folder."""
+    tunings = grid.count_tunings(experiment) if experiment.refit == "chosen" else 1
+    slots = grid.slots(experiment)
+    work = outline(
+        (
+            # Which level is refitted is not known yet: it is taken to cost what that of the first does.
+            (c.settings_of(f), experiment.replicates if f is not None or len(slots) == 1 or i % tunings == 0 else 0)
+            for i, c in enumerate(grid.conditions(experiment))
+            for f in slots
+        ),
+        experiment.data,
+        workers=options.n_workers,
+        memory=options.memory,
+    )
+    return round(max(work.longest, work.seconds / min(options.n_workers, max(1, work.stacks))), 1)
+
+
+def _verdicts(report: Path) -> dict[str, int] | None:
+    """Return the verdicts that a report counts, None where there is none to be read."""
+    try:
+        with report.open(errors="replace") as file:
+            found = _VERDICTS.search(file.read(_HEAD))
+    except OSError:
+        return None
+    return {word: int(n) for n, word in _COUNT.findall(found[2])} if found else None
+
+
+def text(rows: Sequence[Shipped]) -> str:
+    """Return two or more lines for each experiment, none longer than `WIDTH` if a word is not."""
+    name = max((len(r.name) for r in rows), default=0) + 2
+    lines = []
+    for r in rows:
+        told = ", ".join(f"{n} {word}" for word, n in (r.verdicts or {}).items())
+        told += " (of an older file)" if r.older else ""
+        lines.append(f"{r.name:<{name}}{r.runs:>6} runs  {_duration(r.seconds):<14}{told}".rstrip())
+        lines += textwrap.wrap(r.question, WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} min"

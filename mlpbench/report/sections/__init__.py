@@ -1,0 +1,1 @@
+"""The sections of a report: title, sentences, table and figure of each."""

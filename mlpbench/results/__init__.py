@@ -1,0 +1,1 @@
+"""A results folder: schemas, store, journal, weight files and records."""

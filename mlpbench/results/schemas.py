@@ -1,0 +1,101 @@
+"""The tables of results: one Arrow schema for every file of a table, and what tells its rows apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from mlpbench.experiment.metrics.metric import LAYER_METRICS, METRICS, WEIGHT_QUANTILES
+from mlpbench.experiment.run_settings import LATER
+from mlpbench.experiment.settings import SETTINGS
+
+ENVIRONMENT = {
+    "env_python": "string",
+    "env_torch": "string",
+    "env_numpy": "string",
+    "env_mlpbench": "string",
+    "env_commit": "string",
+    "env_dirty": "bool",
+    "env_blas": "string",
+    "env_cpu": "string",
+    "env_capability": "string",
+    "env_threads": "int64",
+    "env_numerics": "string",
+    "env_device": "string",
+    "env_driver": "string",
+    "env_dataset": "string",
+}
+
+_ARROW: dict[str, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "list<int64>": pa.list_(pa.int64()),
+    "list<double>": pa.list_(pa.float64()),
+}
+
+
+def _schema(columns: Mapping[str, str]) -> pa.Schema:
+    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
+
+
+_RUN_COLUMNS = {
+    "run_id": "string",
+    "condition_id": "string",
+    "replicate": "int64",
+    "fold": "int64",
+    "seed": "int64",
+    "status": "string",
+    "error": "string",
+    "diverged_at_step": "int64",
+    "dataset": "string",
+    **{name: s.kind.column for name, s in SETTINGS.items()},
+    "validation": "double",
+    **dict.fromkeys(METRICS, "double"),
+    "n_parameters": "int64",
+    "stack_size": "int64",
+    "weights_sha256": "string",
+    **ENVIRONMENT,
+}
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "runs": _schema(_RUN_COLUMNS),
+    "curves": _schema(
+        {
+            "run_id": "string",
+            "epoch": "double",
+            "step": "int64",
+            "split": "string",
+            "loss": "double",
+            "accuracy": "double",
+        }
+    ),
+    "layers": _schema(
+        {
+            "run_id": "string",
+            "epoch": "double",
+            "step": "int64",
+            "layer": "int64",
+            **dict.fromkeys(LAYER_METRICS, "double"),
+            WEIGHT_QUANTILES: "list<double>",
+        }
+    ),
+    "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),  # type: ignore[arg-type]
+}
+# Columns that came after the first folders: an older row has nothing there, which is no difference.
+CAME_LATER = (*LATER, "param_error", "closed_form_gap", "train_bytes", "eval_bytes", WEIGHT_QUANTILES)
+# What of a table, beside its keys, `trim` empties where the report does not read it.
+DROPPABLE = {"curves": ("loss", "accuracy"), "layers": (WEIGHT_QUANTILES,), "predictions": ("predicted",)}
+# How a run can end.
+STATUSES = {"ok", "diverged", "failed"}
+# What tells the rows of a table apart, in the order in which a compacted file has them.
+KEYS: dict[str, tuple[str, ...]] = {
+    "runs": ("run_id",),
+    "curves": ("run_id", "step", "split"),
+    "layers": ("run_id", "step", "layer"),
+    "predictions": ("run_id",),
+}
+# Runs first: what is removed goes in this order, and what is written in the other.
+TABLES = ("runs", "curves", "layers", "predictions")

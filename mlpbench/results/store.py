@@ -1,0 +1,299 @@
+"""Results in parquet: what a folder has of each table, added to stack by stack.
+
+A results folder holds `runs/`, `curves/`, `layers/` and `predictions/`. A finished stack adds a file to each, that of the
+runs last: it marks the stack done. The parent process is the only writer, and holds a lock while it writes. At the end the
+files of a table are compacted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from mlpbench.results import weight_files as weights
+from mlpbench.base.errors import InputError, MachineError
+from mlpbench.results.part_files import damage, encoded, refused, write_whole
+from mlpbench.results.journal import Journal, exchange
+from mlpbench.results.schemas import KEYS, SCHEMAS, TABLES
+
+# Damaged files go here, where neither we nor a reader of a table's folder take them for results.
+ASIDE = "damaged"
+# A compacted file is about this large at most; larger ones are left as they are.
+COMPACTED_BYTES = 64 * 2**20
+RELISTINGS = 3
+# Rows of this table have a byte for each test example; so many of them are read at once.
+LONG, LONG_ROWS = "predictions", 256
+# Rows of a table of more are not compared with each other each time it is read.
+MOST_COMPARED = 2_000_000
+ADDED = "remove the file that was added, and join folders with `mlpbench merge`"
+
+
+class Store:
+    """The tables of one experiment in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._held: dict[str, dict[str, set[Path]]] = {}  # table -> run_id -> files, while writing
+        self._judged: dict[Path, str | None] = {}  # what is wrong with a file; they never change once they are there
+
+    @contextmanager
+    def writing(self) -> Iterator[Mapping[Path, str]]:
+        """Hold the folder for writing; raise MachineError where another process does or the disk refuses.
+
+        Yields the damaged files, which are set aside, with what is wrong with each. The lock is the kernel's (flock), so a
+        killed process leaves none behind; what it was about to do is finished here.
+        """
+        try:
+            for table in SCHEMAS:
+                (self.folder / table).mkdir(parents=True, exist_ok=True)
+            # A link would have us write into what it points to.
+            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        except OSError as error:
+            raise refused(self.folder, error) from error
+        try:
+            self._lock(handle)
+            Journal.read(self.folder).finish()
+            self._judged = {}  # whatever was found before: another process may have written since
+            damaged = self.damaged()
+            for path in damaged:
+                self._set_aside(path)
+            self._held = {table: self._index(table) for table in TABLES}
+            yield damaged
+            with suppress(OSError):
+                os.ftruncate(handle, 0)
+        finally:
+            os.close(handle)
+
+    def _lock(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(handle, 20, 0).decode(errors="replace").strip()
+            of = f" (process {holder})" if holder else ""
+            raise MachineError(
+                f"one process writes a results folder at a time, and another one{of} is writing "
+                f"{self.folder}: wait for it, or choose another folder with --results"
+            ) from error
+        with suppress(OSError):  # who holds it is told to others only
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
+
+    def damaged(self) -> dict[Path, str]:
+        """Return the files that are not what was written, with what is wrong with each."""
+        found = {path: self._damage(path, table) for table in TABLES for path in self._parts(table)}
+        found |= {path: self._damage(path, weights.FOLDER) for path in weights.files(self.folder)}
+        return {path: why for path, why in found.items() if why}
+
+    def _parts(self, table: str) -> list[Path]:
+        """Return the files of a table, listed while no exchange began or ended."""
+        while True:
+            journal = Journal.read(self.folder)
+            found = journal.parts(table)
+            if Journal.read(self.folder) == journal:
+                return found
+
+    def _damage(self, path: Path, table: str) -> str | None:
+        if path not in self._judged:
+            self._judged[path] = weights.damage(path) if table == weights.FOLDER else damage(path, table)
+        return self._judged[path]
+
+    def _set_aside(self, path: Path) -> None:
+        aside = self.folder / ASIDE / path.parent.name
+        numbered = (f"{path.stem}.{i}{path.suffix}" for i in itertools.count(2))
+        to = next(aside / name for name in itertools.chain([path.name], numbered) if not (aside / name).exists())
+        self._judged.pop(path, None)  # what is trained again may get this name again
+        try:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(to)
+        except OSError as error:
+            raise refused(to, error) from error
+
+    def _index(self, table: str) -> dict[str, set[Path]]:
+        """Return the files each run of a table stands in; raise InputError where one stands in two."""
+        found: dict[str, set[Path]] = {}
+        for path in self._parts(table):
+            for run_id in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist():
+                if run_id in found:
+                    (other,) = found[run_id]
+                    raise InputError(
+                        f"a run stands in one file of a table, got {run_id} in {other} and {path}: {ADDED}"
+                    )
+                found[str(run_id)] = {path}
+        return found
+
+    def add(self, stem: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Write the weights and the rows of a finished stack, the runs last; raise MachineError where the disk refuses.
+
+        What the folder had of these runs is exchanged for them, so that no table ever shows a run twice, or loses it.
+        """
+        for row in rows.get(weights.FOLDER, ()):
+            weights.write(self.folder, row["run_id"], row["content"])
+        self.put(stem, {t: pa.Table.from_pylist([dict(r) for r in rows[t]], schema=SCHEMAS[t]) for t in TABLES})
+        weights.tidy(self.folder, {row["run_id"]: row.get("weights_sha256") for row in rows["runs"]})
+
+    def put(self, stem: str, tables: Mapping[str, pa.Table]) -> None:
+        """Do as `add` does, with Arrow tables; files are named after `stem` and their content."""
+        ids = {str(i) for table in tables.values() for i in table["run_id"].unique().to_pylist()}
+        new = [(name, *encoded(stem, tables[name])) for name in reversed(TABLES)]
+        old = {path for table in TABLES for i in ids for path in self._held[table].get(i, ())}
+        if old:
+            kept = [part for path in sorted(old) for part in self._without(path, ids)]
+            exchange(
+                self.folder,
+                {f"{table}/{name}": content for table, name, content in (*new, *kept)},
+                [f"{path.parent.name}/{path.name}" for path in old],
+            )
+            self._held = {table: self._index(table) for table in TABLES}
+            return
+        for table, name, content in new:
+            write_whole(self.folder / table / name, content)
+            for run_id in tables[table]["run_id"].unique().to_pylist():
+                self._held[table].setdefault(str(run_id), set()).add(self.folder / table / name)
+
+    def _without(self, path: Path, ids: set[str]) -> Iterator[tuple[str, str, bytes]]:
+        """Yield the part that is left of a file without some runs, if there is one."""
+        table = path.parent.name
+        others = ~pads.field("run_id").isin(pa.array(ids, pa.string()))
+        kept = pq.read_table(path, schema=SCHEMAS[table], filters=others)
+        if kept.num_rows:
+            yield table, *encoded(path.stem.rpartition("-")[0] or path.stem, kept)
+
+    def compact(self) -> None:
+        """Join the files of each table, in the order of their rows' keys; raise MachineError where the disk refuses."""
+        exchanged = False
+        for table in TABLES:
+            for files in _batches(self._parts(table)):
+                rows = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet").to_table()
+                ordered = rows.sort_by([(key, "ascending") for key in KEYS[table]])
+                stem = hashlib.sha256("".join(f.name for f in files).encode()).hexdigest()[:16]
+                name, content = encoded(stem, ordered)
+                exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{f.name}" for f in files])
+                exchanged = True
+        if exchanged:
+            self._held = {table: self._index(table) for table in TABLES}
+
+    def rewrite(self, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
+        """Exchange each file of a table for a small one with other values in the same rows; raise MachineError where refused."""
+        for path in self._parts(table):
+            rows = pq.read_table(path, schema=SCHEMAS[table])
+            changed = change(rows)
+            assert changed["run_id"].equals(rows["run_id"]), "rows stay"
+            name, content = encoded(path.stem.rpartition("-")[0] or path.stem, changed, smallest=True)
+            if name != path.name:
+                exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{path.name}"])
+        self._held[table] = self._index(table)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file of the folder, whole or not at all."""
+        write_whole(self.folder / name, text.encode())
+
+    def weights(self) -> dict[str, dict[str, Path]]:
+        """Return the sound files of weights: run, then weights_sha256, then the file."""
+        found: dict[str, dict[str, Path]] = {}
+        for path in weights.files(self.folder):
+            if self._damage(path, weights.FOLDER) is None:
+                told = weights.metadata(path)
+                found.setdefault(told["run_id"], {})[told["weights_sha256"]] = path
+        return found
+
+    def read(
+        self,
+        table: str,
+        run_ids: Iterable[str] | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        sound: bool = False,
+    ) -> pd.DataFrame:
+        """Return a table, or its rows for some runs, as a DataFrame; empty, with its columns, where there is none.
+
+        Raises InputError where a file of it is damaged, unless only `sound` ones are asked for.
+        """
+        chosen = None if run_ids is None else pads.field("run_id").isin(pa.array(run_ids, pa.string()))
+        names = list(columns or SCHEMAS[table].names)
+        for attempt in range(RELISTINGS):
+            try:
+                found = self._read(table, names, chosen, sound=sound)
+                break
+            except FileNotFoundError:  # another process has compacted the folder since it was listed
+                if attempt == RELISTINGS - 1:
+                    raise
+        if set(KEYS[table]) <= set(names) and len(found) <= MOST_COMPARED:
+            twice = found["run_id"][found.duplicated(list(KEYS[table]))]
+            if len(twice):
+                raise InputError(
+                    f"a row stands in a table once, got one of run {twice.iloc[0]} twice in {self.folder / table}: {ADDED}"
+                )
+        return found
+
+    def read_layers(self, run_ids: Iterable[str], metrics: Sequence[str], *, sound: bool = False) -> pd.DataFrame:
+        """Return some metrics of the layers of some runs, with the `steps` each run was to take; raise as `read` does."""
+        ids = list(run_ids)
+        rows = self.read("layers", ids, ["run_id", "epoch", "step", "layer", *metrics], sound=sound)
+        return rows.merge(self.read("runs", ids, ["run_id", "steps"], sound=sound), on="run_id")
+
+    def salvaged(self, table: str) -> pd.DataFrame:
+        """Return the rows of damaged files, of those that can still be read: altered ones, as a rule, not broken ones."""
+        found = [SCHEMAS[table].empty_table()]
+        for path in self._parts(table):
+            if self._damage(path, table) and path.is_file():
+                with suppress(pa.ArrowException, OSError, ValueError):
+                    found.append(pq.read_table(path, schema=SCHEMAS[table]))
+        rows = pa.concat_tables(found).to_pandas()
+        return rows[~rows.duplicated(list(KEYS[table])) & rows["run_id"].notna()]
+
+    def _read(self, table: str, names: list[str], chosen: pads.Expression | None, *, sound: bool) -> pd.DataFrame:
+        files = []
+        for path in self._parts(table):
+            why = self._damage(path, table)
+            if why is None:
+                files.append(path)
+            elif not sound:
+                raise InputError(f"{path} {why}: `mlpbench run` sets it aside and trains its runs again")
+        if not files:
+            return SCHEMAS[table].empty_table().select(names).to_pandas()
+        if table == LONG and chosen is not None:
+            none = SCHEMAS[table].empty_table().select(names)
+            return pa.concat_tables([none, *(rows for f in files for rows in _long_rows(f, names, chosen))]).to_pandas()
+        dataset = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet")
+        return dataset.to_table(columns=names, filter=chosen).to_pandas()
+
+
+def _long_rows(path: Path, names: list[str], chosen: pads.Expression) -> Iterator[pa.Table]:
+    """Yield rows of some runs of a file whose rows are long; a dataset would have all its rows in memory at once.
+
+    As in a dataset, columns that it lacks are null, and those it has are of the schema's type.
+    """
+    schema = SCHEMAS[LONG]
+    with pq.ParquetFile(path) as file:
+        has = [name for name in schema.names if name in file.schema_arrow.names]
+        for batch in file.iter_batches(LONG_ROWS, columns=has):
+            arrays = [batch[field.name] if field.name in has else pa.nulls(len(batch), field.type) for field in schema]
+            yield pa.Table.from_arrays(arrays, schema=schema).filter(chosen).select(names)
+
+
+def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield files that are to be joined: of the smaller ones, as many as make a large one."""
+    batch: list[Path] = []
+    size = 0
+    for path in files:
+        bytes_of = path.stat().st_size
+        if bytes_of > COMPACTED_BYTES / 2:
+            continue
+        if size + bytes_of > COMPACTED_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += bytes_of
+    if len(batch) > 1:
+        yield batch

@@ -1,0 +1,153 @@
+"""The test examples of an experiment, for evidence: what was predicted of each, what each is, and what some look like.
+
+The classes are kept in the results folder, and the few images that a report shows, so that a folder says the same wherever
+it is read: with the data or without.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlpbench.base.errors import MlpbenchError
+from mlpbench.results.part_files import sealed, write_whole
+
+if TYPE_CHECKING:
+    from mlpbench.evidence.estimates.test_sampling import TestSet
+    from mlpbench.experiment.spec import Experiment
+    from mlpbench.results.store import Store
+    from mlpbench.data.dataset import Dataset
+
+Classes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+
+
+def test_set(experiment: Experiment, store: Store, *, keeping: bool) -> TestSet:
+    """Return what reads predictions, labels and images of a folder when they are asked for.
+
+    With `keeping`, images that the folder lacks are put there, if the data are at hand; MachineError is raised then where
+    the disk refuses.
+    """
+    from mlpbench.evidence.estimates.test_sampling import TestSet
+
+    @functools.cache
+    def labels() -> Classes | None:
+        return _kept(experiment, store)
+
+    def predictions(run_ids: Sequence[str]) -> pd.DataFrame:
+        found = store.read("predictions", run_ids, sound=True)
+        return found[found["predicted"].notna()]
+
+    def images(at: Places) -> Classes | None:
+        found = _kept_images(experiment, store, at)
+        return _keep_images(experiment, store, at) if found is None and keeping else found
+
+    return TestSet(predictions=predictions, labels=labels, images=images)
+
+
+def keep(experiment: Experiment, store: Store) -> None:
+    """Put the classes of the test examples into the folder, if a claim needs them and the data are at hand.
+
+    Nothing is fetched for it. Raises MachineError where the disk refuses.
+    """
+    if not needed(experiment) or _kept(experiment, store) is not None:
+        return
+    data = _at_hand(experiment)
+    if data is None:
+        return
+    content = io.BytesIO()
+    np.save(content, data.y_test.astype(np.uint8), allow_pickle=False)
+    write_whole(_path(experiment, store), content.getvalue())
+
+
+def needed(experiment: Experiment) -> bool:
+    """Return whether a claim is about test examples one by one."""
+    from mlpbench.evidence.estimates.test_sampling import METRIC
+
+    return any(claim.form.metric == METRIC for claim in experiment.claims)
+
+
+def _at_hand(experiment: Experiment) -> Dataset | None:
+    """Return the data of an experiment where they need not be fetched."""
+    from mlpbench.data import loading as datasets
+
+    dataset = experiment.dataset
+    if isinstance(dataset, str) and not datasets.cached(dataset):
+        return None
+    try:
+        found = datasets.load(dataset)
+        # What replicates draw has no examples that they share.
+        return found if isinstance(found, datasets.Dataset) else None
+    except MlpbenchError:  # a file of own data is gone, or is not what it was
+        return None
+
+
+def _keep_images(experiment: Experiment, store: Store, at: Places) -> Classes | None:
+    """Put the images of some test examples into the folder in place of others, and return them."""
+    data = _at_hand(experiment)
+    if data is None:
+        return None
+    images = _as_bytes(data.x_test, at)
+    content = io.BytesIO()
+    np.savez_compressed(content, at=at, images=images)
+    old = _image_files(experiment, store)
+    path = store.folder / sealed(_stem("test_examples", experiment), content.getvalue(), ".npz")
+    write_whole(path, content.getvalue())
+    for other in old:
+        if other != path:
+            other.unlink(missing_ok=True)
+    return images
+
+
+def _as_bytes(examples: npt.NDArray[np.uint8] | npt.NDArray[np.float32], at: Places) -> Classes:
+    """Return examples as bytes: numbers run from the smallest of all of them to the largest."""
+    if examples.dtype == np.uint8:
+        return np.asarray(examples[at], dtype=np.uint8)
+    low, high = float(examples.min()), float(examples.max())
+    return np.round(255 * (examples[at] - low) / (high - low or 1.0)).astype(np.uint8)
+
+
+def _kept_images(experiment: Experiment, store: Store, at: Places) -> Classes | None:
+    """Return the images that the folder has of some test examples, None where it lacks one or its file was altered."""
+    for path in _image_files(experiment, store):
+        try:
+            content = path.read_bytes()
+            if path.name != sealed(_stem("test_examples", experiment), content, ".npz"):
+                continue
+            with np.load(io.BytesIO(content), allow_pickle=False) as held:
+                kept, images = held["at"], held["images"]
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            continue
+        place = {int(i): row for row, i in enumerate(kept)}
+        if all(int(i) in place for i in at) and images.shape == (len(kept), experiment.data.n_features):
+            return np.asarray(images[[place[int(i)] for i in at]], dtype=np.uint8)
+    return None
+
+
+def _image_files(experiment: Experiment, store: Store) -> list[Path]:
+    return sorted(store.folder.glob(f"{_stem('test_examples', experiment)}-*.npz"))
+
+
+def _stem(what: str, experiment: Experiment) -> str:
+    return f"{what}-{experiment.data.fingerprint[:12]}"
+
+
+def _kept(experiment: Experiment, store: Store) -> Classes | None:
+    try:
+        found = np.load(_path(experiment, store), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    whole = found.dtype == np.uint8 and found.shape == (experiment.data.n_test,)
+    return found if whole else None
+
+
+def _path(experiment: Experiment, store: Store) -> Path:
+    return store.folder / f"{_stem('test_labels', experiment)}.npy"

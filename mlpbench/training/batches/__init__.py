@@ -1,0 +1,1 @@
+"""Which examples a run sees, and when."""

@@ -1,0 +1,1 @@
+"""What is measured of a stack: losses, layers, weights, memory."""

@@ -1,0 +1,110 @@
+"""Loss and accuracy of every run of a stack on a list of examples, dropout off.
+
+Shapes: `R` runs, `K` chunks of examples, as many as the plan's `evaluation_chunk` says for these settings: a chunk's size
+is part of the bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlpbench.experiment.plan import EVALUATION_CHUNK as CHUNK
+from mlpbench.training.batches.batches import Examples, Gather
+from mlpbench.training.batches.stacked_inputs import Group, heights
+from mlpbench.training.network.fused import Fused
+from mlpbench.training.network.losses import Loss
+from mlpbench.training.network.network import Network, Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """Sums over each chunk, of shape (R, K), and what was asked for beside them.
+
+    Predictions are classes as bytes, (R, N), or numbers as float32, (R, N, C), of which none is ever correct:
+    `correct_RK` is None.
+    """
+
+    n: int
+    loss_RK: Tensor
+    correct_RK: Tensor | None
+    predicted: Tensor | None
+    active_RU: Sequence[Tensor]
+    chunk: int = CHUNK
+
+    def mean(self, first: int | None = None) -> tuple[list[float], list[float] | list[None]]:
+        """Return each run's mean loss and accuracy over the first examples (a whole number of chunks), or over all.
+
+        Numbers have no accuracy: None.
+        """
+        n = self.n if first is None else min(first, self.n)
+        chunks = -(-n // self.chunk)
+        loss: list[float] = (self.loss_RK[:, :chunks].sum(1) / n).tolist()
+        if self.correct_RK is None:
+            return loss, [None] * len(loss)
+        return loss, (self.correct_RK[:, :chunks].sum(1) / n).tolist()
+
+
+class Evaluator:
+    """The buffers of an evaluation, made once for a stack."""
+
+    def __init__(self, network: Network, loss: Loss, features: int, *, chunk: int = CHUNK) -> None:
+        self._network, self._loss, self._features, self._chunk = network, loss, features, chunk
+        self._work = Workspace(network, chunk, backward=False)
+        self._gathers: dict[tuple[int, torch.dtype], Gather] = {}
+        self._fused: dict[tuple[Group, ...], Fused] = {}
+
+    def __call__(self, examples: Examples, *, predict: bool = False, active_in: int = 0) -> Evaluated:
+        """Evaluate all runs; with `active_in`, note which hidden units are non-zero on some of the first examples.
+
+        A channel of a convolution is a unit: it is non-zero where one of its positions is.
+        """
+        network, work, chunk = self._network, self._work, self._chunk
+        distinct = examples.index_GN.shape[0]
+        make: dict[str, Any] = {"dtype": network.dtype, "device": network.device, "scale": network.input_scale}
+        numbers = examples.labels.is_floating_point()
+        kind = (distinct, examples.x.dtype)
+        if kind not in self._gathers:
+            self._gathers[kind] = Gather(distinct, chunk, self._features, source=examples.x.dtype, **make)
+        work.fused = self._side_by_side(examples)
+        losses, hits, predictions = [], [], []
+        units = [u for _, u in network.shapes[:-1]]
+        active = [torch.zeros(network.runs, u, dtype=torch.bool, device=network.device) for u in units]
+        for start in range(0, len(examples), chunk):
+            stop = min(start + chunk, len(examples))
+            inputs, y = self._gathers[kind](examples, start, stop)
+            z = network.forward(inputs, work, train=False)
+            # A copy: the loss is computed in place.
+            predicted = z.x_RNM.to(torch.float32, copy=True) if numbers else z.x_RNM.argmax(2)
+            if start < active_in:
+                for seen, a in zip(active, work.activations(stop - start)):
+                    seen |= (a != 0).any(tuple(range(1, a.ndim - 1)))
+            loss = work.losses.columns(stop - start)
+            self._loss.forward(z, y, loss)
+            losses.append(loss.x_RNM[:, 0].sum(1, dtype=torch.float64))
+            if not numbers:
+                hits.append((predicted == y.squeeze(2)).sum(1, dtype=torch.float64))
+            if predict:
+                predictions.append(predicted if numbers else predicted.to(torch.uint8))
+        return Evaluated(
+            n=len(examples),
+            loss_RK=torch.stack(losses, 1),
+            correct_RK=None if numbers else torch.stack(hits, 1),
+            predicted=torch.cat(predictions, 1) if predict else None,
+            active_RU=active,
+            chunk=chunk,
+        )
+
+    def _side_by_side(self, examples: Examples) -> Fused | None:
+        """Return first layers side by side, with the weights as they are now, where that is faster."""
+        groups = tuple(examples.groups)
+        if not self._network.worth_fusing(groups, heights(len(examples), self._chunk)):
+            return None
+        if groups not in self._fused:
+            self._fused[groups] = self._network.side_by_side(groups, self._chunk)
+        self._fused[groups].take(self._network.parameters.weights[0])
+        return self._fused[groups]

@@ -1,0 +1,174 @@
+"""Stability measurements of every layer of a stack, at chosen steps, on the first training examples of each run.
+
+Shapes: `R` runs, `N` probe examples, `U` units of a layer. Dropout and input noise are off; batch normalisation uses the
+probe batch and leaves its running averages alone. With layers l = 1 ... L (L: outputs), z_l before the activation, a_l
+after it (a_L = z_L, a_0 = x), C the mean loss over the probe examples:
+
+    act_mean, act_var   mean and variance of a_l over examples and units, of a convolution over positions too
+    act_zero            share of a_l that is exactly zero
+    act_saturated       share of units and examples with |f'(z_l)| below 1% of the largest slope of f
+    grad_norm           ||dC/dW_l||
+    update_ratio        ||W_l after the step - before|| / ||before||, of the step that ends at the probe
+    forward_gain        sqrt(mean a_l^2 / mean a_{l-1}^2)
+    backward_gain       sqrt(mean (dC/dz_l)^2 / mean (dC/dz_{l+1})^2)
+    weight_quantiles    0%, 5%, ... 100% of the numbers in W_l, linear between order statistics
+
+Reference: X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlpbench.experiment.grid import Run
+from mlpbench.experiment.metrics.metric import LAYER_METRICS, QUANTILES, WEIGHT_QUANTILES
+from mlpbench.experiment.plan import PROBE_EXAMPLES, probe_steps
+from mlpbench.training.batches.batches import Examples, Gather
+from mlpbench.training.buffers import Stacked, column
+from mlpbench.training.network.losses import LOSSES
+from mlpbench.training.network.network import Network, Sink, Workspace
+from mlpbench.training.updates.square_roots import root
+
+SATURATED = 0.01
+
+Row = dict[str, Any]
+Measured = dict[str, Tensor]  # a metric -> its value in each run, (R,); the quantiles, (R, QUANTILES)
+
+
+class Prober:
+    """Measures the layers of a stack at the steps a spec asks for, and keeps the rows."""
+
+    def __init__(
+        self, runs: Sequence[Run], network: Network, examples: Examples, epochs: Sequence[float] | None
+    ) -> None:
+        self._runs, self._network = runs, network
+        self._examples = examples.first(PROBE_EXAMPLES)
+        self._steps = set(probe_steps(runs[0].settings, epochs))
+        self._before: list[Tensor] = []
+        self._found: list[tuple[int, list[Measured]]] = []
+
+    def wants(self, step: int) -> bool:
+        """Return whether layers are measured after this many steps."""
+        return step in self._steps
+
+    def remember(self) -> None:
+        """Keep the weights as they are before the step that ends at a probe."""
+        self._before = [w.flat_RS.clone() for w in self._network.parameters.weights]
+
+    def probe(self, step: int) -> None:
+        """Measure the layers after this many steps, if that was asked for."""
+        if self.wants(step):
+            averages = [(t, t.clone()) for norm in self._network.norms for t in (norm.mean, norm.variance)]
+            self._found.append((step, self._measure(updated=step > 0)))
+            for now, before in averages:
+                now.copy_(before)
+
+    def rows(self, given: Sequence[Run], diverged_at: Sequence[int]) -> list[Row]:
+        """Return a row for each run, probe and layer; a run that has diverged is no longer measured."""
+        rows = []
+        for step, layers in self._found:
+            lists = [{name: values.tolist() for name, values in layer.items()} for layer in layers]
+            for i, run in enumerate(self._runs[: len(given)]):
+                if 0 <= diverged_at[i] <= step:
+                    continue
+                where = {"run_id": run.run_id, "epoch": step / run.settings.steps_per_epoch, "step": step}
+                for number, layer in enumerate(lists, start=1):
+                    finite = {k: v[i] for k, v in layer.items() if k in LAYER_METRICS and math.isfinite(v[i])}
+                    quantiles = layer[WEIGHT_QUANTILES][i]
+                    listed = quantiles if all(map(math.isfinite, quantiles)) else None
+                    row = {k: finite.get(k) for k in LAYER_METRICS} | {WEIGHT_QUANTILES: listed}
+                    rows.append(where | {"layer": number} | row)
+        return rows
+
+    def _measure(self, *, updated: bool) -> list[Measured]:
+        network, n = self._network, len(self._examples)
+        make: dict[str, Any] = {"dtype": network.dtype, "device": network.device}
+        make |= {"source": self._examples.x.dtype, "scale": network.input_scale}
+        gather = Gather(self._examples.index_GN.shape[0], n, self._examples.x.shape[1], **make)
+        inputs, y_RB1 = gather(self._examples, 0, n)
+        work = Workspace(network, n, backward=True, drops=False)
+        outputs = network.forward(inputs, work, train=True)
+        activations = [*work.activations(n), outputs.x_RNM]
+        slopes = self._small_slopes(work, n)
+        squares = [torch.cat([_mean(x.double().square()) for _, x in inputs.parts()])]
+        found = []
+        for layer, a_RNU in enumerate(activations):
+            a = a_RNU.double()
+            mean, square = _mean(a), _mean(a.square())
+            measured = {"act_mean": mean, "act_var": _mean((a - mean.view(-1, *[1] * (a.ndim - 1))).square())}
+            measured["act_zero"] = _mean((a == 0).double())
+            measured["forward_gain"] = root(square / squares[-1])
+            if layer < len(slopes):
+                measured["act_saturated"] = _mean(slopes[layer].double())
+            squares.append(square)
+            found.append(measured)
+        self._backward(inputs, y_RB1, work, found)
+        for measured, weight, (size, _) in zip(found, network.parameters.weights, network.shapes, strict=True):
+            measured[WEIGHT_QUANTILES] = torch.stack([_quantiles(w_IO[:size]) for w_IO in weight.x_RNM])
+        if updated:
+            for measured, before, weight in zip(found, self._before, network.parameters.weights):
+                change = (weight.flat_RS.double() - before.double()).square().sum(1)
+                measured["update_ratio"] = root(change / before.double().square().sum(1))
+        return found
+
+    def _small_slopes(self, work: Workspace, n: int) -> list[Tensor]:
+        """Return where each layer's activation is saturated, in the shapes of the activations."""
+        maps, first = work.maps, self._network.offset
+        dense = [self._saturated(first + i, z, a).x_RNM for i, (z, a) in enumerate(zip(work.z, work.a))]
+        if maps is None:
+            return dense
+        front = [self._saturated(i, z, a) for i, (z, a) in enumerate(zip(maps.z, maps.a))]
+        return [*maps.by_unit(front, n), *dense]
+
+    def _saturated(self, layer: int, z: Stacked, a: Stacked) -> Stacked:
+        """Return where the activation's slope is next to nothing."""
+        slope = torch.ones_like(a.flat_RS)
+        largest = torch.ones(len(slope), 1, dtype=slope.dtype, device=slope.device)
+        for start, stop, f, parameter in self._network.ranges:
+            own = slice(start, stop)
+            of = self._network.slope(layer, own) if f.learns else parameter
+            f.backward(slope[own], z.flat_RS[own], a.flat_RS[own], of)
+            largest[own] = f.largest_slope
+        small = slope.abs() < SATURATED * largest
+        view = small.as_strided(a.x_RNM.shape, a.x_RNM.stride())
+        return Stacked(small, view, view)
+
+    def _backward(self, inputs: Any, y_RB1: Tensor, work: Workspace, found: Sequence[Measured]) -> None:
+        network, n = self._network, len(self._examples)
+        loss = LOSSES[self._runs[0].settings.loss]
+        z = work.outputs.rows(n)
+        loss.forward(z, y_RB1, work.losses.columns(n))
+        scale = column([1 / n] * network.runs, dtype=network.dtype, device=network.device)
+        loss.backward(z, y_RB1, scale, work.d_outputs.rows(n))
+        gradients = network.layers()
+        network.backward(inputs, work, Sink(into=gradients, descends=False))
+        errors = [_mean(d.double().square()) for d in work.errors(n)]
+        for layer, (measured, weight) in enumerate(zip(found, gradients.weights)):
+            measured["grad_norm"] = root(weight.flat_RS.double().square().sum(1))
+            if layer + 1 < len(errors):
+                measured["backward_gain"] = root(errors[layer] / errors[layer + 1])
+
+
+def _mean(x_RNU: Tensor) -> Tensor:
+    return x_RNU.mean(tuple(range(1, x_RNU.ndim)))
+
+
+def _quantiles(w_IO: Tensor) -> Tensor:
+    """Return the quantiles of one run's weights, float64 on the CPU, whatever the precision and the device.
+
+    Quantile k of K lies at (n - 1) k / (K - 1) of the n ordered numbers. The two it lies between are picked, not computed,
+    and their place is integer arithmetic, so that nothing but the weights can move a bit.
+    """
+    values = w_IO.cpu().numpy().ravel()
+    at = [divmod((values.size - 1) * k, QUANTILES - 1) for k in range(QUANTILES)]
+    pairs = [(low, min(low + 1, values.size - 1)) for low, _ in at]
+    ordered = np.partition(values, sorted({i for pair in pairs for i in pair})).astype(np.float64)
+    below, above = ordered[np.array(pairs).T]
+    with np.errstate(invalid="ignore", over="ignore"):  # of a run about to diverge; what is not finite is left out
+        return torch.from_numpy(below + (above - below) * np.array([rest / (QUANTILES - 1) for _, rest in at]))

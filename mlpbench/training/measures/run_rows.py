@@ -1,0 +1,108 @@
+"""From a trained stack to the rows of its runs: metrics of weights and evaluations, digest, predictions."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlpbench.training.measures.evaluation import Evaluated
+from mlpbench.training.network.network import Network
+
+Row = dict[str, Any]
+
+
+@dataclass
+class StackRows:
+    """The rows of a stack's runs, in the order in which the runs were given.
+
+    A prediction is the bytes of a run's outputs for the test examples in order: uint8 classes, or float32 numbers,
+    little-endian. Weights are those of runs that ended well, each as the bytes of a file, where they were asked for.
+    """
+
+    runs: list[Row] = field(default_factory=list)
+    curves: list[Row] = field(default_factory=list)
+    layers: list[Row] = field(default_factory=list)
+    predictions: list[Row] = field(default_factory=list)
+    weights: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What one run has learnt, on the CPU: weights (I, O) and biases (O,) layer by layer, then what else it has.
+
+    `others` are slopes, scales and shifts; `averages` the running statistics of batch normalisation.
+    """
+
+    weights: Sequence[Tensor]
+    biases: Sequence[Tensor]
+    others: Sequence[Tensor]
+    averages: Sequence[Tensor]
+
+    @classmethod
+    def of(cls, network: Network, i: int, *, sloped: bool) -> Model:
+        """Copy run i out of the stack; its slopes are its own only where its activation has them."""
+        p = network.parameters
+        others = [*(p.slopes if sloped else []), *p.gammas, *p.betas]
+        averages = [t for n in network.norms if n.kind == "batch" for t in (n.mean, n.variance)]
+        return cls(
+            weights=[
+                w.x_RNM[i, :size].contiguous().cpu()
+                for w, size in zip(p.weights, (inputs for inputs, _ in network.shapes))
+            ],
+            biases=[b.x_RNM[i, 0].contiguous().cpu() for b in p.biases],
+            others=[o.x_RNM[i, 0].contiguous().cpu() for o in others],
+            averages=[t[i, 0].contiguous().cpu() for t in averages],
+        )
+
+    @property
+    def learnt(self) -> list[Tensor]:
+        """Weight and bias of each layer in turn, then the rest."""
+        return [t for pair in zip(self.weights, self.biases) for t in pair] + list(self.others)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of all numbers, little-endian."""
+        hashed = hashlib.sha256()
+        for tensor in (*self.learnt, *self.averages):
+            array = tensor.numpy()
+            hashed.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        return hashed.hexdigest()
+
+    def metrics(self) -> Row:
+        """Return weight_norm, sparsity and, where there is a hidden layer, distinct_units."""
+        weights = [w.double() for w in self.weights]
+        squares = sum(float(w.square().sum()) for w in weights)
+        zeros = sum(int((w == 0).sum()) for w in weights)
+        row: Row = {"weight_norm": math.sqrt(squares), "sparsity": zeros / sum(w.numel() for w in weights)}
+        if len(weights) > 1:
+            incoming = torch.cat([self.weights[0], self.biases[0][None]]).T.contiguous().numpy()
+            row["distinct_units"] = float(len({unit.tobytes() for unit in incoming}))
+        return row
+
+
+def measured(i: int, train: Evaluated, validation: Evaluated | None, test: Evaluated | None) -> Row:
+    """Return run i's loss and accuracy on each part there is, the gaps, and its dead units; numbers have no accuracy."""
+    row: Row = {}
+    for name, part in (("train", train), ("val", validation), ("test", test)):
+        if part is not None:
+            loss, accuracy = part.mean()
+            row |= {f"{name}_loss": loss[i], f"{name}_accuracy": accuracy[i]}
+    if test is not None:
+        row["gap_loss"] = row["test_loss"] - row["train_loss"]
+    if row.get("test_accuracy") is not None:
+        row["gap_accuracy"] = row["train_accuracy"] - row["test_accuracy"]
+    row["dead_units"] = float(sum(int((~seen[i]).sum()) for seen in train.active_RU))
+    return row
+
+
+def prediction(i: int, test: Evaluated) -> bytes:
+    """Return run i's outputs for the test examples as the table has them."""
+    assert test.predicted is not None
+    predicted = test.predicted[i].cpu().numpy()
+    return predicted.astype(predicted.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -1,0 +1,1 @@
+"""A stack of networks: layers, activations, initial weights, losses, forward and backward pass."""

@@ -1,0 +1,368 @@
+"""A stack of multilayer perceptrons of one shape: forward and backward pass, run axis first.
+
+Shapes: `R` runs, `B` batch, `I` inputs, `O` outputs of a layer, `P` columns padded, `G` distinct batches. With h_0 = x and
+hidden layers l = 1 ... L-1:
+
+    forward    z_l = h_{l-1} W_l + b_l       a_l = f(N(z_l))       h_l = a_l * m_l     (m: dropout mask / (1 - p))
+    backward   dW_l = h_{l-1}^T dz_l         db_l = sum_B dz_l     dz_{l-1} = N'((dz_l W_l^T) * m_{l-1} * f'(...))
+
+N is the identity, layer or batch normalisation. Convolutions may stand in front (see convolution.py): then x is what they
+leave, and its gradient goes back to them; else the gradient of the inputs is never computed. In precision bfloat16 what
+goes into a product (x, h, W, dz) is rounded to bfloat16 first, and everything else is float32, as under autocast.
+
+Reference: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors", 1986.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlpbench.experiment.convolution_shapes import Convolution
+from mlpbench.experiment.grid import RunSettings
+from mlpbench.training.batches.stacked_inputs import Group, Inputs
+from mlpbench.training.buffers import Stacked, column, padded
+from mlpbench.training.network.activations import PRELU_START, Activation, activation
+from mlpbench.training.network.convolution import Convolutions, Maps
+from mlpbench.training.network.fused import Fused, worth
+from mlpbench.training.network.norm import Norm
+
+
+class Workspace:
+    """The buffers of a pass over up to `batch` examples: one set, used by every step; dropout needs `drops`.
+
+    `fused` has the first layers of runs that share a batch, if they are side by side now, and those alone count.
+    """
+
+    def __init__(self, network: Network, batch: int, *, backward: bool, drops: bool = True) -> None:
+        def buffer(columns: int) -> Stacked:
+            return Stacked.zeros(network.runs, batch, columns, dtype=network.dtype, device=network.device)
+
+        hidden = network.sizes[1:-1]
+        keeps_input = backward and network.keeps_input
+        self.a = [buffer(m) for m in hidden]
+        self.z = [buffer(m) for m in hidden] if keeps_input else self.a
+        self.x_hat = [buffer(m) for m in hidden] if network.norms else self.a
+        masked = [backward and drops and any_drops for any_drops in network.drops]
+        self.dropped = [buffer(m) if has else a for m, has, a in zip(hidden, masked, self.a)]
+        self.mask = [buffer(m) if has else None for m, has in zip(hidden, masked)]
+        self.d = [buffer(m) for m in hidden] if backward else []
+        self.outputs = buffer(network.sizes[-1])
+        self.d_outputs = buffer(network.sizes[-1]) if backward else self.outputs
+        rounded = network.parameters.weights if network.rounds else []
+        self.weights = [w.zeros_like() for w in rounded]
+        self.losses = Stacked.zeros(network.runs, 1, batch, dtype=network.dtype, device=network.device)
+        self.maps = Maps(network.front, batch, backward=backward) if network.front is not None else None
+        self.fused: Fused | None = None
+
+    def parts(self, inputs: Inputs) -> Iterator[tuple[slice, Tensor]]:
+        """Yield neighbours with their batch, as `Inputs.parts` does; none whose first layers are fused."""
+        return inputs.parts() if self.fused is None else self.fused.others(inputs)
+
+    def activations(self, n: int) -> list[Tensor]:
+        """Return each layer's activations for n examples, units last: (R, n, O), of convolutions (R, positions, n, O)."""
+        return [*(self.maps.by_unit(self.maps.a, n) if self.maps else []), *(a.x_RNM[:, :n] for a in self.a)]
+
+    def errors(self, n: int) -> list[Tensor]:
+        """Return dL/dz of each layer for n examples, in the shapes of the activations, and of the outputs."""
+        dense = [d.x_RNM[:, :n] for d in (*self.d, self.d_outputs)]
+        return [*(self.maps.by_unit(self.maps.d, n) if self.maps else []), *dense]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """One array per layer of everything that is learnt; of a network's parameters, or of their gradients."""
+
+    weights: Sequence[Stacked]
+    biases: Sequence[Stacked]
+    slopes: Sequence[Stacked]
+    gammas: Sequence[Stacked]
+    betas: Sequence[Stacked]
+
+    @property
+    def all(self) -> list[Stacked]:
+        """Every array, kind by kind."""
+        return [*self.weights, *self.biases, *self.slopes, *self.gammas, *self.betas]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sink:
+    """Where the backward pass puts gradients: into buffers, or, in plain descent, straight into the parameters.
+
+    Descent is linear in the gradient: with the learning rate multiplied into dz at the outputs, the product that computes
+    a weight's gradient subtracts it from the weight. `keep_R1` is 1 - eta lambda, where a run decays.
+    """
+
+    into: Layers
+    descends: bool
+    keep_R1: Tensor | None = None
+    keep_bias_R1: Tensor | None = None
+    # Weights are summed up as they are put, while they are in the cache: to see whether all are finite.
+    sums_R: Tensor | None = None
+
+    def put_weights(self, number: int, left: Tensor, right: Tensor, own: slice = slice(None)) -> None:
+        """Put a layer's gradient, the product of left and right, for some neighbours; their weights decay before."""
+        weights = self.into.weights[number]
+        if self.keep_R1 is not None:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
+            weights.flat_RS[own].mul_(self.keep_R1[own])
+        target = weights.wide_RNP[own, : left.shape[1], : right.shape[2]]
+        target.baddbmm_(left, right, beta=1 if self.descends else 0, alpha=-1 if self.descends else 1)
+        if self.sums_R is not None:
+            self.sums_R[own].add_(weights.flat_RS[own].sum(1))
+
+    def put_biases(self, number: int, gradient: Tensor) -> None:
+        """Put the gradient of a layer's biases, of shape (R, 1, O); they decay before."""
+        biases = self.into.biases[number]
+        if self.keep_bias_R1 is not None:
+            biases.flat_RS.mul_(self.keep_bias_R1)
+        self.put(biases.wide_RNP[:, :, : gradient.shape[2]], gradient)
+
+    def put(self, target: Tensor, gradient: Tensor) -> None:
+        """Put a gradient that is not a product."""
+        if self.descends:
+            target.sub_(gradient)
+        else:
+            target.copy_(gradient)
+
+
+class Network:
+    """Parameters of a stack; runs that share a batch and runs that share an activation stand side by side."""
+
+    def __init__(
+        self,
+        settings: Sequence[RunSettings],
+        sizes: Sequence[int],
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+        convolutions: Sequence[Convolution] = (),
+    ) -> None:
+        self.runs = len(settings)
+        self.sizes = list(sizes)
+        self.dtype = dtype
+        self.device = device
+        self.rounds = settings[0].precision == "bfloat16"
+        self.input_scale = settings[0].input_scale
+        self.ranges = _ranges([s.activation for s in settings])
+        self.keeps_input = any(f.needs_input for _, _, f, _ in self.ranges)
+        make: dict[str, Any] = {"dtype": dtype, "device": device}
+        # Arrays of parameters begin with those of the convolutions: so many lie before those of the dense layers.
+        self.offset = len(convolutions)
+        pooling = settings[0].pooling
+        made = Convolutions(convolutions, pooling, self.runs, keeps_input=self.keeps_input, **make)
+        self.front = made if convolutions else None
+        self.shapes = [*((c.inputs, c.channels) for c in convolutions), *itertools.pairwise(self.sizes)]
+        self.fans = [*((c.inputs, c.fan_out) for c in convolutions), *itertools.pairwise(self.sizes)]
+        hidden = range(len(sizes) - 2)
+        self.drops = [any(s.dropout[layer] > 0 for s in settings) for layer in hidden]
+        self.keep_from = [column([s.dropout[layer] for s in settings], **make) for layer in hidden]
+        self.keep_scale = [
+            column([1 / (1 - s.dropout[layer]) if s.dropout[layer] < 1 else 0.0 for s in settings], **make)
+            for layer in hidden
+        ]
+        self.norms = [
+            Norm(settings[0].norm, self.runs, u, **make) for u in self.sizes[1:-1] if settings[0].norm != "none"
+        ]
+        self.parameters = self.layers()
+        for arrays, start in ((self.parameters.slopes, PRELU_START), (self.parameters.gammas, 1.0)):
+            for array in arrays:
+                array.x_RNM.fill_(start)
+
+    def layers(self) -> Layers:
+        """Return zeros in the shapes of the parameters."""
+        make: dict[str, Any] = {"dtype": self.dtype, "device": self.device}
+        hidden = self.sizes[1:-1]
+        learns = any(f.learns for _, _, f, _ in self.ranges)
+        activated = len(self.shapes) - 1
+        return Layers(
+            # Rows are padded too, for the columns of dz W^T.
+            weights=[Stacked.zeros(self.runs, padded(i), o, **make) for i, o in self.shapes],
+            biases=[Stacked.zeros(self.runs, 1, o, **make) for _, o in self.shapes],
+            slopes=[Stacked.zeros(self.runs, 1, 1, **make) for _ in range(activated) if learns],
+            gammas=[Stacked.zeros(self.runs, 1, u, **make) for u in hidden if self.norms],
+            betas=[Stacked.zeros(self.runs, 1, u, **make) for u in hidden if self.norms],
+        )
+
+    def forward(self, inputs: Inputs, work: Workspace, *, train: bool) -> Stacked:
+        """Compute the outputs, of shape (R, B, C), in `work.outputs`; dropout acts in training only."""
+        n = inputs.x_GBI.shape[1]
+        p = self.parameters
+        last = len(self.sizes) - 2
+        h: Stacked | None = None
+        if self.rounds:
+            inputs.x_GBI.copy_(inputs.x_GBI.bfloat16())
+        features_RFB = self._convolve(inputs, work)
+        for layer, bias in enumerate(p.biases[self.offset :]):
+            z = (work.outputs if layer == last else work.z[layer]).rows(n)
+            w_RIP = self._operand(self.offset + layer, work).wide_RNP
+            if features_RFB is not None and h is None:
+                x_RBF = features_RFB.transpose(1, 2)
+                torch.baddbmm(bias.wide_RNP, x_RBF, w_RIP[:, : self.sizes[0]], out=z.wide_RNP)
+            elif h is None:
+                if work.fused is not None:
+                    work.fused.forward(inputs, bias, z)
+                for own, x_RBI in work.parts(inputs):
+                    torch.baddbmm(bias.wide_RNP[own], x_RBI, w_RIP[own, : self.sizes[0]], out=z.wide_RNP[own])
+            else:
+                torch.baddbmm(bias.wide_RNP, h.x_RNM, w_RIP[:, : self.sizes[layer]], out=z.wide_RNP)
+            if layer == last:
+                return z
+            if self.norms:
+                self.norms[layer].forward(z, work.x_hat[layer].rows(n), p.gammas[layer], p.betas[layer], train=train)
+            h = self._activate(layer, work, n, train=train)
+        raise AssertionError("a network has at least one layer")
+
+    def _convolve(self, inputs: Inputs, work: Workspace) -> Tensor | None:
+        """Return what the convolutions leave, of shape (R, features, B), where there are any."""
+        if self.front is None or work.maps is None:
+            return None
+        operands = [self._operand(number, work) for number in range(self.offset)]
+        biases = self.parameters.biases
+        return self.front.forward(inputs, work.maps, operands, biases, self._apply, self._round)
+
+    def _apply(self, number: int, z: Stacked, a: Stacked) -> None:
+        """Write f(z) into a, rounded: before dropout's mask, since whether there is one depends on stack-mates."""
+        for start, stop, f, parameter in self.ranges:
+            own = slice(start, stop)
+            f.forward(z.flat_RS[own], a.flat_RS[own], self.slope(number, own) if f.learns else parameter)
+        self._round(a)
+
+    def _activate(self, layer: int, work: Workspace, n: int, *, train: bool) -> Stacked:
+        a = work.a[layer]
+        self._apply(self.offset + layer, work.z[layer], a)
+        mask = work.mask[layer]
+        if not train or mask is None:
+            return a.rows(n)
+        h = work.dropped[layer]
+        torch.mul(a.flat_RS, mask.flat_RS, out=h.flat_RS)
+        self._round(h)
+        return h.rows(n)
+
+    def _operand(self, number: int, work: Workspace) -> Stacked:
+        """Return a layer's weights as they go into a product; numbers count convolutions first."""
+        weight = self.parameters.weights[number]
+        if not self.rounds:
+            return weight
+        work.weights[number].flat_RS.copy_(weight.flat_RS.bfloat16())
+        return work.weights[number]
+
+    def _round(self, operand: Stacked) -> None:
+        if self.rounds:
+            operand.flat_RS.copy_(operand.flat_RS.bfloat16())
+
+    def slope(self, number: int, own: slice) -> Tensor:
+        """Return the slopes of PReLU of some neighbours, of shape (neighbours, 1)."""
+        return self.parameters.slopes[number].x_RNM[own, 0]
+
+    def set_mask(self, layer: int, noise: Inputs, work: Workspace) -> None:
+        """Draw dropout masks from noise u in [0, 1), shape (G, B, units): kept where u >= p, scaled by 1 / (1 - p)."""
+        mask = work.mask[layer]
+        assert mask is not None
+        n = noise.x_GBI.shape[1]
+        for own, u_RBU in noise.parts():
+            kept = torch.ge(u_RBU, self.keep_from[layer][own])
+            torch.mul(kept, self.keep_scale[layer][own], out=mask.x_RNM[own, :n])
+
+    def backward(self, inputs: Inputs, work: Workspace, sink: Sink) -> None:
+        """Backpropagate dz at the outputs, in `work.d_outputs`, and put the gradients into the sink."""
+        n = inputs.x_GBI.shape[1]
+        d = work.d_outputs.rows(n)
+        operands = work.weights if self.rounds else self.parameters.weights
+        for layer in reversed(range(len(self.sizes) - 1)):
+            number, size = self.offset + layer, self.sizes[layer]
+            before = None
+            self._round(d)
+            if layer > 0:
+                before = work.d[layer - 1].rows(n)
+                torch.bmm(d.x_RNM, operands[number].x_RNM.transpose(1, 2), out=before.wide_RNP)
+            elif self.front is not None and work.maps is not None:
+                self.front.take(d.x_RNM.transpose(1, 2), operands[number].x_RNM[:, :size], work.maps)
+            if layer > 0:
+                sink.put_weights(number, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
+            elif self.front is not None and work.maps is not None:
+                sink.put_weights(number, self.front.features(work.maps.pooled, n), d.wide_RNP)
+            else:
+                # In the reverse of the forward pass's order: the batch that it read last is still in the cache.
+                for own, x_RBI in reversed(list(work.parts(inputs))):
+                    sink.put_weights(number, x_RBI.transpose(1, 2), d.wide_RNP[own], own)
+                if work.fused is not None:
+                    assert sink.descends, "gradients in buffers are those of every run for itself"
+                    work.fused.descend(inputs, d, sink.keep_R1, sink.sums_R)
+            sink.put_biases(number, d.wide_RNP.sum(1, keepdim=True))
+            if before is not None:
+                self._through_activation(layer - 1, before, work, sink)
+                d = before
+        if self.front is not None and work.maps is not None:
+            self.front.backward(inputs, work.maps, operands, sink, self._derive, self._round)
+
+    def _through_activation(self, layer: int, d: Stacked, work: Workspace, sink: Sink) -> None:
+        mask = work.mask[layer]
+        if mask is not None:
+            d.flat_RS.mul_(mask.flat_RS)
+        n = d.x_RNM.shape[1]
+        self._derive(self.offset + layer, d, work.z[layer], work.a[layer], sink)
+        if self.norms:
+            gamma_R1U = self.parameters.gammas[layer].x_RNM
+            d_gamma, d_beta = self.norms[layer].backward(d, work.x_hat[layer].rows(n), gamma_R1U)
+            sink.put(sink.into.gammas[layer].x_RNM, d_gamma)
+            sink.put(sink.into.betas[layer].x_RNM, d_beta)
+
+    def _derive(self, number: int, d: Stacked, z: Stacked, a: Stacked, sink: Sink) -> None:
+        """Turn d = dL/df(z) into dL/dz in place, and put the gradient of slopes that are learnt."""
+        n = d.x_RNM.shape[1]
+        for start, stop, f, parameter in self.ranges:
+            own = slice(start, stop)
+            if f.learns:
+                slope_R1 = self.slope(number, own).clone()  # the sink may change it in the next line
+                gradient = (d.x_RNM[own] * z.x_RNM[own, :n].clamp_max(0)).sum((1, 2))
+                sink.put(sink.into.slopes[number].x_RNM[own], gradient[:, None, None])
+                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], slope_R1)
+            else:
+                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
+
+    def worth_fusing(self, groups: Sequence[Group], rows: Collection[int]) -> bool:
+        """Return whether first layers are to stand side by side for batches of so many rows."""
+        if self.rounds or self.front is not None:
+            return False
+        inputs, units = self.sizes[:2]
+        return worth(groups, rows, inputs=inputs, units=units, dtype=self.dtype, device=self.device)
+
+    def side_by_side(self, groups: Sequence[Group], batch: int) -> Fused:
+        """Return room for first layers side by side, for batches of at most so many rows."""
+        inputs, units = self.sizes[:2]
+        return Fused(groups, inputs=inputs, units=units, batch=batch, dtype=self.dtype, device=self.device)
+
+    def finite(self, loss_R: Tensor, sums_R: Tensor | None = None, fused: Fused | None = None) -> Tensor:
+        """Return whether the loss and every parameter of a run are finite, shape (R,), by one sum in the usual case.
+
+        Of weights that were summed up already, `sums_R` is that sum; first layers that are `fused`, which have to be, are
+        put back where they might not be finite.
+        """
+        assert fused is None or sums_R is not None, "weights that are elsewhere can't be summed up here"
+        parameters = self.parameters.all
+        unseen = parameters if sums_R is None else parameters[len(self.parameters.weights) :]
+        sums = [loss_R, *(() if sums_R is None else (sums_R,)), *(p.flat_RS.sum(1) for p in unseen)]
+        fine = torch.isfinite(functools.reduce(torch.add, sums))
+        if bool(fine.all()):
+            return fine
+        if fused is not None:
+            fused.put(self.parameters.weights[0])
+        # A sum of finite numbers may overflow: look again, one by one.
+        return torch.stack([loss_R.isfinite(), *(p.flat_RS.isfinite().all(1) for p in parameters)]).all(0)
+
+
+def _ranges(names: Sequence[str]) -> list[tuple[int, int, Activation, float]]:
+    """Return (start, stop, activation, parameter) of neighbours with one activation."""
+    ranges = []
+    start = 0
+    for name, members in itertools.groupby(names):
+        stop = start + len(list(members))
+        ranges.append((start, stop, *activation(name)))
+        start = stop
+    return ranges

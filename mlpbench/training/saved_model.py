@@ -1,0 +1,149 @@
+"""From a trained run to a safetensors file, and from such a file to a plain `torch.nn.Sequential`.
+
+Shapes: `I` inputs, `O` outputs of a layer. Names and orientation are those of torch.nn: `layers.0.weight` (O, I) and
+`layers.0.bias` (O,) of each Linear; `convolutions.0.weight` (O, C, 3, 3), `.bias` and `convolution_activations.0.weight` of
+convolutions in front, whose file says the shape of its images; `norms.0.weight`, `.bias`, and for batches
+`.running_mean`, `.running_var`; `activations.0.weight` (1,), the slope of PReLU. The metadata has the run's identity, its settings and its digest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from mlpbench import __version__
+from mlpbench.base.errors import InputError
+from mlpbench.data.named.catalogue import DataFacts
+from mlpbench.experiment.grid import Run
+from mlpbench.experiment.value_types import parse_call
+from mlpbench.results.weight_files import ordered, told
+from mlpbench.training.measures.run_rows import Model
+
+MODULES: Mapping[str, Callable[..., nn.Module]] = {
+    "identity": nn.Identity,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "prelu": nn.PReLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+}
+POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+NORMS: Mapping[str, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
+
+
+def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
+    """Return the bytes of a run's file, the same for the same weights."""
+    s = run.settings
+    tensors: dict[str, Tensor] = {}
+    convolved, hidden = range(len(s.conv_channels)), range(len(s.hidden_sizes))
+    names = [f"convolutions.{i}" for i in convolved] + [f"layers.{i}" for i in range(len(hidden) + 1)]
+    for name, w_IO, b_O in zip(names, model.weights, model.biases, strict=True):
+        w_OI = w_IO.T.contiguous()
+        of_taps = name.startswith("convolutions")
+        tensors |= {f"{name}.weight": w_OI.view(len(w_OI), -1, 3, 3) if of_taps else w_OI, f"{name}.bias": b_O}
+    others, averages = iter(model.others), iter(model.averages)
+    if s.activation == "prelu":
+        for name in (*(f"convolution_activations.{i}" for i in convolved), *(f"activations.{i}" for i in hidden)):
+            tensors[f"{name}.weight"] = next(others)
+    kinds = ["norms.{}.weight", "norms.{}.bias"] * (s.norm != "none")
+    for kind, layer in itertools.product(kinds, hidden):
+        tensors[kind.format(layer)] = next(others)
+    if s.norm == "batch":
+        for layer, kind in itertools.product(hidden, ("running_mean", "running_var")):
+            tensors[f"norms.{layer}.{kind}"] = next(averages)
+    assert not [*others, *averages], "every array has a name"
+    metadata = {
+        "format": "mlpbench 1",
+        "mlpbench": __version__,
+        "run_id": run.run_id,
+        "condition": run.condition.label,
+        "replicate": str(run.replicate),
+        "seed": str(run.seed),
+        "fold": "" if run.fold is None else str(run.fold),
+        "settings": json.dumps(asdict(s), sort_keys=True),
+        "dataset": facts.name,
+        "dataset_fingerprint": facts.fingerprint,
+        "weights_sha256": model.digest,
+    }
+    if convolved:
+        metadata["image_shape"] = json.dumps(facts.image_shape)
+    return ordered(save(tensors, metadata=metadata))
+
+
+def decoded(content: bytes, path: Path) -> nn.Sequential:
+    """Return the network of a file, in evaluation mode; raise InputError where it is no whole file of weights.
+
+    Of convolutions, if there are any, Unflatten; of each Conv2d, the activation and the pooling; Flatten. Of each hidden layer
+    Linear, the norm if there is one, the activation, Dropout where it is above 0; then Linear. Inputs are of shape (B, I), as
+    the network saw them: for images pixels in [0, 1], row by row. Outputs are logits or numbers.
+    """
+    try:
+        (length,) = struct.unpack_from("<Q", content)
+        said = told(content[8 : 8 + length], path)
+        network = _network(json.loads(said["settings"]), load(content), json.loads(said.get("image_shape", "[]")))
+    except InputError:
+        raise
+    except (SafetensorError, struct.error, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"a file of weights must be whole, as it was written, got {path} ({why})") from None
+    return network.eval()
+
+
+def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: Sequence[int]) -> nn.Sequential:
+    """Build the modules and fill them; every tensor of the file is used, and every parameter is filled."""
+    convolved, hidden = len(settings["conv_channels"]), len(settings["hidden_sizes"])
+    word, parameters = parse_call(settings["activation"])
+    modules: list[nn.Module] = []
+    left = dict(tensors)
+
+    def add(kind: str, layer: int, module: nn.Module) -> None:
+        names = {n: f"{kind}.{layer}.{n}" for n in module.state_dict() if n != "num_batches_tracked"}
+        given = {n: left.pop(name) for n, name in names.items()}
+        counts = {n: t for n, t in module.state_dict().items() if n not in names}
+        module.to(tensors["layers.0.weight"].dtype).load_state_dict(given | counts)
+        modules.append(module)
+
+    if convolved:
+        rows, columns = image
+        modules.append(nn.Unflatten(1, (1, rows, columns)))
+    for layer in range(convolved):
+        channels, before, *_ = tensors[f"convolutions.{layer}.weight"].shape
+        add("convolutions", layer, nn.Conv2d(before, channels, 3, padding=1))
+        add("convolution_activations", layer, MODULES[word](*parameters))
+        modules.append(POOLINGS[settings["pooling"]](2))
+    if convolved:
+        modules.append(nn.Flatten())
+    for layer in range(hidden + 1):
+        outputs, inputs = tensors[f"layers.{layer}.weight"].shape
+        add("layers", layer, nn.Linear(inputs, outputs))
+        if layer == hidden:
+            break
+        if settings["norm"] != "none":
+            add("norms", layer, NORMS[settings["norm"]](outputs))
+        add("activations", layer, MODULES[word](*parameters))
+        if settings["dropout"][layer] > 0:
+            modules.append(nn.Dropout(settings["dropout"][layer]))
+    if left:
+        raise ValueError(f"nothing has the name {min(left)}")
+    return nn.Sequential(*modules)
+
+
+def load_weights(path: str | Path) -> nn.Sequential:
+    """Return the network of a file of weights, as `mlpbench.model` does; raise InputError where it is none."""
+    path = Path(path)
+    try:
+        return decoded(path.read_bytes(), path)
+    except OSError as error:
+        raise InputError(f"a file of weights must be readable, got '{error.strerror}' for {path}") from None

@@ -1,0 +1,1 @@
+"""How parameters follow their gradients: optimisers, schedules, decay, clipping."""
