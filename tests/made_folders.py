@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from mlpbench.base import environment
+from mlpbench.base.atomic_files import write_whole
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import curve_steps, probe_steps
 from mlpbench.experiment.spec import Experiment
-from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 
 RUNS_A_FILE = 100_000

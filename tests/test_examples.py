@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 import mlpbench
-from mlpbench import api
 from mlpbench.data import loading
 from mlpbench.data.dataset import Dataset
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs import write_pages
 from mlpbench.report.figures import theme
 from mlpbench.results import test_examples
+from mlpbench.results.folders import read_folder
 from mlpbench.results.store import Store
 
 CLAIM = {"metric": "test_accuracy", "a": {"width": 32}, "b": {"width": 4}, "expect": "greater"}
@@ -111,7 +111,7 @@ def test_a_check_writes_nothing_and_a_report_puts_the_images_back(folder: Path) 
 
 
 def test_other_examples_take_the_place_of_those_that_were_kept(folder: Path, fashion: Dataset) -> None:
-    experiment, store = api.read_folder(folder), Store(folder)
+    experiment, store = read_folder(folder), Store(folder)
     old = kept(folder)
     at = np.array([7, 3, 9_999])
     assert test_examples.test_set(experiment, store, keeping=False).images(at) is None
@@ -142,7 +142,7 @@ def test_data_that_are_no_images_have_a_matrix_alone(tmp_path: Path) -> None:
     }
     mlpbench.run(spec, results=tmp_path / "r", device="cpu", workers=1, quiet=True)
     folder = tmp_path / "r" / "seen"
-    assert isinstance(api.read_folder(folder), Experiment)
+    assert isinstance(read_folder(folder), Experiment)
     assert (folder / "figures" / "confusion.png").is_file()
     assert not (folder / PICTURE).exists()
     assert not list(folder.glob("test_examples-*"))

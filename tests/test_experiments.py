@@ -15,7 +15,6 @@ from ruamel.yaml import YAML
 
 from mlpbench.base import environment
 from mlpbench.cli.main import main
-from mlpbench.evidence.agreement import DIFFERENT, IDENTICAL
 from mlpbench.experiment import grid
 from mlpbench.experiment.claims.forms import Bound, Claim, Compare, Contrast, Matches, Trend
 from mlpbench.experiment.file import yaml_reader
@@ -23,6 +22,7 @@ from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs import listing
 from mlpbench.jobs.options import Options
+from mlpbench.results.verification_record import DIFFERENT, IDENTICAL
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))

@@ -18,10 +18,12 @@ from click.testing import CliRunner, Result
 from tables import same_tables
 
 import mlpbench
+from mlpbench.base.atomic_files import write_whole
 from mlpbench.cli.main import main
-from mlpbench.evidence.agreement import DIFFERENT, IDENTICAL, WITHIN, agreement
-from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.evidence.agreement import agreement
+from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
+from mlpbench.results.verification_record import DIFFERENT, IDENTICAL, WITHIN
 
 SPEC: dict[str, Any] = {
     "name": "pairs",

@@ -20,10 +20,11 @@ from click.testing import CliRunner, Result
 from made_folders import make_folder
 
 from mlpbench import api
+from mlpbench.base.atomic_files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.jobs import write_pages
 from mlpbench.report import report
-from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 
 ROOT = Path(__file__).resolve().parent.parent

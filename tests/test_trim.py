@@ -13,13 +13,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 import mlpbench
+from mlpbench.base.atomic_files import write_whole
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
-from mlpbench.evidence.agreement import IDENTICAL, agreement
+from mlpbench.evidence.agreement import agreement
 from mlpbench.jobs import trim
-from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
 from mlpbench.results.store import Store
+from mlpbench.results.verification_record import IDENTICAL
 
 CLAIM = {
     "id": "wider",

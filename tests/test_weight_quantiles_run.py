@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import mlpbench
+from mlpbench.base.atomic_files import write_whole
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs.merge import diff, merge
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.verify import verify
-from mlpbench.results.part_files import encoded, write_whole
+from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pydantic import ValidationError
-
-from mlpbench.experiment.value_types import shown, suggestion
 
 Path = tuple[str | int, ...]
 
@@ -65,3 +64,28 @@ def unknown_key(path: Path, known: Sequence[str]) -> SpecProblem:
     key = path[-1]
     message = f"a key here must be one of {', '.join(known)}, got {shown(key)}{suggestion(key, known)}"
     return SpecProblem(path, message, key=True)
+
+
+SHOWN = 200
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest known word, or nothing when none is near."""
+    near = nearest(str(word), known)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the first known word that begins with this one, of 3 letters or more, else the one most like it, if any is."""
+    words = list(known)
+    begun = [w for w in words if len(word) >= 3 and w.startswith(word)]
+    return next(iter(begun or difflib.get_close_matches(word, words, n=1, cutoff=0.6)), None)
+
+
+def shown(value: object) -> str:
+    """Return a value as errors print it: on one line, cut where it is long."""
+    try:
+        text = repr(dict(value) if isinstance(value, Mapping) else value)
+    except ValueError:  # Python refuses to print a whole number of more than 4300 digits
+        text = "a number of very many digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mlpbench.experiment.value_types import Value
+Value = None | bool | int | float | str | tuple[int, ...] | tuple[float, ...]
 
+
+Column = Literal["bool", "int64", "double", "string", "list<int64>", "list<double>"]
 Stream = Literal["init", "order", "dropout", "split", "noise"]
 STREAMS: tuple[Stream, ...] = ("init", "order", "dropout", "split", "noise")
 # The factor that tells conditions apart which differ in the one stream that varies: `vary: {each: [...]}`.
@@ -19,3 +21,6 @@ class Model(BaseModel):
     """A part of an experiment file: never changed, no unknown keys, nothing converted, only finite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+LARGEST = 2**53 - 1  # every whole number up to here is a float too

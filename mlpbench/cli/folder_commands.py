@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlpbench.cli.common_options import DATA_DIR, DEVICE, WORKERS
+from mlpbench.results.folders import read_folder
 
 if TYPE_CHECKING:
     from mlpbench.jobs.merge import Difference
@@ -73,13 +74,12 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: 
     so that repeating the command covers more of them. A report that is there is written again, as it says what came of it. Exit status 1 where something is
     different, or only within tolerance although nothing that bits depend on has changed.
     """
-    from mlpbench import api
     from mlpbench.jobs import write_pages
     from mlpbench.jobs.options import Options
     from mlpbench.jobs.verify import verify
     from mlpbench.results.store import Store
 
-    experiment = api.read_folder(folder)
+    experiment = read_folder(folder)
     found = verify(experiment, Store(folder), Options(**given), None if everything else sample)
     if as_json:
         damaged = {str(path): why for path, why in found.damaged.items()}

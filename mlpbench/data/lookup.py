@@ -5,11 +5,10 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping
 
-from mlpbench.base.messages import Path, SpecProblem, unknown_key
+from mlpbench.base.messages import Path, SpecProblem, shown, suggestion, unknown_key
 from mlpbench.data.named.catalogue import names
 from mlpbench.data.synthetic.families import FAMILIES, Synthetic, synthetic
 from mlpbench.data.table.table_data import OwnData, own
-from mlpbench.experiment.value_types import shown, suggestion
 
 
 def named_or_own(value: object, base: pathlib.Path) -> str | OwnData | Synthetic:

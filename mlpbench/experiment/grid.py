@@ -16,12 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.base.models import STREAM
+from mlpbench.base.models import STREAM, Value
 from mlpbench.experiment.run_settings import LATER
 from mlpbench.experiment.run_settings import RunSettings as RunSettings
 from mlpbench.experiment.run_settings import resolve as resolve
 from mlpbench.experiment.spec import STREAMS, Experiment, Path, SpecProblem
-from mlpbench.experiment.value_types import Value
 
 # Raised by one whenever the engine's arithmetic changes the bits of a run: every identity changes with it.
 NUMERICS_VERSION = 1

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlpbench.base.models import Value
 from mlpbench.data.named.catalogue import DataFacts
 from mlpbench.data.synthetic.families import Synthetic
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import Experiment, Path, SpecProblem
-from mlpbench.experiment.value_types import Value, parse_call
+from mlpbench.experiment.value_types import parse_call
 
 LOSSES_OF_NUMBERS = ("squared_error", "mse")
 # Data are not as even as `accepted_share` takes them to be: so much of what it expects may be asked for.

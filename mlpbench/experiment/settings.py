@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlpbench.experiment.value_types import (
-    DEEPEST,
-    Count,
-    Flag,
-    Kind,
-    Number,
-    Parameters,
-    PerLayer,
-    Sizes,
-    Value,
-    Word,
-    shown,
-)
+from mlpbench.base.messages import shown
+from mlpbench.base.models import Value
+from mlpbench.experiment.value_types import DEEPEST, Count, Flag, Kind, Number, Parameters, PerLayer, Sizes, Word
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from mlpbench.base.messages import Path, SpecProblem
+from mlpbench.base.messages import Path, SpecProblem, shown, suggestion
+from mlpbench.base.models import LARGEST
 from mlpbench.data.named.catalogue import DataFacts
-from mlpbench.experiment.value_types import LARGEST, shown, suggestion
 
 if TYPE_CHECKING:
     from mlpbench.experiment.spec import Experiment

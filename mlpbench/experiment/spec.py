@@ -15,8 +15,8 @@ from pydantic import Field, ValidationError, field_validator
 
 from mlpbench.base.messages import Path as Path
 from mlpbench.base.messages import SpecProblem as SpecProblem
-from mlpbench.base.messages import entry, first_problem, unknown_key
-from mlpbench.base.models import STREAM, Levels, Model, Stream
+from mlpbench.base.messages import entry, first_problem, shown, suggestion, unknown_key
+from mlpbench.base.models import LARGEST, STREAM, Levels, Model, Stream, Value
 from mlpbench.base.models import STREAMS as STREAMS
 from mlpbench.data.lookup import named_or_own
 from mlpbench.data.named.catalogue import DataFacts, facts_of
@@ -26,7 +26,6 @@ from mlpbench.experiment import shift_spec as shifting
 from mlpbench.experiment.claims import checks, forms
 from mlpbench.experiment.claims.forms import Claim
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.value_types import LARGEST, Value, shown, suggestion
 
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}

@@ -6,42 +6,16 @@ identities are made of; `parse_call` takes it apart again.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-Value = None | bool | int | float | str | tuple[int, ...] | tuple[float, ...]
-Column = Literal["bool", "int64", "double", "string", "list<int64>", "list<double>"]
+from mlpbench.base.messages import suggestion
+from mlpbench.base.models import LARGEST, Column, Value
 
 _CALL = re.compile(r"([a-z_]+)\(([^()]+)\)")
-LARGEST = 2**53 - 1  # every whole number up to here is a float too
 DEEPEST = 10_000
-SHOWN = 200
-
-
-def suggestion(word: object, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the nearest known word, or nothing when none is near."""
-    near = nearest(str(word), known)
-    return f"; did you mean '{near}'?" if near else ""
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the first known word that begins with this one, of 3 letters or more, else the one most like it, if any is."""
-    words = list(known)
-    begun = [w for w in words if len(word) >= 3 and w.startswith(word)]
-    return next(iter(begun or difflib.get_close_matches(word, words, n=1, cutoff=0.6)), None)
-
-
-def shown(value: object) -> str:
-    """Return a value as errors print it: on one line, cut where it is long."""
-    try:
-        text = repr(dict(value) if isinstance(value, Mapping) else value)
-    except ValueError:  # Python refuses to print a whole number of more than 4300 digits
-        text = "a number of very many digits"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def parse_call(text: str) -> tuple[str, tuple[float, ...]]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlpbench.api import folders_below, read_folder
 from mlpbench.base import numerics
+from mlpbench.base.atomic_files import write_whole
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.experiment import grid
 from mlpbench.experiment.plan import make_stack
@@ -19,7 +19,7 @@ from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import get_data, train
 from mlpbench.jobs.verify import WAY, as_made
 from mlpbench.results import weight_files
-from mlpbench.results.part_files import write_whole
+from mlpbench.results.folders import folders_below, read_folder
 from mlpbench.results.store import Store
 
 if TYPE_CHECKING:

@@ -13,20 +13,20 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from mlpbench.api import read_folder
+from mlpbench.base.atomic_files import UNFINISHED, refused
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.numerics import KIND, differences
-from mlpbench.evidence.agreement import IDENTICAL, agreement
+from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import records
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.run import finish
 from mlpbench.results import look_record, weight_files
-from mlpbench.results.part_files import UNFINISHED, refused
+from mlpbench.results.folders import read_folder
 from mlpbench.results.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
 from mlpbench.results.store import Store
-from mlpbench.results.verification_record import record, recorded
+from mlpbench.results.verification_record import IDENTICAL, record, recorded
 
 Tables = Mapping[str, pd.DataFrame]
 MOST_NAMED = 10

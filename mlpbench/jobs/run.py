@@ -19,6 +19,7 @@ from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.inventory import State, inspect
+from mlpbench.jobs.look_notes import note
 from mlpbench.jobs.options import Options, device_name
 from mlpbench.jobs.progress import Progress
 from mlpbench.jobs.rounds import has_rounds
@@ -147,7 +148,7 @@ def _note_looks(experiment: Experiment, made: Sequence[Condition], store: Store,
 
         runs, curves = _tables(experiment, made, store, claims.RUN_COLUMNS)
         judged = interim_analysis.judge(experiment, made, runs, curves, layers=store.read_layers)
-        look_record.note(store.folder, experiment, made, judged, filed)
+        note(store.folder, experiment, made, judged, filed)
 
 
 def _confirm(state: State, options: Options) -> None:
@@ -278,7 +279,7 @@ def finish(
     runs, judged, page = _judge(experiment, made, store, report=report, keeping=report)
     path = None if page is None else pages.write(page, store.folder)
     if filed is not None:
-        look_record.note(store.folder, experiment, made, judged, filed)
+        note(store.folder, experiment, made, judged, filed)
     asked = runs if judged.gathered.is_whole_grid else runs[runs["run_id"].isin(judged.gathered.run_ids)]
     return Outcome(
         experiment=experiment,

@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlpbench.api import read_folder
 from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
 from mlpbench.jobs import run as runner
 from mlpbench.results import test_examples
+from mlpbench.results.folders import read_folder
 from mlpbench.results.schemas import DROPPABLE, TABLES
 from mlpbench.results.store import Store
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mlpbench.base import numerics
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.evidence.agreement import IDENTICAL, WITHIN, agreement
+from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import records
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
@@ -22,7 +22,7 @@ from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import get_data, train
 from mlpbench.results.schemas import SCHEMAS, TABLES
 from mlpbench.results.store import Store
-from mlpbench.results.verification_record import digest_of, record, recorded
+from mlpbench.results.verification_record import IDENTICAL, WITHIN, digest_of, record, recorded
 
 # Columns of the way a run was trained, which is how it is trained again.
 WAY = ["env_device", "env_numerics", "env_threads"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlpbench import api
+from mlpbench.base.atomic_files import write_whole
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.jobs import run as runner
 from mlpbench.results import test_examples
-from mlpbench.results.part_files import write_whole
+from mlpbench.results.folders import folders_below, read_folder
 from mlpbench.results.store import Store
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def render(folder: Path, *, keeping: bool = False) -> Report:
 
     if kernels.is_folder(folder):
         return kernels.render(kernels.read(folder / kernels.FILE))
-    return runner.render(api.read_folder(folder), Store(folder), keeping=keeping)
+    return runner.render(read_folder(folder), Store(folder), keeping=keeping)
 
 
 def write(folder: Path, *, html: bool = False) -> Path:
@@ -36,7 +36,7 @@ def write(folder: Path, *, html: bool = False) -> Path:
     from mlpbench.report import kernels, report
 
     if not kernels.is_folder(folder):
-        test_examples.keep(api.read_folder(folder), Store(folder))
+        test_examples.keep(read_folder(folder), Store(folder))
     path = report.write(render(folder, keeping=True), folder, html=html)
     return folder / report.HTML if html else path
 
@@ -81,8 +81,8 @@ def read_index(folder: Path) -> Index:
     from mlpbench.report.pages.index_page import Index
 
     entries, unread = [], []
-    measured = [path for path in api.folders_below(folder, kernels.FILE) if kernels.is_folder(path)]
-    for path in [*api.folders_below(folder), *measured]:
+    measured = [path for path in folders_below(folder, kernels.FILE) if kernels.is_folder(path)]
+    for path in [*folders_below(folder), *measured]:
         name = path.relative_to(folder).as_posix()
         try:
             entries.append(_benchmarks(path, name) if path in measured else _entry(path, name))
@@ -128,7 +128,7 @@ def _entry(path: Path, name: str) -> Entry:
     from mlpbench.report.pages import index_page
     from mlpbench.report.report import HTML, MARKDOWN
 
-    outcome = api.load(path)
+    outcome = runner.finish(read_folder(path), Store(path), report=False)
     there = [file for file in (HTML, MARKDOWN, "spec.yaml") if (path / file).is_file()]
     verdicts = outcome.claims["verdict"].value_counts()
     return index_page.Entry(

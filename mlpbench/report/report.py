@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlpbench.evidence.estimates import regret, series, shift_estimates
+from mlpbench.base.atomic_files import write_whole
+from mlpbench.evidence.estimates import series, shift_estimates
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, MOST_ROWS, choose
 from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.estimates.observe import OK, estimate, estimate_curves
-from mlpbench.evidence.estimates.test_sampling import TestSet
 from mlpbench.evidence.frames import places, records
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.fixed_settings import shared_streams
@@ -36,9 +36,10 @@ from mlpbench.report.sections import (
     generalisation_gap,
     tables,
     tuning,
+    variance,
 )
 from mlpbench.report.sections.section import Drawing, Given, Section
-from mlpbench.results.part_files import write_whole
+from mlpbench.results.test_examples import TestSet
 
 if TYPE_CHECKING:
     from mlpbench.report.pages.interactive import Interactive
@@ -252,7 +253,7 @@ class _Page:
             "## Tuning",
             tuning.section(self.experiment, found, list(self.excerpt.listed)),
             self.excerpt.listed_by,
-            regret.sentence(self.experiment, self.observed),
+            tuning.sentence(self.experiment, self.observed),
         ]
 
     def _learning_curves(self) -> list[str]:
@@ -320,13 +321,13 @@ class _Page:
             return []
         names = list(dict.fromkeys([f"test_{self.good}", "test_loss"]))
         table = variance_components.by_stream(self.experiment, self.conditions, self.observed, names)
-        blocks, rows = variance_components.section(table), variance_components.drawn(table)
+        blocks, rows = variance.section(table), variance.drawn(table)
         if not blocks or rows.empty:
             return blocks
         from mlpbench.report.figures.variance_shares import shares
 
         name = str(rows["metric"].iloc[0]).replace("_", " ")
-        alt = f"Share of each random stream in the variance of {name}. {variance_components.sentence(table)}"
+        alt = f"Share of each random stream in the variance of {name}. {variance.sentence(table)}"
         return [*blocks[:-1], self._picture("spread", partial(shares, rows, name), alt), blocks[-1]]
 
     def _sections(self, *found: Section | None) -> list[str]:

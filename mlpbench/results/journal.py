@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlpbench.base.atomic_files import UNFINISHED, refused, write_whole
 from mlpbench.base.errors import InputError
-from mlpbench.results.part_files import PART, UNFINISHED, damage, parts, refused, write_whole
+from mlpbench.results.part_files import PART, damage, parts
 from mlpbench.results.schemas import TABLES
 
 NAME = ".journal.json"

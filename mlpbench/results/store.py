@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from mlpbench.results import weight_files as weights
+from mlpbench.base.atomic_files import refused, write_whole
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.results.part_files import damage, encoded, refused, write_whole
+from mlpbench.results import weight_files as weights
 from mlpbench.results.journal import Journal, exchange
+from mlpbench.results.part_files import damage, encoded
 from mlpbench.results.schemas import KEYS, SCHEMAS, TABLES
 
 # Damaged files go here, where neither we nor a reader of a table's folder take them for results.

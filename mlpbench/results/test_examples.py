@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlpbench.base.atomic_files import sealed, write_whole
 from mlpbench.base.errors import MlpbenchError
-from mlpbench.results.part_files import sealed, write_whole
 
 if TYPE_CHECKING:
-    from mlpbench.evidence.estimates.test_sampling import TestSet
+    from mlpbench.data.dataset import Dataset
     from mlpbench.experiment.spec import Experiment
     from mlpbench.results.store import Store
-    from mlpbench.data.dataset import Dataset
 
 Classes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
@@ -36,7 +36,6 @@ def test_set(experiment: Experiment, store: Store, *, keeping: bool) -> TestSet:
     With `keeping`, images that the folder lacks are put there, if the data are at hand; MachineError is raised then where
     the disk refuses.
     """
-    from mlpbench.evidence.estimates.test_sampling import TestSet
 
     @functools.cache
     def labels() -> Classes | None:
@@ -70,8 +69,6 @@ def keep(experiment: Experiment, store: Store) -> None:
 
 def needed(experiment: Experiment) -> bool:
     """Return whether a claim is about test examples one by one."""
-    from mlpbench.evidence.estimates.test_sampling import METRIC
-
     return any(claim.form.metric == METRIC for claim in experiment.claims)
 
 
@@ -151,3 +148,21 @@ def _kept(experiment: Experiment, store: Store) -> Classes | None:
 
 def _path(experiment: Experiment, store: Store) -> Path:
     return store.folder / f"{_stem('test_labels', experiment)}.npy"
+
+
+METRIC = "test_accuracy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """Where predictions, labels and images come from; each is called only where it is needed.
+
+    `predictions` returns the table's rows for some runs. `labels` returns the class of each test example, `images` the
+    bytes of some, a row each, or None where they are not known.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    predictions: Callable[[Sequence[str]], pd.DataFrame]
+    labels: Callable[[], npt.NDArray[np.uint8] | None]
+    images: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8] | None] = lambda _at: None

@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.evidence.agreement import GRADES
-from mlpbench.results.part_files import read_record, write_record
+from mlpbench.base.atomic_files import read_record, write_record
 from mlpbench.results.store import Store
 
+# How far two trainings of the same run agree.
+IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
+GRADES = (IDENTICAL, WITHIN, DIFFERENT)
 NAME = "verified.json"
 RUN_ID = re.compile("[0-9a-f]{16}")
 Entries = Mapping[str, Mapping[str, Any]]
@@ -43,3 +45,5 @@ def current(store: Store) -> list[Mapping[str, Any]]:
 def digest_of(value: object) -> str | None:
     """Return a digest as the record has it: None for a run that has no weights, as a diverged one."""
     return None if pd.isna(value) else str(value)  # type: ignore[call-overload]
+
+

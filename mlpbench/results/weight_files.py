@@ -8,24 +8,21 @@ Reference: the safetensors format: 8 bytes of length, a header in JSON, the numb
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mlpbench.base.atomic_files import refused, sealed, write_whole
 from mlpbench.base.errors import InputError
-from mlpbench.results.part_files import refused, sealed, write_whole
+from mlpbench.base.safetensors_header import _LENGTH, told
 
 if TYPE_CHECKING:
     from mlpbench.results.store import Store
 
 FOLDER = "weights"
 SUFFIX = ".safetensors"
-# What a file must say of itself.
-NEEDED = ("run_id", "weights_sha256", "settings")
 _NAME = re.compile(rf"([0-9a-f]{{16}})-[0-9a-f]{{16}}{re.escape(SUFFIX)}")
-_LENGTH = 8
 # No header of ours is near this; a file that claims more is no file of weights.
 _MOST_HEADER = 16 * 2**20
 
@@ -64,28 +61,8 @@ def metadata(path: Path) -> dict[str, str]:
         raise InputError(f"a file of weights must be readable, got '{error.strerror}' for {path}") from None
 
 
-def told(header: bytes, path: Path) -> dict[str, str]:
-    """Return the metadata of a header; raise InputError where it is none of ours."""
-    try:
-        found = json.loads(header)["__metadata__"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or any(not isinstance(found.get(key), str) for key in NEEDED):
-        rule = "weights must be in a safetensors file of mlpbench, with run_id, weights_sha256 and settings in its metadata"
-        raise InputError(f"{rule}, got {path}")
-    return found
 
 
-def ordered(content: bytes) -> bytes:
-    """Return a safetensors file with the keys of its header in order: the library leaves those of the metadata in none.
-
-    Reads the same; the same weights then have the same bytes in every process.
-    """
-    end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
-    header: Any = json.loads(content[_LENGTH:end])
-    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _LENGTH)
-    return len(text).to_bytes(_LENGTH, "little") + text + content[end:]
 
 
 def tidy(folder: Path, digests: Mapping[str, str | None]) -> None:

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from mlpbench import __version__
 from mlpbench.base.errors import InputError
+from mlpbench.base.safetensors_header import ordered, told
 from mlpbench.data.named.catalogue import DataFacts
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.value_types import parse_call
-from mlpbench.results.weight_files import ordered, told
 from mlpbench.training.measures.run_rows import Model
 
 MODULES: Mapping[str, Callable[..., nn.Module]] = {

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mlpbench.evidence.agreement import DIFFERENT, IDENTICAL, agreement
+from mlpbench.evidence.agreement import agreement
 from mlpbench.results.schemas import CAME_LATER, SCHEMAS
+from mlpbench.results.verification_record import DIFFERENT, IDENTICAL
 
 
 @pytest.mark.parametrize("column", CAME_LATER)

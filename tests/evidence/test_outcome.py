@@ -24,6 +24,7 @@ from mlpbench.report.figures.heatmap import FAR, heatmap
 from mlpbench.report.figures.variance_shares import shares
 from mlpbench.report.sections import cost, fit_regions, full_product, generalisation_gap
 from mlpbench.report.sections.section import Given, best, difference, worse_than
+from mlpbench.report.sections.variance import drawn
 
 METRICS = ["train_loss", "test_loss", "train_accuracy", "test_accuracy", "gap_accuracy"]
 FIVE = (-2, -1, 0, 1, 2)
@@ -348,7 +349,7 @@ def streams() -> Given:
 def test_shares_of_variance_are_drawn_with_intervals_beside_the_test_set() -> None:
     of = streams()
     table = variance_components.by_stream(of.experiment, of.conditions, of.observed, ["test_accuracy", "test_loss"])
-    rows = variance_components.drawn(table)
+    rows = drawn(table)
     first = rows[rows["label"] == rows["label"].iloc[0]].set_index("stream")
     assert first.loc["init", "share"] == pytest.approx(0.9)
     assert first.loc["init", "share_low"] < 0.9 < first.loc["init", "share_high"]

@@ -17,13 +17,13 @@ from sklearn.metrics import confusion_matrix
 
 from mlpbench.evidence.estimates.excerpt import choose
 from mlpbench.evidence.estimates.observe import estimate, observe
-from mlpbench.evidence.estimates.test_sampling import TestSet
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.confusion import confusion as picture
 from mlpbench.report.figures.test_images import COLUMNS, panel
 from mlpbench.report.sections import confusion_matrix as predicted
 from mlpbench.report.sections.confusion_matrix import Predicted
 from mlpbench.report.sections.section import Given
+from mlpbench.results.test_examples import TestSet
 
 RNG = np.random.default_rng(5)
 N = 10_000

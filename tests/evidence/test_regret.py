@@ -12,7 +12,7 @@ from made_tables import frame, spec
 
 import mlpbench
 from mlpbench.evidence.estimates import regret
-from mlpbench.evidence.estimates.regret import regrets, sentence
+from mlpbench.evidence.estimates.regret import regrets
 from mlpbench.evidence.estimates.tuning_choice import gather
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
@@ -20,6 +20,7 @@ from mlpbench.jobs.inventory import inspect
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.run import Outcome
 from mlpbench.report.sections import tuning
+from mlpbench.report.sections.tuning import sentence
 from mlpbench.results.store import Store
 
 LRS = [1e-6, 0.1, 0.5]

@@ -13,11 +13,12 @@ import pytest
 from made_tables import Tables, make, replace_metric, spec
 
 from mlpbench.evidence.estimates import test_sampling
-from mlpbench.evidence.estimates.test_sampling import TestSet, Widened, widen
+from mlpbench.evidence.estimates.test_sampling import Widened, widen
 from mlpbench.evidence.judging.judge import judge
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.report.language.terminal import claims_text
 from mlpbench.report.report import render
+from mlpbench.results.test_examples import TestSet
 
 N = 10_000
 LABELS = (np.arange(N) % 10).astype(np.uint8)

@@ -11,7 +11,7 @@ import pytest
 from made_tables import frame, spec
 
 from mlpbench.evidence.estimates.observe import observe
-from mlpbench.evidence.estimates.tuning_choice import NONE, Gathered, choose, gather
+from mlpbench.evidence.estimates.tuning_choice import NONE, Gathered, choose, gather, winners
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
@@ -138,7 +138,7 @@ def test_folds_are_averaged_and_each_replicate_chooses_for_itself() -> None:
     assert lr_seen(found) == LRS * 2
     assert found.observed["val_accuracy"].to_numpy() == pytest.approx(np.full(6, 1.9 / 3))
     assert found.tuning["chosen"].tolist() == found.tuning["wins"].tolist() == [1] * 6
-    assert tuning.winners(found.tuning, 0) == "lr=0.03 (1 of 3) or lr=0.1 (1 of 3) or lr=0.3 (1 of 3)"
+    assert winners(found.tuning, 0) == "lr=0.03 (1 of 3) or lr=0.1 (1 of 3) or lr=0.3 (1 of 3)"
 
 
 def test_a_replicate_whose_folds_are_not_all_there_has_no_choice_and_no_row_yet() -> None:

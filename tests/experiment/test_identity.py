@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_specs import BARS_MAPS, PLAIN, TOGETHER, VALUES, made, spec, trees
 
+from mlpbench.base.models import Value
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import RunSettings, runs
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import INSTEAD_OF, Experiment, SpecProblem
-from mlpbench.experiment.value_types import Value, parse_call
+from mlpbench.experiment.value_types import parse_call
 
 quick = settings(max_examples=80, suppress_health_check=list(HealthCheck))
 ROLES = ("fixed", "factors", "zip", "conditions")

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_specs import VALUES, floats
 
+from mlpbench.base.messages import shown, suggestion
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.value_types import Count, Flag, Number, PerLayer, Word, parse_call, shown, suggestion
+from mlpbench.experiment.value_types import Count, Flag, Number, PerLayer, Word, parse_call
 
 NOT_NUMBERS = [True, False, math.nan, math.inf, -math.inf, "0.1", "", None, [], {}, 10**400, b"1", 1j]
 COUNTS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Count)]

@@ -11,11 +11,11 @@ from made_specs import PLAIN, made, spec, trees
 from pydantic import ValidationError
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.messages import shown
 from mlpbench.experiment import grid
 from mlpbench.experiment.claims.checks import ACCURACY_MARGIN
 from mlpbench.experiment.claims.forms import Bound, Compare, Contrast
 from mlpbench.experiment.spec import Experiment, SpecProblem, build
-from mlpbench.experiment.value_types import shown
 
 LR = {"factors": {"lr": [0.1, 0.2, 0.4]}}
 LISTED = {"factors": {"conditions": [{"label": "slow", "lr": 0.1}, {"label": "fast", "lr": 1}]}}

@@ -3,10 +3,10 @@
 from typing import Protocol
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.messages import nearest
 from mlpbench.data.bundled.bundled_data import BUNDLED
 from mlpbench.data.named.named_data import NamedData, idx_parts
 from mlpbench.data.synthetic.families import FAMILIES
-from mlpbench.experiment.value_types import nearest
 
 
 class DataFacts(Protocol):

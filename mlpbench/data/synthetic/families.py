@@ -16,9 +16,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from mlpbench.base.messages import SpecProblem, first_problem, unknown_key
+from mlpbench.base.messages import SpecProblem, first_problem, shown, unknown_key
 from mlpbench.base.models import Model
-from mlpbench.experiment.value_types import shown
 
 MOST_EXAMPLES = 1_000_000
 MOST_FEATURES = 10_000

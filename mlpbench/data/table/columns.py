@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
-from mlpbench.experiment.value_types import LARGEST, shown
+from mlpbench.base.messages import shown
+from mlpbench.base.models import LARGEST
 
 Kind = Literal["number", "flag", "word"]
 KINDS: dict[Kind, str] = {"number": "numbers", "flag": "true and false", "word": "text"}

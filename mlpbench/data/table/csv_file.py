@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from mlpbench.base.messages import shown
 from mlpbench.data.table.columns import (
     KINDS,
     NO_GAPS,
@@ -28,7 +29,6 @@ from mlpbench.data.table.columns import (
     wrong,
 )
 from mlpbench.data.table.text_cells import MISSING, first, words
-from mlpbench.experiment.value_types import shown
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _WHOLE = r"^[+-]?[0-9]+$"

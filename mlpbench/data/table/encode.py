@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.base.messages import shown, suggestion
 from mlpbench.data.stratify import Indices, stratified
 from mlpbench.data.table.columns import KINDS, Column, Table, wrong
 from mlpbench.data.table.size_limits import MAX_BYTES, MOST_CLASSES
-from mlpbench.experiment.value_types import shown, suggestion
 
 Task = Literal["classes", "number"]
 Scale = Literal["standard", "none"]

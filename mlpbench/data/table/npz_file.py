@@ -20,10 +20,10 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.messages import shown, suggestion
 from mlpbench.data.table.columns import Column, Source, Table, check_whole, numbers, reason, wrong
 from mlpbench.data.table.size_limits import MAX_BYTES
 from mlpbench.data.table.text_cells import words
-from mlpbench.experiment.value_types import shown, suggestion
 
 _PLAIN = "the arrays of an npz file must be plain numbers, true and false or text"
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

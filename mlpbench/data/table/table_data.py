@@ -20,9 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.messages import Path as Place
-from mlpbench.base.messages import SpecProblem, first_problem
+from mlpbench.base.messages import SpecProblem, first_problem, shown, suggestion
 from mlpbench.data.table.size_limits import MAX_BYTES, MOST_CLASSES
-from mlpbench.experiment.value_types import shown, suggestion
 
 if TYPE_CHECKING:
     from mlpbench.data.table.columns import Table

@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlpbench.evidence.estimates.observe import DIVERGED, OK, intervals, observe_runs
+from mlpbench.evidence.estimates.observe import DIVERGED, OK, observe_runs
 from mlpbench.experiment.spec import Experiment
-from mlpbench.report.language.words import fixed
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -57,36 +56,3 @@ def regrets(
         found |= {f"regret_{name}": of_folds, f"split_regret_{name}": of_split}
         found[f"split_excess_{name}"] = np.where(known_here, excess, np.nan)
     return found, ids
-
-
-def sentence(experiment: Experiment, observed: pd.DataFrame) -> str:
-    """Say what the choice by folds costs against the best refit, and that of a single split; nothing where none is known.
-
-    A mean over conditions within the replicate, with a t interval over replicates.
-    """
-    if not has_regret(experiment):
-        return ""
-    what = "loss" if experiment.data.n_classes is None else "accuracy"
-    told = []
-    choosers = {
-        f"regret_{what}": f"all {experiment.folds} folds choose",
-        f"split_regret_{what}": "the first fold alone chooses",
-    }
-    for name, chooser in choosers.items():
-        means = observed.groupby("replicate")[name].agg(lambda values: values.mean(skipna=False)).dropna()
-        frame = pd.DataFrame({"all": 0, "value": means.to_numpy(dtype=float)})
-        if frame.empty:
-            continue
-        found = intervals(frame, ["all"], pd.Series([0.0])).iloc[0]
-        scale, unit = (1.0, "") if what == "loss" else (100.0, " pp")
-        spread = scale * float(found["high"] - found["low"]) / 2
-        low, high = (fixed(scale * float(found[k]), spread) for k in ("low", "high"))
-        within = f"95% interval {low} to {high}, " if found["n"] > 1 else ""
-        told.append(
-            f"{fixed(scale * float(found['mean']), spread)}{unit} where {chooser} ({within}n = {int(found['n'])})"
-        )
-    if not told:
-        return ""
-    over = ", in the mean over conditions," if observed["position"].nunique() > 1 else ""
-    side = "above the lowest" if what == "loss" else "below the highest"
-    return f"Regret: the test {what} of the chosen level lies{over} {side} among the refits of its replicate by {'; by '.join(told)}."

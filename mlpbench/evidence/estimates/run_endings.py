@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from mlpbench.base.models import Value
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, intervals
 from mlpbench.experiment.grid import Condition, format_level
-from mlpbench.experiment.value_types import Value
 
 
 def dead_shares(observed: pd.DataFrame, conditions: Sequence[Condition]) -> tuple[pd.DataFrame, pd.DataFrame]:

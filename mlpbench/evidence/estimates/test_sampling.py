@@ -7,7 +7,7 @@ how it would vary with the examples. Both are seen at once: each run is right or
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,28 +21,13 @@ from mlpbench.evidence.frames import places
 from mlpbench.evidence.judging.claim_values import Values
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample
 from mlpbench.experiment.metrics import metric_names
+from mlpbench.results.test_examples import METRIC, TestSet
 
 Floats = npt.NDArray[np.float64]
-METRIC = "test_accuracy"
 # Predictions of more runs than this are not read: they have a byte for each example.
 MOST_RUNS = 5_000
 # An accuracy and the share of right predictions are the same number but for rounding.
 AGREES = 1e-6
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestSet:
-    """Where predictions, labels and images come from; each is called only where it is needed.
-
-    `predictions` returns the table's rows for some runs. `labels` returns the class of each test example, `images` the
-    bytes of some, a row each, or None where they are not known.
-    """
-
-    __test__ = False  # no test of pytest's
-
-    predictions: Callable[[Sequence[str]], pd.DataFrame]
-    labels: Callable[[], npt.NDArray[np.uint8] | None]
-    images: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8] | None] = lambda _at: None
 
 
 @dataclass(frozen=True, kw_only=True)

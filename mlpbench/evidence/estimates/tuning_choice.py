@@ -20,6 +20,7 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING, OK, observe, observe_runs
 from mlpbench.evidence.estimates.regret import has_regret, regrets
+from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition, count_tunings, format_level, label_of, run_ids
 from mlpbench.experiment.metrics.metric import REGRETS
 from mlpbench.experiment.spec import Experiment
@@ -267,3 +268,13 @@ def _tuning(
 def _is_edge(level: object, levels: Sequence[object]) -> bool:
     numbers = [v for v in levels if isinstance(v, int | float) and not isinstance(v, bool)]
     return len(numbers) == len(levels) > 1 and level in (min(numbers), max(numbers))
+
+
+def winners(tuning: pd.DataFrame, position: int) -> str:
+    """Return the tuning a condition stands with: `lr=0.1`, or, where replicates chose for themselves, how many each."""
+    rows = [r for r in records(tuning[tuning["position"] == position]) if r["chosen"]]
+    if len(rows) == 1:
+        return str(rows[0]["tuning"])
+    return " or ".join(
+        f"{r['tuning']} ({r['chosen']} of {r['planned']})" for r in sorted(rows, key=lambda r: -r["chosen"])
+    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlpbench.base.models import Value
 from mlpbench.experiment.grid import Condition, format_level, resolve
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import STREAMS, Experiment
-from mlpbench.experiment.value_types import Value
 
 # Named even at their defaults: the answer to most questions depends on them.
 ALWAYS = ("activation", "init", "optimizer", "lr", "batch_size")

@@ -24,19 +24,18 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.estimates.observe import MISSING
-from mlpbench.evidence.estimates.test_sampling import TestSet
-from mlpbench.evidence.estimates.tuning_choice import Gathered, gather
+from mlpbench.evidence.estimates.tuning_choice import Gathered, gather, winners
 from mlpbench.evidence.frames import records
 from mlpbench.evidence.judging import judge as claims
 from mlpbench.evidence.judging.caveats import least_replicates
 from mlpbench.evidence.judging.judge import SIGN, UNDECIDED, Curves
+from mlpbench.evidence.judging.median_claims import is_partly_known
 from mlpbench.evidence.judging.reduction import conditions_of, reduce
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.forms import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
-from mlpbench.report.language.words import is_partly_known
-from mlpbench.report.sections import tuning
+from mlpbench.results.test_examples import TestSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +193,7 @@ def _tuned(experiment: Experiment, gathered: Gathered) -> list[str]:
     found = []
     for claim in experiment.claims:
         needed = _needed(claim, experiment, gathered.conditions)
-        chosen = {g: tuning.winners(gathered.tuning, g) for g in needed}
+        chosen = {g: winners(gathered.tuning, g) for g in needed}
         if len(set(chosen.values())) == 1:
             found.append(next(iter(chosen.values())))
         else:

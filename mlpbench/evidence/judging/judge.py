@@ -21,7 +21,6 @@ from mlpbench.base.models import STREAM
 from mlpbench.evidence.estimates import test_sampling
 from mlpbench.evidence.estimates.layer_columns import Layers, with_layers
 from mlpbench.evidence.estimates.observe import DIVERGED, LEVEL, observe
-from mlpbench.evidence.estimates.test_sampling import TestSet
 from mlpbench.evidence.judging import median_claims
 from mlpbench.evidence.judging.caveats import least_replicates
 from mlpbench.evidence.judging.caveats import notes as notes_of
@@ -39,6 +38,7 @@ from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.metrics.metric_names import late, plain, reaches
 from mlpbench.experiment.shift_spec import measured as measured_shift
 from mlpbench.experiment.spec import Experiment
+from mlpbench.results.test_examples import METRIC, TestSet
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 # What stands under `test` and `interval` where a median is judged.
@@ -190,7 +190,7 @@ def _tested(claim: Claim, reduction: Reduction, values: Values, test_set: TestSe
         found["p"] = _flip_p(values.complete - reduction.centre, reduction.sense, reduction.bound)
     else:
         found["p"] = _p(about, reduction.sense, reduction.bound)
-    if test_set is not None and reduction.metric == test_sampling.METRIC and reduction.kind != "place":
+    if test_set is not None and reduction.metric == METRIC and reduction.kind != "place":
         widened = test_sampling.sampled(sample, values, test_set)
         if isinstance(widened, str):
             found["sampling"] = widened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import pandas as pd
 
 from mlpbench.evidence.estimates import test_sampling
 from mlpbench.evidence.estimates.observe import LEVEL
-from mlpbench.evidence.estimates.test_sampling import TestSet
 from mlpbench.evidence.judging.caveats import least_replicates
 from mlpbench.evidence.judging.claim_values import Values
 from mlpbench.evidence.judging.reduction import Reduction
@@ -18,6 +18,7 @@ from mlpbench.evidence.statistics import censored, t_test
 from mlpbench.evidence.statistics.effect_sizes import sizes
 from mlpbench.evidence.statistics.sign_test import median_interval, more_needed, sign_test, signs
 from mlpbench.experiment.claims.forms import Claim
+from mlpbench.results.test_examples import TestSet
 
 
 def judged(claim: Claim, reduction: Reduction, values: Values, test_set: TestSet | None) -> dict[str, Any]:
@@ -61,3 +62,8 @@ def more(n: int, share: float, level: float) -> Any:
     """Return about how many further replicates would decide, were so large a share on the larger side; NA for too many."""
     needed = more_needed(n, share, level, t_test.POWER, t_test.MOST_REPLICATES)
     return pd.NA if needed is None else needed - n
+
+
+def is_partly_known(row: Mapping[str, Any]) -> bool:
+    """Return whether so many replicates lie on no known side that the median is not known, or from one side alone."""
+    return bool(row.get("estimate_is")) or math.isnan(row["estimate"])

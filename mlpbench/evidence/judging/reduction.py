@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from mlpbench.base.models import Value
 from mlpbench.experiment.claims.forms import Best, Bound, Claim, Compare, Contrast, Form, Matches, Share, Trend
 from mlpbench.experiment.grid import Condition, Levels, format_level
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
-from mlpbench.experiment.value_types import Value
 
 Sense = Literal["greater", "less", "equivalent"]
 Kind = Literal["difference", "slope", "level", "place", "share"]

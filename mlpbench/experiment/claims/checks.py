@@ -6,14 +6,13 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.base.messages import Path, SpecProblem
-from mlpbench.base.models import STREAM, Levels
+from mlpbench.base.messages import Path, SpecProblem, shown, suggestion
+from mlpbench.base.models import LARGEST, STREAM, Levels, Value
 from mlpbench.experiment.claims.forms import OWN_TEST, Best, Bound, Claim, Compare, Contrast, Matches, Share, Trend
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import REGRETS, Metric, metric
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.shift_spec import undeclared
-from mlpbench.experiment.value_types import LARGEST, Value, shown, suggestion
 
 if TYPE_CHECKING:
     from mlpbench.experiment.spec import Experiment

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from mlpbench.base.messages import Path, SpecProblem
-from mlpbench.base.models import STREAM
+from mlpbench.base.messages import Path, SpecProblem, shown
+from mlpbench.base.models import STREAM, Value
 from mlpbench.data.synthetic.families import FAMILIES, Synthetic
 from mlpbench.experiment.claims.forms import Best, Bound, Claim, Compare, Contrast, Matches, Share
 from mlpbench.experiment.grid import Condition, RunSettings
@@ -13,7 +13,6 @@ from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.plan import probe_steps
 from mlpbench.experiment.spec import Experiment
-from mlpbench.experiment.value_types import Value, shown
 
 MEASURED_ON_VALIDATION = "val_"
 SOLVED = ("param_error", "closed_form_gap")

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mlpbench.base.models import STREAM, STREAMS
+from mlpbench.base.models import LARGEST, STREAM, STREAMS
 from mlpbench.data.named.catalogue import names
 from mlpbench.data.table.table_data import OwnData
 from mlpbench.experiment import shift_spec
@@ -21,7 +21,7 @@ from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.shift_spec import ShiftKind
 from mlpbench.experiment.spec import FILE_KEYS, Experiment, UntilDecided
-from mlpbench.experiment.value_types import LARGEST, Count, Flag, Kind, Number, Parameters, PerLayer, Sizes, Word
+from mlpbench.experiment.value_types import Count, Flag, Kind, Number, Parameters, PerLayer, Sizes, Word
 
 Schema = dict[str, Any]
 

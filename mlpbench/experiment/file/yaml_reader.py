@@ -28,6 +28,8 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.messages import shown, suggestion
+from mlpbench.base.models import Value
 from mlpbench.data.synthetic import families
 from mlpbench.data.table import table_data
 from mlpbench.experiment import shift_spec
@@ -35,7 +37,6 @@ from mlpbench.experiment.claims import presence
 from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, Path, SpecProblem, build
-from mlpbench.experiment.value_types import Value, shown, suggestion
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mlpbench.base.messages import suggestion
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.metrics import metric_names
-from mlpbench.experiment.value_types import suggestion
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from PIL import Image
 
+from mlpbench.base.models import Value
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.spec import Experiment
-from mlpbench.experiment.value_types import Value
 from mlpbench.report.figures.flat import PALETTE, flat
 
 DPI = 128

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.base.numerics import REACH
-from mlpbench.evidence.agreement import GRADES
+from mlpbench.results.verification_record import GRADES
 
 
 def reproducibility(runs: pd.DataFrame, verified: Sequence[Mapping[str, Any]]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlpbench.evidence.judging.median_claims import is_partly_known
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.metrics.metric import metric
 
@@ -239,11 +240,6 @@ def _side(row: Mapping[str, Any], q: Quantity) -> str:
         about = f" of {q.exact(row['centre'])}" if row["kind"] == "level" else ""
         return f"whether it lies within {q.exact(row['margin'])}{about}"
     return f"on which side of {q.exact(row['margin'])} it lies"
-
-
-def is_partly_known(row: Mapping[str, Any]) -> bool:
-    """Return whether so many replicates lie on no known side that the median is not known, or from one side alone."""
-    return bool(row.get("estimate_is")) or math.isnan(row["estimate"])
 
 
 def needed(row: Mapping[str, Any]) -> str:

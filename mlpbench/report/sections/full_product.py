@@ -8,9 +8,9 @@ from functools import partial
 
 import pandas as pd
 
+from mlpbench.base.models import Value
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition, format_level
-from mlpbench.experiment.value_types import Value
 from mlpbench.report.language.words import listing
 from mlpbench.report.sections.section import Given, Section, best, worse_than
 

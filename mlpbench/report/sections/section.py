@@ -12,12 +12,12 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import Excerpt
 from mlpbench.evidence.estimates.observe import LEVEL, accuracy_step
-from mlpbench.evidence.estimates.test_sampling import TestSet
 from mlpbench.evidence.frames import records
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
+from mlpbench.results.test_examples import TestSet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

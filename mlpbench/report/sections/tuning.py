@@ -7,22 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from mlpbench.evidence.estimates.observe import intervals
 from mlpbench.evidence.estimates.regret import has_regret
 from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, tuned_by
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.language.words import fixed
 from mlpbench.report.sections import tables
-
-
-def winners(tuning: pd.DataFrame, position: int) -> str:
-    """Return the tuning a condition stands with: `lr=0.1`, or, where replicates chose for themselves, how many each."""
-    rows = [r for r in records(tuning[tuning["position"] == position]) if r["chosen"]]
-    if len(rows) == 1:
-        return str(rows[0]["tuning"])
-    return " or ".join(
-        f"{r['tuning']} ({r['chosen']} of {r['planned']})" for r in sorted(rows, key=lambda r: -r["chosen"])
-    )
 
 
 def section(experiment: Experiment, tuning: pd.DataFrame, listed: list[int]) -> str:
@@ -80,3 +71,36 @@ def _warnings(tuning: pd.DataFrame) -> str:
             )
     more = len(lines) - tables.MOST_LISTED
     return "\n".join(lines[: tables.MOST_LISTED] + ([f"- and {more} more"] if more > 0 else []))
+
+
+def sentence(experiment: Experiment, observed: pd.DataFrame) -> str:
+    """Say what the choice by folds costs against the best refit, and that of a single split; nothing where none is known.
+
+    A mean over conditions within the replicate, with a t interval over replicates.
+    """
+    if not has_regret(experiment):
+        return ""
+    what = "loss" if experiment.data.n_classes is None else "accuracy"
+    told = []
+    choosers = {
+        f"regret_{what}": f"all {experiment.folds} folds choose",
+        f"split_regret_{what}": "the first fold alone chooses",
+    }
+    for name, chooser in choosers.items():
+        means = observed.groupby("replicate")[name].agg(lambda values: values.mean(skipna=False)).dropna()
+        frame = pd.DataFrame({"all": 0, "value": means.to_numpy(dtype=float)})
+        if frame.empty:
+            continue
+        found = intervals(frame, ["all"], pd.Series([0.0])).iloc[0]
+        scale, unit = (1.0, "") if what == "loss" else (100.0, " pp")
+        spread = scale * float(found["high"] - found["low"]) / 2
+        low, high = (fixed(scale * float(found[k]), spread) for k in ("low", "high"))
+        within = f"95% interval {low} to {high}, " if found["n"] > 1 else ""
+        told.append(
+            f"{fixed(scale * float(found['mean']), spread)}{unit} where {chooser} ({within}n = {int(found['n'])})"
+        )
+    if not told:
+        return ""
+    over = ", in the mean over conditions," if observed["position"].nunique() > 1 else ""
+    side = "above the lowest" if what == "loss" else "below the highest"
+    return f"Regret: the test {what} of the chosen level lies{over} {side} among the refits of its replicate by {'; by '.join(told)}."
