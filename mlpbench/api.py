@@ -12,8 +12,8 @@ from mlpbench.base.errors import InputError
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.yaml_reader import Override
 from mlpbench.jobs import run as runner
+from mlpbench.jobs.judge import Outcome, finish
 from mlpbench.jobs.options import Options
-from mlpbench.jobs.run import Outcome
 from mlpbench.results.folders import read_folder
 from mlpbench.results.store import Store
 
@@ -43,4 +43,4 @@ def run(spec: str | Path | Mapping[str, Any], **given: Any) -> Outcome:
 
 def load(folder: str | Path) -> Outcome:
     """Return the `runs`, `curves`, `layers` and `claims` of a results folder; raise InputError where it is none."""
-    return runner.finish(read_folder(Path(folder)), Store(Path(folder)), report=False)
+    return finish(read_folder(Path(folder)), Store(Path(folder)), report=False)

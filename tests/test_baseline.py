@@ -17,7 +17,7 @@ from torch.nn import functional
 import mlpbench
 from mlpbench.cli.main import main
 from mlpbench.data.dataset import Dataset
-from mlpbench.jobs.run import Outcome
+from mlpbench.jobs.judge import Outcome
 
 SPEC = Path(__file__).parents[1] / "experiments" / "baseline.yaml"
 

@@ -16,9 +16,9 @@ from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs import run as runner
 from mlpbench.jobs.inventory import State, inspect
+from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.merge import merge
 from mlpbench.jobs.options import Options
-from mlpbench.jobs.run import Outcome
 from mlpbench.jobs.verify import verify
 from mlpbench.results import look_record
 from mlpbench.results.schemas import KEYS

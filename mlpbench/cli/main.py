@@ -21,7 +21,7 @@ from mlpbench.cli.model_commands import export
 from mlpbench.cli.shipped_commands import list_, schema
 
 if TYPE_CHECKING:
-    from mlpbench.jobs.run import Outcome
+    from mlpbench.jobs.judge import Outcome
 
 INTERRUPTED = 130
 

@@ -21,7 +21,7 @@ from mlpbench.evidence.frames import records
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
-from mlpbench.jobs.run import finish
+from mlpbench.jobs.judge import finish
 from mlpbench.results import look_record, weight_files
 from mlpbench.results.folders import read_folder
 from mlpbench.results.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES

@@ -3,76 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from dataclasses import asdict
+from typing import Any
 
 from mlpbench.base import environment
 from mlpbench.base.errors import InputError
 from mlpbench.executors.process_pool import ProcessPool
-from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.inventory import State, inspect
+from mlpbench.jobs.judge import Outcome, finish, read_tables
 from mlpbench.jobs.look_notes import note
 from mlpbench.jobs.options import Options, device_name
 from mlpbench.jobs.progress import Progress
 from mlpbench.jobs.rounds import has_rounds
-from mlpbench.results import look_record, test_examples
 from mlpbench.results.store import ASIDE, Store
-from mlpbench.results.verification_record import current
 from mlpbench.training.worker_setup import Setup, Tables
-
-if TYPE_CHECKING:
-    from mlpbench.evidence.judging.interim_analysis import Judged
-    from mlpbench.report.report import Report
 
 Say = Callable[[str], None]
 # More runs than this are no slip of the keyboard only if the user says so.
 MOST_UNASKED = 100_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a run of an experiment came to: verdicts, and the tables as DataFrames, read when they are first asked for.
-
-    `statuses` counts the runs of the grid that the folder has by how they ended.
-    """
-
-    experiment: Experiment
-    folder: Path
-    trained: int
-    statuses: Mapping[str, int]
-    claims: pd.DataFrame = field(repr=False)
-    report: Path | None = None
-
-    @property
-    def failed(self) -> int:
-        """How many runs of the grid failed."""
-        return self.statuses.get("failed", 0)
-
-    @cached_property
-    def runs(self) -> pd.DataFrame:
-        """One row a run."""
-        return self._table("runs")
-
-    @cached_property
-    def curves(self) -> pd.DataFrame:
-        """One row for each evaluation of a run."""
-        return self._table("curves")
-
-    @cached_property
-    def layers(self) -> pd.DataFrame:
-        """One row for each layer of a run at each probe."""
-        return self._table("layers")
-
-    def _table(self, name: str) -> pd.DataFrame:
-        return Store(self.folder).read(name, grid.all_run_ids(self.experiment))
 
 
 def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
@@ -146,7 +98,7 @@ def _note_looks(experiment: Experiment, made: Sequence[Condition], store: Store,
         from mlpbench.evidence.judging import interim_analysis
         from mlpbench.evidence.judging import judge as claims
 
-        runs, curves = _tables(experiment, made, store, claims.RUN_COLUMNS)
+        runs, curves = read_tables(experiment, made, store, claims.RUN_COLUMNS)
         judged = interim_analysis.judge(experiment, made, runs, curves, layers=store.read_layers)
         note(store.folder, experiment, made, judged, filed)
 
@@ -255,70 +207,3 @@ def _full_row(row: Mapping[str, Any], run: Run, experiment: Experiment) -> dict[
         "env_dataset": experiment.data.fingerprint,
         **row,
     }
-
-
-def finish(
-    experiment: Experiment,
-    store: Store,
-    made: Sequence[Condition] | None = None,
-    *,
-    report: bool,
-    trained: int = 0,
-    filed: Experiment | None = None,
-) -> Outcome:
-    """Judge the claims over what the folder has, and render the report if that is wanted.
-
-    `made` are the conditions, where they are at hand; `filed` is the experiment as its file has it, where this is a look that
-    goes on record.
-    """
-    from mlpbench.report import report as pages
-
-    made = grid.conditions(experiment) if made is None else made
-    if report:
-        test_examples.keep(experiment, store)
-    runs, judged, page = _judge(experiment, made, store, report=report, keeping=report)
-    path = None if page is None else pages.write(page, store.folder)
-    if filed is not None:
-        note(store.folder, experiment, made, judged, filed)
-    asked = runs if judged.gathered.is_whole_grid else runs[runs["run_id"].isin(judged.gathered.run_ids)]
-    return Outcome(
-        experiment=experiment,
-        folder=store.folder,
-        trained=trained,
-        statuses={str(status): n for status, n in asked["status"].value_counts().items()},
-        claims=judged.claims,
-        report=path,
-    )
-
-
-def render(experiment: Experiment, store: Store, *, keeping: bool = False) -> Report:
-    """Return the report over what the folder has; nothing is written but, with `keeping`, the test images it shows."""
-    _, _, page = _judge(experiment, grid.conditions(experiment), store, report=True, keeping=keeping)
-    assert page is not None
-    return page
-
-
-def _judge(
-    experiment: Experiment, made: Sequence[Condition], store: Store, *, report: bool, keeping: bool
-) -> tuple[pd.DataFrame, Judged, Report | None]:
-    """Return the runs, the verdicts over them, and the report if that is wanted."""
-    from mlpbench.evidence.judging import interim_analysis
-    from mlpbench.evidence.judging import judge as claims
-    from mlpbench.report import report as pages
-
-    runs, curves = _tables(experiment, made, store, pages.RUN_COLUMNS if report else claims.RUN_COLUMNS)
-    late = look_record.declared_late(store.folder, experiment, made)
-    tested = test_examples.test_set(experiment, store, keeping=keeping)
-    if not report:
-        return runs, interim_analysis.judge(experiment, made, runs, curves, late, tested, store.read_layers), None
-    page = pages.render(experiment, made, runs, curves, current(store), late, tested, store.read_layers)
-    assert page.judged is not None
-    return runs, page.judged, page
-
-
-def _tables(
-    experiment: Experiment, made: Sequence[Condition], store: Store, columns: Sequence[str]
-) -> tuple[pd.DataFrame, Callable[[Sequence[str] | None], pd.DataFrame]]:
-    """Return the runs of the grid, and what reads the curves of some of them, or of all."""
-    ids = grid.all_run_ids(experiment, made)
-    return store.read("runs", ids, columns=columns), lambda of: store.read("curves", ids if of is None else of)

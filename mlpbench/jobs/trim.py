@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
-from mlpbench.jobs import run as runner
+from mlpbench.jobs.judge import render
 from mlpbench.results import test_examples
 from mlpbench.results.folders import read_folder
 from mlpbench.results.schemas import DROPPABLE, TABLES
@@ -73,7 +73,7 @@ def trim(folder: Path) -> Mapping[str, Trimmed]:
         ):
             rule = "which predictions the report reads is known where the test labels are"
             raise InputError(f"{rule}, got {folder} without them: `mlpbench report` adds them where the data are")
-        runner.render(experiment, store)
+        render(experiment, store)
         asked = {key: frozenset(ids) for key, ids in store.asked.items()}
         planned = frozenset(grid.all_run_ids(experiment, grid.conditions(experiment)))
         # Runs of another grid were not asked for by this one.

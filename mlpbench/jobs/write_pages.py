@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlpbench.base.atomic_files import write_whole
 from mlpbench.base.errors import InputError, MlpbenchError
-from mlpbench.jobs import run as runner
+from mlpbench.jobs import judge
 from mlpbench.results import test_examples
 from mlpbench.results.folders import folders_below, read_folder
 from mlpbench.results.store import Store
@@ -28,7 +28,7 @@ def render(folder: Path, *, keeping: bool = False) -> Report:
 
     if kernels.is_folder(folder):
         return kernels.render(kernels.read(folder / kernels.FILE))
-    return runner.render(read_folder(folder), Store(folder), keeping=keeping)
+    return judge.render(read_folder(folder), Store(folder), keeping=keeping)
 
 
 def write(folder: Path, *, html: bool = False) -> Path:
@@ -128,7 +128,7 @@ def _entry(path: Path, name: str) -> Entry:
     from mlpbench.report.pages import index_page
     from mlpbench.report.report import HTML, MARKDOWN
 
-    outcome = runner.finish(read_folder(path), Store(path), report=False)
+    outcome = judge.finish(read_folder(path), Store(path), report=False)
     there = [file for file in (HTML, MARKDOWN, "spec.yaml") if (path / file).is_file()]
     verdicts = outcome.claims["verdict"].value_counts()
     return index_page.Entry(

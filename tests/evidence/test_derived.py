@@ -20,8 +20,7 @@ from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
-from mlpbench.jobs import run as runner
-from mlpbench.jobs.run import Outcome
+from mlpbench.jobs.judge import Outcome, finish
 from mlpbench.report.language.terminal import claims_text
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
@@ -79,7 +78,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def judged(results: Path, *claims: dict[str, Any]) -> pd.DataFrame:
     """Return the verdicts over the runs that are there."""
     experiment = yaml_reader.from_mapping(TREE | {"claims": list(claims)})
-    return runner.finish(experiment, Store(results / "probed"), report=False).claims
+    return finish(experiment, Store(results / "probed"), report=False).claims
 
 
 def runs_of(results: Path, condition: int) -> pd.DataFrame:

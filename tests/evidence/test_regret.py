@@ -17,8 +17,8 @@ from mlpbench.evidence.estimates.tuning_choice import gather
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs.inventory import inspect
+from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.options import Options
-from mlpbench.jobs.run import Outcome
 from mlpbench.report.sections import tuning
 from mlpbench.report.sections.tuning import sentence
 from mlpbench.results.store import Store
