@@ -12,7 +12,7 @@ from mlpbench.data.dataset import Dataset
 from mlpbench.data.loading import load
 
 # Begun first, so that none of them runs on alone at the end of `make check`.
-LONG = ("test_company.py", "test_kills.py", "test_calibration.py", "test_numerics.py")
+LONG = ("test_stack_invariance.py", "test_kills.py", "test_calibration.py", "test_numerics.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

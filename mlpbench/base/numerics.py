@@ -2,7 +2,7 @@
 
 The modes are environment variables that MKL, oneDNN, ATen, OpenBLAS and numpy read when they are loaded, so workers
 start with them. Beside them, `universal`, and on processors of Intel `portable`, take other square roots
-(training/roots.py). What the modes reach is proved by training under emulated processors (tests/test_numerics.py).
+(training/roots.py). What the modes reach is proved by training under emulated processors (tests/whole/test_numerics.py).
 """
 
 from __future__ import annotations

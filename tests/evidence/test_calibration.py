@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_tables import make, replace_metric, spec
+from arithmetic_tables import make, replace_metric, spec
 from scipy import stats
 
 from mlpbench.evidence.judging.judge import judge

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made_tables import frame, spec
+from arithmetic_tables import frame, spec
 
 import mlpbench
 from mlpbench.evidence.estimates import regret

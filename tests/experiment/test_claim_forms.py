@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from made_specs import spec
+from drawn_specs import spec
 
 from mlpbench.base.errors import InputError
 from mlpbench.experiment.claims.forms import FORMS, MODELS, Best, Bound, Claim, Matches, Share

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_specs import spec
 from hypothesis import given
 from hypothesis import strategies as st
-from made_specs import spec
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.stratify import fold_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from made_specs import spec
+from drawn_specs import spec
 
 from mlpbench.experiment.grid import conditions, make_run, runs
 from mlpbench.experiment.settings import SETTINGS

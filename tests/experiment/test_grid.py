@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from drawn_specs import PLAIN, made, spec, trees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_specs import PLAIN, made, spec, trees
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.named.catalogue import CATALOGUE

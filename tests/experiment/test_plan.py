@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from drawn_specs import floats, made, spec, trees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_specs import floats, made, spec, trees
 from torch.utils.flop_counter import FlopCounterMode
 
 from mlpbench.data.dataset import Dataset
@@ -226,7 +226,7 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "features": 100,
         "input_scale": 2.0,
     }
-    # Poolings differ where there are convolutions: see test_convolution_settings.py. Shifts and weights are below.
+    # Poolings differ where there are convolutions: see test_convolution_shapes.py. Shifts and weights are below.
     assert {*free, *bound} | {"hidden_sizes", "steps", "pooling", "train_shift", "weighting"} == set(SETTINGS)
     for name, value in free.items():
         assert signature(of(replicates=1, fixed={name: value})[0].settings) == signature(base), name

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import pytest
+from drawn_specs import VALUES, floats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_specs import VALUES, floats
 
 from mlpbench.base.messages import shown, suggestion
 from mlpbench.experiment.settings import SETTINGS

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_specs import PLAIN, spec
+from drawn_specs import PLAIN, spec
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.named.catalogue import CATALOGUE

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import pytest
+from drawn_specs import PLAIN, made, spec, trees
 from hypothesis import HealthCheck, given, settings
-from made_specs import PLAIN, made, spec, trees
 from pydantic import ValidationError
 
 from mlpbench.base.errors import InputError

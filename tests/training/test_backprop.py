@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 import torch
-from reference import MODULES
 from torch import Tensor, nn
+from torch_reference import MODULES
 
 from mlpbench.training.network import backprop
 

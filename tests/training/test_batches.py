@@ -17,9 +17,9 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from made_data import Made, made, runs
 from numpy.typing import NDArray
 from scipy import stats
+from small_data import Made, made, runs
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run

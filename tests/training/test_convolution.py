@@ -1,4 +1,4 @@
-"""Convolutions with pooling, against `torch.nn` and autograd; their bits have test_convolution_company.py.
+"""Convolutions with pooling, against `torch.nn` and autograd; their bits have test_convolution_invariance.py.
 
 Trainings against `torch.nn` and `torch.optim` have their rows in oracle_rows.py.
 """
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_data import Made, made, made_images, runs
-from reference import LOSSES, MODULES, POOLINGS, affine, bias_of, build, train
+from small_data import Made, made, made_images, runs
 from torch import Tensor, nn
+from torch_reference import LOSSES, MODULES, POOLINGS, affine, bias_of, build, train
 
 from mlpbench.base.streams import generator
 from mlpbench.experiment.grid import Run

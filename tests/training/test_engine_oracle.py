@@ -1,4 +1,4 @@
-"""Stacked equals one at a time: every setting, against `torch.nn`, autograd and `torch.optim` (see reference.py).
+"""Stacked equals one at a time: every setting, against `torch.nn`, autograd and `torch.optim` (see torch_reference.py).
 
 Each row of `ROWS` (see oracle_rows.py) is trained in two replicates, in one stack with all rows of its signature, so that neighbours differ in
 everything that neighbours may differ in. A new setting, or a new level of one, needs a row: a test below says so.
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_data import Made, made, made_images, made_numbers, runs
 from numpy.typing import ArrayLike
 from oracle_rows import BASE, ROWS
-from reference import TOLERANCE, Measured, Trained, train
+from small_data import Made, made, made_images, made_numbers, runs
+from torch_reference import TOLERANCE, Measured, Trained, train
 
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import signature, training_flops

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_data import made, runs
 from numpy.typing import NDArray
-from reference import LOSSES as REFERENCE_LOSSES
-from reference import MODULES, train
+from small_data import made, runs
 from torch import Tensor
+from torch_reference import LOSSES as REFERENCE_LOSSES
+from torch_reference import MODULES, train
 
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import CURVE_EXAMPLES, EVALUATION_CHUNK, curve_steps

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from made_data import made, made_numbers, runs
+from small_data import made, made_numbers, runs
 
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import FUSED_UNITS

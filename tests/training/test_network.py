@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from made_data import made, runs
-from reference import LOSSES as REFERENCE_LOSSES
-from reference import MODULES
+from small_data import made, runs
 from torch import Tensor, nn
 from torch.nn import functional
+from torch_reference import LOSSES as REFERENCE_LOSSES
+from torch_reference import MODULES
 
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.batches.stacked_inputs import Group, Inputs

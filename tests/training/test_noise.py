@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_data import Made, made, runs
 from numpy.typing import NDArray
 from scipy import stats
+from small_data import Made, made, runs
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run

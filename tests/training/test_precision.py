@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from made_data import made, runs
+from small_data import made, runs
 from torch import Tensor, nn
 from torch.nn import functional as F
 

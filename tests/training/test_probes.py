@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_data import made, runs
-from reference import LOSSES, Trained, build, labels_of, train
+from small_data import made, runs
 from torch import Tensor, nn
+from torch_reference import LOSSES, Trained, build, labels_of, train
 
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.metrics.metric import LAYER_METRICS, WEIGHT_QUANTILES

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from reference import SCHEDULES as TORCH
+from torch_reference import SCHEDULES as TORCH
 
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import Word, parse_call

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drawn_runs import drawn_runs
-from made_data import made, made_numbers, runs
 from numpy.typing import NDArray
+from small_data import made, made_numbers, runs
+from synthetic_runs import drawn_runs
 
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.batches import DeviceData

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_data import made, runs
-from reference import build
+from small_data import made, runs
+from torch_reference import build
 
 from mlpbench.experiment.metrics.metric import QUANTILES
 from mlpbench.training.engine import train_stack

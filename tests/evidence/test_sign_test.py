@@ -1,0 +1,165 @@
+"""Bounds of the median: the sign test and its interval against scipy and by simulation, and what reports say of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from arithmetic_tables import make, replace_metric, spec
+from scipy import stats
+
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.statistics.sign_test import median_interval, median_places, more_needed, sign_test
+from mlpbench.report.language.terminal import claims_text
+from mlpbench.report.sections.tables import explanations
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 9, 20, 31])
+def test_p_is_that_of_scipy_where_no_value_is_equal_to_the_bound(n: int) -> None:
+    for above in range(n + 1):
+        values = np.array([1.0] * above + [-2.0] * (n - above))
+        assert sign_test(values, 0.5) == pytest.approx(stats.binomtest(above, n).pvalue, rel=1e-12)
+
+
+def test_a_value_equal_to_the_bound_counts_for_neither_side() -> None:
+    """6 of 6 above have p = 2/64; with two more that are equal, 6 of 8 or more out of 8: 2 (28 + 8 + 1) / 256."""
+    values = np.array([1.0] * 6)
+    assert sign_test(values, 0.0) == pytest.approx(2 / 64, rel=1e-12)
+    assert sign_test(np.append(values, [0.0, 0.0]), 0.0) == pytest.approx(2 * (28 + 8 + 1) / 256, rel=1e-12)
+    assert sign_test(np.zeros(30), 0.0) == 1.0
+
+
+def test_the_interval_is_the_narrowest_of_order_statistics_that_covers_enough() -> None:
+    for n in range(1, 60):
+        place, covers = median_places(n, 0.95)
+        coverage = [1 - 2 * stats.binom.cdf(k - 1, n, 0.5) for k in range(1, n // 2 + 1)]
+        enough = [k for k, c in enumerate(coverage, start=1) if c >= 0.95]
+        assert place == max(enough, default=0)
+        if place:
+            assert covers == pytest.approx(coverage[place - 1], rel=1e-12)
+    values = np.array([5.0, 1.0, 4.0, 2.0, 8.0, 7.0, 3.0, 6.0, 10.0, 9.0])
+    assert median_places(10, 0.95)[0] == 2
+    assert median_interval(values, 0.95) == (2.0, 9.0)
+    assert median_interval(values[:5], 0.95) is None
+
+
+@pytest.mark.parametrize("n", [6, 10, 25])
+def test_the_interval_covers_what_it_says(n: int) -> None:
+    rng, repeats = np.random.default_rng(n), 4000
+    found = [median_interval(row, 0.95) for row in rng.lognormal(0, 1, (repeats, n))]
+    covered = sum(i is not None and i[0] <= 1.0 <= i[1] for i in found)
+    says = median_places(n, 0.95)[1]
+    assert abs(covered - repeats * says) < 4 * math.sqrt(repeats * says * (1 - says))
+
+
+@pytest.mark.parametrize("share", [0.6, 0.75, 0.9, 1.0])
+def test_further_replicates_are_where_the_power_is_reached(share: float) -> None:
+    """Power by scipy: the chance of a number above that has p of at most 5%, on the larger side."""
+
+    def power(n: int) -> float:
+        least = next((k for k in range(n // 2 + 1, n + 1) if stats.binomtest(k, n).pvalue <= 0.05), n + 1)
+        return float(stats.binom.sf(least - 1, n, share))
+
+    found = more_needed(3, share, 0.05, 0.8, 10_000)
+    assert found is not None
+    assert power(found) >= 0.8 > power(found - 1)
+    assert more_needed(3, 0.5, 0.05, 0.8, 10_000) is None
+    assert more_needed(3, 0.5001, 0.05, 0.8, 1000) is None
+
+
+def median(**keys: Any) -> dict[str, Any]:
+    return {"id": "m", "says": "It is high.", "bound": {"metric": "test_loss", "of": "median"} | keys}
+
+
+def judged(values: list[float], claim: dict[str, Any], *, metric: str = "test_loss") -> Any:
+    made = make(spec(replicates=len(values), claims=[claim]))
+    return judge(*replace_metric(made, metric, {(0, r): v for r, v in enumerate(values)}).parts)
+
+
+SKEWED = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 9.0, 50.0]
+
+
+def test_a_claim_is_about_the_median_and_says_how_it_was_judged() -> None:
+    """Eight of nine lie below 10, though their mean does too: the t test of the mean is not asked."""
+    frame = judged(SKEWED, median(below=10))
+    (row,) = frame.to_dict("records")
+    assert (row["estimate"], row["low"], row["high"]) == (1.4, 1.1, 9.0)
+    assert row["p"] == pytest.approx(stats.binomtest(8, 9).pvalue)
+    assert (row["verdict"], row["test"], row["interval"], row["n"]) == ("supported", "sign", "order", 9)
+    assert row["form"] == "test_loss: below 10 in the median"
+    text = explanations(frame)
+    assert "the median is below 10" in text
+    assert "8 of 9" not in text.split("sign test")[0]
+    assert "judged by the sign test: 1 of 9 replicates above the bound, 8 below." in text
+    covers = 1 - 2 * stats.binom.cdf(1, 9, 0.5)
+    assert f"from value 2 to value 8 of 9 in order, and covers {covers:.1%}" in text
+    assert "skewed" not in text
+    assert "median < 10" in claims_text(frame)
+
+
+def test_a_median_on_the_other_side_refutes_and_one_between_is_undecided() -> None:
+    assert judged(SKEWED, median(above=10))["verdict"].item() == "refuted"
+    frame = judged(SKEWED, median(above=1.25))
+    (row,) = frame.to_dict("records")
+    assert row["verdict"] == "undecided"
+    needed = more_needed(9, 6 / 9, 0.05, 0.8, 100_000)
+    assert needed is not None
+    assert row["more_replicates"] == needed - 9
+    assert f"About {needed - 9} further replicates would decide (80% power), should as large a share" in explanations(
+        frame
+    )
+
+
+def test_a_median_that_lies_on_the_bound_is_on_neither_side() -> None:
+    frame = judged([1.0] * 5 + [2.0] * 4, median(above=1.0))
+    assert frame["verdict"].item() == "undecided"
+    assert "4 of 9 replicates above the bound, 0 below, 5 equal to it" in frame["note"].item()
+
+
+def test_a_test_accuracy_has_no_interval_with_test_set_sampling() -> None:
+    from mlpbench.results.test_examples import TestSet
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("predictions are not read for a median")
+
+    claim = {"id": "m", "says": "m", "bound": {"metric": "test_accuracy", "above": 0.1, "of": "median"}}
+    made = make(spec(replicates=6, claims=[claim]))
+    (row,) = judge(*made.parts, test_set=TestSet(predictions=never, labels=never)).to_dict("records")
+    assert row["sampling"] == "The interval that includes test-set sampling is known of means alone, not of medians."
+
+
+@pytest.mark.parametrize("n", [6, 15, 40])
+@pytest.mark.parametrize("metric", ["lognormal", "counts"])
+def test_at_a_median_on_the_bound_p_is_small_in_at_most_five_percent(metric: str, n: int) -> None:
+    """Lognormal numbers of median 1 and mean 1.65; right answers of 20, whose median is 10 and is often met."""
+    rng, repeats = np.random.default_rng(n), 4000
+    table = rng.lognormal(0, 1, (repeats, n)) if metric == "lognormal" else rng.binomial(20, 0.5, (repeats, n)) / 20
+    bound = 1.0 if metric == "lognormal" else 0.5
+    wrong = sum(sign_test(row, bound) <= 0.05 for row in table)
+    error = 4 * math.sqrt(repeats * 0.05 * 0.95)
+    assert wrong <= repeats * 0.05 + error
+    if metric == "lognormal":
+        assert wrong > 0
+        assert sum(sign_test(row, 4.0) <= 0.05 for row in table) > 0.3 * repeats, "a test that never decides would pass"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [6, 15])
+def test_through_the_tables_a_verdict_at_the_bound_is_given_in_at_most_five_percent(n: int) -> None:
+    """Lognormal losses, of median 1: the t test of the mean, which is 1.65, is wrong about that bound more often."""
+    repeats = 1000
+    made = make(spec(replicates=n, claims=[median(above=1.0)]))
+    made = replace(made, curves=made.curves.iloc[:0])
+    rng, counts = np.random.default_rng(n), {"supported": 0, "refuted": 0, "undecided": 0}
+    by_t = 0
+    for row in rng.lognormal(0, 1, (repeats, n)):
+        tables = replace_metric(made, "test_loss", {(0, r): float(v) for r, v in enumerate(row)})
+        counts[judge(*tables.parts)["verdict"].item()] += 1
+        by_t += int(stats.ttest_1samp(row, 1.0).pvalue <= 0.05)
+    error = 4 * math.sqrt(repeats * 0.05 * 0.95)
+    assert 0 < counts["supported"] + counts["refuted"] <= repeats * 0.05 + error
+    if n == 15:
+        assert by_t > repeats * 0.05 + error

@@ -1,0 +1,236 @@
+"""Tuning by validation: who wins, who never does, what comparisons then rest on, and what the report says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from arithmetic_tables import frame, spec
+
+from mlpbench.evidence.estimates.observe import observe
+from mlpbench.evidence.estimates.tuning_choice import NONE, Gathered, choose, gather, winners
+from mlpbench.evidence.judging import interim_analysis
+from mlpbench.experiment import grid
+from mlpbench.experiment.spec import Experiment
+from mlpbench.report import report
+from mlpbench.report.sections import tuning
+
+LRS = [0.03, 0.1, 0.3]
+CLAIM = {
+    "id": "wider",
+    "says": "Wider is better.",
+    "compare": {"metric": "test_accuracy", "a": {"width": 32}, "b": {"width": 8}, "expect": "greater"},
+}
+ENVIRONMENT = {
+    "env_python": "3.11.9", "env_torch": "2.12.0", "env_numpy": "2.4.0", "env_mlpbench": "0.1.0", "env_dirty": False,
+    "env_threads": 1, "env_numerics": "fast", "env_device": "cpu", "train_seconds": 1.0, "flops": 1e9,
+}  # fmt: skip
+Scores = Mapping[tuple[int, float, int], float | str]
+
+
+def tuned(*, folds: int | None = None, replicates: int = 3, **keys: Any) -> Experiment:
+    """Return two widths, each tuned over three learning rates."""
+    validation: Any = {"folds": folds} if folds else 0.1
+    more: dict[str, Any] = {"factors": {"width": [8, 32]}, "nuisance": {"lr": LRS}, "claims": [CLAIM]} | keys
+    fixed = {k: v for k, v in {"batch_size": 256, "epochs": 10}.items() if k not in more["nuisance"]}
+    return spec(fixed=fixed, validation=validation, replicates=replicates, **more)
+
+
+def rows_of(experiment: Experiment, score: Any) -> pd.DataFrame:
+    """Return runs whose validation accuracy is score(width, lr, replicate, fold), or which ended as that word says."""
+    rows: list[dict[str, Any]] = []
+    for run in grid.runs(experiment):
+        s = run.settings
+        value = score(s.width, s.lr, run.replicate, run.fold)
+        if value is None:
+            continue
+        row = {"run_id": run.run_id, "status": "ok", "replicate": run.replicate, "fold": run.fold} | ENVIRONMENT
+        if isinstance(value, str):
+            rows.append(row | {"status": value, "diverged": 1.0 if value == "diverged" else None})
+            continue
+        if s.n_validation:
+            row |= {"val_accuracy": value, "val_loss": 1 - value}
+        if run.fold is None:
+            # Told apart by the settings: what a comparison rests on shows in its estimate.
+            row |= {"test_accuracy": (s.width or 0) / 100 + s.lr / 1000 + run.replicate / 1e6, "test_loss": 1.0}
+        rows.append(row | {"train_loss": 1.0, "train_accuracy": 0.5, "diverged": 0.0})
+    return frame("runs", rows)
+
+
+def gathered(experiment: Experiment, score: Any) -> Gathered:
+    return gather(experiment, grid.conditions(experiment), rows_of(experiment, score))
+
+
+def chosen(experiment: Experiment, score: Any) -> list[list[int]]:
+    made = grid.conditions(experiment)
+    counts = [experiment.replicates] * (len(made) // grid.count_tunings(experiment))
+    found: list[list[int]] = choose(experiment, made, rows_of(experiment, score), counts).chosen.tolist()
+    return found
+
+
+def lr_seen(found: Gathered) -> list[float]:
+    """Return the learning rate that each row of `observed` is of, as its test accuracy tells."""
+    width = found.observed["position"].map({0: 8, 1: 32})
+    rest = found.observed["test_accuracy"] - width / 100 - found.observed["replicate"] / 1e6
+    return [round(v, 6) for v in (1000 * rest).tolist()]
+
+
+def test_the_best_mean_over_replicates_wins_in_all_of_them() -> None:
+    """0.1 is best on the mean for width 8, though 0.3 wins two of three replicates; 0.03 for width 32."""
+    table = {0.03: [0.5, 0.5, 0.5], 0.1: [0.7, 0.7, 0.7], 0.3: [0.71, 0.71, 0.1]}
+    found = gathered(tuned(), lambda w, lr, r, f: table[lr][r] if w == 8 else 0.9 - lr)
+    assert lr_seen(found) == [0.1] * 3 + [0.03] * 3
+    assert [c.settings.lr for c in found.conditions] == [0.1, 0.03]
+    assert [c.label for c in found.conditions] == ["width=8", "width=32"]
+    assert [dict(c.levels) for c in found.conditions] == [{"width": 8}, {"width": 32}]
+    wins = found.tuning.set_index(["position", "tuning"])["wins"]
+    assert wins.loc[0].to_dict() == {"lr=0.03": 0, "lr=0.1": 1, "lr=0.3": 2}
+    assert found.tuning.set_index(["position", "tuning"])["chosen"].loc[0].to_dict() == {
+        "lr=0.03": 0, "lr=0.1": 3, "lr=0.3": 0,
+    }  # fmt: skip
+
+
+def test_of_equal_levels_the_first_of_the_file_wins() -> None:
+    assert chosen(tuned(), lambda w, lr, r, f: 0.5) == [[0] * 3] * 2
+    assert chosen(tuned(nuisance={"lr": LRS[::-1]}), lambda w, lr, r, f: 0.5 - (lr == 0.3)) == [[1] * 3] * 2
+
+
+def test_numbers_are_tuned_by_their_loss() -> None:
+    from mlpbench.data.table.table_data import OwnFacts
+
+    facts = OwnFacts(fingerprint="0" * 64, n_train=500, n_test=50, n_features=3)
+    data = {"file": "/gone/made.csv", "target": "y", "facts": facts.model_dump()}
+    experiment = tuned(claims=[]).model_copy(update={"claims": ()})
+    tree = {"name": "n", "question": "?", "dataset": data, "validation": 0.1, "replicates": 3}
+    from mlpbench.experiment.spec import build
+
+    experiment = build(tree | {"factors": {"width": [8, 32]}, "nuisance": {"lr": LRS}})
+    made = grid.conditions(experiment)
+    # Accuracies point the other way: were they looked at, the last level would win.
+    rows = rows_of(experiment, lambda w, lr, r, f: 0.9 - lr).assign(val_accuracy=lambda t: t["val_loss"])
+    assert choose(experiment, made, rows, [3, 3]).chosen.tolist() == [[0] * 3] * 2
+
+
+@pytest.mark.parametrize("ended", ["diverged", "failed"])
+def test_a_level_with_a_run_that_did_not_end_well_wins_only_where_all_have_one(ended: str) -> None:
+    def score(w: int, lr: float, r: int, f: int | None) -> float | str:
+        if w == 8:
+            return ended if lr == 0.3 and r == 0 else lr  # 0.3 would be best in the other replicates
+        return ended if r < {0.03: 2, 0.1: 1, 0.3: 3}[lr] else 0.5
+
+    assert chosen(tuned(), score) == [[1] * 3, [1] * 3]
+
+
+def test_folds_are_averaged_and_each_replicate_chooses_for_itself() -> None:
+    """In replicate r level r wins on the mean of folds, though another is better on two of the three."""
+
+    def score(w: int, lr: float, r: int, f: int | None) -> float:
+        if lr == LRS[r]:
+            return [0.5, 0.5, 0.9][f or 0]
+        return [0.55, 0.55, 0.6][f or 0]
+
+    experiment = tuned(folds=3)
+    found = gathered(experiment, score)
+    assert chosen(experiment, score) == [[0, 1, 2]] * 2
+    assert lr_seen(found) == LRS * 2
+    assert found.observed["val_accuracy"].to_numpy() == pytest.approx(np.full(6, 1.9 / 3))
+    assert found.tuning["chosen"].tolist() == found.tuning["wins"].tolist() == [1] * 6
+    assert winners(found.tuning, 0) == "lr=0.03 (1 of 3) or lr=0.1 (1 of 3) or lr=0.3 (1 of 3)"
+
+
+def test_a_replicate_whose_folds_are_not_all_there_has_no_choice_and_no_row_yet() -> None:
+    experiment = tuned(folds=3)
+
+    def score(w: int, lr: float, r: int, f: int | None) -> float | None:
+        return None if (w, lr, r, f) == (8, 0.03, 1, 2) else lr
+
+    found = gathered(experiment, score)
+    assert chosen(experiment, score) == [[2, NONE, 2], [2] * 3]
+    assert found.observed["status"].tolist() == ["ok", "missing", "ok", "ok", "ok", "ok"]
+    assert found.observed["run_id"].is_unique
+
+
+def test_a_replicate_of_which_every_run_failed_has_no_choice() -> None:
+    assert chosen(tuned(folds=2, replicates=2), lambda w, lr, r, f: "failed" if r == 0 else lr) == [[NONE, 2]] * 2
+
+
+def test_a_fold_that_diverged_leaves_its_replicate_without_a_validation_metric() -> None:
+    experiment = spec(validation={"folds": 2}, replicates=2, factors={"width": [8, 32]})
+    found = gathered(experiment, lambda w, lr, r, f: "diverged" if (w, r, f) == (8, 0, 1) else 0.5)
+    assert found.observed["val_accuracy"].isna().tolist() == [True, False, False, False]
+    assert found.observed["test_accuracy"].notna().all()
+
+
+def test_without_nuisance_and_folds_what_is_observed_is_the_grid() -> None:
+    experiment = spec(factors={"width": [8, 32]}, replicates=2, validation=0.1)
+    made, rows = grid.conditions(experiment), rows_of(experiment, lambda w, lr, r, f: 0.5)
+    found = gather(experiment, made, rows)
+    assert found.conditions is made
+    pd.testing.assert_frame_equal(found.observed, observe(experiment, made, rows))
+
+
+def test_the_order_of_stored_rows_does_not_matter() -> None:
+    experiment = tuned(folds=2)
+    rng = np.random.default_rng(0)
+    scores = {(r.settings.width, r.settings.lr, r.replicate, r.fold): rng.random() for r in grid.runs(experiment)}
+    rows = rows_of(experiment, lambda *key: scores[key])
+    made = grid.conditions(experiment)
+    one, other = (gather(experiment, made, t) for t in (rows, rows.sample(frac=1, random_state=1)))
+    pd.testing.assert_frame_equal(one.observed, other.observed)
+    pd.testing.assert_frame_equal(one.tuning, other.tuning)
+
+
+def test_comparisons_rest_on_the_winners_and_name_them_and_what_was_held_fixed() -> None:
+    experiment = tuned()
+    made = grid.conditions(experiment)
+    rows = rows_of(experiment, lambda w, lr, r, f: 0.9 - abs(lr - (0.1 if w == 8 else 0.3)))
+    (claim,) = interim_analysis.judge(experiment, made, rows, pd.DataFrame()).claims.to_dict("records")
+    assert claim["estimate"] == pytest.approx(0.24 + 0.0002, abs=1e-12)
+    assert claim["tuned"] == "width=8: lr=0.1; width=32: lr=0.3"
+    assert "lr" not in claim["fixed"]
+    assert "batch_size=256" in claim["fixed"]
+    curves = frame("curves", [])
+    text = report.render(experiment, made, rows, curves).markdown
+    assert "Tuned for each condition on validation: lr. Held fixed: `" in text
+    assert "Tuned: width=8: lr=0.1; width=32: lr=0.3." in text
+    assert "not tuned" not in text
+    assert "| width=8 | lr=0.1 | 0.9 | **yes** | 3 of 3 replicates | 0 of 3 |" in text
+
+
+def test_what_was_tuned_is_not_held_fixed_even_where_all_conditions_choose_the_same() -> None:
+    experiment = tuned()
+    rows = rows_of(experiment, lambda w, lr, r, f: 0.9 - abs(lr - 0.1))
+    (claim,) = interim_analysis.judge(experiment, grid.conditions(experiment), rows, pd.DataFrame()).claims.to_dict(
+        "records"
+    )
+    assert claim["tuned"] == "lr=0.1"
+    assert "lr=" not in str(claim["fixed"])
+
+
+def test_a_winner_at_the_edge_and_a_level_that_often_diverged_are_warned_of() -> None:
+    experiment = tuned(replicates=4, nuisance={"lr": LRS, "activation": ["relu", "tanh"]}, claims=[])
+
+    def score(w: int, lr: float, r: int, f: int | None) -> float | str:
+        if w == 8:
+            return lr  # the largest wins: an edge
+        return "diverged" if lr == 0.3 and r < 2 else "diverged" if lr == 0.03 and r < 1 else -abs(lr - 0.1)
+
+    text = tuning.section(experiment, gathered(experiment, score).tuning, [0, 1])
+    warned = [line for line in text.splitlines() if line.startswith("- ")]
+    assert warned == [
+        "- width=8: the chosen lr=0.3, activation=relu lies at the edge of the range of lr: a better level may lie beyond it.",
+        "- width=32: 50% of the runs with lr=0.3, activation=relu diverged (told from more than 25% on).",
+        "- width=32: 50% of the runs with lr=0.3, activation=tanh diverged (told from more than 25% on).",
+    ]
+
+
+def test_a_choice_that_rests_on_a_part_of_the_runs_is_said_to() -> None:
+    experiment = tuned()
+    whole = gathered(experiment, lambda w, lr, r, f: lr)
+    part = gathered(experiment, lambda w, lr, r, f: None if (w, r) == (8, 2) else lr)
+    said = [tuning.section(experiment, g.tuning, [0, 1]) for g in (whole, part)]
+    assert ["the choice may change" in s for s in said] == [False, True]
+    assert "3 runs are not there yet" in said[1]

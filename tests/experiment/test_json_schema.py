@@ -1,0 +1,151 @@
+"""The JSON Schema of an experiment file takes whatever mlpbench takes, and refuses what one value alone shows to be wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from bad_specs import FILES, GOOD, HERE, Bad
+from click.testing import CliRunner
+from drawn_specs import PLAIN, VALUES
+from hypothesis import given
+from hypothesis import strategies as st
+from repository import EXPERIMENTS
+from ruamel.yaml import YAML
+
+from mlpbench.cli.main import main
+from mlpbench.experiment.file.json_schema import MEANINGS, schema
+from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.spec import FILE_KEYS
+from mlpbench.experiment.value_types import Word
+
+SHIPPED = sorted(EXPERIMENTS.rglob("*.yaml"))
+SCHEMA = schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+# What only shows beside another value, in the data, or in numbers that JSON does not have.
+NOT_SEEN = {
+    "train-size", "lr-inf", "probes-inf", "probes-huge", "two-roles", "two-ways", "same-run", "label-of-two-lines",
+    "vary-nothing", "dataset", "claim-metric", "claim-factor", "claim-level", "claim-no-factor", "validation-of-none",
+    "claim-validation", "claim-condition", "claim-margin", "claim-nan", "claim-twice", "big-number", "half-a-pair", "grid",
+}  # fmt: skip
+# What is not YAML, or not the part of it that an experiment is written in, is for the reader to refuse.
+NO_TREE = {
+    "tab", "unclosed", "duplicate-key", "tag", "bool-tag", "two-documents", "brackets", "closed-brackets", "dashes",
+    "bigger-number", "hexadecimal", "impossible-date", "mapping-key", "nul", "alias-bomb", "merge", "yaml-1.1", "too-long",
+}  # fmt: skip
+
+
+def tree(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def says(value: Any) -> list[str]:
+    return [f"{'.'.join(map(str, e.absolute_path))}: {e.message}" for e in VALIDATOR.iter_errors(value)]
+
+
+def test_it_is_a_schema_and_the_command_prints_it() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    result = CliRunner().invoke(main, ["schema"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert json.loads(result.output) == SCHEMA
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[p.stem for p in SHIPPED])
+def test_every_shipped_experiment_is_valid(path: Path) -> None:
+    assert says(tree(path.read_text())) == []
+
+
+@pytest.mark.parametrize("wrong", FILES, ids=[b.name for b in FILES])
+def test_it_refuses_what_mlpbench_refuses_where_it_can_know(wrong: Bad) -> None:
+    if wrong.name not in NO_TREE:
+        assert bool(says(tree(wrong.text.replace(HERE, "")))) == (wrong.name not in NOT_SEEN)
+
+
+def test_the_lists_of_what_it_cannot_know_are_of_the_corpus() -> None:
+    names = {b.name for b in FILES}
+    assert names >= NOT_SEEN
+    assert names >= NO_TREE
+    assert says(tree(GOOD)) == []
+
+
+@given(st.data())
+def test_it_takes_every_spelling_of_a_value(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(VALUES)))
+    value = data.draw(VALUES[name])
+    assert says(PLAIN | {"fixed": {name: value}}) == []
+    assert says(PLAIN | {"factors": {name: [value]}}) == []
+    assert says(PLAIN | {"factors": {"conditions": [{"label": "a", name: value}]}}) == []
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_has_its_meaning_and_its_default_is_valid(name: str) -> None:
+    shape = SCHEMA["$defs"][f"setting.{name}"]
+    assert shape["description"] == SETTINGS[name].meaning
+    default = SETTINGS[name].default
+    if default is not None:
+        value = list(default) if isinstance(default, tuple) else default
+        assert says(PLAIN | {"fixed": {name: value}}) == []
+    assert says(PLAIN | {"fixed": {name: {"no": "such"}}})
+
+
+@pytest.mark.parametrize("name", [n for n, s in SETTINGS.items() if isinstance(s.kind, Word)])
+def test_every_word_is_offered_and_a_misspelt_one_refused(name: str) -> None:
+    kind = SETTINGS[name].kind
+    assert isinstance(kind, Word)
+    text = json.dumps(SCHEMA["$defs"][f"setting.{name}"])
+    for word, parameters in kind.table.items():
+        assert f'"{word}"' in text
+        assert bool(says(PLAIN | {"fixed": {name: word}})) == (
+            parameters is not None and word not in (kind.defaults or {})
+        )
+        assert says(PLAIN | {"fixed": {name: f"{word}x"}})
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"compare": {"metric": "test_loss", "a": {"lr": 1}, "b": {"lr": 2}, "expect": "less", "margin": 0.1}},
+        {"trend": {"metric": "test_loss", "factor": "lr", "expect": "rises", "scale": "log"}},
+        {"bound": {"metric": "steps_to_train_loss_0.5", "where": {"label": "a"}, "above": 1, "of": "every"}},
+        {"matches": {"metric": "test_accuracy", "value": 0.8, "tolerance": 0.01}},
+        {"contrast": {"metric": "flops", "terms": [{"weight": -1.5, "where": {"lr": 1}}], "expect": "greater"}},
+        {"best": {"metric": "test_loss", "over": "lr", "where": {"width": 8}, "and": {"width": 16}, "expect": "same"}},
+        {"share": {"metric": "test_loss", "stream": "init", "expect": "largest"}},
+    ],
+    ids=lambda form: next(iter(form)),
+)
+def test_every_form_of_claim_is_taken_and_one_without_a_key_is_not(form: dict[str, dict[str, Any]]) -> None:
+    def claimed(**keys: Any) -> list[str]:
+        return says(PLAIN | {"claims": [{"id": "c", "says": "So.", **keys}]})
+
+    ((kind, given),) = form.items()
+    assert claimed(**form, source="a book", test="sign_flip") == []
+    assert claimed(**form, test="sign") == []
+    assert claimed(**form, test="signs")
+    assert claimed(**{kind: {k: v for k, v in given.items() if k != "metric"}})
+    assert claimed(**{kind: given | {"extra": 1}})
+    other = {"bound": {"metric": "flops", "above": 1}} if kind != "bound" else {"share": {}}
+    assert claimed(**form, **other)
+    assert claimed()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"dataset": {"name": "fashion_mnist"}},
+        {"dataset": {"file": "a.csv", "target": "y", "test": 0.3, "scale": "none"}},
+        {"validation": {"folds": 5}, "nuisance": {"lr": [0.1, 1]}},
+        {"vary": {"each": ["init", "order"]}, "save_weights": True},
+        {"until_decided": {"max_replicates": 20}, "probes": ["start", 1.5, "end"], "fixed": None},
+    ],
+)
+def test_every_form_of_a_key_is_taken(keys: dict[str, Any]) -> None:
+    assert says(PLAIN | keys) == []
+
+
+def test_every_key_of_a_file_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(FILE_KEYS) == set(SCHEMA["properties"])
+    assert all(SCHEMA["properties"][key]["description"] for key in FILE_KEYS)

@@ -1,0 +1,131 @@
+"""Experiment files that are wrong, each with what its refusal must say and where it must point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HEAD = "name: bad\nquestion: Is it?\ndataset: fashion_mnist\n"
+GOOD = HEAD + "fixed: {train_size: 100, epochs: 1}\nfactors: {width: [4, 8]}\nreplicates: 2\n"
+# Stands in a text where the error should point, and is taken out before the text is written.
+HERE = "§"
+
+
+def claim(form: str) -> str:
+    return GOOD + f"claims:\n  - {{id: c, says: It is so., {form}}}\n"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A text that is wrong, and what must be said of it."""
+
+    name: str
+    text: str
+    says: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """Line and column of the mark; the file alone where there is none."""
+        if HERE not in self.text:
+            return ""
+        before = self.text[: self.text.index(HERE)]
+        return f", line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+
+
+def bad(name: str, text: str, *says: str) -> Bad:
+    return Bad(name, text, says)
+
+
+FILES = [
+    bad("unknown-key", GOOD + "§replicate: 3", "a key here must be one of name, ", "got 'replicate'; did you mean 'replicates'?"),
+    bad("unknown-setting", HEAD + "fixed: {§widht: 8}", "a setting must be one of", "got 'widht'; did you mean 'width'?"),
+    bad("unknown-factor", HEAD + "factors:\n  lr: [1, 2]\n  §actvation: [relu]", "got 'actvation'; did you mean 'activation'?"),
+    bad("misspelt-level", HEAD + "fixed: {activation: §rleu}", "activation must be one of identity, relu", "got 'rleu'; did you mean 'relu'?"),
+    bad("dropout", HEAD + "fixed: {dropout: §1.2}", "dropout must be a number in [0, 1]", "got 1.2"),
+    bad("width-0", HEAD + "factors: {width: [8, §0]}", "width must be a whole number of at least 1, got 0"),
+    bad("depth", HEAD + "fixed: {depth: §-1}", "depth must be a whole number in [0, 10000], got -1"),
+    bad("depth-huge", HEAD + "fixed: {depth: §100000000000000}", "depth must be a whole number of at most 10000"),
+    bad("train-size", HEAD + "fixed: {train_size: §60001}", "train_size must be at most 60000, what fashion_mnist has, got 60001"),
+    bad("batch-size-0", HEAD + "fixed: {batch_size: §0}", "batch_size must be a whole number of at least 1 or 'full', got 0"),
+    bad("lr-word", HEAD + "fixed: {lr: §fast}", "lr must be a number above 0, got 'fast'"),
+    bad("lr-inf", HEAD + "fixed: {lr: §.inf}", "lr must be a number above 0, got inf"),
+    bad("decay-bias-no", HEAD + "fixed: {decay_bias: §no}", "decay_bias must be true or false, got 'no'"),
+    bad("init-unparametrised", HEAD + "fixed: {init: §normal}", "init must be normal with its parameter, written {normal: number}"),
+    bad("optimizer-misspelt", HEAD + "fixed: {optimizer: §adm}", "optimizer must be one of sgd, {momentum: number}, ", "got 'adm'; did you mean 'adam'?"),
+    bad("momentum", HEAD + "fixed: {optimizer: §{momentum: 1.5}}", "optimizer must be momentum with a parameter that is a number in [0, 1], got {'momentum': 1.5}"),
+    bad("schedule-unparametrised", HEAD + "fixed: {schedule: §step}", "schedule must be step with its parameters, written {step: {every: number, factor: number}}, got 'step'"),
+    bad("schedule-key", HEAD + "fixed: {schedule: §{step: {evry: 5, factor: 0.5}}}", "schedule must be step with its parameters, written {step: {every: number, factor: number}}, got {'step': {'evry': 5"),
+    bad("warmup-0", HEAD + "factors: {schedule: [constant, §{warmup: 0}]}", "schedule must be warmup with a parameter 'steps' that is a whole number of at least 1, got {'warmup': 0}"),
+    bad("label-noise", HEAD + "fixed: {label_noise: §1.2}", "label_noise must be a number in [0, 1], got 1.2"),
+    bad("input-noise", HEAD + "fixed: {input_noise: §-0.1}", "input_noise must be a number of at least 0, got -0.1"),
+    bad("l1", HEAD + "fixed: {l1: §-1}", "l1 must be a number of at least 0, got -1"),
+    bad("norm", HEAD + "fixed: {norm: §batchnorm}", "norm must be one of none, layer, batch, got 'batchnorm'; did you mean 'batch'?"),
+    bad("clip-norm-0", HEAD + "fixed: {clip_norm: §0}", "clip_norm must be a number above 0, or none, got 0"),
+    bad("loss-misspelt", HEAD + "fixed: {loss: §mes}", "loss must be one of cross_entropy, naive_cross_entropy, squared_error, mse, got 'mes'; did you mean 'mse'?"),
+    bad("precision", HEAD + "fixed: {precision: §float16}", "precision must be one of float32, float64, ", "got 'float16'; did you mean "),
+    bad("probes-negative", HEAD + "probes: §[-1]", "probes must be a list of epochs of at least 0, start or end, got [-1]"),
+    bad("probes-inf", HEAD + "probes: §[.inf]", "probes must be a list of epochs of at least 0, start or end, got [inf]"),
+    bad("probes-huge", HEAD + "probes: §[1" + "0" * 400 + "]", "probes must be a list of epochs of at least 0, start or end, got [1000"),
+    bad("probes-word", HEAD + "probes: §start", "probes must be a list of epochs of at least 0, start or end, got 'start'"),
+    bad("probes-misspelt", HEAD + "probes: §[strat, end]", "probes must be a list of epochs of at least 0, start or end, got ['strat', 'end']"),
+    bad("vary-noise", HEAD + "vary: [init, §nois]", "must be 'init', 'order', 'dropout', 'split' or 'noise', got 'nois'; did you mean 'noise'?"),
+    bad("repeated-level", HEAD + "factors: {lr: [0.1, §1e-1]}", "the levels of a factor must differ, got 0.1 twice for lr"),
+    bad("two-roles", HEAD + "fixed: {lr: 1}\nfactors: {§lr: [1, 2]}", "a setting has one role, but lr stands under fixed and factors"),
+    bad("two-ways", HEAD + "fixed: {§hidden_sizes: [8], depth: 1}", "hidden_sizes stands in place of depth: give one of them, got both"),
+    bad("no-levels", HEAD + "factors: {lr: §[]}", "the levels of factor lr must be a list that is not empty, got []"),
+    bad("same-run", HEAD + "fixed: {depth: 0}\nfactors: {width: [8, §16]}", "conditions must differ"),
+    bad("top-level-conditions", GOOD + "§conditions: [{label: a, lr: 1}]", "a key here must be one of", "got 'conditions'"),
+    bad("label-of-two-lines", HEAD + 'factors: {conditions: [{label: §"a\\nb", lr: 1}]}', "words on one line, got 'a\\nb'"),
+    bad("name", HEAD.replace("bad", "§bad name"), "name must be a plain word of letters, digits, '_' and '-', got 'bad name'"),
+    bad("name-is-a-path", HEAD.replace("bad", "§../bad"), "name must be a plain word", "got '../bad'"),
+    bad("name-missing", "§question: Is it?\ndataset: fashion_mnist\n", "an experiment needs name, got none"),
+    bad("validation", HEAD + "validation: §1.5", "validation must be less than 1, got 1.5"),
+    bad("replicates-negative", HEAD + "replicates: §-3", "replicates must be greater than or equal to 1, got -3"),
+    bad("replicates-true", HEAD + "replicates: §true", "replicates must be a whole number, got True"),
+    bad("seed-text", HEAD + "seed: §'0'", "seed must be a whole number, got '0'"),
+    bad("vary-nothing", HEAD + "vary: §[]", "vary must name a stream in which replicates differ"),
+    bad("dataset", HEAD.replace("fashion_mnist", "§fashion_mist"), "got 'fashion_mist'; did you mean 'fashion_mnist'?"),
+    bad("claim-metric", claim("bound: {metric: §test_acuracy, above: 1}"), "metric must be one of", "got 'test_acuracy'; did you mean 'test_accuracy'?"),
+    bad("claim-factor", claim("trend: {metric: flops, factor: §wdith, expect: rises}"), "a claim here names a factor (width), got 'wdith'; did you mean 'width'?"),
+    bad("claim-level", claim("bound: {metric: flops, where: {width: §16}, above: 1}"), "a claim about width names one of its levels [4, 8], got 16"),
+    bad("claim-no-factor", claim("bound: {metric: flops, where: {§lr: 1}, above: 1}"), "a claim here names a factor (width), got 'lr'"),
+    bad("validation-of-none", HEAD + "validation: §0.001\nfixed: {train_size: 100}", "validation must take an example of 100, got 0.001"),
+    bad("claim-validation", claim("bound: {metric: §val_loss, above: 1}"), "a metric of validation examples needs validation", "got 'val_loss'"),
+    bad("claim-condition", HEAD + "factors: {zip: {lr: [1, 2], width: [4, 8]}}\nclaims: [{id: c, says: so, bound: {metric: flops, where: §{lr: 1, width: 8}, above: 1}}]", "a claim names levels that stand together in a condition, got {'lr': 1.0, 'width': 8}"),
+    bad("claim-margin", claim("compare: §{metric: flops, a: {width: 4}, b: {width: 8}, expect: equivalent}"), "equivalent on flops must state a margin"),
+    bad("claim-sides", claim("bound: §{metric: flops, above: 1, below: 2}"), "a bound has exactly one of 'above' and 'below', got both"),
+    bad("claim-nan", claim("bound: {metric: flops, above: §.nan}"), "above must be a finite number, got nan"),
+    bad("claim-form", claim("§bond: {metric: flops, above: 1}"), "got 'bond'; did you mean 'bound'?"),
+    bad("claim-twice", claim("bound: {metric: flops, above: 1}") + "  - {id: §c, says: so, bound: {metric: flops, above: 1}}", "claim ids must differ, got 'c' twice"),
+    bad("empty", "", "an experiment needs at least name, question and dataset, got an empty file"),
+    bad("comment", "# nothing\n", "got an empty file"),
+    bad("list", "§- name: bad\n", "an experiment must be a mapping of keys to values, got [{'name': 'bad'}]"),
+    bad("word", "§bad\n", "an experiment must be a mapping of keys to values, got 'bad'"),
+    bad("tab", HEAD + "fixed:\n§\tlr: 1", "not YAML", "'\\t'", "indent with spaces, not tabs"),
+    bad("unclosed", HEAD + "fixed: {lr: 1\nseed§: 3", "not YAML", "got ':'"),
+    bad("duplicate-key", HEAD + "seed: 1\n§seed: 2", "a key stands once in a mapping, got 'seed' twice"),
+    bad("alias-bomb", "a: §&a [x, x]\n" + "".join(f"{c}: &{c} [*{b}, *{b}, *{b}]\n" for b, c in zip("abcdefgh", "bcdefghi", strict=True)), "must not use anchors and aliases, got &a: write the value out"),
+    bad("merge", HEAD + "fixed: {§<<: {lr: 1}}", "a setting must be one of", "got '<<'"),
+    bad("tag", HEAD + "fixed: {lr: §!!python/name:os.system x}", "must not use tags"),
+    bad("bool-tag", HEAD + "fixed: {decay_bias: §!!bool maybe}", "must not use tags"),
+    bad("yaml-1.1", "%YAML 1.1\n§---\n" + HEAD, "an experiment must be YAML 1.2, got %YAML 1.1"),
+    bad("two-documents", HEAD + "§---\n" + HEAD, "not YAML", "another document"),
+    bad("brackets", HEAD + "fixed: " + "[" * 19 + "§" + "[" * 9981, "an experiment must be nested at most 20 deep"),
+    bad("closed-brackets", HEAD + "fixed: " + "[" * 19 + "§" + "[" * 9981 + "]" * 10_000, "nested at most 20 deep"),
+    bad("dashes", HEAD + "fixed:\n  " + "- " * 19 + "§" + "- " * 9981 + "x", "nested at most 20 deep"),
+    bad("big-number", HEAD + "fixed: {lr: §1" + "0" * 400 + "}", "lr must be a number above 0, got 1000"),
+    bad("bigger-number", HEAD + "seed: §1" + "0" * 5000, "a number must have at most 4300 digits, got '1000"),
+    bad("hexadecimal", HEAD + "replicates: §0x" + "f" * 5000, "replicates must be less than or equal to 100000, got a number of very many digits"),
+    bad("date", HEAD + "replicates: §2020-12-05", "replicates must be a whole number, got '2020-12-05'"),
+    bad("impossible-date", HEAD + "fixed: {lr: §2020-13-45}", "lr must be a number above 0, got '2020-13-45'"),
+    bad("null-value", HEAD + "fixed: {lr: §null}", "lr must be a number above 0, got None"),
+    bad("null-claims", HEAD + "claims: §", "claims must be a list, got None"),
+    bad("null-question", HEAD.replace("Is it?", "§~"), "question must be text, got None"),
+    bad("null-key", HEAD + "§~: 1", "a key here must be one of", "got None"),
+    bad("list-key", HEAD + "? §[a]\n: 1", "a key must be a word, got a list or a mapping"),
+    bad("mapping-key", HEAD + "fixed: {§{a: 1}: 2}", "a key must be a word, got a list or a mapping"),
+    bad("number-key", HEAD + "fixed: {§5: 1}", "a key must be a word, got 5"),
+    bad("nul", HEAD + "seed: §\0", "an experiment file must be printable text, got '\\x00'"),
+    bad("half-a-pair", HEAD.replace("Is it?", '§"\\ud800"'), "text must be made of whole characters, got '\\ud800'"),
+    bad("grid", HEAD + "factors:\n  §width: &".replace("&", str(list(range(1, 1001)))) + f"\n  lr: {list(range(1, 1001))}", "at most 100000 conditions, got 1000000"),
+    bad("too-long", HEAD + "#" * 1_000_000, "an experiment file must have at most 1000000 bytes, got more"),
+]  # fmt: skip

@@ -1,0 +1,127 @@
+"""The list of experiments: runs, expected time, verdicts, question; quick, and without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from repository import ROOT
+
+from mlpbench.cli.main import main
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.jobs import listing
+from mlpbench.jobs.inventory import inspect
+from mlpbench.jobs.options import Options
+from mlpbench.results.store import Store
+
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+REPORT = "# width\n\nDoes it?\n\n## Verdicts\n\nOf {n} claims: {counts}.\n\n| claim |\n"
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["list", *map(str, arguments)], catch_exceptions=False)
+
+
+def reported(results: Path, name: str, n: int, counts: str) -> None:
+    (results / name).mkdir(parents=True)
+    (results / name / "report.md").write_text(REPORT.format(n=n, counts=counts))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=[p.stem for p in EXPERIMENTS])
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_the_time_is_what_a_plan_says_of_an_empty_folder(path: Path, workers: int, tmp_path: Path) -> None:
+    options, experiment = Options(workers=workers), yaml_reader.read(path)
+    facts = inspect(experiment, Store(tmp_path / "none"), options).facts(options)
+    assert listing.expected_seconds(experiment, options) == facts["seconds"]
+
+
+FOLDED = """\
+name: folded
+question: Which rate do folds choose?
+dataset: fashion_mnist
+validation: {folds: 3}
+fixed: {train_size: 3000, epochs: 2}
+factors: {width: [8, 64]}
+nuisance: {lr: [0.1, 0.3]}
+replicates: 4
+"""
+
+
+def test_folds_are_counted_with_one_refit_a_condition(tmp_path: Path) -> None:
+    (tmp_path / "folded.yaml").write_text(FOLDED)
+    options, experiment = Options(workers=2), yaml_reader.read(tmp_path / "folded.yaml")
+    facts = inspect(experiment, Store(tmp_path / "none"), options).facts(options)
+    assert listing.expected_seconds(experiment, options) == facts["seconds"]
+    (row,) = listing.shipped(tmp_path, None, options)
+    assert row.runs == facts["runs"] == 4 * (2 * 2 * 3 + 2)
+
+
+def test_verdicts_are_those_of_the_report(tmp_path: Path) -> None:
+    claims = len(yaml_reader.read(ROOT / "experiments" / "width.yaml").claims)
+    reported(tmp_path, "width", claims, f"1 supported, 1 refuted, {claims - 2} undecided")
+    rows = json.loads(invoke(ROOT / "experiments", "--results", tmp_path, "--json").output)
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["width"]["verdicts"] == {"supported": 1, "refuted": 1, "undecided": claims - 2}
+    assert not by_name["width"]["older"]
+    assert by_name["softmax"]["verdicts"] is None
+    text = invoke(ROOT / "experiments", "--results", tmp_path).output
+    assert f"1 supported, 1 refuted, {claims - 2} undecided\n" in text
+
+
+def test_results_of_an_older_file_are_told_apart_and_broken_ones_do_not_stop_it(tmp_path: Path) -> None:
+    reported(tmp_path, "width", 9, "9 undecided")
+    (tmp_path / "width" / "spec.yaml").write_text("name: [\n")
+    (tmp_path / "softmax" / "report.md").mkdir(parents=True)
+    (tmp_path / "baseline").mkdir()
+    (tmp_path / "baseline" / "report.md").write_bytes(b"\xff\xfe nothing")
+    result = invoke(ROOT / "experiments", "--results", tmp_path)
+    assert result.exit_code == 0
+    assert "9 undecided (of an older file)" in result.output
+
+
+def test_the_verdicts_of_real_results_are_those_the_claims_command_counts() -> None:
+    """Of every reference folder there is: the sentence of the report is what is read."""
+    found = {p.parent.name: listing._verdicts(p) for p in (ROOT / "results" / "reference").glob("*/report.md")}
+    assert found
+    for name, verdicts in found.items():
+        told = CliRunner().invoke(main, ["claims", str(ROOT / "results" / "reference" / name), "--json"])
+        (rows,) = json.loads(told.output).values()
+        counts = {v: sum(r["verdict"] == v for r in rows) for v in {r["verdict"] for r in rows}}
+        assert verdicts == counts
+
+
+def test_no_line_is_longer_than_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text(FOLDED.replace("Which rate", "Which of many rates and of many more " * 8))
+    lines = invoke(tmp_path).output.splitlines() + invoke(ROOT / "experiments").output.splitlines()
+    assert max(map(len, lines)) <= listing.WIDTH
+    assert len([line for line in lines if line.startswith("    ")]) > len(EXPERIMENTS) + 2
+
+
+def test_no_folder_is_refused(tmp_path: Path) -> None:
+    assert invoke(tmp_path / "none").exit_code == 2
+    assert invoke(ROOT / "experiments", "--results", tmp_path / "none").exit_code == 2
+    assert invoke(tmp_path).output == ""
+
+
+def test_it_is_quick_and_loads_neither_torch_nor_pandas(tmp_path: Path) -> None:
+    """Thirty-five experiments in about a second: the time of this process, whatever else the machine does."""
+    for i in range(35):
+        source = EXPERIMENTS[i % len(EXPERIMENTS)].read_text()
+        lines = [f"name: e{i}" if line.startswith("name:") else line for line in source.splitlines()]
+        (tmp_path / f"e{i}.yaml").write_text("\n".join(lines) + "\n")
+    code = (
+        "import sys, time; from mlpbench.cli.main import main\n"
+        f"main(['list', {str(tmp_path)!r}], standalone_mode=False)\n"
+        "print(time.process_time(), *({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.perf_counter() - began < 30
+    seconds, *loaded = done.stdout.splitlines()[-1].split()
+    assert float(seconds) < 2
+    assert loaded == []

@@ -1,0 +1,238 @@
+"""Reports are written, checked and indexed from the tables of real folders; a check writes nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pytest
+from arithmetic_folders import make_folder
+from click.testing import CliRunner, Result
+from repository import ROOT
+
+from mlpbench import api
+from mlpbench.base.atomic_files import write_whole
+from mlpbench.cli.main import main
+from mlpbench.jobs import write_pages
+from mlpbench.report import report
+from mlpbench.results.part_files import encoded
+from mlpbench.results.schemas import SCHEMAS
+
+REFERENCE = ROOT / "results" / "reference" / "width"
+TABLES = ("runs", "curves", "layers", "predictions")
+WIDE = {"metric": "test_accuracy", "a": {"width": 8}, "b": {"width": 1}, "expect": "greater"}
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "question": "Does it hold?",
+    "dataset": "fashion_mnist",
+    "factors": {"width": [1, 8], "lr": [0.1, 0.2]},
+    "replicates": 5,
+    "claims": [{"id": "wide", "says": "Wider is better.", "compare": WIDE}],
+}
+SECONDS = 15
+# What a report says of test-set sampling takes the labels of the test set.
+pytestmark = pytest.mark.usefixtures("fashion")
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with its report and its page."""
+    folder = make_folder(SMALL, tmp_path_factory.mktemp("results"))
+    result = invoke("report", folder, "--html")
+    assert result.output == f"report: {folder / 'report.html'}\n"
+    return folder
+
+
+@pytest.fixture
+def small(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "small"))
+
+
+def test_the_reference_report_is_what_its_tables_give() -> None:
+    result = invoke("report", REFERENCE, "--check")
+    assert result.output == f"{REFERENCE}: the report is what its tables give\n"
+    assert result.exit_code == 0
+
+
+def test_check_passes_on_what_was_written_and_writes_nothing(small: Path) -> None:
+    before = content(small)
+    assert {"report.md", "report.html", "figures/verdicts.png", "figures/learning_curves.png"} < set(before)
+    result = invoke("report", small, "--check")
+    assert result.exit_code == 0
+    assert result.output.count("\n") == 1
+    assert content(small) == before
+
+
+def test_check_names_each_file_that_differs_or_is_missing(small: Path) -> None:
+    (small / "report.md").write_text("# another\n")
+    (small / "figures" / "error.png").unlink()
+    (small / "report.html").write_bytes((small / "report.html").read_bytes() + b" ")
+    before = content(small)
+    result = invoke("report", small, "--check")
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [
+        f"{small / 'figures' / 'error.png'} is missing",
+        f"{small / 'report.html'} differs",
+        f"{small / 'report.md'} differs",
+    ]
+    assert content(small) == before
+
+
+def test_the_page_is_checked_where_it_is_or_is_wanted(small: Path) -> None:
+    (small / "report.html").unlink()
+    assert write_pages.check(small) == {}
+    assert write_pages.check(small, html=True) == {"report.html": "is missing"}
+    assert invoke("report", small, "--check", "--html").exit_code == 1
+
+
+def test_a_page_that_is_there_is_kept_up(small: Path) -> None:
+    (small / "report.html").write_text("old")
+    assert invoke("report", small).output == f"report: {small / 'report.md'}\n"
+    assert write_pages.check(small) == {}
+    assert (small / "report.html").read_text() != "old"
+
+
+def shuffled(folder: Path, to: Path) -> Path:
+    """Return a copy whose tables have other files, with the rows in another order."""
+    copy = Path(shutil.copytree(folder, to / folder.name))
+    for name in TABLES:
+        old = sorted((copy / name).glob("*.parquet"))
+        rows = pads.dataset([str(f) for f in old], schema=SCHEMAS[name], format="parquet").to_table().to_pandas()
+        mixed = rows.sample(frac=1, random_state=3)
+        for path in old:
+            path.unlink()
+        for i in range(3):
+            part = pa.Table.from_pandas(mixed.iloc[i::3], schema=SCHEMAS[name], preserve_index=False)
+            file, parquet = encoded(f"part{2 - i}", part)
+            write_whole(copy / name / file, parquet)
+    return copy
+
+
+@pytest.mark.parametrize("which", [pytest.param("reference", marks=pytest.mark.slow), "small"])
+def test_rows_shuffled_across_files_give_the_same_report(which: str, small: Path, tmp_path: Path) -> None:
+    folder = REFERENCE if which == "reference" else small
+    one, other = (write_pages.render(f) for f in (folder, shuffled(folder, tmp_path / "shuffled")))
+    assert report.contents(one, html=True) == report.contents(other, html=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONHASHSEED": "0", "TZ": "America/St_Johns", "LC_ALL": "C"}, {"PYTHONHASHSEED": "9", "LC_ALL": "C.UTF-8"}],
+)
+def test_other_processes_check_the_same_without_torch(small: Path, environment: Mapping[str, str]) -> None:
+    code = (
+        "import sys; from pathlib import Path; from mlpbench import pages; "
+        f"found = pages.check(Path({str(small)!r})); print(found, 'torch' in sys.modules)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env)
+    assert ran.stdout == "{} False\n"
+
+
+def test_no_folder_is_one_message(tmp_path: Path) -> None:
+    for arguments in (
+        ("report", tmp_path / "none", "--check"),
+        ("report", tmp_path, "--html"),
+        ("index", tmp_path / "none"),
+    ):
+        result = CliRunner().invoke(main, list(map(str, arguments)))
+        assert result.exit_code == 2
+        assert result.stderr.startswith("mlpbench: ")
+        assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders at several depths, one of them broken."""
+    results = tmp_path_factory.mktemp("several")
+    for name, below in (("zebra", ""), ("ant", "deep er/still")):
+        folder = make_folder(SMALL | {"name": name, "question": f"What of the {name}?"}, results / below)
+        write_pages.write(folder, html=name == "ant")
+    bare = make_folder({k: v for k, v in SMALL.items() if k != "claims"} | {"name": "bare"}, results)
+    assert not (bare / "report.md").exists()
+    broken = Path(shutil.copytree(bare, results / "broken"))
+    write_whole(broken / "spec.yaml", b"name: 3\n")
+    hurt = Path(shutil.copytree(bare, results / "hurt"))
+    (path,) = (hurt / "runs").glob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-100])
+    write_whole(results / "zebra" / "damaged" / "spec.yaml", b"set aside")
+    return results
+
+
+def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(several: Path) -> None:
+    result = invoke("index", several)
+    assert result.output == f"index: {several / 'index.html'}\nindex: {several / 'index.md'}\n"
+    found = write_pages.read_index(several)
+    assert [(e.name, e.folder) for e in found.entries] == [
+        ("ant", "deep er/still/ant"),
+        ("bare", "bare"),
+        ("zebra", "zebra"),
+    ]
+    ant, bare, zebra = found.entries
+    assert ant.files == ["report.html", "report.md", "spec.yaml"]
+    assert bare.files == ["spec.yaml"]
+    assert bare.picture is None
+    assert ant.verdicts == {api.load(several / "zebra").claims["verdict"].iloc[0]: 1}
+    assert zebra.statuses == {"ok": 20}
+    assert zebra.picture
+    assert zebra.picture[0] == "figures/verdicts.png"
+    assert zebra.picture[2] == (several / "zebra" / "figures" / "verdicts.png").read_bytes()
+    assert [folder for folder, _ in found.unread] == ["broken", "hurt"]
+    assert all(str(several) not in why for _, why in found.unread)
+    assert "name must be text, got 3 (broken/spec.yaml, line 1" in found.unread[0][1]
+    assert "damaged" in found.unread[1][1]
+
+
+def test_links_of_the_index_are_there_and_it_is_the_same_twice(several: Path) -> None:
+    write_pages.write_index(several)
+    first = {name: (several / name).read_bytes() for name in ("index.md", "index.html")}
+    for name, patterns in {
+        "index.md": r"\]\(([^)]+)\)|src=\"([^\"]+)\"",
+        "index.html": r"href=\"(?!data:|#)([^\"]+)\"()",
+    }.items():
+        links = [unquote(a or b) for a, b in re.findall(patterns, first[name].decode())]
+        assert len(links) >= 7
+        assert [link for link in links if not (several / link).is_file()] == []
+    write_pages.write_index(several)
+    assert {name: (several / name).read_bytes() for name in first} == first
+
+
+def processor_seconds(command: list[str]) -> float:
+    """Return the time of all cores that a process took: an upper limit of what it would on one, on a shared machine too."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.slow
+def test_the_report_of_a_thousand_runs_takes_less_than_15_seconds_of_one_core(tmp_path: Path) -> None:
+    factors = {"width": [2**i for i in range(10)], "lr": [0.1, 0.2, 0.3, 0.4, 0.5], "dropout": [0, 0.5]}
+    steps = {"metric": "steps_to_train_loss_0.8", "a": {"width": 8}, "b": {"width": 1}, "expect": "less"}
+    claims = [*SMALL["claims"], {"id": "fast", "says": "And faster.", "compare": steps}]
+    folder = make_folder(SMALL | {"factors": factors, "replicates": 10, "claims": claims}, tmp_path)
+    took = processor_seconds([sys.executable, "-m", "mlpbench", "report", str(folder), "--html"])
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert "All 1000 runs of the grid." in text
+    assert text.count("<tr><td") >= 1000
+    assert took < SECONDS

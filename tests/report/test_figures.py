@@ -1,0 +1,180 @@
+"""Figures show the numbers they are given, in colours that mean the same throughout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from arithmetic_tables import WIDTHS, make, spec, width_tables
+from matplotlib.colors import to_rgb
+
+from mlpbench.evidence.estimates.observe import estimate, estimate_curves, observe
+from mlpbench.evidence.estimates.series import errors, numeric_factor
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.error_curves import error_against_factor
+from mlpbench.report.figures.forest import forest
+from mlpbench.report.figures.learning_curves import learning_curves
+from mlpbench.report.figures.replicates import replicates
+
+
+def test_numbers_run_along_a_map_from_light_to_dark() -> None:
+    made = width_tables()
+    look = theme.look(made.experiment, made.conditions)
+    assert [text for text, _ in look.entries] == [str(w) for w in WIDTHS]
+    lightness = [np.dot((0.21, 0.72, 0.07), to_rgb(colour)) for _, colour in look.entries]
+    assert lightness == sorted(lightness, reverse=True)
+
+
+def test_a_level_has_one_colour_whatever_the_order_of_the_file() -> None:
+    def colours(*widths: int) -> dict[str, str]:
+        made = make(spec(factors={"width": list(widths)}, replicates=1))
+        return dict(theme.look(made.experiment, made.conditions).entries)
+
+    assert colours(8, 64, 1024) == colours(1024, 8, 64)
+
+
+def test_many_conditions_are_coloured_by_their_first_factor() -> None:
+    made = make(spec(factors={"activation": ["relu", "tanh"], "width": WIDTHS}, replicates=1))
+    look = theme.look(made.experiment, made.conditions)
+    assert [text for text, _ in look.entries] == ["relu", "tanh"]
+    assert not look.is_detailed
+    for condition in made.conditions:
+        assert look.colours[condition.condition_id] == dict(look.entries)[str(condition.levels["activation"])]
+
+
+def test_the_axis_is_log_where_levels_spread_over_a_decade() -> None:
+    _, (wide, narrow) = theme.new(3, 1, 2)
+    theme.level_axis(wide, [float(w) for w in WIDTHS], "width")
+    theme.level_axis(narrow, [0.0, 1.0, 20.0], "depth")
+    assert wide.get_xscale() == "log"
+    assert narrow.get_xscale() == "linear"
+    assert [t.get_text() for t in wide.get_xticklabels()] == [str(w) for w in WIDTHS]
+
+
+def test_learning_curves_draw_the_means_and_the_bands() -> None:
+    made = make(spec(factors={"width": [8, 1024]}))
+    seen = observe(made.experiment, made.conditions, made.runs)
+    curves = estimate_curves(made.experiment, made.conditions, seen, made.curves)
+    figure = learning_curves(curves, theme.look(made.experiment, made.conditions))
+    loss, accuracy = figure.axes
+    assert len(loss.lines) == len(accuracy.lines) == 4
+    assert len(loss.collections) == 4
+    styles = {line.get_linestyle() for line in loss.lines}
+    assert styles == {"--", "-"}
+    drawn = sorted(tuple(np.asarray(line.get_ydata(), dtype=float)) for line in loss.lines)
+    rows = curves[curves["measure"] == "loss"].groupby(["position", "split"])["mean"]
+    assert drawn == sorted(tuple(v) for _, v in rows)
+
+
+@pytest.mark.parametrize("factor", [1.0, 5.0, 30.0, 1e6])
+def test_a_loss_however_wide_has_numbers_beside_its_axis(factor: float) -> None:
+    made = make(spec(factors={"width": WIDTHS}))
+    seen = observe(made.experiment, made.conditions, made.runs)
+    curves = estimate_curves(made.experiment, made.conditions, seen, made.curves)
+    wide = curves["condition_id"] == curves["condition_id"].iloc[0]
+    curves.loc[wide & (curves["measure"] == "loss"), ["mean", "low", "high"]] *= factor
+    figure = learning_curves(curves, theme.look(made.experiment, made.conditions))
+    theme.png(figure)
+    ax = figure.axes[0]
+    bottom, top = ax.get_ylim()
+    assert sum(bottom <= tick <= top for tick in ax.get_yticks()) >= 2
+
+
+def test_error_against_the_factor_draws_what_the_estimates_say() -> None:
+    made = width_tables()
+    seen = observe(made.experiment, made.conditions, made.runs)
+    metrics = ["train_loss", "test_loss", "train_accuracy", "test_accuracy"]
+    found = errors(
+        made.experiment, made.conditions, seen, estimate(made.experiment, made.conditions, seen, made.curves, metrics)
+    )
+    assert found.factor == "width"
+    error, _ = error_against_factor(found.estimates, found.points, "width").axes
+    test = 1 - made.runs.groupby("width")["test_accuracy"].mean()
+    lines = [np.asarray(line.get_ydata(), dtype=float) for line in error.lines]
+    assert any(len(y) == len(WIDTHS) and np.allclose(y, test[WIDTHS]) for y in lines)
+    faint = [y for y in lines if len(y) == 5 * len(WIDTHS)]
+    assert len(faint) == 2
+    row = found.estimates[(found.estimates["measure"] == "error") & (found.estimates["split"] == "test")].iloc[0]
+    assert row["low"] < row["mean"] < row["high"]
+    assert row["mean"] == pytest.approx(test[8])
+
+
+def test_a_factor_of_words_has_no_numeric_axis() -> None:
+    words = spec(factors={"activation": ["relu", "tanh"], "lr": [0.1, 1.0]})
+    assert numeric_factor(words, make(words).conditions) == "lr"
+    only = spec(factors={"activation": ["relu", "tanh"]})
+    assert numeric_factor(only, make(only).conditions) is None
+    mixed = spec(factors={"batch_size": [256, "full"]})
+    assert numeric_factor(mixed, make(mixed).conditions) is None
+    many = spec(factors={"depth": [1, 3], "activation": ["relu", "tanh", "gelu", "silu", "elu"]})
+    assert numeric_factor(many, make(many).conditions) is None, "ten dots a place hide each other"
+    few = spec(factors={"depth": [1, 3], "width": [8, 16, 32]})
+    assert numeric_factor(few, make(few).conditions) == "width"
+    paired = {"zip": {"activation": ["relu", "tanh", "sigmoid"], "lr": [0.1, 0.2, 0.3]}}
+    zipped = spec(factors=paired, fixed={"epochs": 1})
+    assert numeric_factor(zipped, make(zipped).conditions) is None, "no two conditions differ in lr alone"
+    crossed = spec(factors=paired | {"width": [8, 16, 32]}, fixed={"epochs": 1})
+    assert numeric_factor(crossed, make(crossed).conditions) == "width"
+
+
+def test_replicates_are_all_there_and_short_rows_say_so() -> None:
+    made = make(spec(factors={"width": [8, 16]}), status={(1, 0): "diverged"})
+    seen = observe(made.experiment, made.conditions, made.runs)
+    rows = estimate(made.experiment, made.conditions, seen, made.curves, ["test_accuracy"])
+    points = seen[["position", "test_accuracy"]].rename(columns={"test_accuracy": "value"})
+    (ax,) = replicates(rows, points, theme.look(made.experiment, made.conditions), "test accuracy").axes
+    lines = [np.asarray(line.get_xdata(), dtype=float) for line in ax.lines]
+    drawn = np.concatenate([x for x in lines if len(x) > 1])
+    assert sorted(drawn) == sorted(made.runs["test_accuracy"].dropna())
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["8", "16 (n = 4)"]
+
+
+def test_the_forest_has_a_strip_for_each_claim_with_its_margin() -> None:
+    rows = pd.DataFrame(
+        {
+            "id": ["a", "b", "c"], "verdict": ["supported", "undecided", "refuted"],
+            "sense": ["greater", "equivalent", "equivalent"], "estimate": [0.01, 0.001, 0.85], "low": [0.005, -0.001, 0.84],
+            "high": [0.015, 0.003, 0.86], "margin": [0.002, 0.002, 0.01], "centre": [0.0, 0.0, 0.9],
+            "factor": [100.0, 100.0, 1.0], "unit": ["pp", "pp", "fraction"], "estimate_is": ["", "", ""],
+        }
+    )  # fmt: skip
+    first, second, third = forest(rows).axes
+    margins = [
+        [float(np.asarray(line.get_xdata())[0]) for line in ax.lines if line.get_linestyle() == "--"]
+        for ax in (first, second, third)
+    ]
+    assert margins == [[0.2], [-0.2, 0.2], [pytest.approx(0.89), pytest.approx(0.91)]]
+    low, high = first.get_xlim()
+    assert low < 0.2 < 1.5 < high
+
+
+def test_legends_and_labels_stay_inside_the_picture() -> None:
+    """Ten levels and long labels once ran over the edge."""
+    widths = [2**i for i in range(4, 14)]
+    made = make(spec(factors={"width": widths}, replicates=2))
+    seen = observe(made.experiment, made.conditions, made.runs)
+    look = theme.look(made.experiment, made.conditions)
+    curves = learning_curves(estimate_curves(made.experiment, made.conditions, seen, made.curves), look)
+    long = make(spec(factors={"loss": ["cross_entropy", "squared_error"], "activation": ["sigmoid", "gelu"]}))
+    seen = observe(long.experiment, long.conditions, long.runs)
+    rows = estimate(long.experiment, long.conditions, seen, long.curves, ["test_accuracy"])
+    points = seen[["position", "test_accuracy"]].rename(columns={"test_accuracy": "value"})
+    strips = replicates(rows, points, theme.look(long.experiment, long.conditions), "test accuracy")
+    for figure in (curves, strips):
+        theme.png(figure)
+        texts = [ax.xaxis.get_label() for ax in figure.axes] + figure.legends
+        for box in (artist.get_window_extent() for artist in texts):
+            assert box.x0 >= 0
+            assert box.x1 <= theme.WIDTH * theme.DPI
+
+
+def test_more_lines_than_colours_are_grouped_by_the_first_of_the_other_factors() -> None:
+    made = make(
+        spec(factors={"width": [8, 16, 32], "lr": [0.1, 0.2, 0.3], "dropout": [0.0, 0.1, 0.2, 0.5]}, replicates=1)
+    )
+    seen = observe(made.experiment, made.conditions, made.runs)
+    metrics = ["train_loss", "test_loss", "train_accuracy", "test_accuracy"]
+    rows = estimate(made.experiment, made.conditions, seen, made.curves, metrics)
+    found = errors(made.experiment, made.conditions, seen, rows).estimates
+    assert found["series"].nunique() == 12
+    assert set(found["group"]) == {"lr=0.1", "lr=0.2", "lr=0.3"}

@@ -1,0 +1,376 @@
+"""The page of a report: what the Markdown says, safe to open, looked into by its table and curves, the same bytes twice."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from arithmetic_tables import WIDTHS, Tables, make, spec, width_tables
+
+from mlpbench.report.pages import runs_table as run_tables
+from mlpbench.report.pages.curves_svg import chart
+from mlpbench.report.pages.markdown_html import VERDICTS, body
+from mlpbench.report.pages.page import report_page
+from mlpbench.report.pages.runs_table import run_table
+from mlpbench.report.report import Report, render
+
+VOID = {"meta", "link", "img", "input", "br", "hr"}
+EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)> & "quoted" </td>'
+COMPARE = {"metric": "test_accuracy", "a": {"lr": 1.0}, "b": {"lr": 0.1}, "expect": "greater"}
+LR_CLAIM = [{"id": "faster", "says": "A larger lr is better.", "compare": COMPARE}]
+SOME = {(0, 0): "missing", (1, 1): "failed", (1, 2): "diverged"}
+LISTED = {"conditions": [{"label": EVIL, "depth": 0}, {"label": "deep", "depth": 2}]}
+EVERY = {(i, r): "diverged" for i in range(2) for r in range(5)}
+
+
+def evil() -> Tables:
+    says = f"{EVIL} ![spy](http://example.invalid/x.png) [link](javascript:alert(1))"
+    claim = {"id": "c", "says": says, "source": EVIL, "bound": {"metric": "test_loss", "below": 1.0}}
+    tables = make(spec(question=f"Is it {EVIL}?", factors=LISTED, claims=[claim]), status=SOME)
+    return replace(tables, runs=tables.runs.assign(error=tables.runs["error"].where(tables.runs["error"].isna(), EVIL)))
+
+
+MADE: Mapping[str, Any] = {
+    "width": width_tables,
+    "evil": evil,
+    "incomplete": lambda: make(spec(factors={"lr": [0.1, 1.0]}, claims=LR_CLAIM), status=SOME),
+    "all diverged": lambda: make(spec(factors={"lr": [0.1, 1.0]}, claims=LR_CLAIM), status=EVERY),
+    "one run": lambda: make(spec(replicates=1)),
+    "two factors": lambda: make(spec(factors={"lr": [0.1, 1.0], "activation": ["relu", "tanh"]}, claims=LR_CLAIM)),
+    "many conditions": lambda: make(spec(factors={"width": WIDTHS, "lr": [0.1, 0.2, 0.5]}, replicates=2)),
+    "an excerpt": lambda: make(spec(factors={"width": list(range(1, 71))}, replicates=2)),
+}
+
+
+@functools.cache
+def made(name: str) -> Tables:
+    tables: Tables = MADE[name]()
+    return tables
+
+
+@functools.cache
+def rendered(name: str) -> Report:
+    return render(*made(name).parts)
+
+
+@dataclass
+class Element:
+    tag: str
+    attributes: dict[str, str]
+    text: str = ""
+    children: list[Element] = field(default_factory=list)
+
+    def every(self) -> Iterator[Element]:
+        """Yield every element below, in the order of the page."""
+        for child in self.children:
+            yield child
+            yield from child.every()
+
+    def all(self, tag: str, **attributes: str) -> list[Element]:
+        """Return the elements below with a tag and these attributes, `class_` for class."""
+        wanted = {k.rstrip("_"): v for k, v in attributes.items()}
+        return [
+            e
+            for e in self.every()
+            if e.tag == tag and all(v in e.attributes.get(k, "").split() for k, v in wanted.items())
+        ]
+
+
+class Tree(HTMLParser):
+    """The elements of a page; a tag that is not closed, or closed twice, fails."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.root = Element("", {})
+        self.open = [self.root]
+        self.feed(page)
+        self.close()
+        assert len(self.open) == 1, f"not closed: {self.open[-1].tag}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({k for k, _ in attrs}) == len(attrs), f"an attribute twice: {attrs}"
+        element = Element(tag, {k: v or "" for k, v in attrs})
+        self.open[-1].children.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].children.append(Element(tag, {k: v or "" for k, v in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open[-1].tag == tag, f"</{tag}> closes <{self.open[-1].tag}>"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        for element in self.open:
+            element.text += data
+
+
+@functools.cache
+def page(name: str) -> str:
+    return report_page(rendered(name))
+
+
+@functools.cache
+def tree(name: str) -> Element:
+    return Tree(page(name)).root
+
+
+@pytest.fixture(params=MADE)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_every_page_is_well_formed_with_ids_that_links_find(name: str) -> None:
+    root = tree(name)
+    ids = [e.attributes["id"] for e in root.every() if "id" in e.attributes]
+    assert len(set(ids)) == len(ids)
+    links = [e.attributes["href"] for e in root.all("a")]
+    assert len(links) > 5
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    assert all(b.attributes.get("type") == "button" for b in root.all("button"))
+
+
+def test_a_page_says_what_the_markdown_says(name: str) -> None:
+    report = rendered(name)
+    text = " ".join(tree(name).all("main")[0].text.split())
+    titles = re.findall(r"^## (.+)$", report.markdown, flags=re.MULTILINE)
+    assert [h.text for h in tree(name).all("h2")] == [*titles, "Runs"]
+    assert [a.text for a in tree(name).all("nav")[0].all("a")] == [*titles, "Runs"]
+    cells = re.findall(r"(?<=\| )[^|*`&<\\]+(?= \|)", report.markdown)
+    assert len(cells) > 20
+    assert [c for c in cells if not re.fullmatch("-+:?", c) and c not in text] == []
+    assert tree(name).all("h1")[0].text == made(name).experiment.name
+
+
+def test_pictures_are_inside_with_their_words_and_curves_are_drawn_anew(name: str) -> None:
+    report = rendered(name)
+    linked = dict(re.findall(r"^!\[(.+)\]\((figures/.+)\)$", report.markdown, flags=re.MULTILINE))
+    wanted = {alt: report.files[path] for alt, path in linked.items() if "learning_curves" not in path}
+    images = tree(name).all("img")
+    found = {i.attributes["alt"].replace("|", "\\|"): i.attributes["src"] for i in images}
+    assert {a: base64.b64decode(s.removeprefix("data:image/png;base64,")) for a, s in found.items()} == wanted
+    drawn = bool(tree(name).all("figure", class_="curves"))
+    assert drawn == ("figures/learning_curves.png" in report.files)
+
+
+def test_nothing_is_loaded_and_only_our_own_code_runs(name: str) -> None:
+    root = tree(name)
+    (policy,) = (m.attributes["content"] for m in root.all("meta") if "Security" in m.attributes.get("http-equiv", ""))
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split("; ")}
+    assert rules["default-src"] == ["'none'"]
+    assert rules["img-src"] == ["data:"]
+
+    def allowed(elements: list[Element]) -> list[str]:
+        return [f"'sha256-{base64.b64encode(hashlib.sha256(e.text.encode()).digest()).decode()}'" for e in elements]
+
+    assert rules["script-src"] == allowed(root.all("script"))
+    assert rules["style-src"] == allowed(root.all("style"))
+    named = {k for e in root.every() for k in e.attributes}
+    assert "href" in named
+    assert not [k for k in named if k in ("style", "srcset", "background", "ping") or k.startswith("on")]
+    asked = [v for e in root.every() for k, v in e.attributes.items() if k in ("src", "href", "action", "poster")]
+    assert all(a.startswith(("#", "data:")) for a in asked)
+    ours = "".join(e.text for e in [*root.all("script"), *root.all("style")])
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|WebSocket|https?:", ours)
+
+
+def test_what_users_wrote_is_text() -> None:
+    root = tree("evil")
+    assert len(root.all("script")) == 2
+    assert all(i.attributes["src"].startswith("data:") and "onerror" not in i.attributes for i in root.all("img"))
+    assert [a for a in root.all("a") if not a.attributes["href"].startswith("#")] == []
+    text = root.all("main")[0].text
+    for place in ("Is it {}?", "failed ({})"):
+        assert place.format(EVIL) in text
+    assert text.count("alert(1)") >= 5  # question, claim, source, label and error
+    assert "![spy]" not in text
+    cells = [c.text for c in root.all("table", id="run-table")[0].all("td")]
+    assert EVIL in cells
+    assert f"failed ({EVIL})" in cells
+    assert any(EVIL in b.text for b in root.all("button"))
+
+
+def test_verdicts_have_a_sign_beside_their_word() -> None:
+    report, root = rendered("width"), tree("width")
+    shown = [(v.text, v.attributes["data-sign"]) for v in root.all("strong", class_="verdict")]
+    assert shown == [(v, VERDICTS[v]) for v in report.claims["verdict"]]
+    assert len(set(VERDICTS.values())) == len(VERDICTS)
+
+
+def test_the_table_of_runs_has_every_run_with_numbers_to_sort_by() -> None:
+    tables = made("width")
+    table = tree("width").all("table", id="run-table")[0]
+    head = [h.text for h in table.all("th")]
+    assert head == ["width", "replicate", "status", "train loss", "test loss", "train accuracy", "test accuracy", "gap",
+                    "seconds", "run"]  # fmt: skip
+    stored = tables.runs.set_index("run_id")
+    rows = [r.all("td") for r in table.all("tr")[1:]]
+    assert {r[-1].text for r in rows} == set(stored.index)
+    for row in rows:
+        of = stored.loc[row[-1].text]
+        assert row[0].text == str(of["width"])
+        assert row[2].text == "ok"
+        assert float(row[4].attributes["data-sort"]) == of["test_loss"]
+        assert row[6].text == f"{of['test_accuracy']:.4f}"
+    assert rows[0][0].attributes["class"] == "number"
+
+
+def test_runs_without_metrics_say_why_and_sort_last() -> None:
+    table = tree("incomplete").all("table", id="run-table")[0]
+    rows = {(r.all("td")[0].text, r.all("td")[1].text): r.all("td") for r in table.all("tr")[1:]}
+    assert len(rows) == 10
+    assert rows["0.1", "0"][2].text == "missing"
+    assert rows["1", "1"][2].text == "failed (MemoryError: no room)"
+    assert rows["1", "2"][2].text == "diverged at step 300"
+    assert [c.attributes["data-sort"] for c in rows["0.1", "0"][3:9]] == [""] * 6
+    assert "n-last" in table.attributes["class"]
+
+
+def test_of_very_many_runs_a_part_is_shown_that_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = rendered("an excerpt").interactive
+    assert shown
+    assert run_table(shown).about == "All 140 runs of the grid."
+    monkeypatch.setattr(run_tables, "MOST_RUNS", 100)
+    part = run_table(shown)
+    assert part.about == "These are the first replicate of the 60 conditions listed above, 60 of 140 runs."
+    assert len(part.rows) == 60
+    whole = rendered("width").interactive
+    assert whole
+    monkeypatch.setattr(run_tables, "MOST_RUNS", 30)
+    part = run_table(whole)
+    assert part.about == "These are the first 3 replicates of each condition, 24 of 40 runs."
+    assert [c.text for c in (row[1] for row in part.rows)] == ["0", "1", "2"] * 8
+
+
+def test_of_tuned_conditions_the_table_says_which_runs_it_has() -> None:
+    shown = rendered("width").interactive
+    assert shown
+    told = run_table(replace(shown, n_stored=120)).about
+    assert told.startswith("40 runs. Of 120 runs they are those that stand for a condition in a replicate: ")
+
+
+def test_levels_that_are_none_or_not_there_are_told_apart() -> None:
+    tables = make(spec(factors={"clip_norm": [None, 1.0]}, replicates=2))
+    shown = render(*tables.parts).interactive
+    assert shown
+    assert [row[0].text for row in run_table(shown).rows] == ["None", "None", "1", "1"]
+    one = replace(shown.conditions[0], levels={})
+    assert run_table(replace(shown, conditions=[one, shown.conditions[1]])).rows[0][0].text == "-"
+
+
+def test_curves_are_those_of_the_estimates() -> None:
+    shown = rendered("width").interactive
+    assert shown
+    found = chart(shown.curves, shown.look)
+    assert [p.title for p in found.panels] == ["train loss", "test loss", "train accuracy", "test accuracy"]
+    assert [e.label for e in found.entries] == [str(w) for w in WIDTHS]
+    assert [e.light for e in found.entries] == list(shown.look.colours.values())
+    panel = found.panels[-1]
+    of = shown.curves[(shown.curves["split"] == "test") & (shown.curves["measure"] == "accuracy")]
+    ticks = sorted((float(t.text), t.at) for t in panel.y_ticks)
+    (low, low_at), (high, high_at) = ticks[0], ticks[-1]
+    for line in panel.lines:
+        means = of[of["position"] == line.key].sort_values("epoch")["mean"]
+        ys = [float(p.split(",")[1]) for p in line.path.split()]
+        expected = [low_at + (m - low) / (high - low) * (high_at - low_at) for m in means]
+        assert ys == pytest.approx(expected, abs=0.11)
+        assert line.band.endswith(" Z")
+    ends = of[of["epoch"] == of["epoch"].max()].sort_values("position")
+    for entry, mean in zip(found.entries, ends["mean"], strict=True):
+        assert float(re.findall(r"test accuracy ([\d.]+) ±", entry.ends)[0]) == pytest.approx(mean, abs=6e-5)
+
+
+def test_a_curve_that_can_not_be_drawn_everywhere_is_interrupted_not_faked() -> None:
+    shown = rendered("width").interactive
+    assert shown
+    curves = shown.curves.copy()
+    one = (curves["position"] == 0) & (curves["epoch"] == 3)
+    curves.loc[one, ["mean", "low", "high"]] = float("nan")
+    zero = (curves["position"] == 1) & (curves["measure"] == "loss")
+    curves.loc[zero, "low"] = -1.0
+    found = chart(curves, shown.look)
+    assert found.panels[0].lines[0].path.count("M") == 2
+    assert not re.search("nan|inf", "".join(line.path + line.band for p in found.panels for line in p.lines))
+
+
+def contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", ["width", "two factors", "many conditions", "one run"])
+def test_curves_are_seen_on_a_dark_page_and_differ(name: str) -> None:
+    shown = rendered(name).interactive
+    assert shown
+    found = chart(shown.curves, shown.look)
+    dark = re.findall(r"--page: light-dark\(#ffffff, (#\w+)\)", page(name))[0]
+    assert [e.label for e in found.entries if contrast(e.dark, dark) < 3] == []
+    assert len({e.dark for e in found.entries}) == len({e.light for e in found.entries})
+
+
+def test_rows_in_another_order_and_another_render_give_the_same_bytes(name: str) -> None:
+    tables = made(name)
+    again = replace(tables, runs=tables.runs.sample(frac=1, random_state=1), curves=tables.curves.iloc[::-1])
+    assert report_page(render(*again.parts)) == page(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment", [{"PYTHONHASHSEED": "7"}, {"PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo", "LC_ALL": "C"}]
+)
+def test_another_process_gives_the_same_bytes_without_torch(environment: Mapping[str, str], tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from arithmetic_tables import width_tables; "
+        "from mlpbench.report.report import render; from mlpbench.report.pages.page import report_page; "
+        f"pathlib.Path({str(tmp_path / 'page')!r}).write_bytes(report_page(render(*width_tables().parts)).encode()); "
+        "assert 'torch' not in sys.modules"
+    )
+    env = {"PYTHONPATH": ":".join(sys.path), "PATH": os.environ["PATH"], **environment}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
+    assert (tmp_path / "page").read_text(encoding="utf-8") == page("width")
+
+
+def test_a_report_without_runs_of_an_experiment_has_a_page_too() -> None:
+    report = Report(
+        markdown="# Kernels\n\nFast.\n\n## Limits\n\n| a | b |\n| --- | ---: |\n| 1 | 2 |\n",
+        drawings={},
+        claims=pd.DataFrame(),
+    )
+    root = Tree(report_page(report)).root
+    assert [h.text for h in root.all("h2")] == ["Limits"]
+    assert [c.attributes for c in root.all("td")] == [{}, {"class": "number"}]
+    assert not root.all("table", id="run-table")
+
+
+def test_sections_of_one_name_have_two_ids() -> None:
+    found = body("# T\n\n## A b\n\n## A b\n\n## ?\n", {}, {})
+    assert found.title == "T"
+    assert [i for i, _ in found.sections] == ["a-b", "a-b-1", "section"]
+
+
+def test_what_is_not_ours_has_its_licence_beside_it() -> None:
+    vendored = files("mlpbench.report.pages") / "vendor"
+    licence = (vendored / "LICENSE").read_text()
+    names = [f.name for f in vendored.iterdir() if f.name != "LICENSE"]
+    assert names
+    assert all(name in licence for name in names)
+    assert "public domain" in licence

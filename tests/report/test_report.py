@@ -1,0 +1,256 @@
+"""The report: readable, the same bytes twice, and right about every experiment it may meet."""
+
+from __future__ import annotations
+
+import functools
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from arithmetic_tables import WIDTH_CLAIMS, WIDTHS, Tables, make, spec, width_tables
+
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.report.figures import theme
+from mlpbench.report.language.terminal import claims_text
+from mlpbench.report.report import Report, render, write
+
+COMPARE = {"metric": "test_accuracy", "a": {"lr": 1.0}, "b": {"lr": 0.1}, "expect": "greater"}
+LR_CLAIM = [{"id": "faster", "says": "A larger lr is better.", "compare": COMPARE}]
+BELOW = [{"id": "b", "says": "It gets low.", "bound": {"metric": "test_loss", "below": 1.0}}]
+SOME = {(0, 0): "missing", (1, 1): "failed", (1, 2): "diverged"}
+EVERY = {(i, r): "diverged" for i in range(2) for r in range(5)}
+
+
+def made(status: Mapping[tuple[int, int], str] | None = None, **keys: Any) -> Tables:
+    return make(spec(**keys), status=status)
+
+
+EDGES: dict[str, Tables] = {
+    "width": width_tables(),
+    "no factors": made(name="baseline", claims=BELOW),
+    "no claims": made(factors={"width": [8, 16]}),
+    "one replicate": made(factors={"lr": [0.1, 1.0]}, replicates=1, claims=LR_CLAIM),
+    "one run": made(replicates=1),
+    "incomplete": made(SOME, factors={"lr": [0.1, 1.0]}, claims=LR_CLAIM),
+    "all diverged": made(EVERY, factors={"lr": [0.1, 1.0]}, claims=LR_CLAIM),
+    "nothing ran": made(dict.fromkeys(EVERY, "missing"), factors={"lr": [0.1, 1.0]}, claims=LR_CLAIM),
+    "words": made(factors={"activation": ["relu", "tanh", "sigmoid"]}),
+    "two factors": made(factors={"lr": [0.1, 1.0], "activation": ["relu", "tanh"]}, validation=0.1, claims=LR_CLAIM),
+    "many conditions": made(factors={"width": WIDTHS, "lr": [0.1, 0.2, 0.5]}, replicates=2),
+    "listed": made(factors={"conditions": [{"label": "a | b", "depth": 0}, {"label": "deep", "depth": 2}]}),
+    "no epochs": make(spec(fixed={"steps": 0}, factors={"width": [8, 16]})),
+}  # fmt: skip
+
+
+@functools.cache
+def rendered(name: str) -> Report:
+    return render(*EDGES[name].parts)
+
+
+@pytest.fixture(params=EDGES)
+def edge(request: pytest.FixtureRequest) -> tuple[Tables, Report]:
+    """Every kind of experiment with its report."""
+    return EDGES[request.param], rendered(request.param)
+
+
+def section(report: Report, title: str) -> str:
+    return report.markdown.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def test_every_report_is_whole(edge: tuple[Tables, Report]) -> None:
+    tables, report = edge
+    text = report.markdown
+    assert text.startswith(f"# {tables.experiment.name}\n\n{tables.experiment.question}\n\n## Verdicts\n")
+    for title in ("Conditions", "What did not finish", "Cost", "Provenance"):
+        assert f"\n## {title}\n" in text
+    assert not re.search(r"\bnan\b|\bNone\b|<NA>|\binf\b", text)
+    assert "\n\n\n" not in text
+
+
+def test_every_picture_is_linked_with_words_for_it(edge: tuple[Tables, Report]) -> None:
+    _, report = edge
+    links = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)\n", report.markdown)
+    assert sorted(path for _, path in links) == sorted(report.files)
+    assert all(len(words) > 30 for words, _ in links)
+
+
+def test_tables_have_equally_many_cells_in_every_row(edge: tuple[Tables, Report]) -> None:
+    _, report = edge
+    for block in re.findall(r"(?:^\|.*\n)+", report.markdown, flags=re.MULTILINE):
+        counts = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(counts) == 1, block
+
+
+def test_pictures_are_readable_png(edge: tuple[Tables, Report]) -> None:
+    _, report = edge
+    for content in report.files.values():
+        assert content.startswith(b"\x89PNG\r\n\x1a\n")
+        assert int.from_bytes(content[16:20]) == theme.WIDTH * theme.DPI
+        assert b"Software" not in content
+        assert b"tEXt" not in content
+
+
+@pytest.mark.parametrize("name", ["width", "incomplete", "two factors"])
+def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
+    tables = EDGES[name]
+    again = replace(tables, runs=tables.runs.sample(frac=1, random_state=1), curves=tables.curves.iloc[::-1])
+    one, two = rendered(name), render(*again.parts)
+    assert one.markdown == two.markdown
+    assert dict(one.files) == dict(two.files)
+
+
+def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from arithmetic_tables import width_tables; "
+        "from mlpbench.report.report import render, write; "
+        f"write(render(*width_tables().parts), pathlib.Path({str(tmp_path)!r}))"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "7"}
+    )
+    report = rendered("width")
+    assert (tmp_path / "report.md").read_text() == report.markdown
+    for name, content in report.files.items():
+        assert (tmp_path / name).read_bytes() == content
+
+
+def test_written_files_are_those_rendered(tmp_path: Path) -> None:
+    report = rendered("words")
+    assert write(report, tmp_path) == tmp_path / "report.md"
+    found = {str(p.relative_to(tmp_path)): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {"report.md": report.markdown.encode(), **report.files}
+
+
+def test_no_state_of_matplotlib_changes() -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    state = np.random.get_state()[1].copy()  # type: ignore[index]
+    render(*EDGES["words"].parts)
+    assert dict(mpl.rcParams) == before
+    assert (np.random.get_state()[1] == state).all()  # type: ignore[index]
+    if "matplotlib.pyplot" in sys.modules:
+        assert sys.modules["matplotlib.pyplot"].get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        (
+            "import mlpbench.evidence.judging.judge, mlpbench.report.report",
+            ("torch", "matplotlib", "seaborn", "scipy.stats"),
+        ),
+        (
+            "from arithmetic_tables import width_tables; from mlpbench.report.report import render; "
+            "render(*width_tables().parts)",
+            ("torch",),
+        ),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(code: str, absent: tuple[str, ...]) -> None:
+    check = f"{code}; import sys; print([m for m in {absent!r} if m in sys.modules])"
+    env = {"PYTHONPATH": ":".join(sys.path)}
+    printed = subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, text=True, env=env).stdout
+    assert printed.strip() == "[]"
+
+
+def test_verdicts_come_first_with_their_numbers() -> None:
+    report = rendered("width")
+    text = section(report, "Verdicts")
+    assert len(report.claims) == len(WIDTH_CLAIMS)
+    for row in report.claims.to_dict("records"):
+        assert f"| {row['says']} (`{row['id']}`) | **{row['verdict']}** |" in text
+    counts = report.claims["verdict"].value_counts()
+    assert f"Of 6 claims: {counts['supported']} supported, {counts['undecided']} undecided." in text
+    fixed = "depth=1, activation=relu, init=normal(0.01), optimizer=sgd, lr=0.1, batch_size=256, epochs=10"
+    assert f"Compared at fixed settings, not tuned for each condition: `{fixed}`." in text
+    first = report.claims.iloc[0]
+    assert f"{100 * first['estimate']:+.2f} pp ({100 * first['low']:+.2f} to {100 * first['high']:+.2f})" in text
+    assert "Source: Dive into Deep Learning, MLP implementation, exercise 1." in text
+
+
+def test_the_table_of_conditions_has_the_means_and_sds_of_the_runs() -> None:
+    tables = width_tables()
+    lines = section(rendered("width"), "Conditions").splitlines()
+    for width in WIDTHS:
+        (line,) = (x for x in lines if x.startswith(f"| {width} |"))
+        values = tables.runs.loc[tables.runs["width"] == width, "test_accuracy"]
+        assert f"| {values.mean():.4f} ± {values.std(ddof=1):.4f} |" in line
+        assert line.endswith("| 5 | 0 of 5 |")
+
+
+def test_sentences_say_what_the_numbers_say() -> None:
+    tables = width_tables()
+    report = rendered("width")
+    accuracy = tables.runs.groupby("width")["test_accuracy"]
+    means = {int(str(w)): float(m) for w, m in accuracy.mean().items()}
+    best, worst = max(means, key=lambda w: means[w]), min(means, key=lambda w: means[w])
+    curves = section(report, "Learning curves")
+    found = re.search(r"highest with width=(\d+), ([\d.]+) ± [\d.]+, and lowest with width=(\d+), ([\d.]+)", curves)
+    assert found is not None
+    assert (int(found[1]), int(found[3])) == (best, worst)
+    assert float(found[2]) == pytest.approx(means[best], abs=5e-5)
+    assert float(found[4]) == pytest.approx(means[worst], abs=5e-5)
+    errors = section(report, "Train and test error")
+    gap = tables.runs.groupby("width")["gap_accuracy"].mean()[best]
+    assert f"lowest with width={best} ({1 - means[best]:.2%}, {100 * gap:.2f} pp above" in errors
+    spread, span = accuracy.std(ddof=1), np.ptp(accuracy.mean())
+    told = section(report, "Replicates")
+    assert f"{100 * spread.min():.2f} pp to {100 * spread.max():.2f} pp in test accuracy" in told
+    assert f"the means of the conditions span {100 * span:.2f} pp." in told
+
+
+def test_what_did_not_finish_is_listed() -> None:
+    text = section(rendered("incomplete"), "What did not finish")
+    assert "7 of 10 runs finished; 1 diverged, 1 failed, 1 not run." in text
+    assert "- lr=1, replicate 2: diverged at step 300" in text
+    assert "- lr=1, replicate 1: failed (MemoryError: no room)" in text
+    assert "- lr=0.1: 1 not run" in text
+    whole = section(rendered("width"), "What did not finish")
+    assert whole.strip() == "All 40 runs finished."
+
+
+def test_cost_is_the_sum_over_runs() -> None:
+    tables = width_tables()
+    text = section(rendered("width"), "Cost")
+    seconds, flops = tables.runs["train_seconds"].sum(), tables.runs["flops"].sum()
+    assert f"Training took {seconds:.3g} worker-seconds for {flops:.3g} floating-point operations" in text
+    assert f"{flops / seconds / 1e9:.3g} GFLOP/s a worker" in text
+
+
+def test_provenance_names_versions_and_says_where_runs_differ() -> None:
+    tables = EDGES["width"]
+    text = section(rendered("width"), "Provenance")
+    assert "| commit | 0123456789ab |" in text
+    assert "differ" not in text
+    assert "mlpbench run spec.yaml --results again\n" in text
+    threads = tables.runs["env_threads"].where(tables.runs["replicate"] > 0, 2)
+    mixed = replace(tables, runs=tables.runs.assign(env_threads=threads, env_dirty=True, env_numerics="portable"))
+    text = section(render(*mixed.parts), "Provenance")
+    assert "| threads a worker | 1 (32 runs), 2 (8 runs) |" in text
+    assert "The runs differ in threads a worker" in text
+    assert "| uncommitted changes | in 40 of 40 runs |" in text
+    assert "mlpbench run spec.yaml --results again --numerics portable\n" in text
+
+
+def test_streams_that_replicates_share_are_named() -> None:
+    report = render(*made(factors={"lr": [0.1, 1.0]}, claims=LR_CLAIM, vary=["init", "dropout"]).parts)
+    assert "All replicates share order, split: verdicts are about that one draw." in report.markdown
+
+
+def test_the_terminal_table_fits_and_is_aligned() -> None:
+    long = WIDTH_CLAIMS[0] | {"id": "a-name-that-goes-on-and-on-" * 6}
+    tables = made({(7, 1): "diverged"}, factors={"width": WIDTHS}, claims=[long, *WIDTH_CLAIMS])
+    lines = claims_text(judge(*tables.parts)).splitlines()
+    assert max(map(len, lines)) <= 110
+    rows = [line for line in lines if not line.startswith("    ")]
+    assert len(rows) == 1 + len(tables.experiment.claims)
+    start = rows[0].index("verdict")
+    assert all(re.match(r"(verdict|supported|refuted|undecided) ", row[start:]) for row in rows)
+    assert claims_text(rendered("no claims").claims) == "no claims"

@@ -1,0 +1,258 @@
+"""Bad input, as a user gives it: one message with rule, value, place and suggestion; status 2; nothing written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from bad_specs import FILES, GOOD, HEAD, HERE, Bad, claim
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from repository import EXPERIMENTS, ROOT
+
+from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file and folder below, with what it holds."""
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in folder.rglob("*")}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with one good experiment, and one of results where a file is in its way."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "bad").touch()
+    return tmp_path
+
+
+def refused(here: Path, *arguments: str, usage: bool = False) -> str:
+    """Run the command line in this process; return its one message after checking all that holds of any refusal."""
+    before = tree(here)
+    began = time.monotonic()
+    result = CliRunner().invoke(main, arguments)
+    assert time.monotonic() - began < 5, "a refusal comes before any work"
+    assert tree(here) == before, "nothing is written"
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    if usage:
+        assert result.stderr.startswith("Usage: ")
+        return result.stderr
+    assert result.stderr.startswith("mlpbench: ")
+    assert result.stderr.count("\n") == 1
+    assert len(result.stderr) < 1000
+    return result.stderr.rstrip("\n")
+
+
+@pytest.mark.parametrize("given", FILES, ids=[b.name for b in FILES])
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_bad_file_is_refused(here: Path, given: Bad, command: str) -> None:
+    assert given.text.count(HERE) <= 1
+    (here / "bad.yaml").write_text(given.text.replace(HERE, ""))
+    message = refused(here, command, "bad.yaml")
+    for words in given.says:
+        assert words in message
+    assert message.endswith(f"(bad.yaml{given.place})")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "god.yaml"], "an experiment file must be there, got no file at god.yaml; did you mean 'good.yaml'?"),
+        (["run", "xyzzy"], "an experiment file must be there, got no file at xyzzy; . has good.yaml"),
+        (["plan", "nowhere/good.yaml"], "got no file at nowhere/good.yaml"),
+        (["run", "good.yaml/x"], "an experiment file must be readable, got 'Not a directory' for good.yaml/x"),
+        (["run", "x" * 300], "an experiment file must be readable, got 'File name too long'"),
+        (["run", "."], "an experiment is a file, got the folder ."),
+        (["run", "good.yaml", "good.yaml"], "experiments of one command need different names, got 'bad' twice"),
+        (["run", "good.yaml", "god.yaml"], "got no file at god.yaml"),
+        (["run", "good.yaml", "--workers", "0"], "--workers must be a whole number of at least 1, got 0"),
+        (["run", "good.yaml", "--workers", "-2"], "--workers must be a whole number of at least 1, got -2"),
+        (["run", "good.yaml", "--threads", "0"], "--threads must be a whole number of at least 1, got 0"),
+        (["plan", "good.yaml", "--threads", "0"], "--threads must be a whole number of at least 1, got 0"),
+        (["run", "good.yaml", "--device", "cuda:99"], "--device must be one of auto, cpu"),
+        (["run", "good.yaml", "--device", "gpu"], "got 'gpu'"),
+        (["plan", "good.yaml", "--device", "cuda:99"], "got 'cuda:99'"),
+        (["run", "good.yaml", "--results", "good.yaml"], "--results must be a folder, got the file good.yaml"),
+        (["plan", "good.yaml", "--results", "good.yaml"], "--results must be a folder, got the file good.yaml"),
+        (["run", "good.yaml", "--set", "nonsense"], "an override must be KEY=VALUE, got 'nonsense' (--set nonsense)"),
+        (["run", "good.yaml", "--set", "=1"], "an override must be KEY=VALUE, got '=1'"),
+        (["run", "good.yaml", "--set", "widht=8"], "got 'widht'; did you mean 'width'? (--set widht=8)"),
+        (["run", "good.yaml", "--set", "lr=-1"], "lr must be a number above 0, got -1 (--set lr=-1)"),
+        (["run", "good.yaml", "--set", "lr=[1, 1]"], "the levels of a factor must differ, got 1.0 twice for lr (--set lr=[1, 1])"),
+        (["run", "good.yaml", "--set", "lr=[1"], "not YAML: expected ',' or ']'"),
+        (["run", "good.yaml", "--set", "lr={"], "not YAML"),
+        (["run", "good.yaml", "--set", "lr=*x"], "must not use anchors and aliases, got *x"),
+        (["run", "good.yaml", "--set", "train_size=70000"], "train_size must be at most 60000, what fashion_mnist has, got 70000 (--set train_size=70000)"),
+        (["plan", "good.yaml", "--set", "replicates=many"], "replicates must be a whole number, got 'many' (--set replicates=many)"),
+        (["run", "good.yaml", "--results", "taken"], "the results of bad go into a folder, got the file taken/bad"),
+        (["report", "."], "a results folder has a spec.yaml, and . has none; it is made by `mlpbench run SPEC`"),
+        (["report", "nowhere"], "a results folder has a spec.yaml, and nowhere has none; it is made by `mlpbench run SPEC`"),
+        (["report", "good.yaml"], "a results folder has a spec.yaml, and good.yaml has none; it is made by `mlpbench run SPEC`"),
+        (["claims", "."], "a results folder has a spec.yaml, and . has none"),
+        (["list", "nowhere"], "the experiments must be in a folder, got no folder at nowhere"),
+        (["list", "good.yaml"], "the experiments must be in a folder, got no folder at good.yaml"),
+        (["data", "fetch", "fashion_mnst"], "a named data set must be one of fashion_mnist, mnist, kmnist, qmnist, emnist_balanced, emnist_letters, emnist_digits, cifar10, digits, mnist1d, linear, polynomial, got 'fashion_mnst'; did you mean fashion_mnist?"),
+    ],
+)  # fmt: skip
+def test_a_bad_argument_is_refused(here: Path, arguments: list[str], says: str) -> None:
+    assert says in refused(here, *arguments)
+
+
+@pytest.mark.parametrize(("n", "says"), [(1, "did you mean of/a?"), (5, "did you mean of/a, of/b, of/c and 2 more?")])
+def test_a_folder_of_results_folders_is_answered_with_those(here: Path, n: int, says: str) -> None:
+    for name in "abcde"[:n]:
+        (here / "of" / name).mkdir(parents=True)
+        (here / "of" / name / "spec.yaml").write_text(GOOD)
+    for other in (".a.tmp", "damaged"):
+        (here / "of" / other).mkdir()
+        (here / "of" / other / "spec.yaml").write_text(GOOD)
+    (here / "of" / "index.md").touch()
+    assert f"of has none; {says}" in refused(here, "verify", "of")
+    beside = "of/index.md has none; it is a file: `of/*/` names the folders beside it"
+    assert beside in refused(here, "claims", "of/index.md")
+    assert "of/a/spec.yaml has none; did you mean of/a?" in refused(here, "claims", "of/a/spec.yaml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Usage"),
+        (["run"], "Missing argument 'SPEC...'"),
+        (["plan"], "Missing argument 'SPEC'"),
+        (["rn", "good.yaml"], "No such command 'rn'"),
+        (["run", "good.yaml", "--wrokers", "2"], "--wrokers"),
+        (["run", "good.yaml", "--workers", "two"], "'two' is not a valid integer"),
+        (["run", "good.yaml", "--rerun", "some"], "'some' is not one of 'failed', 'stale', 'all'"),
+        (["plan", "good.yaml", "good.yaml"], "unexpected extra argument"),
+        (["report"], "Missing argument 'DIR'"),
+    ],
+)
+def test_a_command_that_is_none_is_answered_with_its_usage(here: Path, arguments: list[str], says: str) -> None:
+    assert says in refused(here, *arguments, usage=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "an experiment file must be UTF-8, got byte 0x89 (bad.yaml, line 1)"),
+        (HEAD.encode() + "seed: é".encode("latin-1"), "an experiment file must be UTF-8, got byte 0xe9 (bad.yaml, line 4)"),
+        (GOOD.encode("utf-16"), "an experiment file must be UTF-8, got byte 0xff"),
+        (GOOD.encode("utf-16-le"), "an experiment file must be printable text, got '\\x00' (bad.yaml, line 1, column 2)"),
+        (bytes(2_000_000), "an experiment file must have at most 1000000 bytes, got more"),
+    ],
+    ids=["png", "latin-1", "utf-16", "utf-16-le", "zeros"],
+)  # fmt: skip
+def test_a_file_that_is_no_text_is_refused(here: Path, content: bytes, says: str) -> None:
+    (here / "bad.yaml").write_bytes(content)
+    assert says in refused(here, "run", "bad.yaml")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file without end")
+def test_a_file_without_end_is_refused(here: Path) -> None:
+    assert "at most 1000000 bytes, got more" in refused(here, "plan", "/dev/zero")
+
+
+def test_a_bad_second_file_keeps_the_first_from_being_trained(here: Path) -> None:
+    (here / "bad.yaml").write_text(HEAD + "replicates: 0\n")
+    assert "replicates must be" in refused(here, "run", "good.yaml", "bad.yaml")
+
+
+def test_a_results_folder_with_a_broken_spec_is_refused(here: Path) -> None:
+    (here / "results" / "bad").mkdir(parents=True)
+    (here / "results" / "bad" / "spec.yaml").write_text(HEAD + "fixed: {lr: -1}\n")
+    for arguments in (["report", "results/bad"], ["claims", "results/bad"], ["claims"]):
+        assert "got -1 (results/bad/spec.yaml, line 4, column 13)" in refused(here, *arguments)
+
+
+def test_a_list_of_experiments_with_a_broken_one_is_refused(here: Path) -> None:
+    (here / "a.yaml").write_text(HEAD + "replicates: 0\n")
+    assert "got 0 (a.yaml, line 4, column 13)" in refused(here, "list", ".")
+
+
+def test_a_good_file_is_not_refused(here: Path) -> None:
+    """What is refused above is refused for its fault: the same file without it is planned, and planning writes nothing."""
+    before = tree(here)
+    for text in (HEAD, GOOD, claim("bound: {metric: test_loss, above: 1}")):
+        (here / "good.yaml").write_text(text)
+        before["good.yaml"] = text.encode()
+        result = CliRunner().invoke(main, ["plan", "good.yaml"])
+        assert (result.exit_code, result.stderr) == (0, "")
+    assert tree(here) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "bad.yaml"], "dropout must be a number in [0, 1], or a list with one per hidden layer, got 1.2 (bad.yaml, line 4, column 18)"),
+        (["plan", "deep.yaml"], "an experiment must be nested at most 20 deep, got more (deep.yaml, line 4, column 27)"),
+        (["run", "good.yaml", "--set", "lr=\udcff"], "an experiment file must be printable text, got '\\udcff' (--set lr=\\udcff, line 1, column 1)"),
+    ],
+)  # fmt: skip
+def test_the_shell_sees_one_line_and_status_2(here: Path, arguments: list[str], says: str) -> None:
+    (here / "bad.yaml").write_text(HEAD + "fixed: {dropout: 1.2}\n")
+    (here / "deep.yaml").write_text(HEAD + "fixed: " + "[" * 10_000 + "\n")
+    before = tree(here)
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUTF8": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "mlpbench", *arguments], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"mlpbench: {says}\n")
+    assert tree(here) == before
+
+
+# Whatever a hand or a broken editor leaves in a file.
+PIECES = st.sampled_from(
+    ["{", "}", "[", "]", ":", ": ", "- ", "? ", ",", "\n", "\n  ", "\t", "#", "&a ", "*a", "!!int ", "!x ", "|", ">", "%", "@", "`",
+     "'", '"', "\\", "---\n", "...\n", "<<: ", "~", "null", "true", ".nan", "-.inf", "1e999", "0x", "0o9", "1_", "-", "_", "0" * 400,
+     "2020-13-45", "\0", "\x85", "\u2028", "\ufeff", "é", "\U0001f642", "lr", "width: 0", "claims", "{}", "[]"]
+)  # fmt: skip
+SHIPPED = [path.read_text() for path in sorted(EXPERIMENTS.glob("*.yaml"))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """Draw a shipped or a small experiment with spans deleted, doubled, moved or overwritten."""
+    text = draw(st.sampled_from([GOOD, claim("bound: {metric: flops, where: {width: 4}, above: 1}"), *SHIPPED]))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        stop = min(len(text), start + draw(st.integers(0, 12)))
+        piece = draw(PIECES | st.just("") | st.just(text[start:stop] * 2) | st.text(max_size=5))
+        text = text[:start] + piece + text[stop:]
+    return text
+
+
+@given(text=mutated())
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "damaged.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    refusal, experiment = "", None
+    try:
+        experiment = yaml_reader.read(path)
+    except InputError as error:
+        refusal = str(error)
+    if experiment is None:
+        assert "\n" not in refusal
+        assert str(path) in refusal
+    else:
+        again = tmp_path / "again.yaml"
+        again.write_text(yaml_reader.dump(experiment))
+        ids = [[r.run_id for r in grid.runs(e)] for e in (experiment, yaml_reader.read(again))]
+        assert ids[0] == ids[1]

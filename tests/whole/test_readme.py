@@ -1,0 +1,120 @@
+"""What the README shows is what the commands print."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from repository import ROOT
+from ruamel.yaml import YAML
+
+from mlpbench.cli.main import main
+from mlpbench.experiment.file import yaml_reader
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def shown(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each command of a console block with the output under it."""
+    for part in text.split("$ ")[1:]:
+        command, _, output = part.partition("\n")
+        yield command, output
+
+
+COMMANDS = [pair for block in blocks("console") for pair in shown(block)]
+PRINTING = [pair for pair in COMMANDS if re.match(r"mlpbench (?!run|verify|diff)", pair[0])]
+VERDICTS = re.compile(r"^claim  .*?(?=\n\n)", flags=re.MULTILINE | re.DOTALL)
+
+
+def printed(command: str) -> str:
+    result = CliRunner().invoke(main, shlex.split(command)[1:], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+@pytest.mark.parametrize(("command", "output"), PRINTING, ids=[command for command, _ in PRINTING])
+def test_a_command_prints_what_the_readme_shows(
+    command: str, output: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    if command.startswith("mlpbench data"):  # readers have fetched none yet, whoever runs this test has
+        monkeypatch.setenv("MLPBENCH_CACHE", str(tmp_path))
+    # A plan says what is missing: readers have no results yet, whoever runs this test may.
+    extra = f" --results {tmp_path} --workers 2" if command.startswith("mlpbench plan") else ""
+    assert printed(command + extra).rstrip() == output.rstrip()
+
+
+def test_the_main_job_prints_the_verdicts_of_the_reference_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (output,) = (o for c, o in COMMANDS if c == "make run")
+    told = VERDICTS.search(output)
+    kept = VERDICTS.search(printed("mlpbench claims results/reference/width"))
+    assert told
+    assert kept
+    assert told[0] == kept[0]
+
+
+def test_lint_and_types_print_what_the_readme_shows() -> None:
+    (output,) = (o for c, o in COMMANDS if c == "make test")
+    lint = [
+        subprocess.run([sys.executable, "-m", "ruff", *c, ROOT], capture_output=True, text=True)
+        for c in (["check"], ["format", "--check"])
+    ]
+    typed = len([p for folder in ("mlpbench", "tests") for p in (ROOT / folder).rglob("*.py")])
+    expected = f"{lint[0].stdout}{lint[1].stdout}Success: no issues found in {typed} source files\n"
+    assert output.startswith(expected)
+
+
+def test_commands_of_make_are_targets() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    named = [c.split()[1] for c, _ in COMMANDS if c.startswith("make ")]
+    assert {"run", "test"} <= set(named) <= set(targets)
+
+
+def test_experiments_in_the_readme_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "experiments" / "own_data")  # where the file of own data lies
+    texts = blocks("yaml")
+    assert texts
+    for text in texts:
+        assert yaml_reader.from_mapping(YAML(typ="safe", pure=True).load(text)).claims
+
+
+@pytest.mark.slow
+def test_the_example_of_own_data_is_the_one_that_ships_prints_what_is_shown_and_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    (text,) = (t for t in blocks("yaml") if "file:" in t)
+    assert text == (ROOT / "experiments" / "own_data" / "iris.yaml").read_text()
+    (output,) = (o for c, o in COMMANDS if c == "mlpbench run experiments/own_data/iris.yaml")
+    result = CliRunner().invoke(main, ["run", "experiments/own_data/iris.yaml", "--results", str(tmp_path)])
+    assert result.exit_code == 0
+    assert result.stdout.replace(str(tmp_path), "results").rstrip() == output.rstrip()
+    of_results = [pair for pair in COMMANDS if re.match(r"mlpbench (verify|diff) ", pair[0])]
+    assert of_results
+    for command, shown in of_results:
+        assert printed(command.replace("results/", f"{tmp_path}/")).replace(str(tmp_path), "results") == shown
+
+
+def test_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    texts = blocks("python")
+    assert texts
+    for text in texts:
+        exec(compile(text, "README.md", "exec"), {})
+
+
+def test_files_the_readme_links_to_are_there() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []

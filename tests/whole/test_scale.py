@@ -1,0 +1,234 @@
+"""Large grids: plans by arithmetic, complete folders at once, reports of a million runs, in bounded time and memory.
+
+Times are of the processor, whose machine may be shared, and of whole processes; memory is the largest resident size.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from arithmetic_folders import make_folder
+
+import mlpbench
+from mlpbench.base.errors import InputError
+
+GIB = 2**30
+HEAD: dict[str, Any] = {"name": "large", "question": "Does it hold?", "dataset": "fashion_mnist"}
+HUNDRED_THOUSAND = HEAD | {
+    "factors": {
+        "width": list(range(1, 51)),
+        "lr": [round(0.01 * i, 2) for i in range(1, 21)],
+        "dropout": [round(0.05 * i, 2) for i in range(10)],
+    },
+    "replicates": 10,
+}
+THOUSAND = {
+    "width": list(range(1, 11)),
+    "lr": [round(0.1 * i, 1) for i in range(1, 11)],
+    "dropout": [round(0.05 * i, 2) for i in range(10)],
+}
+WIDE, NARROW = {"width": 10}, {"width": 1}
+CLAIMS: list[dict[str, Any]] = [
+    {"compare": {"metric": "test_accuracy", "a": WIDE, "b": NARROW, "expect": "greater"}},
+    {"compare": {"metric": "test_loss", "a": WIDE | {"lr": 0.1}, "b": WIDE | {"lr": 0.2}, "expect": "less"}},
+    {"compare": {"metric": "gap_accuracy", "a": WIDE, "b": NARROW, "expect": "equivalent"}},
+    {"compare": {"metric": "steps_to_train_loss_0.8", "a": WIDE, "b": NARROW, "expect": "less"}},
+    {"trend": {"metric": "test_accuracy", "factor": "width", "expect": "rises", "scale": "log"}},
+    {"trend": {"metric": "test_loss", "factor": "lr", "expect": "falls"}},
+    {"trend": {"metric": "test_accuracy", "factor": "dropout", "expect": "falls", "scale": "rank"}},
+    {"bound": {"metric": "test_accuracy", "above": 0.7}},
+    {"bound": {"metric": "test_accuracy", "where": WIDE, "above": 0.7, "of": "every"}},
+    {"bound": {"metric": "diverged", "below": 0.5, "of": "every"}},
+    {
+        "contrast": {
+            "metric": "test_accuracy",
+            "terms": [
+                {"weight": 1, "where": WIDE},
+                {"weight": -1, "where": NARROW},
+                {"weight": -1, "where": {"lr": 1.0}},
+                {"weight": 1, "where": {"lr": 0.1}},
+            ],
+            "expect": "greater",
+        }
+    },
+    {
+        "contrast": {
+            "metric": "test_loss",
+            "terms": [{"weight": 1, "where": WIDE}, {"weight": -0.5, "where": NARROW}],
+            "expect": "less",
+        }
+    },
+]
+MILLION = HEAD | {
+    "name": "million",
+    "factors": THOUSAND,
+    "replicates": 1000,
+    "claims": [{"id": f"claim-{i}", "says": f"Claim {i} holds.", **form} for i, form in enumerate(CLAIMS)],
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command printed and took."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float
+    bytes: int
+
+
+# A process counts the memory of the one that started it, up to where it becomes another program: one of pytest's size
+# must not be that one.
+LAUNCHER = """\
+import json, os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:])
+_, status, used = os.wait4(process.pid, 0)
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, used.ru_maxrss * 1024], file)
+"""
+
+
+def mlp(*arguments: object) -> Done:
+    """Run a command of mlpbench in a process of its own, and measure it."""
+    with tempfile.NamedTemporaryFile("r") as used:
+        command = [sys.executable, "-c", LAUNCHER, used.name, sys.executable, "-m", "mlpbench", *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        status, seconds, memory = json.load(used)
+    return Done(status, result.stdout, result.stderr, seconds, memory)
+
+
+def write(folder: Path, tree: dict[str, Any]) -> Path:
+    """Write a specification; JSON is YAML."""
+    path = folder / f"{tree['name']}.yaml"
+    path.write_text(json.dumps(tree))
+    return path
+
+
+@pytest.fixture(scope="module")
+def million(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a million runs, 3,000 of them with curves."""
+    return make_folder(MILLION, tmp_path_factory.mktemp("million"), curves_of=3)
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("tree", "runs"),
+    [(HUNDRED_THOUSAND, 100_000), (HEAD | {"factors": {"lr": list(range(1, 101))}, "replicates": 100_000}, 10_000_000)],
+    ids=["a hundred thousand", "ten million"],
+)
+def test_a_plan_of_a_large_grid_is_arithmetic(tree: dict[str, Any], runs: int, tmp_path: Path) -> None:
+    done = mlp("plan", write(tmp_path, tree), "--results", tmp_path, "--json")
+    facts = json.loads(done.out)
+    assert (facts["runs"], facts["missing"], facts["done"]) == (runs, runs, 0)
+    assert facts["flops"] > 0 < facts["stacks"]
+    assert done.seconds < 5
+    assert done.bytes < GIB
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_complete_folder_of_ten_thousand_runs_is_done_at_once(tmp_path: Path) -> None:
+    tree = MILLION | {"name": "complete", "replicates": 10}
+    make_folder(tree, tmp_path)
+    start = mlp("--version").seconds
+    command = ("run", write(tmp_path, tree), "--results", tmp_path, "--device", "cpu")
+    done = mlp(*command, "--no-report")
+    assert "complete: all 10000 runs are done\n" in done.out
+    assert done.out.endswith("complete: 10000 runs, 0 trained now\n")
+    assert done.seconds - start < 3
+    reported = mlp(*command)
+    assert reported.out.endswith(f"report: {tmp_path / 'complete' / 'report.md'}\n")
+    assert reported.seconds - start < 8
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_claims_about_a_million_runs_are_judged(million: Path) -> None:
+    done = mlp("claims", million, "--json")
+    assert done.status == 0
+    rows = {row["id"]: row for row in json.loads(done.out)["million"]}
+    assert list(rows) == [f"claim-{i}" for i in range(len(CLAIMS))]
+    runs = pd.read_parquet(million / "runs", columns=["width", "replicate", "test_accuracy"])
+    means = runs.groupby(["width", "replicate"])["test_accuracy"].mean().unstack("width")
+    difference = means[10] - means[1]
+    assert rows["claim-0"]["n"] == 1000
+    assert rows["claim-0"]["estimate"] == pytest.approx(difference.mean(), rel=1e-9)
+    half = 1.962341 * difference.std() / np.sqrt(1000)  # t(0.975, 999)
+    assert rows["claim-0"]["high"] - rows["claim-0"]["estimate"] == pytest.approx(half, rel=1e-5)
+    assert rows["claim-3"]["n"] == 3
+    assert (
+        "997 of 1000 replicates without steps_to_train_loss_0.8 in each of 200 conditions." in rows["claim-3"]["note"]
+    )
+    assert done.seconds < 60
+    assert done.bytes < 4 * GIB
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_million_runs_are_reported_on_and_shown_in_part(million: Path) -> None:
+    done = mlp("report", million)
+    assert done.out == f"report: {million / 'report.md'}\n"
+    text = (million / "report.md").read_text()
+    assert len(text) < 50_000
+    for title in ("Conditions", "Cost"):
+        section = text.split(f"## {title}\n")[1].split("\n## ")[0]
+        assert len(re.findall(r"^\| width=", section, re.MULTILINE)) == 60
+        assert "These are 60 of 1000 conditions, those with the highest mean test accuracy, best first" in section
+    means = pd.read_parquet(million / "runs", columns=["condition_id", "width", "lr", "dropout", "test_accuracy"])
+    means["dropout"] = means["dropout"].str[0]
+    best = means.groupby(["width", "lr", "dropout"])["test_accuracy"].mean().sort_values(ascending=False)
+    first = re.search(r"^\| width=(\d+), lr=([\d.]+), dropout=([\d.]+) ", text, re.MULTILINE)
+    assert first is not None
+    assert tuple(map(float, first.groups())) == best.index[0]
+    assert text.count("Drawn are 10 of 1000 conditions") == 3
+    for figure in (million / "figures").iterdir():
+        assert int.from_bytes(figure.read_bytes()[20:24]) < 2000, f"{figure.name} fits a screen or two"
+    assert done.seconds < 60
+    assert done.bytes < 4 * GIB
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_what_a_folder_has_of_a_million_runs_is_counted(million: Path) -> None:
+    done = mlp("plan", million / "spec.yaml", "--results", million.parent, "--json", "--device", "cpu")
+    facts = json.loads(done.out)
+    assert (facts["done"], facts["missing"]) == (3000, 997_000), "runs without curves are not whole"
+    assert done.seconds < 60
+    assert done.bytes < 4 * GIB
+
+
+TOO_MANY = HEAD | {"replicates": 100_000, "fixed": {"precision": "tf32"}, "factors": {"lr": [0.1, 0.2]}}
+
+
+def test_more_than_a_hundred_thousand_runs_must_be_meant(tmp_path: Path) -> None:
+    """What is said yes to goes on to the next check, which this machine fails, and trains nothing."""
+    command = ("run", write(tmp_path, TOO_MANY), "--results", tmp_path / "r", "--device", "cpu", "--workers", 2)
+    asked = mlp(*command)
+    assert asked.status == 2
+    assert re.fullmatch(
+        r"mlpbench: more than 100000 runs are trained with --yes only, got 200000 runs of large, which take about "
+        r"\d+ days here with 2 workers\n",
+        asked.err,
+    )
+    meant = mlp(*command, "--yes")
+    assert (meant.status, meant.err) == (2, "mlpbench: precision tf32 needs a GPU, got the device cpu\n")
+    assert not (tmp_path / "r").exists()
+
+
+def test_from_python_too(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="with --yes only, got 200000 runs"):
+        mlpbench.run(TOO_MANY, results=tmp_path / "r", device="cpu")
+    with pytest.raises(InputError, match="tf32 needs a GPU"):
+        mlpbench.run(TOO_MANY, results=tmp_path / "r", device="cpu", yes=True)
