@@ -15,12 +15,13 @@ results: $(VENV)/.installed ## train what is missing of all reference results (h
 	@$(BIN)/mlpbench trim $$(dirname results/reference/*/spec.yaml)
 	@$(BIN)/mlpbench index results/reference
 
-test: $(VENV)/.dev lint ## lint, types and tests
+test: $(VENV)/.dev lint ## lint, imports, types and tests
 	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow"
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
 check: $(VENV)/.dev ## the slower proofs, those that measure time or memory at the end and one at a time

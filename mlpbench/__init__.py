@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlpbench.base.environment import VERSION
+
 if TYPE_CHECKING:
-    from mlpbench.api import load, run
-    from mlpbench.jobs.export import model
+    from mlpbench.api import load, model, run
     from mlpbench.training.saved_model import load_weights
 
 __all__ = ["__version__", "load", "load_weights", "model", "run"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:
     # Loaded when first used: `mlpbench --help` needs neither pandas nor scipy.
-    if name in ("load", "run"):
+    if name in ("load", "model", "run"):
         from mlpbench import api
 
         return getattr(api, name)
-    if name == "model":
-        from mlpbench.jobs import export
-
-        return export.model
     if name == "load_weights":
         from mlpbench.training import saved_model
 

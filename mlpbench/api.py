@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlpbench.base.errors import InputError
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.yaml_reader import Override
+from mlpbench.jobs import export, judge
 from mlpbench.jobs import run as runner
-from mlpbench.jobs.judge import Outcome, finish
+from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.options import Options
-from mlpbench.results.folders import read_folder
-from mlpbench.results.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
 
 OPTIONS = {f.name for f in fields(Options)}
 
@@ -43,4 +46,39 @@ def run(spec: str | Path | Mapping[str, Any], **given: Any) -> Outcome:
 
 def load(folder: str | Path) -> Outcome:
     """Return the `runs`, `curves`, `layers` and `claims` of a results folder; raise InputError where it is none."""
-    return finish(read_folder(Path(folder)), Store(Path(folder)), report=False)
+    return judge.load(Path(folder))
+
+
+def model(
+    run: str | Mapping[str, Any] | pd.Series[Any],
+    results: str | Path | Sequence[str | Path] = "results",
+    **options: Any,
+) -> nn.Sequential:
+    """Return the network of a finished run as a plain `torch.nn.Sequential`, in evaluation mode.
+
+    Convolutional networks start with Unflatten; then each convolution is a Conv2d, its activation and its pooling; then
+    comes Flatten. Each hidden layer is a Linear, its norm if there is one, its activation, and a Dropout where the share
+    is above 0. A Linear ends the network. Where weights were not saved, the run is trained again, alone, and its weights
+    are checked against its row: in a script, call this under `if __name__ == "__main__":`.
+
+    Args:
+        run: A run_id, a unique prefix of one, or a row of a `runs` table.
+        results: One or several folders; results folders below them are searched, at any depth.
+        options: Options of `mlpbench run`, such as `device` or `data_dir`.
+
+    Returns:
+        A network from inputs of shape (B, I) to logits, or numbers, of shape (B, C). Inputs are as in training: pixels in
+        [0, 1], row by row; the first `features` of them, times `input_scale`. A network that was trained in precision
+        bfloat16 computes in float32.
+
+    Raises:
+        InputError: There is no such run, several runs match, or the run has no weights.
+        OtherWeights: Training the run again led to other weights.
+
+    """
+    from mlpbench.training.saved_model import decoded
+
+    run_id = run if isinstance(run, str) else str(run["run_id"])
+    folders = [Path(results)] if isinstance(results, str | Path) else [Path(folder) for folder in results]
+    weights = export.weights_of(export.find(run_id, folders), Options(**({"quiet": True} | options)))
+    return decoded(weights.content, weights.stored.folder)

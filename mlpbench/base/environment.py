@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+VERSION = "0.1.0"
 CPU_INFO = Path("/proc/cpuinfo")
 GPU_DRIVER = Path("/proc/driver/nvidia/version")
 

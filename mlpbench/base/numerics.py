@@ -40,8 +40,13 @@ _NEVER = ("MKL_ENABLE_INSTRUCTIONS", "MKL_VML_DEBUG_CPU_TYPE", "DNNL_MAX_CPU_ISA
 
 def variables(numerics: Numerics, threads: int) -> dict[str, str | None]:
     """Return the environment of a worker; None for what must not be set, whatever the user's own environment has."""
+    return {**dict.fromkeys(_THREADS, str(threads)), **library_variables(numerics)}
+
+
+def library_variables(numerics: Numerics) -> dict[str, str | None]:
+    """Return the variables that choose the kernels of numerical libraries; None for one that must not be set."""
     others = dict.fromkeys([*_NEVER, *(name for mode in VARIABLES.values() for name in mode)])
-    return {**dict.fromkeys(_THREADS, str(threads)), **others, **VARIABLES[numerics]}
+    return {**others, **VARIABLES[numerics]}
 
 
 def differences(row: Mapping[Any, object], here: Mapping[str, object]) -> Iterator[str]:

@@ -16,6 +16,13 @@ SET = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting or a key of the file; repeatable."
 )
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
+EXECUTOR = click.option(
+    "--executor",
+    type=click.Choice(["local", "inline"]),
+    default="local",
+    show_default=True,
+    help="local trains in worker processes; inline in this process, for debuggers.",
+)
 WORKERS = click.option("--workers", type=int, help="Worker processes; one a processor by default.")
 THREADS = click.option(
     "--threads", type=int, default=1, show_default=True, help="Threads a worker; other counts give other bits."

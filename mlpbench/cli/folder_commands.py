@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlpbench.cli.common_options import DATA_DIR, DEVICE, WORKERS
-from mlpbench.results.folders import read_folder
 
 if TYPE_CHECKING:
     from mlpbench.jobs.merge import Difference
@@ -77,6 +76,7 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: 
     from mlpbench.jobs import write_pages
     from mlpbench.jobs.options import Options
     from mlpbench.jobs.verify import verify
+    from mlpbench.results.folders import read_folder
     from mlpbench.results.store import Store
 
     experiment = read_folder(folder)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlpbench import __version__
+from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import MachineError, MlpbenchError
-from mlpbench.cli.common_options import DATA_DIR, DEVICE, NUMERICS, RESULTS, SET, THREADS, WORKERS
+from mlpbench.cli.common_options import DATA_DIR, DEVICE, EXECUTOR, NUMERICS, RESULTS, SET, THREADS, WORKERS
 from mlpbench.cli.folder_commands import diff, index, merge, report, trim, verify
 from mlpbench.cli.model_commands import export
 from mlpbench.cli.shipped_commands import list_, schema
@@ -71,7 +71,7 @@ interrupted.
 
 
 @click.group(cls=_Group, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="mlpbench")
+@click.version_option(VERSION, prog_name="mlpbench")
 def main() -> None:
     """Parse what comes before the command; HELP says what all of it is for."""
 
@@ -81,6 +81,7 @@ def main() -> None:
 @SET
 @RESULTS
 @DEVICE
+@EXECUTOR
 @WORKERS
 @THREADS
 @NUMERICS
@@ -183,8 +184,8 @@ def _human(key: str, value: Any) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     """Print the verdicts of results folders; of all under results/ by default."""
-    from mlpbench import api
     from mlpbench.base.errors import InputError
+    from mlpbench.jobs.judge import load
     from mlpbench.report.language import ledger, terminal
 
     if markdown and as_json:
@@ -193,7 +194,7 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     chosen = folders or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
     if not chosen:
         click.echo("no results in results/ yet: mlpbench run SPEC makes them", err=True)
-    outcomes = [api.load(folder) for folder in chosen]
+    outcomes = [load(folder) for folder in chosen]
     if as_json:
         rows = {o.experiment.name: json.loads(o.claims.to_json(orient="records")) for o in outcomes}
         click.echo(json.dumps(rows, indent=2))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -21,9 +21,6 @@ from mlpbench.jobs.verify import WAY, as_made
 from mlpbench.results import weight_files
 from mlpbench.results.folders import folders_below, read_folder
 from mlpbench.results.store import Store
-
-if TYPE_CHECKING:
-    from torch import nn
 
 _PREFIX = re.compile("[0-9a-f]{1,16}")
 MOST_NAMED = 5
@@ -143,28 +140,3 @@ def export(run: str, path: Path, results: Sequence[Path], options: Options, *, f
     exported = weights_of(find(run, results), options)
     write_whole(path, exported.content)
     return exported
-
-
-def model(
-    run: str | Mapping[str, Any] | pd.Series[Any],
-    results: str | Path | Sequence[str | Path] = "results",
-    **given: Any,
-) -> nn.Sequential:
-    """Return the network of a finished run as a plain `torch.nn.Sequential`, in evaluation mode.
-
-    `run` is a run_id, or how one begins, or a row of a `runs` table; `results` one or several folders, under which it is
-    looked for; further keywords are options, as of `mlpbench.run`. Of convolutions the network has Unflatten, of each Conv2d,
-    the activation and the pooling, then Flatten; of each hidden layer Linear, the norm if there is one, the activation, and
-    Dropout where it is above 0; then Linear. It takes inputs of shape (B, I) as the
-    network saw them (of images pixels in [0, 1], row by row; the first `features` of them, times `input_scale`) and
-    returns logits, or numbers, of shape (B, C). What was trained in precision bfloat16 is computed in float32.
-
-    Where weights were not saved, the run is trained again, alone, and its weights are checked against its row: in a
-    script, call this under `if __name__ == "__main__":`. Raises InputError, OtherWeights where the check fails.
-    """
-    from mlpbench.training.saved_model import decoded
-
-    run_id = run if isinstance(run, str) else str(run["run_id"])
-    roots = [Path(results)] if isinstance(results, str | Path) else [Path(r) for r in results]
-    exported = weights_of(find(run_id, roots), Options(**({"quiet": True} | given)))
-    return decoded(exported.content, exported.stored.folder)

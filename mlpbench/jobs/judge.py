@@ -15,6 +15,7 @@ from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.look_notes import note
 from mlpbench.results import look_record, test_examples
+from mlpbench.results.folders import read_folder
 from mlpbench.results.store import Store
 from mlpbench.results.verification_record import current
 
@@ -93,6 +94,11 @@ def finish(
         claims=judged.claims,
         report=path,
     )
+
+
+def load(folder: Path) -> Outcome:
+    """Return what a results folder has; raise InputError where it is none."""
+    return finish(read_folder(folder), Store(folder), report=False)
 
 
 def render(experiment: Experiment, store: Store, *, keeping: bool = False) -> Report:

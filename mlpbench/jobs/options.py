@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mlpbench.base import environment as provenance
-from mlpbench.base.environment import GPU_DRIVER
 from mlpbench.base.errors import InputError
 from mlpbench.base.numerics import MODES, Numerics
+from mlpbench.executors.executor import EXECUTORS, ExecutorName, device_name, device_product
+from mlpbench.executors.inline import Inline
 
 Rerun = Literal["failed", "stale", "all"]
 # How much of the memory that is free the stacks in flight may take.
@@ -23,6 +24,7 @@ class Options:
 
     results: Path = Path("results")
     device: str = "auto"
+    executor: ExecutorName = "local"
     workers: int | None = None
     threads: int = 1
     numerics: Numerics = "fast"
@@ -45,13 +47,21 @@ class Options:
         most = self.max_replicates
         if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
             raise InputError(f"--max-replicates must be a whole number of at least 1, got {most!r}")
-        for name, word, words in (("rerun", self.rerun, (None, *get_args(Rerun))), ("numerics", self.numerics, MODES)):
+        for name, word, words in (
+            ("rerun", self.rerun, (None, *get_args(Rerun))),
+            ("numerics", self.numerics, MODES),
+            ("executor", self.executor, tuple(EXECUTORS)),
+        ):
             if word not in words:
                 raise InputError(f"--{name} must be one of {', '.join(filter(None, words))}, got {word!r}")
+        if self.executor == "inline":
+            Inline.check(self.numerics)
 
     @property
     def n_workers(self) -> int:
-        """How many worker processes to use: one a processor for each of their threads, unless told."""
+        """The number of workers: by default one for each CPU core, fewer if each has several threads."""
+        if self.executor == "inline":
+            return 1
         return self.workers or max(1, len(os.sched_getaffinity(0)) // self.threads)
 
     @property
@@ -76,34 +86,13 @@ def _folder(name: str, value: object) -> Path | None:
     return path
 
 
-def device_name(device: str) -> str:
-    """Return the device that `auto` stands for; raise InputError for a device that is not there.
-
-    Torch is loaded only where a GPU driver is present or a GPU was asked for by name.
-    """
-    if device == "cpu" or (device == "auto" and not GPU_DRIVER.exists()):
-        return "cpu"
-    import torch
-
-    if device == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    name = "cuda:0" if device == "cuda" else device
-    there = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if name not in there:
-        raise InputError(
-            f"--device must be one of {', '.join(['auto', 'cpu', *there])} on this machine, got {device!r}"
-        )
-    return name
-
-
 def environment(options: Options) -> dict[str, Any]:
     """Return the columns of what the bits of a run depend on, as a run here with these options would have them."""
-    device = device_name(options.device)
-    if device != "cpu":
-        import torch
-
-        device = torch.cuda.get_device_name(device)
-    here = {"env_device": device, "env_numerics": options.numerics, "env_threads": options.threads}
+    here = {
+        "env_device": device_product(device_name(options.device)),
+        "env_numerics": options.numerics,
+        "env_threads": options.threads,
+    }
     return provenance.environment() | here
 
 

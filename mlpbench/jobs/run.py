@@ -8,7 +8,7 @@ from typing import Any
 
 from mlpbench.base import environment
 from mlpbench.base.errors import InputError
-from mlpbench.executors.process_pool import ProcessPool
+from mlpbench.executors.executor import EXECUTORS, Setup, Tables, device_name
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack
@@ -16,11 +16,10 @@ from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.inventory import State, inspect
 from mlpbench.jobs.judge import Outcome, finish, read_tables
 from mlpbench.jobs.look_notes import note
-from mlpbench.jobs.options import Options, device_name
+from mlpbench.jobs.options import Options
 from mlpbench.jobs.progress import Progress
 from mlpbench.jobs.rounds import has_rounds
 from mlpbench.results.store import ASIDE, Store
-from mlpbench.training.worker_setup import Setup, Tables
 
 Say = Callable[[str], None]
 # More runs than this are no slip of the keyboard only if the user says so.
@@ -182,9 +181,9 @@ def train(
         shifts=experiment.shifts,
         save_weights=save_weights,
     )
-    pool = ProcessPool(setup, min(options.n_workers, len(planned)))
-    with Progress(experiment.name, planned, pool.workers, hidden=options.quiet) as progress:
-        for stack, tables in pool.map(planned, progress.tick):
+    workers = EXECUTORS[options.executor](setup, min(options.n_workers, len(planned)))
+    with Progress(experiment.name, planned, workers.workers, hidden=options.quiet) as progress:
+        for stack, tables in workers.map(planned, progress.tick):
             by_id = {r.run_id: r for r in stack.runs}
             rows = [_full_row(row, by_id[row["run_id"]], experiment) for row in tables["runs"]]
             yield stack, tables | {"runs": rows}

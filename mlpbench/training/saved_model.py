@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from mlpbench import __version__
+from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
 from mlpbench.base.safetensors_header import ordered, told
 from mlpbench.data.named.catalogue import DataFacts
@@ -66,7 +66,7 @@ def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
     assert not [*others, *averages], "every array has a name"
     metadata = {
         "format": "mlpbench 1",
-        "mlpbench": __version__,
+        "mlpbench": VERSION,
         "run_id": run.run_id,
         "condition": run.condition.label,
         "replicate": str(run.replicate),

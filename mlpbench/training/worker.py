@@ -6,7 +6,8 @@ import atexit
 import os
 import signal
 import threading
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from contextlib import contextmanager
 from multiprocessing import connection, parent_process
 from typing import Any
 
@@ -64,6 +65,27 @@ class Worker:
             "env_device": torch.cuda.get_device_name(self.setup.device) if cuda else "cpu",
             "env_driver": provenance.gpu_driver() if cuda else None,
         }
+
+
+def gpus() -> dict[str, str]:
+    """Return the GPUs that torch can use: `cuda:0` and so on, with their product names."""
+    return {f"cuda:{i}": torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
+
+
+@contextmanager
+def torch_settings_restored() -> Iterator[None]:
+    """Set torch back afterwards to what training changes for the whole process: it may be the user's own."""
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    precision = torch.get_float32_matmul_precision()
+    smallest = torch.finfo(torch.float32).smallest_normal
+    flushed = bool(torch.tensor(smallest) / 2 == 0)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_deterministic_debug_mode(mode)
+        torch.set_float32_matmul_precision(precision)
+        torch.set_flush_denormal(flushed)
 
 
 def _blas() -> str | None:

@@ -1,0 +1,65 @@
+"""Training in this process gives the bits that worker processes give, and leaves torch as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from table_equality import same_tables
+
+import mlpbench
+from mlpbench.base.errors import InputError
+
+SPEC: dict[str, Any] = {
+    "name": "inline",
+    "question": "Does it matter which process trains?",
+    "fixed": {"train_size": 90, "epochs": 2, "batch_size": 32, "dropout": 0.2},
+    "factors": {"width": [3, 9]},
+    "replicates": 2,
+    "save_weights": True,
+}
+
+
+@pytest.mark.parametrize("dataset", ["mnist1d", "polynomial"])
+def test_this_process_gives_the_tables_that_worker_processes_give(dataset: str, tmp_path: Path) -> None:
+    for executor in ("local", "inline"):
+        ended = mlpbench.run(SPEC, dataset=dataset, results=tmp_path / executor, executor=executor, report=False)
+        assert ended.statuses == {"ok": 4}
+    same_tables(tmp_path / "local" / "inline", tmp_path / "inline" / "inline")
+
+
+def test_torch_is_set_afterwards_as_it_was(tmp_path: Path) -> None:
+    def settings() -> tuple[object, ...]:
+        small = torch.tensor(1e-310, dtype=torch.float64)
+        precision = torch.get_float32_matmul_precision()
+        return torch.get_num_threads(), torch.get_deterministic_debug_mode(), precision, bool(small / 2 > 0)
+
+    torch.set_num_threads(2)
+    torch.set_float32_matmul_precision("medium")
+    torch.set_deterministic_debug_mode("default")
+    try:
+        before = settings()
+        mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="inline", report=False)
+        assert settings() == before == (2, 0, "medium", True)
+    finally:
+        torch.set_num_threads(1)
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_a_mode_that_libraries_read_when_they_are_loaded_needs_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = r"--executor inline with --numerics portable needs the process to be started with .*MKL_CBWR=AVX2"
+    with pytest.raises(InputError, match=rule):
+        mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="inline", numerics="portable", report=False)
+    monkeypatch.setenv("NPY_ENABLE_CPU_FEATURES", "AVX2")
+    with pytest.raises(InputError, match=r"with --numerics fast needs .* NPY_ENABLE_CPU_FEATURES unset;"):
+        mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="inline", report=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_executor_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--executor must be one of local, inline, got 'ray'"):
+        mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="ray")

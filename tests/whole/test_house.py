@@ -1,0 +1,95 @@
+"""The rules that keep the package easy to find one's way in: directions of imports, and sizes and names of modules."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from repository import ROOT
+
+MODULES = {
+    path.relative_to(ROOT / "mlpbench").as_posix(): len(path.read_text().splitlines())
+    for path in (ROOT / "mlpbench").rglob("*.py")
+    if not path.name.startswith("__")
+}
+MOST_LINES, LEAST_LINES, MOST_MODULES = 450, 60, 14
+# Short modules that are better off alone, each with its reason.
+SHORT = {
+    "api.py": "the public functions",
+    "base/errors.py": "every module may import it, so it imports none",
+    "base/streams.py": "the address of every random draw",
+    "executors/inline.py": "one of the executors",
+    "data/named/torchvision_download.py": "a program of its own",
+}
+# Not yet mended.
+SHORT |= dict.fromkeys(
+    [
+        "base/models.py",
+        "base/safetensors_header.py",
+        "cli/common_options.py",
+        "cli/model_commands.py",
+        "cli/shipped_commands.py",
+        "data/bundled/bundled_arrays.py",
+        "data/dataset.py",
+        "data/lookup.py",
+        "data/named/archives.py",
+        "data/stratify.py",
+        "data/table/size_limits.py",
+        "data/table/table_file.py",
+        "data/table/text_cells.py",
+        "evidence/estimates/regret.py",
+        "evidence/frames.py",
+        "evidence/judging/fixed_settings.py",
+        "report/figures/confusion.py",
+        "report/figures/coordinates.py",
+        "report/figures/dead_units.py",
+        "report/figures/depth_gain.py",
+        "report/figures/flat.py",
+        "report/figures/function_panels.py",
+        "report/figures/over_steps.py",
+        "report/figures/replicates.py",
+        "report/figures/signals.py",
+        "report/figures/test_images.py",
+        "report/figures/variance_shares.py",
+        "report/language/ledger.py",
+        "report/language/reproducibility.py",
+        "report/language/terminal.py",
+        "report/pages/interactive.py",
+        "results/folders.py",
+        "results/verification_record.py",
+        "training/batches/drawn_examples.py",
+        "training/batches/stacked_inputs.py",
+        "training/updates/schedules.py",
+        "training/updates/square_roots.py",
+        "training/worker_setup.py",
+    ],
+    "",
+)
+LARGE_FOLDERS = {"report/figures"}
+TWICE = {"judge.py"}
+
+
+def test_contracts_of_imports_are_kept() -> None:
+    """The contracts stand in pyproject.toml: directions, no circles, torch in one package only."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
+    linted = subprocess.run([*command, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert linted.returncode == 0, linted.stdout
+    assert ", 0 broken" in linted.stdout
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = Counter(Path(module).name for module in MODULES)
+    assert [name for name, n in names.items() if n > 1 and name not in TWICE] == []
+
+
+def test_modules_are_of_a_size_to_be_read_at_once() -> None:
+    assert {module: n for module, n in MODULES.items() if n > MOST_LINES} == {}
+    assert {module: n for module, n in MODULES.items() if n < LEAST_LINES and module not in SHORT} == {}
+
+
+def test_folders_are_few_modules_wide_and_two_deep() -> None:
+    folders = Counter(Path(module).parent.as_posix() for module in MODULES)
+    assert {folder: n for folder, n in folders.items() if n > MOST_MODULES and folder not in LARGE_FOLDERS} == {}
+    assert [folder for folder in folders if folder.count("/") > 1] == []
