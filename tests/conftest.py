@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from mlpbench.data.data_sets import lookup
 from mlpbench.data.dataset import Dataset
-from mlpbench.data.loading import load
 
 # Begun first, so that none of them runs on alone at the end of `make check`.
 LONG = ("test_stack_invariance.py", "test_kills.py", "test_calibration.py", "test_numerics.py")
@@ -42,7 +42,7 @@ def subnormals() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def fashion() -> Dataset:
     """Fashion-MNIST, from the cache wherever set-up has been run."""
-    return load("fashion_mnist")
+    return lookup("fashion_mnist").load()
 
 
 # The same examples on every machine and every day: a failure is found where it was made.

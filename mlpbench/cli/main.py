@@ -220,23 +220,12 @@ def data() -> None:
 @data.command(name="list")
 def data_list() -> None:
     """List the data sets that have a name: examples, whether they are on this machine, and where they come from."""
-    from mlpbench.data.bundled.bundled_data import BUNDLED
-    from mlpbench.data.named.catalogue import CATALOGUE
-    from mlpbench.data.named.fetch import cached
-    from mlpbench.data.synthetic.families import DRAWN_ANEW, FAMILIES, synthetic
+    from mlpbench.data.data_sets import DATA_SETS
 
-    for name, facts in CATALOGUE.items():
-        where = "here, from" if cached(name) else f"not fetched yet, {facts.megabytes} MB from"
-        click.echo(
-            f"{name:<16}{facts.n_train} train, {facts.n_test} test, {facts.n_classes} classes  {where} {facts.home}"
-        )
-    for name, small in BUNDLED.items():
-        click.echo(
-            f"{name:<16}{small.n_train} train, {small.n_test} test, {small.n_classes} classes  here, {small.origin}"
-        )
-    for name in FAMILIES:
-        drawn = synthetic({"name": name})
-        click.echo(f"{name:<16}{drawn.n_train} train, {drawn.n_test} test, a number  {DRAWN_ANEW}")
+    for name, source in DATA_SETS.items():
+        facts = source.facts
+        target = f"{facts.n_classes} classes" if facts.n_classes else "a number"
+        click.echo(f"{name:<16}{facts.n_train} train, {facts.n_test} test, {target}  {source.availability()}")
 
 
 @data.command(name="fetch")
@@ -248,6 +237,6 @@ def data_fetch(name: str, data_dir: Path | None) -> None:
     --data-dir, or MLPBENCH_DATA, is a folder with the files as they are distributed, in it or in a sub-folder with the name
     of the data set.
     """
-    from mlpbench.data.loading import fetch
+    from mlpbench.data.data_sets import lookup
 
-    click.echo(f"{name}: {fetch(name, data_dir=data_dir, say=click.echo)}")
+    click.echo(f"{name}: {lookup(name).fetch(data_dir=data_dir, say=click.echo)}")

@@ -1,16 +1,97 @@
-"""What every way to come by data ends in: examples for training and for testing, with their facts."""
+"""What a data set is, whatever its kind: facts that need no data, and examples as arrays.
 
+A kind of data set is a subclass of `DataSource`; `data_sets` has the table in which each one that has a name is found.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.data.named.catalogue import DataFacts
+from mlpbench.base.messages import unknown_key
+
+Values = NDArray[np.uint8] | NDArray[np.float32]
+
+KEY = "dataset"
+NUMBER_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearTruth:
+    """The function behind a target that is linear in its inputs: y = bias + sum_k weights_k x_k, but for noise."""
+
+    weights: tuple[float, ...]
+    bias: float
+
+    def of_first(self, features: int) -> LinearTruth | None:
+        """Return the truth for a model of the first inputs; None where the target depends on another input."""
+        if any(self.weights[features:]):
+            return None
+        return LinearTruth(weights=self.weights[:features], bias=self.bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What a plan, an engine and a report need to know of a data set.
+
+    Attributes:
+        name: what tables and errors call the data: a word, or the name of a file.
+        title: what reports call them: a few words.
+        n_train, n_test: numbers of examples to train on, validation included, and to test on.
+        input_shape: the shape of one example: rows and columns of an image, with channels where there are any, or inputs in a row.
+        class_names: a name for each class, in order; none where the target is a number.
+        fingerprint: SHA-256, in hex, the identity of the data that a network sees.
+        truth: the function behind the target, where it is known.
+        is_drawn_anew: whether each replicate draws its own examples.
+
+    """
+
+    name: str
+    title: str
+    n_train: int
+    n_test: int
+    input_shape: tuple[int, ...]
+    class_names: tuple[str, ...] = ()
+    fingerprint: str
+    truth: LinearTruth | None = None
+    is_drawn_anew: bool = False
+
+    @property
+    def n_features(self) -> int:
+        """Number of inputs per example; an image is read row by row."""
+        return prod(self.input_shape)
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """Rows and columns of an example that is an image of one channel, None where it is anything else."""
+        return (self.input_shape[0], self.input_shape[1]) if len(self.input_shape) == 2 else None
+
+    @property
+    def n_classes(self) -> int | None:
+        """Number of classes of the target, None for regression."""
+        return len(self.class_names) or None
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of a network: one per class, or one for the number."""
+        return self.n_classes or 1
+
+    @property
+    def draw_bytes(self) -> int:
+        """Memory of the examples that one replicate draws of its own, inputs and targets."""
+        return NUMBER_BYTES * (self.n_features + 1) * (self.n_train + self.n_test) if self.is_drawn_anew else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set as read-only arrays; bytes are pixels, for which a network's input is x / 255.
+    """The examples of a data set as read-only arrays; bytes are pixels, for which a network's input is x / 255.
 
     Shape:
         - x_train: uint8 or float32 [n_train, n_features], C-contiguous
@@ -19,10 +100,16 @@ class Dataset:
     """
 
     facts: DataFacts
-    x_train: NDArray[np.uint8] | NDArray[np.float32]
-    y_train: NDArray[np.uint8] | NDArray[np.float32]
-    x_test: NDArray[np.uint8] | NDArray[np.float32]
-    y_test: NDArray[np.uint8] | NDArray[np.float32]
+    x_train: Values
+    y_train: Values
+    x_test: Values
+    y_test: Values
+
+    def read_only(self) -> Dataset:
+        """Return it, with arrays that nobody can write to."""
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            array.flags.writeable = False
+        return self
 
     @property
     def name(self) -> str:
@@ -31,10 +118,64 @@ class Dataset:
 
     @property
     def n_classes(self) -> int | None:
-        """Classes of the target, None where it is numbers."""
+        """Number of classes of the target, None for regression."""
         return self.facts.n_classes
 
     @property
     def fingerprint(self) -> str:
         """The identity of the data."""
         return self.facts.fingerprint
+
+
+class DataSource(ABC):
+    """A data set as an experiment names it; each kind of data set is a class of its own."""
+
+    @property
+    @abstractmethod
+    def facts(self) -> DataFacts:
+        """What is known of the data without loading them."""
+
+    @abstractmethod
+    def fetch(
+        self,
+        *,
+        data_dir: Path | None = None,
+        cache_dir: Path | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> str:
+        """Make sure that the data can be loaded, and return where they come from.
+
+        Args:
+            data_dir: a folder of files to read in place of a download, by default MLPBENCH_DATA.
+            cache_dir: where fetched data are kept, by default MLPBENCH_CACHE.
+            say: gets a line before each step that may take time.
+
+        Raises InputError where a file is missing or is not what it must be, MachineError where a download fails.
+
+        """
+
+    @abstractmethod
+    def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
+        """Return the examples that all replicates share; raises what `fetch` raises."""
+
+    def draw(self, seed: int, replicate: int) -> Dataset:
+        """Return the examples that a replicate draws, where `facts.is_drawn_anew`."""
+        raise TypeError(f"all replicates share the examples of {self.facts.name}: they are loaded, not drawn")
+
+    def is_cached(self, cache_dir: Path | None = None) -> bool:
+        """Return whether the data can be loaded without a download."""
+        return True
+
+    @abstractmethod
+    def availability(self) -> str:
+        """Return where the data are or come from, as `mlpbench data list` prints it."""
+
+    def with_options(self, options: Mapping[Any, Any]) -> DataSource:
+        """Return the data set with the options that stand beside `name` in a file; raise SpecProblem for wrong ones."""
+        for key in options:
+            raise unknown_key((KEY, key), ["name"])
+        return self
+
+    def as_written(self, folder: Path | None) -> str | dict[str, Any]:
+        """Return what a file in `folder` says under `dataset`."""
+        return self.facts.name

@@ -14,8 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.data.named.catalogue import DataFacts
-from mlpbench.data.synthetic.families import Synthetic
+from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.value_types import parse_call
@@ -243,8 +242,7 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
         copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs + _map_numbers(s, data) + _fused_numbers(s, data)
     )
     # A draw stands alone and below others; the one being made is in float64 too.
-    drawn = 3 * data.draw_bytes if isinstance(data, Synthetic) else 0
-    return itemsize * numbers + 8 * s.n_fit + drawn
+    return itemsize * numbers + 8 * s.n_fit + 3 * data.draw_bytes
 
 
 def _whole_vectors(n: int) -> int:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.base.models import Value
-from mlpbench.data.named.catalogue import DataFacts
-from mlpbench.data.synthetic.families import Synthetic
+from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import Experiment, Path, SpecProblem
@@ -221,7 +220,7 @@ def _check_shift(
         raise problem("label_noise", message)
     if kind == "none":
         return
-    if isinstance(data, Synthetic):
+    if data.is_drawn_anew:
         rule = f"train_shift must be none where each replicate draws its own data, as in {data.name}"
         raise problem("train_shift", f"{rule}, got {shift!r}")
     if kind == "label" and data.n_classes is None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mlpbench.base.messages import Path, SpecProblem, shown, suggestion
 from mlpbench.base.models import LARGEST
-from mlpbench.data.named.catalogue import DataFacts
+from mlpbench.data.dataset import DataFacts
 
 if TYPE_CHECKING:
     from mlpbench.experiment.spec import Experiment
@@ -92,18 +92,12 @@ def plain(shifts: Shifts) -> dict[str, list[float]]:
     return {k: [int(v) if KINDS[k].whole else v for v in severities] for k, severities in shifts.items()}
 
 
-def input_shape(facts: DataFacts) -> tuple[int, ...]:
-    """Return the axes of one example, none where its inputs are columns of a table."""
-    shape: tuple[int, ...] = getattr(facts, "input_shape", ())
-    return shape
-
-
 def image_axes(facts: DataFacts) -> tuple[int, int] | None:
     """Return which axes of `input_shape` are rows and columns, or None where examples are no images.
 
     Of three axes the channels come first where there are at most four of them, else last.
     """
-    shape = input_shape(facts)
+    shape = facts.input_shape
     if len(shape) == 2:
         return 0, 1
     if len(shape) == 3:
@@ -130,7 +124,7 @@ def check(experiment: Experiment) -> None:
                 rule = f"labels must be moved by fewer than all classes, of which {data.name} has {data.n_classes}"
                 raise SpecProblem(path, f"{rule}, got {largest:g}")
         if kind == "translation" and axes is not None:
-            side = min(input_shape(data)[a] for a in axes)
+            side = min(data.input_shape[a] for a in axes)
             if largest >= side:
                 rule = f"images must be moved by less than their side, {side} pixels in {data.name}"
                 raise SpecProblem(path, f"{rule}, got {largest:g}")

@@ -11,17 +11,15 @@ import pathlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, InstanceOf, ValidationError, WithJsonSchema, field_validator
 
 from mlpbench.base.messages import Path as Path
 from mlpbench.base.messages import SpecProblem as SpecProblem
 from mlpbench.base.messages import entry, first_problem, shown, suggestion, unknown_key
 from mlpbench.base.models import LARGEST, STREAM, Levels, Model, Stream, Value
 from mlpbench.base.models import STREAMS as STREAMS
-from mlpbench.data.lookup import named_or_own
-from mlpbench.data.named.catalogue import DataFacts, facts_of
-from mlpbench.data.synthetic.families import Synthetic
-from mlpbench.data.table.table_data import OwnData
+from mlpbench.data.data_sets import read_dataset
+from mlpbench.data.dataset import DataFacts, DataSource
 from mlpbench.experiment import shift_spec as shifting
 from mlpbench.experiment.claims import checks, forms
 from mlpbench.experiment.claims.forms import Claim
@@ -42,7 +40,7 @@ class Experiment(Model):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
     question: str
-    dataset: str | OwnData | Synthetic
+    dataset: Annotated[InstanceOf[DataSource], WithJsonSchema({"type": "object"})]
     validation: float | None = Field(default=None, gt=0, lt=1)
     folds: int | None = Field(default=None, ge=2)
     refit: Literal["chosen", "all"] = "chosen"
@@ -81,13 +79,13 @@ class Experiment(Model):
 
     @property
     def data(self) -> DataFacts:
-        """The facts of the data set: the catalogue's, a synthetic family's, or those of the user's own file."""
-        return facts_of(self.dataset) if isinstance(self.dataset, str) else self.dataset
+        """The facts of the data set."""
+        return self.dataset.facts
 
     @property
     def draws_anew(self) -> bool:
         """Whether every replicate has examples of its own, to train on and to test on."""
-        return isinstance(self.dataset, Synthetic) and "split" in self.vary and not self.one_at_a_time
+        return self.data.is_drawn_anew and "split" in self.vary and not self.one_at_a_time
 
     @property
     def validates(self) -> bool:
@@ -148,7 +146,7 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
     if "shifts" in canonical:
         canonical["shifts"] = shifting.read(canonical["shifts"])
     if "dataset" in canonical:
-        canonical["dataset"] = named_or_own(canonical["dataset"], base or pathlib.Path())
+        canonical["dataset"] = read_dataset(canonical["dataset"], base or pathlib.Path())
     try:
         experiment = Experiment.model_validate(canonical | roles.fields())
     except ValidationError as error:

@@ -132,9 +132,7 @@ def _prepare(state: State, options: Options, tell: Say) -> None:
 
 def get_data(experiment: Experiment, options: Options, tell: Say = lambda _line: None) -> None:
     """Get the data of an experiment and check them; raise InputError or MachineError where they can't be had."""
-    from mlpbench.data.loading import fetch
-
-    fetch(experiment.dataset, data_dir=options.data_dir, say=tell)
+    experiment.dataset.fetch(data_dir=options.data_dir, say=tell)
 
 
 def _tell(state: State, todo: Sequence[Run], options: Options, tell: Say) -> None:

@@ -74,15 +74,11 @@ def needed(experiment: Experiment) -> bool:
 
 def _at_hand(experiment: Experiment) -> Dataset | None:
     """Return the data of an experiment where they need not be fetched."""
-    from mlpbench.data import loading as datasets
-
-    dataset = experiment.dataset
-    if isinstance(dataset, str) and not datasets.cached(dataset):
+    source = experiment.dataset
+    if source.facts.is_drawn_anew or not source.is_cached():
         return None
     try:
-        found = datasets.load(dataset)
-        # What replicates draw has no examples that they share.
-        return found if isinstance(found, datasets.Dataset) else None
+        return source.load()
     except MlpbenchError:  # a file of own data is gone, or is not what it was
         return None
 

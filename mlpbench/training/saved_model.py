@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
 from mlpbench.base.safetensors_header import ordered, told
-from mlpbench.data.named.catalogue import DataFacts
+from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.value_types import parse_call
 from mlpbench.training.measures.run_rows import Model

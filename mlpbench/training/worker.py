@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from mlpbench.base import environment as provenance
-from mlpbench.data.loading import load
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.drawn_examples import on_device
 from mlpbench.training.engine import train_stack
@@ -31,7 +30,7 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)
         self.setup = setup
-        self._data = on_device(load(setup.dataset, data_dir=setup.data_dir), torch.device(setup.device))
+        self._data = on_device(setup.dataset, torch.device(setup.device), data_dir=setup.data_dir)
 
     def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> Tables:
         """Train a stack; one that fails is halved until the run at fault is alone: its row has the error."""

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlpbench.base.numerics import Numerics
-from mlpbench.data.synthetic.families import Synthetic
-from mlpbench.data.table.table_data import OwnData
+from mlpbench.data.dataset import DataSource
 from mlpbench.experiment.shift_spec import Shifts
 
 # What a worker hands back: the rows of each table.
@@ -20,7 +19,7 @@ Tables = dict[str, list[dict[str, Any]]]
 class Setup:
     """The data and the device of the workers, how many threads each may use, and how far their bits are to carry."""
 
-    dataset: str | OwnData | Synthetic
+    dataset: DataSource
     device: str
     threads: int
     numerics: Numerics

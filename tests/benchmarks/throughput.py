@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mlpbench.data.loading import load
+from mlpbench.data.data_sets import lookup
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import make_stack, plan
@@ -58,7 +58,7 @@ def phase(width: int, runs: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     spec = yaml_reader.from_mapping(experiment(width, runs, 10))
     members = plan(grid.runs(spec), spec.data, workers=2, memory=2**33)[0].runs
-    data = DeviceData(load("fashion_mnist"), torch.device("cpu"))
+    data = DeviceData(lookup("fashion_mnist").load(), torch.device("cpu"))
     settings = [r.settings for r in members]
     network = Network(settings, [784, width, 10], dtype=torch.float32, device=data.device)
     fit, labels = [split(r, data.labels).fit for r in members], noisy_labels(members, data)
@@ -110,7 +110,7 @@ def seconds(work: Callable[[], object], number: int) -> float:
 def loop(width: int, epochs: int, threads: int) -> dict[str, Any]:
     """Train one network by the plain loop, evaluated each epoch; return seconds per epoch, evaluation included."""
     torch.set_num_threads(threads)
-    data = load("fashion_mnist")
+    data = lookup("fashion_mnist").load()
     x, x_test = (torch.from_numpy(np.array(p)).float() / 255 for p in (data.x_train, data.x_test))
     y, y_test = (torch.from_numpy(np.array(p)).long() for p in (data.y_train, data.y_test))
     model = nn.Sequential(nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10))

@@ -14,7 +14,7 @@ import pytest
 from small_archives import N_TEST, Small, as_idx, as_tar, as_zip, in_place, same, untarred, unzipped
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.loading import load
+from mlpbench.data.data_sets import lookup
 from mlpbench.data.named.catalogue import CATALOGUE
 
 
@@ -31,21 +31,21 @@ def made(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Sma
 
 def refused(made: Small, tmp_path: Path) -> str:
     """Return what is said of the files of a data set in a folder, of which nothing is kept."""
-    name, mine = made.facts.name, made.put(tmp_path / "mine")
+    name, mine = made.source.name, made.put(tmp_path / "mine")
     with pytest.raises(InputError) as error:
-        load(name, data_dir=mine, cache_dir=tmp_path / "cache")
+        lookup(name).load(data_dir=mine, cache_dir=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
     message = str(error.value)
     assert error.value.status == 2
     assert "\n" not in message
-    assert made.facts.home in message
-    assert all(file in message for file in made.facts.files)
+    assert made.source.home in message
+    assert all(file in message for file in made.source.files)
     return message
 
 
 @pytest.mark.parametrize("how", ["cut short", "altered", "longer", "missing", "empty"])
 def test_files_that_are_not_those_of_the_catalogue_are_refused(how: str, made: Small, tmp_path: Path) -> None:
-    name = list(made.facts.files)[-1]
+    name = list(made.source.files)[-1]
     content = made.files.pop(name)
     spoilt = {
         "cut short": content[:-9],
@@ -55,9 +55,9 @@ def test_files_that_are_not_those_of_the_catalogue_are_refused(how: str, made: S
     }
     if how in spoilt:
         made.files[name] = spoilt[how]
-        assert f"{name} is not the {name} of {made.facts.title}: SHA-256 of the" in refused(made, tmp_path)
+        assert f"{name} is not the {name} of {made.source.title}: SHA-256 of the" in refused(made, tmp_path)
     else:
-        lacks = "has none of the files" if len(made.facts.files) == 1 else f"lacks {name}"
+        lacks = "has none of the files" if len(made.source.files) == 1 else f"lacks {name}"
         assert f"mine {lacks}" in refused(made, tmp_path)
 
 
@@ -102,7 +102,7 @@ def gzipped(content: bytes) -> Callable[[Small], Small]:
 
 
 def fewer(made: Small) -> Small:
-    return replace(made, facts=replace(made.facts, n_test=N_TEST + 1))
+    return replace(made, source=replace(made.source, n_test=N_TEST + 1))
 
 
 CORRUPT = [
@@ -122,8 +122,8 @@ CORRUPT = [
     ("kmnist", gzipped(as_idx(np.zeros(9, np.uint8))), "y_test must have shape (60,), got (9,)"),
     ("kmnist", gzipped(as_idx(np.zeros(9, np.uint8))[:-1]), "got 16: truncated"),
     ("qmnist", gzipped(as_idx(np.full((N_TEST, 8), -1, ">i4"))), "classes must be 0 to 9, got -1 to -1 in qmnist-test"),
-    ("emnist_letters", lambda made: replace(made, facts=replace(made.facts, first_class=0)), "0 to 25, got 1 to 26"),
-    ("emnist_letters", lambda made: replace(made, facts=replace(made.facts, sideways=False)), "of shape (6, 5), got uint8 of shape (5, 6)"),
+    ("emnist_letters", lambda made: replace(made, source=replace(made.source, first_class=0)), "0 to 25, got 1 to 26"),
+    ("emnist_letters", lambda made: replace(made, source=replace(made.source, sideways=False)), "of shape (6, 5), got uint8 of shape (5, 6)"),
 ]  # fmt: skip
 
 
@@ -146,5 +146,5 @@ def test_no_member_of_an_archive_is_ever_written_to_its_path(
     made = in_place(name, monkeypatch, add)
     mine = made.put(tmp_path / "deep" / "er" / "mine")
     before = set(tmp_path.rglob("*"))
-    assert same(load(name, data_dir=mine, cache_dir=tmp_path / "cache"), made)
+    assert same(lookup(name).load(data_dir=mine, cache_dir=tmp_path / "cache"), made)
     assert {p for p in set(tmp_path.rglob("*")) - before if not p.is_relative_to(tmp_path / "cache")} == set()

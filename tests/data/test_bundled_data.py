@@ -11,13 +11,12 @@ import torch
 from sklearn.datasets import load_digits
 
 from mlpbench.base.errors import MachineError
-from mlpbench.data.bundled import bundled_arrays, mnist1d
+from mlpbench.data.bundled import bundled_data, mnist1d
 from mlpbench.data.bundled.bundled_data import BUNDLED
+from mlpbench.data.data_sets import DATA_SETS, lookup
 from mlpbench.data.dataset import Dataset
-from mlpbench.data.loading import fetch, load
 from mlpbench.data.named.catalogue import CATALOGUE
-from mlpbench.data.named.fetch import cached
-from mlpbench.data.synthetic.families import FAMILIES
+from mlpbench.data.synthetic import SYNTHETIC
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import build
 from mlpbench.training.batches.batches import DeviceData
@@ -32,15 +31,15 @@ CONTENTS = {
 
 @pytest.fixture(scope="module")
 def small() -> Dataset:
-    return load("mnist1d")
+    return lookup("mnist1d").load()
 
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_the_arrays_are_what_the_facts_say_and_never_others(name: str) -> None:
-    made, facts = load(name), BUNDLED[name]
+    made, facts = lookup(name).load(), BUNDLED[name].facts
     assert made.x_train.shape == (facts.n_train, facts.n_features)
     assert made.x_test.shape == (facts.n_test, facts.n_features)
-    assert set(made.y_train.tolist()) == set(made.y_test.tolist()) == set(range(facts.n_classes))
+    assert set(made.y_train.tolist()) == set(made.y_test.tolist()) == set(range(facts.n_outputs))
     assert made.x_train.dtype == np.float32
     assert made.x_train.flags.c_contiguous
     assert not made.x_train.flags.writeable
@@ -49,11 +48,12 @@ def test_the_arrays_are_what_the_facts_say_and_never_others(name: str) -> None:
 
 
 def test_every_name_means_one_data_set() -> None:
-    assert len({*CATALOGUE, *BUNDLED, *FAMILIES}) == len(CATALOGUE) + len(BUNDLED) + len(FAMILIES)
+    assert len(DATA_SETS) == len(CATALOGUE) + len(BUNDLED) + len(SYNTHETIC)
+    assert all(data.facts.name == name for name, data in DATA_SETS.items())
 
 
 def test_digits_are_scikit_learns_in_a_stratified_split() -> None:
-    made, bunch = load("digits"), load_digits()
+    made, bunch = lookup("digits").load(), load_digits()
     rows = {(x.tobytes(), int(y)) for x, y in zip((bunch.data / 16).astype(np.float32), bunch.target)}
     got = [(x.tobytes(), int(y)) for xs, ys in ((made.x_train, made.y_train), (made.x_test, made.y_test)) for x, y in zip(xs, ys)]  # fmt: skip
     assert len(got) == 1797
@@ -64,9 +64,9 @@ def test_digits_are_scikit_learns_in_a_stratified_split() -> None:
 
 
 def test_a_damaged_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled_arrays, "DIGITS_SHA256", "0" * 64)
+    monkeypatch.setattr(bundled_data, "DIGITS_SHA256", "0" * 64)
     with pytest.raises(MachineError, match=r"digits\.npz of the package must have SHA-256 000000000000, got f10b"):
-        load("digits")
+        lookup("digits").load()
 
 
 def test_the_licence_of_the_digits_comes_with_them() -> None:
@@ -115,6 +115,6 @@ def test_mnist1d_has_its_templates_in_it(small: Dataset) -> None:
 
 
 def test_fetch_says_where_they_come_from_and_needs_no_network() -> None:
-    assert [fetch(n) for n in ("digits", "mnist1d")] == ["in the package", "generated in the package"]
-    assert [fetch(n) for n in FAMILIES] == ["drawn anew for each replicate"] * 2
-    assert all(cached(n) for n in BUNDLED)
+    assert [lookup(n).fetch() for n in ("digits", "mnist1d")] == ["in the package", "generated in the package"]
+    assert [lookup(n).fetch() for n in SYNTHETIC] == ["drawn anew for each replicate"] * 2
+    assert all(lookup(n).is_cached() for n in BUNDLED)

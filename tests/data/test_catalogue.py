@@ -16,11 +16,10 @@ import pytest
 from small_archives import N_TEST, N_TRAIN, Small, as_zip, in_place, same, served, small, untarred, unzipped
 
 from mlpbench.base.errors import MachineError
-from mlpbench.data.loading import fetch, load
+from mlpbench.data.data_sets import DATA_SETS, lookup
 from mlpbench.data.named import sources, torchvision_download, user_folder
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.data.named.decode import shapes
-from mlpbench.data.named.fetch import cached
 from mlpbench.data.named.user_folder import SourceError
 
 # Runs are known by them: none may ever change.
@@ -59,7 +58,7 @@ def split_of(name: str) -> dict[str, str]:
 
 
 def test_fingerprints_are_for_ever() -> None:
-    assert {name: data.fingerprint for name, data in CATALOGUE.items()} == FINGERPRINTS
+    assert {name: data.facts.fingerprint for name, data in CATALOGUE.items()} == FINGERPRINTS
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -96,8 +95,8 @@ def test_torchvision_reads_the_same_files_to_the_same_arrays(
 ) -> None:
     """Of EMNIST its images lie on their side, and letters are counted from 1."""
     made = in_place(name, monkeypatch)
-    found = load(name, data_dir=made.put(tmp_path / "mine"), cache_dir=tmp_path / "cache")
-    family = made.facts.family
+    found = lookup(name).load(data_dir=made.put(tmp_path / "mine"), cache_dir=tmp_path / "cache")
+    family = made.source.family
     raw = tmp_path / family / "raw"
     raw.mkdir(parents=True)
     for file in (tmp_path / "mine").iterdir():
@@ -120,7 +119,7 @@ def test_torchvision_reads_the_same_files_to_the_same_arrays(
 
 def test_cifar_is_read_by_record_channel_row_and_column(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made = in_place("cifar10", monkeypatch)
-    found = load("cifar10", data_dir=made.put(tmp_path / "mine"), cache_dir=tmp_path / "cache")
+    found = lookup("cifar10").load(data_dir=made.put(tmp_path / "mine"), cache_dir=tmp_path / "cache")
     members = untarred(made.files["cifar-10-binary.tar.gz"])
     numbers = [*range(1, 6)]
     for part, names in (("train", [f"data_batch_{i}.bin" for i in numbers]), ("test", ["test_batch.bin"])):
@@ -132,24 +131,24 @@ def test_cifar_is_read_by_record_channel_row_and_column(monkeypatch: pytest.Monk
             red, green, blue = (record[1 + 30 * c : 31 + 30 * c] for c in range(3))
             assert x.tobytes() == red + green + blue
     assert same(found, made)
-    assert made.facts.image_shape is None
+    assert made.source.facts.image_shape is None
 
 
 def test_the_cache_holds_upright_bytes_from_0_and_does_without_the_files(made: Small, tmp_path: Path) -> None:
-    name, root = made.facts.name, tmp_path / "cache"
+    name, root = made.source.name, tmp_path / "cache"
     mine = made.put(tmp_path / "mine")
-    assert not cached(name, root)
-    assert fetch(name, data_dir=mine, cache_dir=root) == f"folder {mine}"
-    assert cached(name, root)
-    found = load(name, cache_dir=root)
+    assert not lookup(name).is_cached(root)
+    assert lookup(name).fetch(data_dir=mine, cache_dir=root) == f"folder {mine}"
+    assert lookup(name).is_cached(root)
+    found = lookup(name).load(cache_dir=root)
     assert same(found, made)
-    assert found.x_train.shape == (N_TRAIN, made.facts.n_features)
+    assert found.x_train.shape == (N_TRAIN, made.source.facts.n_features)
     assert found.y_test.shape == (N_TEST,)
     for part in made.arrays:
         array = getattr(found, part)
         assert (array.dtype, array.flags.c_contiguous, array.flags.writeable) == (np.uint8, True, False)
     said: list[str] = []
-    fetch(name, data_dir=mine, cache_dir=root, say=said.append)
+    lookup(name).fetch(data_dir=mine, cache_dir=root, say=said.append)
     assert said == [], "files that have not changed are not read again"
 
 
@@ -160,7 +159,7 @@ def test_data_sets_of_one_file_have_caches_of_their_own(monkeypatch: pytest.Monk
         files |= unzipped(small(name).files["gzip.zip"])
     for name in splits:
         made = in_place(name, monkeypatch, lambda made: made.with_files({"gzip.zip": as_zip(files)}))
-        assert same(load(name, data_dir=made.put(tmp_path / "mine"), cache_dir=tmp_path / "cache"), made)
+        assert same(lookup(name).load(data_dir=made.put(tmp_path / "mine"), cache_dir=tmp_path / "cache"), made)
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
@@ -168,12 +167,12 @@ def test_a_folder_named_after_the_data_comes_before_files_of_the_same_names(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     made = in_place("kmnist", monkeypatch)
-    for name in made.facts.files:
+    for name in made.source.files:
         (tmp_path / name).write_bytes(b"those of another data set")
     for sub in ("kmnist", "KMNIST/raw", "KMNIST"):
         folder = made.put(tmp_path / sub)
-        assert user_folder.find(made.facts, tmp_path) == {name: folder / name for name in made.facts.files}
-        for name in made.facts.files:
+        assert user_folder.find(made.source, tmp_path) == {name: folder / name for name in made.source.files}
+        for name in made.source.files:
             (folder / name).unlink()
 
 
@@ -193,10 +192,10 @@ def test_an_archive_is_downloaded_by_its_address(name: str, monkeypatch: pytest.
     said: list[str] = []
     with served(made.files) as address:
         known = (f"{address}{file}", hashlib.md5(content).hexdigest())
-        monkeypatch.setitem(sources.ARCHIVES, made.facts.family, known)
-        assert fetch(name, cache_dir=tmp_path, say=said.append) == "torchvision download"
+        monkeypatch.setitem(sources.ARCHIVES, made.source.family, known)
+        assert lookup(name).fetch(cache_dir=tmp_path, say=said.append) == "torchvision download"
     assert said == [f"{name}: trying torchvision download"]
-    assert same(load(name, cache_dir=tmp_path), made)
+    assert same(lookup(name).load(cache_dir=tmp_path), made)
 
 
 @pytest.mark.slow
@@ -209,11 +208,11 @@ def test_a_downloaded_archive_is_checked_by_both_checksums(
     ((file, content),) = made.files.items()
     md5 = "0" * 32 if wrong == "MD5" else hashlib.md5(content).hexdigest()
     if wrong == "SHA-256":
-        monkeypatch.setitem(CATALOGUE, "cifar10", replace(made.facts, files={file: "0" * 64}))
+        monkeypatch.setitem(DATA_SETS, "cifar10", replace(made.source, files={file: "0" * 64}))
     with served(made.files) as address:
         monkeypatch.setitem(sources.ARCHIVES, "CIFAR10", (f"{address}{file}", md5))
         with pytest.raises(MachineError) as error:
-            fetch("cifar10", cache_dir=tmp_path)
+            lookup("cifar10").fetch(cache_dir=tmp_path)
     assert error.value.status == 3
     assert list(tmp_path.iterdir()) == []
     first, *tried, last = str(error.value).splitlines()
@@ -221,7 +220,7 @@ def test_a_downloaded_archive_is_checked_by_both_checksums(
     assert [line.partition(":")[0].strip() for line in tried] == ["user's folder", "cache", "torchvision download"]
     reason = "File not found or corrupted." if wrong == "MD5" else "SHA-256 of the file must be 000000000000..., got "
     assert reason in tried[-1]
-    assert last == f"Download {file} from {made.facts.home} into a folder and give it by --data-dir or MLPBENCH_DATA."
+    assert last == f"Download {file} from {made.source.home} into a folder and give it by --data-dir or MLPBENCH_DATA."
 
 
 @pytest.mark.usefixtures("no_proxy")
@@ -234,7 +233,7 @@ def test_torchvisions_classes_download_both_parts(
         n if n.endswith(".gz") else f"{n}.gz": c if n.endswith(".gz") else gzip.compress(c)
         for n, c in made.files.items()
     }
-    theirs = getattr(torchvision.datasets, made.facts.family)
+    theirs = getattr(torchvision.datasets, made.source.family)
     with served(zipped) as address:
         if name == "qmnist":
             names = {part: [n for n in zipped if f"-{part}-" in n] for part in ("train", "test")}
@@ -243,8 +242,8 @@ def test_torchvisions_classes_download_both_parts(
         else:
             monkeypatch.setattr(theirs, "mirrors", [address])
             monkeypatch.setattr(theirs, "resources", [(n, hashlib.md5(c).hexdigest()) for n, c in zipped.items()])
-        torchvision_download.main(str(tmp_path), made.facts.family)
-    arrays = user_folder.read(made.facts, user_folder.find(made.facts, tmp_path))
+        torchvision_download.main(str(tmp_path), made.source.family)
+    arrays = user_folder.read(made.source, user_folder.find(made.source, tmp_path))
     assert all(np.array_equal(arrays[p], a.reshape(len(a), -1).squeeze()) for p, a in made.arrays.items())
 
 
@@ -263,11 +262,11 @@ def test_real_mnist_is_what_is_known_of_it() -> None:
     try:
         if given is not None:
             user_folder.find(CATALOGUE["mnist"], given)
-        elif not cached("mnist"):
+        elif not lookup("mnist").is_cached():
             raise SourceError("not in the cache")
     except SourceError as why:
         pytest.skip(f"MNIST is not on this machine (mlpbench data fetch mnist): {why}")
-    mnist = load("mnist", data_dir=given)
+    mnist = lookup("mnist").load(data_dir=given)
     assert np.bincount(mnist.y_train).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(mnist.y_test).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert mnist.x_train.mean() / 255 == pytest.approx(0.1307, abs=5e-5)

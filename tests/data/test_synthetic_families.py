@@ -10,7 +10,8 @@ import pytest
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.bundled.bundled_data import BUNDLED
-from mlpbench.data.synthetic.families import MOST_NUMBERS, LinearData, PolynomialData, Synthetic
+from mlpbench.data.dataset import LinearTruth
+from mlpbench.data.synthetic import MOST_NUMBERS, LinearData, PolynomialData, Synthetic
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import run_bytes
@@ -33,21 +34,22 @@ def data(dataset: Any) -> Synthetic:
 def test_a_name_alone_gives_the_data_of_the_book() -> None:
     linear = data("linear")
     assert linear == data({"name": "linear"}) == LinearData()
-    assert (linear.true_weights, linear.true_bias, linear.noise) == ((-6.0, 3.2, 10.5), 1.7, 0.01)
-    assert (linear.n_train, linear.n_test, linear.n_features) == (1000, 1000, 3)
+    assert (linear.truth, linear.noise) == (LinearTruth(weights=(-6.0, 3.2, 10.5), bias=1.7), 0.01)
+    assert (linear.facts.n_train, linear.facts.n_test, linear.facts.n_features) == (1000, 1000, 3)
     polynomial = data("polynomial")
     assert polynomial == PolynomialData()
-    assert (polynomial.true_weights, polynomial.true_bias) == ((1.2, -3.4, 5.6, *(0.0,) * 17), 5.0)
-    assert (polynomial.noise, polynomial.n_train, polynomial.n_test, polynomial.n_features) == (0.1, 100, 100, 20)
-    for known in (linear, polynomial):
+    assert polynomial.truth == LinearTruth(weights=(1.2, -3.4, 5.6, *(0.0,) * 17), bias=5.0)
+    facts = polynomial.facts
+    assert (polynomial.noise, facts.n_train, facts.n_test, facts.n_features) == (0.1, 100, 100, 20)
+    for known in (linear.facts, facts):
         assert (known.n_outputs, known.n_classes, known.class_names) == (1, None, ())
 
 
 def test_one_number_is_the_weight_of_every_input_and_the_same_data_as_a_list() -> None:
     short = data(BOOK)
-    assert short.true_weights == (0.01,) * 200
+    assert short.truth.weights == (0.01,) * 200
     listed = data({k: v for k, v in BOOK.items() if k != "features"} | {"weights": [0.01] * 200})
-    assert listed.fingerprint == short.fingerprint
+    assert listed.facts.fingerprint == short.facts.fingerprint
     runs = [[r.run_id for r in grid.runs(spec(d))] for d in (BOOK, listed.model_dump(exclude_none=True))]
     assert runs[0] == runs[1]
 
@@ -56,24 +58,24 @@ def test_one_number_is_the_weight_of_every_input_and_the_same_data_as_a_list() -
     "change", [{"weights": 0.02}, {"features": 199}, {"bias": 0.06}, {"noise": 0.02}, {"train": 21}, {"test": 99}]
 )
 def test_every_option_makes_other_data(change: dict[str, Any]) -> None:
-    assert data(BOOK | change).fingerprint != data(BOOK).fingerprint
+    assert data(BOOK | change).facts.fingerprint != data(BOOK).facts.fingerprint
 
 
 def test_families_of_the_same_numbers_are_other_data() -> None:
     made = {"noise": 0.1, "train": 10, "test": 10}
     polynomial = data({"name": "polynomial", "coefficients": [1, 2], "degree": 1, **made})
     linear = data({"name": "linear", "weights": [2], "bias": 1, **made})
-    assert (linear.true_weights, linear.true_bias) == (polynomial.true_weights, polynomial.true_bias)
-    assert linear.fingerprint != polynomial.fingerprint
+    assert linear.truth == polynomial.truth
+    assert linear.facts.fingerprint != polynomial.facts.fingerprint
 
 
 def test_the_truth_is_known_where_no_input_is_missing_that_matters() -> None:
     cubic = data({"name": "polynomial", "coefficients": [1, 2, 0, 3], "degree": 6})
-    assert cubic.truth(6) == ((2.0, 0.0, 3.0, 0.0, 0.0, 0.0), 1.0)
-    assert cubic.truth(3) == ((2.0, 0.0, 3.0), 1.0)
-    assert cubic.truth(2) is None
-    assert data("linear").truth(2) is None
-    assert data({"name": "linear", "weights": [1, 0]}).truth(1) == ((1.0,), 1.7)
+    assert cubic.truth.of_first(6) == LinearTruth(weights=(2.0, 0.0, 3.0, 0.0, 0.0, 0.0), bias=1.0)
+    assert cubic.truth.of_first(3) == LinearTruth(weights=(2.0, 0.0, 3.0), bias=1.0)
+    assert cubic.truth.of_first(2) is None
+    assert data("linear").truth.of_first(2) is None
+    assert data({"name": "linear", "weights": [1, 0]}).truth.of_first(1) == LinearTruth(weights=(1.0,), bias=1.7)
 
 
 # What stands after `dataset:`, what the complaint points at, and what it says.
@@ -151,9 +153,9 @@ def test_an_override_may_name_a_family() -> None:
 
 def test_bundled_data_are_known_by_name_and_by_recipe() -> None:
     experiment = spec("mnist1d")
-    assert experiment.dataset == "mnist1d"
+    assert experiment.dataset is BUNDLED["mnist1d"]
     assert (experiment.data.n_train, experiment.data.n_features, experiment.data.n_classes) == (4000, 40, 10)
-    assert len({d.fingerprint for d in BUNDLED.values()}) == len(BUNDLED)
+    assert len({d.facts.fingerprint for d in BUNDLED.values()}) == len(BUNDLED)
 
 
 def test_features_beyond_the_inputs_are_refused_and_all_of_them_are_all() -> None:
@@ -189,6 +191,6 @@ def test_the_split_alone_may_vary_where_data_are_drawn() -> None:
 
 def test_a_plan_counts_the_memory_of_draws() -> None:
     settings = grid.runs(spec("linear"))[0].settings
-    small, large = data("linear"), data({"name": "linear", "train": 500_000})
+    small, large = data("linear").facts, data({"name": "linear", "train": 500_000}).facts
     examples = large.n_train - small.n_train
     assert run_bytes(settings, large) - run_bytes(settings, small) == 3 * examples * 4 * (3 + 1)

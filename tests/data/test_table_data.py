@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.table import table_data
-from mlpbench.data.table.encode import Encoded
-from mlpbench.data.table.table_data import OwnData
+from mlpbench.data.data_sets import DATA_SETS
+from mlpbench.data.dataset import Dataset
+from mlpbench.data.table.table_data import TableData
 from mlpbench.data.table.text_cells import MISSING
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
@@ -35,13 +36,13 @@ def spec(
     return yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset, **(keys or {})})
 
 
-def data_of(experiment: Experiment) -> OwnData:
-    assert isinstance(experiment.dataset, OwnData)
+def data_of(experiment: Experiment) -> TableData:
+    assert isinstance(experiment.dataset, TableData)
     return experiment.dataset
 
 
-def arrays(file: Path, target: str | None = "kind", **options: Any) -> Encoded:
-    return table_data.arrays_of(data_of(spec(file, target, **options)))
+def arrays(file: Path, target: str | None = "kind", **options: Any) -> Dataset:
+    return spec(file, target, **options).dataset.load()
 
 
 def table(n: int = 60) -> pd.DataFrame:
@@ -92,9 +93,9 @@ def test_what_a_target_is_follows_from_its_values_unless_the_task_is_told(
 ) -> None:
     data = data_of(spec(csv, target, **options))
     assert data.known.classes == classes
-    assert data.n_classes == (classes and len(classes))
-    assert data.n_outputs == (len(classes) if classes else 1)
-    made = table_data.arrays_of(data)
+    assert data.facts.n_classes == (classes and len(classes))
+    assert data.facts.n_outputs == (len(classes) if classes else 1)
+    made = data.load()
     frame = table()
     together = np.sort(np.concatenate([made.y_train, made.y_test]))
     if classes is None:
@@ -112,12 +113,12 @@ def test_what_a_target_is_follows_from_its_values_unless_the_task_is_told(
 def test_whole_numbers_are_classes_up_to_twenty_of_them(tmp_path: Path, distinct: int, is_class: bool) -> None:
     values = np.arange(10 * distinct) % distinct
     pd.DataFrame({"x": values * 0.5, "kind": values}).to_csv(tmp_path / "t.csv", index=False)
-    assert (data_of(spec(tmp_path / "t.csv")).n_classes == distinct) == is_class
+    assert (spec(tmp_path / "t.csv").data.n_classes == distinct) == is_class
 
 
 def test_whole_numbers_with_a_point_are_numbers(tmp_path: Path) -> None:
     pd.DataFrame({"x": np.arange(30.0) % 7, "kind": np.arange(30) % 3 * 1.0}).to_csv(tmp_path / "t.csv", index=False)
-    assert data_of(spec(tmp_path / "t.csv")).n_classes is None
+    assert spec(tmp_path / "t.csv").data.n_classes is None
     assert data_of(spec(tmp_path / "t.csv", task="classes")).known.classes == ("0", "1", "2")
 
 
@@ -175,7 +176,7 @@ def test_the_split_has_each_class_in_its_proportion_and_is_no_replicates(tmp_pat
     made = arrays(tmp_path / "iris.csv", "target", test=share)
     assert np.bincount(made.y_test).tolist() == [round(50 * share)] * 3
     other = spec(tmp_path / "iris.csv", "target", {"seed": 9}, test=share)
-    again = table_data.arrays_of(data_of(other))
+    again = other.dataset.load()
     assert np.array_equal(made.x_test, again.x_test)
     assert not np.array_equal(made.y_test, np.sort(frame["target"])[-len(made.y_test) :])
 
@@ -189,7 +190,7 @@ def test_a_table_is_the_same_data_whatever_its_format_and_name(tmp_path: Path) -
     found = [spec(tmp_path / "a.csv", "target"), spec(tmp_path / "b.parquet", "target"), spec(tmp_path / "c.npz", None)]
     ids = [[r.run_id for r in grid.runs(e)] for e in found]
     assert ids[0] == ids[1] == ids[2]
-    made = [table_data.arrays_of(data_of(e)) for e in found]
+    made = [e.dataset.load() for e in found]
     for other in made[1:]:
         assert np.array_equal(made[0].x_train, other.x_train)
         assert np.array_equal(made[0].y_test, other.y_test)
@@ -197,12 +198,12 @@ def test_a_table_is_the_same_data_whatever_its_format_and_name(tmp_path: Path) -
 
 def test_what_changes_the_arrays_changes_the_fingerprint(csv: Path, tmp_path: Path) -> None:
     """And what does not, does not: the name of the file, other spellings of the same options and numbers."""
-    base = data_of(spec(csv)).fingerprint
+    base = spec(csv).data.fingerprint
     same = shutil.copy(csv, tmp_path / "other.csv")
-    assert data_of(spec(same)).fingerprint == base
-    assert data_of(spec(csv, test=0.2, scale="standard", task="classes")).fingerprint == base
+    assert spec(same).data.fingerprint == base
+    assert spec(csv, test=0.2, scale="standard", task="classes").data.fingerprint == base
     table().assign(count=lambda f: f["count"].astype(float)).to_csv(same, index=False)
-    assert data_of(spec(same)).fingerprint == base
+    assert spec(same).data.fingerprint == base
     changed = [
         spec(csv, test=0.3),
         spec(csv, scale="none"),
@@ -223,7 +224,7 @@ def test_what_changes_the_arrays_changes_the_fingerprint(csv: Path, tmp_path: Pa
     for edit in edits:
         edit(table()).to_csv(same, index=False)
         changed.append(spec(same))
-    prints = [data_of(e).fingerprint for e in changed]
+    prints = [e.data.fingerprint for e in changed]
     assert len({base, *prints}) == len(prints) + 1
 
 
@@ -246,9 +247,9 @@ def test_npz_arrays_may_have_test_rows_names_and_more_axes(tmp_path: Path) -> No
     x, y = rng.integers(0, 255, (50, 4, 4)).astype(np.uint8), np.array(["cat", "dog"])[np.arange(50) % 2]
     np.savez(tmp_path / "a.npz", x_train=x[:30], animal_train=y[:30], x_test=x[30:], animal_test=y[30:])
     made = arrays(tmp_path / "a.npz", "animal", scale="none")
-    assert made.classes == ("cat", "dog")
+    assert made.facts.class_names == ("cat", "dog")
     assert np.array_equal(made.x_test, x[30:].reshape(20, 16).astype(np.float32))
-    assert data_of(spec(tmp_path / "a.npz", "animal")).test is None
+    assert data_of(spec(tmp_path / "a.npz", "animal")).options.test is None
 
 
 def test_a_path_starts_at_the_folder_of_the_experiment_and_one_of_an_override_here(
@@ -261,9 +262,9 @@ def test_a_path_starts_at_the_folder_of_the_experiment_and_one_of_an_override_he
     )
     monkeypatch.chdir(tmp_path)
     read = yaml_reader.read(Path("a/own.yaml"))
-    assert data_of(read).file == str((tmp_path / "a/data/wine.csv").resolve())
+    assert data_of(read).options.file == str((tmp_path / "a/data/wine.csv").resolve())
     over = yaml_reader.read(Path("a/own.yaml"), ["dataset={file: a/data/wine.csv, target: target, scale: none}"])
-    assert data_of(over).scale == "none"
+    assert data_of(over).options.scale == "none"
     with pytest.raises(InputError, match=r"got no file at data/wine\.csv \(--set"):
         yaml_reader.read(Path("a/own.yaml"), ["dataset={file: data/wine.csv, target: target}"])
 
@@ -282,12 +283,12 @@ def test_a_dumped_experiment_finds_its_file_from_its_folder_and_needs_it_only_to
     assert [r.run_id for r in grid.runs(again)] == [r.run_id for r in grid.runs(experiment)]
     moved = shutil.move(tmp_path, tmp_path.with_name(f"{tmp_path.name}-moved"))
     there = yaml_reader.read(Path(moved) / "results" / "own" / "spec.yaml")
-    assert table_data.arrays_of(data_of(there)).fingerprint == experiment.data.fingerprint
+    assert there.dataset.load().fingerprint == experiment.data.fingerprint
     (Path(moved) / "wine.csv").unlink()
     gone = yaml_reader.read(Path(moved) / "results" / "own" / "spec.yaml")
     assert gone.data.class_names == ("0", "1", "2")
     with pytest.raises(InputError, match="got no file at .*training needs the data"):
-        table_data.arrays_of(data_of(gone))
+        gone.dataset.load()
 
 
 @pytest.mark.parametrize("change", ["values", "options", "facts"])
@@ -297,11 +298,11 @@ def test_data_that_are_no_longer_those_of_the_facts_are_not_trained_on(tmp_path:
     if change == "values":
         path.write_text(path.read_text().replace("14.23", "14.24", 1))
     elif change == "options":
-        data = data.model_copy(update={"scale": "none"})
+        data = replace(data, options=data.options.model_copy(update={"scale": "none"}))
     else:
-        data = data.model_copy(update={"facts": data.known.model_copy(update={"n_train": 99})})
+        data = replace(data, known=data.known.model_copy(update={"n_train": 99}))
     with pytest.raises(InputError, match="the data must be those of the experiment's facts"):
-        table_data.arrays_of(data)
+        data.load()
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8).filter(
@@ -350,14 +351,14 @@ def test_the_default_loss_follows_the_target(csv: Path) -> None:
 
 def test_a_named_data_set_may_be_written_as_a_mapping() -> None:
     by_name = yaml_reader.from_mapping({"name": "x", "question": "?", "dataset": {"name": "fashion_mnist"}})
-    assert by_name.dataset == "fashion_mnist"
+    assert by_name.dataset is DATA_SETS["fashion_mnist"]
 
 
 def test_the_split_and_the_identity_of_a_table_never_change() -> None:
     """Written down once: a change of either makes other runs of every table, and needs another VERSION."""
     data = data_of(yaml_reader.read(EXPERIMENTS / "own_data" / "iris.yaml"))
-    made = table_data.arrays_of(data)
-    assert data.fingerprint == "59139242b9baaf71b057d31324764479090cb345709d61bb3af29642e50d7cb8"
+    made = data.load()
+    assert data.facts.fingerprint == "59139242b9baaf71b057d31324764479090cb345709d61bb3af29642e50d7cb8"
     test = np.round(made.x_test.sum(1)[:6].astype(float), 3).tolist()
     assert (made.y_test.tolist(), test) == (
         [0] * 15 + [1] * 15 + [2] * 15,

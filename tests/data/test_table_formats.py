@@ -17,17 +17,16 @@ from hypothesis import strategies as st
 from repository import ROOT
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.table import table_data
-from mlpbench.data.table.table_data import OwnData, OwnFacts
+from mlpbench.data.table.table_data import TableData, TableFacts, TableOptions
 from mlpbench.data.table.text_cells import MISSING
 from mlpbench.experiment.file import yaml_reader
 
 
-def facts(file: Path, **options: Any) -> OwnFacts:
+def facts(file: Path, **options: Any) -> TableFacts:
     """Return what is known of a file."""
     dataset = {"file": file, **({} if file.suffix == ".npz" else {"target": "kind"}), **options}
     experiment = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset})
-    assert isinstance(experiment.dataset, OwnData)
+    assert isinstance(experiment.dataset, TableData)
     return experiment.dataset.known
 
 
@@ -97,9 +96,10 @@ def test_npz_files_of_python_2_are_read_without_a_word(tmp_path: Path) -> None:
 
 def test_a_path_that_is_no_text_is_not_dumped() -> None:
     """What a folder outside the locale's encoding looks like to Python: no reader of YAML would take it."""
-    data = OwnData(file="/data/x.csv", target="kind").model_copy(update={"file": "/data/\udcc3.csv"})
+    options = TableOptions(file="/data/x.csv", target="kind").model_copy(update={"file": "/data/\udcc3.csv"})
+    known = TableFacts(fingerprint="0" * 64, n_train=2, n_test=1, n_features=1)
     with pytest.raises(InputError, match=r"file must be a path in the locale's encoding, got '/data/\\udcc3.csv'"):
-        table_data.dump(data, None)
+        TableData(options=options, known=known).as_written(None)
 
 
 def test_the_readers_do_without_the_facts_that_are_made_of_them() -> None:

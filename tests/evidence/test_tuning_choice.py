@@ -99,9 +99,9 @@ def test_of_equal_levels_the_first_of_the_file_wins() -> None:
 
 
 def test_numbers_are_tuned_by_their_loss() -> None:
-    from mlpbench.data.table.table_data import OwnFacts
+    from mlpbench.data.table.table_data import TableFacts
 
-    facts = OwnFacts(fingerprint="0" * 64, n_train=500, n_test=50, n_features=3)
+    facts = TableFacts(fingerprint="0" * 64, n_train=500, n_test=50, n_features=3)
     data = {"file": "/gone/made.csv", "target": "y", "facts": facts.model_dump()}
     experiment = tuned(claims=[]).model_copy(update={"claims": ()})
     tree = {"name": "n", "question": "?", "dataset": data, "validation": 0.1, "replicates": 3}

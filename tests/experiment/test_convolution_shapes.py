@@ -28,7 +28,7 @@ from mlpbench.experiment.plan import (
 from mlpbench.experiment.spec import SpecProblem
 from mlpbench.training.buffers import VECTOR
 
-FASHION = CATALOGUE["fashion_mnist"]
+FASHION = CATALOGUE["fashion_mnist"].facts
 
 
 def resolved(**fixed: Any) -> Run:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlpbench.base.errors import InputError
+from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run, conditions, make_run, runs
@@ -138,12 +139,12 @@ def test_an_identity_depends_on_seed_validation_and_replicate() -> None:
 
 def test_an_identity_depends_on_the_data_and_on_the_numerics(monkeypatch: pytest.MonkeyPatch) -> None:
     before = only().run_id
-    facts = CATALOGUE["fashion_mnist"]
-    for name in facts.files:
-        changed = replace(facts, files={**facts.files, name: "0" * 64})
-        monkeypatch.setitem(CATALOGUE, "fashion_mnist", changed)
+    data = CATALOGUE["fashion_mnist"]
+    for name in data.files:
+        changed = replace(data, files={**data.files, name: "0" * 64})
+        monkeypatch.setitem(DATA_SETS, "fashion_mnist", changed)
         assert only().run_id != before
-    monkeypatch.setitem(CATALOGUE, "fashion_mnist", facts)
+    monkeypatch.setitem(DATA_SETS, "fashion_mnist", data)
     assert only().run_id == before
     monkeypatch.setattr(grid, "NUMERICS_VERSION", grid.NUMERICS_VERSION + 1)
     assert only().run_id != before
@@ -151,8 +152,8 @@ def test_an_identity_depends_on_the_data_and_on_the_numerics(monkeypatch: pytest
 
 def test_a_run_id_is_the_hash_that_it_was() -> None:
     """Written out by hand: a change of this changes every stored identity, and must be meant."""
-    facts = CATALOGUE["fashion_mnist"]
-    lines = [*sorted(f"{name}:{checksum}" for name, checksum in facts.files.items()), "uint8/255"]
+    files = CATALOGUE["fashion_mnist"].files
+    lines = [*sorted(f"{name}:{checksum}" for name, checksum in files.items()), "uint8/255"]
     resolved = {
         "hidden_sizes": [64, 64], "activation": "leaky_relu(0.2)", "init": "normal(0.01)", "bias_init": "zeros",
         "dropout": [0.5, 0.5], "input_noise": 0.1, "weight_decay": 0.001, "decay_bias": False, "l1": 0.0,
@@ -187,8 +188,8 @@ def test_a_run_id_is_the_hash_that_it_was() -> None:
 
 def test_identities_are_the_same_in_every_process() -> None:
     program = (
-        "from mlpbench.experiment import grid, reading\n"
-        f"e = reading.from_mapping({PLAIN | {'factors': {'activation': ['relu', 'tanh'], 'lr': [0.1, 1]}}!r})\n"
+        "from mlpbench.experiment import grid\nfrom mlpbench.experiment.file import yaml_reader\n"
+        f"e = yaml_reader.from_mapping({PLAIN | {'factors': {'activation': ['relu', 'tanh'], 'lr': [0.1, 1]}}!r})\n"
         "print([r.run_id for r in grid.runs(e)])"
     )
     here = str([r.run_id for r in runs(spec(factors={"activation": ["relu", "tanh"], "lr": [0.1, 1]}))])
@@ -297,7 +298,7 @@ def test_validation_is_taken_from_the_training_examples() -> None:
 
 
 def test_layers_join_inputs_and_classes() -> None:
-    facts = CATALOGUE["fashion_mnist"]
+    facts = CATALOGUE["fashion_mnist"].facts
     assert only(fixed={"hidden_sizes": [8, 4]}).settings.layer_shapes(facts) == [(784, 8), (8, 4), (4, 10)]
     assert only(fixed={"depth": 0}).settings.layer_shapes(facts) == [(784, 10)]
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mlpbench.base.errors import InputError
+from mlpbench.data.data_sets import DATA_SETS, lookup
 from mlpbench.data.dataset import Dataset
-from mlpbench.data.named.catalogue import CATALOGUE, lookup
+from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.experiment.metrics.metric import METRICS, metric
 
 
@@ -50,7 +51,7 @@ def test_a_near_metric_is_suggested() -> None:
 
 def test_a_data_set_that_is_not_named_is_refused_with_the_nearest() -> None:
     with pytest.raises(
-        InputError, match=r"must be one of fashion_mnist.*, got 'fashion-mnist'; did you mean fashion_mnist\?$"
+        InputError, match=r"must be one of fashion_mnist.*, got 'fashion-mnist'; did you mean 'fashion_mnist'\?$"
     ):
         lookup("fashion-mnist")
     with pytest.raises(InputError, match=r"got 'xyzzy'$"):
@@ -59,35 +60,37 @@ def test_a_data_set_that_is_not_named_is_refused_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_catalogue_knows_the_data_before_they_are_there(name: str) -> None:
-    facts = lookup(name)
-    assert facts.name == name
-    assert len(set(facts.class_names)) == len(facts.class_names) == facts.n_classes <= 256
-    assert all(len(bytes.fromhex(c)) == hashlib.sha256().digest_size for c in facts.files.values())
-    assert facts.home.startswith("http")
-    assert facts.megabytes > 0
+    data = CATALOGUE[name]
+    assert lookup(name) is data
+    assert data.facts.name == name
+    assert len(set(data.class_names)) == len(data.class_names) == data.facts.n_outputs <= 256
+    assert all(len(bytes.fromhex(c)) == hashlib.sha256().digest_size for c in data.files.values())
+    assert data.home.startswith("http")
+    assert data.megabytes > 0
 
 
 def test_what_the_catalogue_knows_is_so(fashion: Dataset) -> None:
-    facts = lookup("fashion_mnist")
+    facts = lookup("fashion_mnist").facts
     assert fashion.x_train.shape == (facts.n_train, facts.n_features)
     assert fashion.x_test.shape == (facts.n_test, facts.n_features)
-    assert np.array_equal(np.unique(fashion.y_train), np.arange(facts.n_classes))
+    assert np.array_equal(np.unique(fashion.y_train), np.arange(facts.n_outputs))
 
 
 @pytest.mark.parametrize(("given", "near"), [("emnist", "emnist_balanced"), ("cifar", "cifar10"), ("kmist", "kmnist")])
 def test_a_name_that_begins_another_is_nearest_to_it(given: str, near: str) -> None:
-    with pytest.raises(InputError, match=f"got '{given}'; did you mean {near}\\?$"):
+    with pytest.raises(InputError, match=f"got '{given}'; did you mean '{near}'\\?$"):
         lookup(given)
 
 
 def test_a_fingerprint_is_of_all_files_in_any_order() -> None:
-    facts = lookup("fashion_mnist")
-    assert replace(facts, files=dict(reversed(list(facts.files.items())))).fingerprint == facts.fingerprint
-    for name in facts.files:
-        assert replace(facts, files={**facts.files, name: "0" * 64}).fingerprint != facts.fingerprint
-    assert replace(facts, title="Another title").fingerprint == facts.fingerprint
-    assert replace(facts, recipe="upright").fingerprint != facts.fingerprint
+    data = CATALOGUE["fashion_mnist"]
+    fingerprint = data.facts.fingerprint
+    assert replace(data, files=dict(reversed(list(data.files.items())))).facts.fingerprint == fingerprint
+    for name in data.files:
+        assert replace(data, files={**data.files, name: "0" * 64}).facts.fingerprint != fingerprint
+    assert replace(data, title="Another title").facts.fingerprint == fingerprint
+    assert replace(data, recipe="upright").facts.fingerprint != fingerprint
 
 
 def test_every_fingerprint_is_of_one_data_set() -> None:
-    assert len({facts.fingerprint for facts in CATALOGUE.values()}) == len(CATALOGUE)
+    assert len({data.facts.fingerprint for data in DATA_SETS.values()}) == len(DATA_SETS)

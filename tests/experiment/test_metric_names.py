@@ -165,9 +165,9 @@ def test_a_file_names_the_place_and_says_that_brackets_are_quoted(tmp_path: Path
 
 
 def test_accuracies_are_refused_where_the_target_is_numbers() -> None:
-    from mlpbench.data.table.table_data import OwnFacts
+    from mlpbench.data.table.table_data import TableFacts
 
-    facts = OwnFacts(fingerprint="0" * 64, n_train=500, n_test=50, n_features=3)
+    facts = TableFacts(fingerprint="0" * 64, n_train=500, n_test=50, n_features=3)
     data = {"file": "/gone/made.csv", "target": "y", "facts": facts.model_dump()}
     for name in ("log10_test_accuracy", "epochs_to_train_accuracy_0.5", "regret_accuracy"):
         tree = {"name": "n", "question": "?", "dataset": data, "nuisance": {"lr": [0.1, 0.2]}}

@@ -36,7 +36,7 @@ from mlpbench.training import engine
 from mlpbench.training.batches.batches import DeviceData, Examples
 from mlpbench.training.measures.evaluation import Evaluator
 
-DATA = CATALOGUE["fashion_mnist"]
+DATA = CATALOGUE["fashion_mnist"].facts
 quick = settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 WORKERS = st.integers(1, 16)
 # From less than one run takes to more than all of them do.

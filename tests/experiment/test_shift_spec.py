@@ -177,4 +177,4 @@ def test_the_expected_share_is_that_of_the_definitions() -> None:
     assert accepted_share("label", 2.0, 3) == pytest.approx((1 + math.exp(-1) + math.exp(-2)) / 3)
     assert accepted_share("covariate", 1e3, None) == pytest.approx(0.15866, rel=2e-3)
     assert 0 < SPARE_SHARE < 1
-    assert CATALOGUE["fashion_mnist"].n_classes == 10
+    assert CATALOGUE["fashion_mnist"].facts.n_classes == 10

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.dataset import Dataset
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.data.named.named_data import NamedData
@@ -34,9 +35,9 @@ Arrays = dict[str, NDArray[np.uint8]]
 
 @dataclass(frozen=True, kw_only=True)
 class Small:
-    """A small data set: its facts, its files as they are distributed, and what is in them, images upright."""
+    """A small data set: what is known of it, its files as they are distributed, and what is in them, images upright."""
 
-    facts: NamedData
+    source: NamedData
     files: dict[str, bytes]
     arrays: Arrays
 
@@ -49,7 +50,7 @@ class Small:
 
     def with_files(self, files: Mapping[str, bytes]) -> Small:
         """Return it with other files, of which the catalogue knows the checksums."""
-        return replace(self, files=dict(files), facts=replace(self.facts, files=checksums(files)))
+        return replace(self, files=dict(files), source=replace(self.source, files=checksums(files)))
 
 
 def checksums(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -60,18 +61,18 @@ def small(name: str) -> Small:
     """Return the data set of that name with few examples of few pixels."""
     known = CATALOGUE[name]
     shape = SHAPES[len(known.input_shape)]
-    arrays = examples(known.n_classes, shape)
+    arrays = examples(len(known.class_names), shape)
     contents = encoded(known, arrays, shape)
     files = packed(known, contents)
     given = {n: contents[n] if not n.endswith((".gz", ".zip")) else files[n] for n in files}
-    facts = replace(known, n_train=N_TRAIN, n_test=N_TEST, input_shape=shape, files=checksums(given))
-    return Small(facts=facts, files=files, arrays=arrays)
+    source = replace(known, n_train=N_TRAIN, n_test=N_TEST, input_shape=shape, files=checksums(given))
+    return Small(source=source, files=files, arrays=arrays)
 
 
 def in_place(name: str, monkeypatch: pytest.MonkeyPatch, change: Callable[[Small], Small] | None = None) -> Small:
     """Put the small data set, changed perhaps, into the place of the one of that name, and return it."""
     made = change(small(name)) if change else small(name)
-    monkeypatch.setitem(CATALOGUE, name, made.facts)
+    monkeypatch.setitem(DATA_SETS, name, made.source)
     return made
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import torch
 
-from mlpbench.data.loading import load
-from mlpbench.data.synthetic.draws import Draws
-from mlpbench.data.synthetic.families import Synthetic
+from mlpbench.data.dataset import DataSource
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.spec import build
@@ -20,14 +18,11 @@ FIXED: dict[str, Any] = {"depth": 0, "batch_size": 10, "epochs": 2, "lr": 0.03}
 
 def drawn_runs(
     dataset: Any, fixed: Mapping[str, Any] | None = None, conditions: Sequence[Mapping[str, Any]] = (), **keys: Any
-) -> tuple[Draws, DrawnData, list[Run]]:
-    """Return the draws, the data for the engine, and the runs of an experiment, replicates inside conditions."""
+) -> tuple[DataSource, DrawnData, list[Run]]:
+    """Return the data set, the data for the engine, and the runs of an experiment, replicates inside conditions."""
     tree: dict[str, Any] = {"name": "x", "question": "?", "dataset": dataset, "fixed": FIXED | dict(fixed or {})}
     if conditions:
         tree["fixed"] = {k: v for k, v in tree["fixed"].items() if not any(k in c for c in conditions)}
         tree["factors"] = {"conditions": [{"label": str(i), **c} for i, c in enumerate(conditions)]}
     experiment = build(tree | keys)
-    assert isinstance(experiment.dataset, Synthetic)
-    draws = load(experiment.dataset)
-    assert isinstance(draws, Draws)
-    return draws, DrawnData(draws, torch.device("cpu")), grid.runs(experiment)
+    return experiment.dataset, DrawnData(experiment.dataset, torch.device("cpu")), grid.runs(experiment)

@@ -211,7 +211,7 @@ def test_without_test_labels_nothing_is_dropped(copy: Path, monkeypatch: pytest.
     """Which predictions are read would not show: the report says that the interval is not known, and reads none."""
     (labels,) = copy.glob("test_labels-*.npy")
     labels.unlink()
-    monkeypatch.setattr("mlpbench.data.loading.cached", lambda name: False)
+    monkeypatch.setattr("mlpbench.data.named.named_data.NamedData.is_cached", lambda self: False)
     before = {p: p.read_bytes() for p in copy.rglob("*.parquet")}
     with pytest.raises(InputError, match="labels"):
         trim.trim(copy)

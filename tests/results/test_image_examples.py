@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import mlpbench
-from mlpbench.data import loading
 from mlpbench.data.dataset import Dataset
+from mlpbench.data.named.named_data import NamedData
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs import write_pages
 from mlpbench.report.figures import theme
@@ -50,7 +50,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine whose cache has no data, and which has no other place for them."""
-    monkeypatch.setattr(loading, "cached", lambda _name: False)
+    monkeypatch.setattr(NamedData, "is_cached", lambda self: False)
 
 
 def kept(folder: Path) -> Path:

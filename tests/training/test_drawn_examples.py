@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from synthetic_runs import drawn_runs
 from torch_reference import train
 
-from mlpbench.data.synthetic.draws import Draws
-from mlpbench.data.synthetic.families import LinearData, PolynomialData
+from mlpbench.data.synthetic import LinearData, PolynomialData
 from mlpbench.training.engine import train_stack
 
 LINEAR = {"name": "linear", "weights": [1.0, -2.0, 0.5], "train": 57, "test": 33, "noise": 0.3}
@@ -35,10 +34,10 @@ def residuals(x: NDArray[Any], y: NDArray[Any], weights: Any, bias: float) -> ND
 
 
 def test_linear_examples_are_a_line_with_noise() -> None:
-    facts = LinearData(train=40_000, test=10_000, noise=0.5)
-    made = Draws(facts=facts).draw(0, 0)
+    data = LinearData(train=40_000, test=10_000, noise=0.5)
+    made = data.draw(0, 0)
     for x, y in ((made.x_train, made.y_train), (made.x_test, made.y_test)):
-        left = residuals(x, y, facts.weights, 1.7)
+        left = residuals(x, y, data.weights, 1.7)
         within = 4 / math.sqrt(len(y))
         assert abs(left.mean()) < 0.5 * within
         assert left.std() == pytest.approx(0.5, rel=within)
@@ -48,7 +47,7 @@ def test_linear_examples_are_a_line_with_noise() -> None:
 
 
 def test_polynomial_inputs_are_powers_over_factorials_and_the_target_is_the_books() -> None:
-    made = Draws(facts=PolynomialData(train=500, test=500)).draw(0, 0)
+    made = PolynomialData(train=500, test=500).draw(0, 0)
     for given, y in ((made.x_train, made.y_train), (made.x_test, made.y_test)):
         x = given[:, 0].astype(float)
         expected = np.stack([x**k / math.factorial(k) for k in range(1, 21)], 1)
@@ -61,25 +60,24 @@ def test_polynomial_inputs_are_powers_over_factorials_and_the_target_is_the_book
 
 def test_draws_are_those_of_the_first_release() -> None:
     """Every stored result rests on them; without BLAS they are the same on every machine."""
-    linear = Draws(facts=LinearData(train=3, test=2)).draw(3, 1)
-    polynomial = Draws(facts=PolynomialData(train=3, test=2)).draw(3, 1)
+    linear = LinearData(train=3, test=2).draw(3, 1)
+    polynomial = PolynomialData(train=3, test=2).draw(3, 1)
     assert linear.y_train.tolist() == [-7.7517290115356445, 17.396894454956055, -13.025891304016113]
     assert linear.y_test.tolist() == [16.046672821044922, -18.51721954345703]
     assert polynomial.y_train.tolist() == [5.1593337059021, 5.2004289627075195, 1.8499715328216553]
     assert polynomial.y_test.tolist() == [4.868869304656982, 2.3770673274993896]
 
 
-@pytest.mark.parametrize("facts", [LinearData(train=50, test=20), PolynomialData(train=50, test=20)])
-def test_a_draw_is_a_function_of_seed_and_replicate(facts: LinearData | PolynomialData) -> None:
-    draws = Draws(facts=facts)
-    first = draws.draw(0, 0)
-    again = draws.draw(0, 0)
+@pytest.mark.parametrize("data", [LinearData(train=50, test=20), PolynomialData(train=50, test=20)])
+def test_a_draw_is_a_function_of_seed_and_replicate(data: LinearData | PolynomialData) -> None:
+    first = data.draw(0, 0)
+    again = data.draw(0, 0)
     assert first.x_train.tobytes() == again.x_train.tobytes()
     assert first.y_test.tobytes() == again.y_test.tobytes()
-    others = [draws.draw(0, 1), draws.draw(1, 0)]
+    others = [data.draw(0, 1), data.draw(1, 0)]
     firsts = {x[0, 0] for d in (first, *others) for x in (d.x_train, d.x_test)}
     assert len(firsts) == 6
-    longer = Draws(facts=facts.model_copy(update={"train": 80})).draw(0, 0)
+    longer = type(data)(train=80, test=20).draw(0, 0)
     assert np.array_equal(longer.x_train[:50], first.x_train)
     assert np.array_equal(longer.y_train[:50], first.y_train)
     assert np.array_equal(longer.y_test, first.y_test)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,7 @@ def test_channels_are_changed_alike_wherever_they_stand(
     def of(base: Any, shape: tuple[int, ...], x: NDArray[np.uint8]) -> DeviceData:
         data = DeviceData(base.dataset, torch.device("cpu"))
         data.x_test = data.whole_test = torch.from_numpy(x.reshape(len(x), -1).copy())
-        monkeypatch.setattr(data, "facts", type(base.facts)(**{**vars(base.facts), "input_shape": shape}))
+        monkeypatch.setattr(data, "facts", replace(base.facts, input_shape=shape))
         return data
 
     asked = {k: v for k, v in KINDS.items() if k not in ("noise", "labels", "translation")} | {"translation": [2]}

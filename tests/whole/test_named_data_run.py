@@ -28,8 +28,8 @@ MAIN = f"""
 import sys
 sys.path.insert(0, {str(HELPERS)!r})
 from small_archives import small
-from mlpbench.data.named.catalogue import CATALOGUE
-CATALOGUE |= {{name: small(name).facts for name in {NAMES!r}}}
+from mlpbench.data.data_sets import DATA_SETS
+DATA_SETS |= {{name: small(name).source for name in {NAMES!r}}}
 if __name__ == "__main__":
     from mlpbench.cli.main import main
     main()
@@ -93,7 +93,7 @@ def test_each_format_is_trained_on_shifted_and_reported(name: str, done: Path) -
     made, folder = small(name), done / "results" / name
     runs = pd.read_parquet(folder / "runs")
     assert runs["status"].tolist() == ["ok"] * 4
-    assert set(runs["env_dataset"]) == {made.facts.fingerprint}
+    assert set(runs["env_dataset"]) == {made.source.facts.fingerprint}
     assert runs.loc[runs["train_shift"] == "none", "test_accuracy"].min() > 0.8
     curves = pd.read_parquet(folder / "curves")
     shifts = curves[curves["split"].str.startswith("shift:")].groupby("split")["accuracy"].mean()
@@ -115,7 +115,7 @@ def test_the_images_of_a_report_are_upright_and_have_the_names_of_classes(name: 
         assert np.array_equal(held["images"], made.arrays["x_test"].reshape(N_TEST, -1)[held["at"]])
         first = int(held["at"][0])
     report = (folder / "report.md").read_text()
-    assert f"as: {made.facts.class_names[made.arrays['y_test'][first]]}, told" in report
+    assert f"as: {made.source.class_names[made.arrays['y_test'][first]]}, told" in report
 
 
 @pytest.mark.slow

@@ -25,8 +25,6 @@ import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 from mlpbench.data.dataset import Dataset
-from mlpbench.data.loading import fetch, load
-from mlpbench.data.table.table_data import OwnData
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.training.batches.batches import DeviceData, split
@@ -60,9 +58,7 @@ def spec(folder: Path, table: str, **keys: Any) -> dict[str, Any]:
 
 
 def loaded(folder: Path, table: str) -> Dataset:
-    dataset = yaml_reader.from_mapping(spec(folder, table)).dataset
-    assert isinstance(dataset, OwnData)
-    return load(dataset)
+    return yaml_reader.from_mapping(spec(folder, table)).dataset.load()
 
 
 def test_a_worker_sees_the_table_as_float32_with_its_facts(folder: Path) -> None:
@@ -82,10 +78,10 @@ def test_a_worker_sees_the_table_as_float32_with_its_facts(folder: Path) -> None
 def test_fetch_tells_where_the_data_are_and_refuses_those_that_have_changed(folder: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(folder / "wine.csv", tmp_path / "wine.csv"))
     dataset = yaml_reader.from_mapping(spec(tmp_path, "wine")).dataset
-    assert fetch(dataset) == str(path.resolve())
+    assert dataset.fetch() == str(path.resolve())
     path.write_text(path.read_text().replace("\n", "\n1,1,1,1,1,1,1,1,1,1,1,1,1,1\n", 1))
     with pytest.raises(InputError, match="the data must be those of the experiment's facts"):
-        fetch(dataset)
+        dataset.fetch()
 
 
 @pytest.mark.parametrize("name", ["squared_error", "mse"])

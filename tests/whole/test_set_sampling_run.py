@@ -44,12 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def accuracies(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     """What was predicted rightly, by run, from the predictions and the file of the data alone."""
-    from mlpbench.data.dataset import Dataset
-    from mlpbench.data.loading import load
 
-    data = load(mlpbench.load(folder).experiment.dataset)
-    assert isinstance(data, Dataset)
-    labels = data.y_test
+    labels = mlpbench.load(folder).experiment.dataset.load().y_test
     table = pd.read_parquet(folder / "predictions")
     return {r: np.frombuffer(p, np.uint8) == labels for r, p in zip(table["run_id"], table["predicted"], strict=True)}
 

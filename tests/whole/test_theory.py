@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlpbench.base.streams import generator
-from mlpbench.data.loading import load
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import build
 from mlpbench.training.batches.batches import DropoutNoise, InputNoise
@@ -34,7 +33,7 @@ def stack_of(fixed: dict[str, Any], **keys: Any) -> _Stack:
     """Return a stack of an experiment on lines with noise, as the engine makes it."""
     experiment = build({"name": "x", "question": "?", "dataset": LINEAR, "fixed": PLAIN | fixed} | keys)
     with torch.no_grad():
-        return _Stack(grid.runs(experiment), on_device(load(experiment.dataset), torch.device("cpu")))
+        return _Stack(grid.runs(experiment), on_device(experiment.dataset, torch.device("cpu")))
 
 
 def trained(fixed: dict[str, Any], **keys: Any) -> _Stack:

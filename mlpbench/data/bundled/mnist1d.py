@@ -1,7 +1,7 @@
-"""MNIST-1D by its authors' procedure with draws of our own: of the same kind as theirs, and not their examples.
+"""MNIST-1D by its authors' procedure, with random draws of our own: other examples than theirs, of the same distribution.
 
-Each class has a template of 12 points, which is padded with zeros, stretched to 72 points, scaled and moved round;
-smooth noise fills the zeros, white noise and a slope are added, and 40 points are read off.
+Each class has a template of 12 points. An example is the template padded with zeros, stretched to 72 points, scaled and
+shifted cyclically. Smooth noise fills the zeros, white noise and a slope are added, and 40 points are sampled.
 
 Reference: S. Greydanus, D. Kobak, "Scaling Down Deep Learning with MNIST-1D", 2024.
 """
@@ -24,9 +24,9 @@ SHIFTS = 48
 SMOOTH_NOISE, SMOOTH_OVER = 0.25, 2
 WHITE_NOISE = 2e-2
 SLOPES = 0.75
-# Tells a template's own zeros from those it is padded with.
+# Distinguishes a template's own zeros from those of the padding.
 EPSILON = 1e-8
-# Values are rounded to a multiple of its inverse, far below the noise: the last bit of a library makes no other data.
+# Values are rounded to multiples of 1/4096, far below the noise: a library that differs in the last bit gives the same data.
 GRID = 4096
 TEMPLATES = np.array(
     [
@@ -44,17 +44,17 @@ TEMPLATES = np.array(
 )
 
 
-def made() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return all examples, classes mixed: inputs (5000, 40) of mean 0 and deviation 1, and classes (5000,), 500 of each."""
+def generate() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return all examples, in random order: inputs (5000, 40) of mean 0 and deviation 1, and classes (5000,), 500 of each."""
     from scipy.ndimage import gaussian_filter1d  # takes long to import; workers on other data do without
 
     labels = np.repeat(np.arange(len(TEMPLATES)), EXAMPLES // len(TEMPLATES))
     stretched = np.stack([_stretched(t, p) for t, p in zip(_templates()[labels], _paddings())])
     scaled = stretched * (1 + SCALES * (_uniform(1) - 0.5))[:, None]
     shift = _draws(2).integers(SHIFTS, size=EXAMPLES)
-    moved = np.take_along_axis(scaled, (np.arange(POINTS) - shift[:, None]) % POINTS, axis=1)
+    shifted = np.take_along_axis(scaled, (np.arange(POINTS) - shift[:, None]) % POINTS, axis=1)
     smooth = gaussian_filter1d(SMOOTH_NOISE * _normal(3), SMOOTH_OVER, axis=1)
-    noisy = np.where(moved != 0, moved, smooth) + WHITE_NOISE * _normal(4)
+    noisy = np.where(shifted != 0, shifted, smooth) + WHITE_NOISE * _normal(4)
     sloped = noisy - (SLOPES * (_uniform(5) - 0.5))[:, None] * np.linspace(-0.5, 0.5, POINTS)
     x = np.stack([_resampled(signal, INPUTS) for signal in sloped])
     order = _draws(6).permutation(EXAMPLES)
@@ -67,8 +67,8 @@ def _templates() -> Floats:
     """Return templates that start and end at 0."""
     x = TEMPLATES - TEMPLATES.mean(1, keepdims=True)
     x /= x.std(1, keepdims=True)
-    found: Floats = (x - x[:, :1]) / 6
-    return found
+    scaled: Floats = (x - x[:, :1]) / 6
+    return scaled
 
 
 def _paddings() -> NDArray[np.int64]:
@@ -81,7 +81,7 @@ def _stretched(template: Floats, padding: int) -> Floats:
 
 
 def _resampled(signal: Floats, points: int) -> Floats:
-    """Read points at equal distances off a signal, by straight lines between its own."""
+    """Sample a signal at equal distances, by linear interpolation."""
     return np.interp(np.linspace(0, 1, points), np.linspace(0, 1, len(signal)), signal)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.data.named.decode import Arrays, shapes
-from mlpbench.data.named.named_data import NamedData
+from mlpbench.data.named.named_files import NamedFiles
 
 ABANDONED_AFTER_S = 24 * 3600
 MOVES = 8
@@ -32,22 +32,22 @@ class Held:
     checked: dict[str, list[int]]
 
 
-def folder_of(data: NamedData, cache_dir: Path | None = None) -> Path:
+def folder_of(data: NamedFiles, cache_dir: Path | None = None) -> Path:
     """The cache folder of a data set.
 
     Under `cache_dir`, else MLPBENCH_CACHE, else XDG_CACHE_HOME/mlpbench, else ~/.cache/mlpbench. It need not exist.
     """
-    return _root(cache_dir) / f"{data.name}-{data.fingerprint[:12]}"
+    return _root(cache_dir) / f"{data.name}-{data.facts.fingerprint[:12]}"
 
 
-def read(folder: Path, data: NamedData) -> Held | None:
+def read(folder: Path, data: NamedFiles) -> Held | None:
     """The data set as memory-mapped arrays, or None where the folder is absent, damaged or of other data.
 
     Files are judged by type, shape and size, not by content: reading all pages at every start is what the map avoids.
     """
     try:
         meta = json.loads((folder / "meta.json").read_text())
-        if meta["fingerprint"] != data.fingerprint:
+        if meta["fingerprint"] != data.facts.fingerprint:
             return None
         arrays: Arrays = {}
         for part, shape in shapes(data).items():
@@ -63,7 +63,7 @@ def read(folder: Path, data: NamedData) -> Held | None:
         return None
 
 
-def write(folder: Path, data: NamedData, arrays: Arrays, origin: str, checked: dict[str, list[int]]) -> None:
+def write(folder: Path, data: NamedFiles, arrays: Arrays, origin: str, checked: dict[str, list[int]]) -> None:
     """Put the arrays of a data set at `folder`, whole or not at all; raises MachineError where the disk refuses."""
     beside = _hidden(folder)
     try:
@@ -85,7 +85,7 @@ def write(folder: Path, data: NamedData, arrays: Arrays, origin: str, checked: d
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def note_checked(folder: Path, data: NamedData, origin: str, checked: dict[str, list[int]]) -> None:
+def note_checked(folder: Path, data: NamedFiles, origin: str, checked: dict[str, list[int]]) -> None:
     """Remember files found to be equal to the cached arrays, so that they are not read again; never fails."""
     try:
         _write_meta(folder, data, origin, checked)
@@ -112,7 +112,7 @@ def _hidden(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.{uuid4().hex}")
 
 
-def _into_place(beside: Path, folder: Path, data: NamedData) -> None:
+def _into_place(beside: Path, folder: Path, data: NamedFiles) -> None:
     for _ in range(MOVES):
         try:
             os.rename(beside, folder)
@@ -152,8 +152,8 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write_meta(folder: Path, data: NamedData, origin: str, checked: dict[str, list[int]]) -> None:
-    meta = {"name": data.name, "fingerprint": data.fingerprint, "origin": origin, "checked": checked}
+def _write_meta(folder: Path, data: NamedFiles, origin: str, checked: dict[str, list[int]]) -> None:
+    meta = {"name": data.name, "fingerprint": data.facts.fingerprint, "origin": origin, "checked": checked}
     beside = folder / f".meta.{uuid4().hex}"
     try:
         with beside.open("w") as file:

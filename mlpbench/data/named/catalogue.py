@@ -1,60 +1,9 @@
 """The named data sets: what is known about them before they are on the machine, so that a plan needs no data."""
 
-from typing import Protocol
+from __future__ import annotations
 
-from mlpbench.base.errors import InputError
-from mlpbench.base.messages import nearest
-from mlpbench.data.bundled.bundled_data import BUNDLED
-from mlpbench.data.named.named_data import NamedData, idx_parts
-from mlpbench.data.synthetic.families import FAMILIES
-
-
-class DataFacts(Protocol):
-    """What a plan, an engine and a report need to know of any data set, whether named or the user's own.
-
-    `n_classes` is None where the target is numbers; `name` is what tables and errors call the data, `title` what reports do.
-    """
-
-    @property
-    def name(self) -> str:
-        """One word, or the name of a file."""
-
-    @property
-    def title(self) -> str:
-        """A few words."""
-
-    @property
-    def n_train(self) -> int:
-        """Examples to train on, validation included."""
-
-    @property
-    def n_test(self) -> int:
-        """Examples to test on."""
-
-    @property
-    def n_features(self) -> int:
-        """Inputs per example."""
-
-    @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """Rows and columns of an example that is an image of one channel, None where it is anything else."""
-
-    @property
-    def n_outputs(self) -> int:
-        """Outputs of a network: one a class, or one a number of the target."""
-
-    @property
-    def n_classes(self) -> int | None:
-        """Classes of the target, None where it is numbers."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """A name for each class, in order."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256, in hex: the identity of the data a network sees."""
-
+from mlpbench.data.named.named_data import NamedData
+from mlpbench.data.named.named_files import idx_parts
 
 _DIGITS = tuple("0123456789")
 _BATCHES = "cifar-10-batches-bin"
@@ -73,7 +22,6 @@ def _emnist(split: str, n_train: int, n_test: int, class_names: tuple[str, ...],
         n_train=n_train,
         n_test=n_test,
         input_shape=(28, 28),
-        n_classes=len(class_names),
         class_names=class_names,
         home="https://www.nist.gov/itl/products-and-services/emnist-dataset",
         megabytes=562,
@@ -96,7 +44,6 @@ _ALL = (
         n_train=60_000,
         n_test=10_000,
         input_shape=(28, 28),
-        n_classes=10,
         class_names=(
             "T-shirt/top",
             "Trouser",
@@ -126,7 +73,6 @@ _ALL = (
         n_train=60_000,
         n_test=10_000,
         input_shape=(28, 28),
-        n_classes=10,
         class_names=_DIGITS,
         home="https://ossci-datasets.s3.amazonaws.com/mnist/",
         megabytes=12,
@@ -145,7 +91,6 @@ _ALL = (
         n_train=60_000,
         n_test=10_000,
         input_shape=(28, 28),
-        n_classes=10,
         class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         home="http://codh.rois.ac.jp/kmnist/",
         megabytes=21,
@@ -165,7 +110,6 @@ _ALL = (
         n_train=60_000,
         n_test=60_000,
         input_shape=(28, 28),
-        n_classes=10,
         class_names=_DIGITS,
         home="https://github.com/facebookresearch/qmnist",
         megabytes=20,
@@ -189,7 +133,6 @@ _ALL = (
         n_train=50_000,
         n_test=10_000,
         input_shape=(3, 32, 32),
-        n_classes=10,
         class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         home="https://www.cs.toronto.edu/~kriz/cifar.html",
         megabytes=170,
@@ -201,22 +144,3 @@ _ALL = (
     ),
 )
 CATALOGUE: dict[str, NamedData] = {data.name: data for data in _ALL}
-
-
-def names() -> list[str]:
-    """What `dataset: NAME` may say: named data sets, those that come with the package, and families of synthetic data."""
-    return [*CATALOGUE, *BUNDLED, *FAMILIES]
-
-
-def facts_of(name: str) -> DataFacts:
-    """The facts of a data set that is named or comes with the package, which must be there."""
-    return CATALOGUE[name] if name in CATALOGUE else BUNDLED[name]
-
-
-def lookup(name: str) -> NamedData:
-    """The facts of the named data set; raises InputError, with the nearest name, where there is none."""
-    if name in CATALOGUE:
-        return CATALOGUE[name]
-    near = nearest(name, names())
-    hint = f"; did you mean {near}?" if near else ""
-    raise InputError(f"a named data set must be one of {', '.join(names())}, got {name!r}{hint}")

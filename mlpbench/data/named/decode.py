@@ -11,22 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.data.named import idx
-from mlpbench.data.named.named_data import NamedData
+from mlpbench.data.named.named_files import NamedFiles
 
 Arrays = dict[str, NDArray[np.uint8]]
 
 
-def shapes(data: NamedData) -> dict[str, tuple[int, ...]]:
+def shapes(data: NamedFiles) -> dict[str, tuple[int, ...]]:
     """The shape of each array: images [n, n_features], labels [n]."""
     return {
-        "x_train": (data.n_train, data.n_features),
+        "x_train": (data.n_train, data.facts.n_features),
         "y_train": (data.n_train,),
-        "x_test": (data.n_test, data.n_features),
+        "x_test": (data.n_test, data.facts.n_features),
         "y_test": (data.n_test,),
     }
 
 
-def array(data: NamedData, part: str, contents: Mapping[str, bytes]) -> NDArray[np.uint8]:
+def array(data: NamedFiles, part: str, contents: Mapping[str, bytes]) -> NDArray[np.uint8]:
     """The array of a part, of the shape that `shapes` says, from the contents of files or members by name.
 
     Images are upright, by channel, row and column; classes are counted from 0. Raises ValueError, saying what was found,
@@ -40,7 +40,7 @@ def array(data: NamedData, part: str, contents: Mapping[str, bytes]) -> NDArray[
     return np.ascontiguousarray(found, dtype=np.uint8)
 
 
-def _images(data: NamedData, where: str, content: bytes) -> NDArray[Any]:
+def _images(data: NamedFiles, where: str, content: bytes) -> NDArray[Any]:
     if where.endswith(".bin"):
         return _records(data, content)[:, 1:]
     images = idx.parse(content)
@@ -52,15 +52,15 @@ def _images(data: NamedData, where: str, content: bytes) -> NDArray[Any]:
     return images.reshape(len(images), -1)
 
 
-def _classes(data: NamedData, where: str, content: bytes) -> NDArray[Any]:
+def _classes(data: NamedFiles, where: str, content: bytes) -> NDArray[Any]:
     labels = _records(data, content)[:, 0] if where.endswith(".bin") else idx.parse(content)
     # QMNIST: the class, then the writer and the like.
     classes = (labels[:, 0] if labels.ndim == 2 else labels).astype(np.int64) - data.first_class
-    if not np.isin(classes, np.arange(data.n_classes)).all():
+    if not np.isin(classes, np.arange(len(data.class_names))).all():
         found = f"{classes.min()} to {classes.max()} in {where}"
-        raise ValueError(f"classes must be 0 to {data.n_classes - 1}, got {found}")
+        raise ValueError(f"classes must be 0 to {len(data.class_names) - 1}, got {found}")
     return classes
 
 
-def _records(data: NamedData, content: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(content, np.uint8).reshape(-1, 1 + data.n_features)
+def _records(data: NamedFiles, content: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(content, np.uint8).reshape(-1, 1 + data.facts.n_features)

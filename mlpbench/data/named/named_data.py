@@ -1,66 +1,112 @@
-"""What is known of a named data set before it is on the machine: its facts, and which files it is made of."""
+"""Named data sets: found, checked and cached once; after that a start maps four files and is done."""
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from __future__ import annotations
 
-from mlpbench.data.bundled.bundled_data import Shaped
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-SCALING = "uint8/255"
-Parts = Mapping[str, tuple[str, ...]]
-
-
-def idx_parts(train: str, test: str, *, labels: str = "idx1-ubyte", suffix: str = "") -> Parts:
-    """Return the parts of a data set whose files are named as those of MNIST are, with the prefixes they have."""
-    return {
-        f"{kind}_{part}": (f"{prefix}-{what}{suffix}",)
-        for part, prefix in (("train", train), ("test", test))
-        for kind, what in (("x", "images-idx3-ubyte"), ("y", f"labels-{labels}"))
-    }
-
-
-def as_distributed(file: str) -> bool:
-    """Return whether a file is known as it is distributed, not by what it holds."""
-    return file.endswith((".gz", ".zip"))
+from mlpbench.base.errors import InputError, MachineError
+from mlpbench.data.dataset import Dataset, DataSource
+from mlpbench.data.named import cache, user_folder
+from mlpbench.data.named.named_files import NamedFiles, as_distributed
+from mlpbench.data.named.sources import DEBIAN, sources_of
+from mlpbench.data.named.user_folder import SourceError
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamedData(Shaped):
-    """The static facts of one named data set of images and classes.
+class NamedData(NamedFiles, DataSource):
+    """A named data set of images and classes, downloaded when it is first needed."""
 
-    `input_shape` is (rows, columns) or (channels, rows, columns) of one example. `files` maps the name of each file to a
-    SHA-256: of the file as it is distributed where its name ends in .gz or .zip, else of its content, gzipped or not, since
-    archives compress the same content differently (Debian's .gz are not the original .gz). `parts` maps x_train, y_train,
-    x_test and y_test to the files, or members of the archive, that hold them: .bin in the format of CIFAR-10, else IDX.
+    def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
+        """Return the data set, memory-mapped from the cache, which is filled first where it lacks the data."""
+        self.fetch(data_dir=data_dir, cache_dir=cache_dir)
+        folder = cache.folder_of(self, cache_dir)
+        held = cache.read(folder, self)
+        if held is None:
+            raise MachineError(f"the cache must keep {self.name} once it is written, got no valid copy in {folder}")
+        return Dataset(facts=self.facts, **held.arrays)
 
-    Images of which columns are stored are `sideways`; classes are counted from `first_class`. Data sets made of the same
-    file differ in `recipe`, words that change whenever an array does. `family` is the class of torchvision; `home` is where
-    a person finds the files, which have so many `megabytes`.
-    """
+    def fetch(
+        self,
+        *,
+        data_dir: Path | None = None,
+        cache_dir: Path | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> str:
+        """Make sure that the cache has the data set, and return where its bytes came from.
 
-    name: str
-    title: str
-    family: str
-    n_train: int
-    n_test: int
-    n_classes: int
-    class_names: tuple[str, ...]
-    home: str
-    megabytes: int
-    files: Mapping[str, str] = field(hash=False)
-    parts: Parts = field(default_factory=lambda: idx_parts("train", "t10k"), hash=False)
-    sideways: bool = False
-    first_class: int = 0
-    recipe: str = ""
+        The first of these that has the data: the user's folder (`data_dir`, else MLPBENCH_DATA); the cache; Debian's
+        installed package; torchvision's download; Debian's archive, which has Fashion-MNIST alone. Every source is checked
+        by SHA-256 before it is cached. `say` gets a line before each step that may take time.
 
-    @property
-    def n_outputs(self) -> int:
-        """One a class."""
-        return self.n_classes
+        Raises InputError where the user's folder lacks a file or has another content: a given folder is never passed over
+        in silence. Raises MachineError, with all that was tried, where every way fails.
+        """
+        folder = cache.folder_of(self, cache_dir)
+        tell = say or (lambda _line: None)
+        variable = os.environ.get("MLPBENCH_DATA")
+        if data_dir is not None or variable:
+            option, given = (
+                ("--data-dir", data_dir) if data_dir is not None else ("MLPBENCH_DATA", Path(variable or ""))
+            )
+            try:
+                return self._from_user(given.expanduser(), folder, tell)
+            except RuntimeError as error:
+                raise InputError(f"{option} must be a folder, got {str(given)!r}: {error}") from error
+            except SourceError as error:
+                raise InputError(
+                    f"{option} must be a folder with the files of {self.name}: {error}; "
+                    f"needed are {user_folder.listed(self.files)}, from {self.home}"
+                ) from error
+        held = cache.read(folder, self)
+        return held.origin if held is not None else self._from_sources(folder, tell)
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256, in hex, of the sorted file checksums and of the scaling: the identity of the data a network sees."""
-        lines = [f"{name}:{checksum}" for name, checksum in sorted(self.files.items())]
-        made = [self.recipe] if self.recipe else []
-        return hashlib.sha256("\n".join([*lines, SCALING, *made]).encode()).hexdigest()
+    def is_cached(self, cache_dir: Path | None = None) -> bool:
+        """Return whether the cache has a whole copy."""
+        return cache.read(cache.folder_of(self, cache_dir), self) is not None
+
+    def availability(self) -> str:
+        """Return where the files come from, and how much is to download where they are not in the cache."""
+        return (
+            f"here, from {self.home}" if self.is_cached() else f"not fetched yet, {self.megabytes} MB from {self.home}"
+        )
+
+    def _from_user(self, given: Path, folder: Path, tell: Callable[[str], None]) -> str:
+        origin = f"folder {given}"
+        files = user_folder.find(self, given)
+        stamps = user_folder.stamps(files)
+        held = cache.read(folder, self)
+        if held is not None and held.checked == stamps:
+            return origin
+        tell(f"{self.name}: checking {given}")
+        arrays = user_folder.read(self, files)
+        if held is None:
+            cache.write(folder, self, arrays, origin, stamps)
+        else:
+            cache.note_checked(folder, self, held.origin, stamps)
+        return origin
+
+    def _from_sources(self, folder: Path, tell: Callable[[str], None]) -> str:
+        tried = ["user's folder: none given", f"cache: no valid copy in {folder}"]
+        for source in sources_of(self):
+            tell(f"{self.name}: trying {source.origin}")
+            try:
+                with tempfile.TemporaryDirectory(prefix="mlpbench-") as private:
+                    arrays = user_folder.read(self, user_folder.find(self, source.get(self, Path(private))))
+            except SourceError as error:
+                tried.append(f"{source.origin}: {error}")
+            except OSError as error:
+                tried.append(f"{source.origin}: temporary folder: {error.strerror}")
+            else:
+                cache.write(folder, self, arrays, source.origin, {})
+                return source.origin
+        files = ", ".join(file if as_distributed(file) else f"{file}.gz" for file in self.files)
+        or_install = f", or install Debian's package {DEBIAN[self.name].package}" if self.name in DEBIAN else ""
+        raise MachineError(
+            f"{self.name} must come from one of these, got nothing from any:\n"
+            + "".join(f"  {line}\n" for line in tried)
+            + f"Download {files} from {self.home} into a folder and give it by --data-dir or MLPBENCH_DATA{or_install}."
+        )

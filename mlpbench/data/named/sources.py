@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlpbench.data.named import torchvision_download as torchvision_compat
-from mlpbench.data.named.named_data import NamedData
+from mlpbench.data.named.named_files import NamedFiles
 from mlpbench.data.named.user_folder import SourceError
 
 DEBIAN_DATASETS = Path("/usr/share/datasets")
@@ -45,23 +45,23 @@ class Source:
     """One way to the data: `get` may write into the private folder it is given, and raises SourceError."""
 
     origin: str
-    get: Callable[[NamedData, Path], Path]
+    get: Callable[[NamedFiles, Path], Path]
     of_debian: bool = False
 
 
-def debian_folder(data: NamedData, _private: Path) -> Path:
+def debian_folder(data: NamedFiles, _private: Path) -> Path:
     """The folder of the installed Debian package."""
     return DEBIAN_DATASETS / DEBIAN[data.name].folder
 
 
-def torchvision_download(data: NamedData, private: Path) -> Path:
+def torchvision_download(data: NamedFiles, private: Path) -> Path:
     """The folder of torchvision's own download, in a process of its own."""
     program = [sys.executable, "-P", torchvision_compat.__file__, str(private)]
     _run([*program, *ARCHIVES.get(data.family, (data.family,))], private, DOWNLOAD_LIMIT_S)
     return private
 
 
-def debian_archive(data: NamedData, private: Path) -> Path:
+def debian_archive(data: NamedFiles, private: Path) -> Path:
     """The folder in the unpacked Debian package, through the system's sources and keys, without root."""
     names = DEBIAN[data.name]
     return unpacked(names.package, private) / "usr/share/datasets" / names.folder
@@ -116,7 +116,7 @@ SOURCES = (
 )
 
 
-def sources_of(data: NamedData) -> list[Source]:
+def sources_of(data: NamedFiles) -> list[Source]:
     """The ways to a data set, in order."""
     return [source for source in SOURCES if not source.of_debian or data.name in DEBIAN]
 

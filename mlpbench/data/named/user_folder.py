@@ -6,14 +6,14 @@ from pathlib import Path
 
 from mlpbench.data.named import archives, decode, idx
 from mlpbench.data.named.decode import Arrays
-from mlpbench.data.named.named_data import NamedData, as_distributed
+from mlpbench.data.named.named_files import NamedFiles, as_distributed
 
 
 class SourceError(Exception):
     """A place that does not give the data; the message is the reason, in one short line."""
 
 
-def find(data: NamedData, folder: Path) -> dict[str, Path]:
+def find(data: NamedFiles, folder: Path) -> dict[str, Path]:
     """Where the folder, or a sub-folder with a usual name, holds each file of the data set.
 
     Sub-folders: the data set's name, with `_` or `-`, torchvision's, and `FashionMNIST/raw` and the like, where it puts its
@@ -34,7 +34,7 @@ def find(data: NamedData, folder: Path) -> dict[str, Path]:
     return fullest
 
 
-def read(data: NamedData, files: dict[str, Path]) -> Arrays:
+def read(data: NamedFiles, files: dict[str, Path]) -> Arrays:
     """The arrays of the data set, from files that have the catalogue's checksums.
 
     Returns `x_train`, `y_train`, `x_test`, `y_test` as uint8, images [n, n_features], labels [n]. Raises SourceError,
@@ -66,13 +66,13 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names) + " (.gz or not)" * (not any(map(as_distributed, names)))
 
 
-def _files_at(data: NamedData, place: Path) -> dict[str, Path]:
+def _files_at(data: NamedFiles, place: Path) -> dict[str, Path]:
     candidates = {name: [place / name] + [place / f"{name}.gz"] * (not as_distributed(name)) for name in data.files}
     existing = {name: [path for path in paths if path.is_file()] for name, paths in candidates.items()}
     return {name: paths[0] for name, paths in existing.items() if paths}
 
 
-def _contents(data: NamedData, name: str, path: Path) -> dict[str, bytes]:
+def _contents(data: NamedFiles, name: str, path: Path) -> dict[str, bytes]:
     """The content of a file, or of the members of it that the data set is made of, by name, once its checksum is found right."""
     if not as_distributed(name):
         content = idx.read(path)
@@ -86,7 +86,7 @@ def _contents(data: NamedData, name: str, path: Path) -> dict[str, bytes]:
         return {name: idx.unpacked(file.read())} if name in wanted else archives.members(file, name, wanted)
 
 
-def _prove(data: NamedData, name: str, path: Path, what: str, got: str) -> None:
+def _prove(data: NamedFiles, name: str, path: Path, what: str, got: str) -> None:
     if got != (must := data.files[name]):
         rule = f"{path} is not the {name} of {data.title}: SHA-256 of {what} must be {must[:12]}..."
         raise SourceError(f"{rule}, got {got[:12]}...")

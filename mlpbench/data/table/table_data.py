@@ -11,24 +11,25 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.messages import Path as Place
 from mlpbench.base.messages import SpecProblem, first_problem, shown, suggestion
+from mlpbench.base.models import Model
+from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource
 from mlpbench.data.table.size_limits import MAX_BYTES, MOST_CLASSES
 
 if TYPE_CHECKING:
     from mlpbench.data.table.columns import Table
-    from mlpbench.data.table.encode import Encoded
 
 SUFFIXES = (".csv", ".parquet", ".npz")
-KEY = "dataset"
 TEST_SHARE = 0.2
 NPZ_TARGET = "y"
 _KINDS_OF_FILE = {
@@ -43,12 +44,8 @@ _LOCALE_HINT = f"which is {sys.getfilesystemencoding()}; where that is not utf-8
 NOT_GIVEN = "a data set of your own is {file: PATH, target: COLUMN}"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class OwnFacts(_Frozen):
-    """What is known of a file that has been read; `classes` is None where the target is numbers."""
+class TableFacts(Model):
+    """What is known of a file that has been read; `classes` is None for regression."""
 
     fingerprint: str
     n_train: int = Field(ge=2)
@@ -64,10 +61,10 @@ class OwnFacts(_Frozen):
         return value
 
 
-class OwnData(_Frozen):
-    """Own data as an experiment names them, with their facts; what `DataFacts` asks for is answered from these.
+class TableOptions(Model):
+    """What a file says of a table: which file, which column is the target, and how to split and scale the rest.
 
-    `file` and `test_file` are whole paths here; `test` is None where there are test rows of their own.
+    `test` is None where test rows are given, by `test_file` or by an npz file.
     """
 
     file: str = Field(min_length=1)
@@ -76,163 +73,153 @@ class OwnData(_Frozen):
     test_file: str | None = Field(default=None, min_length=1)
     scale: Literal["standard", "none"] = "standard"
     task: Literal["classes", "number"] | None = None
-    facts: OwnFacts | None = None
+    facts: TableFacts | None = None
 
     @model_validator(mode="after")
-    def _one_test(self) -> OwnData:
+    def _one_test(self) -> TableOptions:
         if self.test is not None and self.test_file is not None:
             raise ValueError("test is a share of the file, test_file another file: give one of them, got both")
         return self
 
     @property
-    def known(self) -> OwnFacts:
-        """The facts, which every experiment that has been read has."""
-        assert self.facts is not None, "own() fills in the facts"
-        return self.facts
+    def paths(self) -> dict[str, str]:
+        """The files, by option."""
+        return {"file": self.file} | ({"test_file": self.test_file} if self.test_file is not None else {})
 
     @property
     def name(self) -> str:
         """The name of the file."""
         return os.path.basename(self.file)
 
-    @property
-    def title(self) -> str:
-        """The name of the file and the column to be told."""
-        return f"{self.name}, target {self.target}"
 
-    @property
-    def n_train(self) -> int:
-        """Rows to train on, validation included."""
-        return self.known.n_train
+@dataclass(frozen=True, kw_only=True)
+class TableData(DataSource):
+    """A table of the user's own: options with whole paths, and what is known of the file, which has been read before."""
 
-    @property
-    def n_test(self) -> int:
-        """Rows to test on."""
-        return self.known.n_test
+    options: TableOptions
+    known: TableFacts
 
-    @property
-    def n_features(self) -> int:
-        """Inputs per row, one for each word of a column of text."""
-        return self.known.n_features
+    @cached_property
+    def facts(self) -> DataFacts:
+        """The facts; the fingerprint is of values, split and scale: neither path nor format is part of it."""
+        return DataFacts(
+            name=self.options.name,
+            title=f"{self.options.name}, target {self.options.target}",
+            n_train=self.known.n_train,
+            n_test=self.known.n_test,
+            input_shape=(self.known.n_features,),
+            class_names=self.known.classes or (),
+            fingerprint=self.known.fingerprint,
+        )
 
-    @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """None: columns of a table have no neighbours."""
-        return None
+    def fetch(
+        self,
+        *,
+        data_dir: Path | None = None,
+        cache_dir: Path | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> str:
+        """Read the file once more, and return its path; raises what `load` raises."""
+        self.load()
+        return self.options.file
 
-    @property
-    def n_outputs(self) -> int:
-        """One a class, or one for the number."""
-        return self.n_classes or 1
+    def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
+        """Return the arrays to train on; raise InputError where the file is gone or does not match its facts."""
+        paths = self.options.paths
+        try:
+            _check_files(paths, paths)
+        except SpecProblem as problem:
+            raise InputError(f"{problem.message} (training needs the data)") from None
+        try:
+            now, dataset = _read(self.options, paths)
+        except SpecProblem as problem:
+            raise InputError(f"{problem.message} ({self.options.file})") from None
+        if now.known != self.known:
+            was, got = self.known.fingerprint[:12], now.known.fingerprint[:12]
+            message = f"the data must be those of the experiment's facts, {was}, got {got}"
+            hint = "the file or its options have changed; take `facts` out to begin anew"
+            raise InputError(f"{message}: {hint} ({self.options.file})")
+        return dataset
 
-    @property
-    def n_classes(self) -> int | None:
-        """Classes of the target, None where it is numbers."""
-        return None if self.known.classes is None else len(self.known.classes)
+    def availability(self) -> str:
+        """Return the path of the file."""
+        return f"here, {self.options.file}"
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The words or numbers that are classes, sorted."""
-        return self.known.classes or ()
+    def as_written(self, folder: Path | None) -> dict[str, Any]:
+        """Return what `read_options` reads: paths from `folder`, which keeps user names out of results, or whole ones.
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the values and of how they are split and scaled; neither path nor format is part of it."""
-        return self.known.fingerprint
+        Raises InputError for a path that is no text in the locale's encoding.
+        """
+        tree = self.options.model_dump(exclude_none=True)
+        for key, path in self.options.paths.items():
+            written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
+            tree[key] = _spelt(written, key)
+        known = self.known.model_dump(exclude_none=True)
+        return tree | {"facts": {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}}
 
 
-def own(given: Mapping[str, Any], base: Path) -> OwnData:
-    """Return own data with facts: those given, else those of the file; a path that is not whole starts at `base`.
+def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
+    """Return the table that a file describes: its facts are those written, else they are read from the table.
 
-    Raises SpecProblem for wrong options or a file that is not there, InputError for what is wrong inside it.
+    A path that is not whole starts at `base`. Raises SpecProblem for wrong options or a file that is not there, InputError
+    for what is wrong inside it.
     """
-    if bad := next((k for k in given if not isinstance(k, str)), None):
-        raise SpecProblem((KEY, bad), f"a key must be a word, got {shown(bad)}", key=True)
-    tree = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in given.items()}
+    if not_a_word := next((k for k in written if not isinstance(k, str)), None):
+        raise SpecProblem((KEY, not_a_word), f"a key must be a word, got {shown(not_a_word)}", key=True)
+    tree = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in written.items()}
     try:
-        data = OwnData.model_validate(tree)
+        options = TableOptions.model_validate(tree)
     except ValidationError as error:
         raise _problem(error, tree) from None
-    if "target" not in tree and not data.file.endswith(".npz"):
-        raise SpecProblem((KEY,), f"{NOT_GIVEN}, got no target for {shown(data.file)}")
-    whole = {key: _whole(path, base) for key, path in _paths(data).items()}
-    if data.facts is not None:
-        return data.model_copy(update=whole)
-    names = {key: str(base / path) for key, path in _paths(data).items()}
-    _check_files(whole, names)
-    made = read(data.model_copy(update=whole), names)
-    return made[0]
+    if "target" not in tree and not options.file.endswith(".npz"):
+        raise SpecProblem((KEY,), f"{NOT_GIVEN}, got no target for {shown(options.file)}")
+    names = {key: str(base / path) for key, path in options.paths.items()}
+    whole = options.model_copy(update={key: _whole(path, base) for key, path in options.paths.items()})
+    if options.facts is not None:
+        return TableData(options=whole.model_copy(update={"facts": None}), known=options.facts)
+    _check_files(whole.paths, names)
+    return _read(whole, names)[0]
 
 
-def read(data: OwnData, names: Mapping[str, str] | None = None) -> tuple[OwnData, Encoded]:
-    """Read the files: return the data with their facts, and the arrays; `names` are the files' names in errors.
+def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, Dataset]:
+    """Read the files: return the table with its facts, and its examples; `names` are the files' names in errors.
 
     Raises SpecProblem where the target is no column, InputError for what is wrong inside a file.
     """
-    # Whoever has no data of their own need not wait for the readers.
+    # Whoever has no table of their own need not wait for the readers.
     from mlpbench.data.table.encode import encode
     from mlpbench.data.table.table_file import read_arrays, read_table
 
-    called = _paths(data) | dict(names or {})
-    own_test = None
-    if data.file.endswith(".npz"):
-        table, own_test = read_arrays(Path(data.file), called["file"], data.target)
+    test_table = None
+    if options.file.endswith(".npz"):
+        table, test_table = read_arrays(Path(options.file), names["file"], options.target)
         target = table.columns[-1].name
-        if own_test is not None:
-            _one_test_part(data, called["file"])
-            own_test = _renamed(own_test, table)
+        if test_table is not None:
+            _check_one_test_part(options, names["file"])
+            test_table = _renamed(test_table, table)
     else:
-        table, target = read_table(Path(data.file), called["file"]), data.target
+        table, target = read_table(Path(options.file), names["file"]), options.target
         if target not in [c.name for c in table.columns]:
             columns = [c.name for c in table.columns]
-            message = f"target must be a column of {called['file']} ({shown(', '.join(columns))[1:-1]})"
+            message = f"target must be a column of {names['file']} ({shown(', '.join(columns))[1:-1]})"
             raise SpecProblem((KEY, "target"), f"{message}, got {shown(target)}{suggestion(target, columns)}")
-    if data.test_file is not None:
-        if data.test_file.endswith(".npz"):
+    if options.test_file is not None:
+        if options.test_file.endswith(".npz"):
             raise SpecProblem((KEY, "test_file"), "test_file must be a table, csv or parquet, got an npz file")
-        own_test = read_table(Path(data.test_file), called["test_file"])
-    share = data.test if data.test is not None else TEST_SHARE
-    arrays = encode(table, own_test, target, share=share, scale=data.scale, task=data.task)
-    facts = OwnFacts(
-        fingerprint=arrays.fingerprint,
-        n_train=len(arrays.y_train),
-        n_test=len(arrays.y_test),
-        n_features=arrays.x_train.shape[1],
-        classes=arrays.classes,
+        test_table = read_table(Path(options.test_file), names["test_file"])
+    share = options.test if options.test is not None else TEST_SHARE
+    encoded = encode(table, test_table, target, share=share, scale=options.scale, task=options.task)
+    known = TableFacts(
+        fingerprint=encoded.fingerprint,
+        n_train=len(encoded.y_train),
+        n_test=len(encoded.y_test),
+        n_features=encoded.x_train.shape[1],
+        classes=encoded.classes,
     )
-    return data.model_copy(update={"facts": facts, "test": share if own_test is None else None}), arrays
-
-
-def arrays_of(data: OwnData) -> Encoded:
-    """Return the arrays to train on; raise InputError where the file is gone or is no longer what the facts say."""
-    try:
-        _check_files(_paths(data), _paths(data))
-    except SpecProblem as problem:
-        raise InputError(f"{problem.message} (training needs the data)") from None
-    try:
-        now, arrays = read(data.model_copy(update={"facts": None}))
-    except SpecProblem as problem:
-        raise InputError(f"{problem.message} ({data.file})") from None
-    if now.facts != data.facts:
-        was, got = data.known.fingerprint[:12], now.known.fingerprint[:12]
-        message = f"the data must be those of the experiment's facts, {was}, got {got}"
-        hint = "the file or its options have changed; take `facts` out to begin anew"
-        raise InputError(f"{message}: {hint} ({data.file})")
-    return arrays
-
-
-def dump(data: OwnData, folder: Path | None) -> dict[str, Any]:
-    """Return what `own` reads: paths from `folder`, which keeps user names out of results, or whole ones.
-
-    Raises InputError for a path that is no text in the locale's encoding.
-    """
-    tree = data.model_dump(exclude_none=True)
-    for key, path in _paths(data).items():
-        written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
-        tree[key] = _spelt(written, key)
-    if data.facts is not None and data.facts.classes is not None:
-        tree["facts"]["classes"] = list(data.facts.classes)
-    return tree
+    update = {"facts": None, "test": share if test_table is None else None}
+    data = TableData(options=options.model_copy(update=update), known=known)
+    arrays = {part: getattr(encoded, part) for part in ("x_train", "y_train", "x_test", "y_test")}
+    return data, Dataset(facts=data.facts, **arrays).read_only()
 
 
 def _spelt(path: str, key: str) -> str:
@@ -241,10 +228,6 @@ def _spelt(path: str, key: str) -> str:
     except UnicodeEncodeError:
         raise InputError(f"{key} must be a path {_LOCALE_RULE}, got {shown(path)}, {_LOCALE_HINT}") from None
     return path
-
-
-def _paths(data: OwnData) -> dict[str, str]:
-    return {"file": data.file} | ({"test_file": data.test_file} if data.test_file is not None else {})
 
 
 def _whole(path: str, base: Path) -> str:
@@ -290,11 +273,11 @@ def _beside(path: Path) -> list[str]:
         return []
 
 
-def _one_test_part(data: OwnData, name: str) -> None:
-    for key in ("test", "test_file"):
-        if getattr(data, key) is not None:
+def _check_one_test_part(options: TableOptions, name: str) -> None:
+    for key, value in (("test", options.test), ("test_file", options.test_file)):
+        if value is not None:
             message = f"{key} must be left out where the file has test arrays of its own, as {name} has"
-            raise SpecProblem((KEY, key), f"{message}, got {shown(getattr(data, key))}")
+            raise SpecProblem((KEY, key), f"{message}, got {shown(value)}")
 
 
 def _renamed(test: Table, like: Table) -> Table:
@@ -308,7 +291,7 @@ def _renamed(test: Table, like: Table) -> Table:
 
 def _problem(error: ValidationError, tree: Mapping[str, Any]) -> SpecProblem:
     def known(path: Place) -> list[str]:
-        return list(OwnFacts.model_fields if "facts" in path[:-1] else OwnData.model_fields)
+        return list(TableFacts.model_fields if "facts" in path[:-1] else TableOptions.model_fields)
 
     problem = first_problem(error, known)
     if "file" not in tree and not problem.key:

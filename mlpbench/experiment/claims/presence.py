@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mlpbench.base.messages import Path, SpecProblem, shown
 from mlpbench.base.models import STREAM, Value
-from mlpbench.data.synthetic.families import FAMILIES, Synthetic
+from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.experiment.claims.forms import Best, Bound, Claim, Compare, Contrast, Matches, Share
 from mlpbench.experiment.grid import Condition, RunSettings
 from mlpbench.experiment.metrics import metric_names
@@ -100,7 +100,7 @@ def _check_streams(experiment: Experiment, conditions: Sequence[Condition]) -> N
     if not experiment.one_at_a_time:
         return
     total = experiment.data.n_train
-    anew = isinstance(experiment.dataset, Synthetic)
+    anew = experiment.data.is_drawn_anew
     drawn: dict[str, tuple[str, Callable[[RunSettings], bool]]] = {
         "init": ("init or bias_init is random", lambda s: _is_random(s.init) or _is_random(s.bias_init)),
         "order": ("there are steps", lambda s: s.steps > 0),
@@ -120,10 +120,9 @@ def _check_solution(name: str, experiment: Experiment, conditions: Sequence[Cond
     """Refuse a distance from a solution that there is none of: no truth, no number, or no linear model."""
     if name not in SOLVED:
         return
-    if name == "param_error" and not isinstance(experiment.dataset, Synthetic):
-        rule = (
-            f"{name} needs data whose truth is known ({', '.join(FAMILIES)}), and of {experiment.data.name} it is not"
-        )
+    if name == "param_error" and experiment.data.truth is None:
+        known = ", ".join(n for n, data in DATA_SETS.items() if data.facts.truth is not None)
+        rule = f"{name} needs data whose truth is known ({known}), and of {experiment.data.name} it is not"
         raise SpecProblem(path, f"{rule}, got {name!r}")
     if experiment.data.n_classes is not None:
         rule = f"{name} needs a target that is a number, and {experiment.data.name} has classes"

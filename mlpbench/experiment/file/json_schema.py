@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlpbench.base.models import LARGEST, STREAM, STREAMS
-from mlpbench.data.named.catalogue import names
-from mlpbench.data.table.table_data import OwnData
+from mlpbench.data.data_sets import DATA_SETS
+from mlpbench.data.table.table_data import TableOptions
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.forms import FORMS, Claim
 from mlpbench.experiment.metrics.metric import METRICS
@@ -153,7 +153,7 @@ def _object(properties: Mapping[str, Schema], needed: list[str] | None = None) -
 
 def _dataset() -> Schema:
     """Named data, whose options are the family's own, or a file, of which the facts are for mlpbench to write."""
-    own = OwnData.model_json_schema()
+    own = TableOptions.model_json_schema()
     named = {"type": "object", "required": ["name"], "properties": {"name": _named()}}
     file = {k: {n: v for n, v in shape.items() if n != "title"} for k, shape in own["properties"].items()}
     file["facts"] = {"type": "object"}
@@ -162,7 +162,7 @@ def _dataset() -> Schema:
 
 def _named() -> Schema:
     """Names: those of the catalogue are offered, others are for mlpbench to know."""
-    return {"anyOf": [{"enum": names()}, WORD]}
+    return {"anyOf": [{"enum": list(DATA_SETS)}, WORD]}
 
 
 def _kind(kind: Kind) -> Schema:

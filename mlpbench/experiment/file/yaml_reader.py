@@ -30,8 +30,6 @@ from ruamel.yaml.representer import SafeRepresenter
 from mlpbench.base.errors import InputError
 from mlpbench.base.messages import shown, suggestion
 from mlpbench.base.models import Value
-from mlpbench.data.synthetic import families
-from mlpbench.data.table import table_data
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims import presence
 from mlpbench.experiment.grid import conditions, count_conditions
@@ -125,7 +123,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     tree: dict[str, Any] = {
         "name": experiment.name,
         "question": experiment.question,
-        "dataset": _data(experiment, folder),
+        "dataset": experiment.dataset.as_written(folder),
         "fixed": {k: _plain(fixed[k]) for k in SETTINGS if k in fixed},
     }
     if experiment.validates:
@@ -154,14 +152,6 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     writer.width = 120
     writer.dump(tree, out)
     return out.getvalue()
-
-
-def _data(experiment: Experiment, folder: FilePath | None) -> Any:
-    """Return what a file says under `dataset`."""
-    dataset = experiment.dataset
-    if isinstance(dataset, str):
-        return dataset
-    return table_data.dump(dataset, folder) if isinstance(dataset, table_data.OwnData) else families.dump(dataset)
 
 
 class _Representer(SafeRepresenter):

@@ -13,7 +13,6 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.test_sampling import AGREES
 from mlpbench.evidence.frames import places
-from mlpbench.experiment.shift_spec import input_shape
 from mlpbench.report.sections.section import Floats, Given, Section, best
 
 # Predictions of more replicates than this are not read.
@@ -183,7 +182,7 @@ def confused(shares: Floats, names: Sequence[str], label: str = "") -> str:
 
 
 def _panel(given: Given, found: Predicted, names: Sequence[str]) -> list[Section]:
-    shape = _picture_shape(input_shape(given.experiment.data))
+    shape = _picture_shape(given.experiment.data.input_shape)
     if shape is None or given.test_set is None:
         return []
     chosen = choose(found, len(names))

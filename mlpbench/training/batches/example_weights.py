@@ -26,9 +26,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlpbench.data.named.catalogue import DataFacts
+from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.shift_spec import image_axes, input_shape
+from mlpbench.experiment.shift_spec import image_axes
 from mlpbench.training.batches.batches import PIXEL_MAX, DeviceData
 from mlpbench.training.batches.biased_selection import Floats, Indices, Values, acceptance, unlabelled
 
@@ -157,7 +157,7 @@ def pooled(x_NI: Values, facts: DataFacts, side: int) -> Floats:
     axes = image_axes(facts)
     if axes is None:
         return _means(x, 1, side * side)
-    images = x.reshape(len(x), *input_shape(facts))
+    images = x.reshape(len(x), *facts.input_shape)
     for axis in axes:
         images = _means(images, axis + 1, side)
     return images.reshape(len(x), -1)

@@ -58,7 +58,7 @@ def _inputs(data: DeviceData, kind: str, severity: float) -> NDArray[np.float32]
         draws = np.split(x, data.n_draws)
         return np.concatenate([_noisy(draw, severity, image=axes is not None) for draw in draws])
     assert axes is not None, "shifts.check refuses what is no image"
-    images = np.moveaxis(x.reshape(len(x), *shift_spec.input_shape(data.facts)), [a + 1 for a in axes], [-2, -1])
+    images = np.moveaxis(x.reshape(len(x), *data.facts.input_shape), [a + 1 for a in axes], [-2, -1])
     directions = generator(0, 0, "noise", DIRECTION).integers(len(DIRECTIONS), size=len(x))
     found = np.empty(images.shape, dtype=np.float32)
     for start in range(0, len(x), CHUNK):

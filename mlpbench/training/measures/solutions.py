@@ -13,7 +13,6 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
-from mlpbench.data.synthetic.families import Synthetic
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.training.batches.batches import PIXEL_MAX, DeviceData, Indices, draw_key
 from mlpbench.training.measures.run_rows import Model, Row
@@ -39,11 +38,11 @@ class Solutions:
 
     def _error(self, s: RunSettings, w_I: Tensor, b: float) -> float | None:
         """Return the largest difference from a true weight or bias, both of inputs as they were before `input_scale`."""
-        facts = self._data.facts
-        truth = facts.truth(len(w_I)) if isinstance(facts, Synthetic) else None
+        known = self._data.facts.truth
+        truth = None if known is None else known.of_first(len(w_I))
         if truth is None:
             return None
-        return _largest(s.input_scale * w_I - torch.tensor(truth[0], dtype=torch.float64), b - truth[1])
+        return _largest(s.input_scale * w_I - torch.tensor(truth.weights, dtype=torch.float64), b - truth.bias)
 
     def _gap(self, run: Run, w_I: Tensor, b: float, fit: Indices) -> float | None:
         """Return the largest difference from the closed form's weights or bias.
