@@ -127,9 +127,9 @@ def _refuse_twins(names: list[str]) -> None:
 def _print_outcome(outcome: Outcome) -> None:
     from mlpbench.report.language import terminal
 
-    if len(outcome.claims):
+    if outcome.verdicts:
         click.echo()
-        click.echo(terminal.claims_text(outcome.claims))
+        click.echo(terminal.claims_text(outcome.verdicts))
         click.echo()
     n, diverged = sum(outcome.statuses.values()), outcome.statuses.get("diverged", 0)
     states = [f"{n} run{'s' * (n != 1)}"]
@@ -200,11 +200,11 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     if markdown:
-        click.echo(ledger.markdown((o.experiment.name, o.claims) for o in outcomes))
+        click.echo(ledger.markdown((o.experiment.name, o.verdicts) for o in outcomes))
         return
     for outcome in outcomes:
         click.echo(f"{outcome.experiment.name}: {outcome.experiment.question}")
-        click.echo(terminal.claims_text(outcome.claims))
+        click.echo(terminal.claims_text(outcome.verdicts))
         click.echo()
 
 

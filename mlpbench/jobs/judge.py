@@ -20,7 +20,8 @@ from mlpbench.results.store import Store
 from mlpbench.results.verification_record import current
 
 if TYPE_CHECKING:
-    from mlpbench.evidence.judging.interim_analysis import Judged
+    from mlpbench.evidence.judging.interim_analysis import Judgement
+    from mlpbench.evidence.judging.verdict import Verdict
     from mlpbench.report.report import Report
 
 
@@ -35,13 +36,20 @@ class Outcome:
     folder: Path
     trained: int
     statuses: Mapping[str, int]
-    claims: pd.DataFrame = field(repr=False)
+    verdicts: Sequence[Verdict] = field(repr=False)
     report: Path | None = None
 
     @property
     def failed(self) -> int:
         """How many runs of the grid failed."""
         return self.statuses.get("failed", 0)
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """One row a claim: its verdict, estimate, interval, p and what would decide it."""
+        from mlpbench.evidence.judging.verdict import claims_table
+
+        return claims_table(self.verdicts)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -91,7 +99,7 @@ def finish(
         folder=store.folder,
         trained=trained,
         statuses={str(status): n for status, n in asked["status"].value_counts().items()},
-        claims=judged.claims,
+        verdicts=judged.verdicts,
         report=path,
     )
 
@@ -110,7 +118,7 @@ def render(experiment: Experiment, store: Store, *, keeping: bool = False) -> Re
 
 def _judge(
     experiment: Experiment, made: Sequence[Condition], store: Store, *, report: bool, keeping: bool
-) -> tuple[pd.DataFrame, Judged, Report | None]:
+) -> tuple[pd.DataFrame, Judgement, Report | None]:
     """Return the runs, the verdicts over them, and the report if that is wanted."""
     from mlpbench.evidence.judging import interim_analysis
     from mlpbench.evidence.judging import judge as claims
@@ -122,8 +130,8 @@ def _judge(
     if not report:
         return runs, interim_analysis.judge(experiment, made, runs, curves, late, tested, store.read_layers), None
     page = pages.render(experiment, made, runs, curves, current(store), late, tested, store.read_layers)
-    assert page.judged is not None
-    return runs, page.judged, page
+    assert page.judgement is not None
+    return runs, page.judgement, page
 
 
 def read_tables(

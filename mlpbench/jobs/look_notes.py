@@ -1,22 +1,22 @@
-"""Complete looks put on the record of a results folder."""
+"""Complete analyses put on the record of a results folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
+from mlpbench.results.look_record import _about, declaration, record, recorded
 
 if TYPE_CHECKING:
-    from mlpbench.evidence.judging.interim_analysis import Judged
-from mlpbench.results.look_record import _about, declaration, record, recorded
+    from mlpbench.evidence.judging.interim_analysis import Judgement
+    from mlpbench.evidence.judging.verdict import Verdict
 
 
 def note(
-    folder: Path, experiment: Experiment, conditions: Sequence[Condition], judged: Judged, filed: Experiment
+    folder: Path, experiment: Experiment, conditions: Sequence[Condition], judgement: Judgement, filed: Experiment
 ) -> None:
     """Add the complete looks that are not in the record yet.
 
@@ -26,7 +26,7 @@ def note(
         return
     before = recorded(folder)
     entries = list(before)
-    for replicates, claims in _complete(experiment, judged):
+    for replicates, claims in _complete(experiment, judgement):
         declared = filed if not _about(entries, experiment, conditions) else experiment
         entry = {
             "replicates": replicates,
@@ -45,19 +45,13 @@ def note(
         record(folder, entries)
 
 
-def _complete(experiment: Experiment, judged: Judged) -> list[tuple[int, dict[str, Any]]]:
+def _complete(experiment: Experiment, judgement: Judgement) -> list[tuple[int, dict[str, Any]]]:
     """Return the replicates of each complete look and the claims that were last judged at it."""
-    rows = records(judged.claims)
     if experiment.until_decided is None:
-        there = not (judged.gathered.observed["status"] == "missing").any()
-        return [(experiment.replicates, {r["id"]: _said(r) for r in rows})] if there else []
-    found = []
-    for look in judged.looks:
-        if look.complete:
-            found.append((look.replicates, {r["id"]: _said(r) for r in records(look.claims)}))
-    return found
+        whole = not (judgement.gathered.observed["status"] == "missing").any()
+        return [(experiment.replicates, _said(judgement.verdicts))] if whole else []
+    return [(look.replicates, _said(look.verdicts)) for look in judgement.interim_analyses if look.complete]
 
 
-def _said(row: Mapping[str, Any]) -> dict[str, Any]:
-    p = {name: None if row[name] != row[name] else row[name] for name in ("p", "p_holm")}
-    return {"n": int(row["n"]), "verdict": row["verdict"], **p}
+def _said(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    return {v.claim.id: {"n": v.n, "verdict": v.decision, "p": v.p, "p_holm": v.p_corrected} for v in verdicts}

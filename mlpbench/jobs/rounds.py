@@ -60,7 +60,7 @@ def wanted(experiment: Experiment, conditions: Sequence[Condition], store: Store
     layers = functools.partial(store.read_layers, sound=True)
     counts = np.full(len(to_come), experiment.replicates)
     if experiment.until_decided is not None:
-        counts = np.array(interim_analysis.judge(experiment, conditions, runs, curves, layers=layers).counts)
+        counts = np.array(interim_analysis.judge(experiment, conditions, runs, curves, layers=layers).replicates)
     mask &= (np.arange(mask.shape[1]) < np.repeat(counts, tunings)[:, None])[:, :, None]
     if _refits_follow(experiment):
         choice = tuning_choice.choose(experiment, conditions, runs, counts.tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,12 +131,11 @@ def _entry(path: Path, name: str) -> Entry:
 
     outcome = judge.finish(read_folder(path), Store(path), report=False)
     there = [file for file in (HTML, MARKDOWN, "spec.yaml") if (path / file).is_file()]
-    verdicts = outcome.claims["verdict"].value_counts()
     return index_page.Entry(
         name=outcome.experiment.name,
         folder=name,
         question=outcome.experiment.question,
-        verdicts={str(verdict): int(n) for verdict, n in verdicts.items()},
+        verdicts=Counter(v.decision for v in outcome.verdicts),
         statuses=outcome.statuses,
         files=there,
         picture=_picture(path),

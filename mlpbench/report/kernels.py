@@ -162,7 +162,7 @@ def render(measured: Measurements) -> report.Report:
             if not rows.empty:
                 blocks += [f"## {phase.capitalize()}" + f" on {device}" * (len(devices) > 1), _phase_table(rows)]
     drawings = {"figures/roofline.png": partial(roofline, kernels, limits)}
-    return report.Report(markdown="\n\n".join(blocks) + "\n", drawings=drawings, claims=pd.DataFrame())
+    return report.Report(markdown="\n\n".join(blocks) + "\n", drawings=drawings)
 
 
 def sentence(kernels: pd.DataFrame) -> str:

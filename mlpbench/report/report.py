@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,18 +17,17 @@ from mlpbench.evidence.estimates import series, shift_estimates
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, MOST_ROWS, choose
 from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.estimates.observe import OK, estimate, estimate_curves
-from mlpbench.evidence.frames import places, records
+from mlpbench.evidence.frames import places
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.fixed_settings import shared_streams
-from mlpbench.evidence.judging.interim_analysis import Judged
+from mlpbench.evidence.judging.interim_analysis import Judgement
 from mlpbench.evidence.judging.judge import RUN_COLUMNS as JUDGED_COLUMNS
 from mlpbench.evidence.judging.judge import Curves, read_curves
+from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.evidence.statistics import variance_components
 from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.language import figure_sentences, reproducibility
-from mlpbench.report.language.words import Quantity
 from mlpbench.report.sections import (
     confusion_matrix,
     cost,
@@ -56,8 +56,8 @@ class Report:
 
     markdown: str
     drawings: Mapping[str, Drawing]
-    claims: pd.DataFrame
-    judged: Judged | None = None
+    verdicts: Sequence[Verdict] = ()
+    judgement: Judgement | None = None
     interactive: Interactive | None = None
 
     @functools.cached_property
@@ -88,8 +88,8 @@ def render(
     return Report(
         markdown=page.markdown(),
         drawings=page.drawings,
-        claims=page.claims,
-        judged=page.judged,
+        verdicts=page.judgement.verdicts,
+        judgement=page.judgement,
         interactive=page.interactive(),
     )
 
@@ -125,8 +125,8 @@ class _Page:
     ) -> None:
         from mlpbench.report.figures import theme  # seaborn takes a second to import; judging claims needs none of it
 
-        self.judged = interim_analysis.judge(experiment, conditions, runs, curves, declared_late, test_set, layers)
-        self.claims, gathered = self.judged.claims, self.judged.gathered
+        self.judgement = interim_analysis.judge(experiment, conditions, runs, curves, declared_late, test_set, layers)
+        gathered = self.judgement.gathered
         self.observed, conditions = gathered.observed, gathered.conditions
         self.experiment, self.conditions, self.names = experiment, conditions, experiment.factor_names
         self.runs = runs[places(runs["run_id"], gathered.run_ids) >= 0]
@@ -222,31 +222,26 @@ class _Page:
         )
 
     def _verdicts(self) -> list[str]:
-        if self.claims.empty:
+        verdicts = self.judgement.verdicts
+        if not verdicts:
             return ["## Verdicts", "This experiment makes no claims."]
         from mlpbench.report.figures.forest import forest
 
-        told = figure_sentences.of_verdicts(self.claims)
-        blocks = ["## Verdicts", told, tables.mixed(self.runs), tables.verdicts(self.claims)]
+        told = figure_sentences.of_verdicts(verdicts)
+        blocks = ["## Verdicts", told, tables.mixed(self.runs), tables.verdicts(verdicts)]
         shared = shared_streams(self.experiment, self.conditions)
-        told_looks, anew = interim_analysis.told(self.judged.looks), self.experiment.draws_anew
-        blocks.append(tables.held(self.claims, shared, list(self.experiment.nuisance), told_looks, anew=anew))
-        shown = self.claims.dropna(subset=["estimate", "margin"])
-        if not shown.empty:
-            quantities = [Quantity(r) for r in records(shown)]
-            units = [
-                f"{r['metric']}, {q.unit.strip() or metric(r['metric']).unit}{q.per}"
-                for r, q in zip(records(shown), quantities, strict=True)
-            ]
-            draw = partial(forest, shown.assign(factor=[q.factor for q in quantities], unit=units).head(MOST_ROWS))
+        looks, anew = interim_analysis.describe(self.judgement.interim_analyses), self.experiment.draws_anew
+        blocks.append(tables.held(verdicts, shared, list(self.experiment.nuisance), looks, anew=anew))
+        shown = [v for v in verdicts if v.estimate is not None and not math.isnan(v.reduction.bound)]
+        if shown:
             if len(shown) > MOST_ROWS:
                 blocks.append(f"Drawn are the first {MOST_ROWS} of {len(shown)} claims with an estimate.")
             alt = "Estimate, 95% interval and margin of each claim. " + told
-            blocks.append(self._picture("verdicts", draw, alt))
-        return [*blocks, tables.explanations(self.claims)]
+            blocks.append(self._picture("verdicts", partial(forest, shown[:MOST_ROWS]), alt))
+        return [*blocks, tables.explanations(verdicts)]
 
     def _tuning(self) -> list[str]:
-        found = self.judged.gathered.tuning
+        found = self.judgement.gathered.tuning
         if found.empty:
             return []
         return [

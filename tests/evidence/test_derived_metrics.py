@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import make, replace_metric, spec
+from arithmetic_tables import judged_table, make, replace_metric, spec
 
 import mlpbench
 from mlpbench.evidence.estimates.layer_columns import at_layer
 from mlpbench.evidence.estimates.observe import measure, observe
-from mlpbench.evidence.judging.judge import judge
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.metrics import metric_names
@@ -163,7 +162,7 @@ def test_a_report_a_load_and_a_top_up_have_the_same_numbers(probed: Path, tmp_pa
     text = (tmp_path / "probed" / "report.md").read_text()
     assert "decades" in text
     assert "`log10_forward_gain[all,start] at label=deep: above 0 in the mean`" in text
-    assert "decades" in claims_text(loaded)
+    assert "decades" in claims_text(topped.verdicts)
     assert (loaded["look"] >= 1).all()
 
 
@@ -206,7 +205,7 @@ def test_a_logarithm_is_of_positive_numbers_and_leaves_others_out() -> None:
     claim = {"id": "c", "says": "c", "bound": {"metric": "log10_gap_loss", "above": -1}}
     made = make(spec(replicates=4, claims=[claim]))
     made = replace_metric(made, "gap_loss", {(0, 0): 0.1, (0, 1): 1.0, (0, 2): -0.5, (0, 3): 0.0})
-    (row,) = judge(*made.parts).to_dict("records")
+    (row,) = judged_table(*made.parts).to_dict("records")
     assert row["n"] == 2
     assert row["estimate"] == pytest.approx(-0.5)
     assert "2 of 4 replicates without log10_gap_loss" in row["note"]
@@ -218,14 +217,14 @@ def test_a_logarithm_of_an_accuracy_is_credited_with_the_spread_of_one_example()
     claim = {"id": "c", "says": "c", "bound": {"metric": "log10_test_accuracy", "above": -1}}
     made = make(spec(replicates=3, claims=[claim]))
     made = replace_metric(made, "test_accuracy", {(0, r): 0.8 for r in range(3)})
-    (row,) = judge(*made.parts).to_dict("records")
+    (row,) = judged_table(*made.parts).to_dict("records")
     assert row["sd"] == pytest.approx(1e-4 / (0.8 * math.log(10)), rel=1e-9)
 
 
 def test_claims_on_layers_without_their_table_are_refused() -> None:
     made = make(spec(replicates=3, claims=[{"id": "c", "says": "c", "bound": {"metric": "grad_norm[1]", "above": 0}}]))
     with pytest.raises(ValueError, match="claims on layers need the table of layers"):
-        judge(*made.parts)
+        judged_table(*made.parts)
 
 
 def test_layer_names_are_those_of_the_table() -> None:

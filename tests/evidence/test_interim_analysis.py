@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mlpbench.evidence.judging import interim_analysis
-from mlpbench.evidence.judging.interim_analysis import Judged, levels, schedule
+from mlpbench.evidence.judging.interim_analysis import Judgement, levels, schedule
+from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample, beyond, equivalence, two_sided
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
@@ -54,7 +55,7 @@ def tables(experiment: Experiment, *, there: Any = lambda i, r: True) -> Tables:
     return replace_metric(Tables(experiment, full.conditions, full.runs, full.curves), "test_loss", losses)
 
 
-def judged(experiment: Experiment, **keys: Any) -> Judged:
+def judged(experiment: Experiment, **keys: Any) -> Judgement:
     made = tables(experiment, **keys)
     return interim_analysis.judge(experiment, made.conditions, made.runs, made.curves)
 
@@ -148,71 +149,74 @@ def test_false_equivalence_through_top_up_stays_below_5_percent() -> None:
 
 def test_a_verdict_stands_at_its_look_and_undecided_claims_alone_are_looked_at_again() -> None:
     found = judged(declared())
-    rows = found.claims.set_index("id")
+    rows = claims_table(found.verdicts).set_index("id")
     assert rows["look"].to_dict() == {"clear": 1, "never": 3, "later": 2}
     assert rows["n"].to_dict() == {"clear": 5, "never": 12, "later": 8}
     assert rows["verdict"].to_dict() == {"clear": "supported", "never": "undecided", "later": "supported"}
-    assert [look.replicates for look in found.looks] == [5, 8, 12]
-    assert [list(look.claims["id"]) for look in found.looks] == [
+    assert [look.replicates for look in found.interim_analyses] == [5, 8, 12]
+    assert [list(claims_table(look.verdicts)["id"]) for look in found.interim_analyses] == [
         ["clear", "never", "later"],
         ["never", "later"],
         ["never"],
     ]
     # 8 is of no claim that was undecided; 64 of one that the second look decided.
-    assert found.counts == [5, 12, 12, 8]
+    assert found.replicates == [5, 12, 12, 8]
     assert found.gathered.observed.groupby("position").size().tolist() == [5, 12, 12, 8]
 
 
 def test_a_claim_is_decided_where_its_p_is_within_its_share_of_the_level_of_its_look() -> None:
     """The corrected p is at most 0.05 just where p <= level / claims."""
     found = judged(declared())
-    for look in found.looks:
-        for row in look.claims.to_dict("records"):
+    for look in found.interim_analyses:
+        for row in claims_table(look.verdicts).to_dict("records"):
             assert row["p_holm"] == pytest.approx(min(1.0, row["p"] * 0.05 / (look.level / 3)))
             assert (row["verdict"] != "undecided") == (row["p"] <= look.level / 3)
-    first = found.looks[0].claims.set_index("id")["p"]
+    first = {v.claim.id: v.p for v in found.interim_analyses[0].verdicts}
     # What 5% would have decided at the first look, the rule does not.
+    assert first["later"] is not None
     assert 0.05 > first["later"] > 0.05 * 5 / 12 / 3
 
 
 def test_what_comes_after_a_verdict_does_not_change_it() -> None:
-    whole = judged(declared()).claims.set_index("id")
+    whole = claims_table(judged(declared()).verdicts).set_index("id")
     others = tables(declared())
     turned = replace_metric(others, "test_loss", {(i, r): 5.0 - i for i in (0, 3) for r in range(8, 12)})
-    again = interim_analysis.judge(declared(), turned.conditions, turned.runs, turned.curves).claims.set_index("id")
+    again = claims_table(
+        interim_analysis.judge(declared(), turned.conditions, turned.runs, turned.curves).verdicts
+    ).set_index("id")
     pd.testing.assert_frame_equal(whole, again)
 
 
 def test_an_incomplete_look_decides_nothing_and_asks_for_its_own_replicates_alone() -> None:
     first = judged(declared(), there=lambda i, r: r < 5 and (i, r) != (0, 3))
-    assert first.claims["verdict"].tolist() == ["undecided"] * 3
-    assert first.claims["note"].str.contains("Look 1 is not complete").all()
-    assert (first.counts, [look.complete for look in first.looks]) == ([5] * 4, [False])
+    assert claims_table(first.verdicts)["verdict"].tolist() == ["undecided"] * 3
+    assert claims_table(first.verdicts)["note"].str.contains("Look 1 is not complete").all()
+    assert (first.replicates, [look.complete for look in first.interim_analyses]) == ([5] * 4, [False])
     second = judged(declared(), there=lambda i, r: r < 5 or (i, r) == (1, 5))
-    assert (second.counts, [look.complete for look in second.looks]) == ([5, 8, 8, 8], [True, False])
-    assert second.claims.set_index("id")["verdict"].to_dict() == {
+    assert (second.replicates, [look.complete for look in second.interim_analyses]) == ([5, 8, 8, 8], [True, False])
+    assert claims_table(second.verdicts).set_index("id")["verdict"].to_dict() == {
         "clear": "supported", "never": "undecided", "later": "undecided",
     }  # fmt: skip
 
 
 def test_looks_are_followed_from_the_tables_whatever_else_they_have() -> None:
     """With all replicates stored at once, or only those that were asked for, the verdicts are the same."""
-    asked = judged(declared()).counts
+    asked = judged(declared()).replicates
     one, other = judged(declared()), judged(declared(), there=lambda i, r: r < asked[i])
-    pd.testing.assert_frame_equal(one.claims, other.claims)
+    pd.testing.assert_frame_equal(claims_table(one.verdicts), claims_table(other.verdicts))
 
 
 def test_a_bound_of_every_replicate_is_neither_topped_up_nor_a_member_of_the_family() -> None:
     found = judged(declared(claims=[CLAIMS[0], EVERY]))
-    assert found.counts == [5] * 4
-    rows = found.claims.set_index("id")
+    assert found.replicates == [5] * 4
+    rows = claims_table(found.verdicts).set_index("id")
     assert [rows[c]["every"] for c in ("n", "planned", "verdict")] == [5, 5, "supported"]
     assert float(rows["p_holm"]["clear"]) == pytest.approx(float(rows["p"]["clear"]) * 12 / 5)
 
 
 def test_a_claim_that_can_not_be_tested_is_not_topped_up() -> None:
     steps = {"id": "s", "says": "s", "bound": {"metric": "steps_to_train_loss_0.000001", "below": 10}}
-    assert judged(declared(claims=[steps])).counts == [5] * 4
+    assert judged(declared(claims=[steps])).replicates == [5] * 4
 
 
 def test_the_report_says_how_many_looks_there_were_at_which_n_and_what_was_spent() -> None:
@@ -250,6 +254,6 @@ def test_tuned_conditions_are_topped_up_with_all_their_levels() -> None:
         rows.append(row | {"replicate": r})
     conditions = grid.conditions(experiment)
     found = interim_analysis.judge(experiment, conditions, frame("runs", rows), pd.DataFrame())
-    assert (found.counts, found.claims["tuned"].tolist()) == ([5, 5], ["lr=0.2"])
-    assert found.claims["n"].tolist() == [5]
+    assert (found.replicates, claims_table(found.verdicts)["tuned"].tolist()) == ([5, 5], ["lr=0.2"])
+    assert claims_table(found.verdicts)["n"].tolist() == [5]
     assert set(found.gathered.run_ids) == set(grid.all_run_ids(experiment))

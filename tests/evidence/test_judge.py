@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import WIDTHS, Tables, make, replace_metric, spec, width_tables
+from arithmetic_tables import WIDTHS, Tables, judged_table, make, replace_metric, spec, width_tables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
-
-from mlpbench.evidence.judging.judge import judge
 
 ACCURACY = "test_accuracy"
 
@@ -41,7 +39,7 @@ def grid_values(*rows: list[float]) -> dict[tuple[int, int], float]:
 
 
 def only(made: Tables) -> dict[str, Any]:
-    (row,) = judge(*made.parts).to_dict("records")
+    (row,) = judged_table(*made.parts).to_dict("records")
     return {str(k): v for k, v in row.items()}
 
 
@@ -105,7 +103,7 @@ def test_trend_is_the_slope_of_a_straight_line_in_every_replicate() -> None:
     made = make(spec(factors={"width": WIDTHS}, claims=claims))
     wide = made.runs.pivot(index="replicate", columns="width", values=ACCURACY)
     axes = {"log": np.log2(WIDTHS), "linear": np.array(WIDTHS), "rank": np.arange(8)}
-    for row in judge(*made.parts).to_dict("records"):
+    for row in judged_table(*made.parts).to_dict("records"):
         slopes = np.array([np.polyfit(axes[row["id"]], values, 1)[0] for values in wide[WIDTHS].to_numpy()])
         assert row["estimate"] == pytest.approx(slopes.mean())
         assert row["p"] == pytest.approx(stats.ttest_1samp(slopes, 0).pvalue, rel=1e-6)
@@ -123,7 +121,7 @@ def test_rank_follows_the_value_of_numbers_and_the_file_for_words() -> None:
 
 def test_contrast_is_the_weighted_sum() -> None:
     made = width_tables()
-    row = judge(*made.parts).set_index("id").loc["gain-levels-off"]
+    row = judged_table(*made.parts).set_index("id").loc["gain-levels-off"]
     wide = made.runs.pivot(index="replicate", columns="width", values=ACCURACY)
     d = wide[16] - wide[8] - wide[1024] + wide[512]
     assert row["estimate"] == pytest.approx(d.mean())
@@ -132,7 +130,7 @@ def test_contrast_is_the_weighted_sum() -> None:
 
 def test_a_bound_tests_the_mean_against_the_number() -> None:
     values = grid_values([0.85, 0.86, 0.87, 0.85, 0.88])
-    above, below = judge(*tables(bound(above=0.8), bound(below=0.8), values=values).parts).to_dict("records")
+    above, below = judged_table(*tables(bound(above=0.8), bound(below=0.8), values=values).parts).to_dict("records")
     assert above["p"] == pytest.approx(stats.ttest_1samp([0.85, 0.86, 0.87, 0.85, 0.88], 0.8).pvalue)
     assert (above["verdict"], below["verdict"]) == ("supported", "refuted")
 
@@ -157,7 +155,7 @@ def test_levels_both_sides_share_are_named_as_held() -> None:
 
 
 def test_holm_corrects_over_the_claims_of_the_experiment() -> None:
-    frame = judge(*width_tables().parts)
+    frame = judged_table(*width_tables().parts)
     tested = frame[~frame["observed"]]
     order = tested.sort_values("p")["p"].to_numpy()
     smallest = min(1.0, order[0] * len(order))
@@ -172,7 +170,7 @@ def test_a_p_below_five_percent_is_not_enough_for_one_of_many_claims() -> None:
     assert 0.005 < alone["p"] < 0.05
     assert alone["verdict"] == "supported"
     hopeless = [compare(metric="val_loss")] * 9  # not measured: no p, and still members of the family
-    among = judge(*tables(compare(), *hopeless, values=values).parts).iloc[0]
+    among = judged_table(*tables(compare(), *hopeless, values=values).parts).iloc[0]
     assert among["p"] == alone["p"]
     assert among["p_holm"] > 0.05
     assert among["verdict"] == "undecided"
@@ -181,7 +179,7 @@ def test_a_p_below_five_percent_is_not_enough_for_one_of_many_claims() -> None:
 def test_every_speaks_of_the_replicates_there_are() -> None:
     claims = [bound(above=0.849, of="every"), bound(above=0.851, of="every"), compare()]
     made = tables(*claims, values=grid_values([0.85, 0.86, 0.87, 0.85, 0.88]))
-    kept, broken, other = judge(*made.parts).to_dict("records")
+    kept, broken, other = judged_table(*made.parts).to_dict("records")
     assert kept["verdict"] == "supported"
     assert "5 of 5 replicates keep the bound; lowest 0.85." in kept["note"]
     assert "at least 55%" in kept["note"]
@@ -249,7 +247,7 @@ def steps_claims() -> list[dict[str, Any]]:
 
 def test_steps_come_from_the_first_curve_point_at_or_below_the_loss() -> None:
     made = tables(*steps_claims())
-    reached, never = judge(*made.parts).to_dict("records")
+    reached, never = judged_table(*made.parts).to_dict("records")
     train = made.curves[made.curves["split"] == "train"]
     first = train[train["loss"] <= 0.6].groupby("run_id")["step"].min()
     steps = made.runs.assign(steps=made.runs["run_id"].map(first)).pivot(
@@ -303,7 +301,7 @@ BASE = tables(compare("greater", margin=0.0), compare("less", margin=0.0, a={"wi
 @given(numbers)
 def test_swapping_a_and_b_flips_the_estimate_and_nothing_else(values: list[int]) -> None:
     accuracies = grid_values([v / 10_000 for v in values[:5]], [v / 10_000 for v in values[5:]])
-    one, other = judge(*replace_metric(BASE, ACCURACY, accuracies).parts).to_dict("records")
+    one, other = judged_table(*replace_metric(BASE, ACCURACY, accuracies).parts).to_dict("records")
     assert one["estimate"] == -other["estimate"]
     assert (one["low"], one["high"]) == (-other["high"], -other["low"])
     assert one["p"] == other["p"]
@@ -315,7 +313,7 @@ def test_swapping_a_and_b_flips_the_estimate_and_nothing_else(values: list[int])
 def test_a_constant_added_to_both_sides_changes_nothing(values: list[int], shift: int) -> None:
     def judged(by: int) -> pd.DataFrame:
         moved = [(v + by) / 10_000 for v in values]
-        return judge(*replace_metric(BASE, ACCURACY, grid_values(moved[:5], moved[5:])).parts)
+        return judged_table(*replace_metric(BASE, ACCURACY, grid_values(moved[:5], moved[5:])).parts)
 
     before, after = judged(0), judged(shift)
     assert after["estimate"].to_numpy() == pytest.approx(before["estimate"].to_numpy(), abs=1e-12)
@@ -328,13 +326,13 @@ def test_the_order_of_rows_does_not_move_a_bit(random: Any) -> None:
     made = width_tables()
     order = list(range(len(made.runs)))
     random.shuffle(order)
-    shuffled = judge(made.experiment, made.conditions, made.runs.iloc[order], made.curves.iloc[::-1])
-    pd.testing.assert_frame_equal(shuffled, judge(*made.parts), check_exact=True)
+    shuffled = judged_table(made.experiment, made.conditions, made.runs.iloc[order], made.curves.iloc[::-1])
+    pd.testing.assert_frame_equal(shuffled, judged_table(*made.parts), check_exact=True)
 
 
 def test_an_experiment_without_claims_has_an_empty_frame_with_the_columns() -> None:
     made = make(spec(factors={"width": [8, 16]}))
-    frame = judge(*made.parts)
+    frame = judged_table(*made.parts)
     assert frame.empty
     assert "p_holm" in frame.columns
 
@@ -342,4 +340,4 @@ def test_an_experiment_without_claims_has_an_empty_frame_with_the_columns() -> N
 def test_runs_of_another_grid_are_not_looked_at() -> None:
     made, other = tables(compare()), make(spec(factors={"width": [8, 16]}, seed=1))
     both = replace(made, runs=pd.concat([other.runs, made.runs]), curves=pd.concat([other.curves, made.curves]))
-    pd.testing.assert_frame_equal(judge(*both.parts), judge(*made.parts))
+    pd.testing.assert_frame_equal(judged_table(*both.parts), judged_table(*made.parts))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import Tables, replace_metric
+from arithmetic_tables import Tables, judged_table, replace_metric
 from arithmetic_times import EACH, METRIC, NEVER, faster, timed
 from click.testing import CliRunner
 from scipy import stats
@@ -21,6 +21,7 @@ from mlpbench.cli.main import main
 from mlpbench.evidence.frames import records
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.verdict import Interval, claims_table
 from mlpbench.evidence.statistics.sign_test import more_needed
 from mlpbench.report.figures.forest import forest
 from mlpbench.report.language import ledger
@@ -39,12 +40,12 @@ def refuse(name: str) -> None:
 
 
 def row_of(made: Tables) -> dict[str, Any]:
-    return records(judge(*made.parts))[0]
+    return records(judged_table(*made.parts))[0]
 
 
 def test_a_claim_about_runs_that_never_get_there_comes_out() -> None:
     """Of width 16 six took more than 10 epochs, so that all differences are below 0: -7 at most, ... -4 at most, -6, -5."""
-    frame = judge(*timed([FEW, NONE], faster()).parts)
+    frame = judged_table(*timed([FEW, NONE], faster()).parts)
     (row,) = records(frame)
     assert (row["verdict"], row["n"], row["planned"]) == ("supported", 8, 8)
     assert row["p"] == pytest.approx(stats.binomtest(0, 8).pvalue)
@@ -55,9 +56,10 @@ def test_a_claim_about_runs_that_never_get_there_comes_out() -> None:
     assert (row["low"], row["high"]) == (-math.inf, -4 * EACH)
     assert (row["wins"], row["ties"]) == (0, 0)
     assert all(math.isnan(row[name]) for name in ("sd", "iqm", "effect"))
-    assert estimate_cell(row) == "at most -1292 steps (at most -940)"
-    assert expected_cell(row) == "median < 0 steps"
-    text = explanations(frame)
+    (verdict,) = judge(*timed([FEW, NONE], faster()).parts)
+    assert estimate_cell(verdict) == "at most -1292 steps (at most -940)"
+    assert expected_cell(verdict) == "median < 0 steps"
+    text = explanations([verdict])
     assert (
         "Estimated at most -1292 steps (95% interval at most -940, n = 8): the median difference is below 0 steps"
         in text
@@ -78,8 +80,9 @@ def test_the_other_side_is_refuted_and_an_estimate_that_is_known_stands() -> Non
     row = row_of(timed([late, FEW], faster()))
     assert (row["verdict"], row["estimate"], row["estimate_is"]) == ("refuted", 5 * EACH, "")
     assert (row["low"], row["high"]) == (2 * EACH, math.inf)
-    assert estimate_cell(row) == "+1175 steps (at least +470)"
-    assert "the median difference is above 0 steps" in explanations(judge(*timed([late, FEW], faster()).parts))
+    (verdict,) = judge(*timed([late, FEW], faster()).parts)
+    assert estimate_cell(verdict) == "+1175 steps (at least +470)"
+    assert "the median difference is above 0 steps" in explanations([verdict])
 
 
 def test_where_neither_got_there_the_side_is_not_known_and_counts_for_none() -> None:
@@ -96,15 +99,14 @@ def test_where_neither_got_there_the_side_is_not_known_and_counts_for_none() -> 
 
 
 def test_where_nobody_got_there_nothing_is_known_and_that_is_said() -> None:
-    frame = judge(*timed([[NEVER] * 8, [NEVER] * 8], faster()).parts)
-    (row,) = records(frame)
-    assert math.isnan(row["estimate"])
-    assert (row["low"], row["high"], row["p"]) == (-math.inf, math.inf, 1.0)
-    assert estimate_cell(row) == "-"
+    (verdict,) = judge(*timed([[NEVER] * 8, [NEVER] * 8], faster()).parts)
+    assert verdict.estimate is None
+    assert (verdict.interval, verdict.p) == (Interval(low=-math.inf, high=math.inf), 1.0)
+    assert estimate_cell(verdict) == "-"
     assert (
         "The median isn't known (95% interval open on both sides, n = 8); on which side of 0 steps it lies isn't settled "
         "(p = 1.00; p = 1.00 after Holm's correction). No affordable number"
-    ) in explanations(frame)
+    ) in explanations([verdict])
 
 
 def test_a_run_is_longer_than_its_own_training_and_a_tie_is_no_longer() -> None:
@@ -155,9 +157,10 @@ def test_a_bound_of_the_median_and_one_with_the_sign_test_are_one_claim() -> Non
         {"id": "c", "says": "c", "bound": form, "test": "sign"},
         {"id": "c", "says": "c", "bound": form | {"of": "median"}, "test": "sign"},
     ]
-    one, *others = (judge(*timed([FEW, NONE], claim).parts) for claim in claims)
+    found = [judge(*timed([FEW, NONE], claim).parts) for claim in claims]
+    one, *others = map(claims_table, found)
     assert one["form"].item() == f"{METRIC} at width=16: above 1000 in the median"
-    assert "the median is above 1000 steps" in explanations(one)
+    assert "the median is above 1000 steps" in explanations(found[0])
     for other in others:
         pd.testing.assert_frame_equal(one, other)
 
@@ -169,14 +172,15 @@ def test_a_trend_and_a_contrast_have_bounds_of_their_own_sums() -> None:
     contrast = {"metric": METRIC, "terms": terms, "expect": "less", "margin": 100.0}
     claims = [{"id": k, "says": k, k: f, "test": "sign"} for k, f in (("trend", trend), ("contrast", contrast))]
     made = timed([[2] * 7, [NEVER] * 7, [NEVER, *[8] * 6]], *claims)
-    rises, bends = records(judge(*made.parts))
+    found = judge(*made.parts)
+    rises, bends = records(claims_table(found))
     assert (rises["estimate"], rises["estimate_is"], rises["low"], rises["high"]) == (3 * EACH, "", 3 * EACH, math.inf)
     assert rises["form"].endswith("per doubling of width, rises in the median")
     assert (bends["estimate"], bends["estimate_is"], bends["high"]) == (-10 * EACH, "at most", math.inf)
     assert rises["verdict"] == "supported"
     assert bends["verdict"] == "undecided"
     assert "6 below, 1 on a side that is not known" in bends["note"]
-    assert expected_cell(bends) == "median < -100 steps"
+    assert expected_cell(found[1]) == "median < -100 steps"
     fewer = judge(*timed([[2] * 7, [NEVER] * 7, [8] * 7], *claims).parts)
     assert "the median slope is above 0 steps" in explanations(fewer)
     assert "the median reduction is above the margin of 100 steps" in explanations(fewer)
@@ -189,7 +193,7 @@ def test_what_is_known_everywhere_is_judged_as_any_number_is() -> None:
     a = [1.9, 2.4, 2.0, 3.3, 9.0, 2.2, 0.3]
     made = timed([[1] * 7, [1] * 7], *claims)
     losses = {(0, r): v for r, v in enumerate(a)} | {(1, r): 1.0 for r in range(7)}
-    by_sign, by_t = records(judge(*replace_metric(made, "test_loss", losses).parts))
+    by_sign, by_t = records(judged_table(*replace_metric(made, "test_loss", losses).parts))
     differences = np.sort(np.array(a) - 1.0)
     assert by_sign["estimate"] == pytest.approx(np.median(differences))
     assert (by_sign["low"], by_sign["high"]) == (differences[0], differences[-1])
@@ -240,9 +244,9 @@ ALL = [
 @pytest.mark.parametrize("times", [[FEW, NONE], [NONE, FEW], [[NEVER] * 8] * 2, [[*FEW[:6], 10, NEVER], [NEVER] * 8]])
 def test_no_report_table_or_dump_says_inf_or_nan(times: list[list[int | None]]) -> None:
     made = timed(times, *ALL)
-    frame = judge(*made.parts)
+    frame, found = judged_table(*made.parts), judge(*made.parts)
     report = render(*made.parts)
-    texts = [report.markdown, verdicts(frame), claims_text(frame), ledger.markdown([("made", frame)])]
+    texts = [report.markdown, verdicts(found), claims_text(found), ledger.markdown([("made", found)])]
     for text in texts:
         words = {w.strip("(),;:.%+-*|`").lower() for w in text.split()}
         assert not words & {"inf", "nan", "none%", "infinity"}
@@ -250,12 +254,12 @@ def test_no_report_table_or_dump_says_inf_or_nan(times: list[list[int | None]]) 
     assert [r["id"] for r in rows] == [c["id"] for c in ALL]
     assert all(r["high"] is None or math.isfinite(r["high"]) for r in rows)
     assert "figures/verdicts.png" in report.markdown or (frame["estimate"].isna() | frame["margin"].isna()).all()
-    assert all(len(line) <= 110 for line in claims_text(frame).splitlines())
+    assert all(len(line) <= 110 for line in claims_text(found).splitlines())
 
 
 def test_an_open_end_is_drawn_to_the_edge_and_a_bound_points_to_where_the_number_lies() -> None:
-    frame = judge(*timed([FEW, NONE], faster(), faster(id="again", expect="greater")).parts)
-    first, _ = forest(frame.assign(factor=1.0, unit="steps")).axes
+    found = judge(*timed([FEW, NONE], faster(), faster(id="again", expect="greater")).parts)
+    first, _ = forest(found).axes
     (segment,) = first.collections[-1].get_segments()  # type: ignore[attr-defined]
     left, right = first.get_xlim()
     assert segment[:, 0].tolist() == [left, -4 * EACH]
@@ -270,14 +274,15 @@ def test_a_top_up_judges_and_goes_on_with_runs_that_never_get_there() -> None:
     made = timed([a, b], faster())
     experiment = timed([a[:6], b[:6]], faster(), **until).experiment
     found = interim_analysis.judge(experiment, made.conditions, made.runs, made.curves)
-    at = [(look.replicates, look.claims["p"].item(), look.claims["verdict"].item()) for look in found.looks]
+    at = [(look.replicates, look.verdicts[0].p, look.verdicts[0].decision) for look in found.interim_analyses]
     assert [n for n, *_ in at] == [6, 9, 14]
     for n, p, verdict in at:
         assert p == pytest.approx(2 * stats.binom.sf(n - 2, n, 0.5))
         level = 0.05 * (n - {6: 0, 9: 6, 14: 9}[n]) / 14
+        assert p is not None
         assert verdict == ("supported" if p <= level else "undecided")
-    assert found.claims["verdict"].item() == "supported"
-    assert "after correction for looks and claims, at look 3" in explanations(found.claims)
+    assert found.verdicts[0].decision == "supported"
+    assert "after correction for looks and claims, at look 3" in explanations(found.verdicts)
 
 
 @pytest.mark.slow
@@ -379,20 +384,20 @@ def test_a_lost_run_does_not_end_a_top_up() -> None:
     """With 6 replicates one diverged run leaves 5, too few for a sign test: more are asked for, not given up."""
     made = timed([[3] * 6, [5] * 6], faster(), status={(0, 2): "diverged"}, until_decided={"max_replicates": 24})
     judged = interim_analysis.judge(made.experiment, made.conditions, made.runs, made.curves)
-    assert list(judged.counts) == [9, 9]
+    assert list(judged.replicates) == [9, 9]
     gone = timed(
         [[3] * 6, [5] * 6],
         faster(),
         status={(0, r): "diverged" for r in range(6)},
         until_decided={"max_replicates": 24},
     )
-    assert list(interim_analysis.judge(gone.experiment, gone.conditions, gone.runs, gone.curves).counts) == [6, 6]
+    assert list(interim_analysis.judge(gone.experiment, gone.conditions, gone.runs, gone.curves).replicates) == [6, 6]
 
 
 def test_a_top_up_ends_where_the_sides_are_not_known_and_says_so() -> None:
     made = timed([[NEVER] * 8, [NEVER] * 8], faster(), until_decided={"max_replicates": 24})
     judged = interim_analysis.judge(made.experiment, made.conditions, made.runs, made.curves)
-    assert list(judged.counts) == [8, 8]
+    assert list(judged.replicates) == [8, 8]
     half = timed([[3] * 4 + [NEVER] * 4, [5] * 4 + [NEVER] * 4], faster())
     text = explanations(judge(*half.parts))
     assert "No affordable number of further replicates would decide, should so many lie on no known side." in text
@@ -404,10 +409,10 @@ def test_nothing_is_foretold_at_a_look_that_is_not_complete() -> None:
     """Seven of seven decide by themselves, but one run is missing, so that the look does not."""
     made = timed([[3] * 8, [5] * 8], faster(), status={(0, 7): "missing"}, until_decided={"max_replicates": 9})
     judged = interim_analysis.judge(made.experiment, made.conditions, made.runs, made.curves)
-    (row,) = records(judged.claims)
+    (row,) = records(claims_table(judged.verdicts))
     assert (row["verdict"], row["n"]) == ("undecided", 7)
     assert "is not complete, and decides nothing yet" in row["note"]
-    assert "further replicates" not in explanations(judged.claims).replace("get further replicates", "")
+    assert "further replicates" not in explanations(judged.verdicts).replace("get further replicates", "")
 
 
 def test_the_size_of_an_effect_is_of_means_and_not_given_beside_a_median() -> None:

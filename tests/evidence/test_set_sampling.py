@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import Tables, make, replace_metric, spec
+from arithmetic_tables import Tables, judged_table, make, replace_metric, spec
 
 from mlpbench.evidence.estimates import test_sampling
 from mlpbench.evidence.estimates.test_sampling import Widened, widen
@@ -138,8 +138,8 @@ FLIPS = {0: np.arange(60), 1: np.arange(60, 100)}
 
 def test_it_stands_beside_the_interval_and_marks_what_another_test_set_may_not_confirm() -> None:
     made, test_set, _ = predicted(tables(COMPARE), FLIPS)
-    plain = judge(*made.parts).iloc[0]
-    row = judge(*made.parts, test_set=test_set).iloc[0]
+    plain = judged_table(*made.parts).iloc[0]
+    row = judged_table(*made.parts, test_set=test_set).iloc[0]
     assert row["verdict"] == plain["verdict"] == "supported"
     assert row["low"] == plain["low"]
     paired = np.zeros(N)
@@ -158,24 +158,24 @@ def test_it_stands_beside_the_interval_and_marks_what_another_test_set_may_not_c
 
 def test_a_difference_far_from_its_bound_is_confirmed() -> None:
     made, test_set, _ = predicted(tables(COMPARE), {0: np.arange(600), 1: np.arange(600, 640)})
-    row = judge(*made.parts, test_set=test_set).iloc[0]
+    row = judged_table(*made.parts, test_set=test_set).iloc[0]
     assert row["confirmed"]
     assert "would not stand" not in render(*made.parts, test_set=test_set).markdown
 
 
 def test_predictions_are_read_for_claims_on_test_accuracy_alone() -> None:
     made, test_set, asked = predicted(tables(LOSS, EVERY), FLIPS)
-    frame = judge(*made.parts, test_set=test_set)
+    frame = judged_table(*made.parts, test_set=test_set)
     assert asked == []
     assert frame["low_test"].isna().all()
     assert (frame["sampling"] == "").all()
     late = {"compare": COMPARE["compare"] | {"metric": "late_test_accuracy"}}
     made, test_set, asked = predicted(tables(late), FLIPS)
-    (row,) = judge(*made.parts, test_set=test_set).to_dict("records")
+    (row,) = judged_table(*made.parts, test_set=test_set).to_dict("records")
     assert asked == []
     assert row["sampling"].endswith("is known of the last step alone, which has predictions.")
     made, test_set, asked = predicted(tables(COMPARE, LOSS), FLIPS)
-    judge(*made.parts, test_set=test_set)
+    judged_table(*made.parts, test_set=test_set)
     assert asked == [10]
 
 
@@ -183,7 +183,7 @@ def test_why_it_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     made, test_set, asked = predicted(tables(COMPARE), FLIPS)
 
     def said(**changed: Any) -> str:
-        row = judge(*made.parts, test_set=replace(test_set, **changed)).iloc[0]
+        row = judged_table(*made.parts, test_set=replace(test_set, **changed)).iloc[0]
         assert math.isnan(row["low_test"])
         assert row["verdict"] == "supported"
         prefix = "The interval that includes test-set sampling is not known: "

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import Tables, frame, make, spec
+from arithmetic_tables import Tables, frame, judged_table, make, spec
 
 from mlpbench.evidence.estimates.observe import accuracy_step, estimate_curves, measure, observe
 from mlpbench.evidence.estimates.shift_estimates import by_severity, sentence
-from mlpbench.evidence.judging.judge import judge
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.shift_lines import under_shift
 from mlpbench.report.report import render
@@ -69,7 +68,7 @@ def test_a_row_of_a_run_that_did_not_end_well_does_not_count() -> None:
 
 def test_every_form_of_claim_is_judged_under_shift() -> None:
     made = tables(claims=claims())
-    found = judge(*made.parts)
+    found = judged_table(*made.parts)
     assert list(found["n"]) == [4, 4, 5, 5, 4]
     assert list(found["verdict"]) == ["supported"] * 5
     assert found["margin"].iloc[0] == 0.002

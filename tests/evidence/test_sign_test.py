@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arithmetic_tables import make, replace_metric, spec
+from arithmetic_tables import judged_table, make, replace_metric, spec
 from scipy import stats
 
 from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.verdict import Verdict, claims_table
 from mlpbench.evidence.statistics.sign_test import median_interval, median_places, more_needed, sign_test
 from mlpbench.report.language.terminal import claims_text
 from mlpbench.report.sections.tables import explanations
@@ -74,9 +75,13 @@ def median(**keys: Any) -> dict[str, Any]:
     return {"id": "m", "says": "It is high.", "bound": {"metric": "test_loss", "of": "median"} | keys}
 
 
-def judged(values: list[float], claim: dict[str, Any], *, metric: str = "test_loss") -> Any:
+def verdicts(values: list[float], claim: dict[str, Any], *, metric: str = "test_loss") -> tuple[Verdict, ...]:
     made = make(spec(replicates=len(values), claims=[claim]))
     return judge(*replace_metric(made, metric, {(0, r): v for r, v in enumerate(values)}).parts)
+
+
+def judged(values: list[float], claim: dict[str, Any], *, metric: str = "test_loss") -> Any:
+    return claims_table(verdicts(values, claim, metric=metric))
 
 
 SKEWED = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 9.0, 50.0]
@@ -90,14 +95,15 @@ def test_a_claim_is_about_the_median_and_says_how_it_was_judged() -> None:
     assert row["p"] == pytest.approx(stats.binomtest(8, 9).pvalue)
     assert (row["verdict"], row["test"], row["interval"], row["n"]) == ("supported", "sign", "order", 9)
     assert row["form"] == "test_loss: below 10 in the median"
-    text = explanations(frame)
+    found = verdicts(SKEWED, median(below=10))
+    text = explanations(found)
     assert "the median is below 10" in text
     assert "8 of 9" not in text.split("sign test")[0]
     assert "judged by the sign test: 1 of 9 replicates above the bound, 8 below." in text
     covers = 1 - 2 * stats.binom.cdf(1, 9, 0.5)
     assert f"from value 2 to value 8 of 9 in order, and covers {covers:.1%}" in text
     assert "skewed" not in text
-    assert "median < 10" in claims_text(frame)
+    assert "median < 10" in claims_text(found)
 
 
 def test_a_median_on_the_other_side_refutes_and_one_between_is_undecided() -> None:
@@ -108,9 +114,8 @@ def test_a_median_on_the_other_side_refutes_and_one_between_is_undecided() -> No
     needed = more_needed(9, 6 / 9, 0.05, 0.8, 100_000)
     assert needed is not None
     assert row["more_replicates"] == needed - 9
-    assert f"About {needed - 9} further replicates would decide (80% power), should as large a share" in explanations(
-        frame
-    )
+    text = explanations(verdicts(SKEWED, median(above=1.25)))
+    assert f"About {needed - 9} further replicates would decide (80% power), should as large a share" in text
 
 
 def test_a_median_that_lies_on_the_bound_is_on_neither_side() -> None:
@@ -127,7 +132,7 @@ def test_a_test_accuracy_has_no_interval_with_test_set_sampling() -> None:
 
     claim = {"id": "m", "says": "m", "bound": {"metric": "test_accuracy", "above": 0.1, "of": "median"}}
     made = make(spec(replicates=6, claims=[claim]))
-    (row,) = judge(*made.parts, test_set=TestSet(predictions=never, labels=never)).to_dict("records")
+    (row,) = judged_table(*made.parts, test_set=TestSet(predictions=never, labels=never)).to_dict("records")
     assert row["sampling"] == "The interval that includes test-set sampling is known of means alone, not of medians."
 
 
@@ -157,7 +162,7 @@ def test_through_the_tables_a_verdict_at_the_bound_is_given_in_at_most_five_perc
     by_t = 0
     for row in rng.lognormal(0, 1, (repeats, n)):
         tables = replace_metric(made, "test_loss", {(0, r): float(v) for r, v in enumerate(row)})
-        counts[judge(*tables.parts)["verdict"].item()] += 1
+        counts[judged_table(*tables.parts)["verdict"].item()] += 1
         by_t += int(stats.ttest_1samp(row, 1.0).pvalue <= 0.05)
     error = 4 * math.sqrt(repeats * 0.05 * 0.95)
     assert 0 < counts["supported"] + counts["refuted"] <= repeats * 0.05 + error

@@ -187,11 +187,11 @@ def test_comparisons_rest_on_the_winners_and_name_them_and_what_was_held_fixed()
     experiment = tuned()
     made = grid.conditions(experiment)
     rows = rows_of(experiment, lambda w, lr, r, f: 0.9 - abs(lr - (0.1 if w == 8 else 0.3)))
-    (claim,) = interim_analysis.judge(experiment, made, rows, pd.DataFrame()).claims.to_dict("records")
-    assert claim["estimate"] == pytest.approx(0.24 + 0.0002, abs=1e-12)
-    assert claim["tuned"] == "width=8: lr=0.1; width=32: lr=0.3"
-    assert "lr" not in claim["fixed"]
-    assert "batch_size=256" in claim["fixed"]
+    (verdict,) = interim_analysis.judge(experiment, made, rows, pd.DataFrame()).verdicts
+    assert verdict.estimate == pytest.approx(0.24 + 0.0002, abs=1e-12)
+    assert verdict.tuned == "width=8: lr=0.1; width=32: lr=0.3"
+    assert "lr" not in verdict.held_fixed
+    assert "batch_size=256" in verdict.held_fixed
     curves = frame("curves", [])
     text = report.render(experiment, made, rows, curves).markdown
     assert "Tuned for each condition on validation: lr. Held fixed: `" in text
@@ -203,11 +203,9 @@ def test_comparisons_rest_on_the_winners_and_name_them_and_what_was_held_fixed()
 def test_what_was_tuned_is_not_held_fixed_even_where_all_conditions_choose_the_same() -> None:
     experiment = tuned()
     rows = rows_of(experiment, lambda w, lr, r, f: 0.9 - abs(lr - 0.1))
-    (claim,) = interim_analysis.judge(experiment, grid.conditions(experiment), rows, pd.DataFrame()).claims.to_dict(
-        "records"
-    )
-    assert claim["tuned"] == "lr=0.1"
-    assert "lr=" not in str(claim["fixed"])
+    (verdict,) = interim_analysis.judge(experiment, grid.conditions(experiment), rows, pd.DataFrame()).verdicts
+    assert verdict.tuned == "lr=0.1"
+    assert "lr=" not in verdict.held_fixed
 
 
 def test_a_winner_at_the_edge_and_a_level_that_often_diverged_are_warned_of() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arithmetic_tables import Tables, make, replace_metric, spec
+from arithmetic_tables import Tables, judged_table, make, replace_metric, spec
 from scipy import stats
 
 from mlpbench.evidence.judging.judge import judge
@@ -30,7 +30,7 @@ def tables(
 
 
 def only(made: Tables) -> dict[str, Any]:
-    (row,) = judge(*made.parts).to_dict("records")
+    (row,) = judged_table(*made.parts).to_dict("records")
     return {str(k): v for k, v in row.items()}
 
 

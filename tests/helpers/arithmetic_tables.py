@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.reduction import Reduction
+from mlpbench.evidence.judging.verdict import Interval, Outlook, Verdict, claims_table
+from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.experiment import grid
+from mlpbench.experiment.claims.forms import Claim
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment, build
 from mlpbench.results.schemas import SCHEMAS
@@ -183,3 +188,30 @@ def replace_metric(tables: Tables, metric: str, values: Mapping[tuple[int, int],
     keys = zip(tables.runs["condition_id"].map(position), tables.runs["replicate"], strict=True)
     new = [values.get((int(i), int(r)), old) for (i, r), old in zip(keys, tables.runs[metric], strict=True)]
     return replace(tables, runs=tables.runs.assign(**{metric: new}))
+
+
+def judged_table(*parts: Any, **more: Any) -> pd.DataFrame:
+    """Return the public table of claims of what `judge` says about some tables."""
+    return claims_table(judge(*parts, **more))
+
+
+def verdict_with(**changes: Any) -> Verdict:
+    """Return a supported comparison of accuracies with some fields of it, or of its reduction, changed.
+
+    `low` and `high` are the ends of its interval, `detectable` and `more_replicates` its outlook.
+    """
+    keys: dict[str, Any] = {"low": 0.0131, "high": 0.0173, "detectable": None, "more_replicates": None} | changes
+    low, high, detectable, more = (keys.pop(k) for k in ("low", "high", "detectable", "more_replicates"))
+    reduction = Reduction(metric="test_accuracy", weights={}, sense="greater", bound=0.002, kind="difference",
+                          quantity="", form="", shared={})  # fmt: skip
+    tested = {k: keys.pop(k) for k in vars(reduction) if k in keys}
+    claim = {"id": "c", "says": "so", "bound": {"metric": "test_accuracy", "above": 0.0}} | keys.pop("claim", {})
+    usual: dict[str, Any] = {"decision": "supported", "n": 5, "planned": 5, "estimate": 0.0152, "p": 0.0004,
+                             "p_corrected": 0.012, "sizes": Sizes(sd=0.0017, iqm=0.015)}  # fmt: skip
+    return Verdict(
+        claim=Claim.model_validate(claim),
+        reduction=replace(reduction, **tested),
+        interval=None if low is None else Interval(low=low, high=high),
+        outlook=Outlook(detectable=detectable, more_replicates=more),
+        **usual | keys,
+    )

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import Tables, make, spec
+from arithmetic_tables import Tables, judged_table, make, spec
 from matplotlib.figure import Figure
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, MOST_DRAWN, MOST_ROWS, choose
 from mlpbench.evidence.estimates.observe import estimate, observe
 from mlpbench.evidence.estimates.series import errors
-from mlpbench.evidence.judging.judge import judge
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.error_curves import error_against_factor
 from mlpbench.report.figures.replicates import replicates
@@ -142,8 +141,8 @@ def test_curves_are_read_for_claims_about_them_only() -> None:
             asked.append(run_ids)
             return made.curves
 
-        lazily = judge(made.experiment, made.conditions, made.runs, read)
-        pd.testing.assert_frame_equal(lazily, judge(*made.parts))
+        lazily = judged_table(made.experiment, made.conditions, made.runs, read)
+        pd.testing.assert_frame_equal(lazily, judged_table(*made.parts))
         lr = dict(zip(made.runs["run_id"], made.runs["lr"], strict=True))
         assert [sorted({lr[i] for i in ids}) for ids in asked] == [[0.1, 1.0][-reads:]] * (reads > 0)
 
@@ -221,7 +220,7 @@ def test_replicates_that_many_conditions_lack_are_counted() -> None:
         ),
         status=status,
     )
-    (note,) = judge(*made.parts)["note"]
+    (note,) = judged_table(*made.parts)["note"]
     assert "1 to 2 of 3 replicates diverged in each of 25 conditions." in note
     text = section(render(*made.parts), "What did not finish")
     assert "- and 20 more, in the table `runs`" in text

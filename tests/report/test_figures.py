@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
-from arithmetic_tables import WIDTHS, make, spec, width_tables
+from arithmetic_tables import WIDTHS, make, spec, verdict_with, width_tables
 from matplotlib.colors import to_rgb
 
 from mlpbench.evidence.estimates.observe import estimate, estimate_curves, observe
@@ -130,14 +129,12 @@ def test_replicates_are_all_there_and_short_rows_say_so() -> None:
 
 
 def test_the_forest_has_a_strip_for_each_claim_with_its_margin() -> None:
-    rows = pd.DataFrame(
-        {
-            "id": ["a", "b", "c"], "verdict": ["supported", "undecided", "refuted"],
-            "sense": ["greater", "equivalent", "equivalent"], "estimate": [0.01, 0.001, 0.85], "low": [0.005, -0.001, 0.84],
-            "high": [0.015, 0.003, 0.86], "margin": [0.002, 0.002, 0.01], "centre": [0.0, 0.0, 0.9],
-            "factor": [100.0, 100.0, 1.0], "unit": ["pp", "pp", "fraction"], "estimate_is": ["", "", ""],
-        }
-    )  # fmt: skip
+    rows = [
+        verdict_with(estimate=0.01, low=0.005, high=0.015),
+        verdict_with(decision="undecided", sense="equivalent", estimate=0.001, low=-0.001, high=0.003),
+        verdict_with(decision="refuted", sense="equivalent", kind="level", centre=0.9, bound=0.01, estimate=0.85,
+                     low=0.84, high=0.86),
+    ]  # fmt: skip
     first, second, third = forest(rows).axes
     margins = [
         [float(np.asarray(line.get_xdata())[0]) for line in ax.lines if line.get_linestyle() == "--"]

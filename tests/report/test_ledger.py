@@ -23,16 +23,17 @@ def printed(*arguments: str, status: int = 0) -> str:
 
 
 def test_every_claim_of_every_experiment_has_a_row() -> None:
-    frame = judge(*width_tables().parts)
-    lines = ledger.markdown([("one", frame), ("other", frame.head(2)), ("none", frame.head(0))]).splitlines()
+    found = judge(*width_tables().parts)
+    lines = ledger.markdown([("one", found), ("other", found[:2]), ("none", ())]).splitlines()
     assert len(lines) == 2 + len(WIDTH_CLAIMS) + 2
     assert all(line.count(" | ") == 6 for line in lines)
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == ["one"] * len(WIDTH_CLAIMS) + [
         "other"
     ] * 2
-    row = frame.iloc[0]
-    assert f"(`{row['id']}`) | {row['verdict']} | " in lines[2]
-    assert lines[2].endswith(f"| > 0.2 pp | 5 | {row['p_holm']:.2g} |" if row["p_holm"] >= 0.001 else "| <0.001 |")
+    first, p = found[0], found[0].p_corrected
+    assert p is not None
+    assert f"(`{first.claim.id}`) | {first.decision} | " in lines[2]
+    assert lines[2].endswith(f"| > 0.2 pp | 5 | {p:.2g} |" if p >= 0.001 else "| <0.001 |")
 
 
 def test_markdown_and_json_have_the_verdicts_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

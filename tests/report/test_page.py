@@ -16,7 +16,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from arithmetic_tables import WIDTHS, Tables, make, spec, width_tables
 
@@ -207,7 +206,7 @@ def test_what_users_wrote_is_text() -> None:
 def test_verdicts_have_a_sign_beside_their_word() -> None:
     report, root = rendered("width"), tree("width")
     shown = [(v.text, v.attributes["data-sign"]) for v in root.all("strong", class_="verdict")]
-    assert shown == [(v, VERDICTS[v]) for v in report.claims["verdict"]]
+    assert shown == [(v.decision, VERDICTS[v.decision]) for v in report.verdicts]
     assert len(set(VERDICTS.values())) == len(VERDICTS)
 
 
@@ -353,7 +352,6 @@ def test_a_report_without_runs_of_an_experiment_has_a_page_too() -> None:
     report = Report(
         markdown="# Kernels\n\nFast.\n\n## Limits\n\n| a | b |\n| --- | ---: |\n| 1 | 2 |\n",
         drawings={},
-        claims=pd.DataFrame(),
     )
     root = Tree(report_page(report)).root
     assert [h.text for h in root.all("h2")] == ["Limits"]

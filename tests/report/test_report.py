@@ -16,6 +16,7 @@ import pytest
 from arithmetic_tables import WIDTH_CLAIMS, WIDTHS, Tables, make, spec, width_tables
 
 from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.report.figures import theme
 from mlpbench.report.language.terminal import claims_text
 from mlpbench.report.report import Report, render, write
@@ -163,14 +164,15 @@ def test_what_is_not_needed_is_not_imported(code: str, absent: tuple[str, ...]) 
 def test_verdicts_come_first_with_their_numbers() -> None:
     report = rendered("width")
     text = section(report, "Verdicts")
-    assert len(report.claims) == len(WIDTH_CLAIMS)
-    for row in report.claims.to_dict("records"):
+    table = claims_table(report.verdicts)
+    assert len(table) == len(WIDTH_CLAIMS)
+    for row in table.to_dict("records"):
         assert f"| {row['says']} (`{row['id']}`) | **{row['verdict']}** |" in text
-    counts = report.claims["verdict"].value_counts()
+    counts = table["verdict"].value_counts()
     assert f"Of 6 claims: {counts['supported']} supported, {counts['undecided']} undecided." in text
     fixed = "depth=1, activation=relu, init=normal(0.01), optimizer=sgd, lr=0.1, batch_size=256, epochs=10"
     assert f"Compared at fixed settings, not tuned for each condition: `{fixed}`." in text
-    first = report.claims.iloc[0]
+    first = table.iloc[0]
     assert f"{100 * first['estimate']:+.2f} pp ({100 * first['low']:+.2f} to {100 * first['high']:+.2f})" in text
     assert "Source: Dive into Deep Learning, MLP implementation, exercise 1." in text
 
@@ -253,4 +255,4 @@ def test_the_terminal_table_fits_and_is_aligned() -> None:
     assert len(rows) == 1 + len(tables.experiment.claims)
     start = rows[0].index("verdict")
     assert all(re.match(r"(verdict|supported|refuted|undecided) ", row[start:]) for row in rows)
-    assert claims_text(rendered("no claims").claims) == "no claims"
+    assert claims_text(rendered("no claims").verdicts) == "no claims"

@@ -42,6 +42,7 @@ SHORT |= dict.fromkeys(
         "evidence/estimates/regret.py",
         "evidence/frames.py",
         "evidence/judging/fixed_settings.py",
+        "jobs/look_notes.py",
         "report/figures/confusion.py",
         "report/figures/coordinates.py",
         "report/figures/dead_units.py",

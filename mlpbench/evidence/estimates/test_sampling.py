@@ -106,8 +106,14 @@ def unknown(metric: str, *, median: bool) -> str:
     return ""
 
 
-def sampled(sample: Sample, values: Values, test_set: TestSet) -> Widened | str:
-    """Return the widened sample of a claim about test accuracy, or, in a sentence, why it is not known."""
+def of_mean(metric: str, sample: Sample, values: Values, test_set: TestSet) -> Widened | str:
+    """Return the widened sample of a claim about test accuracy, or, in a sentence or by nothing, why there is none."""
+    if metric != METRIC:
+        return unknown(metric, median=False)
+    return _widened(sample, values, test_set)
+
+
+def _widened(sample: Sample, values: Values, test_set: TestSet) -> Widened | str:
     ids = values.run_ids.ravel()
     unknown = "The interval that includes test-set sampling is not known:"
     if len(ids) > MOST_RUNS:

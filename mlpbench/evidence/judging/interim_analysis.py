@@ -16,21 +16,19 @@ Reference: Lan and DeMets, Discrete Sequential Boundaries for Clinical Trials, 1
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.estimates.observe import MISSING
 from mlpbench.evidence.estimates.tuning_choice import Gathered, gather, winners
-from mlpbench.evidence.frames import records
-from mlpbench.evidence.judging import judge as claims
+from mlpbench.evidence.judging import judge as judging
 from mlpbench.evidence.judging.caveats import least_replicates
-from mlpbench.evidence.judging.judge import SIGN, UNDECIDED, Curves
-from mlpbench.evidence.judging.median_claims import is_partly_known
-from mlpbench.evidence.judging.reduction import conditions_of, reduce
+from mlpbench.evidence.judging.judge import Curves
+from mlpbench.evidence.judging.reduction import conditions_of
+from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.forms import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
@@ -39,28 +37,32 @@ from mlpbench.results.test_examples import TestSet
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """A look at the claims that were undecided before it: its number from 1, at how many replicates, and its level.
+class InterimAnalysis:
+    """An interim analysis: the verdicts at one number of replicates on the claims that were undecided before it.
 
-    `level` is for all claims together, `claims` what was found. A look is `complete` once no run that it needs is missing:
-    it decides only then.
+    `number` counts from 1; `level` is for all claims together. An analysis is `complete` once no run that it needs is
+    missing: it decides only then.
     """
 
     number: int
     replicates: int
     level: float
     complete: bool
-    claims: pd.DataFrame
+    verdicts: Sequence[Verdict]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """The verdicts with what they rest on; `counts` are the replicates of each scientific condition, `looks` none undeclared."""
+class Judgement:
+    """The verdicts and what they rest on.
+
+    `replicates` has the number of replicates of each scientific condition; without a declared top-up there are no
+    `interim_analyses`.
+    """
 
     gathered: Gathered
-    claims: pd.DataFrame
-    counts: Sequence[int]
-    looks: Sequence[Look]
+    verdicts: Sequence[Verdict]
+    replicates: Sequence[int]
+    interim_analyses: Sequence[InterimAnalysis] = ()
 
 
 def schedule(replicates: int, most: int) -> list[int]:
@@ -84,96 +86,91 @@ def judge(
     declared_late: str = "",
     test_set: TestSet | None = None,
     layers: Layers | None = None,
-) -> Judged:
-    """Return the verdicts over the runs there are, look by look where the experiment declares a top-up.
+) -> Judgement:
+    """Return the verdicts over the runs there are, by interim analyses where the experiment declares a top-up.
 
-    `declared_late` says how the experiment was first looked at, where it has been topped up since without having declared
-    that before: its verdicts are exploratory. `test_set` and `layers` are for `claims.judge`.
+    `declared_late` says how the experiment was declared at its first analysis, where it has been topped up since without
+    having declared that before: its verdicts are exploratory. `test_set` and `layers` are for `judge.judge`.
     """
-    groups = len(conditions) // count_tunings(experiment)
     if experiment.until_decided is None:
+        groups = len(conditions) // count_tunings(experiment)
         gathered = gather(experiment, conditions, runs)
-        found = claims.judge(
+        verdicts = judging.judge(
             experiment, gathered.conditions, runs, curves, gathered.observed, test_set=test_set, layers=layers
         )
-        judged = Judged(gathered=gathered, claims=found, counts=[experiment.replicates] * groups, looks=())
+        judgement = Judgement(gathered=gathered, verdicts=verdicts, replicates=[experiment.replicates] * groups)
     else:
-        judged = _follow(experiment, conditions, runs, curves, test_set, layers)
-    found = judged.claims.assign(exploratory=bool(declared_late), tuned=_tuned(experiment, judged.gathered))
-    if declared_late:
-        late = f"Exploratory: the first look was with {declared_late}."
-        found["note"] = [f"{note} {late}".strip() for note in found["note"]]
-    return Judged(gathered=judged.gathered, claims=found, counts=judged.counts, looks=judged.looks)
+        judgement = _analyse(experiment, conditions, runs, curves, test_set, layers)
+    late = f"Exploratory: the first look was with {declared_late}." if declared_late else ""
+    tuned = _tuned(experiment, judgement.gathered)
+    verdicts = tuple(
+        replace(v, exploratory=bool(declared_late), tuned=t, note=f"{v.note} {late}".strip())
+        for v, t in zip(judgement.verdicts, tuned, strict=True)
+    )
+    return replace(judgement, verdicts=verdicts)
 
 
-def _follow(
+def _analyse(
     experiment: Experiment,
     conditions: Sequence[Condition],
     runs: pd.DataFrame,
     curves: Curves,
     test_set: TestSet | None,
     layers: Layers | None,
-) -> Judged:
+) -> Judgement:
     at = schedule(experiment.replicates, experiment.most_replicates)
     counts = [at[0]] * (len(conditions) // count_tunings(experiment))
     gathered = gather(experiment, conditions, runs, counts)
     tested = [c for c in experiment.claims if not _is_observed(c)]
     alive = tested
-    rows: dict[str, pd.DataFrame] = {}
-    looks: list[Look] = []
+    verdicts: dict[str, Verdict] = {}
+    analyses: list[InterimAnalysis] = []
     for number, (n, level) in enumerate(zip(at, levels(at), strict=True), start=1):
-        if not alive and looks:
+        if not alive and analyses:
             break
         needed = {g for c in alive for g in _needed(c, experiment, gathered.conditions)}
         counts = [n if g in needed else count for g, count in enumerate(counts)]
         gathered = gather(experiment, conditions, runs, counts)
-        of_look = gathered.observed[gathered.observed["position"].isin(needed)] if number > 1 else gathered.observed
-        complete = not (of_look["status"] == MISSING).any()
-        of = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
+        seen = gathered.observed[gathered.observed["position"].isin(needed)] if number > 1 else gathered.observed
+        complete = not (seen["status"] == MISSING).any()
+        asked = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         each = level / max(1, len(tested))
-        found = claims.judge(
-            of, gathered.conditions, runs, curves, gathered.observed, level=each, test_set=test_set, layers=layers
+        found = judging.judge(
+            asked, gathered.conditions, runs, curves, gathered.observed, level=each, test_set=test_set, layers=layers
         )
         if not complete:
-            found["verdict"] = UNDECIDED
-            found["note"] = [
-                f"{note} Look {number} is not complete, and decides nothing yet.".strip() for note in found["note"]
-            ]
-        looks.append(Look(number=number, replicates=n, level=level, complete=complete, claims=found))
-        rows |= {str(row["id"]): pd.DataFrame([row]).assign(look=number) for _, row in found.iterrows()}
-        alive = [
-            claim
-            for claim, row in zip(alive, records(found), strict=True)
-            if _may_decide(claim, row, experiment, gathered.conditions)
-        ]
+            waits = f"Look {number} is not complete, and decides nothing yet."
+            found = tuple(replace(v, decision=UNDECIDED, note=f"{v.note} {waits}".strip()) for v in found)
+        analyses.append(InterimAnalysis(number=number, replicates=n, level=level, complete=complete, verdicts=found))
+        verdicts |= {v.claim.id: replace(v, interim_analysis=number) for v in found}
+        alive = [v.claim for v in found if _may_decide(v)]
         if not complete:
             break
     for claim in experiment.claims:
         if _is_observed(claim):
             n = min(counts[g] for g in _needed(claim, experiment, gathered.conditions))
-            of = experiment.model_copy(update={"claims": (claim,), "replicates": n})
+            asked = experiment.model_copy(update={"claims": (claim,), "replicates": n})
             seen = gathered.observed[gathered.observed["replicate"] < n]
-            rows[claim.id] = claims.judge(of, gathered.conditions, runs, curves, seen, layers=layers)
-    parts = [rows[c.id] for c in experiment.claims]
-    table = (
-        pd.concat(parts, ignore_index=True) if parts else claims.judge(experiment, [], runs, curves, gathered.observed)
+            (verdicts[claim.id],) = judging.judge(asked, gathered.conditions, runs, curves, seen, layers=layers)
+    return Judgement(
+        gathered=gathered,
+        verdicts=[verdicts[c.id] for c in experiment.claims],
+        replicates=counts,
+        interim_analyses=tuple(analyses),
     )
-    return Judged(gathered=gathered, claims=table.astype(claims.COLUMNS), counts=counts, looks=tuple(looks))
 
 
-def _may_decide(claim: Claim, row: Mapping[str, Any], experiment: Experiment, conditions: Sequence[Condition]) -> bool:
+def _may_decide(verdict: Verdict) -> bool:
     """Return whether further replicates may decide what is undecided.
 
     A run that was lost may have left too few for a test. Where the sides of half of the replicates are not known, as their
     runs never got there, those of more would not be.
     """
-    if row["verdict"] != UNDECIDED:
+    if verdict.decision != UNDECIDED:
         return False
-    if math.isnan(row["p"]):
-        return bool(0 < row["n"] < least_replicates(claim, reduce(claim, experiment, conditions)))
-    if float(row["p"]) < 1 or row["test"] != SIGN:
-        return True
-    return not is_partly_known(row)
+    if verdict.p is None:
+        return 0 < verdict.n < least_replicates(verdict.claim, verdict.reduction)
+    return verdict.p < 1 or not verdict.reduction.median or not verdict.is_partly_known
 
 
 def _is_observed(claim: Claim) -> bool:
@@ -201,12 +198,12 @@ def _tuned(experiment: Experiment, gathered: Gathered) -> list[str]:
     return found
 
 
-def told(looks: Sequence[Look]) -> str:
-    """Return in a sentence how many looks there were, at which n, and what level was spent."""
-    if not looks:
+def describe(analyses: Sequence[InterimAnalysis]) -> str:
+    """Return in a sentence how many interim analyses there were, at which n, and what level was spent."""
+    if not analyses:
         return ""
-    done = [look for look in looks if look.complete]
-    waiting = [look for look in looks if not look.complete]
+    done = [look for look in analyses if look.complete]
+    waiting = [look for look in analyses if not look.complete]
     at = ", ".join(str(look.replicates) for look in done)
     spent = ", ".join(f"{look.level:.3g}" for look in done)
     first = "No look is complete yet."

@@ -26,8 +26,8 @@ import numpy.typing as npt
 from mlpbench.evidence.statistics.sign_test import signs
 
 Floats = npt.NDArray[np.float64]
-# What an estimate is of the median: itself, or a bound of it.
-Estimate = Literal["", "at least", "at most"]
+# What is known of the median: itself, or a bound of it.
+Known = Literal["", "at least", "at most"]
 # Weights and products are rounded: a sum that is so few units in the last place of its terms from a number is that number.
 ROUNDED = 8 * float(np.finfo(np.float64).eps)
 
@@ -63,7 +63,7 @@ def _sums(weights_C: Floats, table_RC: Floats, bound: float) -> Floats:
     return found
 
 
-def median(lower: Floats, upper: Floats, bound: float) -> tuple[float, Estimate]:
+def median(lower: Floats, upper: Floats, bound: float) -> tuple[float, Known]:
     """Return the median, or what is known of it: that it is at least a number or at most one; NaN where it may be any.
 
     Where it is known to lie between two numbers, the one is returned that is on the side of `bound` where more replicates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,16 +37,36 @@ def interquartile_mean(values: Floats) -> float:
     return float(np.sort(values)[cut : len(values) - cut].mean()) if len(values) else math.nan
 
 
-def sizes(values: Floats, sd: float, *, compared: bool) -> dict[str, Any]:
-    """Return `sd` and `iqm` of the replicates' numbers; of differences also `effect`, and `wins` and `ties` of a over b."""
-    found: dict[str, Any] = {"sd": sd, "iqm": interquartile_mean(values)}
-    if compared:
-        found |= {
-            "effect": standardised(float(values.mean()), sd, len(values)),
-            "wins": int((values > 0).sum()),
-            "ties": int((values == 0).sum()),
-        }
-    return found
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Spread and effect sizes of the replicates' numbers; None where they aren't known or don't apply.
+
+    Attributes:
+        sd, iqm: standard deviation and interquartile mean, in the metric's unit.
+        effect: standardised effect of a comparison (see `standardised`).
+        wins, ties: in how many replicates a is above b, and equal to it.
+
+    """
+
+    sd: float | None = None
+    iqm: float | None = None
+    effect: float | None = None
+    wins: int | None = None
+    ties: int | None = None
+
+
+def sizes(values: Floats, sd: float, *, compared: bool) -> Sizes:
+    """Return the sizes of the replicates' numbers; effect, wins and ties where two conditions are compared."""
+    if not compared:
+        return Sizes(sd=sd, iqm=interquartile_mean(values))
+    effect = standardised(float(values.mean()), sd, len(values))
+    return Sizes(
+        sd=sd,
+        iqm=interquartile_mean(values),
+        effect=None if math.isnan(effect) else effect,
+        wins=int((values > 0).sum()),
+        ties=int((values == 0).sum()),
+    )
 
 
 def skewness(values: npt.NDArray[Any]) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from mlpbench.evidence.estimates.observe import OK, with_numbers
 from mlpbench.evidence.frames import floats, places, records
+from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, Verdict
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.language.words import fixed, with_spread
 
@@ -89,11 +91,11 @@ def _mean(row: Mapping[str, Any]) -> float:
     return float(row["mean"])
 
 
-def of_verdicts(claims: pd.DataFrame) -> str:
+def of_verdicts(verdicts: Sequence[Verdict]) -> str:
     """Count the verdicts."""
-    counts = claims["verdict"].value_counts()
-    parts = [f"{counts[v]} {v}" for v in ("supported", "refuted", "undecided") if v in counts]
-    return f"Of {len(claims)} claim{'s' if len(claims) > 1 else ''}: {', '.join(parts)}."
+    counts = Counter(v.decision for v in verdicts)
+    parts = [f"{counts[d]} {d}" for d in (SUPPORTED, REFUTED, UNDECIDED) if d in counts]
+    return f"Of {len(verdicts)} claim{'s' if len(verdicts) > 1 else ''}: {', '.join(parts)}."
 
 
 def _number(value: float) -> str:

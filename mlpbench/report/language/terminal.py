@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import pandas as pd
-
-from mlpbench.evidence.frames import records
+from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.report.language.words import Quantity, estimate_cell, expected_cell, needed, unconfirmed
 from mlpbench.report.sections import tables
 
 COLUMNS = 110
 
 
-def claims_text(claims: pd.DataFrame) -> str:
+def claims_text(verdicts: Sequence[Verdict]) -> str:
     """Return the verdicts as a plain table for a terminal, at most 110 columns wide; notes stand below their row."""
-    if claims.empty:
+    if not verdicts:
         return "no claims"
-    rows = records(claims)
-    head = ["claim", "verdict", "estimate (95% interval)", "claimed", "n", tables.p_head(claims)]
+    head = ["claim", "verdict", "estimate (95% interval)", "claimed", "n", tables.p_head(verdicts)]
     cells = [
         [
-            r["id"],
-            tables.verdict_cell(r),
-            estimate_cell(r, per=False),
-            expected_cell(r),
-            f"{r['n']}/{r['planned']}",
-            tables.p_cell(r),
+            v.claim.id,
+            tables.verdict_cell(v),
+            estimate_cell(v, per=False),
+            expected_cell(v),
+            f"{v.n}/{v.planned}",
+            tables.p_cell(v),
         ]
-        for r in rows
+        for v in verdicts
     ]
     widths = [max(len(c[i]) for c in [head, *cells]) for i in range(len(head))]
     widths[0] = min(widths[0], COLUMNS - sum(widths[1:]) - 2 * (len(head) - 1))
     lines = [_line(head, widths)]
-    for cell, row in zip(cells, rows, strict=True):
+    for cell, verdict in zip(cells, verdicts, strict=True):
         lines.append(_line(cell, widths))
-        lines += textwrap.wrap(_below(row), COLUMNS, initial_indent="    ", subsequent_indent="    ")
+        lines += textwrap.wrap(_below(verdict), COLUMNS, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
 
@@ -49,9 +45,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(parts).rstrip()
 
 
-def _below(row: Mapping[str, Any]) -> str:
-    mark = unconfirmed(row)
-    if mark:
-        q = Quantity(row)
-        mark = f" With the sampling of the test set the interval is {q.plain(row['low_test'])} to {q.plain(row['high_test'])}. {mark}"
-    return f"{needed(row)} {row['note']}{mark}".strip()
+def _below(verdict: Verdict) -> str:
+    mark, sampled = unconfirmed(verdict), verdict.test_sampling.interval
+    if mark and sampled is not None:
+        mark = f" With the sampling of the test set the interval is {Quantity(verdict).interval(sampled)}. {mark}"
+    return f"{needed(verdict)} {verdict.note}{mark}".strip()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import pandas as pd
-
-from mlpbench.evidence.judging.median_claims import is_partly_known
+from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.metrics.metric import metric
 
@@ -61,15 +58,15 @@ def probability(p: float) -> str:
 class Quantity:
     """How the number of one claim is printed: unit, sign, and digits by its interval."""
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        kind, unit = row["kind"], metric(row["metric"]).unit
-        in_points = metric(row["metric"]).is_accuracy and kind in ("difference", "slope")
+    def __init__(self, verdict: Verdict) -> None:
+        kind, measured = verdict.reduction.kind, metric(verdict.metric)
+        in_points = measured.is_accuracy and kind in ("difference", "slope")
         self.factor = 100.0 if in_points or kind == "share" else 1.0
         self.signed = kind not in ("level", "share")
-        of_metric = " pp" if in_points else f" {unit}" if unit in _SHOWN_UNITS else ""
+        of_metric = " pp" if in_points else f" {measured.unit}" if measured.unit in _SHOWN_UNITS else ""
         self.unit = {"place": " levels", "share": "%"}.get(kind, of_metric)
-        self.per = f" {row['per']}" if row["per"] else ""
-        self.spread = self.factor * _half_width(row)
+        self.per = f" {verdict.reduction.per}" if verdict.reduction.per else ""
+        self.spread = self.factor * _half_width(verdict)
 
     def plain(self, value: float, *, signed: bool | None = None) -> str:
         """Return the number without its unit."""
@@ -86,59 +83,61 @@ class Quantity:
         number = f"{self.factor * value:g}"
         return number + (self.unit.removesuffix("s") if number == "1" and len(self.unit) > 2 else self.unit)
 
+    def interval(self, interval: Interval) -> str:
+        """Return `+1.31 to +1.73`, of an interval with an open end what it goes from or to."""
+        low, high = interval.low, interval.high
+        if math.isinf(low) and math.isinf(high):
+            return "open on both sides"
+        if math.isinf(low) or math.isinf(high):
+            return f"at most {self.plain(high)}" if math.isinf(low) else f"at least {self.plain(low)}"
+        return f"{self.plain(low)} to {self.plain(high)}"
 
-def _half_width(row: Mapping[str, Any]) -> float:
+
+def _half_width(verdict: Verdict) -> float:
     """Return half the width of the interval; of one with an open end, how far the other lies from the estimate."""
-    low, high, estimate = row["low"], row["high"], row["estimate"]
+    if verdict.interval is None:
+        return math.nan
+    low, high = verdict.interval.low, verdict.interval.high
     if math.isinf(low) != math.isinf(high):
-        return float(abs((high if math.isinf(low) else low) - estimate))
-    return math.nan if math.isinf(low) else float(high - low) / 2
+        estimate = math.nan if verdict.estimate is None else verdict.estimate
+        return abs((high if math.isinf(low) else low) - estimate)
+    return math.nan if math.isinf(low) else (high - low) / 2
 
 
-def estimate_cell(row: Mapping[str, Any], *, per: bool = True) -> str:
+def estimate_cell(verdict: Verdict, *, per: bool = True) -> str:
     """Return `+1.52 pp (+1.31 to +1.73)` for a table; a slope says per what, where there is room."""
-    if math.isnan(row["estimate"]):
+    if verdict.estimate is None:
         return "-"
-    q = Quantity(row)
-    text = f"{_estimate(row, q)}{q.per if per else ''}"
-    return text if math.isnan(row["low"]) else f"{text} ({_interval(row, q)})"
+    q = Quantity(verdict)
+    text = f"{_estimate(verdict, q)}{q.per if per else ''}"
+    return text if verdict.interval is None else f"{text} ({q.interval(verdict.interval)})"
 
 
-def _estimate(row: Mapping[str, Any], q: Quantity) -> str:
+def _estimate(verdict: Verdict, q: Quantity) -> str:
     """Return `-235 steps`, or `at most -235 steps` where no more is known."""
-    return f"{row.get('estimate_is', '')} {q.full(row['estimate'])}".strip()
+    assert verdict.estimate is not None
+    return f"{verdict.known} {q.full(verdict.estimate)}".strip()
 
 
-def _interval(row: Mapping[str, Any], q: Quantity) -> str:
-    """Return `+1.31 to +1.73`, of an interval with an open end what it goes from or to."""
-    low, high = row["low"], row["high"]
-    if math.isinf(low) and math.isinf(high):
-        return "open on both sides"
-    if math.isinf(low) or math.isinf(high):
-        return f"at most {q.plain(high)}" if math.isinf(low) else f"at least {q.plain(low)}"
-    return f"{q.plain(low)} to {q.plain(high)}"
-
-
-def expected_cell(row: Mapping[str, Any]) -> str:
+def expected_cell(verdict: Verdict) -> str:
     """Return what the claim expects of the estimate, `> 0.2 pp` or `within 0.2 pp`, for a table."""
-    if row["kind"] == "share":
+    tested = verdict.reduction
+    if tested.kind == "share":
         return "largest"
-    if math.isnan(row["margin"]):
-        return "-"
-    if row["kind"] == "level" and row["sense"] == "equivalent":
-        q = Quantity(row)
-        return f"{q.factor * row['centre']:g} within {q.exact(row['margin'])}"
-    sign = {"greater": ">", "less": "<", "equivalent": "within"}[row["sense"]]
-    return f"{_of_median(row)}{sign} {Quantity(row).exact(row['margin'])}"
+    q = Quantity(verdict)
+    if tested.kind == "level" and tested.sense == "equivalent":
+        return f"{q.factor * tested.centre:g} within {q.exact(tested.bound)}"
+    sign = {"greater": ">", "less": "<", "equivalent": "within"}[tested.sense]
+    return f"{_of_median(verdict)}{sign} {q.exact(tested.bound)}"
 
 
-def _centre_of(row: Mapping[str, Any]) -> str:
+def _centre_of(verdict: Verdict) -> str:
     """Return what of its replicates a claim is about."""
-    return "median" if row.get("test") == "sign" else "mean"
+    return "median" if verdict.reduction.median else "mean"
 
 
-def _of_median(row: Mapping[str, Any]) -> str:
-    return "median " if _centre_of(row) == "median" else ""
+def _of_median(verdict: Verdict) -> str:
+    return "median " if verdict.reduction.median else ""
 
 
 def listing(words: Sequence[str]) -> str:
@@ -151,55 +150,56 @@ def about(count: int) -> str:
     return str(count) if count < 100 else str(round(count, 2 - len(str(count))))
 
 
-def verdict_sentence(row: Mapping[str, Any]) -> str:
+def verdict_sentence(verdict: Verdict) -> str:
     """Return what was estimated, on which side of the bound it lies, and what would decide an undecided claim."""
-    if math.isnan(row["estimate"]) and math.isnan(row["p"]):
+    if verdict.estimate is None and verdict.p is None:
         return ""
-    q = Quantity(row)
-    within = "" if math.isnan(row["low"]) else f"95% interval {_interval(row, q)}, "
-    number = f"{_estimate(row, q)}{q.per} ({within}n = {row['n']})"
-    if row["observed"]:
+    q = Quantity(verdict)
+    within = "" if verdict.interval is None else f"95% interval {q.interval(verdict.interval)}, "
+    size = f"({within}n = {verdict.n})"
+    number = "" if verdict.estimate is None else f"{_estimate(verdict, q)}{q.per} {size}"
+    if verdict.observed:
         return f"The mean is {number}."
-    if math.isnan(row["p"]):
+    if verdict.p is None or verdict.p_corrected is None:
         return f"Estimated {number}."
-    by = "Holm's correction" if pd.isna(row["look"]) else f"correction for looks and claims, at look {row['look']}"
-    tail = f"({_equals(row['p'])}; {_equals(row['p_holm'])} after {by})"
-    more = " ".join(part for part in (_sizes(row, q), _with_test_set(row, q)) if part)
-    if row["verdict"] == "undecided":
-        unknown = f"The {_centre_of(row)} isn't known ({within}n = {row['n']})"
-        estimated = unknown if math.isnan(row["estimate"]) else f"Estimated {number}"
-        return f"{estimated}; {_side(row, q)} isn't settled {tail}. {_outlook(row, q)} {more}".rstrip()
-    return f"Estimated {number}: {_finding(row, q)} {tail}. {more}".rstrip()
+    look = verdict.interim_analysis
+    by = "Holm's correction" if look is None else f"correction for looks and claims, at look {look}"
+    tail = f"({_equals(verdict.p)}; {_equals(verdict.p_corrected)} after {by})"
+    more = " ".join(part for part in (_sizes(verdict, q), _with_test_set(verdict, q)) if part)
+    if verdict.decision == UNDECIDED:
+        estimated = f"Estimated {number}" if number else f"The {_centre_of(verdict)} isn't known {size}"
+        return f"{estimated}; {_side(verdict, q)} isn't settled {tail}. {_outlook(verdict, q)} {more}".rstrip()
+    return f"Estimated {number}: {_finding(verdict, q)} {tail}. {more}".rstrip()
 
 
-def _sizes(row: Mapping[str, Any], q: Quantity) -> str:
+def _sizes(verdict: Verdict, q: Quantity) -> str:
     """Say how large a difference of two conditions is beside the spread, or how a mean compares with the middle half."""
-    if row["kind"] == "level":
-        if math.isnan(row["sd"]):
+    sizes = verdict.sizes
+    if verdict.reduction.kind == "level":
+        if sizes.sd is None or sizes.iqm is None:
             return ""
-        return f"Replicates have sd {fixed(row['sd'], row['sd'])}, interquartile mean {q.full(row['iqm'])}."
-    if pd.isna(row["wins"]):
+        return f"Replicates have sd {fixed(sizes.sd, sizes.sd)}, interquartile mean {q.full(sizes.iqm)}."
+    if sizes.wins is None:
         return ""
-    size = "" if math.isnan(row["effect"]) else f"Effect {row['effect']:.1f} sd of the differences (Hedges), "
-    tied = f", equal in {row['ties']}" if row["ties"] else ""
-    text = f"{size}a above b in {row['wins']} of {row['n']} replicates{tied}."
+    size = "" if sizes.effect is None else f"Effect {sizes.effect:.1f} sd of the differences (Hedges), "
+    tied = f", equal in {sizes.ties}" if sizes.ties else ""
+    text = f"{size}a above b in {sizes.wins} of {verdict.n} replicates{tied}."
     return text[0].upper() + text[1:]
 
 
-def _with_test_set(row: Mapping[str, Any], q: Quantity) -> str:
+def _with_test_set(verdict: Verdict, q: Quantity) -> str:
     """Say what the interval is with the sampling of the test set, and whether the verdict would stand."""
-    if math.isnan(row["low_test"]):
-        return str(row["sampling"])
-    text = (
-        f"With the sampling of the test set the interval is {q.plain(row['low_test'])} to {q.plain(row['high_test'])}."
-    )
-    mark = unconfirmed(row)
+    sampled = verdict.test_sampling
+    if sampled.interval is None:
+        return sampled.unknown
+    text = f"With the sampling of the test set the interval is {q.interval(sampled.interval)}."
+    mark = unconfirmed(verdict)
     return f"{text} **{mark}**" if mark else text
 
 
-def unconfirmed(row: Mapping[str, Any]) -> str:
+def unconfirmed(verdict: Verdict) -> str:
     """Return a mark where a verdict would not stand with the error that the sampling of the test set adds, else nothing."""
-    if pd.isna(row["confirmed"]) or row["confirmed"]:
+    if verdict.test_sampling.confirmed in (None, True):
         return ""
     return "With that the verdict would not stand: another test set of this size may give another."
 
@@ -208,67 +208,71 @@ def _equals(p: float) -> str:
     return f"p {'' if p < 0.001 else '= '}{probability(p).replace('<', '< ')}"
 
 
-def _finding(row: Mapping[str, Any], q: Quantity) -> str:
+def _finding(verdict: Verdict, q: Quantity) -> str:
     """Say what a decided verdict means: the test is against the bound, so it says on which side of it the mean lies."""
-    sense, supported = row["sense"], row["verdict"] == "supported"
-    if row["kind"] == "share":
+    tested, supported = verdict.reduction, verdict.decision == SUPPORTED
+    sense, kind, bound = tested.sense, tested.kind, q.exact(tested.bound)
+    if kind == "share":
         return "it is the largest" if supported else "another stream's is larger"
-    if row["kind"] == "place":
+    if kind == "place":
         moved = "the mean place differs by less than half a level" if supported else "the mean place differs by more"
         side = "higher" if (sense == "greater") == supported else "lower"
         return moved if sense == "equivalent" else f"the best level is {side}"
-    if sense == "equivalent" and row["kind"] == "level":
-        where = "within" if supported else "beyond"
-        return f"the mean lies {where} {q.exact(row['margin'])} of {q.exact(row['centre'])}"
+    if sense == "equivalent" and kind == "level":
+        return f"the mean lies {'within' if supported else 'beyond'} {bound} of {q.exact(tested.centre)}"
     if sense == "equivalent":
-        return f"the difference lies {'within' if supported else 'beyond'} the margin of {q.exact(row['margin'])}"
-    if row["kind"] == "level" or row["margin"] == 0:
-        what = _centre_of(row) if row["kind"] == "level" else f"{_of_median(row)}{row['kind']}"
-        return f"the {what} is {'above' if (sense == 'greater') == supported else 'below'} {q.exact(row['margin'])}"
+        return f"the difference lies {'within' if supported else 'beyond'} the margin of {bound}"
+    if kind == "level" or tested.bound == 0:
+        what = _centre_of(verdict) if kind == "level" else f"{_of_median(verdict)}{kind}"
+        return f"the {what} is {'above' if (sense == 'greater') == supported else 'below'} {bound}"
     gains = {
         ("difference", "greater"): "advantage", ("difference", "less"): "reduction",
         ("slope", "greater"): "rise", ("slope", "less"): "fall",
     }  # fmt: skip
-    gain, margin = f"{_of_median(row)}{gains[row['kind'], sense]}", q.exact(abs(row["margin"]))
+    gain, margin = f"{_of_median(verdict)}{gains[kind, sense]}", q.exact(abs(tested.bound))
     return f"the {gain} is above the margin of {margin}" if supported else f"any {gain} is below the margin of {margin}"
 
 
-def _side(row: Mapping[str, Any], q: Quantity) -> str:
-    if row["kind"] == "share":
+def _side(verdict: Verdict, q: Quantity) -> str:
+    tested = verdict.reduction
+    if tested.kind == "share":
         return "whether it is the largest"
-    if row["sense"] == "equivalent":
-        about = f" of {q.exact(row['centre'])}" if row["kind"] == "level" else ""
-        return f"whether it lies within {q.exact(row['margin'])}{about}"
-    return f"on which side of {q.exact(row['margin'])} it lies"
+    if tested.sense == "equivalent":
+        about = f" of {q.exact(tested.centre)}" if tested.kind == "level" else ""
+        return f"whether it lies within {q.exact(tested.bound)}{about}"
+    return f"on which side of {q.exact(tested.bound)} it lies"
 
 
-def needed(row: Mapping[str, Any]) -> str:
+def needed(verdict: Verdict) -> str:
     """Return about how many further replicates would decide an undecided claim; nothing where that is not known."""
-    more = row["more_replicates"]
-    if pd.isna(more):
+    more = verdict.outlook.more_replicates
+    if more is None:
         return ""
-    hope = "as large a share lie on that side" if _centre_of(row) == "median" else "the estimate hold"
-    return f"About {about(int(more))} further replicates would decide (80% power), should {hope}."
+    hope = "as large a share lie on that side" if verdict.reduction.median else "the estimate hold"
+    return f"About {about(more)} further replicates would decide (80% power), should {hope}."
 
 
-def _outlook(row: Mapping[str, Any], q: Quantity) -> str:
-    if _centre_of(row) == "median":
-        if row["p_holm"] <= ALPHA:  # decided, but for a look that is not complete
+def _outlook(verdict: Verdict, q: Quantity) -> str:
+    tested, outlook = verdict.reduction, verdict.outlook
+    if tested.median:
+        if (
+            verdict.p_corrected is not None and verdict.p_corrected <= ALPHA
+        ):  # decided, but for a look that is not complete
             return ""
-        if pd.isna(row["more_replicates"]):
-            hope = "so many lie on no known side" if is_partly_known(row) else "as many lie on either side"
+        if outlook.more_replicates is None:
+            hope = "so many lie on no known side" if verdict.is_partly_known else "as many lie on either side"
             return f"{_NEVER[0].upper()}{_NEVER[1:]}, should {hope}."
-        return needed(row)
-    if math.isnan(row["detectable"]):
+        return needed(verdict)
+    if outlook.detectable is None or verdict.estimate is None:
         return ""
-    reach = q.full(row["detectable"], signed=False)
-    if row["sense"] == "equivalent" and abs(row["estimate"] - row["centre"]) <= row["margin"]:
-        equal = "a mean of just that" if row["kind"] == "level" else "equal conditions"
-        now = f"With {row['n']} replicates {equal} would be found equivalent within {reach}"
+    reach = q.full(outlook.detectable, signed=False)
+    if tested.sense == "equivalent" and abs(verdict.estimate - tested.centre) <= tested.bound:
+        equal = "a mean of just that" if tested.kind == "level" else "equal conditions"
+        now = f"With {verdict.n} replicates {equal} would be found equivalent within {reach}"
     else:
-        now = f"With {row['n']} replicates a distance of {reach} from there would be found"
-    more = row["more_replicates"]
-    then = _NEVER if pd.isna(more) else f"about {about(int(more))} further replicates would decide"
+        now = f"With {verdict.n} replicates a distance of {reach} from there would be found"
+    more = outlook.more_replicates
+    then = _NEVER if more is None else f"about {about(more)} further replicates would decide"
     return f"{now} (80% power); {then}, should the estimate hold."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING, OK
 from mlpbench.evidence.frames import places, records
+from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.language.words import (
@@ -49,58 +50,65 @@ def escape(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def verdicts(claims: pd.DataFrame) -> str:
+def verdicts(given: Sequence[Verdict]) -> str:
     """Return the table of verdicts."""
     rows = [
         (
-            f"{r['says']} (`{r['id']}`)",
-            f"**{verdict_cell(r)}**",
-            estimate_cell(r),
-            expected_cell(r),
-            str(r["n"]),
-            p_cell(r),
+            f"{v.claim.says} (`{v.claim.id}`)",
+            f"**{verdict_cell(v)}**",
+            estimate_cell(v),
+            expected_cell(v),
+            str(v.n),
+            p_cell(v),
         )
-        for r in records(claims)
+        for v in given
     ]
-    return table(["claim", "verdict", "estimate (95% interval)", "claimed", "n", p_head(claims)], rows, "llllrr")
+    return table(["claim", "verdict", "estimate (95% interval)", "claimed", "n", p_head(given)], rows, "llllrr")
 
 
-def verdict_cell(row: Mapping[str, Any]) -> str:
+def verdict_cell(verdict: Verdict) -> str:
     """Return the verdict, and whether it is exploratory."""
-    return f"{row['verdict']}, exploratory" if row["exploratory"] else str(row["verdict"])
+    return f"{verdict.decision}, exploratory" if verdict.exploratory else verdict.decision
 
 
-def p_head(claims: pd.DataFrame) -> str:
+def p_head(given: Sequence[Verdict]) -> str:
     """Return how the p of a table are corrected: by Holm's method, or for the looks of a top-up."""
-    return "p (looks)" if claims["look"].notna().any() else "p (Holm)"
+    return "p (looks)" if any(v.interim_analysis is not None for v in given) else "p (Holm)"
 
 
-def p_cell(row: Mapping[str, Any]) -> str:
-    """Return Holm's p for a table, or that the verdict is observed rather than tested."""
-    return "observed" if row["observed"] else probability(row["p_holm"])
+def p_cell(verdict: Verdict) -> str:
+    """Return the corrected p for a table, or that the verdict is observed rather than tested."""
+    if verdict.observed:
+        return "observed"
+    return "-" if verdict.p_corrected is None else probability(verdict.p_corrected)
 
 
-def explanations(claims: pd.DataFrame) -> str:
+def explanations(given: Sequence[Verdict]) -> str:
     """Return a list entry for each claim: what was tested, what came out, what to keep in mind, who claims it."""
     items = []
-    for row in records(claims):
-        source = f" Source: {row['source'].rstrip('.')}." if row["source"] else ""
-        tuned = f"Tuned: {row['tuned']}." if row["tuned"] else ""
-        said = " ".join(part for part in (verdict_sentence(row), tuned, row["note"]) if part)
-        items.append(f"- **{row['id']}**, {verdict_cell(row)}: `{row['form']}`. {said}{source}")
+    for v in given:
+        source = f" Source: {v.claim.source.rstrip('.')}." if v.claim.source else ""
+        tuned = f"Tuned: {v.tuned}." if v.tuned else ""
+        said = " ".join(part for part in (verdict_sentence(v), tuned, v.note) if part)
+        items.append(f"- **{v.claim.id}**, {verdict_cell(v)}: `{v.reduction.form}`. {said}{source}")
     return "\n".join(" ".join(i.split()) for i in items)
 
 
 def held(
-    claims: pd.DataFrame, shared: Sequence[str], tuned: Sequence[str] = (), looks: str = "", *, anew: bool = False
+    given: Sequence[Verdict],
+    shared: Sequence[str],
+    tuned: Sequence[str] = (),
+    looks: str = "",
+    *,
+    anew: bool = False,
 ) -> str:
     """Return which settings were tuned, which settings comparisons were made at, which streams replicates share, and how to read a verdict.
 
     `anew` says that each replicate has a test set of its own.
     """
     groups: dict[str, list[str]] = {}
-    for row in records(claims):
-        groups.setdefault(row["fixed"], []).append(row["id"])
+    for v in given:
+        groups.setdefault(v.held_fixed, []).append(v.claim.id)
     parts = [f"`{fixed}`" + (f" ({', '.join(ids)})" if len(groups) > 1 else "") for fixed, ids in groups.items()]
     at = "; ".join(parts)
     lines = [f"Compared at fixed settings, not tuned for each condition: {at}."]
@@ -110,7 +118,7 @@ def held(
         lines.append(f"All replicates share {', '.join(shared)}: verdicts are about that one draw.")
     corrected = "for looks and claims" if looks else "over the claims of this experiment by Holm's method"
     added = "; replicates added after a look at them are not corrected for." if not looks else f". {looks}"
-    if claims["exploratory"].any():
+    if any(v.exploratory for v in given):
         added += (
             " They are exploratory: the experiment was looked at before it declared as many replicates as it has now."
         )

@@ -1,0 +1,181 @@
+"""The verdict on one claim: what was estimated, how sure that is, and what would decide it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+from mlpbench.evidence.judging.reduction import Reduction
+from mlpbench.evidence.statistics.censored import Known
+from mlpbench.evidence.statistics.effect_sizes import Sizes
+from mlpbench.experiment.claims.forms import Claim
+
+Decision = Literal["supported", "refuted", "undecided"]
+SUPPORTED: Decision = "supported"
+REFUTED: Decision = "refuted"
+UNDECIDED: Decision = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A 95% interval in the metric's unit; an open end is infinite."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What would decide an undecided claim.
+
+    Attributes:
+        detectable: distance from the bound that the test finds with 80% power at the present n, in the metric's unit.
+        more_replicates: number of further replicates for 80% power if the effect is as estimated; None where more than
+            100,000 would be needed.
+
+    """
+
+    detectable: float | None = None
+    more_replicates: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSampling:
+    """How far the sampling of the test set moves an estimate of test accuracy.
+
+    Attributes:
+        interval: 95% interval with replicates and test examples as sources of spread; None where it isn't known.
+        confirmed: whether a decided verdict stands with that interval; None where nothing is decided.
+        unknown: why there is no such interval, in a sentence; empty where there is one or the claim needs none.
+
+    """
+
+    __test__ = False  # no test class for pytest
+
+    interval: Interval | None = None
+    confirmed: bool | None = None
+    unknown: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The verdict on one claim.
+
+    Attributes:
+        claim: the claim as the experiment file states it.
+        reduction: the number per replicate that the claim comes down to, and the bound it is tested against.
+        decision: `supported`, `refuted` or `undecided`.
+        n, planned: number of complete replicates, and of planned ones.
+        estimate: mean (or median, or share) of the replicates' numbers, in the metric's unit; None where it isn't known.
+        known: `at least` or `at most` where censored runs leave only a bound of the estimate, else empty.
+        interval: unadjusted 95% interval of the estimate.
+        p, p_corrected: p of the test, and p corrected for the other claims (and interim analyses).
+        sizes: spread and effect sizes of the replicates' numbers.
+        outlook: what would decide an undecided claim.
+        test_sampling: the interval that includes the sampling of the test set.
+        held_fixed: settings that are the same on all sides, as `lr=0.1, epochs=10`.
+        tuned: tuned settings of the conditions, as `lr=0.1`.
+        interim_analysis: number, from 1, of the interim analysis that the verdict stands at; None without a top-up.
+        exploratory: whether replicates were added after a first analysis that had not declared them.
+        note: sentences on what was left out and how far the test can be trusted.
+
+    """
+
+    claim: Claim
+    reduction: Reduction
+    decision: Decision = UNDECIDED
+    n: int
+    planned: int
+    estimate: float | None = None
+    known: Known = ""
+    interval: Interval | None = None
+    p: float | None = None
+    p_corrected: float | None = None
+    sizes: Sizes = field(default_factory=Sizes)
+    outlook: Outlook = field(default_factory=Outlook)
+    test_sampling: TestSampling = field(default_factory=TestSampling)
+    held_fixed: str = ""
+    tuned: str = ""
+    interim_analysis: int | None = None
+    exploratory: bool = False
+    note: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The metric that the claim is about."""
+        return self.reduction.metric
+
+    @property
+    def observed(self) -> bool:
+        """Whether the claim is about every replicate, which is observed and not tested."""
+        return self.reduction.every
+
+    @property
+    def test(self) -> str:
+        """The test: `t`, `sign_flip`, or `sign` for a median."""
+        return "sign" if self.reduction.median else self.claim.test
+
+    @property
+    def interval_by(self) -> str:
+        """How the interval is made: `t`, `bca`, or `order` (order statistics) for a median."""
+        return "order" if self.reduction.median else self.claim.interval
+
+    @property
+    def is_partly_known(self) -> bool:
+        """Whether so many replicates lie on no known side that the median isn't known, or from one side alone."""
+        return self.estimate is None or self.known != ""
+
+
+# The public table of claims: its columns, in order, and their types.
+COLUMNS: dict[str, Any] = {
+    "id": object, "says": object, "source": object, "form": object, "quantity": object, "metric": object,
+    "kind": object, "per": object, "sense": object, "n": "int64", "planned": "int64", "estimate": float,
+    "low": float, "high": float, "margin": float, "p": float, "p_holm": float, "verdict": object, "note": object,
+    "detectable": float, "more_replicates": "Int64", "fixed": object, "observed": bool, "tuned": object, "look": "Int64",
+    "exploratory": bool, "centre": float, "test": object, "interval": object, "sd": float, "iqm": float,
+    "effect": float, "wins": "Int64", "ties": "Int64", "low_test": float, "high_test": float, "confirmed": "boolean",
+    "sampling": object, "estimate_is": object,
+}  # fmt: skip
+
+
+def claims_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """Return the public table of claims: a row for each verdict, with the columns and types of `COLUMNS`.
+
+    `margin` is the bound the estimate is tested against (for `equivalent` both signs of it, about `centre`), `low` and
+    `high` the unadjusted 95% interval, `low_test` and `high_test` the one that includes test-set sampling.
+    """
+    frame = pd.DataFrame([_row(v) for v in verdicts], columns=list(COLUMNS))
+    return frame.astype(COLUMNS)
+
+
+def _row(v: Verdict) -> dict[str, Any]:
+    sized, (low, high), (low_test, high_test) = v.sizes, _ends(v.interval), _ends(v.test_sampling.interval)
+    return {
+        "id": v.claim.id, "says": v.claim.says, "source": v.claim.source, "form": v.reduction.form,
+        "quantity": v.reduction.quantity, "metric": v.metric, "kind": v.reduction.kind, "per": v.reduction.per,
+        "sense": v.reduction.sense, "n": v.n, "planned": v.planned, "estimate": _float(v.estimate),
+        "low": low, "high": high,
+        "margin": v.reduction.bound, "p": _float(v.p), "p_holm": _float(v.p_corrected), "verdict": v.decision,
+        "note": v.note, "detectable": _float(v.outlook.detectable), "more_replicates": _whole(v.outlook.more_replicates),
+        "fixed": v.held_fixed, "observed": v.observed, "tuned": v.tuned, "look": _whole(v.interim_analysis),
+        "exploratory": v.exploratory, "centre": v.reduction.centre, "test": v.test, "interval": v.interval_by,
+        "sd": _float(sized.sd), "iqm": _float(sized.iqm), "effect": _float(sized.effect), "wins": _whole(sized.wins),
+        "ties": _whole(sized.ties), "low_test": low_test, "high_test": high_test, "confirmed": _whole(v.test_sampling.confirmed),
+        "sampling": v.test_sampling.unknown, "estimate_is": v.known,
+    }  # fmt: skip
+
+
+def _ends(interval: Interval | None) -> tuple[float, float]:
+    return (math.nan, math.nan) if interval is None else (interval.low, interval.high)
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _whole(value: int | None) -> Any:
+    return pd.NA if value is None else value
