@@ -17,10 +17,11 @@ from small_archives import N_TEST, N_TRAIN, Small, as_zip, in_place, same, serve
 
 from mlpbench.base.errors import MachineError
 from mlpbench.data.data_sets import DATA_SETS, lookup
-from mlpbench.data.named import sources, torchvision_download, user_folder
+from mlpbench.data.named import checked_files, torchvision_download
 from mlpbench.data.named.catalogue import CATALOGUE
+from mlpbench.data.named.checked_files import FilesError
 from mlpbench.data.named.decode import shapes
-from mlpbench.data.named.user_folder import SourceError
+from mlpbench.data.named.downloads import downloads_of
 
 # Runs are known by them: none may ever change.
 FINGERPRINTS = {
@@ -74,7 +75,7 @@ def test_files_and_classes_are_those_of_torchvision(name: str, torchvision: Any)
     data = CATALOGUE[name]
     theirs = getattr(torchvision.datasets, data.family)
     if data.family == "EMNIST":
-        assert sources.ARCHIVES["EMNIST"] == (theirs.url, theirs.md5)
+        assert data.address == theirs.url
         assert list(data.files) == [Path(theirs.url).name]
         classes = theirs.classes_split_dict[name.removeprefix("emnist_")]
         assert classes[: data.first_class] == ["N/A"] * data.first_class
@@ -171,7 +172,7 @@ def test_a_folder_named_after_the_data_comes_before_files_of_the_same_names(
         (tmp_path / name).write_bytes(b"those of another data set")
     for sub in ("kmnist", "KMNIST/raw", "KMNIST"):
         folder = made.put(tmp_path / sub)
-        assert user_folder.find(made.source, tmp_path) == {name: folder / name for name in made.source.files}
+        assert checked_files.find(made.source, tmp_path) == {name: folder / name for name in made.source.files}
         for name in made.source.files:
             (folder / name).unlink()
 
@@ -188,38 +189,37 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("name", ["emnist_letters", "cifar10"])
 def test_an_archive_is_downloaded_by_its_address(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made = in_place(name, monkeypatch)
-    ((file, content),) = made.files.items()
+    (file,) = made.files
     said: list[str] = []
-    with served(made.files) as address:
-        known = (f"{address}{file}", hashlib.md5(content).hexdigest())
-        monkeypatch.setitem(sources.ARCHIVES, made.source.family, known)
-        assert lookup(name).fetch(cache_dir=tmp_path, say=said.append) == "torchvision download"
-    assert said == [f"{name}: trying torchvision download"]
+    with served(made.files) as server:
+        address = f"{server}{file}"
+        monkeypatch.setitem(DATA_SETS, name, replace(made.source, address=address))
+        assert lookup(name).fetch(cache_dir=tmp_path, say=said.append) == f"download from {address}"
+    assert said == [f"{name}: trying download from {address}"]
     assert same(lookup(name).load(cache_dir=tmp_path), made)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_proxy")
-@pytest.mark.parametrize("wrong", ["MD5", "SHA-256"])
-def test_a_downloaded_archive_is_checked_by_both_checksums(
+@pytest.mark.parametrize("wrong", ["checksum", "address", "server"])
+def test_a_download_that_fails_says_why_and_leaves_nothing(
     wrong: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Another content, no such file, nobody there."""
     made = in_place("cifar10", monkeypatch)
-    ((file, content),) = made.files.items()
-    md5 = "0" * 32 if wrong == "MD5" else hashlib.md5(content).hexdigest()
-    if wrong == "SHA-256":
-        monkeypatch.setitem(DATA_SETS, "cifar10", replace(made.source, files={file: "0" * 64}))
-    with served(made.files) as address:
-        monkeypatch.setitem(sources.ARCHIVES, "CIFAR10", (f"{address}{file}", md5))
+    (file,) = made.files
+    with served(made.files) as server:
+        address = {"address": f"{server}absent", "server": "http://127.0.0.1:9/"}.get(wrong, f"{server}{file}")
+        files = {file: "0" * 64} if wrong == "checksum" else made.source.files
+        monkeypatch.setitem(DATA_SETS, "cifar10", replace(made.source, address=address, files=files))
         with pytest.raises(MachineError) as error:
             lookup("cifar10").fetch(cache_dir=tmp_path)
     assert error.value.status == 3
     assert list(tmp_path.iterdir()) == []
     first, *tried, last = str(error.value).splitlines()
     assert first == "cifar10 must come from one of these, got nothing from any:"
-    assert [line.partition(":")[0].strip() for line in tried] == ["user's folder", "cache", "torchvision download"]
-    reason = "File not found or corrupted." if wrong == "MD5" else "SHA-256 of the file must be 000000000000..., got "
-    assert reason in tried[-1]
+    assert [line.partition(": ")[0].strip() for line in tried] == ["user's folder", "cache", f"download from {address}"]
+    reasons = {"checksum": "does not match the known hash", "address": "404", "server": "Connection refused"}
+    assert reasons[wrong] in tried[-1]
     assert last == f"Download {file} from {made.source.home} into a folder and give it by --data-dir or MLPBENCH_DATA."
 
 
@@ -243,17 +243,15 @@ def test_torchvisions_classes_download_both_parts(
             monkeypatch.setattr(theirs, "mirrors", [address])
             monkeypatch.setattr(theirs, "resources", [(n, hashlib.md5(c).hexdigest()) for n, c in zipped.items()])
         torchvision_download.main(str(tmp_path), made.source.family)
-    arrays = user_folder.read(made.source, user_folder.find(made.source, tmp_path))
+    arrays = checked_files.read(made.source, checked_files.find(made.source, tmp_path))
     assert all(np.array_equal(arrays[p], a.reshape(len(a), -1).squeeze()) for p, a in made.arrays.items())
 
 
 def test_only_fashion_mnist_comes_from_debian() -> None:
-    of_debian = {name for name, data in CATALOGUE.items() if len(sources.sources_of(data)) == 3}
-    assert of_debian == set(sources.DEBIAN) == {"fashion_mnist"}
-    assert {s.origin for d in CATALOGUE.values() for s in sources.sources_of(d)[:1]} == {
-        "Debian package",
-        "torchvision download",
-    }
+    origins = {name: [d.origin.partition(" from ")[0] for d in downloads_of(data)] for name, data in CATALOGUE.items()}
+    assert origins.pop("fashion_mnist") == ["Debian package", "torchvision download", "Debian archive"]
+    assert {name for name, ways in origins.items() if ways == ["torchvision download"]} == {"mnist", "kmnist", "qmnist"}
+    assert all(ways == ["download"] for name, ways in origins.items() if name.startswith(("emnist", "cifar")))
 
 
 def test_real_mnist_is_what_is_known_of_it() -> None:
@@ -261,10 +259,10 @@ def test_real_mnist_is_what_is_known_of_it() -> None:
     given = Path(GIVEN) if GIVEN else None
     try:
         if given is not None:
-            user_folder.find(CATALOGUE["mnist"], given)
+            checked_files.find(CATALOGUE["mnist"], given)
         elif not lookup("mnist").is_cached():
-            raise SourceError("not in the cache")
-    except SourceError as why:
+            raise FilesError("not in the cache")
+    except FilesError as why:
         pytest.skip(f"MNIST is not on this machine (mlpbench data fetch mnist): {why}")
     mnist = lookup("mnist").load(data_dir=given)
     assert np.bincount(mnist.y_train).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]

@@ -177,7 +177,9 @@ def served(files: Mapping[str, bytes]) -> Iterator[str]:
             self._answer(body=False)
 
         def _answer(self, *, body: bool) -> None:
-            content = files[self.path.rpartition("/")[2]]
+            content = files.get(self.path.rpartition("/")[2])
+            if content is None:
+                return self.send_error(404)
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

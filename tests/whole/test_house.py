@@ -21,6 +21,7 @@ SHORT = {
     "base/errors.py": "every module may import it, so it imports none",
     "base/streams.py": "the address of every random draw",
     "executors/inline.py": "one of the executors",
+    "data/data_sets.py": "the table of data sets, and what an experiment file says of it",
     "data/named/torchvision_download.py": "a program of its own",
 }
 # Not yet mended.
@@ -31,9 +32,6 @@ SHORT |= dict.fromkeys(
         "cli/common_options.py",
         "cli/model_commands.py",
         "cli/shipped_commands.py",
-        "data/bundled/bundled_arrays.py",
-        "data/dataset.py",
-        "data/lookup.py",
         "data/named/archives.py",
         "data/stratify.py",
         "data/table/size_limits.py",

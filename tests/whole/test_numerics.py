@@ -29,8 +29,8 @@ from mlpbench.base import numerics
 from mlpbench.base.environment import environment
 from mlpbench.base.numerics import MODES, Numerics, differences, variables
 from mlpbench.data.dataset import Dataset
-from mlpbench.data.named import sources
-from mlpbench.data.named.user_folder import SourceError
+from mlpbench.data.named.checked_files import FilesError
+from mlpbench.data.named.downloads import unpacked
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.training.batches.batches import DeviceData
@@ -99,7 +99,7 @@ def emulator() -> Path:
             return program
     try:
         return downloaded(kept)
-    except SourceError as error:
+    except FilesError as error:
         pytest.skip(f"needs qemu-x86_64 {'.'.join(map(str, FIRST_WITH_AVX2))} or later on PATH or from Debian: {error}")
 
 
@@ -115,16 +115,16 @@ def downloaded(kept: Path) -> Path:
         private = kept / f".{uuid4().hex}"
         private.mkdir(parents=True)
         try:
-            files = sources.unpacked(package, private)
+            files = unpacked(package, private)
             for program in (files / "usr/bin" / name for name in PROGRAMS):
                 if has_avx2(program):
                     return program.resolve().replace(kept / program.name)
             why = f"{package} has none that runs here"
-        except SourceError as error:
+        except FilesError as error:
             why = str(error)
         finally:
             shutil.rmtree(private)
-    raise SourceError(why)
+    raise FilesError(why)
 
 
 def has_avx2(program: Path) -> bool:

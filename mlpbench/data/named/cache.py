@@ -9,12 +9,15 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+import platformdirs
 
+from mlpbench.base.atomic_files import write_record
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.data.named.decode import Arrays, shapes
 from mlpbench.data.named.named_files import NamedFiles
@@ -24,8 +27,8 @@ MOVES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """What the cache holds of a data set: memory-mapped arrays, where they came from, files found to be equal."""
+class CachedArrays:
+    """Arrays of a data set, memory-mapped; where they came from; stamps of the user's files that were equal to them."""
 
     arrays: Arrays
     origin: str
@@ -33,15 +36,15 @@ class Held:
 
 
 def folder_of(data: NamedFiles, cache_dir: Path | None = None) -> Path:
-    """The cache folder of a data set.
+    """Return the cache folder of a data set, which need not exist.
 
-    Under `cache_dir`, else MLPBENCH_CACHE, else XDG_CACHE_HOME/mlpbench, else ~/.cache/mlpbench. It need not exist.
+    It is under `cache_dir`, else MLPBENCH_CACHE, else XDG_CACHE_HOME/mlpbench, else ~/.cache/mlpbench.
     """
     return _root(cache_dir) / f"{data.name}-{data.facts.fingerprint[:12]}"
 
 
-def read(folder: Path, data: NamedFiles) -> Held | None:
-    """The data set as memory-mapped arrays, or None where the folder is absent, damaged or of other data.
+def read(folder: Path, data: NamedFiles) -> CachedArrays | None:
+    """Return the data set as memory-mapped arrays, or None where the folder is absent, damaged or of other data.
 
     Files are judged by type, shape and size, not by content: reading all pages at every start is what the map avoids.
     """
@@ -58,13 +61,13 @@ def read(folder: Path, data: NamedFiles) -> Held | None:
             if not array.flags.c_contiguous or path.stat().st_size != array.offset + array.nbytes:
                 return None
             arrays[part] = array
-        return Held(arrays=arrays, origin=str(meta["origin"]), checked=dict(meta["checked"]))
+        return CachedArrays(arrays=arrays, origin=str(meta["origin"]), checked=dict(meta["checked"]))
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
 
 
 def write(folder: Path, data: NamedFiles, arrays: Arrays, origin: str, checked: dict[str, list[int]]) -> None:
-    """Put the arrays of a data set at `folder`, whole or not at all; raises MachineError where the disk refuses."""
+    """Put the arrays of a data set at `folder`, whole or not at all; raise MachineError where the disk refuses."""
     beside = _hidden(folder)
     try:
         beside.mkdir(parents=True)
@@ -87,11 +90,9 @@ def write(folder: Path, data: NamedFiles, arrays: Arrays, origin: str, checked: 
 
 def note_checked(folder: Path, data: NamedFiles, origin: str, checked: dict[str, list[int]]) -> None:
     """Remember files found to be equal to the cached arrays, so that they are not read again; never fails."""
-    try:
+    # A shared cache may be read-only; the price is a second of checking at each start.
+    with suppress(MachineError):
         _write_meta(folder, data, origin, checked)
-    except OSError:
-        # A shared cache may be read-only; the price is a second of checking at each start.
-        return
 
 
 def _root(cache_dir: Path | None) -> Path:
@@ -102,10 +103,7 @@ def _root(cache_dir: Path | None) -> Path:
             return Path(given).expanduser()
         except RuntimeError as error:
             raise InputError(f"MLPBENCH_CACHE must be a folder, got {given!r}: {error}") from error
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
-    # XDG Base Directory Specification: a relative path is invalid and to be ignored.
-    base = Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache"
-    return base / "mlpbench"
+    return platformdirs.user_cache_path("mlpbench")
 
 
 def _hidden(folder: Path) -> Path:
@@ -154,15 +152,7 @@ def _delete(path: Path) -> None:
 
 def _write_meta(folder: Path, data: NamedFiles, origin: str, checked: dict[str, list[int]]) -> None:
     meta = {"name": data.name, "fingerprint": data.facts.fingerprint, "origin": origin, "checked": checked}
-    beside = folder / f".meta.{uuid4().hex}"
-    try:
-        with beside.open("w") as file:
-            json.dump(meta, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, folder / "meta.json")
-    finally:
-        beside.unlink(missing_ok=True)
+    write_record(folder / "meta.json", meta)
 
 
 def _sync(folder: Path) -> None:

@@ -30,6 +30,7 @@ def _emnist(split: str, n_train: int, n_test: int, class_names: tuple[str, ...],
         sideways=True,
         first_class=first_class,
         recipe=f"{split}, upright, classes from {first_class}",
+        address="https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",
     )
 
 
@@ -58,6 +59,8 @@ _ALL = (
         ),
         home="https://github.com/zalandoresearch/fashion-mnist",
         megabytes=31,
+        debian_package="dataset-fashion-mnist",
+        debian_folder="fashion-mnist",
         files={
             "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
             "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -136,6 +139,7 @@ _ALL = (
         class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         home="https://www.cs.toronto.edu/~kriz/cifar.html",
         megabytes=170,
+        address="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         files={"cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"},
         parts={
             **dict.fromkeys(("x_train", "y_train"), tuple(f"{_BATCHES}/data_batch_{i}.bin" for i in range(1, 6))),

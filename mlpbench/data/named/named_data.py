@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.data.dataset import Dataset, DataSource
-from mlpbench.data.named import cache, user_folder
+from mlpbench.data.named import cache, checked_files
+from mlpbench.data.named.checked_files import FilesError
+from mlpbench.data.named.downloads import downloads_of
 from mlpbench.data.named.named_files import NamedFiles, as_distributed
-from mlpbench.data.named.sources import DEBIAN, sources_of
-from mlpbench.data.named.user_folder import SourceError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +24,10 @@ class NamedData(NamedFiles, DataSource):
         """Return the data set, memory-mapped from the cache, which is filled first where it lacks the data."""
         self.fetch(data_dir=data_dir, cache_dir=cache_dir)
         folder = cache.folder_of(self, cache_dir)
-        held = cache.read(folder, self)
-        if held is None:
+        cached = cache.read(folder, self)
+        if cached is None:
             raise MachineError(f"the cache must keep {self.name} once it is written, got no valid copy in {folder}")
-        return Dataset(facts=self.facts, **held.arrays)
+        return Dataset(facts=self.facts, **cached.arrays)
 
     def fetch(
         self,
@@ -39,8 +39,8 @@ class NamedData(NamedFiles, DataSource):
         """Make sure that the cache has the data set, and return where its bytes came from.
 
         The first of these that has the data: the user's folder (`data_dir`, else MLPBENCH_DATA); the cache; Debian's
-        installed package; torchvision's download; Debian's archive, which has Fashion-MNIST alone. Every source is checked
-        by SHA-256 before it is cached. `say` gets a line before each step that may take time.
+        installed package; a download; Debian's archive. Only Fashion-MNIST is in Debian. Whatever it is, its SHA-256 is
+        checked before it is cached. `say` gets a line before each step that may take time.
 
         Raises InputError where the user's folder lacks a file or has another content: a given folder is never passed over
         in silence. Raises MachineError, with all that was tried, where every way fails.
@@ -56,13 +56,13 @@ class NamedData(NamedFiles, DataSource):
                 return self._from_user(given.expanduser(), folder, tell)
             except RuntimeError as error:
                 raise InputError(f"{option} must be a folder, got {str(given)!r}: {error}") from error
-            except SourceError as error:
+            except FilesError as error:
                 raise InputError(
                     f"{option} must be a folder with the files of {self.name}: {error}; "
-                    f"needed are {user_folder.listed(self.files)}, from {self.home}"
+                    f"needed are {checked_files.listed(self.files)}, from {self.home}"
                 ) from error
-        held = cache.read(folder, self)
-        return held.origin if held is not None else self._from_sources(folder, tell)
+        cached = cache.read(folder, self)
+        return cached.origin if cached is not None else self._download(folder, tell)
 
     def is_cached(self, cache_dir: Path | None = None) -> bool:
         """Return whether the cache has a whole copy."""
@@ -76,37 +76,39 @@ class NamedData(NamedFiles, DataSource):
 
     def _from_user(self, given: Path, folder: Path, tell: Callable[[str], None]) -> str:
         origin = f"folder {given}"
-        files = user_folder.find(self, given)
-        stamps = user_folder.stamps(files)
-        held = cache.read(folder, self)
-        if held is not None and held.checked == stamps:
+        paths = checked_files.find(self, given)
+        stamps = checked_files.stamps(paths)
+        cached = cache.read(folder, self)
+        if cached is not None and cached.checked == stamps:
             return origin
         tell(f"{self.name}: checking {given}")
-        arrays = user_folder.read(self, files)
-        if held is None:
+        arrays = checked_files.read(self, paths)
+        if cached is None:
             cache.write(folder, self, arrays, origin, stamps)
         else:
-            cache.note_checked(folder, self, held.origin, stamps)
+            cache.note_checked(folder, self, cached.origin, stamps)
         return origin
 
-    def _from_sources(self, folder: Path, tell: Callable[[str], None]) -> str:
+    def _download(self, folder: Path, tell: Callable[[str], None]) -> str:
         tried = ["user's folder: none given", f"cache: no valid copy in {folder}"]
-        for source in sources_of(self):
-            tell(f"{self.name}: trying {source.origin}")
+        for download in downloads_of(self):
+            origin = download.origin
+            tell(f"{self.name}: trying {origin}")
             try:
                 with tempfile.TemporaryDirectory(prefix="mlpbench-") as private:
-                    arrays = user_folder.read(self, user_folder.find(self, source.get(self, Path(private))))
-            except SourceError as error:
-                tried.append(f"{source.origin}: {error}")
+                    files = download.folder_of(self, Path(private))
+                    arrays = checked_files.read(self, checked_files.find(self, files))
+            except FilesError as error:
+                tried.append(f"{origin}: {error}")
             except OSError as error:
-                tried.append(f"{source.origin}: temporary folder: {error.strerror}")
+                tried.append(f"{origin}: temporary folder: {error.strerror}")
             else:
-                cache.write(folder, self, arrays, source.origin, {})
-                return source.origin
-        files = ", ".join(file if as_distributed(file) else f"{file}.gz" for file in self.files)
-        or_install = f", or install Debian's package {DEBIAN[self.name].package}" if self.name in DEBIAN else ""
+                cache.write(folder, self, arrays, origin, {})
+                return origin
+        names = ", ".join(file if as_distributed(file) else f"{file}.gz" for file in self.files)
+        or_install = f", or install Debian's package {self.debian_package}" if self.debian_package else ""
         raise MachineError(
             f"{self.name} must come from one of these, got nothing from any:\n"
             + "".join(f"  {line}\n" for line in tried)
-            + f"Download {files} from {self.home} into a folder and give it by --data-dir or MLPBENCH_DATA{or_install}."
+            + f"Download {names} from {self.home} into a folder and give it by --data-dir or MLPBENCH_DATA{or_install}."
         )

@@ -14,14 +14,14 @@ Parts = Mapping[str, tuple[str, ...]]
 def idx_parts(train: str, test: str, *, labels: str = "idx1-ubyte", suffix: str = "") -> Parts:
     """Return the parts of a data set whose files are named as those of MNIST are, with the prefixes they have."""
     return {
-        f"{kind}_{part}": (f"{prefix}-{what}{suffix}",)
+        f"{axis}_{part}": (f"{prefix}-{content}{suffix}",)
         for part, prefix in (("train", train), ("test", test))
-        for kind, what in (("x", "images-idx3-ubyte"), ("y", f"labels-{labels}"))
+        for axis, content in (("x", "images-idx3-ubyte"), ("y", f"labels-{labels}"))
     }
 
 
 def as_distributed(file: str) -> bool:
-    """Return whether a file is known as it is distributed, not by what it holds."""
+    """Return whether the checksum of a file is of the file as it is distributed, not of its content."""
     return file.endswith((".gz", ".zip"))
 
 
@@ -31,8 +31,8 @@ class NamedFiles:
 
     Attributes:
         input_shape: (rows, columns) or (channels, rows, columns) of one example.
-        family: the class of torchvision that downloads the files.
-        home: where a person finds the files, which have so many `megabytes`.
+        family: the class of torchvision that reads the files, and downloads them where there is no `address`.
+        home: where a person finds the files, whose size is `megabytes`.
         files: the SHA-256 of each file: of the file as it is distributed where its name ends in .gz or .zip, else of its content,
             gzipped or not, since archives compress the same content differently (Debian's .gz are not the original .gz).
         parts: the files, or members of the archive, that hold x_train, y_train, x_test and y_test: .bin in the format of
@@ -40,6 +40,8 @@ class NamedFiles:
         sideways: whether images are stored column by column.
         first_class: the number from which classes are counted in the files.
         recipe: words that change whenever an array does, where several data sets are made of the same file.
+        address: where the only file is downloaded.
+        debian_package, debian_folder: the Debian package that has the files, and its folder in /usr/share/datasets.
 
     """
 
@@ -57,6 +59,9 @@ class NamedFiles:
     sideways: bool = False
     first_class: int = 0
     recipe: str = ""
+    address: str = ""
+    debian_package: str = ""
+    debian_folder: str = ""
 
     @cached_property
     def facts(self) -> DataFacts:

@@ -1,4 +1,4 @@
-"""torchvision's own download, as a program: `python -P torchvision_compat.py FOLDER CLASS`, or `FOLDER ADDRESS MD5`.
+"""torchvision's own download, as a program: `python -P torchvision_download.py FOLDER CLASS`.
 
 A process of its own keeps torch out of the caller, the socket timeout out of its sockets, torchvision's progress bars
 off its terminal, and can be ended when it takes too long. It imports nothing of the package: no path needs to be set.
@@ -15,7 +15,7 @@ _kept: list[Any] = []
 
 
 def import_torchvision() -> Any:
-    """The torchvision module, also where a CPU-only torch stands beside the registry's torchvision.
+    """Return the torchvision module, also where a CPU-only torch stands beside the registry's torchvision.
 
     There torchvision's compiled operators do not load and its import ends with RuntimeError `operator torchvision::nms
     does not exist`, though its data sets need none of them. Defining the schemas it looks for is enough; calling them
@@ -34,19 +34,13 @@ def import_torchvision() -> Any:
     return importlib.import_module("torchvision")
 
 
-def main(folder: str, what: str, md5: str = "") -> None:
-    """Download the data set of torchvision's class, or the file of that MD5 at an address, into the folder.
-
-    Raises what torchvision raises.
-    """
+def main(folder: str, name: str) -> None:
+    """Download the data set of torchvision's class of that name into the folder; raise what torchvision raises."""
     socket.setdefaulttimeout(STALLED_AFTER_S)
-    datasets = import_torchvision().datasets
-    if md5:
-        datasets.utils.download_url(what, folder, md5=md5)
-        return
+    data_class = getattr(import_torchvision().datasets, name)
     # QMNIST gets each part when it is asked for.
     for train in (True, False):
-        getattr(datasets, what)(folder, train=train, download=True)
+        data_class(folder, train=train, download=True)
 
 
 if __name__ == "__main__":
