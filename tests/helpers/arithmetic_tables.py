@@ -150,7 +150,7 @@ def _identity(experiment: Experiment, run: grid.Run) -> dict[str, Any]:
     }  # fmt: skip
     return settings | environment | {
         "run_id": run.run_id, "condition_id": run.condition.condition_id, "replicate": run.replicate,
-        "seed": run.seed, "dataset": experiment.dataset, "stack_size": experiment.replicates,
+        "seed": run.seed, "dataset": experiment.data.name, "stack_size": experiment.replicates,
     }  # fmt: skip
 
 
