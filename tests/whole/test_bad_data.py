@@ -40,7 +40,7 @@ from repository import ROOT
 
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
-from mlpbench.data.table import npz_file, size_limits
+from mlpbench.data.table import columns, npz_file
 from mlpbench.experiment.file import yaml_reader
 
 
@@ -144,11 +144,11 @@ def test_files_beyond_the_limit_are_refused_unread(here: Path) -> None:
     """The large one is a hole in the disk; the other unpacks to more than it shows."""
     put(here, spec(""))
     with (here / "bad.csv").open("r+b") as file:
-        file.truncate(size_limits.MAX_BYTES + 1)
+        file.truncate(columns.MAX_BYTES + 1)
     before = (here / "bad.csv").stat().st_size
     result = CliRunner().invoke(main, ["run", "own.yaml"])
     assert result.exit_code == 2
-    assert f"file must have at most {size_limits.MAX_BYTES} bytes, got {before}" in result.stderr
+    assert f"file must have at most {columns.MAX_BYTES} bytes, got {before}" in result.stderr
     (here / "bad.csv").unlink()
 
 

@@ -7,20 +7,27 @@ line or row.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.base.errors import InputError
+from mlpbench.base.errors import InputError, MachineError
 from mlpbench.base.messages import shown
 from mlpbench.base.models import LARGEST
 
-Kind = Literal["number", "flag", "word"]
-KINDS: dict[Kind, str] = {"number": "numbers", "flag": "true and false", "word": "text"}
+ColumnType = Literal["number", "flag", "word"]
+TYPE_NAMES: dict[ColumnType, str] = {"number": "numbers", "flag": "true and false", "word": "text"}
 NO_GAPS = "a table must have no gaps"
+# What stands for a missing value in the tables of other programs, in columns of numbers and of text alike.
+MISSING = r"^(?i:na|n/a|#n/a|<na>|nan|null|none|\?|-)$"
+# Files, and what they contain once it is unpacked.
+MAX_BYTES = 2 * 2**30
+# A prediction is stored as a byte.
+MOST_CLASSES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +38,7 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    type: ColumnType
     values: NDArray[np.float64]
     words: tuple[str, ...] = ()
     whole: bool = False
@@ -46,66 +53,125 @@ class Table:
 
     @property
     def rows(self) -> int:
-        """How many rows every column has."""
+        """Number of rows of every column."""
         return len(self.columns[0].values)
 
 
-def wrong(message: str, *place: str) -> InputError:
+def file_error(message: str, *place: str) -> InputError:
     """Return the error of a data file: rule and value, then where."""
     return InputError(f"{message} ({', '.join(place)})")
 
 
 def reason(error: Exception) -> str:
-    """Return what a library says is wrong, as errors print it; the kind of error where it says nothing."""
+    """Return what a library says is wrong, as errors print it; the type of the error where it says nothing."""
     lines = (line.strip() for line in str(error).splitlines())
     return shown(next((line.rstrip(".") for line in lines if line), type(error).__name__))
 
 
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn what the machine says of a file, called `name`, into one message."""
+    try:
+        yield
+    except OSError as error:
+        why = repr(error.strerror.lower()) if error.strerror else reason(error)
+        raise file_error(f"a data file must be readable, got {why}", name) from None
+    except MemoryError:
+        raise MachineError(f"own data must fit this machine's memory, got more ({name})") from None
+
+
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ColumnPlace:
     """Where the values of a column stand, for errors: `row` names the place of a value, counted from 0."""
 
     file: str
     column: str
     row: Callable[[int], str] = lambda at: f"row {at + 1}"
 
-    def wrong(self, message: str, at: int | None = None) -> InputError:
+    def error(self, message: str, at: int | None = None) -> InputError:
         """Return the error of one value, or of the column."""
         place = [] if at is None else [self.row(at)]
-        return wrong(message, self.file, f"column {self.column!r}", *place)
+        return file_error(message, self.file, f"column {self.column!r}", *place)
 
 
-def column_names(given: Sequence[str], file: str) -> list[str]:
+def column_names(written: Sequence[str], file: str) -> list[str]:
     """Return the names of columns without the spaces around them; refuse those that are missing or stand twice."""
-    names = [n.strip() for n in given]
+    names = [n.strip() for n in written]
     for i, column in enumerate(names):
         if not column or re.fullmatch(r"__index_level_\d+__", column):
             hint = "a table that pandas wrote with its index? write it with index=False"
-            raise wrong(f"a column must have a name of its own, got {column!r} for column {i + 1}; {hint}", file)
+            raise file_error(f"a column must have a name of its own, got {column!r} for column {i + 1}; {hint}", file)
         if column in names[:i]:
-            raise wrong(f"the columns of a table must have different names, got {column!r} twice", file)
+            raise file_error(f"the columns of a table must have different names, got {column!r} twice", file)
     return names
 
 
-def numbers(source: Source, values: NDArray[np.generic], *, whole: bool) -> Column:
-    """Return a column of numbers; raise InputError where one is missing or infinite."""
+def number_column(
+    place: ColumnPlace, values: NDArray[np.generic], *, whole: bool, written: Callable[[int], object] | None = None
+) -> Column:
+    """Return a column of numbers; raise InputError where one is missing or infinite.
+
+    Whole numbers that float64 may have merged are refused too: `written` gives them as the file has them, by row. 2^53 itself
+    is what 2^53 + 1 is rounded to.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         read = np.asarray(values, np.float64)
     finite = np.isfinite(read)
     if not finite.all():
         at = int(np.argmin(finite))
         rule = NO_GAPS if np.isnan(read[at]) else "a number must be finite and fit 64 bits"
-        raise source.wrong(f"{rule}, got {read[at]}", at)
-    return Column(name=source.column, kind="number", values=read, whole=whole)
-
-
-def check_whole(source: Source, read: NDArray[np.float64], spelt: Callable[[int], object]) -> None:
-    """Refuse whole numbers that float64 may have merged; `spelt` gives them as the file has them.
-
-    2^53 itself is refused too: it is what 2^53 + 1 is rounded to.
-    """
+        raise place.error(f"{rule}, got {read[at]}", at)
     large = np.abs(read) > LARGEST
-    if large.any():
+    if written is not None and large.any():
         at = int(np.argmax(large))
-        message = f"a whole number must lie within 2^53, so that no two become one, got {shown(spelt(at))}"
-        raise source.wrong(f"{message}; an identifier? take it out, or write it as text", at)
+        message = f"a whole number must lie within 2^53, so that no two become one, got {shown(written(at))}"
+        raise place.error(f"{message}; an identifier? take it out, or write it as text", at)
+    return Column(name=place.column, type="number", values=read, whole=whole)
+
+
+def flag_column(place: ColumnPlace, values: NDArray[np.generic]) -> Column:
+    """Return a column of true and false as 1 and 0."""
+    return Column(name=place.column, type="flag", values=values.astype(np.float64))
+
+
+def text_column(place: ColumnPlace, raw: Any, among: str = TYPE_NAMES["word"]) -> Column:
+    """Return a column of text from an array of pyarrow, as codes into its sorted words; spaces around a word do not count.
+
+    Raises InputError for gaps `among` other values, and for two words that differ only in the spaces around them: one of
+    them is a slip, and nobody can tell which.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    coded = raw.dictionary_encode()
+    codes = coded.indices.to_numpy()
+    text = pc.utf8_trim_whitespace(coded.dictionary)
+
+    def row(word: int) -> int:
+        return int(np.argmax(codes == word))
+
+    if (at := first_true(pc.equal(text, pa.scalar("", text.type)))) is not None:
+        raise place.error(f"{NO_GAPS}, got an empty value", row(at))
+    if (at := first_true(pc.match_substring_regex(text, MISSING))) is not None:
+        hint = "if it is a word and no gap, write another one"
+        raise place.error(f"{NO_GAPS}, got {text[at].as_py()!r} among {among}; {hint}", row(at))
+    words = [str(word) for word in text.to_pylist()]
+    if len(set(words)) < len(words):
+        seen: dict[str, int] = {}
+        at = next(i for i, word in enumerate(words) if seen.setdefault(word, i) != i)
+        both = " and ".join(repr(coded.dictionary[i].as_py()) for i in (seen[words[at]], at))
+        raise place.error(f"words must differ in more than the spaces around them, got {both}", row(at))
+    order = sorted(range(len(words)), key=words.__getitem__)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    values = rank[codes].astype(np.float64)
+    return Column(name=place.column, type="word", values=values, words=tuple(words[i] for i in order))
+
+
+def first_true(mask: Any) -> int | None:
+    """Return the first position at which a mask of pyarrow is true."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    at: int = pc.index(mask, pa.scalar(True)).as_py()
+    return None if at < 0 else at

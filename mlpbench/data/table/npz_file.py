@@ -21,9 +21,18 @@ from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.messages import shown, suggestion
-from mlpbench.data.table.columns import Column, Source, Table, check_whole, numbers, reason, wrong
-from mlpbench.data.table.size_limits import MAX_BYTES
-from mlpbench.data.table.text_cells import words
+from mlpbench.data.table.columns import (
+    MAX_BYTES,
+    Column,
+    ColumnPlace,
+    Table,
+    file_error,
+    flag_column,
+    number_column,
+    reading,
+    reason,
+    text_column,
+)
 
 _PLAIN = "the arrays of an npz file must be plain numbers, true and false or text"
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -35,7 +44,7 @@ def read_npz(path: Path, name: str, target: str) -> tuple[Table, Table | None]:
     x is (rows, ...), read as one column for each number of a row; the target is (rows,), and the last column. Raises
     InputError for anything else.
     """
-    with _readable(name), zipfile.ZipFile(path) as archive:
+    with reading(name), _as_npz(name), zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         names = [m.filename.removesuffix(".npy") for m in members]
         wanted = _wanted(members, names, name, target)
@@ -45,34 +54,34 @@ def read_npz(path: Path, name: str, target: str) -> tuple[Table, Table | None]:
 
 
 @contextmanager
-def _readable(name: str) -> Iterator[None]:
+def _as_npz(name: str) -> Iterator[None]:
     try:
         yield
     except (InputError, OSError, MemoryError):
         raise
     # zipfile, zlib, lzma and numpy each fail in their own ways over damage, and promise no list of them.
     except Exception as error:
-        raise wrong(f"an npz file must be readable as one, got {reason(error)}", name) from None
+        raise file_error(f"an npz file must be readable as one, got {reason(error)}", name) from None
 
 
 def _wanted(members: list[zipfile.ZipInfo], names: list[str], name: str, target: str) -> list[str]:
     size = sum(m.file_size for m in members)
     if size > MAX_BYTES:
-        raise wrong(f"an npz file must hold at most {MAX_BYTES} bytes, got {size}", name)
+        raise file_error(f"an npz file must hold at most {MAX_BYTES} bytes, got {size}", name)
     whole, parts = ["x", target], [f"{n}_{part}" for part in ("train", "test") for n in ("x", target)]
     wanted = parts if any(n in names for n in parts) else whole
     for n in wanted:
         if n not in names:
             have = f"an npz file must have the arrays {', '.join(whole)}, or {', '.join(parts)}"
-            raise wrong(f"{have}, got {shown(', '.join(names) or 'none')[1:-1]}{suggestion(n, names)}", name)
+            raise file_error(f"{have}, got {shown(', '.join(names) or 'none')[1:-1]}{suggestion(n, names)}", name)
     if twice := next((n for n in names if names.count(n) > 1), None):
-        raise wrong(f"the arrays of an npz file must have different names, got {twice!r} twice", name)
+        raise file_error(f"the arrays of an npz file must have different names, got {twice!r} twice", name)
     return wanted
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n: str, name: str) -> NDArray[np.generic]:
     if member.flag_bits & 1:
-        raise wrong(f"an npz file must not be encrypted, got {n} with a password", name)
+        raise file_error(f"an npz file must not be encrypted, got {n} with a password", name)
     # Files of Python 2 are read, with a warning that would be a second line.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -80,10 +89,10 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n: str, name: str)
             shape, dtype = _header(file, n, name)
             held = member.file_size - file.tell()
         if dtype.hasobject:
-            raise wrong(f"{_PLAIN}, got objects, which are never unpickled", name)
+            raise file_error(f"{_PLAIN}, got objects, which are never unpickled", name)
         if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > held:
             message = f"{n} must have the bytes that its header asks for"
-            raise wrong(f"{message}, got {held} for {dtype} of shape {shown(shape)}", name)
+            raise file_error(f"{message}, got {held} for {dtype} of shape {shown(shape)}", name)
         with archive.open(member) as file:
             read: NDArray[np.generic] = npy.read_array(file, allow_pickle=False)
             return read
@@ -100,7 +109,7 @@ def _header(file: IO[bytes], n: str, name: str) -> tuple[tuple[int, ...], np.dty
         raise
     # The header is a Python literal: numpy passes on whatever Python's parser makes of garbage, a MemoryError included.
     except Exception as error:
-        raise wrong(f"{_PLAIN}, got a header of {n} that says {reason(error)}", name) from None
+        raise file_error(f"{_PLAIN}, got a header of {n} that says {reason(error)}", name) from None
     return shape, dtype
 
 
@@ -108,34 +117,32 @@ def _table(arrays: dict[str, NDArray[np.generic]], x_name: str, y_name: str, nam
     x, y = arrays[x_name], arrays[y_name]
     if x.ndim < 2 or x.dtype.kind not in "iufb":
         message = f"{x_name} must be numbers of shape (rows, columns)"
-        raise wrong(f"{message}, got {x.dtype} of shape {x.shape}", name)
+        raise file_error(f"{message}, got {x.dtype} of shape {x.shape}", name)
     if y.ndim != 1 or y.dtype.kind not in "iufbU" or len(y) != len(x):
         message = f"{y_name} must be numbers, true and false or text of shape ({len(x)},), one a row of {x_name}"
-        raise wrong(f"{message}, got {y.dtype} of shape {y.shape}", name)
+        raise file_error(f"{message}, got {y.dtype} of shape {y.shape}", name)
     if not len(x) or not x[0].size:
-        raise wrong(f"{x_name} must have rows and columns, got shape {x.shape}", name)
+        raise file_error(f"{x_name} must have rows and columns, got shape {x.shape}", name)
     flat = x.reshape(len(x), -1)
-    columns = [_column(Source(file=name, column=f"{x_name}[:, {i}]"), flat[:, i]) for i in range(flat.shape[1])]
-    of = Source(file=name, column=y_name)
-    return Table(name=name, columns=[*columns, _text(of, y) if y.dtype.kind == "U" else _column(of, y)])
+    named = {f"{x_name}[:, {i}]": flat[:, i] for i in range(flat.shape[1])} | {y_name: y}
+    return Table(name=name, columns=[_column(ColumnPlace(file=name, column=n), v) for n, v in named.items()])
 
 
-def _column(source: Source, values: NDArray[np.generic]) -> Column:
+def _column(place: ColumnPlace, values: NDArray[np.generic]) -> Column:
     if values.dtype.kind == "b":
-        return Column(name=source.column, kind="flag", values=values.astype(np.float64))
+        return flag_column(place, values)
+    if values.dtype.kind == "U":
+        return _text_column(place, values)
     whole = values.dtype.kind in "iu"
-    column = numbers(source, values, whole=whole)
-    if whole:
-        check_whole(source, column.values, lambda row: values[row].item())
-    return column
+    return number_column(place, values, whole=whole, written=(lambda row: values[row].item()) if whole else None)
 
 
-def _text(source: Source, values: NDArray[np.generic]) -> Column:
+def _text_column(place: ColumnPlace, values: NDArray[np.generic]) -> Column:
     # Any 32 bits can stand in an array of text, not all of them are characters.
     width = max(1, values.dtype.itemsize // 4)
     points = values.astype(f"=U{width}").view(np.uint32).reshape(len(values), width)
     odd = ((points >= 0xD800) & (points < 0xE000)) | (points > 0x10FFFF)
     if odd.any():
         at = int(np.argmax(odd.any(1)))
-        raise source.wrong(f"text must be of Unicode characters, got {points[at][odd[at]][0]:#x}", at)
-    return words(source, pa.array(values.tolist(), pa.string()))
+        raise place.error(f"text must be of Unicode characters, got {points[at][odd[at]][0]:#x}", at)
+    return text_column(place, pa.array(values.tolist(), pa.string()))

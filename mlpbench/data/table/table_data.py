@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -24,10 +24,7 @@ from mlpbench.base.messages import Path as Place
 from mlpbench.base.messages import SpecProblem, first_problem, shown, suggestion
 from mlpbench.base.models import Model
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource
-from mlpbench.data.table.size_limits import MAX_BYTES, MOST_CLASSES
-
-if TYPE_CHECKING:
-    from mlpbench.data.table.columns import Table
+from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, Table
 
 SUFFIXES = (".csv", ".parquet", ".npz")
 TEST_SHARE = 0.2
@@ -188,11 +185,12 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
     """
     # Whoever has no table of their own need not wait for the readers.
     from mlpbench.data.table.encode import encode
-    from mlpbench.data.table.table_file import read_arrays, read_table
+    from mlpbench.data.table.npz_file import read_npz
+    from mlpbench.data.table.table_files import read_table
 
     test_table = None
     if options.file.endswith(".npz"):
-        table, test_table = read_arrays(Path(options.file), names["file"], options.target)
+        table, test_table = read_npz(Path(options.file), names["file"], options.target)
         target = table.columns[-1].name
         if test_table is not None:
             _check_one_test_part(options, names["file"])

@@ -1,0 +1,215 @@
+"""Csv and parquet files of the user's own, read by pyarrow.
+
+A csv file is UTF-8, with commas and a header; all its values are read as text, and the type of a column follows from how
+they are written. That of a parquet file follows from its schema.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from mlpbench.base.messages import shown
+from mlpbench.data.table.columns import (
+    MAX_BYTES,
+    MISSING,
+    NO_GAPS,
+    TYPE_NAMES,
+    Column,
+    ColumnPlace,
+    ColumnType,
+    Table,
+    column_names,
+    file_error,
+    first_true,
+    flag_column,
+    number_column,
+    reading,
+    reason,
+    text_column,
+)
+
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_WHOLE = r"^[+-]?[0-9]+$"
+_FLAG = r"^(true|false|True|False|TRUE|FALSE)$"
+_NOT_FINITE = r"^(?i:[+-]?(inf|infinity|nan))$"
+
+
+def read_table(path: Path, name: str) -> Table:
+    """Return the table of a csv or parquet file, called `name` in errors; raise InputError where it is not a clean one."""
+    with reading(name):
+        return (read_csv if path.suffix == ".csv" else read_parquet)(path, name)
+
+
+def read_csv(path: Path, name: str) -> Table:
+    """Return the table of a csv file; raise InputError, with the line, where it is not a clean one."""
+    content = path.read_bytes()
+    text = _text(content, name)
+    header = _record(text, 0)[0]
+    if len(header) == 1 and (other := next((c for c in ";\t|" if c in header[0]), None)):
+        raise file_error(f"the columns of a csv file must be separated by commas, got {other!r}", name, "line 1")
+    names = column_names(header, name)
+    if not _record(text, 1)[0]:
+        raise file_error("a data file must have rows, got a header alone", name)
+    del text
+    read = _parsed(content, header, name)
+
+    def line(row: int) -> str:
+        return f"line {_record(content.decode('utf-8-sig'), row + 1)[1]}"
+
+    places = [ColumnPlace(file=name, column=n, row=line) for n in names]
+    return Table(name=name, columns=[_csv_column(p, read.column(i).combine_chunks()) for i, p in enumerate(places)])
+
+
+def _text(content: bytes, name: str) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"a csv file must be UTF-8, got byte {content[error.start]:#04x}"
+        raise file_error(message, name, f"line {line}") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise file_error("a csv file must be text, got a zero byte", name, f"line {line}")
+    if not text.strip():
+        raise file_error("a data file must have a header and rows, got an empty file", name)
+    if text.count('"') % 2:
+        line = text.count("\n", 0, text.rindex('"')) + 1
+        raise file_error("a quote must be closed, got an odd number of quotes", name, f"the last on line {line}")
+    return text
+
+
+def _record(text: str, number: int) -> tuple[list[str], int]:
+    """Return a record of a csv text that is not an empty line, counted from 0, and the line it ends on.
+
+    Where there are fewer records, it is empty, and the line the last. pyarrow counts records; a line break may stand in one.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""))
+    # The limit is the whole process's: it is put back.
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        seen = -1
+        for record in reader:
+            seen += bool(record)
+            if seen == number:
+                return record, reader.line_num
+    finally:
+        csv.field_size_limit(before)
+    return [], reader.line_num
+
+
+def _parsed(content: bytes, header: Sequence[str], name: str) -> pa.Table:
+    ragged: list[pa.csv.InvalidRow] = []
+
+    def refuse(row: pa.csv.InvalidRow) -> Literal["error"]:
+        ragged.append(row)
+        return "error"
+
+    try:
+        read = pa.csv.read_csv(
+            io.BytesIO(content),
+            # One block: rows are then numbered, and none can be too long for a block.
+            read_options=pa.csv.ReadOptions(use_threads=False, block_size=max(len(content) + 1, 1024)),
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if not ragged:
+            raise file_error(f"a csv file must be a table, got {reason(error)}", name) from None
+        row = ragged[0]
+        line = _record(content.decode("utf-8-sig"), (row.number or 2) - 1)[1]
+        got = f"{row.actual_columns} in {shown(row.text[:80])}"
+        message = f"a row must have {row.expected_columns} values, one a column, got {got}"
+        raise file_error(message, name, f"line {line}") from None
+    if read.column_names != list(header):
+        got = f"{shown(header)} or {shown(read.column_names)}"
+        raise file_error(f"a csv file must have one header, got {got}", name, "line 1")
+    return read
+
+
+def _csv_column(place: ColumnPlace, raw: pa.Array[Any]) -> Column:
+    """Return a column of the one type that all its values are written in; raise InputError where there are several."""
+    text = pc.utf8_trim_whitespace(raw)
+    if (at := first_true(pc.equal(text, pa.scalar("")))) is not None:
+        raise place.error(f"{NO_GAPS}, got an empty value", at)
+    number = pc.match_substring_regex(text, _NUMBER)
+    if pc.all(number).as_py():
+        whole = bool(pc.all(pc.match_substring_regex(text, _WHOLE)).as_py())
+        written = (lambda row: text[row].as_py()) if whole else None
+        return number_column(place, pc.cast(text, pa.float64()).to_numpy(), whole=whole, written=written)
+    flag = pc.match_substring_regex(text, _FLAG)
+    if pc.all(flag).as_py():
+        return flag_column(place, pc.equal(pc.utf8_lower(text), pa.scalar("true")).to_numpy(zero_copy_only=False))
+    missing = pc.match_substring_regex(text, MISSING)
+    numeric = pc.or_(number, pc.match_substring_regex(text, _NOT_FINITE))
+    if pc.any(numeric).as_py() and pc.all(pc.or_(numeric, missing)).as_py():
+        at = first_true(pc.invert(number))
+        assert at is not None
+        value = text[at].as_py()
+        rule = "a number must be finite" if re.match(r"(?i)[+-]?inf", value) else NO_GAPS
+        raise place.error(f"{rule}, got {value!r} among numbers", at)
+    others: tuple[tuple[pa.Array[Any], ColumnType], ...] = ((number, "number"), (flag, "flag"))
+    for mask, kind in others:
+        if pc.any(mask).as_py() and not pc.all(pc.or_(mask, missing)).as_py():
+            few = 2 * np.count_nonzero(mask.to_numpy(zero_copy_only=False)) < len(text)
+            at = first_true(mask if few else pc.invert(mask))
+            assert at is not None
+            message = f"a column must hold one kind of value, got {shown(text[at].as_py())}"
+            raise place.error(f"{message} among {TYPE_NAMES['word' if few else kind]}", at)
+    return text_column(place, raw, TYPE_NAMES["flag" if pc.any(flag).as_py() else "word"])
+
+
+def read_parquet(path: Path, name: str) -> Table:
+    """Return the table of a parquet file; raise InputError, with the row, where it is not a clean one."""
+    try:
+        with pq.ParquetFile(path) as file:
+            written = list(file.schema_arrow.names)
+            if file.metadata.num_rows * len(written) * 8 > MAX_BYTES:
+                message = f"a table must have at most {MAX_BYTES // 8} values, got {file.metadata.num_rows} rows"
+                raise file_error(f"{message} of {len(written)} columns", name)
+            names = column_names(written, name)
+            table = file.read()
+    except (pa.ArrowException, ValueError) as error:
+        raise file_error(f"a parquet file must be readable as one, got {reason(error)}", name) from None
+    if not names:
+        raise file_error("a data file must have columns, got none", name)
+    if not table.num_rows:
+        raise file_error("a data file must have rows, got a header alone", name)
+    places = [ColumnPlace(file=name, column=n) for n in names]
+    return Table(name=name, columns=[_parquet_column(p, table.column(i)) for i, p in enumerate(places)])
+
+
+def _parquet_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any]) -> Column:
+    try:
+        raw = chunked.combine_chunks()
+        if pa.types.is_dictionary(raw.type):
+            raw = raw.cast(raw.type.value_type)
+        # Bytes are taken for text unseen, and fail much later.
+        raw.validate(full=True)
+    except pa.ArrowException as error:
+        raise place.error(f"a column must hold what its type says, text in UTF-8, got {reason(error)}") from None
+    kind = raw.type
+    if raw.null_count:
+        raise place.error(f"{NO_GAPS}, got a null", first_true(pc.is_null(raw)))
+    if pa.types.is_boolean(kind):
+        return flag_column(place, raw.to_numpy(zero_copy_only=False))
+    whole = pa.types.is_integer(kind)
+    if whole or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        values = raw.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        exact = whole or (pa.types.is_decimal(kind) and kind.scale <= 0)
+        return number_column(place, values, whole=whole, written=(lambda row: raw[row].as_py()) if exact else None)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return text_column(place, raw)
+    raise place.error(f"a column must hold numbers, true and false or text, got {kind}")
