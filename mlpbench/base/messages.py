@@ -61,12 +61,40 @@ def entry(path: Path) -> str:
 
 def unknown_key(path: Path, known: Sequence[str]) -> SpecProblem:
     """Return the problem of a key, the last part of its path, that is none of those known there."""
-    key = path[-1]
-    message = f"a key here must be one of {', '.join(known)}, got {shown(key)}{suggestion(key, known)}"
-    return SpecProblem(path, message, key=True)
+    return SpecProblem(path, unknown("key", path[-1], known), key=True)
+
+
+def unknown(what: str, word: object, known: Iterable[str]) -> str:
+    """Return the message about a word that is none of those known, with the nearest of them, or all where none is near."""
+    words = list(known)
+    return f"unknown {what} {shown(word)}{suggestion(word, words) or '; must be one of ' + ', '.join(words)}"
 
 
 SHOWN = 200
+# What other libraries and people call a key or a setting.
+OTHER_NAMES = {
+    "alpha": "weight_decay",
+    "clip": "clip_norm",
+    "criterion": "loss",
+    "data": "dataset",
+    "eta": "lr",
+    "hidden_layer_sizes": "hidden_sizes",
+    "hidden_units": "width",
+    "initializer": "init",
+    "l2": "weight_decay",
+    "layers": "depth",
+    "learning_rate": "lr",
+    "learning_rate_init": "lr",
+    "max_iter": "epochs",
+    "n_layers": "depth",
+    "nonlinearity": "activation",
+    "num_layers": "depth",
+    "repeats": "replicates",
+    "scheduler": "schedule",
+    "seeds": "replicates",
+    "solver": "optimizer",
+    "units": "width",
+}
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
@@ -76,8 +104,10 @@ def suggestion(word: object, known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the first known word that begins with this one, of 3 letters or more, else the one most like it, if any is."""
+    """Return the known word that was meant: one that other libraries call so, that begins so, or that is most like it."""
     words = list(known)
+    if OTHER_NAMES.get(word) in words:
+        return OTHER_NAMES[word]
     begun = [w for w in words if len(word) >= 3 and w.startswith(word)]
     return next(iter(begun or difflib.get_close_matches(word, words, n=1, cutoff=0.6)), None)
 

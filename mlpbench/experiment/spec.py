@@ -15,7 +15,7 @@ from pydantic import Field, InstanceOf, ValidationError, WithJsonSchema, field_v
 
 from mlpbench.base.messages import Path as Path
 from mlpbench.base.messages import SpecProblem as SpecProblem
-from mlpbench.base.messages import entry, first_problem, shown, suggestion, unknown_key
+from mlpbench.base.messages import entry, first_problem, shown, suggestion, unknown, unknown_key
 from mlpbench.base.models import LARGEST, STREAM, Levels, Model, Stream, Value
 from mlpbench.base.models import STREAMS as STREAMS
 from mlpbench.data.data_sets import read_dataset
@@ -255,7 +255,7 @@ class _Roles:
         setting = SETTINGS.get(name)
         key = path if path[-1] == name else path[:-1]
         if setting is None:
-            message = f"a setting must be one of {', '.join(SETTINGS)}, got {name!r}{suggestion(name, SETTINGS)}"
+            message = unknown("setting", name, SETTINGS)
             raise SpecProblem(key, message, key=True)
         if self._role.setdefault(name, role) != role:
             message = f"a setting has one role, but {name} stands under {self._role[name]} and {role}"

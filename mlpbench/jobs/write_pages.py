@@ -89,7 +89,7 @@ def read_index(folder: Path) -> Index:
             entries.append(_benchmarks(path, name) if path in measured else _entry(path, name))
         except (MlpbenchError, OSError) as error:
             # Seen from the index: where the folder lies is not for its readers.
-            unread.append((name, " ".join(str(error).replace(f"{folder}/", "").split())))
+            unread.append((name, str(error).replace(f"{folder}/", "").partition("\n")[0]))
     return Index(entries=sorted(entries, key=lambda e: (e.name, e.folder)), unread=sorted(unread))
 
 

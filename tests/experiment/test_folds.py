@@ -139,9 +139,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "one fold": ({"validation": {"folds": 1}}, "folds must be a whole number of at least 2, got 1"),
     "true folds": ({"validation": {"folds": True}}, "folds must be a whole number of at least 2, got True"),
-    "misspelt": ({"validation": {"fold": 5}}, "a key here must be one of folds, refit, got 'fold'"),
+    "misspelt": ({"validation": {"fold": 5}}, "unknown key 'fold'"),
     "too many folds": ({"validation": {"folds": 11}, "fixed": {"train_size": 10}}, "folds must be at most train_size"),
-    "folds alone": ({"folds": 5}, "a key here must be one of"),
+    "folds alone": ({"folds": 5}, "unknown key 'folds'"),
     "no more": (
         ALL_AT_ONCE | {"until_decided": {"max_replicates": 3}},
         "max_replicates must be above replicates, 3, got 3",
@@ -151,7 +151,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         ALL_AT_ONCE | {"replicates": 1, "until_decided": {"max_replicates": 30}},
         "until_decided needs 2 replicates or more at the first look, got 1",
     ),
-    "unknown": (ALL_AT_ONCE | {"until_decided": {"max": 30}}, "a key here must be one of max_replicates, got 'max'"),
+    "unknown": (ALL_AT_ONCE | {"until_decided": {"max": 30}}, "unknown key 'max'"),
     "no number": (ALL_AT_ONCE | {"until_decided": {"max_replicates": "many"}}, "max_replicates must be a whole number"),
 }
 

@@ -139,7 +139,7 @@ def test_what_a_metric_may_not_say(name: str) -> None:
     with pytest.raises(InputError) as raised:
         yaml_reader.from_mapping(tree | {"claims": [claim]})
     assert said in str(raised.value)
-    assert str(raised.value).endswith("(claims.0.bound.metric)")
+    assert str(raised.value).startswith("claims.0.bound.metric: ")
 
 
 def test_only_conditions_that_a_claim_is_about_need_the_layer() -> None:
@@ -155,10 +155,10 @@ def test_a_file_names_the_place_and_says_that_brackets_are_quoted(tmp_path: Path
     path = tmp_path / "x.yaml"
     head = "name: a\nquestion: b?\ndataset: fashion_mnist\nclaims:\n- id: a\n  says: b\n"
     path.write_text(f"{head}  bound: {{metric: 'grad_norm[9]', above: 0}}\n")
-    with pytest.raises(InputError, match=r"a layer is one of the 2 there are.*line 7, column 19\)"):
+    with pytest.raises(InputError, match=r"x\.yaml:7:19: a layer is one of the 2 there are"):
         yaml_reader.read(path)
     path.write_text(f"{head}  bound: {{metric: grad_norm[9], above: 0}}\n")
-    with pytest.raises(InputError, match=r"text with brackets stands in quotes inside \{\.\.\.\}.*line 7, column 28\)"):
+    with pytest.raises(InputError, match=r"x\.yaml:7:28: .*put text with brackets in quotes inside \{\.\.\.\}"):
         yaml_reader.read(path)
     path.write_text(f"{head}  bound:\n    metric: grad_norm[1,start]\n    above: 0\n")
     assert yaml_reader.read(path).claims[0].form.metric == "grad_norm[1,start]"
@@ -193,9 +193,9 @@ def test_refits_of_all_levels_are_counted_dumped_and_the_same_runs(tmp_path: Pat
 @pytest.mark.parametrize(
     ("validation", "said"),
     [
-        ({"folds": 3, "refit": "al"}, "refit must be 'chosen' or 'all', got 'al'; did you mean 'all'? (validation.refit)"),
+        ({"folds": 3, "refit": "al"}, "validation.refit: refit must be 'chosen' or 'all', got 'al'; did you mean 'all'?"),
         ({"folds": 3, "refit": True}, "refit must be 'chosen' or 'all', got True"),
-        ({"folds": 3, "refits": "all"}, "a key here must be one of folds, refit, got 'refits'; did you mean 'refit'?"),
+        ({"folds": 3, "refits": "all"}, "unknown key 'refits'; did you mean 'refit'?"),
         ({"refit": "all"}, "folds must be a whole number of at least 2"),
     ],
 )  # fmt: skip
@@ -207,9 +207,7 @@ def test_what_validation_may_not_say(validation: dict[str, Any], said: str) -> N
 
 def test_nothing_is_refitted_without_nuisance_settings() -> None:
     tree = {k: v for k, v in FOLDED.items() if k != "nuisance"}
-    with pytest.raises(
-        InputError, match=r"refit: all trains every level of nuisance .* got 'all' \(validation.refit\)"
-    ):
+    with pytest.raises(InputError, match=r"^validation\.refit: refit: all trains every level of nuisance .* got 'all'"):
         yaml_reader.from_mapping(tree | {"validation": {"folds": 3, "refit": "all"}})
 
 
@@ -223,9 +221,9 @@ def test_every_regret_can_be_claimed() -> None:
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"replicates": 5}, "a sign test needs 6 replicates or more, since 5 can't reach p < 0.05, got 5 (claims.0.bound.of)"),
+        ({"replicates": 5}, "claims.0.bound.of: a sign test needs 6 replicates or more, since 5 can't reach p < 0.05, got 5"),
         ({"test": "sign_flip"}, "a bound of the median has its own test and interval: it takes no test, got 'sign_flip'"),
-        ({"interval": "bca"}, "it takes no interval, got 'bca' (claims.0.interval)"),
+        ({"interval": "bca"}, "it takes no interval, got 'bca'"),
     ],
 )  # fmt: skip
 def test_what_a_bound_of_the_median_may_not_say(keys: dict[str, Any], said: str) -> None:

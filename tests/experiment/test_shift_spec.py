@@ -55,7 +55,7 @@ def test_shifts_decide_what_is_measured_and_not_which_run_it_is() -> None:
         ({"nose": [1]}, "one of noise, blur, translation, brightness, contrast, labels, got 'nose'; did you mean 'noise'?"),
         ({"noise": 0.1}, "the severities of noise must be numbers above 0, in a list that is not empty, got 0.1"),
         ({"noise": []}, "in a list that is not empty, got []"),
-        ({"noise": [0.1, 0]}, "the severities of noise must be numbers above 0, got 0 (shifts.noise.1)"),
+        ({"noise": [0.1, 0]}, "shifts.noise.1: the severities of noise must be numbers above 0, got 0"),
         ({"noise": [math.inf]}, "above 0, got inf"),
         ({"noise": [math.nan]}, "above 0, got nan"),
         ({"noise": [True]}, "above 0, got True"),
@@ -75,7 +75,7 @@ def test_what_is_no_shift_is_refused_with_rule_and_value(given: object, said: st
 
 def test_a_wrong_severity_is_named_with_its_place_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("name: x\nquestion: q\ndataset: fashion_mnist\nshifts:\n  blur: [1, -2]\n")
-    with pytest.raises(InputError, match=r"got -2 \(.*x\.yaml, line 5, column 13\)$"):
+    with pytest.raises(InputError, match=r"x\.yaml:5:13: .*, got -2\n"):
         yaml_reader.read(tmp_path / "x.yaml")
 
 
@@ -131,10 +131,9 @@ def test_a_claim_under_shift_has_the_margin_of_accuracies() -> None:
 
 def test_a_claim_on_a_shift_that_is_not_declared_is_refused() -> None:
     said = refusal(shifts=ALL, **claim("shift_accuracy[noise,0.3]"))
+    assert said.startswith("claims.0.compare.metric: ")
     assert "a metric under a shift is of one declared in shifts (shift_accuracy[noise,0.1], " in said
-    assert (
-        "got 'shift_accuracy[noise,0.3]'; did you mean 'shift_accuracy[noise,0.2]'? (claims.0.compare.metric)" in said
-    )
+    assert "got 'shift_accuracy[noise,0.3]'; did you mean 'shift_accuracy[noise,0.2]'?" in said
     assert "(this experiment has none)" in refusal(**claim("shift_loss[labels,1]"))
 
 

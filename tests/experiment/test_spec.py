@@ -79,7 +79,7 @@ def test_what_is_no_list_of_epochs_is_refused(value: object) -> None:
     with pytest.raises(InputError) as caught:
         spec(probes=value)
     assert str(caught.value) == (
-        f"probes must be a list of epochs of at least 0, start or end, got {shown(value)} (probes)"
+        f"probes: probes must be a list of epochs of at least 0, start or end, got {shown(value)}"
     )
 
 
@@ -113,7 +113,7 @@ def test_every_setting_of_a_file_has_the_one_role_it_was_given(tree: dict[str, A
     ],
 )
 def test_a_setting_has_one_role(keys: dict[str, Any], path: str) -> None:
-    with pytest.raises(InputError, match=rf"a setting has one role, but lr .* \({path}\)$"):
+    with pytest.raises(InputError, match=rf"^{path}: a setting has one role, but lr "):
         spec(**keys)
 
 
@@ -157,7 +157,7 @@ def test_a_label_is_words_on_one_line(label: object) -> None:
 
 @pytest.mark.parametrize("key", ["conditions", "zipped", "fixde", "", 5, None])
 def test_keys_of_the_model_that_are_none_of_the_file_are_refused(key: object) -> None:
-    with pytest.raises(SpecProblem, match="a key here must be one of name, question, dataset"):
+    with pytest.raises(SpecProblem, match="unknown key "):
         build({**PLAIN, key: []})  # type: ignore[dict-item]
 
 
@@ -173,7 +173,7 @@ def test_keys_of_the_model_that_are_none_of_the_file_are_refused(key: object) ->
         ("question", " \n", "question must not be empty, got ' \\n'"),
         ("dataset", "fashion_mnst", "dataset must be one of fashion_mnist, mnist, kmnist, qmnist, emnist_balanced, emnist_letters, emnist_digits, cifar10, digits, mnist1d, linear, polynomial, got 'fashion_mnst'; did you mean 'fashion_mnist'?"),
         ("dataset", {"name": "x"}, "dataset must be one of fashion_mnist, mnist, kmnist, qmnist, emnist_balanced, emnist_letters, emnist_digits, cifar10, digits, mnist1d, linear, polynomial, got 'x'"),
-        ("dataset", {"name": "fashion_mnist", "scale": "none"}, "a key here must be one of name, got 'scale'"),
+        ("dataset", {"name": "fashion_mnist", "scale": "none"}, "unknown key 'scale'"),
         ("dataset", 5, "dataset must be a name or {file: PATH, target: COLUMN}, got 5"),
         ("dataset", None, "dataset must be a name or {file: PATH, target: COLUMN}, got None"),
         ("dataset", {}, "a data set of your own is {file: PATH, target: COLUMN}, got {}"),
@@ -201,7 +201,7 @@ def test_keys_of_the_model_that_are_none_of_the_file_are_refused(key: object) ->
 def test_a_key_out_of_range_is_refused_with_rule_and_value(key: str, value: object, rule: str) -> None:
     with pytest.raises(InputError) as caught:
         spec(**{key: value})
-    assert str(caught.value).startswith(rule)
+    assert str(caught.value).partition(": ")[2].startswith(rule)
 
 
 def test_one_replicate_needs_no_stream() -> None:
@@ -263,14 +263,14 @@ def test_a_margin_is_filled_in_where_there_is_a_default() -> None:
         ("contrast", {"terms": [], "expect": "less"}, "terms must have at least 1 item, got []"),
         ("contrast", {"terms": [{"weight": float("inf"), "where": {}}], "expect": "less"}, "weight must be a finite number"),
         ("contrast", {"terms": [{"weight": 1, "where": {"lr": 3}}], "expect": "less"}, "a claim about lr names one of"),
-        ("contrast", {"terms": [{"wieght": 1, "where": {}}], "expect": "less"}, "a key here must be one of weight, where, got 'wieght'; did"),
+        ("contrast", {"terms": [{"wieght": 1, "where": {}}], "expect": "less"}, "unknown key 'wieght'; did"),
         ("contrast", {"terms": [{"weight": 1, "where": {}}], "expect": "equivalent"}, "equivalent on test_loss must state a margin"),
     ],
 )  # fmt: skip
 def test_a_claim_that_can_not_be_judged_is_refused(form: str, fields: dict[str, Any], rule: str) -> None:
     message = refusal(form, **fields)
-    assert message.startswith(rule), message
-    assert "(claims.0" in message
+    assert message.partition(": ")[2].startswith(rule), message
+    assert message.startswith("claims.0")
 
 
 @pytest.mark.parametrize("forms", [[], ["trend", "bound"]])
@@ -285,7 +285,7 @@ def test_a_claim_has_one_form(forms: list[str]) -> None:
 
 def test_claim_ids_differ() -> None:
     claim = {"id": "c", "says": "x", "bound": {"metric": "test_loss", "above": 1}}
-    with pytest.raises(InputError, match=r"claim ids must differ, got 'c' twice \(claims\.1\.id\)"):
+    with pytest.raises(InputError, match=r"claims\.1\.id: claim ids must differ, got 'c' twice"):
         spec(claims=[claim, claim])
 
 
@@ -303,7 +303,11 @@ def test_claim_ids_differ() -> None:
 )  # fmt: skip
 def test_a_trend_needs_levels_that_its_scale_can_place(factors: dict[str, Any], scale: str, rule: str) -> None:
     name = "lr" if "zip" in factors else "label" if "conditions" in factors else next(iter(factors))
-    assert refusal("trend", {"factors": factors}, factor=name, expect="rises", scale=scale).startswith(rule)
+    assert (
+        refusal("trend", {"factors": factors}, factor=name, expect="rises", scale=scale)
+        .partition(": ")[2]
+        .startswith(rule)
+    )
 
 
 @pytest.mark.parametrize("scale", ["linear", "rank"])
@@ -319,7 +323,7 @@ def test_a_selector_must_meet_a_condition() -> None:
     message = refusal("compare", ZIPPED, **(together | {"b": {"lr": 0.1, "width": 16}}))
     assert (
         message
-        == "a claim names levels that stand together in a condition, got {'lr': 0.1, 'width': 16} (claims.0.compare.b)"
+        == "claims.0.compare.b: a claim names levels that stand together in a condition, got {'lr': 0.1, 'width': 16}"
     )
     assert "claims.0.bound.where" in refusal("bound", ZIPPED, where={"lr": 0.1, "width": 16}, above=1)
     terms = [{"weight": 1, "where": {"lr": 0.1}}, {"weight": 1, "where": {"lr": 0.1, "width": 16}}]

@@ -28,7 +28,7 @@ class Bad:
         if HERE not in self.text:
             return ""
         before = self.text[: self.text.index(HERE)]
-        return f", line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+        return f":{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
 def bad(name: str, text: str, *says: str) -> Bad:
@@ -36,9 +36,10 @@ def bad(name: str, text: str, *says: str) -> Bad:
 
 
 FILES = [
-    bad("unknown-key", GOOD + "§replicate: 3", "a key here must be one of name, ", "got 'replicate'; did you mean 'replicates'?"),
-    bad("unknown-setting", HEAD + "fixed: {§widht: 8}", "a setting must be one of", "got 'widht'; did you mean 'width'?"),
-    bad("unknown-factor", HEAD + "factors:\n  lr: [1, 2]\n  §actvation: [relu]", "got 'actvation'; did you mean 'activation'?"),
+    bad("unknown-key", GOOD + "§replicate: 3", "unknown key 'replicate'; did you mean 'replicates'?"),
+    bad("setting-of-another-library", HEAD + "fixed: {§learning_rate: 1}", "unknown setting 'learning_rate'; did you mean 'lr'?"),
+    bad("unknown-setting", HEAD + "fixed: {§widht: 8}", "unknown setting 'widht'; did you mean 'width'?"),
+    bad("unknown-factor", HEAD + "factors:\n  lr: [1, 2]\n  §actvation: [relu]", "unknown setting 'actvation'; did you mean 'activation'?"),
     bad("misspelt-level", HEAD + "fixed: {activation: §rleu}", "activation must be one of identity, relu", "got 'rleu'; did you mean 'relu'?"),
     bad("dropout", HEAD + "fixed: {dropout: §1.2}", "dropout must be a number in [0, 1]", "got 1.2"),
     bad("width-0", HEAD + "factors: {width: [8, §0]}", "width must be a whole number of at least 1, got 0"),
@@ -73,7 +74,7 @@ FILES = [
     bad("two-ways", HEAD + "fixed: {§hidden_sizes: [8], depth: 1}", "hidden_sizes stands in place of depth: give one of them, got both"),
     bad("no-levels", HEAD + "factors: {lr: §[]}", "the levels of factor lr must be a list that is not empty, got []"),
     bad("same-run", HEAD + "fixed: {depth: 0}\nfactors: {width: [8, §16]}", "conditions must differ"),
-    bad("top-level-conditions", GOOD + "§conditions: [{label: a, lr: 1}]", "a key here must be one of", "got 'conditions'"),
+    bad("top-level-conditions", GOOD + "§conditions: [{label: a, lr: 1}]", "unknown key 'conditions'; must be one of name, question, dataset, "),
     bad("label-of-two-lines", HEAD + 'factors: {conditions: [{label: §"a\\nb", lr: 1}]}', "words on one line, got 'a\\nb'"),
     bad("name", HEAD.replace("bad", "§bad name"), "name must be a plain word of letters, digits, '_' and '-', got 'bad name'"),
     bad("name-is-a-path", HEAD.replace("bad", "§../bad"), "name must be a plain word", "got '../bad'"),
@@ -94,7 +95,7 @@ FILES = [
     bad("claim-margin", claim("compare: §{metric: flops, a: {width: 4}, b: {width: 8}, expect: equivalent}"), "equivalent on flops must state a margin"),
     bad("claim-sides", claim("bound: §{metric: flops, above: 1, below: 2}"), "a bound has exactly one of 'above' and 'below', got both"),
     bad("claim-nan", claim("bound: {metric: flops, above: §.nan}"), "above must be a finite number, got nan"),
-    bad("claim-form", claim("§bond: {metric: flops, above: 1}"), "got 'bond'; did you mean 'bound'?"),
+    bad("claim-form", claim("§bond: {metric: flops, above: 1}"), "unknown key 'bond'; did you mean 'bound'?"),
     bad("claim-twice", claim("bound: {metric: flops, above: 1}") + "  - {id: §c, says: so, bound: {metric: flops, above: 1}}", "claim ids must differ, got 'c' twice"),
     bad("empty", "", "an experiment needs at least name, question and dataset, got an empty file"),
     bad("comment", "# nothing\n", "got an empty file"),
@@ -102,9 +103,9 @@ FILES = [
     bad("word", "§bad\n", "an experiment must be a mapping of keys to values, got 'bad'"),
     bad("tab", HEAD + "fixed:\n§\tlr: 1", "not YAML", "'\\t'", "indent with spaces, not tabs"),
     bad("unclosed", HEAD + "fixed: {lr: 1\nseed§: 3", "not YAML", "got ':'"),
-    bad("duplicate-key", HEAD + "seed: 1\n§seed: 2", "a key stands once in a mapping, got 'seed' twice"),
+    bad("duplicate-key", HEAD + "seed: 1\n§seed: 2", "a mapping must have a key once, got 'seed' twice"),
     bad("alias-bomb", "a: §&a [x, x]\n" + "".join(f"{c}: &{c} [*{b}, *{b}, *{b}]\n" for b, c in zip("abcdefgh", "bcdefghi", strict=True)), "must not use anchors and aliases, got &a: write the value out"),
-    bad("merge", HEAD + "fixed: {§<<: {lr: 1}}", "a setting must be one of", "got '<<'"),
+    bad("merge", HEAD + "fixed: {§<<: {lr: 1}}", "unknown setting '<<'; must be one of hidden_sizes, width, "),
     bad("tag", HEAD + "fixed: {lr: §!!python/name:os.system x}", "must not use tags"),
     bad("bool-tag", HEAD + "fixed: {decay_bias: §!!bool maybe}", "must not use tags"),
     bad("yaml-1.1", "%YAML 1.1\n§---\n" + HEAD, "an experiment must be YAML 1.2, got %YAML 1.1"),
@@ -120,7 +121,7 @@ FILES = [
     bad("null-value", HEAD + "fixed: {lr: §null}", "lr must be a number above 0, got None"),
     bad("null-claims", HEAD + "claims: §", "claims must be a list, got None"),
     bad("null-question", HEAD.replace("Is it?", "§~"), "question must be text, got None"),
-    bad("null-key", HEAD + "§~: 1", "a key here must be one of", "got None"),
+    bad("null-key", HEAD + "§~: 1", "unknown key None; must be one of name, "),
     bad("list-key", HEAD + "? §[a]\n: 1", "a key must be a word, got a list or a mapping"),
     bad("mapping-key", HEAD + "fixed: {§{a: 1}: 2}", "a key must be a word, got a list or a mapping"),
     bad("number-key", HEAD + "fixed: {§5: 1}", "a key must be a word, got 5"),

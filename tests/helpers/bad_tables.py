@@ -128,7 +128,7 @@ def spec(name: str, *says: str, options: str = "target: kind", file: str = "bad.
     """An experiment that is wrong about a good file, at the mark, or at all it says of the data where there is none."""
     line = f"dataset: {{file: {file}, {options}}}"
     column = line.index(HERE if HERE in line else "{") + 1
-    return Bad(name, CSV, says, f"(own.yaml, line 3, column {column})", file, options)
+    return Bad(name, CSV, says, f"own.yaml:3:{column}: ", file, options)
 
 
 def numbered(values: list[Any]) -> str:
@@ -264,7 +264,7 @@ FILES = [
     spec("test-file-is-a-link-to-file", "test_file must be another file than file, got 'link.csv'", options="target: kind, test_file: §link.csv"),
     spec("fingerprint", "fingerprint must be 64 hex digits, got 'abc'", options="target: kind, facts: {fingerprint: §abc, n_train: 9, n_test: 3, n_features: 2}"),
     spec("zero-byte-in-path", "file must be a data file that can be read, got 'embedded null byte'", file='§"a\\0.csv"'),
-    spec("unknown-option", "a key here must be one of file, target, test, test_file, scale, task, facts, got 'taget'; did you mean 'target'?", options="§taget: kind"),
+    spec("unknown-option", "unknown key 'taget'; did you mean 'target'?", options="§taget: kind"),
     spec("share-of-1", "test must be less than 1, got 1", options="target: kind, test: §1.0"),
     spec("share-of-0", "test must be greater than 0, got 0", options="target: kind, test: §0"),
     spec("scale", "scale must be 'standard' or 'none', got 'standrd'; did you mean 'standard'?", options="target: kind, scale: §standrd"),

@@ -1,4 +1,4 @@
-"""From a YAML 1.2 file to an experiment; every error names file, line and column.
+"""From a YAML 1.2 file to an experiment and back; an error names file, line and column, and shows the line.
 
 Aliases, tags and deep nesting are refused: an experiment needs none, and they can stand for more values than fit in
 memory, for values that are not what they look like, or end the reader itself.
@@ -12,9 +12,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
+from unicodedata import east_asian_width
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -28,7 +29,7 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.messages import shown, suggestion
+from mlpbench.base.messages import shown, suggestion, unknown
 from mlpbench.base.models import Value
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims import presence
@@ -38,6 +39,8 @@ from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, Path, Sp
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
+# Of a longer line, an error shows this many characters.
+EXCERPT = 100
 # What fits into the memory of a small machine; a run of more than `runner.MOST_UNASKED` asks first.
 MAX_CONDITIONS = 100_000
 MAX_RUNS = 10_000_000
@@ -69,8 +72,8 @@ def read(path: FilePath, overrides: Overrides = ()) -> Experiment:
     try:
         return _checked(tree, FilePath() if "dataset" in set_by else path.parent)
     except SpecProblem as problem:
-        place = _cause(problem, set_by) or source.place(problem)
-        raise InputError(f"{problem.message} ({place})") from None
+        cause = _cause(problem, set_by)
+        raise (InputError(f"{cause}: {problem.message}") if cause else source.error(problem)) from None
 
 
 def from_mapping(tree: Mapping[str, Any], overrides: Overrides = ()) -> Experiment:
@@ -81,7 +84,7 @@ def from_mapping(tree: Mapping[str, Any], overrides: Overrides = ()) -> Experime
         return _checked(copied)
     except SpecProblem as problem:
         place = _cause(problem, set_by) or ".".join(map(str, problem.path)) or "experiment"
-        raise InputError(f"{problem.message} ({place})") from None
+        raise InputError(f"{place}: {problem.message}") from None
 
 
 def _checked(tree: Mapping[str, Any], base: FilePath | None = None) -> Experiment:
@@ -178,31 +181,31 @@ def _plain_tree(value: Any) -> Any:
 def _text(path: FilePath) -> str:
     try:
         if path.is_dir():
-            raise InputError(f"an experiment is a file, got the folder {path}")
+            raise InputError(f"an experiment must be a file, got the folder {path}")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         near = suggestion(path.name, names) or (f"; {path.parent} has {', '.join(names)}" if names else "")
-        raise InputError(f"an experiment file must be there, got no file at {path}{near}") from None
+        raise InputError(f"experiment file not found: {path}{near}") from None
     except OSError as error:
-        raise InputError(f"an experiment file must be readable, got '{error.strerror}' for {path}") from None
+        raise InputError(f"{path}: an experiment file must be readable, got '{error.strerror}'") from None
     if len(content) > MAX_BYTES:
-        raise InputError(f"an experiment file must have at most {MAX_BYTES} bytes, got more ({path})")
+        raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"an experiment file must be UTF-8, got byte {error.object[error.start]:#04x} ({path}, line {line})"
-        ) from None
+        byte = error.object[error.start]
+        raise InputError(f"{path}:{line}: an experiment file must be UTF-8, got byte {byte:#04x}") from None
 
 
 class _Source:
     """The text of a file, its tree of plain values, and where each of them stands."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, *, is_file: bool = True) -> None:
         self.name = name
+        self._is_file = is_file
         self._text = text
         self._values: dict[Path, Place] = {}
         self._keys: dict[Path, Place] = {}
@@ -212,9 +215,7 @@ class _Source:
         """Return the file's mapping; raise InputError where it holds something else."""
         tree = self.value()
         if tree is None:
-            raise InputError(
-                f"an experiment needs at least name, question and dataset, got an empty file ({self.name})"
-            )
+            raise InputError(f"{self.name}: an experiment needs at least name, question and dataset, got an empty file")
         if not isinstance(tree, dict):
             raise self._wrong(f"an experiment must be a mapping of keys to values, got {shown(tree)}", self._values[()])
         return tree
@@ -224,17 +225,31 @@ class _Source:
         node = self._compose()
         return None if node is None else self._plain(node, ())
 
-    def place(self, problem: SpecProblem) -> str:
-        """Return `file, line, column` of a problem, or of the nearest thing around it that is in the file."""
+    def error(self, problem: SpecProblem) -> InputError:
+        """Return the error that points at a problem, or at the nearest thing around it that is in the file."""
         path = problem.path
         if problem.key and path in self._keys:
-            return f"{self.name}, {_where(self._keys[path])}"
+            return self._wrong(problem.message, self._keys[path])
         while path and path not in self._values:
             path = path[:-1]
-        return f"{self.name}, {_where(self._values.get(path, (1, 1)))}"
+        return self._wrong(problem.message, self._values.get(path, (1, 1)))
 
     def _wrong(self, message: str, place: Place) -> InputError:
-        return InputError(f"{message} ({self.name}, {_where(place)})")
+        line, column = place
+        where = f"{self.name}:{line}:{column}" if self._is_file else self.name
+        return InputError(f"{where}: {message}{self._excerpt(line, column)}")
+
+    def _excerpt(self, line: int, column: int) -> str:
+        """Return a line of the text, cut where it is long, with a caret under a column; nothing for an empty line."""
+        lines = self._text.splitlines()
+        text = lines[line - 1] if line <= len(lines) else ""
+        start = max(0, column - 1 - EXCERPT // 2) if len(text) > EXCERPT else 0
+        text = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text[start : start + EXCERPT])
+        if not text.strip():
+            return ""
+        # Two spaces stand under a wide character, a tab under a tab.
+        widths = {"\t": "\t"} | {c: "  " for c in text if east_asian_width(c) in "WF"}
+        return f"\n  {text}\n  {''.join(widths.get(c, ' ') for c in text[: column - 1 - start])}^"
 
     def _compose(self) -> Node | None:
         try:
@@ -242,19 +257,18 @@ class _Source:
             node: Node | None = self._yaml.compose(self._text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
             hint = "; indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
             if "but got '['" in str(error.problem):
-                hint = "; text with brackets stands in quotes inside {...}, as in 'grad_norm[1]'"
-            raise InputError(f"not YAML: {error.problem or error.context}{hint} ({self.name}{place})") from None
+                hint = "; put text with brackets in quotes inside {...}, as in 'grad_norm[1]'"
+            message = f"not YAML: {error.problem or error.context}{hint}"
+            raise (self._wrong(message, _place(mark)) if mark else InputError(f"{self.name}: {message}")) from None
         except ReaderError as error:
             before = self._text[: error.position]
             where = before.count("\n") + 1, len(before) - before.rfind("\n")
-            raise self._wrong(
-                f"an experiment file must be printable text, got {chr(error.character)!r}", where
-            ) from None
+            message = f"an experiment file must be printable text, got {chr(error.character)!r}"
+            raise self._wrong(message, where) from None
         except YAMLError as error:
-            raise InputError(f"not YAML: {str(error).splitlines()[0]} ({self.name})") from None
+            raise InputError(f"{self.name}: not YAML: {str(error).splitlines()[0]}") from None
         return node
 
     def _refuse_extras(self) -> None:
@@ -262,7 +276,7 @@ class _Source:
         depth = 0
         event: Event
         for event in YAML(typ="safe", pure=True).parse(self._text):
-            place = _start(event)
+            place = _place(event.start_mark)
             if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor):
                 sign = "*" if isinstance(event, AliasEvent) else "&"
                 message = f"an experiment must not use anchors and aliases, got {sign}{event.anchor}"
@@ -278,50 +292,46 @@ class _Source:
                 raise self._wrong(f"an experiment must be nested at most {MAX_DEPTH} deep, got more", place)
 
     def _plain(self, node: Node, path: Path) -> Any:
-        self._values[path] = _start(node)
+        self._values[path] = _place(node.start_mark)
         if isinstance(node, SequenceNode):
             return [self._plain(child, (*path, i)) for i, child in enumerate(node.value)]
         if isinstance(node, MappingNode):
             made: dict[Any, Any] = {}
             for key_node, child in node.value:
-                key = self._scalar(key_node)
+                key, place = self._scalar(key_node), _place(key_node.start_mark)
                 if key in made:
-                    raise self._wrong(f"a key stands once in a mapping, got {shown(key)} twice", _start(key_node))
-                self._keys[(*path, key)] = _start(key_node)
+                    raise self._wrong(f"a mapping must have a key once, got {shown(key)} twice", place)
+                self._keys[(*path, key)] = place
                 made[key] = self._plain(child, (*path, key))
             return made
         return self._scalar(node)
 
     def _scalar(self, node: Node) -> Any:
+        place = _place(node.start_mark)
         if not isinstance(node, ScalarNode):
-            raise self._wrong("a key must be a word, got a list or a mapping", _start(node))
+            raise self._wrong("a key must be a word, got a list or a mapping", place)
         if str(node.tag).rpartition(":")[2] in SCALARS:
             try:
                 return self._yaml.constructor.construct_object(node)
             except ValueError:
                 message = f"a number must have at most {sys.get_int_max_str_digits()} digits"
-                raise self._wrong(f"{message}, got {shown(node.value)}", _start(node)) from None
+                raise self._wrong(f"{message}, got {shown(node.value)}", place) from None
         try:
             node.value.encode()
         except UnicodeEncodeError:
-            raise self._wrong(f"text must be made of whole characters, got {shown(node.value)}", _start(node)) from None
+            raise self._wrong(f"text must be made of whole characters, got {shown(node.value)}", place) from None
         return node.value
 
 
-def _start(node: Node | Event) -> Place:
-    mark = node.start_mark
+def _place(mark: StreamMark) -> Place:
     return mark.line + 1, mark.column + 1
-
-
-def _where(place: Place) -> str:
-    return f"line {place[0]}, column {place[1]}"
 
 
 def _parsed(text: str) -> Override:
     key, equals, written = text.partition("=")
     if not equals or not key:
-        raise InputError(f"an override must be KEY=VALUE, got {text!r} (--set {text})")
-    return Override(key, _Source(f"--set {text}", written).value(), f"--set {text}")
+        raise InputError(f"--set {text}: an override must be KEY=VALUE, got {text!r}")
+    return Override(key, _Source(f"--set {text}", written, is_file=False).value(), f"--set {text}")
 
 
 def _override(tree: dict[str, Any], overrides: Overrides) -> dict[str, str]:
@@ -332,8 +342,7 @@ def _override(tree: dict[str, Any], overrides: Overrides) -> dict[str, str]:
         set_by[key] = place
         if key not in SETTINGS:
             if key not in FILE_KEYS:
-                near = suggestion(key, (*SETTINGS, *FILE_KEYS))
-                raise InputError(f"an override must name a setting or a key of the file, got {key!r}{near} ({place})")
+                raise InputError(f"{place}: {unknown('setting or key', key, (*SETTINGS, *FILE_KEYS))}")
             tree[key] = value
             continue
         roles = [{} if tree.get(role) is None else tree[role] for role in ("fixed", "factors", "nuisance")]
