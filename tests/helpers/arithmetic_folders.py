@@ -57,7 +57,7 @@ def _runs(experiment: Experiment, part: list[grid.Condition], ids: list[list[str
     ).take(np.repeat(np.arange(len(part)), experiment.replicates))
     flat = accuracy.ravel()
     same = environment.environment() | {
-        "seed": experiment.seed, "status": "ok", "dataset": experiment.dataset, "env_device": "cpu",
+        "seed": experiment.seed, "status": "ok", "dataset": experiment.data.name, "env_device": "cpu",
         "env_numerics": "fast", "env_threads": 1, "env_dataset": experiment.data.fingerprint, "n_parameters": 1000,
         "stack_size": experiment.replicates, "diverged": 0.0, "weight_norm": 9.0, "sparsity": 0.0, "dead_units": 0.0,
         "distinct_units": 8.0, "flops": 1e10,
