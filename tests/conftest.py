@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from mlpbench.data.data_sets import lookup
 from mlpbench.data.dataset import Dataset
+from mlpbench.executors.executor import EXECUTORS
+from mlpbench.executors.inline import Inline
 
 # Begun first, so that none of them runs on alone at the end of `make check`.
 LONG = ("test_stack_invariance.py", "test_kills.py", "test_calibration.py", "test_numerics.py")
@@ -30,6 +32,14 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def one_thread() -> None:
     """More threads would change the bits that tests compare."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def in_process() -> Iterator[None]:
+    """Train in this process instead of in workers, which take seconds to start and give the same bits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EXECUTORS, "local", Inline)
+        yield
 
 
 @pytest.fixture(autouse=True)

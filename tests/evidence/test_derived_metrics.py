@@ -24,6 +24,8 @@ from mlpbench.report.language.terminal import claims_text
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 DEEP, FLAT, WILD = "deep", "flat", "wild"
 TREE: dict[str, Any] = {
     "name": "probed",

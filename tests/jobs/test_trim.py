@@ -39,7 +39,7 @@ SPEC: dict[str, Any] = {
     "claims": [CLAIM],
 }
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_process")]
 
 
 def invoke(*arguments: str | Path) -> Result:

@@ -25,6 +25,8 @@ from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.verification_record import DIFFERENT, IDENTICAL, WITHIN
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 SPEC: dict[str, Any] = {
     "name": "pairs",
     "question": "Do two widths and two rates differ?",

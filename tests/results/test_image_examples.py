@@ -31,7 +31,7 @@ SPEC: dict[str, Any] = {
     "claims": [{"id": "wide", "says": "Wider is better.", "compare": CLAIM}],
 }
 PICTURE = "figures/test_images.png"
-pytestmark = [pytest.mark.usefixtures("fashion"), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures("fashion", "in_process"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

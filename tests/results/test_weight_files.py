@@ -38,6 +38,8 @@ from mlpbench.results.store import Store
 from mlpbench.training import saved_model
 from mlpbench.training.network.activations import ACTIVATIONS
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 CONDITIONS: list[dict[str, Any]] = [
     {"label": "plain", "activation": "relu"},
     {"label": "linear", "hidden_sizes": []},

@@ -203,7 +203,7 @@ def test_a_csv_and_a_yaml_give_tables_report_and_verdicts(folder: Path, tmp_path
     assert f"{table}.csv, target target" in text
     assert " nan" not in text
     assert ("accuracy" in text) == classes
-    mlpbench.run(tree, results=tmp_path / "b", workers=1, report=False)
+    mlpbench.run(tree, results=tmp_path / "b", executor="inline", report=False)
     same_tables(ran.folder, tmp_path / "b" / table)
 
 
@@ -213,7 +213,7 @@ def test_results_need_the_file_to_train_only(folder: Path, tmp_path: Path) -> No
     (tmp_path / "data").mkdir()
     path = Path(shutil.copy(folder / "wine.csv", tmp_path / "data" / "wine.csv"))
     tree = spec(tmp_path / "data", "wine", replicates=2, claims=CLAIMS["iris"], factors={"depth": [0, 1]})
-    done = mlpbench.run(tree, results=tmp_path / "results")
+    done = mlpbench.run(tree, results=tmp_path / "results", executor="inline")
     spec_file = str(done.folder / "spec.yaml")
     assert str(tmp_path) not in Path(spec_file).read_text()
     invoke = CliRunner().invoke
@@ -223,7 +223,7 @@ def test_results_need_the_file_to_train_only(folder: Path, tmp_path: Path) -> No
         assert invoke(main, command).exit_code == 0
     assert (done.folder / "report.md").read_bytes() == before
     assert mlpbench.load(done.folder).runs["run_id"].tolist() == done.runs["run_id"].tolist()
-    results = ["--results", str(tmp_path / "results"), "--quiet"]
+    results = ["--results", str(tmp_path / "results"), "--quiet", "--executor", "inline"]
     assert invoke(main, ["run", spec_file, *results]).exit_code == 0
     more = ["run", spec_file, "--set", "replicates=3", *results]
     refused = invoke(main, more)
@@ -237,7 +237,7 @@ def test_results_need_the_file_to_train_only(folder: Path, tmp_path: Path) -> No
 def test_a_target_too_large_for_the_rate_diverges_and_is_data(folder: Path, tmp_path: Path) -> None:
     frame = pd.read_csv(folder / "diabetes.csv")
     frame.assign(target=frame["target"] * 1e6).to_csv(tmp_path / "diabetes.csv", index=False)
-    ran = mlpbench.run(spec(tmp_path, "diabetes", replicates=2), results=tmp_path / "r")
+    ran = mlpbench.run(spec(tmp_path, "diabetes", replicates=2), results=tmp_path / "r", executor="inline")
     assert (ran.runs["status"] == "diverged").all()
     assert all(math.isnan(v) for v in ran.runs["test_loss"])
     assert "diverged" in (ran.folder / "report.md").read_text()

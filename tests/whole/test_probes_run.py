@@ -11,6 +11,8 @@ import pytest
 import mlpbench
 from mlpbench.results.schemas import SCHEMAS
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 SPEC: dict[str, Any] = {
     "name": "probed",
     "question": "What do the layers do?",

@@ -109,14 +109,14 @@ def test_another_number_of_workers_and_a_grid_grown_bit_by_bit_give_the_same_tab
 
 
 def test_adding_a_level_trains_that_level_only_and_one_that_is_left_out_stays_stored(copy: Path) -> None:
-    other = mlpbench.run(PLAIN, results=copy, width=[16, 7], workers=1, report=False)
+    other = mlpbench.run(PLAIN, results=copy, width=[16, 7], executor="inline", report=False)
     assert other.trained == 6
     assert set(other.runs["width"]) == {16, 7}
     assert len(pd.read_parquet(copy / "small" / "runs")) == 18
 
 
 def test_rerun_all_trains_again_and_leaves_one_row_a_run(done: Path, copy: Path) -> None:
-    again = mlpbench.run(SMALL, results=copy, rerun="all", replicates=1, workers=1, report=False)
+    again = mlpbench.run(SMALL, results=copy, rerun="all", replicates=1, executor="inline", report=False)
     assert again.trained == 4
     same_tables(done, copy / "small")
 
@@ -126,11 +126,11 @@ def test_runs_of_another_thread_count_are_stale_until_told_to_train_again(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = SMALL | {"replicates": 1}
-    assert mlpbench.run(spec, results=copy, threads=2, quiet=False, workers=1, report=False).trained == 0
+    assert mlpbench.run(spec, results=copy, threads=2, quiet=False, executor="inline", report=False).trained == 0
     assert "4 runs are stale" in capsys.readouterr().out
-    assert mlpbench.run(spec, results=copy, threads=2, workers=1, report=False).trained == 0
+    assert mlpbench.run(spec, results=copy, threads=2, executor="inline", report=False).trained == 0
     assert capsys.readouterr().out == ""
-    assert mlpbench.run(spec, results=copy, threads=2, rerun="stale", workers=1, report=False).trained == 4
+    assert mlpbench.run(spec, results=copy, threads=2, rerun="stale", executor="inline", report=False).trained == 4
     frame = pd.read_parquet(copy / "small" / "runs")
     assert sorted(frame["env_threads"]) == [1] * 8 + [2] * 4
 
@@ -138,18 +138,18 @@ def test_runs_of_another_thread_count_are_stale_until_told_to_train_again(
 def test_a_run_that_cannot_be_trained_is_a_row_and_is_trained_again_when_told(tmp_path: Path) -> None:
     """A billion hidden units do not fit: the others are trained, and the failure is data."""
     spec = PLAIN | {"factors": {"width": [8, 1_000_000_000]}, "replicates": 1}
-    first = mlpbench.run(spec, results=tmp_path, workers=1, report=False)
+    first = mlpbench.run(spec, results=tmp_path, executor="inline", report=False)
     assert first.failed == 1
     assert dict(zip(first.runs["width"], first.runs["status"], strict=True)) == {8: "ok", 1_000_000_000: "failed"}
     assert first.runs["error"].notna().sum() == 1
-    assert mlpbench.run(spec, results=tmp_path, workers=1, report=False).trained == 0
-    assert mlpbench.run(spec, results=tmp_path, rerun="failed", workers=1, report=False).trained == 1
+    assert mlpbench.run(spec, results=tmp_path, executor="inline", report=False).trained == 0
+    assert mlpbench.run(spec, results=tmp_path, rerun="failed", executor="inline", report=False).trained == 1
     assert len(pd.read_parquet(tmp_path / "small" / "runs")) == 2
 
 
 def test_a_diverged_run_is_data_and_leaves_its_neighbours_alone(done: Path, tmp_path: Path) -> None:
     spec = PLAIN | {"factors": {"width": [16], "lr": [0.1, 1e30, 0.5]}}
-    runs = mlpbench.run(spec, results=tmp_path, workers=1, report=False).runs
+    runs = mlpbench.run(spec, results=tmp_path, executor="inline", report=False).runs
     wild = runs[runs["lr"] == 1e30]
     assert (wild["status"] == "diverged").all()
     assert (wild["diverged_at_step"] <= 3).all()
@@ -218,14 +218,14 @@ def test_a_claim_that_is_added_is_judged_everywhere_and_the_spec_is_that_of_the_
     ran = mlpbench.run(SMALL, results=copy, claims=[*SMALL["claims"], added])
     assert ran.trained == 0
     assert ran.claims["id"].tolist() == mlpbench.load(copy / "small").claims["id"].tolist() == ["wider-is-better", "lr"]
-    mlpbench.run(SMALL, results=copy, replicates=2, workers=1, report=False)
+    mlpbench.run(SMALL, results=copy, replicates=2, executor="inline", report=False)
     assert len(mlpbench.load(copy / "small").runs) == 8
-    mlpbench.run(SMALL, results=copy, workers=1, report=False)
+    mlpbench.run(SMALL, results=copy, executor="inline", report=False)
     assert len(mlpbench.load(copy / "small").runs) == 12
 
 
 def test_runs_of_another_grid_in_the_folder_are_told(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    mlpbench.run(PLAIN, results=copy, replicates=2, quiet=False, workers=1, report=False)
+    mlpbench.run(PLAIN, results=copy, replicates=2, quiet=False, executor="inline", report=False)
     assert "small: 4 runs in the folder are not of this grid" in capsys.readouterr().out
 
 
@@ -236,19 +236,19 @@ def test_a_run_that_has_lost_a_part_is_trained_again(table: str, done: Path, cop
     lost = sorted((copy / "small" / table).glob("*.parquet"))[0]
     runs = set(pd.read_parquet(lost)["run_id"])
     lost.unlink()
-    assert mlpbench.run(SMALL, results=copy, workers=1, report=False).trained == len(runs)
+    assert mlpbench.run(SMALL, results=copy, executor="inline", report=False).trained == len(runs)
     same_tables(done, copy / "small")
 
 
 def test_probes_that_are_asked_for_later_train_the_run_again_to_the_same_bits(done: Path, copy: Path) -> None:
-    again = mlpbench.run(SMALL, results=copy, replicates=1, probes=["start", 1, "end"], workers=1, report=False)
+    again = mlpbench.run(SMALL, results=copy, replicates=1, probes=["start", 1, "end"], executor="inline", report=False)
     assert again.trained == 4
     assert sorted(set(again.layers["epoch"])) == [0.0, 1.0, 2.0]
     assert set(again.layers["layer"]) == {1, 2}
     before = pd.read_parquet(done / "runs").set_index("run_id")["weights_sha256"]
     now = again.runs.set_index("run_id")["weights_sha256"]
     assert now.to_dict() == before[now.index].to_dict()
-    assert mlpbench.run(SMALL, results=copy, replicates=1, probes=["end"], workers=1, report=False).trained == 0
+    assert mlpbench.run(SMALL, results=copy, replicates=1, probes=["end"], executor="inline", report=False).trained == 0
 
 
 def test_other_processes_of_the_caller_are_left_alone(tmp_path: Path) -> None:

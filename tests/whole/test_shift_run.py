@@ -13,6 +13,8 @@ import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 SPEC: dict[str, Any] = {
     "name": "shifted",
     "question": "What is left under shift?",

@@ -77,7 +77,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished folders of all three."""
     folder = tmp_path_factory.mktemp("results")
     for tree in (LINE, CURVE, SMALL):
-        mlpbench.run(tree, results=folder, workers=1)
+        mlpbench.run(tree, results=folder, executor="inline")
     return folder
 
 
@@ -147,7 +147,7 @@ def test_every_command_knows_them(results: Path) -> None:
 
 
 def test_workers_and_history_change_nothing(results: Path, tmp_path: Path) -> None:
-    mlpbench.run(LINE | {"replicates": 1, "claims": []}, results=tmp_path, workers=1)
+    mlpbench.run(LINE | {"replicates": 1, "claims": []}, results=tmp_path, executor="inline")
     again = mlpbench.run(LINE, results=tmp_path, workers=2).folder
     same_tables(again, results / "line")
 

@@ -22,6 +22,8 @@ from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 SPEC: dict[str, Any] = {
     "name": "quantiles",
     "question": "What do weights do?",
