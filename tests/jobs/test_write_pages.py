@@ -140,8 +140,8 @@ def test_rows_shuffled_across_files_give_the_same_report(which: str, small: Path
 )
 def test_other_processes_check_the_same_without_torch(small: Path, environment: Mapping[str, str]) -> None:
     code = (
-        "import sys; from pathlib import Path; from mlpbench import pages; "
-        f"found = pages.check(Path({str(small)!r})); print(found, 'torch' in sys.modules)"
+        "import sys; from pathlib import Path; from mlpbench.jobs import write_pages; "
+        f"found = write_pages.check(Path({str(small)!r})); print(found, 'torch' in sys.modules)"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env)

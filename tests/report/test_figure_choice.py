@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -267,10 +265,3 @@ def test_the_report_has_the_sections_and_the_same_bytes_twice() -> None:
         assert f"](figures/{name}.png)" in section
         assert "![" in section
         assert f"figures/{name}.png" in one.files
-
-
-@pytest.mark.slow
-def test_drawing_needs_no_torch() -> None:
-    code = "import sys; from mlpbench.evidence import gallery, functions, figures; print('torch' in sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert ran.stdout == "False\n"

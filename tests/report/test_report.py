@@ -148,7 +148,8 @@ def test_no_state_of_matplotlib_changes() -> None:
             ("torch", "matplotlib", "seaborn", "scipy.stats"),
         ),
         (
-            "from arithmetic_tables import width_tables; from mlpbench.report.report import render; "
+            "from arithmetic_tables import width_tables; from mlpbench.report.figures import function_panels; "
+            "from mlpbench.report.report import render; "
             "render(*width_tables().parts)",
             ("torch",),
         ),
