@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= experiments/width.yaml
+# A file of tests stays on one process, which shares what the file trains; conftest.py puts the longest first.
+PYTEST := $(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run results test check bench throughput lint install dev clean
+.PHONY: run results test lint types units check prove bench throughput install dev clean
 
 run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and write its report
 	@$(BIN)/mlpbench run $(SPEC)
@@ -15,18 +17,27 @@ results: $(VENV)/.installed ## train what is missing of all reference results (h
 	@$(BIN)/mlpbench trim $$(dirname results/reference/*/spec.yaml)
 	@$(BIN)/mlpbench index results/reference
 
-test: $(VENV)/.dev lint ## lint, imports, types and tests
-	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow"
+test: lint ## lint, imports, tests, and types beside the tests
+	@$(MAKE) --no-print-directory --jobs=2 types units
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev ## lint, format, directions of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo --no-cache
+
+types: $(VENV)/.dev
 	@$(BIN)/mypy
 
-check: $(VENV)/.dev ## the slower proofs, those that measure time or memory at the end and one at a time
-	@$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "slow and not alone"
+units: $(VENV)/.dev
+	@$(PYTEST) -m "not slow and not prove"
+
+check: $(VENV)/.dev ## the slower tests; those that measure time or memory come last, one at a time
+	@$(PYTEST) -m "slow and not alone"
 	@$(BIN)/pytest -q -m "slow and alone"
+
+prove: $(VENV)/.dev ## what takes long and seldom changes its answer, before a release (an hour or two on two cores)
+	@$(PYTEST) -m "prove and not alone"
+	@$(BIN)/pytest -q -m "prove and alone"
 
 bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report in results/bench
 	@mkdir -p results/bench

@@ -1,5 +1,6 @@
 """What all tests have in common: one thread, as in a worker, and the real data set, fetched once."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 from mlpbench.data.data_sets import lookup
 from mlpbench.data.dataset import Dataset
@@ -39,6 +41,16 @@ def in_process() -> Iterator[None]:
     """Train in this process instead of in workers, which take seconds to start and give the same bits."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(EXECUTORS, "local", Inline)
+        yield
+
+
+@pytest.fixture(scope="module")
+def blank_figures() -> Iterator[None]:
+    """Leave the figures of reports blank: to draw them takes most of the time of a report."""
+    buffer = io.BytesIO()
+    Image.new("P", (2, 2)).save(buffer, "PNG")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlpbench.report.figures.theme.png", lambda figure: buffer.getvalue())
         yield
 
 

@@ -58,7 +58,7 @@ def test_phase(name: str, device: torch.device, benchmark: BenchmarkFixture) -> 
     _check_and_time(BY_NAME[name], device, benchmark)
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler uses what torch deprecates
 @pytest.mark.parametrize("name", list(map(str, COMPILED)))
 def test_compiled_phase(name: str, device: torch.device, benchmark: BenchmarkFixture) -> None:

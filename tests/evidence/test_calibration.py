@@ -2,7 +2,7 @@
 
 Rates are counted over simulated experiments; a count passes within four binomial errors of 5%, which a rate of 5% exceeds
 about once in 30,000 seeds. Seeds are fixed, so these tests pass or fail the same way every time. The quick form counts
-few experiments; the slow one, twenty times as many. `test_through_the_tables` goes the whole way from rows to verdicts.
+few experiments; that of `make prove`, twenty times as many. `test_through_the_tables` goes the whole way from rows to verdicts.
 
 What is not calibrated is here too: skewed differences, of which the t test is wrong far more often than in 5%.
 """
@@ -25,7 +25,7 @@ from mlpbench.evidence.statistics.t_test import Sample
 LEVEL = 0.05
 Array = np.ndarray[Any, Any]
 QUICK, WHOLE = 1_000, 20_000
-REPEATS = pytest.mark.parametrize("repeats", [QUICK, pytest.param(WHOLE, marks=pytest.mark.slow)])
+REPEATS = pytest.mark.parametrize("repeats", [QUICK, pytest.param(WHOLE, marks=pytest.mark.prove)])
 COUNTS = pytest.mark.parametrize("n", [5, 10, 30])
 
 
@@ -181,7 +181,7 @@ def test_bca_covers_too_little_at_five_replicates_and_nearly_enough_from_fifteen
     assert least < np.mean([low <= 0.3 <= high for low, high in ends]) < most
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 @pytest.mark.parametrize(("n", "least", "most"), [(5, 0.82, 0.87), (15, 0.91, 0.95), (30, 0.925, 0.96)])
 def test_bca_covers_what_the_format_says(n: int, least: float, most: float) -> None:
     drawn = np.random.default_rng(n + 100).normal(0.3, 1, (4000, n))
@@ -286,7 +286,7 @@ def two(truth: float, n: int) -> Callable[[np.random.Generator], Array]:
     return draw
 
 
-TABLES = pytest.mark.parametrize("repeats", [80, pytest.param(1000, marks=pytest.mark.slow)])
+TABLES = pytest.mark.parametrize("repeats", [80, pytest.param(1000, marks=pytest.mark.prove)])
 
 
 @TABLES

@@ -24,7 +24,7 @@ from mlpbench.report.language.terminal import claims_text
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
 DEEP, FLAT, WILD = "deep", "flat", "wild"
 TREE: dict[str, Any] = {

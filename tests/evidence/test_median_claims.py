@@ -30,7 +30,7 @@ from mlpbench.report.language.words import estimate_cell, expected_cell
 from mlpbench.report.report import render
 from mlpbench.report.sections.tables import explanations, verdicts
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
 # Replicates of width 8 take 3 to 6 epochs of 10; of width 16 two get there, both later.
 FEW = [3, 4, 5, 3, 4, 5, 6, 3]

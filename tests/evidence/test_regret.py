@@ -23,7 +23,7 @@ from mlpbench.report.sections import tuning
 from mlpbench.report.sections.tuning import sentence
 from mlpbench.results.store import Store
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
 LRS = [1e-6, 0.1, 0.5]
 TREE: dict[str, Any] = {

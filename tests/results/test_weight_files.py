@@ -38,7 +38,7 @@ from mlpbench.results.store import Store
 from mlpbench.training import saved_model
 from mlpbench.training.network.activations import ACTIVATIONS
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
 CONDITIONS: list[dict[str, Any]] = [
     {"label": "plain", "activation": "relu"},

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_output import of_run
 from small_data import Made, made, made_numbers, runs
@@ -176,23 +176,33 @@ def test_alone_equals_in_company_where_the_target_is_a_number(case: Case) -> Non
     assert_alone_equals_in_company(case)
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 @settings(derandomize=True, deadline=None, max_examples=1_500, suppress_health_check=list(HealthCheck))
 @given(cases(numbers=True))
-@example(of_numbers(book_sized(width=301, depth=3)))
-@example(of_numbers(book_sized(width=1)))
 def test_alone_equals_in_company_where_the_target_is_a_number_at_length(case: Case) -> None:
     assert_alone_equals_in_company(case)
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 @settings(derandomize=True, deadline=None, max_examples=4_600, suppress_health_check=list(HealthCheck))
 @given(cases())
-@example(book_sized(width=1024))
-@example(book_sized(width=8))
-@example(book_sized(width=777, precision="float64"))
-@example(book_sized(width=301, depth=3))
 def test_alone_equals_in_company_at_length(case: Case) -> None:
+    assert_alone_equals_in_company(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        book_sized(width=1024),
+        book_sized(width=8),
+        book_sized(width=777, precision="float64"),
+        book_sized(width=301, depth=3),
+        of_numbers(book_sized(width=301, depth=3)),
+        of_numbers(book_sized(width=1)),
+    ],
+)
+def test_alone_equals_in_company_at_other_widths_of_the_book(case: Case) -> None:
     assert_alone_equals_in_company(case)
 
 

@@ -29,13 +29,14 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mlpbench.run(spec, results=tmp_path_factory.mktemp("undisturbed"), report=False).folder
+    results = tmp_path_factory.mktemp("undisturbed")
+    return mlpbench.run(spec, results=results, executor="inline", report=False).folder
 
 
 def completed(spec: Path, results: Path, undisturbed: Path) -> None:
     """Run again to the end: only what was missing is trained, and the tables equal those of a run left in peace."""
     kept = len(pd.read_parquet(results / "faulty" / "runs")) if finished_stacks(results) else 0
-    again = mlpbench.run(spec, results=results, report=False)
+    again = mlpbench.run(spec, results=results, executor="inline", report=False)
     assert again.trained == RUNS - kept
     same_tables(again.folder, undisturbed)
     assert not list(again.folder.rglob("*.tmp"))
@@ -90,7 +91,7 @@ def test_a_file_the_machine_refuses_to_write_ends_with_3_and_keeps_what_was_fini
     spec: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
     """A limit on the size of files stands for a full disk: curves still fit, a table of runs does not."""
-    mlpbench.run(spec, results=tmp_path, report=False, width=[8, 32, 64, 128, 192])
+    mlpbench.run(spec, results=tmp_path, executor="inline", report=False, width=[8, 32, 64, 128, 192])
     folder = tmp_path / "faulty"
     (runs,) = (folder / "runs").glob("*.parquet")
     kept = len(pd.read_parquet(folder / "runs"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from killable_run import SPEC, end_of_group, members, started
 from table_equality import same_tables
 
 import mlpbench
+from mlpbench.cli.main import main
 from mlpbench.results.store import Store
 
-QUICK = SPEC.replace("train_size: 20000, epochs: 4", "train_size: 3000, epochs: 2")
+QUICK = SPEC.replace("train_size: 10000, epochs: 4", "train_size: 3000, epochs: 2")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,8 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mlpbench.run(spec, results=tmp_path_factory.mktemp("undisturbed"), report=False).folder
+    results = tmp_path_factory.mktemp("undisturbed")
+    return mlpbench.run(spec, results=results, executor="inline", report=False).folder
 
 
 def seconds_of_a_run(spec: Path, results: Path) -> float:
@@ -40,8 +44,15 @@ def seconds_of_a_run(spec: Path, results: Path) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("sent", "moments"), [(signal.SIGKILL, 50), (signal.SIGINT, 20)])
+@pytest.mark.parametrize(
+    ("sent", "moments"),
+    [
+        pytest.param(signal.SIGKILL, 10, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 5, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, 50, marks=pytest.mark.prove),
+        pytest.param(signal.SIGINT, 20, marks=pytest.mark.prove),
+    ],
+)
 def test_ended_at_random_moments_a_run_loses_nothing_and_its_tables_are_the_same_in_the_end(
     sent: signal.Signals,
     moments: int,
@@ -51,7 +62,7 @@ def test_ended_at_random_moments_a_run_loses_nothing_and_its_tables_are_the_same
 ) -> None:
     """The whole group of processes gets the signal; a grid that is complete by then is trained again, row by row."""
     longest = seconds_of_a_run(spec, tmp_path / "timed")
-    draws = np.random.default_rng(int(sent)).uniform(0.0, 1.1 * longest, 10 * moments)
+    draws = np.random.default_rng((int(sent), moments)).uniform(0.0, 1.1 * longest, 10 * moments)
     lost, hits, trained_again, finished = 0, 0, 0, 0
     complete = seen(undisturbed.parent)
     for delay in draws:
@@ -77,7 +88,7 @@ def test_ended_at_random_moments_a_run_loses_nothing_and_its_tables_are_the_same
         f"at most {trained_again} stacks trained again"
     )
     assert (hits, lost) == (moments, 0)
-    outcome = mlpbench.run(spec, results=tmp_path, report=False)
+    outcome = mlpbench.run(spec, results=tmp_path, executor="inline", report=False)
     same_tables(outcome.folder, undisturbed)
     assert not [p.name for p in outcome.folder.rglob(".*") if p.name != ".lock"]
 
@@ -96,17 +107,22 @@ FULL = """\
 set -e
 mount -t tmpfs -o size={small}k tmpfs "$1"
 set +e
-"$2" -m mlpbench run "$3" --results "$1" --no-report
+"$2" -m mlpbench run "$3" --results "$1" --no-report --executor inline
 echo "first: $?"
 mount -o remount,size=64m "$1"
-"$2" -m mlpbench run "$3" --results "$1" --no-report
+"$2" -m mlpbench run "$3" --results "$1" --no-report --executor inline
 echo "second: $?"
 cp -r "$1/faulty" "$4"
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("small", [4, 24, 48, 96, 160])
+@pytest.mark.parametrize(
+    "small",
+    [
+        *(pytest.param(kib, marks=pytest.mark.slow) for kib in (4, 48, 160)),
+        *(pytest.param(kib, marks=pytest.mark.prove) for kib in (24, 96)),
+    ],
+)
 def test_a_disk_that_fills_ends_with_3_and_what_was_finished_is_kept(
     small: int, spec: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -131,7 +147,7 @@ def test_a_disk_that_fills_ends_with_3_and_what_was_finished_is_kept(
 def test_a_damaged_table_is_named_set_aside_and_trained_again(
     table: str, how: str, spec: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    mlpbench.run(spec, results=tmp_path, report=False)
+    shutil.copytree(undisturbed, tmp_path / "faulty")
     (path,) = (tmp_path / "faulty" / table).glob("*.parquet")
     content = bytearray(path.read_bytes())
     if how == "truncated":
@@ -140,10 +156,10 @@ def test_a_damaged_table_is_named_set_aside_and_trained_again(
         place = int(np.random.default_rng(len(table)).integers(8 * len(content)))
         content[place // 8] ^= 1 << (place % 8)
     path.write_bytes(content)
-    process = started(spec, tmp_path)
-    out, errors = process.communicate()
-    assert (process.returncode, errors) == (0, "")
-    assert f"{path} is damaged: its bytes are not those that were written: set aside in " in out
-    assert "12 trained now" in out
+    arguments = ["run", str(spec), "--results", str(tmp_path), "--no-report", "--executor", "inline"]
+    done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert f"{path} is damaged: its bytes are not those that were written: set aside in " in done.stdout
+    assert "12 trained now" in done.stdout
     same_tables(tmp_path / "faulty", undisturbed)
     assert (tmp_path / "faulty" / "damaged" / table / path.name).read_bytes() == content

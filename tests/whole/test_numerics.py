@@ -1,7 +1,9 @@
-"""How far the bits carry: what a mode promises holds on other processors, emulated ones, and workers are really in it.
+"""How far the bits carry: what a mode promises holds on other processors, and workers are really in it.
 
-The emulator is qemu's user mode, from PATH or out of Debian's archive; it has no AVX-512, so that what a mode does on a
-processor that has it shows where the tests run on one.
+`make check` compares the weights of every run of portable_runs.py in mode universal with those that universal_weights.json
+has from one processor, with one version of torch. `make prove` trains them on emulated processors too. The emulator is
+qemu's user mode, from PATH or out of Debian's archive; it has no AVX-512, so that what a mode does on a processor that has
+it shows where the tests run on one.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from mlpbench.training.engine import train_stack
 from mlpbench.training.updates.square_roots import root
 
 NATIVE = "native"
+UNIVERSAL_WEIGHTS = Path(__file__).with_name("universal_weights.json")
 # The first one with AVX2, a later one, and one of another maker.
 HASWELL, SKYLAKE, EPYC = "Haswell", "Skylake-Client", "EPYC"
 # On some releases the second one needs libraries beside it; on later ones it has the static program.
@@ -146,7 +149,7 @@ def proved(emulator: Path) -> dict[tuple[Numerics, str], Digests]:
 
 
 @patient
-@pytest.mark.slow
+@pytest.mark.prove
 @pytest.mark.parametrize("model", [HASWELL, EPYC])
 def test_universal_runs_are_the_same_here_and_on_processors_of_intel_and_amd(
     model: str, proved: dict[tuple[Numerics, str], Digests]
@@ -155,7 +158,7 @@ def test_universal_runs_are_the_same_here_and_on_processors_of_intel_and_amd(
 
 
 @patient
-@pytest.mark.slow
+@pytest.mark.prove
 def test_portable_runs_are_the_same_on_intels_processors(proved: dict[tuple[Numerics, str], Digests]) -> None:
     assert unlike(proved["portable", HASWELL], proved["portable", SKYLAKE]) == {}
     if "Intel" in environment()["env_cpu"]:
@@ -163,7 +166,7 @@ def test_portable_runs_are_the_same_on_intels_processors(proved: dict[tuple[Nume
 
 
 @patient
-@pytest.mark.slow
+@pytest.mark.prove
 def test_emulated_processors_show_what_a_mode_does_not_reach(
     emulator: Path, proved: dict[tuple[Numerics, str], Digests]
 ) -> None:
@@ -171,6 +174,22 @@ def test_emulated_processors_show_what_a_mode_does_not_reach(
     (amd,) = proof(("portable", EPYC), emulator=emulator, runs=(name,))
     assert amd[name]["weights"] != proved["portable", HASWELL][name]["weights"]
     assert proved["universal", HASWELL][name]["weights"] != proved["portable", HASWELL][name]["weights"]
+
+
+@pytest.mark.slow
+def test_universal_runs_have_the_weights_that_are_on_record() -> None:
+    """A change of these is a change of results that users have: it raises NUMERICS_VERSION, and is meant.
+
+    `python tests/helpers/portable_runs.py`, started with the variables of the mode, prints those that are here.
+    """
+    recorded = json.loads(UNIVERSAL_WEIGHTS.read_text())
+    if recorded["torch"] != torch.__version__:
+        pytest.skip(f"the weights on record are of torch {recorded['torch']}, this is {torch.__version__}")
+    if platform.machine() != "x86_64":
+        pytest.skip(f"mode universal is of x86-64 processors, this is {platform.machine()}")
+    found = {name: of_run["weights"] for name, of_run in digests("universal", NATIVE, None, ()).items()}
+    assert found.keys() == recorded["weights"].keys()
+    assert [name for name in found if found[name] != recorded["weights"][name]] == []
 
 
 ROOTS = """

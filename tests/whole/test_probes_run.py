@@ -11,7 +11,7 @@ import pytest
 import mlpbench
 from mlpbench.results.schemas import SCHEMAS
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
 SPEC: dict[str, Any] = {
     "name": "probed",

@@ -15,7 +15,7 @@ import mlpbench
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample, two_sided
 
 Floats = npt.NDArray[np.float64]
-REPLICATES, COMPARISONS, EACH = 2000, 200, 5
+EACH = 5
 RESAMPLINGS = 5000
 HEAD: dict[str, Any] = {"question": "What do replicates differ by?", "dataset": "fashion_mnist"}
 
@@ -27,28 +27,30 @@ def trained(folder: Path, **spec: Any) -> pd.DataFrame:
     return outcome.runs.sort_values("replicate", ignore_index=True)
 
 
-@pytest.mark.slow
-def test_a_condition_seldom_differs_from_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "comparisons", [pytest.param(20, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.prove)]
+)
+def test_a_condition_seldom_differs_from_itself(comparisons: int, tmp_path: Path) -> None:
     """2,000 replicates on 2,000 images, by index 200 comparisons of 5 against 5 at margin 0: at most 5% false verdicts."""
     fixed = {"width": 16, "train_size": 2000, "epochs": 5}
-    runs = trained(tmp_path, name="same", fixed=fixed, replicates=REPLICATES)
-    assert len(runs) == REPLICATES
+    runs = trained(tmp_path, name="same", fixed=fixed, replicates=2 * EACH * comparisons)
+    assert len(runs) == 2 * EACH * comparisons
     for metric in ("test_accuracy", "test_loss"):
-        values = runs[metric].to_numpy(float).reshape(COMPARISONS, 2, EACH)
+        values = runs[metric].to_numpy(float).reshape(comparisons, 2, EACH)
         differences = values[:, 0] - values[:, 1]
         samples = [Sample(n=EACH, mean=float(d.mean()), sd=float(d.std(ddof=1))) for d in differences]
         false = sum(two_sided(sample, 0.0) <= ALPHA for sample in samples)
-        interval = stats.binomtest(false, COMPARISONS).proportion_ci()
+        interval = stats.binomtest(false, comparisons).proportion_ci()
         # The same replicates in other pairs: what is chance in one split of them is none in the mean over many.
         rng = np.random.default_rng(1)
-        shuffled = [rng.permutation(values.ravel()).reshape(COMPARISONS, 2, EACH) for _ in range(200)]
+        shuffled = [rng.permutation(values.ravel()).reshape(comparisons, 2, EACH) for _ in range(200)]
         p = stats.ttest_1samp(np.array([s[:, 0] - s[:, 1] for s in shuffled]), 0, axis=2).pvalue
         rate = float(np.mean(np.asarray(p) <= ALPHA))
         print(
-            f"{metric}: {false} of {COMPARISONS} comparisons of a condition with itself decided "
+            f"{metric}: {false} of {comparisons} comparisons of a condition with itself decided "
             f"({interval.low:.3f} to {interval.high:.3f}); {rate:.4f} over 200 other splits"
         )
-        assert false <= stats.binom.ppf(0.999, COMPARISONS, ALPHA)
+        assert false <= stats.binom.ppf(0.999, comparisons, ALPHA)
         assert rate <= 0.06
 
 
@@ -58,11 +60,12 @@ def gain(one: Floats, other: Floats) -> Floats:
     return np.asarray(unpaired / (one - other).var(axis=-1, ddof=1))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "vary"),
-    [("the same images", ["init", "order"]), ("resampled images", ["init", "order", "split"])],
-    ids=["same images", "resampled images"],
+    [
+        pytest.param("the same images", ["init", "order"], id="same images", marks=pytest.mark.slow),
+        pytest.param("resampled images", ["init", "order", "split"], id="resampled images", marks=pytest.mark.prove),
+    ],
 )
 def test_what_pairing_by_replicate_gains(images: str, vary: list[str], tmp_path: Path) -> None:
     """30 replicates: two learning rates, which share their initial weights, and two widths, which do not.

@@ -24,7 +24,7 @@ from mlpbench.results import look_record
 from mlpbench.results.schemas import KEYS
 from mlpbench.results.store import Store
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
 FIXED = {"train_size": 300, "epochs": 1, "batch_size": 32}
 WIDER = {

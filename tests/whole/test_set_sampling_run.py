@@ -19,7 +19,7 @@ from mlpbench.evidence.judging.judge import judge
 from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.experiment import grid
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
 IRIS = EXPERIMENTS / "own_data" / "iris.csv"
 COMPARE = {"metric": "test_accuracy", "a": {"depth": 1}, "b": {"depth": 0}, "expect": "greater", "margin": 0}
