@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.data.dataset import DataFacts
+from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import Run, RunSettings
-from mlpbench.experiment.value_types import parse_call
+from mlpbench.experiment.value_types import entry_of, parse_call
 
 # Measured on two-core AVX-512 machines at batch 256, one thread: the rate of the products, and what an example costs
 # beside them (gathering, scaling, the loss).
@@ -30,8 +31,6 @@ SECONDS_PER_STEP = 150e-6
 # What convolutions cost beside their products, which memory holds up: training and evaluation.
 SECONDS_PER_MAP_UNIT = (4e-9, 1e-9)
 SECONDS_PER_TAP = (2e-9, 0.6e-9)
-# Buffers of the weights' size that an optimiser keeps beside them.
-OPTIMISER_STATES = {"sgd": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
 # Beyond this, weights and batches of a stack fall out of the last-level cache and the products slow down.
 BEST_STACK_BYTES = 16 * 2**20
 # Work that takes a worker longer than this is cut into more stacks than workers, even where it could be shared without:
@@ -235,7 +234,8 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     itemsize = 8 if s.precision == "float64" else 4
     weights = sum(i * o for i, o in s.layer_shapes(data))
     # Beside the weights: those before a probed step and the probe's gradients; then what the update keeps.
-    copies = 3 + (s.precision == "bfloat16") + (0 if s.descends else 1 + OPTIMISER_STATES[parse_call(s.optimizer)[0]])
+    optimiser, _ = entry_of(OPTIMISERS, s.optimizer)
+    copies = 3 + (s.precision == "bfloat16") + (0 if s.descends else 1 + optimiser.states)
     rows = 5 * s.batch_size + 2 * EVALUATION_CHUNK + 4 * PROBE_EXAMPLES
     inputs = (s.batch_size + EVALUATION_CHUNK) * s.n_inputs(data)
     numbers = (

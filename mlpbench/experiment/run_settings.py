@@ -10,12 +10,13 @@ from typing import Any
 
 from mlpbench.base.models import Value
 from mlpbench.data.dataset import DataFacts
+from mlpbench.experiment.components.losses import Target, losses_of
+from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import Experiment, Path, SpecProblem
-from mlpbench.experiment.value_types import parse_call
+from mlpbench.experiment.value_types import entry_of, parse_call
 
-LOSSES_OF_NUMBERS = ("squared_error", "mse")
 # Data are not as even as `accepted_share` takes them to be: so much of what it expects may be asked for.
 SPARE_SHARE = 0.9
 LARGE_STRENGTH = 20.0
@@ -70,7 +71,7 @@ class RunSettings:
     @property
     def descends(self) -> bool:
         """Whether a step is plain descent, which the engine takes within the products of the backward pass."""
-        return self.optimizer == "sgd" and self.clip_norm is None
+        return entry_of(OPTIMISERS, self.optimizer)[0].linear and self.clip_norm is None
 
     @property
     def n_validation(self) -> int:
@@ -148,9 +149,11 @@ def resolve(
         raise problem("features", message)
     if value["conv_channels"]:
         _check_convolutions(value, data, problem)
-    loss = value["loss"] or ("squared_error" if data.n_classes is None else "cross_entropy")
-    if data.n_classes is None and loss not in LOSSES_OF_NUMBERS:
-        rule = f"loss must be one of {', '.join(LOSSES_OF_NUMBERS)} where the target is numbers, as in {data.name}"
+    target: Target = "numbers" if data.n_classes is None else "classes"
+    losses = losses_of(target)
+    loss = value["loss"] or losses[0]
+    if loss not in losses:
+        rule = f"loss must be one of {', '.join(losses)} where the target is {target}, as in {data.name}"
         raise problem("loss", f"{rule}, got {loss!r}")
     if data.n_classes is None and value["label_noise"] > 0:
         message = f"label_noise must be 0 where the target is numbers, as in {data.name}, got {value['label_noise']}"

@@ -1,4 +1,4 @@
-"""What a setting may be: kinds of values, each with its rule and one canonical form.
+"""Types of values that a setting may have, each with its rule and one canonical form.
 
 A value with a parameter (`{normal: 0.01}`) has a canonical string, `normal(0.01)`, which is what tables show and what
 identities are made of; `parse_call` takes it apart again.
@@ -8,20 +8,36 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from mlpbench.base.messages import suggestion
 from mlpbench.base.models import LARGEST, Column, Value
 
 _CALL = re.compile(r"([a-z_]+)\(([^()]+)\)")
 DEEPEST = 10_000
+Entry = TypeVar("Entry")
 
 
 def parse_call(text: str) -> tuple[str, tuple[float, ...]]:
-    """Split a canonical string: `normal(0.01)` into `("normal", (0.01,))`, `relu` into `("relu", ())`."""
+    """Split a canonical string into its word and its parameters.
+
+    >>> parse_call("normal(0.01)"), parse_call("relu")
+    (('normal', (0.01,)), ('relu', ()))
+    """
     match = _CALL.fullmatch(text)
     return (match[1], tuple(map(float, match[2].split(",")))) if match else (text, ())
+
+
+def entry_of(table: Mapping[str, Entry], canonical: str) -> tuple[Entry, tuple[float, ...]]:
+    """Return the entry of a table that a canonical string names, and the parameters it gives.
+
+    >>> entry_of({"normal": "bell"}, "normal(0.01)")
+    ('bell', (0.01,))
+    """
+    name, parameters = parse_call(canonical)
+    return table[name], parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +47,8 @@ class Number:
     low: float = -math.inf
     high: float = math.inf
     open_low: bool = False
-    nothing: bool = False
+    or_none: bool = False
+    default: float | None = None  # where it is the parameter of a word and may be left out
     column: Column = "double"
 
     @property
@@ -43,11 +60,11 @@ class Number:
             words = f"a number {'above' if self.open_low else 'of at least'} {self.low:g}"
         else:
             words = f"a number in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}]"
-        return f"{words}, or none" if self.nothing else words
+        return f"{words}, or none" if self.or_none else words
 
     def read(self, value: object) -> Value:
         """Return the canonical number; raise ValueError with the rule."""
-        if self.nothing and value in (None, "none"):
+        if self.or_none and value in (None, "none"):
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(self.rule)
@@ -67,6 +84,7 @@ class Count:
     low: int = 1
     high: int = LARGEST
     words: tuple[str, ...] = ()
+    default: int | None = None
     column: Column = "int64"
 
     @property
@@ -86,6 +104,7 @@ class Count:
         return value
 
 
+# The parameters of a word by name, with their ranges and defaults; a single one has no name of its own: `number`.
 Parameters = Mapping[str, Number | Count]
 
 
@@ -93,8 +112,7 @@ Parameters = Mapping[str, Number | Count]
 class Word:
     """One of a literal table of words, some of which take a parameter, or several by name."""
 
-    table: Mapping[str, Parameters | None]
-    defaults: Mapping[str, float] | None = None
+    table: Mapping[str, Parameters]
     column: Column = "string"
 
     @property
@@ -104,32 +122,36 @@ class Word:
 
     def read(self, value: object) -> Value:
         """Return the canonical string; raise ValueError with the rule."""
-        given: object
+        word, argument = self._parts(value)
+        if word not in self.table:
+            raise ValueError(self.rule + _near(word, self.table))
+        parameters = self.table[word]
+        if not parameters:
+            if argument is not None:
+                raise ValueError(f"{word} without a parameter")
+            return str(word)
+        if argument is None and len(parameters) == 1:
+            (argument,) = (limits.default for limits in parameters.values())
+        if argument is None:
+            plural = "s" * (len(parameters) > 1)
+            raise ValueError(f"{word} with its parameter{plural}, written {_form(word, parameters)}")
+        numbers = [
+            _read_parameter(word, name, limits, number)
+            for (name, limits), number in zip(parameters.items(), _arguments(word, parameters, argument))
+        ]
+        return f"{word}({','.join(map(repr, numbers))})"
+
+    def _parts(self, value: object) -> tuple[Any, object]:
+        """Return the word and its argument: of `normal(0.01)`, `{normal: 0.01}` or a word alone, whose argument is None."""
         if isinstance(value, str):
             try:
                 word, numbers = parse_call(value)
             except ValueError:
                 raise ValueError(self.rule) from None
-            given = numbers if len(numbers) > 1 else numbers[0] if numbers else None
-        elif isinstance(value, Mapping) and len(value) == 1:
-            ((word, given),) = value.items()
-        else:
-            raise ValueError(self.rule)
-        if word not in self.table:
-            raise ValueError(self.rule + _near(word, self.table))
-        parameters = self.table[word]
-        if parameters is None:
-            if given is not None:
-                raise ValueError(f"{word} without a parameter")
-            return str(word)
-        if given is None:
-            given = (self.defaults or {}).get(str(word))
-        if given is None:
-            raise ValueError(
-                f"{word} with its parameter{'s' * (len(parameters) > 1)}, written {_form(word, parameters)}"
-            )
-        read = [_parameter(word, name, limits, part) for name, limits, part in _taken(word, parameters, given)]
-        return f"{word}({','.join(map(repr, read))})"
+            return word, numbers if len(numbers) > 1 else numbers[0] if numbers else None
+        if isinstance(value, Mapping) and len(value) == 1:
+            return next(iter(value.items()))
+        raise ValueError(self.rule)
 
 
 def _form(word: str, parameters: Parameters) -> str:
@@ -138,20 +160,18 @@ def _form(word: str, parameters: Parameters) -> str:
     return f"{{{word}: {inner}}}"
 
 
-def _taken(word: str, parameters: Parameters, given: object) -> Iterator[tuple[str, Number | Count, object]]:
-    """Yield name, limits and value of each parameter."""
+def _arguments(word: str, parameters: Parameters, argument: object) -> Sequence[object]:
+    """Return the value of each parameter, in order."""
     if len(parameters) == 1:
-        parts = [given]
-    elif isinstance(given, tuple) and len(given) == len(parameters):
-        parts = list(given)
-    elif isinstance(given, Mapping) and set(given) == set(parameters):
-        parts = [given[name] for name in parameters]
-    else:
-        raise ValueError(f"{word} with its parameters, written {_form(word, parameters)}")
-    yield from zip(parameters, parameters.values(), parts)
+        return [argument]
+    if isinstance(argument, tuple) and len(argument) == len(parameters):
+        return argument
+    if isinstance(argument, Mapping) and set(argument) == set(parameters):
+        return [argument[name] for name in parameters]
+    raise ValueError(f"{word} with its parameters, written {_form(word, parameters)}")
 
 
-def _parameter(word: str, name: str, limits: Number | Count, value: object) -> Value:
+def _read_parameter(word: str, name: str, limits: Number | Count, value: object) -> Value:
     if isinstance(limits, Count) and isinstance(value, float) and value.is_integer():
         value = int(value)
     try:
@@ -217,4 +237,4 @@ def _near(value: object, known: Iterable[str]) -> str:
     return suggestion(value, known) if isinstance(value, str) else ""
 
 
-Kind = Number | Count | Word | Flag | PerLayer | Sizes
+ValueType = Number | Count | Word | Flag | PerLayer | Sizes

@@ -51,7 +51,7 @@ _RUN_COLUMNS = {
     "error": "string",
     "diverged_at_step": "int64",
     "dataset": "string",
-    **{name: s.kind.column for name, s in SETTINGS.items()},
+    **{name: s.value_type.column for name, s in SETTINGS.items()},
     "validation": "double",
     **dict.fromkeys(METRICS, "double"),
     "n_parameters": "int64",

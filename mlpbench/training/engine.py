@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from mlpbench.base.streams import generator
+from mlpbench.experiment.components.activations import activation
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import CURVE_EXAMPLES, curve_steps, evaluation_chunk, neighbourhood, training_flops
 from mlpbench.experiment.shift_spec import Shifts
@@ -25,9 +26,8 @@ from mlpbench.training.measures.memory import held_bytes
 from mlpbench.training.measures.probes import Prober
 from mlpbench.training.measures.run_rows import Model, Row, StackRows, measured, prediction
 from mlpbench.training.measures.solutions import Solutions
-from mlpbench.training.network import initialisers
-from mlpbench.training.network.losses import LOSSES
 from mlpbench.training.network.network import Network
+from mlpbench.training.network.parameters import initialise
 from mlpbench.training.saved_model import encoded
 from mlpbench.training.steps import Steps
 
@@ -85,7 +85,7 @@ class _Stack:
         dtype = torch.float64 if self.settings.precision == "float64" else torch.float32
         members, convolutions = [r.settings for r in self.runs], self.settings.convolutions(data.facts)
         self.network = Network(members, sizes, dtype=dtype, device=data.device, convolutions=convolutions)
-        _initialise(self.network, self.runs)
+        initialise(self.network.parameters, self.network.fans, self.runs)
         parts = [data.split(r) for r in self.runs]
         self.labels = noisy_labels(self.runs, data)
         self.fit = [p.fit for p in parts]
@@ -232,23 +232,9 @@ class _Stack:
         return rows
 
     def _model(self, i: int) -> Model:
-        return Model.of(self.network, i, sloped=self.runs[i].settings.activation == "prelu")
+        return Model.of(self.network, i, sloped=activation(self.runs[i].settings.activation)[0].learnt is not None)
 
     def _clock(self) -> float:
         if self.data.device.type == "cuda":
             torch.cuda.synchronize(self.data.device)
         return time.perf_counter()
-
-
-def _initialise(network: Network, runs: Sequence[Run]) -> None:
-    p = network.parameters
-    for layer, (weight, bias) in enumerate(zip(p.weights, p.biases)):
-        (inputs, outputs), (_, fan_out) = network.shapes[layer], network.fans[layer]
-        for i, run in enumerate(runs):
-            s, address = run.settings, (run.seed, run.streams["init"])
-            w_IO = initialisers.weights(s.init, generator(*address, "init", layer, 0), inputs, outputs, fan_out=fan_out)
-            b_O = initialisers.biases(
-                s.bias_init, generator(*address, "init", layer, 1), inputs, outputs, fan_out=fan_out
-            )
-            weight.x_RNM[i, :inputs] = torch.from_numpy(w_IO)
-            bias.x_RNM[i, 0] = torch.from_numpy(b_O)

@@ -24,21 +24,11 @@ from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
 from mlpbench.base.safetensors_header import ordered, told
 from mlpbench.data.dataset import DataFacts
+from mlpbench.experiment.components.activations import ACTIVATIONS, activation
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.value_types import parse_call
+from mlpbench.experiment.value_types import entry_of
 from mlpbench.training.measures.run_rows import Model
 
-MODULES: Mapping[str, Callable[..., nn.Module]] = {
-    "identity": nn.Identity,
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "prelu": nn.PReLU,
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "elu": nn.ELU,
-}
 POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
 
@@ -54,7 +44,7 @@ def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
         of_taps = name.startswith("convolutions")
         tensors |= {f"{name}.weight": w_OI.view(len(w_OI), -1, 3, 3) if of_taps else w_OI, f"{name}.bias": b_O}
     others, averages = iter(model.others), iter(model.averages)
-    if s.activation == "prelu":
+    if activation(s.activation)[0].learnt:
         for name in (*(f"convolution_activations.{i}" for i in convolved), *(f"activations.{i}" for i in hidden)):
             tensors[f"{name}.weight"] = next(others)
     kinds = ["norms.{}.weight", "norms.{}.bias"] * (s.norm != "none")
@@ -104,7 +94,7 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
 def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: Sequence[int]) -> nn.Sequential:
     """Build the modules and fill them; every tensor of the file is used, and every parameter is filled."""
     convolved, hidden = len(settings["conv_channels"]), len(settings["hidden_sizes"])
-    word, parameters = parse_call(settings["activation"])
+    f, parameters = entry_of(ACTIVATIONS, settings["activation"])
     modules: list[nn.Module] = []
     left = dict(tensors)
 
@@ -121,7 +111,7 @@ def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: 
     for layer in range(convolved):
         channels, before, *_ = tensors[f"convolutions.{layer}.weight"].shape
         add("convolutions", layer, nn.Conv2d(before, channels, 3, padding=1))
-        add("convolution_activations", layer, MODULES[word](*parameters))
+        add("convolution_activations", layer, f.module(nn, *parameters))
         modules.append(POOLINGS[settings["pooling"]](2))
     if convolved:
         modules.append(nn.Flatten())
@@ -132,7 +122,7 @@ def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: 
             break
         if settings["norm"] != "none":
             add("norms", layer, NORMS[settings["norm"]](outputs))
-        add("activations", layer, MODULES[word](*parameters))
+        add("activations", layer, f.module(nn, *parameters))
         if settings["dropout"][layer] > 0:
             modules.append(nn.Dropout(settings["dropout"][layer]))
     if left:

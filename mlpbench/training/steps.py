@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.batches import Batches, DeviceData, DropoutNoise, Indices, InputNoise, Labels
 from mlpbench.training.batches.example_weights import weighted
 from mlpbench.training.batches.stacked_inputs import heights
-from mlpbench.training.network.losses import LOSSES
 from mlpbench.training.network.network import Network, Workspace
-from mlpbench.training.updates.parameter_updates import Updates
+from mlpbench.training.parameter_updates import Updates
 
 
 class Steps:
@@ -64,11 +65,11 @@ class Steps:
                 network.set_mask(layer, self._dropout_noise.at(step, layer, n, network.sizes[layer + 1]), work)
         z = network.forward(inputs, work, train=True)
         losses = work.losses.columns(n)
-        self._loss.forward(z, y_RB1, losses)
+        self._loss.forward(torch, z, y_RB1, losses)
         loss_R = losses.x_RNM.sum((1, 2))
         scale = self._updates.scale(step) / n
         if self._weights is not None:
             scale = scale * self._weights.of(self._batches.indices(step))
-        self._loss.backward(z, y_RB1, scale, work.d_outputs.rows(n))
+        self._loss.gradient(torch, z, y_RB1, scale, work.d_outputs.rows(n))
         sums_R = self._updates.take(step, inputs, work)
         return network.finite(loss_R, sums_R, work.fused)

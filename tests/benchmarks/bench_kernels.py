@@ -15,14 +15,14 @@ from bench_cases import Case
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import RunSettings, conditions
 from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.network import backprop
-from mlpbench.training.network.losses import LOSSES
-from mlpbench.training.network.network import Network, Sink, Workspace
-from mlpbench.training.updates.optimisers import Optimiser, Parameter
-from mlpbench.training.updates.parameter_updates import Updates
+from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.parameters import Sink
+from mlpbench.training.parameter_updates import OptimiserState, Parameter, Updates
 
 RATE = 0.01
 SEED = 20
@@ -201,8 +201,8 @@ def stacked(problem: Problem) -> Kernel:
 
     def step() -> None:
         forward()
-        loss.forward(work.outputs, y_RB1, work.losses)
-        loss.backward(work.outputs, y_RB1, updates.scale(0) / case.batch, work.d_outputs)
+        loss.forward(torch, work.outputs, y_RB1, work.losses)
+        loss.gradient(torch, work.outputs, y_RB1, updates.scale(0) / case.batch, work.d_outputs)
         updates.take(0, inputs, work)
 
     def last(weights: Sequence[Any], biases: Sequence[Any]) -> list[Tensor]:
@@ -233,7 +233,7 @@ def stacked(problem: Problem) -> Kernel:
         weight.x_RNM[:, : case.sizes[layer]] = problem.gradients[layer]
         into.biases[layer].x_RNM[:, 0] = problem.gradients[case.depth + 1 + layer]
     rate_R1 = torch.full((case.stack, 1), RATE, device=problem.device)
-    optimiser = Optimiser("sgd", pairs, torch.zeros_like(rate_R1))
+    optimiser = OptimiserState("sgd", pairs, torch.zeros_like(rate_R1))
     return Kernel(work=lambda: optimiser.step(rate_R1, 1), seen=changes)
 
 

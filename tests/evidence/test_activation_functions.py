@@ -5,28 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch_reference import MODULES
 
-from mlpbench.evidence.estimates.activation_functions import FUNCTIONS, PRELU_START, shape
-from mlpbench.training.network import activations
+from mlpbench.evidence.estimates.activation_functions import shape
+from mlpbench.experiment.components.activations import activation
+from mlpbench.training.measures.probes import largest_slope
 
 
-@pytest.mark.parametrize("name", [n if n != "leaky_relu" else "leaky_relu(0.2)" for n in activations.ACTIVATIONS])
-def test_functions_and_slopes_are_those_of_training(name: str) -> None:
-    kernel, parameter = activations.activation(name)
+@pytest.mark.parametrize("name", [*MODULES, "leaky_relu(0.0)", "leaky_relu(1.0)"])
+def test_values_and_slopes_are_those_of_training(name: str) -> None:
+    f, parameter = activation(name)
     drawn = shape(name)
     z = torch.from_numpy(drawn.x.copy())[None]
-    of = torch.full((1, 1), activations.PRELU_START, dtype=z.dtype) if kernel.learns else parameter
+    of = torch.full((1, 1), parameter, dtype=z.dtype) if f.learnt else parameter
     h, d = torch.empty_like(z), torch.ones_like(z)
-    kernel.forward(z.clone(), h, of)
-    kernel.backward(d, z, h, of)
+    f.forward(torch, z.clone(), h, of)
+    f.backward(torch, d, z, h, of)
     np.testing.assert_allclose(drawn.value, h[0].numpy(), atol=1e-6, rtol=0)
     np.testing.assert_allclose(drawn.slope, d[0].numpy(), atol=1e-6, rtol=0)
-    assert drawn.largest == pytest.approx(kernel.largest_slope, abs=1e-5)
-
-
-def test_every_activation_can_be_drawn() -> None:
-    assert set(FUNCTIONS) == set(activations.ACTIVATIONS)
-    assert PRELU_START == activations.PRELU_START
+    assert drawn.largest == pytest.approx(largest_slope(f, parameter), abs=1e-5)
 
 
 @pytest.mark.parametrize(

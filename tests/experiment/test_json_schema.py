@@ -91,15 +91,15 @@ def test_every_setting_has_its_meaning_and_its_default_is_valid(name: str) -> No
     assert says(PLAIN | {"fixed": {name: {"no": "such"}}})
 
 
-@pytest.mark.parametrize("name", [n for n, s in SETTINGS.items() if isinstance(s.kind, Word)])
+@pytest.mark.parametrize("name", [n for n, s in SETTINGS.items() if isinstance(s.value_type, Word)])
 def test_every_word_is_offered_and_a_misspelt_one_refused(name: str) -> None:
-    kind = SETTINGS[name].kind
+    kind = SETTINGS[name].value_type
     assert isinstance(kind, Word)
     text = json.dumps(SCHEMA["$defs"][f"setting.{name}"])
     for word, parameters in kind.table.items():
         assert f'"{word}"' in text
         assert bool(says(PLAIN | {"fixed": {name: word}})) == (
-            parameters is not None and word not in (kind.defaults or {})
+            any(limits.default is None for limits in parameters.values())
         )
         assert says(PLAIN | {"fixed": {name: f"{word}x"}})
 

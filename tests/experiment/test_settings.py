@@ -15,10 +15,10 @@ from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import Count, Flag, Number, PerLayer, Word, parse_call
 
 NOT_NUMBERS = [True, False, math.nan, math.inf, -math.inf, "0.1", "", None, [], {}, 10**400, b"1", 1j]
-COUNTS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Count)]
-NUMBERS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Number)]
-WORDS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Word)]
-FLAGS = [name for name, s in SETTINGS.items() if isinstance(s.kind, Flag)]
+COUNTS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Count)]
+NUMBERS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Number)]
+WORDS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Word)]
+FLAGS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Flag)]
 
 
 STEP = "step with its parameters, written {step: {every: number, factor: number}}"
@@ -62,7 +62,7 @@ def test_what_is_no_finite_number_is_refused_with_rule_and_value(name: str, valu
     if name == "clip_norm" and value is None:
         assert SETTINGS[name].read(value) is None
         return
-    assert refusal(name, value) == f"{name} must be {SETTINGS[name].kind.rule}, got {shown(value)}"
+    assert refusal(name, value) == f"{name} must be {SETTINGS[name].value_type.rule}, got {shown(value)}"
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -107,7 +107,7 @@ def test_both_ends_of_a_range(name: str, inside: list[Any], outside: list[Any]) 
 def test_every_numeric_range_is_tested() -> None:
     (marks,) = [m for m in test_both_ends_of_a_range.pytestmark if m.name == "parametrize"]
     tested = {row[0] for row in marks.args[1]}
-    per_layer = {name for name, s in SETTINGS.items() if isinstance(s.kind, PerLayer)}
+    per_layer = {name for name, s in SETTINGS.items() if isinstance(s.value_type, PerLayer)}
     assert tested == {*NUMBERS, *COUNTS, *per_layer}
 
 
@@ -129,7 +129,7 @@ def test_whole_numbers_are_numbers() -> None:
      ("optimizer", "admaw", "adamw"), ("optimizer", "nesterof", "nesterov"), ("schedule", "cosin", "cosine"), ("norm", "batchnorm", "batch"), ("activation", "prelou", "prelu"), ("pooling", "averge", "average")],
 )  # fmt: skip
 def test_a_near_word_is_suggested(name: str, value: str, near: str) -> None:
-    kind = SETTINGS[name].kind
+    kind = SETTINGS[name].value_type
     assert refusal(name, value) == f"{name} must be {kind.rule}, got {value!r}; did you mean '{near}'?"
 
 
@@ -141,7 +141,7 @@ def test_a_far_word_gets_no_suggestion() -> None:
 @pytest.mark.parametrize("name", WORDS)
 @pytest.mark.parametrize("value", [None, 3, True, [], ["relu"], {}, {"normal": 1, "constant": 1}, {3: 1}, {None: None}])
 def test_what_is_no_word_is_refused(name: str, value: object) -> None:
-    assert SETTINGS[name].kind.rule in refusal(name, value)
+    assert SETTINGS[name].value_type.rule in refusal(name, value)
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_what_is_no_word_is_refused(name: str, value: object) -> None:
         ("init", {"normal": "0.01"}, "normal with a parameter that is a number above 0"),
         ("init", "normal(nan)", "normal with a parameter that is a number above 0"),
         ("activation", {"leaky_relu": 2}, "leaky_relu with a parameter that is a number in [0, 1]"),
-        ("init", "normal(abc)", SETTINGS["init"].kind.rule),
-        ("init", "normal(0.1", SETTINGS["init"].kind.rule),
-        ("bias_init", "orthogonal", SETTINGS["bias_init"].kind.rule),
+        ("init", "normal(abc)", SETTINGS["init"].value_type.rule),
+        ("init", "normal(0.1", SETTINGS["init"].value_type.rule),
+        ("bias_init", "orthogonal", SETTINGS["bias_init"].value_type.rule),
         ("optimizer", {"momentum": 1.5}, "momentum with a parameter that is a number in [0, 1]"),
         ("optimizer", {"nesterov": -0.1}, "nesterov with a parameter that is a number in [0, 1]"),
         ("optimizer", {"adam": 0.9}, "adam without a parameter"),
@@ -190,7 +190,7 @@ def test_what_is_no_word_is_refused(name: str, value: object) -> None:
         ("schedule", {"warmup": 1.5}, "warmup with a parameter 'steps' that is a whole number of at least 1"),
         ("schedule", {"warmup": True}, "warmup with a parameter 'steps' that is a whole number of at least 1"),
         ("schedule", {"cosine": 5}, "cosine without a parameter"),
-        ("schedule", "step(a,b)", SETTINGS["schedule"].kind.rule),
+        ("schedule", "step(a,b)", SETTINGS["schedule"].value_type.rule),
         ("norm", {"batch": 0.1}, "batch without a parameter"),
     ],
 )

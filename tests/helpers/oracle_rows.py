@@ -10,6 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch_reference import INITIALISERS, LOSSES, MODULES, OPTIMISERS, SCHEDULES
+
+from mlpbench.experiment.components import initialisers as components
+from mlpbench.experiment.components.losses import losses_of
+from mlpbench.experiment.value_types import entry_of
+
 # 30 steps, of which every fifth is on a last batch that is not full.
 BASE = {
     "hidden_sizes": [17, 9],
@@ -45,34 +51,35 @@ def of_depth(depth: int, **more: Any) -> Row:
     return Row({"hidden_sizes": None, "width": 11, "depth": depth, "dropout": 0.3 if depth else 0.0, **more})
 
 
+BIASED: dict[str, Any] = {"bias_init": {"normal": 1.0}}
+
+
+def of_images(channels: list[int], hidden: list[int], tolerance: float = 2e-4, **more: Any) -> Row:
+    """Return a row with convolutions."""
+    fixed = {"conv_channels": channels, "hidden_sizes": hidden, "lr": 0.05, **BIASED, **more}
+    return Row(fixed, tolerance=tolerance, images=True)
+
+
+FOR_BIASES = [name for name in INITIALISERS if entry_of(components.INITIALISERS, name)[0].of_biases]
+# A row for each name of a component, by its row in reference.py.
+COMPONENT_ROWS: dict[str, Row] = {
+    **{name: Row({"activation": name, "lr": 0.3}) for name in MODULES},
+    **{name: Row({"init": name}) for name in INITIALISERS},
+    **{f"bias {name}": Row({"bias_init": name, "lr": 0.15}) for name in FOR_BIASES},
+    **{name: Row({"loss": name, "lr": 0.05}) for name in LOSSES},
+    **{f"numbers, {name}": Row({"loss": name, "lr": 0.03}, numbers=True) for name in losses_of("numbers")},
+    **{f"convolution, {name}": of_images([5], [7], activation=name) for name in MODULES},
+    **{f"convolutions, {name}": of_images([3, 4], [], optimizer=name, lr=o.lr) for name, o in OPTIMISERS.items()},
+    **{
+        f"convolutions, {init}": of_images([8, 3], [5], init=init, bias_init=init, activation="relu")
+        for init in FOR_BIASES
+    },
+}
 PLAIN_ROWS: dict[str, Row] = {
     "base": Row({}),
-    "identity": Row({"activation": "identity"}),
-    "relu": Row({"activation": "relu"}),
-    "leaky_relu": Row({"activation": "leaky_relu"}),
-    "leaky_relu 0.3": Row({"activation": {"leaky_relu": 0.3}}),
-    "sigmoid": Row({"activation": "sigmoid"}),
-    "tanh": Row({"activation": "tanh", "lr": 0.3}),
-    "gelu": Row({"activation": "gelu"}),
-    "silu": Row({"activation": "silu"}),
-    "elu": Row({"activation": "elu"}),
-    "normal": Row({"init": {"normal": 1.0}}),
-    "default": Row({"init": "default"}),
-    "xavier_uniform": Row({"init": "xavier_uniform"}),
-    "xavier_normal": Row({"init": "xavier_normal"}),
-    "he_uniform": Row({"init": "he_uniform"}),
-    "he_normal": Row({"init": "he_normal"}),
-    "orthogonal": Row({"init": "orthogonal"}),
-    "constant": Row({"init": {"constant": 0.1}}),
-    "zeros": Row({"init": "zeros"}),
-    "bias normal": Row({"bias_init": {"normal": 0.5}}),
-    "bias default": Row({"bias_init": "default"}),
-    "bias xavier_uniform": Row({"bias_init": "xavier_uniform"}),
-    "bias xavier_normal": Row({"bias_init": "xavier_normal"}),
-    "bias he_uniform": Row({"bias_init": "he_uniform"}),
-    "bias he_normal": Row({"bias_init": "he_normal"}),
-    "bias constant": Row({"bias_init": {"constant": -0.2}}),
-    "bias zeros": Row({"bias_init": "zeros", "lr": 0.15}),
+    "normal 1": Row({"init": {"normal": 1.0}}),
+    "constant 0.1": Row({"init": {"constant": 0.1}}),
+    "bias normal 0.5": Row({"bias_init": {"normal": 0.5}}),
     "dropout 0": Row({"dropout": 0, "lr": 0.25}),
     "dropout 0.5": Row({"dropout": 0.5}),
     "dropout 1": Row({"dropout": 1}),
@@ -117,15 +124,11 @@ PLAIN_ROWS: dict[str, Row] = {
     "only split varies": Row({"dropout": 0.3}, {"vary": ["split"]}),
 }
 
-RATES = {"sgd": 0.2, "momentum": 0.05, "nesterov": 0.05, "rmsprop": 0.01, "adam": 0.01, "adamw": 0.01}
-BIASED: dict[str, Any] = {"bias_init": {"normal": 1.0}}
 BESIDE: dict[str, dict[str, Any]] = {
     "alone": {},
     "weight decay": {"weight_decay": 0.1, **BIASED},
     "decay of biases": {"weight_decay": 0.1, "decay_bias": True, **BIASED},
-    "step": {"schedule": {"step": {"every": 7, "factor": 0.5}}},
-    "cosine": {"schedule": "cosine"},
-    "warmup": {"schedule": {"warmup": 12}},
+    **{name: {"schedule": name} for name in SCHEDULES},
     "clipping": {"clip_norm": 0.3},
     "all of it": {
         "weight_decay": 0.05, "decay_bias": True, "schedule": "cosine", "clip_norm": 0.5, "l1": 0.01, "dropout": 0.2,
@@ -133,13 +136,13 @@ BESIDE: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 OPTIMISER_ROWS = {
-    f"{name}, {what}": Row({"optimizer": name, "lr": rate, **beside})
-    for name, rate in RATES.items()
-    for what, beside in ({**BESIDE, "l1": {"l1": 0.005 / rate}}).items()
+    f"{name}, {what}": Row({"optimizer": name, "lr": optimiser.lr, **beside})
+    for name, optimiser in OPTIMISERS.items()
+    for what, beside in ({**BESIDE, "l1": {"l1": 0.005 / optimiser.lr}}).items()
 }
 # A bias before batch norm changes nothing: its gradient is rounding, about 1e-9 in float32, which these divide by its own
 # size (eps is 1e-8). So the bias walks at random, in torch as here; nothing else in the row does.
-WALKS = {"rmsprop", "adam", "adamw"}
+WALKS = {name for name, optimiser in OPTIMISERS.items() if optimiser.normalises}
 
 
 def of_norm(norm: str, tolerance: float = 2e-4, **more: Any) -> Row:
@@ -163,9 +166,9 @@ BESIDE_NORM: dict[str, dict[str, Any]] = {
     "no hidden layer": {"hidden_sizes": []},
 }
 NORM_ROWS = {
-    f"{norm} norm, {name}": of_norm(norm, optimizer=name, lr=rate)
+    f"{norm} norm, {name}": of_norm(norm, optimizer=name, lr=optimiser.lr)
     for norm in ("layer", "batch")
-    for name, rate in RATES.items()
+    for name, optimiser in OPTIMISERS.items()
 } | {
     f"{norm} norm, {what}": of_norm(norm, **beside)
     for norm in ("layer", "batch")
@@ -274,22 +277,7 @@ NUMBER_ROWS: dict[str, Row] = {
 }
 
 
-def of_images(channels: list[int], hidden: list[int], tolerance: float = 2e-4, **more: Any) -> Row:
-    """Return a row with convolutions."""
-    fixed = {"conv_channels": channels, "hidden_sizes": hidden, "lr": 0.05, **BIASED, **more}
-    return Row(fixed, tolerance=tolerance, images=True)
-
-
 CONVOLUTION_ROWS: dict[str, Row] = {
-    f"convolution, {f}": of_images([5], [7], activation=f)
-    for f in ("identity", "relu", "leaky_relu", "prelu", "sigmoid", "tanh", "gelu", "silu", "elu")
-} | {
-    f"convolutions, {name}": of_images([3, 4], [], optimizer=name, lr=rate)
-    for name, rate in RATES.items()
-} | {
-    f"convolutions, {init}": of_images([8, 3], [5], init=init, bias_init=init, activation="relu")
-    for init in ("default", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal")
-} | {
     "convolution of 1 channel": of_images([1], []),
     "convolution of 17 channels, average": of_images([17], [6], pooling="average"),
     "convolutions, average": of_images([3, 4], [6], pooling="average", activation="relu"),
@@ -306,5 +294,5 @@ CONVOLUTION_ROWS: dict[str, Row] = {
     "convolutions, last batch of 1": of_images([3, 4], [6], batch_size=23, epochs=3),
     "convolution, mse, label noise": of_images([3], [6], loss="mse", label_noise=0.2),
     "convolution, all examples": of_images([3], [], train_size="all", batch_size=1000, epochs=1),
-}  # fmt: skip
-ROWS = PLAIN_ROWS | OPTIMISER_ROWS | NORM_ROWS | OTHER_ROWS | NUMBER_ROWS | CONVOLUTION_ROWS
+}
+ROWS = COMPONENT_ROWS | PLAIN_ROWS | OPTIMISER_ROWS | NORM_ROWS | OTHER_ROWS | NUMBER_ROWS | CONVOLUTION_ROWS

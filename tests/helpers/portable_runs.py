@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from oracle_rows import BASE, ROWS
 from small_data import Made, made, made_images, made_numbers, runs
+from torch_reference import MODULES
 
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import signature
 from mlpbench.training.engine import train_stack
 from mlpbench.training.measures.run_rows import StackRows
-from mlpbench.training.network.activations import ACTIVATIONS
 
 # So many that a shift finds enough which it accepts.
 PIXELS = made(n_train=4000, n_test=130, features=19, classes=5)
@@ -32,8 +32,8 @@ WIDE = made(n_train=300, n_test=70, features=400, classes=10)
 EPOCHS = 1
 # In bfloat16 only what goes into products is rounded; the kernels are those of float32.
 PRECISIONS = {
-    "float64": [*ACTIVATIONS, "orthogonal", "adam, all of it", "layer norm, rmsprop", "batch norm, clipping, cosine"],
-    "bfloat16": [*ACTIVATIONS, "orthogonal"],
+    "float64": [*MODULES, "orthogonal", "adam, all of it", "layer norm, rmsprop", "batch norm, clipping, cosine"],
+    "bfloat16": [*MODULES, "orthogonal"],
 }
 # Products that are cut into blocks.
 WIDE_RUN: dict[str, Any] = {"width": 128, "steps": 2, "init": "orthogonal", "lr": 0.01}

@@ -25,12 +25,14 @@ from mlpbench.experiment.value_types import parse_call
 from mlpbench.training.batches.batches import DeviceData, split
 from mlpbench.training.batches.biased_selection import standardised_mean
 from mlpbench.training.batches.example_weights import weights
-from mlpbench.training.network import initialisers
+from mlpbench.training.network import parameters
 
 CURVE = 10_000
 # How far rounding may take two correct trainings apart, relative to the largest number.
 TOLERANCE = {"float64": 1e-9, "float32": 2e-4}
 
+# One row for each name of a component (see mlpbench/experiment/components), as torch has it; from these rows follow those of
+# oracle_rows.py, and the cases of the tests of each component. Keys are canonical names, with an example of the parameter.
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
     "relu": nn.ReLU,
@@ -47,31 +49,38 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
 
 def _naive_cross_entropy(z: Tensor, y: Tensor) -> Tensor:
     p = torch.exp(z) / torch.exp(z).sum(1, keepdim=True)
-    return -torch.log(p[torch.arange(len(y)), y]).mean()
+    return -torch.log(p.gather(1, y[:, None])[:, 0])
 
 
-def _squared_error(z: Tensor, y: Tensor) -> Tensor:
-    return (0.5 * (z - functional.one_hot(y, z.shape[1])) ** 2).sum(1).mean()
+def _numbers(z: Tensor, y: Tensor) -> Tensor:
+    """Return targets of the outputs' shape: numbers as they are, classes as one-hot vectors."""
+    return y if y.is_floating_point() else functional.one_hot(y, z.shape[1]).to(z.dtype)
 
 
-def _mse(z: Tensor, y: Tensor) -> Tensor:
-    return functional.mse_loss(z, functional.one_hot(y, z.shape[1]).to(z.dtype))
-
-
-def _squared_error_of_numbers(z: Tensor, y: Tensor) -> Tensor:
-    return (0.5 * (z - y) ** 2).sum(1).mean()
-
-
-# Of targets that are numbers, (N, C).
-LOSSES_OF_NUMBERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "squared_error": _squared_error_of_numbers,
-    "mse": functional.mse_loss,
+# Of each example; y are classes, (N,), or numbers, (N, C), for the losses that take them.
+EXAMPLE_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": lambda z, y: functional.cross_entropy(z, y, reduction="none"),
+    "naive_cross_entropy": _naive_cross_entropy,
+    "squared_error": lambda z, y: 0.5 * (z - _numbers(z, y)).square().sum(1),
+    "mse": lambda z, y: functional.mse_loss(z, _numbers(z, y), reduction="none").mean(1),
 }
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cross_entropy": functional.cross_entropy,
-    "naive_cross_entropy": _naive_cross_entropy,
-    "squared_error": _squared_error,
-    "mse": _mse,
+    name: lambda z, y, of_each=of_each: of_each(z, y).mean()  # type: ignore[misc]
+    for name, of_each in EXAMPLE_LOSSES.items()
+}
+
+
+# torch's weights are (O, I): its fan-in is the second axis. `default` is what `nn.Linear.reset_parameters` does.
+INITIALISERS: dict[str, Callable[[Tensor, torch.Generator], object]] = {
+    "normal(0.05)": lambda w, rng: nn.init.normal_(w, std=0.05, generator=rng),
+    "default": lambda w, rng: nn.init.kaiming_uniform_(w, a=math.sqrt(5), generator=rng),
+    "xavier_uniform": lambda w, rng: nn.init.xavier_uniform_(w, generator=rng),
+    "xavier_normal": lambda w, rng: nn.init.xavier_normal_(w, generator=rng),
+    "he_uniform": lambda w, rng: nn.init.kaiming_uniform_(w, nonlinearity="relu", generator=rng),
+    "he_normal": lambda w, rng: nn.init.kaiming_normal_(w, nonlinearity="relu", generator=rng),
+    "orthogonal": lambda w, rng: nn.init.orthogonal_(w, generator=rng),
+    "constant(-0.25)": lambda w, rng: nn.init.constant_(w, -0.25),
+    "zeros": lambda w, rng: nn.init.zeros_(w),
 }
 
 
@@ -91,21 +100,44 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": BatchNorm,
 }
 Groups = list[dict[str, Any]]
-OPTIMISERS: dict[str, Callable[[Groups, float, float], torch.optim.Optimizer]] = {
-    "sgd": lambda groups, lr, momentum: torch.optim.SGD(groups, lr),
-    "momentum": lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum),
-    "nesterov": lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum, nesterov=True),
-    "rmsprop": lambda groups, lr, momentum: torch.optim.RMSprop(groups, lr),
-    "adam": lambda groups, lr, momentum: torch.optim.Adam(groups, lr),
-    "adamw": lambda groups, lr, momentum: torch.optim.AdamW(groups, lr),
+
+
+class TorchOptimiser(NamedTuple):
+    """torch's optimiser, from parameter groups, rate and momentum; and the rate of the oracle's rows.
+
+    `normalises`: a step is about as long for a small gradient as for a large one.
+    """
+
+    make: Callable[[Groups, float, float], torch.optim.Optimizer]
+    lr: float
+    normalises: bool = False
+
+
+OPTIMISERS: dict[str, TorchOptimiser] = {
+    "sgd": TorchOptimiser(lambda groups, lr, momentum: torch.optim.SGD(groups, lr), 0.2),
+    "momentum": TorchOptimiser(lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum), 0.05),
+    "nesterov": TorchOptimiser(
+        lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum, nesterov=True), 0.05
+    ),
+    "rmsprop": TorchOptimiser(lambda groups, lr, momentum: torch.optim.RMSprop(groups, lr), 0.01, normalises=True),
+    "adam": TorchOptimiser(lambda groups, lr, momentum: torch.optim.Adam(groups, lr), 0.01, normalises=True),
+    "adamw": TorchOptimiser(lambda groups, lr, momentum: torch.optim.AdamW(groups, lr), 0.01, normalises=True),
 }
+Scheduled = Callable[[torch.optim.Optimizer, int, tuple[float, ...]], lr_scheduler.LRScheduler]
 # (optimiser, steps, parameters) -> scheduler
-SCHEDULES: dict[str, Callable[[torch.optim.Optimizer, int, tuple[float, ...]], lr_scheduler.LRScheduler]] = {
+SCHEDULES: dict[str, Scheduled] = {
     "constant": lambda o, steps, p: lr_scheduler.ConstantLR(o, factor=1.0),
-    "step": lambda o, steps, p: lr_scheduler.StepLR(o, step_size=int(p[0]), gamma=p[1]),
+    "step(7,0.5)": lambda o, steps, p: lr_scheduler.StepLR(o, step_size=int(p[0]), gamma=p[1]),
     "cosine": lambda o, steps, p: lr_scheduler.CosineAnnealingLR(o, T_max=max(steps, 1)),
-    "warmup": lambda o, steps, p: lr_scheduler.LambdaLR(o, lambda t: min(1.0, (t + 1) / p[0])),
+    "warmup(12)": lambda o, steps, p: lr_scheduler.LambdaLR(o, lambda t: min(1.0, (t + 1) / p[0])),
 }
+
+
+def scheduler_of(canonical: str, optimiser: torch.optim.Optimizer, steps: int) -> lr_scheduler.LRScheduler:
+    """Return torch's scheduler for the canonical name of a schedule."""
+    by_word = {parse_call(name)[0]: make for name, make in SCHEDULES.items()}
+    word, parameters = parse_call(canonical)
+    return by_word[word](optimiser, steps, parameters)
 
 
 class NoisyDropout(nn.Module):
@@ -192,11 +224,11 @@ def _convolutions(run: Run, image: tuple[int, int] | None) -> list[nn.Module]:
     for i, (before, after) in enumerate(itertools.pairwise([1, *s.conv_channels])):
         convolution = nn.Conv2d(before, after, 3, padding=1, dtype=getattr(torch, s.precision))
         fans = {"inputs": 9 * before, "outputs": after, "fan_out": 9 * after}
-        w_IO = _tensor(initialisers.weights(s.init, generator(*address, "init", i, 0), **fans))
+        w_IO = _tensor(parameters.weights(s.init, generator(*address, "init", i, 0), **fans))
         with torch.no_grad():
             convolution.weight.copy_(w_IO.T.reshape(convolution.weight.shape))
             bias_of(convolution).copy_(
-                _tensor(initialisers.biases(s.bias_init, generator(*address, "init", i, 1), **fans))
+                _tensor(parameters.biases(s.bias_init, generator(*address, "init", i, 1), **fans))
             )
         layers += [convolution, MODULES[s.activation](), POOLINGS[s.pooling](2)]
     return [*layers, nn.Flatten()]
@@ -216,10 +248,10 @@ def build(run: Run, features: int, classes: int, image: tuple[int, int] | None =
         address, at = (run.seed, run.streams["init"]), len(s.conv_channels) + i
         with torch.no_grad():
             linear.weight.copy_(
-                _tensor(initialisers.weights(s.init, generator(*address, "init", at, 0), inputs, outputs)).T
+                _tensor(parameters.weights(s.init, generator(*address, "init", at, 0), inputs, outputs)).T
             )
             linear.bias.copy_(
-                _tensor(initialisers.biases(s.bias_init, generator(*address, "init", at, 1), inputs, outputs))
+                _tensor(parameters.biases(s.bias_init, generator(*address, "init", at, 1), inputs, outputs))
             )
         layers.append(linear)
         if i < len(s.hidden_sizes):
@@ -238,7 +270,7 @@ def optimiser_of(s: RunSettings, model: nn.Sequential) -> torch.optim.Optimizer:
     ]
     name, numbers = parse_call(s.optimizer)
     groups: Groups = [{"params": params, "weight_decay": by} for params, by in decay if params]
-    return OPTIMISERS[name](groups, s.lr, numbers[0] if numbers else 0.0)
+    return OPTIMISERS[name].make(groups, s.lr, numbers[0] if numbers else 0.0)
 
 
 def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
@@ -249,10 +281,9 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
     s = run.settings
     features = s.features or data.x_train.shape[1]
     model = build(run, features, data.facts.n_outputs, data.facts.image_shape)
-    loss_of = (LOSSES if data.n_classes else LOSSES_OF_NUMBERS)[s.loss]
+    loss_of = LOSSES[s.loss]
     optimiser = optimiser_of(s, model)
-    name, numbers = parse_call(s.schedule)
-    scheduler = SCHEDULES[name](optimiser, s.steps, numbers)
+    scheduler = scheduler_of(s.schedule, optimiser, s.steps)
     on_device = DeviceData(data, torch.device("cpu"))
     parts = split(run, data.y_train, None if s.train_shift == "none" else standardised_mean(data.x_train))
     weight = torch.ones(len(data.y_train), dtype=torch.float64)

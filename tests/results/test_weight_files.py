@@ -28,6 +28,7 @@ from mlpbench.cli.main import main
 from mlpbench.data.dataset import Dataset
 from mlpbench.evidence.frames import records
 from mlpbench.experiment import grid
+from mlpbench.experiment.components.activations import ACTIVATIONS
 from mlpbench.jobs import export
 from mlpbench.jobs.export import OtherWeights
 from mlpbench.results import weight_files
@@ -35,8 +36,6 @@ from mlpbench.results.folders import read_folder
 from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
-from mlpbench.training import saved_model
-from mlpbench.training.network.activations import ACTIVATIONS
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
@@ -169,14 +168,13 @@ def test_a_model_is_made_of_plain_modules_in_order(whole: Path) -> None:
 
 
 def test_every_activation_of_the_engine_has_a_module() -> None:
-    assert set(saved_model.MODULES) == set(ACTIVATIONS)
     x = torch.linspace(-4, 4, 63)
-    for name, activation in ACTIVATIONS.items():
-        if not activation.learns:
-            parameter = (0.01,) if name == "leaky_relu" else ()
-            out = torch.empty_like(x)
-            activation.forward(x.clone(), out, *(parameter or (0.0,)))
-            torch.testing.assert_close(saved_model.MODULES[name](*parameter)(x), out)
+    for f in ACTIVATIONS.values():
+        parameters = [limits.default for limits in f.parameters.values()]
+        out = torch.empty_like(x)[None]
+        of = torch.full((1, 1), f.learnt.start) if f.learnt else parameters[0] if parameters else 0.0
+        f.forward(torch, x[None].clone(), out, of)
+        torch.testing.assert_close(f.module(nn, *parameters)(x).detach(), out[0])
 
 
 def test_weights_of_numbers_and_their_names_survive_a_file_of_their_own(whole: Path, tmp_path: Path) -> None:

@@ -20,17 +20,17 @@ from oracle_rows import BASE, ROWS
 from small_data import Made, made, made_images, made_numbers, runs
 from torch_reference import TOLERANCE, Measured, Trained, train
 
+from mlpbench.experiment.components.activations import ACTIVATIONS
+from mlpbench.experiment.components.initialisers import INITIALISERS
+from mlpbench.experiment.components.losses import LOSSES, losses_of
+from mlpbench.experiment.components.optimisers import OPTIMISERS
+from mlpbench.experiment.components.schedules import SCHEDULES
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import signature, training_flops
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import Word, parse_call
 from mlpbench.training.engine import _Stack
 from mlpbench.training.measures.run_rows import Model, StackRows
-from mlpbench.training.network.activations import ACTIVATIONS
-from mlpbench.training.network.initialisers import INITIALISERS
-from mlpbench.training.network.losses import LOSSES
-from mlpbench.training.updates.optimisers import OPTIMISERS
-from mlpbench.training.updates.schedules import SCHEDULES
 
 # More than one chunk of evaluation, a last chunk that is not full, and more than the curves' 10,000 examples.
 MADE = made(n_train=12_300, n_test=1_234, features=19, classes=5)
@@ -186,18 +186,19 @@ def test_every_level_has_a_row() -> None:
     """A level that is added to a table fails here until it has its row."""
     assert levels_of("activation") == set(ACTIVATIONS)
     assert levels_of("init") == set(INITIALISERS)
-    assert levels_of("bias_init") == set(INITIALISERS) - {"orthogonal"}
+    assert levels_of("bias_init") == {name for name, i in INITIALISERS.items() if i.of_biases}
     assert levels_of("loss") == set(LOSSES)
+    assert {settings_of(name).loss for name in ROWS if ROWS[name].numbers} == set(losses_of("numbers"))
     assert levels_of("optimizer") == set(OPTIMISERS)
     assert levels_of("schedule") == set(SCHEDULES)
     for name, setting in SETTINGS.items():
-        if isinstance(setting.kind, Word) and name != "precision":
-            assert levels_of(name) == set(setting.kind.table), name
+        if isinstance(setting.value_type, Word) and name != "precision":
+            assert levels_of(name) == set(setting.value_type.table), name
 
 
 def test_every_precision_has_its_rows() -> None:
     """Rounded precisions have an oracle of their own: test_precision.py, and test_gpu.py for tf32."""
-    kind = SETTINGS["precision"].kind
+    kind = SETTINGS["precision"].value_type
     assert isinstance(kind, Word)
     assert {*TOLERANCE, "bfloat16", "tf32"} == set(kind.table)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch_reference import LOSSES as REFERENCE_LOSSES
 from torch_reference import MODULES, train
 
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import CURVE_EXAMPLES, EVALUATION_CHUNK, curve_steps
 from mlpbench.training.batches.batches import DeviceData, Examples
@@ -23,7 +24,6 @@ from mlpbench.training.batches.stacked_inputs import Group
 from mlpbench.training.engine import _Stack, train_stack
 from mlpbench.training.measures.evaluation import Evaluator
 from mlpbench.training.measures.run_rows import StackRows
-from mlpbench.training.network.losses import LOSSES
 from mlpbench.training.network.network import Network
 
 CPU = torch.device("cpu")

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch_reference import EXAMPLE_LOSSES
 
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import Word
 from mlpbench.training.buffers import Stacked
-from mlpbench.training.network.losses import LOSSES
 
-
-def _squared_error(z: Tensor, y: Tensor) -> Tensor:
-    return 0.5 * (z - functional.one_hot(y, z.shape[1])).square().sum(1)
-
-
-def _naive_cross_entropy(z: Tensor, y: Tensor) -> Tensor:
-    p = torch.exp(z) / torch.exp(z).sum(1, keepdim=True)
-    return -torch.log(p.gather(1, y[:, None])[:, 0])
-
-
-REFERENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cross_entropy": lambda z, y: functional.cross_entropy(z, y, reduction="none"),
-    "naive_cross_entropy": _naive_cross_entropy,
-    "squared_error": _squared_error,
-    "mse": lambda z, y: functional.mse_loss(z, functional.one_hot(y, z.shape[1]).to(z.dtype), reduction="none").mean(1),
-}
 CPU = torch.device("cpu")
 
 
@@ -43,21 +26,21 @@ def apply(name: str, z_RBC: Tensor, y_RB: Tensor, scale_R: Tensor) -> tuple[Tens
     losses.x_RNM.fill_(11.0)
     z.x_RNM[:, :batch] = z_RBC
     n, of = z.rows(batch), losses.columns(batch)
-    LOSSES[name].forward(n, y_RB[:, :, None], of)
+    LOSSES[name].forward(torch, n, y_RB[:, :, None], of)
     loss = of.x_RNM[:, 0].clone()
-    LOSSES[name].backward(n, y_RB[:, :, None], scale_R[:, None, None], d.rows(batch))
+    LOSSES[name].gradient(torch, n, y_RB[:, :, None], scale_R[:, None, None], d.rows(batch))
     return loss, d.x_RNM[:, :batch].clone(), d
 
 
 def test_every_loss_has_a_reference() -> None:
-    kind = SETTINGS["loss"].kind
+    kind = SETTINGS["loss"].value_type
     assert isinstance(kind, Word)
-    assert set(LOSSES) == set(REFERENCES) == set(kind.table)
+    assert set(LOSSES) == set(EXAMPLE_LOSSES) == set(kind.table)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("classes", [2, 3, 10, 16, 17])
-@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("name", EXAMPLE_LOSSES)
 def test_loss_and_gradient_are_torchs(name: str, classes: int, dtype: torch.dtype) -> None:
     rng = torch.Generator().manual_seed(classes)
     z = (
@@ -71,7 +54,7 @@ def test_loss_and_gradient_are_torchs(name: str, classes: int, dtype: torch.dtyp
     tolerance = 1e-12 if dtype == torch.float64 else 2e-6
     for r in range(4):
         leaf = z[r].clone().requires_grad_()
-        expected = REFERENCES[name](leaf, y[r])
+        expected = EXAMPLE_LOSSES[name](leaf, y[r])
         (slope,) = torch.autograd.grad((expected * scale[r]).sum(), leaf)
         largest = max(1.0, float(z[r].abs().max()))
         torch.testing.assert_close(loss[r], expected.detach(), rtol=tolerance, atol=tolerance * largest)
@@ -95,7 +78,7 @@ def test_cross_entropy_is_finite_at_extreme_outputs(size: float, dtype: torch.dt
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("name", EXAMPLE_LOSSES)
 def test_a_bad_output_spoils_its_own_run_only(name: str, bad: float) -> None:
     z = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
     y = torch.zeros(3, 5, dtype=torch.int64)
@@ -135,7 +118,7 @@ def test_softmax_and_then_log_fail_where_the_fused_loss_does_not(dtype: torch.dt
     z = torch.tensor([[[too_large, 0.0]], [[0.0, -1.3 * too_large]], [[too_large - 2, 0.0]]], dtype=dtype)
     y = torch.tensor([[0], [1], [0]])
     loss, gradient, _ = apply("naive_cross_entropy", z, y, torch.ones(3, dtype=dtype))
-    expected = torch.cat([_naive_cross_entropy(z[r], y[r]) for r in range(3)])
+    expected = torch.cat([EXAMPLE_LOSSES["naive_cross_entropy"](z[r], y[r]) for r in range(3)])
     torch.testing.assert_close(loss[:, 0], expected, equal_nan=True)
     assert loss[0].isnan()
     assert loss[1] == torch.inf

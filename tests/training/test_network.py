@@ -18,13 +18,14 @@ from torch.nn import functional
 from torch_reference import LOSSES as REFERENCE_LOSSES
 from torch_reference import MODULES
 
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.buffers import SPARE, VECTOR, Stacked, padded
 from mlpbench.training.engine import train_stack
-from mlpbench.training.network.losses import LOSSES
-from mlpbench.training.network.network import Layers, Network, Sink, Workspace
-from mlpbench.training.updates.parameter_updates import Updates
+from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.parameters import Layers, Sink
+from mlpbench.training.parameter_updates import Updates
 
 CPU = torch.device("cpu")
 MADE = made(n_train=50, n_test=10, features=7, classes=4)
@@ -87,7 +88,7 @@ class Problem:
     def losses(self) -> Tensor:
         """Mean loss of each run, shape (R,)."""
         z, per_example = self.forward(), self.work.losses.columns(self.y_RB.shape[1])
-        LOSSES[self.loss].forward(z, self.y_RB[:, :, None], per_example)
+        LOSSES[self.loss].forward(torch, z, self.y_RB[:, :, None], per_example)
         return per_example.x_RNM[:, 0].mean(1)
 
     def backward(self, scale_R11: Tensor) -> None:
@@ -95,7 +96,7 @@ class Problem:
         n = self.y_RB.shape[1]
         self.losses()
         d = self.work.d_outputs.rows(n)
-        LOSSES[self.loss].backward(self.work.outputs.rows(n), self.y_RB[:, :, None], scale_R11 / n, d)
+        LOSSES[self.loss].gradient(torch, self.work.outputs.rows(n), self.y_RB[:, :, None], scale_R11 / n, d)
 
     def step(self) -> None:
         """Take one step of plain descent with each run's own learning rate, as the engine does."""
@@ -157,8 +158,7 @@ def matrix(network: Network, stacked: Stacked, of: Layers | None = None) -> Tens
 
 
 DROPOUTS: list[Any] = [0, 0.5, [0, 0.5], [0.3, 0], 0.4, 1, 0.2, 0, 0.5, 0.1]
-COMPANY = [{"activation": a.partition("(")[0], "dropout": p} for a, p in zip(ACTIVATIONS, DROPOUTS, strict=True)]
-COMPANY[3]["activation"] = {"leaky_relu": 0.3}
+COMPANY = [{"activation": a, "dropout": p} for a, p in zip(ACTIVATIONS, itertools.cycle(DROPOUTS))]
 
 
 def problem(loss: str, batch: int, conditions: Sequence[dict[str, Any]] = COMPANY, **fixed: Any) -> Problem:

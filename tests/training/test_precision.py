@@ -12,10 +12,11 @@ from small_data import made, runs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.engine import train_stack
-from mlpbench.training.network.losses import LOSSES
-from mlpbench.training.network.network import Network, Sink, Workspace
+from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.parameters import Sink
 
 MADE = made(n_train=300, n_test=50, features=19, classes=5)
 SIZES = [19, 17, 9, 5]
@@ -87,8 +88,8 @@ def engines(x: Tensor, y: Tensor, weights: list[Tensor], biases: list[Tensor], f
     inputs = Inputs(x_GBI=x[None].clone(), groups=[Group(start=0, stop=2, batch=0)])
     z, labels = network.forward(inputs, work, train=True), y[None, :, None].expand(2, -1, -1)
     logits = z.x_RNM[1].clone()
-    LOSSES["cross_entropy"].forward(z, labels, work.losses)
-    LOSSES["cross_entropy"].backward(z, labels, torch.full((2, 1, 1), 1 / BATCH), work.d_outputs)
+    LOSSES["cross_entropy"].forward(torch, z, labels, work.losses)
+    LOSSES["cross_entropy"].gradient(torch, z, labels, torch.full((2, 1, 1), 1 / BATCH), work.d_outputs)
     into = network.layers()
     network.backward(inputs, work, Sink(into=into, descends=False))
     found = [g.x_RNM[1, :i] for g, i in zip(into.weights, SIZES)]

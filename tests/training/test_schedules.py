@@ -9,29 +9,29 @@ import numpy as np
 import pytest
 import torch
 from torch_reference import SCHEDULES as TORCH
+from torch_reference import scheduler_of
 
+from mlpbench.experiment.components.schedules import SCHEDULES, factors
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import Word, parse_call
-from mlpbench.training.updates.schedules import SCHEDULES, factors
 
 NAMES = [
-    *("constant", "cosine", "step(1,0.5)", "step(7,0.1)", "step(100000,0.5)", "step(10,1.0)", "step(3,2.0)"),
+    *(*TORCH, "step(1,0.5)", "step(7,0.1)", "step(100000,0.5)", "step(10,1.0)", "step(3,2.0)"),
     *("warmup(1)", "warmup(7)", "warmup(100000)"),
 ]
 
 
 def test_every_schedule_is_tested() -> None:
-    kind = SETTINGS["schedule"].kind
+    kind = SETTINGS["schedule"].value_type
     assert isinstance(kind, Word)
-    assert {parse_call(n)[0] for n in NAMES} == set(SCHEDULES) == set(TORCH) == set(kind.table)
+    assert {parse_call(n)[0] for n in NAMES} == set(SCHEDULES) == set(kind.table)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 50, 333])
 @pytest.mark.parametrize("name", NAMES)
 def test_factors_are_torchs(name: str, steps: int) -> None:
     optimiser = torch.optim.SGD([torch.zeros(1)], lr=1.0)
-    word, parameters = parse_call(name)
-    scheduler = TORCH[word](optimiser, steps, parameters)
+    scheduler = scheduler_of(name, optimiser, steps)
     rates = []
     with warnings.catch_warnings():
         # Nothing is trained here: only the rates are looked at.

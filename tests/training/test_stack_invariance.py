@@ -11,28 +11,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+import torch_reference
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_output import of_run
 from small_data import Made, made, made_numbers, runs
+from torch_reference import MODULES
 
+from mlpbench.experiment.components.losses import losses_of
 from mlpbench.experiment.grid import Run
 from mlpbench.training.engine import _Stack, train_stack
 
-ACTIVATIONS: list[Any] = [
-    *("identity", "relu", {"leaky_relu": 0.01}, {"leaky_relu": 0.3}, "prelu", "sigmoid", "tanh", "gelu", "silu", "elu")
-]
+ACTIVATIONS = list(MODULES)
 INITS = [{"normal": 0.01}, {"normal": 1.0}, "default", "he_uniform", "xavier_normal", "orthogonal", {"constant": 0.1}]
 BIAS_INITS = ["zeros", {"normal": 1.0}, "default"]
 SCHEDULES: list[Any] = [
     *("constant", "constant", "cosine", {"step": {"every": 2, "factor": 0.5}}, {"step": {"every": 1, "factor": 1.5}}),
     *({"warmup": 1}, {"warmup": 5}),
 ]
-OPTIMISERS = ["sgd", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"]
+OPTIMISERS = ["sgd", *torch_reference.OPTIMISERS]
 # In place of classes: data whose target is a number.
 NUMBERS = 0
-LOSSES_OF_NUMBERS = ["squared_error", "mse"]
-LOSSES = ["cross_entropy", "cross_entropy", "naive_cross_entropy", "squared_error", "mse"]
+LOSSES = ["cross_entropy", *torch_reference.LOSSES]
 DIVERGES = 1e30
 
 
@@ -121,7 +121,7 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
             "hidden_sizes": draw(st.lists(width, min_size=depth, max_size=depth)),
             "batch_size": batch,
             "steps": draw(st.integers(1, 7)),
-            "loss": draw(st.sampled_from(LOSSES_OF_NUMBERS if numbers else LOSSES)),
+            "loss": draw(st.sampled_from(losses_of("numbers") if numbers else LOSSES)),
             "norm": draw(st.sampled_from(["none", "none", "layer", "batch"])),
             "precision": draw(st.sampled_from(["float32", "float32", "float64", "bfloat16"])),
         },

@@ -23,6 +23,8 @@ SHORT = {
     "executors/inline.py": "one of the executors",
     "data/data_sets.py": "the table of data sets, and what an experiment file says of it",
     "data/named/torchvision_download.py": "a program of its own",
+    "evidence/estimates/activation_functions.py": "the numbers of one figure",
+    "experiment/components/schedules.py": "one of the tables of components",
 }
 # Not yet mended.
 SHORT |= dict.fromkeys(
@@ -57,8 +59,6 @@ SHORT |= dict.fromkeys(
         "results/verification_record.py",
         "training/batches/drawn_examples.py",
         "training/batches/stacked_inputs.py",
-        "training/updates/schedules.py",
-        "training/updates/square_roots.py",
         "training/worker_setup.py",
     ],
     "",

@@ -37,7 +37,7 @@ from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.training.batches.batches import DeviceData
 from mlpbench.training.engine import train_stack
-from mlpbench.training.updates.square_roots import root
+from mlpbench.training.parameter_updates import root
 
 NATIVE = "native"
 UNIVERSAL_WEIGHTS = Path(__file__).with_name("universal_weights.json")
@@ -194,7 +194,7 @@ def test_universal_runs_have_the_weights_that_are_on_record() -> None:
 
 ROOTS = """
 import json, numpy, torch
-from mlpbench.training.updates.square_roots import root
+from mlpbench.training.parameter_updates import root
 drawn = numpy.random.default_rng(3).random((3, 4096)) * 9
 drawn[0, :3] = 0, numpy.inf, numpy.nan
 x = [torch.from_numpy(drawn.astype(t)) for t in (numpy.float32, numpy.float64)]

@@ -26,11 +26,11 @@ from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 from mlpbench.data.dataset import Dataset
 from mlpbench.experiment import grid
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.training.batches.batches import DeviceData, split
 from mlpbench.training.buffers import Stacked
 from mlpbench.training.engine import train_stack
-from mlpbench.training.network.losses import LOSSES
 
 CPU = torch.device("cpu")
 TABLES = {"iris": load_iris, "wine": load_wine, "diabetes": load_diabetes}
@@ -97,8 +97,8 @@ def test_losses_of_numbers_are_their_formulas_and_their_gradients_autograds(name
     outputs_of, gradient = Stacked.zeros(2, 5, outputs, **make), Stacked.zeros(2, 5, outputs, **make)
     found = Stacked.zeros(2, 1, 5, **make)
     outputs_of.x_RNM.copy_(z.detach())
-    LOSSES[name].forward(outputs_of, y, found)
-    LOSSES[name].backward(outputs_of, y, torch.ones(2, 1, 1, dtype=torch.float64), gradient)
+    LOSSES[name].forward(torch, outputs_of, y, found)
+    LOSSES[name].gradient(torch, outputs_of, y, torch.ones(2, 1, 1, dtype=torch.float64), gradient)
     assert z.grad is not None
     torch.testing.assert_close(found.x_RNM[:, 0], losses.detach())
     torch.testing.assert_close(gradient.x_RNM, z.grad)

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from mlpbench.base.streams import generator
 from mlpbench.experiment import grid
+from mlpbench.experiment.components.activations import activation
 from mlpbench.experiment.spec import build
 from mlpbench.training.batches.batches import DropoutNoise, InputNoise
 from mlpbench.training.batches.drawn_examples import on_device
 from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.engine import _Stack
-from mlpbench.training.network import initialisers
-from mlpbench.training.network.activations import activation
+from mlpbench.training.measures.probes import largest_slope
+from mlpbench.training.network import parameters
 from mlpbench.training.network.network import Workspace
 
 LINEAR = {"name": "linear", "weights": [1.0, -2.0, 0.5, 3.0], "bias": 0.3, "noise": 0.5, "train": 40, "test": 10}
@@ -64,7 +65,7 @@ def test_the_product_of_a_hundred_random_matrices_explodes() -> None:
     for draw in range(200):
         product = np.eye(4)
         for layer in range(100):
-            product = product @ initialisers.weights("normal(1.0)", generator(0, draw, "init", layer, 0), 4, 4)
+            product = product @ parameters.weights("normal(1.0)", generator(0, draw, "init", layer, 0), 4, 4)
         largest.append(np.abs(product).max())
     median = float(np.median(largest))
     growth = (math.log(2) + 1 - np.euler_gamma) / 2
@@ -87,11 +88,11 @@ def test_he_keeps_the_second_moment_of_relu_and_xavier_that_of_small_tanh(
     for network in range(networks):
         h = torch.from_numpy(x_I)[None]
         for layer in range(layers):
-            w_IO = initialisers.weights(initialiser, generator(0, network, "init", layer, 0), width, width)
+            w_IO = parameters.weights(initialiser, generator(0, network, "init", layer, 0), width, width)
             z = h @ torch.from_numpy(w_IO)
             found[layer] += float(z.square().mean()) / networks
             h = torch.empty_like(z)
-            f.forward(z, h, parameter)
+            f.forward(torch, z, h, parameter)
     np.testing.assert_allclose(found, first * float((x_I**2).mean()), rtol=0.1)
 
 
@@ -99,14 +100,14 @@ def test_the_slope_of_sigmoid_is_at_most_a_quarter() -> None:
     f, parameter = activation("sigmoid")
     z = torch.linspace(-8, 8, 6401, dtype=torch.float64)
     h, slope = torch.empty_like(z), torch.ones_like(z)
-    f.forward(z, h, parameter)
-    f.backward(slope, z, h, parameter)
+    f.forward(torch, z, h, parameter)
+    f.backward(torch, slope, z, h, parameter)
     assert float(slope.max()) == pytest.approx(0.25, abs=1e-12)
     assert float(slope.max()) <= 0.25
     assert abs(float(z[slope.argmax()])) < 1e-3
     torch.testing.assert_close(slope, torch.exp(-z) / (1 + torch.exp(-z)) ** 2)
     # So that a gradient falls by a factor of 4 or more in each layer of weights of size 1.
-    assert f.largest_slope == 0.25
+    assert largest_slope(f, parameter) == 0.25
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1, 2.0])

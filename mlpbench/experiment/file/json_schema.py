@@ -21,7 +21,7 @@ from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.shift_spec import ShiftKind
 from mlpbench.experiment.spec import FILE_KEYS, Experiment, UntilDecided
-from mlpbench.experiment.value_types import Count, Flag, Kind, Number, Parameters, PerLayer, Sizes, Word
+from mlpbench.experiment.value_types import Count, Flag, Number, Parameters, PerLayer, Sizes, ValueType, Word
 
 Schema = dict[str, Any]
 
@@ -76,7 +76,7 @@ def schema() -> Schema:
                 "description": "Levels that tell which conditions are meant; of others the mean is taken.",
                 "propertyNames": {"enum": [*SETTINGS, "label", STREAM]},
             },
-            **{f"setting.{n}": {"description": s.meaning, **_kind(s.kind)} for n, s in SETTINGS.items()},
+            **{f"setting.{n}": {"description": s.meaning, **_value_type(s.value_type)} for n, s in SETTINGS.items()},
             **definitions,
         },
     }
@@ -165,43 +165,42 @@ def _named() -> Schema:
     return {"anyOf": [{"enum": list(DATA_SETS)}, WORD]}
 
 
-def _kind(kind: Kind) -> Schema:
-    """Return the schema of a kind of values."""
-    if isinstance(kind, Number | Count):
-        return _number(kind)
-    if isinstance(kind, Word):
-        return _word(kind)
-    if isinstance(kind, PerLayer):
-        each = _number(kind.each)
+def _value_type(values: ValueType) -> Schema:
+    """Return the schema of a type of values."""
+    if isinstance(values, Number | Count):
+        return _number(values)
+    if isinstance(values, Word):
+        return _word(values)
+    if isinstance(values, PerLayer):
+        each = _number(values.each)
         return {"anyOf": [each, {"type": "array", "items": each}]}
-    if isinstance(kind, Sizes):
+    if isinstance(values, Sizes):
         return {"type": "array", "items": {"type": "integer", "minimum": 1}}
-    assert isinstance(kind, Flag)
+    assert isinstance(values, Flag)
     return {"type": "boolean"}
 
 
-def _number(kind: Number | Count) -> Schema:
-    found: Schema = {"type": "integer" if isinstance(kind, Count) else "number"}
-    if kind.low > -math.inf:
-        found["exclusiveMinimum" if isinstance(kind, Number) and kind.open_low else "minimum"] = kind.low
-    if kind.high < (LARGEST if isinstance(kind, Count) else math.inf):
-        found["maximum"] = kind.high
-    words: list[str | None] = list(kind.words) if isinstance(kind, Count) else ["none", None] * kind.nothing
+def _number(values: Number | Count) -> Schema:
+    found: Schema = {"type": "integer" if isinstance(values, Count) else "number"}
+    if values.low > -math.inf:
+        found["exclusiveMinimum" if isinstance(values, Number) and values.open_low else "minimum"] = values.low
+    if values.high < (LARGEST if isinstance(values, Count) else math.inf):
+        found["maximum"] = values.high
+    words: list[str | None] = list(values.words) if isinstance(values, Count) else ["none", None] * values.or_none
     return {"anyOf": [found, {"enum": words}]} if words else found
 
 
-def _word(kind: Word) -> Schema:
+def _word(values: Word) -> Schema:
     """A word alone, one with its parameter as a mapping, or as its canonical string: `normal(0.01)`."""
-    defaults = kind.defaults or {}
-    alone = [w for w, parameters in kind.table.items() if parameters is None or w in defaults]
+    alone = [w for w, limits in values.table.items() if all(p.default is not None for p in limits.values())]
     shapes: list[Schema] = [{"enum": alone}]
-    for word, parameters in kind.table.items():
-        if parameters is not None:
+    for word, parameters in values.table.items():
+        if parameters:
             shapes.append(_object({word: _parameters(parameters)}, needed=[word]))
             shapes.append({"type": "string", "pattern": rf"^{word}\([^()]+\)$"})
     return {"anyOf": shapes} if len(shapes) > 1 else shapes[0]
 
 
 def _parameters(parameters: Parameters) -> Schema:
-    limits = {name: _number(kind) for name, kind in parameters.items()}
+    limits = {name: _number(values) for name, values in parameters.items()}
     return next(iter(limits.values())) if len(limits) == 1 else _object(limits, needed=list(limits))

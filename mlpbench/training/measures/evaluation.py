@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mlpbench.experiment.components.losses import Loss
 from mlpbench.experiment.plan import EVALUATION_CHUNK as CHUNK
 from mlpbench.training.batches.batches import Examples, Gather
 from mlpbench.training.batches.stacked_inputs import Group, heights
 from mlpbench.training.network.fused import Fused
-from mlpbench.training.network.losses import Loss
 from mlpbench.training.network.network import Network, Workspace
 
 
@@ -84,7 +84,7 @@ class Evaluator:
                 for seen, a in zip(active, work.activations(stop - start)):
                     seen |= (a != 0).any(tuple(range(1, a.ndim - 1)))
             loss = work.losses.columns(stop - start)
-            self._loss.forward(z, y, loss)
+            self._loss.forward(torch, z, y, loss)
             losses.append(loss.x_RNM[:, 0].sum(1, dtype=torch.float64))
             if not numbers:
                 hits.append((predicted == y.squeeze(2)).sum(1, dtype=torch.float64))

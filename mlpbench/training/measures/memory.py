@@ -25,7 +25,7 @@ from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.batches.batches import DeviceData, Gather
 from mlpbench.training.buffers import Stacked
 from mlpbench.training.network.network import Network, Workspace
-from mlpbench.training.updates.parameter_updates import Updates
+from mlpbench.training.parameter_updates import Updates
 
 META = torch.device("meta")
 

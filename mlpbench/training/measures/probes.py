@@ -18,6 +18,7 @@ Reference: X. Glorot, Y. Bengio, "Understanding the difficulty of training deep 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -26,16 +27,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlpbench.experiment.components.activations import Activation
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.metrics.metric import LAYER_METRICS, QUANTILES, WEIGHT_QUANTILES
 from mlpbench.experiment.plan import PROBE_EXAMPLES, probe_steps
 from mlpbench.training.batches.batches import Examples, Gather
 from mlpbench.training.buffers import Stacked, column
-from mlpbench.training.network.losses import LOSSES
-from mlpbench.training.network.network import Network, Sink, Workspace
-from mlpbench.training.updates.square_roots import root
+from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.parameters import Sink
+from mlpbench.training.parameter_updates import root
 
 SATURATED = 0.01
+REACH = 8.0
 
 Row = dict[str, Any]
 Measured = dict[str, Tensor]  # a metric -> its value in each run, (R,); the quantiles, (R, QUANTILES)
@@ -132,9 +136,9 @@ class Prober:
         largest = torch.ones(len(slope), 1, dtype=slope.dtype, device=slope.device)
         for start, stop, f, parameter in self._network.ranges:
             own = slice(start, stop)
-            of = self._network.slope(layer, own) if f.learns else parameter
-            f.backward(slope[own], z.flat_RS[own], a.flat_RS[own], of)
-            largest[own] = f.largest_slope
+            of = self._network.slope(layer, own) if f.learnt else parameter
+            f.backward(torch, slope[own], z.flat_RS[own], a.flat_RS[own], of)
+            largest[own] = largest_slope(f, parameter)
         small = slope.abs() < SATURATED * largest
         view = small.as_strided(a.x_RNM.shape, a.x_RNM.stride())
         return Stacked(small, view, view)
@@ -143,9 +147,9 @@ class Prober:
         network, n = self._network, len(self._examples)
         loss = LOSSES[self._runs[0].settings.loss]
         z = work.outputs.rows(n)
-        loss.forward(z, y_RB1, work.losses.columns(n))
+        loss.forward(torch, z, y_RB1, work.losses.columns(n))
         scale = column([1 / n] * network.runs, dtype=network.dtype, device=network.device)
-        loss.backward(z, y_RB1, scale, work.d_outputs.rows(n))
+        loss.gradient(torch, z, y_RB1, scale, work.d_outputs.rows(n))
         gradients = network.layers()
         network.backward(inputs, work, Sink(into=gradients, descends=False))
         errors = [_mean(d.double().square()) for d in work.errors(n)]
@@ -153,6 +157,17 @@ class Prober:
             measured["grad_norm"] = root(weight.flat_RS.double().square().sum(1))
             if layer + 1 < len(errors):
                 measured["backward_gain"] = root(errors[layer] / errors[layer + 1])
+
+
+@functools.cache
+def largest_slope(f: Activation, parameter: float) -> float:
+    """Return the largest slope of an activation on [-8, 8], to five decimals; of one that is learnt, where it starts."""
+    z = torch.linspace(-REACH, REACH, 16_001, dtype=torch.float64)[None]
+    h, slope = torch.empty_like(z), torch.ones_like(z)
+    of = torch.full((1, 1), parameter, dtype=z.dtype) if f.learnt else parameter
+    f.forward(torch, z, h, of)
+    f.backward(torch, slope, z, h, of)
+    return round(float(slope.max()), 5)
 
 
 def _mean(x_RNU: Tensor) -> Tensor:

@@ -13,7 +13,10 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
+from mlpbench.experiment.components.losses import LOSSES
+from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.grid import Run, RunSettings
+from mlpbench.experiment.value_types import entry_of
 from mlpbench.training.batches.batches import PIXEL_MAX, DeviceData, Indices, draw_key
 from mlpbench.training.measures.run_rows import Model, Row
 
@@ -50,14 +53,22 @@ class Solutions:
         None where training minimises another thing, or where one minimum is as good as others.
         """
         s = run.settings
-        decoupled = s.optimizer == "adamw" and s.weight_decay > 0
-        if s.l1 > 0 or s.decay_bias or decoupled or s.weighting != "none" or len(w_I) > MOST_INPUTS:
+        decoupled = not entry_of(OPTIMISERS, s.optimizer)[0].coupled and s.weight_decay > 0
+        half_squares = LOSSES[s.loss].half_squares
+        if (
+            half_squares is None
+            or s.l1 > 0
+            or s.decay_bias
+            or decoupled
+            or s.weighting != "none"
+            or len(w_I) > MOST_INPUTS
+        ):
             return None
         key = (*draw_key(run), run.fold, s.train_shift)
         if key not in self._reduced:
             self._reduced[key] = _Reduced(self._data, fit, s.input_scale)
         # mse is twice half the squared error, so that half the decay balances it.
-        solved = self._reduced[key].solved(s.weight_decay / (2 if s.loss == "mse" else 1))
+        solved = self._reduced[key].solved(s.weight_decay / half_squares)
         return None if solved is None else _largest(w_I - solved[0], b - solved[1])
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlpbench.training.network.activations import activation
+from mlpbench.experiment.components.activations import activation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def forward(x_BI: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], f
         z.append(h[-1] @ w_IO + b_O)
         if len(z) < len(weights):
             h.append(torch.empty_like(z[-1]))
-            rule.forward(z[-1], h[-1], parameter)
+            rule.forward(torch, z[-1], h[-1], parameter)
     return Pass(z=z, h=h)
 
 
@@ -72,5 +72,5 @@ def backward(done: Pass, error_BC: Tensor, weights: Sequence[Tensor], f: str) ->
         d_biases.append(error.sum(0))
         if layer > 0:
             error = error @ weights[layer].T
-            rule.backward(error, done.z[layer - 1], done.h[layer], parameter)
+            rule.backward(torch, error, done.z[layer - 1], done.h[layer], parameter)
     return d_weights[::-1], d_biases[::-1]

@@ -22,22 +22,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlpbench.experiment.convolution_shapes import POOLED, TAPS, Convolution
+from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.buffers import Stacked, padded
-
-if TYPE_CHECKING:
-    from mlpbench.training.batches.stacked_inputs import Inputs
-    from mlpbench.training.network.network import Sink
+from mlpbench.training.network.parameters import Sink
 
 # (layer, z, where f(z) goes)
 Activate = Callable[[int, Stacked, Stacked], None]
 # (layer, d = dL/dA, which becomes dL/dZ, z, a, sink of what the activation learns)
-Derive = Callable[[int, Stacked, Stacked, Stacked, "Sink"], None]
+Derive = Callable[[int, Stacked, Stacked, Stacked, Sink], None]
 
 
 class Maps:

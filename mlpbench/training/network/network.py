@@ -18,20 +18,20 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mlpbench.experiment.components.activations import Activation, activation
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.buffers import Stacked, column, padded
-from mlpbench.training.network.activations import PRELU_START, Activation, activation
 from mlpbench.training.network.convolution import Convolutions, Maps
 from mlpbench.training.network.fused import Fused, worth
 from mlpbench.training.network.norm import Norm
+from mlpbench.training.network.parameters import Layers, Sink
 
 
 class Workspace:
@@ -75,62 +75,6 @@ class Workspace:
         return [*(self.maps.by_unit(self.maps.d, n) if self.maps else []), *dense]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layers:
-    """One array per layer of everything that is learnt; of a network's parameters, or of their gradients."""
-
-    weights: Sequence[Stacked]
-    biases: Sequence[Stacked]
-    slopes: Sequence[Stacked]
-    gammas: Sequence[Stacked]
-    betas: Sequence[Stacked]
-
-    @property
-    def all(self) -> list[Stacked]:
-        """Every array, kind by kind."""
-        return [*self.weights, *self.biases, *self.slopes, *self.gammas, *self.betas]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sink:
-    """Where the backward pass puts gradients: into buffers, or, in plain descent, straight into the parameters.
-
-    Descent is linear in the gradient: with the learning rate multiplied into dz at the outputs, the product that computes
-    a weight's gradient subtracts it from the weight. `keep_R1` is 1 - eta lambda, where a run decays.
-    """
-
-    into: Layers
-    descends: bool
-    keep_R1: Tensor | None = None
-    keep_bias_R1: Tensor | None = None
-    # Weights are summed up as they are put, while they are in the cache: to see whether all are finite.
-    sums_R: Tensor | None = None
-
-    def put_weights(self, number: int, left: Tensor, right: Tensor, own: slice = slice(None)) -> None:
-        """Put a layer's gradient, the product of left and right, for some neighbours; their weights decay before."""
-        weights = self.into.weights[number]
-        if self.keep_R1 is not None:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
-            weights.flat_RS[own].mul_(self.keep_R1[own])
-        target = weights.wide_RNP[own, : left.shape[1], : right.shape[2]]
-        target.baddbmm_(left, right, beta=1 if self.descends else 0, alpha=-1 if self.descends else 1)
-        if self.sums_R is not None:
-            self.sums_R[own].add_(weights.flat_RS[own].sum(1))
-
-    def put_biases(self, number: int, gradient: Tensor) -> None:
-        """Put the gradient of a layer's biases, of shape (R, 1, O); they decay before."""
-        biases = self.into.biases[number]
-        if self.keep_bias_R1 is not None:
-            biases.flat_RS.mul_(self.keep_bias_R1)
-        self.put(biases.wide_RNP[:, :, : gradient.shape[2]], gradient)
-
-    def put(self, target: Tensor, gradient: Tensor) -> None:
-        """Put a gradient that is not a product."""
-        if self.descends:
-            target.sub_(gradient)
-        else:
-            target.copy_(gradient)
-
-
 class Network:
     """Parameters of a stack; runs that share a batch and runs that share an activation stand side by side."""
 
@@ -170,15 +114,17 @@ class Network:
             Norm(settings[0].norm, self.runs, u, **make) for u in self.sizes[1:-1] if settings[0].norm != "none"
         ]
         self.parameters = self.layers()
-        for arrays, start in ((self.parameters.slopes, PRELU_START), (self.parameters.gammas, 1.0)):
-            for array in arrays:
-                array.x_RNM.fill_(start)
+        for gamma in self.parameters.gammas:
+            gamma.x_RNM.fill_(1.0)
+        for slope in self.parameters.slopes:
+            for start, stop, _, parameter in self.ranges:
+                slope.x_RNM[start:stop].fill_(parameter)
 
     def layers(self) -> Layers:
         """Return zeros in the shapes of the parameters."""
         make: dict[str, Any] = {"dtype": self.dtype, "device": self.device}
         hidden = self.sizes[1:-1]
-        learns = any(f.learns for _, _, f, _ in self.ranges)
+        learns = any(f.learnt for _, _, f, _ in self.ranges)
         activated = len(self.shapes) - 1
         return Layers(
             # Rows are padded too, for the columns of dz W^T.
@@ -230,7 +176,7 @@ class Network:
         """Write f(z) into a, rounded: before dropout's mask, since whether there is one depends on stack-mates."""
         for start, stop, f, parameter in self.ranges:
             own = slice(start, stop)
-            f.forward(z.flat_RS[own], a.flat_RS[own], self.slope(number, own) if f.learns else parameter)
+            f.forward(torch, z.flat_RS[own], a.flat_RS[own], self.slope(number, own) if f.learnt else parameter)
         self._round(a)
 
     def _activate(self, layer: int, work: Workspace, n: int, *, train: bool) -> Stacked:
@@ -318,13 +264,12 @@ class Network:
         n = d.x_RNM.shape[1]
         for start, stop, f, parameter in self.ranges:
             own = slice(start, stop)
-            if f.learns:
-                slope_R1 = self.slope(number, own).clone()  # the sink may change it in the next line
-                gradient = (d.x_RNM[own] * z.x_RNM[own, :n].clamp_max(0)).sum((1, 2))
+            of: float | Tensor = parameter
+            if f.learnt:
+                of = self.slope(number, own).clone()  # the sink may change it in the next line
+                gradient = f.learnt.gradient(d.x_RNM[own], z.x_RNM[own, :n]).sum((1, 2))
                 sink.put(sink.into.slopes[number].x_RNM[own], gradient[:, None, None])
-                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], slope_R1)
-            else:
-                f.backward(d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], parameter)
+            f.backward(torch, d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], of)
 
     def worth_fusing(self, groups: Sequence[Group], rows: Collection[int]) -> bool:
         """Return whether first layers are to stand side by side for batches of so many rows."""

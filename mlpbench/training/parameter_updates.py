@@ -1,22 +1,95 @@
 """How a stack's parameters follow their gradients: learning rates by schedule, decay, clipping, the optimiser, L1.
 
-Shapes: `R` runs. Plain descent (`sgd` without clipping) takes its step within the products of the backward pass; all else
-keeps gradients in buffers first.
+Shapes: `R` runs, `S` elements of a run's buffer, padding included (its gradient is zero, and so it stays). A linear step
+(`sgd` without clipping) is taken within the products of the backward pass; all else keeps gradients in buffers first.
+
+References: R. Pascanu et al., "On the difficulty of training recurrent neural networks", 2013, for clipping; I. Daubechies
+et al., "An iterative thresholding algorithm for linear inverse problems", 2004, for the soft threshold of L1.
 """
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mlpbench.base import environment
+from mlpbench.experiment.components.optimisers import OPTIMISERS, Step
+from mlpbench.experiment.components.schedules import factors
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.experiment.value_types import parse_call
 from mlpbench.training.batches.stacked_inputs import Inputs
-from mlpbench.training.network.network import Network, Sink, Workspace
-from mlpbench.training.updates.optimisers import Optimiser, Parameter, clip, soft_threshold
-from mlpbench.training.updates.schedules import factors
+from mlpbench.training.buffers import Stacked
+from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.parameters import Sink
+
+# As torch.nn.utils.clip_grad_norm_ has it, so that a zero gradient is no division by zero.
+CLIP_EPS = 1e-6
+# MKL reads its mode once, when it is loaded. Its vectorised roots, which torch takes, start from the processor's own estimate
+# (RSQRTPS), in double precision and, in mode COMPATIBLE, in single precision too: some are off by one unit in the last
+# place, and which ones differs between processors. Bits of mode AVX2 (`portable`) carry between Intel's processors alone.
+_MODE = os.environ.get("MKL_CBWR")
+_EXACT = _MODE == "COMPATIBLE" or (_MODE == "AVX2" and "Intel" in environment.cpu())
+
+
+def root(x: Tensor) -> Tensor:
+    """Return the square roots of x, correctly rounded if numerics are universal, or portable on a processor of Intel."""
+    return torch.from_numpy(np.sqrt(x.numpy())) if _EXACT and x.device.type == "cpu" else x.sqrt()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One array of parameters of every run, its gradient, and lambda of each run, (R, 1), where any of them decays."""
+
+    value: Stacked
+    gradient: Stacked
+    decay_R1: Tensor | None = None
+
+
+class OptimiserState:
+    """An optimiser of all parameters of a stack, with its state and the parameter of each run's rule, (R, 1)."""
+
+    def __init__(self, name: str, parameters: Sequence[Parameter], parameter_R1: Tensor) -> None:
+        self._optimiser = OPTIMISERS[name]
+        self._parameter_R1 = parameter_R1
+        self._parameters = parameters
+        # Not zeros_like: on the meta device (memory.py) that loads the compiler, which takes a second.
+        self._states = [
+            [torch.zeros(w.shape, dtype=w.dtype, device=w.device) for _ in range(self._optimiser.states)]
+            for w in (p.value.flat_RS for p in parameters)
+        ]
+
+    def step(self, rate_R1: Tensor, number: int) -> None:
+        """Take a step, counted from 1, with each run's learning rate."""
+        step = Step(rate=rate_R1, parameter=self._parameter_R1, number=number, root=root)
+        for p, states in zip(self._parameters, self._states):
+            w, g = p.value.flat_RS, p.gradient.flat_RS
+            if p.decay_R1 is not None:
+                if self._optimiser.coupled:
+                    g.add_(w * p.decay_R1)
+                else:
+                    w.mul_(1 - rate_R1 * p.decay_R1)
+            self._optimiser.rule(w, g, states, step)
+
+
+def clip(parameters: Sequence[Parameter], limit_R1: Tensor) -> None:
+    """Scale each run's whole gradient so that its norm is at most the run's limit."""
+    # Array by array: a sum over the first axis of (arrays, R) takes another order in a larger stack.
+    squares_R1 = functools.reduce(torch.add, [p.gradient.flat_RS.square().sum(1, keepdim=True) for p in parameters])
+    scale_R1 = (limit_R1 / (root(squares_R1) + CLIP_EPS)).clamp_max(1.0)
+    for p in parameters:
+        p.gradient.flat_RS.mul_(scale_R1)
+
+
+def soft_threshold(weight: Stacked, by_R1: Tensor) -> None:
+    """Take the proximal step of lambda ||w||_1: w = sign(w) max(|w| - eta lambda, 0), whose zeros are exact."""
+    w = weight.flat_RS
+    w.sub_(torch.clamp(w, -by_R1, by_R1))
 
 
 class Updates:
@@ -54,7 +127,7 @@ class Updates:
         ]
         calls = [parse_call(s.optimizer) for s in settings]
         moments = [parameters[0] if parameters else 0.0 for _, parameters in calls]
-        self._optimiser = Optimiser(calls[0][0], self._parameters, self._vector(moments))
+        self._optimiser = OptimiserState(calls[0][0], self._parameters, self._vector(moments))
 
     def rate(self, step: int) -> Tensor:
         """Return each run's learning rate at a step, counted from 0, of shape (R, 1)."""

@@ -1,0 +1,112 @@
+"""Losses of a stack with their gradients at the outputs: each is one entry of `LOSSES`.
+
+Shapes: `R` runs, `B` batch, `C` classes or outputs. Kernels work in buffers (`flat_RS` with its spare elements, `wide_RNP` with
+its padding columns, `x_RNM`: see training/buffers.py), so that a run has the same bits in any company; `torch` is handed in.
+In nats or squared units, of an example with outputs z and target y (a class, which stands for onehot(y), or numbers):
+
+    cross_entropy        log sum_c exp(z_c - max z) - (z_y - max z)    gradient  softmax(z) - onehot(y)
+    naive_cross_entropy  -log p_y,  p = exp z / sum_c exp z_c          gradient  p (p_y / p_y) - onehot(y) (p_y / p_y)
+    squared_error        1/2 sum_c (z_c - y_c)^2                       gradient  z - y
+    mse                  1/C sum_c (z_c - y_c)^2                       gradient  2/C (z - y)
+
+naive_cross_entropy is not finite where exp overflows or p_y underflows to zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Tensor = Any  # torch.Tensor
+Buffer = Any  # mlpbench.training.buffers.Stacked
+Target = Literal["classes", "numbers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A loss with its gradient, the targets it takes and those whose default it is.
+
+    `forward(torch, z, y, loss)` writes the loss of each example into `loss`, and leaves in z what the gradient needs; y are
+    classes (R, B, 1) or numbers (R, B, C). `gradient(torch, z, y, scale, d)` follows on the same buffers and writes d =
+    scale * dloss/dz; scale is (R, 1, 1), or (R, B, 1) where examples have weights. Padding columns of d stay zero.
+    `half_squares` is the factor on half the squared error that the loss of one number is, if it is that.
+    """
+
+    forward: Callable[[Any, Buffer, Tensor, Buffer], object]
+    gradient: Callable[[Any, Buffer, Tensor, Tensor, Buffer], object]
+    targets: tuple[Target, ...] = ("classes",)
+    default_of: Target | None = None
+    half_squares: float | None = None
+
+
+def _cross_entropy(torch: Any, z: Buffer, y_RB1: Tensor, loss: Buffer) -> None:
+    z.wide_RNP.sub_(z.x_RNM.amax(2, keepdim=True))
+    chosen_RB = z.x_RNM.gather(2, y_RB1).squeeze(2)
+    z.flat_RS.exp_()
+    loss_RB = loss.x_RNM[:, 0]
+    torch.sum(z.x_RNM, 2, out=loss_RB)
+    loss.flat_RS.log_()
+    loss_RB.sub_(chosen_RB)
+
+
+def _cross_entropy_gradient(torch: Any, z: Buffer, y_RB1: Tensor, scale: Tensor, d: Buffer) -> None:
+    torch.mul(z.x_RNM, scale / z.x_RNM.sum(2, keepdim=True), out=d.x_RNM)
+    d.x_RNM.scatter_add_(2, y_RB1, -scale.expand_as(y_RB1))
+
+
+def _naive_cross_entropy(torch: Any, z: Buffer, y_RB1: Tensor, loss: Buffer) -> None:
+    z.flat_RS.exp_()
+    z.x_RNM.div_(z.x_RNM.sum(2, keepdim=True))
+    loss.x_RNM[:, 0] = z.x_RNM.gather(2, y_RB1).squeeze(2)
+    loss.flat_RS.log_().neg_()
+
+
+def _naive_cross_entropy_gradient(torch: Any, z: Buffer, y_RB1: Tensor, scale: Tensor, d: Buffer) -> None:
+    # The chain rule as it is written, through -1 / p_y, so that it fails where the textbook's two steps do.
+    p_RB1 = z.x_RNM.gather(2, y_RB1)
+    back_RB1 = scale * (p_RB1 * (1 / p_RB1))
+    torch.mul(z.x_RNM, back_RB1, out=d.x_RNM)
+    d.x_RNM.scatter_add_(2, y_RB1, -back_RB1)
+
+
+def residuals(torch: Any, z: Buffer, y: Tensor) -> Tensor:
+    """Turn the outputs into residuals z - y in place, and return them, of shape (R, B, C)."""
+    if y.is_floating_point():
+        return z.x_RNM.sub_(y)
+    return z.x_RNM.scatter_add_(2, y, torch.full_like(y, -1, dtype=z.x_RNM.dtype))
+
+
+def _squared_error(torch: Any, z: Buffer, y: Tensor, loss: Buffer) -> None:
+    torch.sum(residuals(torch, z, y).square(), 2, out=loss.x_RNM[:, 0])
+    loss.x_RNM.mul_(0.5)
+
+
+def _mse(torch: Any, z: Buffer, y: Tensor, loss: Buffer) -> None:
+    _squared_error(torch, z, y, loss)
+    loss.x_RNM.mul_(2 / z.x_RNM.shape[2])
+
+
+LOSSES: Mapping[str, Loss] = {
+    "cross_entropy": Loss(forward=_cross_entropy, gradient=_cross_entropy_gradient, default_of="classes"),
+    "naive_cross_entropy": Loss(forward=_naive_cross_entropy, gradient=_naive_cross_entropy_gradient),
+    "squared_error": Loss(
+        forward=_squared_error,
+        gradient=lambda torch, z, y, scale, d: torch.mul(z.x_RNM, scale, out=d.x_RNM),
+        targets=("classes", "numbers"),
+        default_of="numbers",
+        half_squares=1,
+    ),
+    "mse": Loss(
+        forward=_mse,
+        gradient=lambda torch, z, y, scale, d: torch.mul(z.x_RNM, scale * (2 / z.x_RNM.shape[2]), out=d.x_RNM),
+        targets=("classes", "numbers"),
+        half_squares=2,
+    ),
+}
+
+
+def losses_of(target: Target) -> list[str]:
+    """Return the losses that take such a target, its default first."""
+    fitting = [name for name, loss in LOSSES.items() if target in loss.targets]
+    return sorted(fitting, key=lambda name: LOSSES[name].default_of != target)

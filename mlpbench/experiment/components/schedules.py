@@ -1,0 +1,53 @@
+"""Learning-rate schedules: each is one entry of `SCHEDULES`, the factor of the learning rate at step t, from 0, of T steps.
+
+    constant        1
+    step(k, f)      f^floor(t / k)                  torch: StepLR
+    cosine          (1 + cos(pi t / T)) / 2         torch: CosineAnnealingLR with T_max = T
+    warmup(k)       min(1, (t + 1) / k)             torch: LambdaLR
+
+Reference: I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, for cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpbench.experiment.value_types import Count, Number, Parameters, entry_of
+
+Steps = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A schedule: `factor(t, T, parameters)` of all steps t at once, of shape (T,)."""
+
+    factor: Callable[[Steps, int, tuple[float, ...]], Steps]
+    parameters: Parameters = field(default_factory=dict)
+
+
+SCHEDULES: Mapping[str, Schedule] = {
+    "constant": Schedule(factor=lambda t, total, p: np.ones_like(t)),
+    "step": Schedule(
+        factor=lambda t, total, p: p[1] ** np.floor(t / p[0]),
+        parameters={"every": Count(), "factor": Number(low=0, open_low=True)},
+    ),
+    "cosine": Schedule(factor=lambda t, total, p: (1 + np.cos(np.pi * t / total)) / 2),
+    "warmup": Schedule(
+        factor=lambda t, total, p: np.minimum(1.0, (t + 1) / p[0]),
+        parameters={"steps": Count()},
+    ),
+}
+
+
+def factors(canonical: str, steps: int) -> Steps:
+    """Return the factor of each step, shape (steps,), for the canonical name of a schedule such as `step(100,0.5)`.
+
+    >>> factors("warmup(4)", 6).tolist()
+    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    """
+    schedule, parameters = entry_of(SCHEDULES, canonical)
+    return schedule.factor(np.arange(steps, dtype=np.float64), steps, parameters)

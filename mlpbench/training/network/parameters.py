@@ -1,0 +1,107 @@
+"""The parameters of a stack: their arrays, their initial values, and where the backward pass puts their gradients.
+
+Shapes: `R` runs, `I` inputs, `O` outputs of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlpbench.base.streams import generator
+from mlpbench.experiment.components.initialisers import INITIALISERS, Array, Layer
+from mlpbench.experiment.grid import Run
+from mlpbench.experiment.value_types import entry_of
+from mlpbench.training.buffers import Stacked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """One array per layer of everything that is learnt; of a network's parameters, or of their gradients."""
+
+    weights: Sequence[Stacked]
+    biases: Sequence[Stacked]
+    slopes: Sequence[Stacked]
+    gammas: Sequence[Stacked]
+    betas: Sequence[Stacked]
+
+    @property
+    def all(self) -> list[Stacked]:
+        """Every array, kind by kind."""
+        return [*self.weights, *self.biases, *self.slopes, *self.gammas, *self.betas]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sink:
+    """Where the backward pass puts gradients: into buffers, or, in plain descent, straight into the parameters.
+
+    Descent is linear in the gradient: with the learning rate multiplied into dz at the outputs, the product that computes
+    a weight's gradient subtracts it from the weight. `keep_R1` is 1 - eta lambda, where a run decays.
+    """
+
+    into: Layers
+    descends: bool
+    keep_R1: Tensor | None = None
+    keep_bias_R1: Tensor | None = None
+    # Weights are summed up as they are put, while they are in the cache: to see whether all are finite.
+    sums_R: Tensor | None = None
+
+    def put_weights(self, number: int, left: Tensor, right: Tensor, own: slice = slice(None)) -> None:
+        """Put a layer's gradient, the product of left and right, for some neighbours; their weights decay before."""
+        weights = self.into.weights[number]
+        if self.keep_R1 is not None:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
+            weights.flat_RS[own].mul_(self.keep_R1[own])
+        target = weights.wide_RNP[own, : left.shape[1], : right.shape[2]]
+        target.baddbmm_(left, right, beta=1 if self.descends else 0, alpha=-1 if self.descends else 1)
+        if self.sums_R is not None:
+            self.sums_R[own].add_(weights.flat_RS[own].sum(1))
+
+    def put_biases(self, number: int, gradient: Tensor) -> None:
+        """Put the gradient of a layer's biases, of shape (R, 1, O); they decay before."""
+        biases = self.into.biases[number]
+        if self.keep_bias_R1 is not None:
+            biases.flat_RS.mul_(self.keep_bias_R1)
+        self.put(biases.wide_RNP[:, :, : gradient.shape[2]], gradient)
+
+    def put(self, target: Tensor, gradient: Tensor) -> None:
+        """Put a gradient that is not a product."""
+        if self.descends:
+            target.sub_(gradient)
+        else:
+            target.copy_(gradient)
+
+
+def initialise(parameters: Layers, fans: Sequence[tuple[int, int]], runs: Sequence[Run]) -> None:
+    """Fill weights and biases, run by run, each from its own draws; `fans` are those in and out of each layer."""
+    for number, ((fan_in, fan_out), weight, bias) in enumerate(zip(fans, parameters.weights, parameters.biases)):
+        outputs = bias.x_RNM.shape[2]
+        for i, run in enumerate(runs):
+            s, address = run.settings, (run.seed, run.streams["init"])
+            w_IO = weights(s.init, generator(*address, "init", number, 0), fan_in, outputs, fan_out=fan_out)
+            b_O = biases(s.bias_init, generator(*address, "init", number, 1), fan_in, outputs, fan_out=fan_out)
+            weight.x_RNM[i, :fan_in] = torch.from_numpy(w_IO)
+            bias.x_RNM[i, 0] = torch.from_numpy(b_O)
+
+
+def weights(init: str, rng: np.random.Generator, inputs: int, outputs: int, *, fan_out: int | None = None) -> Array:
+    """Return initial weights of shape (I, O) for the canonical name of an initialiser, such as `normal(0.01)`.
+
+    `fan_out` is how many outputs an input goes into, where that is not O: a convolution has 9 a channel.
+    """
+    return _drawn(init, rng, (inputs, outputs), inputs, fan_out or outputs)
+
+
+def biases(init: str, rng: np.random.Generator, inputs: int, outputs: int, *, fan_out: int | None = None) -> Array:
+    """Return initial biases of shape (O,); `fan_out` as for weights."""
+    return _drawn(init, rng, (outputs,), inputs, fan_out or outputs)
+
+
+def _drawn(init: str, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Array:
+    initialiser, parameters = entry_of(INITIALISERS, init)
+    parameter = parameters[0] if parameters else 0.0
+    layer = Layer(rng=rng, shape=shape, fan_in=fan_in, fan_out=fan_out, parameter=parameter, torch=torch)
+    return initialiser.draw(layer)

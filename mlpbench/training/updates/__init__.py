@@ -1,1 +1,0 @@
-"""How parameters follow their gradients: optimisers, schedules, decay, clipping."""
