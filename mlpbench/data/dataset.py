@@ -111,21 +111,6 @@ class Dataset:
             array.flags.writeable = False
         return self
 
-    @property
-    def name(self) -> str:
-        """What tables call the data."""
-        return self.facts.name
-
-    @property
-    def n_classes(self) -> int | None:
-        """Number of classes of the target, None for regression."""
-        return self.facts.n_classes
-
-    @property
-    def fingerprint(self) -> str:
-        """The identity of the data."""
-        return self.facts.fingerprint
-
 
 class DataSource(ABC):
     """A data set as an experiment names it; each kind of data set is a class of its own."""
@@ -136,6 +121,9 @@ class DataSource(ABC):
         """What is known of the data without loading them."""
 
     @abstractmethod
+    def origin(self) -> str:
+        """Return where the data come from, in words."""
+
     def fetch(
         self,
         *,
@@ -147,28 +135,31 @@ class DataSource(ABC):
 
         Args:
             data_dir: a folder of files to read in place of a download, by default MLPBENCH_DATA.
-            cache_dir: where fetched data are kept, by default MLPBENCH_CACHE.
+            cache_dir: where downloaded data are kept, by default MLPBENCH_CACHE.
             say: gets a line before each step that may take time.
 
         Raises InputError where a file is missing or is not what it must be, MachineError where a download fails.
 
         """
+        if not self.facts.is_drawn_anew:
+            self.load(data_dir=data_dir, cache_dir=cache_dir)
+        return self.origin()
 
-    @abstractmethod
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
-        """Return the examples that all replicates share; raises what `fetch` raises."""
+        """Return the examples that all replicates share; raises what `fetch` raises, TypeError where there are none."""
+        raise TypeError(f"each replicate draws its own examples of {self.facts.name}: they are drawn, not loaded")
 
     def draw(self, seed: int, replicate: int) -> Dataset:
-        """Return the examples that a replicate draws, where `facts.is_drawn_anew`."""
+        """Return the examples that a replicate draws, where `facts.is_drawn_anew`; else raise TypeError."""
         raise TypeError(f"all replicates share the examples of {self.facts.name}: they are loaded, not drawn")
 
     def is_cached(self, cache_dir: Path | None = None) -> bool:
         """Return whether the data can be loaded without a download."""
         return True
 
-    @abstractmethod
     def availability(self) -> str:
         """Return where the data are or come from, as `mlpbench data list` prints it."""
+        return f"here, {self.origin()}"
 
     def with_options(self, options: Mapping[Any, Any]) -> DataSource:
         """Return the data set with the options that stand beside `name` in a file; raise SpecProblem for wrong ones."""

@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,17 +82,7 @@ class Synthetic(Model, DataSource):
         y += self.noise * generator(seed, replicate, "data", part, 1).standard_normal(n)
         return _float32(x_NI), _float32(y)
 
-    def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
-        """Raise TypeError: no examples are shared by all replicates."""
-        raise TypeError(f"each replicate draws its own examples of {self.name}: they are drawn, not loaded")
-
-    def fetch(
-        self,
-        *,
-        data_dir: Path | None = None,
-        cache_dir: Path | None = None,
-        say: Callable[[str], None] | None = None,
-    ) -> str:
+    def origin(self) -> str:
         """Return that the data are drawn; nothing is fetched."""
         return DRAWN_ANEW
 

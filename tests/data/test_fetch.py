@@ -110,7 +110,7 @@ def test_the_catalogue_tells_what_the_data_are(fashion: Dataset) -> None:
     assert np.bincount(fashion.y_test).tolist() == [1000] * 10
     assert fashion.x_train.shape == (DATA.n_train, DATA.facts.n_features) == (60_000, 784)
     assert fashion.x_test.shape == (DATA.n_test, DATA.facts.n_features) == (10_000, 784)
-    assert len(DATA.class_names) == DATA.facts.n_classes == fashion.n_classes
+    assert len(DATA.class_names) == DATA.facts.n_classes == fashion.facts.n_classes
 
 
 def test_arrays_are_mapped_bytes_that_nobody_can_write(fashion: Dataset) -> None:
@@ -124,7 +124,7 @@ def test_arrays_are_mapped_bytes_that_nobody_can_write(fashion: Dataset) -> None
 
 def test_fingerprint_is_that_of_the_files_and_the_scaling(fashion: Dataset, idx_folder: Path) -> None:
     lines = [f"{name}:{hashlib.sha256((idx_folder / name).read_bytes()).hexdigest()}" for name in sorted(DATA.files)]
-    assert fashion.fingerprint == hashlib.sha256("\n".join([*lines, "uint8/255"]).encode()).hexdigest()
+    assert fashion.facts.fingerprint == hashlib.sha256("\n".join([*lines, "uint8/255"]).encode()).hexdigest()
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:

@@ -283,7 +283,7 @@ def test_a_dumped_experiment_finds_its_file_from_its_folder_and_needs_it_only_to
     assert [r.run_id for r in grid.runs(again)] == [r.run_id for r in grid.runs(experiment)]
     moved = shutil.move(tmp_path, tmp_path.with_name(f"{tmp_path.name}-moved"))
     there = yaml_reader.read(Path(moved) / "results" / "own" / "spec.yaml")
-    assert there.dataset.load().fingerprint == experiment.data.fingerprint
+    assert there.dataset.load().facts.fingerprint == experiment.data.fingerprint
     (Path(moved) / "wine.csv").unlink()
     gone = yaml_reader.read(Path(moved) / "results" / "own" / "spec.yaml")
     assert gone.data.class_names == ("0", "1", "2")

@@ -348,12 +348,12 @@ def _weighted(
 
 def labels_of(run: Run, data: Dataset) -> Tensor:
     """Return the labels that a run learns: those of the data, a share of them replaced by random classes; or numbers."""
-    if data.n_classes is None:
+    if data.facts.n_classes is None:
         return _targets(data.y_train, run.settings.precision)
     clean = data.y_train.astype(np.int64)
     address = run.seed, run.streams["noise"]
     replaced = generator(*address, "noise", 0).random(len(clean)) < run.settings.label_noise
-    drawn = generator(*address, "noise", 1).integers(data.n_classes, size=len(clean))
+    drawn = generator(*address, "noise", 1).integers(data.facts.n_classes, size=len(clean))
     return torch.from_numpy(np.where(replaced, drawn, clean))
 
 

@@ -63,7 +63,11 @@ def loaded(folder: Path, table: str) -> Dataset:
 
 def test_a_worker_sees_the_table_as_float32_with_its_facts(folder: Path) -> None:
     iris = loaded(folder, "iris")
-    assert (iris.name, iris.n_classes, iris.facts.class_names) == ("iris.csv", 3, ("setosa", "versicolor", "virginica"))
+    assert (iris.facts.name, iris.facts.n_classes, iris.facts.class_names) == (
+        "iris.csv",
+        3,
+        ("setosa", "versicolor", "virginica"),
+    )
     assert iris.x_train.dtype == np.float32
     assert iris.x_train.flags.c_contiguous
     assert not iris.x_train.flags.writeable

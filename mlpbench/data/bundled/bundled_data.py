@@ -17,7 +17,7 @@ from mlpbench.base.errors import MachineError
 from mlpbench.base.streams import generator
 from mlpbench.data.bundled import mnist1d
 from mlpbench.data.dataset import DataFacts, Dataset, DataSource
-from mlpbench.data.stratify import stratified
+from mlpbench.data.splits import held_out
 
 # Inputs, classes, and which of the examples are for testing.
 Examples = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]
@@ -33,7 +33,7 @@ class BundledData(DataSource):
 
     Attributes:
         examples: returns inputs, classes and which examples are for testing, given `n_test`; it takes a fraction of a second.
-        origin: where the arrays come from, in words.
+        comes_from: where the arrays come from, in words.
         recipe: how the arrays are made, in words that change whenever an array does.
 
     """
@@ -45,7 +45,7 @@ class BundledData(DataSource):
     input_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     examples: Callable[[int], Examples]
-    origin: str
+    comes_from: str
     recipe: str
 
     @cached_property
@@ -61,17 +61,6 @@ class BundledData(DataSource):
             fingerprint=hashlib.sha256(f"{self.name}:{self.recipe}".encode()).hexdigest(),
         )
 
-    def fetch(
-        self,
-        *,
-        data_dir: Path | None = None,
-        cache_dir: Path | None = None,
-        say: Callable[[str], None] | None = None,
-    ) -> str:
-        """Make the arrays once, and return where they come from."""
-        self.load()
-        return self.origin
-
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
         """Return the data set; raise MachineError where its file in the package is damaged."""
         x, y, is_test = self.examples(self.n_test)
@@ -79,9 +68,9 @@ class BundledData(DataSource):
             facts=self.facts, x_train=x[~is_test], y_train=y[~is_test], x_test=x[is_test], y_test=y[is_test]
         ).read_only()
 
-    def availability(self) -> str:
-        """Return where the data come from."""
-        return f"here, {self.origin}"
+    def origin(self) -> str:
+        """Return where the arrays come from."""
+        return self.comes_from
 
 
 def _digits(n_test: int) -> Examples:
@@ -92,7 +81,7 @@ def _digits(n_test: int) -> Examples:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         x, y = arrays["x"], arrays["y"]
     order = generator(0, 0, "data", 3, 0).permutation(len(y))
-    return x.astype(np.float32) / GREYS, y, stratified(y, order, n_test)
+    return x.astype(np.float32) / GREYS, y, held_out(y, order, n_test)
 
 
 def _mnist1d(n_test: int) -> Examples:
@@ -111,7 +100,7 @@ BUNDLED: dict[str, BundledData] = {
             input_shape=(8, 8),
             class_names=_DIGIT_NAMES,
             examples=_digits,
-            origin="in the package",
+            comes_from="in the package",
             recipe=f"{DIGITS_SHA256}, float32/16, stratified split 1",
         ),
         BundledData(
@@ -122,7 +111,7 @@ BUNDLED: dict[str, BundledData] = {
             input_shape=(40,),
             class_names=_DIGIT_NAMES,
             examples=_mnist1d,
-            origin="generated in the package",
+            comes_from="generated in the package",
             recipe="generated 1",
         ),
     )

@@ -6,6 +6,7 @@ from mlpbench.data.named.named_data import NamedData
 from mlpbench.data.named.named_files import idx_parts
 
 _DIGITS = tuple("0123456789")
+_CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _BATCHES = "cifar-10-batches-bin"
 _EMNIST_ZIP = "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"
 
@@ -45,18 +46,7 @@ _ALL = (
         n_train=60_000,
         n_test=10_000,
         input_shape=(28, 28),
-        class_names=(
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
+        class_names=_CLOTHES,
         home="https://github.com/zalandoresearch/fashion-mnist",
         megabytes=31,
         debian_package="dataset-fashion-mnist",

@@ -68,11 +68,13 @@ class NamedData(NamedFiles, DataSource):
         """Return whether the cache has a whole copy."""
         return cache.read(cache.folder_of(self, cache_dir), self) is not None
 
+    def origin(self) -> str:
+        """Return the page that has the files."""
+        return f"from {self.home}"
+
     def availability(self) -> str:
         """Return where the files come from, and how much is to download where they are not in the cache."""
-        return (
-            f"here, from {self.home}" if self.is_cached() else f"not fetched yet, {self.megabytes} MB from {self.home}"
-        )
+        return f"here, {self.origin()}" if self.is_cached() else f"not fetched yet, {self.megabytes} MB {self.origin()}"
 
     def _from_user(self, given: Path, folder: Path, tell: Callable[[str], None]) -> str:
         origin = f"folder {given}"

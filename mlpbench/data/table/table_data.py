@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -109,17 +109,6 @@ class TableData(DataSource):
             fingerprint=self.known.fingerprint,
         )
 
-    def fetch(
-        self,
-        *,
-        data_dir: Path | None = None,
-        cache_dir: Path | None = None,
-        say: Callable[[str], None] | None = None,
-    ) -> str:
-        """Read the file once more, and return its path; raises what `load` raises."""
-        self.load()
-        return self.options.file
-
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
         """Return the arrays to train on; raise InputError where the file is gone or does not match its facts."""
         paths = self.options.paths
@@ -138,9 +127,9 @@ class TableData(DataSource):
             raise InputError(f"{message}: {hint} ({self.options.file})")
         return dataset
 
-    def availability(self) -> str:
+    def origin(self) -> str:
         """Return the path of the file."""
-        return f"here, {self.options.file}"
+        return self.options.file
 
     def as_written(self, folder: Path | None) -> dict[str, Any]:
         """Return what `read_options` reads: paths from `folder`, which keeps user names out of results, or whole ones.

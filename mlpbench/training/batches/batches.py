@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mlpbench.base.streams import generator
 from mlpbench.data.dataset import Dataset
-from mlpbench.data.stratify import fold_of, stratified
+from mlpbench.data.splits import fold_of, held_out
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.biased_selection import Floats, selected, standardised_mean
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
@@ -140,11 +140,8 @@ def split(run: Run, labels: Values, z: Floats | None = None) -> Split:
     order = generator(run.seed, replicate, "split", 1).permutation(s.train_size)
     if run.fold is not None:
         held = fold_of(labels[chosen], order, s.folds or 1) == run.fold
-    elif labels.dtype.kind == "f":
-        held = np.zeros(s.train_size, bool)
-        held[order[: s.n_validation]] = True
     else:
-        held = stratified(labels[chosen], order, s.n_validation)
+        held = held_out(labels[chosen], order, s.n_validation)
     return Split(fit=chosen[~held], validation=chosen[held])
 
 
