@@ -1,14 +1,13 @@
 """What all tests have in common: one thread, as in a worker, and the real data set, fetched once."""
 
-import io
 import os
 import sys
 from collections.abc import Iterator
 
 import pytest
 import torch
+from blank_figures import blank_png
 from hypothesis import settings
-from PIL import Image
 
 from mlpbench.data.data_sets import lookup
 from mlpbench.data.dataset import Dataset
@@ -47,10 +46,8 @@ def in_process() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def blank_figures() -> Iterator[None]:
     """Leave the figures of reports blank: to draw them takes most of the time of a report."""
-    buffer = io.BytesIO()
-    Image.new("P", (2, 2)).save(buffer, "PNG")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mlpbench.report.figures.theme.png", lambda figure: buffer.getvalue())
+        patch.setattr("mlpbench.report.figures.theme.png", lambda figure: blank_png())
         yield
 
 

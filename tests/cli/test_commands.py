@@ -6,9 +6,9 @@ import json
 import os
 import pty
 import re
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,13 +74,18 @@ def test_every_command_and_option_is_explained(path: tuple[str, ...], command: c
     assert "\\b" not in result.output, "a marker of click's that is meant for it, not for readers"
 
 
+def cpu_seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_takes_less_than_half_a_second() -> None:
-    """The fastest of five starts: the machine may be busy with something else."""
+    """The fastest of five starts, by the processor's time: the machine may be busy with something else."""
     seconds = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = cpu_seconds_of_children()
         subprocess.run([sys.executable, "-m", "mlpbench", "--help"], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(cpu_seconds_of_children() - began)
     assert min(seconds) < 0.5
 
 

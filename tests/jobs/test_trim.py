@@ -18,6 +18,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import agreement
 from mlpbench.jobs import trim
+from mlpbench.jobs.merge import merge
 from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
 from mlpbench.results.store import Store
@@ -110,7 +111,7 @@ def test_quantiles_that_a_figure_shows_are_kept(tmp_path: Path) -> None:
 
 def test_what_is_dropped_comes_back_from_a_folder_that_has_it(whole: Path, copy: Path, tmp_path: Path) -> None:
     trim.trim(copy)
-    assert invoke("merge", copy, whole, "--output", tmp_path / "joined").exit_code == 0
+    merge([copy, whole], tmp_path / "joined")
     for table in DROPPABLE:
         joined, before = (Store(f).read(table).sort_values(list(KEYS[table])) for f in (tmp_path / "joined", whole))
         pd.testing.assert_frame_equal(joined.reset_index(drop=True), before.reset_index(drop=True), check_exact=True)
@@ -159,7 +160,7 @@ def test_nothing_is_taken_from_a_run_that_was_not_compared(whole: Path, copy: Pa
     name, content = encoded("left", pa.Table.from_pandas(left, schema=SCHEMAS["predictions"], preserve_index=False))
     path.unlink()
     write_whole(other / "predictions" / name, content)
-    assert invoke("merge", copy, other, "--output", tmp_path / "joined").exit_code == 0
+    merge([copy, other], tmp_path / "joined")
     joined = Store(tmp_path / "joined").read("layers").set_index("run_id")["weight_quantiles"]
     assert joined[run_id].isna().all()
     assert joined.drop(run_id).notna().all()

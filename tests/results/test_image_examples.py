@@ -94,9 +94,9 @@ def test_without_its_images_the_panel_is_left_out(folder: Path, hurt: str) -> No
     else:
         path.unlink()
     report = write_pages.render(folder)
-    assert PICTURE not in report.files
+    assert PICTURE not in report.drawings
     assert "## Test images" not in report.markdown
-    assert "figures/confusion.png" in report.files
+    assert "figures/confusion.png" in report.drawings
 
 
 def test_a_check_writes_nothing_and_a_report_puts_the_images_back(folder: Path) -> None:
