@@ -224,7 +224,7 @@ def data_list() -> None:
 
     for name, source in DATA_SETS.items():
         facts = source.facts
-        target = f"{facts.n_classes} classes" if facts.n_classes else "a number"
+        target = f"{facts.n_classes} classes" if facts.n_classes else "regression"
         click.echo(f"{name:<16}{facts.n_train} train, {facts.n_test} test, {target}  {source.availability()}")
 
 

@@ -216,7 +216,7 @@ def test_a_download_that_fails_says_why_and_leaves_nothing(
     assert error.value.status == 3
     assert list(tmp_path.iterdir()) == []
     first, *tried, last = str(error.value).splitlines()
-    assert first == "cifar10 must come from one of these, got nothing from any:"
+    assert first == "cifar10 could not be had; tried were:"
     assert [line.partition(": ")[0].strip() for line in tried] == ["user's folder", "cache", f"download from {address}"]
     reasons = {"checksum": "does not match the known hash", "address": "404", "server": "Connection refused"}
     assert reasons[wrong] in tried[-1]

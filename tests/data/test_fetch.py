@@ -210,7 +210,7 @@ def test_when_every_way_fails_the_message_lists_each(debian: str, idx_folder: Pa
     )
     env = {"http_proxy": closed, "https_proxy": closed, "MLPBENCH_CACHE": str(root), "PATH": str(tmp_path)}
     lines = python(code, **env).stdout.splitlines()
-    assert lines[0].startswith("3 fashion_mnist must come from")
+    assert lines[0].startswith("3 fashion_mnist could not be had; tried were:")
     assert lines[1:3] == ["  user's folder: none given", f"  cache: no valid copy in {cache.folder_of(DATA, root)}"]
     reason = "is not a folder" if debian == "absent" else f"{LABELS} is not the {LABELS}"
     assert lines[3].startswith("  Debian package: ")

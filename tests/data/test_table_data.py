@@ -265,7 +265,7 @@ def test_a_path_starts_at_the_folder_of_the_experiment_and_one_of_an_override_he
     assert data_of(read).options.file == str((tmp_path / "a/data/wine.csv").resolve())
     over = yaml_reader.read(Path("a/own.yaml"), ["dataset={file: a/data/wine.csv, target: target, scale: none}"])
     assert data_of(over).options.scale == "none"
-    with pytest.raises(InputError, match=r"^--set dataset=.*got no file at data/wine\.csv$"):
+    with pytest.raises(InputError, match=r"^--set dataset=.*file not found: data/wine\.csv$"):
         yaml_reader.read(Path("a/own.yaml"), ["dataset={file: data/wine.csv, target: target}"])
 
 
@@ -287,7 +287,7 @@ def test_a_dumped_experiment_finds_its_file_from_its_folder_and_needs_it_only_to
     (Path(moved) / "wine.csv").unlink()
     gone = yaml_reader.read(Path(moved) / "results" / "own" / "spec.yaml")
     assert gone.data.class_names == ("0", "1", "2")
-    with pytest.raises(InputError, match="got no file at .*training needs the data"):
+    with pytest.raises(InputError, match="file not found: .*training needs the data"):
         gone.dataset.load()
 
 

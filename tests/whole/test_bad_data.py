@@ -235,7 +235,7 @@ def test_a_folder_that_the_locale_can_not_spell_does_no_harm(here: Path) -> None
     shutil.move(folder / "bad.csv", folder / "good.csv")
     done = shell(folder, "plan", **PLAIN_C)
     assert done.returncode == 2
-    assert "got no file at bad.csv" in done.stderr
+    assert "file not found: bad.csv" in done.stderr
 
 
 PIECES = st.sampled_from(

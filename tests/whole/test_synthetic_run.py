@@ -140,7 +140,12 @@ def test_every_command_knows_them(results: Path) -> None:
     assert "recovers" in said("claims", results / "line")
     said("report", results / "curve", "--html")
     listed = said("data", "list")
-    for name, words in {"linear": "drawn anew", "polynomial": "a number", "digits": "here", "mnist1d": "4000"}.items():
+    for name, words in {
+        "linear": "drawn anew",
+        "polynomial": "regression",
+        "digits": "here",
+        "mnist1d": "4000",
+    }.items():
         assert re.search(rf"^{name} .*{words}", listed, re.MULTILINE)
     assert said("data", "fetch", "polynomial") == "polynomial: drawn anew for each replicate\n"
     assert said("data", "fetch", "digits") == "digits: in the package\n"

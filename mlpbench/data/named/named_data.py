@@ -110,7 +110,7 @@ class NamedData(NamedFiles, DataSource):
         names = ", ".join(file if as_distributed(file) else f"{file}.gz" for file in self.files)
         or_install = f", or install Debian's package {self.debian_package}" if self.debian_package else ""
         raise MachineError(
-            f"{self.name} must come from one of these, got nothing from any:\n"
+            f"{self.name} could not be had; tried were:\n"
             + "".join(f"  {line}\n" for line in tried)
             + f"Download {names} from {self.home} into a folder and give it by --data-dir or MLPBENCH_DATA{or_install}."
         )

@@ -1,6 +1,6 @@
 """What a file of the user's own becomes, whatever its format: a table of columns of numbers, true/false, or words.
 
-A column has no gaps and nothing infinite. Whatever a file has beside that is refused, with the file, the column and the
+A column has no missing and no infinite values. A file with anything else is refused, with the file, the column and the
 line or row.
 """
 
@@ -21,7 +21,7 @@ from mlpbench.base.models import LARGEST
 
 ColumnType = Literal["number", "flag", "word"]
 TYPE_NAMES: dict[ColumnType, str] = {"number": "numbers", "flag": "true and false", "word": "text"}
-NO_GAPS = "a table must have no gaps"
+NO_MISSING = "a table must have no missing values"
 # What stands for a missing value in the tables of other programs, in columns of numbers and of text alike.
 MISSING = r"^(?i:na|n/a|#n/a|<na>|nan|null|none|\?|-)$"
 # Files, and what they contain once it is unpacked.
@@ -119,7 +119,7 @@ def number_column(
     finite = np.isfinite(read)
     if not finite.all():
         at = int(np.argmin(finite))
-        rule = NO_GAPS if np.isnan(read[at]) else "a number must be finite and fit 64 bits"
+        rule = NO_MISSING if np.isnan(read[at]) else "a number must be finite and fit 64 bits"
         raise place.error(f"{rule}, got {read[at]}", at)
     large = np.abs(read) > LARGEST
     if written is not None and large.any():
@@ -137,8 +137,8 @@ def flag_column(place: ColumnPlace, values: NDArray[np.generic]) -> Column:
 def text_column(place: ColumnPlace, raw: Any, among: str = TYPE_NAMES["word"]) -> Column:
     """Return a column of text from an array of pyarrow, as codes into its sorted words; spaces around a word do not count.
 
-    Raises InputError for gaps `among` other values, and for two words that differ only in the spaces around them: one of
-    them is a slip, and nobody can tell which.
+    Raises InputError for missing values `among` others, and for two words that differ only in the spaces around them: one of
+    them is a slip, and which one is not to be known.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -151,10 +151,10 @@ def text_column(place: ColumnPlace, raw: Any, among: str = TYPE_NAMES["word"]) -
         return int(np.argmax(codes == word))
 
     if (at := first_true(pc.equal(text, pa.scalar("", text.type)))) is not None:
-        raise place.error(f"{NO_GAPS}, got an empty value", row(at))
+        raise place.error(f"{NO_MISSING}, got an empty value", row(at))
     if (at := first_true(pc.match_substring_regex(text, MISSING))) is not None:
-        hint = "if it is a word and no gap, write another one"
-        raise place.error(f"{NO_GAPS}, got {text[at].as_py()!r} among {among}; {hint}", row(at))
+        hint = "if it is a word and no missing value, write another one"
+        raise place.error(f"{NO_MISSING}, got {text[at].as_py()!r} among {among}; {hint}", row(at))
     words = [str(word) for word in text.to_pylist()]
     if len(set(words)) < len(words):
         seen: dict[str, int] = {}

@@ -83,7 +83,7 @@ def encode(
     x, owners = _inputs(inputs, table)
     is_number = np.array([c.type == "number" for c in owners])
     is_test = _test_rows(aim, share) if test_rows is None else np.arange(table.rows) >= rows.rows
-    _check_training_rows(aim, is_test, given=test_rows is not None)
+    _check_training_rows(aim, is_test, has_test_rows=test_rows is not None)
     options = {
         "version": VERSION,
         "scale": scale,
@@ -138,7 +138,7 @@ def _target(column: Column, task: Task | None, file: str) -> _Target:
     different, codes = np.unique(column.values, return_inverse=True)
     few = column.type != "number" or (column.whole and len(different) <= MOST_WHOLE_CLASSES)
     if task == "number" and column.type == "word":
-        raise place.error("a target of numbers must hold numbers, got text: take `task: number` out")
+        raise place.error("regression needs a target of numbers, got text; leave `task: number` out")
     if len(different) < 2:
         got = column.words[0] if column.type == "word" else f"{different[0]:g}"
         raise place.error(f"a target must have different values, got only {shown(got)}")
@@ -172,7 +172,7 @@ def _inputs(columns: Sequence[Column], table: Table) -> tuple[NDArray[np.float64
     owners = [c for c in columns for _ in range(max(1, len(c.words)))]
     if table.rows * len(owners) * 4 > MAX_BYTES:
         message = f"own data must have at most {MAX_BYTES // 4} inputs over all rows, got {table.rows} rows"
-        raise file_error(f"{message} of {len(owners)} inputs, one a word of text", table.name)
+        raise file_error(f"{message} of {len(owners)} inputs, one per word of text", table.name)
     x = np.zeros((table.rows, len(owners)))
     start = 0
     for c in columns:
@@ -189,13 +189,13 @@ def _test_rows(aim: _Target, share: float) -> NDArray[np.bool_]:
     rows = len(aim.values)
     total = round(share * rows)
     if total < 1 or rows - total < 2:
-        message = f"test must take a row of a data file and leave two for training, got {share:g} of {rows} rows"
+        message = f"test must hold out a row of a data file and leave two for training, got {share:g} of {rows} rows"
         raise file_error(message, aim.place.file)
     order = np.random.Generator(np.random.SFC64(SPLIT_SEED)).permutation(rows)
     return held_out(aim.values if aim.classes is None else aim.values.astype(np.int64), order, total)
 
 
-def _check_training_rows(aim: _Target, is_test: NDArray[np.bool_], *, given: bool) -> None:
+def _check_training_rows(aim: _Target, is_test: NDArray[np.bool_], *, has_test_rows: bool) -> None:
     if aim.classes is None:
         if np.ptp(aim.values[~is_test]) == 0:
             raise aim.place.error("a target must have different values among the training rows, got one")
@@ -204,7 +204,11 @@ def _check_training_rows(aim: _Target, is_test: NDArray[np.bool_], *, given: boo
     counts, trained = np.bincount(codes, minlength=n), np.bincount(codes[~is_test], minlength=n)
     if (trained == 0).any():
         lost = int(np.argmin(trained))
-        why = "all of them in test rows" if given else f"of {counts[lost]} in all: give it more, or a smaller test"
+        why = (
+            "all of them in test rows"
+            if has_test_rows
+            else f"of {counts[lost]} in all: give it more, or a smaller test"
+        )
         message = f"every class must be among the training rows, got no row of {shown(aim.classes[lost])}, {why}"
         raise aim.place.error(message)
 

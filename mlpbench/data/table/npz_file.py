@@ -1,6 +1,6 @@
 """Arrays of the user's own in an npz file, which numpy makes: `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
-Nothing in such a file is believed before it is checked: a header of 60 bytes may ask for terabytes.
+Everything in such a file is checked before it is used: a header of 60 bytes may ask for terabytes.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n: str, name: str)
         warnings.simplefilter("ignore")
         with archive.open(member) as file:
             shape, dtype = _header(file, n, name)
-            held = member.file_size - file.tell()
+            n_bytes = member.file_size - file.tell()
         if dtype.hasobject:
             raise file_error(f"{_PLAIN}, got objects, which are never unpickled", name)
-        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > held:
+        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > n_bytes:
             message = f"{n} must have the bytes that its header asks for"
-            raise file_error(f"{message}, got {held} for {dtype} of shape {shown(shape)}", name)
+            raise file_error(f"{message}, got {n_bytes} for {dtype} of shape {shown(shape)}", name)
         with archive.open(member) as file:
             read: NDArray[np.generic] = npy.read_array(file, allow_pickle=False)
             return read
@@ -119,7 +119,7 @@ def _table(arrays: dict[str, NDArray[np.generic]], x_name: str, y_name: str, nam
         message = f"{x_name} must be numbers of shape (rows, columns)"
         raise file_error(f"{message}, got {x.dtype} of shape {x.shape}", name)
     if y.ndim != 1 or y.dtype.kind not in "iufbU" or len(y) != len(x):
-        message = f"{y_name} must be numbers, true and false or text of shape ({len(x)},), one a row of {x_name}"
+        message = f"{y_name} must be numbers, true and false or text of shape ({len(x)},), one per row of {x_name}"
         raise file_error(f"{message}, got {y.dtype} of shape {y.shape}", name)
     if not len(x) or not x[0].size:
         raise file_error(f"{x_name} must have rows and columns, got shape {x.shape}", name)

@@ -29,7 +29,7 @@ from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, Table
 SUFFIXES = (".csv", ".parquet", ".npz")
 TEST_SHARE = 0.2
 NPZ_TARGET = "y"
-_KINDS_OF_FILE = {
+_FILE_TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
@@ -38,7 +38,7 @@ _KINDS_OF_FILE = {
 }
 _LOCALE_RULE = "in the locale's encoding"
 _LOCALE_HINT = f"which is {sys.getfilesystemencoding()}; where that is not utf-8, set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
-NOT_GIVEN = "a data set of your own is {file: PATH, target: COLUMN}"
+HOW_TO_NAME_A_TABLE = "a data set of your own is {file: PATH, target: COLUMN}"
 
 
 class TableFacts(Model):
@@ -123,7 +123,7 @@ class TableData(DataSource):
         if now.known != self.known:
             was, got = self.known.fingerprint[:12], now.known.fingerprint[:12]
             message = f"the data must be those of the experiment's facts, {was}, got {got}"
-            hint = "the file or its options have changed; take `facts` out to begin anew"
+            hint = "the file or its options have changed; remove `facts` to start again with them"
             raise InputError(f"{message}: {hint} ({self.options.file})")
         return dataset
 
@@ -158,7 +158,7 @@ def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
     except ValidationError as error:
         raise _problem(error, tree) from None
     if "target" not in tree and not options.file.endswith(".npz"):
-        raise SpecProblem((KEY,), f"{NOT_GIVEN}, got no target for {shown(options.file)}")
+        raise SpecProblem((KEY,), f"{HOW_TO_NAME_A_TABLE}, got no target for {shown(options.file)}")
     names = {key: str(base / path) for key, path in options.paths.items()}
     whole = options.model_copy(update={key: _whole(path, base) for key, path in options.paths.items()})
     if options.facts is not None:
@@ -228,29 +228,29 @@ def _check_files(paths: Mapping[str, str], names: Mapping[str, str]) -> None:
         _check_file(Path(path), names[key], (KEY, key))
     if "test_file" in paths and os.path.samefile(paths["file"], paths["test_file"]):
         message = f"test_file must be another file than file, got {shown(names['test_file'])}"
-        raise SpecProblem((KEY, "test_file"), f"{message}; leave it out to hold a share of the rows back")
+        raise SpecProblem((KEY, "test_file"), f"{message}; leave it out to hold out a share of the rows")
 
 
 def _check_file(path: Path, name: str, place: Place) -> None:
     key = place[-1]
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         near = suggestion(path.name, _beside(path))
-        raise SpecProblem(place, f"{key} must be a data file, got no file at {name}{near}") from None
+        raise SpecProblem(place, f"{key} not found: {name}{near}") from None
     except UnicodeEncodeError:
         message = f"{key} must be a path {_LOCALE_RULE}, got {shown(name)}, {_LOCALE_HINT}"
         raise SpecProblem(place, message) from None
     except (OSError, ValueError) as error:
         raise SpecProblem(place, f"{key} must be a data file that can be read, got {str(error)!r}") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         # To open a pipe would wait for whoever writes into it.
-        what = _KINDS_OF_FILE.get(stat.S_IFMT(found.st_mode), "something else")
-        raise SpecProblem(place, f"{key} must be a regular file, got {what}, {name}")
+        file_type = _FILE_TYPES.get(stat.S_IFMT(status.st_mode), "something else")
+        raise SpecProblem(place, f"{key} must be a regular file, got {file_type}, {name}")
     if path.suffix not in SUFFIXES:
         raise SpecProblem(place, f"{key} must end in {', '.join(SUFFIXES)}, got {shown(path.name)}")
-    if found.st_size > MAX_BYTES:
-        raise SpecProblem(place, f"{key} must have at most {MAX_BYTES} bytes, got {found.st_size}")
+    if status.st_size > MAX_BYTES:
+        raise SpecProblem(place, f"{key} must have at most {MAX_BYTES} bytes, got {status.st_size}")
 
 
 def _beside(path: Path) -> list[str]:
@@ -270,7 +270,7 @@ def _check_one_test_part(options: TableOptions, name: str) -> None:
 def _renamed(test: Table, like: Table) -> Table:
     """Give the columns of the test arrays the names of those they belong to."""
     if len(test.columns) != len(like.columns):
-        message = "x_train and x_test must have as many numbers a row"
+        message = "x_train and x_test must have equally many numbers per row"
         raise InputError(f"{message}, got {len(like.columns) - 1} and {len(test.columns) - 1} ({like.name})")
     columns = [replace(c, name=other.name) for c, other in zip(test.columns, like.columns)]
     return replace(test, columns=columns)
@@ -282,5 +282,5 @@ def _problem(error: ValidationError, tree: Mapping[str, Any]) -> SpecProblem:
 
     problem = first_problem(error, known)
     if "file" not in tree and not problem.key:
-        return SpecProblem((KEY,), f"{NOT_GIVEN}, got {shown(tree)}")
+        return SpecProblem((KEY,), f"{HOW_TO_NAME_A_TABLE}, got {shown(tree)}")
     return SpecProblem((KEY, *problem.path), problem.message, key=problem.key)

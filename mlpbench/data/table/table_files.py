@@ -23,7 +23,7 @@ from mlpbench.base.messages import shown
 from mlpbench.data.table.columns import (
     MAX_BYTES,
     MISSING,
-    NO_GAPS,
+    NO_MISSING,
     TYPE_NAMES,
     Column,
     ColumnPlace,
@@ -131,7 +131,7 @@ def _parsed(content: bytes, header: Sequence[str], name: str) -> pa.Table:
         row = ragged[0]
         line = _record(content.decode("utf-8-sig"), (row.number or 2) - 1)[1]
         got = f"{row.actual_columns} in {shown(row.text[:80])}"
-        message = f"a row must have {row.expected_columns} values, one a column, got {got}"
+        message = f"a row must have {row.expected_columns} values, one per column, got {got}"
         raise file_error(message, name, f"line {line}") from None
     if read.column_names != list(header):
         got = f"{shown(header)} or {shown(read.column_names)}"
@@ -143,7 +143,7 @@ def _csv_column(place: ColumnPlace, raw: pa.Array[Any]) -> Column:
     """Return a column of the one type that all its values are written in; raise InputError where there are several."""
     text = pc.utf8_trim_whitespace(raw)
     if (at := first_true(pc.equal(text, pa.scalar("")))) is not None:
-        raise place.error(f"{NO_GAPS}, got an empty value", at)
+        raise place.error(f"{NO_MISSING}, got an empty value", at)
     number = pc.match_substring_regex(text, _NUMBER)
     if pc.all(number).as_py():
         whole = bool(pc.all(pc.match_substring_regex(text, _WHOLE)).as_py())
@@ -158,16 +158,16 @@ def _csv_column(place: ColumnPlace, raw: pa.Array[Any]) -> Column:
         at = first_true(pc.invert(number))
         assert at is not None
         value = text[at].as_py()
-        rule = "a number must be finite" if re.match(r"(?i)[+-]?inf", value) else NO_GAPS
+        rule = "a number must be finite" if re.match(r"(?i)[+-]?inf", value) else NO_MISSING
         raise place.error(f"{rule}, got {value!r} among numbers", at)
-    others: tuple[tuple[pa.Array[Any], ColumnType], ...] = ((number, "number"), (flag, "flag"))
-    for mask, kind in others:
+    masks: tuple[tuple[pa.Array[Any], ColumnType], ...] = ((number, "number"), (flag, "flag"))
+    for mask, masked_type in masks:
         if pc.any(mask).as_py() and not pc.all(pc.or_(mask, missing)).as_py():
             few = 2 * np.count_nonzero(mask.to_numpy(zero_copy_only=False)) < len(text)
             at = first_true(mask if few else pc.invert(mask))
             assert at is not None
             message = f"a column must hold one kind of value, got {shown(text[at].as_py())}"
-            raise place.error(f"{message} among {TYPE_NAMES['word' if few else kind]}", at)
+            raise place.error(f"{message} among {TYPE_NAMES['word' if few else masked_type]}", at)
     return text_column(place, raw, TYPE_NAMES["flag" if pc.any(flag).as_py() else "word"])
 
 
@@ -196,20 +196,20 @@ def _parquet_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any]) -> Column
         raw = chunked.combine_chunks()
         if pa.types.is_dictionary(raw.type):
             raw = raw.cast(raw.type.value_type)
-        # Bytes are taken for text unseen, and fail much later.
+        # Unchecked, bytes that are no text fail much later.
         raw.validate(full=True)
     except pa.ArrowException as error:
         raise place.error(f"a column must hold what its type says, text in UTF-8, got {reason(error)}") from None
-    kind = raw.type
+    dtype = raw.type
     if raw.null_count:
-        raise place.error(f"{NO_GAPS}, got a null", first_true(pc.is_null(raw)))
-    if pa.types.is_boolean(kind):
+        raise place.error(f"{NO_MISSING}, got a null", first_true(pc.is_null(raw)))
+    if pa.types.is_boolean(dtype):
         return flag_column(place, raw.to_numpy(zero_copy_only=False))
-    whole = pa.types.is_integer(kind)
-    if whole or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    whole = pa.types.is_integer(dtype)
+    if whole or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         values = raw.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        exact = whole or (pa.types.is_decimal(kind) and kind.scale <= 0)
+        exact = whole or (pa.types.is_decimal(dtype) and dtype.scale <= 0)
         return number_column(place, values, whole=whole, written=(lambda row: raw[row].as_py()) if exact else None)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
         return text_column(place, raw)
-    raise place.error(f"a column must hold numbers, true and false or text, got {kind}")
+    raise place.error(f"a column must hold numbers, true and false or text, got {dtype}")
