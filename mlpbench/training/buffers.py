@@ -29,6 +29,11 @@ def padded(n: int) -> int:
     return -(-n // VECTOR) * VECTOR
 
 
+def elements(rows: int, columns: int) -> int:
+    """Return how many elements lie from one run's matrix to the next: padded rows, then spare elements."""
+    return -(-rows * padded(columns) // SPARE) * SPARE + SPARE
+
+
 @dataclass(frozen=True)
 class Stacked:
     """A matrix per run.
@@ -44,8 +49,7 @@ class Stacked:
     @classmethod
     def zeros(cls, runs: int, rows: int, columns: int, *, dtype: torch.dtype, device: torch.device) -> Stacked:
         """Return zeros of shape (runs, rows, columns) in the padded layout."""
-        wide = padded(columns)
-        stride = -(-rows * wide // SPARE) * SPARE + SPARE
+        wide, stride = padded(columns), elements(rows, columns)
         flat = torch.zeros(runs, stride, dtype=dtype, device=device)
         view = flat.as_strided((runs, rows, wide), (stride, wide, 1))
         return cls(flat, view, view[:, :, :columns])

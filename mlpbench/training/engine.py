@@ -22,7 +22,7 @@ from mlpbench.training.batches.batches import DeviceData, Examples, Indices, gro
 from mlpbench.training.batches.drawn_examples import DrawnData
 from mlpbench.training.batches.shifted_tests import shifted
 from mlpbench.training.measures.evaluation import Evaluated, Evaluator
-from mlpbench.training.measures.memory import held_bytes
+from mlpbench.training.measures.memory import buffer_bytes
 from mlpbench.training.measures.probes import Prober
 from mlpbench.training.measures.run_rows import Model, Row, StackRows, measured, prediction
 from mlpbench.training.measures.solutions import Solutions
@@ -215,7 +215,8 @@ class _Stack:
             row: Row = {"run_id": run.run_id, "status": "ok", "diverged": float(diverged[i] >= 0)}
             row |= {"stack_size": len(self.given), "train_seconds": seconds / len(self.given)}
             row["flops"] = float(training_flops(run.settings, self.data.facts))
-            row |= {f"{use}_bytes": float(n) for use, n in held_bytes(run.settings, self.data).items()}
+            sizes = buffer_bytes(run.settings, self.data.facts, self.data.x_train.element_size())
+            row |= {f"{use}_bytes": float(n) for use, n in sizes.items()}
             row["n_parameters"] = sum(p.numel() for p in model.learnt)
             if diverged[i] >= 0:
                 # How long a diverged run is dragged along depends on its stack-mates: its weights are not a result.

@@ -58,11 +58,7 @@ class OptimiserState:
         self._optimiser = OPTIMISERS[name]
         self._parameter_R1 = parameter_R1
         self._parameters = parameters
-        # Not zeros_like: on the meta device (memory.py) that loads the compiler, which takes a second.
-        self._states = [
-            [torch.zeros(w.shape, dtype=w.dtype, device=w.device) for _ in range(self._optimiser.states)]
-            for w in (p.value.flat_RS for p in parameters)
-        ]
+        self._states = [[torch.zeros_like(p.value.flat_RS) for _ in range(self._optimiser.states)] for p in parameters]
 
     def step(self, rate_R1: Tensor, number: int) -> None:
         """Take a step, counted from 1, with each run's learning rate."""

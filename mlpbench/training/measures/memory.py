@@ -1,78 +1,85 @@
-"""How many bytes the buffers of one run hold, in training and in evaluation.
-
-The engine's own objects are built for the run alone on torch's `meta` device, which has shapes and no numbers; then the
-buffers they hold on to are counted, each once:
+"""How many bytes the buffers of one run take, in training and in evaluation: plain arithmetic on their shapes.
 
     train = parameters + gradients and optimiser state + batch + activations kept for the backward pass + their gradients
     eval  = parameters + batch + activations
 
-In plain descent there are no gradients of parameters to keep: the product that computes one subtracts it. Both are for the
-batch of the run. Rows are padded as in training (buffers.py). The data set, indices, random draws and what a kernel needs
-in passing are left out.
+A linear step keeps no gradients of parameters: the product that computes one subtracts it. Both are for the batch of the
+run alone, whatever its company; a test holds them to the engine's own buffers. Rows are padded as in training
+(buffers.py). The data set, indices, random draws and what a kernel needs in passing are left out.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
-import torch
-from torch import Tensor
-
+from mlpbench.data.dataset import DataFacts
+from mlpbench.experiment.components.activations import activation
+from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import RunSettings
-from mlpbench.training.batches.batches import DeviceData, Gather
-from mlpbench.training.buffers import Stacked
-from mlpbench.training.network.network import Network, Workspace
-from mlpbench.training.parameter_updates import Updates
-
-META = torch.device("meta")
+from mlpbench.experiment.value_types import entry_of
+from mlpbench.training.buffers import elements, padded
 
 
-def held_bytes(settings: RunSettings, data: DeviceData) -> Mapping[str, int]:
-    """Return `train` and `eval`, in bytes, for the batch size of the run; the same in whatever stack it is trained."""
-    # What changes no buffer is taken out, so that a sweep of it is counted once. How large a rate is does not matter.
-    same = replace(settings, lr=1.0, init="zeros", bias_init="zeros", schedule="constant")
-    convolutions = tuple(settings.convolutions(data.facts))
-    return _held(same, tuple(settings.sizes(data.facts)), convolutions, data.n_features, data.x_train.dtype)
+def buffer_bytes(s: RunSettings, data: DataFacts, input_bytes: int) -> Mapping[str, int]:
+    """Return `train` and `eval`, in bytes; `input_bytes` is the size of one input of an example as the data set keeps it."""
+    itemsize, features = 8 if s.precision == "float64" else 4, s.n_inputs(data)
+    raw = s.batch_size * features * input_bytes
+    batch = s.batch_size * padded(features) + 1  # the number that pixels are divided by
+    forward = _parameters(s, data) + _averages(s) + batch + _buffers(s, data, backward=False)
+    backward = _parameters(s, data) + _averages(s) + batch + _buffers(s, data, backward=True) + _updates(s, data)
+    return {"train": raw + itemsize * backward, "eval": raw + itemsize * forward}
 
 
-@functools.lru_cache(maxsize=10_000)
-def _held(
-    settings: RunSettings,
-    sizes: tuple[int, ...],
-    convolutions: tuple[Convolution, ...],
-    features: int,
-    source: torch.dtype,
-) -> Mapping[str, int]:
-    dtype = torch.float64 if settings.precision == "float64" else torch.float32
-    batch = settings.batch_size
-    found = {}
-    for use in ("train", "eval"):
-        network = Network([settings], sizes, dtype=dtype, device=META, convolutions=convolutions)
-        gather = Gather(1, batch, features, dtype=dtype, device=META, source=source)
-        work = Workspace(network, batch, backward=use == "train")
-        if work.maps is not None:
-            work.maps.room(1)
-        held: list[object] = [network, gather, work]
-        if use == "train":
-            held.append(Updates(network, [settings]))
-            if settings.input_noise > 0:
-                held.append(Stacked.zeros(1, batch, features, dtype=dtype, device=META))
-        storages = [buffer.untyped_storage() for buffer in _tensors(held)]
-        found[use] = sum({s._cdata: s.nbytes() for s in storages}.values())
-    return found
+def _parameters(s: RunSettings, data: DataFacts) -> int:
+    """Return the numbers of all arrays of parameters: weights, whose rows are padded too, biases, slopes, scales, shifts."""
+    learnt = activation(s.activation)[0].learnt is not None
+    affine = sum(elements(padded(i), o) + elements(1, o) for i, o in s.layer_shapes(data))
+    norms = sum(2 * elements(1, units) for units in s.hidden_sizes) if s.norm != "none" else 0
+    return affine + s.n_hidden * learnt * elements(1, 1) + norms
 
 
-def _tensors(held: object) -> Iterator[Tensor]:
-    """Yield the tensors that objects hold on to, through lists, mappings and attributes; some more than once."""
-    if isinstance(held, Tensor):
-        yield held
-    elif isinstance(held, list | tuple | set):
-        for item in held:
-            yield from _tensors(item)
-    elif isinstance(held, Mapping):
-        yield from _tensors(list(held.values()))
-    elif type(held).__module__.startswith("mlpbench."):
-        yield from _tensors(list(vars(held).values()))
+def _averages(s: RunSettings) -> int:
+    """Return the numbers beside the parameters: running mean and variance, and each hidden layer's limits of dropout."""
+    return 2 * len(s.hidden_sizes) + (2 * sum(s.hidden_sizes) if s.norm != "none" else 0)
+
+
+def _buffers(s: RunSettings, data: DataFacts, *, backward: bool) -> int:
+    """Return the numbers of the buffers of a pass: activations, masks, losses, errors, and weights that are rounded."""
+    n, outputs = s.batch_size, elements(s.batch_size, data.n_outputs)
+    keeps_input = backward and activation(s.activation)[0].needs_input
+    copies = 1 + keeps_input + (s.norm != "none") + backward
+    dense = sum((copies + 2 * (backward and p > 0)) * elements(n, u) for u, p in zip(s.hidden_sizes, s.dropout))
+    rounded = s.precision == "bfloat16"
+    weights = rounded * sum(elements(padded(i), o) for i, o in s.layer_shapes(data))
+    noisy = elements(n, s.n_inputs(data)) if backward and s.input_noise > 0 else 0
+    maps = _maps(s.convolutions(data), padded(n), keeps_input=keeps_input, backward=backward)
+    return dense + (1 + backward) * outputs + elements(1, n) + weights + noisy + maps
+
+
+def _maps(convolutions: Sequence[Convolution], lanes: int, *, keeps_input: bool, backward: bool) -> int:
+    """Return the numbers of the buffers of convolutions: frames, taps, maps and what the last pooling leaves."""
+    if not convolutions:
+        return 0
+
+    def frame(c: Convolution) -> int:
+        return elements(c.before, c.framed[0] * c.framed[1] * lanes)
+
+    last = convolutions[-1]
+    pooled = elements(last.channels, last.cells * lanes)
+    maps = sum(elements(c.channels, c.positions * lanes) for c in convolutions)
+    ahead = sum(frame(c) + elements(c.inputs, c.positions * lanes) for c in convolutions) + maps + pooled
+    if not backward:
+        return ahead
+    weights_before = sum(elements(padded(c.inputs), c.channels) for c in convolutions)
+    return ahead + (1 + keeps_input) * maps + sum(map(frame, convolutions[1:])) + pooled + weights_before
+
+
+def _updates(s: RunSettings, data: DataFacts) -> int:
+    """Return the numbers that updates keep: the run's own, such as its rate; gradients and the optimiser's state."""
+    decays, decays_bias = s.weight_decay > 0, s.weight_decay > 0 and s.decay_bias
+    own = 1 + (s.l1 > 0) + decays + decays_bias
+    if s.descends:
+        return own
+    optimiser, _ = entry_of(OPTIMISERS, s.optimizer)
+    return own + 1 + (s.clip_norm is not None) + (1 + optimiser.states) * _parameters(s, data)
