@@ -36,7 +36,7 @@ BEST_STACK_BYTES = 16 * 2**20
 # Work that takes a worker longer than this is cut into more stacks than workers, even where it could be shared without:
 # an interruption loses the stacks that have not ended.
 SECONDS_UNCUT = 60.0
-# First layers of at most this many units stand side by side where runs share a batch (see training/fused.py).
+# First layers of at most this many units stand side by side where runs share a batch (see training/network/fused.py).
 FUSED_UNITS = 48
 EVALUATION_CHUNK = 1000
 # Of images on their way through convolutions, whose taps take much memory: whole vectors of examples (see buffers.py).

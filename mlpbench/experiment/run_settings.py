@@ -236,7 +236,7 @@ def _check_shift(
 
 
 def accepted_share(kind: str, strength: float, classes: int | None) -> float:
-    """Return the share of training examples that a shift is expected to accept (see training/selection.py).
+    """Return the share of training examples that a shift is expected to accept (see training/batches/biased_selection.py).
 
     covariate: E exp(-s max(0, 1 - z)) for z ~ N(0, 1); label: the mean of exp(-s c / (C - 1)) over classes, equally frequent.
     """

@@ -18,15 +18,16 @@ from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import CURVE_EXAMPLES, curve_steps, evaluation_chunk, neighbourhood, training_flops
 from mlpbench.experiment.shift_spec import Shifts
-from mlpbench.training.batches.batches import DeviceData, Examples, Indices, groups, noisy_labels
-from mlpbench.training.batches.drawn_examples import DrawnData
+from mlpbench.training.batches.device_data import DeviceData, DrawnData, Indices
+from mlpbench.training.batches.minibatches import Examples, noisy_labels
 from mlpbench.training.batches.shifted_tests import shifted
+from mlpbench.training.batches.stacked_inputs import groups
 from mlpbench.training.measures.evaluation import Evaluated, Evaluator
 from mlpbench.training.measures.memory import buffer_bytes
 from mlpbench.training.measures.probes import Prober
 from mlpbench.training.measures.run_rows import Model, Row, StackRows, measured, prediction
 from mlpbench.training.measures.solutions import Solutions
-from mlpbench.training.network.network import Network
+from mlpbench.training.network.mlp_stack import Network
 from mlpbench.training.network.parameters import initialise
 from mlpbench.training.saved_model import encoded
 from mlpbench.training.steps import Steps

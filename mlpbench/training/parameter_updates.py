@@ -25,7 +25,7 @@ from mlpbench.experiment.grid import RunSettings
 from mlpbench.experiment.value_types import parse_call
 from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.buffers import Stacked
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import Sink
 
 # As torch.nn.utils.clip_grad_norm_ has it, so that a zero gradient is no division by zero.

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches.batches import Batches, DeviceData, DropoutNoise, Indices, InputNoise, Labels
+from mlpbench.training.batches.device_data import DeviceData, Indices
 from mlpbench.training.batches.example_weights import weighted
+from mlpbench.training.batches.minibatches import Batches, Labels
 from mlpbench.training.batches.stacked_inputs import heights
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.batches.training_noise import DropoutNoise, InputNoise
+from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.parameter_updates import Updates
 
 

@@ -15,7 +15,7 @@ import torch
 
 from mlpbench.base import environment as provenance
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches.drawn_examples import on_device
+from mlpbench.training.batches.device_data import on_device
 from mlpbench.training.engine import train_stack
 from mlpbench.training.measures.run_rows import StackRows
 from mlpbench.training.worker_setup import Setup, Tables

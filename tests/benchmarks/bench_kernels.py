@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import backprop
 import torch
 from bench_cases import Case
 from torch import Tensor, nn
@@ -19,8 +20,7 @@ from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import RunSettings, conditions
 from mlpbench.training.batches.stacked_inputs import Inputs
-from mlpbench.training.network import backprop
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import Sink
 from mlpbench.training.parameter_updates import OptimiserState, Parameter, Updates
 

@@ -28,9 +28,10 @@ from mlpbench.data.data_sets import lookup
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import make_stack, plan
-from mlpbench.training.batches.batches import Batches, DeviceData, noisy_labels, split
+from mlpbench.training.batches.device_data import DeviceData, split
+from mlpbench.training.batches.minibatches import Batches, noisy_labels
 from mlpbench.training.batches.stacked_inputs import Inputs
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.steps import Steps
 
 BATCH, LR, CURVE = 256, 0.1, 10_000

@@ -19,7 +19,7 @@ from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.data.synthetic import SYNTHETIC
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import build
-from mlpbench.training.batches.batches import DeviceData
+from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import train_stack
 
 # Every stored result rests on them.

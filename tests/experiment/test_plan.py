@@ -33,7 +33,8 @@ from mlpbench.experiment.plan import (
 )
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.training import engine
-from mlpbench.training.batches.batches import DeviceData, Examples
+from mlpbench.training.batches.device_data import DeviceData
+from mlpbench.training.batches.minibatches import Examples
 from mlpbench.training.measures.evaluation import Evaluator
 
 DATA = CATALOGUE["fashion_mnist"].facts

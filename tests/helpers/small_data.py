@@ -19,7 +19,7 @@ from mlpbench.data.table.table_data import TableData, TableFacts, TableOptions
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.spec import build
-from mlpbench.training.batches.batches import DeviceData
+from mlpbench.training.batches.device_data import DeviceData
 
 NAME = "made"
 

@@ -11,7 +11,7 @@ from mlpbench.data.dataset import DataSource
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.spec import build
-from mlpbench.training.batches.drawn_examples import DrawnData
+from mlpbench.training.batches.device_data import DrawnData
 
 FIXED: dict[str, Any] = {"depth": 0, "batch_size": 10, "epochs": 2, "lr": 0.03}
 

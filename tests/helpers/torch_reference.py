@@ -22,8 +22,8 @@ from mlpbench.base.streams import generator
 from mlpbench.data.dataset import Dataset
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.value_types import parse_call
-from mlpbench.training.batches.batches import DeviceData, split
 from mlpbench.training.batches.biased_selection import standardised_mean
+from mlpbench.training.batches.device_data import DeviceData, split
 from mlpbench.training.batches.example_weights import weights
 from mlpbench.training.network import parameters
 

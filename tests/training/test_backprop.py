@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import backprop
 import pytest
 import torch
 from torch import Tensor, nn
 from torch_reference import MODULES
-
-from mlpbench.training.network import backprop
 
 SIZES = [5, 7, 4, 3]
 ACTIVATIONS = [name for name in MODULES if name != "prelu"]

@@ -10,8 +10,8 @@ from small_data import made, made_numbers, runs
 
 from mlpbench.base.streams import generator
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches.batches import DeviceData, split
 from mlpbench.training.batches.biased_selection import acceptance, selected, standardised_mean
+from mlpbench.training.batches.device_data import DeviceData, split
 
 MADE = made(n_train=6_000, n_test=10, features=19, classes=5)
 DATA = MADE.data

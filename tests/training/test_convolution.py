@@ -24,7 +24,7 @@ from mlpbench.experiment.spec import SpecProblem
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.engine import _Stack, train_stack
 from mlpbench.training.network import parameters
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import Sink
 
 CPU = torch.device("cpu")

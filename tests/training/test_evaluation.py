@@ -19,12 +19,13 @@ from torch_reference import MODULES, train
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import CURVE_EXAMPLES, EVALUATION_CHUNK, curve_steps
-from mlpbench.training.batches.batches import DeviceData, Examples
+from mlpbench.training.batches.device_data import DeviceData
+from mlpbench.training.batches.minibatches import Examples
 from mlpbench.training.batches.stacked_inputs import Group
 from mlpbench.training.engine import _Stack, train_stack
 from mlpbench.training.measures.evaluation import Evaluator
 from mlpbench.training.measures.run_rows import StackRows
-from mlpbench.training.network.network import Network
+from mlpbench.training.network.mlp_stack import Network
 
 CPU = torch.device("cpu")
 MADE = made(n_train=12_300, n_test=1_234, features=19, classes=5)

@@ -14,8 +14,8 @@ from mlpbench.data.dataset import Dataset
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.spec import build
-from mlpbench.training.batches.batches import Batches, DeviceData, noisy_labels, split
 from mlpbench.training.batches.biased_selection import Floats, Indices, unlabelled
+from mlpbench.training.batches.device_data import DeviceData, split
 from mlpbench.training.batches.example_weights import (
     LARGEST_WEIGHT,
     density_ratio,
@@ -24,6 +24,7 @@ from mlpbench.training.batches.example_weights import (
     weighted,
     weights,
 )
+from mlpbench.training.batches.minibatches import Batches, noisy_labels
 from mlpbench.training.engine import train_stack
 
 MADE = made(n_train=9_000, n_test=50, features=19, classes=5)

@@ -17,7 +17,7 @@ from mlpbench.training.engine import train_stack
 from mlpbench.training.measures.run_rows import StackRows
 from mlpbench.training.network import fused
 from mlpbench.training.network.fused import Fused, agrees
-from mlpbench.training.network.network import Network
+from mlpbench.training.network.mlp_stack import Network
 
 MADE = made(n_train=700, n_test=1_234, features=37, classes=5)
 # One of them diverges, and takes nobody with it.

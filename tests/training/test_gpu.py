@@ -12,7 +12,7 @@ from mlpbench.data.dataset import Dataset
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches.batches import DeviceData
+from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import train_stack
 from mlpbench.training.measures.run_rows import StackRows
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.run_settings import RunSettings
-from mlpbench.training.batches.batches import Gather, InputNoise
+from mlpbench.training.batches.minibatches import Gather
+from mlpbench.training.batches.training_noise import InputNoise
 from mlpbench.training.engine import train_stack
 from mlpbench.training.measures.memory import buffer_bytes
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.parameter_updates import Updates
 
 DATA = made(n_train=64, n_test=16, features=20, classes=3)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.engine import train_stack
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import Sink
 
 MADE = made(n_train=300, n_test=50, features=19, classes=5)

@@ -18,7 +18,7 @@ from torch_reference import LOSSES, Trained, build, labels_of, train
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.metrics.metric import LAYER_METRICS, WEIGHT_QUANTILES
 from mlpbench.experiment.plan import PROBE_EXAMPLES, probe_steps
-from mlpbench.training.batches.batches import split
+from mlpbench.training.batches.device_data import split
 from mlpbench.training.engine import train_stack
 
 MADE = made(n_train=1_200, n_test=60, features=19, classes=5)

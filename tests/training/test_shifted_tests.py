@@ -17,7 +17,7 @@ from synthetic_runs import drawn_runs
 from mlpbench.data.dataset import Dataset
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches import shifted_tests
-from mlpbench.training.batches.batches import DeviceData
+from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.batches.shifted_tests import blurred, brightened, flattened, shifted, translated
 from mlpbench.training.engine import train_stack
 

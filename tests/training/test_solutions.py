@@ -12,7 +12,7 @@ from small_data import made, made_numbers, runs
 from synthetic_runs import drawn_runs
 
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches.batches import DeviceData
+from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import _Stack, train_stack
 from mlpbench.training.measures import solutions
 

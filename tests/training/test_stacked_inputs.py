@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_data import Made, made, made_numbers, runs
 
-from mlpbench.training.batches.batches import DeviceData
+from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import train_stack
 from mlpbench.training.measures.run_rows import StackRows
 

@@ -24,6 +24,7 @@ SHORT = {
     "data/splits.py": "what a table's test rows, validation and folds have in common",
     "data/data_sets.py": "the table of data sets, and what an experiment file says of it",
     "data/named/torchvision_download.py": "a program of its own",
+    "training/worker_setup.py": "what the parent hands to a worker, without torch",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
     "experiment/components/schedules.py": "one of the tables of components",
 }
@@ -57,9 +58,6 @@ SHORT |= dict.fromkeys(
         "report/pages/interactive.py",
         "results/folders.py",
         "results/verification_record.py",
-        "training/batches/drawn_examples.py",
-        "training/batches/stacked_inputs.py",
-        "training/worker_setup.py",
     ],
     "",
 )

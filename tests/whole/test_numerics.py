@@ -35,7 +35,7 @@ from mlpbench.data.named.checked_files import FilesError
 from mlpbench.data.named.downloads import unpacked
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.training.batches.batches import DeviceData
+from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import train_stack
 from mlpbench.training.parameter_updates import root
 

@@ -28,7 +28,7 @@ from mlpbench.data.dataset import Dataset
 from mlpbench.experiment import grid
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.training.batches.batches import DeviceData, split
+from mlpbench.training.batches.device_data import DeviceData, split
 from mlpbench.training.buffers import Stacked
 from mlpbench.training.engine import train_stack
 

@@ -18,13 +18,13 @@ from mlpbench.base.streams import generator
 from mlpbench.experiment import grid
 from mlpbench.experiment.components.activations import activation
 from mlpbench.experiment.spec import build
-from mlpbench.training.batches.batches import DropoutNoise, InputNoise
-from mlpbench.training.batches.drawn_examples import on_device
+from mlpbench.training.batches.device_data import on_device
 from mlpbench.training.batches.stacked_inputs import Inputs
+from mlpbench.training.batches.training_noise import DropoutNoise, InputNoise
 from mlpbench.training.engine import _Stack
 from mlpbench.training.measures.probes import largest_slope
 from mlpbench.training.network import parameters
-from mlpbench.training.network.network import Workspace
+from mlpbench.training.network.mlp_stack import Workspace
 
 LINEAR = {"name": "linear", "weights": [1.0, -2.0, 0.5, 3.0], "bias": 0.3, "noise": 0.5, "train": 40, "test": 10}
 PLAIN = {"precision": "float64", "batch_size": "full", "steps": 0}

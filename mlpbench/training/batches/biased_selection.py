@@ -23,7 +23,7 @@ from mlpbench.experiment.value_types import parse_call
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Values = NDArray[np.uint8] | NDArray[np.float32]
-# Positions in the stream of splits; 0 and 1 are those of the order of examples and of validation: see `batches.split`.
+# Positions in the stream of splits; 0 and 1 are those of the order of examples and of validation: see `device_data.split`.
 ORDER, ACCEPTANCE, TARGET = 0, 2, 3
 # Above this standardised mean input every example is accepted.
 ALL_ABOVE = 1.0

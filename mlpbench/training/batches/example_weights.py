@@ -3,7 +3,7 @@
 Shapes: `N` examples of training (source), `M` of the target, `F` features, `C` classes. Weights have mean 1 over what a run
 is fitted to.
 
-    exact        1 / a, a the probability with which an example was accepted (see selection.py)
+    exact        1 / a, a the probability with which an example was accepted (see biased_selection.py)
     classifier   p(target | x) / p(source | x), of a logistic regression that tells as many target examples from the source
                  ones, L2-penalised; clipped to [1/50, 50]
     bbse         w(y), w = C^-1 mu clipped at 0: C_ij the share of one half of the source that is of class j and predicted as
@@ -29,8 +29,8 @@ from torch import Tensor
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.shift_spec import image_axes
-from mlpbench.training.batches.batches import PIXEL_MAX, DeviceData
 from mlpbench.training.batches.biased_selection import Floats, Indices, Values, acceptance, unlabelled
+from mlpbench.training.batches.device_data import PIXEL_MAX, DeviceData
 
 SIDE, SIDE_OF_PREDICTOR = 7, 14
 NEWTON_STEPS = 20

@@ -28,7 +28,7 @@ from torch import Tensor
 from mlpbench.base.streams import generator
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.shift_spec import Shifts
-from mlpbench.training.batches.batches import PIXEL_MAX, DeviceData
+from mlpbench.training.batches.device_data import PIXEL_MAX, DeviceData
 
 Floats = NDArray[np.float64]
 # Images are changed so many at a time: a temporary in float64 is eight times the size of the bytes.

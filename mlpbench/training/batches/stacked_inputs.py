@@ -5,10 +5,13 @@ Shapes: `G` distinct batches, `B` batch, `I` inputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from mlpbench.experiment.grid import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +53,17 @@ class Inputs:
 def heights(examples: int, batch: int) -> set[int]:
     """Return how many rows the batches of so many examples have: all the same but for the last."""
     return {min(batch, examples), examples % batch} - {0}
+
+
+def groups(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> tuple[list[Group], list[Run]]:
+    """Return neighbours with one key as groups, and one run for each distinct key, in order of first appearance."""
+    first: dict[Hashable, tuple[int, Run]] = {}
+    for run in runs:
+        first.setdefault(key(run), (len(first), run))
+    made = []
+    start = 0
+    for value, members in itertools.groupby(runs, key):
+        stop = start + len(list(members))
+        made.append(Group(start=start, stop=stop, batch=first[value][0]))
+        start = stop
+    return made, [run for _, run in first.values()]

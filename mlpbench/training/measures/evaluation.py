@@ -15,10 +15,10 @@ from torch import Tensor
 
 from mlpbench.experiment.components.losses import Loss
 from mlpbench.experiment.plan import EVALUATION_CHUNK as CHUNK
-from mlpbench.training.batches.batches import Examples, Gather
+from mlpbench.training.batches.minibatches import Examples, Gather
 from mlpbench.training.batches.stacked_inputs import Group, heights
 from mlpbench.training.network.fused import Fused
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.mlp_stack import Network, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,9 +32,9 @@ from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.metrics.metric import LAYER_METRICS, QUANTILES, WEIGHT_QUANTILES
 from mlpbench.experiment.plan import PROBE_EXAMPLES, probe_steps
-from mlpbench.training.batches.batches import Examples, Gather
+from mlpbench.training.batches.minibatches import Examples, Gather
 from mlpbench.training.buffers import Stacked, column
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import Sink
 from mlpbench.training.parameter_updates import root
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mlpbench.training.measures.evaluation import Evaluated
-from mlpbench.training.network.network import Network
+from mlpbench.training.network.mlp_stack import Network
 
 Row = dict[str, Any]
 

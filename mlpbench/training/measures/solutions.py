@@ -17,7 +17,7 @@ from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.value_types import entry_of
-from mlpbench.training.batches.batches import PIXEL_MAX, DeviceData, Indices, draw_key
+from mlpbench.training.batches.device_data import PIXEL_MAX, DeviceData, Indices, draw_key
 from mlpbench.training.measures.run_rows import Model, Row
 
 MOST_INPUTS = 1000

@@ -23,7 +23,7 @@ from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.buffers import SPARE, VECTOR, Stacked, padded
 from mlpbench.training.engine import train_stack
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import Layers, Sink
 from mlpbench.training.parameter_updates import Updates
 

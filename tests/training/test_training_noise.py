@@ -16,8 +16,10 @@ from small_data import Made, made, runs
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches.batches import InputNoise, noisy_labels, split
+from mlpbench.training.batches.device_data import split
+from mlpbench.training.batches.minibatches import noisy_labels
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
+from mlpbench.training.batches.training_noise import InputNoise
 
 CPU = torch.device("cpu")
 LARGE = made(n_train=20_000, n_test=10, features=3, classes=10)

@@ -23,19 +23,11 @@ from small_data import Made, made, runs
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches.batches import (
-    Batches,
-    DeviceData,
-    DropoutNoise,
-    Examples,
-    Gather,
-    Split,
-    groups,
-    noisy_labels,
-    split,
-)
-from mlpbench.training.batches.stacked_inputs import Group, Inputs
-from mlpbench.training.network.network import Network, Workspace
+from mlpbench.training.batches.device_data import DeviceData, Split, split
+from mlpbench.training.batches.minibatches import Batches, Examples, Gather, noisy_labels
+from mlpbench.training.batches.stacked_inputs import Group, Inputs, groups
+from mlpbench.training.batches.training_noise import DropoutNoise
+from mlpbench.training.network.mlp_stack import Network, Workspace
 
 CPU = torch.device("cpu")
 N, CLASSES = 600, 7
