@@ -13,7 +13,7 @@ from mlpbench.data.bundled.bundled_data import BUNDLED
 from mlpbench.data.dataset import KEY, DataSource
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.data.synthetic import SYNTHETIC
-from mlpbench.data.table.table_data import read_options
+from mlpbench.data.table.table_data import TableOptions, read_options
 
 # What `dataset: NAME` may say.
 DATA_SETS: dict[str, DataSource] = {**CATALOGUE, **BUNDLED, **SYNTHETIC}
@@ -44,3 +44,17 @@ def read_dataset(written: object, base: Path) -> DataSource:
         rule = f"dataset must be one of {', '.join(DATA_SETS)}, got {name!r}"
         raise SpecProblem(place, f"{rule}{suggestion(name, DATA_SETS)}")
     return DATA_SETS[name].with_options(options)
+
+
+def dataset_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `dataset`: a name, alone or with its own options, or a file, whose facts mlpbench writes.
+
+    The names of data sets are offered; another word is refused when the experiment is read.
+    """
+    name = {"anyOf": [{"enum": list(DATA_SETS)}, {"type": "string", "pattern": r"^[A-Za-z0-9_-]+$"}]}
+    named = {"type": "object", "required": ["name"], "properties": {"name": name}}
+    shapes = TableOptions.model_json_schema()["properties"]
+    options = {key: {k: v for k, v in shape.items() if k != "title"} for key, shape in shapes.items()}
+    options["facts"] = {"type": "object"}
+    file = {"type": "object", "additionalProperties": False, "properties": options, "required": ["file"]}
+    return {"anyOf": [name, named, file]}

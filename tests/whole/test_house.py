@@ -22,7 +22,6 @@ SHORT = {
     "base/streams.py": "the address of every random draw",
     "executors/inline.py": "one of the executors",
     "data/splits.py": "what a table's test rows, validation and folds have in common",
-    "data/data_sets.py": "the table of data sets, and what an experiment file says of it",
     "data/named/torchvision_download.py": "a program of its own",
     "training/worker_setup.py": "what the parent hands to a worker, without torch",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",

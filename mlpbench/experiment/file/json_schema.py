@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlpbench.base.models import LARGEST, STREAM, STREAMS
-from mlpbench.data.data_sets import DATA_SETS
-from mlpbench.data.table.table_data import TableOptions
+from mlpbench.data.data_sets import dataset_schema
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.forms import FORMS, Claim
 from mlpbench.experiment.metrics.metric import METRICS
@@ -26,7 +25,6 @@ from mlpbench.experiment.value_types import Count, Flag, Number, Parameters, Per
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-WORD = {"type": "string", "pattern": r"^[A-Za-z0-9_-]+$"}
 MEANINGS: Mapping[str, str] = {
     "name": "A plain word; names the folder of results.",
     "question": "What the experiment asks, in a sentence.",
@@ -112,7 +110,7 @@ def _keys() -> dict[str, Schema]:
     return {
         **limits,
         "question": {"type": "string", "pattern": r"\S"},
-        "dataset": _dataset(),
+        "dataset": dataset_schema(),
         "validation": {"anyOf": [share, _object(folds, needed=["folds"])]},
         "fixed": _object(settings),
         "factors": _object(
@@ -149,20 +147,6 @@ def _severities(kind: ShiftKind) -> Schema:
 def _object(properties: Mapping[str, Schema], needed: list[str] | None = None) -> Schema:
     found: Schema = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
     return found | ({"required": needed} if needed else {})
-
-
-def _dataset() -> Schema:
-    """Named data, whose options are the family's own, or a file, of which the facts are for mlpbench to write."""
-    own = TableOptions.model_json_schema()
-    named = {"type": "object", "required": ["name"], "properties": {"name": _named()}}
-    file = {k: {n: v for n, v in shape.items() if n != "title"} for k, shape in own["properties"].items()}
-    file["facts"] = {"type": "object"}
-    return {"anyOf": [_named(), named, _object(file, needed=["file"])]}
-
-
-def _named() -> Schema:
-    """Names: those of the catalogue are offered, others are for mlpbench to know."""
-    return {"anyOf": [{"enum": list(DATA_SETS)}, WORD]}
 
 
 def _value_type(values: ValueType) -> Schema:
