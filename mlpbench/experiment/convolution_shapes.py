@@ -75,12 +75,12 @@ class Convolution:
 
 def convolutions(channels: Sequence[int], image: tuple[int, int]) -> list[Convolution]:
     """Return the convolutions of an image of one channel, first to last; the last may shrink it to nothing."""
-    made = []
+    layers = []
     (rows, columns), before = image, 1
     for after in channels:
-        made.append(Convolution(rows=rows, columns=columns, before=before, channels=after))
-        (rows, columns), before = made[-1].pooled, after
-    return made
+        layers.append(Convolution(rows=rows, columns=columns, before=before, channels=after))
+        (rows, columns), before = layers[-1].pooled, after
+    return layers
 
 
 def most_convolutions(image: tuple[int, int]) -> int:

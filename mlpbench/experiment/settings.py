@@ -18,7 +18,7 @@ from mlpbench.experiment.value_types import DEEPEST, Count, Flag, Number, Parame
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting: what it is called, what it means, what it may be, and what it is by default."""
+    """One setting: its name, what it means, the type of its values, and its default."""
 
     name: str
     meaning: str
@@ -63,10 +63,10 @@ def _settings(*rows: tuple[str, ValueType, Value, str]) -> dict[str, Setting]:
 
 
 SETTINGS = _settings(
-    ("hidden_sizes", Sizes(), None, "units of each hidden layer; in place of width and depth"),
-    ("width", Count(), 256, "units of every hidden layer"),
-    ("depth", Count(low=0, high=DEEPEST), 1, "hidden layers; 0 is linear or softmax regression"),
-    ("activation", _one_of(ACTIVATIONS), "relu", "after each hidden layer"),
+    ("hidden_sizes", Sizes(), None, "number of units of each hidden layer, instead of width and depth"),
+    ("width", Count(), 256, "number of units of every hidden layer"),
+    ("depth", Count(low=0, high=DEEPEST), 1, "number of hidden layers; 0 is linear or softmax regression"),
+    ("activation", _one_of(ACTIVATIONS), "relu", "activation function of the hidden layers"),
     ("init", _one_of(INITIALISERS), "normal(0.01)", "distribution of the initial weights"),
     (
         "bias_init",
@@ -79,37 +79,47 @@ SETTINGS = _settings(
     ("weight_decay", Number(low=0), 0.0, "lambda of (lambda/2)||w||^2 added to the loss; SGD: w *= 1 - lr*lambda"),
     ("decay_bias", Flag(), False, "whether weight decay applies to biases too"),
     ("l1", Number(low=0), 0.0, "lambda of lambda||w||_1, by soft threshold after each step"),
-    ("optimizer", _one_of(OPTIMISERS), "sgd", "how parameters follow the gradient"),
+    ("optimizer", _one_of(OPTIMISERS), "sgd", "rule by which gradients update parameters"),
     ("lr", Number(low=0, open_low=True), 0.1, "learning rate"),
-    ("schedule", _one_of(SCHEDULES), "constant", "the learning rate over gradient steps"),
-    ("batch_size", Count(words=("full",)), 256, "examples a step; the last partial batch is kept"),
-    ("epochs", Count(low=0), 10, "whole passes over the training examples"),
-    ("steps", Count(low=0), None, "gradient steps; in place of epochs"),
-    ("train_size", Count(words=("all",)), "all", "training examples, before validation is taken"),
-    ("loss", _words(*LOSSES), None, "what training minimises"),
+    ("schedule", _one_of(SCHEDULES), "constant", "schedule of the learning rate over gradient steps"),
+    (
+        "batch_size",
+        Count(words=("full",)),
+        256,
+        "examples per gradient step; the smaller last batch of an epoch is kept",
+    ),
+    ("epochs", Count(low=0), 10, "passes over the training examples"),
+    ("steps", Count(low=0), None, "number of gradient steps, instead of epochs"),
+    ("train_size", Count(words=("all",)), "all", "number of training examples, those for validation included"),
+    ("loss", _words(*LOSSES), None, "loss that training minimises"),
     ("label_noise", Number(low=0, high=1), 0.0, "share of training labels replaced by a random class"),
     ("norm", _words("none", "layer", "batch"), "none", "normalisation before each activation"),
-    ("clip_norm", Number(low=0, open_low=True, or_none=True), None, "largest norm of the whole gradient"),
-    ("precision", _words(*_PRECISIONS), "float32", "arithmetic of training"),
-    ("features", Count(words=("all",)), "all", "inputs of an example that the network sees: the first ones"),
-    ("input_scale", Number(low=0, open_low=True), 1.0, "factor on the inputs, in training and in testing"),
+    (
+        "clip_norm",
+        Number(low=0, open_low=True, or_none=True),
+        None,
+        "gradient clipping: largest norm of the gradient of all parameters",
+    ),
+    ("precision", _words(*_PRECISIONS), "float32", "floating-point precision of training"),
+    ("features", Count(words=("all",)), "all", "number of input features that are used, counted from the first"),
+    ("input_scale", Number(low=0, open_low=True), 1.0, "factor on all inputs, in training and in testing"),
     (
         "conv_channels",
         Sizes(),
         (),
-        "channels of each convolution (3x3) with its pooling (2x2), before the hidden layers",
+        "channels of each 3x3 convolution, each with a 2x2 pooling, before the hidden layers",
     ),
-    ("pooling", _words("max", "average"), "max", "what a pooling takes of its four"),
+    ("pooling", _words("max", "average"), "max", "what a pooling takes of its four values"),
     (
         "train_shift",
         Word(table=_TRAIN_SHIFTS),
         "none",
-        "how training examples differ in distribution from test examples",
+        "distribution shift of the training examples against the test examples",
     ),
     (
         "weighting",
         _words("none", "exact", "classifier", "bbse"),
         "none",
-        "weights of training examples against the shift",
+        "importance weights of training examples that correct for the shift",
     ),
 )

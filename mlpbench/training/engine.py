@@ -68,17 +68,17 @@ class _Stack:
 
     def __init__(
         self,
-        given: Sequence[Run],
+        requested: Sequence[Run],
         data: DeviceData | DrawnData,
         probes: Sequence[float] | None = None,
         shifts: Shifts | None = None,
         *,
         save_weights: bool = False,
     ) -> None:
-        self.given = given
+        self.requested = requested
         self.shifts = shifts or {}
         self.saves_weights = save_weights
-        company = sorted(given, key=neighbourhood)
+        company = sorted(requested, key=neighbourhood)
         self.runs = company + company[:1] * (SMALLEST_STACK - len(company))
         self.settings = self.runs[0].settings
         self.data = data = data.of(self.runs)
@@ -163,7 +163,7 @@ class _Stack:
             evaluated = self.evaluator(examples) if ended is None else ended[i]
             assert evaluated is not None
             loss, accuracy = evaluated.mean(len(examples))
-            for j, run in enumerate(self.runs[: len(self.given)]):
+            for j, run in enumerate(self.runs[: len(self.requested)]):
                 if diverged[j] < 0:
                     row = {"run_id": run.run_id, "epoch": epoch, "step": step, "split": name}
                     self.curves.append(row | {"loss": loss[j], "accuracy": accuracy[j]})
@@ -175,7 +175,7 @@ class _Stack:
         s, diverged = self.settings, self.diverged_at.tolist()
         for name, x, y in shifted(self.data, self.shifts):
             loss, accuracy = self.evaluator(replace(self.test_part, x=x, labels=y[None])).mean()
-            for j, run in enumerate(self.runs[: len(self.given)]):
+            for j, run in enumerate(self.runs[: len(self.requested)]):
                 if diverged[j] < 0:
                     row = {"run_id": run.run_id, "epoch": s.steps / s.steps_per_epoch, "step": s.steps, "split": name}
                     # A loss may overflow under a shift alone: then there is none.
@@ -184,37 +184,37 @@ class _Stack:
 
     def _examples(self, lists: Sequence[Indices]) -> Examples:
         if all(np.array_equal(lists[0], other) for other in lists[1:]):
-            made, first = groups(self.runs, lambda r: 0)
+            shared, first = groups(self.runs, lambda r: 0)
         else:
-            made, first = groups(self.runs, lambda r: (r.seed, r.streams["split"], r.fold, r.settings.train_shift))
-        of = {run.run_id: indices for run, indices in zip(self.runs, lists)}
-        index = torch.from_numpy(np.stack([of[r.run_id] for r in first])).to(self.data.device)
+            shared, first = groups(self.runs, lambda r: (r.seed, r.streams["split"], r.fold, r.settings.train_shift))
+        by_id = {run.run_id: indices for run, indices in zip(self.runs, lists)}
+        index = torch.from_numpy(np.stack([by_id[r.run_id] for r in first])).to(self.data.device)
         labels = self.labels
-        return Examples(x=self.data.x_train, labels=labels.y_KN, labelling=labels.of_run, index_GN=index, groups=made)
+        return Examples(x=self.data.x_train, labels=labels.y_KN, labelling=labels.of_run, index_GN=index, groups=shared)
 
     def _test_examples(self) -> Examples:
-        made, first = groups(self.runs, self.data.draw_of)
+        shared, first = groups(self.runs, self.data.draw_of)
         clean = self.data.y_test
         return Examples(
             x=self.data.x_test,
             labels=clean[None],
             labelling=torch.zeros(len(self.runs), dtype=torch.int64, device=clean.device),
             index_GN=self.data.test_index([self.data.draw_of(r) for r in first]),
-            groups=made,
+            groups=shared,
         )
 
     def _rows(
         self, train: Evaluated, validation: Evaluated | None, test: Evaluated | None, *, seconds: float
     ) -> StackRows:
-        position = {run.run_id: i for i, run in enumerate(self.runs[: len(self.given)])}
+        position = {run.run_id: i for i, run in enumerate(self.runs[: len(self.requested)])}
         diverged = self.diverged_at.tolist()
-        rows = StackRows(curves=self.curves, layers=self.prober.rows(self.given, diverged))
+        rows = StackRows(curves=self.curves, layers=self.prober.rows(self.requested, diverged))
         solutions = Solutions(self.data)
-        for run in self.given:
+        for run in self.requested:
             i = position[run.run_id]
             model = self._model(i)
             row: Row = {"run_id": run.run_id, "status": "ok", "diverged": float(diverged[i] >= 0)}
-            row |= {"stack_size": len(self.given), "train_seconds": seconds / len(self.given)}
+            row |= {"stack_size": len(self.requested), "train_seconds": seconds / len(self.requested)}
             row["flops"] = float(training_flops(run.settings, self.data.facts))
             sizes = buffer_bytes(run.settings, self.data.facts, self.data.x_train.element_size())
             row |= {f"{use}_bytes": float(n) for use, n in sizes.items()}

@@ -81,8 +81,10 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
     """
     try:
         (length,) = struct.unpack_from("<Q", content)
-        said = told(content[8 : 8 + length], path)
-        network = _network(json.loads(said["settings"]), load(content), json.loads(said.get("image_shape", "[]")))
+        metadata = told(content[8 : 8 + length], path)
+        network = _network(
+            json.loads(metadata["settings"]), load(content), json.loads(metadata.get("image_shape", "[]"))
+        )
     except InputError:
         raise
     except (SafetensorError, struct.error, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
@@ -100,9 +102,9 @@ def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: 
 
     def add(kind: str, layer: int, module: nn.Module) -> None:
         names = {n: f"{kind}.{layer}.{n}" for n in module.state_dict() if n != "num_batches_tracked"}
-        given = {n: left.pop(name) for n, name in names.items()}
+        values = {n: left.pop(name) for n, name in names.items()}
         counts = {n: t for n, t in module.state_dict().items() if n not in names}
-        module.to(tensors["layers.0.weight"].dtype).load_state_dict(given | counts)
+        module.to(tensors["layers.0.weight"].dtype).load_state_dict(values | counts)
         modules.append(module)
 
     if convolved:

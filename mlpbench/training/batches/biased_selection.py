@@ -55,11 +55,11 @@ def selected(run: Run, z: Floats, y: Values) -> Indices:
     s, replicate = run.settings, run.streams["split"]
     order = generator(run.seed, replicate, "split", ORDER).permutation(len(y))
     accepted = generator(run.seed, replicate, "split", ACCEPTANCE).random(len(y)) < acceptance(s.train_shift, z, y)
-    found: Indices = order[accepted[order]]
-    if len(found) < s.train_size:
-        rule = f"train_size must be at most what train_shift {s.train_shift} accepts, {len(found)} of {len(y)} here"
+    chosen: Indices = order[accepted[order]]
+    if len(chosen) < s.train_size:
+        rule = f"train_size must be at most what train_shift {s.train_shift} accepts, {len(chosen)} of {len(y)} here"
         raise ValueError(f"{rule}, got {s.train_size}")
-    return found[: s.train_size]
+    return chosen[: s.train_size]
 
 
 def unlabelled(run: Run, n: int, total: int) -> Indices:

@@ -138,10 +138,10 @@ def split(run: Run, labels: Values, z: Floats | None = None) -> Split:
         return Split(fit=chosen, validation=chosen[:0])
     order = generator(run.seed, replicate, "split", 1).permutation(s.train_size)
     if run.fold is not None:
-        held = fold_of(labels[chosen], order, s.folds or 1) == run.fold
+        in_validation = fold_of(labels[chosen], order, s.folds or 1) == run.fold
     else:
-        held = held_out(labels[chosen], order, s.n_validation)
-    return Split(fit=chosen[~held], validation=chosen[held])
+        in_validation = held_out(labels[chosen], order, s.n_validation)
+    return Split(fit=chosen[~in_validation], validation=chosen[in_validation])
 
 
 class DrawnData:

@@ -55,17 +55,17 @@ def weighted(runs: Sequence[Run], fit: Sequence[Indices], data: DeviceData, dtyp
     """Return the weights of a stack, None where its runs have none; what a run is not fitted to has weight 0."""
     if runs[0].settings.weighting == "none":
         return None
-    made: dict[Hashable, tuple[int, Floats]] = {}
+    distinct: dict[Hashable, tuple[int, Floats]] = {}
     of_run = []
     for run, chosen in zip(runs, fit):
         s = run.settings
         key = (run.seed, run.streams["split"], run.fold, s.train_shift, s.weighting)
-        if key not in made:
+        if key not in distinct:
             whole = np.zeros(len(data.labels))
             whole[chosen] = weights(run, chosen, data)
-            made[key] = (len(made), whole)
-        of_run.append(made[key][0])
-    w_KN = torch.from_numpy(np.stack([w for _, w in made.values()])).to(device=data.device, dtype=dtype)
+            distinct[key] = (len(distinct), whole)
+        of_run.append(distinct[key][0])
+    w_KN = torch.from_numpy(np.stack([w for _, w in distinct.values()])).to(device=data.device, dtype=dtype)
     return Weights(w_KN=w_KN, of_run=torch.tensor(of_run, device=data.device))
 
 
@@ -171,5 +171,5 @@ def _means(x: NDArray[Any], axis: int, parts: int) -> Floats:
     sums = np.add.reduceat(x, starts, axis=axis)
     shape = [1] * x.ndim
     shape[axis] = n
-    found: Floats = sums / np.diff(starts, append=size).reshape(shape)
-    return found
+    means: Floats = sums / np.diff(starts, append=size).reshape(shape)
+    return means

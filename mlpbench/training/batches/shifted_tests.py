@@ -37,9 +37,9 @@ NOISE, DIRECTION = 10, 11
 DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
 
 
-def shifted(data: DeviceData, asked: Shifts) -> Iterator[tuple[str, Tensor, Tensor]]:
+def shifted(data: DeviceData, shifts: Shifts) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Yield (split, inputs, targets) of each shift on the device: one at a time, since each is as large as the test set."""
-    for kind, severity in shift_spec.pairs(asked):
+    for kind, severity in shift_spec.pairs(shifts):
         split = shift_spec.split_of(kind, severity)
         if kind == "labels":
             classes = data.n_classes
@@ -60,11 +60,11 @@ def _inputs(data: DeviceData, kind: str, severity: float) -> NDArray[np.float32]
     assert axes is not None, "shifts.check refuses what is no image"
     images = np.moveaxis(x.reshape(len(x), *data.facts.input_shape), [a + 1 for a in axes], [-2, -1])
     directions = generator(0, 0, "noise", DIRECTION).integers(len(DIRECTIONS), size=len(x))
-    found = np.empty(images.shape, dtype=np.float32)
+    result = np.empty(images.shape, dtype=np.float32)
     for start in range(0, len(x), CHUNK):
         part = slice(start, start + CHUNK)
-        found[part] = TRANSFORMS[kind](_unit(images[part]), severity, directions[part])
-    return np.ascontiguousarray(np.moveaxis(found, [-2, -1], [a + 1 for a in axes])).reshape(x.shape)
+        result[part] = TRANSFORMS[kind](_unit(images[part]), severity, directions[part])
+    return np.ascontiguousarray(np.moveaxis(result, [-2, -1], [a + 1 for a in axes])).reshape(x.shape)
 
 
 def _unit(x: NDArray[np.uint8] | NDArray[np.float32]) -> Floats:
@@ -75,12 +75,12 @@ def _unit(x: NDArray[np.uint8] | NDArray[np.float32]) -> Floats:
 
 def _noisy(x: NDArray[np.uint8] | NDArray[np.float32], severity: float, *, image: bool) -> NDArray[np.float32]:
     draw = generator(0, 0, "noise", NOISE)
-    found = np.empty(x.shape, dtype=np.float32)
+    result = np.empty(x.shape, dtype=np.float32)
     for start in range(0, len(x), CHUNK):
         part = slice(start, start + CHUNK)
         noisy = _unit(x[part]) + severity * draw.standard_normal(x[part].shape)
-        found[part] = noisy.clip(0, 1) if image else noisy
-    return found
+        result[part] = noisy.clip(0, 1) if image else noisy
+    return result
 
 
 def blurred(x_NHW: Floats, sigma: float, _directions: NDArray[np.int64]) -> Floats:
@@ -100,12 +100,12 @@ def blurred(x_NHW: Floats, sigma: float, _directions: NDArray[np.int64]) -> Floa
 def translated(x_NHW: Floats, pixels: float, directions: NDArray[np.int64]) -> Floats:
     """Return images moved by whole pixels, each in the direction of its number, zeros where nothing was."""
     by = int(pixels)
-    found = np.zeros_like(x_NHW)
+    result = np.zeros_like(x_NHW)
     for number, (down, right) in enumerate(DIRECTIONS):
         some = directions == number
         to, of = zip(*(_ends(step * by) for step in (down, right)))
-        found[(some, ..., *to)] = x_NHW[(some, ..., *of)]
-    return found
+        result[(some, ..., *to)] = x_NHW[(some, ..., *of)]
+    return result
 
 
 def _ends(by: int) -> tuple[slice, slice]:

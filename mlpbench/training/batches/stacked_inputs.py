@@ -60,10 +60,10 @@ def groups(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> tuple[list[Gr
     first: dict[Hashable, tuple[int, Run]] = {}
     for run in runs:
         first.setdefault(key(run), (len(first), run))
-    made = []
+    shared = []
     start = 0
     for value, members in itertools.groupby(runs, key):
         stop = start + len(list(members))
-        made.append(Group(start=start, stop=stop, batch=first[value][0]))
+        shared.append(Group(start=start, stop=stop, batch=first[value][0]))
         start = stop
-    return made, [run for _, run in first.values()]
+    return shared, [run for _, run in first.values()]

@@ -55,7 +55,7 @@ class Prober:
         self._examples = examples.first(PROBE_EXAMPLES)
         self._steps = set(probe_steps(runs[0].settings, epochs))
         self._before: list[Tensor] = []
-        self._found: list[tuple[int, list[Measured]]] = []
+        self._probes: list[tuple[int, list[Measured]]] = []
 
     def wants(self, step: int) -> bool:
         """Return whether layers are measured after this many steps."""
@@ -69,16 +69,16 @@ class Prober:
         """Measure the layers after this many steps, if that was asked for."""
         if self.wants(step):
             averages = [(t, t.clone()) for norm in self._network.norms for t in (norm.mean, norm.variance)]
-            self._found.append((step, self._measure(updated=step > 0)))
+            self._probes.append((step, self._measure(updated=step > 0)))
             for now, before in averages:
                 now.copy_(before)
 
-    def rows(self, given: Sequence[Run], diverged_at: Sequence[int]) -> list[Row]:
+    def rows(self, requested: Sequence[Run], diverged_at: Sequence[int]) -> list[Row]:
         """Return a row for each run, probe and layer; a run that has diverged is no longer measured."""
         rows = []
-        for step, layers in self._found:
+        for step, layers in self._probes:
             lists = [{name: values.tolist() for name, values in layer.items()} for layer in layers]
-            for i, run in enumerate(self._runs[: len(given)]):
+            for i, run in enumerate(self._runs[: len(requested)]):
                 if 0 <= diverged_at[i] <= step:
                     continue
                 where = {"run_id": run.run_id, "epoch": step / run.settings.steps_per_epoch, "step": step}
@@ -101,7 +101,7 @@ class Prober:
         activations = [*work.activations(n), outputs.x_RNM]
         slopes = self._small_slopes(work, n)
         squares = [torch.cat([_mean(x.double().square()) for _, x in inputs.parts()])]
-        found = []
+        layers = []
         for layer, a_RNU in enumerate(activations):
             a = a_RNU.double()
             mean, square = _mean(a), _mean(a.square())
@@ -111,15 +111,15 @@ class Prober:
             if layer < len(slopes):
                 measured["act_saturated"] = _mean(slopes[layer].double())
             squares.append(square)
-            found.append(measured)
-        self._backward(inputs, y_RB1, work, found)
-        for measured, weight, (size, _) in zip(found, network.parameters.weights, network.shapes, strict=True):
+            layers.append(measured)
+        self._backward(inputs, y_RB1, work, layers)
+        for measured, weight, (size, _) in zip(layers, network.parameters.weights, network.shapes, strict=True):
             measured[WEIGHT_QUANTILES] = torch.stack([_quantiles(w_IO[:size]) for w_IO in weight.x_RNM])
         if updated:
-            for measured, before, weight in zip(found, self._before, network.parameters.weights):
+            for measured, before, weight in zip(layers, self._before, network.parameters.weights):
                 change = (weight.flat_RS.double() - before.double()).square().sum(1)
                 measured["update_ratio"] = root(change / before.double().square().sum(1))
-        return found
+        return layers
 
     def _small_slopes(self, work: Workspace, n: int) -> list[Tensor]:
         """Return where each layer's activation is saturated, in the shapes of the activations."""
@@ -136,14 +136,14 @@ class Prober:
         largest = torch.ones(len(slope), 1, dtype=slope.dtype, device=slope.device)
         for start, stop, f, parameter in self._network.ranges:
             own = slice(start, stop)
-            of = self._network.slope(layer, own) if f.learnt else parameter
-            f.backward(torch, slope[own], z.flat_RS[own], a.flat_RS[own], of)
+            a_R1 = self._network.slope(layer, own) if f.learnt else parameter
+            f.backward(torch, slope[own], z.flat_RS[own], a.flat_RS[own], a_R1)
             largest[own] = largest_slope(f, parameter)
         small = slope.abs() < SATURATED * largest
         view = small.as_strided(a.x_RNM.shape, a.x_RNM.stride())
         return Stacked(small, view, view)
 
-    def _backward(self, inputs: Any, y_RB1: Tensor, work: Workspace, found: Sequence[Measured]) -> None:
+    def _backward(self, inputs: Any, y_RB1: Tensor, work: Workspace, layers: Sequence[Measured]) -> None:
         network, n = self._network, len(self._examples)
         loss = LOSSES[self._runs[0].settings.loss]
         z = work.outputs.rows(n)
@@ -153,7 +153,7 @@ class Prober:
         gradients = network.layers()
         network.backward(inputs, work, Sink(into=gradients, descends=False))
         errors = [_mean(d.double().square()) for d in work.errors(n)]
-        for layer, (measured, weight) in enumerate(zip(found, gradients.weights)):
+        for layer, (measured, weight) in enumerate(zip(layers, gradients.weights)):
             measured["grad_norm"] = root(weight.flat_RS.double().square().sum(1))
             if layer + 1 < len(errors):
                 measured["backward_gain"] = root(errors[layer] / errors[layer + 1])
@@ -164,9 +164,9 @@ def largest_slope(f: Activation, parameter: float) -> float:
     """Return the largest slope of an activation on [-8, 8], to five decimals; of one that is learnt, where it starts."""
     z = torch.linspace(-REACH, REACH, 16_001, dtype=torch.float64)[None]
     h, slope = torch.empty_like(z), torch.ones_like(z)
-    of = torch.full((1, 1), parameter, dtype=z.dtype) if f.learnt else parameter
-    f.forward(torch, z, h, of)
-    f.backward(torch, slope, z, h, of)
+    a_R1 = torch.full((1, 1), parameter, dtype=z.dtype) if f.learnt else parameter
+    f.forward(torch, z, h, a_R1)
+    f.backward(torch, slope, z, h, a_R1)
     return round(float(slope.max()), 5)
 
 

@@ -36,8 +36,8 @@ class Solutions:
         if run.settings.depth > 0 or run.settings.conv_channels or self._data.n_classes is not None:
             return {}
         w_I, b = model.weights[0][:, 0].double(), float(model.biases[0][0])
-        found = {"param_error": self._error(run.settings, w_I, b), "closed_form_gap": self._gap(run, w_I, b, fit)}
-        return {name: value for name, value in found.items() if value is not None}
+        distances = {"param_error": self._error(run.settings, w_I, b), "closed_form_gap": self._gap(run, w_I, b, fit)}
+        return {name: value for name, value in distances.items() if value is not None}
 
     def _error(self, s: RunSettings, w_I: Tensor, b: float) -> float | None:
         """Return the largest difference from a true weight or bias, both of inputs as they were before `input_scale`."""

@@ -208,9 +208,9 @@ class Convolutions:
             d_pooled.sub_(d)  # what is left belongs to a later corner
         corners[-1].copy_(d_pooled)
 
-    def _corners(self, layer: int, of: Stacked) -> Sequence[Tensor]:
+    def _corners(self, layer: int, buffer: Stacked) -> Sequence[Tensor]:
         """Return the four positions of every pooled cell, row by row, each of shape (R, O, rows, columns, B)."""
-        return _split(of.x_RNM, POOLED, *self.shapes[layer].pooled, -1).unbind(2)
+        return _split(buffer.x_RNM, POOLED, *self.shapes[layer].pooled, -1).unbind(2)
 
 
 def _split(x: Tensor, *shape: int) -> Tensor:

@@ -142,10 +142,10 @@ def _agree(rows: int, n: int, inputs: int, units: int, draws: torch.Generator) -
     make: dict[str, Any] = {"dtype": torch.float32, "device": torch.device("cpu")}
 
     def drawn(runs: int, height: int, width: int) -> Stacked:
-        made = Stacked.zeros(runs, height, width, **make)
+        stacked = Stacked.zeros(runs, height, width, **make)
         kept = torch.rand(runs, height, width, generator=draws) >= ZEROS
-        torch.mul(torch.randn(runs, height, width, generator=draws), kept, out=made.x_RNM)  # 0 times -1 is -0
-        return made
+        torch.mul(torch.randn(runs, height, width, generator=draws), kept, out=stacked.x_RNM)  # 0 times -1 is -0
+        return stacked
 
     x, bias, d = drawn(1, rows, inputs), drawn(n, 1, units), drawn(n, rows, units)
     weights = drawn(n, padded(inputs), units)

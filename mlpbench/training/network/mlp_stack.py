@@ -99,8 +99,8 @@ class Network:
         # Arrays of parameters begin with those of the convolutions: so many lie before those of the dense layers.
         self.offset = len(convolutions)
         pooling = settings[0].pooling
-        made = Convolutions(convolutions, pooling, self.runs, keeps_input=self.keeps_input, **make)
-        self.front = made if convolutions else None
+        front = Convolutions(convolutions, pooling, self.runs, keeps_input=self.keeps_input, **make)
+        self.front = front if convolutions else None
         self.shapes = [*((c.inputs, c.channels) for c in convolutions), *itertools.pairwise(self.sizes)]
         self.fans = [*((c.inputs, c.fan_out) for c in convolutions), *itertools.pairwise(self.sizes)]
         hidden = range(len(sizes) - 2)
@@ -264,12 +264,12 @@ class Network:
         n = d.x_RNM.shape[1]
         for start, stop, f, parameter in self.ranges:
             own = slice(start, stop)
-            of: float | Tensor = parameter
+            now: float | Tensor = parameter
             if f.learnt:
-                of = self.slope(number, own).clone()  # the sink may change it in the next line
+                now = self.slope(number, own).clone()  # the sink may change it in the next line
                 gradient = f.learnt.gradient(d.x_RNM[own], z.x_RNM[own, :n]).sum((1, 2))
                 sink.put(sink.into.slopes[number].x_RNM[own], gradient[:, None, None])
-            f.backward(torch, d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], of)
+            f.backward(torch, d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], now)
 
     def worth_fusing(self, groups: Sequence[Group], rows: Collection[int]) -> bool:
         """Return whether first layers are to stand side by side for batches of so many rows."""
