@@ -1,7 +1,7 @@
 """Types of values that a setting may have, each with its rule and one canonical form.
 
 A value with a parameter (`{normal: 0.01}`) has a canonical string, `normal(0.01)`, which is what tables show and what
-identities are made of; `parse_call` takes it apart again.
+identities are made of; `parse_call` splits it again.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def train_stack(
 
     `progress` is called with the share of the steps that is done; `probes` are epochs at which layers are measured, by
     default the start and the end; under each of `shifts` the test set is evaluated at the end; `save_weights` asks for the
-    weights of finished runs beside their rows. Raises nothing on divergence: that is data.
+    weights of finished runs too. Divergence raises nothing: it is a result.
     """
     # What `use_deterministic_algorithms` does but for loading the compiler, which takes a worker a second.
     torch.set_deterministic_debug_mode("error")

@@ -23,7 +23,7 @@ from mlpbench.training.parameter_updates import Updates
 
 
 class Steps:
-    """What a step needs, made once for a stack."""
+    """The gradient steps of a stack; buffers and streams are set up once."""
 
     def __init__(
         self, runs: Sequence[Run], network: Network, fit: Sequence[Indices], labels: Labels, data: DeviceData
@@ -45,7 +45,7 @@ class Steps:
         self._fused = network.side_by_side(shared, first.batch_size) if fuses else None
 
     def settle(self) -> None:
-        """Put weights where the network has them, as whoever looks at it between steps expects."""
+        """Copy the weights of fused first layers back into the network; without that they are stale between steps."""
         if self._work.fused is not None:
             self._work.fused.put(self._network.parameters.weights[0])
             self._work.fused = None
@@ -53,7 +53,7 @@ class Steps:
     def take(self, step: int) -> Tensor:
         """Take a step, counted from 0; return whether each run's losses and parameters are finite, shape (R,).
 
-        The network is to be looked at after `settle` alone.
+        Call `settle` before reading the weights of the network.
         """
         network, work = self._network, self._work
         if work.fused is None and self._fused is not None:

@@ -20,7 +20,7 @@ from mlpbench.training.engine import train_stack
 from mlpbench.training.measures.run_rows import StackRows
 from mlpbench.training.worker_setup import Setup, Tables
 
-# The share of a stack that has begun: more than nothing, so that it can be told from one that has not.
+# The share that a stack reports when it begins: above 0, which stands for a stack that has not begun.
 BEGUN = 1e-6
 
 
@@ -102,8 +102,8 @@ def start(setup: Setup, shares: MutableSequence[float]) -> None:
     # Ctrl-C reaches the whole group of processes: the parent decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Rows are handed over when a stack ends: nothing is left to tidy up, which would take most of a second. Nobody reads the
-    # exit status of a worker; whoever was told of its end before (`atexit`) is not told any more.
+    # Leave at once: rows are handed over when a stack ends, tidying up would take most of a second, and the exit status of a
+    # worker is not read. Handlers of `atexit` that were registered earlier do not run.
     atexit.register(os._exit, 0)
     global _worker, _shares
     _shares = shares
@@ -122,7 +122,7 @@ def work(index: int, runs: Sequence[Run]) -> Tables:
 
 
 def _end_with_parent() -> None:
-    """End when the parent does, however it ends: a worker without a parent has nobody to give its rows to."""
+    """End when the parent does, however it ends: no one else would take the rows."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

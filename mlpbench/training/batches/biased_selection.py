@@ -1,6 +1,6 @@
 """Training examples whose distribution differs from that of the test set, in a way that is known exactly.
 
-Examples are looked at in random order and accepted with probability a, until `train_size` are: those that are accepted
+Examples are taken in random order and accepted with probability a, until `train_size` are: those that are accepted
 have density p a / E[a] where all of them have p, so that the weight E[a] / a takes them back.
 
     covariate(s)   a = exp(-s max(0, 1 - z)), z the mean input of an example, standardised over the training set: dark

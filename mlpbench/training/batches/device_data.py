@@ -114,7 +114,7 @@ def _resident(array: Values, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Indices of the training set: those the gradient sees and those held out for validation."""
+    """Indices of the training set: those that are fitted and those for validation."""
 
     fit: Indices
     validation: Indices

@@ -23,10 +23,9 @@ from mlpbench.training.network.mlp_stack import Network, Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """Sums over each chunk, of shape (R, K), and what was asked for beside them.
+    """Sums over each chunk, of shape (R, K), and on request the predictions and the active units.
 
-    Predictions are classes as bytes, (R, N), or numbers as float32, (R, N, C), of which none is ever correct:
-    `correct_RK` is None.
+    Predictions are classes as bytes, (R, N), or numbers as float32, (R, N, C). Numbers have no accuracy: `correct_RK` is None.
     """
 
     n: int
@@ -50,7 +49,7 @@ class Evaluated:
 
 
 class Evaluator:
-    """The buffers of an evaluation, made once for a stack."""
+    """Evaluates a stack; its buffers are allocated once."""
 
     def __init__(self, network: Network, loss: Loss, features: int, *, chunk: int = CHUNK) -> None:
         self._network, self._loss, self._features, self._chunk = network, loss, features, chunk

@@ -40,7 +40,7 @@ def _parameters(s: RunSettings, data: DataFacts) -> int:
 
 
 def _averages(s: RunSettings) -> int:
-    """Return the numbers beside the parameters: running mean and variance, and each hidden layer's limits of dropout."""
+    """Return the numbers that a network keeps besides its parameters: running averages, and limits of dropout."""
     return 2 * len(s.hidden_sizes) + (2 * sum(s.hidden_sizes) if s.norm != "none" else 0)
 
 

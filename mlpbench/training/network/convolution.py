@@ -53,7 +53,7 @@ class Maps:
             return buffer(c.before, c.framed[0] * c.framed[1])
 
         later = convolutions[1:]
-        # The first two belong to distinct batches, of which only the inputs know how many there are.
+        # The first two belong to distinct batches, whose number is known only when inputs arrive.
         self.framed = [Stacked.zeros(0, 1, 1, **front.make), *map(frame, later)]
         self.taps = [Stacked.zeros(0, 1, 1, **front.make), *(buffer(c.inputs, c.positions) for c in later)]
         self.a = [buffer(c.channels, c.positions) for c in convolutions]
@@ -239,13 +239,13 @@ def _tap(c: Convolution, taps: Stacked, row: int, column: int) -> Tensor:
 
 
 def _gather_taps(c: Convolution, framed: Stacked, taps: Stacked) -> None:
-    """Copy what each position reads beside it: im2col."""
+    """Copy the nine neighbours that each position reads: im2col."""
     for row, column in itertools.product(range(3), range(3)):
         _tap(c, taps, row, column).copy_(_windows(c, framed, row, column))
 
 
 def _scatter_taps(c: Convolution, taps: Stacked, framed: Stacked) -> None:
-    """Sum the taps' gradients where they were read: col2im. The frame gets its share too, which nobody reads."""
+    """Sum the taps' gradients where they were read: col2im. The frame gets its share too, which is never read."""
     framed.x_RNM.zero_()
     for row, column in itertools.product(range(3), range(3)):
         _windows(c, framed, row, column).add_(_tap(c, taps, row, column))
