@@ -1,0 +1,74 @@
+"""A file appears whole or not at all, whatever ends its writer."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlpbench.base.atomic_files import UNFINISHED, read_record, write_record, write_whole
+from mlpbench.base.errors import MachineError
+
+
+class Killed(BaseException):
+    """What a process that is killed does not live to see."""
+
+
+def failing_with(error: BaseException) -> Any:
+    def failing(*_: Any) -> None:
+        raise error
+
+    return failing
+
+
+@pytest.mark.parametrize("operation", ["fsync", "replace"])
+@pytest.mark.parametrize("before", [b"old", None])
+def test_a_killed_writer_leaves_what_was_there(
+    operation: str, before: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    if before is not None:
+        path.write_bytes(before)
+    monkeypatch.setattr(os, operation, failing_with(Killed()))
+    with pytest.raises(Killed):
+        write_whole(path, b"new" * 100_000)
+    assert (path.read_bytes() if path.exists() else None) == before
+    left = [p.name for p in tmp_path.iterdir() if p != path]
+    assert [name for name in left if not UNFINISHED.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize("operation", ["fsync", "replace"])
+def test_a_disk_that_refuses_leaves_what_was_there_and_nothing_beside_it(
+    operation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, operation, failing_with(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(MachineError, match="can't be written: the disk is full"):
+        write_whole(path, b"new")
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"file": b"old"}
+
+
+def test_what_was_written_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, name=name, real=real: (done.append(name), real(*a))[1])
+    write_whole(tmp_path / "new folder" / "file", b"new")
+    assert done == ["fsync", "replace"]
+    assert (tmp_path / "new folder" / "file").read_bytes() == b"new"
+
+
+def test_a_record_is_read_as_it_was_written_and_is_none_where_it_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    assert read_record(path) is None
+    write_record(path, {"b": [1, 2.5], "a": None})
+    assert read_record(path) == {"a": None, "b": [1, 2.5]}
+    assert path.read_text().index('"a"') < path.read_text().index('"b"')
+    path.write_bytes(path.read_bytes()[:-3])
+    assert read_record(path) is None
