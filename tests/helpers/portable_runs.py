@@ -75,7 +75,7 @@ def of_tables(rows: StackRows, run_id: str) -> dict[str, str]:
     own = {table: [row for row in all_rows if row["run_id"] == run_id] for table, all_rows in tables.items()}
     (row,) = own["runs"]
     del row["train_seconds"]
-    found = {"weights": str(row.pop("weights_sha256", None))[:16]}
+    found = {"run_id": run_id, "weights": str(row.pop("weights_sha256", None))[:16]}
     for table, kept in own.items():
         found[table] = hashlib.sha256(json.dumps(kept, default=bytes.hex).encode()).hexdigest()[:16]
     return found
