@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,16 @@ def test_what_was_written_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
+
+    def noting(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            done.append(name)
+            return operation(*arguments)
+
+        return noted
+
     for name in ("fsync", "replace"):
-        real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *a, name=name, real=real: (done.append(name), real(*a))[1])
+        monkeypatch.setattr(os, name, noting(name, getattr(os, name)))
     write_whole(tmp_path / "new folder" / "file", b"new")
     assert done == ["fsync", "replace"]
     assert (tmp_path / "new folder" / "file").read_bytes() == b"new"
