@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from mlpbench.base.errors import MachineError
 from mlpbench.base.streams import generator
 from mlpbench.data.bundled import mnist1d
-from mlpbench.data.dataset import DataFacts, Dataset, DataSource
+from mlpbench.data.dataset import DataFacts, Dataset, DataSource, Values
 from mlpbench.data.splits import held_out
 
-# Inputs, classes, and which of the examples are for testing.
-Examples = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]
+# Inputs, targets, and which of the examples are for testing.
+Examples = tuple[NDArray[np.float32], Values, NDArray[np.bool_]]
 
 DIGITS_SHA256 = "f10b077e7e3037d11006b85b6b71a63e15b2bf746d91c4e4122e42d304e5e54b"
 GREYS = 16
@@ -48,7 +48,7 @@ class BundledData(DataSource):
     comes_from: str
     recipe: str
 
-    @cached_property
+    @functools.cached_property
     def facts(self) -> DataFacts:
         """What is known of the data; the recipe is their identity."""
         return DataFacts(
@@ -87,6 +87,19 @@ def _digits(n_test: int) -> Examples:
 def _mnist1d(n_test: int) -> Examples:
     x, y = mnist1d.generate()
     return x, y, np.arange(len(y)) >= len(y) - n_test
+
+
+def rows_of_csv(file: str, target: str, n_test: int) -> Examples:
+    """Return the rows of a csv file of this folder, with standardised inputs; each class has its share of the test rows."""
+    # Pyarrow takes long to import; workers on other data do without.
+    from mlpbench.data.table.encode import encode
+    from mlpbench.data.table.table_files import read_table
+
+    table = read_table(Path(__file__).with_name(file), file)
+    encoded = encode(table, None, target, share=n_test / table.rows, scale="standard", task=None)
+    x = np.concatenate([encoded.x_train, encoded.x_test])
+    y = np.concatenate([encoded.y_train, encoded.y_test])
+    return x, y, np.arange(table.rows) >= table.rows - n_test
 
 
 BUNDLED: dict[str, BundledData] = {
