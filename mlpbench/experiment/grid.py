@@ -12,15 +12,16 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.base.models import STREAM, Value
+from mlpbench.base.messages import Path, SpecProblem
+from mlpbench.base.models import STREAM, STREAMS, Value
+from mlpbench.experiment.design import Design
 from mlpbench.experiment.run_settings import LATER
 from mlpbench.experiment.run_settings import RunSettings as RunSettings
 from mlpbench.experiment.run_settings import resolve as resolve
-from mlpbench.experiment.spec import STREAMS, Experiment, Path, SpecProblem
 
 # Raised by one whenever the engine's arithmetic changes the bits of a run: every identity changes with it.
 NUMERICS_VERSION = 1
@@ -66,7 +67,7 @@ class Run:
         return self.condition.settings_of(self.fold)
 
 
-def conditions(experiment: Experiment) -> list[Condition]:
+def conditions(experiment: Design) -> list[Condition]:
     """Return the conditions in the order of the file; raise SpecProblem where levels do not fit together or the data."""
     made = []
     seen: dict[str, str] = {}
@@ -94,7 +95,7 @@ def conditions(experiment: Experiment) -> list[Condition]:
 
 
 def _in_folds(
-    given: Mapping[str, Value], experiment: Experiment, places: Mapping[str, Path], total: int
+    given: Mapping[str, Value], experiment: Design, places: Mapping[str, Path], total: int
 ) -> tuple[RunSettings, ...]:
     if experiment.folds is None:
         return ()
@@ -111,31 +112,31 @@ def fold_size(total: int, folds: int, fold: int) -> int:
     return total // folds + (fold < total % folds)
 
 
-def count_conditions(experiment: Experiment) -> int:
+def count_conditions(experiment: Design) -> int:
     """Return how many conditions the grid has, by arithmetic alone."""
     zipped = len(next(iter(experiment.zipped.values()), (None,)))
     scientific = math.prod(len(v) for v in experiment.factors.values()) * zipped * max(1, len(experiment.conditions))
     return scientific * count_tunings(experiment) * (len(experiment.vary) if experiment.one_at_a_time else 1)
 
 
-def count_runs(experiment: Experiment) -> int:
+def count_runs(experiment: Design) -> int:
     """Return how many runs the experiment asks for before a top-up, by arithmetic alone."""
     n = count_conditions(experiment)
     refits = n // count_tunings(experiment) if experiment.folds and experiment.refit == "chosen" else n
     return (n * (experiment.folds or 0) + refits) * experiment.replicates
 
 
-def count_tunings(experiment: Experiment) -> int:
+def count_tunings(experiment: Design) -> int:
     """Return how many combinations of nuisance levels each scientific condition has: they stand together in the grid."""
     return math.prod(len(v) for v in experiment.nuisance.values())
 
 
-def slots(experiment: Experiment) -> list[int | None]:
+def slots(experiment: Design) -> list[int | None]:
     """Return the folds in which a condition is trained in each replicate, in order: None is all examples."""
     return [*range(experiment.folds or 0), None]
 
 
-def runs(experiment: Experiment, made: Sequence[Condition] | None = None) -> list[Run]:
+def runs(experiment: Design, made: Sequence[Condition] | None = None) -> list[Run]:
     """Return every run a folder of the experiment can come to have: replicates inside conditions, folds inside those.
 
     That is with all replicates of a top-up, and every level refitted. `made` are the conditions, where they are at hand.
@@ -145,7 +146,7 @@ def runs(experiment: Experiment, made: Sequence[Condition] | None = None) -> lis
     return [run for condition in given for run in runs_of(experiment, condition, replicates, folds)]
 
 
-def make_run(experiment: Experiment, condition: Condition, replicate: int, fold: int | None = None) -> Run:
+def make_run(experiment: Design, condition: Condition, replicate: int, fold: int | None = None) -> Run:
     """Return the run of a condition in a replicate; streams that do not vary stay at replicate 0.
 
     One that varies alone counts from 1: at 0 the conditions of all streams would share one run.
@@ -155,7 +156,7 @@ def make_run(experiment: Experiment, condition: Condition, replicate: int, fold:
 
 
 def runs_of(
-    experiment: Experiment, condition: Condition, replicates: Iterable[int], folds: Sequence[int | None] = (None,)
+    experiment: Design, condition: Condition, replicates: Iterable[int], folds: Sequence[int | None] = (None,)
 ) -> Iterator[Run]:
     """Yield the runs of a condition in some replicates, in each of them on some folds."""
     replicates = list(replicates)
@@ -171,7 +172,7 @@ def runs_of(
         )
 
 
-def all_run_ids(experiment: Experiment, made: Sequence[Condition] | None = None) -> list[str]:
+def all_run_ids(experiment: Design, made: Sequence[Condition] | None = None) -> list[str]:
     """Return the identities of `runs`, in order, without making the runs."""
     replicates, folds = range(experiment.most_replicates), slots(experiment)
     given = conditions(experiment) if made is None else made
@@ -179,7 +180,7 @@ def all_run_ids(experiment: Experiment, made: Sequence[Condition] | None = None)
 
 
 def run_ids(
-    experiment: Experiment, condition: Condition, replicates: Iterable[int], folds: Sequence[int | None] = (None,)
+    experiment: Design, condition: Condition, replicates: Iterable[int], folds: Sequence[int | None] = (None,)
 ) -> list[str]:
     """Return the identities of the runs of a condition in some replicates and folds, without making the runs."""
     fingerprint = experiment.data.fingerprint
@@ -203,7 +204,7 @@ def run_ids(
     return found
 
 
-def _drawn(experiment: Experiment, condition: Condition, replicate: int) -> tuple[tuple[str, ...], int]:
+def _drawn(experiment: Design, condition: Condition, replicate: int) -> tuple[tuple[str, ...], int]:
     """Return the streams that vary in a condition, and the replicate for which they are drawn."""
     if experiment.one_at_a_time:
         return (str(condition.levels[STREAM]),), replicate + 1
@@ -221,7 +222,7 @@ def _rest(vary: tuple[str, ...], replicate: int) -> bytes:
     return (_json(_streams(vary, replicate)) + "}").encode()
 
 
-def _combinations(experiment: Experiment) -> Iterator[tuple[Levels, Mapping[str, Path]]]:
+def _combinations(experiment: Design) -> Iterator[tuple[Levels, Mapping[str, Path]]]:
     """Yield the levels of each condition and the path of each level in the file, first factor slowest, nuisance last."""
     axes: list[list[tuple[Levels, dict[str, Path]]]] = [
         [({name: level}, {name: ("factors", name, i)}) for i, level in enumerate(levels)]
@@ -261,7 +262,7 @@ def _combinations(experiment: Experiment) -> Iterator[tuple[Levels, Mapping[str,
 Levels = dict[str, Value]
 
 
-def label_of(levels: Mapping[str, Value], experiment: Experiment) -> str:
+def label_of(levels: Mapping[str, Value], experiment: Design) -> str:
     """Return what tells a condition from the others: its factors' levels and, for whole conditions, their label."""
     varying = (*experiment.factors, *experiment.zipped, STREAM, *experiment.nuisance)
     varied = [f"{k}={format_level(v)}" for k, v in levels.items() if k in varying]
@@ -294,3 +295,28 @@ _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 def _hash(text: str) -> hashlib._Hash:
     return hashlib.sha256(text.encode())
+
+
+def check_streams(experiment: Design, conditions: Sequence[Condition]) -> None:
+    """Refuse to vary a stream alone that no draw comes from: its runs would all be one."""
+    if not experiment.one_at_a_time:
+        return
+    total = experiment.data.n_train
+    anew = experiment.data.is_drawn_anew
+    drawn: dict[str, tuple[str, Callable[[RunSettings], bool]]] = {
+        "init": ("init or bias_init is random", lambda s: _is_random(s.init) or _is_random(s.bias_init)),
+        "order": ("there are steps", lambda s: s.steps > 0),
+        "dropout": ("dropout is above 0", lambda s: s.steps > 0 and any(0 < p < 1 for p in s.dropout)),
+        "split": ("there is validation or train_size is below all", lambda s: anew or s.n_fit < total),
+        "noise": ("input_noise or label_noise is above 0", lambda s: s.input_noise > 0 or s.label_noise > 0),
+    }
+    for i, stream in enumerate(experiment.vary):
+        when, is_drawn = drawn[stream]
+        still = next((c for c in conditions if c.levels[STREAM] == stream and not is_drawn(c.settings)), None)
+        if still is not None:
+            rule = f"a stream that varies alone is one that runs draw from; of {stream} they do where {when}"
+            raise SpecProblem(("vary", "each", i), f"{rule}, got {still.label!r}")
+
+
+def _is_random(init: str) -> bool:
+    return init != "zeros" and not init.startswith("constant")

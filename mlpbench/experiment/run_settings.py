@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlpbench.base.messages import Path, SpecProblem
 from mlpbench.base.models import Value
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.losses import Target, losses_of
 from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
+from mlpbench.experiment.design import Design
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.spec import Experiment, Path, SpecProblem
 from mlpbench.experiment.value_types import entry_of, parse_call
 
 # Data are not as even as `accepted_share` takes them to be: so much of what it expects may be asked for.
@@ -122,7 +123,7 @@ class RunSettings:
 
 
 def resolve(
-    given: Mapping[str, Value], experiment: Experiment, places: Mapping[str, Path], *, in_fold: int | None = None
+    given: Mapping[str, Value], experiment: Design, places: Mapping[str, Path], *, in_fold: int | None = None
 ) -> RunSettings:
     """Fill in defaults and put settings that can be said in two ways into one; raise SpecProblem.
 

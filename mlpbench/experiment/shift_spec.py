@@ -14,14 +14,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mlpbench.base.messages import Path, SpecProblem, shown, suggestion
 from mlpbench.base.models import LARGEST
 from mlpbench.data.dataset import DataFacts
-
-if TYPE_CHECKING:
-    from mlpbench.experiment.spec import Experiment
 
 Shifts = Mapping[str, Sequence[float]]
 SHIFT_METRIC = re.compile(r"shift_(accuracy|loss)\[([a-z_]+), ?([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\]")
@@ -105,11 +102,10 @@ def image_axes(facts: DataFacts) -> tuple[int, int] | None:
     return None
 
 
-def check(experiment: Experiment) -> None:
-    """Raise SpecProblem for the first shift that the data of an experiment can't have."""
-    data = experiment.data
+def check(shifts: Shifts, data: DataFacts) -> None:
+    """Raise SpecProblem for the first shift that data can't have."""
     axes = image_axes(data)
-    for kind, severities in experiment.shifts.items():
+    for kind, severities in shifts.items():
         needs, largest = KINDS[kind].needs, severities[-1]
         path: Path = ("shifts", kind)
         if needs == "image" and axes is None:

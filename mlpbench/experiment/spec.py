@@ -6,119 +6,32 @@ knows the path of the offending value, so that `reading` can name file, line and
 
 from __future__ import annotations
 
-import math
 import pathlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, InstanceOf, ValidationError, WithJsonSchema, field_validator
+from pydantic import InstanceOf, ValidationError
 
 from mlpbench.base.messages import Path as Path
 from mlpbench.base.messages import SpecProblem as SpecProblem
 from mlpbench.base.messages import entry, first_problem, shown, suggestion, unknown, unknown_key
-from mlpbench.base.models import LARGEST, STREAM, Levels, Model, Stream, Value
 from mlpbench.base.models import STREAMS as STREAMS
+from mlpbench.base.models import Levels, Value
 from mlpbench.data.data_sets import read_dataset
-from mlpbench.data.dataset import DataFacts, DataSource
 from mlpbench.experiment import shift_spec as shifting
-from mlpbench.experiment.claims import checks, forms
-from mlpbench.experiment.claims.forms import Claim
+from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims
+from mlpbench.experiment.design import Design
+from mlpbench.experiment.design import UntilDecided as UntilDecided
 from mlpbench.experiment.settings import SETTINGS
 
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
 
 
-class UntilDecided(Model):
-    """Top-up: claims that are undecided get further replicates, up to so many."""
+class Experiment(Design):
+    """One experiment: its design and its claims."""
 
-    max_replicates: int = Field(ge=3, le=100_000)
-
-
-class Experiment(Model):
-    """One experiment: question, data, settings by role, replicates and claims."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
-    question: str
-    dataset: Annotated[InstanceOf[DataSource], WithJsonSchema({"type": "object"})]
-    validation: float | None = Field(default=None, gt=0, lt=1)
-    folds: int | None = Field(default=None, ge=2)
-    refit: Literal["chosen", "all"] = "chosen"
-    fixed: Levels = Field(default_factory=dict)
-    factors: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
-    zipped: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
-    conditions: tuple[Levels, ...] = ()
-    nuisance: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
-    replicates: int = Field(default=5, ge=1, le=100_000)
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    shifts: dict[str, tuple[float, ...]] = Field(default_factory=dict)
-    probes: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] | None = None
-    # A list of the file is a tuple here: the one conversion that strictness would refuse.
-    vary: tuple[Stream, ...] = Field(default=STREAMS, strict=False)
-    one_at_a_time: bool = False
-    until_decided: UntilDecided | None = None
-    save_weights: bool = False
-    claims: tuple[Claim, ...] = Field(default=(), strict=False)
-
-    @field_validator("probes", mode="before")
-    @classmethod
-    def _epochs(cls, value: object) -> object:
-        """Read epochs: numbers, `start` and `end`, which is infinity here; in order, each once."""
-        named: dict[object, float] = {"start": 0.0, "end": math.inf}
-        if not isinstance(value, list) or not all(_is_epoch(v) or (isinstance(v, str) and v in named) for v in value):
-            raise ValueError(f"probes must be a list of epochs of at least 0, start or end, got {shown(value)}")
-        epochs = [named[v] if isinstance(v, str) else v for v in value]
-        return tuple(sorted({float(e) for e in epochs}))
-
-    @field_validator("question")
-    @classmethod
-    def _asks(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError(f"question must not be empty, got {value!r}")
-        return value
-
-    @property
-    def data(self) -> DataFacts:
-        """The facts of the data set."""
-        return self.dataset.facts
-
-    @property
-    def draws_anew(self) -> bool:
-        """Whether every replicate has examples of its own, to train on and to test on."""
-        return self.data.is_drawn_anew and "split" in self.vary and not self.one_at_a_time
-
-    @property
-    def validates(self) -> bool:
-        """Whether runs have validation examples: a share of the training examples, or folds."""
-        return self.validation is not None or self.folds is not None
-
-    @property
-    def validation_written(self) -> float | dict[str, Any] | None:
-        """What a file says under `validation`."""
-        if self.folds is None:
-            return self.validation
-        return {"folds": self.folds} | ({"refit": self.refit} if self.refit != "chosen" else {})
-
-    @property
-    def most_replicates(self) -> int:
-        """How many replicates a condition can come to."""
-        return self.replicates if self.until_decided is None else self.until_decided.max_replicates
-
-    @property
-    def factor_names(self) -> tuple[str, ...]:
-        """What is varied, in the order of the file: settings; `label` of whole conditions; `stream`, one at a time."""
-        listed = ("label",) if self.conditions else ()
-        streams = (STREAM,) if self.one_at_a_time else ()
-        return (*self.factors, *self.zipped, *listed, *streams)
-
-    @property
-    def vary_written(self) -> list[str] | dict[str, list[str]]:
-        """What a file says under `vary`."""
-        return {"each": list(self.vary)} if self.one_at_a_time else list(self.vary)
-
-
-def _is_epoch(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST
+    claims: tuple[InstanceOf[Claim], ...] = ()
 
 
 # Zipped factors and whole conditions stand under `factors` in a file, folds under `validation`, `each` under `vary`.
@@ -137,7 +50,7 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
     for key in tree:
         if key not in FILE_KEYS:
             raise unknown_key((key,), FILE_KEYS)
-    canonical = dict(tree)
+    canonical = {key: value for key, value in tree.items() if key != "claims"}
     roles = _Roles(canonical)
     if isinstance(canonical.get("validation"), Mapping):
         canonical |= _folds(canonical.pop("validation"), has_nuisance=bool(roles.nuisance))
@@ -151,18 +64,18 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
         experiment = Experiment.model_validate(canonical | roles.fields())
     except ValidationError as error:
         raise _in_each(first_problem(error, _known_keys), canonical) from None
+    if "claims" in tree:
+        experiment = experiment.model_copy(update={"claims": read_claims(tree["claims"])})
     if not experiment.vary and experiment.replicates > 1:
         message = f"vary must name a stream in which replicates differ, got [] for {experiment.replicates} replicates"
         raise SpecProblem(("vary",), message)
     _check_top_up(experiment)
-    shifting.check(experiment)
-    return experiment.model_copy(update={"claims": checks.checked(experiment)})
+    shifting.check(experiment.shifts, experiment.data)
+    return experiment.model_copy(update={"claims": checked_claims(experiment.claims, experiment)})
 
 
 def _known_keys(path: Path) -> list[str]:
-    if "until_decided" in path[:-1]:
-        return list(UntilDecided.model_fields)
-    return forms.known_keys(path)
+    return list(UntilDecided.model_fields) if "until_decided" in path[:-1] else list(FILE_KEYS)
 
 
 def _each(vary: Mapping[str, Any]) -> list[Any]:

@@ -120,11 +120,10 @@ def _judge(
     experiment: Experiment, made: Sequence[Condition], store: Store, *, report: bool, keeping: bool
 ) -> tuple[pd.DataFrame, Judgement, Report | None]:
     """Return the runs, the verdicts over them, and the report if that is wanted."""
-    from mlpbench.evidence.judging import interim_analysis
-    from mlpbench.evidence.judging import judge as claims
+    from mlpbench.evidence.judging import claim_verdicts, interim_analysis
     from mlpbench.report import report as pages
 
-    runs, curves = read_tables(experiment, made, store, pages.RUN_COLUMNS if report else claims.RUN_COLUMNS)
+    runs, curves = read_tables(experiment, made, store, pages.RUN_COLUMNS if report else claim_verdicts.RUN_COLUMNS)
     late = look_record.declared_late(store.folder, experiment, made)
     tested = test_examples.test_set(experiment, store, keeping=keeping)
     if not report:

@@ -49,10 +49,10 @@ def wanted(experiment: Experiment, conditions: Sequence[Condition], store: Store
     if not has_rounds(experiment):
         return Wanted(mask=mask, to_come=to_come)
     from mlpbench.evidence.estimates import tuning_choice  # scipy takes a while to load, and most grids need none of it
-    from mlpbench.evidence.judging import interim_analysis, judge
+    from mlpbench.evidence.judging import claim_verdicts, interim_analysis
 
     ids = grid.all_run_ids(experiment, conditions)
-    runs = store.read("runs", ids, columns=judge.RUN_COLUMNS, sound=True)
+    runs = store.read("runs", ids, columns=claim_verdicts.RUN_COLUMNS, sound=True)
 
     def curves(of: Sequence[str] | None = None) -> pd.DataFrame:
         return store.read("curves", ids if of is None else of, sound=True)

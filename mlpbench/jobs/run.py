@@ -94,10 +94,9 @@ def _in_rounds(
 def _note_looks(experiment: Experiment, made: Sequence[Condition], store: Store, filed: Experiment) -> None:
     """Put on record what is looked at now: the next replicates follow from it."""
     if experiment.until_decided is not None:
-        from mlpbench.evidence.judging import interim_analysis
-        from mlpbench.evidence.judging import judge as claims
+        from mlpbench.evidence.judging import claim_verdicts, interim_analysis
 
-        runs, curves = read_tables(experiment, made, store, claims.RUN_COLUMNS)
+        runs, curves = read_tables(experiment, made, store, claim_verdicts.RUN_COLUMNS)
         judged = interim_analysis.judge(experiment, made, runs, curves, layers=store.read_layers)
         note(store.folder, experiment, made, judged, filed)
 

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mlpbench.base.atomic_files import write_whole
-from mlpbench.evidence.estimates import series, shift_estimates
+from mlpbench.evidence.estimates import series, shift_estimates, stream_variances
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, MOST_ROWS, choose
 from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.estimates.observe import OK, estimate, estimate_curves
 from mlpbench.evidence.frames import places
 from mlpbench.evidence.judging import interim_analysis
-from mlpbench.evidence.judging.fixed_settings import shared_streams
+from mlpbench.evidence.judging.claim_caveats import shared_streams
+from mlpbench.evidence.judging.claim_verdicts import RUN_COLUMNS as JUDGED_COLUMNS
+from mlpbench.evidence.judging.claim_verdicts import Curves, read_curves
 from mlpbench.evidence.judging.interim_analysis import Judgement
-from mlpbench.evidence.judging.judge import RUN_COLUMNS as JUDGED_COLUMNS
-from mlpbench.evidence.judging.judge import Curves, read_curves
 from mlpbench.evidence.judging.verdict import Verdict
-from mlpbench.evidence.statistics import variance_components
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.language import figure_sentences, reproducibility
@@ -232,7 +231,7 @@ class _Page:
         shared = shared_streams(self.experiment, self.conditions)
         looks, anew = interim_analysis.describe(self.judgement.interim_analyses), self.experiment.draws_anew
         blocks.append(tables.held(verdicts, shared, list(self.experiment.nuisance), looks, anew=anew))
-        shown = [v for v in verdicts if v.estimate is not None and not math.isnan(v.reduction.bound)]
+        shown = [v for v in verdicts if v.estimate is not None and not math.isnan(v.hypothesis.bound)]
         if shown:
             if len(shown) > MOST_ROWS:
                 blocks.append(f"Drawn are the first {MOST_ROWS} of {len(shown)} claims with an estimate.")
@@ -315,7 +314,7 @@ class _Page:
         if not self.experiment.one_at_a_time:
             return []
         names = list(dict.fromkeys([f"test_{self.good}", "test_loss"]))
-        table = variance_components.by_stream(self.experiment, self.conditions, self.observed, names)
+        table = stream_variances.by_stream(self.experiment, self.conditions, self.observed, names)
         blocks, rows = variance.section(table), variance.drawn(table)
         if not blocks or rows.empty:
             return blocks

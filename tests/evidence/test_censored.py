@@ -12,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mlpbench.evidence.statistics import censored
-from mlpbench.evidence.statistics.sign_test import median_interval, median_places, sign_test, signs
+from mlpbench.evidence.statistics.sign_test import (
+    censored_median,
+    count_sides,
+    median_interval,
+    median_places,
+    sign_test,
+)
+from mlpbench.experiment.claims.replicate_numbers import sum_bounds
 
 Array = np.ndarray[Any, Any]
 LEVEL = 0.05
@@ -41,7 +47,7 @@ def test_bounds_by_hand() -> None:
     """Times minus times: 3 - 5; a never in 9; b never in 9; neither; and 9 steps against as many, known."""
     table = np.array([[3, 5], [NAN, 5], [3, NAN], [NAN, NAN], [9, 9]])
     beyond = np.where(np.isnan(table), 9.0, NAN)
-    lower, upper = censored.bounds(table, beyond, np.array([1.0, -1.0]), 0.0)
+    lower, upper = sum_bounds(table, beyond, np.array([1.0, -1.0]), 0.0)
     assert lower.tolist() == [-2, 4, -INF, -INF, 0]
     assert upper.tolist() == [-2, INF, -6, INF, 0]
 
@@ -52,7 +58,7 @@ def test_the_truth_lies_between_the_bounds_and_strictly_where_they_differ(
 ) -> None:
     times, trained, weights, bound = made
     truth = times @ weights
-    lower, upper = censored.bounds(*seen(times, trained), weights, bound)
+    lower, upper = sum_bounds(*seen(times, trained), weights, bound)
     known = lower == upper
     assert (known == (times <= trained).all(axis=1)).all()
     assert (lower[known] == truth[known]).all()
@@ -65,14 +71,16 @@ def test_no_p_is_smaller_and_no_interval_narrower_than_with_longer_training(
 ) -> None:
     times, trained, weights, bound = made
     truth = times @ weights
-    lower, upper = censored.bounds(*seen(times, trained), weights, bound)
-    assert all(k <= of_all for k, of_all in zip(signs(lower, bound, upper), signs(truth, bound), strict=True))
+    lower, upper = sum_bounds(*seen(times, trained), weights, bound)
+    assert all(
+        k <= of_all for k, of_all in zip(count_sides(lower, bound, upper), count_sides(truth, bound), strict=True)
+    )
     assert sign_test(lower, bound, upper) >= sign_test(truth, bound)
     found, whole = median_interval(lower, 0.95, upper), median_interval(truth, 0.95)
     assert (found is None) == (whole is None)
     if found is not None and whole is not None:
         assert found[0] <= whole[0] <= whole[1] <= found[1]
-    estimate, estimate_is = censored.median(lower, upper, bound)
+    estimate, estimate_is = censored_median(lower, upper, bound)
     median = float(np.median(truth))
     true = {
         "": median == estimate or math.isnan(estimate),
@@ -89,7 +97,7 @@ def test_no_p_is_smaller_and_no_interval_narrower_than_with_longer_training(
 def test_p_is_the_largest_that_any_longer_training_could_give(made: tuple[Array, Array, Array, float]) -> None:
     """No larger than it must be: of the numbers between their bounds some have that p, as some lie on the bound itself."""
     times, trained, weights, bound = made
-    lower, upper = censored.bounds(*seen(times[:4], trained[:4]), weights, bound)
+    lower, upper = sum_bounds(*seen(times[:4], trained[:4]), weights, bound)
     completions = [
         [low]
         if low == high
@@ -114,8 +122,8 @@ def test_p_is_that_of_scipy_of_the_signs_that_are_known(n: int) -> None:
 def test_a_number_beyond_the_bound_itself_is_above_it_and_a_known_one_is_not() -> None:
     """One that never got there in 10 steps is above 10, one that took 10 is not; so for a difference, below as above."""
     lower, upper = np.array([10.0, 10.0]), np.array([INF, 10.0])
-    assert signs(lower, 10.0, upper) == (1, 0)
-    assert signs(-upper, -10.0, -lower) == (0, 1)
+    assert count_sides(lower, 10.0, upper) == (1, 0)
+    assert count_sides(-upper, -10.0, -lower) == (0, 1)
 
 
 def test_the_interval_goes_from_the_least_the_low_one_can_be_to_the_most_the_high_one_can() -> None:
@@ -142,7 +150,7 @@ def test_the_interval_goes_from_the_least_the_low_one_can_be_to_the_most_the_hig
 def test_a_median_is_known_from_one_side_from_both_or_from_none(
     lower: list[float], upper: list[float], bound: float, median: tuple[float, str]
 ) -> None:
-    found = censored.median(np.array(lower, dtype=float), np.array(upper, dtype=float), bound)
+    found = censored_median(np.array(lower, dtype=float), np.array(upper, dtype=float), bound)
     np.testing.assert_equal(found, median)
 
 
@@ -157,7 +165,7 @@ def test_of_times_drawn_alike_the_test_finds_a_difference_in_at_most_five_percen
     weights, least = np.array([1.0, -1.0]), np.array(trained, dtype=float)
 
     def decided(times: Array) -> int:
-        pairs = (censored.bounds(*seen(row, np.broadcast_to(least, row.shape)), weights, 0.0) for row in times)
+        pairs = (sum_bounds(*seen(row, np.broadcast_to(least, row.shape)), weights, 0.0) for row in times)
         return sum(sign_test(lower, 0.0, upper) <= LEVEL for lower, upper in pairs)
 
     assert decided(times) <= repeats * LEVEL + 4 * math.sqrt(repeats * LEVEL * (1 - LEVEL))

@@ -211,7 +211,7 @@ def test_a_logarithm_is_of_positive_numbers_and_leaves_others_out() -> None:
     assert row["n"] == 2
     assert row["estimate"] == pytest.approx(-0.5)
     assert "2 of 4 replicates without log10_gap_loss" in row["note"]
-    assert "A logarithm is of positive numbers" in row["note"]
+    assert "Only positive numbers have a logarithm" in row["note"]
 
 
 def test_a_logarithm_of_an_accuracy_is_credited_with_the_spread_of_one_example() -> None:

@@ -190,7 +190,7 @@ def test_what_comes_after_a_verdict_does_not_change_it() -> None:
 def test_an_incomplete_look_decides_nothing_and_asks_for_its_own_replicates_alone() -> None:
     first = judged(declared(), there=lambda i, r: r < 5 and (i, r) != (0, 3))
     assert claims_table(first.verdicts)["verdict"].tolist() == ["undecided"] * 3
-    assert claims_table(first.verdicts)["note"].str.contains("Look 1 is not complete").all()
+    assert claims_table(first.verdicts)["note"].str.contains("Interim analysis 1 is incomplete").all()
     assert (first.replicates, [look.complete for look in first.interim_analyses]) == ([5] * 4, [False])
     second = judged(declared(), there=lambda i, r: r < 5 or (i, r) == (1, 5))
     assert (second.replicates, [look.complete for look in second.interim_analyses]) == ([5, 8, 8, 8], [True, False])
@@ -223,10 +223,10 @@ def test_the_report_says_how_many_looks_there_were_at_which_n_and_what_was_spent
     made = tables(declared())
     text = report.render(declared(), made.conditions, made.runs, made.curves).markdown
     assert (
-        "There were 3 looks, at 5, 8, 12 replicates, which spent 0.0208, 0.0125, 0.0167 of the level of 0.05, 0.05 in all."
+        "There were 3 interim analyses, at 5, 8, 12 replicates, which spent 0.0208, 0.0125, 0.0167 of the level of 0.05, 0.05 in all."
         in text
     )
-    assert "after correction for looks and claims, at look 1)" in text
+    assert "after correction for interim analyses and claims, at interim analysis 1)" in text
     assert "| p (looks) |" in text
     assert "Holm" not in text
     late = report.render(declared(), made.conditions, made.runs, made.curves, (), "5 replicates and no top-up declared")

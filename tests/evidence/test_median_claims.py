@@ -20,7 +20,7 @@ import mlpbench
 from mlpbench.cli.main import main
 from mlpbench.evidence.frames import records
 from mlpbench.evidence.judging import interim_analysis
-from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Interval, claims_table
 from mlpbench.evidence.statistics.sign_test import more_needed
 from mlpbench.report.figures.forest import forest
@@ -58,7 +58,7 @@ def test_a_claim_about_runs_that_never_get_there_comes_out() -> None:
     assert (row["low"], row["high"]) == (-math.inf, -4 * EACH)
     assert (row["wins"], row["ties"]) == (0, 0)
     assert all(math.isnan(row[name]) for name in ("sd", "iqm", "effect"))
-    (verdict,) = judge(*timed([FEW, NONE], faster()).parts)
+    (verdict,) = judge_claims(*timed([FEW, NONE], faster()).parts)
     assert estimate_cell(verdict) == "at most -1292 steps (at most -940)"
     assert expected_cell(verdict) == "median < 0 steps"
     text = explanations([verdict])
@@ -66,12 +66,12 @@ def test_a_claim_about_runs_that_never_get_there_comes_out() -> None:
         "Estimated at most -1292 steps (95% interval at most -940, n = 8): the median difference is below 0 steps"
         in text
     )
-    assert "A above b in 0 of 8 replicates." in text
+    assert "width=8 worse than width=16 in 0 of 8 replicates." in text
     assert "6 of 8 replicates short of the loss in width=16." in text
     assert (
-        "The median is judged by the sign test, in which a run that never got there counts as longer than it was trained for: "
-        "0 of 8 replicates above the bound, 8 below, none on a side that is not known. Its interval goes from value 1 of 8 in "
-        "order, each as small as it can be, to value 8, each as large, and covers 99.2% or more."
+        "Sign test of the median: 0 of 8 replicates above the bound, 8 below, none on an unknown side. A run that never got "
+        "there counts as longer than it was trained. Order-statistic interval (1st to 8th of 8; the lower end of the smallest "
+        "possible values, the upper of the largest), coverage at least 99.2%."
     ) in text
     assert "can't be judged" not in text
 
@@ -82,7 +82,7 @@ def test_the_other_side_is_refuted_and_an_estimate_that_is_known_stands() -> Non
     row = row_of(timed([late, FEW], faster()))
     assert (row["verdict"], row["estimate"], row["estimate_is"]) == ("refuted", 5 * EACH, "")
     assert (row["low"], row["high"]) == (2 * EACH, math.inf)
-    (verdict,) = judge(*timed([late, FEW], faster()).parts)
+    (verdict,) = judge_claims(*timed([late, FEW], faster()).parts)
     assert estimate_cell(verdict) == "+1175 steps (at least +470)"
     assert "the median difference is above 0 steps" in explanations([verdict])
 
@@ -93,20 +93,22 @@ def test_where_neither_got_there_the_side_is_not_known_and_counts_for_none() -> 
     assert row["p"] == pytest.approx(2 * stats.binom.sf(5, 8, 0.5))
     assert row["verdict"] == "undecided"
     assert pd.isna(row["wins"])
-    assert "0 of 8 replicates above the bound, 6 below, 2 on a side that is not known" in row["note"]
+    assert "0 of 8 replicates above the bound, 6 below, 2 on an unknown side" in row["note"]
     needed = more_needed(8, 6 / 8, 0.05, 0.8, 100_000)
     assert needed is not None
     assert row["more_replicates"] == needed - 8
-    assert "A above b" not in explanations(judge(*timed([[*FEW[:6], NEVER, NEVER], [NEVER] * 8], faster()).parts))
+    assert "worse than" not in explanations(
+        judge_claims(*timed([[*FEW[:6], NEVER, NEVER], [NEVER] * 8], faster()).parts)
+    )
 
 
 def test_where_nobody_got_there_nothing_is_known_and_that_is_said() -> None:
-    (verdict,) = judge(*timed([[NEVER] * 8, [NEVER] * 8], faster()).parts)
+    (verdict,) = judge_claims(*timed([[NEVER] * 8, [NEVER] * 8], faster()).parts)
     assert verdict.estimate is None
     assert (verdict.interval, verdict.p) == (Interval(low=-math.inf, high=math.inf), 1.0)
     assert estimate_cell(verdict) == "-"
     assert (
-        "The median isn't known (95% interval open on both sides, n = 8); on which side of 0 steps it lies isn't settled "
+        "The median isn't known (95% interval open on both sides, n = 8); inconclusive: the data do not show whether it is below 0 steps "
         "(p = 1.00; p = 1.00 after Holm's correction). No affordable number"
     ) in explanations([verdict])
 
@@ -159,7 +161,7 @@ def test_a_bound_of_the_median_and_one_with_the_sign_test_are_one_claim() -> Non
         {"id": "c", "says": "c", "bound": form, "test": "sign"},
         {"id": "c", "says": "c", "bound": form | {"of": "median"}, "test": "sign"},
     ]
-    found = [judge(*timed([FEW, NONE], claim).parts) for claim in claims]
+    found = [judge_claims(*timed([FEW, NONE], claim).parts) for claim in claims]
     one, *others = map(claims_table, found)
     assert one["form"].item() == f"{METRIC} at width=16: above 1000 in the median"
     assert "the median is above 1000 steps" in explanations(found[0])
@@ -174,16 +176,16 @@ def test_a_trend_and_a_contrast_have_bounds_of_their_own_sums() -> None:
     contrast = {"metric": METRIC, "terms": terms, "expect": "less", "margin": 100.0}
     claims = [{"id": k, "says": k, k: f, "test": "sign"} for k, f in (("trend", trend), ("contrast", contrast))]
     made = timed([[2] * 7, [NEVER] * 7, [NEVER, *[8] * 6]], *claims)
-    found = judge(*made.parts)
+    found = judge_claims(*made.parts)
     rises, bends = records(claims_table(found))
     assert (rises["estimate"], rises["estimate_is"], rises["low"], rises["high"]) == (3 * EACH, "", 3 * EACH, math.inf)
     assert rises["form"].endswith("per doubling of width, rises in the median")
     assert (bends["estimate"], bends["estimate_is"], bends["high"]) == (-10 * EACH, "at most", math.inf)
     assert rises["verdict"] == "supported"
     assert bends["verdict"] == "undecided"
-    assert "6 below, 1 on a side that is not known" in bends["note"]
+    assert "6 below, 1 on an unknown side" in bends["note"]
     assert expected_cell(found[1]) == "median < -100 steps"
-    fewer = judge(*timed([[2] * 7, [NEVER] * 7, [8] * 7], *claims).parts)
+    fewer = judge_claims(*timed([[2] * 7, [NEVER] * 7, [8] * 7], *claims).parts)
     assert "the median slope is above 0 steps" in explanations(fewer)
     assert "the median reduction is above the margin of 100 steps" in explanations(fewer)
 
@@ -203,7 +205,7 @@ def test_what_is_known_everywhere_is_judged_as_any_number_is() -> None:
     for name in ("sd", "iqm", "wins", "ties"):
         assert by_sign[name] == by_t[name]
     assert (
-        "judged by the sign test: 6 of 7 replicates above the bound, 1 below. Its interval goes from value 1 to"
+        "Sign test of the median: 6 of 7 replicates above the bound, 1 below. Order-statistic interval (1st to 7th of 7)"
         in by_sign["note"]
     )
     assert "never got there" not in by_sign["note"]
@@ -246,7 +248,7 @@ ALL = [
 @pytest.mark.parametrize("times", [[FEW, NONE], [NONE, FEW], [[NEVER] * 8] * 2, [[*FEW[:6], 10, NEVER], [NEVER] * 8]])
 def test_no_report_table_or_dump_says_inf_or_nan(times: list[list[int | None]]) -> None:
     made = timed(times, *ALL)
-    frame, found = judged_table(*made.parts), judge(*made.parts)
+    frame, found = judged_table(*made.parts), judge_claims(*made.parts)
     report = render(*made.parts)
     texts = [report.markdown, verdicts(found), claims_text(found), ledger.markdown([("made", found)])]
     for text in texts:
@@ -260,7 +262,7 @@ def test_no_report_table_or_dump_says_inf_or_nan(times: list[list[int | None]]) 
 
 
 def test_an_open_end_is_drawn_to_the_edge_and_a_bound_points_to_where_the_number_lies() -> None:
-    found = judge(*timed([FEW, NONE], faster(), faster(id="again", expect="greater")).parts)
+    found = judge_claims(*timed([FEW, NONE], faster(), faster(id="again", expect="greater")).parts)
     first, _ = forest(found).axes
     (segment,) = first.collections[-1].get_segments()  # type: ignore[attr-defined]
     left, right = first.get_xlim()
@@ -284,7 +286,7 @@ def test_a_top_up_judges_and_goes_on_with_runs_that_never_get_there() -> None:
         assert p is not None
         assert verdict == ("supported" if p <= level else "undecided")
     assert found.verdicts[0].decision == "supported"
-    assert "after correction for looks and claims, at look 3" in explanations(found.verdicts)
+    assert "after correction for interim analyses and claims, at interim analysis 3" in explanations(found.verdicts)
 
 
 @pytest.mark.slow
@@ -401,20 +403,20 @@ def test_a_top_up_ends_where_the_sides_are_not_known_and_says_so() -> None:
     judged = interim_analysis.judge(made.experiment, made.conditions, made.runs, made.curves)
     assert list(judged.replicates) == [8, 8]
     half = timed([[3] * 4 + [NEVER] * 4, [5] * 4 + [NEVER] * 4], faster())
-    text = explanations(judge(*half.parts))
-    assert "No affordable number of further replicates would decide, should so many lie on no known side." in text
-    even = explanations(judge(*timed([[3] * 4 + [5] * 4, [4] * 8], faster()).parts))
-    assert "No affordable number of further replicates would decide, should as many lie on either side." in even
+    text = explanations(judge_claims(*half.parts))
+    assert "No affordable number of replicates gives 80% power if as many lie on no known side." in text
+    even = explanations(judge_claims(*timed([[3] * 4 + [5] * 4, [4] * 8], faster()).parts))
+    assert "No affordable number of replicates gives 80% power if as many lie on either side." in even
 
 
-def test_nothing_is_foretold_at_a_look_that_is_not_complete() -> None:
+def test_an_incomplete_interim_analysis_says_nothing_of_more_replicates() -> None:
     """Seven of seven decide by themselves, but one run is missing, so that the look does not."""
     made = timed([[3] * 8, [5] * 8], faster(), status={(0, 7): "missing"}, until_decided={"max_replicates": 9})
     judged = interim_analysis.judge(made.experiment, made.conditions, made.runs, made.curves)
     (row,) = records(claims_table(judged.verdicts))
     assert (row["verdict"], row["n"]) == ("undecided", 7)
-    assert "is not complete, and decides nothing yet" in row["note"]
-    assert "further replicates" not in explanations(judged.verdicts).replace("get further replicates", "")
+    assert "Interim analysis 1 is incomplete and decides nothing yet." in row["note"]
+    assert "more replicates" not in explanations(judged.verdicts)
 
 
 def test_the_size_of_an_effect_is_of_means_and_not_given_beside_a_median() -> None:
@@ -422,11 +424,11 @@ def test_the_size_of_an_effect_is_of_means_and_not_given_beside_a_median() -> No
     row = row_of(made)
     assert math.isnan(row["effect"])
     assert (row["wins"], row["ties"]) == (1, 0)
-    assert "Hedges" not in explanations(judge(*made.parts))
+    assert "Hedges" not in explanations(judge_claims(*made.parts))
 
 
-def test_the_terminal_foretells_in_the_words_of_the_test() -> None:
+def test_the_terminal_says_how_many_more_replicates_in_the_words_of_the_test() -> None:
     made = timed([[3, 3, 3, 3, 3, 5], [4] * 6], faster())
-    assert "further replicates would decide (80% power), should as large a share lie on that side" in " ".join(
-        claims_text(judge(*made.parts)).split()
+    assert "more replicates needed for 80% power if as large a share lies on that side." in " ".join(
+        claims_text(judge_claims(*made.parts)).split()
     )

@@ -14,7 +14,7 @@ from arithmetic_tables import Tables, judged_table, make, replace_metric, spec
 
 from mlpbench.evidence.estimates import test_sampling
 from mlpbench.evidence.estimates.test_sampling import Widened, widen
-from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.report.language.terminal import claims_text
 from mlpbench.report.report import render
@@ -150,17 +150,17 @@ def test_it_stands_beside_the_interval_and_marks_what_another_test_set_may_not_c
     assert whole == pytest.approx(1.96 * paired.std() / math.sqrt(N), rel=0.1), "the examples' error, mostly"
     assert not row["confirmed"]
     text = render(*made.parts, test_set=test_set).markdown
-    assert "With the sampling of the test set the interval is " in text
-    assert "**With that the verdict would not stand: another test set of this size may give another.**" in text
-    shown = " ".join(claims_text(judge(*made.parts, test_set=test_set)).split())
-    assert "With that the verdict would not stand" in shown
+    assert "Including test-set sampling the interval is " in text
+    assert "**Not robust to test-set sampling: a different test set of this size could change the verdict.**" in text
+    shown = " ".join(claims_text(judge_claims(*made.parts, test_set=test_set)).split())
+    assert "Not robust to test-set sampling" in shown
 
 
 def test_a_difference_far_from_its_bound_is_confirmed() -> None:
     made, test_set, _ = predicted(tables(COMPARE), {0: np.arange(600), 1: np.arange(600, 640)})
     row = judged_table(*made.parts, test_set=test_set).iloc[0]
     assert row["confirmed"]
-    assert "would not stand" not in render(*made.parts, test_set=test_set).markdown
+    assert "Not robust" not in render(*made.parts, test_set=test_set).markdown
 
 
 def test_predictions_are_read_for_claims_on_test_accuracy_alone() -> None:
@@ -173,7 +173,7 @@ def test_predictions_are_read_for_claims_on_test_accuracy_alone() -> None:
     made, test_set, asked = predicted(tables(late), FLIPS)
     (row,) = judged_table(*made.parts, test_set=test_set).to_dict("records")
     assert asked == []
-    assert row["sampling"].endswith("is known of the last step alone, which has predictions.")
+    assert row["sampling"] == "No test-set-sampling interval: predictions are stored for the final step only."
     made, test_set, asked = predicted(tables(COMPARE, LOSS), FLIPS)
     judged_table(*made.parts, test_set=test_set)
     assert asked == [10]
@@ -186,17 +186,17 @@ def test_why_it_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         row = judged_table(*made.parts, test_set=replace(test_set, **changed)).iloc[0]
         assert math.isnan(row["low_test"])
         assert row["verdict"] == "supported"
-        prefix = "The interval that includes test-set sampling is not known: "
+        prefix = "No test-set-sampling interval: "
         assert row["sampling"].startswith(prefix)
         return str(row["sampling"]).removeprefix(prefix)
 
-    assert said(labels=lambda: None) == "the folder lacks the labels, which `mlpbench report` adds where the data are."
+    assert said(labels=lambda: None) == "the folder lacks the labels; `mlpbench report` adds them where the data are."
     assert asked == [], "without labels nothing is read"
     assert said(predictions=lambda ids: test_set.predictions(ids[1:])) == "1 of 10 runs have no predictions."
     assert said(labels=lambda: LABELS[:5]) == "predictions are not those of this test set."
     assert said(labels=lambda: LABELS[::-1]) == "predictions and accuracies disagree."
     assert (
-        "the folder lacks the labels, which `mlpbench report` adds where the data are."
+        "the folder lacks the labels; `mlpbench report` adds them where the data are."
         in render(*made.parts, test_set=replace(test_set, labels=lambda: None)).markdown
     )
     monkeypatch.setattr(test_sampling, "MOST_RUNS", 9)

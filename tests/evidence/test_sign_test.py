@@ -11,7 +11,7 @@ import pytest
 from arithmetic_tables import judged_table, make, replace_metric, spec
 from scipy import stats
 
-from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Verdict, claims_table
 from mlpbench.evidence.statistics.sign_test import median_interval, median_places, more_needed, sign_test
 from mlpbench.report.language.terminal import claims_text
@@ -77,7 +77,7 @@ def median(**keys: Any) -> dict[str, Any]:
 
 def verdicts(values: list[float], claim: dict[str, Any], *, metric: str = "test_loss") -> tuple[Verdict, ...]:
     made = make(spec(replicates=len(values), claims=[claim]))
-    return judge(*replace_metric(made, metric, {(0, r): v for r, v in enumerate(values)}).parts)
+    return judge_claims(*replace_metric(made, metric, {(0, r): v for r, v in enumerate(values)}).parts)
 
 
 def judged(values: list[float], claim: dict[str, Any], *, metric: str = "test_loss") -> Any:
@@ -98,10 +98,10 @@ def test_a_claim_is_about_the_median_and_says_how_it_was_judged() -> None:
     found = verdicts(SKEWED, median(below=10))
     text = explanations(found)
     assert "the median is below 10" in text
-    assert "8 of 9" not in text.split("sign test")[0]
-    assert "judged by the sign test: 1 of 9 replicates above the bound, 8 below." in text
+    assert "8 of 9" not in text.split("Sign test")[0]
+    assert "Sign test of the median: 1 of 9 replicates above the bound, 8 below." in text
     covers = 1 - 2 * stats.binom.cdf(1, 9, 0.5)
-    assert f"from value 2 to value 8 of 9 in order, and covers {covers:.1%}" in text
+    assert f"Order-statistic interval (2nd to 8th of 9), coverage {covers:.1%}." in text
     assert "skewed" not in text
     assert "median < 10" in claims_text(found)
 
@@ -115,7 +115,7 @@ def test_a_median_on_the_other_side_refutes_and_one_between_is_undecided() -> No
     assert needed is not None
     assert row["more_replicates"] == needed - 9
     text = explanations(verdicts(SKEWED, median(above=1.25)))
-    assert f"About {needed - 9} further replicates would decide (80% power), should as large a share" in text
+    assert f"About {needed - 9} more replicates needed for 80% power if as large a share lies on that side." in text
 
 
 def test_a_median_that_lies_on_the_bound_is_on_neither_side() -> None:
@@ -133,7 +133,7 @@ def test_a_test_accuracy_has_no_interval_with_test_set_sampling() -> None:
     claim = {"id": "m", "says": "m", "bound": {"metric": "test_accuracy", "above": 0.1, "of": "median"}}
     made = make(spec(replicates=6, claims=[claim]))
     (row,) = judged_table(*made.parts, test_set=TestSet(predictions=never, labels=never)).to_dict("records")
-    assert row["sampling"] == "The interval that includes test-set sampling is known of means alone, not of medians."
+    assert row["sampling"] == "No test-set-sampling interval: it is known for means only, not for medians."
 
 
 @pytest.mark.parametrize("n", [6, 15, 40])

@@ -10,7 +10,7 @@ import pytest
 from arithmetic_tables import Tables, judged_table, make, replace_metric, spec
 from scipy import stats
 
-from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics import resampling, variance_components
 from mlpbench.report.language.terminal import claims_text
 from mlpbench.report.report import render
@@ -35,7 +35,7 @@ def only(made: Tables) -> dict[str, Any]:
 
 
 def explained(made: Tables) -> str:
-    return explanations(judge(*made.parts))
+    return explanations(judge_claims(*made.parts))
 
 
 def matches(value: float, tolerance: float = 0.005, **options: Any) -> dict[str, Any]:
@@ -64,17 +64,17 @@ def test_matches_is_equivalence_about_the_published_number(value: float, verdict
     assert row["p"] == pytest.approx(expected)
 
 
-def test_matches_is_told_in_its_own_words() -> None:
+def test_matches_has_words_of_its_own() -> None:
     x = 0.87 + NOISE
     made = tables(matches(0.89), [x, x], **TWO)
     text = explained(made)
     assert "`test_accuracy at width=8: 0.89 within 0.005 in the mean`" in text
     assert "Estimated 0.8700 (95% interval 0.8688 to 0.8712, n = 5): the mean lies beyond 0.005 of 0.89 (" in text
     assert "Replicates have sd 0.0010, interquartile mean 0.8700." in text
-    assert "0.89 within 0.005" in claims_text(judge(*made.parts))
+    assert "0.89 within 0.005" in claims_text(judge_claims(*made.parts))
     near = explained(tables(matches(0.8745), [x, x], **TWO))
-    assert "whether it lies within 0.005 of 0.8745 isn't settled" in near
-    assert "With 5 replicates a mean of just that would be found equivalent within 0.00" in near
+    assert "the data do not show whether it lies within 0.005 of 0.8745 (" in near
+    assert "5 replicates detect a mean of just 0.8745 as equivalent within 0.00" in near
 
 
 LEVELS = [0.1, 0.2, 0.4]
@@ -152,11 +152,11 @@ def test_a_level_that_diverged_is_never_the_best_and_one_that_failed_leaves_its_
     assert "A test needs 6 complete replicates, got 0." in row["note"]
 
 
-def test_best_is_told_in_its_own_words() -> None:
+def test_best_has_words_of_its_own() -> None:
     text = explained(tables(best("lower"), peaks([2] * 8, [0] * 8), **GRID))
     assert "`place of the best lr by test_accuracy: width=64 minus width=8, lower`" in text
     assert "Estimated -2.00 levels (95% interval -2.30 to -1.70, n = 8): the best level is lower (p = 0.0078;" in text
-    assert "flipping the signs of the replicates' differences (all 256 assignments of signs)." in text
+    assert "Places count the levels in order. Sign-flip test (all 256 assignments of signs), not a t test." in text
     assert "In 8 of 8 replicates a best level is the first or the last: a better one may lie beyond." in text
     same = explained(tables(best("same"), peaks([1] * 8, [1] * 8), **GRID))
     assert "the mean place differs by less than half a level (p = 0.0039;" in same
@@ -225,7 +225,7 @@ def test_the_report_says_where_the_spread_comes_from() -> None:
     assert f"| test accuracy | test set | 10000 | {math.sqrt(accuracy * (1 - accuracy) / 10_000):.4f} |" in section
     found = explained(made)
     assert "it is the largest (p = 0.0013;" in found
-    assert "Variances are compared by Brown and Forsythe's test, pair by pair." in found
+    assert "Variances are compared pairwise by the Brown-Forsythe test." in found
     assert "| largest |" in text
     plain = render(*tables(matches(0.9), **TWO).parts).markdown
     assert "Where the spread comes from" not in plain
@@ -249,7 +249,7 @@ def test_a_sign_flip_judges_where_it_is_asked_to() -> None:
     kept: Any = stats.permutation_test((d - 0.002,), np.mean, permutation_type="samples", n_resamples=2**20)
     assert row["p"] == pytest.approx(kept.pvalue)
     assert row["test"] == "sign_flip"
-    assert "Tested by flipping signs (all 1024 assignments of signs), not by t." in row["note"]
+    assert "Sign-flip test (all 1024 assignments of signs), not a t test." in row["note"]
     by_t = only(tables(compare(), values, replicates=10, **TWO))
     assert by_t["p"] != row["p"]
     assert (by_t["low"], by_t["high"]) == (row["low"], row["high"])
@@ -275,7 +275,7 @@ def test_an_interval_may_be_bca() -> None:
         compare(interval="bca"), [np.full(15, 0.85), 0.85 + d], status={(0, 0): "failed"}, replicates=15, **TWO
     )
     row = only(short)
-    assert "A BCa interval needs 15 complete replicates, got 14, so that the interval is of t." in row["note"]
+    assert "A BCa interval needs 15 complete replicates, got 14: this one is a t interval." in row["note"]
     assert row["low"] == pytest.approx(stats.ttest_1samp(d[1:], 0).confidence_interval(0.95).low, rel=1e-6)
 
 
@@ -283,7 +283,7 @@ def test_visible_skew_is_noted_where_t_is_used() -> None:
     d = np.array([0.0, 0.0001, 0.0002, 0.0003, 0.0004, 0.0005, 0.0002, 0.009])
     values = [np.full(8, 0.85), 0.85 + d]
     row = only(tables(compare(), values, replicates=8, **TWO))
-    said = "The differences are skewed (skewness 2.3): with n = 8 and skewed differences the t test is wrong more often than stated."
+    said = "The differences are skewed (skewness 2.3): with skewed differences at n = 8 the t test's error rate may exceed 5%."
     assert said in row["note"]
     assert "skewed" not in only(tables(compare(test="sign_flip"), values, replicates=8, **TWO))["note"]
     assert "skewed" not in only(tables(compare(), [np.full(5, 0.85), 0.86 + NOISE], **TWO))["note"]
@@ -303,7 +303,8 @@ def test_a_difference_has_a_size_and_a_count() -> None:
     row = only(made)
     assert (row["wins"], row["ties"]) == (3, 1)
     assert row["effect"] == pytest.approx(0.7979 * d.mean() / d.std(ddof=1), rel=1e-3)
-    expected = f"Effect {row['effect']:.1f} sd of the differences (Hedges), a above b in 3 of 5 replicates, equal in 1."
+    better = "width=16 better than width=8 in 3 of 5 replicates, equal in 1."
+    expected = f"Effect size {row['effect']:.1f} (Hedges' g of the differences); {better}"
     assert expected in explained(made)
 
 

@@ -13,6 +13,7 @@ from drawn_specs import PLAIN, spec
 from mlpbench.base.errors import InputError
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.experiment import shift_spec
+from mlpbench.experiment.claims.comparisons import Compare
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import all_run_ids, conditions
 from mlpbench.experiment.metrics.metric import metric
@@ -125,8 +126,9 @@ def claim(name: str) -> dict[str, Any]:
 
 def test_a_claim_under_shift_has_the_margin_of_accuracies() -> None:
     experiment = spec(shifts=ALL, **claim("shift_accuracy[noise,0.2]"))
-    assert experiment.claims[0].compare is not None
-    assert experiment.claims[0].compare.margin == 0.002
+    form = experiment.claims[0].form
+    assert isinstance(form, Compare)
+    assert form.margin == 0.002
 
 
 def test_a_claim_on_a_shift_that_is_not_declared_is_refused() -> None:

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from mlpbench.base.errors import InputError
 from mlpbench.base.messages import shown
 from mlpbench.experiment import grid
-from mlpbench.experiment.claims.checks import ACCURACY_MARGIN
-from mlpbench.experiment.claims.forms import Bound, Compare, Contrast
+from mlpbench.experiment.claims.comparisons import ACCURACY_MARGIN, Compare, Contrast
+from mlpbench.experiment.claims.value_claims import Bound
 from mlpbench.experiment.spec import Experiment, SpecProblem, build
 
 LR = {"factors": {"lr": [0.1, 0.2, 0.4]}}
@@ -217,13 +217,16 @@ def test_selectors_come_back_in_canonical_form() -> None:
     form = experiment.claims[0].form
     assert isinstance(form, Compare)
     assert (form.a, form.b) == ({"init": "normal(0.01)"}, {"init": "zeros"})
-    assert experiment.claims[0].kind == "compare"
+    assert experiment.claims[0].form.name == "compare"
 
 
 def test_a_margin_is_filled_in_where_there_is_a_default() -> None:
-    assert claimed("compare", **unequal(metric="test_accuracy")).claims[0].form.margin == ACCURACY_MARGIN  # type: ignore[union-attr]
-    assert claimed("compare", **unequal()).claims[0].form.margin == 0  # type: ignore[union-attr]
-    assert claimed("compare", **unequal(margin=0.5)).claims[0].form.margin == 0.5  # type: ignore[union-attr]
+    def margin(**fields: Any) -> float | None:
+        form = claimed("compare", **unequal(**fields)).claims[0].form
+        assert isinstance(form, Compare)
+        return form.margin
+
+    assert (margin(metric="test_accuracy"), margin(), margin(margin=0.5)) == (ACCURACY_MARGIN, 0, 0.5)
     terms = [{"weight": 1, "where": {"lr": 0.1}}]
     form = claimed("contrast", metric="gap_accuracy", terms=terms, expect="equivalent").claims[0].form
     assert isinstance(form, Contrast)

@@ -11,12 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mlpbench.evidence.judging.judge import judge
-from mlpbench.evidence.judging.reduction import Reduction
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Interval, Outlook, Verdict, claims_table
 from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.experiment import grid
-from mlpbench.experiment.claims.forms import Claim
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment, build
 from mlpbench.results.schemas import SCHEMAS
@@ -192,25 +190,34 @@ def replace_metric(tables: Tables, metric: str, values: Mapping[tuple[int, int],
 
 def judged_table(*parts: Any, **more: Any) -> pd.DataFrame:
     """Return the public table of claims of what `judge` says about some tables."""
-    return claims_table(judge(*parts, **more))
+    return claims_table(judge_claims(*parts, **more))
 
 
-def verdict_with(**changes: Any) -> Verdict:
-    """Return a supported comparison of accuracies with some fields of it, or of its reduction, changed.
+COMPARED: dict[str, Any] = {"a": {"width": 16}, "b": {"width": 8}, "expect": "greater", "margin": 0.002}
+
+
+def verdict_with(
+    form: str = "compare",
+    fields: Mapping[str, Any] = COMPARED,
+    *,
+    metric: str = "test_accuracy",
+    test: str = "t",
+    **changes: Any,
+) -> Verdict:
+    """Return a supported verdict on a claim of some form, on widths 8 and 16, with some fields of the verdict changed.
 
     `low` and `high` are the ends of its interval, `detectable` and `more_replicates` its outlook.
     """
     keys: dict[str, Any] = {"low": 0.0131, "high": 0.0173, "detectable": None, "more_replicates": None} | changes
     low, high, detectable, more = (keys.pop(k) for k in ("low", "high", "detectable", "more_replicates"))
-    reduction = Reduction(metric="test_accuracy", weights={}, sense="greater", bound=0.002, kind="difference",
-                          quantity="", form="", shared={})  # fmt: skip
-    tested = {k: keys.pop(k) for k in vars(reduction) if k in keys}
-    claim = {"id": "c", "says": "so", "bound": {"metric": "test_accuracy", "above": 0.0}} | keys.pop("claim", {})
+    written = {"id": "c", "says": "so", form: {"metric": metric, **fields}, "test": test}
+    experiment = spec(factors={"width": [8, 16]}, replicates=15, claims=[written])
+    (claim,) = experiment.claims
     usual: dict[str, Any] = {"decision": "supported", "n": 5, "planned": 5, "estimate": 0.0152, "p": 0.0004,
                              "p_corrected": 0.012, "sizes": Sizes(sd=0.0017, iqm=0.015)}  # fmt: skip
     return Verdict(
-        claim=Claim.model_validate(claim),
-        reduction=replace(reduction, **tested),
+        claim=claim,
+        hypothesis=claim.hypothesis(experiment, grid.conditions(experiment)),
         interval=None if low is None else Interval(low=low, high=high),
         outlook=Outlook(detectable=detectable, more_replicates=more),
         **usual | keys,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from arithmetic_tables import WIDTHS, make, spec, verdict_with, width_tables
+from arithmetic_tables import COMPARED, WIDTHS, make, spec, verdict_with, width_tables
 from matplotlib.colors import to_rgb
 
 from mlpbench.evidence.estimates.observe import estimate, estimate_curves, observe
@@ -131,9 +131,9 @@ def test_replicates_are_all_there_and_short_rows_say_so() -> None:
 def test_the_forest_has_a_strip_for_each_claim_with_its_margin() -> None:
     rows = [
         verdict_with(estimate=0.01, low=0.005, high=0.015),
-        verdict_with(decision="undecided", sense="equivalent", estimate=0.001, low=-0.001, high=0.003),
-        verdict_with(decision="refuted", sense="equivalent", kind="level", centre=0.9, bound=0.01, estimate=0.85,
-                     low=0.84, high=0.86),
+        verdict_with(fields=COMPARED | {"expect": "equivalent"}, decision="undecided", estimate=0.001, low=-0.001,
+                     high=0.003),
+        verdict_with("matches", {"value": 0.9, "tolerance": 0.01}, decision="refuted", estimate=0.85, low=0.84, high=0.86),
     ]  # fmt: skip
     first, second, third = forest(rows).axes
     margins = [

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from repository import ROOT
 
 from mlpbench.cli.main import main
-from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.report.language import ledger
 
 WIDTH = "results/reference/width"
@@ -23,7 +23,7 @@ def printed(*arguments: str, status: int = 0) -> str:
 
 
 def test_every_claim_of_every_experiment_has_a_row() -> None:
-    found = judge(*width_tables().parts)
+    found = judge_claims(*width_tables().parts)
     lines = ledger.markdown([("one", found), ("other", found[:2]), ("none", ())]).splitlines()
     assert len(lines) == 2 + len(WIDTH_CLAIMS) + 2
     assert all(line.count(" | ") == 6 for line in lines)

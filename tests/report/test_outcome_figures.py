@@ -13,11 +13,10 @@ from arithmetic_tables import Tables, make, replace_metric, spec
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
-from mlpbench.evidence.estimates import series
+from mlpbench.evidence.estimates import series, stream_variances
 from mlpbench.evidence.estimates.excerpt import choose
 from mlpbench.evidence.estimates.observe import estimate, observe
 from mlpbench.evidence.estimates.series import Errors
-from mlpbench.evidence.statistics import variance_components
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.error_curves import SIDES, error_against_factor
 from mlpbench.report.figures.heatmap import FAR, heatmap
@@ -348,7 +347,7 @@ def streams() -> Given:
 
 def test_shares_of_variance_are_drawn_with_intervals_beside_the_test_set() -> None:
     of = streams()
-    table = variance_components.by_stream(of.experiment, of.conditions, of.observed, ["test_accuracy", "test_loss"])
+    table = stream_variances.by_stream(of.experiment, of.conditions, of.observed, ["test_accuracy", "test_loss"])
     rows = drawn(table)
     first = rows[rows["label"] == rows["label"].iloc[0]].set_index("stream")
     assert first.loc["init", "share"] == pytest.approx(0.9)

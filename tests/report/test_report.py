@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from arithmetic_tables import WIDTH_CLAIMS, WIDTHS, Tables, make, spec, width_tables
 
-from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.report.figures import theme
 from mlpbench.report.language.terminal import claims_text
@@ -144,7 +144,7 @@ def test_no_state_of_matplotlib_changes() -> None:
     ("code", "absent"),
     [
         (
-            "import mlpbench.evidence.judging.judge, mlpbench.report.report",
+            "import mlpbench.evidence.judging.claim_verdicts, mlpbench.report.report",
             ("torch", "matplotlib", "seaborn", "scipy.stats"),
         ),
         (
@@ -250,7 +250,7 @@ def test_streams_that_replicates_share_are_named() -> None:
 def test_the_terminal_table_fits_and_is_aligned() -> None:
     long = WIDTH_CLAIMS[0] | {"id": "a-name-that-goes-on-and-on-" * 6}
     tables = made({(7, 1): "diverged"}, factors={"width": WIDTHS}, claims=[long, *WIDTH_CLAIMS])
-    lines = claims_text(judge(*tables.parts)).splitlines()
+    lines = claims_text(judge_claims(*tables.parts)).splitlines()
     assert max(map(len, lines)) <= 110
     rows = [line for line in lines if not line.startswith("    ")]
     assert len(rows) == 1 + len(tables.experiment.claims)

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import pytest
-from arithmetic_tables import verdict_with
+from arithmetic_tables import COMPARED, verdict_with
 
+from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.report.language.words import about, estimate_cell, fixed, probability, verdict_sentence, with_spread
 
 
@@ -54,46 +55,90 @@ def test_a_difference_of_accuracies_is_in_points_with_its_sign() -> None:
     assert estimate_cell(verdict_with()) == "+1.52 pp (+1.31 to +1.73)"
     negative = verdict_with(estimate=-0.0152, low=-0.0173, high=-0.0131)
     assert estimate_cell(negative).startswith("-1.52 pp (-1.73")
-    level = verdict_with(kind="level", estimate=0.8712, low=0.8699, high=0.8725)
+    level = verdict_with("bound", {"above": 0.7}, estimate=0.8712, low=0.8699, high=0.8725)
     assert estimate_cell(level) == "0.8712 (0.8699 to 0.8725)"
-    slope: dict[str, Any] = {"metric": "steps_to_train_loss_0.5", "kind": "slope", "per": "per doubling of width"}
-    steps = verdict_with(**slope, estimate=-95.0, low=-106.0, high=-84.0)
+    slope = {"factor": "width", "scale": "log", "expect": "falls"}
+    steps = verdict_with("trend", slope, metric="steps_to_train_loss_0.5", estimate=-95.0, low=-106.0, high=-84.0)
     assert estimate_cell(steps) == "-95 steps per doubling of width (-106 to -84)"
+
+
+def compared(expect: str, margin: float) -> dict[str, Any]:
+    return {"fields": COMPARED | {"expect": expect, "margin": margin}}
+
+
+def bounded(**fields: Any) -> dict[str, Any]:
+    return {"form": "bound", "fields": fields}
+
+
+def sloped(expect: str, margin: float) -> dict[str, Any]:
+    return {"form": "trend", "fields": {"factor": "width", "expect": expect, "margin": margin}}
+
+
+REFUTED: dict[str, Any] = {"decision": "refuted"}
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({}, "the advantage is above the margin of 0.2 pp (p < 0.001; p = 0.012 after Holm's correction)"),
-        ({"decision": "refuted"}, "any advantage is below the margin of 0.2 pp"),
-        ({"decision": "refuted", "bound": 0.0}, "the difference is below 0 pp"),
-        ({"sense": "less", "bound": -0.002}, "the reduction is above the margin of 0.2 pp"),
-        ({"sense": "less", "bound": -0.002, "decision": "refuted"}, "any reduction is below the margin of 0.2 pp"),
-        ({"sense": "less", "bound": 0.0}, "the difference is below 0 pp"),
-        ({"sense": "equivalent"}, "the difference lies within the margin of 0.2 pp"),
-        ({"sense": "equivalent", "decision": "refuted"}, "the difference lies beyond the margin of 0.2 pp"),
-        ({"kind": "level", "bound": 0.7}, "the mean is above 0.7"),
-        ({"kind": "level", "bound": 0.7, "sense": "less", "decision": "refuted"}, "the mean is above 0.7"),
-        ({"kind": "slope", "bound": 0.001, "decision": "refuted"}, "any rise is below the margin of 0.1 pp"),
-        ({"kind": "slope", "bound": -0.001, "sense": "less"}, "the fall is above the margin of 0.1 pp"),
+        (REFUTED, "any advantage is below the margin of 0.2 pp"),
+        (REFUTED | compared("greater", 0), "the difference is below 0 pp"),
+        (compared("less", 0.002), "the reduction is above the margin of 0.2 pp"),
+        (REFUTED | compared("less", 0.002), "any reduction is below the margin of 0.2 pp"),
+        (compared("less", 0), "the difference is below 0 pp"),
+        (compared("equivalent", 0.002), "the difference lies within the margin of 0.2 pp"),
+        (REFUTED | compared("equivalent", 0.002), "the difference lies beyond the margin of 0.2 pp"),
+        (bounded(above=0.7), "the mean is above 0.7"),
+        (REFUTED | bounded(below=0.7), "the mean is above 0.7"),
+        (bounded(below=0.7, of="median"), "the median is below 0.7"),
+        (REFUTED | sloped("rises", 0.001), "any rise is below the margin of 0.1 pp"),
+        (sloped("falls", 0.001), "the fall is above the margin of 0.1 pp"),
+        ({"test": "sign"}, "the median advantage is above the margin of 0.2 pp"),
+        ({"form": "matches", "fields": {"value": 0.9, "tolerance": 0.01}}, "the mean lies within 0.01 of 0.9"),
     ],
 )
 def test_a_decided_verdict_says_on_which_side_of_the_bound_the_mean_lies(changes: dict[str, Any], said: str) -> None:
     assert said in verdict_sentence(verdict_with(**changes))
 
 
+UNDECIDED: dict[str, Any] = {"decision": "undecided", "p": 0.3, "p_corrected": 0.6, "detectable": 0.0042}
+
+
 def test_an_undecided_verdict_says_what_would_decide() -> None:
-    undecided: dict[str, Any] = {"decision": "undecided", "p": 0.3, "p_corrected": 0.6, "detectable": 0.0042}
-    assert verdict_sentence(verdict_with(**undecided, more_replicates=12)) == (
-        "Estimated +1.52 pp (95% interval +1.31 to +1.73, n = 5); on which side of 0.2 pp it lies isn't settled "
-        "(p = 0.30; p = 0.60 after Holm's correction). With 5 replicates a distance of 0.42 pp from there would be "
-        "found (80% power); about 12 further replicates would decide, should the estimate hold."
+    assert verdict_sentence(verdict_with(**UNDECIDED, more_replicates=12)) == (
+        "Estimated +1.52 pp (95% interval +1.31 to +1.73, n = 5); inconclusive: the data do not show whether it exceeds "
+        "0.2 pp (p = 0.30; p = 0.60 after Holm's correction). 5 replicates detect a distance of 0.42 pp from 0.2 pp with 80% "
+        "power. About 12 more replicates needed for 80% power if the effect is as estimated."
     )
-    assert "no affordable number" in verdict_sentence(verdict_with(**undecided))
+    assert "No affordable number of replicates gives 80% power" in verdict_sentence(verdict_with(**UNDECIDED))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (compared("less", 0.002), "whether it is below -0.2 pp"),
+        (compared("equivalent", 0.002), "whether it lies within 0.2 pp"),
+        (bounded(above=0.7), "whether it exceeds 0.7"),
+        ({"form": "matches", "fields": {"value": 0.9, "tolerance": 0.01}}, "whether it lies within 0.01 of 0.9"),
+    ],
+)
+def test_an_undecided_verdict_says_what_the_data_do_not_show(changes: dict[str, Any], said: str) -> None:
+    assert f"inconclusive: the data do not show {said} (p" in verdict_sentence(verdict_with(**UNDECIDED | changes))
+
+
+def test_a_comparison_names_its_conditions() -> None:
+    sizes = Sizes(sd=0.0017, iqm=0.015, effect=1.25, wins=4, ties=1)
+    text = verdict_sentence(verdict_with(sizes=sizes))
+    assert text.endswith(
+        "Effect size 1.2 (Hedges' g of the differences); width=16 better than width=8 in 4 of 5 replicates, equal in 1."
+    )
+    assert "width=16 worse than width=8 in 4 of 5" in verdict_sentence(verdict_with(metric="test_loss", sizes=sizes))
+    assert "width=16 above width=8 in 4 of 5" in verdict_sentence(verdict_with(metric="weight_norm", sizes=sizes))
 
 
 OPEN: dict[str, Any] = {
-    "metric": "log10_steps_to_train_loss_0.5", "kind": "level", "median": True, "estimate": 3.3711,
+    "metric": "log10_steps_to_train_loss_0.5", "form": "bound", "fields": {"above": 3.0}, "test": "sign",
+    "estimate": 3.3711,
 }  # fmt: skip
 
 

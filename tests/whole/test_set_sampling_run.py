@@ -15,7 +15,7 @@ from repository import EXPERIMENTS
 
 import mlpbench
 from mlpbench.cli.main import main
-from mlpbench.evidence.judging.judge import judge
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.experiment import grid
 
@@ -111,7 +111,7 @@ def test_damaged_predictions_cost_the_interval_alone(folder: Path, tmp_path: Pat
 def test_claims_judged_without_a_test_set_say_nothing_of_it(folder: Path) -> None:
     found = mlpbench.load(folder)
     made = grid.conditions(found.experiment)
-    frame = claims_table(judge(found.experiment, made, found.runs, found.curves))
+    frame = claims_table(judge_claims(found.experiment, made, found.runs, found.curves))
     assert (frame["sampling"] == "").all()
     assert frame["low_test"].isna().all()
 

@@ -17,7 +17,10 @@ from ruamel.yaml import YAML
 from mlpbench.base import environment
 from mlpbench.cli.main import main
 from mlpbench.experiment import grid
-from mlpbench.experiment.claims.forms import Bound, Claim, Compare, Contrast, Matches, Trend
+from mlpbench.experiment.claims.claim import Claim
+from mlpbench.experiment.claims.comparisons import Compare, Contrast
+from mlpbench.experiment.claims.trend import Trend
+from mlpbench.experiment.claims.value_claims import Bound, Matches
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
@@ -138,7 +141,7 @@ def test_reference_results_are_those_of_the_file(folder: Path) -> None:
     )
     ids = grid.all_run_ids(filed)
     assert grid.all_run_ids(experiment) == ids
-    assert [c.model_dump() for c in experiment.claims] == [c.model_dump() for c in filed.claims]
+    assert experiment.claims == filed.claims
     stored = pd.concat([pq.read_table(p, columns=["run_id", "status"]).to_pandas() for p in runs_files(folder)])
     assert set(stored["run_id"]) <= set(ids)
     # Of a grid whose later runs follow from earlier ones, which those are is for `plan` to say.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,45 +10,36 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.observe import OK
 from mlpbench.evidence.frames import places
-from mlpbench.evidence.judging.reduction import conditions_of
-from mlpbench.experiment.claims.forms import Claim
-from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric_names import OfLayer
-from mlpbench.experiment.spec import Experiment
 
 # What reads the layers of some runs: `run_id`, `epoch`, `step`, `layer`, some metrics, and the `steps` the run was to take.
 Layers = Callable[[Sequence[str], Sequence[str]], pd.DataFrame]
 
 
 def with_layers(
-    experiment: Experiment,
-    claims: Sequence[Claim],
-    conditions: Sequence[Condition],
-    observed: pd.DataFrame,
-    layers: Layers | None,
+    asked: Sequence[tuple[str, Collection[str]]], observed: pd.DataFrame, layers: Layers | None
 ) -> pd.DataFrame:
-    """Return the planned runs with a column for each layer metric that a claim is about, NaN where it is not measured.
+    """Return the planned runs with a column for each layer metric that is asked for, NaN where it is not measured.
 
-    Only finished runs of the conditions that those claims rest on are read, in one go, and nothing where there is no
-    such claim. Raises ValueError where one is needed and there is nothing to read it from.
+    `asked` has metrics of claims, of layers or not, and the `condition_id` of every condition that they are needed of. Only
+    finished runs of those conditions are read, in one go, and nothing where no metric is of layers. Raises ValueError where
+    one is needed and there is nothing to read it from.
     """
-    asked = [(c, of) for c in claims if (of := metric_names.layer_metric(c.form.metric)) is not None]
-    if not asked:
+    of_layers = [(name, of, needed) for name, needed in asked if (of := metric_names.layer_metric(name)) is not None]
+    if not of_layers:
         return observed
     if layers is None:
-        raise ValueError(f"claims on layers need the table of layers, got none for {asked[0][0].form.metric!r}")
-    needed = conditions_of((claim for claim, _ in asked), experiment, conditions)
+        raise ValueError(f"claims on layers need the table of layers, got none for {of_layers[0][0]!r}")
+    needed = set().union(*(conditions for _, _, conditions in of_layers))
     wanted = observed["condition_id"].isin(needed) & (observed["status"] == OK)
-    rows = layers(list(observed.loc[wanted, "run_id"]), sorted({of.metric for _, of in asked}))
+    rows = layers(list(observed.loc[wanted, "run_id"]), sorted({of.metric for _, of, _ in of_layers}))
     columns = {}
-    for claim, of in asked:
-        found = at_layer(rows, of)
-        at = places(observed["run_id"], pd.Series(found.index, dtype=object))
+    for name, of, _ in of_layers:
+        by_run = at_layer(rows, of)
+        at = places(observed["run_id"], pd.Series(by_run.index, dtype=object))
         measured = (at >= 0) & wanted.to_numpy(dtype=bool)
-        columns[metric_names.plain(claim.form.metric)] = np.where(
-            measured, np.append(found.to_numpy(), np.nan)[at], np.nan
-        )
+        columns[metric_names.plain(name)] = np.where(measured, np.append(by_run.to_numpy(), np.nan)[at], np.nan)
     return observed.assign(**columns)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from mlpbench.evidence.frames import places
+from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.grid import Condition, RunSettings, run_ids
 from mlpbench.experiment.metrics import metric_names
@@ -21,7 +22,6 @@ from mlpbench.experiment.metrics.metric import METRICS, REGRETS, metric
 from mlpbench.experiment.plan import CURVE_EXAMPLES
 from mlpbench.experiment.spec import Experiment
 
-LEVEL = 0.95
 MISSING, FAILED, DIVERGED, OK = "missing", "failed", "diverged", "ok"
 KEYS = ["position", "condition_id", "label", "replicate", "run_id", "status"]
 

@@ -16,10 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
-from mlpbench.evidence.estimates.observe import LEVEL
 from mlpbench.evidence.frames import places
-from mlpbench.evidence.judging.claim_values import Values
-from mlpbench.evidence.statistics.t_test import ALPHA, Sample
+from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.results.test_examples import METRIC, TestSet
 
@@ -64,7 +62,7 @@ def _decides(estimate: Widened | Sample, sense: str, bound: float, centre: float
 def widen(sample: Sample, correct: Iterable[Floats]) -> Widened:
     """Return a sample of replicates with the spread that the test examples add.
 
-    `correct` has for each replicate a number for each test example: whether it is told right, weighted as the claim weighs
+    `correct` has for each replicate a number for each test example: whether it is predicted right, weighted as the claim weighs
     conditions, so that sample.mean is the mean of all. With d_re = mean + a_r + b_e + c_re (replicates and examples crossed, both random), over
     n replicates and N examples,
 
@@ -100,40 +98,47 @@ def widen(sample: Sample, correct: Iterable[Floats]) -> Widened:
 def unknown(metric: str, *, median: bool) -> str:
     """Return in a sentence why the interval that includes sampling is not known of an accuracy on the test set, or nothing."""
     if metric == metric_names.LATE + METRIC:
-        return "The interval that includes test-set sampling is known of the last step alone, which has predictions."
+        return "No test-set-sampling interval: predictions are stored for the final step only."
     if metric == METRIC and median:
-        return "The interval that includes test-set sampling is known of means alone, not of medians."
+        return "No test-set-sampling interval: it is known for means only, not for medians."
     return ""
 
 
-def of_mean(metric: str, sample: Sample, values: Values, test_set: TestSet) -> Widened | str:
-    """Return the widened sample of a claim about test accuracy, or, in a sentence or by nothing, why there is none."""
+def of_mean(
+    metric: str, sample: Sample, run_ids: npt.NDArray[Any], weights_C: Floats, first: float, test_set: TestSet
+) -> Widened | str:
+    """Return the widened sample of a claim about test accuracy, or, in a sentence or by nothing, why there is none.
+
+    Args:
+        metric: name of the claim's metric.
+        sample: the numbers of the replicates, summed up.
+        run_ids: the runs they rest on, (R, C).
+        weights_C: the weight of each condition.
+        first: the number of the first replicate, which predictions must agree with.
+        test_set: what reads labels and predictions.
+
+    """
     if metric != METRIC:
         return unknown(metric, median=False)
-    return _widened(sample, values, test_set)
-
-
-def _widened(sample: Sample, values: Values, test_set: TestSet) -> Widened | str:
-    ids = values.run_ids.ravel()
-    unknown = "The interval that includes test-set sampling is not known:"
+    ids = run_ids.ravel()
     if len(ids) > MOST_RUNS:
-        return f"{unknown} it takes predictions of {len(ids)} runs, more than {MOST_RUNS}."
+        return f"No test-set-sampling interval: it takes predictions of {len(ids)} runs, more than {MOST_RUNS}."
     labels = test_set.labels()
     if labels is None:
-        return f"{unknown} the folder lacks the labels, which `mlpbench report` adds where the data are."
+        return "No test-set-sampling interval: the folder lacks the labels; `mlpbench report` adds them where the data are."
     stored = test_set.predictions(list(ids)).drop_duplicates("run_id")
     at = places(pd.Series(ids), stored["run_id"])
     if (at < 0).any():
-        return f"{unknown} {int((at < 0).sum())} of {len(ids)} runs have no predictions."
+        return f"No test-set-sampling interval: {int((at < 0).sum())} of {len(ids)} runs have no predictions."
     predicted: Any = stored["predicted"].to_numpy(dtype=object)
     if any(len(p) != len(labels) for p in predicted):
-        return f"{unknown} predictions are not those of this test set."
+        return "No test-set-sampling interval: predictions are not those of this test set."
 
     def correct(row: npt.NDArray[np.int64]) -> Floats:
         right = (np.frombuffer(predicted[place], dtype=np.uint8) == labels for place in row)
-        return np.asarray(sum(w * r for w, r in zip(values.weights, right, strict=True)), dtype=float)
+        return np.asarray(sum(w * r for w, r in zip(weights_C, right, strict=True)), dtype=float)
 
-    rows = at.reshape(values.run_ids.shape)
-    if abs(float(correct(rows[0]).mean()) - values.complete[0]) > AGREES:
-        return f"{unknown} predictions and accuracies disagree."
+    rows = at.reshape(run_ids.shape)
+    if abs(float(correct(rows[0]).mean()) - first) > AGREES:
+        return "No test-set-sampling interval: predictions and accuracies disagree."
     return widen(sample, map(correct, rows))

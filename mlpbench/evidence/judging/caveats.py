@@ -1,167 +1,325 @@
-"""What to keep in mind about a claim: what was averaged or left out, and how far its test can be trusted."""
+"""Caveats of a verdict, as values: what was averaged or left out, how it was tested, and how far that can be trusted.
+
+Each is a small frozen type that holds its numbers; its `sentence` says them. A new caveat is one class, and a line where
+`caveats_of`, or whoever finds it, adds it.
+"""
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-import numpy as np
-
-from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, LEVEL, MISSING
-from mlpbench.evidence.judging.claim_values import Values
-from mlpbench.evidence.judging.fixed_settings import shared_streams
-from mlpbench.evidence.judging.reduction import Reduction
-from mlpbench.evidence.statistics.effect_sizes import is_skewed, skewness
+from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING
 from mlpbench.evidence.statistics.resampling import DRAWN, MOST_EXACT, RESAMPLES
-from mlpbench.evidence.statistics.sign_test import median_places, signs
-from mlpbench.experiment.claims.checks import BCA_LEAST, SHARE_LEAST, SIGN_FLIP_LEAST
-from mlpbench.experiment.claims.forms import Claim
-from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.claims.hypothesis import BCA_LEAST, SIGN_FLIP_LEAST
 from mlpbench.experiment.plan import CURVE_POINTS
-from mlpbench.experiment.spec import Experiment
-
-# Where replicates are lacking in more conditions than this, conditions are counted, not named.
-MOST_NOTED = 20
 
 
-def least_replicates(claim: Claim, reduction: Reduction) -> int:
-    """Return how many complete replicates the test of a claim needs."""
-    if reduction.kind == "share":
-        return SHARE_LEAST
-    return SIGN_FLIP_LEAST if claim.test == "sign_flip" or reduction.kind == "place" or reduction.median else 2
+class Caveat(Protocol):
+    """Something to keep in mind about a verdict."""
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
 
 
-def notes(
-    claim: Claim, reduction: Reduction, values: Values, experiment: Experiment, conditions: Sequence[Condition]
-) -> list[str]:
-    """Return the sentences about a claim, in order."""
-    found = _notes(claim, reduction, values, experiment, conditions)
-    of_sum = reduction.kind in ("difference", "slope", "level") and reduction.sense != "equivalent"
-    if values.censored and of_sum and not reduction.median and not reduction.every:
-        found.append(
-            f"`test: sign` ({SIGN_FLIP_LEAST} replicates or more, and more beside other claims) would judge the median with them."
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """What every verdict on a form of claim says."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragedOver:
+    """Factors that a selector leaves out."""
+
+    factors: Sequence[str]
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return f"Averaged over {', '.join(self.factors)} with equal weights."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Replicates without a number in a condition, or in many: `fewest` to `most` in each.
+
+    `why` is a status, `censored` or `unmeasured`; `goal` is what censored runs did not reach, or what others lack.
+    """
+
+    why: str
+    goal: str
+    fewest: int
+    most: int
+    planned: int
+    where: str
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        said = {
+            DIVERGED: "diverged", FAILED: "failed", MISSING: "not run", "censored": f"short of the {self.goal}",
+            "unmeasured": f"without {self.goal}",
+        }[self.why]  # fmt: skip
+        count = f"{self.fewest}" if self.fewest == self.most else f"{self.fewest} to {self.most}"
+        return f"{count} of {self.planned} replicates {said} in {self.where}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class CensoredMean:
+    """A mean that has no value because runs never got to a loss or an accuracy; `unit` is what would count how long."""
+
+    unit: str
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return f"How many {self.unit} those need is not known, so the claim can't be judged on the others alone."
+
+
+@dataclass(frozen=True, kw_only=True)
+class MedianWouldDo:
+    """A claim about a mean of censored runs, which the sign test could judge in the median."""
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        least = f"{SIGN_FLIP_LEAST} replicates or more, and more beside other claims"
+        return f"`test: sign` ({least}) would judge the median with them."
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountedOnCurve:
+    """Steps or epochs that are counted at the points of a curve."""
+
+    unit: str
+    goal: str
+    every_epoch: bool
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        points = (
+            "one an epoch" if self.every_epoch else f"{CURVE_POINTS} at most, of longer training one in several epochs"
         )
-    return found
-
-
-def _notes(
-    claim: Claim, reduction: Reduction, values: Values, experiment: Experiment, conditions: Sequence[Condition]
-) -> list[str]:
-    found = []
-    reaches = metric_names.reaches(metric_names.plain(reduction.metric))
-    if reduction.averaged:
-        found.append(f"Averaged over {', '.join(reduction.averaged)} with equal weights.")
-    found += _left_out(reduction, values, conditions)
-    if values.censored and not reduction.median:
-        unit = reaches.unit if reaches else "steps"
-        found.append(f"How many {unit} those need is not known, so the claim can't be judged on the others alone.")
-    if reaches is not None:
-        found.append(
-            f"{reaches.unit.capitalize()} are counted up to the first point of the curve that reaches the "
-            f"{reaches.measure}: curves have {_spacing(conditions)}."
-        )
-    if reduction.metric.startswith(metric_names.LOG10) and any(why == "unmeasured" for why, _ in values.left_out):
-        found.append("A logarithm is of positive numbers: what is said here is of the replicates that have one.")
-    n, least = len(values.complete), least_replicates(claim, reduction)
-    if n < least and not reduction.every:
-        found.append(f"A test needs {least} complete replicates, got {n}.")
-    elif n > 1 and reduction.kind != "share" and np.ptp(values.complete) == 0:
-        found.append("Every replicate gave the same number.")
-    if not reduction.every and n >= least:
-        found += _method(claim, reduction, values)
-    held = shared_streams(experiment, conditions)
-    if reduction.kind == "share":
-        return found
-    if experiment.one_at_a_time:
-        found.append("One stream varies in each condition: the verdict is about one draw of the others.")
-    elif held:
-        found.append(f"Replicates share {', '.join(held)}: the verdict is about that one draw.")
-    return found
-
-
-def _spacing(conditions: Sequence[Condition]) -> str:
-    """Say how far apart the points of curves are."""
-    if all(c.settings.steps <= CURVE_POINTS * c.settings.steps_per_epoch for c in conditions):
-        return "one an epoch"
-    return f"{CURVE_POINTS} at most, of longer training one in several epochs"
-
-
-def _left_out(reduction: Reduction, values: Values, conditions: Sequence[Condition]) -> list[str]:
-    reaches = metric_names.reaches(metric_names.plain(reduction.metric))
-    said = {
-        DIVERGED: "diverged", FAILED: "failed", MISSING: "not run",
-        "censored": f"short of the {'loss' if reaches is None else reaches.measure}", "unmeasured": f"without {reduction.metric}",
-    }  # fmt: skip
-    found = []
-    for why, group in itertools.groupby(sorted(values.left_out.items()), key=lambda item: item[0][0]):
-        counts = {position: count for (_, position), count in group}
-        if len(counts) > MOST_NOTED:
-            few, many = min(counts.values()), max(counts.values())
-            each = f"{few}" if few == many else f"{few} to {many}"
-            found.append(f"{each} of {values.planned} replicates {said[why]} in each of {len(counts)} conditions.")
-            continue
-        found += [
-            f"{n} of {values.planned} replicates {said[why]} in {conditions[i].label}." for i, n in counts.items()
-        ]
-    return found
-
-
-def _method(claim: Claim, reduction: Reduction, values: Values) -> list[str]:
-    """Say how the claim was tested where that is not by t, and where t is not to be trusted."""
-    n = len(values.complete)
-    if reduction.kind == "share":
-        return ["Variances are compared by Brown and Forsythe's test, pair by pair."]
-    if reduction.median:
-        return [_sign_test(reduction, values)]
-    found = []
-    flipped = f"all {2**n} assignments of signs" if n <= MOST_EXACT else f"{DRAWN} seeded assignments of signs"
-    if reduction.kind == "place":
-        found.append(
-            f"Places count the levels in order; tested by flipping the signs of the replicates' differences ({flipped})."
-        )
-        if values.at_edge:
-            found.append(
-                f"In {values.at_edge} of {n} replicates a best level is the first or the last: a better one may lie beyond."
-            )
-        return found
-    if claim.test == "sign_flip":
-        found.append(f"Tested by flipping signs ({flipped}), not by t.")
-    elif is_skewed(values.complete):
-        what = "values" if reduction.kind == "level" else "differences" if reduction.kind == "difference" else "slopes"
-        found.append(
-            f"The {what} are skewed (skewness {skewness(values.complete):.1f}): with n = {n} and skewed {what} the t test "
-            "is wrong more often than stated."
-        )
-    error = max(float(values.complete.std(ddof=1)), values.least_spread) / math.sqrt(n)
-    far = abs(float(values.complete.mean()) - reduction.centre) > reduction.bound
-    if reduction.sense == "equivalent" and far and reduction.bound < error:
-        found.append("The margin is below the standard error: a refutation is wrong in up to 10% instead of 5%.")
-    if claim.interval == "bca":
-        short = f"needs {BCA_LEAST} complete replicates, got {n}, so that the interval is of t"
-        found.append(
-            f"BCa bootstrap interval of {RESAMPLES} seeded resamples." if n >= BCA_LEAST else f"A BCa interval {short}."
-        )
-    return found
-
-
-def _sign_test(reduction: Reduction, values: Values) -> str:
-    """Say how many replicates lie on each side, and which of them the interval of the median goes between."""
-    n = len(values.complete)
-    above, below = signs(values.lower, reduction.bound, values.upper)
-    place, covers = median_places(n, LEVEL)
-    level = int((values.complete == reduction.bound).sum())
-    equal = f", {level} equal to it" if level else ""
-    if values.unknown:
-        on_neither = n - above - below - level
         return (
-            "The median is judged by the sign test, in which a run that never got there counts as longer than it was trained "
-            f"for: {above} of {n} replicates above the bound, {below} below{equal}, {on_neither or 'none'} on a side that is not "
-            f"known. Its interval goes from value {place} of {n} in order, each as small as it can be, to value "
-            f"{n + 1 - place}, each as large, and covers {covers:.1%} or more."
+            f"{self.unit.capitalize()} are counted up to the first point of the curve that reaches the {self.goal}: curves "
+            f"have {points}."
         )
-    return (
-        f"The median is judged by the sign test: {above} of {n} replicates above the bound, {below} below{equal}. Its interval "
-        f"goes from value {place} to value {n + 1 - place} of {n} in order, and covers {covers:.1%}."
-    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithoutLogarithm:
+    """Replicates whose metric is not positive."""
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return "Only positive numbers have a logarithm: the estimate is of the replicates that have one."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooFewReplicates:
+    """Fewer complete replicates than the test needs."""
+
+    least: int
+    n: int
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return f"A test needs {self.least} complete replicates, got {self.n}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class EqualReplicates:
+    """No spread at all."""
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return "Every replicate gave the same number."
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariancesCompared:
+    """The test of a share of the variance."""
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return "Variances are compared pairwise by the Brown-Forsythe test."
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedBySigns:
+    """The sign test of the median.
+
+    `above`, `below` and `equal` count replicates on each side of the bound and on it; `unknown` those that are censored. The
+    interval goes from value `place` of n in order to value n + 1 - place.
+    """
+
+    n: int
+    above: int
+    below: int
+    equal: int
+    unknown: int
+    place: int
+    coverage: float
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        equal = f", {self.equal} equal to it" if self.equal else ""
+        counts = f"{self.above} of {self.n} replicates above the bound, {self.below} below{equal}"
+        ends = f"{ordinal(self.place)} to {ordinal(self.n + 1 - self.place)} of {self.n}"
+        if not self.unknown:
+            return (
+                f"Sign test of the median: {counts}. Order-statistic interval ({ends}), coverage {self.coverage:.1%}."
+            )
+        neither = self.n - self.above - self.below - self.equal
+        return (
+            f"Sign test of the median: {counts}, {neither or 'none'} on an unknown side. A run that never got there counts as "
+            f"longer than it was trained. Order-statistic interval ({ends}; the lower end of the smallest possible values, "
+            f"the upper of the largest), coverage at least {self.coverage:.1%}."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedByFlips:
+    """The sign-flip test."""
+
+    n: int
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        all_of_them = f"all {2**self.n} assignments of signs"
+        flipped = all_of_them if self.n <= MOST_EXACT else f"{DRAWN} seeded assignments of signs"
+        return f"Sign-flip test ({flipped}), not a t test."
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestAtEdge:
+    """Replicates whose best level is the first or the last."""
+
+    replicates: int
+    n: int
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return f"In {self.replicates} of {self.n} replicates a best level is the first or the last: a better one may lie beyond."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skewed:
+    """Numbers whose skewness is visible, so that t is not to be trusted."""
+
+    plural: str
+    skewness: float
+    n: int
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return (
+            f"The {self.plural} are skewed (skewness {self.skewness:.1f}): with skewed {self.plural} at n = {self.n} the t test's "
+            "error rate may exceed 5%."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NarrowMargin:
+    """An equivalence whose margin is below the standard error."""
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return "The margin is below the standard error: a refutation is wrong in up to 10% instead of 5%."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrapped:
+    """A BCa interval, or too few replicates for one."""
+
+    n: int
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        if self.n >= BCA_LEAST:
+            return f"BCa bootstrap interval of {RESAMPLES} seeded resamples."
+        return f"A BCa interval needs {BCA_LEAST} complete replicates, got {self.n}: this one is a t interval."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedStreams:
+    """Random streams in which replicates do not differ, or of which each condition varies one alone."""
+
+    streams: Sequence[str]
+    one_varies: bool
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        if self.one_varies:
+            return "One stream varies in each condition: the verdict is about one draw of the others."
+        return f"Replicates share {', '.join(self.streams)}: the verdict is about that one draw."
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundKept:
+    """How many replicates keep a bound that all of them must keep; `rate` is what a further one does with 95% confidence."""
+
+    kept: int
+    planned: int
+    extreme: float | None
+    is_lowest: bool
+    rate: float | None
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        worst = "" if self.extreme is None else f"; {'lowest' if self.is_lowest else 'highest'} {self.extreme:.4g}"
+        words = f"{self.kept} of {self.planned} replicates keep the bound{worst}. Observed, not tested."
+        if self.rate is None:
+            return words
+        return f"{words} With 95% confidence at least {self.rate:.0%} of further replicates would keep it."
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncompleteAnalysis:
+    """An interim analysis that lacks runs."""
+
+    number: int
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return f"Interim analysis {self.number} is incomplete and decides nothing yet."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploratory:
+    """Replicates that were added after a first analysis which had not declared them; `declared` is what that had."""
+
+    declared: str
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return f"Exploratory: the first analysis was with {self.declared}."
+
+
+def ordinal(n: int) -> str:
+    """Return `1st`, `2nd`, `3rd`, `4th`, `11th`, ...
+
+    >>> [ordinal(n) for n in (1, 2, 13, 23)]
+    ['1st', '2nd', '13th', '23rd']
+    """
+    ending = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"

@@ -1,14 +1,14 @@
-"""Top-up: the looks at which claims are judged, the level each look may spend, and what came of following them.
+"""Top-up: the interim analyses at which claims are judged, the level each may spend, and what came of following them.
 
-An experiment that declares `until_decided` gives further replicates to the claims that are still undecided. Judging again
-and again at 5% would be wrong far more often than in 5%, so each look has a level of its own:
+An experiment that declares `until_decided` gives more replicates to the claims that are still undecided. Judging again
+and again at 5% would be wrong far more often than in 5%, so each interim analysis has a level of its own:
 
-    look k, at n_k of at most N replicates, may spend alpha (n_k - n_(k-1)) / N, with n_0 = 0.
+    analysis k, at n_k of at most N replicates, may spend alpha (n_k - n_(k-1)) / N, with n_0 = 0.
 
-That is the linear spending function at the information fraction n_k / N. A claim decided wrongly was so at some look: by
-the union bound the chance of it is at most the sum of the levels, alpha, whatever the looks have in common. Claims share a
-level equally (Bonferroni), and a verdict stands at the look that decided it. The looks follow from `replicates` and
-N alone, so they can be followed again from the tables.
+That is the linear spending function at the information fraction n_k / N. A claim decided wrongly was so at some analysis: by
+the union bound the chance of it is at most the sum of the levels, alpha, whatever the analyses have in common. Claims share a
+level equally (Bonferroni), and a verdict stands at the analysis that decided it. The analyses follow from `replicates` and
+N alone, so that they can be repeated from the tables.
 
 Reference: Lan and DeMets, Discrete Sequential Boundaries for Clinical Trials, 1983.
 """
@@ -24,13 +24,11 @@ import pandas as pd
 from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.estimates.observe import MISSING
 from mlpbench.evidence.estimates.tuning_choice import Gathered, gather, winners
-from mlpbench.evidence.judging import judge as judging
-from mlpbench.evidence.judging.caveats import least_replicates
-from mlpbench.evidence.judging.judge import Curves
-from mlpbench.evidence.judging.reduction import conditions_of
+from mlpbench.evidence.judging.caveats import Caveat, Exploratory, IncompleteAnalysis
+from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA
-from mlpbench.experiment.claims.forms import Claim
+from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.test_examples import TestSet
@@ -66,15 +64,15 @@ class Judgement:
 
 
 def schedule(replicates: int, most: int) -> list[int]:
-    """Return at how many replicates the looks are: half as many more each time, 2 at least, up to `most`."""
-    found = [replicates]
-    while found[-1] < most:
-        found.append(min(most, found[-1] + max(2, math.ceil(found[-1] / 2))))
-    return found
+    """Return at how many replicates the interim analyses are: half as many more each time, at least 2, up to `most`."""
+    at = [replicates]
+    while at[-1] < most:
+        at.append(min(most, at[-1] + max(2, math.ceil(at[-1] / 2))))
+    return at
 
 
 def levels(at: Sequence[int]) -> list[float]:
-    """Return what each of the looks at so many replicates may spend; their sum is `ALPHA`."""
+    """Return what each of the interim analyses, at numbers of replicates, may spend; the sum is `ALPHA`."""
     return [ALPHA * (n - before) / at[-1] for before, n in zip([0, *at[:-1]], at, strict=True)]
 
 
@@ -90,21 +88,21 @@ def judge(
     """Return the verdicts over the runs there are, by interim analyses where the experiment declares a top-up.
 
     `declared_late` says how the experiment was declared at its first analysis, where it has been topped up since without
-    having declared that before: its verdicts are exploratory. `test_set` and `layers` are for `judge.judge`.
+    having declared that before: its verdicts are exploratory. `test_set` and `layers` are for `judge_claims`.
     """
     if experiment.until_decided is None:
         groups = len(conditions) // count_tunings(experiment)
         gathered = gather(experiment, conditions, runs)
-        verdicts = judging.judge(
+        verdicts = judge_claims(
             experiment, gathered.conditions, runs, curves, gathered.observed, test_set=test_set, layers=layers
         )
         judgement = Judgement(gathered=gathered, verdicts=verdicts, replicates=[experiment.replicates] * groups)
     else:
         judgement = _analyse(experiment, conditions, runs, curves, test_set, layers)
-    late = f"Exploratory: the first look was with {declared_late}." if declared_late else ""
+    late: tuple[Caveat, ...] = (Exploratory(declared=declared_late),) if declared_late else ()
     tuned = _tuned(experiment, judgement.gathered)
     verdicts = tuple(
-        replace(v, exploratory=bool(declared_late), tuned=t, note=f"{v.note} {late}".strip())
+        replace(v, exploratory=bool(declared_late), tuned=t, caveats=(*v.caveats, *late))
         for v, t in zip(judgement.verdicts, tuned, strict=True)
     )
     return replace(judgement, verdicts=verdicts)
@@ -121,7 +119,8 @@ def _analyse(
     at = schedule(experiment.replicates, experiment.most_replicates)
     counts = [at[0]] * (len(conditions) // count_tunings(experiment))
     gathered = gather(experiment, conditions, runs, counts)
-    tested = [c for c in experiment.claims if not _is_observed(c)]
+    observed = {c.id for c in experiment.claims if c.hypothesis(experiment, gathered.conditions).is_observed}
+    tested = [c for c in experiment.claims if c.id not in observed]
     alive = tested
     verdicts: dict[str, Verdict] = {}
     analyses: list[InterimAnalysis] = []
@@ -135,23 +134,23 @@ def _analyse(
         complete = not (seen["status"] == MISSING).any()
         asked = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         each = level / max(1, len(tested))
-        found = judging.judge(
+        found = judge_claims(
             asked, gathered.conditions, runs, curves, gathered.observed, level=each, test_set=test_set, layers=layers
         )
         if not complete:
-            waits = f"Look {number} is not complete, and decides nothing yet."
-            found = tuple(replace(v, decision=UNDECIDED, note=f"{v.note} {waits}".strip()) for v in found)
+            waits = IncompleteAnalysis(number=number)
+            found = tuple(replace(v, decision=UNDECIDED, caveats=(*v.caveats, waits)) for v in found)
         analyses.append(InterimAnalysis(number=number, replicates=n, level=level, complete=complete, verdicts=found))
         verdicts |= {v.claim.id: replace(v, interim_analysis=number) for v in found}
         alive = [v.claim for v in found if _may_decide(v)]
         if not complete:
             break
     for claim in experiment.claims:
-        if _is_observed(claim):
+        if claim.id in observed:
             n = min(counts[g] for g in _needed(claim, experiment, gathered.conditions))
             asked = experiment.model_copy(update={"claims": (claim,), "replicates": n})
             seen = gathered.observed[gathered.observed["replicate"] < n]
-            (verdicts[claim.id],) = judging.judge(asked, gathered.conditions, runs, curves, seen, layers=layers)
+            (verdicts[claim.id],) = judge_claims(asked, gathered.conditions, runs, curves, seen, layers=layers)
     return Judgement(
         gathered=gathered,
         verdicts=[verdicts[c.id] for c in experiment.claims],
@@ -169,17 +168,13 @@ def _may_decide(verdict: Verdict) -> bool:
     if verdict.decision != UNDECIDED:
         return False
     if verdict.p is None:
-        return 0 < verdict.n < least_replicates(verdict.claim, verdict.reduction)
-    return verdict.p < 1 or not verdict.reduction.median or not verdict.is_partly_known
-
-
-def _is_observed(claim: Claim) -> bool:
-    return claim.bound is not None and claim.bound.of == "every"
+        return 0 < verdict.n < verdict.hypothesis.test.least
+    return verdict.p < 1 or not verdict.hypothesis.is_of_median or not verdict.is_partly_known
 
 
 def _needed(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> list[int]:
     """Return the positions of the conditions a claim rests on."""
-    needed = conditions_of([claim], experiment, conditions)
+    needed = claim.hypothesis(experiment, conditions).number.conditions
     return [g for g, c in enumerate(conditions) if c.condition_id in needed]
 
 
@@ -199,23 +194,27 @@ def _tuned(experiment: Experiment, gathered: Gathered) -> list[str]:
 
 
 def describe(analyses: Sequence[InterimAnalysis]) -> str:
-    """Return in a sentence how many interim analyses there were, at which n, and what level was spent."""
+    """Return in sentences how many interim analyses there were, at which n, and what level was spent."""
     if not analyses:
         return ""
-    done = [look for look in analyses if look.complete]
-    waiting = [look for look in analyses if not look.complete]
-    at = ", ".join(str(look.replicates) for look in done)
-    spent = ", ".join(f"{look.level:.3g}" for look in done)
-    first = "No look is complete yet."
-    if done:
+    done = [a for a in analyses if a.complete]
+    at = ", ".join(str(a.replicates) for a in done)
+    spent = ", ".join(f"{a.level:.3g}" for a in done)
+    first = "No interim analysis is complete yet."
+    if len(done) == 1:
+        first = f"There was 1 interim analysis, at {at} replicates, which spent {spent} of the level of {ALPHA:g}."
+    elif done:
+        whole = sum(a.level for a in done)
         first = (
-            f"There {'were' if len(done) > 1 else 'was'} {len(done)} look{'s' * (len(done) > 1)}, at {at} replicates, which "
-            f"spent {spent} of the level of {ALPHA:g}{f', {sum(x.level for x in done):.3g} in all' * (len(done) > 1)}."
+            f"There were {len(done)} interim analyses, at {at} replicates, which spent {spent} of the level of {ALPHA:g}, "
+            f"{whole:.3g} in all."
         )
-    then = [f"Look {look.number}, at {look.replicates} replicates, is not complete." for look in waiting]
+    waiting = [
+        f"Interim analysis {a.number}, at {a.replicates} replicates, is incomplete." for a in analyses if not a.complete
+    ]
     rule = (
-        "Undecided claims get further replicates, as the experiment declares; look k may spend the level's share of the "
-        "replicates that are new to it (linear alpha spending, Lan and DeMets, 1983; union bound over looks, Bonferroni over "
-        "claims), and a verdict stands at the look that decided it."
+        "Undecided claims get more replicates, as the experiment declares; interim analysis k may spend the level's share of "
+        "the replicates that are new to it (linear alpha spending, Lan and DeMets, 1983; union bound over analyses, Bonferroni "
+        "over claims), and a verdict stands at the analysis that decided it."
     )
-    return " ".join([first, *then, rule])
+    return " ".join([first, *waiting, rule])

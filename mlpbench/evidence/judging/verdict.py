@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
 
-from mlpbench.evidence.judging.reduction import Reduction
-from mlpbench.evidence.statistics.censored import Known
+from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.statistics.effect_sizes import Sizes
-from mlpbench.experiment.claims.forms import Claim
+from mlpbench.evidence.statistics.sign_test import Known
+from mlpbench.experiment.claims.claim import Claim
+from mlpbench.experiment.claims.hypothesis import Hypothesis
 
 Decision = Literal["supported", "refuted", "undecided"]
 SUPPORTED: Decision = "supported"
@@ -67,7 +68,7 @@ class Verdict:
 
     Attributes:
         claim: the claim as the experiment file states it.
-        reduction: the number per replicate that the claim comes down to, and the bound it is tested against.
+        hypothesis: the number per replicate that the claim comes down to, the bound it is tested against, and the words for it.
         decision: `supported`, `refuted` or `undecided`.
         n, planned: number of complete replicates, and of planned ones.
         estimate: mean (or median, or share) of the replicates' numbers, in the metric's unit; None where it isn't known.
@@ -81,12 +82,12 @@ class Verdict:
         tuned: tuned settings of the conditions, as `lr=0.1`.
         interim_analysis: number, from 1, of the interim analysis that the verdict stands at; None without a top-up.
         exploratory: whether replicates were added after a first analysis that had not declared them.
-        note: sentences on what was left out and how far the test can be trusted.
+        caveats: what was averaged or left out, how it was tested, and how far that can be trusted.
 
     """
 
     claim: Claim
-    reduction: Reduction
+    hypothesis: Hypothesis
     decision: Decision = UNDECIDED
     n: int
     planned: int
@@ -102,27 +103,32 @@ class Verdict:
     tuned: str = ""
     interim_analysis: int | None = None
     exploratory: bool = False
-    note: str = ""
+    caveats: Sequence[Caveat] = ()
 
     @property
     def metric(self) -> str:
         """The metric that the claim is about."""
-        return self.reduction.metric
+        return self.hypothesis.metric
 
     @property
     def observed(self) -> bool:
         """Whether the claim is about every replicate, which is observed and not tested."""
-        return self.reduction.every
+        return self.hypothesis.is_observed
 
     @property
     def test(self) -> str:
         """The test: `t`, `sign_flip`, or `sign` for a median."""
-        return "sign" if self.reduction.median else self.claim.test
+        return "sign" if self.hypothesis.is_of_median else self.claim.test
 
     @property
     def interval_by(self) -> str:
         """How the interval is made: `t`, `bca`, or `order` (order statistics) for a median."""
-        return "order" if self.reduction.median else self.claim.interval
+        return "order" if self.hypothesis.is_of_median else self.claim.interval
+
+    @property
+    def note(self) -> str:
+        """The caveats as one text."""
+        return " ".join(c.sentence for c in self.caveats)
 
     @property
     def is_partly_known(self) -> bool:
@@ -153,16 +159,21 @@ def claims_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
 
 def _row(v: Verdict) -> dict[str, Any]:
-    sized, (low, high), (low_test, high_test) = v.sizes, _ends(v.interval), _ends(v.test_sampling.interval)
+    tested, sized, (low, high), (low_test, high_test) = (
+        v.hypothesis,
+        v.sizes,
+        _ends(v.interval),
+        _ends(v.test_sampling.interval),
+    )
     return {
-        "id": v.claim.id, "says": v.claim.says, "source": v.claim.source, "form": v.reduction.form,
-        "quantity": v.reduction.quantity, "metric": v.metric, "kind": v.reduction.kind, "per": v.reduction.per,
-        "sense": v.reduction.sense, "n": v.n, "planned": v.planned, "estimate": _float(v.estimate),
+        "id": v.claim.id, "says": v.claim.says, "source": v.claim.source, "form": tested.wording.formula,
+        "quantity": tested.quantity.name, "metric": v.metric, "kind": tested.quantity.kind, "per": tested.quantity.per,
+        "sense": tested.sense, "n": v.n, "planned": v.planned, "estimate": _float(v.estimate),
         "low": low, "high": high,
-        "margin": v.reduction.bound, "p": _float(v.p), "p_holm": _float(v.p_corrected), "verdict": v.decision,
+        "margin": tested.bound, "p": _float(v.p), "p_holm": _float(v.p_corrected), "verdict": v.decision,
         "note": v.note, "detectable": _float(v.outlook.detectable), "more_replicates": _whole(v.outlook.more_replicates),
         "fixed": v.held_fixed, "observed": v.observed, "tuned": v.tuned, "look": _whole(v.interim_analysis),
-        "exploratory": v.exploratory, "centre": v.reduction.centre, "test": v.test, "interval": v.interval_by,
+        "exploratory": v.exploratory, "centre": tested.centre, "test": v.test, "interval": v.interval_by,
         "sd": _float(sized.sd), "iqm": _float(sized.iqm), "effect": _float(sized.effect), "wins": _whole(sized.wins),
         "ties": _whole(sized.ties), "low_test": low_test, "high_test": high_test, "confirmed": _whole(v.test_sampling.confirmed),
         "sampling": v.test_sampling.unknown, "estimate_is": v.known,

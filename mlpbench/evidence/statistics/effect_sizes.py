@@ -55,7 +55,7 @@ class Sizes:
     ties: int | None = None
 
 
-def sizes(values: Floats, sd: float, *, compared: bool) -> Sizes:
+def sizes_of(values: Floats, sd: float, *, compared: bool) -> Sizes:
     """Return the sizes of the replicates' numbers; effect, wins and ties where two conditions are compared."""
     if not compared:
         return Sizes(sd=sd, iqm=interquartile_mean(values))

@@ -3,11 +3,18 @@
 Nothing is asked of the shape of the distribution, so that it holds for skewed metrics too. All of it is binomial: of
 n independent replicates, the number above the true median is Binomial(n, 1/2).
 
-Where a number is not known but lies between two bounds (see `censored`), `values` are the lower ones and `upper` the upper
-ones; where the two differ it lies strictly between them.
+Where a run never got to a loss or an accuracy, a number is not known but lies between two bounds (see `sum_bounds` in
+`experiment.claims.replicate_numbers`): `values` are the lower ones and `upper` the upper ones; where the two differ it lies
+strictly between them. Sides, median and order statistics follow from the bounds as far as they do: what is said of them is true of
+whatever training on, at the rates it was at, would have found.
+
+Reference: Woolson and Lachenbruch, Rank Tests for Censored Matched Pairs, 1980, of tests on differences that are censored.
 """
 
 from __future__ import annotations
+
+import math
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +24,11 @@ from mlpbench.evidence.statistics.t_test import smallest_enough
 
 Floats = npt.NDArray[np.float64]
 HALF = 0.5
+# What is known of the median: itself, or a bound of it.
+Known = Literal["", "at least", "at most"]
 
 
-def signs(values: Floats, bound: float, upper: Floats | None = None) -> tuple[int, int]:
+def count_sides(values: Floats, bound: float, upper: Floats | None = None) -> tuple[int, int]:
     """Return how many values are known to lie above a bound and how many below."""
     upper = values if upper is None else upper
     within = values < upper  # strictly, so that a lower end on the bound itself leaves the number above it
@@ -36,7 +45,7 @@ def sign_test(values: Floats, bound: float, upper: Floats | None = None) -> floa
     metrics are coarse or censored; without such values it is the p of scipy's `binomtest`.
     Reference: Conover, Practical Nonparametric Statistics, 1999, section 3.4.
     """
-    n, most = len(values), max(signs(values, bound, upper))
+    n, most = len(values), max(count_sides(values, bound, upper))
     return min(1.0, 2 * _at_least(most, n, HALF))
 
 
@@ -69,6 +78,21 @@ def median_interval(values: Floats, level: float, upper: Floats | None = None) -
         return None
     high = values if upper is None else upper
     return float(np.sort(values)[place - 1]), float(np.sort(high)[len(values) - place])
+
+
+def censored_median(lower: Floats, upper: Floats, bound: float) -> tuple[float, Known]:
+    """Return the median, or what is known of it: that it is at least a number or at most one; NaN where it may be any.
+
+    Where it is known to lie between two numbers, the one is returned that is on the side of `bound` where more replicates
+    are known to lie.
+    """
+    low, high = float(np.median(lower)), float(np.median(upper))
+    if low == high:
+        return low, ""
+    above, below = count_sides(lower, bound, upper)
+    if math.isfinite(low) and (above >= below or math.isinf(high)):
+        return low, "at least"
+    return (high, "at most") if math.isfinite(high) else (math.nan, "")
 
 
 def more_needed(n: int, share: float, level: float, wanted: float, most: int) -> int | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from scipy.special import nctdtr, stdtr, stdtrit
 
 ALPHA = 0.05
+LEVEL = 0.95
 POWER = 0.8
 MOST_REPLICATES = 100_000
 

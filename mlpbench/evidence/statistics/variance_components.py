@@ -6,27 +6,18 @@ they do alone: shares are of that sum.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.special import ndtri, stdtr
 
-from mlpbench.base.models import STREAM
-from mlpbench.evidence.estimates.observe import LEVEL, measure
-from mlpbench.experiment.grid import Condition, label_of
-from mlpbench.experiment.spec import Experiment
+from mlpbench.evidence.statistics.t_test import LEVEL
 
 Floats = npt.NDArray[np.float64]
 # The fewest values a kurtosis is estimated from.
 LEAST = 5
-TEST_SET = "test set"
-# Bars of more conditions than this beside each other can't be told apart.
-MOST_DRAWN = 6
 
 
 def log_variance(values: Floats) -> tuple[float, float]:
@@ -104,40 +95,3 @@ def share(stream: str, values: Mapping[str, Floats]) -> tuple[float, float, floa
     half = float(ndtri(0.5 + LEVEL / 2)) * math.sqrt(errors[stream] ** 2 + of_rest)
     ratio = math.log(variances[stream] / rest)
     return estimate, 1 / (1 + math.exp(half - ratio)), 1 / (1 + math.exp(-half - ratio))
-
-
-def by_stream(
-    experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, names: Sequence[str]
-) -> pd.DataFrame:
-    """Return a row for each metric, condition and stream: n, mean, sd and its interval, and share of the summed variance.
-
-    `share_low` and `share_high` are the interval of the share (see `share`). The test set's `share` is what its variance
-    would be beside that sum, of which it is no part.
-    `label` is what the condition is beside its stream. Of a test accuracy a further row has what the finite test set adds:
-    sd = sqrt(p (1 - p) / examples), as of so many independent examples told right with probability p.
-    """
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        frame = measure(observed, pd.DataFrame(), name).dropna(subset=["value"])
-        found = {i: group["value"].to_numpy(dtype=float) for i, group in frame.groupby("position")}
-        keyed = sorted(range(len(conditions)), key=lambda i: _beside(conditions[i], experiment))
-        for label, places in itertools.groupby(keyed, key=lambda i: _beside(conditions[i], experiment)):
-            values = {str(conditions[i].levels[STREAM]): found[i] for i in places if len(found.get(i, ())) > 1}
-            total = math.fsum(v.var(ddof=1) for v in values.values())
-            for stream, v in values.items():
-                low, high = sd_interval(v)
-                row = {"stream": stream, "n": len(v), "mean": v.mean(), "sd": v.std(ddof=1), "low": low, "high": high}
-                part, at_least, at_most = share(stream, values)
-                parts = {"share": part, "share_low": at_least, "share_high": at_most}
-                rows.append({"metric": name, "label": label} | row | parts)
-            if values and name == "test_accuracy":
-                p, n_test = float(np.mean([v.mean() for v in values.values()])), experiment.data.n_test
-                row = {"stream": TEST_SET, "n": n_test, "mean": p, "sd": math.sqrt(max(0.0, p * (1 - p)) / n_test)}
-                beside = row["sd"] ** 2 / total if total > 0 else math.nan
-                rows.append({"metric": name, "label": label} | row | {"share": beside})
-    columns = ["metric", "label", "stream", "n", "mean", "sd", "low", "high", "share", "share_low", "share_high"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _beside(condition: Condition, experiment: Experiment) -> str:
-    return label_of({k: v for k, v in condition.levels.items() if k != STREAM}, experiment)

@@ -32,8 +32,8 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.messages import shown, suggestion, unknown
 from mlpbench.base.models import Value
 from mlpbench.experiment import shift_spec
-from mlpbench.experiment.claims import presence
-from mlpbench.experiment.grid import conditions, count_conditions
+from mlpbench.experiment.claims.claim import check_conditions
+from mlpbench.experiment.grid import check_streams, conditions, count_conditions
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, Path, SpecProblem, build
 
@@ -95,7 +95,9 @@ def _checked(tree: Mapping[str, Any], base: FilePath | None = None) -> Experimen
     for what, count, most in (("runs", runs, MAX_RUNS), ("conditions", n, MAX_CONDITIONS)):
         if count > most:
             raise SpecProblem(("factors",), f"an experiment must have at most {most} {what}, got {count}")
-    presence.check(experiment, conditions(experiment))
+    made = conditions(experiment)
+    check_streams(experiment, made)
+    check_conditions(experiment.claims, experiment, made)
     return experiment
 
 
@@ -145,8 +147,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     if experiment.save_weights:
         tree["save_weights"] = True
     if experiment.claims:
-        dumped = [c.model_dump(exclude_none=True) for c in experiment.claims]
-        tree["claims"] = [_plain_tree(c) for c in dumped]
+        tree["claims"] = [_plain_tree(c.as_written()) for c in experiment.claims]
     out = io.StringIO()
     writer = YAML(typ="safe", pure=True)
     writer.Representer = _Representer

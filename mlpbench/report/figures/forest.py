@@ -11,9 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mlpbench.evidence.judging.verdict import Verdict
-from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.figures import theme
-from mlpbench.report.language.words import Quantity
 
 MARKERS = {"": "D", "at least": ">", "at most": "<"}
 
@@ -39,10 +37,10 @@ def forest(verdicts: Sequence[Verdict]) -> Figure:
 
 
 def _strip(ax: Axes, verdict: Verdict) -> None:
-    colour, q, tested = theme.VERDICT_COLOURS[verdict.decision], Quantity(verdict), verdict.reduction
+    colour, tested = theme.VERDICT_COLOURS[verdict.decision], verdict.hypothesis
     ends = (math.nan, math.nan) if verdict.interval is None else (verdict.interval.low, verdict.interval.high)
     numbers = (math.nan if verdict.estimate is None else verdict.estimate, *ends, tested.bound, tested.centre)
-    at, low, high, margin, centre = (q.factor * v for v in numbers)
+    at, low, high, margin, centre = (tested.quantity.factor * v for v in numbers)
     bounds = [centre - margin, centre + margin] if tested.sense == "equivalent" else [margin]
     shown = [v for v in (at, low, high, *bounds) if math.isfinite(v)]
     pad = 0.08 * (max(shown) - min(shown)) or max(abs(at), 1e-9) * 0.1
@@ -62,6 +60,5 @@ def _strip(ax: Axes, verdict: Verdict) -> None:
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_locator(MaxNLocator(7))
     ax.set_title(f"{verdict.claim.id}: {verdict.decision}", loc="left", color=theme.INK, fontsize=8.5, pad=3)
-    unit = f"{verdict.metric}, {q.unit.strip() or metric(verdict.metric).unit}{q.per}"
-    ax.set_title(unit, loc="right", color=theme.FAINT, fontsize=7.5, pad=3)
+    ax.set_title(tested.quantity.axis, loc="right", color=theme.FAINT, fontsize=7.5, pad=3)
     ax.grid(axis="y", visible=False)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from mlpbench.evidence.judging.verdict import Verdict
-from mlpbench.report.language.words import Quantity, estimate_cell, expected_cell, needed, unconfirmed
+from mlpbench.report.language.words import Digits, estimate_cell, expected_cell, needed, not_robust
 from mlpbench.report.sections import tables
 
 COLUMNS = 110
@@ -46,7 +46,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _below(verdict: Verdict) -> str:
-    mark, sampled = unconfirmed(verdict), verdict.test_sampling.interval
+    mark, sampled = not_robust(verdict), verdict.test_sampling.interval
     if mark and sampled is not None:
-        mark = f" With the sampling of the test set the interval is {Quantity(verdict).interval(sampled)}. {mark}"
+        mark = f" Including test-set sampling the interval is {Digits(verdict).interval(sampled)}. {mark}"
     return f"{needed(verdict)} {verdict.note}{mark}".strip()

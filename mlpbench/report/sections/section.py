@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import Excerpt
-from mlpbench.evidence.estimates.observe import LEVEL, accuracy_step
+from mlpbench.evidence.estimates.observe import accuracy_step
 from mlpbench.evidence.frames import records
-from mlpbench.evidence.statistics.t_test import Sample
+from mlpbench.evidence.statistics.t_test import LEVEL, Sample
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment

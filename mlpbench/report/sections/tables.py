@@ -90,7 +90,7 @@ def explanations(given: Sequence[Verdict]) -> str:
         source = f" Source: {v.claim.source.rstrip('.')}." if v.claim.source else ""
         tuned = f"Tuned: {v.tuned}." if v.tuned else ""
         said = " ".join(part for part in (verdict_sentence(v), tuned, v.note) if part)
-        items.append(f"- **{v.claim.id}**, {verdict_cell(v)}: `{v.reduction.form}`. {said}{source}")
+        items.append(f"- **{v.claim.id}**, {verdict_cell(v)}: `{v.hypothesis.wording.formula}`. {said}{source}")
     return "\n".join(" ".join(i.split()) for i in items)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from mlpbench.evidence.estimates.stream_variances import MOST_DRAWN, TEST_SET
 from mlpbench.evidence.frames import records
-from mlpbench.evidence.statistics.variance_components import MOST_DRAWN, TEST_SET
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.language.words import fixed
 from mlpbench.report.sections.tables import table as markdown_table

@@ -1,32 +1,28 @@
-"""Claims judged: a verdict for each with estimate, interval, p, corrected p, verdict, and what would decide it.
+"""The verdict on each claim: estimate, interval, p, corrected p, decision, and what would decide it.
 
-A claim is reduced to one number per replicate (`reduction`, `values`), which a t test over replicates judges
-(`inference`), or a sign-flip test (`resampling`), of a median the sign test (`medians`); the share of a stream is a matter
-of variances (`variance`).
-Supported, refuted or equivalent-and-therefore-supported rest on Holm's p being at most 0.05 and on the side the
-estimate lies, of a median the side more replicates lie; everything else is undecided. `of: every` speaks of the
-replicates that were run, not of a mean: it is observed, not tested, has no p, and is no member of Holm's family.
+A claim comes down to one number per replicate (its `Hypothesis`), which a t test or a sign-flip test judges in the mean, the
+sign test in the median; the share of a stream is judged by variances. A decision rests on Holm's p being at most 0.05 and on the
+side of the bound on which the estimate lies, of a median the side on which more replicates lie; everything else is undecided.
+`of: every` speaks of the replicates that were run, not of a mean: it is observed, not tested, has no p, and is no member of
+Holm's family.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from mlpbench.base.models import STREAM
 from mlpbench.evidence.estimates import test_sampling
 from mlpbench.evidence.estimates.layer_columns import Layers, with_layers
-from mlpbench.evidence.estimates.observe import DIVERGED, LEVEL, observe
+from mlpbench.evidence.estimates.observe import DIVERGED, observe
 from mlpbench.evidence.estimates.test_sampling import Widened
-from mlpbench.evidence.judging.caveats import least_replicates
-from mlpbench.evidence.judging.caveats import notes as notes_of
-from mlpbench.evidence.judging.claim_values import Floats, Values, values_of
-from mlpbench.evidence.judging.fixed_settings import held_fixed
-from mlpbench.evidence.judging.reduction import Reduction, conditions_of, reduce
+from mlpbench.evidence.judging.caveats import BoundKept
+from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
+from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
 from mlpbench.evidence.judging.verdict import (
     REFUTED,
     SUPPORTED,
@@ -37,12 +33,22 @@ from mlpbench.evidence.judging.verdict import (
     TestSampling,
     Verdict,
 )
-from mlpbench.evidence.statistics import censored, resampling, t_test, variance_components
-from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes
-from mlpbench.evidence.statistics.sign_test import median_interval, more_needed, sign_test, signs
-from mlpbench.evidence.statistics.t_test import ALPHA, Sample
-from mlpbench.experiment.claims.checks import BCA_LEAST, SHARE_LEAST
-from mlpbench.experiment.claims.forms import Claim
+from mlpbench.evidence.statistics import resampling, t_test, variance_components
+from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
+from mlpbench.evidence.statistics.sign_test import censored_median, count_sides, median_interval, more_needed, sign_test
+from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
+from mlpbench.experiment.claims.claim import Claim
+from mlpbench.experiment.claims.hypothesis import (
+    BCA_LEAST,
+    EveryReplicate,
+    Hypothesis,
+    LargestVariance,
+    SignFlipTest,
+    SignTest,
+    Test,
+    TTest,
+)
+from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.metrics.metric_names import late, plain, reaches
@@ -61,14 +67,11 @@ def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.Data
     return curves if isinstance(curves, pd.DataFrame) else curves(run_ids)
 
 
-def _points(
-    experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: Curves
-) -> pd.DataFrame:
+def _points(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
     """Return the curves of the runs whose claims are about what stands in curves alone, nothing where no claim is."""
-    asked = [claim for claim in experiment.claims if _is_of_curves(plain(claim.form.metric))]
-    if not asked:
+    needed = {c for h in hypotheses if _is_of_curves(plain(h.metric)) for c in h.number.conditions}
+    if not needed:
         return pd.DataFrame()
-    needed = conditions_of(asked, experiment, conditions)
     return read_curves(curves, list(observed.loc[observed["condition_id"].isin(needed), "run_id"]))
 
 
@@ -97,7 +100,7 @@ class Assessment:
         if p_corrected <= ALPHA:
             v = replace(v, decision=self.leans)
             if self.widened is not None:
-                confirmed = self.widened.confirms(v.reduction.sense, v.reduction.bound, v.reduction.centre)
+                confirmed = self.widened.confirms(v.hypothesis.sense, v.hypothesis.bound, v.hypothesis.centre)
                 v = replace(v, test_sampling=replace(v.test_sampling, confirmed=confirmed))
         return replace(self, verdict=v)
 
@@ -109,10 +112,10 @@ class Assessment:
         if self.larger is not None:
             needed = more_needed(v.n, self.larger, level, t_test.POWER, t_test.MOST_REPLICATES)
             return Outlook(more_replicates=None if needed is None else needed - v.n)
-        return Outlook() if self.sample is None else _outlook(self.sample, v.reduction, level)
+        return Outlook() if self.sample is None else _outlook(self.sample, v.hypothesis, level)
 
 
-def judge(
+def judge_claims(
     experiment: Experiment,
     conditions: Sequence[Condition],
     runs: pd.DataFrame,
@@ -130,9 +133,13 @@ def judge(
     `layers` reads what claims about layers rest on, and is called for them alone.
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
-    observed = with_layers(experiment, experiment.claims, conditions, observed, layers)
-    points = _points(experiment, conditions, observed, curves)
-    assessed = [_assess(claim, experiment, conditions, observed, points, test_set) for claim in experiment.claims]
+    hypotheses = [claim.hypothesis(experiment, conditions) for claim in experiment.claims]
+    observed = with_layers([(h.metric, h.number.conditions) for h in hypotheses], observed, layers)
+    points = _points(hypotheses, observed, curves)
+    assessed = [
+        _assess(claim, hypothesis, experiment, conditions, observed, points, test_set)
+        for claim, hypothesis in zip(experiment.claims, hypotheses, strict=True)
+    ]
     tested = [i for i, a in enumerate(assessed) if not a.verdict.observed]
     p = [math.nan if (p := assessed[i].verdict.p) is None else p for i in tested]
     adjusted = t_test.holm(p) if level is None else [min(1.0, v * ALPHA / level) for v in p]
@@ -145,49 +152,46 @@ def judge(
 
 def _assess(
     claim: Claim,
+    hypothesis: Hypothesis,
     experiment: Experiment,
     conditions: Sequence[Condition],
     observed: pd.DataFrame,
     curves: pd.DataFrame,
     test_set: TestSet | None,
 ) -> Assessment:
-    reduction = reduce(claim, experiment, conditions)
-    values = values_of(reduction, experiment, conditions, observed, curves)
+    values = values_of(hypothesis, experiment, conditions, observed, curves)
     blank = Verdict(
         claim=claim,
-        reduction=reduction,
+        hypothesis=hypothesis,
         n=len(values.complete),
         planned=values.planned,
-        held_fixed=held_fixed(experiment, conditions, reduction.shared),
-        note=" ".join(notes_of(claim, reduction, values, experiment, conditions)),
+        held_fixed=held_fixed(experiment, conditions, hypothesis.shared),
+        caveats=tuple(caveats_of(hypothesis, values, experiment, conditions)),
     )
-    if reduction.kind == "share":
-        return _of_stream(blank, values, conditions)
-    if reduction.every:
-        return Assessment(verdict=_every(blank, values))
-    if not blank.n:
+    return ASSESSED_BY[type(hypothesis.test)](blank, values, test_set)
+
+
+def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:
+    """Return estimate, interval, sizes and p of a claim about the mean, judged by t or by sign flips."""
+    hypothesis, n = blank.hypothesis, blank.n
+    if not n:
         return Assessment(verdict=blank)
-    return (_of_median if reduction.median else _of_mean)(blank, values, test_set)
-
-
-def _of_mean(blank: Verdict, values: Values, test_set: TestSet | None) -> Assessment:
-    """Return estimate, interval, sizes and p of a claim about the mean."""
-    claim, reduction, n = blank.claim, blank.reduction, blank.n
-    mean = float(values.complete.mean())
-    leans = _side(reduction.sense, mean - reduction.centre, reduction.bound)
+    mean, centre = float(values.complete.mean()), hypothesis.centre
+    leans = _side(hypothesis.sense, mean - centre, hypothesis.bound)
     if n < 2:
         return Assessment(verdict=replace(blank, estimate=mean), leans=leans)
-    sample, interval, sized = _spread(claim, values)
-    verdict = replace(blank, estimate=mean, interval=interval, sizes=sized)
-    if values.censored or n < least_replicates(claim, reduction):
+    sample, interval, sizes = _spread(hypothesis, values)
+    verdict = replace(blank, estimate=mean, interval=interval, sizes=sizes)
+    if values.censored or n < hypothesis.test.least:
         return Assessment(verdict=verdict, leans=leans)
-    if claim.test == "sign_flip" or reduction.kind == "place":
-        p = _flip_p(values.complete - reduction.centre, reduction.sense, reduction.bound)
+    if isinstance(hypothesis.test, SignFlipTest):
+        p = _flip_p(values.complete - centre, hypothesis.sense, hypothesis.bound)
     else:
-        p = _p(replace(sample, mean=mean - reduction.centre), reduction.sense, reduction.bound)
+        p = _t_p(replace(sample, mean=mean - centre), hypothesis.sense, hypothesis.bound)
     widened, sampling = None, TestSampling()
-    if test_set is not None and reduction.kind != "place":
-        found = test_sampling.of_mean(reduction.metric, sample, values, test_set)
+    if test_set is not None and isinstance(hypothesis.number, WeightedSum):
+        weights = hypothesis.number.weights_of(values.conditions)
+        found = test_sampling.of_mean(hypothesis.metric, sample, values.run_ids, weights, values.complete[0], test_set)
         if isinstance(found, str):
             sampling = TestSampling(unknown=found)
         else:
@@ -197,64 +201,65 @@ def _of_mean(blank: Verdict, values: Values, test_set: TestSet | None) -> Assess
     return Assessment(verdict=verdict, leans=leans, sample=sample, widened=widened)
 
 
-def _spread(claim: Claim, values: Values) -> tuple[Sample, Interval, Sizes]:
+def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interval, Sizes]:
     """Return the sample of two replicates or more, the interval of its mean, and its sizes."""
     raw = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
     sample = Sample(n=len(values.complete), mean=float(values.complete.mean()), sd=max(raw, values.least_spread))
     low, high = sample.interval(LEVEL)
-    if claim.interval == "bca" and sample.n >= BCA_LEAST and raw > 0:
+    wants_bca = isinstance(hypothesis.test, TTest | SignFlipTest) and hypothesis.test.interval == "bca"
+    if wants_bca and sample.n >= BCA_LEAST and raw > 0:
         low, high = resampling.bca(values.complete, LEVEL)
-    sized = sizes(values.complete, sample.sd, compared=claim.kind == "compare")
-    return sample, Interval(low=low, high=high), sized
+    sizes = sizes_of(values.complete, sample.sd, compared=bool(hypothesis.wording.better))
+    return sample, Interval(low=low, high=high), sizes
 
 
-def _of_median(blank: Verdict, values: Values, test_set: TestSet | None) -> Assessment:
+def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:
     """Return estimate, interval, sizes and p of a claim about the median, also where some numbers are censored."""
-    claim, reduction, n = blank.claim, blank.reduction, blank.n
-    lower, upper, bound = values.lower, values.upper, reduction.bound
-    above, below = signs(lower, bound, upper)
-    leans = _side(reduction.sense, above - below, 0)
-    estimate, known = censored.median(lower, upper, bound)
+    hypothesis, n = blank.hypothesis, blank.n
+    if not n:
+        return Assessment(verdict=blank)
+    lower, upper, bound = values.lower, values.upper, hypothesis.bound
+    above, below = count_sides(lower, bound, upper)
+    leans = _side(hypothesis.sense, above - below, 0)
+    estimate, known = censored_median(lower, upper, bound)
     verdict = replace(blank, estimate=None if math.isnan(estimate) else estimate, known=known)
     if n < 2:
         return Assessment(verdict=verdict, leans=leans)
     interval = median_interval(lower, LEVEL, upper)
     verdict = replace(
         verdict,
-        sizes=_median_sizes(claim, values),
+        sizes=_median_sizes(values, compared=bool(hypothesis.wording.better)),
         interval=None if interval is None else Interval(low=interval[0], high=interval[1]),
     )
-    if n < least_replicates(claim, reduction):
+    if n < hypothesis.test.least:
         return Assessment(verdict=verdict, leans=leans)
-    unknown = "" if test_set is None else test_sampling.unknown(reduction.metric, median=True)
+    unknown = "" if test_set is None else test_sampling.unknown(hypothesis.metric, median=True)
     verdict = replace(verdict, p=sign_test(lower, bound, upper), test_sampling=TestSampling(unknown=unknown))
     return Assessment(verdict=verdict, leans=leans, larger=max(above, below) / n)
 
 
-def _median_sizes(claim: Claim, values: Values) -> Sizes:
+def _median_sizes(values: ClaimValues, *, compared: bool) -> Sizes:
     """Return spread, middle and who was ahead how often, as far as that is known."""
-    compared = claim.kind == "compare"
     if not values.unknown:
         sd = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
-        sized = sizes(values.complete, max(sd, values.least_spread), compared=compared)
-        return replace(sized, effect=None)  # Hedges' g is of the mean, which may lie on the other side
-    above, below = signs(values.lower, 0.0, values.upper)
+        sizes = sizes_of(values.complete, max(sd, values.least_spread), compared=compared)
+        return replace(sizes, effect=None)  # Hedges' g is of the mean, which may lie on the other side
+    above, below = count_sides(values.lower, 0.0, values.upper)
     ties = int((values.complete == 0).sum())
     if not compared or above + below + ties < len(values.complete):
         return Sizes()
     return Sizes(wins=above, ties=ties)
 
 
-def _of_stream(blank: Verdict, values: Values, conditions: Sequence[Condition]) -> Assessment:
+def _of_variances(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
     """Return estimate, interval and p of the claim that a stream's variance is the largest."""
-    if len(values.table) < SHARE_LEAST:
+    test = blank.hypothesis.test
+    assert isinstance(test, LargestVariance)
+    if blank.n < test.least:
         return Assessment(verdict=blank)
-    assert blank.claim.share is not None
-    stream, needed = blank.claim.share.stream, blank.reduction.weights
-    streams = [str(c.levels[STREAM]) for c in conditions if c.condition_id in needed]
-    by_stream = dict(zip(streams, values.table.T, strict=True))
-    estimate, low, high = variance_components.share(stream, by_stream)
-    p, leads = variance_components.largest(stream, by_stream)
+    by_stream = {test.streams[c]: column for c, column in zip(values.conditions, values.table.T, strict=True)}
+    estimate, low, high = variance_components.share(test.stream, by_stream)
+    p, leads = variance_components.largest(test.stream, by_stream)
     verdict = replace(
         blank,
         estimate=None if math.isnan(estimate) else estimate,
@@ -264,7 +269,7 @@ def _of_stream(blank: Verdict, values: Values, conditions: Sequence[Condition]) 
     return Assessment(verdict=verdict, leans=SUPPORTED if leads else REFUTED)
 
 
-def _p(sample: Sample, sense: str, bound: float) -> float:
+def _t_p(sample: Sample, sense: str, bound: float) -> float:
     if sense != "equivalent":
         return t_test.two_sided(sample, bound)
     inside = abs(sample.mean) <= bound
@@ -283,7 +288,7 @@ def _side(sense: str, estimate: float, bound: float) -> Decision:
     return SUPPORTED if expected[sense] else REFUTED
 
 
-def _every(blank: Verdict, values: Values) -> Verdict:
+def _of_every(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
     """Return the verdict on a bound of every replicate: one that breaks it refutes; all planned must keep it.
 
     A diverged run has no value that could keep a bound, so it breaks it. The share of replicates that would keep it in
@@ -291,28 +296,41 @@ def _every(blank: Verdict, values: Values) -> Verdict:
     Reference: Clopper and Pearson, The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial,
     1934.
     """
-    above, bound = blank.reduction.sense == "greater", blank.reduction.bound
+    above, bound = blank.hypothesis.sense == "greater", blank.hypothesis.bound
     kept = int((values.complete > bound).sum() if above else (values.complete < bound).sum())
     n, planned = blank.n, values.planned
     broken = n - kept + sum(k for (why, _), k in values.left_out.items() if why == DIVERGED)
-    worst = f"; {'lowest' if above else 'highest'} {(min if above else max)(values.complete):.4g}" if n else ""
-    words = f"{kept} of {planned} replicates keep the bound{worst}. Observed, not tested."
     decision = REFUTED if broken else UNDECIDED if kept < planned or n < 2 else SUPPORTED
-    if decision == SUPPORTED:
-        words += f" With 95% confidence at least {ALPHA ** (1 / n):.0%} of further replicates would keep it."
-    verdict = replace(blank, decision=decision, note=f"{words} {blank.note}".strip())
+    caveat = BoundKept(
+        kept=kept,
+        planned=planned,
+        extreme=float((min if above else max)(values.complete)) if n else None,
+        is_lowest=above,
+        rate=ALPHA ** (1 / n) if decision == SUPPORTED else None,
+    )
+    verdict = replace(blank, decision=decision, caveats=(caveat, *blank.caveats))
     if n:
         verdict = replace(verdict, estimate=float(values.complete.mean()))
     if n > 1:
-        _, interval, sized = _spread(blank.claim, values)
-        verdict = replace(verdict, interval=interval, sizes=sized)
-    return verdict
+        _, interval, sizes = _spread(blank.hypothesis, values)
+        verdict = replace(verdict, interval=interval, sizes=sizes)
+    return Assessment(verdict=verdict)
 
 
-def _outlook(sample: Sample, reduction: Reduction, level: float) -> Outlook:
+# What assesses a claim, by its test.
+ASSESSED_BY: Mapping[type[Test], Callable[[Verdict, ClaimValues, TestSet | None], Assessment]] = {
+    TTest: _of_mean,
+    SignFlipTest: _of_mean,
+    SignTest: _of_median,
+    EveryReplicate: _of_every,
+    LargestVariance: _of_variances,
+}
+
+
+def _outlook(sample: Sample, hypothesis: Hypothesis, level: float) -> Outlook:
     """Return what an undecided claim could show now, and about how many further replicates would decide it, by t."""
-    equivalent, bound = reduction.sense == "equivalent", reduction.bound
-    sample = replace(sample, mean=sample.mean - reduction.centre)
+    equivalent, bound = hypothesis.sense == "equivalent", hypothesis.bound
+    sample = replace(sample, mean=sample.mean - hypothesis.centre)
     if equivalent and abs(sample.mean) <= bound:
         shift = t_test.detectable_margin(sample.n, level)
         needed = t_test.replicates_needed(sample.n, sample, (-bound, bound), level) if bound else None

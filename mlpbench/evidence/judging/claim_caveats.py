@@ -1,0 +1,147 @@
+"""Which caveats the verdict on a claim has, and which settings and streams it was made at."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mlpbench.base.models import STREAMS, Value
+from mlpbench.evidence.judging import caveats
+from mlpbench.evidence.judging.caveats import Caveat
+from mlpbench.evidence.judging.claim_values import ClaimValues
+from mlpbench.evidence.statistics.effect_sizes import is_skewed, skewness
+from mlpbench.evidence.statistics.sign_test import count_sides, median_places
+from mlpbench.evidence.statistics.t_test import LEVEL
+from mlpbench.experiment.claims.hypothesis import (
+    EveryReplicate,
+    Hypothesis,
+    LargestVariance,
+    SignFlipTest,
+    SignTest,
+    TTest,
+)
+from mlpbench.experiment.grid import Condition, format_level, resolve
+from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.plan import CURVE_POINTS
+from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.spec import Experiment
+
+# Where replicates are lacking in more conditions than this, conditions are counted, not named.
+MOST_NOTED = 20
+# Named even at their defaults: the answer to most questions depends on them.
+ALWAYS = ("activation", "init", "optimizer", "lr", "batch_size")
+# Ways to say one thing: the first of each that is the same on all sides is named.
+SHAPE = (("width", "depth"), ("hidden_sizes",))
+LENGTH = (("epochs",), ("steps",))
+
+
+def caveats_of(
+    hypothesis: Hypothesis, values: ClaimValues, experiment: Experiment, conditions: Sequence[Condition]
+) -> list[Caveat]:
+    """Return the caveats of a claim that follow from its numbers, in the order they are said in."""
+    found: list[Caveat] = []
+    reaches = metric_names.reaches(metric_names.plain(hypothesis.metric))
+    if hypothesis.averaged:
+        found.append(caveats.AveragedOver(factors=hypothesis.averaged))
+    found += _left_out(hypothesis, values, conditions)
+    if values.censored and not hypothesis.is_of_median:
+        found.append(caveats.CensoredMean(unit=reaches.unit if reaches else "steps"))
+    if reaches is not None:
+        every_epoch = all(c.settings.steps <= CURVE_POINTS * c.settings.steps_per_epoch for c in conditions)
+        found.append(caveats.CountedOnCurve(unit=reaches.unit, goal=reaches.measure, every_epoch=every_epoch))
+    if hypothesis.metric.startswith(metric_names.LOG10) and any(why == "unmeasured" for why, _ in values.left_out):
+        found.append(caveats.WithoutLogarithm())
+    n, test = len(values.complete), hypothesis.test
+    if n < test.least:
+        found.append(caveats.TooFewReplicates(least=test.least, n=n))
+    elif n > 1 and not isinstance(test, LargestVariance) and np.ptp(values.complete) == 0:
+        found.append(caveats.EqualReplicates())
+    if n >= test.least:
+        found += _of_test(hypothesis, values)
+    shared = shared_streams(experiment, conditions)
+    if (shared or experiment.one_at_a_time) and not isinstance(test, LargestVariance):
+        found.append(caveats.SharedStreams(streams=tuple(shared), one_varies=experiment.one_at_a_time))
+    if values.censored and isinstance(test, TTest | SignFlipTest) and hypothesis.sense != "equivalent":
+        found.append(caveats.MedianWouldDo())
+    return found
+
+
+def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: Mapping[str, Value]) -> str:
+    """Return the settings that all conditions have in common and the levels the sides of a claim share, as one text.
+
+    It follows from the resolved settings alone: a file that spells out a default says the same as one that does not.
+    """
+    settings = [c.settings for c in conditions]
+    same = {n: getattr(settings[0], n) for n in SETTINGS if len({getattr(s, n) for s in settings}) == 1}
+    default = resolve({"hidden_sizes": settings[0].hidden_sizes}, experiment, {})
+    either = {n for ways in (SHAPE, LENGTH) for way in ways for n in way}
+    named: dict[str, Value] = {}
+    for ways in (SHAPE, LENGTH):
+        way = next((w for w in ways if any(same.get(n) is not None for n in w)), ())
+        named |= {n: same[n] for n in way if same.get(n) is not None}
+    named |= {n: v for n, v in same.items() if n not in either and (n in ALWAYS or v != getattr(default, n))}
+    fixed = {n: named[n] for n in SETTINGS if n in named and n not in experiment.nuisance} | dict(shared)
+    return ", ".join(f"{n}={format_level(v)}" for n, v in fixed.items())
+
+
+def shared_streams(experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
+    """Return the random streams that are drawn from and do not differ between replicates."""
+    settings = [c.settings for c in conditions]
+    drawn = {
+        "dropout": any(p > 0 for s in settings for p in s.dropout),
+        "noise": any(s.input_noise > 0 or s.label_noise > 0 for s in settings),
+    }
+    return [s for s in STREAMS if s not in experiment.vary and drawn.get(s, True)]
+
+
+def _left_out(hypothesis: Hypothesis, values: ClaimValues, conditions: Sequence[Condition]) -> list[Caveat]:
+    reaches = metric_names.reaches(metric_names.plain(hypothesis.metric))
+    goals = {"censored": "loss" if reaches is None else reaches.measure, "unmeasured": hypothesis.metric}
+    found: list[Caveat] = []
+    for why, group in itertools.groupby(sorted(values.left_out.items()), key=lambda item: item[0][0]):
+        counts = {position: count for (_, position), count in group}
+        ranges = [(n, n, conditions[i].label) for i, n in counts.items()]
+        if len(counts) > MOST_NOTED:
+            ranges = [(min(counts.values()), max(counts.values()), f"each of {len(counts)} conditions")]
+        found += [
+            caveats.LeftOut(
+                why=why, goal=goals.get(why, ""), fewest=fewest, most=most, planned=values.planned, where=where
+            )
+            for fewest, most, where in ranges
+        ]
+    return found
+
+
+def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
+    """Return how the claim was tested where that is not by t, and where t is not to be trusted."""
+    n, test = len(values.complete), hypothesis.test
+    found: list[Caveat] = [caveats.Remark(sentence=hypothesis.wording.remark)] if hypothesis.wording.remark else []
+    if isinstance(test, EveryReplicate):
+        return found
+    if isinstance(test, LargestVariance):
+        return [*found, caveats.VariancesCompared()]
+    if isinstance(test, SignTest):
+        above, below = count_sides(values.lower, hypothesis.bound, values.upper)
+        place, coverage = median_places(n, LEVEL)
+        equal = int((values.complete == hypothesis.bound).sum())
+        signs = caveats.JudgedBySigns(
+            n=n, above=above, below=below, equal=equal, unknown=values.unknown, place=place, coverage=coverage
+        )
+        return [*found, signs]
+    if isinstance(test, SignFlipTest):
+        found.append(caveats.JudgedByFlips(n=n))
+    elif is_skewed(values.complete):
+        plural = hypothesis.quantity.plural
+        found.append(caveats.Skewed(plural=plural, skewness=skewness(values.complete), n=n))
+    if values.at_edge:
+        found.append(caveats.BestAtEdge(replicates=values.at_edge, n=n))
+    error = max(float(values.complete.std(ddof=1)), values.least_spread) / math.sqrt(n)
+    far = abs(float(values.complete.mean()) - hypothesis.centre) > hypothesis.bound
+    if hypothesis.sense == "equivalent" and far and hypothesis.bound < error:
+        found.append(caveats.NarrowMargin())
+    if test.interval == "bca":
+        found.append(caveats.Bootstrapped(n=n))
+    return found

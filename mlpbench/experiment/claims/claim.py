@@ -1,0 +1,146 @@
+"""A claim: a stated hypothesis, the form in which it is judged, and by which test. Reading, checking and writing claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, create_model, model_validator
+
+from mlpbench.base.messages import Path, SpecProblem, first_problem
+from mlpbench.base.models import Model
+from mlpbench.experiment.claims.claim_form import FORMS, ClaimForm
+from mlpbench.experiment.claims.hypothesis import BCA_LEAST, Hypothesis, SignFlipTest, SignTest, Test, TTest
+from mlpbench.experiment.claims.metric_checks import check_metric, check_metric_of
+from mlpbench.experiment.design import Design
+from mlpbench.experiment.grid import Condition
+
+# isort: off
+# Being imported registers the forms that a module defines, in this order.
+from mlpbench.experiment.claims import comparisons, trend, value_claims, best_level, variance_share
+
+DEFINED_IN = (comparisons, trend, value_claims, best_level, variance_share)
+# isort: on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A stated hypothesis.
+
+    Attributes:
+        id, says, source: a plain word, the claim in a sentence, and who makes it.
+        form: how it is judged, and what it is about.
+        test: `t`, `sign_flip` or `sign`; a form may have a test of its own.
+        interval: `t` or `bca`.
+
+    """
+
+    id: str
+    says: str
+    form: ClaimForm
+    source: str = ""
+    test: str = "t"
+    interval: str = "t"
+
+    def hypothesis(self, design: Design, conditions: Sequence[Condition]) -> Hypothesis:
+        """Return what the claim comes down to over the conditions of an experiment."""
+        tests: Mapping[str, Test] = {
+            "t": TTest(interval=self.interval),
+            "sign_flip": SignFlipTest(interval=self.interval),
+            "sign": SignTest(),
+        }
+        return self.form.hypothesis(design, conditions, tests[self.test])
+
+    def as_written(self) -> dict[str, Any]:
+        """Return the claim as a file has it: options at their defaults are left out."""
+        options = {k: v for k, v in (("test", self.test), ("interval", self.interval)) if v != "t"}
+        form = self.form.model_dump(exclude_none=True)
+        return {"id": self.id, "says": self.says, "source": self.source, self.form.name: form} | options
+
+
+class _StatedClaim(Model):
+    """What every claim of a file has beside its form."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    says: str
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> _StatedClaim:
+        named = [name for name in FORMS if getattr(self, name, None) is not None]
+        if len(named) != 1:
+            rule = f"a claim has exactly one of {', '.join(FORMS)}"
+            raise ValueError(f"{rule}, got {' and '.join(named) or 'none of them'}")
+        return self
+
+
+def claim_model() -> type[Model]:
+    """Return the model of a claim as a file has it, with a key for every form that is defined."""
+    fields: dict[str, Any] = {name: (form | None, None) for name, form in FORMS.items()}
+    options: dict[str, Any] = {
+        "test": (Literal["t", "sign_flip", "sign"], "t"),
+        "interval": (Literal["t", "bca"], "t"),
+    }
+    model: type[Model] = create_model(
+        "Claim", __base__=_StatedClaim, __doc__="A stated hypothesis, the form in which it is judged, and the test and the interval.",
+        **fields, **options,
+    )  # fmt: skip
+    return model
+
+
+def read_claims(written: object) -> tuple[Claim, ...]:
+    """Return the claims of a file, each checked on its own; raise SpecProblem."""
+    each = claim_model()
+    # A list of the file is a tuple here: the one conversion that strictness would refuse.
+    claims: Any = (tuple[each, ...], Field(default=(), strict=False))  # type: ignore[valid-type]
+    whole = create_model("Claims", __base__=Model, claims=claims)
+    try:
+        read: Any = whole.model_validate({"claims": written})
+    except ValidationError as error:
+        raise first_problem(error, lambda path: known_keys(path, each)) from None
+    return tuple(
+        Claim(
+            id=c.id,
+            says=c.says,
+            source=c.source,
+            form=next(form for name in FORMS if (form := getattr(c, name)) is not None),
+            test=c.test,
+            interval=c.interval,
+        )
+        for c in read.claims
+    )
+
+
+def known_keys(path: Path, claim: type[Model]) -> list[str]:
+    """Return the keys that a claim, or what stands at a path inside one, may have."""
+    models: Mapping[str, type[Model]] = {**FORMS, "terms": comparisons.Term}
+    model = next((models[str(part)] for part in reversed(path[:-1]) if part in models), claim)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def checked_claims(claims: Sequence[Claim], design: Design) -> tuple[Claim, ...]:
+    """Check claims against factors, metrics and replicates; selectors come back in canonical form; raise SpecProblem."""
+    seen: set[str] = set()
+    checked = []
+    for i, claim in enumerate(claims):
+        path: Path = ("claims", i)
+        if claim.id in seen:
+            raise SpecProblem((*path, "id"), f"claim ids must differ, got {claim.id!r} twice")
+        seen.add(claim.id)
+        claim.form.check_options(claim.test, claim.interval, design.replicates, path)
+        if claim.interval == "bca" and design.replicates < BCA_LEAST:
+            rule = f"a BCa interval needs {BCA_LEAST} replicates or more: at 5 it covered 85% instead of 95%"
+            raise SpecProblem((*path, "interval"), f"{rule}, got {design.replicates}")
+        form = claim.form.read(design, (*path, claim.form.name)).for_test(claim.test, path)
+        checked.append(replace(claim, form=form))
+    return tuple(checked)
+
+
+def check_conditions(claims: Sequence[Claim], design: Design, conditions: Sequence[Condition]) -> None:
+    """Raise SpecProblem for the first claim about conditions, layers or metrics that the experiment does not have."""
+    for i, claim in enumerate(claims):
+        path: Path = ("claims", i, claim.form.name)
+        check_metric(claim.form.metric, design, conditions, (*path, "metric"))
+        claim.form.check_conditions(design, conditions, path)
+        check_metric_of(claim.form.metric, claim.form.selected(conditions), (*path, "metric"))

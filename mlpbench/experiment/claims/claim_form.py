@@ -1,0 +1,166 @@
+"""What every form of claim is: a class of what a file may say, its checks, and the hypothesis it comes down to.
+
+A form is a subclass of `ClaimForm` with a `name`, by which a file says it; being defined registers it. The YAML reader, the JSON
+Schema, the checks, the statistics, the report and the terminal know forms by this class alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+from mlpbench.base.messages import Path, SpecProblem, shown
+from mlpbench.base.models import LARGEST, Levels, Model
+from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, Hypothesis, SignTest, Test
+from mlpbench.experiment.claims.selectors import read_selector, selects
+from mlpbench.experiment.design import Design
+from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics.metric import REGRETS, Metric, metric
+from mlpbench.experiment.shift_spec import undeclared
+
+# Every form by its name, in the order they are defined.
+FORMS: dict[str, type[ClaimForm]] = {}
+
+
+class ClaimForm(Model):
+    """One form of claim about one metric. A subclass has a name, names its fields that select conditions, and gives a hypothesis."""
+
+    name: ClassVar[str] = ""
+    # Fields that select conditions, by the key that a file has for them.
+    selectors: ClassVar[Sequence[str]] = ()
+
+    metric: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the form under its name."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.name:
+            FORMS[cls.name] = cls
+
+    def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
+        """Return what the claim comes down to; `test` is the one that the claim asks for, or a t test."""
+        raise NotImplementedError
+
+    def wheres(self) -> list[tuple[Path, Levels]]:
+        """Return the selectors with where they stand below the form."""
+        return [((self._alias(field),), getattr(self, field)) for field in self.selectors]
+
+    def read(self, design: Design, path: Path) -> Self:
+        """Return the form in canonical form; raise SpecProblem where the experiment lacks what it speaks of."""
+        try:
+            measured = metric(self.metric)
+        except ValueError as error:
+            raise SpecProblem((*path, "metric"), str(error)) from None
+        if message := undeclared(metric_names.plain(measured.name), design.shifts):
+            raise SpecProblem((*path, "metric"), message)
+        _check_derived(design, measured, (*path, "metric"))
+        self.check(design, measured, path)
+        form = self.model_copy(update={"metric": measured.name})
+        form = form.with_selectors(design, path)
+        form.check_selectors(path)
+        return form
+
+    def with_selectors(self, design: Design, path: Path) -> Self:
+        """Return the form with its selectors in canonical form."""
+        canonical = {f: read_selector(design, getattr(self, f), (*path, self._alias(f))) for f in self.selectors}
+        return self.model_copy(update=canonical)
+
+    def check(self, design: Design, measured: Metric, path: Path) -> None:
+        """Raise SpecProblem where the design or the metric is not one that the form can be about."""
+
+    def check_selectors(self, path: Path) -> None:
+        """Raise SpecProblem where the canonical selectors do not go together."""
+
+    def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
+        """Raise SpecProblem where no condition is selected, or not those that the form needs."""
+        for below, where in self.wheres():
+            if not any(selects(where, c) for c in conditions):
+                message = f"a claim names levels that stand together in a condition, got {shown(where)}"
+                raise SpecProblem((*path, *below), message)
+
+    def selected(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """Return the conditions that the form is about: all where it has no selector."""
+        wheres = [where for _, where in self.wheres()] or [{}]
+        return [c for c in conditions if any(selects(where, c) for where in wheres)]
+
+    # Options of a claim, `test` and `interval`, and what a form makes of them.
+
+    @property
+    def own_test(self) -> str:
+        """Why the form takes neither `test` nor `interval`, in a sentence; empty where it takes them."""
+        return ""
+
+    @property
+    def asks_for_nearness(self) -> str:
+        """What in the form asks whether a number lies near another, which the sign test can't say; empty where nothing does."""
+        return ""
+
+    @property
+    def is_of_median(self) -> bool:
+        """Whether the form itself asks for the median."""
+        return False
+
+    def for_test(self, test: str, path: Path) -> Self:
+        """Return the form as it is under an option `test`."""
+        return self
+
+    def check_options(self, test: str, interval: str, n: int, path: Path) -> None:
+        """Raise SpecProblem, below the path of the claim, for options that the form can't have with n replicates."""
+        for option, value in (("test", test), ("interval", interval)):
+            if value != "t" and self.own_test:
+                raise SpecProblem((*path, option), f"{self.own_test}: it takes no {option}, got {value!r}")
+        if self.is_of_median or test == "sign":
+            self._check_median(test, interval, n, path)
+        if test == "sign_flip" and n < SIGN_FLIP_LEAST:
+            raise SpecProblem((*path, "test"), too_few("sign-flip", n))
+
+    def _check_median(self, test: str, interval: str, n: int, path: Path) -> None:
+        if self.asks_for_nearness:
+            rule = "the sign test asks on which side of a number the median lies,"
+            rule += f" and {self.asks_for_nearness} whether it lies near one"
+            raise SpecProblem((*path, "test"), f"{rule}, got {test!r}; did you mean 'sign_flip'?")
+        self.for_test(test, path)
+        what = "a bound of the median" if self.is_of_median else "a claim judged by the sign test"
+        for option, value in (("test", test), ("interval", interval)):
+            if value not in ("t", "sign"):
+                rule = f"{what} has its own test and interval: it takes no {option}"
+                raise SpecProblem((*path, option), f"{rule}, got {value!r}")
+        if n < SIGN_FLIP_LEAST:
+            at = (*path, "test") if test == "sign" else (*path, self.name, "of")
+            raise SpecProblem(at, too_few("sign", n))
+
+    @classmethod
+    def _alias(cls, field: str) -> str:
+        return cls.model_fields[field].alias or field
+
+
+def too_few(test: str, n: int) -> str:
+    """Return why a sign or sign-flip test needs more than n replicates."""
+    rule = f"a {test} test needs {SIGN_FLIP_LEAST} replicates or more, since {SIGN_FLIP_LEAST - 1} can't reach p < 0.05"
+    return f"{rule}, got {n}"
+
+
+def median_words(test: Test) -> tuple[str, str]:
+    """Return `median ` and ` in the median` where a test is of the median, nothing where it is of the mean."""
+    return ("median ", " in the median") if isinstance(test, SignTest) else ("", "")
+
+
+def _check_derived(design: Design, measured: Metric, path: Path) -> None:
+    """Refuse a layer metric at an epoch that is not probed, and a regret where levels are not refitted."""
+    of = metric_names.layer_metric(measured.name)
+    epochs = (0.0, math.inf) if design.probes is None else design.probes
+    if of is not None and of.epoch not in epochs:
+        rule = f"layers are measured at `probes`, here {', '.join(map(_epoch, epochs)) or 'none'}"
+        nearest = min(epochs, key=lambda e: abs(min(e, LARGEST) - min(of.epoch, LARGEST)), default=of.epoch)
+        near = f"; did you mean {_epoch(nearest)!r}, or a further epoch of probes?"
+        raise SpecProblem(path, f"{rule}, got {_epoch(of.epoch)!r} in {measured.name!r}{near}")
+    if measured.name in REGRETS and not (design.refit == "all" and design.nuisance):
+        rule = "a regret compares refits of all nuisance levels, which `validation: {folds: K, refit: all}` makes"
+        raise SpecProblem(path, f"{rule}, got {measured.name!r} without")
+
+
+def _epoch(epoch: float) -> str:
+    return {0.0: "start", math.inf: "end"}.get(epoch, f"{epoch:g}")

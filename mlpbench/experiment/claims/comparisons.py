@@ -1,0 +1,205 @@
+"""Claims about a difference between conditions: `compare` two of them, or a weighted sum of several, a `contrast`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from mlpbench.base.messages import Path, SpecProblem
+from mlpbench.base.models import Levels, Model
+from mlpbench.experiment.claims.claim_form import ClaimForm, median_words
+from mlpbench.experiment.claims.hypothesis import Hypothesis, Sense, Test, Wording, metric_quantity
+from mlpbench.experiment.claims.replicate_numbers import WeightedSum
+from mlpbench.experiment.claims.selectors import (
+    averaged_factors,
+    equal_weights,
+    in_words,
+    read_selector,
+    shared_levels,
+    without_zeros,
+)
+from mlpbench.experiment.design import Design
+from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics.metric import Metric, metric
+
+ACCURACY_MARGIN = 0.002
+
+
+class _Difference(ClaimForm):
+    """A weighted sum of conditions, paired by replicate, that is expected to be beyond a margin, or within it."""
+
+    def stated(self) -> tuple[Sense, float | None]:
+        """Return what is expected and the margin, None where none is stated."""
+        raise NotImplementedError
+
+    @property
+    def asks_for_nearness(self) -> str:
+        """An equivalence."""
+        return "expect: equivalent" if self.stated()[0] == "equivalent" else ""
+
+    def check(self, design: Design, measured: Metric, path: Path) -> None:
+        """Raise SpecProblem for an equivalence without a margin."""
+        if self.stated() == ("equivalent", None) and not measured.is_accuracy:
+            raise SpecProblem(path, f"equivalent on {self.metric} must state a margin")
+
+    def with_selectors(self, design: Design, path: Path) -> Self:
+        """Return the form with its selectors in canonical form, and the margin that differences of the metric have."""
+        usual = ACCURACY_MARGIN if metric(self.metric).is_accuracy else 0.0
+        form = super().with_selectors(design, path)
+        return form if form.stated()[1] is not None else form.model_copy(update={"margin": usual})
+
+    def weighted(self) -> list[tuple[float, Levels]]:
+        """Return weights and selectors."""
+        raise NotImplementedError
+
+    def in_words(self) -> str:
+        """Return the sum in words."""
+        raise NotImplementedError
+
+    def better(self) -> str:
+        """Return what a replicate with a positive sum shows, in words; nothing for a sum that is no comparison."""
+        return ""
+
+    def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
+        """Return the test of sum_c weight_c metric_c against the margin."""
+        (expect, stated), (median, of_median) = self.stated(), median_words(test)
+        margin = stated or 0.0
+        weights: dict[str, float] = {}
+        for weight, where in self.weighted():
+            for condition_id, share in equal_weights(where, conditions).items():
+                weights[condition_id] = weights.get(condition_id, 0.0) + weight * share
+        wheres = [where for _, where in self.weighted()]
+        name = f"{self.metric}: {self.in_words()}"
+        return Hypothesis(
+            metric=self.metric,
+            number=WeightedSum(weights=without_zeros(weights)),
+            test=test,
+            sense=expect,
+            bound=0.0 - margin if expect == "less" else margin,
+            quantity=metric_quantity(name, self.metric, kind="difference", plural="differences"),
+            wording=difference_words(
+                f"{name}, {_expected(expect, margin)}{of_median}", "difference", expect, margin, median, self.better()
+            ),
+            averaged=averaged_factors(wheres, design, conditions),
+            shared=shared_levels(wheres),
+        )
+
+
+def _expected(expect: Sense, margin: float) -> str:
+    if expect == "equivalent":
+        return f"equivalent within {margin:g}"
+    return f"{expect} by {margin:g}" if margin else expect
+
+
+def difference_words(
+    formula: str, noun: str, sense: Sense, margin: float, median: str = "", better: str = ""
+) -> Wording:
+    """Return the words for a difference, or a slope, against its margin."""
+    if sense == "equivalent":
+        return Wording(
+            formula=formula,
+            expected=f"{median}within {{bound}}",
+            supported=f"the {noun} lies within the margin of {{bound}}",
+            refuted=f"the {noun} lies beyond the margin of {{bound}}",
+            question="whether it lies within {bound}",
+            detectable="a distance of {reach} from the margin",
+            equivalent="the equivalence of equal conditions within {reach}",
+            better=better,
+        )
+    greater = sense == "greater"
+    gain = {"difference": ("advantage", "reduction"), "slope": ("rise", "fall")}[noun][0 if greater else 1]
+    supported, refuted = (
+        f"the {median}{gain} is above the margin of {{margin}}",
+        f"any {median}{gain} is below the margin of {{margin}}",
+    )
+    if not margin:
+        above, below = (f"the {median}{noun} is {side} {{bound}}" for side in ("above", "below"))
+        supported, refuted = (above, below) if greater else (below, above)
+    return Wording(
+        formula=formula,
+        expected=f"{median}{'>' if greater else '<'} {{bound}}",
+        supported=supported,
+        refuted=refuted,
+        question=f"whether it {'exceeds' if greater else 'is below'} {{bound}}",
+        detectable="a distance of {reach} from {bound}",
+        better=better,
+    )
+
+
+class Compare(_Difference):
+    """Metric of condition a against condition b, paired by replicate."""
+
+    name = "compare"
+    selectors = ("a", "b")
+
+    a: dict[str, Any]
+    b: dict[str, Any]
+    expect: Literal["greater", "less", "equivalent"]
+    margin: float | None = Field(default=None, ge=0)
+
+    def stated(self) -> tuple[Sense, float | None]:
+        """Return what is expected and the margin."""
+        return self.expect, self.margin
+
+    def check_selectors(self, path: Path) -> None:
+        """Raise SpecProblem where a is b."""
+        if self.a == self.b:
+            raise SpecProblem(path, f"a and b must differ, got {self.a!r} twice")
+
+    def weighted(self) -> list[tuple[float, Levels]]:
+        """Return 1 for a and -1 for b."""
+        return [(1.0, self.a), (-1.0, self.b)]
+
+    def in_words(self) -> str:
+        """Return `a minus b`."""
+        return f"{in_words(self.a)} minus {in_words(self.b)}"
+
+    def better(self) -> str:
+        """Return `width=1024 better than width=256`, by the direction of the metric."""
+        how = {"higher": "better than", "lower": "worse than", "neither": "above"}[metric(self.metric).better]
+        return f"{in_words(self.a)} {how} {in_words(self.b)}"
+
+
+class Term(Model):
+    """One weighted condition of a contrast."""
+
+    weight: float
+    where: dict[str, Any]
+
+
+class Contrast(_Difference):
+    """A weighted sum of conditions, paired by replicate."""
+
+    name = "contrast"
+
+    terms: list[Term] = Field(min_length=1)
+    expect: Literal["greater", "less", "equivalent"]
+    margin: float | None = Field(default=None, ge=0)
+
+    def stated(self) -> tuple[Sense, float | None]:
+        """Return what is expected and the margin."""
+        return self.expect, self.margin
+
+    def wheres(self) -> list[tuple[Path, Levels]]:
+        """Return the selector of each term."""
+        return [(("terms", i, "where"), term.where) for i, term in enumerate(self.terms)]
+
+    def with_selectors(self, design: Design, path: Path) -> Self:
+        """Return the form with the selectors of its terms in canonical form."""
+        below = [(term, (*path, "terms", i, "where")) for i, term in enumerate(self.terms)]
+        terms = [t.model_copy(update={"where": read_selector(design, t.where, at)}) for t, at in below]
+        return super().with_selectors(design, path).model_copy(update={"terms": terms})
+
+    def weighted(self) -> list[tuple[float, Levels]]:
+        """Return the terms."""
+        return [(t.weight, t.where) for t in self.terms]
+
+    def in_words(self) -> str:
+        """Return `(width=16) - 2 (width=8) + ...`."""
+        parts = [
+            f"{'-' if t.weight < 0 else '+'} {'' if abs(t.weight) == 1 else f'{abs(t.weight):g} '}({in_words(t.where)})"
+            for t in self.terms
+        ]
+        return " ".join(parts).removeprefix("+ ")

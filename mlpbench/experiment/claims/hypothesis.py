@@ -1,0 +1,186 @@
+"""What a claim comes down to: one number per replicate, the bound it is tested against, the test, and the words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mlpbench.base.models import Levels
+from mlpbench.experiment.claims.replicate_numbers import ReplicateNumber
+from mlpbench.experiment.metrics.metric import metric
+
+Sense = Literal["greater", "less", "equivalent"]
+# With fewer replicates than this no assignment of signs has a two-sided p below 0.05: 2 / 2^5 = 0.0625.
+SIGN_FLIP_LEAST = 6
+# With fewer, the BCa interval covers less than it says: 85% instead of 95% at 5 replicates, in simulation.
+BCA_LEAST = 15
+# Variances of fewer replicates say next to nothing.
+VARIANCE_LEAST = 5
+# Units that are printed behind a number; a fraction or a loss per example has none.
+PRINTED_UNITS = ("s", "steps", "epochs", "units", "decades")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TTest:
+    """A t test of the mean, with a t interval or a BCa bootstrap interval."""
+
+    least: int = 2
+    interval: str = "t"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignFlipTest:
+    """A sign-flip test of the mean: the signs of the replicates' distances from the bound are flipped."""
+
+    least: int = SIGN_FLIP_LEAST
+    interval: str = "t"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignTest:
+    """A sign test of the median; a censored replicate counts where the side it lies on is known."""
+
+    least: int = SIGN_FLIP_LEAST
+
+
+@dataclass(frozen=True, kw_only=True)
+class EveryReplicate:
+    """No test: every replicate must keep the bound."""
+
+    least: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargestVariance:
+    """Brown and Forsythe's test, pair by pair, that the variance of one random stream is the largest.
+
+    `streams` has the stream of each condition.
+    """
+
+    stream: str
+    streams: Mapping[str, str]
+    least: int = VARIANCE_LEAST
+
+
+Test = TTest | SignFlipTest | SignTest | EveryReplicate | LargestVariance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """What a claim estimates, and how its number is printed: `factor` times the number, followed by `unit` and `per`.
+
+    Attributes:
+        name: the quantity in words, as `test_accuracy: width=1024 minus width=256`.
+        kind: the word for it in the public table: difference, slope, level, place or share.
+        plural: what the replicates' numbers are, in a sentence about them.
+        unit: printed unit with the space before it, as ` pp`; empty where none is printed.
+        per: of a slope, per what, as `per doubling of width`.
+        factor: from the metric's unit to the printed one.
+        signed: whether a plus sign is printed.
+        axis: the label of an axis that shows it.
+
+    """
+
+    name: str
+    kind: str
+    plural: str
+    unit: str = ""
+    per: str = ""
+    factor: float = 1.0
+    signed: bool = True
+    axis: str = ""
+
+
+def metric_quantity(name: str, measured: str, *, kind: str, plural: str, per: str = "") -> Quantity:
+    """Return a quantity in the unit of a metric; differences and slopes of accuracies are in percentage points (pp)."""
+    of = metric(measured)
+    level = kind == "level"
+    points = of.is_accuracy and not level
+    unit = "pp" if points else of.unit if of.unit in PRINTED_UNITS else ""
+    return Quantity(
+        name=name,
+        kind=kind,
+        plural=plural,
+        unit=f" {unit}" if unit else "",
+        per=per,
+        factor=100.0 if points else 1.0,
+        signed=not level,
+        axis=f"{of.name}, {unit or of.unit} {per}".rstrip(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """The words for a claim. All but `formula` have `{bound}`, `{margin}` (its size), `{centre}` and `{reach}` for numbers.
+
+    Attributes:
+        formula: the claim as a formula in words.
+        expected: what the claim expects of the estimate, for a table: `> {bound}`.
+        supported, refuted: what a decided verdict means: `the advantage is above the margin of {margin}`.
+        question: what an undecided one leaves open: `whether it exceeds {bound}`.
+        detectable: what the test finds with 80% power: `a difference of {reach} from {bound}`.
+        equivalent: the same where the estimate lies within the margin: `equivalence within {reach} of equal conditions`.
+        better: of a comparison the words for a replicate in which a is above b: `width=1024 better than width=256`.
+        remark: a sentence that every verdict of the claim should say.
+
+    """
+
+    formula: str
+    expected: str
+    supported: str
+    refuted: str
+    question: str
+    detectable: str = ""
+    equivalent: str = ""
+    better: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """A claim of any form, as statistics judge it.
+
+    Attributes:
+        metric: name of the metric.
+        number: the number per replicate.
+        test: the test that judges it.
+        sense: on which side of the bound the number is expected, or that it lies within it of the centre.
+        bound: the bound, in the metric's unit (NaN for a share, which has none).
+        centre: what an equivalence is about.
+        quantity, wording: what the number is, in words and unit, and the sentences about it.
+        averaged: factors that a selector left out: the number is a mean over their levels, with equal weights.
+        shared: levels that all sides of a comparison have in common.
+
+    """
+
+    metric: str
+    number: ReplicateNumber
+    test: Test
+    sense: Sense
+    bound: float
+    centre: float = 0.0
+    quantity: Quantity
+    wording: Wording
+    averaged: tuple[str, ...] = ()
+    shared: Levels
+
+    @property
+    def is_of_median(self) -> bool:
+        """Whether the claim is about the median of the replicates."""
+        return isinstance(self.test, SignTest)
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the claim is about every replicate, which is observed and not tested."""
+        return isinstance(self.test, EveryReplicate)
+
+    @property
+    def is_a_level(self) -> bool:
+        """Whether the number is the metric's own, and no difference."""
+        return not self.quantity.signed and not isinstance(self.test, LargestVariance)
+
+    @property
+    def middle(self) -> str:
+        """What of the replicates the claim is about."""
+        return "median" if self.is_of_median else "mean"

@@ -1,0 +1,107 @@
+"""Selectors of conditions: levels of factors, read in canonical form, and the conditions that they select."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from mlpbench.base.messages import Path, SpecProblem, shown, suggestion
+from mlpbench.base.models import STREAM, Levels, Value
+from mlpbench.experiment.design import Design
+from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.experiment.settings import SETTINGS
+
+# A weight of less than this share of the largest one is 0 but for rounding.
+NEGLIGIBLE = 1e-12
+
+
+def read_selector(design: Design, where: Mapping[str, Any], path: Path) -> Levels:
+    """Return a selector in canonical form; raise SpecProblem where it names what is no factor or none of its levels."""
+    canonical: Levels = {}
+    for name, value in where.items():
+        if name in design.nuisance:
+            message = f"a claim compares factors, and {name} is a nuisance setting, tuned for each condition; got {shown(value)}"
+            raise SpecProblem((*path, name), message, key=True)
+        if name not in design.factor_names:
+            raise SpecProblem((*path, name), _not_a_factor(design.factor_names, name), key=True)
+        levels: Sequence[Value]
+        level: Value
+        if name == "label":
+            levels, level = [c["label"] for c in design.conditions], value
+        elif name == STREAM:
+            levels, level = list(design.vary), value
+        else:
+            levels = design.factors.get(name) or design.zipped[name]
+            try:
+                level = SETTINGS[name].read(value)
+            except ValueError as error:
+                raise SpecProblem((*path, name), str(error)) from None
+        if level not in levels:
+            near = suggestion(level, [str(v) for v in levels])
+            rule = f"a claim about {name} names one of its levels {shown(list(levels))}"
+            raise SpecProblem((*path, name), f"{rule}, got {shown(value)}{near}")
+        canonical[name] = level
+    return canonical
+
+
+def factor_levels(design: Design, name: str, path: Path) -> Sequence[Value]:
+    """Return the levels of a factor with values; raise SpecProblem where there is none of that name."""
+    numbered = design.factors | design.zipped
+    if name not in numbered:
+        raise SpecProblem(path, _not_a_factor(numbered, name))
+    return numbered[name]
+
+
+def _not_a_factor(names: Collection[str], name: str) -> str:
+    known = ", ".join(names) or "this experiment has none"
+    return f"a claim here names a factor ({known}), got {name!r}{suggestion(name, names)}"
+
+
+def are_numbers(levels: Sequence[Value]) -> bool:
+    """Return whether all levels are numbers."""
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
+
+
+def selects(where: Mapping[str, Value], condition: Condition) -> bool:
+    """Return whether a selector selects a condition."""
+    return all(condition.levels.get(name) == level for name, level in where.items())
+
+
+def equal_weights(where: Levels, conditions: Sequence[Condition]) -> dict[str, float]:
+    """Return the weights of the mean over the conditions that a selector selects, by `condition_id`."""
+    selected = [c.condition_id for c in conditions if selects(where, c)]
+    assert selected, "a spec whose selector meets no condition is refused"
+    return {c: 1 / len(selected) for c in selected}
+
+
+def without_zeros(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights that are not 0, or what rounding leaves of 0: those conditions do not matter."""
+    least = NEGLIGIBLE * max(map(abs, weights.values()), default=0.0)
+    return {c: w for c, w in weights.items() if abs(w) > least}
+
+
+def averaged_factors(wheres: Sequence[Levels], design: Design, conditions: Sequence[Condition]) -> tuple[str, ...]:
+    """Return the factors whose levels differ within a selector, so that the number is a mean over them."""
+    averaged = []
+    for name in design.factor_names:
+        for where in wheres:
+            levels = {c.levels.get(name) for c in conditions if selects(where, c)}
+            if name not in where and len(levels) > 1 and name not in averaged:
+                averaged.append(name)
+    return tuple(averaged)
+
+
+def shared_levels(wheres: Sequence[Levels]) -> Levels:
+    """Return the levels that all selectors have in common."""
+    first, *others = wheres
+    return {name: level for name, level in first.items() if all(o.get(name) == level and name in o for o in others)}
+
+
+def in_words(where: Levels) -> str:
+    """Return a selector in words: `width=8, depth=1`."""
+    return ", ".join(f"{name}={format_level(level)}" for name, level in where.items()) or "all conditions"
+
+
+def at_words(where: Levels) -> str:
+    """Return ` at width=8`, nothing for all conditions."""
+    return f" at {in_words(where)}" if where else ""

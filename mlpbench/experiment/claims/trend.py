@@ -1,0 +1,82 @@
+"""The claim that a metric rises or falls over the levels of a factor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from mlpbench.base.messages import Path, SpecProblem
+from mlpbench.base.models import Value
+from mlpbench.experiment.claims.claim_form import ClaimForm, median_words
+from mlpbench.experiment.claims.comparisons import difference_words
+from mlpbench.experiment.claims.hypothesis import Hypothesis, Test, metric_quantity
+from mlpbench.experiment.claims.replicate_numbers import WeightedSum
+from mlpbench.experiment.claims.selectors import are_numbers, averaged_factors, factor_levels, without_zeros
+from mlpbench.experiment.design import Design
+from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics.metric import Metric
+
+
+class Trend(ClaimForm):
+    """Slope of a metric over the levels of a factor, one slope per replicate."""
+
+    name = "trend"
+
+    factor: str
+    expect: Literal["rises", "falls"]
+    scale: Literal["log", "linear", "rank"] = "linear"
+    margin: float = Field(default=0.0, ge=0)
+
+    def check(self, design: Design, measured: Metric, path: Path) -> None:
+        """Raise SpecProblem for a factor without two levels, or with levels that the scale can't place."""
+        levels = factor_levels(design, self.factor, (*path, "factor"))
+        if len(set(levels)) < 2:
+            rule = f"a trend needs two levels or more, got {list(levels)!r} for {self.factor}"
+            raise SpecProblem((*path, "factor"), rule)
+        if self.scale != "rank" and not are_numbers(levels):
+            raise SpecProblem((*path, "factor"), f"scale {self.scale} needs numeric levels, got {list(levels)!r}")
+        if self.scale == "log" and any(v <= 0 for v in levels):  # type: ignore[operator]
+            raise SpecProblem((*path, "scale"), f"scale log needs levels above 0, got {list(levels)!r}")
+
+    def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
+        """Return the test of the least-squares slope over x, sum_c w_c metric_c, w_c = (x_c - mean x) / sum (x - mean x)^2.
+
+        x is log2 of the level, the level itself, or its rank: of value where levels are numbers, else of the file.
+        """
+        levels = design.factors.get(self.factor) or design.zipped[self.factor]
+        place, per = self._places(levels)
+        x = [place[c.levels[self.factor]] for c in conditions]
+        centre = math.fsum(x) / len(x)
+        squares = math.fsum((v - centre) ** 2 for v in x)
+        assert squares > 0, "a spec whose trend has one level is refused"
+        slope = {c.condition_id: (v - centre) / squares for c, v in zip(conditions, x, strict=True)}
+        margin = f" by more than {self.margin:g} {per}" if self.margin else ""
+        (median, of_median), name = median_words(test), f"{self.metric}: slope {per}"
+        sense: Literal["greater", "less"] = "greater" if self.expect == "rises" else "less"
+        return Hypothesis(
+            metric=self.metric,
+            number=WeightedSum(weights=without_zeros(slope)),
+            test=test,
+            sense=sense,
+            bound=self.margin if self.expect == "rises" else 0.0 - self.margin,
+            quantity=metric_quantity(name, self.metric, kind="slope", plural="slopes", per=per),
+            wording=difference_words(f"{name}, {self.expect}{margin}{of_median}", "slope", sense, self.margin, median),
+            averaged=averaged_factors([{self.factor: levels[0]}], design, conditions),
+            shared={},
+        )
+
+    def _places(self, levels: Sequence[Value]) -> tuple[dict[Value, float], str]:
+        places: dict[Value, float] = {
+            v: float(v) for v in levels if isinstance(v, int | float) and not isinstance(v, bool)
+        }
+        if self.scale == "rank":
+            ranked = (
+                sorted(set(levels), key=lambda v: places[v]) if set(places) == set(levels) else dict.fromkeys(levels)
+            )
+            return {v: float(i) for i, v in enumerate(ranked)}, f"per step of {self.factor}"
+        if self.scale == "log":
+            return {v: math.log2(x) for v, x in places.items()}, f"per doubling of {self.factor}"
+        return places, f"per unit of {self.factor}"

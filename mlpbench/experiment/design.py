@@ -1,0 +1,103 @@
+"""The design of an experiment: data, settings by role, replicates and the random streams in which they differ; all but its claims."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, InstanceOf, WithJsonSchema, field_validator
+
+from mlpbench.base.messages import shown
+from mlpbench.base.models import LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value
+from mlpbench.data.dataset import DataFacts, DataSource
+
+
+class UntilDecided(Model):
+    """Top-up: claims that are undecided get further replicates, up to so many."""
+
+    max_replicates: int = Field(ge=3, le=100_000)
+
+
+class Design(Model):
+    """What an experiment asks and varies: question, data, settings by role, replicates."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
+    question: str
+    dataset: Annotated[InstanceOf[DataSource], WithJsonSchema({"type": "object"})]
+    validation: float | None = Field(default=None, gt=0, lt=1)
+    folds: int | None = Field(default=None, ge=2)
+    refit: Literal["chosen", "all"] = "chosen"
+    fixed: Levels = Field(default_factory=dict)
+    factors: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
+    zipped: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
+    conditions: tuple[Levels, ...] = ()
+    nuisance: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
+    replicates: int = Field(default=5, ge=1, le=100_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    shifts: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    probes: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] | None = None
+    # A list of the file is a tuple here: the one conversion that strictness would refuse.
+    vary: tuple[Stream, ...] = Field(default=STREAMS, strict=False)
+    one_at_a_time: bool = False
+    until_decided: UntilDecided | None = None
+    save_weights: bool = False
+
+    @field_validator("probes", mode="before")
+    @classmethod
+    def _epochs(cls, value: object) -> object:
+        """Read epochs: numbers, `start` and `end`, which is infinity here; in order, each once."""
+        named: dict[object, float] = {"start": 0.0, "end": math.inf}
+        if not isinstance(value, list) or not all(_is_epoch(v) or (isinstance(v, str) and v in named) for v in value):
+            raise ValueError(f"probes must be a list of epochs of at least 0, start or end, got {shown(value)}")
+        epochs = [named[v] if isinstance(v, str) else v for v in value]
+        return tuple(sorted({float(e) for e in epochs}))
+
+    @field_validator("question")
+    @classmethod
+    def _asks(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError(f"question must not be empty, got {value!r}")
+        return value
+
+    @property
+    def data(self) -> DataFacts:
+        """The facts of the data set."""
+        return self.dataset.facts
+
+    @property
+    def draws_anew(self) -> bool:
+        """Whether every replicate has examples of its own, to train on and to test on."""
+        return self.data.is_drawn_anew and "split" in self.vary and not self.one_at_a_time
+
+    @property
+    def validates(self) -> bool:
+        """Whether runs have validation examples: a share of the training examples, or folds."""
+        return self.validation is not None or self.folds is not None
+
+    @property
+    def validation_written(self) -> float | dict[str, Any] | None:
+        """What a file says under `validation`."""
+        if self.folds is None:
+            return self.validation
+        return {"folds": self.folds} | ({"refit": self.refit} if self.refit != "chosen" else {})
+
+    @property
+    def most_replicates(self) -> int:
+        """How many replicates a condition can come to."""
+        return self.replicates if self.until_decided is None else self.until_decided.max_replicates
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """What is varied, in the order of the file: settings; `label` of whole conditions; `stream`, one at a time."""
+        listed = ("label",) if self.conditions else ()
+        streams = (STREAM,) if self.one_at_a_time else ()
+        return (*self.factors, *self.zipped, *listed, *streams)
+
+    @property
+    def vary_written(self) -> list[str] | dict[str, list[str]]:
+        """What a file says under `vary`."""
+        return {"each": list(self.vary)} if self.one_at_a_time else list(self.vary)
+
+
+def _is_epoch(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST
