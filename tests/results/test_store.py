@@ -42,17 +42,33 @@ def name_of(ids: list[str]) -> str:
     return "-".join(sorted(ids))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(
+histories = given(
     stacks=st.lists(st.lists(st.sampled_from(IDS), min_size=1, unique=True), max_size=6),
     cut=st.integers(0, 3),
     compacted=st.sets(st.integers(0, 5)),
 )
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@histories
 def test_every_table_has_the_last_rows_of_each_run_once(
     tmp_path_factory: pytest.TempPathFactory, stacks: list[list[str]], cut: int, compacted: set[int]
 ) -> None:
+    assert_last_rows_once(tmp_path_factory.mktemp("store"), stacks, cut, compacted)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True)
+@histories
+def test_every_table_has_the_last_rows_of_each_run_once_in_more_histories(
+    tmp_path_factory: pytest.TempPathFactory, stacks: list[list[str]], cut: int, compacted: set[int]
+) -> None:
+    assert_last_rows_once(tmp_path_factory.mktemp("store"), stacks, cut, compacted)
+
+
+def assert_last_rows_once(folder: Path, stacks: list[list[str]], cut: int, compacted: set[int]) -> None:
     """Whatever was trained again in whatever stacks, and although one writer was killed between two tables."""
-    store = Store(tmp_path_factory.mktemp("store"))
+    store = Store(folder)
     with store.writing():
         orphans = rows_of(IDS[:2], -1.0)
         for table in ("predictions", "layers", "curves")[:cut]:
@@ -180,30 +196,55 @@ def test_a_file_with_any_one_bit_changed_is_named_set_aside_and_no_part_of_what_
     assert len(Store(tmp_path).read(table)["run_id"].unique()) == 2
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(killed_at=st.integers(0, 40), trained_again=st.lists(st.sampled_from(IDS), min_size=1, unique=True))
-def test_an_exchange_that_is_cut_short_anywhere_leaves_the_old_rows_or_the_new_ones(
-    tmp_path_factory: pytest.TempPathFactory, killed_at: int, trained_again: list[str]
-) -> None:
-    """Runs of two stacks are trained again and the folder is compacted, but the process dies at some file operation."""
-    folder = tmp_path_factory.mktemp("store")
-    with Store(folder).writing():
-        store = Store(folder)
+# Runs that are trained again, and how many file operations that takes with the compaction after it.
+EXCHANGES = {"runs of two stacks": (IDS[2:4], 100), "all runs": (IDS, 28)}
+# Every fifth in the quicker tests, the others in the slower ones.
+CUTS = [
+    pytest.param(name, number, id=f"{name}-{number}", marks=[pytest.mark.slow] * (number % 5 > 0))
+    for name, (_, operations) in EXCHANGES.items()
+    for number in range(operations)
+]
+
+
+def two_stacks(folder: Path) -> Store:
+    store = Store(folder)
     with store.writing():
         store.add("first", rows_of(IDS[:3], 1.0))
         store.add("second", rows_of(IDS[3:], 1.0))
-    with pytest.MonkeyPatch.context() as patch, suppress(Killed):
+    return store
+
+
+def train_again(store: Store, ids: list[str]) -> None:
+    with store.writing():
+        store.add("third", rows_of(ids, 2.0))
+        store.compact()
+
+
+@pytest.mark.parametrize(("exchange", "killed_at"), CUTS)
+def test_an_exchange_that_is_cut_short_anywhere_leaves_the_old_rows_or_the_new_ones(
+    exchange: str, killed_at: int, tmp_path: Path
+) -> None:
+    """Runs are trained again and the folder is compacted, but the process dies at some file operation."""
+    store, (trained_again, _) = two_stacks(tmp_path), EXCHANGES[exchange]
+    with pytest.MonkeyPatch.context() as patch:
         die_at(patch, killed_at)
-        with store.writing():
-            store.add("third", rows_of(trained_again, 2.0))
-            store.compact()
-    seen = Store(folder)
+        with pytest.raises(Killed):
+            train_again(store, trained_again)
+    seen = Store(tmp_path)
     whole(seen, trained_again)
     with seen.writing():
         pass
-    whole(Store(folder), trained_again)
-    assert not list(folder.rglob(".[!l]*"))
-    assert len(pd.read_parquet(folder / "runs")) == len(IDS)
+    whole(Store(tmp_path), trained_again)
+    assert not list(tmp_path.rglob(".[!l]*"))
+    assert len(pd.read_parquet(tmp_path / "runs")) == len(IDS)
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_an_exchange_has_no_more_operations_than_it_is_cut_short_at(exchange: str, tmp_path: Path) -> None:
+    store, (trained_again, operations) = two_stacks(tmp_path), EXCHANGES[exchange]
+    with pytest.MonkeyPatch.context() as patch:
+        die_at(patch, operations)
+        train_again(store, trained_again)
 
 
 class Killed(BaseException):
