@@ -32,12 +32,10 @@ units: $(VENV)/.dev
 	@$(PYTEST) -m "not slow and not prove"
 
 check: $(VENV)/.dev ## the slower tests; those that measure time or memory come last, one at a time
-	@$(PYTEST) -m "slow and not alone"
-	@$(BIN)/pytest -q -m "slow and alone"
+	@$(PYTEST) -m "slow and not alone"; beside=$$?; $(BIN)/pytest -q -m "slow and alone" && exit $$beside
 
 prove: $(VENV)/.dev ## what takes long and seldom changes its answer, before a release (an hour or two on two cores)
-	@$(PYTEST) -m "prove and not alone"
-	@$(BIN)/pytest -q -m "prove and alone"
+	@$(PYTEST) -m "prove and not alone"; beside=$$?; $(BIN)/pytest -q -m "prove and alone" && exit $$beside
 
 bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report in results/bench
 	@mkdir -p results/bench

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from mlpbench.report.report import Report
+if TYPE_CHECKING:
+    from mlpbench.report.report import Report
 
 # As wide as the figures of a report.
 SIZE = (768, 30)
