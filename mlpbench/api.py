@@ -1,4 +1,4 @@
-"""The same jobs from Python: results as DataFrames."""
+"""The public functions: run an experiment, load its results, return a trained network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.messages import unknown
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.yaml_reader import Override
+from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.spec import FILE_KEYS
 from mlpbench.jobs import export, judge
 from mlpbench.jobs import run as runner
 from mlpbench.jobs.judge import Outcome
@@ -20,32 +23,59 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-OPTIONS = {f.name for f in fields(Options)}
+OPTIONS = {field.name for field in fields(Options)}
 
 
-def run(spec: str | Path | Mapping[str, Any], **given: Any) -> Outcome:
-    """Train what is missing of an experiment and return its `runs`, `curves`, `layers` and `claims` as DataFrames.
-
-    `spec` is a file or a mapping with the same keys. A keyword is an option (`results`, `workers`, `device`, ..., as of
-    `mlpbench run`) or changes a setting or a key of the experiment: `run("width.yaml", replicates=10, lr=[0.1, 0.3])`.
-    Raises InputError for what is wrong, MachineError where the machine could not.
+def run(spec: str | Path | Mapping[str, Any], **changes: Any) -> Outcome:
+    """Train what is missing of an experiment and return its verdicts and tables.
 
     Workers are started by spawning: in a script, call this under `if __name__ == "__main__":`.
+
+    Args:
+        spec: An experiment file, or a mapping with the same keys.
+        changes: Options, such as `results`, `workers` or `device` (see `mlpbench.jobs.options.Options`); and settings or keys
+            of the experiment that are to be changed, as with `--set`.
+
+    Returns:
+        An outcome with the DataFrames `claims`, `runs`, `curves` and `layers`.
+
+    Raises:
+        InputError: Something in the experiment or an option is wrong; nothing was written.
+        MachineError: A system error; finished stacks are kept.
+
+    >>> import mlpbench, tempfile
+    >>> spec = {"name": "lines", "question": "Does noise hurt?", "dataset": "linear", "factors": {"input_noise": [0, 0.1]}}
+    >>> with tempfile.TemporaryDirectory() as results:
+    ...     outcome = mlpbench.run(spec, results=results, depth=0, epochs=1, replicates=2, executor="inline")
+    >>> outcome.statuses
+    {'ok': 4}
+
     """
     # True while a worker imports the script that started it: without the guard, every worker would start workers.
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InputError(
             'mlpbench.run must stand under `if __name__ == "__main__":` in a script, got a call without it'
         )
-    options = Options(**({"quiet": True} | {k: v for k, v in given.items() if k in OPTIONS}))
-    overrides = [Override(k, v, f"{k}={v!r}") for k, v in given.items() if k not in OPTIONS]
+    known = [*OPTIONS, *SETTINGS, *FILE_KEYS]
+    for name in changes:
+        if name not in known:
+            raise InputError(unknown("option, setting or key", name, known))
+    options = Options(**({"quiet": True} | {k: v for k, v in changes.items() if k in OPTIONS}))
+    overrides = [Override(k, v, f"{k}={v!r}") for k, v in changes.items() if k not in OPTIONS]
     if isinstance(spec, Mapping):
         return runner.run(yaml_reader.from_mapping(spec, overrides), options)
     return runner.run(yaml_reader.read(Path(spec), overrides), options)
 
 
 def load(folder: str | Path) -> Outcome:
-    """Return the `runs`, `curves`, `layers` and `claims` of a results folder; raise InputError where it is none."""
+    """Return the verdicts and tables of a results folder; raise InputError where it is none.
+
+    >>> import mlpbench
+    >>> width = mlpbench.load("results/reference/width")
+    >>> len(width.runs), width.claims.loc[0, "id"]
+    (40, 'wider-is-better')
+
+    """
     return judge.load(Path(folder))
 
 
@@ -80,5 +110,5 @@ def model(
 
     run_id = run if isinstance(run, str) else str(run["run_id"])
     folders = [Path(results)] if isinstance(results, str | Path) else [Path(folder) for folder in results]
-    weights = export.weights_of(export.find(run_id, folders), Options(**({"quiet": True} | options)))
+    weights = export.weights_of(export.find_run(run_id, folders), Options(**({"quiet": True} | options)))
     return decoded(weights.content, weights.stored.folder)

@@ -14,7 +14,7 @@ from typing import Any
 
 from mlpbench.base.errors import MachineError
 
-# What is left of a write that was cut short.
+# The name of a file that a killed process was writing.
 UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
@@ -35,7 +35,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def read_record(path: Path) -> Any:
-    """Return what a JSON file holds, None where it is absent or is none."""
+    """Return the content of a JSON file, None where it does not exist or is not JSON."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -48,15 +48,18 @@ def write_record(path: Path, content: object) -> None:
 
 
 def refused(path: Path, error: OSError) -> MachineError:
-    """Return the error that says why the machine would not write a file or folder."""
+    """Return the error for a file or folder that could not be written."""
     why = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
-    return MachineError(f"{path} can't be written: {why}; finished work is kept, run the same command again to go on")
+    return MachineError(
+        f"{path} can't be written: {why}; finished work is kept, run the same command again to continue"
+    )
 
 
 def sealed(stem: str, content: bytes, suffix: str) -> str:
-    """Return the name of a file that says what bytes it has."""
-    return f"{stem}-{_checksum(content)}{suffix}"
+    """Return the name of a file with a checksum of its content in it."""
+    return f"{stem}-{checksum(content)}{suffix}"
 
 
-def _checksum(content: bytes) -> str:
+def checksum(content: bytes) -> str:
+    """Return 16 hex digits that tell contents apart."""
     return hashlib.blake2b(content, digest_size=8).hexdigest()

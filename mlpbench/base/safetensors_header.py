@@ -7,31 +7,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.base.errors import InputError
 
-if TYPE_CHECKING:
-    pass
-
-
-# What a file must say of itself.
+# What the metadata of a file must have.
 NEEDED = ("run_id", "weights_sha256", "settings")
+# The header's length stands first, in this many bytes.
+LENGTH_BYTES = 8
 
 
-_LENGTH = 8
-
-
-def told(header: bytes, path: Path) -> dict[str, str]:
+def read_metadata(header: bytes, path: Path) -> dict[str, str]:
     """Return the metadata of a header; raise InputError where it is none of ours."""
     try:
-        found = json.loads(header)["__metadata__"]
+        metadata = json.loads(header)["__metadata__"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or any(not isinstance(found.get(key), str) for key in NEEDED):
+        metadata = None
+    if not isinstance(metadata, dict) or any(not isinstance(metadata.get(key), str) for key in NEEDED):
         rule = "weights must be in a safetensors file of mlpbench, with run_id, weights_sha256 and settings in its metadata"
         raise InputError(f"{rule}, got {path}")
-    return found
+    return metadata
 
 
 def ordered(content: bytes) -> bytes:
@@ -39,8 +34,8 @@ def ordered(content: bytes) -> bytes:
 
     Reads the same; the same weights then have the same bytes in every process.
     """
-    end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
-    header: Any = json.loads(content[_LENGTH:end])
+    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
+    header: Any = json.loads(content[LENGTH_BYTES:end])
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _LENGTH)
-    return len(text).to_bytes(_LENGTH, "little") + text + content[end:]
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text + content[end:]

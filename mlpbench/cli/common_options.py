@@ -1,4 +1,4 @@
-"""Options that commands share."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+FOLDER = click.Path(path_type=Path)
+
 RESULTS = click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where results go."
+    "--results", type=FOLDER, default=Path("results"), show_default=True, help="Folder that has the results folders."
 )
 DATA_DIR = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="A folder that has the data already (or MLPBENCH_DATA)."
+    "--data-dir", type=FOLDER, help="Folder that has the data files already (or set MLPBENCH_DATA)."
 )
 SET = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting or a key of the file; repeatable."
@@ -23,14 +25,19 @@ EXECUTOR = click.option(
     show_default=True,
     help="local trains in worker processes; inline in this process, for debuggers.",
 )
-WORKERS = click.option("--workers", type=int, help="Worker processes; one a processor by default.")
+WORKERS = click.option("--workers", type=int, help="Number of worker processes (default: one per CPU core).")
 THREADS = click.option(
-    "--threads", type=int, default=1, show_default=True, help="Threads a worker; other counts give other bits."
+    "--threads",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Threads per worker (changing it changes the bits of results).",
 )
 NUMERICS = click.option(
     "--numerics",
     default="fast",
     show_default=True,
-    help="How far the bits carry: fast, to this kind of processor; portable, to any Intel one with AVX2 (up to 1.35 "
-    "times slower); universal, to AMD too (2.4 to 4 times slower).",
+    help="Where results are the same bit for bit: fast, on this kind of processor; portable, on any Intel processor with "
+    "AVX2 (up to 1.35 times slower); universal, on AMD too (2.4 to 4 times slower).",
 )
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

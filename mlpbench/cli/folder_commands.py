@@ -1,25 +1,52 @@
-"""Commands about results folders that are there: pages of them, are they made again the same, do they agree, join them."""
+"""Commands about results folders: verdicts, reports, verification, differences, merging, trimming, weights."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlpbench.cli.common_options import DATA_DIR, DEVICE, WORKERS
+from mlpbench.base.errors import InputError
+from mlpbench.cli.common_options import DATA_DIR, DEVICE, FOLDER, JSON, WORKERS
 
 if TYPE_CHECKING:
-    from mlpbench.jobs.merge import Difference
+    from mlpbench.jobs.diff import Difference
     from mlpbench.jobs.verify import Verification
 
 MOST_LISTED = 20
-NO_GRID = "a run of no grid"
-FOLDER = click.Path(path_type=Path)
-# What `trim` drops of a table where that is not all of it.
-DROPPED = {"layers": "quantiles of weights"}
+# What `trim` removes of a table where that is not all of it.
+TRIMMED = {"layers": "layers (weight quantiles)"}
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=FOLDER, metavar="[DIR...]")
+@click.option("--markdown", is_flag=True, help="Print one table in Markdown.")
+@JSON
+def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
+    """Print the verdicts of results folders; of all below results/ by default."""
+    from mlpbench.jobs.judge import load
+    from mlpbench.report.language import ledger, terminal
+
+    if markdown and as_json:
+        raise InputError("claims are printed in one format, got --markdown and --json")
+    chosen = folders or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
+    if not chosen:
+        click.echo("no results in results/ yet: `mlpbench run SPEC` writes them", err=True)
+    outcomes = [load(folder) for folder in chosen]
+    if as_json:
+        rows = {o.experiment.name: json.loads(o.claims.to_json(orient="records")) for o in outcomes}
+        click.echo(json.dumps(rows, indent=2))
+    elif markdown:
+        click.echo(ledger.markdown((o.experiment.name, o.verdicts) for o in outcomes))
+    else:
+        for outcome in outcomes:
+            click.echo(f"{outcome.experiment.name}: {outcome.experiment.question}")
+            click.echo(terminal.claims_text(outcome.verdicts))
+            click.echo()
 
 
 @click.command()
@@ -27,11 +54,11 @@ DROPPED = {"layers": "quantiles of weights"}
 @click.option(
     "--html", is_flag=True, help="Write report.html too: one file, with a table of runs that sorts and filters."
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 where the report there is not what the tables give.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 unless the report is up to date.")
 def report(folder: Path, html: bool, check: bool) -> None:
     """Write the report of a results folder again, from its tables, or of kernel benchmarks from `kernels.json`.
 
-    A report.html that is there is kept up with report.md, here and by `mlpbench run`.
+    An existing report.html is kept up to date with report.md, here and by `mlpbench run`.
     """
     from mlpbench.jobs import write_pages
 
@@ -43,13 +70,13 @@ def report(folder: Path, html: bool, check: bool) -> None:
         click.echo(f"{folder / name} {how}")
     if differing:
         sys.exit(1)
-    click.echo(f"{folder}: the report is what its tables give")
+    click.echo(f"{folder}: report is up to date")
 
 
 @click.command()
 @click.argument("folder", type=FOLDER, metavar="[DIR]", default=Path("results"))
 def index(folder: Path) -> None:
-    """Write index.md and index.html of a results folder: every experiment below it with picture, question and verdicts."""
+    """Write index.md and index.html of a folder: figure, question and verdicts of every experiment below it."""
     from mlpbench.jobs import write_pages
 
     for path in write_pages.write_index(folder):
@@ -59,19 +86,20 @@ def index(folder: Path) -> None:
 @click.command()
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option(
-    "--sample", type=click.IntRange(min=1), default=3, show_default=True, help="How many runs to train again."
+    "--sample", type=click.IntRange(min=1), default=3, show_default=True, help="Number of runs to train again."
 )
 @click.option("--all", "everything", is_flag=True, help="Train all of them again.")
 @DEVICE
 @WORKERS
 @DATA_DIR
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: Any) -> None:
-    """Train runs of a results folder again, alone, and compare: identical, within tolerance, different.
+    """Train runs of a results folder again, alone, and compare: identical, within tolerance, or different.
 
-    Weights (by their digest, saved or not), metrics, curves, layers and predictions are compared, bit for bit. Runs that were never verified come first,
-    so that repeating the command covers more of them. A report that is there is written again, as it says what came of it. Exit status 1 where something is
-    different, or only within tolerance although nothing that bits depend on has changed.
+    Weights (by their digest, saved or not), metrics, curves, layers and predictions are compared bit for bit. Runs that were
+    never verified come first, so that repeating the command covers more of them. An existing report is written again, with
+    the outcome. Exit status 1 if a run is different, or only within tolerance although nothing has changed on which bits
+    depend.
     """
     from mlpbench.jobs import write_pages
     from mlpbench.jobs.options import Options
@@ -80,110 +108,56 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: 
     from mlpbench.results.store import Store
 
     experiment = read_folder(folder)
-    found = verify(experiment, Store(folder), Options(**given), None if everything else sample)
+    verification = verify(experiment, Store(folder), Options(**given), None if everything else sample)
     if as_json:
-        damaged = {str(path): why for path, why in found.damaged.items()}
-        runs = json.loads(found.checked.to_json(orient="records"))
-        lost = [r.run_id for r in found.lost]
-        told = {"passed": found.passed, "stored": found.stored, "damaged": damaged, "lost": lost, "runs": runs}
-        click.echo(json.dumps(told, indent=2))
+        content = {
+            "passed": verification.passed,
+            "stored": verification.stored,
+            "damaged": {str(path): why for path, why in verification.damaged.items()},
+            "lost": [run.run_id for run in verification.lost],
+            "runs": json.loads(verification.checked.to_json(orient="records")),
+        }
+        click.echo(json.dumps(content, indent=2))
     else:
-        _print_verification(found)
-    if found.unrecorded:
-        raise found.unrecorded
-    if (folder / "report.md").exists() and not found.damaged:
+        _print_verification(verification)
+    if verification.unrecorded:
+        raise verification.unrecorded
+    if (folder / "report.md").exists() and not verification.damaged:
         write_pages.write(folder)
-    if not found.passed:
+    if not verification.passed:
         sys.exit(1)
 
 
-def _print_verification(found: Verification) -> None:
+def _print_verification(verification: Verification) -> None:
     from mlpbench.evidence.agreement import counts, not_identical
 
-    grades = ", ".join(f"{n} {grade}" for grade, n in counts(found.checked).items() if n) or "nothing to compare"
-    click.echo(f"{found.experiment.name}: {len(found.checked)} of {found.stored} runs trained again, alone: {grades}")
-    for path, why in found.damaged.items():
+    checked = verification.checked
+    grades = ", ".join(f"{n} {grade}" for grade, n in counts(checked).items() if n) or "nothing to compare"
+    runs = f"{len(checked)} of {verification.stored} runs trained again, alone"
+    click.echo(f"{verification.experiment.name}: {runs}: {grades}")
+    for path, why in verification.damaged.items():
         click.echo(f"{path} {why}")
-    if found.lost:
-        click.echo("no row can be read of:")
-        _print_lines([f"{r.label}, replicate {r.replicate} ({r.run_id})" for r in found.lost])
-    rows = not_identical(found.checked)
+    if verification.lost:
+        click.echo("runs of which no row can be read:")
+        _print_list([f"{r.label}, replicate {r.replicate} ({r.run_id})" for r in verification.lost])
+    rows = not_identical(checked)
     if rows:
-        click.echo("stored (and now):")
-    _print_rows(rows, {r["run_id"]: f"{r['label']}, replicate {r['replicate']}" for r in rows})
-    elsewhere = sorted(set(found.checked["elsewhere"]) - {""})
+        click.echo("differences, as stored (and as trained now):")
+        _print_runs(rows, {r["run_id"]: f"{r['label']}, replicate {r['replicate']}" for r in rows})
+    elsewhere = sorted(set(checked["elsewhere"]) - {""})
     if elsewhere:
-        click.echo(f"made with another {' or another '.join(elsewhere)} than here: the bits may differ")
+        click.echo(f"trained with another {' or another '.join(elsewhere)} than here: the bits may differ")
 
 
-def _print_rows(rows: list[dict[str, Any]], labels: dict[str, str]) -> None:
-    named = ((labels.get(r["run_id"], NO_GRID), r) for r in rows)
-    _print_lines([f"{label} ({r['run_id']}): {r['grade']}: {r['differs']}" for label, r in named])
+def _print_runs(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> None:
+    _print_list([f"{_run_label(r['run_id'], labels)}: {r['grade']}: {r['differs']}" for r in rows])
 
 
-@click.command()
-@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
-def trim(folders: tuple[Path, ...]) -> None:
-    """Drop from results folders the numbers that their reports do not read, and store the rest in few bytes.
-
-    What goes are curves and quantiles of weights, of runs that no figure shows, and predictions, of conditions that no
-    claim names. Everything else stays, and so does the report. The runs stay done: a later `run` does not train them again,
-    and a claim that is added later and needs a dropped prediction says that it is not there (`run --rerun all` makes it
-    again).
-    """
-    from mlpbench.jobs import trim as trimming
-
-    for folder in folders:
-        for table, done in trimming.trim(folder).items():
-            size = f"{done.before / 2**20:.1f} MiB, now {done.after / 2**20:.1f} MiB"
-            click.echo(
-                f"{folder}: {DROPPED.get(table, table)} kept of {done.kept} runs, dropped of {done.dropped}; {size}"
-            )
+def _run_label(run_id: str, labels: Mapping[str, str]) -> str:
+    return f"{labels.get(run_id, 'a run of another grid')} ({run_id})"
 
 
-@click.command()
-@click.argument("a", type=FOLDER)
-@click.argument("b", type=FOLDER)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def diff(a: Path, b: Path, as_json: bool) -> None:
-    """Put two results folders side by side: which runs are the same, which have moved, which only one of them has.
-
-    Weights are compared by their digest, `weights_sha256`, whether they were saved or not. Exit status 1 where they differ.
-    """
-    from mlpbench.jobs import merge as joining
-
-    found = joining.diff(a, b)
-    if as_json:
-        runs = json.loads(found.both.to_json(orient="records"))
-        lonely = {"only_a": found.only_a, "only_b": found.only_b}
-        click.echo(json.dumps({"same": found.same, **lonely, "runs": runs}, indent=2))
-    else:
-        _print_difference(a, b, found)
-    if not found.same:
-        sys.exit(1)
-
-
-def _print_difference(a: Path, b: Path, found: Difference) -> None:
-    from mlpbench.evidence.agreement import not_identical
-
-    moved = not_identical(found.both)
-    click.echo(f"{'same':<12}{len(found.both) - len(moved):>6}")
-    click.echo(f"{'moved':<12}{len(moved):>6}")
-    click.echo(f"{'missing':<12}{len(found.only_b):>6}  in {a}")
-    click.echo(f"{'missing':<12}{len(found.only_a):>6}  in {b}")
-    if moved and found.elsewhere:
-        click.echo(f"made with another {' and another '.join(found.elsewhere)}: the bits may differ")
-    if moved:
-        click.echo(f"in {a} (and in {b}):")
-    labels = dict(found.labels)
-    _print_rows(moved, labels)
-    for folder, lonely in ((a, found.only_b), (b, found.only_a)):
-        if lonely:
-            click.echo(f"missing in {folder}:")
-        _print_lines([f"{labels.get(i, NO_GRID)} ({i})" for i in lonely])
-
-
-def _print_lines(lines: list[str]) -> None:
+def _print_list(lines: Sequence[str]) -> None:
     for line in lines[:MOST_LISTED]:
         click.echo(f"  {line}")
     if len(lines) > MOST_LISTED:
@@ -191,25 +165,117 @@ def _print_lines(lines: list[str]) -> None:
 
 
 @click.command()
-@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR DIR...")
-@click.option("-o", "--output", required=True, type=FOLDER, help="The joined folder: a new one.")
-def merge(folders: tuple[Path, ...], output: Path) -> None:
-    """Join results folders of one experiment, trained on two machines for example, and write the report.
+@click.argument("a", type=FOLDER)
+@click.argument("b", type=FOLDER)
+@JSON
+def diff(a: Path, b: Path, as_json: bool) -> None:
+    """Compare two results folders: which runs are identical, which have changed, which are only in one of them.
 
-    A run that several of them have is taken from the first, with weights that were saved; what `trim` dropped of it, from
-    where it still is. Where they have different results of it, nothing is written and the conflicts are listed: exit status
-    1. Call the joined folder as the experiment, and `mlpbench run` goes on in it.
+    Weights are compared by their digest, `weights_sha256`, saved or not. Exit status 1 if the folders differ.
     """
-    from mlpbench.jobs import merge as joining
+    from mlpbench.jobs.diff import diff
 
-    joined = joining.merge(folders, output)
-    for folder, n in joined.taken.items():
+    difference = diff(a, b)
+    if as_json:
+        content = {
+            "same": difference.same,
+            "only_a": difference.only_a,
+            "only_b": difference.only_b,
+            "runs": json.loads(difference.both.to_json(orient="records")),
+        }
+        click.echo(json.dumps(content, indent=2))
+    else:
+        _print_difference(a, b, difference)
+    if not difference.same:
+        sys.exit(1)
+
+
+def _print_difference(a: Path, b: Path, difference: Difference) -> None:
+    from mlpbench.evidence.agreement import not_identical
+
+    changed = not_identical(difference.both)
+    only = ((a, difference.only_a), (b, difference.only_b))
+    click.echo(f"{len(difference.both) - len(changed):>6} runs identical")
+    click.echo(f"{len(changed):>6} runs changed")
+    for folder, run_ids in only:
+        click.echo(f"{len(run_ids):>6} runs only in {folder}")
+    if changed:
+        if difference.environments:
+            click.echo(f"trained with another {' and another '.join(difference.environments)}: the bits may differ")
+        click.echo(f"changed, in {a} (and in {b}):")
+        _print_runs(changed, difference.labels)
+    for folder, run_ids in only:
+        if run_ids:
+            click.echo(f"only in {folder}:")
+            _print_list([_run_label(run_id, difference.labels) for run_id in run_ids])
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR DIR...")
+@click.option("-o", "--output", required=True, type=FOLDER, help="The merged folder: a new one.")
+def merge(folders: tuple[Path, ...], output: Path) -> None:
+    """Merge results folders of one experiment, trained on two machines for example, and write the report.
+
+    A run in several folders is taken from the first, with weights that were saved, and what `trim` removed of it from
+    another one. If folders have different results of a run, nothing is written and the conflicts are listed: exit status 1.
+    Give the merged folder the name of the experiment, and `mlpbench run` continues in it.
+    """
+    from mlpbench.jobs.merge import merge
+
+    merged = merge(folders, output)
+    for folder, n in merged.taken.items():
         click.echo(f"{n:>6} runs from {folder}")
-    if joined.shared:
-        click.echo(f"{joined.shared:>6} runs were in several, with the same results")
-    if joined.others:
+    if merged.shared:
+        click.echo(f"{merged.shared:>6} runs were in several, with the same results")
+    if merged.others:
         click.echo(
-            f"{joined.others} runs are not of the grid in {output / 'spec.yaml'}: they are kept, and `mlpbench run` with a "
-            "file that has all levels reports on them"
+            f"{merged.others:>6} runs are not of the grid in {output / 'spec.yaml'}: they are kept, and `mlpbench run` "
+            "reports them with a file that has all levels"
         )
     click.echo(f"report: {output / 'report.md'}")
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
+def trim(folders: tuple[Path, ...]) -> None:
+    """Remove from results folders the numbers that their reports do not read, and compress the rest.
+
+    This removes curves and quantiles of weights of runs that no figure shows, and predictions of conditions that no claim
+    names. All else stays, and so does the report. The runs stay done: a later `run` does not train them again. A claim that
+    is added later and needs a removed prediction says so (`run --rerun all` trains it again).
+    """
+    from mlpbench.jobs.trim import trim
+
+    for folder in folders:
+        for table, done in trim(folder).items():
+            size = f"{done.bytes_before / 2**20:.1f} MiB, now {done.bytes_after / 2**20:.1f} MiB"
+            click.echo(f"{folder}: {TRIMMED.get(table, table)}: {done.kept} kept, {done.removed} removed; {size}")
+
+
+@click.command()
+@click.argument("run")
+@click.argument("file", type=FOLDER, metavar="FILE.safetensors")
+@click.option(
+    "--results",
+    type=FOLDER,
+    multiple=True,
+    default=(Path("results"),),
+    show_default="results",
+    help="Folder in which to look for the run, at any depth; repeatable.",
+)
+@DEVICE
+@DATA_DIR
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+def export(run: str, file: Path, results: tuple[Path, ...], force: bool, **given: Any) -> None:
+    """Write the weights of RUN, a run_id or a unique prefix, to a safetensors file.
+
+    Where the experiment did not keep them (`save_weights: true`), the run is trained again, alone, and its weights are
+    checked against the digest in its row: exit status 1 if they differ, as on another kind of processor.
+    """
+    from mlpbench.jobs.export import export
+    from mlpbench.jobs.options import Options
+
+    exported = export(run, file, results, Options(quiet=True, **given), force=force)
+    how = "trained again, alone, with the weights of its row" if exported.trained else "saved when it was trained"
+    click.echo(f"{exported.stored.run_id} of {exported.stored.folder}: {how}")
+    click.echo(f"weights: {file}")

@@ -14,8 +14,8 @@ import pandas as pd
 
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.metrics.metric import LAYER_METRICS, METRICS
+from mlpbench.results.records import DIFFERENT, GRADES, IDENTICAL, WITHIN
 from mlpbench.results.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
-from mlpbench.results.verification_record import DIFFERENT, GRADES, IDENTICAL, WITHIN
 
 # Two trainings that round differently drift apart: this far is taken for rounding, in accuracies and other shares as a
 # difference, in everything else relative to the larger number.

@@ -77,13 +77,21 @@ def plan(runs: Sequence[Run], data: DataFacts, *, workers: int, memory: int) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """What the stacks of a plan come to: how many, and what they take of one worker."""
+    """The number of stacks of a plan, their work in one worker, the longest of them, and the memory of the largest."""
 
     stacks: int
     flops: int
     seconds: float
     longest: float
     bytes: int
+
+    def busy(self, workers: int) -> int:
+        """Return how many of the workers have a stack to train."""
+        return min(workers, max(1, self.stacks))
+
+    def elapsed(self, workers: int) -> float:
+        """Return the seconds that this many workers are expected to take."""
+        return round(max(self.longest, self.seconds / self.busy(workers)), 1)
 
 
 def outline(wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, workers: int, memory: int) -> Outline:

@@ -1,4 +1,4 @@
-"""The model in hand: the weights of a run of any results folder, as they were saved, or trained again, alone, and checked."""
+"""The weights of a run of any results folder: as they were saved, or from training the run again, alone, with a check."""
 
 from __future__ import annotations
 
@@ -17,126 +17,133 @@ from mlpbench.experiment import grid
 from mlpbench.experiment.plan import make_stack
 from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import get_data, train
-from mlpbench.jobs.verify import WAY, as_made
+from mlpbench.jobs.verify import TRAINED_ON, as_trained
 from mlpbench.results import weight_files
 from mlpbench.results.folders import folders_below, read_folder
 from mlpbench.results.store import Store
 
 _PREFIX = re.compile("[0-9a-f]{1,16}")
 MOST_NAMED = 5
-COLUMNS = ["run_id", "status", "error", "weights_sha256", *numerics.KIND, *WAY]
+COLUMNS = list(dict.fromkeys(["run_id", "status", "error", "weights_sha256", *numerics.KIND, *TRAINED_ON]))
 
 
 class OtherWeights(MlpbenchError):
-    """A run that was trained again came to other weights than its row has: status 1, a check found a difference."""
+    """A run that was trained again has other weights than its row: status 1, a check found a difference."""
 
     status = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
-    """A run that a results folder has, with its row; `saved` is the file of its weights, if there is one."""
+class StoredRun:
+    """A run of a results folder with its row, and the file of its weights if there is one."""
 
     folder: Path
     row: pd.Series[Any]
-    saved: Path | None
+    weights_file: Path | None
 
     @property
     def run_id(self) -> str:
-        """The whole identity."""
+        """The whole run_id."""
         return str(self.row["run_id"])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exported:
+class ExportedWeights:
     """The bytes of a file of weights, and whether the run was trained again for it."""
 
-    stored: Stored
+    stored: StoredRun
     content: bytes
     trained: bool
 
 
-def find(run: str, results: Sequence[Path]) -> Stored:
-    """Return the run whose identity begins so, in any folder under `results`; raise InputError.
+def find_run(prefix: str, results: Sequence[Path]) -> StoredRun:
+    """Return the run whose run_id begins so, in any results folder under `results`.
 
-    That is where there is none, or several, or one that has no weights, as it failed or diverged, or different ones in two
-    folders. Of folders with the same weights the one that saved them is preferred.
+    Of folders with the same weights, one that saved them is preferred. Raises InputError where no run matches, where several
+    do, where the run has no weights since it failed or diverged, or where two folders have different weights of it.
     """
-    if not _PREFIX.fullmatch(run):
-        raise InputError(f"a run is named by its run_id, 16 hex digits, or how that begins, got {run!r}")
+    if not _PREFIX.fullmatch(prefix):
+        raise InputError(f"a run is named by its run_id, 16 hex digits, or a unique prefix, got {prefix!r}")
     for root in results:
         if not root.is_dir():
             raise InputError(f"--results must be a folder, got no folder at {root}")
-    found = [_in(folder, run) for root in results for folder in sorted(folders_below(root))]
-    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["run_id"])
-    places = " and ".join(map(str, results))
+    tables = [_matching_rows(folder, prefix) for root in results for folder in sorted(folders_below(root))]
+    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["run_id"])
     ids = sorted(set(rows["run_id"]))
     if not ids:
-        raise InputError(f"a run must be in a results folder under {places}, got none whose run_id begins with {run!r}")
+        raise InputError(f"run not found: no run_id under {' and '.join(map(str, results))} begins with {prefix!r}")
     if len(ids) > 1:
         more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
-        named = ", ".join(ids[:MOST_NAMED]) + more
-        raise InputError(f"a run_id must begin as that of one run only, got {run!r}, as {len(ids)} do: {named}")
-    ended = rows[rows["weights_sha256"].notna()]
-    if ended.empty:
-        rule = "a run must have ended well to have weights"
-        raise InputError(f"{rule}, got {ids[0]} in {rows['folder'].iloc[0]}, which {_ending(rows.iloc[0])}")
-    if ended["weights_sha256"].nunique() > 1:
-        folders = " and ".join(ended["folder"])
+        names = ", ".join(ids[:MOST_NAMED]) + more
         raise InputError(
-            f"a run must have the same weights in all folders, got different ones of {ids[0]} in {folders}: say which by "
-            "--results"
+            f"a run needs a unique prefix of its run_id, got {prefix!r}, with which {len(ids)} begin: {names}"
         )
-    choices = [Stored(folder=Path(row["folder"]), row=row, saved=_saved(row)) for _, row in ended.iterrows()]
-    return next((c for c in choices if c.saved is not None), choices[0])
+    finished = rows[rows["weights_sha256"].notna()]
+    if finished.empty:
+        row = rows.iloc[0]
+        raise InputError(f"a run without weights can't be exported: {ids[0]} in {row['folder']} {_ending(row)}")
+    if finished["weights_sha256"].nunique() > 1:
+        folders = " and ".join(finished["folder"])
+        raise InputError(
+            f"a run must have the same weights in all folders, got different ones of {ids[0]} in {folders}: choose a folder "
+            "with --results"
+        )
+    choices = [
+        StoredRun(folder=Path(row["folder"]), row=row, weights_file=_weights_file(row))
+        for _, row in finished.iterrows()
+    ]
+    return next((c for c in choices if c.weights_file is not None), choices[0])
 
 
-def _in(folder: Path, run: str) -> pd.DataFrame:
-    held = Store(folder).read("runs", columns=list(dict.fromkeys(COLUMNS)), sound=True)
-    return held[held["run_id"].str.startswith(run)].assign(folder=str(folder))
+def _matching_rows(folder: Path, prefix: str) -> pd.DataFrame:
+    runs = Store(folder).read("runs", columns=COLUMNS, sound=True)
+    return runs[runs["run_id"].str.startswith(prefix)].assign(folder=str(folder))
 
 
 def _ending(row: pd.Series[Any]) -> str:
     return "diverged" if row["status"] == "diverged" else f"failed: {row['error']}"
 
 
-def _saved(row: pd.Series[Any]) -> Path | None:
+def _weights_file(row: pd.Series[Any]) -> Path | None:
     return Store(Path(row["folder"])).weights().get(row["run_id"], {}).get(row["weights_sha256"])
 
 
-def weights_of(stored: Stored, options: Options) -> Exported:
-    """Return the weights of a run, from their file or from training it again, alone, as `verify` does.
+def weights_of(stored: StoredRun, options: Options) -> ExportedWeights:
+    """Return the weights of a run, from their file or from training the run again, alone, as `verify` does.
 
-    Raises OtherWeights where that gives other weights than the row has, InputError where the run can't be trained again.
+    Raises OtherWeights where that leads to other weights, InputError where the run can't be trained again.
     """
-    if stored.saved is not None:
-        return Exported(stored=stored, content=stored.saved.read_bytes(), trained=False)
+    if stored.weights_file is not None:
+        return ExportedWeights(stored=stored, content=stored.weights_file.read_bytes(), trained=False)
     experiment = read_folder(stored.folder)
     run = next((r for r in grid.runs(experiment) if r.run_id == stored.run_id), None)
     if run is None:
-        rule = "a run whose weights were not saved must be in the grid of its spec.yaml to be trained again"
+        rule = "a run without saved weights must be in the grid of its spec.yaml, so that it can be trained again"
         raise InputError(f"{rule}, got {stored.run_id} of {stored.folder}")
     get_data(experiment, options)
-    here = as_made(options, stored.row)
-    ((_, tables),) = train(experiment, [make_stack([run], experiment.data)], here, save_weights=True)
+    options = as_trained(options, stored.row)
+    ((_, tables),) = train(experiment, [make_stack([run], experiment.data)], options, save_weights=True)
     (row,) = tables["runs"]
     if row.get("weights_sha256") != stored.row["weights_sha256"]:
-        ended = "" if row["status"] == "ok" else f" (it {_ending(pd.Series(row))})"
-        elsewhere = numerics.differences(stored.row.to_dict(), environment(here))
-        why = f": it was made with another {' and another '.join(elsewhere)}" if elsewhere else ""
+        ending = "" if row["status"] == "ok" else f" (it {_ending(pd.Series(row))})"
+        elsewhere = numerics.differences(stored.row.to_dict(), environment(options))
+        why = f": it was trained with another {' and another '.join(elsewhere)}" if elsewhere else ""
         raise OtherWeights(
-            f"a run that is trained again must come to the weights of its row, got others for {stored.run_id} of "
-            f"{stored.folder}{ended}{why}; with `save_weights: true` an experiment keeps them"
+            f"a run that is trained again must have the weights of its row, got others for {stored.run_id} of "
+            f"{stored.folder}{ending}{why}; with `save_weights: true` an experiment keeps them"
         )
-    (kept,) = tables[weight_files.FOLDER]
-    return Exported(stored=stored, content=kept["content"], trained=True)
+    (weights,) = tables[weight_files.FOLDER]
+    return ExportedWeights(stored=stored, content=weights["content"], trained=True)
 
 
-def export(run: str, path: Path, results: Sequence[Path], options: Options, *, force: bool = False) -> Exported:
-    """Write the weights of a run to a file; raise InputError where one is there already, unless forced."""
-    if path.is_dir() or (path.exists() and not force):
-        what = "the folder" if path.is_dir() else "a file that is there"
-        raise InputError(f"weights are written to a new file, or to an old one with --force, got {what}, {path}")
-    exported = weights_of(find(run, results), options)
+def export(
+    prefix: str, path: Path, results: Sequence[Path], options: Options, *, force: bool = False
+) -> ExportedWeights:
+    """Write the weights of a run to a file; raise InputError where the file exists, unless forced."""
+    if path.is_dir():
+        raise InputError(f"weights are written to a file, got the folder {path}")
+    if path.exists() and not force:
+        raise InputError(f"the file exists: {path}; --force overwrites it")
+    exported = weights_of(find_run(prefix, results), options)
     write_whole(path, exported.content)
     return exported

@@ -1,11 +1,20 @@
-"""The runs of a grid, what a results folder has of them, and what a run of the experiment would train."""
+"""The inventory of a results folder: which runs an experiment asks for, and which of them are done, failed, stale or missing.
+
+All runs of a grid are asked for at once, but for two kinds. Where settings are tuned on folds, the refit of a replicate
+follows from its choice, which follows from its runs on folds. Where claims are topped up until they are decided, further
+replicates follow from the verdicts of the last interim analysis. Both follow from the tables alone, each time.
+
+Shapes: `C` conditions, `R` replicates, `S` slots (each fold, then all examples), `G` scientific conditions.
+"""
 
 from __future__ import annotations
 
+import functools
 import itertools
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -20,19 +29,33 @@ from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, outline, plan, probe_steps
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, Rerun, environment
-from mlpbench.jobs.rounds import wanted
 from mlpbench.results.store import Store
 
-KINDS = ("done", "failed", "stale", "missing")
-DONE, FAILED, STALE, MISSING = range(len(KINDS))
-# A run that the grid has, but that what came out so far does not ask for: see rounds.py.
-UNASKED = -1
-
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+class RunState(IntEnum):
+    """What a results folder has of a run of the grid."""
+
+    NOT_ASKED_FOR = -1  # so far: it may follow from other results
+    DONE = 0  # there, as a run here would be
+    FAILED = 1  # ended in an error
+    STALE = 2  # trained in an environment in which bits may differ
+    MISSING = 3  # not there, or a part of it is not
+
+
+# What is trained, in order, beside what is missing.
+RERUN: dict[Rerun | None, list[RunState]] = {
+    None: [],
+    "failed": [RunState.FAILED],
+    "stale": [RunState.STALE],
+    "all": [RunState.FAILED, RunState.STALE, RunState.DONE],
+}
 
 
 class Runs:
-    """Some runs of a grid, in order: counted without being made, since a grid may have millions."""
+    """Some runs of a grid, in order. They can be counted without being made, since a grid may have millions."""
 
     def __init__(self, experiment: Experiment, conditions: Sequence[Condition], places: Ints) -> None:
         self._experiment, self._conditions, self._places = experiment, conditions, places
@@ -42,164 +65,208 @@ class Runs:
 
     def __iter__(self) -> Iterator[Run]:
         slots = grid.slots(self._experiment)
-        whole, slot = np.divmod(self._places, len(slots))
-        condition, replicate = np.divmod(whole, self._experiment.most_replicates)
+        rest, slot = np.divmod(self._places, len(slots))
+        condition, replicate = np.divmod(rest, self._experiment.most_replicates)
         # Neighbours of one condition and slot are made together: of a grid without folds, all of a condition.
         starts = np.flatnonzero(np.diff(condition * len(slots) + slot, prepend=-1)).tolist()
         for start, end in itertools.pairwise([*starts, len(condition)]):
-            of = self._conditions[condition[start]]
-            yield from grid.runs_of(self._experiment, of, replicate[start:end].tolist(), [slots[slot[start]]])
+            replicates = replicate[start:end].tolist()
+            yield from grid.runs_of(
+                self._experiment, self._conditions[condition[start]], replicates, [slots[slot[start]]]
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
-    """The runs of a grid by what the folder has of them; `others` are runs in the folder that the grid has not.
+class PlanSummary:
+    """What `plan` prints: runs by state, and what training the rest is expected to take.
 
-    `kinds` is of shape (conditions, replicates, slots): see `grid.slots`. `to_come` has how many refits of each scientific
-    condition will be asked for once it is known which. `stale` runs were made in another environment; `stale_in` says in
-    what it differs.
+    `on_folds` and `refits` are counted where there are folds, `replicates` and `most_replicates` where there is a top-up.
+    """
+
+    experiment: str
+    conditions: int
+    runs: int
+    on_folds: int | None
+    refits: int | None
+    replicates: int | None
+    most_replicates: int | None
+    done: int
+    failed: int
+    stale: int
+    missing: int
+    stacks: int
+    workers: int
+    flops: int
+    seconds: float
+    bytes_per_worker: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that apply, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """The runs of a grid by what a results folder has of them.
+
+    `states` is of shape (C, R, S). `refits_to_come`, of shape (G,), counts the refits that will be asked for once it is
+    known which. `other_runs` are in the folder, but not in the grid. `stale_in` says in what stale runs' environments differ.
     """
 
     experiment: Experiment
     conditions: Sequence[Condition]
-    kinds: npt.NDArray[np.int8]
-    to_come: Ints
-    others: int
+    states: npt.NDArray[np.int8]
+    refits_to_come: Ints
+    other_runs: int
     stale_in: Sequence[str]
 
     @property
     def runs(self) -> Runs:
         """All runs of the grid that are asked for."""
-        return Runs(self.experiment, self.conditions, np.flatnonzero(self.kinds != UNASKED))
+        return Runs(self.experiment, self.conditions, np.flatnonzero(self.states != RunState.NOT_ASKED_FOR))
 
-    @property
-    def done(self) -> Runs:
-        """Runs that are there as a run here would make them."""
-        return self._of(DONE)
+    def of(self, state: RunState) -> Runs:
+        """Return the runs in a state."""
+        return Runs(self.experiment, self.conditions, np.flatnonzero(self.states == state))
 
-    @property
-    def failed(self) -> Runs:
-        """Runs that ended in an error."""
-        return self._of(FAILED)
-
-    @property
-    def stale(self) -> Runs:
-        """Runs that were made in another environment."""
-        return self._of(STALE)
-
-    @property
-    def missing(self) -> Runs:
-        """Runs that are not there, or not whole."""
-        return self._of(MISSING)
-
-    def _of(self, kind: int) -> Runs:
-        return Runs(self.experiment, self.conditions, np.flatnonzero(self.kinds == kind))
+    def count(self, state: RunState) -> int:
+        """Return the number of runs in a state."""
+        return int((self.states == state).sum())
 
     def n_todo(self, rerun: Rerun | None) -> int:
-        """Return how many runs are to be trained."""
-        return int(np.isin(self.kinds, _wanted(rerun)).sum())
+        """Return the number of runs to be trained."""
+        return sum(self.count(state) for state in (RunState.MISSING, *RERUN[rerun]))
 
     def todo(self, rerun: Rerun | None) -> list[Run]:
-        """Return what is to be trained."""
-        return [run for kind in _wanted(rerun) for run in self._of(kind)]
+        """Return the runs to be trained."""
+        return [run for state in (RunState.MISSING, *RERUN[rerun]) for run in self.of(state)]
 
     def stacks(self, todo: Sequence[Run], options: Options) -> list[Stack]:
         """Put runs into stacks."""
         return plan(todo, self.experiment.data, workers=options.n_workers, memory=options.memory)
 
-    def facts(self, options: Options, rerun: Rerun | None = None) -> dict[str, Any]:
-        """Return what `plan` tells: counts, work, expected time and memory."""
-        counts = np.isin(self.kinds, _wanted(rerun)).sum(axis=1)
-        # Which level a refit will have is not known yet: it is taken to cost what that of the first does.
-        counts[:: grid.count_tunings(self.experiment), -1] += self.to_come
+    def summary(self, options: Options, rerun: Rerun | None = None) -> PlanSummary:
+        """Return counts of runs, and the work that is left."""
         slots = grid.slots(self.experiment)
+        todo = np.isin(self.states, (RunState.MISSING, *RERUN[rerun])).sum(axis=1)
+        # Which level a refit will have is not known yet: it is taken to cost what that of the first does.
+        todo[:: grid.count_tunings(self.experiment), -1] += self.refits_to_come
         work = outline(
             (
-                (c.settings_of(f), n)
-                for c, row in zip(self.conditions, counts.tolist(), strict=True)
-                for f, n in zip(slots, row)
+                (condition.settings_of(fold), n)
+                for condition, counts in zip(self.conditions, todo.tolist(), strict=True)
+                for fold, n in zip(slots, counts)
             ),
             self.experiment.data,
             workers=options.n_workers,
             memory=options.memory,
         )
-        workers = min(options.n_workers, max(1, work.stacks))
-        kinds = {kind: int((self.kinds == i).sum()) for i, kind in enumerate(KINDS)}
-        to_come = int(self.to_come.sum())
-        return {
-            "experiment": self.experiment.name,
-            "conditions": len(self.conditions),
-            "runs": len(self.runs) + to_come,
-            **self._in_rounds(to_come),
-            **kinds,
-            "missing": kinds["missing"] + to_come,
-            "stacks": work.stacks,
-            "workers": workers,
-            "flops": work.flops,
-            "seconds": round(max(work.longest, work.seconds / workers), 1),
-            "bytes_per_worker": work.bytes,
-        }
-
-    def _in_rounds(self, to_come: int) -> dict[str, int]:
-        """Return how many of the runs are on folds and how many refits, and up to how many replicates claims may ask for."""
-        found: dict[str, int] = {}
-        if self.experiment.folds:
-            asked = self.kinds != UNASKED
-            found |= {"on_folds": int(asked[:, :, :-1].sum()), "refits": int(asked[:, :, -1].sum()) + to_come}
-        if self.experiment.until_decided is not None:
-            now = int((self.kinds != UNASKED).any(axis=(0, 2)).sum())
-            found |= {"replicates": now, "most_replicates": self.experiment.most_replicates}
-        return found
+        asked_for, to_come = self.states != RunState.NOT_ASKED_FOR, int(self.refits_to_come.sum())
+        folded, top_up = self.experiment.folds is not None, self.experiment.until_decided is not None
+        return PlanSummary(
+            experiment=self.experiment.name,
+            conditions=len(self.conditions),
+            runs=int(asked_for.sum()) + to_come,
+            on_folds=int(asked_for[:, :, :-1].sum()) if folded else None,
+            refits=int(asked_for[:, :, -1].sum()) + to_come if folded else None,
+            replicates=int(asked_for.any(axis=(0, 2)).sum()) if top_up else None,
+            most_replicates=self.experiment.most_replicates if top_up else None,
+            done=self.count(RunState.DONE),
+            failed=self.count(RunState.FAILED),
+            stale=self.count(RunState.STALE),
+            missing=self.count(RunState.MISSING) + to_come,
+            stacks=work.stacks,
+            workers=work.busy(options.n_workers),
+            flops=work.flops,
+            seconds=work.elapsed(options.n_workers),
+            bytes_per_worker=work.bytes,
+        )
 
 
-def _wanted(rerun: Rerun | None) -> list[int]:
-    """Return the kinds of runs that are trained, in order."""
-    again = {None: [], "failed": [FAILED], "stale": [STALE], "all": [FAILED, STALE, DONE]}
-    return [MISSING, *again[rerun]]
-
-
-def inspect(experiment: Experiment, store: Store, options: Options) -> State:
+def take_inventory(experiment: Experiment, store: Store, options: Options) -> Inventory:
     """Compare the grid with the results folder; raise InputError for a device that is not there."""
-    made = grid.conditions(experiment)
+    conditions = grid.conditions(experiment)
     here = environment(options)
-    held = store.read("runs", columns=["run_id", "status", "diverged_at_step", "weights_sha256", *KIND], sound=True)
-    asked = wanted(experiment, made, store)
-    kinds = np.full(asked.mask.size, MISSING, dtype=np.int8)
+    stored = store.read("runs", columns=["run_id", "status", "diverged_at_step", "weights_sha256", *KIND], sound=True)
+    asked_for, refits_to_come = _asked_for(experiment, conditions, store)
+    states = np.full(asked_for.size, RunState.MISSING, dtype=np.int8)
     stale_in: dict[str, None] = {}
-    others = len(held)
-    if others:
-        planned = pa.array(grid.all_run_ids(experiment, made), pa.string())
-        place = _places(held["run_id"], planned)
-        others = int((place < 0).sum()) + int((~asked.mask.ravel()[place[place >= 0]]).sum())
-        rows = held[place >= 0].assign(place=place[place >= 0]).sort_values("place", ignore_index=True)
-        rows = rows[_is_whole(rows, experiment, made, planned, store)]
-        kinds[rows["place"].to_numpy()] = np.where(rows["status"] == "failed", FAILED, DONE)
+    other_runs = len(stored)
+    if other_runs:
+        planned = pa.array(grid.all_run_ids(experiment, conditions), pa.string())
+        place = _places(stored["run_id"], planned)
+        other_runs = int((place < 0).sum()) + int((~asked_for.ravel()[place[place >= 0]]).sum())
+        rows = stored[place >= 0].assign(place=place[place >= 0]).sort_values("place", ignore_index=True)
+        rows = rows[_is_whole(rows, experiment, conditions, planned, store)]
+        states[rows["place"].to_numpy()] = np.where(rows["status"] == "failed", RunState.FAILED, RunState.DONE)
         ended = rows[rows["status"] != "failed"]
         # Few environments, whatever the number of runs: each is compared once, in the order of the grid.
         for _, alike in ended.groupby(list(KIND), dropna=False, sort=False):
             differing = dict.fromkeys(differences(alike.iloc[0].to_dict(), here))
             stale_in |= differing
             if differing:
-                kinds[alike["place"].to_numpy()] = STALE
-    return State(
+                states[alike["place"].to_numpy()] = RunState.STALE
+    return Inventory(
         experiment=experiment,
-        conditions=made,
-        kinds=np.where(asked.mask, kinds.reshape(asked.mask.shape), UNASKED),
-        to_come=asked.to_come,
-        others=others,
+        conditions=conditions,
+        states=np.where(asked_for, states.reshape(asked_for.shape), RunState.NOT_ASKED_FOR),
+        refits_to_come=refits_to_come,
+        other_runs=other_runs,
         stale_in=tuple(stale_in),
     )
 
 
+def has_rounds(experiment: Experiment) -> bool:
+    """Return whether the runs that are asked for depend on earlier results."""
+    return experiment.until_decided is not None or _refits_follow(experiment)
+
+
+def _refits_follow(experiment: Experiment) -> bool:
+    """Return whether a refit waits for the choice of its replicate: not where every level is refitted."""
+    return bool(experiment.nuisance and experiment.folds and experiment.refit == "chosen")
+
+
+def _asked_for(experiment: Experiment, conditions: Sequence[Condition], store: Store) -> tuple[Bools, Ints]:
+    """Return which runs are asked for, given the tables of a folder, (C, R, S), and how many refits will be too, (G,)."""
+    slots, tunings = grid.slots(experiment), grid.count_tunings(experiment)
+    mask_CRS = np.ones((len(conditions), experiment.most_replicates, len(slots)), dtype=np.bool_)
+    to_come_G = np.zeros(len(conditions) // tunings, dtype=np.int64)
+    if not has_rounds(experiment):
+        return mask_CRS, to_come_G
+    from mlpbench.evidence.estimates import tuning_choice  # scipy takes a while to load, and most grids need none of it
+    from mlpbench.evidence.judging import claim_verdicts, interim_analysis
+
+    ids = grid.all_run_ids(experiment, conditions)
+    runs = store.read("runs", ids, columns=claim_verdicts.RUN_COLUMNS, sound=True)
+
+    def curves(run_ids: Sequence[str] | None = None) -> pd.DataFrame:
+        return store.read("curves", ids if run_ids is None else run_ids, sound=True)
+
+    layers = functools.partial(store.read_layers, sound=True)
+    replicates = np.full(len(to_come_G), experiment.replicates)
+    if experiment.until_decided is not None:
+        judgement = interim_analysis.judge(experiment, conditions, runs, curves, layers=layers)
+        replicates = np.array(judgement.replicates)
+    mask_CRS &= (np.arange(mask_CRS.shape[1]) < np.repeat(replicates, tunings)[:, None])[:, :, None]
+    if _refits_follow(experiment):
+        choice = tuning_choice.choose(experiment, conditions, runs, replicates.tolist())
+        chosen_GR = np.full((len(to_come_G), mask_CRS.shape[1]), tuning_choice.NONE)
+        chosen_GR[:, : choice.chosen.shape[1]] = choice.chosen
+        is_chosen = chosen_GR[:, None, :] == np.arange(tunings)[:, None]
+        mask_CRS[:, :, -1] = is_chosen.reshape(len(conditions), -1)
+        to_come_G = (~choice.settled).sum(axis=1)
+    return mask_CRS, to_come_G
+
+
 def _places(run_ids: pd.Series[Any], planned: pa.StringArray) -> Ints:
     """Return where in the grid each run stands, -1 for those that are not in it."""
-    found = pc.index_in(pa.array(run_ids, pa.string()), value_set=planned)
-    return np.asarray(found.fill_null(-1), dtype=np.int64)
+    places = pc.index_in(pa.array(run_ids, pa.string()), value_set=planned)
+    return np.asarray(places.fill_null(-1), dtype=np.int64)
 
 
 def _is_whole(
     rows: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition], planned: pa.StringArray, store: Store
-) -> npt.NDArray[np.bool_]:
+) -> Bools:
     """Return whether all of each run is there: curves, predictions, shifts, probes up to where it diverged, weights if kept."""
     place, status = rows["place"].to_numpy(), rows["status"].to_numpy()
     diverged = status == "diverged"
@@ -207,45 +274,45 @@ def _is_whole(
     end[place[diverged]] = rows.loc[diverged, "diverged_at_step"].astype(float)
     slots, replicates = grid.slots(experiment), experiment.most_replicates
     # What is due of a run depends on its condition and its slot; runs of a condition stand replicate by replicate.
-    kind = np.arange(len(planned)) // (replicates * len(slots)) * len(slots) + np.arange(len(planned)) % len(slots)
+    due_as = np.arange(len(planned)) // (replicates * len(slots)) * len(slots) + np.arange(len(planned)) % len(slots)
     steps = [probe_steps(c.settings_of(fold), experiment.probes) for c in conditions for fold in slots]
-    due = np.array([len(s) for s in steps])[kind]
+    due = np.array([len(s) for s in steps])[due_as]
     for i in place[diverged]:
-        due[i] = bisect_left(steps[kind[i]], end[i])
-    probed = _probed(steps, end, kind, planned, store) >= due
-    curves, predictions = (_has(table, planned, store) for table in ("curves", "predictions"))
-    shifted = _shifted(shift_spec.splits(experiment.shifts), planned, store)
-    on_fold = kind % len(slots) < len(slots) - 1
+        due[i] = bisect_left(steps[due_as[i]], end[i])
+    probed = _count_probes(steps, end, due_as, planned, store) >= due
+    curves, predictions = (_has_rows(table, planned, store) for table in ("curves", "predictions"))
+    shifted = _has_shifts(shift_spec.splits(experiment.shifts), planned, store)
+    on_fold = due_as % len(slots) < len(slots) - 1
     whole = (curves & probed)[place] & ((status != "ok") | (predictions & shifted)[place] | on_fold[place])
     if experiment.save_weights:
-        there = store.weights()
+        saved = store.weights()
         digests = zip(rows["run_id"], rows["weights_sha256"], strict=True)
-        whole &= (status != "ok") | np.array([sha in there.get(i, ()) for i, sha in digests], dtype=np.bool_)
+        whole &= (status != "ok") | np.array([sha in saved.get(i, ()) for i, sha in digests], dtype=np.bool_)
     return np.asarray(whole | (status == "failed"), dtype=np.bool_)
 
 
-def _has(table: str, planned: pa.StringArray, store: Store) -> npt.NDArray[np.bool_]:
+def _has_rows(table: str, planned: pa.StringArray, store: Store) -> Bools:
     """Return whether a table has rows of each planned run."""
-    found = _places(pd.Series(store.read(table, columns=["run_id"], sound=True)["run_id"].unique()), planned)
-    has = np.zeros(len(planned), dtype=np.bool_)
-    has[found[found >= 0]] = True
-    return has
+    places = _places(pd.Series(store.read(table, columns=["run_id"], sound=True)["run_id"].unique()), planned)
+    has_rows = np.zeros(len(planned), dtype=np.bool_)
+    has_rows[places[places >= 0]] = True
+    return has_rows
 
 
-def _probed(
-    steps: Sequence[Sequence[int]], end: npt.NDArray[np.float64], kind: Ints, planned: pa.StringArray, store: Store
+def _count_probes(
+    steps: Sequence[Sequence[int]], end: npt.NDArray[np.float64], due_as: Ints, planned: pa.StringArray, store: Store
 ) -> Ints:
-    """Return at how many of the steps of its kind, before its end, each planned run was probed."""
+    """Return at how many of the steps that are due, before its end, each planned run was probed."""
     layers = store.read("layers", columns=["run_id", "step"], sound=True)
-    found = pd.DataFrame({"place": _places(layers["run_id"], planned), "step": layers["step"]}).drop_duplicates()
-    found = found[found["place"] >= 0]
-    found = found.assign(kind=kind[found["place"].to_numpy()])
-    due = pd.DataFrame([(i, step) for i, of in enumerate(steps) for step in of], columns=["kind", "step"])
-    place, step = found.merge(due.astype("int64"), on=["kind", "step"])[["place", "step"]].to_numpy(np.int64).T
+    probes = pd.DataFrame({"place": _places(layers["run_id"], planned), "step": layers["step"]}).drop_duplicates()
+    probes = probes[probes["place"] >= 0]
+    probes = probes.assign(due_as=due_as[probes["place"].to_numpy()])
+    due = pd.DataFrame([(i, step) for i, of_run in enumerate(steps) for step in of_run], columns=["due_as", "step"])
+    place, step = probes.merge(due.astype("int64"), on=["due_as", "step"])[["place", "step"]].to_numpy(np.int64).T
     return np.bincount(place[step < end[place]], minlength=len(planned))
 
 
-def _shifted(splits: Sequence[str], planned: pa.StringArray, store: Store) -> npt.NDArray[np.bool_]:
+def _has_shifts(splits: Sequence[str], planned: pa.StringArray, store: Store) -> Bools:
     """Return whether each planned run was tested under every shift that is asked for."""
     if not splits:
         return np.ones(len(planned), dtype=np.bool_)

@@ -13,11 +13,11 @@ import pandas as pd
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
-from mlpbench.jobs.look_notes import note
-from mlpbench.results import look_record, test_examples
+from mlpbench.jobs.look_notes import record_interim_analyses
+from mlpbench.results import test_examples
 from mlpbench.results.folders import read_folder
+from mlpbench.results.records import current_verifications, declared_late
 from mlpbench.results.store import Store
-from mlpbench.results.verification_record import current
 
 if TYPE_CHECKING:
     from mlpbench.evidence.judging.interim_analysis import Judgement
@@ -92,7 +92,7 @@ def finish(
     runs, judged, page = _judge(experiment, made, store, report=report, keeping=report)
     path = None if page is None else pages.write(page, store.folder)
     if filed is not None:
-        note(store.folder, experiment, made, judged, filed)
+        record_interim_analyses(store.folder, experiment, made, judged, filed)
     asked = runs if judged.gathered.is_whole_grid else runs[runs["run_id"].isin(judged.gathered.run_ids)]
     return Outcome(
         experiment=experiment,
@@ -124,11 +124,11 @@ def _judge(
     from mlpbench.report import report as pages
 
     runs, curves = read_tables(experiment, made, store, pages.RUN_COLUMNS if report else claim_verdicts.RUN_COLUMNS)
-    late = look_record.declared_late(store.folder, experiment, made)
+    late = declared_late(store.folder, experiment, made)
     tested = test_examples.test_set(experiment, store, keeping=keeping)
     if not report:
         return runs, interim_analysis.judge(experiment, made, runs, curves, late, tested, store.read_layers), None
-    page = pages.render(experiment, made, runs, curves, current(store), late, tested, store.read_layers)
+    page = pages.render(experiment, made, runs, curves, current_verifications(store), late, tested, store.read_layers)
     assert page.judgement is not None
     return runs, page.judgement, page
 

@@ -1,4 +1,4 @@
-"""How to run: where results go, on what device, with how many workers, and what to train again."""
+"""Options of a run: where results go, on what device and with how many workers it trains, and what it trains again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,31 @@ from mlpbench.executors.executor import EXECUTORS, ExecutorName, device_name, de
 from mlpbench.executors.inline import Inline
 
 Rerun = Literal["failed", "stale", "all"]
-# How much of the memory that is free the stacks in flight may take.
+# The share of the free memory that the stacks in training may take.
 MEMORY_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of a run; raises InputError for one that can't be meant."""
+    """The options of `mlpbench run`, checked: raises InputError for a value that makes no sense.
+
+    Attributes:
+        results: The folder of results folders.
+        device: `auto`, `cpu`, `cuda` or `cuda:i`; `auto` is a GPU where there is one.
+        executor: `local` trains in worker processes, `inline` in this process.
+        workers: The number of worker processes; by default one for each CPU core, fewer if each has several threads.
+        threads: Threads of each worker; another number changes results in their last bits.
+        numerics: On which processors the bits of results are the same: `fast`, `portable` or `universal`.
+        data_dir: A folder that has the data already.
+        rerun: Runs that are trained again: those that `failed`, that are `stale`, or `all`.
+        fail_fast: Stop at the first run that fails.
+        until_decided: Give undecided claims more replicates, up to `max_replicates`.
+        max_replicates: The largest number of replicates of a top-up.
+        report: Write the report.
+        yes: Train more than 100,000 runs too.
+        quiet: Print nothing.
+
+    """
 
     results: Path = Path("results")
     device: str = "auto"
@@ -38,28 +56,31 @@ class Options:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("results", "data_dir"):
-            object.__setattr__(self, name, _folder(name, getattr(self, name)))
-        for name, value in (("workers", self.workers), ("threads", self.threads)):
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            if not whole and not (name == "workers" and value is None):
-                raise InputError(f"--{name} must be a whole number of at least 1, got {value!r}")
-        most = self.max_replicates
-        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
-            raise InputError(f"--max-replicates must be a whole number of at least 1, got {most!r}")
+        object.__setattr__(self, "results", _folder("results", self.results))
+        if self.data_dir is not None:
+            object.__setattr__(self, "data_dir", _folder("data-dir", self.data_dir))
+        for name, number in (
+            ("workers", self.workers),
+            ("threads", self.threads),
+            ("max-replicates", self.max_replicates),
+        ):
+            if number is None and name != "threads":
+                continue
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                raise InputError(f"--{name} must be a whole number of at least 1, got {number!r}")
         for name, word, words in (
-            ("rerun", self.rerun, (None, *get_args(Rerun))),
+            ("rerun", self.rerun, get_args(Rerun)),
             ("numerics", self.numerics, MODES),
             ("executor", self.executor, tuple(EXECUTORS)),
         ):
-            if word not in words:
-                raise InputError(f"--{name} must be one of {', '.join(filter(None, words))}, got {word!r}")
+            if word not in words and not (word is None and name == "rerun"):
+                raise InputError(f"--{name} must be one of {', '.join(words)}, got {word!r}")
         if self.executor == "inline":
             Inline.check(self.numerics)
 
     @property
     def n_workers(self) -> int:
-        """The number of workers: by default one for each CPU core, fewer if each has several threads."""
+        """The number of workers, resolved."""
         if self.executor == "inline":
             return 1
         return self.workers or max(1, len(os.sched_getaffinity(0)) // self.threads)
@@ -70,34 +91,27 @@ class Options:
         return int(_available_memory() * MEMORY_SHARE / self.n_workers)
 
 
-def _folder(name: str, value: object) -> Path | None:
-    option = "--" + name.replace("_", "-")
-    if value is None and name == "data_dir":
-        return None
+def _folder(option: str, value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value):
-        raise InputError(f"{option} must be a folder, got {value!r}")
+        raise InputError(f"--{option} must be a folder, got {value!r}")
     path = Path(value)
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise InputError(f"{option} must be a path in UTF-8, got {str(path)!r}") from None
-    if name == "results" and path.exists() and not path.is_dir():
-        raise InputError(f"{option} must be a folder, got the file {path}")
+        raise InputError(f"--{option} must be a path in UTF-8, got {str(path)!r}") from None
+    if option == "results" and path.exists() and not path.is_dir():
+        raise InputError(f"--{option} must be a folder, got the file {path}")
     return path
 
 
 def environment(options: Options) -> dict[str, Any]:
-    """Return the columns of what the bits of a run depend on, as a run here with these options would have them."""
-    here = {
-        "env_device": device_product(device_name(options.device)),
-        "env_numerics": options.numerics,
-        "env_threads": options.threads,
-    }
-    return provenance.environment() | here
+    """Return the columns on which the bits of a run depend, as a run here with these options would have them."""
+    here = {"env_numerics": options.numerics, "env_threads": options.threads}
+    return provenance.environment() | here | {"env_device": device_product(device_name(options.device))}
 
 
 def _available_memory() -> int:
-    """Return the bytes that can be had without swapping: what only caches files counts as free."""
+    """Return the bytes that are free without swapping; memory that only caches files is free."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""A line on the terminal: runs done, rate and time left, by the work that is done, not by the stacks."""
+"""A progress line on the terminal: runs done, rate, elapsed time and ETA, by the work that is done rather than by stacks."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tqdm import tqdm
 
 from mlpbench.experiment.plan import Stack
 
-# How much of the whole the planned time counts for, beside what was measured so far, in the time left.
+# At first the planned rate counts as if this share of the work had been measured at it.
 TRUST = 0.05
 
 
 class Progress:
-    """Shown on standard error where that is a terminal, and nowhere else."""
+    """A line on standard error where that is a terminal, and nothing elsewhere."""
 
-    def __init__(self, name: str, planned: Sequence[Stack], workers: int, *, hidden: bool) -> None:
-        self._planned, self._workers = planned, workers
-        self._runs = sum(len(s.runs) for s in planned)
-        self._total = sum(s.seconds for s in planned)
-        self._done = 0
+    def __init__(self, name: str, stacks: Sequence[Stack], workers: int, *, hidden: bool) -> None:
+        self._stacks, self._workers = stacks, workers
+        self._n_runs = sum(len(s.runs) for s in stacks)
+        self._planned_seconds = sum(s.seconds for s in stacks)
+        self._n_done = 0
         self._began: float | None = None  # when the first stack did: a worker takes seconds to load torch
         shown = sys.stderr is not None and sys.stderr.isatty() and not hidden
-        opening = f"{{desc}}: 0/{self._runs} runs, workers are starting"
-        size = _size() if shown else {}
-        self._bar = tqdm(total=self._total, desc=name, disable=not shown, bar_format=opening, **size)
+        opening = f"{{desc}}: 0/{self._n_runs} runs, workers are starting"
+        size = _line_size() if shown else {}
+        self._bar = tqdm(total=self._planned_seconds, desc=name, disable=not shown, bar_format=opening, **size)
 
     def __enter__(self) -> Progress:
         return self
@@ -36,20 +36,20 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def tick(self, shares: Sequence[float]) -> None:
+    def update(self, shares: Sequence[float]) -> None:
         """Take the share of each stack that is done."""
         if self._began is None and any(shares):
             self._began = time.monotonic()
-        done = sum(s.seconds * share for s, share in zip(self._planned, shares, strict=True))
+        done = sum(s.seconds * share for s, share in zip(self._stacks, shares, strict=True))
         self._bar.n = max(self._bar.n, done)
         self._show()
 
-    def finished(self, stack: Stack) -> None:
+    def finish(self, stack: Stack) -> None:
         """Count a stack's runs as done."""
-        self._done += len(stack.runs)
+        self._n_done += len(stack.runs)
         self._show()
 
-    def note(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line above the bar, or alone where there is none."""
         self._bar.write(text, file=sys.stderr)
 
@@ -57,23 +57,35 @@ class Progress:
         if self._began is None:
             return
         elapsed = time.monotonic() - self._began
-        rate = f", {self._done / elapsed * 60:.3g} runs/min" if self._done else ""
-        left = _clock(seconds_left(self._total, self._bar.n, elapsed * self._workers) / self._workers)
-        told = f"{self._done}/{self._runs} runs{rate}, {_clock(elapsed)} gone, {left} left"
-        self._bar.bar_format = f"{{desc}}: {{percentage:3.0f}}%|{{bar}}| {told}"
+        rate = f", {self._n_done / elapsed * 60:.3g} runs/min" if self._n_done else ""
+        left = seconds_left(self._planned_seconds, self._bar.n, elapsed * self._workers) / self._workers
+        text = f"{self._n_done}/{self._n_runs} runs{rate}, elapsed {_clock(elapsed)}, ETA {_clock(left)}"
+        self._bar.bar_format = f"{{desc}}: {{percentage:3.0f}}%|{{bar}}| {text}"
         self._bar.refresh()
 
 
-def seconds_left(total: float, done: float, spent: float) -> float:
-    """Return the worker-seconds left, from planned seconds in all and done, and the worker-seconds that took.
+def seconds_left(planned: float, done: float, spent: float) -> float:
+    """Return the worker-seconds left.
 
-    At first the plan is believed, and what was measured counts the more, the more of it there is.
+    Args:
+        planned: Planned seconds of all the work.
+        done: Planned seconds of the work that is done.
+        spent: Worker-seconds that this work took.
+
+    Returns:
+        What is left of the plan, at the measured rate; at first the planned rate counts too, later hardly.
+
+    >>> seconds_left(100.0, 0.0, 0.0)
+    100.0
+    >>> round(seconds_left(100.0, 50.0, 100.0), 1)
+    95.5
+
     """
-    trusted = TRUST * total
-    return (total - done) * (spent + trusted) / (done + trusted) if total else 0.0
+    trusted = TRUST * planned
+    return (planned - done) * (spent + trusted) / (done + trusted) if planned else 0.0
 
 
-def _size() -> dict[str, Any]:
+def _line_size() -> dict[str, Any]:
     """Return tqdm's arguments for the width of the line: a terminal that says 0 has no size, but does show lines."""
     known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     return {"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24}

@@ -1,4 +1,4 @@
-"""The main job: what is missing, planned, trained, stored; then the report."""
+"""Run an experiment: take the inventory of its results folder, train what is missing, store it, then report."""
 
 from __future__ import annotations
 
@@ -13,51 +13,55 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.spec import Experiment, UntilDecided
-from mlpbench.jobs.inventory import State, inspect
+from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take_inventory
 from mlpbench.jobs.judge import Outcome, finish, read_tables
-from mlpbench.jobs.look_notes import note
+from mlpbench.jobs.look_notes import record_interim_analyses
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.progress import Progress
-from mlpbench.jobs.rounds import has_rounds
 from mlpbench.results.store import ASIDE, Store
 
 Say = Callable[[str], None]
-# More runs than this are no slip of the keyboard only if the user says so.
-MOST_UNASKED = 100_000
+# More runs than this are trained only where the user says that they are meant.
+MOST_WITHOUT_YES = 100_000
 
 
 def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
-    """Train what is missing of an experiment and render its report.
+    """Train what is missing of an experiment and write its report.
 
-    Raises InputError for what is wrong before anything is written, MachineError where the machine could not; finished
-    stacks are kept.
+    `say` is called with each message for the user. Raises InputError for wrong input before anything is written, and
+    MachineError for a system error; finished stacks are kept.
     """
-    tell: Say = (lambda _line: None) if options.quiet else say
+    if options.quiet:
+        say = _say_nothing
     filed, experiment = experiment, topped_up(experiment, options)
     store = Store(options.results / experiment.name)
     if store.folder.exists() and not store.folder.is_dir():
-        raise InputError(f"the results of {experiment.name} go into a folder, got the file {store.folder}")
-    state = inspect(experiment, store, options)
-    _confirm(state, options)
-    _prepare(state, options, tell)
+        raise InputError(f"the results of {experiment.name} need a folder, got the file {store.folder}")
+    inventory = take_inventory(experiment, store, options)
+    _confirm(inventory, options)
+    _prepare(inventory, options, say)
     with store.writing() as damaged:
         for path, why in damaged.items():
-            tell(f"{path} {why}: set aside in {store.folder / ASIDE}, its runs are trained again")
-        if state.n_todo(options.rerun):
-            state = inspect(experiment, store, options)  # again: another process may have written until now
-        todo = state.todo(options.rerun)
+            say(f"{path} {why}: moved to {store.folder / ASIDE}; its runs are trained again")
+        if inventory.n_todo(options.rerun):
+            inventory = take_inventory(experiment, store, options)  # another process may have written until now
+        todo = inventory.todo(options.rerun)
         store.write_text("spec.yaml", yaml_reader.dump(experiment, store.folder))
-        trained = _train(state, todo, store, options) if todo else 0
+        trained = _train_and_store(inventory, todo, store, options) if todo else 0
         if has_rounds(experiment):
-            state, more = _in_rounds(state, todo, store, options, filed)
+            inventory, more = _train_in_rounds(inventory, todo, store, options, filed)
             trained += more
         store.compact()
-        _tell(state, todo, options, tell)
-        return finish(experiment, store, state.conditions, report=options.report, trained=trained, filed=filed)
+        _say_what_is_left(inventory, todo, options, say)
+        return finish(experiment, store, inventory.conditions, report=options.report, trained=trained, filed=filed)
+
+
+def _say_nothing(message: str) -> None:
+    """Take a message that nobody wants to read."""
 
 
 def topped_up(experiment: Experiment, options: Options) -> Experiment:
-    """Return the experiment with the top-up that options ask for; raise InputError for one that can't be."""
+    """Return the experiment with the top-up that options ask for; raise InputError for one that is not possible."""
     if not options.until_decided and options.max_replicates is None:
         return experiment
     most = options.max_replicates
@@ -68,95 +72,100 @@ def topped_up(experiment: Experiment, options: Options) -> Experiment:
         most = most or experiment.most_replicates
     if not experiment.claims:
         raise InputError(f"--until-decided needs claims to decide, got none in {experiment.name}")
-    if most <= experiment.replicates or experiment.replicates < 2 or not experiment.vary:
-        rule = "--max-replicates must be above replicates, of which there are 2 or more"
-        raise InputError(f"{rule}, got {most} for {experiment.replicates} replicates of {experiment.name}")
+    if experiment.replicates < 2 or not experiment.vary:
+        raise InputError(
+            f"--until-decided needs at least 2 replicates, got {experiment.replicates} in {experiment.name}"
+        )
+    if most <= experiment.replicates:
+        rule = f"--max-replicates must be above the {experiment.replicates} replicates of {experiment.name}"
+        raise InputError(f"{rule}, got {most}")
     return experiment.model_copy(update={"until_decided": UntilDecided(max_replicates=most)})
 
 
-def _in_rounds(
-    state: State, todo: Sequence[Run], store: Store, options: Options, filed: Experiment
-) -> tuple[State, int]:
-    """Train what follows from what was trained, until nothing does; return the state then, and how many were stored."""
+def _train_in_rounds(
+    inventory: Inventory, todo: Sequence[Run], store: Store, options: Options, filed: Experiment
+) -> tuple[Inventory, int]:
+    """Train the runs that follow from results, until no more do; return the inventory then, and how many were stored."""
     tried = {run.run_id for run in todo}
     stored = 0
     while True:
-        _note_looks(state.experiment, state.conditions, store, filed)
-        state = inspect(state.experiment, store, options)
-        # What was tried and is still not there would be so for ever.
-        new = [run for run in state.todo(None) if run.run_id not in tried]
-        if not new or (options.fail_fast and state.failed):
-            return state, stored
+        _record_analyses(inventory.experiment, inventory.conditions, store, filed)
+        inventory = take_inventory(inventory.experiment, store, options)
+        # A run that was tried and is still missing would stay so for ever.
+        new = [run for run in inventory.todo(None) if run.run_id not in tried]
+        if not new or (options.fail_fast and inventory.count(RunState.FAILED)):
+            return inventory, stored
         tried |= {run.run_id for run in new}
-        stored += _train(state, new, store, options)
+        stored += _train_and_store(inventory, new, store, options)
 
 
-def _note_looks(experiment: Experiment, made: Sequence[Condition], store: Store, filed: Experiment) -> None:
-    """Put on record what is looked at now: the next replicates follow from it."""
+def _record_analyses(experiment: Experiment, conditions: Sequence[Condition], store: Store, filed: Experiment) -> None:
+    """Put interim analyses on record: the next replicates follow from them."""
     if experiment.until_decided is not None:
         from mlpbench.evidence.judging import claim_verdicts, interim_analysis
 
-        runs, curves = read_tables(experiment, made, store, claim_verdicts.RUN_COLUMNS)
-        judged = interim_analysis.judge(experiment, made, runs, curves, layers=store.read_layers)
-        note(store.folder, experiment, made, judged, filed)
+        runs, curves = read_tables(experiment, conditions, store, claim_verdicts.RUN_COLUMNS)
+        judgement = interim_analysis.judge(experiment, conditions, runs, curves, layers=store.read_layers)
+        record_interim_analyses(store.folder, experiment, conditions, judgement, filed)
 
 
-def _confirm(state: State, options: Options) -> None:
-    """Refuse what takes days unless it is meant, before anything is written."""
-    n = state.n_todo(options.rerun) + int(state.to_come.sum())
-    if n > MOST_UNASKED and not options.yes:
-        work = state.facts(options, options.rerun)
+def _confirm(inventory: Inventory, options: Options) -> None:
+    """Refuse, before anything is written, work of days that may be a slip of the keyboard."""
+    n = inventory.n_todo(options.rerun) + int(inventory.refits_to_come.sum())
+    if n > MOST_WITHOUT_YES and not options.yes:
+        work = inventory.summary(options, options.rerun)
         raise InputError(
-            f"more than {MOST_UNASKED} runs are trained with --yes only, got {n} runs of {state.experiment.name}, which take "
-            f"about {_duration(work['seconds'])} here with {work['workers']} workers"
+            f"more than {MOST_WITHOUT_YES} runs need --yes, got {n} runs of {inventory.experiment.name}, which take about "
+            f"{_duration(work.seconds)} here with {work.workers} workers"
         )
 
 
 def _duration(seconds: float) -> str:
-    """Return a long time in its largest unit of which there are two or more."""
+    """Return a long time in its largest unit of which there are at least two."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} seconds"
 
 
-def _prepare(state: State, options: Options, tell: Say) -> None:
+def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
     """Refuse what this machine can't do, and get the data, before anything is written."""
-    todo = state.todo(options.rerun)
+    todo = inventory.todo(options.rerun)
     if device_name(options.device) == "cpu" and any(r.settings.precision == "tf32" for r in todo):
         raise InputError("precision tf32 needs a GPU, got the device cpu")
     if todo:
-        get_data(state.experiment, options, tell)
+        get_data(inventory.experiment, options, say)
 
 
-def get_data(experiment: Experiment, options: Options, tell: Say = lambda _line: None) -> None:
-    """Get the data of an experiment and check them; raise InputError or MachineError where they can't be had."""
-    experiment.dataset.fetch(data_dir=options.data_dir, say=tell)
+def get_data(experiment: Experiment, options: Options, say: Say = _say_nothing) -> None:
+    """Get the data of an experiment and check them; raise InputError or MachineError where that is not possible."""
+    experiment.dataset.fetch(data_dir=options.data_dir, say=say)
 
 
-def _tell(state: State, todo: Sequence[Run], options: Options, tell: Say) -> None:
-    name = state.experiment.name
-    if not todo and not state.failed and not state.stale:
-        tell(f"{name}: all {len(state.runs)} runs are done")
-    if state.failed and options.rerun not in ("failed", "all"):
-        tell(f"{name}: {len(state.failed)} of {len(state.runs)} runs failed before: --rerun failed trains them again")
-    if state.stale and options.rerun not in ("stale", "all"):
-        tell(
-            f"{name}: {len(state.stale)} runs are stale, made with another {', '.join(state.stale_in)}: "
-            "--rerun stale trains them again"
+def _say_what_is_left(inventory: Inventory, todo: Sequence[Run], options: Options, say: Say) -> None:
+    name, total = inventory.experiment.name, len(inventory.runs)
+    failed, stale = inventory.count(RunState.FAILED), inventory.count(RunState.STALE)
+    if not todo and not failed and not stale:
+        say(f"{name}: all {total} runs are done")
+    if failed and RunState.FAILED not in RERUN[options.rerun]:
+        say(f"{name}: {failed} of {total} runs failed before: --rerun failed trains them again")
+    if stale and RunState.STALE not in RERUN[options.rerun]:
+        differing = ", ".join(inventory.stale_in)
+        say(
+            f"{name}: {stale} runs are stale: they were trained with another {differing}; --rerun stale trains them again"
         )
-    if state.others:
-        tell(
-            f"{name}: {state.others} runs in the folder are not of this grid: they are kept, and are no part of the "
-            "report; another --results or --set name=... keeps experiments apart"
+    if inventory.other_runs:
+        say(
+            f"{name}: {inventory.other_runs} runs in the folder are not of this grid: they are kept, but the report leaves "
+            "them out; another --results or --set name=... keeps experiments apart"
         )
 
 
-def _train(state: State, todo: Sequence[Run], store: Store, options: Options) -> int:
+def _train_and_store(inventory: Inventory, todo: Sequence[Run], store: Store, options: Options) -> int:
     """Train runs and store them stack by stack; return how many were stored."""
     stored = 0
-    planned, keep = state.stacks(todo, options), state.experiment.save_weights
-    for stack, tables in train(state.experiment, planned, options, save_weights=keep):
+    stacks, keep = inventory.stacks(todo, options), inventory.experiment.save_weights
+    for stack, tables in train(inventory.experiment, stacks, options, save_weights=keep):
         store.add(stack.stack_id, tables)
         stored += len(tables["runs"])
         if options.fail_fast and any(row["status"] == "failed" for row in tables["runs"]):
@@ -165,9 +174,9 @@ def _train(state: State, todo: Sequence[Run], store: Store, options: Options) ->
 
 
 def train(
-    experiment: Experiment, planned: Sequence[Stack], options: Options, *, save_weights: bool = False
+    experiment: Experiment, stacks: Sequence[Stack], options: Options, *, save_weights: bool = False
 ) -> Iterator[tuple[Stack, Tables]]:
-    """Yield each stack with the rows of all tables as it is trained, and weights if they are asked for; show progress."""
+    """Yield each stack with the rows of all tables, and with weights if asked for, as it is trained; show progress."""
     setup = Setup(
         dataset=experiment.dataset,
         device=device_name(options.device),
@@ -178,20 +187,20 @@ def train(
         shifts=experiment.shifts,
         save_weights=save_weights,
     )
-    workers = EXECUTORS[options.executor](setup, min(options.n_workers, len(planned)))
-    with Progress(experiment.name, planned, workers.workers, hidden=options.quiet) as progress:
-        for stack, tables in workers.map(planned, progress.tick):
-            by_id = {r.run_id: r for r in stack.runs}
-            rows = [_full_row(row, by_id[row["run_id"]], experiment) for row in tables["runs"]]
+    executor = EXECUTORS[options.executor](setup, min(options.n_workers, len(stacks)))
+    with Progress(experiment.name, stacks, executor.workers, hidden=options.quiet) as progress:
+        for stack, tables in executor.map(stacks, progress.update):
+            runs = {run.run_id: run for run in stack.runs}
+            rows = [_complete_row(row, runs[row["run_id"]], experiment) for row in tables["runs"]]
             yield stack, tables | {"runs": rows}
-            progress.finished(stack)
+            progress.finish(stack)
             for row in rows:
                 if row["status"] == "failed":
-                    progress.note(f"{row['run_id']} failed: {row['error']}")
+                    progress.print(f"{row['run_id']} failed: {row['error']}")
 
 
-def _full_row(row: Mapping[str, Any], run: Run, experiment: Experiment) -> dict[str, Any]:
-    """Return the row of the runs table: what the worker measured, and what was known before."""
+def _complete_row(row: Mapping[str, Any], run: Run, experiment: Experiment) -> dict[str, Any]:
+    """Return a row of the runs table: what was known before training, and what the worker measured."""
     return {
         **asdict(run.settings),
         "condition_id": run.condition.condition_id,

@@ -1,7 +1,7 @@
-"""Make a results folder small enough to be published: what its report does not read is dropped.
+"""Make a results folder small enough to be published: remove the values that its report does not read.
 
-What the report reads is found out by rendering it. What is dropped leaves its row, with nothing in it: the run is as done as
-before, and `agreement` takes what is not there for no difference.
+Rendering the report shows what it reads. A removed value leaves its row with a null in it: the run is as done as before, and
+`agreement` does not count what is not there as a difference.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from mlpbench.jobs.judge import render
 from mlpbench.results import test_examples
 from mlpbench.results.folders import read_folder
 from mlpbench.results.schemas import DROPPABLE, TABLES
-from mlpbench.results.store import Store
+from mlpbench.results.store import Store, damage_message
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trimmed:
-    """Of how many runs a table keeps something, of how many it has nothing (left), and its bytes before and after."""
+class TrimmedTable:
+    """The number of runs of which a table keeps values and of which it has none, and its bytes before and after."""
 
     kept: int
-    dropped: int
-    before: int
-    after: int
+    removed: int
+    bytes_before: int
+    bytes_after: int
 
 
-class _Noting(Store):
-    """A store that takes down of which runs the columns that may be dropped are read."""
+class _ReadRecorder(Store):
+    """A store that records of which runs the columns that may be removed are read."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.asked = {(table, column): set[str]() for table, columns in DROPPABLE.items() for column in columns}
+        self.runs_read = {(table, column): set[str]() for table, columns in DROPPABLE.items() for column in columns}
 
     def read(
         self,
@@ -48,58 +48,62 @@ class _Noting(Store):
         *,
         sound: bool = False,
     ) -> pd.DataFrame:
-        found = super().read(table, run_ids, columns, sound=sound)
+        rows = super().read(table, run_ids, columns, sound=sound)
         for column in DROPPABLE.get(table, ()):
             if columns is None or column in columns:
-                self.asked[table, column] |= set(found["run_id"])
-        return found
+                self.runs_read[table, column] |= set(rows["run_id"])
+        return rows
 
 
-def trim(folder: Path) -> Mapping[str, Trimmed]:
-    """Drop what the report of a folder does not read of `DROPPABLE`, and return what came of each table.
+def trim(folder: Path) -> Mapping[str, TrimmedTable]:
+    """Remove the values of `DROPPABLE` that the report of a folder does not read, and encode all tables as small as possible.
 
-    All tables are encoded as small as they can be. Raises InputError where it is no results folder or has damaged files,
-    MachineError where it can't be written.
+    Returns the outcome for each table. Raises InputError where it is no results folder or has damaged files, MachineError
+    where it can't be written.
     """
-    experiment, store = read_folder(folder), _Noting(folder)
+    experiment, store = read_folder(folder), _ReadRecorder(folder)
     if damaged := store.damaged():
         path, why = next(iter(damaged.items()))
-        raise InputError(f"{path} {why}: `mlpbench run` sets it aside and trains its runs again")
+        raise InputError(damage_message(path, why))
     with store.writing():
         test_examples.keep(experiment, store)
         if (
             test_examples.needed(experiment)
             and test_examples.test_set(experiment, store, keeping=False).labels() is None
         ):
-            rule = "which predictions the report reads is known where the test labels are"
-            raise InputError(f"{rule}, got {folder} without them: `mlpbench report` adds them where the data are")
+            rule = "trim needs the test labels, to know which predictions the report reads"
+            raise InputError(
+                f"{rule}, got {folder} without them: run `mlpbench report` where the data are, which adds them"
+            )
         render(experiment, store)
-        asked = {key: frozenset(ids) for key, ids in store.asked.items()}
+        read = {key: frozenset(ids) for key, ids in store.runs_read.items()}
         planned = frozenset(grid.all_run_ids(experiment, grid.conditions(experiment)))
-        # Runs of another grid were not asked for by this one.
+        # The report of this grid does not read runs of another one: they are kept.
         others = set(store.read("runs", columns=["run_id"])["run_id"]) - planned
         return {
-            table: _trim(store, table, {c: others | asked[table, c] for c in DROPPABLE.get(table, ())})
+            table: _trim(store, table, {c: others | read[table, c] for c in DROPPABLE.get(table, ())})
             for table in TABLES
         }
 
 
-def _trim(store: Store, table: str, kept: Mapping[str, Collection[str]]) -> Trimmed:
-    """Empty columns of a table but for some runs each."""
+def _trim(store: Store, table: str, kept: Mapping[str, Collection[str]]) -> TrimmedTable:
+    """Empty columns of a table, each but for some runs."""
     before = _size(store, table)
-    read = {column: pa.array(sorted(ids), pa.string()) for column, ids in kept.items()}
+    kept_ids = {column: pa.array(sorted(ids), pa.string()) for column, ids in kept.items()}
 
-    def without(rows: pa.Table) -> pa.Table:
-        for column, ids in read.items():
+    def emptied(rows: pa.Table) -> pa.Table:
+        for column, ids in kept_ids.items():
             at = rows.schema.get_field_index(column)
             nothing = pa.scalar(None, rows.schema.field(at).type)
             rows = rows.set_column(at, column, pc.if_else(pc.is_in(rows["run_id"], ids), rows[column], nothing))
         return rows
 
-    store.rewrite(table, without)
+    store.rewrite(table, emptied)
     rows = store.read(table)
-    left = rows.groupby("run_id")[list(read) or ["run_id"]].count().sum(axis=1) > 0
-    return Trimmed(kept=int(left.sum()), dropped=int((~left).sum()), before=before, after=_size(store, table))
+    left = rows.groupby("run_id")[list(kept_ids) or ["run_id"]].count().sum(axis=1) > 0
+    return TrimmedTable(
+        kept=int(left.sum()), removed=int((~left).sum()), bytes_before=before, bytes_after=_size(store, table)
+    )
 
 
 def _size(store: Store, table: str) -> int:

@@ -1,4 +1,4 @@
-"""Train stored runs again, alone, and compare what comes out with what the tables have."""
+"""Train stored runs again, each alone, and compare the results with what the tables have."""
 
 from __future__ import annotations
 
@@ -20,21 +20,28 @@ from mlpbench.experiment.plan import make_stack
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import get_data, train
+from mlpbench.results.records import (
+    IDENTICAL,
+    WITHIN,
+    VerifiedRun,
+    digest_of,
+    read_verifications,
+    write_verifications,
+)
 from mlpbench.results.schemas import SCHEMAS, TABLES
 from mlpbench.results.store import Store
-from mlpbench.results.verification_record import IDENTICAL, WITHIN, digest_of, record, recorded
 
-# Columns of the way a run was trained, which is how it is trained again.
-WAY = ["env_device", "env_numerics", "env_threads"]
+# Columns that say how a run was trained, and so how it is trained again.
+TRAINED_ON = ["env_device", "env_numerics", "env_threads"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What came of it: for each run trained again its grade, and what of the folder is not what was written.
+    """How far runs that were trained again agree with their rows, and which files are not what was written.
 
-    `checked` has a row for each run: `run_id`, `label`, `replicate`, `grade`, `differs`, and `elsewhere`: in what the
-    environment it was made in differs from this one, empty where its bits have to be the same here. `lost` are the runs
-    of the grid of which no row can be read, where files are `damaged`; `unrecorded` is why the folder has no record of it.
+    `checked` has a row for each run: `run_id`, `label`, `replicate`, `grade`, `differs`, and `elsewhere`: in what its
+    environment differs from this one, empty where its bits must be the same here. `lost` are the runs of the grid of which
+    no row can be read, where files are `damaged`; `unrecorded` is why the folder has no record of the verification.
     """
 
     experiment: Experiment
@@ -46,15 +53,26 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether all is as it has to be: the same bits, or within tolerance where the environment is another."""
+        """Whether no file is damaged and all runs are identical, or within tolerance where the environment is another."""
         elsewhere = (self.checked["elsewhere"] != "") & (self.checked["grade"] == WITHIN)
         return not self.damaged and bool((elsewhere | (self.checked["grade"] == IDENTICAL)).all())
 
 
 def verify(experiment: Experiment, store: Store, options: Options, sample: int | None) -> Verification:
-    """Train `sample` runs of a folder again, or all; those that never were come first.
+    """Train runs of a folder again and compare; those that were never verified come first.
 
-    What was found out is on record even if this is interrupted. Raises InputError where there is nothing to train again.
+    Results are put on record even where this is interrupted.
+
+    Args:
+        experiment: The experiment of the folder.
+        store: The tables of the folder.
+        options: Where to train; numerics and threads are those of each run.
+        sample: The number of runs; all of them if it is None.
+
+    Raises:
+        InputError: The folder has no finished run.
+        MachineError: The data can't be had.
+
     """
     damaged = store.damaged()
     stored = {table: _all_rows(store, table) for table in TABLES}
@@ -64,49 +82,53 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
     rows = rows[rows["status"] != "failed"]
     known = [r for r in planned if r.run_id in rows.index]
     if not known and not damaged:
-        raise InputError(f"there must be finished runs to verify, got none of this experiment in {store.folder}")
-    before = recorded(store.folder)
-    chosen = sorted(known, key=lambda r: (r.run_id in before, r.run_id))[:sample]
+        raise InputError(f"verify needs finished runs, got none of this experiment in {store.folder}")
+    verified = read_verifications(store.folder)
+    chosen = sorted(known, key=lambda r: (r.run_id in verified, r.run_id))[:sample]
     get_data(experiment, options)
     rows = rows.loc[[r.run_id for r in chosen]]
-    kept = {t: dict(list(f[f["run_id"].isin(rows.index)].groupby("run_id"))) for t, f in stored.items()}
-    made = {row["run_id"]: row for row in records(rows)}
-    found: list[dict[str, Any]] = []
+    row_of = {row["run_id"]: row for row in records(rows)}
+    by_run = {t: dict(list(f[f["run_id"].isin(rows.index)].groupby("run_id"))) for t, f in stored.items()}
+    checked: list[dict[str, Any]] = []
     try:
-        for _, group in rows.groupby(WAY, dropna=False):
-            here = as_made(options, group.iloc[0])
-            now = environment(here)
-            for run, fresh in _trained(experiment, [r for r in chosen if r.run_id in group.index], here):
-                old = {t: kept[t].get(run.run_id, stored[t].head(0)) for t in TABLES}
-                (row,) = records(agreement(old, fresh, complete=True))
-                where = {"label": run.label, "replicate": run.replicate}
-                found.append(row | where | {"elsewhere": ", ".join(numerics.differences(made[run.run_id], now))})
+        for _, group in rows.groupby(TRAINED_ON, dropna=False):
+            options_then = as_trained(options, group.iloc[0])
+            here = environment(options_then)
+            for run, fresh in _train_alone(experiment, [r for r in chosen if r.run_id in group.index], options_then):
+                old = {t: by_run[t].get(run.run_id, stored[t].head(0)) for t in TABLES}
+                (agreed,) = records(agreement(old, fresh, complete=True))
+                elsewhere = ", ".join(numerics.differences(row_of[run.run_id], here))
+                checked.append(agreed | {"label": run.label, "replicate": run.replicate, "elsewhere": elsewhere})
     finally:
-        unrecorded = _record(store.folder, _entries(found, made, environment(options))) if found else None
+        unrecorded = _record(store.folder, checked, row_of, environment(options)) if checked else None
     columns = ["run_id", "label", "replicate", "grade", "differs", "elsewhere"]
-    checked = pd.DataFrame(found, columns=columns).sort_values("run_id", ignore_index=True)
     return Verification(
-        experiment=experiment, stored=len(known), checked=checked, damaged=damaged, lost=lost, unrecorded=unrecorded
+        experiment=experiment,
+        stored=len(known),
+        checked=pd.DataFrame(checked, columns=columns).sort_values("run_id", ignore_index=True),
+        damaged=damaged,
+        lost=lost,
+        unrecorded=unrecorded,
     )
 
 
 def _all_rows(store: Store, table: str) -> pd.DataFrame:
-    """Return a table with what damaged files still have: which of their runs were altered is to be found out."""
+    """Return a table with what damaged files still have: verifying finds out which of their runs were altered."""
     sound, rest = store.read(table, sound=True), store.salvaged(table)
     rest = rest[~rest["run_id"].isin(set(sound["run_id"]))]
     return pd.concat([sound, rest]) if len(rest) else sound
 
 
-def as_made(options: Options, row: pd.Series[Any]) -> Options:
-    """Return the options a run was trained with, as far as its row says: on a GPU only where one is."""
-    made = row[WAY].to_dict()
-    device = "cpu" if made["env_device"] == "cpu" else options.device
-    mode = made["env_numerics"] if made["env_numerics"] in numerics.MODES else options.numerics
-    threads = options.threads if pd.isna(made["env_threads"]) else int(made["env_threads"])
+def as_trained(options: Options, row: pd.Series[Any]) -> Options:
+    """Return the options a run was trained with, as far as its row says and this machine has such a device."""
+    trained_on = row[TRAINED_ON].to_dict()
+    device = "cpu" if trained_on["env_device"] == "cpu" else options.device
+    mode = trained_on["env_numerics"] if trained_on["env_numerics"] in numerics.MODES else options.numerics
+    threads = options.threads if pd.isna(trained_on["env_threads"]) else int(trained_on["env_threads"])
     return replace(options, device=device, numerics=mode, threads=threads)
 
 
-def _trained(
+def _train_alone(
     experiment: Experiment, runs: Sequence[Run], options: Options
 ) -> Iterator[tuple[Run, dict[str, pd.DataFrame]]]:
     """Yield each run with the rows of its tables, trained alone."""
@@ -116,24 +138,24 @@ def _trained(
         yield stack.runs[0], {t: table.to_pandas() for t, table in rows.items()}
 
 
-def _record(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> MachineError | None:
-    """Add to the record of a folder; return why that could not be, as of one that is read-only."""
+def _record(
+    folder: Path,
+    checked: Sequence[Mapping[str, Any]],
+    row_of: Mapping[str, Mapping[str, Any]],
+    here: Mapping[str, Any],
+) -> MachineError | None:
+    """Add to the record of a folder; return why that is not possible, as in one that is read-only."""
+    new = {
+        run["run_id"]: VerifiedRun(
+            grade=run["grade"],
+            weights_sha256=digest_of(row_of[run["run_id"]]["weights_sha256"]),
+            cpu=here["env_cpu"],
+            torch=here["env_torch"],
+        )
+        for run in checked
+    }
     try:
-        record(folder, recorded(folder) | dict(entries))
+        write_verifications(folder, read_verifications(folder) | new)
     except MachineError as error:
         return error
     return None
-
-
-def _entries(
-    found: Sequence[Mapping[str, Any]], made: Mapping[str, Mapping[str, Any]], here: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    place = {"cpu": here["env_cpu"], "torch": here["env_torch"]}
-    return {
-        row["run_id"]: {
-            "grade": row["grade"],
-            "weights_sha256": digest_of(made[row["run_id"]]["weights_sha256"]),
-            **place,
-        }
-        for row in found
-    }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -38,6 +38,7 @@ from mlpbench.report.sections import (
     variance,
 )
 from mlpbench.report.sections.section import Drawing, Given, Section
+from mlpbench.results.records import VerifiedRun
 from mlpbench.results.test_examples import TestSet
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def render(
     conditions: Sequence[Condition],
     runs: pd.DataFrame,
     curves: Curves,
-    verified: Sequence[Mapping[str, Any]] = (),
+    verified: Sequence[VerifiedRun] = (),
     declared_late: str = "",
     test_set: TestSet | None = None,
     layers: Layers | None = None,
@@ -117,7 +118,7 @@ class _Page:
         conditions: Sequence[Condition],
         runs: pd.DataFrame,
         curves: Curves,
-        verified: Sequence[Mapping[str, Any]],
+        verified: Sequence[VerifiedRun],
         declared_late: str,
         test_set: TestSet | None,
         layers: Layers | None,

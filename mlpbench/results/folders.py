@@ -1,4 +1,4 @@
-"""Results folders on the disk: which there are, and the experiment of one."""
+"""Find results folders on the disk, and read the experiment of one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ MOST_NAMED = 3
 
 
 def folders_below(root: Path, mark: str = "spec.yaml", *, deep: bool = True) -> Iterator[Path]:
-    """Yield the folders that have a file, by default results folders: at any depth, itself included, or those in it alone.
+    """Yield the folders below a folder that have a file called `mark`, by default results folders.
 
-    Nothing that was set aside or is hidden is looked into.
+    `deep` searches at any depth, the folder itself included; else only the folders directly in it. Hidden folders and
+    damaged files that were moved away are left out.
     """
     for file in root.rglob(mark) if deep else root.glob(f"*/{mark}"):
         parts = file.relative_to(root).parts
@@ -27,19 +28,19 @@ def folders_below(root: Path, mark: str = "spec.yaml", *, deep: bool = True) -> 
 def read_folder(folder: Path) -> Experiment:
     """Return the experiment of a results folder; raise InputError where it is none."""
     if not (folder / "spec.yaml").is_file():
-        raise InputError(f"a results folder has a spec.yaml, and {folder} has none; {_instead(folder)}")
+        raise InputError(f"{folder} is not a results folder (no spec.yaml); {_hint(folder)}")
     return yaml_reader.read(folder / "spec.yaml")
 
 
-def _instead(folder: Path) -> str:
-    """Say where the results folder might be that was meant."""
+def _hint(folder: Path) -> str:
+    """Say which results folder may have been meant."""
     if folder.name == "spec.yaml":
         return f"did you mean {folder.parent}?"
-    found = folders_below(folder.parent if folder.is_file() else folder, deep=False)
-    beside = sorted(f for f in found if (f / "spec.yaml").is_file())
+    nearby = folders_below(folder.parent if folder.is_file() else folder, deep=False)
+    beside = sorted(f for f in nearby if (f / "spec.yaml").is_file())
     if not beside:
-        return "it is made by `mlpbench run SPEC`"
+        return "`mlpbench run SPEC` writes one"
     if folder.is_file():
-        return f"it is a file: `{folder.parent}/*/` names the folders beside it"
+        return f"it is a file: `{folder.parent}/*/` matches the folders beside it"
     more = f" and {len(beside) - MOST_NAMED} more" if len(beside) > MOST_NAMED else ""
     return f"did you mean {', '.join(map(str, beside[:MOST_NAMED]))}{more}?"

@@ -1,7 +1,7 @@
-"""Exchange files of a results folder for others, all at once: a process that is killed leaves the old ones or the new.
+"""Replace files of a results folder by others, all at once: after a killed process there are the old ones or the new.
 
-The new files are written under hidden names; then the journal, which lists them and the old ones, appears, and that is the
-exchange: whoever reads the folder from then on sees the new files. Last, they get their names, and the old ones go.
+The new files are written under hidden names. Then the journal appears, which lists them and the old ones: from then on,
+readers of the folder see the new files. Last, these get their names, and the old ones are removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LISTED = re.compile(rf"(?:{'|'.join(TABLES)})/[^/]+\.parquet")
 
 @dataclass(frozen=True, kw_only=True)
 class Journal:
-    """An exchange that may not be finished: `new` and `old` files as `table/name`."""
+    """An exchange of files that may not be finished: `new` and `old` files as `table/name`."""
 
     folder: Path
     new: frozenset[str] = field(default_factory=frozenset)
@@ -32,31 +32,30 @@ class Journal:
 
     @classmethod
     def read(cls, folder: Path) -> Journal:
-        """Return the exchange that a folder was left in, an empty one as a rule; raise InputError where it is damaged.
+        """Return the exchange that a folder was left in, mostly an empty one; raise InputError where it is damaged.
 
-        One whose new files are not all there, or not what was written, was copied from elsewhere in parts: the old files
-        stay what counts.
+        Where a new file is missing or damaged, the folder is an incomplete copy: the old files stay valid.
         """
         path = folder / NAME
         try:
             listed = json.loads(path.read_bytes())
-            made = cls(folder=folder, new=frozenset(listed["new"]), old=frozenset(listed["old"]))
-            if not all(_LISTED.fullmatch(name) for name in made.new | made.old):
-                raise ValueError("a name in it is none of a part")
+            journal = cls(folder=folder, new=frozenset(listed["new"]), old=frozenset(listed["old"]))
+            if not all(_LISTED.fullmatch(name) for name in journal.new | journal.old):
+                raise ValueError("it lists a file that is not part of a table")
         except FileNotFoundError:
             return cls(folder=folder)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path} is damaged ({error}): remove it and run again") from error
-        return made if all(_is_sound(folder / name) for name in made.new) else cls(folder=folder)
+        return journal if all(_is_sound(folder / name) for name in journal.new) else cls(folder=folder)
 
     def parts(self, table: str) -> list[Path]:
         """Return the files of a table, as they are once the exchange is finished."""
-        gone = self.old - self.new
-        there = {path.name: path for path in parts(self.folder / table) if f"{table}/{path.name}" not in gone}
+        removed = self.old - self.new
+        files = {path.name: path for path in parts(self.folder / table) if f"{table}/{path.name}" not in removed}
         for path in (self.folder / name for name in self.new if name.startswith(f"{table}/")):
             if _hidden(path).exists():
-                there[path.name] = _hidden(path)
-        return [there[name] for name in sorted(there)]
+                files[path.name] = _hidden(path)
+        return [files[name] for name in sorted(files)]
 
     def finish(self) -> None:
         """Give the new files their names and remove the old ones; raise MachineError where the disk refuses."""
@@ -67,14 +66,14 @@ class Journal:
             for name in sorted(self.old - self.new):
                 (self.folder / name).unlink(missing_ok=True)
             (self.folder / NAME).unlink(missing_ok=True)
-            for left in _leftovers(self.folder):
-                left.unlink(missing_ok=True)
+            for path in _unfinished_files(self.folder):
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise refused(self.folder, error) from error
 
 
 def exchange(folder: Path, new: Mapping[str, bytes], old: Iterable[str]) -> None:
-    """Put new files in the place of old ones, all of them `table/name`; raise MachineError where the disk refuses."""
+    """Replace old files by new ones, all named `table/name`; raise MachineError where the disk refuses."""
     for name, content in new.items():
         write_whole(_hidden(folder / name), content)
     journal = Journal(folder=folder, new=frozenset(new), old=frozenset(old))
@@ -83,8 +82,8 @@ def exchange(folder: Path, new: Mapping[str, bytes], old: Iterable[str]) -> None
     journal.finish()
 
 
-def _leftovers(folder: Path) -> Iterator[Path]:
-    """Yield the files that a killed process left half written: ours, by their names, and nobody else's."""
+def _unfinished_files(folder: Path) -> Iterator[Path]:
+    """Yield the files that a killed process left half written; by their names they are ours."""
     for place in (folder, folder / "figures", folder / "weights", *(folder / table for table in TABLES)):
         for path in place.glob(".*"):
             unnamed = place.name in TABLES and PART.fullmatch(path.name)
@@ -93,7 +92,7 @@ def _leftovers(folder: Path) -> Iterator[Path]:
 
 
 def _is_sound(path: Path) -> bool:
-    for place in (_hidden(path), path):  # in this order: it may get its name in between
+    for place in (_hidden(path), path):  # in this order: it may get its name meanwhile
         with suppress(FileNotFoundError):
             return damage(place, path.parent.name) is None
     return False

@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, and parquet files whose names say what bytes they have.
+"""The parquet files that a table consists of, each with a checksum in its name.
 
-A part of a table is called `<stem>-<checksum of its bytes>.parquet`, so a file that was altered or cut short is known for
-it by whoever reads the folder, and nothing has to be kept beside it.
+A part of a table is called `<stem>-<checksum of its bytes>.parquet`, so that readers notice a file that was altered or cut
+short.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlpbench.base.atomic_files import _checksum, sealed
+from mlpbench.base.atomic_files import checksum, sealed
 from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES
 
-# The highest level of zstd that takes no more memory to read.
+# zstd's highest level that needs no more memory to read.
 SMALLEST = 19
 PART = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]-([0-9a-f]{16})\.parquet")
 
@@ -35,12 +35,11 @@ def parts(folder: Path) -> list[Path]:
 
 
 def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str, bytes]:
-    """Return the name and the bytes of a part; as few of them as can be where that is worth ten times the time.
+    """Return the name and the bytes of a part; `smallest` compresses as much as possible, in ten times the time.
 
-    The smallest has no statistics, and no schema but parquet's own: `SCHEMAS` say what a column is.
-
-    The bytes of floating-point numbers are stored by their place (byte stream split): signs and exponents, which are
-    alike, stand together and compress. Everything else goes through a dictionary.
+    The smallest has no statistics, and no schema but parquet's own: `SCHEMAS` have the types of columns. Floating-point
+    numbers are stored by byte position (byte stream split): signs and exponents are similar, stand together and compress.
+    All other columns are dictionary-encoded.
     """
     sink = pa.BufferOutputStream()
     leaves = {
@@ -62,16 +61,16 @@ def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str,
 
 
 def damage(path: Path, table: str) -> str | None:
-    """Return what is wrong with a part, or None; a file that was named by someone else is read to find out.
+    """Return what is wrong with a part, or None; a file without a checksum in its name is read to find out.
 
-    Raises FileNotFoundError where it is gone.
+    Raises FileNotFoundError where it does not exist any more.
     """
     try:
         path.lstat()
-        if not path.is_file():  # a pipe would be waited for
-            return "is no regular file"
-        if named := PART.fullmatch(path.name):
-            if _checksum(path.read_bytes()) != named[1]:
+        if not path.is_file():  # reading a pipe would wait
+            return "is not a regular file"
+        if name := PART.fullmatch(path.name):
+            if checksum(path.read_bytes()) != name[1]:
                 return "is damaged: its bytes are not those that were written"
             return None
         needed = (*KEYS[table], *(["status"] if table == "runs" else []))

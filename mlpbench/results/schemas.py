@@ -1,4 +1,4 @@
-"""The tables of results: one Arrow schema for every file of a table, and what tells its rows apart."""
+"""The tables of results: one Arrow schema for all files of a table, and the keys of its rows."""
 
 from __future__ import annotations
 
@@ -84,18 +84,18 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),  # type: ignore[arg-type]
 }
-# Columns that came after the first folders: an older row has nothing there, which is no difference.
+# Columns that are younger than the first folders: an older row has a null there, which does not count as a difference.
 CAME_LATER = (*LATER, "param_error", "closed_form_gap", "train_bytes", "eval_bytes", WEIGHT_QUANTILES)
-# What of a table, beside its keys, `trim` empties where the report does not read it.
+# Columns that `trim` empties where the report does not read them.
 DROPPABLE = {"curves": ("loss", "accuracy"), "layers": (WEIGHT_QUANTILES,), "predictions": ("predicted",)}
 # How a run can end.
 STATUSES = {"ok", "diverged", "failed"}
-# What tells the rows of a table apart, in the order in which a compacted file has them.
+# The columns that identify a row of a table; rows of a compacted file are sorted by them.
 KEYS: dict[str, tuple[str, ...]] = {
     "runs": ("run_id",),
     "curves": ("run_id", "step", "split"),
     "layers": ("run_id", "step", "layer"),
     "predictions": ("run_id",),
 }
-# Runs first: what is removed goes in this order, and what is written in the other.
+# Rows are removed in this order and written in the reverse one: a run is in `runs` only if the others have it.
 TABLES = ("runs", "curves", "layers", "predictions")

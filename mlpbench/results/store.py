@@ -1,4 +1,4 @@
-"""Results in parquet: what a folder has of each table, added to stack by stack.
+"""The store: the parquet tables of a results folder, to which each finished stack is added.
 
 A results folder holds `runs/`, `curves/`, `layers/` and `predictions/`. A finished stack adds a file to each, that of the
 runs last: it marks the stack done. The parent process is the only writer, and holds a lock while it writes. At the end the
@@ -37,7 +37,7 @@ RELISTINGS = 3
 LONG, LONG_ROWS = "predictions", 256
 # Rows of a table of more are not compared with each other each time it is read.
 MOST_COMPARED = 2_000_000
-ADDED = "remove the file that was added, and join folders with `mlpbench merge`"
+ADDED = "remove the file that was added; `mlpbench merge` joins folders"
 
 
 class Store:
@@ -45,15 +45,15 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._held: dict[str, dict[str, set[Path]]] = {}  # table -> run_id -> files, while writing
-        self._judged: dict[Path, str | None] = {}  # what is wrong with a file; they never change once they are there
+        self._files_of: dict[str, dict[str, set[Path]]] = {}  # table -> run_id -> files, while writing
+        self._damage_of: dict[Path, str | None] = {}  # what is wrong with a file: files never change once they are there
 
     @contextmanager
     def writing(self) -> Iterator[Mapping[Path, str]]:
-        """Hold the folder for writing; raise MachineError where another process does or the disk refuses.
+        """Lock the folder for writing; raise MachineError where another process has it or the disk refuses.
 
-        Yields the damaged files, which are set aside, with what is wrong with each. The lock is the kernel's (flock), so a
-        killed process leaves none behind; what it was about to do is finished here.
+        Yields the damaged files, which are moved to `ASIDE`, with what is wrong with each. The lock is the kernel's (flock),
+        so a killed process leaves none behind; an exchange that it began is finished here.
         """
         try:
             for table in SCHEMAS:
@@ -65,11 +65,11 @@ class Store:
         try:
             self._lock(handle)
             Journal.read(self.folder).finish()
-            self._judged = {}  # whatever was found before: another process may have written since
+            self._damage_of = {}  # another process may have written since
             damaged = self.damaged()
             for path in damaged:
                 self._set_aside(path)
-            self._held = {table: self._index(table) for table in TABLES}
+            self._files_of = {table: self._index(table) for table in TABLES}
             yield damaged
             with suppress(OSError):
                 os.ftruncate(handle, 0)
@@ -81,39 +81,37 @@ class Store:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.pread(handle, 20, 0).decode(errors="replace").strip()
-            of = f" (process {holder})" if holder else ""
-            raise MachineError(
-                f"one process writes a results folder at a time, and another one{of} is writing "
-                f"{self.folder}: wait for it, or choose another folder with --results"
-            ) from error
-        with suppress(OSError):  # who holds it is told to others only
+            process = f"process {holder}" if holder else "another process"
+            message = f"{process} is writing to {self.folder}, and one process at a time may"
+            raise MachineError(f"{message}: wait for it, or choose another folder with --results") from error
+        with suppress(OSError):  # only for the message of other processes
             os.ftruncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)
 
     def damaged(self) -> dict[Path, str]:
         """Return the files that are not what was written, with what is wrong with each."""
-        found = {path: self._damage(path, table) for table in TABLES for path in self._parts(table)}
-        found |= {path: self._damage(path, weights.FOLDER) for path in weights.files(self.folder)}
-        return {path: why for path, why in found.items() if why}
+        files = {path: self._damage(path, table) for table in TABLES for path in self._parts(table)}
+        files |= {path: self._damage(path, weights.FOLDER) for path in weights.files(self.folder)}
+        return {path: why for path, why in files.items() if why}
 
     def _parts(self, table: str) -> list[Path]:
         """Return the files of a table, listed while no exchange began or ended."""
         while True:
             journal = Journal.read(self.folder)
-            found = journal.parts(table)
+            files = journal.parts(table)
             if Journal.read(self.folder) == journal:
-                return found
+                return files
 
     def _damage(self, path: Path, table: str) -> str | None:
-        if path not in self._judged:
-            self._judged[path] = weights.damage(path) if table == weights.FOLDER else damage(path, table)
-        return self._judged[path]
+        if path not in self._damage_of:
+            self._damage_of[path] = weights.damage(path) if table == weights.FOLDER else damage(path, table)
+        return self._damage_of[path]
 
     def _set_aside(self, path: Path) -> None:
         aside = self.folder / ASIDE / path.parent.name
         numbered = (f"{path.stem}.{i}{path.suffix}" for i in itertools.count(2))
         to = next(aside / name for name in itertools.chain([path.name], numbered) if not (aside / name).exists())
-        self._judged.pop(path, None)  # what is trained again may get this name again
+        self._damage_of.pop(path, None)  # what is trained again may get this name again
         try:
             to.parent.mkdir(parents=True, exist_ok=True)
             path.replace(to)
@@ -121,22 +119,21 @@ class Store:
             raise refused(to, error) from error
 
     def _index(self, table: str) -> dict[str, set[Path]]:
-        """Return the files each run of a table stands in; raise InputError where one stands in two."""
-        found: dict[str, set[Path]] = {}
+        """Return the files that have each run of a table; raise InputError where two have one."""
+        files_of: dict[str, set[Path]] = {}
         for path in self._parts(table):
             for run_id in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist():
-                if run_id in found:
-                    (other,) = found[run_id]
-                    raise InputError(
-                        f"a run stands in one file of a table, got {run_id} in {other} and {path}: {ADDED}"
-                    )
-                found[str(run_id)] = {path}
-        return found
+                if run_id in files_of:
+                    (other,) = files_of[run_id]
+                    rule = "a run must be in one file of a table"
+                    raise InputError(f"{rule}, got {run_id} in {other} and {path}: {ADDED}")
+                files_of[str(run_id)] = {path}
+        return files_of
 
     def add(self, stem: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Write the weights and the rows of a finished stack, the runs last; raise MachineError where the disk refuses.
 
-        What the folder had of these runs is exchanged for them, so that no table ever shows a run twice, or loses it.
+        They replace what the folder had of these runs, in one exchange: no table ever shows a run twice, or loses it.
         """
         for row in rows.get(weights.FOLDER, ()):
             weights.write(self.folder, row["run_id"], row["content"])
@@ -147,7 +144,7 @@ class Store:
         """Do as `add` does, with Arrow tables; files are named after `stem` and their content."""
         ids = {str(i) for table in tables.values() for i in table["run_id"].unique().to_pylist()}
         new = [(name, *encoded(stem, tables[name])) for name in reversed(TABLES)]
-        old = {path for table in TABLES for i in ids for path in self._held[table].get(i, ())}
+        old = {path for table in TABLES for i in ids for path in self._files_of[table].get(i, ())}
         if old:
             kept = [part for path in sorted(old) for part in self._without(path, ids)]
             exchange(
@@ -155,12 +152,12 @@ class Store:
                 {f"{table}/{name}": content for table, name, content in (*new, *kept)},
                 [f"{path.parent.name}/{path.name}" for path in old],
             )
-            self._held = {table: self._index(table) for table in TABLES}
+            self._files_of = {table: self._index(table) for table in TABLES}
             return
         for table, name, content in new:
             write_whole(self.folder / table / name, content)
             for run_id in tables[table]["run_id"].unique().to_pylist():
-                self._held[table].setdefault(str(run_id), set()).add(self.folder / table / name)
+                self._files_of[table].setdefault(str(run_id), set()).add(self.folder / table / name)
 
     def _without(self, path: Path, ids: set[str]) -> Iterator[tuple[str, str, bytes]]:
         """Yield the part that is left of a file without some runs, if there is one."""
@@ -182,10 +179,13 @@ class Store:
                 exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{f.name}" for f in files])
                 exchanged = True
         if exchanged:
-            self._held = {table: self._index(table) for table in TABLES}
+            self._files_of = {table: self._index(table) for table in TABLES}
 
     def rewrite(self, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
-        """Exchange each file of a table for a small one with other values in the same rows; raise MachineError where refused."""
+        """Replace each file of a table by a small one with other values in the same rows.
+
+        Raises MachineError where the disk refuses.
+        """
         for path in self._parts(table):
             rows = pq.read_table(path, schema=SCHEMAS[table])
             changed = change(rows)
@@ -193,7 +193,7 @@ class Store:
             name, content = encoded(path.stem.rpartition("-")[0] or path.stem, changed, smallest=True)
             if name != path.name:
                 exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{path.name}"])
-        self._held[table] = self._index(table)
+        self._files_of[table] = self._index(table)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the folder, whole or not at all."""
@@ -201,12 +201,12 @@ class Store:
 
     def weights(self) -> dict[str, dict[str, Path]]:
         """Return the sound files of weights: run, then weights_sha256, then the file."""
-        found: dict[str, dict[str, Path]] = {}
+        files: dict[str, dict[str, Path]] = {}
         for path in weights.files(self.folder):
             if self._damage(path, weights.FOLDER) is None:
-                told = weights.metadata(path)
-                found.setdefault(told["run_id"], {})[told["weights_sha256"]] = path
-        return found
+                metadata = weights.metadata(path)
+                files.setdefault(metadata["run_id"], {})[metadata["weights_sha256"]] = path
+        return files
 
     def read(
         self,
@@ -224,18 +224,17 @@ class Store:
         names = list(columns or SCHEMAS[table].names)
         for attempt in range(RELISTINGS):
             try:
-                found = self._read(table, names, chosen, sound=sound)
+                rows = self._read(table, names, chosen, sound=sound)
                 break
             except FileNotFoundError:  # another process has compacted the folder since it was listed
                 if attempt == RELISTINGS - 1:
                     raise
-        if set(KEYS[table]) <= set(names) and len(found) <= MOST_COMPARED:
-            twice = found["run_id"][found.duplicated(list(KEYS[table]))]
+        if set(KEYS[table]) <= set(names) and len(rows) <= MOST_COMPARED:
+            twice = rows["run_id"][rows.duplicated(list(KEYS[table]))]
             if len(twice):
-                raise InputError(
-                    f"a row stands in a table once, got one of run {twice.iloc[0]} twice in {self.folder / table}: {ADDED}"
-                )
-        return found
+                rule = "a row must be in a table once"
+                raise InputError(f"{rule}, got one of run {twice.iloc[0]} twice in {self.folder / table}: {ADDED}")
+        return rows
 
     def read_layers(self, run_ids: Iterable[str], metrics: Sequence[str], *, sound: bool = False) -> pd.DataFrame:
         """Return some metrics of the layers of some runs, with the `steps` each run was to take; raise as `read` does."""
@@ -245,12 +244,12 @@ class Store:
 
     def salvaged(self, table: str) -> pd.DataFrame:
         """Return the rows of damaged files, of those that can still be read: altered ones, as a rule, not broken ones."""
-        found = [SCHEMAS[table].empty_table()]
+        readable = [SCHEMAS[table].empty_table()]
         for path in self._parts(table):
             if self._damage(path, table) and path.is_file():
                 with suppress(pa.ArrowException, OSError, ValueError):
-                    found.append(pq.read_table(path, schema=SCHEMAS[table]))
-        rows = pa.concat_tables(found).to_pandas()
+                    readable.append(pq.read_table(path, schema=SCHEMAS[table]))
+        rows = pa.concat_tables(readable).to_pandas()
         return rows[~rows.duplicated(list(KEYS[table])) & rows["run_id"].notna()]
 
     def _read(self, table: str, names: list[str], chosen: pads.Expression | None, *, sound: bool) -> pd.DataFrame:
@@ -260,14 +259,19 @@ class Store:
             if why is None:
                 files.append(path)
             elif not sound:
-                raise InputError(f"{path} {why}: `mlpbench run` sets it aside and trains its runs again")
+                raise InputError(damage_message(path, why))
         if not files:
             return SCHEMAS[table].empty_table().select(names).to_pandas()
         if table == LONG and chosen is not None:
-            none = SCHEMAS[table].empty_table().select(names)
-            return pa.concat_tables([none, *(rows for f in files for rows in _long_rows(f, names, chosen))]).to_pandas()
+            empty = SCHEMAS[table].empty_table().select(names)
+            return pa.concat_tables([empty, *(rows for f in files for rows in _long_rows(f, names, chosen))]).to_pandas()
         dataset = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet")
         return dataset.to_table(columns=names, filter=chosen).to_pandas()
+
+
+def damage_message(path: Path, why: str) -> str:
+    """Return what to say of a damaged file, and what to do about it."""
+    return f"{path} {why}: `mlpbench run` moves it to `{ASIDE}/` and trains its runs again"
 
 
 def _long_rows(path: Path, names: list[str], chosen: pads.Expression) -> Iterator[pa.Table]:

@@ -1,7 +1,7 @@
 """Files of weights in a results folder: one safetensors file for each finished run of an experiment with `save_weights`.
 
-`DIR/weights/RUN-CHECKSUM.safetensors`: the name says what bytes the file has, its metadata which run it is of and which
-digest of weights. A file is written before the rows of its run, so that a run that is done has one.
+`DIR/weights/RUN-CHECKSUM.safetensors`: the name has a checksum of the file, its metadata the run and the digest of its
+weights. A file is written before the rows of its run, so that every run that is done has one.
 
 Reference: the safetensors format: 8 bytes of length, a header in JSON, the numbers.
 """
@@ -11,19 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlpbench.base.atomic_files import refused, sealed, write_whole
 from mlpbench.base.errors import InputError
-from mlpbench.base.safetensors_header import _LENGTH, told
-
-if TYPE_CHECKING:
-    from mlpbench.results.store import Store
+from mlpbench.base.safetensors_header import LENGTH_BYTES, read_metadata
 
 FOLDER = "weights"
 SUFFIX = ".safetensors"
 _NAME = re.compile(rf"([0-9a-f]{{16}})-[0-9a-f]{{16}}{re.escape(SUFFIX)}")
-# No header of ours is near this; a file that claims more is no file of weights.
+# No header of ours is near this; a file that claims more is not one of ours.
 _MOST_HEADER = 16 * 2**20
 
 
@@ -43,7 +39,7 @@ def damage(path: Path) -> str | None:
     """Return what is wrong with a file of weights, or None; raise FileNotFoundError where it is gone."""
     if not path.is_file():
         path.lstat()
-        return "is no regular file"
+        return "is not a regular file"
     named = _NAME.fullmatch(path.name)
     assert named is not None, "files() lists no others"
     if sealed(named[1], path.read_bytes(), SUFFIX) != path.name:
@@ -52,13 +48,13 @@ def damage(path: Path) -> str | None:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """Return what a file says of itself; raise InputError where it is no file of weights of ours."""
+    """Return the metadata of a file; raise InputError where it is not one of our files of weights."""
     try:
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(_LENGTH), "little")
-            return told(file.read(length) if length <= _MOST_HEADER else b"", path)
+            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+            return read_metadata(file.read(length) if length <= _MOST_HEADER else b"", path)
     except OSError as error:
-        raise InputError(f"a file of weights must be readable, got '{error.strerror}' for {path}") from None
+        raise InputError(f"{path}: a file of weights must be readable, got '{error.strerror}'") from None
 
 
 
@@ -66,7 +62,7 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def tidy(folder: Path, digests: Mapping[str, str | None]) -> None:
-    """Remove files of these runs that are not of the weights their rows have now; raise MachineError."""
+    """Remove files of these runs with other weights than their rows have now; raise MachineError where the disk refuses."""
     for path in files(folder):
         run_id = path.name[:16]
         if run_id in digests and metadata(path)["weights_sha256"] != digests[run_id]:
@@ -76,16 +72,14 @@ def tidy(folder: Path, digests: Mapping[str, str | None]) -> None:
                 raise refused(path, error) from error
 
 
-def copy(stores: Sequence[Store], digests: Iterable[tuple[str, str | None]], to: Path) -> int:
+def copy(
+    sources: Sequence[Mapping[str, Mapping[str, Path]]], digests: Iterable[tuple[str, str | None]], to: Path
+) -> None:
     """Copy the weights of runs, given with their digests, from the first of several folders that has them.
 
-    Returns how many were copied; raises MachineError where the disk refuses.
+    `sources` are the folders' files, as `Store.weights` returns them. Raises MachineError where the disk refuses.
     """
-    held = [store.weights() for store in stores]
-    copied = 0
     for run_id, digest in digests:
-        path = next((h[run_id][digest] for h in held if digest is not None and digest in h.get(run_id, ())), None)
-        if path is not None:
-            write(to, run_id, path.read_bytes())
-            copied += 1
-    return copied
+        paths = [files[run_id][digest] for files in sources if digest is not None and digest in files.get(run_id, ())]
+        if paths:
+            write(to, run_id, paths[0].read_bytes())

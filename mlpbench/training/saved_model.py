@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
-from mlpbench.base.safetensors_header import ordered, told
+from mlpbench.base.safetensors_header import ordered, read_metadata
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.activations import ACTIVATIONS, activation
 from mlpbench.experiment.grid import Run
@@ -81,7 +81,7 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
     """
     try:
         (length,) = struct.unpack_from("<Q", content)
-        metadata = told(content[8 : 8 + length], path)
+        metadata = read_metadata(content[8 : 8 + length], path)
         network = _network(
             json.loads(metadata["settings"]), load(content), json.loads(metadata.get("image_shape", "[]"))
         )

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from mlpbench.evidence.agreement import agreement
+from mlpbench.results.records import DIFFERENT, IDENTICAL
 from mlpbench.results.schemas import CAME_LATER, SCHEMAS
-from mlpbench.results.verification_record import DIFFERENT, IDENTICAL
 
 
 @pytest.mark.parametrize("column", CAME_LATER)

@@ -16,7 +16,7 @@ from mlpbench.evidence.estimates.regret import regrets
 from mlpbench.evidence.estimates.tuning_choice import gather
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.jobs.inventory import inspect
+from mlpbench.jobs.inventory import take_inventory
 from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.options import Options
 from mlpbench.report.sections import tuning
@@ -108,10 +108,8 @@ def test_every_level_is_refitted_and_other_metrics_are_those_of_the_chosen_one(m
 def test_a_plan_asks_for_all_refits_at_once(tmp_path: Path) -> None:
     experiment = yaml_reader.from_mapping(TREE)
     options = Options(results=tmp_path, device="cpu", workers=1)
-    facts = inspect(experiment, Store(tmp_path / "regret"), options).facts(options)
-    assert {k: facts[k] for k in ("runs", "on_folds", "refits", "missing")} == {
-        "runs": 96, "on_folds": 72, "refits": 24, "missing": 96,
-    }  # fmt: skip
+    summary = take_inventory(experiment, Store(tmp_path / "regret"), options).summary(options)
+    assert (summary.runs, summary.on_folds, summary.refits, summary.missing) == (96, 72, 24, 96)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from repository import ROOT
 from mlpbench.cli.main import main
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs import listing
-from mlpbench.jobs.inventory import inspect
+from mlpbench.jobs.inventory import take_inventory
 from mlpbench.jobs.options import Options
 from mlpbench.results.store import Store
 
@@ -36,8 +36,8 @@ def reported(results: Path, name: str, n: int, counts: str) -> None:
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_the_time_is_what_a_plan_says_of_an_empty_folder(path: Path, workers: int, tmp_path: Path) -> None:
     options, experiment = Options(workers=workers), yaml_reader.read(path)
-    facts = inspect(experiment, Store(tmp_path / "none"), options).facts(options)
-    assert listing.expected_seconds(experiment, options) == facts["seconds"]
+    summary = take_inventory(experiment, Store(tmp_path / "none"), options).summary(options)
+    assert listing.expected_seconds(experiment, options) == summary.seconds
 
 
 FOLDED = """\
@@ -55,10 +55,10 @@ replicates: 4
 def test_folds_are_counted_with_one_refit_a_condition(tmp_path: Path) -> None:
     (tmp_path / "folded.yaml").write_text(FOLDED)
     options, experiment = Options(workers=2), yaml_reader.read(tmp_path / "folded.yaml")
-    facts = inspect(experiment, Store(tmp_path / "none"), options).facts(options)
-    assert listing.expected_seconds(experiment, options) == facts["seconds"]
+    summary = take_inventory(experiment, Store(tmp_path / "none"), options).summary(options)
+    assert listing.expected_seconds(experiment, options) == summary.seconds
     (row,) = listing.shipped(tmp_path, None, options)
-    assert row.runs == facts["runs"] == 4 * (2 * 2 * 3 + 2)
+    assert row.runs == summary.runs == 4 * (2 * 2 * 3 + 2)
 
 
 def test_verdicts_are_those_of_the_report(tmp_path: Path) -> None:

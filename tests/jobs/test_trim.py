@@ -20,9 +20,9 @@ from mlpbench.evidence.agreement import agreement
 from mlpbench.jobs import trim
 from mlpbench.jobs.merge import merge
 from mlpbench.results.part_files import encoded
+from mlpbench.results.records import IDENTICAL
 from mlpbench.results.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
 from mlpbench.results.store import Store
-from mlpbench.results.verification_record import IDENTICAL
 
 CLAIM = {
     "id": "wider",
@@ -66,8 +66,8 @@ def kept(folder: Path) -> dict[int, int]:
 def test_what_no_claim_reads_is_dropped_and_the_rest_is_as_it_was(whole: Path, copy: Path) -> None:
     result = invoke("trim", copy)
     assert result.exit_code == 0
-    assert "predictions kept of 4 runs, dropped of 2;" in result.output
-    assert "quantiles of weights kept of 0 runs, dropped of 6;" in result.output
+    assert "predictions: 4 kept, 2 removed;" in result.output
+    assert "layers (weight quantiles): 0 kept, 6 removed;" in result.output
     assert kept(copy) == {3: 2, 4: 0, 5: 2}
     for table in ("runs", "curves"):
         pd.testing.assert_frame_equal(pd.read_parquet(copy / table), pd.read_parquet(whole / table))
@@ -86,7 +86,7 @@ def test_trimming_again_changes_no_file(copy: Path) -> None:
     trim.trim(copy)
     before = {p: p.read_bytes() for p in copy.rglob("*.parquet")}
     again = trim.trim(copy)
-    assert {table: (done.kept, done.dropped) for table, done in again.items()} == {
+    assert {table: (done.kept, done.removed) for table, done in again.items()} == {
         "runs": (6, 0),
         "curves": (6, 0),
         "predictions": (4, 2),
@@ -102,7 +102,7 @@ def test_quantiles_that_a_figure_shows_are_kept(tmp_path: Path) -> None:
     before = Store(folder).read("layers").set_index(["run_id", "layer"])["weight_quantiles"]
     shown = (folder / "figures" / "weights.png").read_bytes()
     done = trim.trim(folder)["layers"]
-    assert (done.kept, done.dropped) == (2, 2)
+    assert (done.kept, done.removed) == (2, 2)
     after = Store(folder).read("layers").set_index(["run_id", "layer"])["weight_quantiles"].dropna()
     assert {key: list(q) for key, q in after.items()} == {key: list(before[key]) for key in after.index}
     assert invoke("report", folder).exit_code == 0
@@ -123,8 +123,8 @@ def test_curves_of_folds_are_dropped(tmp_path: Path) -> None:
     folder = mlpbench.run(spec, results=tmp_path / "whole", workers=1).folder
     copy = Path(shutil.copytree(folder, tmp_path / "trimmed" / folder.name))
     done = trim.trim(copy)["curves"]
-    assert (done.kept, done.dropped) == (3 * 2, 3 * 2 * 2 * 2)
-    assert done.after < done.before
+    assert (done.kept, done.removed) == (3 * 2, 3 * 2 * 2 * 2)
+    assert done.bytes_after < done.bytes_before
     on_fold = mlpbench.load(copy).runs.query("fold.notna()")["run_id"]
     left = Store(copy).read("curves").groupby("run_id")["loss"].count()
     assert set(left.index[left == 0]) == set(on_fold)
@@ -138,7 +138,7 @@ def test_a_report_that_needs_curves_that_were_dropped_says_how_many(tmp_path: Pa
     spec = SPEC | {"fixed": SPEC["fixed"] | {"width": 3}, "factors": {}, "validation": 0.2, "claims": []}
     tuned = spec | {"nuisance": {"lr": [1e-6, 0.5]}}
     folder = mlpbench.run(tuned, results=tmp_path, workers=1).folder
-    assert trim.trim(folder)["curves"].dropped == 2
+    assert trim.trim(folder)["curves"].removed == 2
     again = mlpbench.run(spec | {"factors": {"lr": [1e-6, 0.5]}}, results=tmp_path, workers=1)
     assert again.trained == 0
     told = (folder / "report.md").read_text().partition("## Learning curves")[2].partition("![")[0]

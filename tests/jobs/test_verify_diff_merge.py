@@ -22,8 +22,8 @@ from mlpbench.base.atomic_files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import agreement
 from mlpbench.results.part_files import encoded
+from mlpbench.results.records import DIFFERENT, IDENTICAL, WITHIN
 from mlpbench.results.schemas import SCHEMAS
-from mlpbench.results.verification_record import DIFFERENT, IDENTICAL, WITHIN
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
@@ -150,7 +150,7 @@ def test_rows_of_another_environment_may_move_within_a_tolerance(copy: Path) -> 
     altered(copy, "runs", lambda f: drift(f, "1.0.0"), named=True)
     result = invoke("verify", copy, "--all")
     assert "4 identical, 4 within tolerance" in result.output
-    assert "made with another torch than here: the bits may differ" in result.output
+    assert "trained with another torch than here: the bits may differ" in result.output
     assert result.exit_code == 0
     altered(copy, "runs", lambda f: f.assign(env_torch=here), named=True)
     assert invoke("verify", copy, "--all").exit_code == 1
@@ -199,7 +199,10 @@ def test_a_damaged_file_is_in_the_plan_and_its_runs_are_in_the_report_of_the_rep
     path.write_bytes(path.read_bytes()[:-5])
     (tmp_path / "pairs.json").write_text(json.dumps(SPEC))
     result = invoke("plan", tmp_path / "pairs.json", "--results", copy.parent)
-    assert f"{path} is damaged: its bytes are not those that were written: `run` sets it aside" in result.stderr
+    assert (
+        f"{path} is damaged: its bytes are not those that were written: `mlpbench run` moves it to `damaged/`"
+        in result.stderr
+    )
     assert "missing             8" in result.stdout
     outcome = mlpbench.run(SPEC, results=copy.parent, workers=1)
     assert outcome.trained == 8
@@ -233,15 +236,17 @@ def test_verify_of_a_folder_without_finished_runs_is_refused(tmp_path: Path, cop
         shutil.rmtree(copy / table)
     result = invoke("verify", copy)
     assert result.exit_code == 2
-    assert "there must be finished runs to verify" in result.output
+    assert "verify needs finished runs" in result.output
     result = invoke("verify", tmp_path / "nowhere")
-    assert (result.exit_code, "has none" in result.output) == (2, True)
+    assert (result.exit_code, "is not a results folder" in result.output) == (2, True)
 
 
-def test_diff_tells_same_moved_and_missing(whole: Path, copy: Path, tmp_path: Path) -> None:
+def test_diff_counts_identical_and_changed_runs_and_those_of_one_folder_only(
+    whole: Path, copy: Path, tmp_path: Path
+) -> None:
     result = invoke("diff", whole, copy)
     assert result.exit_code == 0
-    assert result.output.splitlines()[:2] == ["same             8", "moved            0"]
+    assert result.output.splitlines()[:2] == ["     8 runs identical", "     0 runs changed"]
     runs = pd.read_parquet(copy / "runs")
     row = int((runs["status"] == "ok").to_numpy().nonzero()[0][0])
     run_id = runs["run_id"].iloc[row]
@@ -252,10 +257,10 @@ def test_diff_tells_same_moved_and_missing(whole: Path, copy: Path, tmp_path: Pa
     lines = result.output.splitlines()
     moved_ids = {run_id} & set(pd.read_parquet(less / "runs")["run_id"])
     assert lines[:4] == [
-        f"same        {4 - len(moved_ids):>6}",
-        f"moved       {len(moved_ids):>6}",
-        f"missing          4  in {less}",
-        f"missing          0  in {copy}",
+        f"     {4 - len(moved_ids)} runs identical",
+        f"     {len(moved_ids)} runs changed",
+        f"     0 runs only in {less}",
+        f"     4 runs only in {copy}",
     ]
     assert sum("width=5" in line for line in lines) == 4
     found = json.loads(invoke("diff", whole, copy, "--json").output)
@@ -280,7 +285,7 @@ def test_merge_refuses_what_differs_and_writes_nothing(whole: Path, copy: Path, 
     run_id = pd.read_parquet(copy / "curves")["run_id"].iloc[0]
     result = invoke("merge", whole, copy, "-o", tmp_path / "joined")
     assert result.exit_code == 1
-    assert f"1 of {copy} differ from {whole}" in result.output
+    assert f"1 runs of {copy} differ from {whole}" in result.output
     assert f"({run_id}): different, curves" in result.output
     assert not (tmp_path / "joined").exists()
     assert not list(tmp_path.glob(".joined*"))
@@ -303,10 +308,10 @@ def test_a_failed_run_gives_way_to_a_finished_one_from_either_side(whole: Path, 
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        (["{whole}"], "two folders or more can be joined, got 1"),
-        (["{whole}", "{whole}"], "folders to be joined must differ"),
-        (["{whole}", "{other}"], "folders of one experiment can be joined, got other and pairs"),
-        (["{whole}", "{nowhere}"], "a results folder has a spec.yaml"),
+        (["{whole}"], "at least two folders can be merged, got 1"),
+        (["{whole}", "{whole}"], "folders to be merged must differ"),
+        (["{whole}", "{other}"], "folders to be merged must be of one experiment, got other and pairs"),
+        (["{whole}", "{nowhere}"], "is not a results folder (no spec.yaml)"),
     ],
 )
 def test_merge_refuses_what_cannot_be_joined(arguments: list[str], rule: str, whole: Path, tmp_path: Path) -> None:
@@ -320,7 +325,7 @@ def test_merge_refuses_what_cannot_be_joined(arguments: list[str], rule: str, wh
 
 def test_a_joined_folder_lies_outside_those_it_is_made_of(whole: Path, copy: Path) -> None:
     result = invoke("merge", whole, copy, "-o", copy / "runs" / "joined")
-    assert (result.exit_code, "must lie outside those that are joined" in result.output) == (2, True)
+    assert (result.exit_code, "must lie outside those that are merged" in result.output) == (2, True)
 
 
 def test_runs_that_are_not_whole_give_way_to_those_that_are(whole: Path, copy: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.report.language.reproducibility import reproducibility
+from mlpbench.results.records import VerifiedRun
 
 
 def runs(**changes: Any) -> pd.DataFrame:
@@ -19,8 +20,8 @@ def runs(**changes: Any) -> pd.DataFrame:
     return pd.DataFrame(rows | changes)
 
 
-def entry(grade: str) -> dict[str, Any]:
-    return {"grade": grade, "cpu": "Fast CPU", "torch": "2.0"}
+def entry(grade: str) -> VerifiedRun:
+    return VerifiedRun(grade=grade, weights_sha256=None, cpu="Fast CPU", torch="2.0")
 
 
 def test_unverified_results_say_how_to_verify_them() -> None:

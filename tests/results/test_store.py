@@ -182,7 +182,7 @@ def test_a_file_with_any_one_bit_changed_is_named_set_aside_and_no_part_of_what_
         changed[place // 8] ^= 1 << (place % 8)
         path.write_bytes(changed)
         with pytest.raises(
-            InputError, match=r"bad-\w+\.parquet .*`mlpbench run` sets it aside and trains its runs again"
+            InputError, match=r"bad-\w+\.parquet .*`mlpbench run` moves it to `damaged/` and trains its runs again"
         ):
             Store(tmp_path).read(table)
         assert set(Store(tmp_path).read(table, sound=True)["run_id"]) == set(IDS[:2])
@@ -306,9 +306,9 @@ def test_rows_that_a_copied_file_doubles_are_an_error_and_are_not_compacted(tabl
         store.add("a", rows_of(IDS[:2], 1.0))
     before = part(tmp_path, table)
     shutil.copy(before, tmp_path / table / "zz.parquet")
-    with pytest.raises(InputError, match=r"a row stands in a table once, .*mlpbench merge"):
+    with pytest.raises(InputError, match=r"a row must be in a table once, .*mlpbench merge"):
         store.read(table)
-    with pytest.raises(InputError, match=r"a run stands in one file of a table, .*zz\.parquet"), store.writing():
+    with pytest.raises(InputError, match=r"a run must be in one file of a table, .*zz\.parquet"), store.writing():
         pass
     assert before.exists()
 
@@ -379,9 +379,9 @@ def test_what_is_no_regular_file_or_has_unknown_words_is_damaged(tmp_path: Path)
     pd.DataFrame({"run_id": [IDS[1]], "status": ["fine"]}).to_parquet(runs / "word.parquet")
     said = {path.stem: why for path, why in Store(tmp_path).damaged().items()}
     assert said == {
-        "pipe": "is no regular file",
-        "link": "is no regular file",
-        "folder": "is no regular file",
+        "pipe": "is not a regular file",
+        "link": "is not a regular file",
+        "folder": "is not a regular file",
         "bare": "is not a file of this table, it has no status",
         "word": "is damaged: a status must be one of diverged, failed, ok, got 'fine'",
     }
@@ -410,7 +410,7 @@ def test_one_process_writes_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path: 
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         with (
-            pytest.raises(MachineError, match=rf"another one \(process {process.pid}\) is writing"),
+            pytest.raises(MachineError, match=rf"process {process.pid} is writing to"),
             Store(tmp_path).writing(),
         ):
             pass

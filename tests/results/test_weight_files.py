@@ -231,7 +231,7 @@ def test_a_file_of_other_weights_than_the_rows_does_not_count(copy: Path) -> Non
     """As when a writer was killed after it had exchanged the row of a run for another."""
     row = runs_of(copy)["plain"]
     altered(copy, "weights_sha256", {row["weights_sha256"]: "0" * 64})
-    assert export.find(row["run_id"], [copy]).saved is None
+    assert export.find_run(row["run_id"], [copy]).weights_file is None
     with pytest.raises(OtherWeights, match=row["run_id"]):
         mlpbench.model(row["run_id"], copy)
     assert mlpbench.run(spec(), results=copy.parent, report=False, workers=1).trained == 1
@@ -319,13 +319,13 @@ def test_export_refuses_what_it_cannot_give(whole: Path, copy: Path, tmp_path: P
         assert result.exit_code == 2
         return result.output
 
-    assert "which diverged" in refused(rows["diverges"]["run_id"])
-    assert "16 hex digits, or how that begins, got ''" in refused("")
-    assert "must be in a results folder" in refused("0123456789abcdef")
-    assert "16 hex digits, or how that begins, got 'plain'" in refused("plain")
+    assert f"{rows['diverges']['run_id']} in {whole} diverged" in refused(rows["diverges"]["run_id"])
+    assert "16 hex digits, or a unique prefix, got ''" in refused("")
+    assert "run not found: " in refused("0123456789abcdef")
+    assert "16 hex digits, or a unique prefix, got 'plain'" in refused("plain")
     run_id = rows["plain"]["run_id"]
     altered(copy, "run_id", {run_id: run_id[:8] + "0" * 8})
-    assert "begin as that of one run only" in refused(run_id[:8], "--results", copy)
+    assert "a run needs a unique prefix of its run_id" in refused(run_id[:8], "--results", copy)
     target.write_text("mine")
     assert "--force" in refused(rows["plain"]["run_id"])
     assert target.read_text() == "mine"
@@ -337,10 +337,10 @@ def test_export_refuses_what_it_cannot_give(whole: Path, copy: Path, tmp_path: P
 def test_folders_that_disagree_about_a_run_must_be_told_apart(whole: Path, copy: Path) -> None:
     run_id = runs_of(whole)["plain"]["run_id"]
     both = [whole, copy]
-    assert export.find(run_id, both).saved is not None
+    assert export.find_run(run_id, both).weights_file is not None
     altered(copy, "weights_sha256", {runs_of(whole)["plain"]["weights_sha256"]: "f" * 64})
-    with pytest.raises(InputError, match="say which by --results"):
-        export.find(run_id, both)
+    with pytest.raises(InputError, match="choose a folder with --results"):
+        export.find_run(run_id, both)
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -1])

@@ -116,14 +116,14 @@ def test_an_error_shows_its_line_with_a_caret_below_the_column(here: Path) -> No
         (["run", "good.yaml", "--set", "lr=*x"], "must not use anchors and aliases, got *x"),
         (["run", "good.yaml", "--set", "train_size=70000"], "--set train_size=70000: train_size must be at most 60000, what fashion_mnist has, got 70000"),
         (["plan", "good.yaml", "--set", "replicates=many"], "--set replicates=many: replicates must be a whole number, got 'many'"),
-        (["run", "good.yaml", "--results", "taken"], "the results of bad go into a folder, got the file taken/bad"),
-        (["report", "."], "a results folder has a spec.yaml, and . has none; it is made by `mlpbench run SPEC`"),
-        (["report", "nowhere"], "a results folder has a spec.yaml, and nowhere has none; it is made by `mlpbench run SPEC`"),
-        (["report", "good.yaml"], "a results folder has a spec.yaml, and good.yaml has none; it is made by `mlpbench run SPEC`"),
-        (["claims", "."], "a results folder has a spec.yaml, and . has none"),
+        (["run", "good.yaml", "--results", "taken"], "the results of bad need a folder, got the file taken/bad"),
+        (["report", "."], ". is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
+        (["report", "nowhere"], "nowhere is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
+        (["report", "good.yaml"], "good.yaml is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
+        (["claims", "."], ". is not a results folder (no spec.yaml)"),
         (["list", "nowhere"], "the experiments must be in a folder, got no folder at nowhere"),
         (["list", "good.yaml"], "the experiments must be in a folder, got no folder at good.yaml"),
-        (["data", "fetch", "fashion_mnst"], "a named data set must be one of fashion_mnist, mnist, kmnist, qmnist, emnist_balanced, emnist_letters, emnist_digits, cifar10, digits, mnist1d, linear, polynomial, got 'fashion_mnst'; did you mean fashion_mnist?"),
+        (["data", "fetch", "fashion_mnst"], "a data set must be one of fashion_mnist, mnist, kmnist, qmnist, emnist_balanced, emnist_letters, emnist_digits, cifar10, digits, mnist1d, linear, polynomial, got 'fashion_mnst'; did you mean 'fashion_mnist'?"),
     ],
 )  # fmt: skip
 def test_a_bad_argument_is_refused(here: Path, arguments: list[str], says: str) -> None:
@@ -139,10 +139,12 @@ def test_a_folder_of_results_folders_is_answered_with_those(here: Path, n: int, 
         (here / "of" / other).mkdir()
         (here / "of" / other / "spec.yaml").write_text(GOOD)
     (here / "of" / "index.md").touch()
-    assert f"of has none; {says}" in refused(here, "verify", "of")
-    beside = "of/index.md has none; it is a file: `of/*/` names the folders beside it"
+    assert f"of is not a results folder (no spec.yaml); {says}" in refused(here, "verify", "of")
+    beside = "of/index.md is not a results folder (no spec.yaml); it is a file: `of/*/` matches the folders beside it"
     assert beside in refused(here, "claims", "of/index.md")
-    assert "of/a/spec.yaml has none; did you mean of/a?" in refused(here, "claims", "of/a/spec.yaml")
+    assert "of/a/spec.yaml is not a results folder (no spec.yaml); did you mean of/a?" in refused(
+        here, "claims", "of/a/spec.yaml"
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,9 @@ SHORT = {
     "base/streams.py": "the address of every random draw",
     "executors/inline.py": "one of the executors",
     "data/splits.py": "what a table's test rows, validation and folds have in common",
+    "base/safetensors_header.py": "training writes it, results read it",
+    "cli/common_options.py": "options of several commands",
+    "results/folders.py": "which folders are results folders",
     "data/named/torchvision_download.py": "a program of its own",
     "training/worker_setup.py": "what the parent hands to a worker, without torch",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
@@ -31,10 +34,6 @@ SHORT = {
 SHORT |= dict.fromkeys(
     [
         "base/models.py",
-        "base/safetensors_header.py",
-        "cli/common_options.py",
-        "cli/model_commands.py",
-        "cli/shipped_commands.py",
         "data/named/archives.py",
         "evidence/estimates/regret.py",
         "evidence/frames.py",
@@ -54,8 +53,6 @@ SHORT |= dict.fromkeys(
         "report/language/reproducibility.py",
         "report/language/terminal.py",
         "report/pages/interactive.py",
-        "results/folders.py",
-        "results/verification_record.py",
     ],
     "",
 )

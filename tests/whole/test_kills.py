@@ -159,7 +159,7 @@ def test_a_damaged_table_is_named_set_aside_and_trained_again(
     arguments = ["run", str(spec), "--results", str(tmp_path), "--no-report", "--executor", "inline"]
     done = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert f"{path} is damaged: its bytes are not those that were written: set aside in " in done.stdout
+    assert f"{path} is damaged: its bytes are not those that were written: moved to " in done.stdout
     assert "12 trained now" in done.stdout
     same_tables(tmp_path / "faulty", undisturbed)
     assert (tmp_path / "faulty" / "damaged" / table / path.name).read_bytes() == content

@@ -15,12 +15,12 @@ from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs import run as runner
-from mlpbench.jobs.inventory import State, inspect
+from mlpbench.jobs.inventory import Inventory, RunState, take_inventory
 from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.merge import merge
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.verify import verify
-from mlpbench.results import look_record
+from mlpbench.results import records
 from mlpbench.results.schemas import KEYS
 from mlpbench.results.store import Store
 
@@ -71,10 +71,10 @@ def run(tree: dict[str, Any], results: Path, **options: Any) -> Outcome:
     return mlpbench.run(tree, **({"results": results, "device": "cpu", "workers": 1, "report": False} | options))
 
 
-def state(tree: dict[str, Any], results: Path) -> State:
+def inventory(tree: dict[str, Any], results: Path) -> Inventory:
     experiment = yaml_reader.from_mapping(tree)
     options = Options(results=results, device="cpu", workers=1)
-    return inspect(experiment, Store(results / experiment.name), options)
+    return take_inventory(experiment, Store(results / experiment.name), options)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_interrupted_between_rounds_and_resumed_gives_the_same_tables(
             run(FOLDED, tmp_path)
     rows = pd.read_parquet(tmp_path / "folded" / "runs")
     assert rows["fold"].notna().all()
-    assert state(FOLDED, tmp_path).n_todo(None) == 4
+    assert inventory(FOLDED, tmp_path).n_todo(None) == 4
     assert run(FOLDED, tmp_path).trained == 4
     same_tables(folded / "folded", tmp_path / "folded")
     assert (folded / "folded" / "looks.json").read_bytes() == (tmp_path / "folded" / "looks.json").read_bytes()
@@ -165,11 +165,11 @@ def test_interrupted_between_rounds_and_resumed_gives_the_same_tables(
 
 def test_a_plan_tells_folds_and_the_refits_to_come(folded: Path, tmp_path: Path) -> None:
     options = Options(results=tmp_path, device="cpu", workers=1)
-    before = state(FOLDED, tmp_path).facts(options)
+    before = inventory(FOLDED, tmp_path).summary(options).to_json()
     assert {k: before[k] for k in ("runs", "on_folds", "refits", "done", "missing")} == {
         "runs": 28, "on_folds": 24, "refits": 4, "done": 0, "missing": 28,
     }  # fmt: skip
-    after = state(FOLDED, folded).facts(options)
+    after = inventory(FOLDED, folded).summary(options).to_json()
     assert {k: after[k] for k in ("runs", "on_folds", "refits", "done", "missing")} == {
         "runs": 28, "on_folds": 24, "refits": 4, "done": 28, "missing": 0,
     }  # fmt: skip
@@ -186,11 +186,11 @@ def test_a_lost_fold_is_missing_and_its_refit_waits_for_it(folded: Path) -> None
             rows = super().read(table, *args, **kwargs)
             return rows[rows["run_id"] != lost.run_id]
 
-    found = inspect(experiment, Lacking(folded / "folded"), Options(results=folded, device="cpu"))
-    assert [r.run_id for r in found.missing] == [lost.run_id]
-    assert found.to_come.tolist() == [1, 0]
+    found = take_inventory(experiment, Lacking(folded / "folded"), Options(results=folded, device="cpu"))
+    assert [r.run_id for r in found.of(RunState.MISSING)] == [lost.run_id]
+    assert found.refits_to_come.tolist() == [1, 0]
     # The refit that is there is no part of what is asked for until its choice is made again.
-    assert (len(found.done), found.others) == (26, 1)
+    assert (found.count(RunState.DONE), found.other_runs) == (26, 1)
 
 
 @pytest.mark.slow
@@ -204,7 +204,7 @@ def test_all_runs_are_made_again_by_verify_and_joined_by_merge(folded: Path, tmp
     joined = merge([tmp_path / "a" / "folded", tmp_path / "b" / "folded"], tmp_path / "c" / "folded")
     assert (joined.shared, joined.others) == (14, 0)
     same_tables(folded / "folded", tmp_path / "c" / "folded")
-    assert look_record.recorded(tmp_path / "c" / "folded") == look_record.recorded(folded / "folded")
+    assert records.read_interim_analyses(tmp_path / "c" / "folded") == records.read_interim_analyses(folded / "folded")
 
 
 @pytest.mark.slow
@@ -236,12 +236,12 @@ def test_undecided_claims_alone_get_further_replicates(topped: Path) -> None:
     assert found["verdict"].to_dict() == {"clear": "supported", "close": "undecided"}
     assert found["look"].to_dict() == {"clear": 1, "close": 3}
     assert not found["exploratory"].any()
-    looks = look_record.recorded(topped / "topped")
-    assert [e["replicates"] for e in looks] == [3, 5, 8]
-    assert [set(e["claims"]) for e in looks] == [{"clear", "close"}, {"close"}, {"close"}]
+    looks = records.read_interim_analyses(topped / "topped")
+    assert [e.replicates for e in looks] == [3, 5, 8]
+    assert [set(e.claims) for e in looks] == [{"clear", "close"}, {"close"}, {"close"}]
     text = (topped / "topped" / "report.md").read_text()
     assert "There were 3 looks, at 3, 5, 8 replicates, which spent 0.0188, 0.0125, 0.0188 of the level of 0.05" in text
-    assert state(DECLARED, topped).n_todo(None) == 0
+    assert inventory(DECLARED, topped).n_todo(None) == 0
 
 
 @pytest.mark.slow
@@ -250,16 +250,16 @@ def test_a_top_up_interrupted_at_any_round_and_resumed_gives_the_same(
 ) -> None:
     calls = []
 
-    def limited(*args: Any, real: Any = runner._train) -> int:
+    def limited(*args: Any, real: Any = runner._train_and_store) -> int:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return int(real(*args))
 
-    monkeypatch.setattr(runner, "_train", limited)
+    monkeypatch.setattr(runner, "_train_and_store", limited)
     with pytest.raises(KeyboardInterrupt):
         run(DECLARED, tmp_path)
-    assert [e["replicates"] for e in look_record.recorded(tmp_path / "topped")] == [3]
+    assert [e.replicates for e in records.read_interim_analyses(tmp_path / "topped")] == [3]
     run(DECLARED, tmp_path, report=True)
     same_tables(topped / "topped", tmp_path / "topped")
     for name in ("looks.json", "report.md"):
@@ -293,7 +293,7 @@ def test_a_top_up_asked_for_by_options_is_exploratory_from_the_first_run_on(topp
     asked = run(TOPPED, tmp_path, until_decided=True, max_replicates=8)
     assert asked.claims["exploratory"].all()
     same_tables(topped / "topped", tmp_path / "topped")
-    assert [e["declared"]["max_replicates"] for e in look_record.recorded(tmp_path / "topped")] == [None, 8, 8]
+    assert [e.declared.max_replicates for e in records.read_interim_analyses(tmp_path / "topped")] == [None, 8, 8]
     assert mlpbench.load(tmp_path / "topped").claims["exploratory"].all()
     assert not run(TOPPED, tmp_path).claims["exploratory"].any()
 
@@ -302,7 +302,10 @@ def test_options_of_a_top_up_say_what_they_lack(tmp_path: Path) -> None:
     for options, said in (
         ({"until_decided": True}, "--until-decided needs --max-replicates N where the experiment declares no"),
         ({"max_replicates": 9}, "--max-replicates needs --until-decided where the experiment declares no"),
-        ({"until_decided": True, "max_replicates": 3}, "--max-replicates must be above replicates"),
+        (
+            {"until_decided": True, "max_replicates": 3},
+            "--max-replicates must be above the 3 replicates of topped, got 3",
+        ),
         ({"until_decided": True, "max_replicates": 0}, "--max-replicates must be a whole number of at least 1, got 0"),
         (
             {"until_decided": True, "max_replicates": 9, "claims": []},
@@ -317,5 +320,5 @@ def test_options_of_a_top_up_say_what_they_lack(tmp_path: Path) -> None:
 
 def test_a_record_that_can_not_be_read_is_none(topped: Path, tmp_path: Path) -> None:
     for text in ("", "[", "{}", "[1, {}]", json.dumps([{"replicates": 1}])):
-        (tmp_path / look_record.NAME).write_text(text)
-        assert look_record.recorded(tmp_path) == []
+        (tmp_path / records.INTERIM_ANALYSES).write_text(text)
+        assert records.read_interim_analyses(tmp_path) == []

@@ -21,7 +21,7 @@ from table_equality import same_tables
 import mlpbench
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.jobs.inventory import inspect
+from mlpbench.jobs.inventory import RunState, take_inventory
 from mlpbench.jobs.options import Options
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
@@ -162,7 +162,7 @@ def test_a_diverged_run_is_data_and_leaves_its_neighbours_alone(done: Path, tmp_
 def test_a_folder_that_is_being_written_is_refused(copy: Path) -> None:
     with (copy / "small" / ".lock").open() as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(MachineError, match="another one is writing"):
+        with pytest.raises(MachineError, match=r"another process is writing to .*, and one process at a time may"):
             mlpbench.run(SMALL, results=copy, rerun="all")
 
 
@@ -174,7 +174,7 @@ def test_load_gives_the_tables_and_verdicts_of_a_folder(done: Path) -> None:
 
 
 def test_load_of_a_folder_without_results_says_what_one_has(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has a spec\.yaml"):
+    with pytest.raises(InputError, match=r"is not a results folder \(no spec\.yaml\)"):
         mlpbench.load(tmp_path)
 
 
@@ -200,13 +200,13 @@ def test_results_name_no_host_user_or_path(done: Path) -> None:
     assert not [w for w in words for t in texts if len(w) > 3 and w in t]
 
 
-def test_the_grid_of_a_state_is_sorted_into_done_and_missing(copy: Path) -> None:
+def test_an_inventory_sorts_the_grid_into_done_and_missing(copy: Path) -> None:
     experiment = yaml_reader.from_mapping(SMALL | {"replicates": 4, "factors": {"width": [5, 16], "lr": [0.1, 0.3]}})
-    state = inspect(experiment, Store(copy / "small"), Options(results=copy))
-    kinds = (state.done, state.missing, state.failed, state.stale)
-    assert tuple(map(len, kinds)) == (6, 10, 0, 0)
-    assert state.others == 6
-    assert state.facts(Options(results=copy))["missing"] == 10
+    inventory = take_inventory(experiment, Store(copy / "small"), Options(results=copy))
+    states = (RunState.DONE, RunState.MISSING, RunState.FAILED, RunState.STALE)
+    assert tuple(map(inventory.count, states)) == (6, 10, 0, 0)
+    assert inventory.other_runs == 6
+    assert inventory.summary(Options(results=copy)).missing == 10
 
 
 def test_a_claim_that_is_added_is_judged_everywhere_and_the_spec_is_that_of_the_last_run(copy: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_script_without_the_guard_is_told_so(tmp_path: Path) -> None:
         ({"rerun": "everything"}, "--rerun must be one of failed, stale, all, got 'everything'"),
         ({"results": ""}, "--results must be a folder, got ''"),
         ({"data_dir": 3}, "--data-dir must be a folder, got 3"),
-        ({"wrokers": 2}, "an override must name a setting or a key of the file, got 'wrokers'"),
+        ({"wrokers": 2}, "unknown option, setting or key 'wrokers'; did you mean 'workers'?"),
         ({"device": "cuda:99"}, "--device must be one of auto, cpu"),
     ],
 )

@@ -26,7 +26,7 @@ from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs import listing
 from mlpbench.jobs.options import Options
-from mlpbench.results.verification_record import DIFFERENT, IDENTICAL
+from mlpbench.results.records import DIFFERENT, IDENTICAL
 
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
 REFERENCE = ROOT / "results" / "reference"

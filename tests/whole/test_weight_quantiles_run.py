@@ -15,7 +15,8 @@ import pytest
 import mlpbench
 from mlpbench.base.atomic_files import write_whole
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.jobs.merge import diff, merge
+from mlpbench.jobs.diff import diff
+from mlpbench.jobs.merge import merge
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.verify import verify
 from mlpbench.results.part_files import encoded

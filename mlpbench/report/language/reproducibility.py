@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from mlpbench.base.numerics import REACH
-from mlpbench.results.verification_record import GRADES
+from mlpbench.results.records import GRADES, VerifiedRun
 
 
-def reproducibility(runs: pd.DataFrame, verified: Sequence[Mapping[str, Any]]) -> str:
-    """Return sentences for a report, from the rows of its runs and what verifying came to: `grade`, `cpu`, `torch`."""
+def reproducibility(runs: pd.DataFrame, verified: Sequence[VerifiedRun]) -> str:
+    """Return sentences for a report, from the rows of its runs and what verifying them led to."""
     finished = runs[runs["status"] != "failed"]
     return " ".join([*_reach(finished), _verified(len(finished), verified)])
 
@@ -32,11 +31,11 @@ def _kinds(runs: pd.DataFrame, mode: str) -> str:
     return f" ({', '.join(made)})" if made and mode == "fast" else ""
 
 
-def _verified(total: int, entries: Sequence[Mapping[str, Any]]) -> str:
+def _verified(total: int, entries: Sequence[VerifiedRun]) -> str:
     if not entries:
         return "No run was trained again to verify it yet; `mlpbench verify` does that."
-    grades = Counter(str(e["grade"]) for e in entries)
-    places = Counter(f"{e.get('cpu') or 'an unknown processor'}, torch {e.get('torch') or 'unknown'}" for e in entries)
+    grades = Counter(e.grade for e in entries)
+    places = Counter(f"{e.cpu or 'an unknown processor'}, torch {e.torch or 'unknown'}" for e in entries)
     where = "; ".join(place for place, _ in sorted(places.items()))
     told = ", ".join(f"{grades[g]} {g}" for g in GRADES if grades[g])
     return f"Verified: {len(entries)} of {total} runs were trained again, alone ({where}): {told}."

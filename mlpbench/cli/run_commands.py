@@ -1,0 +1,130 @@
+"""Commands that take an experiment file: train it, or say what training it would take."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlpbench.base.errors import InputError
+from mlpbench.cli.common_options import (
+    DATA_DIR,
+    DEVICE,
+    EXECUTOR,
+    FOLDER,
+    JSON,
+    NUMERICS,
+    RESULTS,
+    SET,
+    THREADS,
+    WORKERS,
+)
+
+if TYPE_CHECKING:
+    from mlpbench.jobs.judge import Outcome
+
+
+@click.command()
+@click.argument("specs", nargs=-1, required=True, type=FOLDER, metavar="SPEC...")
+@SET
+@RESULTS
+@DEVICE
+@EXECUTOR
+@WORKERS
+@THREADS
+@NUMERICS
+@DATA_DIR
+@click.option("--rerun", type=click.Choice(["failed", "stale", "all"]), help="Train these runs again too.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first run that fails.")
+@click.option("--until-decided", is_flag=True, help="Give undecided claims more replicates (with --max-replicates).")
+@click.option(
+    "--max-replicates",
+    type=int,
+    help="Largest number of replicates; verdicts are exploratory unless the file declares it.",
+)
+@click.option("--no-report", is_flag=True, help="Train and store only.")
+@click.option("--yes", is_flag=True, help="Allow more than 100,000 runs.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **given: Any) -> None:
+    """Train what is missing of each SPEC, then write its report.
+
+    Finished runs are kept whatever happens and are never trained twice: run the same command again to continue after an
+    interruption, or after adding a level, a replicate or a claim.
+    """
+    from mlpbench.experiment.file import yaml_reader
+    from mlpbench.jobs import run as runner
+    from mlpbench.jobs.options import Options
+
+    options = Options(report=not no_report, **given)
+    experiments = [yaml_reader.read(spec, overrides) for spec in specs]  # all of them, before the first is trained
+    names = [experiment.name for experiment in experiments]
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise InputError(f"experiments of one command need different names, got {twice[0]!r} twice")
+    failed = 0
+    for experiment in experiments:
+        outcome = runner.run(experiment, options, click.echo)
+        failed += outcome.failed
+        if not options.quiet:
+            _print_outcome(outcome)
+    if failed:
+        sys.exit(1)
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    from mlpbench.report.language import terminal
+
+    if outcome.verdicts:
+        click.echo()
+        click.echo(terminal.claims_text(outcome.verdicts))
+        click.echo()
+    n, diverged = sum(outcome.statuses.values()), outcome.statuses.get("diverged", 0)
+    counts = [f"{n} run{'s' * (n != 1)}"]
+    counts += [f"{n} {status}" for n, status in ((diverged, "diverged"), (outcome.failed, "failed")) if n]
+    click.echo(f"{outcome.experiment.name}: {', '.join(counts)}, {outcome.trained} trained now")
+    if outcome.report is not None:
+        click.echo(f"report: {outcome.report}")
+
+
+@click.command()
+@click.argument("spec", type=FOLDER)
+@SET
+@RESULTS
+@DEVICE
+@WORKERS
+@THREADS
+@NUMERICS
+@JSON
+def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Show what `run` would train: conditions, runs, stacks, what is done, FLOPs, expected time and memory."""
+    from mlpbench.experiment.file import yaml_reader
+    from mlpbench.jobs.inventory import take_inventory
+    from mlpbench.jobs.options import Options
+    from mlpbench.results.store import Store, damage_message
+
+    options = Options(**given)
+    experiment = yaml_reader.read(spec, overrides)
+    store = Store(options.results / experiment.name)
+    summary = take_inventory(experiment, store, options).summary(options).to_json()
+    for path, why in store.damaged().items():
+        click.echo(damage_message(path, why), err=True)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    for key, value in summary.items():
+        label, text = _described(key, value)
+        click.echo(f"{label:<20}{text}")
+
+
+def _described(key: str, value: Any) -> tuple[str, str]:
+    """Return a line of a plan: what it is, and the value for a reader."""
+    if key == "flops":
+        return "FLOPs", f"{value / 1e12:.3g} TFLOP"
+    if key == "seconds":
+        return "expected time", f"about {value:.0f} s" if value < 120 else f"about {value / 60:.0f} min"
+    if key == "bytes_per_worker":
+        return "memory", f"about {value / 2**20:.0f} MiB per worker, excluding data"
+    return key.replace("_", " "), str(value)
