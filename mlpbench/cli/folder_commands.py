@@ -29,7 +29,7 @@ TRIMMED = {"layers": "layers (weight quantiles)"}
 def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     """Print the verdicts of results folders; of all below results/ by default."""
     from mlpbench.jobs.judge import load
-    from mlpbench.report.language import ledger, terminal
+    from mlpbench.report.language.claim_tables import ledger, terminal_table
 
     if markdown and as_json:
         raise InputError("claims are printed in one format, got --markdown and --json")
@@ -41,11 +41,11 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
         rows = {o.experiment.name: json.loads(o.claims.to_json(orient="records")) for o in outcomes}
         click.echo(json.dumps(rows, indent=2))
     elif markdown:
-        click.echo(ledger.markdown((o.experiment.name, o.verdicts) for o in outcomes))
+        click.echo(ledger((o.experiment.name, o.verdicts) for o in outcomes))
     else:
         for outcome in outcomes:
             click.echo(f"{outcome.experiment.name}: {outcome.experiment.question}")
-            click.echo(terminal.claims_text(outcome.verdicts))
+            click.echo(terminal_table(outcome.verdicts))
             click.echo()
 
 

@@ -75,11 +75,11 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    from mlpbench.report.language import terminal
+    from mlpbench.report.language.claim_tables import terminal_table
 
     if outcome.verdicts:
         click.echo()
-        click.echo(terminal.claims_text(outcome.verdicts))
+        click.echo(terminal_table(outcome.verdicts))
         click.echo()
     n, diverged = sum(outcome.statuses.values()), outcome.statuses.get("diverged", 0)
     counts = [f"{n} run{'s' * (n != 1)}"]

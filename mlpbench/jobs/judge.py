@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,8 @@ from mlpbench.results.records import current_verifications, declared_late
 from mlpbench.results.store import Store
 
 if TYPE_CHECKING:
-    from mlpbench.evidence.judging.interim_analysis import Judgement
     from mlpbench.evidence.judging.verdict import Verdict
-    from mlpbench.report.report import Report
+    from mlpbench.report.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +40,7 @@ class Outcome:
 
     @property
     def failed(self) -> int:
-        """How many runs of the grid failed."""
+        """The number of runs of the grid that failed."""
         return self.statuses.get("failed", 0)
 
     @cached_property
@@ -70,36 +69,87 @@ class Outcome:
         return Store(self.folder).read(name, grid.all_run_ids(self.experiment))
 
 
+def judge(
+    experiment: Experiment,
+    store: Store,
+    conditions: Sequence[Condition] | None = None,
+    *,
+    for_report: bool = False,
+    keep_examples: bool = False,
+) -> Context:
+    """Judge the claims of an experiment over what its results folder has.
+
+    Args:
+        experiment: what is asked.
+        store: the tables of the results folder.
+        conditions: those of the experiment, where they are at hand.
+        for_report: read what a report needs beyond the verdicts: provenance, and what verifying runs came to.
+        keep_examples: put labels and images of the test set into the folder where it lacks them and they are asked for;
+            nothing else is written.
+
+    """
+    from mlpbench.evidence.judging import claim_verdicts, interim_analysis
+    from mlpbench.report.context import RUN_COLUMNS, Context
+
+    conditions = grid.conditions(experiment) if conditions is None else conditions
+    ids = grid.all_run_ids(experiment, conditions)
+    if keep_examples:
+        test_examples.keep(experiment, store)
+    runs = store.read("runs", ids, columns=RUN_COLUMNS if for_report else claim_verdicts.RUN_COLUMNS)
+    test_set = test_examples.test_set(experiment, store, keeping=keep_examples)
+
+    def curves(some: Sequence[str] | None = None) -> pd.DataFrame:
+        return store.read("curves", ids if some is None else some)
+
+    judgement = interim_analysis.judge(
+        experiment,
+        conditions,
+        runs,
+        curves,
+        declared_late(store.folder, experiment, conditions),
+        test_set,
+        store.read_layers,
+    )
+    return Context(
+        experiment=experiment,
+        judgement=judgement,
+        stored=runs,
+        curves=curves,
+        layers=store.read_layers,
+        test_set=test_set,
+        verifications=current_verifications(store) if for_report else (),
+    )
+
+
 def finish(
     experiment: Experiment,
     store: Store,
-    made: Sequence[Condition] | None = None,
+    conditions: Sequence[Condition] | None = None,
     *,
     report: bool,
     trained: int = 0,
     filed: Experiment | None = None,
 ) -> Outcome:
-    """Judge the claims over what the folder has, and render the report if that is wanted.
+    """Judge the claims over what the folder has, and write the report if that is wanted.
 
-    `made` are the conditions, where they are at hand; `filed` is the experiment as its file has it, where this is a look that
-    goes on record.
+    `filed` is the experiment as its file has it, where this is a look that goes on record.
     """
-    from mlpbench.report import report as pages
-
-    made = grid.conditions(experiment) if made is None else made
+    conditions = grid.conditions(experiment) if conditions is None else conditions
+    context = judge(experiment, store, conditions, for_report=report, keep_examples=report)
+    path = None
     if report:
-        test_examples.keep(experiment, store)
-    runs, judged, page = _judge(experiment, made, store, report=report, keeping=report)
-    path = None if page is None else pages.write(page, store.folder)
+        from mlpbench.report.pages import page
+        from mlpbench.report.report import render
+
+        path = page.write(render(context), store.folder)
     if filed is not None:
-        record_interim_analyses(store.folder, experiment, made, judged, filed)
-    asked = runs if judged.gathered.is_whole_grid else runs[runs["run_id"].isin(judged.gathered.run_ids)]
+        record_interim_analyses(store.folder, experiment, conditions, context.judgement, filed)
     return Outcome(
         experiment=experiment,
         folder=store.folder,
         trained=trained,
-        statuses={str(status): n for status, n in asked["status"].value_counts().items()},
-        verdicts=judged.verdicts,
+        statuses=context.statuses,
+        verdicts=context.verdicts,
         report=path,
     )
 
@@ -107,35 +157,3 @@ def finish(
 def load(folder: Path) -> Outcome:
     """Return what a results folder has; raise InputError where it is none."""
     return finish(read_folder(folder), Store(folder), report=False)
-
-
-def render(experiment: Experiment, store: Store, *, keeping: bool = False) -> Report:
-    """Return the report over what the folder has; nothing is written but, with `keeping`, the test images it shows."""
-    _, _, page = _judge(experiment, grid.conditions(experiment), store, report=True, keeping=keeping)
-    assert page is not None
-    return page
-
-
-def _judge(
-    experiment: Experiment, made: Sequence[Condition], store: Store, *, report: bool, keeping: bool
-) -> tuple[pd.DataFrame, Judgement, Report | None]:
-    """Return the runs, the verdicts over them, and the report if that is wanted."""
-    from mlpbench.evidence.judging import claim_verdicts, interim_analysis
-    from mlpbench.report import report as pages
-
-    runs, curves = read_tables(experiment, made, store, pages.RUN_COLUMNS if report else claim_verdicts.RUN_COLUMNS)
-    late = declared_late(store.folder, experiment, made)
-    tested = test_examples.test_set(experiment, store, keeping=keeping)
-    if not report:
-        return runs, interim_analysis.judge(experiment, made, runs, curves, late, tested, store.read_layers), None
-    page = pages.render(experiment, made, runs, curves, current_verifications(store), late, tested, store.read_layers)
-    assert page.judgement is not None
-    return runs, page.judgement, page
-
-
-def read_tables(
-    experiment: Experiment, made: Sequence[Condition], store: Store, columns: Sequence[str]
-) -> tuple[pd.DataFrame, Callable[[Sequence[str] | None], pd.DataFrame]]:
-    """Return the runs of the grid, and what reads the curves of some of them, or of all."""
-    ids = grid.all_run_ids(experiment, made)
-    return store.read("runs", ids, columns=columns), lambda of: store.read("curves", ids if of is None else of)

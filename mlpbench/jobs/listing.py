@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +13,20 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import outline
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options
+from mlpbench.report.summary import read_summary
 
 # A source checkout has the results that the README speaks of here.
 REFERENCE = Path("results/reference")
 WIDTH = 110
-# The report counts its verdicts in a sentence near its head.
-_VERDICTS = re.compile(r"^Of (\d+) claims?: (.+)\.$", flags=re.MULTILINE)
-_COUNT = re.compile(r"(\d+) ([a-z]+)")
-_HEAD = 65_536
+VERDICTS = ("supported", "refuted", "undecided")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shipped:
-    """One experiment: `seconds` is what all of its runs are expected to take here; no `verdicts` where there is no report.
+    """One experiment, with what its report says.
 
-    `older` says that the report is of a file with another number of claims.
+    `seconds` is the time that all of its runs are expected to take here. `verdicts` counts the claims by verdict, None where
+    there is no report with a `summary.json`; `older` says that the report is of a file with another number of claims.
     """
 
     name: str
@@ -54,15 +52,15 @@ def shipped(folder: Path, results: Path | None, options: Options) -> list[Shippe
 
 def _row(path: Path, results: Path, options: Options) -> Shipped:
     experiment = yaml_reader.read(path)
-    verdicts = _verdicts(results / experiment.name / "report.md")
+    summary = read_summary(results / experiment.name)
     return Shipped(
         name=experiment.name,
         file=path,
         runs=grid.count_runs(experiment),
         seconds=expected_seconds(experiment, options),
         question=experiment.question,
-        verdicts=verdicts,
-        older=verdicts is not None and sum(verdicts.values()) != len(experiment.claims),
+        verdicts=None if summary is None else {v: summary.verdicts[v] for v in VERDICTS if v in summary.verdicts},
+        older=summary is not None and sum(summary.verdicts.values()) != len(experiment.claims),
     )
 
 
@@ -84,24 +82,14 @@ def expected_seconds(experiment: Experiment, options: Options) -> float:
     return round(max(work.longest, work.seconds / min(options.n_workers, max(1, work.stacks))), 1)
 
 
-def _verdicts(report: Path) -> dict[str, int] | None:
-    """Return the verdicts that a report counts, None where there is none to be read."""
-    try:
-        with report.open(errors="replace") as file:
-            found = _VERDICTS.search(file.read(_HEAD))
-    except OSError:
-        return None
-    return {word: int(n) for n, word in _COUNT.findall(found[2])} if found else None
-
-
 def text(rows: Sequence[Shipped]) -> str:
     """Return two or more lines for each experiment, none longer than `WIDTH` if a word is not."""
     name = max((len(r.name) for r in rows), default=0) + 2
     lines = []
     for r in rows:
-        told = ", ".join(f"{n} {word}" for word, n in (r.verdicts or {}).items())
-        told += " (of an older file)" if r.older else ""
-        lines.append(f"{r.name:<{name}}{r.runs:>6} runs  {_duration(r.seconds):<14}{told}".rstrip())
+        verdicts = ", ".join(f"{n} {word}" for word, n in (r.verdicts or {}).items())
+        verdicts += " (of an older file)" if r.older else ""
+        lines.append(f"{r.name:<{name}}{r.runs:>6} runs  {_duration(r.seconds):<14}{verdicts}".rstrip())
         lines += textwrap.wrap(r.question, WIDTH, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take_inventory
-from mlpbench.jobs.judge import Outcome, finish, read_tables
+from mlpbench.jobs.judge import Outcome, finish, judge
 from mlpbench.jobs.look_notes import record_interim_analyses
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.progress import Progress
@@ -102,10 +102,7 @@ def _train_in_rounds(
 def _record_analyses(experiment: Experiment, conditions: Sequence[Condition], store: Store, filed: Experiment) -> None:
     """Put interim analyses on record: the next replicates follow from them."""
     if experiment.until_decided is not None:
-        from mlpbench.evidence.judging import claim_verdicts, interim_analysis
-
-        runs, curves = read_tables(experiment, conditions, store, claim_verdicts.RUN_COLUMNS)
-        judgement = interim_analysis.judge(experiment, conditions, runs, curves, layers=store.read_layers)
+        judgement = judge(experiment, store, conditions).judgement
         record_interim_analyses(store.folder, experiment, conditions, judgement, filed)
 
 

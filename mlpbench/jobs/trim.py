@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
-from mlpbench.jobs.judge import render
+from mlpbench.jobs.judge import judge
+from mlpbench.report.report import render
 from mlpbench.results import test_examples
 from mlpbench.results.folders import read_folder
 from mlpbench.results.schemas import DROPPABLE, TABLES
@@ -75,7 +76,7 @@ def trim(folder: Path) -> Mapping[str, TrimmedTable]:
             raise InputError(
                 f"{rule}, got {folder} without them: run `mlpbench report` where the data are, which adds them"
             )
-        render(experiment, store)
+        render(judge(experiment, store, for_report=True))
         read = {key: frozenset(ids) for key, ids in store.runs_read.items()}
         planned = frozenset(grid.all_run_ids(experiment, grid.conditions(experiment)))
         # The report of this grid does not read runs of another one: they are kept.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlpbench.base.atomic_files import write_whole
 from mlpbench.base.errors import InputError, MlpbenchError
-from mlpbench.jobs import judge
-from mlpbench.results import test_examples
+from mlpbench.jobs.judge import judge
 from mlpbench.results.folders import folders_below, read_folder
 from mlpbench.results.store import Store
 
@@ -20,26 +18,24 @@ if TYPE_CHECKING:
 MISSING, DIFFERS = "is missing", "differs"
 
 
-def render(folder: Path, *, keeping: bool = False) -> Report:
+def render(folder: Path, *, keep_examples: bool = False) -> Report:
     """Return the report of a results folder, or of kernel benchmarks; raise InputError for neither.
 
-    With `keeping`, test images that it shows are put into the folder where it lacks them.
+    With `keep_examples`, labels and images of the test set that it shows are put into the folder where it lacks them.
     """
-    from mlpbench.report import kernels
+    from mlpbench.report import kernel_benchmarks, kernel_report, report
 
-    if kernels.is_folder(folder):
-        return kernels.render(kernels.read(folder / kernels.FILE))
-    return judge.render(read_folder(folder), Store(folder), keeping=keeping)
+    if kernel_benchmarks.is_folder(folder):
+        return kernel_report.render(kernel_benchmarks.read(folder / kernel_benchmarks.FILE))
+    return report.render(judge(read_folder(folder), Store(folder), for_report=True, keep_examples=keep_examples))
 
 
 def write(folder: Path, *, html: bool = False) -> Path:
     """Write the report of a folder, `report.html` too if wanted or there, and return its path; raise MlpbenchError."""
-    from mlpbench.report import kernels, report
+    from mlpbench.report.pages import page
 
-    if not kernels.is_folder(folder):
-        test_examples.keep(read_folder(folder), Store(folder))
-    path = report.write(render(folder, keeping=True), folder, html=html)
-    return folder / report.HTML if html else path
+    path = page.write(render(folder, keep_examples=True), folder, html=html)
+    return folder / page.HTML if html else path
 
 
 def check(folder: Path, *, html: bool = False) -> dict[str, str]:
@@ -47,9 +43,9 @@ def check(folder: Path, *, html: bool = False) -> dict[str, str]:
 
     `report.html` counts where it is wanted or there.
     """
-    from mlpbench.report import report
+    from mlpbench.report.pages import page
 
-    wanted = report.contents(render(folder), html=html or (folder / report.HTML).exists())
+    wanted = page.contents(render(folder), html=html or (folder / page.HTML).exists())
     found = {}
     for name, content in wanted.items():
         try:
@@ -76,67 +72,34 @@ def write_index(folder: Path) -> list[Path]:
 def read_index(folder: Path) -> Index:
     """Return what the index says of every folder below that has a spec.yaml, or kernel benchmarks.
 
-    One that can't be read doesn't stop it.
+    It says what the reports say; a folder without a report is judged. One that cannot be read does not stop the others.
     """
-    from mlpbench.report import kernels
+    from mlpbench.report import kernel_benchmarks
     from mlpbench.report.pages.index_page import Index
 
     entries, unread = [], []
-    measured = [path for path in folders_below(folder, kernels.FILE) if kernels.is_folder(path)]
+    measured = [path for path in folders_below(folder, kernel_benchmarks.FILE) if kernel_benchmarks.is_folder(path)]
     for path in [*folders_below(folder), *measured]:
         name = path.relative_to(folder).as_posix()
         try:
-            entries.append(_benchmarks(path, name) if path in measured else _entry(path, name))
+            entries.append(_entry(path, name))
         except (MlpbenchError, OSError) as error:
             # Seen from the index: where the folder lies is not for its readers.
             unread.append((name, str(error).replace(f"{folder}/", "").partition("\n")[0]))
-    return Index(entries=sorted(entries, key=lambda e: (e.name, e.folder)), unread=sorted(unread))
-
-
-def _benchmarks(path: Path, name: str) -> Entry:
-    from mlpbench.report import kernels
-    from mlpbench.report.pages import index_page
-    from mlpbench.report.report import HTML, MARKDOWN
-
-    measured = kernels.read(path / kernels.FILE)
-    there = [file for file in (HTML, MARKDOWN, kernels.FILE) if (path / file).is_file()]
-    n = len(measured.kernels)
-    return index_page.Entry(
-        name="Kernel benchmarks",
-        folder=name,
-        question=kernels.sentence(measured.kernels),
-        verdicts={},
-        statuses={},
-        files=there,
-        picture=_picture(path),
-        amount=f"{n} benchmark{'s' * (n != 1)}",
-    )
-
-
-def _picture(path: Path) -> tuple[str, str, bytes] | None:
-    """Return the name, the words and the bytes of the first figure of a report, if there are one and the other."""
-    from mlpbench.report.pages import index_page
-    from mlpbench.report.report import MARKDOWN
-
-    text = path / MARKDOWN
-    first = index_page.first_picture(text.read_text(errors="replace")) if text.is_file() else None
-    if first is None or not (path / first[0]).is_file():
-        return None
-    return (*first, (path / first[0]).read_bytes())
+    return Index(entries=sorted(entries, key=lambda e: (e.summary.name, e.folder)), unread=sorted(unread))
 
 
 def _entry(path: Path, name: str) -> Entry:
-    from mlpbench.report.pages import index_page
-    from mlpbench.report.report import HTML, MARKDOWN
+    from mlpbench.report.kernel_benchmarks import FILE
+    from mlpbench.report.pages.index_page import Entry
+    from mlpbench.report.pages.page import HTML, MARKDOWN
+    from mlpbench.report.summary import read_summary
 
-    outcome = judge.finish(read_folder(path), Store(path), report=False)
-    there = [file for file in (HTML, MARKDOWN, "spec.yaml") if (path / file).is_file()]
-    return index_page.Entry(
-        name=outcome.experiment.name,
+    summary = read_summary(path) or render(path).summary
+    picture = path / summary.figure.file if summary.figure else path
+    return Entry(
         folder=name,
-        question=outcome.experiment.question,
-        verdicts=Counter(v.decision for v in outcome.verdicts),
-        statuses=outcome.statuses,
-        files=there,
-        picture=_picture(path),
+        summary=summary,
+        files=[file for file in (HTML, MARKDOWN, "spec.yaml", FILE) if (path / file).is_file()],
+        picture=picture.read_bytes() if picture.is_file() else None,
     )

@@ -20,7 +20,7 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
 from mlpbench.jobs.judge import Outcome, finish
-from mlpbench.report.language.terminal import claims_text
+from mlpbench.report.language.claim_tables import terminal_table
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
@@ -164,7 +164,7 @@ def test_a_report_a_load_and_a_top_up_have_the_same_numbers(probed: Path, tmp_pa
     text = (tmp_path / "probed" / "report.md").read_text()
     assert "decades" in text
     assert "`log10_forward_gain[all,start] at label=deep: above 0 in the mean`" in text
-    assert "decades" in claims_text(topped.verdicts)
+    assert "decades" in terminal_table(topped.verdicts)
     assert (loaded["look"] >= 1).all()
 
 

@@ -12,6 +12,7 @@ import pytest
 from arithmetic_tables import Tables, frame, make, replace_metric, spec
 from hypothesis import given
 from hypothesis import strategies as st
+from reports import report_of
 from scipy import stats
 
 from mlpbench.evidence.judging import interim_analysis
@@ -20,7 +21,6 @@ from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample, beyond, equivalence, two_sided
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
-from mlpbench.report import report
 
 SIMULATED = 4000
 
@@ -221,7 +221,7 @@ def test_a_claim_that_can_not_be_tested_is_not_topped_up() -> None:
 
 def test_the_report_says_how_many_looks_there_were_at_which_n_and_what_was_spent() -> None:
     made = tables(declared())
-    text = report.render(declared(), made.conditions, made.runs, made.curves).markdown
+    text = report_of(made).markdown
     assert (
         "There were 3 interim analyses, at 5, 8, 12 replicates, which spent 0.0208, 0.0125, 0.0167 of the level of 0.05, 0.05 in all."
         in text
@@ -229,7 +229,7 @@ def test_the_report_says_how_many_looks_there_were_at_which_n_and_what_was_spent
     assert "after correction for interim analyses and claims, at interim analysis 1)" in text
     assert "| p (looks) |" in text
     assert "Holm" not in text
-    late = report.render(declared(), made.conditions, made.runs, made.curves, (), "5 replicates and no top-up declared")
+    late = report_of(made, declared_late="5 replicates and no top-up declared")
     assert "**supported, exploratory**" in late.markdown
     assert "They are exploratory" in late.markdown
     assert "exploratory" not in text

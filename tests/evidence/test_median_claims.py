@@ -14,6 +14,7 @@ import pytest
 from arithmetic_tables import Tables, judged_table, replace_metric
 from arithmetic_times import EACH, METRIC, NEVER, faster, timed
 from click.testing import CliRunner
+from reports import report_of
 from scipy import stats
 
 import mlpbench
@@ -23,12 +24,10 @@ from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Interval, claims_table
 from mlpbench.evidence.statistics.sign_test import more_needed
-from mlpbench.report.figures.forest import forest
-from mlpbench.report.language import ledger
-from mlpbench.report.language.terminal import claims_text
+from mlpbench.report.language.claim_tables import ledger, terminal_table, verdicts_table
 from mlpbench.report.language.words import estimate_cell, expected_cell
-from mlpbench.report.report import render
-from mlpbench.report.sections.tables import explanations, verdicts
+from mlpbench.report.sections.verdicts import draw as forest
+from mlpbench.report.sections.verdicts import explanations
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
@@ -249,8 +248,8 @@ ALL = [
 def test_no_report_table_or_dump_says_inf_or_nan(times: list[list[int | None]]) -> None:
     made = timed(times, *ALL)
     frame, found = judged_table(*made.parts), judge_claims(*made.parts)
-    report = render(*made.parts)
-    texts = [report.markdown, verdicts(found), claims_text(found), ledger.markdown([("made", found)])]
+    report = report_of(made)
+    texts = [report.markdown, verdicts_table(found), terminal_table(found), ledger([("made", found)])]
     for text in texts:
         words = {w.strip("(),;:.%+-*|`").lower() for w in text.split()}
         assert not words & {"inf", "nan", "none%", "infinity"}
@@ -258,7 +257,7 @@ def test_no_report_table_or_dump_says_inf_or_nan(times: list[list[int | None]]) 
     assert [r["id"] for r in rows] == [c["id"] for c in ALL]
     assert all(r["high"] is None or math.isfinite(r["high"]) for r in rows)
     assert "figures/verdicts.png" in report.markdown or (frame["estimate"].isna() | frame["margin"].isna()).all()
-    assert all(len(line) <= 110 for line in claims_text(found).splitlines())
+    assert all(len(line) <= 110 for line in terminal_table(found).splitlines())
 
 
 def test_an_open_end_is_drawn_to_the_edge_and_a_bound_points_to_where_the_number_lies() -> None:
@@ -430,5 +429,5 @@ def test_the_size_of_an_effect_is_of_means_and_not_given_beside_a_median() -> No
 def test_the_terminal_says_how_many_more_replicates_in_the_words_of_the_test() -> None:
     made = timed([[3, 3, 3, 3, 3, 5], [4] * 6], faster())
     assert "more replicates needed for 80% power if as large a share lies on that side." in " ".join(
-        claims_text(judge_claims(*made.parts)).split()
+        terminal_table(judge_claims(*made.parts)).split()
     )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import frame, spec
+from arithmetic_tables import Tables, frame, spec
+from reports import context_of
 
 import mlpbench
 from mlpbench.evidence.estimates import regret
@@ -20,7 +21,7 @@ from mlpbench.jobs.inventory import take_inventory
 from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.options import Options
 from mlpbench.report.sections import tuning
-from mlpbench.report.sections.tuning import sentence
+from mlpbench.report.sections.tuning import regret_sentence
 from mlpbench.results.store import Store
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
@@ -188,16 +189,16 @@ def test_a_single_split_is_the_first_fold_and_ranks_as_all_folds_do() -> None:
     assert found["regret_accuracy"].tolist() == [0.5, 0.5]
     assert found["split_regret_accuracy"].tolist() == [0.75, 0.75]
     assert found["split_excess_loss"].tolist() == [0.25, 0.25]
-    words = sentence(experiment, found)
-    assert words.startswith("Regret: the test accuracy of the chosen level lies below the highest among the refits")
+    words = regret_sentence(experiment, found)
+    assert words.startswith("Regret: the test accuracy of the chosen level is below the highest among the refits")
     assert "50 pp where all 2 folds choose" in words
     plain = experiment.model_copy(update={"refit": "chosen"})
-    assert sentence(plain, found) == ""
+    assert regret_sentence(plain, found) == ""
     assert "regret_accuracy" not in gather(plain, grid.conditions(plain), rows).observed
     assert regret.has_regret(experiment)
-    assert "trained again on all its images;" in tuning.section(
-        plain, gather(plain, grid.conditions(plain), rows).tuning, [0]
-    )
+    section = tuning.section(context_of(Tables(plain, grid.conditions(plain), rows, frame("curves", []))))
+    assert section is not None
+    assert "trained again on all training examples;" in section.sentences
 
 
 def test_a_level_that_diverged_on_the_first_fold_is_not_the_choice_of_a_single_split() -> None:

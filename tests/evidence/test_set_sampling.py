@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from arithmetic_tables import Tables, judged_table, make, replace_metric, spec
+from reports import report_of
 
 from mlpbench.evidence.estimates import test_sampling
 from mlpbench.evidence.estimates.test_sampling import Widened, widen
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics.t_test import Sample
-from mlpbench.report.language.terminal import claims_text
-from mlpbench.report.report import render
+from mlpbench.report.language.claim_tables import terminal_table
 from mlpbench.results.test_examples import TestSet
 
 N = 10_000
@@ -149,10 +149,10 @@ def test_it_stands_beside_the_interval_and_marks_what_another_test_set_may_not_c
     assert whole > own
     assert whole == pytest.approx(1.96 * paired.std() / math.sqrt(N), rel=0.1), "the examples' error, mostly"
     assert not row["confirmed"]
-    text = render(*made.parts, test_set=test_set).markdown
+    text = report_of(made, test_set=test_set).markdown
     assert "Including test-set sampling the interval is " in text
     assert "**Not robust to test-set sampling: a different test set of this size could change the verdict.**" in text
-    shown = " ".join(claims_text(judge_claims(*made.parts, test_set=test_set)).split())
+    shown = " ".join(terminal_table(judge_claims(*made.parts, test_set=test_set)).split())
     assert "Not robust to test-set sampling" in shown
 
 
@@ -160,7 +160,7 @@ def test_a_difference_far_from_its_bound_is_confirmed() -> None:
     made, test_set, _ = predicted(tables(COMPARE), {0: np.arange(600), 1: np.arange(600, 640)})
     row = judged_table(*made.parts, test_set=test_set).iloc[0]
     assert row["confirmed"]
-    assert "Not robust" not in render(*made.parts, test_set=test_set).markdown
+    assert "Not robust" not in report_of(made, test_set=test_set).markdown
 
 
 def test_predictions_are_read_for_claims_on_test_accuracy_alone() -> None:
@@ -197,7 +197,7 @@ def test_why_it_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said(labels=lambda: LABELS[::-1]) == "predictions and accuracies disagree."
     assert (
         "the folder lacks the labels; `mlpbench report` adds them where the data are."
-        in render(*made.parts, test_set=replace(test_set, labels=lambda: None)).markdown
+        in report_of(made, test_set=replace(test_set, labels=lambda: None)).markdown
     )
     monkeypatch.setattr(test_sampling, "MOST_RUNS", 9)
     assert said() == "it takes predictions of 10 runs, more than 9."

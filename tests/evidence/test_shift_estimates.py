@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from arithmetic_tables import Tables, frame, judged_table, make, spec
+from reports import report_of
 
 from mlpbench.evidence.estimates.observe import accuracy_step, estimate_curves, measure, observe
-from mlpbench.evidence.estimates.shift_estimates import by_severity, sentence
-from mlpbench.report.figures import theme
-from mlpbench.report.figures.shift_lines import under_shift
-from mlpbench.report.report import render
+from mlpbench.evidence.estimates.series import by_severity
+from mlpbench.report.figures.condition_colours import condition_colours
+from mlpbench.report.sections.shift_curves import draw as under_shift
+from mlpbench.report.sections.shift_curves import sentence
 
 SHIFTS = {"noise": [0.1, 0.2, 0.4], "labels": [1]}
 FALLS = {"shift:noise:0.1": 0.05, "shift:noise:0.2": 0.1, "shift:noise:0.4": 0.3, "shift:labels:1": 0.8}
@@ -120,14 +121,14 @@ def test_the_sentence_names_the_largest_and_the_smallest_fall() -> None:
     losses = by_severity(made.experiment, made.conditions, observed, made.curves, "loss")
     assert sentence(losses, "loss").startswith("Mean test loss suffers most from labels 1 with width=8 (")
     few = found[(found["kind"] == "labels") & (found["position"] == 1)]
-    assert sentence(few, "accuracy").startswith("Mean test accuracy moves under labels 1 (")
+    assert sentence(few, "accuracy").startswith("Mean test accuracy changes under labels 1 (")
     assert sentence(found[found["severity"] == 0], "accuracy") == sentence(found.head(0), "accuracy") == ""
 
 
 def test_the_figure_has_a_panel_for_each_kind_and_draws_means_and_bands() -> None:
     made = tables()
     found = by_severity(made.experiment, made.conditions, observe(*made.parts[:3]), made.curves, "accuracy")
-    figure = under_shift(found, theme.look(made.experiment, made.conditions), "accuracy")
+    figure = under_shift(found, condition_colours(made.experiment, made.conditions), "accuracy")
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["noise", "labels"]
     for ax in figure.axes:
         rows = found[found["kind"] == ax.get_title(loc="left")]
@@ -139,12 +140,12 @@ def test_the_figure_has_a_panel_for_each_kind_and_draws_means_and_bands() -> Non
 
 def test_a_report_has_the_section_only_where_there_is_something_to_show() -> None:
     made = tables(claims=claims())
-    report = render(*made.parts)
+    report = report_of(made)
     assert report.markdown.count("## Under shift") == 1
     assert "Mean test accuracy suffers most from labels 1 with width=8" in report.markdown
-    assert report.files["figures/shift.png"].startswith(b"\x89PNG")
-    assert report.files == render(*made.parts).files, "the same tables give the same bytes"
+    assert report.pictures["figures/shift.png"].startswith(b"\x89PNG")
+    assert report.pictures == report_of(made).pictures, "the same tables give the same bytes"
     plain = make(spec(factors={"width": [8, 1024]}))
-    assert "Under shift" not in render(*plain.parts).markdown
+    assert "Under shift" not in report_of(plain).markdown
     bare = make(spec(shifts=SHIFTS, factors={"width": [8, 1024]}))
-    assert "figures/shift.png" not in render(*bare.parts).files
+    assert "figures/shift.png" not in report_of(bare).pictures

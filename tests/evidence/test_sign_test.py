@@ -14,8 +14,8 @@ from scipy import stats
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Verdict, claims_table
 from mlpbench.evidence.statistics.sign_test import median_interval, median_places, more_needed, sign_test
-from mlpbench.report.language.terminal import claims_text
-from mlpbench.report.sections.tables import explanations
+from mlpbench.report.language.claim_tables import terminal_table
+from mlpbench.report.sections.verdicts import explanations
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 9, 20, 31])
@@ -103,7 +103,7 @@ def test_a_claim_is_about_the_median_and_says_how_it_was_judged() -> None:
     covers = 1 - 2 * stats.binom.cdf(1, 9, 0.5)
     assert f"Order-statistic interval (2nd to 8th of 9), coverage {covers:.1%}." in text
     assert "skewed" not in text
-    assert "median < 10" in claims_text(found)
+    assert "median < 10" in terminal_table(found)
 
 
 def test_a_median_on_the_other_side_refutes_and_one_between_is_undecided() -> None:

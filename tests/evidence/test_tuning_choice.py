@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import frame, spec
+from arithmetic_tables import Tables, frame, spec
+from reports import context_of, report_of
 
 from mlpbench.evidence.estimates.observe import observe
 from mlpbench.evidence.estimates.tuning_choice import NONE, Gathered, choose, gather, winners
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
-from mlpbench.report import report
 from mlpbench.report.sections import tuning
 
 LRS = [0.03, 0.1, 0.3]
@@ -193,7 +193,7 @@ def test_comparisons_rest_on_the_winners_and_name_them_and_what_was_held_fixed()
     assert "lr" not in verdict.held_fixed
     assert "batch_size=256" in verdict.held_fixed
     curves = frame("curves", [])
-    text = report.render(experiment, made, rows, curves).markdown
+    text = report_of(Tables(experiment, made, rows, curves)).markdown
     assert "Tuned for each condition on validation: lr. Held fixed: `" in text
     assert "Tuned: width=8: lr=0.1; width=32: lr=0.3." in text
     assert "not tuned" not in text
@@ -208,6 +208,14 @@ def test_what_was_tuned_is_not_held_fixed_even_where_all_conditions_choose_the_s
     assert "lr=" not in verdict.held_fixed
 
 
+def section(experiment: Experiment, score: Any) -> str:
+    """Return the section of a report on the tuning of these validation scores."""
+    tables = Tables(experiment, grid.conditions(experiment), rows_of(experiment, score), frame("curves", []))
+    found = tuning.section(context_of(tables))
+    assert found is not None
+    return found.markdown
+
+
 def test_a_winner_at_the_edge_and_a_level_that_often_diverged_are_warned_of() -> None:
     experiment = tuned(replicates=4, nuisance={"lr": LRS, "activation": ["relu", "tanh"]}, claims=[])
 
@@ -216,19 +224,19 @@ def test_a_winner_at_the_edge_and_a_level_that_often_diverged_are_warned_of() ->
             return lr  # the largest wins: an edge
         return "diverged" if lr == 0.3 and r < 2 else "diverged" if lr == 0.03 and r < 1 else -abs(lr - 0.1)
 
-    text = tuning.section(experiment, gathered(experiment, score).tuning, [0, 1])
+    text = section(experiment, score)
     warned = [line for line in text.splitlines() if line.startswith("- ")]
     assert warned == [
-        "- width=8: the chosen lr=0.3, activation=relu lies at the edge of the range of lr: a better level may lie beyond it.",
-        "- width=32: 50% of the runs with lr=0.3, activation=relu diverged (told from more than 25% on).",
-        "- width=32: 50% of the runs with lr=0.3, activation=tanh diverged (told from more than 25% on).",
+        "- width=8: the chosen lr=0.3, activation=relu is at the edge of the tuned range of lr: a better level may lie beyond it.",
+        "- width=32: 50% of the runs with lr=0.3, activation=relu diverged (listed where more than 25% did).",
+        "- width=32: 50% of the runs with lr=0.3, activation=tanh diverged (listed where more than 25% did).",
     ]
 
 
 def test_a_choice_that_rests_on_a_part_of_the_runs_is_said_to() -> None:
     experiment = tuned()
-    whole = gathered(experiment, lambda w, lr, r, f: lr)
-    part = gathered(experiment, lambda w, lr, r, f: None if (w, r) == (8, 2) else lr)
-    said = [tuning.section(experiment, g.tuning, [0, 1]) for g in (whole, part)]
+    whole = section(experiment, lambda w, lr, r, f: lr)
+    part = section(experiment, lambda w, lr, r, f: None if (w, r) == (8, 2) else lr)
+    said = [whole, part]
     assert ["the choice may change" in s for s in said] == [False, True]
-    assert "3 runs are not there yet" in said[1]
+    assert "3 runs are still missing" in said[1]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from arithmetic_tables import Tables, judged_table, make, replace_metric, spec
+from reports import report_of
 from scipy import stats
 
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics import resampling, variance_components
-from mlpbench.report.language.terminal import claims_text
-from mlpbench.report.report import render
-from mlpbench.report.sections.tables import explanations
+from mlpbench.report.language.claim_tables import terminal_table
+from mlpbench.report.sections.verdicts import explanations
 
 ACCURACY = "test_accuracy"
 NOISE = np.array([-0.001, -0.001, 0.0, 0.001, 0.001])
@@ -71,7 +71,7 @@ def test_matches_has_words_of_its_own() -> None:
     assert "`test_accuracy at width=8: 0.89 within 0.005 in the mean`" in text
     assert "Estimated 0.8700 (95% interval 0.8688 to 0.8712, n = 5): the mean lies beyond 0.005 of 0.89 (" in text
     assert "Replicates have sd 0.0010, interquartile mean 0.8700." in text
-    assert "0.89 within 0.005" in claims_text(judge_claims(*made.parts))
+    assert "0.89 within 0.005" in terminal_table(judge_claims(*made.parts))
     near = explained(tables(matches(0.8745), [x, x], **TWO))
     assert "the data do not show whether it lies within 0.005 of 0.8745 (" in near
     assert "5 replicates detect a mean of just 0.8745 as equivalent within 0.00" in near
@@ -211,8 +211,8 @@ def test_share_of_one_of_several_conditions() -> None:
 
 def test_the_report_says_where_the_spread_comes_from() -> None:
     made = tables(SHARE, spreads([0.03, 0.01, 0.01]), metric="test_loss", **EACH)
-    text = render(*made.parts).markdown
-    section = text.split("## Where the spread comes from\n")[1].split("\n## ")[0]
+    text = report_of(made).markdown
+    section = text.split("## Variance decomposition\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| test")]
     assert [line.split(" | ")[1] for line in lines] == ["init", "order", "split", "test set", "init", "order", "split"]
     values = made.runs.groupby("condition_id")["test_loss"].std(ddof=1)
@@ -227,8 +227,8 @@ def test_the_report_says_where_the_spread_comes_from() -> None:
     assert "it is the largest (p = 0.0013;" in found
     assert "Variances are compared pairwise by the Brown-Forsythe test." in found
     assert "| largest |" in text
-    plain = render(*tables(matches(0.9), **TWO).parts).markdown
-    assert "Where the spread comes from" not in plain
+    plain = report_of(tables(matches(0.9), **TWO)).markdown
+    assert "Variance decomposition" not in plain
 
 
 def test_a_comparison_of_streams_is_about_one_draw_of_the_others() -> None:

@@ -23,5 +23,5 @@ def blank_png() -> bytes:
 
 def leave_blank(report: Report) -> Report:
     """Fill in the files that a report would draw; its figures are never built."""
-    vars(report)["files"] = dict.fromkeys(report.drawings, blank_png())
+    vars(report)["pictures"] = dict.fromkeys(report.drawings, blank_png())
     return report

@@ -17,19 +17,20 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs import listing
 from mlpbench.jobs.inventory import take_inventory
 from mlpbench.jobs.options import Options
+from mlpbench.report.summary import Summary, read_summary
 from mlpbench.results.store import Store
 
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
-REPORT = "# width\n\nDoes it?\n\n## Verdicts\n\nOf {n} claims: {counts}.\n\n| claim |\n"
 
 
 def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["list", *map(str, arguments)], catch_exceptions=False)
 
 
-def reported(results: Path, name: str, n: int, counts: str) -> None:
+def reported(results: Path, name: str, **verdicts: int) -> None:
     (results / name).mkdir(parents=True)
-    (results / name / "report.md").write_text(REPORT.format(n=n, counts=counts))
+    summary = Summary(name=name, question="Does it?", verdicts=verdicts)
+    (results / name / "summary.json").write_bytes(summary.content)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=[p.stem for p in EXPERIMENTS])
@@ -63,7 +64,7 @@ def test_folds_are_counted_with_one_refit_a_condition(tmp_path: Path) -> None:
 
 def test_verdicts_are_those_of_the_report(tmp_path: Path) -> None:
     claims = len(yaml_reader.read(ROOT / "experiments" / "width.yaml").claims)
-    reported(tmp_path, "width", claims, f"1 supported, 1 refuted, {claims - 2} undecided")
+    reported(tmp_path, "width", undecided=claims - 2, supported=1, refuted=1)
     rows = json.loads(invoke(ROOT / "experiments", "--results", tmp_path, "--json").output)
     by_name = {row["name"]: row for row in rows}
     assert by_name["width"]["verdicts"] == {"supported": 1, "refuted": 1, "undecided": claims - 2}
@@ -74,25 +75,27 @@ def test_verdicts_are_those_of_the_report(tmp_path: Path) -> None:
 
 
 def test_results_of_an_older_file_are_told_apart_and_broken_ones_do_not_stop_it(tmp_path: Path) -> None:
-    reported(tmp_path, "width", 9, "9 undecided")
+    reported(tmp_path, "width", undecided=9)
     (tmp_path / "width" / "spec.yaml").write_text("name: [\n")
-    (tmp_path / "softmax" / "report.md").mkdir(parents=True)
+    (tmp_path / "softmax" / "summary.json").mkdir(parents=True)
     (tmp_path / "baseline").mkdir()
-    (tmp_path / "baseline" / "report.md").write_bytes(b"\xff\xfe nothing")
+    (tmp_path / "baseline" / "summary.json").write_bytes(b"\xff\xfe nothing")
     result = invoke(ROOT / "experiments", "--results", tmp_path)
     assert result.exit_code == 0
     assert "9 undecided (of an older file)" in result.output
 
 
 def test_the_verdicts_of_real_results_are_those_the_claims_command_counts() -> None:
-    """Of every reference folder there is: the sentence of the report is what is read."""
-    found = {p.parent.name: listing._verdicts(p) for p in (ROOT / "results" / "reference").glob("*/report.md")}
-    assert found
-    for name, verdicts in found.items():
+    """Of every reference folder there is."""
+    folders = sorted(p.parent for p in (ROOT / "results" / "reference").glob("*/spec.yaml"))
+    assert folders
+    for folder in folders:
+        name, summary = folder.name, read_summary(folder)
+        assert summary is not None
         told = CliRunner().invoke(main, ["claims", str(ROOT / "results" / "reference" / name), "--json"])
         (rows,) = json.loads(told.output).values()
         counts = {v: sum(r["verdict"] == v for r in rows) for v in {r["verdict"] for r in rows}}
-        assert verdicts == counts
+        assert summary.verdicts == counts
 
 
 def test_no_line_is_longer_than_a_terminal(tmp_path: Path) -> None:

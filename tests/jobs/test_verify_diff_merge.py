@@ -171,7 +171,7 @@ def test_the_report_counts_what_was_verified_while_the_table_has_the_weights_it_
     assert "A CPU" not in told
     (copy / "verified.json").write_text("[")
     invoke("report", copy)
-    assert "No run was trained again to verify it yet" in (copy / "report.md").read_text()
+    assert "No run has been verified yet" in (copy / "report.md").read_text()
 
 
 @pytest.mark.slow

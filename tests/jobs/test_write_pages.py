@@ -24,7 +24,7 @@ from mlpbench import api
 from mlpbench.base.atomic_files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.jobs import write_pages
-from mlpbench.report import report
+from mlpbench.report.pages import page
 from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 
@@ -74,7 +74,9 @@ def test_the_reference_report_is_what_its_tables_give() -> None:
 
 def test_check_passes_on_what_was_written_and_writes_nothing(small: Path) -> None:
     before = content(small)
-    assert {"report.md", "report.html", "figures/verdicts.png", "figures/learning_curves.png"} < set(before)
+    assert {"report.md", "report.html", "summary.json", "figures/verdicts.png", "figures/learning_curves.png"} < set(
+        before
+    )
     result = invoke("report", small, "--check")
     assert result.exit_code == 0
     assert result.output.count("\n") == 1
@@ -85,6 +87,7 @@ def test_check_names_each_file_that_differs_or_is_missing(small: Path) -> None:
     (small / "report.md").write_text("# another\n")
     (small / "figures" / "error.png").unlink()
     (small / "report.html").write_bytes((small / "report.html").read_bytes() + b" ")
+    (small / "summary.json").write_text("{}\n")
     before = content(small)
     result = invoke("report", small, "--check")
     assert result.exit_code == 1
@@ -92,6 +95,7 @@ def test_check_names_each_file_that_differs_or_is_missing(small: Path) -> None:
         f"{small / 'figures' / 'error.png'} is missing",
         f"{small / 'report.html'} differs",
         f"{small / 'report.md'} differs",
+        f"{small / 'summary.json'} differs",
     ]
     assert content(small) == before
 
@@ -130,7 +134,7 @@ def shuffled(folder: Path, to: Path) -> Path:
 def test_rows_shuffled_across_files_give_the_same_report(which: str, small: Path, tmp_path: Path) -> None:
     folder = REFERENCE if which == "reference" else small
     one, other = (write_pages.render(f) for f in (folder, shuffled(folder, tmp_path / "shuffled")))
-    assert report.contents(one, html=True) == report.contents(other, html=True)
+    assert page.contents(one, html=True) == page.contents(other, html=True)
 
 
 @pytest.mark.slow
@@ -183,7 +187,7 @@ def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(se
     result = invoke("index", several)
     assert result.output == f"index: {several / 'index.html'}\nindex: {several / 'index.md'}\n"
     found = write_pages.read_index(several)
-    assert [(e.name, e.folder) for e in found.entries] == [
+    assert [(e.summary.name, e.folder) for e in found.entries] == [
         ("ant", "deep er/still/ant"),
         ("bare", "bare"),
         ("zebra", "zebra"),
@@ -192,11 +196,11 @@ def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(se
     assert ant.files == ["report.html", "report.md", "spec.yaml"]
     assert bare.files == ["spec.yaml"]
     assert bare.picture is None
-    assert ant.verdicts == {api.load(several / "zebra").claims["verdict"].iloc[0]: 1}
-    assert zebra.statuses == {"ok": 20}
-    assert zebra.picture
-    assert zebra.picture[0] == "figures/verdicts.png"
-    assert zebra.picture[2] == (several / "zebra" / "figures" / "verdicts.png").read_bytes()
+    assert ant.summary.verdicts == {api.load(several / "zebra").claims["verdict"].iloc[0]: 1}
+    assert zebra.summary.runs == {"ok": 20}
+    assert zebra.summary.figure
+    assert zebra.summary.figure.file == "figures/verdicts.png"
+    assert zebra.picture == (several / "zebra" / "figures" / "verdicts.png").read_bytes()
     assert [folder for folder, _ in found.unread] == ["broken", "hurt"]
     assert all(str(several) not in why for _, why in found.unread)
     assert found.unread[0][1] == "broken/spec.yaml:1:7: name must be text, got 3"

@@ -10,7 +10,7 @@ from arithmetic_folders import make_folder
 from benchmark_session import benchmark_session
 
 from mlpbench.jobs import write_pages
-from mlpbench.report import kernels
+from mlpbench.report import kernel_benchmarks, kernel_report
 from mlpbench.report.pages import index_page
 
 SPEC = {
@@ -29,26 +29,28 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_folder(SPEC, root)
     for name in ("bench", "bare", "broken"):
         (root / name).mkdir()
-        (root / name / kernels.FILE).write_text(json.dumps(benchmark_session()) if name != "broken" else "{")
+        (root / name / kernel_benchmarks.FILE).write_text(json.dumps(benchmark_session()) if name != "broken" else "{")
     write_pages.write(root / "bench")
     return root
 
 
 def test_kernel_benchmarks_are_listed_with_their_sentence_and_picture(results: Path) -> None:
     found = write_pages.read_index(results)
-    assert [(e.name, e.folder) for e in found.entries] == [
+    assert [(e.summary.name, e.folder) for e in found.entries] == [
         ("Kernel benchmarks", "bare"),
         ("Kernel benchmarks", "bench"),
         ("zebra", "zebra"),
     ]
     bare, bench, _ = found.entries
-    assert bench.question == kernels.sentence(kernels.read(results / "bench" / kernels.FILE).kernels)
-    assert bench.amount == "10 benchmarks"
-    assert bench.files == ["report.md", kernels.FILE]
-    assert bench.picture is not None
-    assert bench.picture[0] == "figures/roofline.png"
-    assert bench.picture[2] == (results / "bench" / "figures" / "roofline.png").read_bytes()
-    assert (bare.files, bare.picture) == ([kernels.FILE], None)
+    assert bench.summary.question == kernel_report.sentence(
+        kernel_benchmarks.read(results / "bench" / kernel_benchmarks.FILE).kernels
+    )
+    assert bench.runs == "10 benchmarks"
+    assert bench.files == ["report.md", kernel_benchmarks.FILE]
+    assert bench.summary.figure is not None
+    assert bench.summary.figure.file == "figures/roofline.png"
+    assert bench.picture == (results / "bench" / "figures" / "roofline.png").read_bytes()
+    assert (bare.files, bare.picture) == ([kernel_benchmarks.FILE], None)
     ((folder, why),) = found.unread
     assert folder == "broken"
     assert "must be JSON" in why

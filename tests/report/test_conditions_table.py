@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from arithmetic_tables import make, replace_metric, spec
+from reports import context_of
 
-from mlpbench.evidence.estimates.observe import estimate, observe
 from mlpbench.report.language.words import scientific
-from mlpbench.report.sections import tables
+from mlpbench.report.sections import conditions
 
 LRS = [0.01, 0.1, 0.5, 1.0, 10.0]
 FIVE = (-2, -1, 0, 1, 2)
@@ -21,10 +21,9 @@ def column(means: list[float], sds: list[float]) -> list[str]:
     rows = enumerate(zip(means, sds, strict=True))
     values = {(i, r): m + sd * FIVE[r] / unit for i, (m, sd) in rows for r in range(5)}
     made = replace_metric(made, "test_loss", values)
-    seen = observe(made.experiment, made.conditions, made.runs)
-    found = estimate(made.experiment, made.conditions, seen, pd.DataFrame(), ["test_loss"])
-    table = tables.conditions(made.conditions, found, ["lr"], range(len(LRS)))
-    return [line.split(" | ")[1] for line in table.splitlines()[2:]]
+    head, _, *lines = conditions.section(context_of(made)).table.splitlines()
+    place = head.split(" | ").index("test loss")
+    return [line.split(" | ")[place] for line in lines]
 
 
 def test_a_loss_that_explodes_keeps_the_digits_of_the_others() -> None:

@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 from arithmetic_tables import Tables, judged_table, make, spec
 from matplotlib.figure import Figure
+from reports import report_of
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, MOST_DRAWN, MOST_ROWS, choose
 from mlpbench.evidence.estimates.observe import estimate, observe
 from mlpbench.evidence.estimates.series import errors
-from mlpbench.report.figures import theme
-from mlpbench.report.figures.error_curves import error_against_factor
-from mlpbench.report.figures.replicates import replicates
+from mlpbench.evidence.judging import interim_analysis
+from mlpbench.report.context import Context
+from mlpbench.report.figures.condition_colours import condition_colours
+from mlpbench.report.figures.rows import replicate_rows as replicates
 from mlpbench.report.report import Report, render
+from mlpbench.report.sections.error_curves import error_against_factor
 
 WORDS = ["relu", "tanh", "sigmoid", "gelu", "silu"]
 SHARES = [round(0.05 * i, 2) for i in range(20)]
@@ -36,7 +39,7 @@ def many() -> Tables:
 
 @functools.cache
 def told() -> Report:
-    return render(*many().parts)
+    return report_of(many())
 
 
 def section(report: Report, title: str) -> str:
@@ -106,9 +109,7 @@ def test_sentences_are_about_all_conditions() -> None:
     assert ends is not None
     assert (ends[1], ends[3]) == (label[str(means.idxmax())], label[str(means.idxmin())])
     assert [float(ends[2]), float(ends[4])] == pytest.approx([means.max(), means.min()], abs=6e-5)
-    assert f"the means of the conditions span {100 * (means.max() - means.min()):.2f} pp" in section(
-        told(), "Replicates"
-    )
+    assert f"the means of conditions span {100 * (means.max() - means.min()):.2f} pp" in section(told(), "Replicates")
     sections = re.split(r"^## ", told().markdown, flags=re.MULTILINE)
     drawn = [s.splitlines()[0] for s in sections if "Drawn are 10 of 120 conditions" in s]
     assert drawn == ["Learning curves", "Train and test error", "Generalisation gap", "Result and cost", "Replicates"]
@@ -123,10 +124,11 @@ def test_only_curves_that_are_drawn_are_read() -> None:
         return curves if run_ids is None else curves[curves["run_id"].isin(run_ids)]
 
     tables = many()
-    report = render(tables.experiment, tables.conditions, tables.runs, read)
+    judgement = interim_analysis.judge(tables.experiment, tables.conditions, tables.runs, read)
+    report = render(Context(experiment=tables.experiment, judgement=judgement, stored=tables.runs, curves=read))
     assert asked == [MOST_DRAWN * 2]
     assert report.markdown == told().markdown
-    assert dict(report.files) == dict(told().files)
+    assert dict(report.pictures) == dict(told().pictures)
 
 
 def test_curves_are_read_for_claims_about_them_only() -> None:
@@ -182,17 +184,17 @@ def test_an_axis_of_many_levels_has_round_numbers() -> None:
 def test_of_many_replicates_the_first_are_dots() -> None:
     n = MOST_DOTS + 50
     made = make(spec(fixed={"epochs": 1}, replicates=n, factors={"lr": [0.1, 1.0]}))
-    report = render(*made.parts)
+    report = report_of(made)
     assert f"Dots are the first {MOST_DOTS} replicates." in section(report, "Replicates")
     assert f"| {n} | 0 of {n} |" in section(report, "Conditions")
     few = replace(made, runs=made.runs[made.runs["replicate"] < MOST_DOTS])
-    assert "Dots are" not in section(render(*make(spec(**SHORT, factors={"lr": [0.1, 1.0]})).parts), "Replicates")
+    assert "Dots are" not in section(report_of(make(spec(**SHORT, factors={"lr": [0.1, 1.0]}))), "Replicates")
     assert few.runs["replicate"].nunique() == MOST_DOTS
 
 
 def test_pictures_of_many_fit_a_screen_or_two() -> None:
-    assert all(int.from_bytes(content[20:24]) < 2000 for content in told().files.values())
-    look = theme.look(many().experiment, [many().conditions[i] for i in range(MOST_DRAWN)])
+    assert all(int.from_bytes(content[20:24]) < 2000 for content in told().pictures.values())
+    look = condition_colours(many().experiment, [many().conditions[i] for i in range(MOST_DRAWN)])
     assert look.is_detailed, "each that is drawn has a colour of its own"
 
 
@@ -201,7 +203,7 @@ def test_many_claims_are_all_judged_and_some_drawn() -> None:
     claims = [
         {"id": f"c{i}", "says": "It is.", "bound": {"metric": "test_accuracy", "above": 0.001 * i}} for i in range(80)
     ]
-    report = render(*make(spec(**SHORT, factors={"lr": [0.1, 1.0]}, claims=claims)).parts)
+    report = report_of(make(spec(**SHORT, factors={"lr": [0.1, 1.0]}, claims=claims)))
     text = section(report, "Verdicts")
     assert "Drawn are the first 60 of 80 claims with an estimate." in text
     assert len(re.findall(r"^\| It is\.", text, re.MULTILINE)) == 80
@@ -222,14 +224,14 @@ def test_replicates_that_many_conditions_lack_are_counted() -> None:
     )
     (note,) = judged_table(*made.parts)["note"]
     assert "1 to 2 of 3 replicates diverged in each of 25 conditions." in note
-    text = section(render(*made.parts), "What did not finish")
+    text = section(report_of(made), "Failed and diverged runs")
     assert "- and 20 more, in the table `runs`" in text
 
 
 def test_conditions_that_did_not_run_are_counted_beyond_those_listed() -> None:
     levels = [round(0.1 * i, 1) for i in range(1, 31)]
     made = make(spec(**SHORT, factors={"lr": levels}), status={(i, r): "missing" for i in range(25) for r in range(2)})
-    text = section(render(*made.parts), "What did not finish")
+    text = section(report_of(made), "Failed and diverged runs")
     assert len(re.findall(r": 2 not run$", text, re.MULTILINE)) == 20
     assert "- and 10 more not run, of other conditions" in text
 
@@ -239,7 +241,7 @@ def test_rows_of_replicates_stand_in_the_order_of_rank() -> None:
     seen = observe(*tables.parts[:3])
     rows = estimate(tables.experiment, tables.conditions, seen, tables.curves, ["test_accuracy"])
     shown = choose(len(tables.conditions), rows)
-    look = theme.look(tables.experiment, [tables.conditions[i] for i in shown.drawn])
+    look = condition_colours(tables.experiment, [tables.conditions[i] for i in shown.drawn])
     place = {position: i for i, position in enumerate(shown.drawn)}
     some = rows[rows["position"].isin(place)]
     some = some.assign(position=some["position"].map(place)).sort_values("position")

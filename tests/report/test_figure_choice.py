@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,21 @@ import pytest
 from arithmetic_layers import Reader, layer_rows
 from arithmetic_tables import Tables, make, replace_metric, spec
 from matplotlib.figure import Figure
+from reports import context_of, report_of
 
-from mlpbench.evidence.estimates.observe import observe
-from mlpbench.report.figures import theme
-from mlpbench.report.report import render
-from mlpbench.report.sections import stability
-from mlpbench.report.sections.section import Section
-from mlpbench.report.sections.stability import Shown
+from mlpbench.evidence.estimates.excerpt import Excerpt
+from mlpbench.report.context import Context
+from mlpbench.report.figures.condition_colours import condition_colours
+from mlpbench.report.stability import (
+    activation_panels,
+    coordinate_check,
+    dead_units,
+    depth_gain,
+    divergence,
+    over_steps,
+    signals,
+    weight_distributions,
+)
 
 DEEP: dict[str, Any] = {"factors": {"activation": ["relu", "tanh"], "depth": [2, 5, 10]}, "replicates": 3}
 MANY: dict[str, Any] = {
@@ -27,20 +37,39 @@ MANY: dict[str, Any] = {
 TWO_HIDDEN: dict[str, Any] = {"depth": 2, "epochs": 2}
 
 
-def shown(tables: Tables, rows: pd.DataFrame | None = None) -> Shown:
-    return Shown(
-        experiment=tables.experiment,
-        conditions=tables.conditions,
-        observed=observe(tables.experiment, tables.conditions, tables.runs),
-        drawn=range(len(tables.conditions)),
-        drawn_by="",
-        look=theme.look(tables.experiment, tables.conditions),
-        layers=Reader(layer_rows(tables) if rows is None else rows),
-    )
+@dataclass(frozen=True)
+class Shown:
+    """A figure of a section, and the section's sentences."""
+
+    text: str
+    draw: Callable[[], Figure]
 
 
-def pictures(tables: Tables, rows: pd.DataFrame | None = None) -> dict[str, Section]:
-    return {p.name: p for p in stability.pictures(shown(tables, rows))}
+# The sections about stability.
+STABILITY = (
+    activation_panels.section,
+    divergence.divergence,
+    dead_units.section,
+    signals.section,
+    depth_gain.section,
+    over_steps.section,
+    coordinate_check.section,
+    weight_distributions.section,
+)
+
+
+def context(tables: Tables, rows: pd.DataFrame | None = None) -> Context:
+    return context_of(tables, layers=Reader(layer_rows(tables) if rows is None else rows))
+
+
+def figures(found: Context) -> dict[str, Shown]:
+    """Return the figures about stability by name, with the sentences of their sections."""
+    sections = [section for make in STABILITY if (section := make(found)) is not None]
+    return {f.name: Shown(section.sentences, f.draw) for section in sections for f in section.figures}
+
+
+def pictures(tables: Tables, rows: pd.DataFrame | None = None) -> dict[str, Shown]:
+    return figures(context(tables, rows))
 
 
 def lines(figure: Figure, panel: int) -> list[tuple[list[float], list[float]]]:
@@ -85,16 +114,17 @@ def test_pictures_are_chosen_by_what_varies_and_was_measured(keys: dict[str, Any
 
 def test_without_a_table_of_layers_the_pictures_of_runs_are_left() -> None:
     made = make(spec(**DEEP), status={(1, 0): "diverged"})
-    bare = Shown(**{**vars(shown(made)), "layers": None})
-    assert [p.name for p in stability.pictures(bare)] == ["activation_functions", "divergence"]
-    empty = shown(made, layer_rows(made).head(0))
-    assert [p.name for p in stability.pictures(empty)] == ["activation_functions", "divergence"]
+    bare = context_of(made)
+    assert list(figures(bare)) == ["activation_functions", "divergence"]
+    empty = context(made, layer_rows(made).head(0))
+    assert list(figures(empty)) == ["activation_functions", "divergence"]
 
 
 def test_only_layers_of_what_is_drawn_are_read_and_weights_of_one_run_each() -> None:
     made = make(spec(**MANY))
-    some = Shown(**{**vars(shown(made)), "drawn": [3, 1]})
-    assert {p.name for p in stability.pictures(some)} >= {"signals", "weights"}
+    some = context(made)
+    vars(some)["excerpt"] = Excerpt(listed=[3, 1], drawn=[3, 1], listed_by="Some.", drawn_by="Some.")
+    assert set(figures(some)) >= {"signals", "weights"}
     reader = some.layers
     assert isinstance(reader, Reader)
     ids = some.observed.set_index("position")["run_id"]
@@ -130,7 +160,7 @@ def test_signals_draw_the_estimates_start_above_end() -> None:
 @pytest.mark.slow
 def test_many_conditions_stand_in_panels_and_keep_their_colours() -> None:
     made = make(spec(**MANY))
-    look = theme.look(made.experiment, made.conditions)
+    look = condition_colours(made.experiment, made.conditions)
     found = pictures(made)
     for name, each in (("signals", 2 * 3), ("depth_gain", 2)):
         figure = found[name].draw()
@@ -181,7 +211,7 @@ def test_steps_are_drawn_for_first_and_last_hidden_layer() -> None:
     assert x == [0, 2, 4]
     assert y == pytest.approx([2, 8, 32])
     assert found.text.startswith(
-        "From the first probe to the last the gradient norm of the first hidden layer changes to 16 times"
+        "From the first probe to the last the gradient norm of the first hidden layer changes by a factor of 16."
     )
 
 
@@ -206,7 +236,7 @@ def test_dead_units_are_shown_where_there_are_any() -> None:
     found = pictures(some)["dead_units"]
     (ax,) = found.draw().axes
     assert any(list(np.asarray(line.get_xdata())) == [0.1, 0.2, 0.3] for line in ax.lines)
-    assert "highest with lr=1, 20.0% (95% interval 0.0% to 44.8%); none are in 1 of 2 conditions." in found.text
+    assert "highest with lr=1, 20.0% (95% interval 0.0% to 44.8%); 1 of 2 conditions has none." in found.text
     other = make(spec(factors={"dropout": [0.1, 0.2]}, fixed={"epochs": 2}, replicates=2))
     assert "dead_units" not in pictures(replace_metric(other, "dead_units", {(0, 0): 5.0}))
 
@@ -231,7 +261,7 @@ def test_divergence_is_a_map_of_two_factors_and_bars_of_one() -> None:
 def test_activation_functions_take_the_colours_of_the_report() -> None:
     made = make(spec(factors={"activation": ["gelu", "sigmoid"]}, fixed={"epochs": 2}, replicates=2))
     found = pictures(made)["activation_functions"]
-    entries = dict(theme.look(made.experiment, made.conditions).entries)
+    entries = dict(condition_colours(made.experiment, made.conditions).entries)
     for ax in found.draw().axes:
         assert entries[ax.get_title(loc="left")] in {line.get_color() for line in ax.lines}
     assert [[t.get_text() for t in ax.texts] for ax in found.draw().axes] == [["1.1289"], ["0.25"]]
@@ -245,16 +275,16 @@ def test_weights_have_a_row_for_each_combination_and_start_as_an_outline() -> No
     assert [t.get_text() for t in reversed(first.get_yticklabels())] == ["weight_decay=0", "weight_decay=0.1"]
     assert [ax.get_title(loc="left") for ax in (first, last)] == ["first layer", "last layer"]
     assert len(first.patches) == 2 * 3, "start, end and its filling"
-    assert "Of the conditions of each weight_decay the first is drawn." in found.text
+    assert "Drawn is the first condition of each weight_decay." in found.text
 
 
 @pytest.mark.slow
 def test_the_report_has_the_sections_and_the_same_bytes_twice() -> None:
     made = make(spec(**DEEP), status={(1, 0): "diverged"})
     rows = layer_rows(made)
-    one = render(*made.parts, layers=Reader(rows))
-    other = render(*made.parts, layers=Reader(rows.sample(frac=1, random_state=5)))
-    assert one.files == other.files
+    one = report_of(made, layers=Reader(rows))
+    other = report_of(made, layers=Reader(rows.sample(frac=1, random_state=5)))
+    assert one.pictures == other.pictures
     assert one.markdown == other.markdown
     for title, name in (
         ("Signal by layer", "signals"),
@@ -264,4 +294,4 @@ def test_the_report_has_the_sections_and_the_same_bytes_twice() -> None:
         section = one.markdown.split(f"\n## {title}\n")[1].split("\n## ")[0]
         assert f"](figures/{name}.png)" in section
         assert "![" in section
-        assert f"figures/{name}.png" in one.files
+        assert f"figures/{name}.png" in one.pictures

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
+import matplotlib as mpl
 import numpy as np
 import pytest
 from arithmetic_tables import COMPARED, WIDTHS, make, spec, verdict_with, width_tables
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from mlpbench.evidence.estimates.observe import estimate, estimate_curves, observe
 from mlpbench.evidence.estimates.series import errors, numeric_factor
 from mlpbench.report.figures import theme
-from mlpbench.report.figures.error_curves import error_against_factor
-from mlpbench.report.figures.forest import forest
-from mlpbench.report.figures.learning_curves import learning_curves
-from mlpbench.report.figures.replicates import replicates
+from mlpbench.report.figures.condition_colours import condition_colours
+from mlpbench.report.figures.rows import replicate_rows as replicates
+from mlpbench.report.sections.error_curves import error_against_factor
+from mlpbench.report.sections.learning_curves import draw as learning_curves
+from mlpbench.report.sections.verdicts import draw as forest
 
 
 def test_numbers_run_along_a_map_from_light_to_dark() -> None:
     made = width_tables()
-    look = theme.look(made.experiment, made.conditions)
+    look = condition_colours(made.experiment, made.conditions)
     assert [text for text, _ in look.entries] == [str(w) for w in WIDTHS]
     lightness = [np.dot((0.21, 0.72, 0.07), to_rgb(colour)) for _, colour in look.entries]
     assert lightness == sorted(lightness, reverse=True)
@@ -27,14 +34,14 @@ def test_numbers_run_along_a_map_from_light_to_dark() -> None:
 def test_a_level_has_one_colour_whatever_the_order_of_the_file() -> None:
     def colours(*widths: int) -> dict[str, str]:
         made = make(spec(factors={"width": list(widths)}, replicates=1))
-        return dict(theme.look(made.experiment, made.conditions).entries)
+        return dict(condition_colours(made.experiment, made.conditions).entries)
 
     assert colours(8, 64, 1024) == colours(1024, 8, 64)
 
 
 def test_many_conditions_are_coloured_by_their_first_factor() -> None:
     made = make(spec(factors={"activation": ["relu", "tanh"], "width": WIDTHS}, replicates=1))
-    look = theme.look(made.experiment, made.conditions)
+    look = condition_colours(made.experiment, made.conditions)
     assert [text for text, _ in look.entries] == ["relu", "tanh"]
     assert not look.is_detailed
     for condition in made.conditions:
@@ -54,7 +61,7 @@ def test_learning_curves_draw_the_means_and_the_bands() -> None:
     made = make(spec(factors={"width": [8, 1024]}))
     seen = observe(made.experiment, made.conditions, made.runs)
     curves = estimate_curves(made.experiment, made.conditions, seen, made.curves)
-    figure = learning_curves(curves, theme.look(made.experiment, made.conditions))
+    figure = learning_curves(curves, condition_colours(made.experiment, made.conditions))
     loss, accuracy = figure.axes
     assert len(loss.lines) == len(accuracy.lines) == 4
     assert len(loss.collections) == 4
@@ -72,7 +79,7 @@ def test_a_loss_however_wide_has_numbers_beside_its_axis(factor: float) -> None:
     curves = estimate_curves(made.experiment, made.conditions, seen, made.curves)
     wide = curves["condition_id"] == curves["condition_id"].iloc[0]
     curves.loc[wide & (curves["measure"] == "loss"), ["mean", "low", "high"]] *= factor
-    figure = learning_curves(curves, theme.look(made.experiment, made.conditions))
+    figure = learning_curves(curves, condition_colours(made.experiment, made.conditions))
     theme.png(figure)
     ax = figure.axes[0]
     bottom, top = ax.get_ylim()
@@ -121,7 +128,7 @@ def test_replicates_are_all_there_and_short_rows_say_so() -> None:
     seen = observe(made.experiment, made.conditions, made.runs)
     rows = estimate(made.experiment, made.conditions, seen, made.curves, ["test_accuracy"])
     points = seen[["position", "test_accuracy"]].rename(columns={"test_accuracy": "value"})
-    (ax,) = replicates(rows, points, theme.look(made.experiment, made.conditions), "test accuracy").axes
+    (ax,) = replicates(rows, points, condition_colours(made.experiment, made.conditions), "test accuracy").axes
     lines = [np.asarray(line.get_xdata(), dtype=float) for line in ax.lines]
     drawn = np.concatenate([x for x in lines if len(x) > 1])
     assert sorted(drawn) == sorted(made.runs["test_accuracy"].dropna())
@@ -150,13 +157,13 @@ def test_legends_and_labels_stay_inside_the_picture() -> None:
     widths = [2**i for i in range(4, 14)]
     made = make(spec(factors={"width": widths}, replicates=2))
     seen = observe(made.experiment, made.conditions, made.runs)
-    look = theme.look(made.experiment, made.conditions)
+    look = condition_colours(made.experiment, made.conditions)
     curves = learning_curves(estimate_curves(made.experiment, made.conditions, seen, made.curves), look)
     long = make(spec(factors={"loss": ["cross_entropy", "squared_error"], "activation": ["sigmoid", "gelu"]}))
     seen = observe(long.experiment, long.conditions, long.runs)
     rows = estimate(long.experiment, long.conditions, seen, long.curves, ["test_accuracy"])
     points = seen[["position", "test_accuracy"]].rename(columns={"test_accuracy": "value"})
-    strips = replicates(rows, points, theme.look(long.experiment, long.conditions), "test accuracy")
+    strips = replicates(rows, points, condition_colours(long.experiment, long.conditions), "test accuracy")
     for figure in (curves, strips):
         theme.png(figure)
         texts = [ax.xaxis.get_label() for ax in figure.axes] + figure.legends
@@ -175,3 +182,31 @@ def test_more_lines_than_colours_are_grouped_by_the_first_of_the_other_factors()
     found = errors(made.experiment, made.conditions, seen, rows).estimates
     assert found["series"].nunique() == 12
     assert set(found["group"]) == {"lr=0.1", "lr=0.2", "lr=0.3"}
+
+
+def test_a_picture_has_a_palette_in_which_areas_keep_their_colours() -> None:
+    colours = [*theme.palette(10, ordered=False), *theme.palette(8, ordered=True), *theme.VERDICT_COLOURS.values()]
+    figure, (ax,) = theme.new(3.0)
+    ax.barh(range(len(colours)), [1.0] * len(colours), color=colours, alpha=1)
+    with Image.open(io.BytesIO(theme.png(figure))) as picture:
+        assert picture.mode == "P"
+        drawn = np.asarray(picture.convert("RGB"), dtype=int)
+    canvas: Any = FigureCanvasAgg(figure)
+    with theme.style():
+        canvas.draw()
+    before = np.asarray(canvas.buffer_rgba(), dtype=int)[:, :, :3]
+    assert (drawn[before.min(axis=2) == 255] == 255).all(), "white stays white"
+    for colour in colours:
+        area = (before == np.round(255 * np.array(to_rgb(colour)))).all(axis=2)
+        assert area.sum() > 1000
+        assert np.abs(drawn[area] - before[area]).max() <= 2
+
+
+def test_a_colour_bar_keeps_its_shades() -> None:
+    figure, (ax,) = theme.new(2.0)
+    figure.colorbar(ax.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap="viridis"))
+    alone, (other,) = theme.new(2.0)
+    alone.colorbar(mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), mpl.colormaps["Reds"]), ax=other)
+    for one, fewest in ((figure, 150), (alone, 80)):
+        with Image.open(io.BytesIO(theme.png(one))) as picture:
+            assert len(np.unique(np.asarray(picture))) > fewest

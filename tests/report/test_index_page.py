@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from mlpbench.report.pages.index_page import THUMB_HEIGHT, THUMB_WIDTH, Entry, Index, first_picture, markdown, page
+from mlpbench.report.pages.index_page import THUMB_HEIGHT, THUMB_WIDTH, Entry, Index, markdown, page
+from mlpbench.report.summary import FirstFigure, Summary
 
 
 def png(width: int, height: int) -> bytes:
@@ -23,20 +24,20 @@ def png(width: int, height: int) -> bytes:
 
 EVIL = '<script>alert(1)</script> | "it"'
 WIDTH = Entry(
-    name="width",
     folder="reference/width",
-    question="Does a wider layer help?",
-    verdicts={"undecided": 3, "supported": 1},
-    statuses={"ok": 39, "diverged": 1},
+    summary=Summary(
+        name="width",
+        question="Does a wider layer help?",
+        verdicts={"undecided": 3, "supported": 1},
+        runs={"ok": 39, "diverged": 1},
+        figure=FirstFigure(file="figures/verdicts.png", alt='Each "claim".'),
+    ),
     files=["report.html", "report.md", "spec.yaml"],
-    picture=("figures/verdicts.png", 'Each "claim".', png(960, 400)),
+    picture=png(960, 400),
 )
 BARE = Entry(
-    name="bare",
     folder="a folder",
-    question=EVIL,
-    verdicts={},
-    statuses={"ok": 1},
+    summary=Summary(name="bare", question=EVIL, runs={"ok": 1}),
     files=["spec.yaml"],
 )
 INDEX = Index(entries=[BARE, WIDTH], unread=[("broken", f"name must be text, got {EVIL}")])
@@ -72,8 +73,7 @@ def test_the_page_has_verdicts_with_signs_links_and_small_pictures() -> None:
 
 
 def test_of_a_tall_picture_the_upper_part_is_shown() -> None:
-    picture = ("figures/verdicts.png", "Claims.", png(960, 9600))
-    text = page(Index(entries=[replace(WIDTH, picture=picture)], unread=[]))
+    text = page(Index(entries=[replace(WIDTH, picture=png(960, 9600))], unread=[]))
     (source,) = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
     with Image.open(io.BytesIO(base64.b64decode(source))) as small:
         assert small.size == (2 * THUMB_WIDTH, 2 * THUMB_HEIGHT)
@@ -82,7 +82,7 @@ def test_of_a_tall_picture_the_upper_part_is_shown() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no picture", png(96, 40)[:60]])
 def test_a_picture_that_is_none_is_left_out(content: bytes) -> None:
-    text = page(Index(entries=[replace(WIDTH, picture=("figures/verdicts.png", "Claims.", content))], unread=[]))
+    text = page(Index(entries=[replace(WIDTH, picture=content)], unread=[]))
     assert "<img" not in text
     assert ">width</a>" in text
 
@@ -91,12 +91,6 @@ def test_what_users_wrote_is_text() -> None:
     text = page(INDEX)
     assert text.count("<script>") == 2
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2
-
-
-def test_the_first_picture_is_that_of_the_report() -> None:
-    text = "# T\n\nSee ![no](http://x/a.png)\n\n![Words (with) them.](figures/error.png)\n\n![B](figures/b.png)\n"
-    assert first_picture(text) == ("figures/error.png", "Words (with) them.")
-    assert first_picture("# T\n\n![up](../../secret.png)\n") is None
 
 
 def test_the_same_index_gives_the_same_bytes() -> None:

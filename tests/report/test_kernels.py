@@ -18,9 +18,9 @@ from matplotlib.image import imread
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 from mlpbench.jobs import write_pages
-from mlpbench.report import kernels
+from mlpbench.report import kernel_benchmarks, kernel_report
 from mlpbench.report.figures import theme
-from mlpbench.report.figures.roofline import COLOURS, roofline
+from mlpbench.report.kernel_report import COLOURS, roofline
 
 
 def on_two_devices() -> dict[str, Any]:
@@ -32,7 +32,7 @@ def on_two_devices() -> dict[str, Any]:
 
 
 def written(given: Any, folder: Path) -> Path:
-    path = folder / kernels.FILE
+    path = folder / kernel_benchmarks.FILE
     path.write_text(given if isinstance(given, str) else json.dumps(given))
     return path
 
@@ -45,7 +45,7 @@ def cells(markdown: str, phase: str) -> list[list[str]]:
 
 
 def test_the_table_has_the_numbers_of_the_json(tmp_path: Path) -> None:
-    markdown = kernels.render(kernels.read(written(benchmark_session(), tmp_path))).markdown
+    markdown = kernel_report.render(kernel_benchmarks.read(written(benchmark_session(), tmp_path))).markdown
     assert cells(markdown, "Forward") == [
         ["32, relu", "from scratch", "1", "2.50 ms", "2.50 ms", "10.0", "40.0", "4.00", "40%"],
         ["32, relu", "torch.nn", "1", "2.00 ms", "2.00 ms", "10.0", "50.0", "5.00", "50%"],
@@ -73,8 +73,8 @@ def test_the_table_has_the_numbers_of_the_json(tmp_path: Path) -> None:
 
 def test_every_kernel_is_in_the_table_once(tmp_path: Path) -> None:
     given = benchmark_session()
-    markdown = kernels.render(kernels.read(written(given, tmp_path))).markdown
-    rows = [row for phase in kernels.PHASES for row in cells(markdown, phase.capitalize())]
+    markdown = kernel_report.render(kernel_benchmarks.read(written(given, tmp_path))).markdown
+    rows = [row for phase in kernel_report.PHASES for row in cells(markdown, phase.capitalize())]
     rates = sorted(b["extra_info"]["gflops"] for b in given["benchmarks"] if b["extra_info"]["phase"] != "limit")
     assert sorted(float(row[6]) for row in rows) == pytest.approx(rates, rel=5e-3)
 
@@ -87,14 +87,14 @@ def test_the_sentence_compares_a_stacked_run_with_torch_nn(tmp_path: Path) -> No
         "1.04 times (hidden layers 32 x 3, relu, stack of 2) as long as by `torch.nn`; over all phases the median of "
         "4 pairs is 0.78 times."
     )
-    assert kernels.sentence(kernels.read(written(given, tmp_path)).kernels) == told
+    assert kernel_report.sentence(kernel_benchmarks.read(written(given, tmp_path)).kernels) == told
     given["benchmarks"] = given["benchmarks"][:6]
-    assert kernels.sentence(kernels.read(written(given, tmp_path)).kernels) == (
+    assert kernel_report.sentence(kernel_benchmarks.read(written(given, tmp_path)).kernels) == (
         "In a stack, the same work of one run takes 0.80 times (forward, hidden layers 32, relu, stack of 8) as long as "
         "by `torch.nn`; over all phases the median of 1 pair is 0.80 times."
     )
     given["benchmarks"].pop()
-    alone = kernels.sentence(kernels.read(written(given, tmp_path)).kernels)
+    alone = kernel_report.sentence(kernel_benchmarks.read(written(given, tmp_path)).kernels)
     assert alone == "No work was timed both stacked and by `torch.nn`."
 
 
@@ -104,8 +104,8 @@ def test_a_device_has_its_own_roofs_tables_and_panels(tmp_path: Path) -> None:
         info = benchmark["extra_info"]
         info |= {"seconds": info["seconds"] / 10, "gflops": info["gflops"] * 10}
         info["gbytes_per_s"] *= 10 if info["phase"] != "limit" else 100
-    measured = kernels.read(written(given, tmp_path))
-    markdown = kernels.render(measured).markdown
+    measured = kernel_benchmarks.read(written(given, tmp_path))
+    markdown = kernel_report.render(measured).markdown
     assert [r[-1] for r in cells(markdown, "Forward on cpu")] == ["40%", "50%", "62%"]
     assert [r[-1] for r in cells(markdown, "Forward on cuda")] == ["40%", "50%", "62%"]
     # Its copy is a hundred times as fast, its kernels are but ten times.
@@ -117,7 +117,7 @@ def test_a_device_has_its_own_roofs_tables_and_panels(tmp_path: Path) -> None:
 
 
 def test_the_figure_has_every_point_and_the_measured_roofs(tmp_path: Path) -> None:
-    measured = kernels.read(written(benchmark_session(), tmp_path))
+    measured = kernel_benchmarks.read(written(benchmark_session(), tmp_path))
     whole, close = roofline(measured.kernels, measured.limits).axes
     assert (whole.get_xscale(), whole.get_yscale()) == ("log", "log")
 
@@ -151,11 +151,11 @@ def test_the_report_is_the_same_bytes_again_and_the_command_writes_it(tmp_path: 
 
 
 def test_a_folder_with_a_spec_is_an_experiments(tmp_path: Path) -> None:
-    assert not kernels.is_folder(tmp_path)
+    assert not kernel_benchmarks.is_folder(tmp_path)
     written(benchmark_session(), tmp_path)
-    assert kernels.is_folder(tmp_path)
+    assert kernel_benchmarks.is_folder(tmp_path)
     (tmp_path / "spec.yaml").touch()
-    assert not kernels.is_folder(tmp_path)
+    assert not kernel_benchmarks.is_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -175,10 +175,10 @@ def test_a_folder_with_a_spec_is_an_experiments(tmp_path: Path) -> None:
     ids=str,
 )
 def test_broken_json_is_told_by_its_file(given: Any, message: str, tmp_path: Path) -> None:
-    path = tmp_path / kernels.FILE
+    path = tmp_path / kernel_benchmarks.FILE
     path.write_bytes(given.encode(errors="surrogateescape") if isinstance(given, str) else json.dumps(given).encode())
     with pytest.raises(InputError) as error:
-        kernels.read(path)
+        kernel_benchmarks.read(path)
     assert str(path) in str(error.value)
     assert message in str(error.value)
 
@@ -190,7 +190,7 @@ def test_no_key_of_extra_info_may_be_missing(position: int, tmp_path: Path) -> N
         del given["benchmarks"][position]["extra_info"][key]
         path = written(given, tmp_path)
         with pytest.raises(InputError, match=rf"{re.escape(str(path))}: extra_info\.\w+ must be there, no such key"):
-            kernels.read(path)
+            kernel_benchmarks.read(path)
 
 
 @pytest.mark.parametrize(
@@ -206,14 +206,14 @@ def test_wrong_values_are_told_with_key_and_benchmark(key: str, value: Any, tmp_
     given["benchmarks"][4]["extra_info"][key] = value
     path = written(given, tmp_path)
     with pytest.raises(InputError) as error:
-        kernels.read(path)
+        kernel_benchmarks.read(path)
     assert f"{path}: extra_info.{key} must be " in str(error.value)
     assert f"got {value!r} (benchmark forward-torch.nn)" in str(error.value)
 
 
 def test_a_folder_without_benchmarks_is_no_traceback(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"kernels\.json can't be read: no such file"):
-        kernels.read(tmp_path / kernels.FILE)
+        kernel_benchmarks.read(tmp_path / kernel_benchmarks.FILE)
     written("{", tmp_path)
     result = CliRunner().invoke(main, ["report", str(tmp_path)])
     assert result.exit_code == 2

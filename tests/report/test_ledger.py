@@ -11,7 +11,7 @@ from repository import ROOT
 
 from mlpbench.cli.main import main
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
-from mlpbench.report.language import ledger
+from mlpbench.report.language.claim_tables import ledger
 
 WIDTH = "results/reference/width"
 
@@ -24,7 +24,7 @@ def printed(*arguments: str, status: int = 0) -> str:
 
 def test_every_claim_of_every_experiment_has_a_row() -> None:
     found = judge_claims(*width_tables().parts)
-    lines = ledger.markdown([("one", found), ("other", found[:2]), ("none", ())]).splitlines()
+    lines = ledger([("one", found), ("other", found[:2]), ("none", ())]).splitlines()
     assert len(lines) == 2 + len(WIDTH_CLAIMS) + 2
     assert all(line.count(" | ") == 6 for line in lines)
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == ["one"] * len(WIDTH_CLAIMS) + [

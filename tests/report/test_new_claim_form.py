@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from arithmetic_tables import WIDTHS, make, replace_metric, spec
+from reports import report_of
 
 from mlpbench.base.messages import SpecProblem
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
@@ -20,8 +21,7 @@ from mlpbench.experiment.design import Design
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.json_schema import schema
 from mlpbench.experiment.grid import Condition
-from mlpbench.report.language.terminal import claims_text
-from mlpbench.report.report import render
+from mlpbench.report.language.claim_tables import terminal_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +103,10 @@ def test_a_ninth_form_is_judged_and_reported_as_the_others_are(worst: str) -> No
     verdict, flipped = judge_claims(*made.parts)
     assert (verdict.decision, flipped.decision) == ("supported", "supported")
     assert verdict.estimate == pytest.approx(0.6035)
-    text = render(*made.parts).markdown
+    text = report_of(made).markdown
     assert "`lowest test_accuracy of all conditions: above 0.5`" in text
     assert "even the worst condition is above 0.5 (p < 0.001;" in text
-    assert "worst > 0.5" in claims_text([verdict])
+    assert "worst > 0.5" in terminal_table([verdict])
 
 
 def test_without_the_class_the_form_is_unknown() -> None:

@@ -12,40 +12,17 @@ import pytest
 from arithmetic_tables import Tables, make, replace_metric, spec
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
+from reports import context_of
 
-from mlpbench.evidence.estimates import series, stream_variances
-from mlpbench.evidence.estimates.excerpt import choose
-from mlpbench.evidence.estimates.observe import estimate, observe
-from mlpbench.evidence.estimates.series import Errors
-from mlpbench.report.figures import theme
-from mlpbench.report.figures.error_curves import SIDES, error_against_factor
-from mlpbench.report.figures.heatmap import FAR, heatmap
-from mlpbench.report.figures.variance_shares import shares
-from mlpbench.report.sections import cost, fit_regions, full_product, generalisation_gap
-from mlpbench.report.sections.section import Given, best, difference, worse_than
-from mlpbench.report.sections.variance import drawn
+from mlpbench.evidence.estimates import stream_variances
+from mlpbench.evidence.estimates.paired_differences import difference
+from mlpbench.report.context import Context
+from mlpbench.report.sections import cost, crossed_factors, error_curves, generalisation_gap, variance
+from mlpbench.report.sections.crossed_factors import FAR
+from mlpbench.report.sections.crossed_factors import draw as heatmap
+from mlpbench.report.sections.error_curves import SIDES, error_against_factor
 
-METRICS = ["train_loss", "test_loss", "train_accuracy", "test_accuracy", "gap_accuracy"]
 FIVE = (-2, -1, 0, 1, 2)
-
-
-def given(tables: Tables) -> Given:
-    experiment, conditions = tables.experiment, tables.conditions
-    seen = observe(experiment, conditions, tables.runs)
-    estimates = estimate(experiment, conditions, seen, pd.DataFrame(), METRICS)
-    return Given(
-        experiment=experiment,
-        conditions=conditions,
-        observed=seen,
-        estimates=estimates,
-        excerpt=choose(len(conditions), estimates),
-        look=theme.look(experiment, conditions),
-        good="accuracy",
-    )
-
-
-def placed(of: Given) -> Errors:
-    return series.errors(of.experiment, of.conditions, of.observed, of.estimates, of.excerpt)
 
 
 def put(tables: Tables, metric: str, means: Sequence[float], noise: float = 1e-4) -> Tables:
@@ -56,17 +33,17 @@ def put(tables: Tables, metric: str, means: Sequence[float], noise: float = 1e-4
 
 def along(
     factor: str, levels: Sequence[int], test: Sequence[float], train: Sequence[float], noise: float = 1e-4, **keys: Any
-) -> Given:
+) -> Context:
     """A grid over one factor with these errors; loss does as error does."""
     made = make(spec(factors={factor: list(levels)}, **keys))
     for split, error in (("test", test), ("train", train)):
         made = put(made, f"{split}_accuracy", [1 - e for e in error], noise)
         made = put(made, f"{split}_loss", error, noise)
-    return given(made)
+    return context_of(made)
 
 
-def marked(of: Given) -> dict[str, list[float]]:
-    found = fit_regions.regions(of, placed(of))
+def marked(of: Context) -> dict[str, list[float]]:
+    found = error_curves.fit_regions(of)
     error = found[found["measure"] == "error"]
     return {side: error.loc[error["side"] == side, "x"].tolist() for side in sorted(set(error["side"]))}
 
@@ -77,9 +54,9 @@ U_SHAPE = ([0.5, 0.2, 0.1, 0.1001, 0.3], [0.4, 0.1, 0.05, 0.04, 0.01])
 def test_a_valley_of_test_error_has_two_sides() -> None:
     of = along("width", [4, 8, 16, 32, 64], *U_SHAPE)
     assert marked(of) == {"overfits": [64.0], "underfits": [4.0, 8.0]}, "32 is as good as 16, and is not marked"
-    told = fit_regions.sentence(fit_regions.regions(of, placed(of)), "width")
+    told = error_curves.regions_sentence(error_curves.fit_regions(of), "width")
     assert told.startswith(
-        "By error and loss width 16 is best; at 4 and 8 it underfits and at 64 it overfits. Shaded: "
+        "By error and loss, width 16 is best; the network underfits at 4 and 8 and overfits at 64. Shaded regions: "
     )
 
 
@@ -92,7 +69,7 @@ def test_a_gap_without_loss_of_fit_is_not_underfitting() -> None:
     """Below the best the test error is higher, but the train error is not: that is variance, not too small a network."""
     of = along("width", [4, 8, 16], [0.3, 0.2, 0.1], [0.01, 0.01, 0.01])
     assert marked(of) == {}
-    assert fit_regions.sentence(fit_regions.regions(of, placed(of)), "width") == ""
+    assert error_curves.regions_sentence(error_curves.fit_regions(of), "width") == ""
 
 
 def test_what_replicates_do_not_show_is_not_marked() -> None:
@@ -111,13 +88,13 @@ def test_of_two_factors_no_sides_are_marked() -> None:
     made = put(
         put(made, "test_accuracy", [0.5, 0.5, 0.8, 0.8, 0.9, 0.9]), "train_accuracy", [0.5, 0.5, 0.8, 0.8, 0.9, 0.9]
     )
-    assert marked(given(made)) == {}
+    assert marked(context_of(made)) == {}
 
 
 def test_sides_are_shaded_half_way_to_their_neighbours() -> None:
     of = along("width", [4, 8, 16, 32, 64], *U_SHAPE)
-    found = placed(of)
-    figure = error_against_factor(found.estimates, found.points, "width", fit_regions.regions(of, found))
+    found = of.errors
+    figure = error_against_factor(found.estimates, found.points, "width", error_curves.fit_regions(of))
     ax = figure.axes[0]
     spans = {
         tuple(p.get_facecolor())[:3]: p.get_window_extent().transformed(ax.transData.inverted())
@@ -128,7 +105,7 @@ def test_sides_are_shaded_half_way_to_their_neighbours() -> None:
     assert by_side["underfits"].x1 == pytest.approx(np.sqrt(8 * 16))
     assert by_side["overfits"].x0 == pytest.approx(np.sqrt(32 * 64))
     assert {t.get_text() for t in ax.texts} == set(SIDES)
-    plain = error_against_factor(found.estimates, found.points, "width", fit_regions.regions(of, found).head(0))
+    plain = error_against_factor(found.estimates, found.points, "width", error_curves.fit_regions(of).head(0))
     assert not plain.axes[0].patches
 
 
@@ -151,45 +128,45 @@ def test_paired_differences_are_those_of_a_t_test() -> None:
 def test_worse_is_positive_whichever_way_a_metric_goes() -> None:
     of = along("width", [4, 8], [0.3, 0.1], [0.3, 0.1])
     for name in ("test_accuracy", "test_loss"):
-        assert worse_than(of, 1, [0], name)[0].mean == pytest.approx(0.2)
+        assert of.worse_than(1, [0], name)[0].mean == pytest.approx(0.2)
 
 
 def test_a_condition_with_a_diverged_run_is_best_only_where_each_has_one() -> None:
     factors = {"width": [4, 8, 16]}
     accuracies = [0.5, 0.6, 0.9]
     one = make(spec(factors=factors), status={(2, 0): "diverged"})
-    assert best(given(put(one, "test_accuracy", accuracies))) == 1
+    assert context_of(put(one, "test_accuracy", accuracies)).best == 1
     each = make(spec(factors=factors), status={(i, 0): "diverged" for i in range(3)})
-    assert best(given(put(each, "test_accuracy", accuracies))) == 2
+    assert context_of(put(each, "test_accuracy", accuracies)).best == 2
     none = make(spec(factors=factors), status=dict.fromkeys(itertools.product(range(3), range(5)), "failed"))
-    assert best(given(none)) is None
+    assert context_of(none).best is None
 
 
-def with_gaps(gaps: Sequence[float], noise: float = 1e-4, **keys: Any) -> Given:
+def with_gaps(gaps: Sequence[float], noise: float = 1e-4, **keys: Any) -> Context:
     made = make(spec(factors={"width": [4, 8, 16]}, **keys))
-    return given(put(put(made, "gap_accuracy", gaps, noise), "gap_loss", [0.0, 0.0, 0.0]))
+    return context_of(put(put(made, "gap_accuracy", gaps, noise), "gap_loss", [0.0, 0.0, 0.0]))
 
 
 def test_the_gap_is_shown_where_it_differs_by_more_than_its_intervals() -> None:
     of = with_gaps([0.02, 0.05, 0.21])
-    shown = generalisation_gap.section(of, placed(of))
+    shown = generalisation_gap.section(of)
     assert shown is not None
-    assert shown.text.startswith(
-        "The gap, train minus test accuracy, is largest with width=16, 21.000 pp (20.980 to 21.020) and smallest with width=4, "
+    assert shown.sentences.startswith(
+        "The gap (train minus test accuracy) is largest with width=16, 21.000 pp (20.980 to 21.020) and smallest with width=4, "
         "2.000 pp (1.980 to 2.020)."
     )
-    assert drawn_points(shown.draw(), 0) >= {(4.0, 0.02), (8.0, 0.05), (16.0, 0.21)}
-    assert generalisation_gap.section(with_gaps([0.02, 0.05, 0.21], noise=0.2), placed(of)) is None
-    assert generalisation_gap.section(with_gaps([0.02, 0.02, 0.02]), placed(of)) is None
+    assert drawn_points(shown.figures[0].draw(), 0) >= {(4.0, 0.02), (8.0, 0.05), (16.0, 0.21)}
+    assert generalisation_gap.section(with_gaps([0.02, 0.05, 0.21], noise=0.2)) is None
+    assert generalisation_gap.section(with_gaps([0.02, 0.02, 0.02])) is None
 
 
 def test_gaps_of_words_have_a_row_each_in_the_colours_of_the_report() -> None:
     made = make(spec(factors={"activation": ["relu", "tanh"]}))
-    of = given(put(made, "gap_accuracy", [0.02, 0.2]))
-    shown = generalisation_gap.section(of, placed(of))
+    of = context_of(put(made, "gap_accuracy", [0.02, 0.2]))
+    shown = generalisation_gap.section(of)
     assert shown is not None
-    dots = [line for line in shown.draw().axes[0].lines if line.get_marker() == "D"]
-    assert [d.get_color() for d in dots] == [of.look.colours[c.condition_id] for c in of.conditions]
+    dots = [line for line in shown.figures[0].draw().axes[0].lines if line.get_marker() == "D"]
+    assert [d.get_color() for d in dots] == [of.colours.colours[c.condition_id] for c in of.conditions]
 
 
 def drawn_points(figure: Figure, panel: int) -> set[tuple[float, float]]:
@@ -206,34 +183,34 @@ ERRORS = [0.30, 0.40, 0.20, 0.4001, 0.9, 0.9]
 
 
 def test_two_factors_are_a_table_with_learning_rates_in_columns() -> None:
-    of = given(put(two(), "test_accuracy", [1 - e for e in ERRORS]))
-    assert full_product.factors(of) == ("width", "lr")
-    cells = full_product.cells(of, "width", "lr").set_index(["row_label", "column_label"])
+    of = context_of(put(two(), "test_accuracy", [1 - e for e in ERRORS]))
+    assert crossed_factors.crossed_factors(of) == ("width", "lr")
+    cells = crossed_factors.cells(of, "width", "lr").set_index(["row_label", "column_label"])
     assert cells.at[("4", "0.1"), "value"] == pytest.approx(0.4)
     assert (cells.at[("4", "0.1"), "row"], cells.at[("16", "10"), "column"]) == (0, 2)
     assert cells.index[cells["best"]].tolist() == [("16", "1")]
     assert not cells["close"].any()
     assert sorted(cells.index[cells["best_of_row"]]) == [("16", "1"), ("4", "0.1")]
-    shown = full_product.section(of)
+    shown = crossed_factors.section(of)
     assert shown is not None
-    assert shown.text.startswith(
-        "Mean test error is lowest with lr=1, width=16, 20.00%; of the other 5 cells each is shown to be different (95% intervals "
+    assert shown.sentences.startswith(
+        "Mean test error is lowest with lr=1, width=16, 20.00%; each of the other 5 cells differs significantly from it (95% intervals "
         "of paired differences). The best lr is 0.1 at width 4 and 1 at width 16."
     )
 
 
 def test_cells_that_replicates_do_not_tell_from_the_best_are_dashed() -> None:
-    of = given(put(two(), "test_accuracy", [0.8003, 0.4, 0.8, 0.5, 0.1, 0.1], noise=0.001))
-    cells = full_product.cells(of, "width", "lr")
+    of = context_of(put(two(), "test_accuracy", [0.8003, 0.4, 0.8, 0.5, 0.1, 0.1], noise=0.001))
+    cells = crossed_factors.cells(of, "width", "lr")
     assert cells["close"].sum() == 1
     (ax, _) = heatmap(cells, "width", "lr", "mean test error", share=True).axes
     outlines = [p for p in ax.patches if isinstance(p, Rectangle)]
     assert sorted(p.get_linestyle() == "solid" for p in outlines) == [False, True]
     assert "80.0%" not in {t.get_text() for t in ax.texts}
     assert {"20.0%", "60.0%", "90.0%"} <= {t.get_text() for t in ax.texts}
-    shown = full_product.section(of)
+    shown = crossed_factors.section(of)
     assert shown is not None
-    assert "1 of the other 5 cells is not shown to be different" in shown.text
+    assert "1 of the other 5 cells does not differ significantly from it" in shown.sentences
 
 
 @pytest.mark.parametrize(
@@ -248,20 +225,20 @@ def test_cells_that_replicates_do_not_tell_from_the_best_are_dashed() -> None:
     ids=["one factor", "four cells", "three factors", "zipped", "seventeen levels"],
 )
 def test_other_grids_are_no_table(factors: Mapping[str, Any]) -> None:
-    assert full_product.section(given(make(spec(factors=factors, replicates=1)))) is None
+    assert crossed_factors.section(context_of(make(spec(factors=factors, replicates=1)))) is None
 
 
 def test_a_factor_of_one_level_is_not_counted() -> None:
     made = make(spec(factors={"width": [4, 8, 16], "depth": [2], "lr": [0.1, 1.0]}, replicates=1))
-    shown = full_product.section(given(made))
+    shown = crossed_factors.section(context_of(made))
     assert shown is not None
-    assert "one replicate a cell shows no interval" in shown.text
+    assert "with one replicate per cell there are no intervals" in shown.sentences
 
 
 def test_lost_runs_are_counted_and_a_cell_without_any_is_a_dash() -> None:
     lost = {(4, 0): "diverged", **{(5, r): "diverged" for r in range(5)}}
     tables = put(make(two().experiment, status=lost), "test_accuracy", [1 - e for e in ERRORS])
-    cells = full_product.cells(given(tables), "width", "lr")
+    cells = crossed_factors.cells(context_of(tables), "width", "lr")
     (ax, _) = heatmap(cells, "width", "lr", "mean test error", share=True).axes
     texts = [t.get_text() for t in ax.texts]
     assert {"-", "1 lost", "5 lost"} <= set(texts)
@@ -271,33 +248,33 @@ def test_cells_that_lost_runs_are_not_close_to_the_best() -> None:
     """Of two replicates an interval is wide enough for anything."""
     lost = {(2, r): "diverged" for r in range(3)}
     errors = [0.2, 0.4, 0.21, 0.5, 0.9, 0.9]
-    of = given(put(make(two().experiment, status=lost), "test_accuracy", [1 - e for e in errors], noise=0.01))
-    assert not full_product.cells(of, "width", "lr")["close"].any()
-    shown = full_product.section(of)
+    of = context_of(put(make(two().experiment, status=lost), "test_accuracy", [1 - e for e in errors], noise=0.01))
+    assert not crossed_factors.cells(of, "width", "lr")["close"].any()
+    shown = crossed_factors.section(of)
     assert shown is not None
-    assert "20.00%; of the other 4 cells whose runs all finished each is shown to be different" in shown.text
+    assert "20.00%; each of the other 4 cells whose runs all finished differs significantly from it" in shown.sentences
 
 
 def test_rows_that_are_words_are_listed() -> None:
     made = make(spec(factors={"activation": ["relu", "tanh", "elu"], "lr": [0.1, 1.0]}))
-    shown = full_product.section(given(put(made, "test_accuracy", [0.5, 0.9, 0.8, 0.7, 0.6, 0.5])))
+    shown = crossed_factors.section(context_of(put(made, "test_accuracy", [0.5, 0.9, 0.8, 0.7, 0.6, 0.5])))
     assert shown is not None
-    assert "The best lr is 1 at activation relu and 0.1 at activation tanh and elu." in shown.text
+    assert "The best lr is 1 at activation relu and 0.1 at activation tanh and elu." in shown.sentences
 
 
 def test_names_that_would_run_into_each_other_go_to_the_legend() -> None:
     made = put(make(spec(factors={"width": [1, 2, 3]})), "test_accuracy", [0.5, 0.500001, 0.8])
-    apart = cost.section(given(costs(made, [1e9, 1e10, 1e11], [1.0, 10.0, 100.0])))
-    close = cost.section(given(costs(made, [1e9, 1.001e9, 1e11], [1.0, 1.001, 100.0])))
+    apart = cost.tradeoff(context_of(costs(made, [1e9, 1e10, 1e11], [1.0, 10.0, 100.0])))
+    close = cost.tradeoff(context_of(costs(made, [1e9, 1.001e9, 1e11], [1.0, 1.001, 100.0])))
     assert apart is not None
     assert close is not None
-    assert [t.get_text() for t in apart.draw().axes[0].texts] == ["1", "2", "3"]
-    assert not close.draw().axes[0].texts
-    assert {"1", "2", "3"} <= {t.get_text() for t in close.draw().legends[0].get_texts()}
+    assert [t.get_text() for t in apart.figures[0].draw().axes[0].texts] == ["1", "2", "3"]
+    assert not close.figures[0].draw().axes[0].texts
+    assert {"1", "2", "3"} <= {t.get_text() for t in close.figures[0].draw().legends[0].get_texts()}
 
 
 def test_an_exploding_cell_does_not_take_the_shades_of_the_others() -> None:
-    cells = full_product.cells(given(put(two(), "test_accuracy", [1 - e for e in ERRORS])), "width", "lr")
+    cells = crossed_factors.cells(context_of(put(two(), "test_accuracy", [1 - e for e in ERRORS])), "width", "lr")
     cells["value"] = [0.3, 0.4, 0.2, 0.5, 0.6, 1e12]
     (ax, bar) = heatmap(cells, "width", "lr", "mean test loss", share=False).axes
     assert ax.images[0].norm.vmax == pytest.approx(FAR * 0.45)
@@ -309,65 +286,69 @@ def costs(tables: Tables, flops: Sequence[float], seconds: Sequence[float]) -> T
     return put(put(tables, "flops", flops, noise=0), "train_seconds", seconds, noise=0)
 
 
-def test_the_front_is_what_nothing_beats_at_its_cost() -> None:
+def test_conditions_are_pareto_optimal_where_none_is_as_good_at_their_cost() -> None:
     made = put(make(spec(factors={"width": [1, 2, 3, 4]})), "test_accuracy", [0.5, 0.7, 0.6, 0.8])
-    of = given(costs(made, [1e9, 2e9, 3e9, 8e9], [4.0, 1.0, 2.0, 3.0]))
-    table = cost.priced(of)
-    assert table["front_flops"].tolist() == [True, True, False, True]
-    assert table["front_train_seconds"].tolist() == [False, True, False, True]
-    shown = cost.section(of)
+    of = context_of(costs(made, [1e9, 2e9, 3e9, 8e9], [4.0, 1.0, 2.0, 3.0]))
+    table = cost.outcome_and_costs(of)
+    assert table["optimal_flops"].tolist() == [True, True, False, True]
+    assert table["optimal_train_seconds"].tolist() == [False, True, False, True]
+    shown = cost.tradeoff(of)
     assert shown is not None
-    assert shown.text.startswith(
-        "By FLOPs width=1, width=2 and width=4 lie on the front; the best, width=4, takes 8 times the arithmetic and 0.75 times "
+    assert shown.sentences.startswith(
+        "By FLOPs, width=1, width=2 and width=4 are Pareto-optimal; the best, width=4, takes 8 times the arithmetic and 0.75 times "
         "the time of the cheapest, width=1, for +30.00 pp of test accuracy."
     )
-    filled = [line.get_markerfacecolor() != "white" for line in shown.draw().axes[1].lines if line.get_marker() == "o"]
+    filled = [
+        line.get_markerfacecolor() != "white"
+        for line in shown.figures[0].draw().axes[1].lines
+        if line.get_marker() == "o"
+    ]
     assert filled == [True, True, False, True]
-    assert [ax.get_xscale() for ax in shown.draw().axes] == ["log", "log"]
+    assert [ax.get_xscale() for ax in shown.figures[0].draw().axes] == ["log", "log"]
 
 
-def test_equal_conditions_at_equal_cost_share_no_front() -> None:
+def test_of_equal_conditions_at_equal_cost_one_is_optimal() -> None:
     made = put(make(spec(factors={"width": [1, 2, 3]})), "test_accuracy", [0.7, 0.7, 0.6], noise=0)
-    table = cost.priced(given(costs(made, [1e9, 1e9, 4e9], [1.0, 2.0, 3.0])))
-    assert table["front_flops"].tolist() == [True, False, False]
+    table = cost.outcome_and_costs(context_of(costs(made, [1e9, 1e9, 4e9], [1.0, 2.0, 3.0])))
+    assert table["optimal_flops"].tolist() == [True, False, False]
 
 
 def test_costs_are_shown_where_arithmetic_differs_by_a_factor_of_two() -> None:
     made = put(make(spec(factors={"width": [1, 2]})), "test_accuracy", [0.5, 0.7])
-    assert cost.section(given(costs(made, [1e9, 1.99e9], [1.0, 9.0]))) is None
-    assert cost.section(given(costs(made, [1e9, 2e9], [1.0, 1.0]))) is not None
+    assert cost.tradeoff(context_of(costs(made, [1e9, 1.99e9], [1.0, 9.0]))) is None
+    assert cost.tradeoff(context_of(costs(made, [1e9, 2e9], [1.0, 1.0]))) is not None
 
 
-def streams() -> Given:
+def streams() -> Context:
     made = make(spec(factors={"width": [4, 8]}, vary={"each": ["init", "order"]}, replicates=5))
     steps = {0: 3.0, 1: 1.0, 2: 1.0, 3: 1.0}
     values = {(i, r): 0.8 + 1e-3 * s * FIVE[r] for i, s in steps.items() for r in range(5)}
-    return given(replace_metric(made, "test_accuracy", values))
+    return context_of(replace_metric(made, "test_accuracy", values))
 
 
 def test_shares_of_variance_are_drawn_with_intervals_beside_the_test_set() -> None:
     of = streams()
     table = stream_variances.by_stream(of.experiment, of.conditions, of.observed, ["test_accuracy", "test_loss"])
-    rows = drawn(table)
+    rows = variance.drawn_rows(table)
     first = rows[rows["label"] == rows["label"].iloc[0]].set_index("stream")
     assert first.loc["init", "share"] == pytest.approx(0.9)
     assert first.loc["init", "share_low"] < 0.9 < first.loc["init", "share_high"]
     total = (9 + 1) * np.var(FIVE, ddof=1) * 1e-6
     assert first.loc["test set", "share"] == pytest.approx(0.8 * 0.2 / 10_000 / total)
-    (ax,) = shares(rows, "test accuracy").axes
+    (ax,) = variance.draw(rows, "test accuracy").axes
     widths = sorted(round(p.get_width(), 6) for p in ax.patches if isinstance(p, Rectangle))
     assert widths == sorted(round(float(v), 6) for v in rows["share"])
     assert sum(p.get_hatch() is not None for p in ax.patches) == 2
-    assert [t.get_text() for t in ax.get_yticklabels()][-1].startswith("finite test set")
+    assert [t.get_text() for t in ax.get_yticklabels()][-1].startswith("test-set sampling")
 
 
 def test_one_stream_at_a_time_has_no_gap_figure() -> None:
     of = streams()
-    apart = given(
+    apart = context_of(
         put(
             Tables(of.experiment, list(of.conditions), make(of.experiment).runs, pd.DataFrame()),
             "gap_accuracy",
             [0.1, 0.2, 0.3, 0.4],
         )
     )
-    assert generalisation_gap.section(apart, placed(apart)) is None
+    assert generalisation_gap.section(apart) is None

@@ -16,16 +16,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from arithmetic_tables import WIDTHS, Tables, make, spec, width_tables
 from blank_figures import leave_blank
+from reports import context_of, report_of
 
+from mlpbench.report.context import Context
 from mlpbench.report.pages import runs_table as run_tables
 from mlpbench.report.pages.curves_svg import chart
 from mlpbench.report.pages.markdown_html import VERDICTS, body
 from mlpbench.report.pages.page import report_page
 from mlpbench.report.pages.runs_table import run_table
-from mlpbench.report.report import Report, render
+from mlpbench.report.report import Report
+from mlpbench.report.section import Section
+from mlpbench.report.summary import Summary
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)> & "quoted" </td>'
@@ -65,9 +70,15 @@ def made(name: str) -> Tables:
 DRAWN = ("width", "evil")
 
 
+def context(name: str) -> Context:
+    found = rendered(name).context
+    assert found is not None
+    return found
+
+
 @functools.cache
 def rendered(name: str) -> Report:
-    report = render(*made(name).parts)
+    report = report_of(made(name))
     return report if name in DRAWN else leave_blank(report)
 
 
@@ -164,12 +175,12 @@ def test_a_page_says_what_the_markdown_says(name: str) -> None:
 def test_pictures_are_inside_with_their_words_and_curves_are_drawn_anew(name: str) -> None:
     report = rendered(name)
     linked = dict(re.findall(r"^!\[(.+)\]\((figures/.+)\)$", report.markdown, flags=re.MULTILINE))
-    wanted = {alt: report.files[path] for alt, path in linked.items() if "learning_curves" not in path}
+    wanted = {alt: report.pictures[path] for alt, path in linked.items() if "learning_curves" not in path}
     images = tree(name).all("img")
     found = {i.attributes["alt"].replace("|", "\\|"): i.attributes["src"] for i in images}
     assert {a: base64.b64decode(s.removeprefix("data:image/png;base64,")) for a, s in found.items()} == wanted
     drawn = bool(tree(name).all("figure", class_="curves"))
-    assert drawn == ("figures/learning_curves.png" in report.files)
+    assert drawn == ("figures/learning_curves.png" in report.pictures)
 
 
 def test_nothing_is_loaded_and_only_our_own_code_runs(name: str) -> None:
@@ -210,9 +221,9 @@ def test_what_users_wrote_is_text() -> None:
 
 
 def test_verdicts_have_a_sign_beside_their_word() -> None:
-    report, root = rendered("width"), tree("width")
+    root, verdicts = tree("width"), context("width").verdicts
     shown = [(v.text, v.attributes["data-sign"]) for v in root.all("strong", class_="verdict")]
-    assert shown == [(v.decision, VERDICTS[v.decision]) for v in report.verdicts]
+    assert shown == [(v.decision, VERDICTS[v.decision]) for v in verdicts]
     assert len(set(VERDICTS.values())) == len(VERDICTS)
 
 
@@ -246,15 +257,13 @@ def test_runs_without_metrics_say_why_and_sort_last() -> None:
 
 
 def test_of_very_many_runs_a_part_is_shown_that_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = rendered("an excerpt").interactive
-    assert shown
+    shown = context("an excerpt")
     assert run_table(shown).about == "All 140 runs of the grid."
     monkeypatch.setattr(run_tables, "MOST_RUNS", 100)
     part = run_table(shown)
     assert part.about == "These are the first replicate of the 60 conditions listed above, 60 of 140 runs."
     assert len(part.rows) == 60
-    whole = rendered("width").interactive
-    assert whole
+    whole = context("width")
     monkeypatch.setattr(run_tables, "MOST_RUNS", 30)
     part = run_table(whole)
     assert part.about == "These are the first 3 replicates of each condition, 24 of 40 runs."
@@ -262,30 +271,32 @@ def test_of_very_many_runs_a_part_is_shown_that_is_stated(monkeypatch: pytest.Mo
 
 
 def test_of_tuned_conditions_the_table_says_which_runs_it_has() -> None:
-    shown = rendered("width").interactive
-    assert shown
-    told = run_table(replace(shown, n_stored=120)).about
-    assert told.startswith("40 runs. Of 120 runs they are those that stand for a condition in a replicate: ")
+    shown = context("width")
+    vars(shown)["runs"] = pd.concat([shown.runs] * 3)
+    about = run_table(shown).about
+    assert about.startswith("40 runs. They are those of 120 runs that represent a condition in a replicate: ")
 
 
 def test_levels_that_are_none_or_not_there_are_told_apart() -> None:
     tables = make(spec(factors={"clip_norm": [None, 1.0]}, replicates=2))
-    shown = render(*tables.parts).interactive
-    assert shown
+    shown = context_of(tables)
     assert [row[0].text for row in run_table(shown).rows] == ["None", "None", "1", "1"]
     one = replace(shown.conditions[0], levels={})
-    assert run_table(replace(shown, conditions=[one, shown.conditions[1]])).rows[0][0].text == "-"
+    gathered = replace(shown.judgement.gathered, conditions=[one, shown.conditions[1]])
+    lacking = replace(shown, judgement=replace(shown.judgement, gathered=gathered))
+    assert run_table(lacking).rows[0][0].text == "-"
 
 
 def test_curves_are_those_of_the_estimates() -> None:
-    shown = rendered("width").interactive
-    assert shown
-    found = chart(shown.curves, shown.look)
+    shown = context("width")
+    found = chart(shown.curve_estimates, shown.colours)
     assert [p.title for p in found.panels] == ["train loss", "test loss", "train accuracy", "test accuracy"]
     assert [e.label for e in found.entries] == [str(w) for w in WIDTHS]
-    assert [e.light for e in found.entries] == list(shown.look.colours.values())
+    assert [e.light for e in found.entries] == list(shown.colours.colours.values())
     panel = found.panels[-1]
-    of = shown.curves[(shown.curves["split"] == "test") & (shown.curves["measure"] == "accuracy")]
+    of = shown.curve_estimates[
+        (shown.curve_estimates["split"] == "test") & (shown.curve_estimates["measure"] == "accuracy")
+    ]
     ticks = sorted((float(t.text), t.at) for t in panel.y_ticks)
     (low, low_at), (high, high_at) = ticks[0], ticks[-1]
     for line in panel.lines:
@@ -300,14 +311,13 @@ def test_curves_are_those_of_the_estimates() -> None:
 
 
 def test_a_curve_that_can_not_be_drawn_everywhere_is_interrupted_not_faked() -> None:
-    shown = rendered("width").interactive
-    assert shown
-    curves = shown.curves.copy()
+    shown = context("width")
+    curves = shown.curve_estimates.copy()
     one = (curves["position"] == 0) & (curves["epoch"] == 3)
     curves.loc[one, ["mean", "low", "high"]] = float("nan")
     zero = (curves["position"] == 1) & (curves["measure"] == "loss")
     curves.loc[zero, "low"] = -1.0
-    found = chart(curves, shown.look)
+    found = chart(curves, shown.colours)
     assert found.panels[0].lines[0].path.count("M") == 2
     assert not re.search("nan|inf", "".join(line.path + line.band for p in found.panels for line in p.lines))
 
@@ -324,9 +334,8 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("name", ["width", "two factors", "many conditions", "one run"])
 def test_curves_are_seen_on_a_dark_page_and_differ(name: str) -> None:
-    shown = rendered(name).interactive
-    assert shown
-    found = chart(shown.curves, shown.look)
+    shown = context(name)
+    found = chart(shown.curve_estimates, shown.colours)
     dark = re.findall(r"--page: light-dark\(#ffffff, (#\w+)\)", page(name))[0]
     assert [e.label for e in found.entries if contrast(e.dark, dark) < 3] == []
     assert len({e.dark for e in found.entries}) == len({e.light for e in found.entries})
@@ -335,8 +344,8 @@ def test_curves_are_seen_on_a_dark_page_and_differ(name: str) -> None:
 def test_rows_in_another_order_and_another_render_give_the_same_bytes(name: str) -> None:
     tables = made(name)
     again = replace(tables, runs=tables.runs.sample(frac=1, random_state=1), curves=tables.curves.iloc[::-1])
-    other = render(*again.parts)
-    vars(other)["files"] = rendered(name).files  # whose bytes test_report.py compares
+    other = report_of(again)
+    vars(other)["pictures"] = rendered(name).pictures  # whose bytes test_report.py compares
     assert report_page(other) == page(name)
 
 
@@ -347,8 +356,8 @@ def test_rows_in_another_order_and_another_render_give_the_same_bytes(name: str)
 def test_another_process_gives_the_same_bytes_without_torch(environment: Mapping[str, str], tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from arithmetic_tables import width_tables; "
-        "from mlpbench.report.report import render; from mlpbench.report.pages.page import report_page; "
-        f"pathlib.Path({str(tmp_path / 'page')!r}).write_bytes(report_page(render(*width_tables().parts)).encode()); "
+        "from reports import report_of; from mlpbench.report.pages.page import report_page; "
+        f"pathlib.Path({str(tmp_path / 'page')!r}).write_bytes(report_page(report_of(width_tables())).encode()); "
         "assert 'torch' not in sys.modules"
     )
     env = {"PYTHONPATH": ":".join(sys.path), "PATH": os.environ["PATH"], **environment}
@@ -357,10 +366,8 @@ def test_another_process_gives_the_same_bytes_without_torch(environment: Mapping
 
 
 def test_a_report_without_runs_of_an_experiment_has_a_page_too() -> None:
-    report = Report(
-        markdown="# Kernels\n\nFast.\n\n## Limits\n\n| a | b |\n| --- | ---: |\n| 1 | 2 |\n",
-        drawings={},
-    )
+    limits = Section(title="Limits", table="| a | b |\n| --- | ---: |\n| 1 | 2 |")
+    report = Report(title="Kernels", lead="Fast.", sections=[limits], summary=Summary(name="Kernels", question="Fast."))
     root = Tree(report_page(report)).root
     assert [h.text for h in root.all("h2")] == ["Limits"]
     assert [c.attributes for c in root.all("td")] == [{}, {"class": "number"}]

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from arithmetic_tables import WIDTH_CLAIMS, WIDTHS, Tables, make, spec, width_tables
+from reports import report_of
 
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.report.figures import theme
-from mlpbench.report.language.terminal import claims_text
-from mlpbench.report.report import Report, render, write
+from mlpbench.report.language.claim_tables import terminal_table
+from mlpbench.report.pages.page import write
+from mlpbench.report.report import Report
 
 COMPARE = {"metric": "test_accuracy", "a": {"lr": 1.0}, "b": {"lr": 0.1}, "expect": "greater"}
 LR_CLAIM = [{"id": "faster", "says": "A larger lr is better.", "compare": COMPARE}]
@@ -51,7 +53,7 @@ EDGES: dict[str, Tables] = {
 
 @functools.cache
 def rendered(name: str) -> Report:
-    return render(*EDGES[name].parts)
+    return report_of(EDGES[name])
 
 
 @pytest.fixture(params=EDGES)
@@ -68,7 +70,7 @@ def test_every_report_is_whole(edge: tuple[Tables, Report]) -> None:
     tables, report = edge
     text = report.markdown
     assert text.startswith(f"# {tables.experiment.name}\n\n{tables.experiment.question}\n\n## Verdicts\n")
-    for title in ("Conditions", "What did not finish", "Cost", "Provenance"):
+    for title in ("Conditions", "Cost", "Provenance"):
         assert f"\n## {title}\n" in text
     assert not re.search(r"\bnan\b|\bNone\b|<NA>|\binf\b", text)
     assert "\n\n\n" not in text
@@ -77,7 +79,7 @@ def test_every_report_is_whole(edge: tuple[Tables, Report]) -> None:
 def test_every_picture_is_linked_with_words_for_it(edge: tuple[Tables, Report]) -> None:
     _, report = edge
     links = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)\n", report.markdown)
-    assert sorted(path for _, path in links) == sorted(report.files)
+    assert sorted(path for _, path in links) == sorted(report.pictures)
     assert all(len(words) > 30 for words, _ in links)
 
 
@@ -90,7 +92,7 @@ def test_tables_have_equally_many_cells_in_every_row(edge: tuple[Tables, Report]
 
 def test_pictures_are_readable_png(edge: tuple[Tables, Report]) -> None:
     _, report = edge
-    for content in report.files.values():
+    for content in report.pictures.values():
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         assert int.from_bytes(content[16:20]) == theme.WIDTH * theme.DPI
         assert b"Software" not in content
@@ -101,23 +103,23 @@ def test_pictures_are_readable_png(edge: tuple[Tables, Report]) -> None:
 def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
     tables = EDGES[name]
     again = replace(tables, runs=tables.runs.sample(frac=1, random_state=1), curves=tables.curves.iloc[::-1])
-    one, two = rendered(name), render(*again.parts)
+    one, two = rendered(name), report_of(again)
     assert one.markdown == two.markdown
-    assert dict(one.files) == dict(two.files)
+    assert dict(one.pictures) == dict(two.pictures)
 
 
 def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from arithmetic_tables import width_tables; "
-        "from mlpbench.report.report import render, write; "
-        f"write(render(*width_tables().parts), pathlib.Path({str(tmp_path)!r}))"
+        "import sys, pathlib; from arithmetic_tables import width_tables; from reports import report_of; "
+        "from mlpbench.report.pages.page import write; "
+        f"write(report_of(width_tables()), pathlib.Path({str(tmp_path)!r}))"
     )
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "7"}
     )
     report = rendered("width")
     assert (tmp_path / "report.md").read_text() == report.markdown
-    for name, content in report.files.items():
+    for name, content in report.pictures.items():
         assert (tmp_path / name).read_bytes() == content
 
 
@@ -125,7 +127,8 @@ def test_written_files_are_those_rendered(tmp_path: Path) -> None:
     report = rendered("words")
     assert write(report, tmp_path) == tmp_path / "report.md"
     found = {str(p.relative_to(tmp_path)): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    assert found == {"report.md": report.markdown.encode(), **report.files}
+    expected = {"report.md": report.markdown.encode(), "summary.json": report.summary.content, **report.pictures}
+    assert found == expected
 
 
 def test_no_state_of_matplotlib_changes() -> None:
@@ -133,7 +136,7 @@ def test_no_state_of_matplotlib_changes() -> None:
 
     before = dict(mpl.rcParams)
     state = np.random.get_state()[1].copy()  # type: ignore[index]
-    render(*EDGES["words"].parts)
+    report_of(EDGES["words"])
     assert dict(mpl.rcParams) == before
     assert (np.random.get_state()[1] == state).all()  # type: ignore[index]
     if "matplotlib.pyplot" in sys.modules:
@@ -144,13 +147,12 @@ def test_no_state_of_matplotlib_changes() -> None:
     ("code", "absent"),
     [
         (
-            "import mlpbench.evidence.judging.claim_verdicts, mlpbench.report.report",
+            "import mlpbench.jobs.judge, mlpbench.report.language.claim_tables; from arithmetic_tables import width_tables; "
+            "from mlpbench.evidence.judging.claim_verdicts import judge_claims; judge_claims(*width_tables().parts)",
             ("torch", "matplotlib", "seaborn", "scipy.stats"),
         ),
         (
-            "from arithmetic_tables import width_tables; from mlpbench.report.figures import function_panels; "
-            "from mlpbench.report.report import render; "
-            "render(*width_tables().parts)",
+            "from arithmetic_tables import width_tables; from reports import report_of; report_of(width_tables())",
             ("torch",),
         ),
     ],
@@ -163,9 +165,9 @@ def test_what_is_not_needed_is_not_imported(code: str, absent: tuple[str, ...]) 
 
 
 def test_verdicts_come_first_with_their_numbers() -> None:
-    report = rendered("width")
+    report, verdicts = rendered("width"), judge_claims(*width_tables().parts)
     text = section(report, "Verdicts")
-    table = claims_table(report.verdicts)
+    table = claims_table(verdicts)
     assert len(table) == len(WIDTH_CLAIMS)
     for row in table.to_dict("records"):
         assert f"| {row['says']} (`{row['id']}`) | **{row['verdict']}** |" in text
@@ -206,17 +208,16 @@ def test_sentences_say_what_the_numbers_say() -> None:
     spread, span = accuracy.std(ddof=1), np.ptp(accuracy.mean())
     told = section(report, "Replicates")
     assert f"{100 * spread.min():.2f} pp to {100 * spread.max():.2f} pp in test accuracy" in told
-    assert f"the means of the conditions span {100 * span:.2f} pp." in told
+    assert f"the means of conditions span {100 * span:.2f} pp." in told
 
 
-def test_what_did_not_finish_is_listed() -> None:
-    text = section(rendered("incomplete"), "What did not finish")
+def test_failed_and_diverged_runs_are_listed_where_there_are_any() -> None:
+    text = section(rendered("incomplete"), "Failed and diverged runs")
     assert "7 of 10 runs finished; 1 diverged, 1 failed, 1 not run." in text
     assert "- lr=1, replicate 2: diverged at step 300" in text
     assert "- lr=1, replicate 1: failed (MemoryError: no room)" in text
     assert "- lr=0.1: 1 not run" in text
-    whole = section(rendered("width"), "What did not finish")
-    assert whole.strip() == "All 40 runs finished."
+    assert "Failed and diverged runs" not in rendered("width").markdown
 
 
 def test_cost_is_the_sum_over_runs() -> None:
@@ -224,7 +225,7 @@ def test_cost_is_the_sum_over_runs() -> None:
     text = section(rendered("width"), "Cost")
     seconds, flops = tables.runs["train_seconds"].sum(), tables.runs["flops"].sum()
     assert f"Training took {seconds:.3g} worker-seconds for {flops:.3g} floating-point operations" in text
-    assert f"{flops / seconds / 1e9:.3g} GFLOP/s a worker" in text
+    assert f"{flops / seconds / 1e9:.3g} GFLOP/s per worker" in text
 
 
 def test_provenance_names_versions_and_says_where_runs_differ() -> None:
@@ -235,25 +236,25 @@ def test_provenance_names_versions_and_says_where_runs_differ() -> None:
     assert "mlpbench run spec.yaml --results again\n" in text
     threads = tables.runs["env_threads"].where(tables.runs["replicate"] > 0, 2)
     mixed = replace(tables, runs=tables.runs.assign(env_threads=threads, env_dirty=True, env_numerics="portable"))
-    text = section(render(*mixed.parts), "Provenance")
-    assert "| threads a worker | 1 (32 runs), 2 (8 runs) |" in text
-    assert "The runs differ in threads a worker" in text
+    text = section(report_of(mixed), "Provenance")
+    assert "| threads per worker | 1 (32 runs), 2 (8 runs) |" in text
+    assert "The runs differ in threads per worker" in text
     assert "| uncommitted changes | in 40 of 40 runs |" in text
     assert "mlpbench run spec.yaml --results again --numerics portable\n" in text
 
 
 def test_streams_that_replicates_share_are_named() -> None:
-    report = render(*made(factors={"lr": [0.1, 1.0]}, claims=LR_CLAIM, vary=["init", "dropout"]).parts)
+    report = report_of(made(factors={"lr": [0.1, 1.0]}, claims=LR_CLAIM, vary=["init", "dropout"]))
     assert "All replicates share order, split: verdicts are about that one draw." in report.markdown
 
 
 def test_the_terminal_table_fits_and_is_aligned() -> None:
     long = WIDTH_CLAIMS[0] | {"id": "a-name-that-goes-on-and-on-" * 6}
     tables = made({(7, 1): "diverged"}, factors={"width": WIDTHS}, claims=[long, *WIDTH_CLAIMS])
-    lines = claims_text(judge_claims(*tables.parts)).splitlines()
+    lines = terminal_table(judge_claims(*tables.parts)).splitlines()
     assert max(map(len, lines)) <= 110
     rows = [line for line in lines if not line.startswith("    ")]
     assert len(rows) == 1 + len(tables.experiment.claims)
     start = rows[0].index("verdict")
     assert all(re.match(r"(verdict|supported|refuted|undecided) ", row[start:]) for row in rows)
-    assert claims_text(rendered("no claims").verdicts) == "no claims"
+    assert terminal_table(()) == "no claims"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.report.language.reproducibility import reproducibility
+from mlpbench.report.sections.provenance import reproducibility
 from mlpbench.results.records import VerifiedRun
 
 
@@ -27,7 +27,7 @@ def entry(grade: str) -> VerifiedRun:
 def test_unverified_results_say_how_to_verify_them() -> None:
     assert reproducibility(runs(), []) == (
         "Numerics `fast`: with the same torch and thread count the same bits are expected on this kind of processor "
-        "(Fast CPU). No run was trained again to verify it yet; `mlpbench verify` does that."
+        "(Fast CPU). No run has been verified yet; `mlpbench verify` trains runs again and compares them."
     )
 
 

@@ -23,7 +23,7 @@ from mlpbench.results.store import Store
 CLAIM = {"metric": "test_accuracy", "a": {"width": 32}, "b": {"width": 4}, "expect": "greater"}
 SPEC: dict[str, Any] = {
     "name": "seen",
-    "question": "What is taken for what?",
+    "question": "Confusion matrix?",
     "dataset": "fashion_mnist",
     "fixed": {"train_size": 500, "steps": 60, "batch_size": 50, "init": "he_normal"},
     "factors": {"width": [4, 32]},

@@ -1,4 +1,4 @@
-"""The frames that figures show: error and loss by split, with the place of each condition along the axis."""
+"""The frames that figures show: error and loss by split along a factor, and the outcome by severity of a shift."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
+from mlpbench.evidence.estimates.observe import accuracy_step, intervals, measure
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.spec import Experiment
 
@@ -16,6 +17,7 @@ from mlpbench.experiment.spec import Experiment
 MOST_GROUPS = 10
 FEW_LINES = 4
 MEASURES = {"error": "accuracy", "loss": "loss"}
+SHIFT_COLUMNS = ["position", "kind", "severity", "n", "mean", "sd", "low", "high"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +79,15 @@ def errors(
     place = {i: float(row) if factor is None else _level(conditions[i], factor) for row, i in enumerate(drawn)}
     seen = observed[(observed["replicate"] < dots) & observed["position"].isin(drawn)]
     means, points = [], []
-    for measure, metric in MEASURES.items():
+    for name, metric in MEASURES.items():
         for split in ("train", "test"):
             rows = estimates[estimates["metric"] == f"{split}_{metric}"]
             values = pd.DataFrame({"position": seen["position"], "value": seen[f"{split}_{metric}"]}).dropna()
-            if measure == "error":
+            if name == "error":
                 rows = rows.assign(mean=1 - rows["mean"], low=1 - rows["high"], high=1 - rows["low"])
                 values = values.assign(value=1 - values["value"])
-            means.append(rows.dropna(subset=["mean"]).assign(measure=measure, split=split))
-            points.append(values.assign(measure=measure, split=split))
+            means.append(rows.dropna(subset=["mean"]).assign(measure=name, split=split))
+            points.append(values.assign(measure=name, split=split))
     every, dotted = (pd.concat(parts, ignore_index=True) for parts in (means, points))
     shown = every[every["position"].isin(drawn)]
     first = [_series(c, others[:1]) for c in conditions]
@@ -106,3 +108,32 @@ def _level(condition: Condition, factor: str) -> float:
 
 def _series(condition: Condition, others: Sequence[str]) -> str:
     return ", ".join(f"{n}={format_level(condition.levels[n])}" for n in others if n in condition.levels)
+
+
+def by_severity(
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    observed: pd.DataFrame,
+    curves: pd.DataFrame,
+    outcome: str,
+) -> pd.DataFrame:
+    """Return how a condition does under each kind and severity of shift: `SHIFT_COLUMNS` with `condition_id` and `label`: n, mean, sd and t interval over replicates.
+
+    `outcome` is accuracy or loss. Each kind has its own rows of severity 0: the numbers of the unshifted test set.
+    """
+    parts = []
+    for kind, severities in experiment.shifts.items():
+        names = {0.0: f"test_{outcome}"} | {s: f"shift_{outcome}[{kind},{s:g}]" for s in severities}
+        for severity, name in names.items():
+            measured = measure(observed, curves, name).dropna(subset=["value"])
+            floors = [accuracy_step(name, c.settings, experiment.data.n_test) for c in conditions]
+            part = intervals(measured, ["position"], pd.Series(floors, dtype=float)).reset_index()
+            parts.append(part.assign(kind=kind, severity=severity))
+    parts = [p for p in parts if len(p)]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SHIFT_COLUMNS)
+    found = found[SHIFT_COLUMNS].sort_values(["kind", "position", "severity"], ignore_index=True)
+    found.insert(0, "condition_id", [conditions[i].condition_id for i in found["position"]])
+    found.insert(1, "label", [conditions[i].label for i in found["position"]])
+    # Panels stand in the order of the file.
+    order = {kind: i for i, kind in enumerate(experiment.shifts)}
+    return found.sort_values("kind", key=lambda k: k.map(order), kind="stable", ignore_index=True)

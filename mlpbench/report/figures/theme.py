@@ -1,12 +1,11 @@
-"""One look for all figures: style, size, colours of conditions, and bytes that do not change between renders."""
+"""One style for all figures: fonts, size, palettes, axes, legends, and bytes that do not change between renders."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -20,11 +19,9 @@ from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from mlpbench.base.models import Value
-from mlpbench.experiment.grid import Condition, format_level
-from mlpbench.experiment.spec import Experiment
-from mlpbench.report.figures.flat import PALETTE, flat
 
 DPI = 128
+PALETTE = 256
 WIDTH = 6.0
 INK, FAINT = "#262626", "#8c8c8c"
 # From seaborn's "colorblind" palette: green, orange-red and grey differ in lightness too.
@@ -34,53 +31,8 @@ SPLITS: dict[str, Dashes] = {"train": "dashed", "validation": "dotted", "test": 
 MOST_COLOURS = 10
 # A factor with more levels than this has round numbers on its axis.
 MOST_TICKS = 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """Which colour stands for which condition, the legend that says so, and the names of rows and of their axis."""
-
-    colours: dict[str, str]
-    entries: list[tuple[str, str]]
-    title: str
-    labels: dict[str, str]
-    rows: str
-
-    @property
-    def is_detailed(self) -> bool:
-        """Whether every condition has a colour of its own, few enough for bands and points."""
-        return len(self.entries) == len(self.colours)
-
-
-def look(experiment: Experiment, conditions: Sequence[Condition]) -> Look:
-    """Return colours that mean the same in every figure of a report.
-
-    Conditions of one factor, or few of several, have a colour each; many are told apart by their first factor alone.
-    Levels that are numbers run along a sequential map, words take the colour-blind palette.
-    """
-    names = experiment.factor_names
-    single = len(names) == 1 and names[0] != "label"
-    labels = {c.condition_id: format_level(c.levels[names[0]]) if single else c.label for c in conditions}
-    title = names[0] if single else "condition" if names else ""
-    keys = [c.condition_id for c in conditions]
-    texts = [labels[k] for k in keys]
-    if len(names) > 1 and len(conditions) > MOST_COLOURS:
-        texts = [format_level(c.levels.get(names[0])) for c in conditions]
-        title = names[0]
-    ordered = bool(names) and title == names[0] and all(is_number(c.levels.get(names[0])) for c in conditions)
-    if ordered:
-        values = {t: float(c.levels[names[0]]) for t, c in zip(texts, conditions, strict=True)}  # type: ignore[arg-type]
-        distinct = sorted(values, key=lambda t: values[t])
-    else:
-        distinct = list(dict.fromkeys(texts))
-    of = dict(zip(distinct, palette(len(distinct), ordered=ordered), strict=True))
-    return Look(
-        colours={k: of[t] for k, t in zip(keys, texts, strict=True)},
-        entries=list(of.items()),
-        title=title,
-        labels=labels,
-        rows=names[0] if single else "",
-    )
+# Letters of tick labels that the width of a figure has room for.
+LETTERS = 60
 
 
 def palette(n: int, *, ordered: bool) -> list[str]:
@@ -91,6 +43,12 @@ def palette(n: int, *, ordered: bool) -> list[str]:
         # The yellow end of viridis cannot be seen on white.
         return [mpl.colors.to_hex(mpl.colormaps["viridis_r"](0.12 + 0.83 * i / (n - 1))) for i in range(n)]
     return [mpl.colors.to_hex(c) for c in sns.color_palette("colorblind", n)]
+
+
+def distinct_colours(names: Iterable[str]) -> dict[str, str]:
+    """Return a colour of the colour-blind palette for each distinct name, in the order in which names come first."""
+    distinct = list(dict.fromkeys(names))
+    return dict(zip(distinct, palette(len(distinct), ordered=False), strict=True))
 
 
 @contextmanager
@@ -149,25 +107,36 @@ def legend_below(figure: Figure, handles: Sequence[Line2D], title: str = "") -> 
                   handlelength=1.8, columnspacing=1.3)  # fmt: skip
 
 
+def colour_handles(entries: Iterable[tuple[str, str]]) -> list[Line2D]:
+    """Return a legend's handles for texts with their colours, none for a single one, which needs no legend."""
+    several = list(entries)
+    if len(several) < 2:
+        return []
+    return [Line2D([], [], color=colour, linewidth=3, label=text) for text, colour in several]
+
+
 def percent(value: float, _position: float = 0) -> str:
     """Return a share as a tick label."""
     return f"{100 * value:.4g}%"
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as PNG, without the metadata that would change its bytes.
+    """Return the figure as PNG with a palette of 256 colours, without the metadata that would change its bytes.
 
-    It has few colours: those of flat areas as they are (see flat.py), or of a median cut where images have shades.
+    Shades, as of images and colour bars, take a median cut; flat areas take an octree, which makes smaller files and keeps
+    their colours to within 2 of 255. White stays white.
     """
     canvas: Any = FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     with style():
         canvas.draw()  # lays out and draws once, where savefig would draw once more to find out the size
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    if any(ax.images for ax in figure.axes):
-        few = drawn.quantize(PALETTE, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    else:
-        few = flat(drawn)
+    has_shades = any(ax.images or ax.get_label() == "<colorbar>" for ax in figure.axes)
+    method = Image.Quantize.MEDIANCUT if has_shades else Image.Quantize.FASTOCTREE
+    few = drawn.quantize(PALETTE, method, dither=Image.Dither.NONE)
+    palette = np.array(few.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    palette[np.asarray(few)[0, 0]] = np.asarray(drawn)[0, 0]  # the paper
+    few.putpalette(palette.tobytes())
     few.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
@@ -196,5 +165,19 @@ def level_axis(ax: Axes, levels: Sequence[float], name: str) -> None:
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         return
     ax.xaxis.set_major_locator(FixedLocator(distinct))
+    place = ax.get_subplotspec()
+    room = LETTERS // (1 if place is None else place.get_gridspec().ncols)
     texts = [f"{v:g}" for v in distinct]
-    ax.set_xticklabels(texts, rotation=90 if sum(map(len, texts)) > 22 else 0)
+    if _width(texts) > room:
+        texts = [_in_thousands(v) for v in distinct]
+    ax.set_xticklabels(texts, rotation=90 if _width(texts) > room else 0)
+
+
+def _width(texts: Sequence[str]) -> int:
+    """Return how many letters texts take beside each other, with the space between them."""
+    return sum(len(text) + 1 for text in texts)
+
+
+def _in_thousands(value: float) -> str:
+    """Return `60k` for 60000; other numbers as they are."""
+    return f"{value / 1000:g}k" if abs(value) >= 1000 and value % 1000 == 0 else f"{value:g}"

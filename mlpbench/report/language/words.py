@@ -46,6 +46,15 @@ def short_exponent(number: str) -> str:
     return f"{mantissa}e{int(exponent)}" if mark else number
 
 
+def rounded_factor(value: float, digits: int = 2) -> str:
+    """Return by what factor something differs, with two digits, three from 100 on: `1.3`, `490`, `0.00031`, `2.1e-07`.
+
+    Whole numbers up to a million are written out.
+    """
+    digits = 3 if abs(value) >= 100 else digits
+    return f"{float(f'{value:.{digits}g}'):g}"
+
+
 def probability(p: float) -> str:
     """Return a p value with two significant digits, `<0.001` below that, `-` where there is none."""
     if math.isnan(p):

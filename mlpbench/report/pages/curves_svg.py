@@ -1,21 +1,29 @@
-"""Learning curves as SVG that a page can highlight: the estimates and colours of the figure, a panel a split and measure."""
+"""Learning curves as SVG that a page can highlight: where the figure's own axes put each curve, band and tick.
+
+Matplotlib's SVG writer is not used: it sets styles inline, which the page's policy refuses, and takes three times the bytes.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from mlpbench.evidence.frames import records
-from mlpbench.report.figures.learning_curves import MEASURES
-from mlpbench.report.figures.theme import SPLITS, Look
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.condition_colours import ConditionColours
+from mlpbench.report.figures.theme import SPLITS
 from mlpbench.report.language.words import with_spread
+from mlpbench.report.sections.learning_curves import MEASURES, draw_panel
 
 # Of a panel, in its own units: the page scales it.
 WIDTH, HEIGHT = 360, 226
@@ -77,117 +85,85 @@ class Chart:
     frame: tuple[int, int, int, int] = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
 
 
-def chart(curves: pd.DataFrame, look: Look) -> Chart:
-    """Return the chart of estimates by condition, split, epoch and measure, as `figures.learning_curves` draws them."""
-    keys = {condition: i for i, condition in enumerate(look.colours)}
+def chart(curves: pd.DataFrame, colours: ConditionColours) -> Chart:
+    """Return the chart of estimates by condition, split, epoch and measure, as the figure of learning curves has them."""
+    keys = {condition: i for i, condition in enumerate(colours.colours)}
     panels = []
     for measure in (m for m in MEASURES if (curves["measure"] == m).any()):
         of_measure = curves[curves["measure"] == measure]
-        scale = _scale(of_measure, measure)
+        figure, ax = _new()
+        with theme.style():
+            draw_panel(ax, of_measure, measure, colours)  # all splits, which share an axis
+            figure.draw_without_rendering()
         for split in (s for s in SPLITS if (of_measure["split"] == s).any()):
-            lines = of_measure[of_measure["split"] == split]
-            panels.append(_panel(lines, f"{split} {measure}", DASHES[SPLITS[split]], keys, look, scale))
-    dark = _on_dark(look)
+            panels.append(_panel(ax, of_measure[of_measure["split"] == split], f"{split} {measure}", keys, colours))
+    dark = _on_dark(colours)
     ends = _ends(curves)
     entries = [
-        Entry(key=i, light=look.colours[c], dark=dark[look.colours[c]], label=look.labels[c], ends=ends[c])
+        Entry(key=i, light=colours.colours[c], dark=dark[colours.colours[c]], label=colours.labels[c], ends=ends[c])
         for c, i in keys.items()
         if c in ends
     ]
-    title = look.title if len(entries) == len(look.entries) else "condition"
+    title = colours.title if len(entries) == len(colours.entries) else "condition"
     return Chart(title=title, entries=entries, panels=panels)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scale:
-    """Where an epoch and a value stand in a panel, and the marks of both axes."""
-
-    x: Callable[[float], float]
-    y: Callable[[float], float]
-    x_ticks: Sequence[Tick]
-    y_ticks: Sequence[Tick]
-
-
-def _scale(curves: pd.DataFrame, measure: str) -> _Scale:
-    """Do as the figure does: log for a loss that falls far, an accuracy's axis for the epochs after the first."""
-    means = curves["mean"]
-    log = measure == "loss" and means.min() > 0 and means.max() > 3 * means.min()
-    of: Callable[[float], float] = (lambda v: math.log10(v) if v > 0 else -math.inf) if log else float
-    later = curves.loc[curves["epoch"] > 0]
-    shown = later if measure == "accuracy" and not later.empty else curves
-    bounds = shown[["mean", "low", "high"]].to_numpy(dtype=float).ravel()
-    within = [b for b in map(of, bounds) if math.isfinite(b)]
-    bottom, top = _with_room(min(within, default=0.0), max(within, default=1.0))
-    epochs = curves["epoch"].to_numpy(dtype=float)
-    first, last = _with_room(float(epochs.min()), float(epochs.max()), 0.02)
-
-    def x(epoch: float) -> float:
-        return LEFT + (WIDTH - RIGHT - LEFT) * (epoch - first) / (last - first)
-
-    def y(value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (of(value) - bottom) / (top - bottom)
-
-    if log:
-        wide = top - bottom > 1
-        low, high = 10**bottom, 10**top
-        marks = LogLocator(subs=(1.0, 2.0, 5.0) if wide else (1, 1.5, 2, 3, 4, 5, 7)).tick_values(low, high)
-        values = [float(v) for v in marks if low <= v <= high]
-    else:
-        values = [float(v) for v in MaxNLocator(6).tick_values(bottom, top) if bottom <= v <= top]
-    at = [float(v) for v in MaxNLocator(6, integer=True).tick_values(first, last) if first <= v <= last]
-    return _Scale(
-        x=x,
-        y=y,
-        x_ticks=[Tick(at=_round(x(v)), text=f"{v:g}") for v in at],
-        y_ticks=[Tick(at=_round(y(v)), text=f"{v:.6g}") for v in values],
-    )
-
-
-def _with_room(low: float, high: float, share: float = 0.05) -> tuple[float, float]:
-    room = share * (high - low) or 0.01 * (abs(high) or 1.0)
-    return low - room, high + room
-
-
-def _panel(curves: pd.DataFrame, title: str, dashes: str, keys: dict[str, int], look: Look, scale: _Scale) -> Panel:
+def _panel(ax: Axes, curves: pd.DataFrame, title: str, keys: Mapping[str, int], colours: ConditionColours) -> Panel:
     lines = []
-    for condition, line in curves.groupby("condition_id", sort=False):
-        ordered = line.sort_values("epoch", kind="stable")
-        along = [(scale.x(e), scale.y(m)) for e, m in zip(ordered["epoch"], ordered["mean"], strict=True)]
+    for (condition, split), line in curves.groupby(["condition_id", "split"], sort=False):
+        rows = line.dropna(subset=["low", "high"])
+        edges = [rows[["epoch", side]].to_numpy(dtype=float) for side in ("low", "high")]
+        outline = np.concatenate([edges[0], edges[1][::-1]])
         lines.append(
             Line(
                 key=keys[str(condition)],
-                path=" ".join(_path(along)),
-                band=_band(ordered, scale) if look.is_detailed else "",
-                dashes=dashes,
+                path=" ".join(_path(ax, line[["epoch", "mean"]].to_numpy(dtype=float))),
+                band=f"{' '.join(_path(ax, outline))} Z" if colours.is_detailed and len(rows) > 1 else "",
+                dashes=DASHES[SPLITS[str(split)]],
             )
         )
-    lines.sort(key=lambda of: of.key)
     return Panel(
         title=title,
-        words=f"Mean {title} against epochs, a curve for each {look.title or 'condition'}.",
-        x_ticks=scale.x_ticks,
-        y_ticks=scale.y_ticks,
-        lines=lines,
+        words=f"Mean {title} against epochs, a curve for each {colours.title or 'condition'}.",
+        x_ticks=_ticks(ax, ax.xaxis),
+        y_ticks=_ticks(ax, ax.yaxis),
+        lines=sorted(lines, key=lambda line: line.key),
     )
 
 
-def _band(line: pd.DataFrame, scale: _Scale) -> str:
-    rows = line.dropna(subset=["low", "high"])
-    if len(rows) < 2:
-        return ""
-    # A bound at or below nought has no place on a log axis; far below the frame is where it is cut off anyway.
-    edges = [
-        [(scale.x(e), min(scale.y(v), 10.0 * HEIGHT)) for e, v in zip(rows["epoch"], rows[side], strict=True)]
-        for side in ("low", "high")
-    ]
-    return f"{' '.join(_path(edges[0] + edges[1][::-1]))} Z"
+def _new() -> tuple[Figure, Axes]:
+    """Return a figure whose pixels are the units of a panel, and its axes."""
+    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
+    FigureCanvasAgg(figure)
+    size = (WIDTH - LEFT - RIGHT) / WIDTH, (HEIGHT - TOP - BOTTOM) / HEIGHT
+    return figure, figure.add_axes((LEFT / WIDTH, BOTTOM / HEIGHT, *size))
 
 
-def _path(points: Sequence[tuple[float, float]]) -> Iterator[str]:
+def _ticks(ax: Axes, axis: Axis) -> list[Tick]:
+    """Return the ticks of an axis that lie within the panel."""
+    low, high = sorted(axis.get_view_interval())
+    values = [v for v in axis.get_majorticklocs() if low <= v <= high]
+    at = _places(ax, np.column_stack([values, values]))[:, 0 if axis is ax.xaxis else 1]
+    texts = axis.get_major_formatter().format_ticks(values)
+    return [Tick(at=_round(place), text=text) for place, text in zip(at, texts, strict=True)]
+
+
+def _places(ax: Axes, points: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return where points are in a panel, whose y runs down.
+
+    A bound at or below nought has no place on a log axis; far below the frame is where it is cut off anyway.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        places = ax.transData.transform(points)
+    places[:, 1] = np.where(np.isnan(points[:, 1]), np.nan, np.clip(HEIGHT - places[:, 1], -10 * HEIGHT, 10 * HEIGHT))
+    return places
+
+
+def _path(ax: Axes, points: npt.NDArray[Any]) -> Iterator[str]:
     """Yield the steps of a path; where a point is missing it is interrupted."""
     pen = "M"
-    for x, y in points:
-        if not (math.isfinite(x) and math.isfinite(y)):
+    for x, y in _places(ax, points):
+        if np.isnan(y):
             pen = "M"
             continue
         yield f"{pen}{_round(x):g},{_round(y):g}"
@@ -195,7 +171,7 @@ def _path(points: Sequence[tuple[float, float]]) -> Iterator[str]:
 
 
 def _round(value: float) -> float:
-    return round(value, 1) + 0.0
+    return round(float(value), 1) + 0.0
 
 
 def _ends(curves: pd.DataFrame) -> dict[str, str]:
@@ -209,19 +185,16 @@ def _ends(curves: pd.DataFrame) -> dict[str, str]:
     return {condition: ", ".join(parts) for condition, parts in found.items()}
 
 
-def _on_dark(look: Look) -> dict[str, str]:
+def _on_dark(colours: ConditionColours) -> dict[str, str]:
     """Return for each colour one that is seen on a dark page: a sequential map runs from dim to bright there."""
-    colours = list(dict.fromkeys(look.colours.values()))
-    sequential = {_hex(mpl.colormaps["viridis_r"](v)) for v in _places(len(colours), 0.12, 0.95)}
-    if len(colours) > 1 and set(colours) == sequential:
-        order = [c for _, c in look.entries]
-        steps = _places(len(order), DARK_FROM, DARK_TO)
-        return {c: _hex(mpl.colormaps["viridis"](v)) for c, v in zip(order, steps, strict=True)}
-    return {c: _lighter(c) for c in colours}
-
-
-def _places(n: int, first: float, last: float) -> Sequence[float]:
-    return [first + (last - first) * i / max(n - 1, 1) for i in range(n)]
+    shades = list(dict.fromkeys(colours.colours.values()))
+    if len(shades) > 1 and set(shades) == set(theme.palette(len(shades), ordered=True)):
+        order = [c for _, c in colours.entries]
+        return {
+            c: _hex(mpl.colormaps["viridis"](DARK_FROM + (DARK_TO - DARK_FROM) * i / (len(order) - 1)))
+            for i, c in enumerate(order)
+        }
+    return {c: _lighter(c) for c in shades}
 
 
 def _lighter(colour: str) -> str:

@@ -1,4 +1,4 @@
-"""Pages put together: a template, a style and a script of the package, under a policy that admits nothing else."""
+"""Files of a report, and pages put together of a template, a style and a script, under a policy that admits nothing else."""
 
 from __future__ import annotations
 
@@ -6,51 +6,70 @@ import base64
 import functools
 import hashlib
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from mlpbench.base.atomic_files import write_whole
+from mlpbench.report import summary
+from mlpbench.report.context import Context
+from mlpbench.report.pages.curves_svg import chart
 from mlpbench.report.pages.markdown_html import VERDICTS, body
+from mlpbench.report.pages.runs_table import run_table
+from mlpbench.report.report import Report
+from mlpbench.report.sections.learning_curves import has_curves
 
-if TYPE_CHECKING:
-    from mlpbench.report.pages.interactive import Interactive
-    from mlpbench.report.report import Report
-
+MARKDOWN, HTML = "report.md", "report.html"
 TEMPLATES = ("base.html", "report.html", "curves.html", "runs.html", "index.html")
 SCRIPTS = ("vendor/sortable.min.js", "script.js")
 CURVES = "figures/learning_curves.png"
 
 
+def contents(report: Report, *, html: bool) -> dict[str, bytes]:
+    """Return every file of a report by its name; the text comes last, so that whoever sees it finds what it links to."""
+    page = {HTML: report_page(report).encode()} if html else {}
+    return {**report.pictures, **page, summary.NAME: report.summary.content, MARKDOWN: report.markdown.encode()}
+
+
+def write(report: Report, folder: Path, *, html: bool = False) -> Path:
+    """Write a report, with `report.html` if it is wanted or there, and return the path of its text; raise MachineError."""
+    for name, content in contents(report, html=html or (folder / HTML).exists()).items():
+        write_whole(folder / name, content)
+    return folder / MARKDOWN
+
+
 def report_page(report: Report) -> str:
-    """Return a report as one HTML file: its Markdown, and what it shows as `interactive`, to be looked into.
+    """Return a report as one HTML file: its Markdown, a table of its runs that sorts and filters, and its learning curves.
 
-    The text is that of `report.md`; pictures are inside it; the table of runs sorts and filters, and the learning curves,
-    drawn anew as SVG, highlight. The same report gives the same bytes.
+    The text is that of `report.md`; pictures are inside the file; the learning curves are drawn again as SVG, to be
+    highlighted. The same report gives the same bytes.
     """
-    shown = report.interactive
-    more = {} if shown is None else _interactive(shown)
-    chart = more.get("chart")
-    instead = {} if chart is None else {CURVES: _render("curves.html", chart=chart)}
-    text = body(report.markdown, report.files, instead)
-    sections = [*text.sections, *([("runs", "Runs")] if "runs" in more else [])]
-    return _page("report.html", _colours(chart), title=text.title, body=Markup(text.html), sections=sections, **more)
+    shown = _of_runs(report.context)
+    curves = shown.get("chart")
+    instead = {} if curves is None else {CURVES: _render("curves.html", chart=curves)}
+    text = body(report.markdown, report.pictures, instead)
+    sections = [*text.sections, *([("runs", "Runs")] if "runs" in shown else [])]
+    return _page("report.html", _colours(curves), title=text.title, body=Markup(text.html), sections=sections, **shown)
 
 
-def index_page(**given: Any) -> str:
+def index_page(**content: Any) -> str:
     """Return the index of a results folder as one HTML file."""
-    return _page("index.html", "", **given)
+    return _page("index.html", "", **content)
 
 
-def _interactive(shown: Interactive) -> dict[str, Any]:
-    from mlpbench.report.pages.curves_svg import chart
-    from mlpbench.report.pages.runs_table import run_table
+def _of_runs(context: Context | None) -> dict[str, Any]:
+    """Return what a page shows of the runs of an experiment, beyond the text of its report."""
+    if context is None:
+        return {}
+    runs = {"runs": run_table(context)}
+    if not has_curves(context):
+        return runs
+    return {**runs, "chart": chart(context.curve_estimates, context.colours)}
 
-    found: dict[str, Any] = {"runs": run_table(shown)}
-    return found if shown.curves.empty else found | {"chart": chart(shown.curves, shown.look)}
 
-
-def _page(template: str, colours: str, **given: Any) -> str:
+def _page(template: str, colours: str, **content: Any) -> str:
     style = f"{_text('style.css')}{colours}"
     scripts = [_text(name) for name in SCRIPTS]
     # No address is admitted, and of inline code only what was hashed here: not even markup that slipped through runs.
@@ -59,7 +78,7 @@ def _page(template: str, colours: str, **given: Any) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     inline = {"style": Markup(style), "scripts": [Markup(s) for s in scripts], "policy": policy, "signs": VERDICTS}
-    return _render(template, **inline, **given)
+    return _render(template, **inline, **content)
 
 
 def _colours(chart: Any) -> str:
@@ -88,5 +107,5 @@ def _templates() -> Environment:
     )
 
 
-def _render(template: str, **given: Any) -> str:
-    return _templates().get_template(template).render(**given) + "\n"
+def _render(template: str, **content: Any) -> str:
+    return _templates().get_template(template).render(**content) + "\n"

@@ -11,8 +11,8 @@ import pandas as pd
 from mlpbench.evidence.estimates.observe import OK
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition, format_level
-from mlpbench.report.pages.interactive import Interactive
-from mlpbench.report.sections.tables import HEADINGS
+from mlpbench.report.context import Context
+from mlpbench.report.sections.conditions import HEADINGS
 
 # A page with more rows than this takes long to open and to sort.
 MOST_RUNS = 2_000
@@ -43,23 +43,25 @@ class RunTable:
     rows: Sequence[Sequence[Cell]]
 
 
-def run_table(shown: Interactive) -> RunTable:
+def run_table(context: Context) -> RunTable:
     """Return the runs with levels, status and main metrics; of more than `MOST_RUNS`, the first replicates of some."""
-    rows, about = _excerpt(shown)
-    names = list(shown.experiment.factor_names)
-    levels = [[_level(c, n) for c in shown.conditions] for n in names]
-    numbers = [all(_is_number(c.levels.get(n)) for c in shown.conditions) for n in names]
-    columns = [Column(title=n, is_number=of) for n, of in zip(names, numbers, strict=True)]
+    rows, about = _excerpt(context)
+    names = list(context.experiment.factor_names)
+    metrics = [*(m for m in HEADINGS if m in set(context.estimates["metric"])), "train_seconds"]
+    levels = [[_level(c, n) for c in context.conditions] for n in names]
+    numbers = [all(_is_number(c.levels.get(n)) for c in context.conditions) for n in names]
+    columns = [Column(title=n, is_number=number) for n, number in zip(names, numbers, strict=True)]
     columns += [Column(title="replicate", is_number=True), Column(title="status", is_number=False)]
-    columns += [Column(title=_heading(m), is_number=True) for m in shown.metrics]
+    columns += [Column(title=_heading(m), is_number=True) for m in metrics]
     columns.append(Column(title="run", is_number=False))
-    whys = {row["run_id"]: _why(row["status"], row["diverged_at_step"], row["error"]) for row in records(shown.ended)}
+    ended = records(context.runs.loc[context.runs["status"] != OK, ["run_id", "diverged_at_step", "error"]])
+    reasons = {row["run_id"]: _reason(row["diverged_at_step"], row["error"]) for row in ended}
     cells = [
         [
-            *(of[row["position"]] for of in levels),
+            *(level[row["position"]] for level in levels),
             Cell(text=str(row["replicate"])),
-            Cell(text=f"{row['status']}{whys.get(row['run_id'], '')}"),
-            *(_number(m, row[m]) for m in shown.metrics),
+            Cell(text=f"{row['status']}{reasons.get(row['run_id'], '')}"),
+            *(_number(m, row[m]) for m in metrics),
             Cell(text=row["run_id"]),
         ]
         for row in records(rows)
@@ -67,23 +69,26 @@ def run_table(shown: Interactive) -> RunTable:
     return RunTable(about=about, columns=columns, rows=cells)
 
 
-def _excerpt(shown: Interactive) -> tuple[pd.DataFrame, str]:
-    every = shown.observed
-    total, listed = len(every), list(shown.listed)
+def _excerpt(context: Context) -> tuple[pd.DataFrame, str]:
+    """Return the rows of the table, and which runs they are in a sentence."""
+    every, n_stored, listed = context.observed, len(context.runs), list(context.excerpt.listed)
+    total = len(every)
     also = ""
-    if shown.n_stored > total:
+    if n_stored > total:
         also = (
-            f" Of {shown.n_stored} runs they are those that stand for a condition in a replicate: with the settings that "
-            "were chosen, not of single folds. The table `runs` has the others."
+            f" They are those of {n_stored} runs that represent a condition in a replicate: runs with the chosen settings, not "
+            "runs on single folds. The table `runs` has the others."
         )
     if total <= MOST_RUNS:
         what = f"All {total} runs of the grid." if not also else f"{total} runs.{also}"
         return every, what if total > 1 else "The run of the grid."
     first = every[every["position"].isin(listed)].groupby("position", sort=False).head(max(1, MOST_RUNS // len(listed)))
     each = int(first.groupby("position").size().max())
-    of = f" of the {len(listed)} conditions listed above" if len(listed) < len(shown.conditions) else ""
+    which = "each condition"
+    if len(listed) < len(context.conditions):
+        which = f"the {len(listed)} conditions listed above"
     most = f"the first {each} replicates" if each > 1 else "the first replicate"
-    return first, f"These are {most}{of or ' of each condition'}, {len(first)} of {total} runs.{also}"
+    return first, f"These are {most} of {which}, {len(first)} of {total} runs.{also}"
 
 
 def _is_number(value: object) -> bool:
@@ -111,9 +116,8 @@ def _number(metric: str, value: float) -> Cell:
     return Cell(text=text, key=repr(float(value)))
 
 
-def _why(status: str, step: float, error: object) -> str:
-    if status == OK:
-        return ""
+def _reason(step: float, error: object) -> str:
+    """Return at which step a run diverged, or why it failed."""
     if not pd.isna(step):
         return f" at step {int(step)}"
     return f" ({error.splitlines()[0]})" if isinstance(error, str) and error else ""

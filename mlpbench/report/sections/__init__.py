@@ -1,1 +1,1 @@
-"""The sections of a report: title, sentences, table and figure of each."""
+"""Sections of a report: each module has one, or two that belong together, with its sentences, its table and its figure."""

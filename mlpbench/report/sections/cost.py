@@ -1,98 +1,193 @@
-"""What a better result costs: outcome against training time and arithmetic, and what nothing else beats at its price."""
+"""The sections on cost: the outcome against training time and arithmetic, and what training took."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from mlpbench.evidence.estimates.observe import estimate
-from mlpbench.evidence.frames import records
-from mlpbench.report.language.words import listing
-from mlpbench.report.sections.section import Given, Section
+from mlpbench.evidence.frames import places, records
+from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.condition_colours import ConditionColours
+from mlpbench.report.language.words import listing, rounded_factor, short_exponent
+from mlpbench.report.section import Section, SectionFigure, paragraph, table
 
-COSTS = ("train_seconds", "flops")
+COSTS = {"train_seconds": "training time per run, s", "flops": "FLOPs per run"}
 LEAST_RATIO = 2.0
-MOST_NAMED = 4
+MOST_LISTED = 4
+# Up to so many dots have their name beside them, where none is longer than a panel has room for.
+MOST_NAMED, LONGEST_NAME = 10, 24
 
 
-def priced(given: Given) -> pd.DataFrame:
-    """Return a row for each condition with an outcome and costs: mean outcome, its interval, mean costs, and fronts.
-
-    `front_COST` tells whether no other condition costs as little or less and does as well or better, one of the two
-    strictly: the Pareto front of the means.
-    """
-    of = given.estimates[given.estimates["metric"] == given.outcome].set_index("position")
-    costs = estimate(given.experiment, given.conditions, given.observed, pd.DataFrame(), COSTS)
-    table = of[["condition_id", "label", "mean", "low", "high"]].copy()
-    for name in COSTS:
-        table[name] = costs[costs["metric"] == name].set_index("position")["mean"]
-    table = table.dropna(subset=["mean", *COSTS])
-    table = table[(table[list(COSTS)] > 0).all(axis=1)].reset_index()
-    for name in COSTS:
-        table[f"front_{name}"] = _front(table, name, higher=given.good == "accuracy")
-    return table
-
-
-def _front(table: pd.DataFrame, cost: str, *, higher: bool) -> pd.Series[bool]:
-    good = table["mean"] if higher else -table["mean"]
-    ordered = table.assign(good=good).sort_values([cost, "good", "position"], ascending=[True, False, True])
-    before = ordered["good"].cummax().shift(fill_value=float("-inf"))
-    return (ordered["good"] > before).reindex(table.index)
-
-
-def section(given: Given) -> Section | None:
-    """Return outcome against costs, where the arithmetic of conditions differs by a factor of two or more."""
-    table = priced(given)
-    if table.empty or table["flops"].max() < LEAST_RATIO * table["flops"].min():
+def tradeoff(context: Context) -> Section | None:
+    """Return the outcome against costs, where the arithmetic of conditions differs by a factor of two or more."""
+    costs = outcome_and_costs(context)
+    if costs.empty or costs["flops"].max() < LEAST_RATIO * costs["flops"].min():
         return None
-    from mlpbench.report.figures.pareto import tradeoff
-
-    told = sentence(table, given.good)
-    drawn = table[table["position"].isin(list(given.excerpt.drawn))]
-    text = (
-        f"{told} Lines are the fronts of the means: what no other condition beats at its cost. Bars are 95% intervals over "
-        "replicates; seconds are a run's share of its stack's time on one worker."
-    )
-    return Section(
-        title="Result and cost",
-        text=f"{text} {given.excerpt.drawn_by}".rstrip(),
+    found = sentence(costs, context.measure)
+    drawn = costs[costs["position"].isin(list(context.excerpt.drawn))]
+    figure = SectionFigure(
         name="cost",
-        draw=partial(tradeoff, drawn, table, f"test {given.good}", given.look),
-        alt=f"Test {given.good} against training time and FLOPs. {told}",
+        draw=partial(draw, drawn, costs, f"test {context.measure}", context.colours),
+        alt=f"Test {context.measure} against training time and FLOPs. {found}",
     )
+    how = (
+        "Lines are Pareto frontiers of the means: no other condition is as good or better at the same or a lower cost. Bars are 95% "
+        "intervals over replicates; a run's time is its share of the time of its stack on one worker."
+    )
+    return Section(title="Result and cost", sentences=paragraph(found, how, context.excerpt.drawn_by), figures=[figure])
 
 
-def sentence(table: pd.DataFrame, good: str) -> str:
-    """Say which conditions no other beats at their arithmetic, and what the best one costs beside the cheapest."""
-    front = records(table[table["front_flops"]].sort_values("flops"))
-    cheapest, top = front[0], front[-1]
-    names = [_named(r) for r in front]
-    if len(front) == len(table) > 1:
-        said = f"all {len(table)} conditions"
-    elif len(names) > MOST_NAMED:
-        said = f"{len(names)} of {len(table)} conditions from {names[0]} to {names[-1]}"
+def outcome_and_costs(context: Context) -> pd.DataFrame:
+    """Return a row for each condition with an outcome and costs: mean outcome, its interval, and mean costs.
+
+    `optimal_COST` says whether the condition is Pareto-optimal: no other one costs as little or less and does as well or
+    better, one of the two strictly.
+    """
+    outcome = context.estimates[context.estimates["metric"] == context.outcome].set_index("position")
+    means = context.estimated(list(COSTS))
+    costs = outcome[["condition_id", "label", "mean", "low", "high"]].copy()
+    for name in COSTS:
+        costs[name] = means[means["metric"] == name].set_index("position")["mean"]
+    costs = costs.dropna(subset=["mean", *COSTS])
+    costs = costs[(costs[list(COSTS)] > 0).all(axis=1)].reset_index()
+    for name in COSTS:
+        costs[f"optimal_{name}"] = _is_optimal(costs, name, higher=context.measure == "accuracy")
+    return costs
+
+
+def _is_optimal(costs: pd.DataFrame, name: str, *, higher: bool) -> pd.Series[bool]:
+    good = costs["mean"] if higher else -costs["mean"]
+    ordered = costs.assign(good=good).sort_values([name, "good", "position"], ascending=[True, False, True])
+    before = ordered["good"].cummax().shift(fill_value=float("-inf"))
+    return (ordered["good"] > before).reindex(costs.index)
+
+
+def sentence(costs: pd.DataFrame, measure: str) -> str:
+    """Say which conditions are Pareto-optimal by arithmetic, and what the best one costs compared with the cheapest."""
+    optimal = records(costs[costs["optimal_flops"]].sort_values("flops"))
+    cheapest, top = optimal[0], optimal[-1]
+    names = [_condition(r) for r in optimal]
+    if len(optimal) == 1:
+        best = f"{top['mean']:.2%}" if measure == "accuracy" else f"{top['mean']:.4g}"
+        return f"By FLOPs, {names[0]} is the only Pareto-optimal condition: it is the cheapest and the best, with test {measure} {best}."
+    if len(optimal) == len(costs):
+        who = "both conditions" if len(costs) == 2 else f"all {len(costs)} conditions"
+    elif len(names) > MOST_LISTED:
+        who = f"{len(names)} of {len(costs)} conditions, from {names[0]} to {names[-1]},"
     else:
-        said = listing(names)
-    plural = "s" if len(front) == 1 else ""
-    first = f"By FLOPs {said} lie{plural} on the front"
-    if len(front) == 1:
-        return f"{first}: it is the cheapest and the best, test {good} {_value(top['mean'], good)}."
+        who = listing(names)
     more = top["mean"] - cheapest["mean"]
-    gain = f"{100 * more:+.2f} pp" if good == "accuracy" else f"{more:+.3g}"
-    times = top["flops"] / cheapest["flops"]
+    gain = f"{100 * more:+.2f} pp" if measure == "accuracy" else f"{more:+.3g}"
     return (
-        f"{first}; the best, {_named(top)}, takes {times:.3g} times the arithmetic and "
-        f"{top['train_seconds'] / cheapest['train_seconds']:.2g} times the time of the cheapest, {_named(cheapest)}, for {gain} of "
-        f"test {good}."
+        f"By FLOPs, {who} are Pareto-optimal; the best, {_condition(top)}, takes {rounded_factor(top['flops'] / cheapest['flops'], 3)} times the arithmetic and "
+        f"{rounded_factor(top['train_seconds'] / cheapest['train_seconds'])} times the time of the cheapest, {_condition(cheapest)}, for {gain} of "
+        f"test {measure}."
     )
 
 
-def _named(row: Mapping[str, Any]) -> str:
+def _condition(row: Mapping[str, Any]) -> str:
     return f"({row['label']})" if ", " in row["label"] else str(row["label"])
 
 
-def _value(mean: float, good: str) -> str:
-    return f"{mean:.2%}" if good == "accuracy" else f"{mean:.4g}"
+def training_cost(context: Context) -> Section:
+    """Return training time and arithmetic of the conditions: what a run takes on one worker of the machine used."""
+    stored = context.runs[["run_id", "train_seconds", "flops"]].drop_duplicates("run_id")
+    at = places(context.observed["run_id"], stored["run_id"])
+    timed = stored.iloc[at[at >= 0]].assign(position=context.observed["position"].to_numpy()[at >= 0]).dropna()
+    # Sums depend on the order in their last bits: one that no order of files or rows moves.
+    timed = timed.iloc[np.lexsort((timed["run_id"].to_numpy().astype("S16"), timed["position"]))]
+    seconds, flops = timed["train_seconds"].sum(), timed["flops"].sum()
+    if not seconds > 0:
+        return Section(title="Cost", sentences="No run has a training time.")
+    total = (
+        f"Training took {seconds:.3g} worker-seconds for {flops:.3g} floating-point operations of matrix products, "
+        f"{_rate(flops, seconds)} GFLOP/s per worker."
+    )
+    listed = context.excerpt.listed
+    groups = dict(list(timed[timed["position"].isin(list(listed))].groupby("position")))
+    rows = []
+    for position in (p for p in listed if p in groups):
+        time, work = groups[position]["train_seconds"].mean(), groups[position]["flops"].mean()
+        rows.append([context.short_label(position), f"{time:.3g}", f"{work:.3g}", _rate(work, time)])
+    head = [context.label_heading, "seconds per run", "FLOPs per run", "GFLOP/s"]
+    return Section(title="Cost", sentences=paragraph(total, context.excerpt.listed_by), table=table(head, rows, "lrrr"))
+
+
+def _rate(flops: float, seconds: float) -> str:
+    return f"{flops / seconds / 1e9:.3g}" if seconds > 0 else "-"
+
+
+def draw(drawn: pd.DataFrame, every: pd.DataFrame, what: str, colours: ConditionColours) -> Figure:
+    """Return a panel for each cost on a log axis; the frontier is that of `every` condition, the dots are of those `drawn`.
+
+    Both have condition_id, mean, low, high, train_seconds, flops, optimal_train_seconds and optimal_flops.
+    """
+    with theme.style():
+        figure, axes = theme.new(3.4, 1, 2, sharey=True)
+        for ax, (cost, title) in zip(axes, COSTS.items(), strict=True):
+            frontier = every[every[f"optimal_{cost}"]].sort_values(cost)
+            ax.plot(
+                frontier[cost], frontier["mean"], drawstyle="steps-post", color=theme.FAINT, linewidth=1.2, zorder=1
+            )
+            for row in records(drawn):
+                colour = colours.colours[row["condition_id"]]
+                ax.vlines(row[cost], row["low"], row["high"], color=colour, linewidth=1.4)
+                ax.plot([row[cost]], [row["mean"]], "o", color=colour, markersize=5,
+                        markerfacecolor=colour if row[f"optimal_{cost}"] else "white")  # fmt: skip
+            _cost_axis(ax, list(every[cost]), title)
+        axes[0].set_ylabel(what)
+        short = all(len(colours.labels[c]) <= LONGEST_NAME for c in drawn["condition_id"])
+        named = (
+            short and len(drawn) <= MOST_NAMED and colours.is_detailed and _write_names(figure, axes, drawn, colours)
+        )
+        handles = [
+            Line2D([], [], color=theme.INK, marker="o", markersize=5, linestyle="none", label="Pareto-optimal"),
+            Line2D([], [], color=theme.INK, marker="o", markersize=5, linestyle="none", markerfacecolor="white",
+                   label="dominated"),
+        ]  # fmt: skip
+        if not named:
+            handles += theme.colour_handles(colours.entries)
+        theme.legend_below(figure, handles, f"labels: {colours.title}" if named else colours.title)
+    return figure
+
+
+def _cost_axis(ax: Axes, costs: list[float], title: str) -> None:
+    ax.set_xscale("log")
+    wide = max(costs) >= 30 * min(costs)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: short_exponent(f"{v:.3g}")))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.margins(x=0.12, y=0.1)
+    ax.set_xlabel(title)
+
+
+def _write_names(figure: Figure, axes: list[Axes], drawn: pd.DataFrame, colours: ConditionColours) -> bool:
+    """Write the names of conditions beside their dots and return True, unless they would run into each other."""
+    for ax, cost in zip(axes, COSTS, strict=True):
+        _name(ax, drawn, cost, colours)
+    figure.draw_without_rendering()
+    for ax in axes:
+        boxes = [text.get_window_extent() for text in ax.texts]
+        if any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2)):
+            for text in [text for other in axes for text in other.texts]:
+                text.remove()
+            return False
+    return True
+
+
+def _name(ax: Axes, drawn: pd.DataFrame, cost: str, colours: ConditionColours) -> None:
+    """Write each name above the interval, where neither frontier nor intervals run."""
+    for row in records(drawn):
+        top = row["mean"] if pd.isna(row["high"]) else row["high"]
+        ax.annotate(colours.labels[row["condition_id"]], (row[cost], top), xytext=(0, 3), textcoords="offset points",
+                    ha="center", va="bottom", fontsize=7)  # fmt: skip

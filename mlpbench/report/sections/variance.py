@@ -1,28 +1,36 @@
-"""The section "Variance decomposition": the spread that each random stream causes alone."""
+"""The section "Variance decomposition": how much each random stream adds to the variance of the outcome."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from mlpbench.evidence.estimates.stream_variances import MOST_DRAWN, TEST_SET
+from mlpbench.evidence.estimates.stream_variances import MOST_DRAWN, TEST_SET, by_stream
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.metrics.metric import metric
+from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
 from mlpbench.report.language.words import fixed
-from mlpbench.report.sections.tables import table as markdown_table
+from mlpbench.report.section import Section, SectionFigure, paragraph, table
 
 
-def section(table: pd.DataFrame) -> list[str]:
-    """Return the section of a report: what it shows, a sentence, and a row for each stream; nothing where none has values."""
-    if table.empty:
-        return []
-    whole = [r for r in records(table) if not math.isnan(r["sd"])]
+def section(context: Context) -> Section | None:
+    """Return a row for each random stream, and a figure of shares; None where streams do not vary one at a time."""
+    if not context.experiment.one_at_a_time:
+        return None
+    names = list(dict.fromkeys([context.outcome, "test_loss"]))
+    estimates = by_stream(context.experiment, context.conditions, context.observed, names)
+    if estimates.empty:
+        return None
+    whole = [r for r in records(estimates) if not math.isnan(r["sd"])]
     labelled = any(r["label"] != "all" for r in whole)
-    head = [
-        *["condition"] * labelled,
+    head = ["condition"] * labelled + [
         "metric",
         "stream",
         "n",
@@ -40,16 +48,27 @@ def section(table: pd.DataFrame) -> list[str]:
         for r in whole
     ]  # fmt: skip
     text = (
-        "In each condition one random stream varies from replicate to replicate, the others are held at one draw; intervals "
-        "are Bonett's, for spreads that need not be normal. Streams that act together may spread more than the sum."
+        "In each condition one random stream varies between replicates while the others are fixed; intervals are Bonett's, which do not "
+        "assume a normal distribution. Streams that interact may have a larger variance together than the sum."
     )
     if any(r["stream"] == TEST_SET for r in whole):
         text += (
-            " The finite test set is beside them: the sd that an accuracy has over test sets of this size, were its "
-            "examples drawn anew."
+            " Test-set sampling is not part of the sum: it is the sd that an accuracy has over test sets of this size whose examples "
+            "are drawn anew."
         )
-    columns = "l" * labelled + "llrrrr"
-    return ["## Where the spread comes from", f"{sentence(table)} {text}", markdown_table(head, rows, columns)]
+    drawn, found = drawn_rows(estimates), sentence(estimates)
+    metric_name = str(estimates["metric"].iloc[0]).replace("_", " ")
+    figure = SectionFigure(
+        name="spread",
+        draw=partial(draw, drawn, metric_name),
+        alt=f"Share of each random stream in the variance of {metric_name}. {found}",
+    )
+    return Section(
+        title="Variance decomposition",
+        sentences=paragraph(found, text),
+        table=table(head, rows, "l" * labelled + "llrrrr"),
+        figures=[] if drawn.empty else [figure],
+    )
 
 
 def _share_cell(row: Mapping[str, Any]) -> str:
@@ -59,23 +78,54 @@ def _share_cell(row: Mapping[str, Any]) -> str:
     return f"{row['share']:.0%}{interval}"
 
 
-def drawn(table: pd.DataFrame) -> pd.DataFrame:
+def drawn_rows(estimates: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that a figure shows: those of the first metric, of the first 6 conditions, with a share."""
-    if table.empty:
-        return table
-    rows: pd.DataFrame = table[(table["metric"] == table["metric"].iloc[0]) & table["share"].notna()]
+    if estimates.empty:
+        return estimates
+    rows: pd.DataFrame = estimates[(estimates["metric"] == estimates["metric"].iloc[0]) & estimates["share"].notna()]
     first = list(dict.fromkeys(rows["label"]))[:MOST_DRAWN]
     return rows.loc[rows["label"].isin(first)]
 
 
-def sentence(table: pd.DataFrame) -> str:
-    """Say of the first metric which stream makes most of the spread, and how that compares with the test set's."""
-    streams = table[(table["stream"] != TEST_SET) & (table["metric"] == table["metric"].iloc[0])]
+def sentence(estimates: pd.DataFrame) -> str:
+    """Say which stream has the largest share of the variance of the first metric."""
+    streams = estimates[(estimates["stream"] != TEST_SET) & (estimates["metric"] == estimates["metric"].iloc[0])]
     parts = []
     for label, group in streams.groupby("label", sort=False):
         top = group.loc[group["sd"].idxmax()]
         of = metric(str(top["metric"])).name.replace("_", " ")
         where = "" if label == "all" else f"With {label}, "
-        named = f"{where}{top['stream']} makes the largest variance of {of}, {top['share']:.0%} of the sum."
+        named = f"{where}{top['stream']} has the largest share of the variance of {of}: {top['share']:.0%} of the sum."
         parts.append(named[0].upper() + named[1:])
     return " ".join(parts)
+
+
+def draw(rows: pd.DataFrame, metric_name: str) -> Figure:
+    """Return bars of the share of the summed variance by stream, one a condition, with intervals; the test set's is hatched.
+
+    `rows` has label (the condition), stream, share, share_low and share_high.
+    """
+    streams, labels = list(dict.fromkeys(rows["stream"])), list(dict.fromkeys(rows["label"]))
+    streams.sort(key=lambda s: s == TEST_SET)
+    height = 0.72 / len(labels)
+    with theme.style():
+        figure, (ax,) = theme.new(1.1 + (0.34 + 0.1 * len(labels)) * len(streams))
+        colours = theme.distinct_colours(labels)
+        for row in records(rows):
+            at = streams.index(row["stream"]) + (labels.index(row["label"]) - (len(labels) - 1) / 2) * height
+            colour = colours[row["label"]]
+            hatched = row["stream"] == TEST_SET
+            ax.barh(at, row["share"], 0.9 * height, color="white" if hatched else colour, alpha=1 if hatched else 0.75,
+                    edgecolor=colour, hatch="////" if hatched else None, linewidth=0.8)  # fmt: skip
+            ax.hlines(at, row["share_low"], row["share_high"], color=theme.INK, linewidth=1.2)
+        ax.set_yticks(
+            range(len(streams)), [s if s != TEST_SET else "test-set sampling\n(not part of the sum)" for s in streams]
+        )
+        ax.set_ylim(len(streams) - 0.45, -0.55)
+        ax.set_xlim(left=0)
+        ax.xaxis.set_major_formatter(theme.percent)
+        ax.set_xlabel(f"share of the summed variance of {metric_name}")
+        ax.grid(axis="y", visible=False)
+        handles = [Line2D([], [], color=c, linewidth=5, alpha=0.75, label=label) for label, c in colours.items()]
+        theme.legend_below(figure, handles if len(labels) > 1 else [])
+    return figure

@@ -1,0 +1,95 @@
+"""Tables of verdicts: of a report and of several experiments in Markdown, and of a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.report.language.words import (
+    Digits,
+    estimate_cell,
+    expected_cell,
+    needed,
+    not_robust,
+    probability,
+)
+from mlpbench.report.section import table
+
+COLUMNS = 110
+ESTIMATE = "estimate (95% interval)"
+
+
+def verdicts_table(verdicts: Sequence[Verdict]) -> str:
+    """Return a row for each claim of one experiment, as Markdown."""
+    head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
+    return table(head, [_cells(v, mark="**") for v in verdicts], "llllrr")
+
+
+def ledger(experiments: Iterable[tuple[str, Sequence[Verdict]]]) -> str:
+    """Return a row for each claim of each named experiment, in the order given, as Markdown."""
+    head = ["experiment", "claim", "verdict", ESTIMATE, "claimed", "n", "p (corrected)"]
+    return table(head, [[name, *_cells(v)] for name, verdicts in experiments for v in verdicts], "lllllrr")
+
+
+def _cells(verdict: Verdict, mark: str = "") -> list[str]:
+    return [
+        f"{verdict.claim.says} (`{verdict.claim.id}`)",
+        f"{mark}{verdict_cell(verdict)}{mark}",
+        estimate_cell(verdict),
+        expected_cell(verdict),
+        str(verdict.n),
+        _p_cell(verdict),
+    ]
+
+
+def verdict_cell(verdict: Verdict) -> str:
+    """Return the verdict, and whether it is exploratory."""
+    return f"{verdict.decision}, exploratory" if verdict.exploratory else verdict.decision
+
+
+def _p_heading(verdicts: Sequence[Verdict]) -> str:
+    """Say how the p of a table are corrected: by Holm's method, or for interim analyses too."""
+    return "p (looks)" if any(v.interim_analysis is not None for v in verdicts) else "p (Holm)"
+
+
+def _p_cell(verdict: Verdict) -> str:
+    """Return the corrected p, or that the verdict is observed rather than tested."""
+    if verdict.observed:
+        return "observed"
+    return "-" if verdict.p_corrected is None else probability(verdict.p_corrected)
+
+
+def terminal_table(verdicts: Sequence[Verdict]) -> str:
+    """Return the verdicts as plain text, at most 110 columns wide; notes stand below their row."""
+    if not verdicts:
+        return "no claims"
+    head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
+    cells = [
+        [
+            v.claim.id, verdict_cell(v), estimate_cell(v, per=False), expected_cell(v), f"{v.n}/{v.planned}", _p_cell(v),
+        ]
+        for v in verdicts
+    ]  # fmt: skip
+    widths = [max(len(c[i]) for c in [head, *cells]) for i in range(len(head))]
+    widths[0] = min(widths[0], COLUMNS - sum(widths[1:]) - 2 * (len(head) - 1))
+    lines = [_line(head, widths)]
+    for cell, verdict in zip(cells, verdicts, strict=True):
+        lines.append(_line(cell, widths))
+        lines += textwrap.wrap(_notes(verdict), COLUMNS, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first = cells[0] if len(cells[0]) <= widths[0] else f"{cells[0][: widths[0] - 3]}..."
+    parts = [
+        c.rjust(w) if i > 3 else c.ljust(w) for i, (c, w) in enumerate(zip([first, *cells[1:]], widths, strict=True))
+    ]
+    return "  ".join(parts).rstrip()
+
+
+def _notes(verdict: Verdict) -> str:
+    mark, sampled = not_robust(verdict), verdict.test_sampling.interval
+    if mark and sampled is not None:
+        mark = f" Including test-set sampling the interval is {Digits(verdict).interval(sampled)}. {mark}"
+    return f"{needed(verdict)} {verdict.note}{mark}".strip()

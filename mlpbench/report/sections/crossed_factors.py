@@ -1,0 +1,221 @@
+"""The section on two crossed factors: the mean test error of every cell, which is best, and which are not clearly worse."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullFormatter
+
+from mlpbench.base.models import Value
+from mlpbench.evidence.frames import floats, records
+from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
+from mlpbench.report.language.words import listing, short_exponent
+from mlpbench.report.section import Section, SectionFigure, paragraph
+
+FEWEST_CELLS = 6
+# More levels than this leave no room for a number in a cell.
+MOST_LEVELS = 16
+TUNED = "lr"
+# Sequential in lightness, and the same to the colour-blind.
+MAP = "cividis_r"
+LOST = "#d9d9d9"
+# A shade is for what can be compared: cells this many times the median are as dark as the scale goes.
+FAR = 30.0
+_ROUND = [float(f"{first}e{power}") for power in range(-12, 13) for first in (1, 2, 3, 5, 7)]
+
+
+def crossed_factors(context: Context) -> tuple[str, str] | None:
+    """Return the factors of the rows and of the columns, where the conditions are a table of two.
+
+    That is: exactly two factors have two levels or more, every pair of levels is one condition, there are six or more,
+    and no factor has more than 16 levels. A learning rate is put in the columns.
+    """
+    levels = {
+        n: list(dict.fromkeys(c.levels.get(n) for c in context.conditions)) for n in context.experiment.factor_names
+    }
+    varied = [n for n, of in levels.items() if len(of) > 1]
+    if len(varied) != 2 or len(context.conditions) < FEWEST_CELLS:
+        return None
+    rows, columns = sorted(varied, key=lambda n: n == TUNED)
+    pairs = {(c.levels.get(rows), c.levels.get(columns)) for c in context.conditions}
+    whole = len(pairs) == len(context.conditions) == len(levels[rows]) * len(levels[columns])
+    return (rows, columns) if whole and max(len(levels[n]) for n in varied) <= MOST_LEVELS else None
+
+
+def cells(context: Context, rows: str, columns: str) -> pd.DataFrame:
+    """Return a row for each condition: row and column, mean error (or loss), which runs ended badly, and its standing.
+
+    `best` is the cell with the lowest mean of those whose runs all finished, of all where none is whole; `close` those, of
+    such cells, whose paired difference from it has a 95% interval that includes 0; `best_of_row` the lowest of a row where the columns
+    are learning rates. `lost` counts runs that diverged or failed.
+    """
+    found = (
+        context.estimates[context.estimates["metric"] == context.outcome].sort_values("position").set_index("position")
+    )
+    positions = list(range(len(context.conditions)))
+    order = {n: _ordered(context.conditions, n) for n in (rows, columns)}
+    means = found["mean"].reindex(positions)
+    table = pd.DataFrame(
+        {
+            "position": positions,
+            "row": [order[rows].index(c.levels.get(rows)) for c in context.conditions],
+            "column": [order[columns].index(c.levels.get(columns)) for c in context.conditions],
+            "row_label": [format_level(c.levels.get(rows)) for c in context.conditions],
+            "column_label": [format_level(c.levels.get(columns)) for c in context.conditions],
+            "label": [c.label for c in context.conditions],
+            "value": 1 - means if context.measure == "accuracy" else means,
+            "sd": found["sd"].reindex(positions),
+            "lost": (found["diverged"] + found["failed"]).reindex(positions).fillna(0).astype(int),
+        }
+    )
+    top = context.best
+    against = {} if top is None else context.worse_than(top, positions, context.outcome)
+    table["best"] = table["position"] == top
+    near = pd.Series([i != top and i in against and against[i].low <= 0 <= against[i].high for i in positions])
+    table["close"] = near & (table["lost"] == 0)
+    lowest = (
+        table.dropna(subset=["value"]).sort_values(["lost", "value"], kind="stable").groupby("row")["position"].first()
+    )
+    table["best_of_row"] = (columns == TUNED) & table["position"].isin(lowest)
+    return table
+
+
+def section(context: Context) -> Section | None:
+    """Return the table of two factors as a figure; None where the conditions are none (see `crossed_factors`)."""
+    names = crossed_factors(context)
+    if names is None:
+        return None
+    table = cells(context, *names)
+    if table["value"].notna().sum() < FEWEST_CELLS:
+        return None
+    what = "error" if context.measure == "accuracy" else "loss"
+    ranged = all(_is_number(c.levels.get(names[0])) for c in context.conditions)
+    found = sentence(table, *names, what, ranged=ranged)
+    marks = [
+        "The best cell has a solid outline and bold type.",
+        "Dashed outline: not significantly different from the best cell." * bool(table["close"].any()),
+        f"A dot marks the best {names[1]} of each row." * bool(table["best_of_row"].any()),
+        "Lost runs diverged or failed." * bool(table["lost"].any()),
+    ]
+    figure = SectionFigure(
+        name="heatmap",
+        draw=partial(draw, table, *names, f"mean test {what}", share=what == "error"),
+        alt=f"Mean test {what} by {names[0]} and {names[1]}. {found}",
+    )
+    return Section(title=f"{names[0]} and {names[1]}", sentences=paragraph(found, *marks), figures=[figure])
+
+
+def sentence(table: pd.DataFrame, rows: str, columns: str, what: str, *, ranged: bool) -> str:
+    """Say which cell is best, how many do not differ significantly from it, and how the best learning rate moves.
+
+    `ranged` tells whether the rows are numbers, of which `4 to 64` can be said.
+    """
+    (top,) = records(table[table["best"]])
+    value = f"{top['value']:.2%}" if what == "error" else f"{top['value']:.4g}"
+    n = int(table["close"].sum())
+    compared = int((~table["best"] & (table["lost"] == 0) & table["value"].notna()).sum())
+    others = f"the other {compared} cells" + " whose runs all finished" * (compared < len(table) - 1)
+    counted = {0: f"each of {others} differs", 1: f"1 of {others} does not differ"}.get(
+        n, f"{n} of {others} do not differ"
+    )
+    compare = f"{counted} significantly from it (95% intervals of paired differences)"
+    if table["sd"].isna().all():
+        compare = "with one replicate per cell there are no intervals"
+    moved = _moved(table[table["best_of_row"]].sort_values("row"), rows, columns, ranged=ranged)
+    return f"Mean test {what} is lowest with {top['label']}, {value}; {compare}.{moved}"
+
+
+def _moved(lowest: pd.DataFrame, rows: str, columns: str, *, ranged: bool) -> str:
+    """Say at which learning rate each row is best, rows with the same together."""
+    if lowest.empty:
+        return ""
+    pairs = list(zip(lowest["column_label"], lowest["row_label"], strict=True))
+    if len({c for c, _ in pairs}) == 1:
+        return f" The best {columns} is {pairs[0][0]} at every {rows}."
+    runs = [(c, [r for _, r in group]) for c, group in itertools.groupby(pairs, key=lambda pair: pair[0])]
+    parts = [f"{c} at {rows} {listing(r) if len(r) < 3 or not ranged else f'{r[0]} to {r[-1]}'}" for c, r in runs]
+    return f" The best {columns} is {listing(parts)}."
+
+
+def _ordered(conditions: Sequence[Condition], name: str) -> list[Value]:
+    """Return the levels of a factor: numbers by size, others as the file has them."""
+    levels = list(dict.fromkeys(c.levels.get(name) for c in conditions))
+    return sorted(levels, key=float) if all(map(_is_number, levels)) else levels  # type: ignore[arg-type]
+
+
+def _is_number(level: Value) -> bool:
+    return isinstance(level, int | float) and not isinstance(level, bool)
+
+
+def draw(cells: pd.DataFrame, rows: str, columns: str, what: str, *, share: bool) -> Figure:
+    """Return the cells with their numbers; the best is outlined, those close to it dashed, the best of a row has a dot.
+
+    `cells` has row, column, row_label, column_label, value (NaN where no run finished), lost, best, close and best_of_row.
+    """
+    n_rows, n_columns = int(cells["row"].max()) + 1, int(cells["column"].max()) + 1
+    values = np.full((n_rows, n_columns), np.nan)
+    values[cells["row"], cells["column"]] = cells["value"]
+    norm = _norm(floats(cells["value"].dropna()))
+    colours = mpl.colormaps[MAP].with_extremes(bad=LOST)
+    with theme.style():
+        figure, (ax,) = theme.new(max(2.2, min(7.5, 1.25 + 0.42 * n_rows)))
+        image = ax.imshow(np.ma.masked_invalid(values), cmap=colours, norm=norm, aspect="auto")
+        size = 8.0 if n_columns <= 10 else 6.0
+        for cell in records(cells):
+            x, y, value = cell["column"], cell["row"], cell["value"]
+            shade = colours(norm(value)) if np.isfinite(value) else mpl.colors.to_rgba(LOST)
+            ink = theme.INK if np.dot((0.21, 0.72, 0.07), shade[:3]) > 0.45 else "white"
+            ax.text(x, y, _number(value, share=share), ha="center", va="center", color=ink, fontsize=size,
+                    fontweight="bold" if cell["best"] else "normal")  # fmt: skip
+            if cell["lost"]:
+                ax.text(x, y + 0.46, f"{cell['lost']} lost", ha="center", va="bottom", color=ink, fontsize=size - 2)
+            if cell["best_of_row"]:
+                ax.plot([x - 0.42], [y - 0.3], "o", color=ink, markersize=3.5)
+            if cell["best"] or cell["close"]:
+                ax.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, edgecolor=ink, linewidth=1.6,
+                                       linestyle="solid" if cell["best"] else (0, (3, 2))))  # fmt: skip
+        ax.set_xticks(*_labels(cells, "column"))
+        ax.set_yticks(*_labels(cells, "row"))
+        ax.set_xlabel(columns)
+        ax.set_ylabel(rows)
+        ax.grid(visible=False)
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+        low, high = float(norm.vmin or 0), float(norm.vmax or 0)
+        more: Literal["max", "neither"] = "max" if high < np.nanmax(values) else "neither"
+        bar = figure.colorbar(image, ax=ax, label=what, pad=0.02, extend=more)
+        if isinstance(norm, LogNorm):
+            bar.set_ticks([t for t in _ROUND if low <= t <= high])
+        bar.outline.set_visible(False)
+        bar.ax.yaxis.set_major_formatter(theme.percent if share else lambda v, _: short_exponent(f"{v:.3g}"))
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    return figure
+
+
+def _labels(cells: pd.DataFrame, axis: str) -> tuple[list[int], list[str]]:
+    named = cells.drop_duplicates(axis).sort_values(axis)
+    return named[axis].tolist(), named[f"{axis}_label"].tolist()
+
+
+def _norm(values: list[float]) -> Normalize:
+    low, high = min(values), min(max(values), FAR * float(np.median(values)))
+    if low == high:
+        return Normalize(low, low + 1)
+    return LogNorm(low, high, clip=True) if low > 0 and high >= 3 * low else Normalize(low, high, clip=True)
+
+
+def _number(value: float, *, share: bool) -> str:
+    if not np.isfinite(value):
+        return "-"
+    return f"{100 * value:.1f}%" if share else short_exponent(f"{value:.3g}")

@@ -1,0 +1,154 @@
+"""The section "Learning curves": loss and accuracy against epochs, a colour for each condition, train dashed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+from mlpbench.evidence.estimates.observe import OK, with_numbers
+from mlpbench.evidence.frames import places, records
+from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.condition_colours import ConditionColours
+from mlpbench.report.figures.theme import SPLITS
+from mlpbench.report.language.words import fixed, with_spread
+from mlpbench.report.section import Section, SectionFigure, paragraph
+
+MEASURES = ("loss", "accuracy")
+# Above this many conditions train and test lines in one panel can't be followed: each split gets its own.
+MOST_TOGETHER = 3
+BANDS = (
+    "Bands are 95% intervals over replicates; train curves use the first 10,000 training examples, or all where there are "
+    "fewer."
+)
+
+
+def section(context: Context) -> Section | None:
+    """Return the learning curves of the conditions that are drawn; None where nothing was trained."""
+    if not has_curves(context):
+        return None
+    curves = context.curve_estimates
+    found = sentence(curves)
+    measures = "Loss and accuracy" if context.measure == "accuracy" else "Loss"
+    figure = SectionFigure(
+        name="learning_curves",
+        draw=partial(draw, curves, context.colours),
+        alt=f"{measures} on train and test examples against epochs. {found}",
+    )
+    text = paragraph(found, BANDS, runs_without_curves(context), context.excerpt.drawn_by)
+    return Section(title="Learning curves", sentences=text, figures=[figure])
+
+
+def has_curves(context: Context) -> bool:
+    """Return whether there are curves to draw: not of networks that are not trained."""
+    return bool((context.curve_estimates["epoch"] > 0).any())
+
+
+def sentence(curves: pd.DataFrame) -> str:
+    """Say where the mean test accuracy ends, or the loss where there is none; which conditions end highest and lowest."""
+    on_test = curves[curves["split"] == "test"]
+    if on_test.empty:
+        return ""
+    what = "accuracy" if (on_test["measure"] == "accuracy").any() else "loss"
+    test = on_test[on_test["measure"] == what]
+    end = records(test[test["epoch"] == test.groupby("position")["epoch"].transform("max")])
+    highest, lowest = (choose(end, key=lambda r: float(r["mean"])) for choose in (max, min))
+    if len(end) == 1:
+        start = min(records(test), key=lambda r: float(r["epoch"]))
+        return (
+            f"Mean test {what} goes from {fixed(start['mean'], highest['sd'])} to "
+            f"{with_spread(highest['mean'], highest['sd'])} in {highest['epoch']:g} epochs (n = {highest['n']})."
+        )
+    lengths = sorted({r["epoch"] for r in end})
+    after = f"{lengths[0]:g}" if len(lengths) == 1 else f"{lengths[0]:g} to {lengths[-1]:g}"
+    plural = "" if after == "1" else "s"
+    return (
+        f"After {after} epoch{plural} mean test {what} is highest with {highest['label']}, "
+        f"{with_spread(highest['mean'], highest['sd'])}, and lowest with {lowest['label']}, "
+        f"{with_spread(lowest['mean'], lowest['sd'])} (mean ± sd over replicates)."
+    )
+
+
+def runs_without_curves(context: Context) -> str:
+    """Say how many finished runs have no curves, nothing where all have: those of a trimmed folder may be gone."""
+    observed = context.drawn_rows(context.observed)
+    finished = observed.loc[observed["status"] == OK, "run_id"]
+    there = with_numbers(context.curve_points)["run_id"].drop_duplicates()
+    lacking = int((places(finished, there) < 0).sum())
+    if not lacking:
+        return ""
+    return f"{lacking} of {len(finished)} finished runs have no curves: this folder was trimmed."
+
+
+def draw(curves: pd.DataFrame, colours: ConditionColours) -> Figure:
+    """Return the figure for estimates by condition, split, epoch and measure, with `low` and `high` as bands."""
+    splits = [s for s in SPLITS if (curves["split"] == s).any()]
+    measures = [m for m in MEASURES if (curves["measure"] == m).any()]
+    with theme.style():
+        if len(colours.colours) > MOST_TOGETHER:
+            figure = _a_panel_for_each_split(curves, measures, splits, colours)
+            handles = []
+        else:
+            figure, axes = theme.new(3.4, 1, len(measures))
+            for ax, measure in zip(axes, measures, strict=True):
+                draw_panel(ax, curves[curves["measure"] == measure], measure, colours)
+                ax.set_ylabel(measure)
+                ax.set_xlabel("epoch")
+            handles = [Line2D([], [], color=theme.INK, linestyle=SPLITS[s], linewidth=1.4, label=s) for s in splits]
+        handles += theme.colour_handles(colours.entries)
+        theme.legend_below(figure, handles, colours.title if len(colours.entries) > 1 else "")
+    return figure
+
+
+def _a_panel_for_each_split(
+    curves: pd.DataFrame, measures: list[str], splits: list[str], colours: ConditionColours
+) -> Figure:
+    figure, axes = theme.new(5.0 if len(measures) > 1 else 3.4, len(measures), len(splits), sharex=True, sharey="row")
+    for i, ax in enumerate(axes):
+        measure, split = measures[i // len(splits)], splits[i % len(splits)]
+        of_measure = curves[curves["measure"] == measure]
+        draw_panel(ax, of_measure[of_measure["split"] == split], measure, colours, whole=of_measure)
+        if measure == measures[0]:
+            ax.set_title(split, loc="left")
+        if measure == measures[-1]:
+            ax.set_xlabel("epoch")
+        if split == splits[0]:
+            ax.set_ylabel(measure)
+    return figure
+
+
+def draw_panel(
+    ax: Axes, curves: pd.DataFrame, measure: str, colours: ConditionColours, whole: pd.DataFrame | None = None
+) -> None:
+    """Draw the curves of one measure, with their bands; the axis is that of `whole`, where that is more."""
+    for (condition, split), line in curves.groupby(["condition_id", "split"], sort=False):
+        colour = colours.colours[str(condition)]
+        width = 1.3 if colours.is_detailed else 0.8
+        ax.plot(line["epoch"], line["mean"], color=colour, linestyle=SPLITS[str(split)], linewidth=width)
+        if colours.is_detailed:
+            ax.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.18, linewidth=0)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    _scale(ax, curves if whole is None else whole, measure)
+
+
+def _scale(ax: Axes, curves: pd.DataFrame, measure: str) -> None:
+    """Give the axis to the epochs after the first: log for a loss that falls far, cut below for an accuracy."""
+    means = curves["mean"]
+    if measure == "loss" and means.min() > 0 and means.max() > 3 * means.min():
+        ax.set_yscale("log")
+        spread = means.max() / means.min()
+        subs = (1.0,) if spread > 100 else (1.0, 2.0, 5.0) if spread > 10 else (1, 1.5, 2, 3, 4, 5, 7)
+        # Between whole decades a locator has no ticks at all once there are more than it may have.
+        ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=None if spread > 100 else 50))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    later = curves.loc[curves["epoch"] > 0, ["mean", "low", "high"]]
+    if measure == "accuracy" and not later.empty:
+        bottom, top = float(later.min().min()), float(later.max().max())
+        room = 0.05 * (top - bottom) or 0.01
+        ax.set_ylim(bottom - room, top + room)

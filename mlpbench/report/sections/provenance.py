@@ -1,0 +1,91 @@
+"""The section "Provenance": what the runs were made of and with, how far they are reproducible, and how to reproduce them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from mlpbench.base.numerics import REACH
+from mlpbench.report.context import PROVENANCE, Context
+from mlpbench.report.section import Section, blocks, table
+from mlpbench.results.records import GRADES, VerifiedRun
+
+
+def section(context: Context) -> Section:
+    """Return the versions and the machine the runs come from; where runs differ, every value with its count."""
+    runs = context.runs
+    rows = [["data", f"{context.experiment.data.title}, `{context.experiment.data.fingerprint[:12]}`"]]
+    differing = []
+    for name, column in PROVENANCE.items():
+        counts: dict[str, int] = {}
+        for value, n in runs[column].value_counts(dropna=False).items():
+            counts[_text(value)] = counts.get(_text(value), 0) + int(n)
+        texts = sorted(counts)
+        if len(texts) > 1:
+            differing.append(name)
+        shown = [f"{t} ({counts[t]} runs)" if len(texts) > 1 else t for t in texts]
+        rows.append(
+            [name, ", ".join(t[:12] if column == "env_commit" and len(texts) == 1 else t for t in shown) or "-"]
+        )
+    dirty = int(runs["env_dirty"].fillna(False).astype(bool).sum())
+    if dirty:
+        rows.append(["uncommitted changes", f"in {dirty} of {len(runs)} runs"])
+    differ = ""
+    if differing:
+        differ = f"The runs differ in {', '.join(differing)}: numbers may not be comparable to the last digit."
+    notes = blocks(
+        differ,
+        reproducibility(runs, context.verifications),
+        f"Reproduce with:\n\n```sh\n{command(runs)}\n```",
+    )
+    return Section(title="Provenance", table=table(["what", "value"], rows, "ll"), notes=notes)
+
+
+def reproducibility(runs: pd.DataFrame, verified: Sequence[VerifiedRun]) -> str:
+    """Say how far the bits of the runs are reproducible, and how far runs that were trained again agreed."""
+    finished = runs[runs["status"] != "failed"]
+    return " ".join([*_reach(finished), _verified(len(finished), verified)])
+
+
+def _reach(runs: pd.DataFrame) -> list[str]:
+    modes = sorted(set(runs["env_numerics"].dropna()) & set(REACH))
+    return [
+        f"Numerics `{mode}`: with the same torch and thread count the same bits are expected on {REACH[mode]}{_kinds(runs, mode)}."
+        for mode in modes
+    ]
+
+
+def _kinds(runs: pd.DataFrame, mode: str) -> str:
+    """Return the processors that `fast` means by this kind of processor."""
+    made = sorted(set(runs.loc[runs["env_numerics"] == mode, "env_cpu"].dropna()))
+    return f" ({', '.join(made)})" if made and mode == "fast" else ""
+
+
+def _verified(total: int, entries: Sequence[VerifiedRun]) -> str:
+    if not entries:
+        return "No run has been verified yet; `mlpbench verify` trains runs again and compares them."
+    grades = Counter(e.grade for e in entries)
+    places = Counter(f"{e.cpu or 'an unknown processor'}, torch {e.torch or 'unknown'}" for e in entries)
+    where = "; ".join(place for place, _ in sorted(places.items()))
+    counts = ", ".join(f"{grades[g]} {g}" for g in GRADES if grades[g])
+    return f"Verified: {len(entries)} of {total} runs were trained again, alone ({where}): {counts}."
+
+
+def command(runs: pd.DataFrame) -> str:
+    """Return the command that trains the runs again from the folder's own spec, with the options that bits depend on."""
+    parts = ["mlpbench run spec.yaml --results again"]
+    for option, column, usual in (("numerics", "env_numerics", "fast"), ("threads", "env_threads", 1)):
+        values = sorted(runs[column].dropna().unique())
+        if len(values) == 1 and values[0] != usual:
+            parts.append(f"--{option} {_text(values[0])}")
+    return " ".join(parts)
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "unknown"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,161 @@
+"""The section "Verdicts": the verdict on each claim with its numbers, what it rests on, and how to read it."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from mlpbench.evidence.estimates.excerpt import MOST_ROWS
+from mlpbench.evidence.judging import interim_analysis
+from mlpbench.evidence.judging.claim_caveats import shared_streams
+from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, Verdict
+from mlpbench.report.context import PROVENANCE, Context
+from mlpbench.report.figures import theme
+from mlpbench.report.language.claim_tables import verdict_cell, verdicts_table
+from mlpbench.report.language.words import estimate_cell, verdict_sentence
+from mlpbench.report.section import Section, SectionFigure, blocks, paragraph
+
+# Differences in these change the bits of a run.
+BITS_DEPEND_ON = ("device", "numerics", "threads per worker")
+MARKERS = {"": "D", "at least": ">", "at most": "<"}
+# Letters of a claim that stand above its strip.
+LONGEST = 96
+
+
+def section(context: Context) -> Section:
+    """Return a row, a strip of the figure and an explanation for each claim."""
+    verdicts = context.verdicts
+    if not verdicts:
+        return Section(title="Verdicts", sentences="This experiment makes no claims.")
+    counts = count(verdicts)
+    estimated = [v for v in verdicts if v.estimate is not None and not math.isnan(v.hypothesis.bound)]
+    figure = SectionFigure(
+        name="verdicts",
+        draw=partial(draw, estimated[:MOST_ROWS]),
+        alt=f"Estimate, 95% interval and margin of each claim. {counts}",
+    )
+    some = f"Drawn are the first {MOST_ROWS} of {len(estimated)} claims with an estimate."
+    return Section(
+        title="Verdicts",
+        sentences=blocks(counts, mixed_runs(context), some * (len(estimated) > MOST_ROWS)),
+        table=verdicts_table(verdicts),
+        figures=[figure] if estimated else [],
+        notes=blocks(how_to_read(context), explanations(verdicts)),
+    )
+
+
+def count(verdicts: Sequence[Verdict]) -> str:
+    """Count the verdicts."""
+    counts = Counter(v.decision for v in verdicts)
+    parts = [f"{counts[d]} {d}" for d in (SUPPORTED, REFUTED, UNDECIDED) if d in counts]
+    return f"Of {len(verdicts)} claim{'s' if len(verdicts) > 1 else ''}: {', '.join(parts)}."
+
+
+def mixed_runs(context: Context) -> str:
+    """Return a warning where runs that are compared were made in ways that change their bits; else nothing."""
+    values = {name: sorted(context.runs[PROVENANCE[name]].dropna().unique(), key=str) for name in BITS_DEPEND_ON}
+    differ = [f"{name}: {', '.join(map(str, of))}" for name, of in values.items() if len(of) > 1]
+    return f"The runs that are compared were not all made in the same way ({'; '.join(differ)})." if differ else ""
+
+
+def how_to_read(context: Context) -> str:
+    """Say at which settings conditions are compared, which random streams replicates share, and what p and intervals mean."""
+    groups: dict[str, list[str]] = {}
+    for v in context.verdicts:
+        groups.setdefault(v.held_fixed, []).append(v.claim.id)
+    at = "; ".join(f"`{fixed}`" + (f" ({', '.join(ids)})" if len(groups) > 1 else "") for fixed, ids in groups.items())
+    fixed = f"Compared at fixed settings, not tuned for each condition: {at}."
+    if context.experiment.nuisance:
+        fixed = f"Tuned for each condition on validation: {', '.join(context.experiment.nuisance)}. Held fixed: {at}."
+    shared = shared_streams(context.experiment, context.conditions)
+    one_draw = f"All replicates share {', '.join(shared)}: verdicts are about that one draw." if shared else ""
+    looks = interim_analysis.describe(context.judgement.interim_analyses)
+    corrected = "for looks and claims" if looks else "over the claims of this experiment by Holm's method"
+    concern = "data drawn in this way, test examples too" if context.experiment.draws_anew else "this test set"
+    method = (
+        "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
+        f"one-sided ones), corrected {corrected}; intervals are not corrected, so that one may exclude its bound where the verdict is "
+        f"undecided. Verdicts apply to {concern}"
+    )
+    method += f". {looks}" if looks else "; replicates added after a look at them are not corrected for."
+    exploratory = ""
+    if any(v.exploratory for v in context.verdicts):
+        exploratory = (
+            "They are exploratory: the experiment was looked at before it declared as many replicates as it has now."
+        )
+    return paragraph(fixed, one_draw, method, exploratory)
+
+
+def explanations(verdicts: Sequence[Verdict]) -> str:
+    """Return a list entry for each claim: what was tested, what came out, what to keep in mind, who claims it."""
+    items = []
+    for v in verdicts:
+        source = f"Source: {v.claim.source.rstrip('.')}." if v.claim.source else ""
+        tuned = f"Tuned: {v.tuned}." if v.tuned else ""
+        words = paragraph(verdict_sentence(v), tuned, v.note, source)
+        items.append(f"- **{v.claim.id}**, {verdict_cell(v)}: `{v.hypothesis.wording.formula}`. {words}")
+    return "\n".join(" ".join(i.split()) for i in items)
+
+
+def draw(verdicts: Sequence[Verdict]) -> Figure:
+    """Return a strip for each verdict with an estimate, on an axis of its own unit; the claimed side of the bound is shaded.
+
+    An interval with an open end goes on to the edge. An estimate that is a bound points where the number lies.
+    """
+    with theme.style():
+        figure, axes = theme.new(0.45 + 0.9 * len(verdicts), len(verdicts))
+        for ax, verdict in zip(axes, verdicts, strict=True):
+            _strip(ax, verdict)
+        present = [d for d in theme.VERDICT_COLOURS if any(v.decision == d for v in verdicts)]
+        handles: list[Line2D | Patch] = [
+            Line2D([], [], color=theme.VERDICT_COLOURS[d], marker="D", linewidth=2, markersize=5, label=d)
+            for d in present
+        ]
+        handles.append(Line2D([], [], color=theme.INK, linestyle="dashed", linewidth=1, label="bound or margin"))
+        handles.append(Patch(color=theme.VERDICT_COLOURS["supported"], alpha=0.15, label="as claimed"))
+        if any(v.known for v in verdicts):
+            handles.append(Line2D([], [], color=theme.FAINT, marker="<", linestyle="none", markersize=5,
+                                  label="at most (or at least)"))  # fmt: skip
+        figure.legend(handles=handles, loc="outside lower center", ncols=5)
+    return figure
+
+
+def _strip(ax: Axes, verdict: Verdict) -> None:
+    colour, tested = theme.VERDICT_COLOURS[verdict.decision], verdict.hypothesis
+    ends = (math.nan, math.nan) if verdict.interval is None else (verdict.interval.low, verdict.interval.high)
+    numbers = (math.nan if verdict.estimate is None else verdict.estimate, *ends, tested.bound, tested.centre)
+    at, low, high, margin, centre = (tested.quantity.factor * v for v in numbers)
+    bounds = [centre - margin, centre + margin] if tested.sense == "equivalent" else [margin]
+    shown = [v for v in (at, low, high, *bounds) if math.isfinite(v)]
+    pad = 0.08 * (max(shown) - min(shown)) or max(abs(at), 1e-9) * 0.1
+    # Where an end is open there is room to see that the line goes on.
+    left, right = min(shown) - (4 if low == -math.inf else 1) * pad, max(shown) + (4 if high == math.inf else 1) * pad
+    ax.set_xlim(left, right)
+    start = {"greater": margin, "less": left, "equivalent": centre - margin}[tested.sense]
+    ax.axvspan(start, right if tested.sense == "greater" else bounds[-1], color=theme.VERDICT_COLOURS["supported"],
+               alpha=0.10, linewidth=0)  # fmt: skip
+    for bound in bounds:
+        ax.axvline(bound, color=theme.INK, linestyle="dashed", linewidth=1)
+    if not math.isnan(low):
+        ax.hlines(0, max(low, left), min(high, right), color=colour, linewidth=2.5)
+    ax.plot([at], [0], MARKERS[verdict.known], color=colour, markersize=6)
+    ax.set_ylim(-1, 1)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.xaxis.set_major_locator(MaxNLocator(7))
+    ax.set_title(textwrap.shorten(verdict.claim.says, LONGEST, placeholder=" …"), loc="left", fontsize=8, pad=13)
+    for x, side, text, shade in (
+        (0, "left", f"{verdict.decision}: {estimate_cell(verdict)}", theme.INK),
+        (1, "right", tested.quantity.axis, theme.FAINT),
+    ):
+        ax.annotate(text, (x, 1), (0, 3), "axes fraction", "offset points", ha=side, color=shade, fontsize=7.5)
+    ax.grid(axis="y", visible=False)

@@ -1,0 +1,135 @@
+"""The section "Weights": their distribution at the start and at the end, a row for each condition and a column for each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from mlpbench.evidence.estimates import weight_quantiles
+from mlpbench.evidence.estimates.layer_estimates import END, START
+from mlpbench.evidence.estimates.weight_quantiles import density, scale_of
+from mlpbench.evidence.frames import records
+from mlpbench.experiment.grid import format_level
+from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
+from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
+from mlpbench.report.section import Section, SectionFigure, paragraph
+from mlpbench.report.stability.layer_lines import span, varied
+
+WEIGHT_SETTINGS = ("init", "weight_decay", "l1")
+MOST_ROWS = 12
+HEIGHT = 0.82
+# A peak so many times that of the start is cut, or nothing else of the row could be seen.
+MOST_TIMES = 3
+METHOD = "Densities are drawn from 21 quantiles of the first finished run of a condition, and are scaled to their peak."
+
+
+def section(context: Context) -> Section | None:
+    """Return the weights' distributions if init, weight_decay or l1 is varied: the first drawn condition of each combination."""
+    names = varied(context, WEIGHT_SETTINGS)
+    if not names or context.layers is None:
+        return None
+    first: dict[tuple[object, ...], int] = {}
+    for position in context.excerpt.drawn:
+        settings = context.conditions[position].settings
+        first.setdefault(tuple(getattr(settings, n) for n in names), position)
+    positions = list(first.values())[:MOST_ROWS]
+    found = weight_quantiles.distributions(context.read_layers(positions, [WEIGHT_QUANTILES], single=True))
+    if found.empty:
+        return None
+    chosen = [context.conditions[p] for p in positions]
+    colours = {i: context.colours.colours[c.condition_id] for i, c in enumerate(chosen)}
+    levels = [[format_level(getattr(c.settings, n)) for n in names] for c in chosen]
+    labels = {i: ", ".join(f"{n}={v}" for n, v in zip(names, texts, strict=True)) for i, texts in enumerate(levels)}
+    rule = ""
+    if not len(first) == len(context.excerpt.drawn) == len(positions):
+        some = f", for {MOST_ROWS} of {len(first)} combinations" if len(first) > MOST_ROWS else ""
+        rule = f"Drawn is the first condition of each {' and '.join(names)}{some}."
+    widest = sentence(found, labels)
+    figure = SectionFigure(
+        name="weights",
+        draw=partial(draw, found, labels, colours),
+        alt=f"Distribution of the weights of first, middle and last layer. {widest}",
+    )
+    return Section(title="Weights", sentences=paragraph(widest, METHOD, rule), figures=[figure])
+
+
+def sentence(found: pd.DataFrame, labels: Mapping[int, str]) -> str:
+    """Say how wide the central 90% of the first layer's weights are, where widest and where narrowest."""
+    when = END if (found["when"] == END).any() else START
+    first = found[(found["when"] == when) & (found["layer"] == 1)]
+    widths = {int(r["position"]): float(r["quantiles"][-2] - r["quantiles"][1]) for r in records(first)}
+    width = span(widths, labels, "the central 90% of the first layer's weights have a width of")
+    return f"At the {when} {width}." if width else ""
+
+
+def draw(found: pd.DataFrame, labels: Mapping[int, str], colours: Mapping[int, str]) -> Figure:
+    """Return the densities, each row scaled to its own peak (see `MOST_TIMES`); start as an outline where there is an end.
+
+    `found` has position, when, which (the layer, in words) and quantiles; labels and colours are by position.
+    """
+    positions, which = list(labels), list(dict.fromkeys(found.sort_values("layer", kind="stable")["which"]))
+    which.sort(key=["first layer", "middle layer", "last layer"].index)
+    scale = scale_of(found)
+    with theme.style():
+        figure, axes = theme.new(min(12.0, 1.25 + 0.42 * max(len(positions), 3)), 1, len(which), sharey=True)
+        for ax, name in zip(axes, which, strict=True):
+            of_layer = found[found["which"] == name]
+            for row, position in enumerate(positions):
+                _ridge(
+                    ax, of_layer[of_layer["position"] == position], len(positions) - 1 - row, colours[position], scale
+                )
+            ax.set_title(name, loc="left")
+            ax.set_xlabel("weight")
+            _ticks(ax, of_layer, scale)
+        axes[0].set_yticks([i + HEIGHT / 2 for i in range(len(positions))], [labels[p] for p in reversed(positions)])
+        for ax in axes:
+            ax.tick_params(axis="y", length=0)
+            ax.grid(axis="y", visible=False)
+        axes[0].set_ylim(-0.15, len(positions))
+        if (found["when"] == END).any():
+            start = Line2D([], [], color=theme.INK, linewidth=1, label=START)
+            theme.legend_below(figure, [start, Patch(color=theme.FAINT, alpha=0.5, label=END)])  # type: ignore[list-item]
+    return figure
+
+
+def _ridge(ax: Axes, rows: pd.DataFrame, base: float, colour: str, scale: float) -> None:
+    drawn = {str(r["when"]): (r["quantiles"], *density(r["quantiles"])) for r in records(rows)}
+    peaks = {when: float(heights.max()) for when, (_, heights, _) in drawn.items()}
+    top = max(peaks.values(), default=0.0)
+    top = min(top, MOST_TIMES * peaks.get(START, top) or top) or 1.0
+    for when, (quantiles, heights, atoms) in drawn.items():
+        edges = np.arcsinh(quantiles / scale) if scale else quantiles
+        tall = base + HEIGHT * np.minimum(heights / top, 1)
+        filled = when == END or END not in drawn
+        if filled:
+            ax.stairs(tall, edges, baseline=base, fill=True, color=colour, alpha=0.55, linewidth=0)
+        ax.stairs(tall, edges, baseline=base, color=colour if filled else theme.INK, linewidth=0.6 if filled else 0.9)
+        for at, share in atoms:
+            place = float(np.arcsinh(at / scale)) if scale else at
+            ax.vlines(
+                place, base, base + HEIGHT, color=colour if filled else theme.INK, linewidth=2.2 if filled else 1.2
+            )
+            if filled and share < 1:
+                ax.annotate(f"{share:.0%}", (place, base + HEIGHT), (3, -6), textcoords="offset points", fontsize=7)
+    ax.axhline(base, color=theme.FAINT, linewidth=0.5)
+
+
+def _ticks(ax: Axes, found: pd.DataFrame, scale: float) -> None:
+    ends = [float(q[i]) for q in found["quantiles"] for i in (0, -1)]
+    if not scale:
+        ax.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
+        return
+    most = max(abs(e) for e in ends)
+    powers = range(int(np.ceil(np.log10(scale))), int(np.floor(np.log10(most))) + 1)
+    chosen = [10.0**p for p in list(powers)[:: max(1, -(-len(powers) // 3))]]
+    places = [-c for c in reversed(chosen)] + [0.0] + chosen
+    ax.set_xticks([float(np.arcsinh(p / scale)) for p in places], [f"{p:g}" for p in places], rotation=45)

@@ -1,0 +1,71 @@
+"""The summary of a report, `summary.json`: what an index of results folders and a list of experiments say of it.
+
+The file lies beside `report.md` and is written with it: a JSON object with sorted keys, the same bytes for the same results.
+
+    answers      an object for each claim, in the order of the experiment file: `id`, `says`, `verdict` (supported, refuted or
+                 undecided), and `estimate`, a text with unit and 95% interval, `-` where there is none
+    benchmarks   the number of kernel benchmarks; 0 for an experiment
+    figure       the first figure of the report: `file`, its path seen from the report, and `alt`; null where there is none
+    format       1, the version of these keys
+    name         the name of the experiment
+    question     its question
+    runs         the number of runs that the report rests on, by status: ok, diverged, failed
+    verdicts     the number of claims by verdict
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+NAME = "summary.json"
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class Answer(_Model):
+    """The verdict on one claim, with its estimate in words."""
+
+    id: str
+    says: str
+    verdict: str
+    estimate: str
+
+
+class FirstFigure(_Model):
+    """A figure: its path, seen from the report, and its alternative text."""
+
+    file: str = Field(pattern=r"^figures/[\w.-]+\.png$")
+    alt: str
+
+
+class Summary(_Model):
+    """What other pages say of a report; the module says what each field means."""
+
+    format: Literal[1] = 1
+    name: str
+    question: str
+    verdicts: dict[str, Count] = {}
+    runs: dict[str, Count] = {}
+    answers: tuple[Answer, ...] = Field(default=(), strict=False)
+    figure: FirstFigure | None = None
+    benchmarks: Count = 0
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file."""
+        return (json.dumps(self.model_dump(), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def read_summary(folder: Path) -> Summary | None:
+    """Return the summary that a results folder has; None where it has none, or one that is not of this format."""
+    try:
+        return Summary.model_validate_json((folder / NAME).read_bytes())
+    except (OSError, ValidationError):
+        return None

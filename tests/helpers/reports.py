@@ -1,0 +1,46 @@
+"""Contexts and reports of tables made by arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from arithmetic_tables import Tables
+
+from mlpbench.evidence.estimates.layer_columns import Layers
+from mlpbench.evidence.judging import interim_analysis
+from mlpbench.report.context import Context
+from mlpbench.report.report import Report, render
+from mlpbench.results.records import VerifiedRun
+from mlpbench.results.test_examples import TestSet
+
+
+def context_of(
+    tables: Tables,
+    *,
+    layers: Layers | None = None,
+    test_set: TestSet | None = None,
+    verifications: Sequence[VerifiedRun] = (),
+    declared_late: str = "",
+) -> Context:
+    """Return the context that a report of the tables rests on."""
+    judgement = interim_analysis.judge(*tables.parts, declared_late, test_set, layers)
+    return Context(
+        experiment=tables.experiment,
+        judgement=judgement,
+        stored=tables.runs,
+        curves=tables.curves,
+        layers=layers,
+        test_set=test_set,
+        verifications=verifications,
+    )
+
+
+def report_of(tables: Tables, **given: Any) -> Report:
+    """Return the report of the tables."""
+    return render(context_of(tables, **given))
+
+
+def section_text(report: Report, title: str) -> str:
+    """Return the Markdown of a section below its title."""
+    return report.markdown.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]

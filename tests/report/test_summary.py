@@ -1,0 +1,76 @@
+"""The summary of a report says what the report says, in keys that stay, and is not read where it is not one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from arithmetic_tables import make, spec, width_tables
+from reports import report_of
+
+from mlpbench.report.language.words import estimate_cell
+from mlpbench.report.summary import NAME, FirstFigure, Summary, read_summary
+
+
+def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure() -> None:
+    report = report_of(width_tables())
+    assert report.context is not None
+    verdicts = report.context.verdicts
+    content = json.loads(report.summary.content)
+    assert list(content) == ["answers", "benchmarks", "figure", "format", "name", "question", "runs", "verdicts"]
+    assert content["format"] == 1
+    assert (content["name"], content["question"]) == (report.title, report.lead)
+    assert content["runs"] == {"ok": 40}
+    assert sum(content["verdicts"].values()) == len(verdicts)
+    assert content["answers"] == [
+        {"estimate": estimate_cell(v), "id": v.claim.id, "says": v.claim.says, "verdict": v.decision} for v in verdicts
+    ]
+    assert content["figure"]["file"] == "figures/verdicts.png"
+    assert f"![{content['figure']['alt']}](figures/verdicts.png)" in report.markdown
+
+
+def test_runs_are_counted_by_status_and_a_report_without_claims_has_no_answers() -> None:
+    tables = make(spec(factors={"lr": [0.1, 1.0]}), status={(0, 0): "missing", (1, 1): "failed", (1, 2): "diverged"})
+    content = json.loads(report_of(tables).summary.content)
+    assert content["runs"] == {"ok": 7, "diverged": 1, "failed": 1}
+    assert (content["verdicts"], content["answers"]) == ({}, [])
+    assert content["figure"]["file"] == "figures/learning_curves.png"
+
+
+def test_what_was_written_is_read_again(tmp_path: Path) -> None:
+    summary = report_of(width_tables()).summary
+    (tmp_path / NAME).write_bytes(summary.content)
+    assert read_summary(tmp_path) == summary
+
+
+BARE: dict[str, Any] = {**Summary(name="n", question="q").model_dump(), "answers": []}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        json.dumps(BARE | {"format": 2}).encode(),
+        json.dumps({k: v for k, v in BARE.items() if k != "name"}).encode(),
+        json.dumps(BARE | {"verdicts": {"supported": -1}}).encode(),
+        json.dumps(BARE | {"verdicts": {"supported": "1"}}).encode(),
+        json.dumps(BARE | {"figure": {"file": "../../secret.png", "alt": "up"}}).encode(),
+        json.dumps(BARE | {"answers": [{"id": "a"}]}).encode(),
+    ],
+)
+def test_what_is_no_summary_is_none(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    assert read_summary(tmp_path) is None
+
+
+def test_a_folder_without_one_has_none_and_the_smallest_one_is_read(tmp_path: Path) -> None:
+    assert read_summary(tmp_path) is None
+    (tmp_path / NAME).mkdir()
+    assert read_summary(tmp_path) is None
+    (tmp_path / NAME).rmdir()
+    (tmp_path / NAME).write_text(json.dumps(BARE | {"figure": {"file": "figures/a.png", "alt": "A"}}))
+    assert read_summary(tmp_path) == Summary(name="n", question="q", figure=FirstFigure(file="figures/a.png", alt="A"))
