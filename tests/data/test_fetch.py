@@ -335,6 +335,7 @@ def test_later_starts_are_fast_and_without_torch(whole: Path) -> None:
     assert float(seconds) < 0.05
 
 
+@pytest.mark.slow
 def test_torchvision_imports_beside_a_torch_without_its_operators() -> None:
     plain = python("import torchvision")
     if plain.returncode == 0:

@@ -172,7 +172,10 @@ def test_intervals_cover_at_93_to_97_percent(n: int, repeats: int) -> None:
     assert 0.93 < np.mean([low <= 0.3 <= high for low, high in ends]) < 0.97
 
 
-@pytest.mark.parametrize(("n", "least", "most"), [(5, 0.75, 0.89), (15, 0.90, 0.96), (30, 0.92, 0.97)])
+@pytest.mark.parametrize(
+    ("n", "least", "most"),
+    [(5, 0.75, 0.89), (15, 0.90, 0.96), pytest.param(30, 0.92, 0.97, marks=pytest.mark.slow)],
+)
 def test_bca_covers_too_little_at_five_replicates_and_nearly_enough_from_fifteen(
     n: int, least: float, most: float
 ) -> None:
