@@ -142,7 +142,7 @@ def test_a_report_that_needs_curves_that_were_dropped_says_how_many(tmp_path: Pa
     again = mlpbench.run(spec | {"factors": {"lr": [1e-6, 0.5]}}, results=tmp_path, workers=1)
     assert again.trained == 0
     told = (folder / "report.md").read_text().partition("## Learning curves")[2].partition("![")[0]
-    assert "Of 4 finished runs 2 have no curves in this folder, which was trimmed." in told
+    assert "2 of 4 finished runs have no curves: this folder was trimmed." in told
     assert "with lr=0.5" not in told, "of one level alone none is highest"
 
 

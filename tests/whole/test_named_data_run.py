@@ -115,7 +115,7 @@ def test_the_images_of_a_report_are_upright_and_have_the_names_of_classes(name: 
         assert np.array_equal(held["images"], made.arrays["x_test"].reshape(N_TEST, -1)[held["at"]])
         first = int(held["at"][0])
     report = (folder / "report.md").read_text()
-    assert f"as: {made.source.class_names[made.arrays['y_test'][first]]}, told" in report
+    assert f"class: {made.source.class_names[made.arrays['y_test'][first]]}, predicted" in report
 
 
 @pytest.mark.slow

@@ -152,7 +152,7 @@ def test_interrupted_between_rounds_and_resumed_gives_the_same_tables(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_in_rounds", stop)
+        patch.setattr(runner, "_train_in_rounds", stop)
         with pytest.raises(KeyboardInterrupt):
             run(FOLDED, tmp_path)
     rows = pd.read_parquet(tmp_path / "folded" / "runs")
@@ -240,7 +240,10 @@ def test_undecided_claims_alone_get_further_replicates(topped: Path) -> None:
     assert [e.replicates for e in looks] == [3, 5, 8]
     assert [set(e.claims) for e in looks] == [{"clear", "close"}, {"close"}, {"close"}]
     text = (topped / "topped" / "report.md").read_text()
-    assert "There were 3 looks, at 3, 5, 8 replicates, which spent 0.0188, 0.0125, 0.0188 of the level of 0.05" in text
+    assert (
+        "There were 3 interim analyses, at 3, 5, 8 replicates, which spent 0.0188, 0.0125, 0.0188 of the level of 0.05"
+        in text
+    )
     assert inventory(DECLARED, topped).n_todo(None) == 0
 
 
@@ -272,7 +275,7 @@ def test_replicates_added_after_a_look_make_verdicts_exploratory(tmp_path: Path)
     assert not run(TOPPED, tmp_path).claims["exploratory"].any()
     more = run(TOPPED | {"replicates": 4}, tmp_path, report=True)
     assert more.claims["exploratory"].all()
-    assert more.claims["note"].str.contains("the first look was with 3 replicates and no top-up declared").all()
+    assert more.claims["note"].str.contains("the first analysis was with 3 replicates and no top-up declared").all()
     assert "**supported, exploratory**" in (tmp_path / "topped" / "report.md").read_text()
     assert mlpbench.load(tmp_path / "topped").claims["exploratory"].all()
     # What was declared first stands as it was.

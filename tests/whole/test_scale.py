@@ -236,7 +236,7 @@ def test_more_than_a_hundred_thousand_runs_must_be_meant(tmp_path: Path) -> None
     asked = mlp(*command)
     assert asked.status == 2
     assert re.fullmatch(
-        r"mlpbench: more than 100000 runs are trained with --yes only, got 200000 runs of large, which take about "
+        r"mlpbench: more than 100000 runs need --yes, got 200000 runs of large, which take about "
         r"\d+ days here with 2 workers\n",
         asked.err,
     )
@@ -246,7 +246,7 @@ def test_more_than_a_hundred_thousand_runs_must_be_meant(tmp_path: Path) -> None
 
 
 def test_from_python_too(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="with --yes only, got 200000 runs"):
+    with pytest.raises(InputError, match="runs need --yes, got 200000 runs"):
         mlpbench.run(TOO_MANY, results=tmp_path / "r", device="cpu")
     with pytest.raises(InputError, match="tf32 needs a GPU"):
         mlpbench.run(TOO_MANY, results=tmp_path / "r", device="cpu", yes=True)

@@ -78,7 +78,7 @@ def test_each_stream_has_runs_of_its_own_that_differ(folder: Path) -> None:
     assert runs["weights_sha256"].nunique() == 20
     text = (folder / "report.md").read_text()
     assert "| depth=1 | test accuracy | order | 5 |" in text
-    assert "makes the largest variance of test accuracy" in text
+    assert "has the largest share of the variance of test accuracy" in text
 
 
 def test_without_the_data_the_rest_is_judged(folder: Path, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_without_the_data_the_rest_is_judged(folder: Path, tmp_path: Path) -> No
     row = mlpbench.load(copied).claims.iloc[0]
     assert (
         row["sampling"]
-        == "The interval that includes test-set sampling is not known: the folder lacks the labels, which `mlpbench report` adds where the data are."
+        == "No test-set-sampling interval: the folder lacks the labels; `mlpbench report` adds them where the data are."
     )
     assert math.isnan(row["low_test"])
     before = mlpbench.load(folder).claims.iloc[0]

@@ -100,8 +100,8 @@ def test_weights_are_recovered_and_the_verdicts_say_so(results: Path) -> None:
 def test_a_report_says_what_was_drawn_and_that_each_replicate_has_its_own(results: Path) -> None:
     text = (results / "line" / "report.md").read_text()
     assert "| data | synthetic, linear in 3 inputs, noise 0.01, `" in text
-    assert "Verdicts concern data drawn in this way, test examples too" in text
-    assert "Verdicts concern this test set" in (results / "small" / "report.md").read_text()
+    assert "Verdicts apply to data drawn in this way, test examples too" in text
+    assert "Verdicts apply to this test set" in (results / "small" / "report.md").read_text()
     curve = (results / "curve" / "report.md").read_text()
     assert "synthetic, polynomial of degree 3 from 5 powers, noise 0.1" in curve
     for name in re.findall(r"\]\((figures/[^)]+)\)", curve):
@@ -133,7 +133,7 @@ def test_labels_of_bundled_data_are_kept_for_the_interval(results: Path) -> None
 
 def test_every_command_knows_them(results: Path) -> None:
     for name in ("line", "curve", "small"):
-        assert "is what its tables give" in said("report", results / name, "--check")
+        assert "report is up to date" in said("report", results / name, "--check")
     assert "6 runs trained again, alone: 6 identical" in said("verify", results / "line", "--all").replace("6 of ", "")
     said("index", results)
     assert "line" in (results / "index.md").read_text()

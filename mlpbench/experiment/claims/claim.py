@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -77,7 +78,12 @@ class _StatedClaim(Model):
 
 def claim_model() -> type[Model]:
     """Return the model of a claim as a file has it, with a key for every form that is defined."""
-    fields: dict[str, Any] = {name: (form | None, None) for name, form in FORMS.items()}
+    return _claim_model(tuple(FORMS.items()))
+
+
+@functools.cache
+def _claim_model(forms: tuple[tuple[str, type[ClaimForm]], ...]) -> type[Model]:
+    fields: dict[str, Any] = {name: (form | None, None) for name, form in forms}
     options: dict[str, Any] = {
         "test": (Literal["t", "sign_flip", "sign"], "t"),
         "interval": (Literal["t", "bca"], "t"),
@@ -89,14 +95,18 @@ def claim_model() -> type[Model]:
     return model
 
 
+@functools.cache
+def _claims_model(each: type[Model]) -> type[Model]:
+    """Return the model of all claims of a file. A list of the file is a tuple here: strictness would refuse it."""
+    claims: Any = (tuple[each, ...], Field(default=(), strict=False))  # type: ignore[valid-type]
+    return create_model("Claims", __base__=Model, claims=claims)
+
+
 def read_claims(written: object) -> tuple[Claim, ...]:
     """Return the claims of a file, each checked on its own; raise SpecProblem."""
     each = claim_model()
-    # A list of the file is a tuple here: the one conversion that strictness would refuse.
-    claims: Any = (tuple[each, ...], Field(default=(), strict=False))  # type: ignore[valid-type]
-    whole = create_model("Claims", __base__=Model, claims=claims)
     try:
-        read: Any = whole.model_validate({"claims": written})
+        read: Any = _claims_model(each).model_validate({"claims": written})
     except ValidationError as error:
         raise first_problem(error, lambda path: known_keys(path, each)) from None
     return tuple(
