@@ -74,6 +74,7 @@ def extended(source: str, table: str, entry: str) -> str:
     lines = source.splitlines(keepends=True)
     assert value.end_lineno is not None
     assert lines[value.end_lineno - 1].lstrip()[0] in "])}", f"{table} must end on a line of its own"
+    entry = entry.rstrip().removesuffix(",") + ",\n"
     indented = "".join(f"    {line}" if line.strip() else line for line in entry.splitlines(keepends=True))
     return "".join([*lines[: value.end_lineno - 1], indented, *lines[value.end_lineno - 1 :]])
 
