@@ -120,15 +120,13 @@ def test_the_report_says_in_a_sentence_what_the_choice_costs(made: Path, tmp_pat
     text = (made / "regret" / "report.md").read_text()
     told = text.split("## Tuning")[1].split("\n## ")[0]
     assert (
-        "every level was trained again on all its images, and test metrics are of the refit of the chosen one" in told
+        "every level was trained again on all training examples, and test metrics are those of the chosen level" in told
     )
     both = pd.concat([by_hand(made, w, "accuracy") for w in (3, 9)], keys=[3, 9], names=["width", "replicate"])
     means = 100 * both.groupby("replicate").mean()
     low, high = (means["regret"].mean() + s * 3.182446 * means["regret"].std() / 2 for s in (-1, 1))
     words = told.split("Regret: ")[1]
-    assert words.startswith(
-        "the test accuracy of the chosen level lies, in the mean over conditions, below the highest"
-    )
+    assert words.startswith("the test accuracy of the chosen level is, averaged over conditions, below the highest")
     numbers = words.split("by ")[1].split(" pp")[0], words.split("interval ")[1].split(",")[0]
     assert float(numbers[0]) == pytest.approx(means["regret"].mean(), rel=0.05, abs=0.05)
     assert [float(v) for v in numbers[1].split(" to ")] == pytest.approx([low, high], rel=0.05, abs=0.05)
