@@ -1,4 +1,4 @@
-"""The sections on runs that did not finish: where training diverges, and which runs failed or diverged."""
+"""The sections on failed and diverged runs: where training diverges, and how each of them ended."""
 
 from __future__ import annotations
 
