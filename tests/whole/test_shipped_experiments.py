@@ -28,7 +28,7 @@ from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs import listing, write_pages
 from mlpbench.jobs.options import Options
-from mlpbench.report.report import contents
+from mlpbench.report.pages.page import contents
 from mlpbench.results.records import DIFFERENT, IDENTICAL
 
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
