@@ -25,6 +25,7 @@ from ruamel.yaml.events import (
     NodeEvent,
 )
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.parser import Parser
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
@@ -201,6 +202,39 @@ def _text(path: FilePath) -> str:
         raise InputError(f"{path}:{line}: an experiment file must be UTF-8, got byte {byte:#04x}") from None
 
 
+class _ExtraError(MarkedYAMLError):
+    """YAML that an experiment needs none of."""
+
+
+class _PlainParser(Parser):
+    """A parser that refuses, before anything is built of it, what an experiment needs none of."""
+
+    _depth = 0
+
+    @property  # type: ignore[override]
+    def current_event(self) -> Event | None:
+        """The event that was parsed and not yet taken."""
+        return self._event
+
+    @current_event.setter
+    def current_event(self, event: Event | None) -> None:
+        self._event = event
+        if event is not None and (extra := self._extra(event)):
+            raise _ExtraError(problem=extra, problem_mark=event.start_mark)
+
+    def _extra(self, event: Event) -> str | None:
+        if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor):
+            sign = "*" if isinstance(event, AliasEvent) else "&"
+            return f"an experiment must not use anchors and aliases, got {sign}{event.anchor}: write the value out"
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            return f"an experiment must not use tags, got {tag}: write the plain value"
+        if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
+            return f"an experiment must be YAML 1.2, got %YAML {'.'.join(map(str, event.version))}"
+        self._depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        return f"an experiment must be nested at most {MAX_DEPTH} deep, got more" if self._depth > MAX_DEPTH else None
+
+
 class _Source:
     """The text of a file, its tree of plain values, and where each of them stands."""
 
@@ -211,6 +245,7 @@ class _Source:
         self._values: dict[Path, Place] = {}
         self._keys: dict[Path, Place] = {}
         self._yaml = YAML(typ="safe", pure=True)
+        self._yaml.Parser = _PlainParser
 
     def tree(self) -> dict[str, Any]:
         """Return the file's mapping; raise InputError where it holds something else."""
@@ -254,8 +289,9 @@ class _Source:
 
     def _compose(self) -> Node | None:
         try:
-            self._refuse_extras()
             node: Node | None = self._yaml.compose(self._text)
+        except _ExtraError as error:
+            raise self._wrong(str(error.problem), _place(error.problem_mark)) from None
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             hint = "; indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
@@ -271,26 +307,6 @@ class _Source:
         except YAMLError as error:
             raise InputError(f"{self.name}: not YAML: {str(error).splitlines()[0]}") from None
         return node
-
-    def _refuse_extras(self) -> None:
-        """Refuse, before anything is built of it, what an experiment needs none of."""
-        depth = 0
-        event: Event
-        for event in YAML(typ="safe", pure=True).parse(self._text):
-            place = _place(event.start_mark)
-            if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor):
-                sign = "*" if isinstance(event, AliasEvent) else "&"
-                message = f"an experiment must not use anchors and aliases, got {sign}{event.anchor}"
-                raise self._wrong(f"{message}: write the value out", place)
-            tag = getattr(event, "tag", None)
-            if tag is not None:
-                raise self._wrong(f"an experiment must not use tags, got {tag}: write the plain value", place)
-            if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
-                version = ".".join(map(str, event.version))
-                raise self._wrong(f"an experiment must be YAML 1.2, got %YAML {version}", place)
-            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise self._wrong(f"an experiment must be nested at most {MAX_DEPTH} deep, got more", place)
 
     def _plain(self, node: Node, path: Path) -> Any:
         self._values[path] = _place(node.start_mark)
