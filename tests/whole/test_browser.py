@@ -228,7 +228,7 @@ def test_the_button_changes_colours_and_the_next_page_remembers(browser: Page, f
     light = browser.evaluate(background)
     try:
         browser.click("#theme")
-        assert browser.evaluate("document.getElementById('theme').textContent") == "Colours: light"
+        assert browser.evaluate("document.getElementById('theme').textContent") == "Theme: light"
         browser.click("#theme")
         dark = browser.evaluate(background)
         assert dark != light

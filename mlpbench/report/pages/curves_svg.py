@@ -29,8 +29,6 @@ from mlpbench.report.sections.learning_curves import MEASURES, draw_panel
 WIDTH, HEIGHT = 360, 226
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 8, 34
 DASHES = {"dashed": "5 3", "dotted": "1.5 2.5", "solid": ""}
-# The darkest and the lightest place on a sequential map that are seen on a dark page.
-DARK_FROM, DARK_TO = 0.42, 0.98
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +95,9 @@ def chart(curves: pd.DataFrame, colours: ConditionColours) -> Chart:
             figure.draw_without_rendering()
         for split in (s for s in SPLITS if (of_measure["split"] == s).any()):
             panels.append(_panel(ax, of_measure[of_measure["split"] == split], f"{split} {measure}", keys, colours))
-    dark = _on_dark(colours)
     ends = _ends(curves)
     entries = [
-        Entry(key=i, light=colours.colours[c], dark=dark[colours.colours[c]], label=colours.labels[c], ends=ends[c])
+        Entry(key=i, light=colours.colours[c], dark=_lighter(colours.colours[c]), label=colours.labels[c], ends=ends[c])
         for c, i in keys.items()
         if c in ends
     ]
@@ -185,28 +182,9 @@ def _ends(curves: pd.DataFrame) -> dict[str, str]:
     return {condition: ", ".join(parts) for condition, parts in found.items()}
 
 
-def _on_dark(colours: ConditionColours) -> dict[str, str]:
-    """Return for each colour one that is seen on a dark page: a sequential map runs from dim to bright there."""
-    shades = list(dict.fromkeys(colours.colours.values()))
-    if len(shades) > 1 and set(shades) == set(theme.palette(len(shades), ordered=True)):
-        order = [c for _, c in colours.entries]
-        return {
-            c: _hex(mpl.colormaps["viridis"](DARK_FROM + (DARK_TO - DARK_FROM) * i / (len(order) - 1)))
-            for i, c in enumerate(order)
-        }
-    return {c: _lighter(c) for c in shades}
-
-
 def _lighter(colour: str) -> str:
-    """Mix dark colours with white until their luminance is that of a mid grey."""
+    """Return a colour that is seen on a dark page: mixed with white until its luminance is that of a mid grey."""
     rgb = np.array(mpl.colors.to_rgb(colour))
     weights = np.array([0.2126, 0.7152, 0.0722])
-    for share in np.linspace(0, 0.6, 7):
-        mixed = rgb + share * (1 - rgb)
-        if float(weights @ mixed**2.2) >= 0.25:
-            break
-    return _hex(mixed)
-
-
-def _hex(colour: Any) -> str:
-    return str(mpl.colors.to_hex(colour))
+    mixes = (rgb + share * (1 - rgb) for share in np.linspace(0, 0.6, 13))
+    return mpl.colors.to_hex(next(mixed for mixed in mixes if float(weights @ mixed**2.2) >= 0.2))

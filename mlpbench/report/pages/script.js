@@ -1,8 +1,8 @@
 "use strict";
-// Colours: as the system, light or dark; remembered where the browser lets a page remember.
+// Theme: that of the system (auto), light or dark; remembered where the browser lets a page remember.
 (() => {
   const button = document.getElementById("theme");
-  const names = { auto: "as the system", light: "light", dark: "dark" };
+  const names = { auto: "auto", light: "light", dark: "dark" };
   const order = Object.keys(names);
   const kept = () => { try { return localStorage.getItem("mlpbench-colours"); } catch { return null; } };
   const keep = (value) => { try { localStorage.setItem("mlpbench-colours", value); } catch { /* for this page only */ } };

@@ -13,7 +13,7 @@ from mlpbench.evidence.estimates.activation_functions import REACH, Shape
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, SectionFigure, paragraph
-from mlpbench.report.stability.layer_lines import varied
+from mlpbench.report.stability import layer_lines
 
 MOST_COLUMNS = 3
 # Values above this are cut: every f that grows does so like x.
@@ -22,7 +22,7 @@ TOP, BOTTOM = 2.6, -1.2
 
 def section(context: Context) -> Section | None:
     """Return each activation and its derivative where `activation` differs between conditions."""
-    if not varied(context, ["activation"]):
+    if not layer_lines.varied(context, ["activation"]):
         return None
     names = list(dict.fromkeys(c.settings.activation for c in context.conditions if c.settings.n_hidden > 0))
     entries = dict(context.colours.entries)

@@ -18,7 +18,7 @@ from mlpbench.report.figures import theme
 from mlpbench.report.figures.panels import panels
 from mlpbench.report.language.words import rounded_factor
 from mlpbench.report.section import Section, SectionFigure, paragraph
-from mlpbench.report.stability.layer_lines import BANDS, text, zeros
+from mlpbench.report.stability import layer_lines
 
 FEWEST = 3
 # Panels beside each other.
@@ -51,7 +51,7 @@ def section(context: Context) -> Section | None:
     )
     return Section(
         title="Coordinate check",
-        sentences=text(context, found, "The scale is the root mean square.", over, BANDS),
+        sentences=layer_lines.text(context, found, "The scale is the root mean square.", over, layer_lines.BANDS),
         figures=[figure],
     )
 
@@ -77,7 +77,7 @@ def sentence(estimates: pd.DataFrame) -> str:
         return ""
     narrow, wide = int(estimates["width"].min()), int(estimates["width"].max())
     change = f"From width {narrow} to {wide} the scale of the last hidden layer's activations changes by a factor of {'; '.join(parts)}."
-    return paragraph(change, zeros(estimates))
+    return paragraph(change, layer_lines.zeros(estimates))
 
 
 def draw(estimates: pd.DataFrame) -> Figure:

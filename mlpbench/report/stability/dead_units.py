@@ -18,7 +18,7 @@ from mlpbench.report.figures import theme
 from mlpbench.report.figures.condition_colours import ConditionColours
 from mlpbench.report.figures.rows import replicate_rows
 from mlpbench.report.section import Section, SectionFigure
-from mlpbench.report.stability.layer_lines import text, varied
+from mlpbench.report.stability import layer_lines
 
 DEATH_SETTINGS = ("activation", "lr", "init", "bias_init")
 MEANING = "A unit is dead if it is zero on every one of 10,000 training examples."
@@ -26,7 +26,7 @@ MEANING = "A unit is dead if it is zero on every one of 10,000 training examples
 
 def section(context: Context) -> Section | None:
     """Return the share of dead hidden units if a run has any and activation, lr, init or bias_init is varied."""
-    if not (context.observed["dead_units"] > 0).any() or not varied(context, DEATH_SETTINGS):
+    if not (context.observed["dead_units"] > 0).any() or not layer_lines.varied(context, DEATH_SETTINGS):
         return None
     estimates, points = run_endings.dead_shares(context.observed, context.conditions)
     found = sentence(estimates)
@@ -41,7 +41,7 @@ def section(context: Context) -> Section | None:
         draw=partial(draw, estimates.sort_values("position", kind="stable"), points, context.colours),
         alt=f"Share of hidden units that are dead, by condition. {found}",
     )
-    return Section(title="Dead units", sentences=text(context, found, MEANING), figures=[figure])
+    return Section(title="Dead units", sentences=layer_lines.text(context, found, MEANING), figures=[figure])
 
 
 def sentence(estimates: pd.DataFrame) -> str:

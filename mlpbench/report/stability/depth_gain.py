@@ -16,16 +16,7 @@ from mlpbench.report.figures import theme
 from mlpbench.report.figures.line_arrangement import Arrangement
 from mlpbench.report.figures.panels import panels
 from mlpbench.report.section import Section, SectionFigure, paragraph
-from mlpbench.report.stability.layer_lines import (
-    BANDS,
-    arranged,
-    drawn_labels,
-    in_grid,
-    placed,
-    span,
-    text,
-    zeros,
-)
+from mlpbench.report.stability import layer_lines
 
 MEANING = (
     "The forward gain is the root mean square of the last hidden activations divided by that of the inputs, the backward gain "
@@ -41,15 +32,17 @@ def section(context: Context) -> Section | None:
     rows = context.layer_rows
     if rows.empty:
         return None
-    estimates, lines = layer_estimates.gains(rows), arranged(context, "depth")
-    found = sentence(estimates, drawn_labels(context))
+    estimates, lines = layer_estimates.gains(rows), layer_lines.arranged(context, "depth")
+    found = sentence(estimates, layer_lines.drawn_labels(context))
     figure = SectionFigure(
         name="depth_gain",
         draw=partial(draw, estimates, lines),
         alt=f"Forward and backward gain over all hidden layers against depth. {found}",
     )
     return Section(
-        title="Gain against depth", sentences=text(context, found, MEANING, BANDS, lines.sentence), figures=[figure]
+        title="Gain against depth",
+        sentences=layer_lines.text(context, found, MEANING, layer_lines.BANDS, lines.sentence),
+        figures=[figure],
     )
 
 
@@ -61,15 +54,19 @@ def sentence(estimates: pd.DataFrame, labels: Mapping[int, str]) -> str:
     parts = []
     for measure in (FORWARD, BACKWARD):
         rows = records(deepest[deepest["measure"] == measure].dropna(subset=["mean"]))
-        parts.append(span({int(r["position"]): float(r["mean"]) for r in rows}, labels, f"the {measure} is"))
+        parts.append(
+            layer_lines.span({int(r["position"]): float(r["mean"]) for r in rows}, labels, f"the {measure} is")
+        )
     gains = " and ".join(filter(None, parts))
-    return paragraph(f"Through {depth} hidden layers at the {when} {gains}." if gains else "", zeros(estimates))
+    return paragraph(
+        f"Through {depth} hidden layers at the {when} {gains}." if gains else "", layer_lines.zeros(estimates)
+    )
 
 
 def draw(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
     """Return forward and backward gain over depth; `estimates` has position, when, measure, depth, mean, low and high."""
-    frame = placed(estimates, lines).assign(x=estimates["depth"])
-    figure = panels(in_grid(frame, lines), lines.entries, lines.title, "depth")
+    frame = layer_lines.placed(estimates, lines).assign(x=estimates["depth"])
+    figure = panels(layer_lines.in_grid(frame, lines), lines.entries, lines.title, "depth")
     with theme.style():
         for ax in figure.axes:
             theme.level_axis(ax, [float(d) for d in estimates["depth"]], ax.get_xlabel())

@@ -15,7 +15,7 @@ from mlpbench.report.context import Context
 from mlpbench.report.figures.line_arrangement import Arrangement
 from mlpbench.report.figures.panels import panels
 from mlpbench.report.section import Section, SectionFigure, paragraph
-from mlpbench.report.stability.layer_lines import BANDS, arranged, drawn_labels, placed, span, text, zeros
+from mlpbench.report.stability import layer_lines
 
 FEWEST_STEPS = 3
 
@@ -27,17 +27,19 @@ def section(context: Context) -> Section | None:
     rows = context.layer_rows
     if rows.empty:
         return None
-    estimates, lines = layer_estimates.over_steps(rows), arranged(context)
+    estimates, lines = layer_estimates.over_steps(rows), layer_lines.arranged(context)
     if estimates["step"].nunique() < FEWEST_STEPS:
         return None
-    found = sentence(estimates, drawn_labels(context))
+    found = sentence(estimates, layer_lines.drawn_labels(context))
     figure = SectionFigure(
         name="over_steps",
         draw=partial(draw, estimates, lines),
         alt=f"Activation variance and gradient norm of the first and the last hidden layer against gradient steps. {found}",
     )
     return Section(
-        title="Layers over training", sentences=text(context, found, BANDS, lines.sentence), figures=[figure]
+        title="Layers over training",
+        sentences=layer_lines.text(context, found, layer_lines.BANDS, lines.sentence),
+        figures=[figure],
     )
 
 
@@ -49,8 +51,8 @@ def sentence(estimates: pd.DataFrame, labels: Mapping[int, str]) -> str:
         means = line.sort_values("step")["mean"].to_numpy(dtype=float)
         if len(means) > 1 and np.isfinite(means[0]) and np.isfinite(means[-1]) and means[0] > 0:
             ratios[int(str(position))] = float(means[-1] / means[0])
-    change = span(ratios, labels, "the gradient norm of the first hidden layer changes by a factor of")
-    return paragraph(f"From the first probe to the last {change}." if change else "", zeros(estimates))
+    change = layer_lines.span(ratios, labels, "the gradient norm of the first hidden layer changes by a factor of")
+    return paragraph(f"From the first probe to the last {change}." if change else "", layer_lines.zeros(estimates))
 
 
 def draw(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
@@ -58,7 +60,7 @@ def draw(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
 
     `estimates` has position, measure, which (the layer, in words), step, mean, low and high.
     """
-    frame = placed(estimates, lines).assign(x=estimates["step"])
+    frame = layer_lines.placed(estimates, lines).assign(x=estimates["step"])
     if lines.panel_of:
         both = frame["measure"].astype(str) + ",\n" + frame["which"].astype(str)
         head = frame["panel"].where(both == both.iloc[0], "")

@@ -16,17 +16,7 @@ from mlpbench.report.context import Context
 from mlpbench.report.figures.line_arrangement import Arrangement
 from mlpbench.report.figures.panels import panels, whole_numbers
 from mlpbench.report.section import Section, SectionFigure, paragraph
-from mlpbench.report.stability.layer_lines import (
-    BANDS,
-    arranged,
-    drawn_labels,
-    in_grid,
-    placed,
-    span,
-    text,
-    varied,
-    zeros,
-)
+from mlpbench.report.stability import layer_lines
 
 # The settings that make signals what they are at the start.
 SIGNAL_SETTINGS = ("activation", "init", "bias_init", "depth", "norm", "input_scale")
@@ -40,14 +30,14 @@ def section(context: Context) -> Section | None:
     factors = {name for c in context.conditions for name in c.levels}
     shapes = {c.settings.hidden_sizes for c in context.conditions} if "hidden_sizes" in factors else set()
     untrained = any(c.settings.steps == 0 for c in context.conditions)
-    if not (varied(context, SIGNAL_SETTINGS) or len(shapes) > 1 or untrained):
+    if not (layer_lines.varied(context, SIGNAL_SETTINGS) or len(shapes) > 1 or untrained):
         return None
     depths = {i: c.settings.n_hidden for i, c in enumerate(context.drawn_conditions)}
     rows = context.layer_rows if max(depths.values()) > 1 else pd.DataFrame()
     if rows.empty:
         return None
-    estimates, lines = layer_estimates.signals(rows), arranged(context)
-    found = sentence(estimates, drawn_labels(context), depths)
+    estimates, lines = layer_estimates.signals(rows), layer_lines.arranged(context)
+    found = sentence(estimates, layer_lines.drawn_labels(context), depths)
     figure = SectionFigure(
         name="signals",
         draw=partial(draw, estimates, lines),
@@ -55,7 +45,9 @@ def section(context: Context) -> Section | None:
     )
     return Section(
         title="Signal by layer",
-        sentences=text(context, found, "The last layer is the output layer.", BANDS, lines.sentence),
+        sentences=layer_lines.text(
+            context, found, "The last layer is the output layer.", layer_lines.BANDS, lines.sentence
+        ),
         figures=[figure],
     )
 
@@ -70,10 +62,10 @@ def sentence(estimates: pd.DataFrame, labels: Mapping[int, str], depths: Mapping
     for when in (START, END):
         now = estimates[estimates["when"] == when]
         ratios = [(_ratios(now[now["measure"] == m], depths, m), what, against) for m, what, against in compared]
-        spans = [f"{span(values, labels, what)} {against}" for values, what, against in ratios if values]
+        spans = [f"{layer_lines.span(values, labels, what)} {against}" for values, what, against in ratios if values]
         if spans:
             parts.append(f"At the {when} {' and '.join(spans)}.")
-    return paragraph(*parts, zeros(estimates))
+    return paragraph(*parts, layer_lines.zeros(estimates))
 
 
 def _ratios(rows: pd.DataFrame, depths: Mapping[int, int], measure: str) -> dict[int, float]:
@@ -93,7 +85,7 @@ def draw(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
 
     `estimates` has position (a place in `lines`), when, measure, layer, mean, low and high.
     """
-    frame = placed(estimates, lines).assign(x=estimates["layer"])
-    figure = panels(in_grid(frame, lines), lines.entries, lines.title, "layer")
+    frame = layer_lines.placed(estimates, lines).assign(x=estimates["layer"])
+    figure = panels(layer_lines.in_grid(frame, lines), lines.entries, lines.title, "layer")
     whole_numbers(figure.axes)
     return figure

@@ -22,7 +22,7 @@ from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, SectionFigure, paragraph
-from mlpbench.report.stability.layer_lines import span, varied
+from mlpbench.report.stability import layer_lines
 
 WEIGHT_SETTINGS = ("init", "weight_decay", "l1")
 MOST_ROWS = 12
@@ -34,7 +34,7 @@ METHOD = "Densities are drawn from 21 quantiles of the first finished run of a c
 
 def section(context: Context) -> Section | None:
     """Return the weights' distributions if init, weight_decay or l1 is varied: the first drawn condition of each combination."""
-    names = varied(context, WEIGHT_SETTINGS)
+    names = layer_lines.varied(context, WEIGHT_SETTINGS)
     if not names or context.layers is None:
         return None
     first: dict[tuple[object, ...], int] = {}
@@ -67,7 +67,7 @@ def sentence(found: pd.DataFrame, labels: Mapping[int, str]) -> str:
     when = END if (found["when"] == END).any() else START
     first = found[(found["when"] == when) & (found["layer"] == 1)]
     widths = {int(r["position"]): float(r["quantiles"][-2] - r["quantiles"][1]) for r in records(first)}
-    width = span(widths, labels, "the central 90% of the first layer's weights have a width of")
+    width = layer_lines.span(widths, labels, "the central 90% of the first layer's weights have a width of")
     return f"At the {when} {width}." if width else ""
 
 
