@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -111,20 +110,28 @@ def test_no_folder_is_refused(tmp_path: Path) -> None:
     assert invoke(tmp_path).output == ""
 
 
-def test_it_is_quick_and_loads_neither_torch_nor_pandas(tmp_path: Path) -> None:
-    """Thirty-five experiments in about a second: the time of this process, whatever else the machine does."""
+def measure_list(folder: Path) -> tuple[float, list[str]]:
+    """Return the processor's seconds that a list of thirty-five experiments takes, and the large packages that it loads."""
     for i in range(35):
         source = EXPERIMENTS[i % len(EXPERIMENTS)].read_text()
         lines = [f"name: e{i}" if line.startswith("name:") else line for line in source.splitlines()]
-        (tmp_path / f"e{i}.yaml").write_text("\n".join(lines) + "\n")
+        (folder / f"e{i}.yaml").write_text("\n".join(lines) + "\n")
     code = (
         "import sys, time; from mlpbench.cli.main import main\n"
-        f"main(['list', {str(tmp_path)!r}], standalone_mode=False)\n"
+        f"main(['list', {str(folder)!r}], standalone_mode=False)\n"
         "print(time.process_time(), *({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
     )
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert time.perf_counter() - began < 30
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     seconds, *loaded = done.stdout.splitlines()[-1].split()
-    assert float(seconds) < 2
-    assert loaded == []
+    return float(seconds), loaded
+
+
+def test_it_loads_neither_torch_nor_pandas(tmp_path: Path) -> None:
+    assert measure_list(tmp_path)[1] == []
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_it_is_quick(tmp_path: Path) -> None:
+    """About a second, and twice that where processors share a core."""
+    assert measure_list(tmp_path)[0] < 2
