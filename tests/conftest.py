@@ -11,8 +11,7 @@ from hypothesis import settings
 
 from mlpbench.data.data_sets import lookup
 from mlpbench.data.dataset import Dataset
-from mlpbench.executors.executor import EXECUTORS
-from mlpbench.executors.inline import Inline
+from mlpbench.executors.executor import EXECUTORS, Inline
 
 # Begun first, so that none of them runs on alone at the end of `make check`.
 LONG = ("test_stack_invariance.py", "test_kills.py", "test_calibration.py", "test_numerics.py")

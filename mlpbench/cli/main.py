@@ -13,9 +13,8 @@ import click
 
 from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import MachineError, MlpbenchError
+from mlpbench.cli.experiment_commands import data, list_, plan, run, schema
 from mlpbench.cli.folder_commands import claims, diff, export, index, merge, report, trim, verify
-from mlpbench.cli.run_commands import plan, run
-from mlpbench.cli.source_commands import data, list_, schema
 
 INTERRUPTED = 130
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.metrics.metric import LAYER_METRICS, METRICS
-from mlpbench.results.records import DIFFERENT, GRADES, IDENTICAL, WITHIN
+from mlpbench.results.folders import DIFFERENT, GRADES, IDENTICAL, WITHIN
 from mlpbench.results.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
 
 # Two trainings that round differently drift apart: this far is taken for rounding, in accuracies and other shares as a

@@ -13,8 +13,7 @@ from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import records
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
-from mlpbench.results.folders import read_folder
-from mlpbench.results.records import IDENTICAL
+from mlpbench.results.folders import IDENTICAL, read_folder
 from mlpbench.results.schemas import TABLES
 from mlpbench.results.store import Store
 

@@ -1,25 +1,33 @@
-"""The verdicts over a results folder, judged once, and what is made of them: an outcome, a report, a look on record."""
+"""The verdicts over a results folder, judged once, and what is made of them: an outcome, a report, interim analyses on record."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
-from mlpbench.jobs.look_notes import record_interim_analyses
 from mlpbench.results import test_examples
-from mlpbench.results.folders import read_folder
-from mlpbench.results.records import current_verifications, declared_late
+from mlpbench.results.folders import (
+    Declaration,
+    InterimRecord,
+    current_verifications,
+    declared_late,
+    first_about,
+    read_folder,
+    read_interim_analyses,
+    write_interim_analyses,
+)
 from mlpbench.results.store import Store
 
 if TYPE_CHECKING:
+    from mlpbench.evidence.judging.interim_analysis import Judgement
     from mlpbench.evidence.judging.verdict import Verdict
     from mlpbench.report.context import Context
 
@@ -157,3 +165,41 @@ def finish(
 def load(folder: Path) -> Outcome:
     """Return what a results folder has; raise InputError where it is none."""
     return finish(read_folder(folder), Store(folder), report=False)
+
+
+def record_interim_analyses(
+    folder: Path, experiment: Experiment, conditions: Sequence[Condition], judgement: Judgement, filed: Experiment
+) -> None:
+    """Add the complete interim analyses that are not on record yet.
+
+    `filed` is the experiment as its file has it, without a top-up asked for by options: the first one was of that.
+    """
+    if not experiment.claims:
+        return
+    before = read_interim_analyses(folder)
+    records = list(before)
+    declared = [Declaration.of(e) for e in (experiment, filed)]
+    for replicates, claims in _complete(experiment, judgement):
+        record = InterimRecord(
+            replicates=replicates,
+            declared=declared[first_about(records, experiment, conditions) is None],
+            seed=experiment.seed,
+            conditions=sorted(c.condition_id for c in conditions),
+            claims=claims,
+        )
+        if not any(replace(r, claims=claims) in [replace(record, declared=d) for d in declared] for r in records):
+            records.append(record)
+    if records != before:
+        write_interim_analyses(folder, records)
+
+
+def _complete(experiment: Experiment, judgement: Judgement) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the replicates of each complete interim analysis and the claims that were last judged at it."""
+    if experiment.until_decided is not None:
+        yield from ((a.replicates, _summary(a.verdicts)) for a in judgement.interim_analyses if a.complete)
+    elif not (judgement.gathered.observed["status"] == "missing").any():
+        yield experiment.replicates, _summary(judgement.verdicts)
+
+
+def _summary(verdicts: Sequence[Verdict]) -> Mapping[str, Any]:
+    return {v.claim.id: {"n": v.n, "verdict": v.decision, "p": v.p, "p_holm": v.p_corrected} for v in verdicts}

@@ -22,10 +22,10 @@ from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.diff import read_tables, run_labels
 from mlpbench.jobs.judge import finish
 from mlpbench.results import weight_files
-from mlpbench.results.folders import read_folder
-from mlpbench.results.records import (
+from mlpbench.results.folders import (
     IDENTICAL,
     merged_interim_analyses,
+    read_folder,
     read_verifications,
     write_interim_analyses,
     write_verifications,

@@ -10,8 +10,7 @@ from typing import Any, Literal, get_args
 from mlpbench.base import environment as provenance
 from mlpbench.base.errors import InputError
 from mlpbench.base.numerics import MODES, Numerics
-from mlpbench.executors.executor import EXECUTORS, ExecutorName, device_name, device_product
-from mlpbench.executors.inline import Inline
+from mlpbench.executors.executor import EXECUTORS, ExecutorName, Inline, device_name, device_product
 
 Rerun = Literal["failed", "stale", "all"]
 # The share of the free memory that the stacks in training may take.

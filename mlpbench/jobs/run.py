@@ -14,8 +14,7 @@ from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take_inventory
-from mlpbench.jobs.judge import Outcome, finish, judge
-from mlpbench.jobs.look_notes import record_interim_analyses
+from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.progress import Progress
 from mlpbench.results.store import ASIDE, Store

@@ -20,14 +20,7 @@ from mlpbench.experiment.plan import make_stack
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import get_data, train
-from mlpbench.results.records import (
-    IDENTICAL,
-    WITHIN,
-    VerifiedRun,
-    digest_of,
-    read_verifications,
-    write_verifications,
-)
+from mlpbench.results.folders import IDENTICAL, WITHIN, VerifiedRun, digest_of, read_verifications, write_verifications
 from mlpbench.results.schemas import SCHEMAS, TABLES
 from mlpbench.results.store import Store
 

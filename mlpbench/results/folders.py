@@ -1,14 +1,24 @@
-"""Find results folders on the disk, and read the experiment of one."""
+"""Results folders on the disk: which there are, the experiment of one, and its two JSON records.
+
+The records say which of its runs were verified, and list the interim analyses of its claims.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from mlpbench.base.atomic_files import read_record, write_record
 from mlpbench.base.errors import InputError
 from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
-from mlpbench.results.store import ASIDE
+from mlpbench.results.store import ASIDE, Store
 
 MOST_NAMED = 3
 
@@ -44,3 +54,137 @@ def _hint(folder: Path) -> str:
         return f"it is a file: `{folder.parent}/*/` matches the folders beside it"
     more = f" and {len(beside) - MOST_NAMED} more" if len(beside) > MOST_NAMED else ""
     return f"did you mean {', '.join(map(str, beside[:MOST_NAMED]))}{more}?"
+
+
+# How far two trainings of the same run agree.
+IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
+GRADES = (IDENTICAL, WITHIN, DIFFERENT)
+VERIFICATIONS = "verified.json"
+INTERIM_ANALYSES = "looks.json"
+_RUN_ID = re.compile("[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedRun:
+    """How far a run that was trained again agreed with its rows, the weights it was compared with, and where that was."""
+
+    grade: str
+    weights_sha256: str | None
+    cpu: str | None
+    torch: str | None
+
+
+def read_verifications(folder: Path) -> dict[str, VerifiedRun]:
+    """Return what verifying the runs of a folder led to, by run_id; entries that are damaged are left out."""
+    written = read_record(folder / VERIFICATIONS)
+    entries: Mapping[str, Any] = written if isinstance(written, dict) else {}
+    return {
+        run_id: VerifiedRun(
+            grade=entry["grade"],
+            weights_sha256=entry.get("weights_sha256"),
+            cpu=entry.get("cpu"),
+            torch=entry.get("torch"),
+        )
+        for run_id, entry in entries.items()
+        if _RUN_ID.fullmatch(run_id) and isinstance(entry, dict) and entry.get("grade") in GRADES
+    }
+
+
+def write_verifications(folder: Path, verified: Mapping[str, VerifiedRun]) -> None:
+    """Write the whole record; raise MachineError where the disk refuses."""
+    write_record(folder / VERIFICATIONS, {run_id: asdict(entry) for run_id, entry in verified.items()})
+
+
+def current_verifications(store: Store) -> list[VerifiedRun]:
+    """Return the entries of runs whose weights, in the table, are still those that were verified."""
+    verified = read_verifications(store.folder)
+    if not verified:
+        return []
+    runs = store.read("runs", verified, columns=["run_id", "weights_sha256"])
+    weights = {run_id: digest_of(digest) for run_id, digest in zip(runs["run_id"], runs["weights_sha256"])}
+    return [e for run_id, e in verified.items() if run_id in weights and e.weights_sha256 == weights[run_id]]
+
+
+def digest_of(value: object) -> str | None:
+    """Return a digest of a table as the record has it: None for a run without weights, such as a diverged one."""
+    return None if pd.isna(value) else str(value)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What an experiment says about the number of its replicates before any result is known."""
+
+    replicates: int
+    max_replicates: int | None
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Declaration:
+        """Return what an experiment declares."""
+        top_up = experiment.until_decided
+        return cls(replicates=experiment.replicates, max_replicates=None if top_up is None else top_up.max_replicates)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterimRecord:
+    """When claims were judged: at how many replicates, of which conditions, and what was declared then.
+
+    `claims` has for each claim id its `n`, `verdict`, `p` and `p_holm`.
+    """
+
+    replicates: int
+    declared: Declaration
+    seed: int
+    conditions: Sequence[str]
+    claims: Mapping[str, Mapping[str, Any]]
+
+    def is_about(self, experiment: Experiment, condition_ids: set[str]) -> bool:
+        """Return whether the experiment has runs that were judged then."""
+        return self.seed == experiment.seed and bool(condition_ids & set(self.conditions))
+
+
+def read_interim_analyses(folder: Path) -> list[InterimRecord]:
+    """Return the interim analyses of a folder, in order; entries that are damaged are left out."""
+    written = read_record(folder / INTERIM_ANALYSES)
+    records = []
+    for entry in written if isinstance(written, list) else ():
+        try:
+            fields = {key: entry[key] for key in InterimRecord.__dataclass_fields__}
+            declared = Declaration(**{key: entry["declared"][key] for key in Declaration.__dataclass_fields__})
+        except (TypeError, KeyError):
+            continue
+        records.append(InterimRecord(**fields | {"declared": declared}))
+    return records
+
+
+def write_interim_analyses(folder: Path, records: Sequence[InterimRecord]) -> None:
+    """Write the whole record; raise MachineError where the disk refuses."""
+    write_record(folder / INTERIM_ANALYSES, [asdict(record) for record in records])
+
+
+def merged_interim_analyses(folders: Sequence[Path]) -> list[InterimRecord]:
+    """Return the interim analyses of several folders, each once, those of the first folder first."""
+    merged: list[InterimRecord] = []
+    for folder in folders:
+        merged += [record for record in read_interim_analyses(folder) if record not in merged]
+    return merged
+
+
+def first_about(
+    records: Sequence[InterimRecord], experiment: Experiment, conditions: Sequence[Condition]
+) -> InterimRecord | None:
+    """Return the first interim analysis of runs that this experiment has too."""
+    ours = {condition.condition_id for condition in conditions}
+    return next((record for record in records if record.is_about(experiment, ours)), None)
+
+
+def declared_late(folder: Path, experiment: Experiment, conditions: Sequence[Condition]) -> str:
+    """Return what was declared at the first interim analysis, in words, where something else is declared now; else nothing.
+
+    A top-up that was not declared before results were known is noticed by it: one by editing `replicates`, by `--set` or
+    by options.
+    """
+    first = first_about(read_interim_analyses(folder), experiment, conditions)
+    if first is None or first.declared == Declaration.of(experiment):
+        return ""
+    most = first.declared.max_replicates
+    return f"{first.declared.replicates} replicates and {f'up to {most} declared' if most else 'no top-up declared'}"

@@ -24,8 +24,7 @@ import pyarrow.parquet as pq
 from mlpbench.base.atomic_files import refused, write_whole
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.results import weight_files as weights
-from mlpbench.results.journal import Journal, exchange
-from mlpbench.results.part_files import damage, encoded
+from mlpbench.results.part_files import Journal, damage, encoded, exchange
 from mlpbench.results.schemas import KEYS, SCHEMAS, TABLES
 
 # Damaged files go here, where neither we nor a reader of a table's folder take them for results.
@@ -46,7 +45,9 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files_of: dict[str, dict[str, set[Path]]] = {}  # table -> run_id -> files, while writing
-        self._damage_of: dict[Path, str | None] = {}  # what is wrong with a file: files never change once they are there
+        self._damage_of: dict[
+            Path, str | None
+        ] = {}  # what is wrong with a file: files never change once they are there
 
     @contextmanager
     def writing(self) -> Iterator[Mapping[Path, str]]:
@@ -264,7 +265,9 @@ class Store:
             return SCHEMAS[table].empty_table().select(names).to_pandas()
         if table == LONG and chosen is not None:
             empty = SCHEMAS[table].empty_table().select(names)
-            return pa.concat_tables([empty, *(rows for f in files for rows in _long_rows(f, names, chosen))]).to_pandas()
+            return pa.concat_tables(
+                [empty, *(rows for f in files for rows in _long_rows(f, names, chosen))]
+            ).to_pandas()
         dataset = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet")
         return dataset.to_table(columns=names, filter=chosen).to_pandas()
 

@@ -57,10 +57,6 @@ def metadata(path: Path) -> dict[str, str]:
         raise InputError(f"{path}: a file of weights must be readable, got '{error.strerror}'") from None
 
 
-
-
-
-
 def tidy(folder: Path, digests: Mapping[str, str | None]) -> None:
     """Remove files of these runs with other weights than their rows have now; raise MachineError where the disk refuses."""
     for path in files(folder):

@@ -17,11 +17,10 @@ from small_archives import N_TEST, N_TRAIN, Small, as_zip, in_place, same, serve
 
 from mlpbench.base.errors import MachineError
 from mlpbench.data.data_sets import DATA_SETS, lookup
-from mlpbench.data.named import checked_files, torchvision_download
+from mlpbench.data.named import named_files, torchvision_download
 from mlpbench.data.named.catalogue import CATALOGUE
-from mlpbench.data.named.checked_files import FilesError
-from mlpbench.data.named.decode import shapes
-from mlpbench.data.named.downloads import downloads_of
+from mlpbench.data.named.named_data import downloads_of
+from mlpbench.data.named.named_files import FilesError, shapes
 
 # Runs are known by them: none may ever change.
 FINGERPRINTS = {
@@ -172,7 +171,7 @@ def test_a_folder_named_after_the_data_comes_before_files_of_the_same_names(
         (tmp_path / name).write_bytes(b"those of another data set")
     for sub in ("kmnist", "KMNIST/raw", "KMNIST"):
         folder = made.put(tmp_path / sub)
-        assert checked_files.find(made.source, tmp_path) == {name: folder / name for name in made.source.files}
+        assert named_files.find_files(made.source, tmp_path) == {name: folder / name for name in made.source.files}
         for name in made.source.files:
             (folder / name).unlink()
 
@@ -243,7 +242,7 @@ def test_torchvisions_classes_download_both_parts(
             monkeypatch.setattr(theirs, "mirrors", [address])
             monkeypatch.setattr(theirs, "resources", [(n, hashlib.md5(c).hexdigest()) for n, c in zipped.items()])
         torchvision_download.main(str(tmp_path), made.source.family)
-    arrays = checked_files.read(made.source, checked_files.find(made.source, tmp_path))
+    arrays = named_files.read_files(made.source, named_files.find_files(made.source, tmp_path))
     assert all(np.array_equal(arrays[p], a.reshape(len(a), -1).squeeze()) for p, a in made.arrays.items())
 
 
@@ -259,7 +258,7 @@ def test_real_mnist_is_what_is_known_of_it() -> None:
     given = Path(GIVEN) if GIVEN else None
     try:
         if given is not None:
-            checked_files.find(CATALOGUE["mnist"], given)
+            named_files.find_files(CATALOGUE["mnist"], given)
         elif not lookup("mnist").is_cached():
             raise FilesError("not in the cache")
     except FilesError as why:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.data.named import archives
-from mlpbench.data.named.decode import parse_idx
+from mlpbench.data.named import named_files
+from mlpbench.data.named.named_files import parse_idx
 
 
 def as_idx(array: np.ndarray) -> bytes:
@@ -56,6 +56,6 @@ def test_idx_says_how_content_differs(content: bytes, message: str) -> None:
 
 def test_gzip_is_known_by_content_not_by_name() -> None:
     content = as_idx(np.arange(9, dtype=np.uint8))
-    assert archives.unzipped(content) == archives.unzipped(gzip.compress(content)) == content
-    with pytest.raises(archives.ArchiveError, match="damaged gzip"):
-        archives.unzipped(gzip.compress(content)[:-9])
+    assert named_files.unzipped(content) == named_files.unzipped(gzip.compress(content)) == content
+    with pytest.raises(named_files.ArchiveError, match="damaged gzip"):
+        named_files.unzipped(gzip.compress(content)[:-9])

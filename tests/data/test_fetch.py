@@ -20,7 +20,7 @@ from repository import ROOT
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.data.data_sets import lookup
 from mlpbench.data.dataset import Dataset
-from mlpbench.data.named import cache, checked_files, downloads
+from mlpbench.data.named import cache, named_data, named_files
 from mlpbench.data.named.catalogue import CATALOGUE
 
 NAME = "fashion_mnist"
@@ -135,7 +135,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
 @pytest.mark.parametrize("sub", ["", "fashion_mnist", "fashion-mnist", "FashionMNIST/raw"])
 def test_the_users_folder_may_be_arranged_as_is_usual(sub: str, idx_folder: Path, tmp_path: Path) -> None:
     links(idx_folder, tmp_path / sub)
-    assert checked_files.find(DATA, tmp_path) == {name: tmp_path / sub / name for name in DATA.files}
+    assert named_files.find_files(DATA, tmp_path) == {name: tmp_path / sub / name for name in DATA.files}
 
 
 def test_the_users_folder_comes_before_the_cache_and_the_argument_before_the_environment(
@@ -187,7 +187,7 @@ def test_the_cache_comes_before_debians_package_and_that_before_any_download(
     idx_folder: Path, whole: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     links(idx_folder, tmp_path / "system" / "fashion-mnist")
-    monkeypatch.setattr(downloads, "DEBIAN_DATASETS", tmp_path / "system")
+    monkeypatch.setattr(named_data, "DEBIAN_DATASETS", tmp_path / "system")
     said: list[str] = []
     assert lookup(NAME).fetch(cache_dir=whole, say=said.append) == f"folder {idx_folder}"
     assert said == []
@@ -279,7 +279,7 @@ def test_of_two_processes_that_write_one_wins_and_no_reader_sees_a_part(idx_fold
 
 
 def test_the_loser_of_a_race_leaves_the_winners_folder_alone(idx_folder: Path, root: Path) -> None:
-    arrays = checked_files.read(DATA, checked_files.find(DATA, idx_folder))
+    arrays = named_files.read_files(DATA, named_files.find_files(DATA, idx_folder))
     folder = cache.folder_of(DATA, root)
     cache.write(folder, DATA, arrays, "winner", {})
     cache.write(folder, DATA, arrays, "loser", {})
@@ -380,9 +380,9 @@ def test_torchvisions_download_is_the_same_data(
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        folder = downloads.from_torchvision(DATA, tmp_path)
+        folder = named_data.from_torchvision(DATA, tmp_path)
         server.shutdown()
-    arrays = checked_files.read(DATA, checked_files.find(DATA, folder))
+    arrays = named_files.read_files(DATA, named_files.find_files(DATA, folder))
     shutil.rmtree(folder)
     assert all(np.array_equal(arrays[part], getattr(fashion, part)) for part in DATA.parts)
 
@@ -395,7 +395,7 @@ def test_debians_archive_is_the_same_data_and_leaves_the_system_alone(fashion: D
     before = [path.stat().st_mtime_ns for path in system if path.exists()]
     private = tmp_path / "private"
     private.mkdir()
-    arrays = checked_files.read(DATA, checked_files.find(DATA, downloads.from_debian(DATA, private)))
+    arrays = named_files.read_files(DATA, named_files.find_files(DATA, named_data.from_debian(DATA, private)))
     assert [path.stat().st_mtime_ns for path in system if path.exists()] == before
     shutil.rmtree(private)
     assert all(np.array_equal(arrays[part], getattr(fashion, part)) for part in DATA.parts)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mlpbench.evidence.agreement import agreement
-from mlpbench.results.records import DIFFERENT, IDENTICAL
+from mlpbench.results.folders import DIFFERENT, IDENTICAL
 from mlpbench.results.schemas import CAME_LATER, SCHEMAS
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.splits import fold_of
+from mlpbench.data.dataset import fold_of
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import plan, signature

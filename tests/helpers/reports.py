@@ -11,7 +11,7 @@ from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.report.context import Context
 from mlpbench.report.report import Report, render
-from mlpbench.results.records import VerifiedRun
+from mlpbench.results.folders import VerifiedRun
 from mlpbench.results.test_examples import TestSet
 
 

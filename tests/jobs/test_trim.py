@@ -19,8 +19,8 @@ from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import agreement
 from mlpbench.jobs import trim
 from mlpbench.jobs.merge import merge
+from mlpbench.results.folders import IDENTICAL
 from mlpbench.results.part_files import encoded
-from mlpbench.results.records import IDENTICAL
 from mlpbench.results.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
 from mlpbench.results.store import Store
 

@@ -21,8 +21,8 @@ import mlpbench
 from mlpbench.base.atomic_files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import agreement
+from mlpbench.results.folders import DIFFERENT, IDENTICAL, WITHIN
 from mlpbench.results.part_files import encoded
-from mlpbench.results.records import DIFFERENT, IDENTICAL, WITHIN
 from mlpbench.results.schemas import SCHEMAS
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.report.sections.provenance import reproducibility
-from mlpbench.results.records import VerifiedRun
+from mlpbench.results.folders import VerifiedRun
 
 
 def runs(**changes: Any) -> pd.DataFrame:

@@ -40,7 +40,7 @@ from repository import ROOT
 
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
-from mlpbench.data.table import columns, npz_file
+from mlpbench.data.table import columns, table_files
 from mlpbench.experiment.file import yaml_reader
 
 
@@ -155,7 +155,7 @@ def test_files_beyond_the_limit_are_refused_unread(here: Path) -> None:
 def test_an_archive_that_unpacks_to_too_much_is_refused_unread(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = packed(x=np.zeros((1000, 5000)), y=np.arange(1000) % 2)
     assert len(content) < 100_000
-    monkeypatch.setattr(npz_file, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(table_files, "MAX_BYTES", 1_000_000)
     put(here, npz("", content, ""))
     assert "an npz file must hold at most 1000000 bytes, got 4000" in refused(here, "run", "own.yaml")
 

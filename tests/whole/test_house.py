@@ -23,11 +23,8 @@ SHORT = {
     "api.py": "the public functions",
     "base/errors.py": "every module may import it, so it imports none",
     "base/streams.py": "the address of every random draw",
-    "executors/inline.py": "one of the executors",
-    "data/splits.py": "what a table's test rows, validation and folds have in common",
     "base/safetensors_header.py": "training writes it, results read it",
     "cli/common_options.py": "options of several commands",
-    "results/folders.py": "which folders are results folders",
     "data/named/torchvision_download.py": "a program of its own",
     "training/worker_setup.py": "what the parent hands to a worker, without torch",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
@@ -37,10 +34,8 @@ SHORT = {
 SHORT |= dict.fromkeys(
     [
         "base/models.py",
-        "data/named/archives.py",
         "evidence/estimates/regret.py",
         "evidence/frames.py",
-        "jobs/look_notes.py",
     ],
     "",
 )

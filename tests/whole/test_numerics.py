@@ -31,8 +31,8 @@ from mlpbench.base import numerics
 from mlpbench.base.environment import environment
 from mlpbench.base.numerics import MODES, Numerics, differences, variables
 from mlpbench.data.dataset import Dataset
-from mlpbench.data.named.checked_files import FilesError
-from mlpbench.data.named.downloads import unpacked
+from mlpbench.data.named.named_data import unpacked
+from mlpbench.data.named.named_files import FilesError
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.training.batches.device_data import DeviceData

@@ -20,7 +20,7 @@ from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.merge import merge
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.verify import verify
-from mlpbench.results import records
+from mlpbench.results import folders
 from mlpbench.results.schemas import KEYS
 from mlpbench.results.store import Store
 
@@ -204,7 +204,7 @@ def test_all_runs_are_made_again_by_verify_and_joined_by_merge(folded: Path, tmp
     joined = merge([tmp_path / "a" / "folded", tmp_path / "b" / "folded"], tmp_path / "c" / "folded")
     assert (joined.shared, joined.others) == (14, 0)
     same_tables(folded / "folded", tmp_path / "c" / "folded")
-    assert records.read_interim_analyses(tmp_path / "c" / "folded") == records.read_interim_analyses(folded / "folded")
+    assert folders.read_interim_analyses(tmp_path / "c" / "folded") == folders.read_interim_analyses(folded / "folded")
 
 
 @pytest.mark.slow
@@ -236,7 +236,7 @@ def test_undecided_claims_alone_get_further_replicates(topped: Path) -> None:
     assert found["verdict"].to_dict() == {"clear": "supported", "close": "undecided"}
     assert found["look"].to_dict() == {"clear": 1, "close": 3}
     assert not found["exploratory"].any()
-    looks = records.read_interim_analyses(topped / "topped")
+    looks = folders.read_interim_analyses(topped / "topped")
     assert [e.replicates for e in looks] == [3, 5, 8]
     assert [set(e.claims) for e in looks] == [{"clear", "close"}, {"close"}, {"close"}]
     text = (topped / "topped" / "report.md").read_text()
@@ -262,7 +262,7 @@ def test_a_top_up_interrupted_at_any_round_and_resumed_gives_the_same(
     monkeypatch.setattr(runner, "_train_and_store", limited)
     with pytest.raises(KeyboardInterrupt):
         run(DECLARED, tmp_path)
-    assert [e.replicates for e in records.read_interim_analyses(tmp_path / "topped")] == [3]
+    assert [e.replicates for e in folders.read_interim_analyses(tmp_path / "topped")] == [3]
     run(DECLARED, tmp_path, report=True)
     same_tables(topped / "topped", tmp_path / "topped")
     for name in ("looks.json", "report.md"):
@@ -296,7 +296,7 @@ def test_a_top_up_asked_for_by_options_is_exploratory_from_the_first_run_on(topp
     asked = run(TOPPED, tmp_path, until_decided=True, max_replicates=8)
     assert asked.claims["exploratory"].all()
     same_tables(topped / "topped", tmp_path / "topped")
-    assert [e.declared.max_replicates for e in records.read_interim_analyses(tmp_path / "topped")] == [None, 8, 8]
+    assert [e.declared.max_replicates for e in folders.read_interim_analyses(tmp_path / "topped")] == [None, 8, 8]
     assert mlpbench.load(tmp_path / "topped").claims["exploratory"].all()
     assert not run(TOPPED, tmp_path).claims["exploratory"].any()
 
@@ -323,5 +323,5 @@ def test_options_of_a_top_up_say_what_they_lack(tmp_path: Path) -> None:
 
 def test_a_record_that_can_not_be_read_is_none(topped: Path, tmp_path: Path) -> None:
     for text in ("", "[", "{}", "[1, {}]", json.dumps([{"replicates": 1}])):
-        (tmp_path / records.INTERIM_ANALYSES).write_text(text)
-        assert records.read_interim_analyses(tmp_path) == []
+        (tmp_path / folders.INTERIM_ANALYSES).write_text(text)
+        assert folders.read_interim_analyses(tmp_path) == []

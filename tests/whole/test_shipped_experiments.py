@@ -29,7 +29,7 @@ from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs import listing, write_pages
 from mlpbench.jobs.options import Options
 from mlpbench.report.pages.page import contents
-from mlpbench.results.records import DIFFERENT, IDENTICAL
+from mlpbench.results.folders import DIFFERENT, IDENTICAL
 
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
 REFERENCE = ROOT / "results" / "reference"

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from mlpbench.base.errors import MachineError
 from mlpbench.base.streams import generator
 from mlpbench.data.bundled import mnist1d
-from mlpbench.data.dataset import DataFacts, Dataset, DataSource, Values
-from mlpbench.data.splits import held_out
+from mlpbench.data.dataset import DataFacts, Dataset, DataSource, Values, held_out
 
 # Inputs, targets, and which of the examples are for testing.
 Examples = tuple[NDArray[np.float32], Values, NDArray[np.bool_]]

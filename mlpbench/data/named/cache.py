@@ -19,8 +19,7 @@ import platformdirs
 
 from mlpbench.base.atomic_files import write_record
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.data.named.decode import Arrays, shapes
-from mlpbench.data.named.named_files import NamedFiles
+from mlpbench.data.named.named_files import Arrays, NamedFiles, shapes
 
 ABANDONED_AFTER_S = 24 * 3600
 MOVES = 8

@@ -174,8 +174,7 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
     """
     # Whoever has no table of their own need not wait for the readers.
     from mlpbench.data.table.encode import encode
-    from mlpbench.data.table.npz_file import read_npz
-    from mlpbench.data.table.table_files import read_table
+    from mlpbench.data.table.table_files import read_npz, read_table
 
     test_table = None
     if options.file.endswith(".npz"):

@@ -12,7 +12,7 @@ import pandas as pd
 from mlpbench.base.numerics import REACH
 from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.section import Section, blocks, table
-from mlpbench.results.records import GRADES, VerifiedRun
+from mlpbench.results.folders import GRADES, VerifiedRun
 
 
 def section(context: Context) -> Section:

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlpbench.base.streams import generator
-from mlpbench.data.dataset import Dataset, DataSource
-from mlpbench.data.splits import fold_of, held_out
+from mlpbench.data.dataset import Dataset, DataSource, fold_of, held_out
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.biased_selection import Floats, selected, standardised_mean
 
