@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arithmetic_tables import judged_table, make, replace_metric, spec
+from arithmetic_tables import make, replace_metric, spec
 from scipy import stats
 
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics import effect_sizes, resampling, t_test, variance_components
 from mlpbench.evidence.statistics.t_test import Sample
 
@@ -277,7 +278,8 @@ def through(
     rng, counts = np.random.default_rng(5), {"supported": 0, "refuted": 0, "undecided": 0}
     for _ in range(repeats):
         values = {(i, r): float(v) for i, row in enumerate(draw(rng)) for r, v in enumerate(row)}
-        counts[judged_table(*replace_metric(made, "test_accuracy", values).parts)["verdict"].item()] += 1
+        (verdict,) = judge_claims(*replace_metric(made, "test_accuracy", values).parts)
+        counts[verdict.decision] += 1
     return counts
 
 
@@ -330,7 +332,8 @@ def test_the_best_level_is_called_wrongly_in_at_most_five_percent(expect: str, r
             moved = rng.integers(0, 2, 8)
             table[1, moved, np.arange(8)] = table[1].max(axis=0) + 1e-3
         values = {(i, r): float(v) for i, row in enumerate(table.reshape(6, 8)) for r, v in enumerate(row)}
-        counts[judged_table(*replace_metric(made, "test_accuracy", values).parts)["verdict"].item()] += 1
+        (verdict,) = judge_claims(*replace_metric(made, "test_accuracy", values).parts)
+        counts[verdict.decision] += 1
     if expect == "same":
         assert_at_most(max(counts["supported"], counts["refuted"]), repeats)
     else:

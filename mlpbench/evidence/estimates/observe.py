@@ -7,6 +7,7 @@ replicates, so they say how a result varies with the random streams, not with th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,11 @@ from mlpbench.experiment import shift_spec
 from mlpbench.experiment.grid import Condition, RunSettings, run_ids
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import METRICS, REGRETS, metric
+from mlpbench.experiment.metrics.metric_names import Reaches
 from mlpbench.experiment.plan import CURVE_EXAMPLES
 from mlpbench.experiment.spec import Experiment
 
+Floats = npt.NDArray[np.float64]
 MISSING, FAILED, DIVERGED, OK = "missing", "failed", "diverged", "ok"
 KEYS = ["position", "condition_id", "label", "replicate", "run_id", "status"]
 
@@ -46,81 +49,102 @@ def observe(experiment: Experiment, conditions: Sequence[Condition], runs: pd.Da
 
 def observe_runs(planned: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return planned runs, given by `run_id`, with `status` and the metrics, as `observe` does."""
-    n = len(planned)
-    stored = runs[["run_id", "status", *METRICS]].drop_duplicates("run_id")
-    at = places(planned["run_id"], stored["run_id"])
+    first = np.flatnonzero(~runs["run_id"].duplicated().to_numpy())
+    at = places(planned["run_id"], runs["run_id"].iloc[first])
     there = at >= 0
-    status = np.full(n, MISSING, dtype=object)
-    status[there] = stored["status"].to_numpy(dtype=object)[at[there]]
+    status = np.full(len(planned), MISSING, dtype=object)
+    status[there] = runs["status"].to_numpy(dtype=object)[first[at[there]]]
     ok = status == OK
-    metrics = np.full((n, len(METRICS)), np.nan)
-    metrics[ok] = stored[list(METRICS)].to_numpy(dtype=float)[at[ok]]
+    metrics = np.full((len(planned), len(METRICS)), np.nan)
+    # Column by column: pandas takes longer over a table of many types.
+    metrics[ok] = np.column_stack([runs[name].to_numpy(dtype=float)[first[at[ok]]] for name in METRICS])
     frame = pd.DataFrame(metrics, columns=list(METRICS))
     frame["diverged"] = np.where(ok, 0.0, np.where(status == DIVERGED, 1.0, np.nan))
-    return planned.assign(status=status).join(frame)
+    return pd.concat([planned.assign(status=status), frame], axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricValues:
+    """A metric of some runs, in their order.
+
+    Attributes:
+        value: the metric; NaN where a run has none.
+        censored: whether a finished run never got to the loss or accuracy that the metric counts up to.
+        beyond: of a censored run the last recorded step, or epoch, which it took at least; NaN for all others.
+
+    """
+
+    value: Floats
+    censored: npt.NDArray[np.bool_]
+    beyond: Floats
 
 
 def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return `KEYS`, the metric as `value`, whether it is `censored`, and what it is `beyond` then.
+    """Return `KEYS` and, as columns, what `metric_values` gives; raise ValueError where no metric has that name."""
+    return observed[KEYS].assign(**vars(metric_values(observed, curves, name)))
+
+
+def metric_values(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> MetricValues:
+    """Return a metric of observed runs, of which `run_id`, `status` and the metric itself are read, as far as it is there.
 
     For `steps_to_train_loss_X` and its kin the value is the first recorded step, or epoch, whose train loss is at most X,
-    or accuracy at least; a finished run that never got there is censored and has no value: it would have been more than the
-    last recorded step, or epoch, which is `beyond`, and NaN for all others. A logarithm has none where the metric is not
-    positive. `late_METRIC` is a mean over points of the curve. Metrics of layers and regrets stand in `observed` where a
-    claim is about them. Raises ValueError where no metric has that name.
+    or accuracy at least; a finished run that never got there is censored and has no value. A logarithm has none where the
+    metric is not positive. `late_METRIC` is a mean over points of the curve. Metrics of layers and regrets stand in
+    `observed` where a claim is about them. Raises ValueError where no metric has that name.
     """
     metric(name)
     if name != metric_names.plain(name):
-        found = measure(observed, curves, metric_names.plain(name))
-        value = np.log10(found["value"].where(found["value"] > 0).to_numpy(dtype=float))
+        of = metric_values(observed, curves, metric_names.plain(name))
         with np.errstate(divide="ignore"):  # beyond step 0 the logarithm may be any number
-            return found.assign(value=value, beyond=np.log10(found["beyond"].to_numpy(dtype=float)))
-    frame = observed[KEYS].copy()
+            return replace(of, value=np.log10(np.where(of.value > 0, of.value, np.nan)), beyond=np.log10(of.beyond))
+    if (threshold := metric_names.reaches(name)) is not None:
+        return _reached(observed, curves[curves["split"] == "train"], threshold)
     if (shift := shift_spec.measured(name)) is not None:
-        return frame.assign(value=_under_shift(frame, curves, *shift), censored=False, beyond=np.nan)
-    if (parts := metric_names.late(name)) is not None:
-        return frame.assign(value=_late(frame, curves, parts), censored=False, beyond=np.nan)
-    wanted = metric_names.reaches(name)
-    if wanted is None:
-        return frame.assign(value=observed[name].to_numpy(), censored=False, beyond=np.nan)
-    train = curves[curves["split"] == "train"]
-    place = places(train["run_id"], frame["run_id"])
+        value = _under_shift(observed, curves, *shift)
+    elif (parts := metric_names.late(name)) is not None:
+        value = _late(observed, curves, parts)
+    else:
+        value = observed[name].to_numpy(dtype=float)
+    return MetricValues(value=value, censored=np.zeros(len(value), bool), beyond=np.full(len(value), np.nan))
+
+
+def _reached(observed: pd.DataFrame, train: pd.DataFrame, threshold: Reaches) -> MetricValues:
+    """Return the first step, or epoch, at which runs reach a threshold on the training examples."""
+    place = places(train["run_id"], observed["run_id"])
     train, place = train[place >= 0], place[place >= 0]
-    reached, last = np.full(len(frame), np.inf), np.full(len(frame), -np.inf)
-    seen = train[wanted.measure].to_numpy(dtype=float)
-    there_yet = seen <= wanted.threshold if wanted.measure == "loss" else seen >= wanted.threshold
-    at, recorded = train[wanted.column].to_numpy(dtype=float), ~np.isnan(seen)  # `trim` leaves rows without numbers
+    reached, last = np.full(len(observed), np.inf), np.full(len(observed), -np.inf)
+    seen = train[threshold.measure].to_numpy(dtype=float)
+    there_yet = seen <= threshold.threshold if threshold.measure == "loss" else seen >= threshold.threshold
+    at, recorded = train[threshold.column].to_numpy(dtype=float), ~np.isnan(seen)  # `trim` leaves rows without numbers
     np.minimum.at(reached, place[there_yet], at[there_yet])
     np.maximum.at(last, place[recorded], at[recorded])
-    finished = (frame["status"] == OK).to_numpy()
+    finished = (observed["status"] == OK).to_numpy()
     there = finished & np.isfinite(reached)
     censored = finished & np.isfinite(last) & ~there
-    return frame.assign(
+    return MetricValues(
         value=np.where(there, reached, np.nan), censored=censored, beyond=np.where(censored, last, np.nan)
     )
 
 
-def _late(
-    frame: pd.DataFrame, curves: pd.DataFrame, parts: Sequence[tuple[str, str, float]]
-) -> npt.NDArray[np.float64]:
+def _late(observed: pd.DataFrame, curves: pd.DataFrame, parts: Sequence[tuple[str, str, float]]) -> Floats:
     """Return the sum of parts, each a mean over the later half of the curve, of finished runs; NaN where there is none."""
-    value = np.zeros(len(frame))
+    value = np.zeros(len(observed))
     for split, what, sign in parts:
         rows = curves[curves["split"] == split].sort_values(["run_id", "step"])
         later = rows[2 * rows["step"] > rows.groupby("run_id")["step"].transform("max")]
         mean = later.groupby("run_id")[what].mean()
-        at = places(frame["run_id"], pd.Series(mean.index, dtype=object))
+        at = places(observed["run_id"], pd.Series(mean.index, dtype=object))
         value += sign * np.append(mean.to_numpy(dtype=float), np.nan)[at]
-    return np.where((frame["status"] == OK) & np.isfinite(value), value, np.nan)
+    return np.where((observed["status"] == OK) & np.isfinite(value), value, np.nan)
 
 
-def _under_shift(frame: pd.DataFrame, curves: pd.DataFrame, split: str, what: str) -> npt.NDArray[np.float64]:
+def _under_shift(observed: pd.DataFrame, curves: pd.DataFrame, split: str, what: str) -> Floats:
     """Return loss or accuracy of finished runs under a shift, NaN where there is none."""
-    value = np.full(len(frame), np.nan)
+    value = np.full(len(observed), np.nan)
     if not curves.empty:
         rows = curves[curves["split"] == split]
-        place = places(frame["run_id"], rows["run_id"])
-        there = (place >= 0) & (frame["status"] == OK).to_numpy()
+        place = places(observed["run_id"], rows["run_id"])
+        there = (place >= 0) & (observed["status"] == OK).to_numpy()
         value[there] = rows[what].to_numpy(dtype=float)[place[there]]
     return value
 

@@ -6,6 +6,7 @@ A replicate counts where every run it needs has a value; of the others it is sai
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlpbench.evidence.estimates.observe import DIVERGED, KEYS, OK, accuracy_step, measure
+from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accuracy_step, metric_values
 from mlpbench.experiment.claims.hypothesis import Hypothesis
 from mlpbench.experiment.claims.replicate_numbers import Measured
 from mlpbench.experiment.grid import Condition
@@ -75,20 +76,21 @@ def values_of(
     wanted = hypothesis.number.conditions
     positions = [i for i, c in enumerate(conditions) if c.condition_id in wanted]
     needed = [conditions[i] for i in positions]
-    columns = [*KEYS, *({metric_names.plain(hypothesis.metric)} & set(observed.columns))]
-    some = observed["position"].isin(positions)
-    frame = measure(observed.loc[some, columns], curves, hypothesis.metric)
+    columns = ["run_id", "status", *({metric_names.plain(hypothesis.metric)} & set(observed.columns))]
+    runs = observed.loc[observed["position"].isin(positions), columns]
+    values = metric_values(runs, curves, hypothesis.metric)
+    status = runs["status"].to_numpy(dtype=object)
 
-    def by_replicate(column: pd.Series[Any], dtype: type) -> npt.NDArray[Any]:
+    def by_replicate(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         # A row for each replicate, a column for each condition: `observed` has all that are planned, in this order.
-        return column.to_numpy(dtype=dtype).reshape(len(needed), -1).T
+        return array.reshape(len(needed), -1).T
 
-    table, run_ids = by_replicate(frame["value"], float), by_replicate(frame["run_id"], object)
+    table, run_ids = by_replicate(values.value), by_replicate(runs["run_id"].to_numpy(dtype=object))
     measured = Measured(
         conditions=[c.condition_id for c in needed],
         value_RC=table,
-        beyond_RC=by_replicate(frame["beyond"], float),
-        diverged_RC=by_replicate(frame["status"] == DIVERGED, bool),
+        beyond_RC=by_replicate(values.beyond),
+        diverged_RC=by_replicate(status == DIVERGED),
     )
     numbers = hypothesis.number.numbers(measured, hypothesis.bound, bounded=hypothesis.is_of_median)
     whole = numbers.whole
@@ -98,7 +100,7 @@ def values_of(
         lower=numbers.lower,
         upper=numbers.upper,
         planned=len(table),
-        left_out=_left_out(frame),
+        left_out=_left_out(np.repeat(positions, len(table)), status, values),
         censored=numbers.censored,
         least_spread=hypothesis.number.least_spread(
             _steps(hypothesis.metric, needed, experiment.data.n_test, table[known]), max(int(known.sum()), 1)
@@ -110,12 +112,13 @@ def values_of(
     )
 
 
-def _left_out(frame: pd.DataFrame) -> dict[tuple[str, int], int]:
-    lacking = frame[frame["value"].isna()]
-    of_finished = lacking["censored"].map({True: "censored", False: "unmeasured"})
-    why = lacking["status"].where(lacking["status"] != OK, of_finished)
-    counts = lacking.groupby([why.astype(str).rename("why"), "position"]).size()
-    return dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
+def _left_out(
+    position: npt.NDArray[np.int64], status: npt.NDArray[Any], values: MetricValues
+) -> Counter[tuple[str, int]]:
+    """Count the runs without a value, by why, a status or what a finished run lacks, and by position."""
+    why = np.where(status == OK, np.where(values.censored, "censored", "unmeasured"), status)
+    lacking = np.isnan(values.value)
+    return Counter(zip(why[lacking].tolist(), position[lacking].tolist(), strict=True))
 
 
 def _steps(measured: str, needed: Sequence[Condition], n_test: int, table: Floats) -> dict[str, float]:

@@ -154,8 +154,8 @@ def claims_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     `margin` is the bound the estimate is tested against (for `equivalent` both signs of it, about `centre`), `low` and
     `high` the unadjusted 95% interval, `low_test` and `high_test` the one that includes test-set sampling.
     """
-    frame = pd.DataFrame([_row(v) for v in verdicts], columns=list(COLUMNS))
-    return frame.astype(COLUMNS)
+    rows = [_row(v) for v in verdicts]
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in COLUMNS.items()})
 
 
 def _row(v: Verdict) -> dict[str, Any]:
