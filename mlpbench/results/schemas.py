@@ -84,8 +84,13 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),  # type: ignore[arg-type]
 }
-# Columns that are younger than the first folders: an older row has a null there, which does not count as a difference.
-CAME_LATER = (*LATER, "param_error", "closed_form_gap", "train_bytes", "eval_bytes", WEIGHT_QUANTILES)
+# Metrics that every folder has. Columns of others, and of some settings, are younger than the first folders: an older row has
+# a null there, which does not count as a difference.
+FIRST_METRICS = (
+    "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy", "gap_loss", "gap_accuracy",
+    "weight_norm", "sparsity", "dead_units", "distinct_units", "diverged", "train_seconds", "flops",
+)  # fmt: skip
+CAME_LATER = (*LATER, *(name for name in METRICS if name not in FIRST_METRICS), WEIGHT_QUANTILES)
 # Columns that `trim` empties where the report does not read them.
 DROPPABLE = {"curves": ("loss", "accuracy"), "layers": (WEIGHT_QUANTILES,), "predictions": ("predicted",)}
 # How a run can end.

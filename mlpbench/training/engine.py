@@ -5,7 +5,6 @@ Shapes: `R` runs, `B` batch, `C` classes.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,6 +15,9 @@ import torch
 from mlpbench.experiment.components.activations import activation
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.metrics import metric as metrics
+from mlpbench.experiment.metrics.metric import TrainedRun, finite
+from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
 from mlpbench.experiment.plan import CURVE_EXAMPLES, curve_steps, evaluation_chunk, neighbourhood, training_flops
 from mlpbench.experiment.shift_spec import Shifts
 from mlpbench.training.batches.device_data import DeviceData, DrawnData, Indices
@@ -25,7 +27,7 @@ from mlpbench.training.batches.stacked_inputs import groups
 from mlpbench.training.measures.evaluation import Evaluated, Evaluator
 from mlpbench.training.measures.memory import buffer_bytes
 from mlpbench.training.measures.probes import Prober
-from mlpbench.training.measures.run_rows import Model, Row, StackRows, measured, prediction
+from mlpbench.training.measures.run_rows import Model, Row, StackRows, prediction
 from mlpbench.training.measures.solutions import Solutions
 from mlpbench.training.network.mlp_stack import Network
 from mlpbench.training.network.parameters import initialise
@@ -116,13 +118,13 @@ class _Stack:
             if stop in points and stop < s.steps:
                 self._record(stop)
         ended = (
-            self.evaluator(self.train_part, active_in=CURVE_EXAMPLES),
-            self.evaluator(self.validation_part) if self.validation_part is not None else None,
-            self.evaluator(self.test_part, predict=True) if self.test_part is not None else None,
+            self.evaluator(self.train_part, scores=SCORES, active_in=CURVE_EXAMPLES),
+            self.evaluator(self.validation_part, scores=SCORES) if self.validation_part is not None else None,
+            self.evaluator(self.test_part, scores=SCORES, predict=True) if self.test_part is not None else None,
         )
         # Finite weights may still give losses that overflow: such a run has no result either.
         for evaluated in filter(None, ended):
-            self._note_divergence(s.steps, torch.isfinite(evaluated.loss_RK.sum(1)))
+            self._note_divergence(s.steps, torch.isfinite(evaluated.sums_RK["loss"].sum(1)))
         if s.steps and not self._all_diverged():
             self._record(s.steps, ended)
         self._record_shifts()
@@ -162,11 +164,11 @@ class _Stack:
                 continue
             evaluated = self.evaluator(examples) if ended is None else ended[i]
             assert evaluated is not None
-            loss, accuracy = evaluated.mean(len(examples))
+            means = evaluated.means(len(examples))
             for j, run in enumerate(self.runs[: len(self.requested)]):
                 if diverged[j] < 0:
                     row = {"run_id": run.run_id, "epoch": epoch, "step": step, "split": name}
-                    self.curves.append(row | {"loss": loss[j], "accuracy": accuracy[j]})
+                    self.curves.append(row | {score: means[score][j] for score in CURVE_SCORES})
 
     def _record_shifts(self) -> None:
         """Add a row to the curves for each shift and each run that has not diverged, at the final weights."""
@@ -174,13 +176,12 @@ class _Stack:
             return
         s, diverged = self.settings, self.diverged_at.tolist()
         for name, x, y in shifted(self.data, self.shifts):
-            loss, accuracy = self.evaluator(replace(self.test_part, x=x, labels=y[None])).mean()
+            means = self.evaluator(replace(self.test_part, x=x, labels=y[None])).means()
             for j, run in enumerate(self.runs[: len(self.requested)]):
                 if diverged[j] < 0:
                     row = {"run_id": run.run_id, "epoch": s.steps / s.steps_per_epoch, "step": s.steps, "split": name}
                     # A loss may overflow under a shift alone: then there is none.
-                    finite = loss[j] if math.isfinite(loss[j]) else None
-                    self.curves.append(row | {"loss": finite, "accuracy": accuracy[j]})
+                    self.curves.append(row | {score: finite(means[score][j]) for score in CURVE_SCORES})
 
     def _examples(self, lists: Sequence[Indices]) -> Examples:
         if all(np.array_equal(lists[0], other) for other in lists[1:]):
@@ -210,21 +211,30 @@ class _Stack:
         diverged = self.diverged_at.tolist()
         rows = StackRows(curves=self.curves, layers=self.prober.rows(self.requested, diverged))
         solutions = Solutions(self.data)
+        parts = {"train": train, "val": validation, "test": test}
+        means = {part: evaluated.means() for part, evaluated in parts.items() if evaluated is not None}
         for run in self.requested:
             i = position[run.run_id]
-            model = self._model(i)
-            row: Row = {"run_id": run.run_id, "status": "ok", "diverged": float(diverged[i] >= 0)}
-            row |= {"stack_size": len(self.requested), "train_seconds": seconds / len(self.requested)}
-            row["flops"] = float(training_flops(run.settings, self.data.facts))
-            sizes = buffer_bytes(run.settings, self.data.facts, self.data.x_train.element_size())
-            row |= {f"{use}_bytes": float(n) for use, n in sizes.items()}
+            model, ended_well = self._model(i), diverged[i] < 0
+            trained = TrainedRun(
+                diverged=not ended_well,
+                seconds=seconds / len(self.requested),
+                flops=training_flops(run.settings, self.data.facts),
+                buffer_bytes=buffer_bytes(run.settings, self.data.facts, self.data.x_train.element_size()),
+                means={part: {score: of_runs[i] for score, of_runs in m.items()} for part, m in means.items()},
+                active=[active_RU[i] for active_RU in train.active_RU],
+                weights=model.weights,
+                biases=model.biases,
+                distances=solutions.distances(run, model, self.fit[i]) if ended_well else {},
+            )
+            row: Row = {"run_id": run.run_id, "status": "ok" if ended_well else "diverged"}
+            row |= metrics.values(torch, trained) | {"stack_size": len(self.requested)}
             row["n_parameters"] = sum(p.numel() for p in model.learnt)
-            if diverged[i] >= 0:
+            if not ended_well:
                 # How long a diverged run is dragged along depends on its stack-mates: its weights are not a result.
-                row |= {"status": "diverged", "diverged_at_step": diverged[i]}
+                row["diverged_at_step"] = diverged[i]
             else:
-                row |= measured(i, train, validation, test) | model.metrics() | {"weights_sha256": model.digest}
-                row |= solutions.distances(run, model, self.fit[i])
+                row["weights_sha256"] = model.digest
                 if self.saves_weights:
                     content = encoded(model, run, self.data.facts)
                     rows.weights.append({"run_id": run.run_id, "content": content})

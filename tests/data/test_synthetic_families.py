@@ -172,7 +172,7 @@ def test_features_beyond_the_inputs_are_refused_and_all_of_them_are_all() -> Non
         ("mnist1d", {"depth": 0}, "param_error", r"needs data whose truth is known \(linear, polynomial\)"),
         ("mnist1d", {"depth": 0}, "log10_param_error", "needs data whose truth is known"),
         ("mnist1d", {"depth": 0}, "closed_form_gap", "needs a target that is a number, and mnist1d has classes"),
-        ("linear", {"depth": 0}, "test_accuracy", "an accuracy needs classes"),
+        ("linear", {"depth": 0}, "test_accuracy", "accuracy needs classes"),
     ],
 )
 def test_a_claim_needs_what_it_measures(dataset: str, fixed: dict[str, Any], metric: str, message: str) -> None:

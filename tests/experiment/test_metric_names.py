@@ -172,7 +172,7 @@ def test_accuracies_are_refused_where_the_target_is_numbers() -> None:
     for name in ("log10_test_accuracy", "epochs_to_train_accuracy_0.5", "regret_accuracy"):
         tree = {"name": "n", "question": "?", "dataset": data, "nuisance": {"lr": [0.1, 0.2]}}
         claims = [{"id": "c", "says": "c", "bound": {"metric": name, "above": 0}}]
-        with pytest.raises(InputError, match="an accuracy needs classes"):
+        with pytest.raises(InputError, match="accuracy needs classes"):
             yaml_reader.from_mapping(tree | {"claims": claims, "validation": {"folds": 3, "refit": "all"}})
 
 

@@ -85,7 +85,8 @@ def test_an_example_counts_once_whatever_the_chunks() -> None:
             with torch.no_grad():
                 measured = evaluate(examples, predict=True)
             assert measured.predicted is not None
-            losses, accuracies = measured.mean()
+            means = measured.means()
+            losses, accuracies = means["loss"], means["accuracy"]
             for i, own in enumerate(index[[1, 0]]):
                 z, _ = outputs(ordered[i], weights[ordered[i].run_id], MADE.dataset.x_train[own])
                 y = labels(MADE.dataset.y_train[own])
@@ -100,8 +101,8 @@ def test_the_mean_over_the_first_examples_is_of_those_only() -> None:
         stack = _Stack([run], MADE.data)
         whole = stack.evaluator(stack.train_part)
         first = stack.evaluator(stack.train_part.first(CURVE_EXAMPLES))
-    assert whole.mean(CURVE_EXAMPLES) == first.mean()
-    assert whole.mean() != first.mean()
+    assert whole.means(CURVE_EXAMPLES) == first.means()
+    assert whole.means() != first.means()
     assert CURVE_EXAMPLES % EVALUATION_CHUNK == 0
 
 

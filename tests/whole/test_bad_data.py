@@ -177,7 +177,7 @@ SETTINGS: list[tuple[str, tuple[str, ...], str]] = [
     ("fixed: {loss: cross_entropy}", ("loss must be one of squared_error, mse where the target is numbers, as in bad.csv, got 'cross_entropy'",), "4:15"),
     ("factors: {loss: [mse, naive_cross_entropy]}", ("where the target is numbers", "got 'naive_cross_entropy'"), "4:23"),
     ("fixed: {label_noise: 0.5}", ("label_noise must be 0 where the target is numbers, as in bad.csv, got 0.5",), "4:22"),
-    ("claims: [{id: c, says: so, bound: {metric: test_accuracy, above: 0}}]", ("an accuracy needs classes, and the target of bad.csv is numbers, got 'test_accuracy'; did you mean 'test_loss', or `task: classes` in dataset?",), "4:44"),
+    ("claims: [{id: c, says: so, bound: {metric: test_accuracy, above: 0}}]", ("accuracy needs classes, and the target of bad.csv is numbers, got 'test_accuracy'; did you mean 'test_loss', or `task: classes` in dataset?",), "4:44"),
     ("fixed: {train_size: 17}", ("train_size must be at most 16, what bad.csv has, got 17",), "4:21"),
 ]  # fmt: skip
 

@@ -29,6 +29,7 @@ SHORT = {
     "training/worker_setup.py": "what the parent hands to a worker, without torch",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
     "experiment/components/schedules.py": "one of the tables of components",
+    "experiment/metrics/scores.py": "the table that a score is added to",
 }
 # Not yet mended.
 SHORT |= dict.fromkeys(

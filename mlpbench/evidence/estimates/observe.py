@@ -165,8 +165,8 @@ def accuracy_step(name: str, settings: RunSettings, n_test: int) -> float:
     if metric_names.late(name) is not None:  # curves are of the first training examples
         examples["train"] = [min(settings.n_fit, CURVE_EXAMPLES)]
         examples["gap"] = [*examples["train"], n_test]
-    of = name.partition("[")[0].removeprefix(metric_names.LATE).removesuffix("_accuracy")
-    return max(1 / max(n, 1) for n in examples[of])
+    part = name.removeprefix(metric_names.LATE).partition("_")[0]
+    return max(1 / max(n, 1) for n in examples[part])
 
 
 def estimate(

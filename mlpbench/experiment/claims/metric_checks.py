@@ -10,6 +10,7 @@ from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import metric
+from mlpbench.experiment.metrics.scores import SCORES
 from mlpbench.experiment.plan import probe_steps
 
 MEASURED_ON_VALIDATION = "val_"
@@ -22,10 +23,14 @@ def check_metric(name: str, design: Design, conditions: Sequence[Condition], pat
     if plain.startswith(MEASURED_ON_VALIDATION) and not design.validates:
         rule = "a metric of validation examples needs validation, which this experiment does not have"
         raise SpecProblem(path, f"{rule}, got {name!r}")
-    if _is_of_accuracy(plain) and design.data.n_classes is None:
-        rule = f"an accuracy needs classes, and the target of {design.data.name} is numbers"
-        loss = f"did you mean '{name.replace('accuracy', 'loss')}', or `task: classes` in dataset?"
-        raise SpecProblem(path, f"{rule}, got {name!r}; {loss}")
+    needed, target = metric(plain).targets, "numbers" if design.data.n_classes is None else "classes"
+    if target not in needed:
+        score = max((score for score in SCORES if score in plain), key=len)
+        rule = f"{SCORES[score].title} needs {needed[0]}, and the target of {design.data.name} is {target}"
+        near = f"did you mean '{name.replace(score, 'loss')}'" + (
+            ", or `task: classes` in dataset?" if target == "numbers" else "?"
+        )
+        raise SpecProblem(path, f"{rule}, got {name!r}; {near}")
     _check_solution(plain, design, conditions, path)
 
 
@@ -33,11 +38,6 @@ def check_metric_of(name: str, conditions: Sequence[Condition], path: Path) -> N
     """Raise SpecProblem for a metric that some of the conditions a claim is about can't have."""
     _check_layers(name, conditions, path)
     _check_late(name, conditions, path)
-
-
-def _is_of_accuracy(name: str) -> bool:
-    reaches = metric_names.reaches(name)
-    return metric(name).is_accuracy or (reaches is not None and reaches.measure == "accuracy")
 
 
 def _check_solution(name: str, design: Design, conditions: Sequence[Condition], path: Path) -> None:

@@ -1,28 +1,70 @@
-"""The metrics of a run: name, meaning, unit, and which way is better.
+"""The metrics of a run: name, meaning, unit, which way is better, and how each is computed from a trained run.
 
-Rows of the `runs` table have one column for each name in `METRICS`, rows of `layers` one for each in `LAYER_METRICS`. What
-is worked out of tables, `steps_to_train_loss_X`, `grad_norm[LAYER,EPOCH]` and `log10_METRIC` for example, is in `derived`.
+Rows of the `runs` table have one column for each name in `METRICS`, rows of `layers` one for each in `LAYER_METRICS`. Means
+over examples follow from the entries of `SCORES`. What is computed from other tables, `steps_to_train_loss_X`,
+`grad_norm[LAYER,EPOCH]` and `log10_METRIC` for example, is in `metric_names`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from mlpbench.base.messages import suggestion
 from mlpbench.experiment import shift_spec
+from mlpbench.experiment.components.losses import Target
 from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics.scores import SCORES, Better, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """A run at the end of its training, from which its metrics are computed. Tensors are on the CPU.
+
+    Attributes:
+        diverged: whether it diverged; such a run has costs alone.
+        seconds: training time of the stack, divided by its runs.
+        flops: floating-point operations of training's matrix products.
+        buffer_bytes: the size of its buffers in `train` and `eval`.
+        means: of each part that was evaluated (`train`, `val`, `test`) the mean of each score; None where it has none.
+        active: of each hidden layer, which units are non-zero on some of the first training examples, (O,).
+        weights, biases: of each layer, (I, O) and (O,).
+        distances: `param_error` and `closed_form_gap`, where they are defined.
+
+    """
+
+    diverged: bool
+    seconds: float
+    flops: int
+    buffer_bytes: Mapping[str, int]
+    means: Mapping[str, Mapping[str, float | None]]
+    active: Sequence[Tensor]
+    weights: Sequence[Tensor]
+    biases: Sequence[Tensor]
+    distances: Mapping[str, float]
+
+
+Value = Callable[[Any, TrainedRun], float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One number per run."""
+    """One number per run.
+
+    `value(torch, run)` computes it; None where this run has none, and no function where it is computed from other tables.
+    It has a meaning for such `targets`. A cost is known of diverged runs too.
+    """
 
     name: str
     meaning: str
     unit: str
-    better: Literal["higher", "lower", "neither"] = "neither"
+    better: Better = "neither"
+    value: Value | None = None
+    targets: tuple[Target, ...] = ("classes", "numbers")
+    is_cost: bool = False
 
     @property
     def is_accuracy(self) -> bool:
@@ -30,38 +72,109 @@ class Metric:
         return self.name.partition("[")[0].endswith("_accuracy") and self.unit == "fraction"
 
 
-def _metric(name: str, meaning: str, unit: str, better: Literal["higher", "lower", "neither"] = "neither") -> Metric:
-    return Metric(name=name, meaning=meaning, unit=unit, better=better)
+def _metric(name: str, meaning: str, unit: str, better: Better = "neither", **fields: Any) -> Metric:
+    return Metric(name=name, meaning=meaning, unit=unit, better=better, **fields)
+
+
+def finite(mean: float | None) -> float | None:
+    """Return a mean that is a number, or None: losses and other scores may overflow where weights do not."""
+    return mean if mean is not None and math.isfinite(mean) else None
+
+
+def _mean(torch: Any, run: TrainedRun, *, part: str, score: str) -> float | None:
+    return finite(run.means[part][score]) if part in run.means else None
+
+
+def _gap(torch: Any, run: TrainedRun, *, score: str) -> float | None:
+    train, test = (_mean(torch, run, part=part, score=score) for part in ("train", "test"))
+    if train is None or test is None:
+        return None
+    return train - test if SCORES[score].better == "higher" else test - train
+
+
+def _of_examples() -> Iterator[Metric]:
+    """Yield the metrics that follow from scores: means over each part of the data, and the gaps between them."""
+    parts = {"train": "whole training set, in evaluation mode", "val": "validation examples", "test": "test set"}
+    for part, where in parts.items():
+        for name, score in SCORES.items():
+            meaning, value = f"{score.title} on the {where}", partial(_mean, part=part, score=name)
+            yield _of_score(name, f"{part}_{name}", meaning, score.better, value)
+    for name, score in SCORES.items():
+        sides = ("train", "test") if score.better == "higher" else ("test", "train")
+        meaning = " minus ".join(f"{side} {score.title}" for side in sides)
+        yield _of_score(name, f"gap_{name}", meaning, "lower", partial(_gap, score=name))
+
+
+def _of_score(score: str, name: str, meaning: str, better: Better, value: Value | None = None) -> Metric:
+    return _metric(name, meaning, SCORES[score].unit, better, value=value, targets=SCORES[score].targets)
+
+
+def _weight_norm(torch: Any, run: TrainedRun) -> float:
+    return math.sqrt(sum(float(w.double().square().sum()) for w in run.weights))
+
+
+def _sparsity(torch: Any, run: TrainedRun) -> float:
+    return sum(int((w.double() == 0).sum()) for w in run.weights) / sum(int(w.numel()) for w in run.weights)
+
+
+def _distinct_units(torch: Any, run: TrainedRun) -> float | None:
+    if len(run.weights) == 1:
+        return None
+    incoming = torch.cat([run.weights[0], run.biases[0][None]]).T.contiguous().numpy()
+    return float(len({unit.tobytes() for unit in incoming}))
 
 
 METRICS: dict[str, Metric] = {
     m.name: m
     for m in (
-        _metric("train_loss", "loss on the whole training set, in evaluation mode", "per example", "lower"),
-        _metric("train_accuracy", "accuracy on the whole training set", "fraction", "higher"),
-        _metric("val_loss", "loss on the validation examples", "per example", "lower"),
-        _metric("val_accuracy", "accuracy on the validation examples", "fraction", "higher"),
-        _metric("test_loss", "loss on the test set", "per example", "lower"),
-        _metric("test_accuracy", "accuracy on the test set", "fraction", "higher"),
-        _metric("gap_loss", "test loss minus train loss", "per example", "lower"),
-        _metric("gap_accuracy", "train accuracy minus test accuracy", "fraction", "lower"),
-        _metric("weight_norm", "square root of the sum of squared weights, biases left out", "1"),
-        _metric("sparsity", "share of weights that are exactly zero", "fraction"),
-        _metric("dead_units", "hidden units that are zero on every one of 10,000 training examples", "units", "lower"),
-        _metric("distinct_units", "hidden units of the first layer with different incoming weights", "units"),
+        *_of_examples(),
+        _metric("weight_norm", "square root of the sum of squared weights, biases left out", "1", value=_weight_norm),
+        _metric("sparsity", "share of weights that are exactly zero", "fraction", value=_sparsity),
         _metric(
-            "param_error", "largest error of a linear model's weights and bias, where the truth is known", "1", "lower"
+            "dead_units", "hidden units that are zero on every one of 10,000 training examples", "units", "lower",
+            value=lambda torch, run: float(sum(int((~active).sum()) for active in run.active)),
         ),
         _metric(
-            "closed_form_gap", "largest distance of weights and bias from the least-squares solution", "1", "lower"
+            "distinct_units", "hidden units of the first layer with different incoming weights", "units",
+            value=_distinct_units,
         ),
-        _metric("diverged", "whether a loss or a parameter became infinite or not a number", "0 or 1", "lower"),
-        _metric("train_seconds", "training time of the stack, divided by its runs", "s", "lower"),
-        _metric("flops", "floating-point operations of training's matrix products", "1", "lower"),
-        _metric("train_bytes", "bytes of the buffers in which a batch is trained, the run alone", "bytes", "lower"),
-        _metric("eval_bytes", "bytes of the buffers in which a batch is evaluated, the run alone", "bytes", "lower"),
+        _metric(
+            "param_error", "largest error of a linear model's weights and bias, where the truth is known", "1", "lower",
+            value=lambda torch, run: run.distances.get("param_error"),
+        ),
+        _metric(
+            "closed_form_gap", "largest distance of weights and bias from the least-squares solution", "1", "lower",
+            value=lambda torch, run: run.distances.get("closed_form_gap"),
+        ),
+        _metric(
+            "diverged", "whether a loss or a parameter became infinite or not a number", "0 or 1", "lower",
+            value=lambda torch, run: float(run.diverged), is_cost=True,
+        ),
+        _metric(
+            "train_seconds", "training time of the stack, divided by its runs", "s", "lower",
+            value=lambda torch, run: run.seconds, is_cost=True,
+        ),
+        _metric(
+            "flops", "floating-point operations of training's matrix products", "1", "lower",
+            value=lambda torch, run: float(run.flops), is_cost=True,
+        ),
+        _metric(
+            "train_bytes", "bytes of the buffers in which a batch is trained, the run alone", "bytes", "lower",
+            value=lambda torch, run: float(run.buffer_bytes["train"]), is_cost=True,
+        ),
+        _metric(
+            "eval_bytes", "bytes of the buffers in which a batch is evaluated, the run alone", "bytes", "lower",
+            value=lambda torch, run: float(run.buffer_bytes["eval"]), is_cost=True,
+        ),
     )
-}
+}  # fmt: skip
+
+
+def values(torch: Any, run: TrainedRun) -> dict[str, float]:
+    """Return the metrics that a run has; one that diverged has costs alone."""
+    every = {m.name: m.value(torch, run) for m in METRICS.values() if m.value and (m.is_cost or not run.diverged)}
+    return {name: value for name, value in every.items() if value is not None}
+
 
 # Beside its metrics a layer has so many quantiles of its weights, from the least to the largest, at equal steps.
 WEIGHT_QUANTILES, QUANTILES = "weight_quantiles", 21
@@ -85,12 +198,12 @@ LAYER_METRICS: dict[str, Metric] = {
 REGRETS: dict[str, Metric] = {
     m.name: m
     for m in (
-        _metric("regret_accuracy", "best test accuracy among the refits minus that of the level all folds choose", "fraction", "lower"),
-        _metric("regret_loss", "test loss of the level all folds choose minus the lowest among the refits", "per example", "lower"),
-        _metric("split_regret_accuracy", "the same regret of the level the first fold alone chooses", "fraction", "lower"),
-        _metric("split_regret_loss", "the same regret of the level the first fold alone chooses", "per example", "lower"),
-        _metric("split_excess_accuracy", "regret of a single split minus that of all folds", "fraction", "lower"),
-        _metric("split_excess_loss", "regret of a single split minus that of all folds", "per example", "lower"),
+        _of_score("accuracy", "regret_accuracy", "best test accuracy among the refits minus that of the level all folds choose", "lower"),
+        _of_score("loss", "regret_loss", "test loss of the level all folds choose minus the lowest among the refits", "lower"),
+        _of_score("accuracy", "split_regret_accuracy", "the same regret of the level the first fold alone chooses", "lower"),
+        _of_score("loss", "split_regret_loss", "the same regret of the level the first fold alone chooses", "lower"),
+        _of_score("accuracy", "split_excess_accuracy", "regret of a single split minus that of all folds", "lower"),
+        _of_score("loss", "split_excess_loss", "regret of a single split minus that of all folds", "lower"),
     )
 }  # fmt: skip
 
@@ -127,7 +240,7 @@ def _reaches(name: str) -> Metric | None:
     if found.measure == "accuracy" and not 0 < found.threshold <= 1:
         raise ValueError(f"the accuracy of {name!r} must be a fraction above 0 and at most 1, got {found.threshold:g}")
     meaning = f"{counted} until the train {found.measure} is {side} {found.threshold:g}"
-    return _metric(name, meaning, found.unit, "lower")
+    return _metric(name, meaning, found.unit, "lower", targets=SCORES[found.measure].targets)
 
 
 def _late(name: str) -> Metric | None:
@@ -138,7 +251,7 @@ def _late(name: str) -> Metric | None:
     where = {"train": "the curve's training examples (10,000 at most)", "test": "the test set"}
     words = " minus that on ".join(where[split] for split, _, _ in parts)
     meaning = f"mean over the second half of training of the {parts[0][1]} on {words}"
-    return _metric(name, meaning, of.unit, of.better)
+    return replace(of, name=name, meaning=meaning, value=None)
 
 
 def _of_layer(name: str) -> Metric | None:
@@ -154,9 +267,7 @@ def _under_shift(name: str) -> Metric | None:
     if shift is None:
         return None
     meaning = f"{shift[1]} on the test set under {shift[0].removeprefix('shift:')}"
-    if shift[1] == "accuracy":
-        return _metric(name, meaning, "fraction", "higher")
-    return _metric(name, meaning, "per example", "lower")
+    return replace(METRICS[f"test_{shift[1]}"], name=name, meaning=meaning, value=None)
 
 
 def _log10(name: str) -> Metric | None:
@@ -166,7 +277,8 @@ def _log10(name: str) -> Metric | None:
     if of in NOT_POSITIVE or of.startswith(metric_names.LOG10):
         raise ValueError(f"log10 is taken of a metric that is a positive number, got {name!r}")
     found = metric(of)
-    return _metric(metric_names.LOG10 + found.name, f"decimal logarithm of: {found.meaning}", "decades", found.better)
+    meaning = f"decimal logarithm of: {found.meaning}"
+    return replace(found, name=metric_names.LOG10 + found.name, meaning=meaning, unit="decades", value=None)
 
 
 # Each returns the metric of a name that is of its form, None for another name.

@@ -1,4 +1,4 @@
-"""Loss and accuracy of every run of a stack on a list of examples, dropout off.
+"""Loss, accuracy and other scores of every run of a stack on a list of examples, dropout off.
 
 Shapes: `R` runs, `K` chunks of examples, as many as the plan's `evaluation_chunk` says for these settings: a chunk's size
 is part of the bits.
@@ -6,7 +6,7 @@ is part of the bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mlpbench.experiment.components.losses import Loss
+from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
 from mlpbench.experiment.plan import EVALUATION_CHUNK as CHUNK
 from mlpbench.training.batches.minibatches import Examples, Gather
 from mlpbench.training.batches.stacked_inputs import Group, heights
@@ -23,29 +24,28 @@ from mlpbench.training.network.mlp_stack import Network, Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """Sums over each chunk, of shape (R, K), and on request the predictions and the active units.
+    """Sums of `scores` over each chunk, of shape (R, K), and on request the predictions and the active units.
 
-    Predictions are classes as bytes, (R, N), or numbers as float32, (R, N, C). Numbers have no accuracy: `correct_RK` is None.
+    A score that has no meaning for the target, as accuracy for numbers, has no sums. Predictions are classes as bytes, (R, N),
+    or numbers as float32, (R, N, C).
     """
 
     n: int
-    loss_RK: Tensor
-    correct_RK: Tensor | None
+    scores: Collection[str]
+    sums_RK: Mapping[str, Tensor]
     predicted: Tensor | None
     active_RU: Sequence[Tensor]
     chunk: int = CHUNK
 
-    def mean(self, first: int | None = None) -> tuple[list[float], list[float] | list[None]]:
-        """Return each run's mean loss and accuracy over the first examples (a whole number of chunks), or over all.
+    def means(self, first: int | None = None) -> Mapping[str, Sequence[float | None]]:
+        """Return the mean of each score of each run over the first examples (a whole number of chunks), or over all.
 
-        Numbers have no accuracy: None.
+        None where it has no meaning for the target.
         """
         n = self.n if first is None else min(first, self.n)
         chunks = -(-n // self.chunk)
-        loss: list[float] = (self.loss_RK[:, :chunks].sum(1) / n).tolist()
-        if self.correct_RK is None:
-            return loss, [None] * len(loss)
-        return loss, (self.correct_RK[:, :chunks].sum(1) / n).tolist()
+        means = {name: (sums[:, :chunks].sum(1) / n).tolist() for name, sums in self.sums_RK.items()}
+        return {name: means.get(name, [None] * len(means["loss"])) for name in self.scores}
 
 
 class Evaluator:
@@ -57,8 +57,17 @@ class Evaluator:
         self._gathers: dict[tuple[int, torch.dtype], Gather] = {}
         self._fused: dict[tuple[Group, ...], Fused] = {}
 
-    def __call__(self, examples: Examples, *, predict: bool = False, active_in: int = 0) -> Evaluated:
-        """Evaluate all runs; with `active_in`, note which hidden units are non-zero on some of the first examples.
+    def __call__(
+        self,
+        examples: Examples,
+        *,
+        scores: Collection[str] = CURVE_SCORES,
+        predict: bool = False,
+        active_in: int = 0,
+    ) -> Evaluated:
+        """Evaluate all runs, by the loss and other `scores`.
+
+        With `active_in`, note which hidden units are non-zero on some of the first examples.
 
         A channel of a convolution is a unit: it is non-zero where one of its positions is.
         """
@@ -70,29 +79,34 @@ class Evaluator:
         if kind not in self._gathers:
             self._gathers[kind] = Gather(distinct, chunk, self._features, source=examples.x.dtype, **make)
         work.fused = self._side_by_side(examples)
-        losses, hits, predictions = [], [], []
+        target = "numbers" if numbers else "classes"
+        kernels = {name: SCORES[name].of_examples for name in scores if target in SCORES[name].targets}
+        sums: dict[str, list[Tensor]] = {name: [] for name in kernels}
+        predictions = []
         units = [u for _, u in network.shapes[:-1]]
         active = [torch.zeros(network.runs, u, dtype=torch.bool, device=network.device) for u in units]
         for start in range(0, len(examples), chunk):
             stop = min(start + chunk, len(examples))
             inputs, y = self._gathers[kind](examples, start, stop)
             z = network.forward(inputs, work, train=False)
-            # A copy: the loss is computed in place.
-            predicted = z.x_RNM.to(torch.float32, copy=True) if numbers else z.x_RNM.argmax(2)
+            if predict:  # a copy: the loss is computed in place
+                predicted = z.x_RNM.to(torch.float32, copy=True) if numbers else z.x_RNM.argmax(2).to(torch.uint8)
+                predictions.append(predicted)
             if start < active_in:
                 for seen, a in zip(active, work.activations(stop - start)):
                     seen |= (a != 0).any(tuple(range(1, a.ndim - 1)))
-            loss = work.losses.columns(stop - start)
-            self._loss.forward(torch, z, y, loss)
-            losses.append(loss.x_RNM[:, 0].sum(1, dtype=torch.float64))
-            if not numbers:
-                hits.append((predicted == y.squeeze(2)).sum(1, dtype=torch.float64))
-            if predict:
-                predictions.append(predicted if numbers else predicted.to(torch.uint8))
+            each = work.losses.columns(stop - start)
+            # In the layout of the loss, a sum has the same bits in any company.
+            for name, of_examples in kernels.items():
+                if of_examples is not None:
+                    each.x_RNM[:, 0] = of_examples(torch, z.x_RNM, y)
+                    sums[name].append(each.x_RNM[:, 0].sum(1, dtype=torch.float64))
+            self._loss.forward(torch, z, y, each)
+            sums["loss"].append(each.x_RNM[:, 0].sum(1, dtype=torch.float64))
         return Evaluated(
             n=len(examples),
-            loss_RK=torch.stack(losses, 1),
-            correct_RK=None if numbers else torch.stack(hits, 1),
+            scores=scores,
+            sums_RK={name: torch.stack(chunks, 1) for name, chunks in sums.items()},
             predicted=torch.cat(predictions, 1) if predict else None,
             active_RU=active,
             chunk=chunk,

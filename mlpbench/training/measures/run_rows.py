@@ -1,14 +1,12 @@
-"""From a trained stack to the rows of its runs: metrics of weights and evaluations, digest, predictions."""
+"""From a trained stack to the rows of its runs: what each run has learnt, its digest, its predictions."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mlpbench.training.measures.evaluation import Evaluated
@@ -73,32 +71,6 @@ class Model:
             array = tensor.numpy()
             hashed.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
         return hashed.hexdigest()
-
-    def metrics(self) -> Row:
-        """Return weight_norm, sparsity and, where there is a hidden layer, distinct_units."""
-        weights = [w.double() for w in self.weights]
-        squares = sum(float(w.square().sum()) for w in weights)
-        zeros = sum(int((w == 0).sum()) for w in weights)
-        row: Row = {"weight_norm": math.sqrt(squares), "sparsity": zeros / sum(w.numel() for w in weights)}
-        if len(weights) > 1:
-            incoming = torch.cat([self.weights[0], self.biases[0][None]]).T.contiguous().numpy()
-            row["distinct_units"] = float(len({unit.tobytes() for unit in incoming}))
-        return row
-
-
-def measured(i: int, train: Evaluated, validation: Evaluated | None, test: Evaluated | None) -> Row:
-    """Return run i's loss and accuracy on each part there is, the gaps, and its dead units; numbers have no accuracy."""
-    row: Row = {}
-    for name, part in (("train", train), ("val", validation), ("test", test)):
-        if part is not None:
-            loss, accuracy = part.mean()
-            row |= {f"{name}_loss": loss[i], f"{name}_accuracy": accuracy[i]}
-    if test is not None:
-        row["gap_loss"] = row["test_loss"] - row["train_loss"]
-    if row.get("test_accuracy") is not None:
-        row["gap_accuracy"] = row["train_accuracy"] - row["test_accuracy"]
-    row["dead_units"] = float(sum(int((~seen[i]).sum()) for seen in train.active_RU))
-    return row
 
 
 def prediction(i: int, test: Evaluated) -> bytes:
