@@ -13,7 +13,7 @@ import pandas as pd
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
-from mlpbench.results import test_examples
+from mlpbench.results import examples
 from mlpbench.results.folders import (
     Declaration,
     InterimRecord,
@@ -102,9 +102,9 @@ def judge(
     conditions = grid.conditions(experiment) if conditions is None else conditions
     ids = grid.all_run_ids(experiment, conditions)
     if keep_examples:
-        test_examples.keep(experiment, store)
+        examples.keep(experiment, store)
     runs = store.read("runs", ids, columns=RUN_COLUMNS if for_report else claim_verdicts.RUN_COLUMNS)
-    test_set = test_examples.test_set(experiment, store, keeping=keep_examples)
+    test_set = examples.test_set(experiment, store, keeping=keep_examples)
 
     def curves(some: Sequence[str] | None = None) -> pd.DataFrame:
         return store.read("curves", ids if some is None else some)

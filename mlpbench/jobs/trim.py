@@ -18,7 +18,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
 from mlpbench.jobs.judge import judge
 from mlpbench.report.report import render
-from mlpbench.results import test_examples
+from mlpbench.results import examples
 from mlpbench.results.folders import read_folder
 from mlpbench.results.schemas import DROPPABLE, TABLES
 from mlpbench.results.store import Store, damage_message
@@ -67,11 +67,8 @@ def trim(folder: Path) -> Mapping[str, TrimmedTable]:
         path, why = next(iter(damaged.items()))
         raise InputError(damage_message(path, why))
     with store.writing():
-        test_examples.keep(experiment, store)
-        if (
-            test_examples.needed(experiment)
-            and test_examples.test_set(experiment, store, keeping=False).labels() is None
-        ):
+        examples.keep(experiment, store)
+        if examples.needed(experiment) and examples.test_set(experiment, store, keeping=False).labels() is None:
             rule = "trim needs the test labels, to know which predictions the report reads"
             raise InputError(
                 f"{rule}, got {folder} without them: run `mlpbench report` where the data are, which adds them"

@@ -24,8 +24,8 @@ from mlpbench.evidence.judging.interim_analysis import Judgement
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
+from mlpbench.results.examples import TestSet
 from mlpbench.results.folders import VerifiedRun
-from mlpbench.results.test_examples import TestSet
 
 if TYPE_CHECKING:
     from mlpbench.report.figures.condition_colours import ConditionColours

@@ -16,8 +16,9 @@ from reports import report_of
 from scipy import stats
 
 from mlpbench.evidence.judging import interim_analysis
-from mlpbench.evidence.judging.interim_analysis import Judgement, levels, schedule
+from mlpbench.evidence.judging.interim_analysis import Judgement
 from mlpbench.evidence.judging.verdict import claims_table
+from mlpbench.evidence.statistics.alpha_spending import levels, schedule
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample, beyond, equivalence, two_sided
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment

@@ -125,7 +125,7 @@ def test_a_median_that_lies_on_the_bound_is_on_neither_side() -> None:
 
 
 def test_a_test_accuracy_has_no_interval_with_test_set_sampling() -> None:
-    from mlpbench.results.test_examples import TestSet
+    from mlpbench.results.examples import TestSet
 
     def never(*_: Any) -> Any:
         raise AssertionError("predictions are not read for a median")

@@ -48,13 +48,13 @@ def test_layers_by_number_and_by_word() -> None:
     [
         ("grad_norm[1]", "grad_norm[1]", "1"),
         ("act_zero[ mean , start ]", "act_zero[mean,start]", "fraction"),
-        ("log10_forward_gain[all, 2]", "log10_forward_gain[all,2]", "decades"),
-        ("log10_test_loss", "log10_test_loss", "decades"),
+        ("log10_forward_gain[all, 2]", "log10_forward_gain[all,2]", "log10 units"),
+        ("log10_test_loss", "log10_test_loss", "log10 units"),
         ("epochs_to_train_loss_0.5", "epochs_to_train_loss_0.5", "epochs"),
         ("steps_to_train_accuracy_0.9", "steps_to_train_accuracy_0.9", "steps"),
         ("epochs_to_train_accuracy_1", "epochs_to_train_accuracy_1", "epochs"),
         ("late_test_accuracy", "late_test_accuracy", "fraction"),
-        ("log10_late_gap_loss", "log10_late_gap_loss", "decades"),
+        ("log10_late_gap_loss", "log10_late_gap_loss", "log10 units"),
         ("split_excess_loss", "split_excess_loss", "per example"),
     ],
 )

@@ -11,8 +11,8 @@ from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.report.context import Context
 from mlpbench.report.report import Report, render
+from mlpbench.results.examples import TestSet
 from mlpbench.results.folders import VerifiedRun
-from mlpbench.results.test_examples import TestSet
 
 
 def context_of(

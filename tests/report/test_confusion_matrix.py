@@ -25,8 +25,8 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section
-from mlpbench.report.sections import confusion, test_images
-from mlpbench.results.test_examples import TestSet
+from mlpbench.report.sections import confusion, example_images
+from mlpbench.results.examples import TestSet
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 RNG = np.random.default_rng(5)
@@ -74,7 +74,7 @@ def given(
 
 
 def sections(of: Context) -> list[Section]:
-    return [section for make in (confusion.section, test_images.section) if (section := make(of)) is not None]
+    return [section for make in (confusion.section, example_images.section) if (section := make(of)) is not None]
 
 
 def test_the_predictions_of_the_best_condition_are_read_in_the_order_of_replicates() -> None:
@@ -223,7 +223,7 @@ def test_without_images_the_matrix_stands_alone() -> None:
     [((28, 28), (5, 28, 28)), ((4, 6, 3), (5, 4, 6, 3)), ((3, 4, 6), (5, 4, 6, 3)), ((40,), None), ((1, 40), None)],
 )
 def test_only_shapes_of_pictures_are_pictures(shape: tuple[int, ...], seen: tuple[int, ...] | None) -> None:
-    form: Callable[[Any], Any] | None = test_images._image_shape(shape)
+    form: Callable[[Any], Any] | None = example_images._image_shape(shape)
     assert (form is None) == (seen is None)
     if form is not None:
         flat = RNG.integers(0, 256, (5, int(np.prod(shape)))).astype(np.uint8)
@@ -236,8 +236,8 @@ def test_rows_of_a_panel_are_filled_and_its_words_stay_inside() -> None:
     rows = pd.DataFrame(
         {"true": ["Ankle boot"] * 7, "predicted": ["T-shirt/top"] * 7, "right": [False] * 7, "votes": [4] * 7}
     )
-    figure = test_images.draw(np.zeros((7, 8, 8), np.uint8), rows, 5)
-    assert len(figure.axes) == 2 * test_images.COLUMNS
+    figure = example_images.draw(np.zeros((7, 8, 8), np.uint8), rows, 5)
+    assert len(figure.axes) == 2 * example_images.COLUMNS
     theme.png(figure)
     for ax in figure.axes[:7]:
         box = ax.texts[0].get_window_extent()

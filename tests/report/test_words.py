@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from arithmetic_tables import COMPARED, verdict_with
 
+from mlpbench.evidence.judging.verdict import Interval, TestSampling
 from mlpbench.evidence.statistics.effect_sizes import Sizes
+from mlpbench.report.language.claim_tables import verdict_cell
 from mlpbench.report.language.words import about, estimate_cell, fixed, probability, verdict_sentence, with_spread
 
 
@@ -136,6 +139,25 @@ def test_a_comparison_names_its_conditions() -> None:
     assert "width=16 above width=8 in 4 of 5" in verdict_sentence(verdict_with(metric="weight_norm", sizes=sizes))
 
 
+def test_a_logarithm_says_what_number_it_comes_to() -> None:
+    """A difference of logarithms is a factor, a level is a number."""
+    more: dict[str, Any] = {"metric": "log10_test_loss", "estimate": 1.71, "low": 1.61, "high": 1.81}
+    assert estimate_cell(verdict_with(**more)) == "+1.71 log10 units, x51 (+1.61 to +1.81)"
+    assert estimate_cell(verdict_with(**more), per=False) == "+1.71 log10 units (+1.61 to +1.81)"
+    assert "Estimated +1.71 log10 units, x51 (95% interval" in verdict_sentence(verdict_with(**more))
+    slope = {"factor": "width", "expect": "rises", "scale": "log"}
+    falling = verdict_with("trend", slope, **more | {"estimate": -0.5})
+    assert estimate_cell(falling).startswith("-0.50 log10 units per doubling of width, x0.32 (")
+    assert estimate_cell(verdict_with(**more | {"estimate": 400.0})).startswith("+400.00 log10 units (")
+
+
+def test_a_verdict_that_another_test_set_could_change_is_flagged() -> None:
+    shaken = TestSampling(interval=Interval(low=-0.01, high=0.03), confirmed=False)
+    assert verdict_cell(verdict_with(test_sampling=shaken)) == "supported, not robust"
+    assert verdict_cell(verdict_with(test_sampling=shaken, exploratory=True)) == "supported, not robust, exploratory"
+    assert verdict_cell(verdict_with(test_sampling=replace(shaken, confirmed=True))) == "supported"
+
+
 OPEN: dict[str, Any] = {
     "metric": "log10_steps_to_train_loss_0.5", "form": "bound", "fields": {"above": 3.0}, "test": "sign",
     "estimate": 3.3711,
@@ -145,13 +167,13 @@ OPEN: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("keys", "text"),
     [
-        ({"low": 3.3, "high": math.inf}, "3.371 decades (at least 3.300)"),
-        ({"low": -math.inf, "high": 3.4}, "3.371 decades (at most 3.400)"),
-        ({"low": 3.3, "high": math.inf, "known": "at least"}, "at least 3.371 decades (at least 3.300)"),
-        ({"low": 3.3711, "high": math.inf, "known": "at least"}, "at least 3.371 decades (at least 3.371)"),
-        ({"low": -math.inf, "high": math.inf}, "3.371 decades (open on both sides)"),
+        ({"low": 3.3, "high": math.inf}, "3.371 log10 units = 2350 (at least 3.300)"),
+        ({"low": -math.inf, "high": 3.4}, "3.371 log10 units = 2350 (at most 3.400)"),
+        ({"low": 3.3, "high": math.inf, "known": "at least"}, "at least 3.371 log10 units = 2350 (at least 3.300)"),
+        ({"low": 3.3711, "high": math.inf, "known": "at least"}, "at least 3.371 log10 units = 2350 (at least 3.371)"),
+        ({"low": -math.inf, "high": math.inf}, "3.371 log10 units = 2350 (open on both sides)"),
         ({"low": -math.inf, "high": math.inf, "estimate": None}, "-"),
-        ({"low": None}, "3.371 decades"),
+        ({"low": None}, "3.371 log10 units = 2350"),
     ],
 )
 def test_an_open_interval_says_on_which_side_and_digits_follow_the_other(keys: dict[str, Any], text: str) -> None:

@@ -27,6 +27,7 @@ SHORT = {
     "cli/common_options.py": "options of several commands",
     "data/named/torchvision_download.py": "a program of its own",
     "training/worker_setup.py": "what the parent hands to a worker, without torch",
+    "evidence/statistics/alpha_spending.py": "one method, with its formula and its reference",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
     "experiment/components/schedules.py": "one of the tables of components",
     "experiment/metrics/scores.py": "the table that a score is added to",

@@ -130,7 +130,7 @@ def _geometric(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _from_logs(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Return the keys and `FINISHED` of `log`, in its own unit again; `sd` stays in decades."""
+    """Return the keys and `FINISHED` of `log`, in its own unit again; `sd` stays in log10 units."""
     if rows.empty:
         return pd.DataFrame(columns=[*keys, *FINISHED])
     log = rows["log"].to_numpy(dtype=float)

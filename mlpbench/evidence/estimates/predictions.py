@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlpbench.evidence.estimates.test_sampling import AGREES
+from mlpbench.evidence.estimates.example_sampling import AGREES
 from mlpbench.evidence.frames import places
-from mlpbench.results.test_examples import TestSet
+from mlpbench.results.examples import TestSet
 
 # Predictions of more replicates than this are not read.
 MOST_REPLICATES = 50

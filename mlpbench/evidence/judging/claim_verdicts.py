@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mlpbench.evidence.estimates import test_sampling
+from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, unsupported, widened_mean
 from mlpbench.evidence.estimates.layer_columns import Layers, with_layers
 from mlpbench.evidence.estimates.observe import DIVERGED, observe
-from mlpbench.evidence.estimates.test_sampling import Widened
 from mlpbench.evidence.judging.caveats import BoundKept
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
@@ -54,7 +53,7 @@ from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.metrics.metric_names import late, plain, reaches
 from mlpbench.experiment.shift_spec import measured as measured_shift
 from mlpbench.experiment.spec import Experiment
-from mlpbench.results.test_examples import TestSet
+from mlpbench.results.examples import TestSet
 
 RUN_COLUMNS = ["run_id", "status", *METRICS]
 
@@ -188,15 +187,16 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
         p = _flip_p(values.complete - centre, hypothesis.sense, hypothesis.bound)
     else:
         p = _t_p(replace(sample, mean=mean - centre), hypothesis.sense, hypothesis.bound)
-    widened, sampling = None, TestSampling()
+    sampled: Widened | NoInterval | None = None
     if test_set is not None and isinstance(hypothesis.number, WeightedSum):
         weights = hypothesis.number.weights_of(values.conditions)
-        found = test_sampling.of_mean(hypothesis.metric, sample, values.run_ids, weights, values.complete[0], test_set)
-        if isinstance(found, str):
-            sampling = TestSampling(unknown=found)
-        else:
-            widened, (low, high) = found, found.interval()
-            sampling = TestSampling(interval=Interval(low=low, high=high))
+        sampled = widened_mean(hypothesis.metric, sample, values.run_ids, weights, values.complete[0], test_set)
+    widened = None
+    if isinstance(sampled, Widened):
+        low, high = sampled.interval()
+        widened, sampling = sampled, TestSampling(interval=Interval(low=low, high=high))
+    else:
+        sampling = TestSampling(unknown=sampled)
     verdict = replace(verdict, p=p, test_sampling=sampling)
     return Assessment(verdict=verdict, leans=leans, sample=sample, widened=widened)
 
@@ -233,7 +233,7 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
     )
     if n < hypothesis.test.least:
         return Assessment(verdict=verdict, leans=leans)
-    unknown = "" if test_set is None else test_sampling.unknown(hypothesis.metric, median=True)
+    unknown = None if test_set is None else unsupported(hypothesis.metric, median=True)
     verdict = replace(verdict, p=sign_test(lower, bound, upper), test_sampling=TestSampling(unknown=unknown))
     return Assessment(verdict=verdict, leans=leans, larger=max(above, below) / n)
 

@@ -1,21 +1,12 @@
 """Top-up: the interim analyses at which claims are judged, the level each may spend, and what came of following them.
 
 An experiment that declares `until_decided` gives more replicates to the claims that are still undecided. Judging again
-and again at 5% would be wrong far more often than in 5%, so each interim analysis has a level of its own:
-
-    analysis k, at n_k of at most N replicates, may spend alpha (n_k - n_(k-1)) / N, with n_0 = 0.
-
-That is the linear spending function at the information fraction n_k / N. A claim decided wrongly was so at some analysis: by
-the union bound the chance of it is at most the sum of the levels, alpha, whatever the analyses have in common. Claims share a
-level equally (Bonferroni), and a verdict stands at the analysis that decided it. The analyses follow from `replicates` and
-N alone, so that they can be repeated from the tables.
-
-Reference: Lan and DeMets, Discrete Sequential Boundaries for Clinical Trials, 1983.
+and again at 5% would be wrong far more often than in 5%, so each interim analysis has a level of its own (see
+`statistics.alpha_spending`). Claims share it equally (Bonferroni), and a verdict stands at the analysis that decided it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,11 +18,12 @@ from mlpbench.evidence.estimates.tuning_choice import Gathered, gather, winners
 from mlpbench.evidence.judging.caveats import Caveat, Exploratory, IncompleteAnalysis
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
+from mlpbench.evidence.statistics.alpha_spending import levels, schedule
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
-from mlpbench.results.test_examples import TestSet
+from mlpbench.results.examples import TestSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +53,6 @@ class Judgement:
     verdicts: Sequence[Verdict]
     replicates: Sequence[int]
     interim_analyses: Sequence[InterimAnalysis] = ()
-
-
-def schedule(replicates: int, most: int) -> list[int]:
-    """Return at how many replicates the interim analyses are: half as many more each time, at least 2, up to `most`."""
-    at = [replicates]
-    while at[-1] < most:
-        at.append(min(most, at[-1] + max(2, math.ceil(at[-1] / 2))))
-    return at
-
-
-def levels(at: Sequence[int]) -> list[float]:
-    """Return what each of the interim analyses, at numbers of replicates, may spend; the sum is `ALPHA`."""
-    return [ALPHA * (n - before) / at[-1] for before, n in zip([0, *at[:-1]], at, strict=True)]
 
 
 def judge(

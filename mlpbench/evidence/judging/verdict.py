@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from mlpbench.evidence.estimates.example_sampling import NoInterval
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.evidence.statistics.sign_test import Known
@@ -51,7 +52,7 @@ class TestSampling:
     Attributes:
         interval: 95% interval with replicates and test examples as sources of spread; None where it isn't known.
         confirmed: whether a decided verdict stands with that interval; None where nothing is decided.
-        unknown: why there is no such interval, in a sentence; empty where there is one or the claim needs none.
+        unknown: why there is no such interval; None where there is one or the claim needs none.
 
     """
 
@@ -59,7 +60,7 @@ class TestSampling:
 
     interval: Interval | None = None
     confirmed: bool | None = None
-    unknown: str = ""
+    unknown: NoInterval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +177,7 @@ def _row(v: Verdict) -> dict[str, Any]:
         "exploratory": v.exploratory, "centre": tested.centre, "test": v.test, "interval": v.interval_by,
         "sd": _float(sized.sd), "iqm": _float(sized.iqm), "effect": _float(sized.effect), "wins": _whole(sized.wins),
         "ties": _whole(sized.ties), "low_test": low_test, "high_test": high_test, "confirmed": _whole(v.test_sampling.confirmed),
-        "sampling": v.test_sampling.unknown, "estimate_is": v.known,
+        "sampling": "" if v.test_sampling.unknown is None else v.test_sampling.unknown.sentence, "estimate_is": v.known,
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mlpbench.base.models import Levels
 from mlpbench.experiment.claims.replicate_numbers import ReplicateNumber
-from mlpbench.experiment.metrics.metric import metric
+from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 
 Sense = Literal["greater", "less", "equivalent"]
 # With fewer replicates than this no assignment of signs has a two-sided p below 0.05: 2 / 2^5 = 0.0625.
@@ -18,7 +18,7 @@ BCA_LEAST = 15
 # Variances of fewer replicates say next to nothing.
 VARIANCE_LEAST = 5
 # Units that are printed behind a number; a fraction or a loss per example has none.
-PRINTED_UNITS = ("s", "steps", "epochs", "units", "decades")
+PRINTED_UNITS = ("s", "steps", "epochs", "units", LOG10_UNIT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,9 @@ class TrainedRun:
 
 Value = Callable[[Any, TrainedRun], float | None]
 
+# The unit of a decimal logarithm: one more is ten times as much.
+LOG10_UNIT = "log10 units"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
@@ -278,7 +281,7 @@ def _log10(name: str) -> Metric | None:
         raise ValueError(f"log10 is taken of a metric that is a positive number, got {name!r}")
     found = metric(of)
     meaning = f"decimal logarithm of: {found.meaning}"
-    return replace(found, name=metric_names.LOG10 + found.name, meaning=meaning, unit="decades", value=None)
+    return replace(found, name=metric_names.LOG10 + found.name, meaning=meaning, unit=LOG10_UNIT, value=None)
 
 
 # Each returns the metric of a name that is of its form, None for another name.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.report.language.words import (
+    NOT_ROBUST,
     Digits,
     estimate_cell,
     expected_cell,
@@ -44,8 +45,9 @@ def _cells(verdict: Verdict, mark: str = "") -> list[str]:
 
 
 def verdict_cell(verdict: Verdict) -> str:
-    """Return the verdict, and whether it is exploratory."""
-    return f"{verdict.decision}, exploratory" if verdict.exploratory else verdict.decision
+    """Return the verdict, and whether it is not robust to test-set sampling, and exploratory."""
+    flags = {"not robust": not_robust(verdict), "exploratory": verdict.exploratory}
+    return ", ".join([verdict.decision, *(flag for flag, is_raised in flags.items() if is_raised)])
 
 
 def _p_heading(verdicts: Sequence[Verdict]) -> str:
@@ -89,7 +91,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _notes(verdict: Verdict) -> str:
-    mark, sampled = not_robust(verdict), verdict.test_sampling.interval
-    if mark and sampled is not None:
-        mark = f" Including test-set sampling the interval is {Digits(verdict).interval(sampled)}. {mark}"
-    return f"{needed(verdict)} {verdict.note}{mark}".strip()
+    sampled, warning = verdict.test_sampling.interval, ""
+    if not_robust(verdict) and sampled is not None:
+        warning = f" Including test-set sampling the interval is {Digits(verdict).interval(sampled)}. {NOT_ROBUST}"
+    return f"{needed(verdict)} {verdict.note}{warning}".strip()

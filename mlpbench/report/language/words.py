@@ -7,8 +7,12 @@ from collections.abc import Sequence
 
 from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA
+from mlpbench.experiment.metrics.metric import LOG10_UNIT
 
 _SIGNIFICANT = 4
+# Ten to this power and more is not written out.
+MOST_LOG10 = 300
+NOT_ROBUST = "Not robust to test-set sampling: a different test set of this size could change the verdict."
 
 
 def fixed(value: float, spread: float) -> str:
@@ -107,12 +111,23 @@ def _half_width(verdict: Verdict) -> float:
 
 
 def estimate_cell(verdict: Verdict, *, per: bool = True) -> str:
-    """Return `+1.52 pp (+1.31 to +1.73)` for a table; a slope says per what, where there is room."""
+    """Return `+1.52 pp (+1.31 to +1.73)` for a table.
+
+    Where there is room, a slope says `per` what, and a logarithm what number it is of.
+    """
     if verdict.estimate is None:
         return "-"
     q = Digits(verdict)
-    text = f"{_estimate(verdict, q)}{q.per if per else ''}"
+    text = f"{_estimate(verdict, q)}{q.per}{_linear(verdict)}" if per else _estimate(verdict, q)
     return text if verdict.interval is None else f"{text} ({q.interval(verdict.interval)})"
+
+
+def _linear(verdict: Verdict) -> str:
+    """Return what an estimate in log10 units comes to: `, x51` of a difference, ` = 0.0023` of a level; else nothing."""
+    quantity, estimate = verdict.hypothesis.quantity, verdict.estimate
+    if quantity.unit.strip() != LOG10_UNIT or estimate is None or abs(estimate) >= MOST_LOG10:
+        return ""
+    return f"{', x' if quantity.signed else ' = '}{rounded_factor(10**estimate)}"
 
 
 def _estimate(verdict: Verdict, q: Digits) -> str:
@@ -155,7 +170,7 @@ def verdict_sentence(verdict: Verdict) -> str:
     q, wording = Digits(verdict), verdict.hypothesis.wording
     within = "" if verdict.interval is None else f"95% interval {q.interval(verdict.interval)}, "
     size = f"({within}n = {verdict.n})"
-    number = "" if verdict.estimate is None else f"{_estimate(verdict, q)}{q.per} {size}"
+    number = "" if verdict.estimate is None else f"{_estimate(verdict, q)}{q.per}{_linear(verdict)} {size}"
     if verdict.observed:
         return f"The mean is {number}."
     if verdict.p is None or verdict.p_corrected is None:
@@ -196,17 +211,14 @@ def _with_test_set(verdict: Verdict, q: Digits) -> str:
     """Say what the interval is with the sampling of the test set, and whether the verdict would stand."""
     sampled = verdict.test_sampling
     if sampled.interval is None:
-        return sampled.unknown
+        return "" if sampled.unknown is None else sampled.unknown.sentence
     text = f"Including test-set sampling the interval is {q.interval(sampled.interval)}."
-    warning = not_robust(verdict)
-    return f"{text} **{warning}**" if warning else text
+    return f"{text} **{NOT_ROBUST}**" if not_robust(verdict) else text
 
 
-def not_robust(verdict: Verdict) -> str:
-    """Return a warning where a verdict would not stand with the error that the sampling of the test set adds, else nothing."""
-    if verdict.test_sampling.confirmed in (None, True):
-        return ""
-    return "Not robust to test-set sampling: a different test set of this size could change the verdict."
+def not_robust(verdict: Verdict) -> bool:
+    """Return whether a verdict would not stand with the error that the sampling of the test set adds."""
+    return verdict.test_sampling.confirmed is False
 
 
 def _equals(p: float) -> str:

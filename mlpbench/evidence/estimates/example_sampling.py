@@ -6,6 +6,7 @@ how it would vary with the examples. Both are seen at once: each run is right or
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from scipy.special import stdtrit
 from mlpbench.evidence.frames import places
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
 from mlpbench.experiment.metrics import metric_names
-from mlpbench.results.test_examples import METRIC, TestSet
+from mlpbench.results.examples import METRIC, TestSet
 
 Floats = npt.NDArray[np.float64]
 # Predictions of more runs than this are not read: they have a byte for each example.
@@ -95,19 +96,44 @@ def widen(sample: Sample, correct: Iterable[Floats]) -> Widened:
     return Widened(own=sample, error=math.sqrt(total), df=total**2 / parts if parts > 0 else math.inf)
 
 
-def unknown(metric: str, *, median: bool) -> str:
-    """Return in a sentence why the interval that includes sampling is not known of an accuracy on the test set, or nothing."""
+class Lacking(enum.Enum):
+    """Why a claim about test accuracy has no interval that includes the sampling of the test set, as an end of a sentence."""
+
+    LAST_STEP = "predictions are stored for the final step only"
+    MEDIAN = "it is known for means only, not for medians"
+    TOO_MANY = "it takes predictions of {runs} runs, more than {most}"
+    LABELS = "the folder lacks the labels; `mlpbench report` adds them where the data are"
+    PREDICTIONS = "{missing} of {runs} runs have no predictions"
+    OTHER_SET = "predictions are not those of this test set"
+    DISAGREE = "predictions and accuracies disagree"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoInterval:
+    """That there is no interval with test-set sampling, why, and how many `runs` it would rest on and are `missing`."""
+
+    why: Lacking
+    runs: int = 0
+    missing: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """The reason in a sentence."""
+        reason = self.why.value.format(runs=self.runs, missing=self.missing, most=MOST_RUNS)
+        return f"No test-set-sampling interval: {reason}."
+
+
+def unsupported(metric: str, *, median: bool) -> NoInterval | None:
+    """Return why a claim on an accuracy of the test set can't have the interval, None where it can or needs none."""
     if metric == metric_names.LATE + METRIC:
-        return "No test-set-sampling interval: predictions are stored for the final step only."
-    if metric == METRIC and median:
-        return "No test-set-sampling interval: it is known for means only, not for medians."
-    return ""
+        return NoInterval(why=Lacking.LAST_STEP)
+    return NoInterval(why=Lacking.MEDIAN) if metric == METRIC and median else None
 
 
-def of_mean(
+def widened_mean(
     metric: str, sample: Sample, run_ids: npt.NDArray[Any], weights_C: Floats, first: float, test_set: TestSet
-) -> Widened | str:
-    """Return the widened sample of a claim about test accuracy, or, in a sentence or by nothing, why there is none.
+) -> Widened | NoInterval | None:
+    """Return the widened sample of a claim about test accuracy, or why there is none; None for a claim that needs none.
 
     Args:
         metric: name of the claim's metric.
@@ -119,20 +145,20 @@ def of_mean(
 
     """
     if metric != METRIC:
-        return unknown(metric, median=False)
+        return unsupported(metric, median=False)
     ids = run_ids.ravel()
     if len(ids) > MOST_RUNS:
-        return f"No test-set-sampling interval: it takes predictions of {len(ids)} runs, more than {MOST_RUNS}."
+        return NoInterval(why=Lacking.TOO_MANY, runs=len(ids))
     labels = test_set.labels()
     if labels is None:
-        return "No test-set-sampling interval: the folder lacks the labels; `mlpbench report` adds them where the data are."
+        return NoInterval(why=Lacking.LABELS)
     stored = test_set.predictions(list(ids)).drop_duplicates("run_id")
     at = places(pd.Series(ids), stored["run_id"])
     if (at < 0).any():
-        return f"No test-set-sampling interval: {int((at < 0).sum())} of {len(ids)} runs have no predictions."
+        return NoInterval(why=Lacking.PREDICTIONS, runs=len(ids), missing=int((at < 0).sum()))
     predicted: Any = stored["predicted"].to_numpy(dtype=object)
     if any(len(p) != len(labels) for p in predicted):
-        return "No test-set-sampling interval: predictions are not those of this test set."
+        return NoInterval(why=Lacking.OTHER_SET)
 
     def correct(row: npt.NDArray[np.int64]) -> Floats:
         right = (np.frombuffer(predicted[place], dtype=np.uint8) == labels for place in row)
@@ -140,5 +166,5 @@ def of_mean(
 
     rows = at.reshape(run_ids.shape)
     if abs(float(correct(rows[0]).mean()) - first) > AGREES:
-        return "No test-set-sampling interval: predictions and accuracies disagree."
+        return NoInterval(why=Lacking.DISAGREE)
     return widen(sample, map(correct, rows))

@@ -13,12 +13,12 @@ import pytest
 from arithmetic_tables import Tables, judged_table, make, replace_metric, spec
 from reports import report_of
 
-from mlpbench.evidence.estimates import test_sampling
-from mlpbench.evidence.estimates.test_sampling import Widened, widen
+from mlpbench.evidence.estimates import example_sampling
+from mlpbench.evidence.estimates.example_sampling import Widened, widen
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.report.language.claim_tables import terminal_table
-from mlpbench.results.test_examples import TestSet
+from mlpbench.results.examples import TestSet
 
 N = 10_000
 LABELS = (np.arange(N) % 10).astype(np.uint8)
@@ -151,6 +151,7 @@ def test_it_stands_beside_the_interval_and_marks_what_another_test_set_may_not_c
     assert not row["confirmed"]
     text = report_of(made, test_set=test_set).markdown
     assert "Including test-set sampling the interval is " in text
+    assert "**supported, not robust**" in text, "flagged in the table of verdicts too"
     assert "**Not robust to test-set sampling: a different test set of this size could change the verdict.**" in text
     shown = " ".join(terminal_table(judge_claims(*made.parts, test_set=test_set)).split())
     assert "Not robust to test-set sampling" in shown
@@ -199,5 +200,5 @@ def test_why_it_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         "the folder lacks the labels; `mlpbench report` adds them where the data are."
         in report_of(made, test_set=replace(test_set, labels=lambda: None)).markdown
     )
-    monkeypatch.setattr(test_sampling, "MOST_RUNS", 9)
+    monkeypatch.setattr(example_sampling, "MOST_RUNS", 9)
     assert said() == "it takes predictions of 10 runs, more than 9."

@@ -16,7 +16,7 @@ from mlpbench.data.named.named_data import NamedData
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs import write_pages
 from mlpbench.report.figures import theme
-from mlpbench.results import test_examples
+from mlpbench.results import examples
 from mlpbench.results.folders import read_folder
 from mlpbench.results.store import Store
 
@@ -114,18 +114,18 @@ def test_other_examples_take_the_place_of_those_that_were_kept(folder: Path, fas
     experiment, store = read_folder(folder), Store(folder)
     old = kept(folder)
     at = np.array([7, 3, 9_999])
-    assert test_examples.test_set(experiment, store, keeping=False).images(at) is None
-    images = test_examples.test_set(experiment, store, keeping=True).images(at)
+    assert examples.test_set(experiment, store, keeping=False).images(at) is None
+    images = examples.test_set(experiment, store, keeping=True).images(at)
     assert (images == fashion.x_test[at]).all()
     assert kept(folder) != old
-    some = test_examples.test_set(experiment, store, keeping=False).images(at[[2, 0]])
+    some = examples.test_set(experiment, store, keeping=False).images(at[[2, 0]])
     assert (some == fashion.x_test[at[[2, 0]]]).all()
 
 
 def test_numbers_become_bytes_from_the_smallest_to_the_largest() -> None:
     given = np.array([[0.0, 1.0], [-1.0, 3.0]], np.float32)
-    assert test_examples._as_bytes(given, np.array([1, 0])).tolist() == [[0, 255], [64, 128]]
-    assert test_examples._as_bytes(np.zeros((2, 2), np.float32), np.array([0])).tolist() == [[0, 0]]
+    assert examples._as_bytes(given, np.array([1, 0])).tolist() == [[0, 255], [64, 128]]
+    assert examples._as_bytes(np.zeros((2, 2), np.float32), np.array([0])).tolist() == [[0, 0]]
 
 
 @pytest.mark.slow
