@@ -23,6 +23,7 @@ from mlpbench.evidence.judging.claim_verdicts import Curves, read_curves
 from mlpbench.evidence.judging.interim_analysis import Judgement
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.examples import TestSet
 from mlpbench.results.folders import VerifiedRun
@@ -36,6 +37,8 @@ PROVENANCE = {
     "NumPy": "env_numpy", "BLAS": "env_blas", "processor": "env_cpu", "instructions": "env_capability", "device": "env_device",
     "driver": "env_driver", "numerics": "env_numerics", "threads per worker": "env_threads",
 }  # fmt: skip
+# Scores of the test set beside loss and accuracy, by their columns, and what headings call them.
+FURTHER_SCORES = {f"test_{name}": f"test {score.title}" for name, score in SCORES.items() if name not in CURVE_SCORES}
 # The columns of the table `runs` that a report reads.
 RUN_COLUMNS = [*JUDGED_COLUMNS, "error", "diverged_at_step", "env_dirty", *PROVENANCE.values()]
 
@@ -110,7 +113,8 @@ class Context:
         main = dict.fromkeys(
             ["train_loss", "test_loss", *(f"{part}_{self.measure}" for part in ("train", "test", "gap"))]
         )
-        return self.estimated([*main, *[f"val_{self.measure}"] * self.experiment.validates])
+        further = [name for name in FURTHER_SCORES if self.observed[name].notna().any()]
+        return self.estimated([*main, *[f"val_{self.measure}"] * self.experiment.validates, *further])
 
     def estimated(self, metrics: Sequence[str]) -> pd.DataFrame:
         """Return mean, standard deviation and interval of some metrics of each condition."""

@@ -67,7 +67,6 @@ def worst() -> Iterator[str]:
                     question="whether the worst condition exceeds {bound}",
                     detectable="a distance of {reach} from {bound}",
                 ),
-                shared={},
             )
 
     yield Worst.name

@@ -24,7 +24,7 @@ BLOCK = re.compile(
 )
 HEADING = re.compile(r"^### (.+)$", re.M)
 # The tables of layers and losses that take one entry of fewer lines than this.
-SHORT, MOST_LINES = ("An activation", "A loss", "A learning-rate schedule"), 10
+SHORT, MOST_LINES = ("An activation", "A loss", "A learning-rate schedule", "A metric"), 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,18 @@ def run(command: str, copy: Path) -> subprocess.CompletedProcess[str]:
 
 def test_contributing_shows_how_to_add_each_kind_of_piece() -> None:
     shown = " ".join(examples()).lower()
-    for piece in ("activation", "loss", "schedule", "optimiser", "initialiser", "data set"):
+    pieces = (
+        "activation",
+        "loss",
+        "schedule",
+        "optimiser",
+        "initialiser",
+        "data set",
+        "metric",
+        "claim form",
+        "figure",
+    )
+    for piece in pieces:
         assert piece in shown, piece
 
 
@@ -146,10 +157,11 @@ def test_an_example_works_in_a_fresh_copy_of_the_package(heading: str, copy: Pat
 
 
 @pytest.mark.slow
-def test_without_its_oracle_row_an_added_activation_fails(copy: Path) -> None:
-    blocks = examples()["An activation"]
+@pytest.mark.parametrize("heading", ["An activation", "A metric"])
+def test_without_its_row_of_a_reference_an_added_piece_fails(heading: str, copy: Path) -> None:
+    blocks = examples()[heading]
     for block in blocks:
         if block.path and block.path.startswith("mlpbench/"):
             apply(block, copy)
-    (command,) = (c for block in blocks if block.language == "sh" for c in block.text.strip().splitlines())
-    assert run(command, copy).returncode != 0
+    tested = next(c for block in blocks if block.language == "sh" for c in block.text.strip().splitlines())
+    assert run(tested, copy).returncode != 0

@@ -17,8 +17,7 @@ MODULES = {
 MOST_LINES, LEAST_LINES, MOST_MODULES = 450, 60, 14
 # Short modules that are better off alone, each with its reason.
 SHORT = {
-    "report/sections/conditions.py": "one of the sections",
-    "report/sections/replicates.py": "one of the sections",
+    **{module: "one of the sections" for module in MODULES if module.startswith("report/sections/")},
     "report/figures/rows.py": "what figures of several sections share",
     "api.py": "the public functions",
     "base/errors.py": "every module may import it, so it imports none",

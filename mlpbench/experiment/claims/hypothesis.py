@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mlpbench.base.models import Levels
@@ -163,7 +163,7 @@ class Hypothesis:
     quantity: Quantity
     wording: Wording
     averaged: tuple[str, ...] = ()
-    shared: Levels
+    shared: Levels = field(default_factory=dict)
 
     @property
     def is_of_median(self) -> bool:

@@ -65,7 +65,6 @@ class Trend(ClaimForm):
             quantity=metric_quantity(name, self.metric, kind="slope", plural="slopes", per=per),
             wording=difference_words(f"{name}, {self.expect}{margin}{of_median}", "slope", sense, self.margin, median),
             averaged=averaged_factors([{self.factor: levels[0]}], design, conditions),
-            shared={},
         )
 
     def _places(self, levels: Sequence[Value]) -> tuple[dict[Value, float], str]:

@@ -82,7 +82,6 @@ class Bound(ClaimForm):
                 detectable="a distance of {reach} from {bound}",
             ),
             averaged=averaged_factors([self.where], design, conditions),
-            shared={},
         )
 
 
@@ -122,5 +121,4 @@ class Matches(ClaimForm):
                 equivalent="a mean of just {centre} as equivalent within {reach}",
             ),
             averaged=averaged_factors([self.where], design, conditions),
-            shared={},
         )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from mlpbench.evidence.frames import records
-from mlpbench.report.context import Context
+from mlpbench.report.context import FURTHER_SCORES, Context
 from mlpbench.report.language.words import scientific, with_spread
 from mlpbench.report.section import Section, paragraph, table
 
 HEADINGS = {
     "train_loss": "train loss", "test_loss": "test loss", "train_accuracy": "train accuracy",
     "val_accuracy": "validation accuracy", "test_accuracy": "test accuracy", "gap_accuracy": "gap",
-    "val_loss": "validation loss", "gap_loss": "gap",
+    "val_loss": "validation loss", "gap_loss": "gap", **FURTHER_SCORES,
 }  # fmt: skip
 GAPS = {"accuracy": "train minus test accuracy", "loss": "test minus train loss"}
 # Numbers from here on are scientific; a spread this many times that of its column has its own digits.
