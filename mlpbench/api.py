@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.messages import unknown
+from mlpbench.base.models import unknown
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.yaml_reader import Override
 from mlpbench.experiment.settings import SETTINGS

@@ -1,20 +1,58 @@
-"""What the frozen models of an experiment share: strictness, levels, and the names of the random streams."""
+"""What the frozen models of an experiment file share, and what is wrong with a file: rule, value and suggestion in a sentence."""
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 Value = None | bool | int | float | str | tuple[int, ...] | tuple[float, ...]
-
-
 Column = Literal["bool", "int64", "double", "string", "list<int64>", "list<double>"]
 Stream = Literal["init", "order", "dropout", "split", "noise"]
 STREAMS: tuple[Stream, ...] = ("init", "order", "dropout", "split", "noise")
 # The factor that tells conditions apart which differ in the one stream that varies: `vary: {each: [...]}`.
 STREAM = "stream"
 Levels = dict[str, Value]
+LARGEST = 2**53 - 1  # every whole number up to here is a float too
+Path = tuple[str | int, ...]
+_RULES = {
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_pattern_mismatch": "a plain word of letters, digits, '_' and '-'",
+}
+SHOWN = 200
+# What other libraries and people call a key or a setting.
+OTHER_NAMES = {
+    "alpha": "weight_decay",
+    "clip": "clip_norm",
+    "criterion": "loss",
+    "data": "dataset",
+    "eta": "lr",
+    "hidden_layer_sizes": "hidden_sizes",
+    "hidden_units": "width",
+    "initializer": "init",
+    "l2": "weight_decay",
+    "layers": "depth",
+    "learning_rate": "lr",
+    "learning_rate_init": "lr",
+    "max_iter": "epochs",
+    "n_layers": "depth",
+    "nonlinearity": "activation",
+    "num_layers": "depth",
+    "repeats": "replicates",
+    "scheduler": "schedule",
+    "seeds": "replicates",
+    "solver": "optimizer",
+    "units": "width",
+}
 
 
 class Model(BaseModel):
@@ -23,4 +61,72 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-LARGEST = 2**53 - 1  # every whole number up to here is a float too
+class SpecProblem(ValueError):
+    """Something is wrong at `path`: with the value there, or, where `key` is true, with the key itself."""
+
+    def __init__(self, path: Path, message: str, *, key: bool = False) -> None:
+        super().__init__(message)
+        self.path = path
+        self.message = message
+        self.key = key
+
+
+def first_problem(error: ValidationError, known_keys: Callable[[Path], Sequence[str]]) -> SpecProblem:
+    """Put one of pydantic's complaints into a sentence: a misspelt key, or else the first."""
+    errors = error.errors()
+    # A misspelt key is a missing one too: the one in the file is what helps.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    path, value, kind = first["loc"], first["input"], first["type"]
+    if kind == "extra_forbidden":
+        return unknown_key(path, known_keys(path))
+    if path and path[-1] == "[key]":
+        return SpecProblem(path[:-1], f"a key must be a word, got {shown(value)}", key=True)
+    if kind == "missing":
+        return SpecProblem(path[:-1], f"{entry(path[:-1])} needs {path[-1]}, got none")
+    if kind == "value_error":
+        return SpecProblem(path, first["msg"].removeprefix("Value error, "))
+    rule = _RULES.get(kind) or re.sub(r"^.*? should (be )?| after validation.*$", "", first["msg"])
+    near = suggestion(value, re.findall(r"'([^']+)'", rule)) if kind == "literal_error" else ""
+    verb = "" if rule.startswith("have") else "be "
+    return SpecProblem(path, f"{entry(path)} must {verb}{rule}, got {shown(value)}{near}")
+
+
+def entry(path: Path) -> str:
+    """Return what stands at a path, in words: `margin`, `entry 2 of claims`."""
+    last = path[-1] if path else "an experiment"
+    return f"entry {last + 1} of {path[-2]}" if isinstance(last, int) and len(path) > 1 else str(last)
+
+
+def unknown_key(path: Path, known: Sequence[str]) -> SpecProblem:
+    """Return the problem of a key, the last part of its path, that is none of those known there."""
+    return SpecProblem(path, unknown("key", path[-1], known), key=True)
+
+
+def unknown(what: str, word: object, known: Iterable[str]) -> str:
+    """Return the message about a word that is none of those known, with the nearest of them, or all where none is near."""
+    words = list(known)
+    return f"unknown {what} {shown(word)}{suggestion(word, words) or '; must be one of ' + ', '.join(words)}"
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest known word, or nothing when none is near."""
+    near = nearest(str(word), known)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was meant: one that other libraries call so, that begins so, or that is most like it."""
+    words = list(known)
+    if OTHER_NAMES.get(word) in words:
+        return OTHER_NAMES[word]
+    begun = [w for w in words if len(word) >= 3 and w.startswith(word)]
+    return next(iter(begun or difflib.get_close_matches(word, words, n=1, cutoff=0.6)), None)
+
+
+def shown(value: object) -> str:
+    """Return a value as errors print it: on one line, cut where it is long."""
+    try:
+        text = repr(dict(value) if isinstance(value, Mapping) else value)
+    except ValueError:  # Python refuses to print a whole number of more than 4300 digits
+        text = "a number of very many digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

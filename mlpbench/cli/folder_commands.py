@@ -29,7 +29,7 @@ TRIMMED = {"layers": "layers (weight quantiles)"}
 def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     """Print the verdicts of results folders; of all below results/ by default."""
     from mlpbench.jobs.judge import load
-    from mlpbench.report.language.claim_tables import ledger, terminal_table
+    from mlpbench.report.words import ledger, terminal_table
 
     if markdown and as_json:
         raise InputError("claims are printed in one format, got --markdown and --json")

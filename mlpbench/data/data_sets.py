@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.messages import Path as Place
-from mlpbench.base.messages import SpecProblem, shown, suggestion
+from mlpbench.base.models import Path as Place
+from mlpbench.base.models import SpecProblem, shown, suggestion
 from mlpbench.data.bundled.bundled_data import BUNDLED
 from mlpbench.data.dataset import KEY, DataSource
 from mlpbench.data.named.catalogue import CATALOGUE

@@ -5,9 +5,11 @@ A kind of data set is a subclass of `DataSource`; `data_sets` has the table in w
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.base.messages import unknown_key
+from mlpbench.base.models import unknown_key
 
 Values = NDArray[np.uint8] | NDArray[np.float32]
+Say = Callable[[str], None]
 
 KEY = "dataset"
 NUMBER_BYTES = 4
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +116,10 @@ class Dataset:
         return self
 
 
+def say_nothing(line: str) -> None:
+    """Take a message that nobody wants to read."""
+
+
 class DataSource(ABC):
     """A data set as an experiment names it; each kind of data set is a class of its own."""
 
@@ -124,13 +132,7 @@ class DataSource(ABC):
     def origin(self) -> str:
         """Return where the data come from, in words."""
 
-    def fetch(
-        self,
-        *,
-        data_dir: Path | None = None,
-        cache_dir: Path | None = None,
-        say: Callable[[str], None] | None = None,
-    ) -> str:
+    def fetch(self, *, data_dir: Path | None = None, cache_dir: Path | None = None, say: Say = say_nothing) -> str:
         """Make sure that the data can be loaded, and return where they come from.
 
         Args:
@@ -172,7 +174,33 @@ class DataSource(ABC):
         return self.facts.name
 
 
-Indices = NDArray[np.int64]
+@dataclass(frozen=True, kw_only=True)
+class KnownClasses(DataSource):
+    """A data set of classes whose facts are written in the package."""
+
+    name: str
+    title: str
+    n_train: int = 60_000
+    n_test: int = 10_000
+    input_shape: tuple[int, ...] = (28, 28)
+    class_names: tuple[str, ...]
+
+    @abstractmethod
+    def identity(self) -> str:
+        """Return a text that changes whenever an array does: the fingerprint is its hash."""
+
+    @cached_property
+    def facts(self) -> DataFacts:
+        """The facts."""
+        return DataFacts(
+            name=self.name,
+            title=self.title,
+            n_train=self.n_train,
+            n_test=self.n_test,
+            input_shape=self.input_shape,
+            class_names=self.class_names,
+            fingerprint=hashlib.sha256(self.identity().encode()).hexdigest(),
+        )
 
 
 def held_out(targets: NDArray[np.generic], order: Indices, total: int) -> NDArray[np.bool_]:

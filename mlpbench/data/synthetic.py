@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, field_validator
 
-from mlpbench.base.messages import SpecProblem, first_problem, shown, unknown_key
-from mlpbench.base.models import Model
+from mlpbench.base.models import Model, SpecProblem, first_problem, shown, unknown_key
 from mlpbench.base.streams import generator
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource, LinearTruth
 

@@ -7,9 +7,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol
 
-from mlpbench.base.environment import GPU_DRIVER
+from mlpbench.base.environment import GPU_DRIVER, Numerics, library_variables
 from mlpbench.base.errors import InputError
-from mlpbench.base.numerics import Numerics, library_variables
 from mlpbench.executors.process_pool import ProcessPool
 from mlpbench.experiment.plan import Stack
 from mlpbench.training.worker_setup import Setup, Tables

@@ -15,8 +15,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
+from mlpbench.base.environment import variables
 from mlpbench.base.errors import MachineError
-from mlpbench.base.numerics import variables
 from mlpbench.experiment.plan import Stack
 from mlpbench.training.worker_setup import Setup, Tables
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, InstanceOf, WithJsonSchema, field_validator
 
-from mlpbench.base.messages import shown
-from mlpbench.base.models import LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value
+from mlpbench.base.models import LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value, shown
 from mlpbench.data.dataset import DataFacts, DataSource
 
 

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.base.messages import Path, SpecProblem
-from mlpbench.base.models import STREAM, STREAMS, Value
+from mlpbench.base.models import STREAM, STREAMS, Path, SpecProblem, Value
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.run_settings import LATER
 from mlpbench.experiment.run_settings import RunSettings as RunSettings

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.base.messages import Path, SpecProblem
-from mlpbench.base.models import Value
+from mlpbench.base.models import Path, SpecProblem, Value
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.losses import Target, losses_of
 from mlpbench.experiment.components.optimisers import OPTIMISERS

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from mlpbench.base.messages import shown
-from mlpbench.base.models import Value
+from mlpbench.base.models import Value, shown
 from mlpbench.experiment.components.activations import ACTIVATIONS
 from mlpbench.experiment.components.initialisers import INITIALISERS
 from mlpbench.experiment.components.losses import LOSSES

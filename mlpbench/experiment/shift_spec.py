@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mlpbench.base.messages import Path, SpecProblem, shown, suggestion
-from mlpbench.base.models import LARGEST
+from mlpbench.base.models import LARGEST, Path, SpecProblem, shown, suggestion
 from mlpbench.data.dataset import DataFacts
 
 Shifts = Mapping[str, Sequence[float]]

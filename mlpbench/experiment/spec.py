@@ -12,11 +12,18 @@ from typing import Any
 
 from pydantic import InstanceOf, ValidationError
 
-from mlpbench.base.messages import Path as Path
-from mlpbench.base.messages import SpecProblem as SpecProblem
-from mlpbench.base.messages import entry, first_problem, shown, suggestion, unknown, unknown_key
-from mlpbench.base.models import STREAMS as STREAMS
-from mlpbench.base.models import Levels, Value
+from mlpbench.base.models import (
+    Levels,
+    Path,
+    SpecProblem,
+    Value,
+    entry,
+    first_problem,
+    shown,
+    suggestion,
+    unknown,
+    unknown_key,
+)
 from mlpbench.data.data_sets import read_dataset
 from mlpbench.experiment import shift_spec as shifting
 from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mlpbench.base.messages import suggestion
-from mlpbench.base.models import LARGEST, Column, Value
+from mlpbench.base.models import LARGEST, Column, Value, suggestion
 
 _CALL = re.compile(r"([a-z_]+)\(([^()]+)\)")
 DEEPEST = 10_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlpbench.base.numerics import KIND, differences
+from mlpbench.base.environment import KIND, differences
 from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import records
 from mlpbench.experiment import grid

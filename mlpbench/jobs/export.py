@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.base import numerics
-from mlpbench.base.atomic_files import write_whole
+from mlpbench.base.environment import KIND, differences
 from mlpbench.base.errors import InputError, MlpbenchError
+from mlpbench.base.files import write_whole
 from mlpbench.experiment import grid
 from mlpbench.experiment.plan import make_stack
 from mlpbench.jobs.options import Options, environment
@@ -24,7 +24,7 @@ from mlpbench.results.store import Store
 
 _PREFIX = re.compile("[0-9a-f]{1,16}")
 MOST_NAMED = 5
-COLUMNS = list(dict.fromkeys(["run_id", "status", "error", "weights_sha256", *numerics.KIND, *TRAINED_ON]))
+COLUMNS = list(dict.fromkeys(["run_id", "status", "error", "weights_sha256", *KIND, *TRAINED_ON]))
 
 
 class OtherWeights(MlpbenchError):
@@ -126,7 +126,7 @@ def weights_of(stored: StoredRun, options: Options) -> ExportedWeights:
     (row,) = tables["runs"]
     if row.get("weights_sha256") != stored.row["weights_sha256"]:
         ending = "" if row["status"] == "ok" else f" (it {_ending(pd.Series(row))})"
-        elsewhere = numerics.differences(stored.row.to_dict(), environment(options))
+        elsewhere = differences(stored.row.to_dict(), environment(options))
         why = f": it was trained with another {' and another '.join(elsewhere)}" if elsewhere else ""
         raise OtherWeights(
             f"a run that is trained again must have the weights of its row, got others for {stored.run_id} of "

@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlpbench.base.numerics import KIND, differences
+from mlpbench.base.environment import KIND, differences
 from mlpbench.experiment import grid, shift_spec
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, outline, plan, probe_steps

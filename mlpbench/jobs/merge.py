@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from mlpbench.base.atomic_files import UNFINISHED, refused
 from mlpbench.base.errors import InputError, MlpbenchError
+from mlpbench.base.files import UNFINISHED, refused
 from mlpbench.evidence.agreement import agreement
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mlpbench.base import environment as provenance
+from mlpbench.base.environment import MODES, Numerics
 from mlpbench.base.errors import InputError
-from mlpbench.base.numerics import MODES, Numerics
 from mlpbench.executors.executor import EXECUTORS, ExecutorName, Inline, device_name, device_product
 
 Rerun = Literal["failed", "stale", "all"]

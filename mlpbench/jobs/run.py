@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from mlpbench.base import environment
 from mlpbench.base.errors import InputError
+from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.executors.executor import EXECUTORS, Setup, Tables, device_name
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Condition, Run
@@ -19,7 +20,6 @@ from mlpbench.jobs.options import Options
 from mlpbench.jobs.progress import Progress
 from mlpbench.results.store import ASIDE, Store
 
-Say = Callable[[str], None]
 # More runs than this are trained only where the user says that they are meant.
 MOST_WITHOUT_YES = 100_000
 
@@ -31,7 +31,7 @@ def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
     MachineError for a system error; finished stacks are kept.
     """
     if options.quiet:
-        say = _say_nothing
+        say = say_nothing
     filed, experiment = experiment, topped_up(experiment, options)
     store = Store(options.results / experiment.name)
     if store.folder.exists() and not store.folder.is_dir():
@@ -53,10 +53,6 @@ def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
         store.compact()
         _say_what_is_left(inventory, todo, options, say)
         return finish(experiment, store, inventory.conditions, report=options.report, trained=trained, filed=filed)
-
-
-def _say_nothing(message: str) -> None:
-    """Take a message that nobody wants to read."""
 
 
 def topped_up(experiment: Experiment, options: Options) -> Experiment:
@@ -133,7 +129,7 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
         get_data(inventory.experiment, options, say)
 
 
-def get_data(experiment: Experiment, options: Options, say: Say = _say_nothing) -> None:
+def get_data(experiment: Experiment, options: Options, say: Say = say_nothing) -> None:
     """Get the data of an experiment and check them; raise InputError or MachineError where that is not possible."""
     experiment.dataset.fetch(data_dir=options.data_dir, say=say)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from mlpbench.base import numerics
+from mlpbench.base.environment import MODES, differences
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import records
@@ -90,7 +90,7 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
             for run, fresh in _train_alone(experiment, [r for r in chosen if r.run_id in group.index], options_then):
                 old = {t: by_run[t].get(run.run_id, stored[t].head(0)) for t in TABLES}
                 (agreed,) = records(agreement(old, fresh, complete=True))
-                elsewhere = ", ".join(numerics.differences(row_of[run.run_id], here))
+                elsewhere = ", ".join(differences(row_of[run.run_id], here))
                 checked.append(agreed | {"label": run.label, "replicate": run.replicate, "elsewhere": elsewhere})
     finally:
         unrecorded = _record(store.folder, checked, row_of, environment(options)) if checked else None
@@ -116,7 +116,7 @@ def as_trained(options: Options, row: pd.Series[Any]) -> Options:
     """Return the options a run was trained with, as far as its row says and this machine has such a device."""
     trained_on = row[TRAINED_ON].to_dict()
     device = "cpu" if trained_on["env_device"] == "cpu" else options.device
-    mode = trained_on["env_numerics"] if trained_on["env_numerics"] in numerics.MODES else options.numerics
+    mode = trained_on["env_numerics"] if trained_on["env_numerics"] in MODES else options.numerics
     threads = options.threads if pd.isna(trained_on["env_threads"]) else int(trained_on["env_threads"])
     return replace(options, device=device, numerics=mode, threads=threads)
 

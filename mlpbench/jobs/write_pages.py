@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlpbench.base.atomic_files import write_whole
 from mlpbench.base.errors import InputError, MlpbenchError
+from mlpbench.base.files import write_whole
 from mlpbench.jobs.judge import judge
 from mlpbench.results.folders import folders_below, read_folder
 from mlpbench.results.store import Store

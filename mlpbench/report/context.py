@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mlpbench.evidence.estimates import excerpt, layer_estimates, series
-from mlpbench.evidence.estimates.excerpt import Excerpt
+from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
 from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, estimate, estimate_curves
 from mlpbench.evidence.estimates.paired_differences import Difference, worse_than
@@ -25,6 +25,7 @@ from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
 from mlpbench.experiment.spec import Experiment
+from mlpbench.report.section import paragraph
 from mlpbench.results.examples import TestSet
 from mlpbench.results.folders import VerifiedRun
 
@@ -124,6 +125,17 @@ class Context:
     def excerpt(self) -> Excerpt:
         """Which conditions tables list and figures draw."""
         return excerpt.choose(len(self.conditions), self.estimates)
+
+    @cached_property
+    def drawn_by(self) -> str:
+        """Says which replicates and conditions figures draw of each replicate's numbers; empty where all are drawn."""
+        some = f"Drawn are the first {MOST_DOTS} replicates." if self.experiment.replicates > MOST_DOTS else ""
+        return paragraph(some, self.excerpt.drawn_by)
+
+    def varied_settings(self, names: Sequence[str]) -> list[str]:
+        """Return which of some settings differ between conditions with a hidden layer."""
+        hidden = [c.settings for c in self.conditions if c.settings.n_hidden > 0]
+        return [name for name in names if len({getattr(s, name) for s in hidden}) > 1]
 
     @cached_property
     def drawn_conditions(self) -> list[Condition]:

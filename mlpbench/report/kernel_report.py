@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from mlpbench.evidence.frames import records
 from mlpbench.report.figures import theme
@@ -123,17 +122,8 @@ def _phase_table(kernels: pd.DataFrame) -> str:
         ]
         for r in records(ordered)
     ]  # fmt: skip
-    head = [
-        "hidden layers",
-        "implementation",
-        "stack",
-        "time",
-        "per run",
-        "FLOP/byte",
-        "GFLOP/s",
-        "GB/s",
-        "of the limit",
-    ]
+    work = ["hidden layers", "implementation", "stack"]
+    head = [*work, "time", "per run", "FLOP/byte", "GFLOP/s", "GB/s", "of the limit"]
     return table(head, rows, "llrrrrrrr")
 
 
@@ -205,9 +195,7 @@ def _axes(ax: Axes, title: str, ticks: tuple[float, ...]) -> None:
     ax.set_yscale("log")
     ax.set_title(title, loc="left")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(10, subs=ticks))
-        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        axis.set_minor_formatter(NullFormatter())
+        theme.log_ticks(axis, ticks)
     ax.set_xlabel("intensity, FLOP/byte")
     ax.set_ylabel("GFLOP/s")
 

@@ -9,35 +9,25 @@ from functools import cached_property
 
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.language.words import estimate_cell
 from mlpbench.report.section import Drawing, Section, blocks
 from mlpbench.report.sections import (
+    activation_panels,
     conditions,
-    confusion,
     cost,
     crossed_factors,
     error_curves,
-    example_images,
-    generalisation_gap,
+    layer_signals,
     learning_curves,
+    predicted_classes,
     provenance,
-    replicates,
-    shift_curves,
+    training_failures,
     tuning,
     variance,
     verdicts,
-)
-from mlpbench.report.stability import (
-    activation_panels,
-    coordinate_check,
-    dead_units,
-    depth_gain,
-    divergence,
-    over_steps,
-    signals,
     weight_distributions,
 )
 from mlpbench.report.summary import Answer, FirstFigure, Summary
+from mlpbench.report.words import estimate_cell
 
 # The sections in the order of a report. A section that has nothing to show returns None, and is left out.
 SECTIONS: Sequence[Callable[[Context], Section | None]] = (
@@ -46,23 +36,23 @@ SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     conditions.section,
     learning_curves.section,
     error_curves.section,
-    shift_curves.section,
-    generalisation_gap.section,
+    learning_curves.under_shift,
+    error_curves.generalisation_gap,
     crossed_factors.section,
     cost.tradeoff,
-    replicates.section,
-    confusion.section,
-    example_images.section,
+    conditions.replicates,
+    predicted_classes.confusion_matrix,
+    predicted_classes.example_images,
     variance.section,
     activation_panels.section,
-    divergence.divergence,
-    dead_units.section,
-    signals.section,
-    depth_gain.section,
-    over_steps.section,
-    coordinate_check.section,
+    training_failures.divergence,
+    training_failures.dead_units,
+    layer_signals.by_layer,
+    layer_signals.against_depth,
+    layer_signals.over_training,
+    layer_signals.coordinate_check,
     weight_distributions.section,
-    divergence.unfinished,
+    training_failures.unfinished,
     cost.training_cost,
     provenance.section,
 )

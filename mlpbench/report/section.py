@@ -58,6 +58,22 @@ class Section:
         return blocks(f"## {self.title}", self.sentences, self.table, *links, self.notes)
 
 
+def figure_section(title: str, finding: str, *more: str, figure: str, alt: str, draw: Drawing) -> Section:
+    """Return a section of one figure.
+
+    Args:
+        title: the heading.
+        finding: what the numbers say; the alternative text of the figure ends with it.
+        more: further sentences, of which empty ones are left out.
+        figure: the name of the figure's file.
+        alt: what the figure shows, for the alternative text.
+        draw: draws the figure.
+
+    """
+    drawn = SectionFigure(name=figure, draw=draw, alt=f"{alt} {finding}")
+    return Section(title=title, sentences=paragraph(finding, *more), figures=[drawn])
+
+
 def blocks(*parts: str) -> str:
     """Return the parts that are not empty as blocks of Markdown."""
     return "\n\n".join(part for part in parts if part)

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlpbench.base.atomic_files import sealed, write_whole
 from mlpbench.base.errors import MlpbenchError
+from mlpbench.base.files import sealed, write_whole
 
 if TYPE_CHECKING:
     from mlpbench.data.dataset import Dataset

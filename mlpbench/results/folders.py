@@ -13,14 +13,20 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.base.atomic_files import read_record, write_record
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import read_record, write_record
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.store import ASIDE, Store
 
 MOST_NAMED = 3
+# How far two trainings of the same run agree.
+IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
+GRADES = (IDENTICAL, WITHIN, DIFFERENT)
+VERIFICATIONS = "verified.json"
+INTERIM_ANALYSES = "looks.json"
+_RUN_ID = re.compile("[0-9a-f]{16}")
 
 
 def folders_below(root: Path, mark: str = "spec.yaml", *, deep: bool = True) -> Iterator[Path]:
@@ -54,14 +60,6 @@ def _hint(folder: Path) -> str:
         return f"it is a file: `{folder.parent}/*/` matches the folders beside it"
     more = f" and {len(beside) - MOST_NAMED} more" if len(beside) > MOST_NAMED else ""
     return f"did you mean {', '.join(map(str, beside[:MOST_NAMED]))}{more}?"
-
-
-# How far two trainings of the same run agree.
-IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
-GRADES = (IDENTICAL, WITHIN, DIFFERENT)
-VERIFICATIONS = "verified.json"
-INTERIM_ANALYSES = "looks.json"
-_RUN_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, kw_only=True)

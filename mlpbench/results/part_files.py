@@ -21,13 +21,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlpbench.base.atomic_files import UNFINISHED, checksum, refused, sealed, write_whole
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import UNFINISHED, checksum, refused, sealed, write_whole
 from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES, TABLES
 
 # zstd's highest level that needs no more memory to read.
 SMALLEST = 19
 PART = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]-([0-9a-f]{16})\.parquet")
+JOURNAL = ".journal.json"
+_LISTED = re.compile(rf"(?:{'|'.join(TABLES)})/[^/]+\.parquet")
 
 
 def parts(folder: Path) -> list[Path]:
@@ -87,10 +89,6 @@ def damage(path: Path, table: str) -> str | None:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         return f"is not a readable parquet file of this table ({why})"
     return None
-
-
-JOURNAL = ".journal.json"
-_LISTED = re.compile(rf"(?:{'|'.join(TABLES)})/[^/]+\.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)

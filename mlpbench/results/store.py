@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from mlpbench.base.atomic_files import refused, write_whole
 from mlpbench.base.errors import InputError, MachineError
+from mlpbench.base.files import refused, write_whole
 from mlpbench.results import weight_files as weights
 from mlpbench.results.part_files import Journal, damage, encoded, exchange
 from mlpbench.results.schemas import KEYS, SCHEMAS, TABLES

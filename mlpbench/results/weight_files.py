@@ -12,9 +12,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mlpbench.base.atomic_files import refused, sealed, write_whole
 from mlpbench.base.errors import InputError
-from mlpbench.base.safetensors_header import LENGTH_BYTES, read_metadata
+from mlpbench.base.files import LENGTH_BYTES, read_metadata, refused, sealed, write_whole
 
 FOLDER = "weights"
 SUFFIX = ".safetensors"

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
-from mlpbench.base.safetensors_header import ordered, read_metadata
+from mlpbench.base.files import ordered_header, read_metadata
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.activations import ACTIVATIONS, activation
 from mlpbench.experiment.grid import Run
@@ -69,7 +69,7 @@ def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
     }
     if convolved:
         metadata["image_shape"] = json.dumps(facts.image_shape)
-    return ordered(save(tensors, metadata=metadata))
+    return ordered_header(save(tensors, metadata=metadata))
 
 
 def decoded(content: bytes, path: Path) -> nn.Sequential:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlpbench.base.numerics import Numerics
+from mlpbench.base.environment import Numerics
 from mlpbench.data.dataset import DataSource
 from mlpbench.experiment.shift_spec import Shifts
 

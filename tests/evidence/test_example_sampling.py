@@ -17,7 +17,7 @@ from mlpbench.evidence.estimates import example_sampling
 from mlpbench.evidence.estimates.example_sampling import Widened, widen
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics.t_test import Sample
-from mlpbench.report.language.claim_tables import terminal_table
+from mlpbench.report.words import terminal_table
 from mlpbench.results.examples import TestSet
 
 N = 10_000

@@ -24,10 +24,9 @@ from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Interval, claims_table
 from mlpbench.evidence.statistics.sign_test import more_needed
-from mlpbench.report.language.claim_tables import ledger, terminal_table, verdicts_table
-from mlpbench.report.language.words import estimate_cell, expected_cell
 from mlpbench.report.sections.verdicts import draw as forest
 from mlpbench.report.sections.verdicts import explanations
+from mlpbench.report.words import estimate_cell, expected_cell, ledger, terminal_table, verdicts_table
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 

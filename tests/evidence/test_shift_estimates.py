@@ -14,8 +14,8 @@ from reports import report_of
 from mlpbench.evidence.estimates.observe import accuracy_step, estimate_curves, measure, observe
 from mlpbench.evidence.estimates.series import by_severity
 from mlpbench.report.figures.condition_colours import condition_colours
-from mlpbench.report.sections.shift_curves import draw as under_shift
-from mlpbench.report.sections.shift_curves import sentence
+from mlpbench.report.sections.learning_curves import draw_shifts as under_shift
+from mlpbench.report.sections.learning_curves import shift_sentence
 
 SHIFTS = {"noise": [0.1, 0.2, 0.4], "labels": [1]}
 FALLS = {"shift:noise:0.1": 0.05, "shift:noise:0.2": 0.1, "shift:noise:0.4": 0.3, "shift:labels:1": 0.8}
@@ -113,16 +113,16 @@ def test_the_sentence_names_the_largest_and_the_smallest_fall() -> None:
     observed = observe(*made.parts[:3])
     found = by_severity(made.experiment, made.conditions, observed, made.curves, "accuracy")
     plain = observed.groupby("position")["test_accuracy"].mean()
-    said = sentence(found, "accuracy")
+    said = shift_sentence(found, "accuracy")
     assert said == (
         f"Mean test accuracy suffers most from labels 1 with width=8 ({plain[0]:.1%} to {plain[0] - 0.88:.1%}) "
         f"and least from noise 0.1 with width=1024 ({plain[1]:.1%} to {plain[1] - 0.05:.1%})."
     )
     losses = by_severity(made.experiment, made.conditions, observed, made.curves, "loss")
-    assert sentence(losses, "loss").startswith("Mean test loss suffers most from labels 1 with width=8 (")
+    assert shift_sentence(losses, "loss").startswith("Mean test loss suffers most from labels 1 with width=8 (")
     few = found[(found["kind"] == "labels") & (found["position"] == 1)]
-    assert sentence(few, "accuracy").startswith("Mean test accuracy changes under labels 1 (")
-    assert sentence(found[found["severity"] == 0], "accuracy") == sentence(found.head(0), "accuracy") == ""
+    assert shift_sentence(few, "accuracy").startswith("Mean test accuracy changes under labels 1 (")
+    assert shift_sentence(found[found["severity"] == 0], "accuracy") == shift_sentence(found.head(0), "accuracy") == ""
 
 
 def test_the_figure_has_a_panel_for_each_kind_and_draws_means_and_bands() -> None:

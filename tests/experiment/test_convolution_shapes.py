@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.models import SpecProblem
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions
 from mlpbench.experiment.grid import Run, conditions, runs
@@ -25,7 +26,6 @@ from mlpbench.experiment.plan import (
     signature,
     training_flops,
 )
-from mlpbench.experiment.spec import SpecProblem
 from mlpbench.training.buffers import VECTOR
 
 FASHION = CATALOGUE["fashion_mnist"].facts

@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.models import STREAMS
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run, conditions, make_run, runs
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.spec import STREAMS
 
 
 def ids(**keys: Any) -> list[str]:

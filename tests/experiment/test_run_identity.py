@@ -12,11 +12,11 @@ from drawn_specs import BARS_MAPS, PLAIN, TOGETHER, VALUES, made, spec, trees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlpbench.base.models import Value
+from mlpbench.base.models import SpecProblem, Value
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import RunSettings, runs
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.spec import INSTEAD_OF, Experiment, SpecProblem
+from mlpbench.experiment.spec import INSTEAD_OF, Experiment
 from mlpbench.experiment.value_types import parse_call
 
 quick = settings(max_examples=80, suppress_health_check=list(HealthCheck))

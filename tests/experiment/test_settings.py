@@ -10,7 +10,7 @@ from drawn_specs import VALUES, floats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlpbench.base.messages import shown, suggestion
+from mlpbench.base.models import shown, suggestion
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import Count, Flag, Number, PerLayer, Word, parse_call
 

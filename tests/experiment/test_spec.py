@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from pydantic import ValidationError
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.messages import shown
+from mlpbench.base.models import SpecProblem, shown
 from mlpbench.experiment import grid
 from mlpbench.experiment.claims.comparisons import ACCURACY_MARGIN, Compare, Contrast
 from mlpbench.experiment.claims.value_claims import Bound
-from mlpbench.experiment.spec import Experiment, SpecProblem, build
+from mlpbench.experiment.spec import Experiment, build
 
 LR = {"factors": {"lr": [0.1, 0.2, 0.4]}}
 LISTED = {"factors": {"conditions": [{"label": "slow", "lr": 0.1}, {"label": "fast", "lr": 1}]}}

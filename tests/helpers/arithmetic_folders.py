@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlpbench.base import environment
-from mlpbench.base.atomic_files import write_whole
+from mlpbench.base.files import write_whole
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import curve_steps, probe_steps

@@ -10,9 +10,10 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.models import STREAMS
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.spec import INSTEAD_OF, STREAMS, Experiment
+from mlpbench.experiment.spec import INSTEAD_OF, Experiment
 
 # Training in this process leaves the processor flushing subnormal numbers: no test may depend on whether it has.
 floats = functools.partial(st.floats, allow_nan=False, allow_infinity=False, allow_subnormal=False)

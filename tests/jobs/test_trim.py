@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 import mlpbench
-from mlpbench.base.atomic_files import write_whole
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import agreement
 from mlpbench.jobs import trim

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from table_equality import same_tables
 
 import mlpbench
-from mlpbench.base.atomic_files import write_whole
+from mlpbench.base.files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import agreement
 from mlpbench.results.folders import DIFFERENT, IDENTICAL, WITHIN

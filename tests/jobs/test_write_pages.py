@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from repository import ROOT
 
 from mlpbench import api
-from mlpbench.base.atomic_files import write_whole
+from mlpbench.base.files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.jobs import write_pages
 from mlpbench.report.pages import page

@@ -20,7 +20,7 @@ from mlpbench.evidence.estimates.series import errors
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.report.context import Context
 from mlpbench.report.figures.condition_colours import condition_colours
-from mlpbench.report.figures.rows import replicate_rows as replicates
+from mlpbench.report.figures.layouts import replicate_rows as replicates
 from mlpbench.report.report import Report, render
 from mlpbench.report.sections.error_curves import error_against_factor
 

@@ -17,16 +17,7 @@ from reports import context_of, report_of
 from mlpbench.evidence.estimates.excerpt import Excerpt
 from mlpbench.report.context import Context
 from mlpbench.report.figures.condition_colours import condition_colours
-from mlpbench.report.stability import (
-    activation_panels,
-    coordinate_check,
-    dead_units,
-    depth_gain,
-    divergence,
-    over_steps,
-    signals,
-    weight_distributions,
-)
+from mlpbench.report.sections import activation_panels, layer_signals, training_failures, weight_distributions
 
 DEEP: dict[str, Any] = {"factors": {"activation": ["relu", "tanh"], "depth": [2, 5, 10]}, "replicates": 3}
 MANY: dict[str, Any] = {
@@ -48,12 +39,12 @@ class Shown:
 # The sections about stability.
 STABILITY = (
     activation_panels.section,
-    divergence.divergence,
-    dead_units.section,
-    signals.section,
-    depth_gain.section,
-    over_steps.section,
-    coordinate_check.section,
+    training_failures.divergence,
+    training_failures.dead_units,
+    layer_signals.by_layer,
+    layer_signals.against_depth,
+    layer_signals.over_training,
+    layer_signals.coordinate_check,
     weight_distributions.section,
 )
 

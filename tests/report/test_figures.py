@@ -17,7 +17,7 @@ from mlpbench.evidence.estimates.observe import estimate, estimate_curves, obser
 from mlpbench.evidence.estimates.series import errors, numeric_factor
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.condition_colours import condition_colours
-from mlpbench.report.figures.rows import replicate_rows as replicates
+from mlpbench.report.figures.layouts import replicate_rows as replicates
 from mlpbench.report.sections.error_curves import error_against_factor
 from mlpbench.report.sections.learning_curves import draw as learning_curves
 from mlpbench.report.sections.verdicts import draw as forest

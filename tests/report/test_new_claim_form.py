@@ -12,7 +12,7 @@ import pytest
 from arithmetic_tables import WIDTHS, make, replace_metric, spec
 from reports import report_of
 
-from mlpbench.base.messages import SpecProblem
+from mlpbench.base.models import SpecProblem
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.experiment.claims.claim_form import FORMS, ClaimForm
 from mlpbench.experiment.claims.hypothesis import Hypothesis, Test, Wording, metric_quantity
@@ -21,7 +21,7 @@ from mlpbench.experiment.design import Design
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.json_schema import schema
 from mlpbench.experiment.grid import Condition
-from mlpbench.report.language.claim_tables import terminal_table
+from mlpbench.report.words import terminal_table
 
 
 @dataclass(frozen=True, kw_only=True)

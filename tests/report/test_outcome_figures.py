@@ -17,7 +17,7 @@ from reports import context_of
 from mlpbench.evidence.estimates import stream_variances
 from mlpbench.evidence.estimates.paired_differences import difference
 from mlpbench.report.context import Context
-from mlpbench.report.sections import cost, crossed_factors, error_curves, generalisation_gap, variance
+from mlpbench.report.sections import cost, crossed_factors, error_curves, variance
 from mlpbench.report.sections.crossed_factors import FAR
 from mlpbench.report.sections.crossed_factors import draw as heatmap
 from mlpbench.report.sections.error_curves import SIDES, error_against_factor
@@ -149,21 +149,21 @@ def with_gaps(gaps: Sequence[float], noise: float = 1e-4, **keys: Any) -> Contex
 
 def test_the_gap_is_shown_where_it_differs_by_more_than_its_intervals() -> None:
     of = with_gaps([0.02, 0.05, 0.21])
-    shown = generalisation_gap.section(of)
+    shown = error_curves.generalisation_gap(of)
     assert shown is not None
     assert shown.sentences.startswith(
         "The gap (train minus test accuracy) is largest with width=16, 21.000 pp (20.980 to 21.020) and smallest with width=4, "
         "2.000 pp (1.980 to 2.020)."
     )
     assert drawn_points(shown.figures[0].draw(), 0) >= {(4.0, 0.02), (8.0, 0.05), (16.0, 0.21)}
-    assert generalisation_gap.section(with_gaps([0.02, 0.05, 0.21], noise=0.2)) is None
-    assert generalisation_gap.section(with_gaps([0.02, 0.02, 0.02])) is None
+    assert error_curves.generalisation_gap(with_gaps([0.02, 0.05, 0.21], noise=0.2)) is None
+    assert error_curves.generalisation_gap(with_gaps([0.02, 0.02, 0.02])) is None
 
 
 def test_gaps_of_words_have_a_row_each_in_the_colours_of_the_report() -> None:
     made = make(spec(factors={"activation": ["relu", "tanh"]}))
     of = context_of(put(made, "gap_accuracy", [0.02, 0.2]))
-    shown = generalisation_gap.section(of)
+    shown = error_curves.generalisation_gap(of)
     assert shown is not None
     dots = [line for line in shown.figures[0].draw().axes[0].lines if line.get_marker() == "D"]
     assert [d.get_color() for d in dots] == [of.colours.colours[c.condition_id] for c in of.conditions]
@@ -351,4 +351,4 @@ def test_one_stream_at_a_time_has_no_gap_figure() -> None:
             [0.1, 0.2, 0.3, 0.4],
         )
     )
-    assert generalisation_gap.section(apart) is None
+    assert error_curves.generalisation_gap(apart) is None

@@ -23,11 +23,10 @@ from blank_figures import leave_blank
 from reports import context_of, report_of
 
 from mlpbench.report.context import Context
-from mlpbench.report.pages import runs_table as run_tables
+from mlpbench.report.pages import page as pages
 from mlpbench.report.pages.curves_svg import chart
 from mlpbench.report.pages.markdown_html import VERDICTS, body
-from mlpbench.report.pages.page import report_page
-from mlpbench.report.pages.runs_table import run_table
+from mlpbench.report.pages.page import report_page, run_table
 from mlpbench.report.report import Report
 from mlpbench.report.section import Section
 from mlpbench.report.summary import Summary
@@ -259,12 +258,12 @@ def test_runs_without_metrics_say_why_and_sort_last() -> None:
 def test_of_very_many_runs_a_part_is_shown_that_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = context("an excerpt")
     assert run_table(shown).about == "All 140 runs of the grid."
-    monkeypatch.setattr(run_tables, "MOST_RUNS", 100)
+    monkeypatch.setattr(pages, "MOST_RUNS", 100)
     part = run_table(shown)
     assert part.about == "These are the first replicate of the 60 conditions listed above, 60 of 140 runs."
     assert len(part.rows) == 60
     whole = context("width")
-    monkeypatch.setattr(run_tables, "MOST_RUNS", 30)
+    monkeypatch.setattr(pages, "MOST_RUNS", 30)
     part = run_table(whole)
     assert part.about == "These are the first 3 replicates of each condition, 24 of 40 runs."
     assert [c.text for c in (row[1] for row in part.rows)] == ["0", "1", "2"] * 8

@@ -19,9 +19,9 @@ from reports import report_of
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.report.figures import theme
-from mlpbench.report.language.claim_tables import terminal_table
 from mlpbench.report.pages.page import write
 from mlpbench.report.report import Report
+from mlpbench.report.words import terminal_table
 
 COMPARE = {"metric": "test_accuracy", "a": {"lr": 1.0}, "b": {"lr": 0.1}, "expect": "greater"}
 LR_CLAIM = [{"id": "faster", "says": "A larger lr is better.", "compare": COMPARE}]
@@ -147,7 +147,7 @@ def test_no_state_of_matplotlib_changes() -> None:
     ("code", "absent"),
     [
         (
-            "import mlpbench.jobs.judge, mlpbench.report.language.claim_tables; from arithmetic_tables import width_tables; "
+            "import mlpbench.jobs.judge, mlpbench.report.words; from arithmetic_tables import width_tables; "
             "from mlpbench.evidence.judging.claim_verdicts import judge_claims; judge_claims(*width_tables().parts)",
             ("torch", "matplotlib", "seaborn", "scipy.stats"),
         ),

@@ -10,8 +10,8 @@ import pytest
 from arithmetic_tables import make, spec, width_tables
 from reports import report_of
 
-from mlpbench.report.language.words import estimate_cell
 from mlpbench.report.summary import NAME, FirstFigure, Summary, read_summary
+from mlpbench.report.words import estimate_cell
 
 
 def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure() -> None:

@@ -11,8 +11,15 @@ from arithmetic_tables import COMPARED, verdict_with
 
 from mlpbench.evidence.judging.verdict import Interval, TestSampling
 from mlpbench.evidence.statistics.effect_sizes import Sizes
-from mlpbench.report.language.claim_tables import verdict_cell
-from mlpbench.report.language.words import about, estimate_cell, fixed, probability, verdict_sentence, with_spread
+from mlpbench.report.words import (
+    about,
+    estimate_cell,
+    fixed,
+    probability,
+    verdict_cell,
+    verdict_sentence,
+    with_spread,
+)
 
 
 @pytest.mark.parametrize(

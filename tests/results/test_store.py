@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlpbench.base.atomic_files import write_whole
 from mlpbench.base.errors import InputError, MachineError
+from mlpbench.base.files import write_whole
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 

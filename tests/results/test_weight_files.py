@@ -21,9 +21,8 @@ from safetensors.torch import save
 from torch import nn
 
 import mlpbench
-from mlpbench.base.atomic_files import write_whole
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.safetensors_header import ordered
+from mlpbench.base.files import ordered_header, write_whole
 from mlpbench.cli.main import main
 from mlpbench.data.dataset import Dataset
 from mlpbench.evidence.frames import records
@@ -245,7 +244,7 @@ def test_new_weights_of_a_run_take_the_place_of_the_old(tmp_path: Path) -> None:
     def rows(value: float) -> dict[str, list[dict[str, Any]]]:
         digest = f"{int(value):064x}"
         told = {"run_id": run_id, "weights_sha256": digest, "settings": "{}"}
-        content = ordered(save({"layers.0.weight": torch.full((1, 1), value)}, metadata=told))
+        content = ordered_header(save({"layers.0.weight": torch.full((1, 1), value)}, metadata=told))
         row = {"run_id": run_id, "status": "ok", "weights_sha256": digest}
         empty: dict[str, list[dict[str, Any]]] = {"curves": [], "layers": [], "predictions": []}
         return {**empty, "runs": [row], "weights": [{"run_id": run_id, "content": content}]}
@@ -268,7 +267,7 @@ def test_weights_are_there_before_the_row_and_a_full_disk_is_one_message(
     """The disk refuses the first table: the weights are there, no row is."""
     store = Store(tmp_path / "kept")
     told = {"run_id": "0" * 16, "weights_sha256": "0" * 64, "settings": "{}"}
-    content = ordered(save({"layers.0.weight": torch.ones(1, 1)}, metadata=told))
+    content = ordered_header(save({"layers.0.weight": torch.ones(1, 1)}, metadata=told))
     rows: dict[str, list[dict[str, Any]]] = {
         "runs": [{"run_id": "0" * 16, "status": "ok", "weights_sha256": "0" * 64}], "curves": [], "layers": [],
         "predictions": [], "weights": [{"run_id": "0" * 16, "content": content}],

@@ -18,9 +18,9 @@ from small_data import Made, made, made_images, runs
 from torch import Tensor, nn
 from torch_reference import LOSSES, MODULES, POOLINGS, affine, bias_of, build, train
 
+from mlpbench.base.models import SpecProblem
 from mlpbench.base.streams import generator
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.spec import SpecProblem
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.engine import _Stack, train_stack
 from mlpbench.training.network import parameters

@@ -18,11 +18,9 @@ MOST_LINES, LEAST_LINES, MOST_MODULES = 450, 60, 14
 # Short modules that are better off alone, each with its reason.
 SHORT = {
     **{module: "one of the sections" for module in MODULES if module.startswith("report/sections/")},
-    "report/figures/rows.py": "what figures of several sections share",
     "api.py": "the public functions",
     "base/errors.py": "every module may import it, so it imports none",
     "base/streams.py": "the address of every random draw",
-    "base/safetensors_header.py": "training writes it, results read it",
     "cli/common_options.py": "options of several commands",
     "data/named/torchvision_download.py": "a program of its own",
     "training/worker_setup.py": "what the parent hands to a worker, without torch",
@@ -34,7 +32,6 @@ SHORT = {
 # Not yet mended.
 SHORT |= dict.fromkeys(
     [
-        "base/models.py",
         "evidence/estimates/regret.py",
         "evidence/frames.py",
     ],

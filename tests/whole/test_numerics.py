@@ -27,9 +27,7 @@ import torch
 from repository import HELPERS, ROOT
 
 import mlpbench
-from mlpbench.base import numerics
-from mlpbench.base.environment import environment
-from mlpbench.base.numerics import MODES, Numerics, differences, variables
+from mlpbench.base.environment import MODES, VARIABLES, Numerics, differences, environment, variables
 from mlpbench.data.dataset import Dataset
 from mlpbench.data.named.named_data import unpacked
 from mlpbench.data.named.named_files import FilesError
@@ -292,9 +290,9 @@ def test_what_makes_a_stored_run_stale(row: dict[str, Any], here: dict[str, Any]
 
 
 def test_a_mode_sets_or_removes_every_variable_that_any_mode_has() -> None:
-    names = {name for mode in MODES for name in numerics.VARIABLES[mode]}
+    names = {name for mode in MODES for name in VARIABLES[mode]}
     for mode in MODES:
         has = variables(mode, 3)
         assert names <= has.keys()
-        assert {name: has[name] for name in names} == dict.fromkeys(names) | dict(numerics.VARIABLES[mode])
+        assert {name: has[name] for name in names} == dict.fromkeys(names) | dict(VARIABLES[mode])
         assert has["OMP_NUM_THREADS"] == has["MKL_NUM_THREADS"] == has["OPENBLAS_NUM_THREADS"] == "3"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mlpbench
-from mlpbench.base.atomic_files import write_whole
+from mlpbench.base.files import write_whole
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs.diff import diff
 from mlpbench.jobs.merge import merge

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from mlpbench.base.errors import MachineError
 from mlpbench.base.streams import generator
 from mlpbench.data.bundled import mnist1d
-from mlpbench.data.dataset import DataFacts, Dataset, DataSource, Values, held_out
+from mlpbench.data.dataset import Dataset, KnownClasses, Values, held_out
 
 # Inputs, targets, and which of the examples are for testing.
 Examples = tuple[NDArray[np.float32], Values, NDArray[np.bool_]]
@@ -27,7 +26,7 @@ _DIGIT_NAMES = tuple("0123456789")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundledData(DataSource):
+class BundledData(KnownClasses):
     """A data set that comes with the package.
 
     Attributes:
@@ -37,28 +36,13 @@ class BundledData(DataSource):
 
     """
 
-    name: str
-    title: str
-    n_train: int
-    n_test: int
-    input_shape: tuple[int, ...]
-    class_names: tuple[str, ...]
     examples: Callable[[int], Examples]
     comes_from: str
     recipe: str
 
-    @functools.cached_property
-    def facts(self) -> DataFacts:
-        """What is known of the data; the recipe is their identity."""
-        return DataFacts(
-            name=self.name,
-            title=self.title,
-            n_train=self.n_train,
-            n_test=self.n_test,
-            input_shape=self.input_shape,
-            class_names=self.class_names,
-            fingerprint=hashlib.sha256(f"{self.name}:{self.recipe}".encode()).hexdigest(),
-        )
+    def identity(self) -> str:
+        """Return name and recipe."""
+        return f"{self.name}:{self.recipe}"
 
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
         """Return the data set; raise MachineError where its file in the package is damaged."""

@@ -17,8 +17,8 @@ from uuid import uuid4
 import numpy as np
 import platformdirs
 
-from mlpbench.base.atomic_files import write_record
 from mlpbench.base.errors import InputError, MachineError
+from mlpbench.base.files import write_record
 from mlpbench.data.named.named_files import Arrays, NamedFiles, shapes
 
 ABANDONED_AFTER_S = 24 * 3600

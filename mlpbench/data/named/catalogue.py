@@ -22,7 +22,6 @@ def _emnist(split: str, n_train: int, n_test: int, class_names: tuple[str, ...],
         family="EMNIST",
         n_train=n_train,
         n_test=n_test,
-        input_shape=(28, 28),
         class_names=class_names,
         home="https://www.nist.gov/itl/products-and-services/emnist-dataset",
         megabytes=562,
@@ -35,17 +34,14 @@ def _emnist(split: str, n_train: int, n_test: int, class_names: tuple[str, ...],
     )
 
 
-# Checksums of files as they are distributed: KMNIST, EMNIST and CIFAR-10 as in TensorFlow Datasets' url_checksums, QMNIST
-# as in torchvision's prototype data sets.
+# Numbers and shape of examples are those of MNIST where none are given. Checksums of files as they are distributed: KMNIST,
+# EMNIST and CIFAR-10 as in TensorFlow Datasets' url_checksums, QMNIST as in torchvision's prototype data sets.
 _ALL = (
     # H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset", 2017.
     NamedData(
         name="fashion_mnist",
         title="Fashion-MNIST",
         family="FashionMNIST",
-        n_train=60_000,
-        n_test=10_000,
-        input_shape=(28, 28),
         class_names=_CLOTHES,
         home="https://github.com/zalandoresearch/fashion-mnist",
         megabytes=31,
@@ -63,9 +59,6 @@ _ALL = (
         name="mnist",
         title="MNIST",
         family="MNIST",
-        n_train=60_000,
-        n_test=10_000,
-        input_shape=(28, 28),
         class_names=_DIGITS,
         home="https://ossci-datasets.s3.amazonaws.com/mnist/",
         megabytes=12,
@@ -81,9 +74,6 @@ _ALL = (
         name="kmnist",
         title="KMNIST",
         family="KMNIST",
-        n_train=60_000,
-        n_test=10_000,
-        input_shape=(28, 28),
         class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         home="http://codh.rois.ac.jp/kmnist/",
         megabytes=21,
@@ -100,9 +90,7 @@ _ALL = (
         name="qmnist",
         title="QMNIST",
         family="QMNIST",
-        n_train=60_000,
         n_test=60_000,
-        input_shape=(28, 28),
         class_names=_DIGITS,
         home="https://github.com/facebookresearch/qmnist",
         megabytes=20,
@@ -124,7 +112,6 @@ _ALL = (
         title="CIFAR-10",
         family="CIFAR10",
         n_train=50_000,
-        n_test=10_000,
         input_shape=(3, 32, 32),
         class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         home="https://www.cs.toronto.edu/~kriz/cifar.html",

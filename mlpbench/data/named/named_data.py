@@ -12,13 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.data.dataset import Dataset, DataSource
+from mlpbench.data.dataset import Dataset, Say, say_nothing
 from mlpbench.data.named import cache, named_files, torchvision_download
 from mlpbench.data.named.named_files import FilesError, NamedFiles, as_distributed
 
+DEBIAN_DATASETS = Path("/usr/share/datasets")
+STALLED_AFTER_S = 20
+# What stalls is given up sooner.
+DOWNLOAD_LIMIT_S = 3600
+APT_UPDATE_LIMIT_S = 180
+# `-c` is read after the system's configuration: its hooks would refresh other programs' caches or, in containers, empty
+# the system's archive folder.
+NO_HOOKS = "".join(f"#clear APT::Update::{hook};\n" for hook in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"))
+
 
 @dataclass(frozen=True, kw_only=True)
-class NamedData(NamedFiles, DataSource):
+class NamedData(NamedFiles):
     """A named data set of images and classes, downloaded when it is first needed."""
 
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
@@ -30,13 +39,7 @@ class NamedData(NamedFiles, DataSource):
             raise MachineError(f"the cache must keep {self.name} once it is written, got no valid copy in {folder}")
         return Dataset(facts=self.facts, **cached.arrays)
 
-    def fetch(
-        self,
-        *,
-        data_dir: Path | None = None,
-        cache_dir: Path | None = None,
-        say: Callable[[str], None] | None = None,
-    ) -> str:
+    def fetch(self, *, data_dir: Path | None = None, cache_dir: Path | None = None, say: Say = say_nothing) -> str:
         """Make sure that the cache has the data set, and return where its bytes came from.
 
         The first of these that has the data: the user's folder (`data_dir`, else MLPBENCH_DATA); the cache; Debian's
@@ -47,14 +50,12 @@ class NamedData(NamedFiles, DataSource):
         in silence. Raises MachineError, with all that was tried, where every way fails.
         """
         folder = cache.folder_of(self, cache_dir)
-        tell = say or (lambda _line: None)
         variable = os.environ.get("MLPBENCH_DATA")
         if data_dir is not None or variable:
-            option, given = (
-                ("--data-dir", data_dir) if data_dir is not None else ("MLPBENCH_DATA", Path(variable or ""))
-            )
+            option = "--data-dir" if data_dir is not None else "MLPBENCH_DATA"
+            given = data_dir or Path(variable or "")
             try:
-                return self._from_user(given.expanduser(), folder, tell)
+                return self._from_user(given.expanduser(), folder, say)
             except RuntimeError as error:
                 raise InputError(f"{option} must be a folder, got {str(given)!r}: {error}") from error
             except FilesError as error:
@@ -63,7 +64,7 @@ class NamedData(NamedFiles, DataSource):
                     f"needed are {named_files.listed(self.files)}, from {self.home}"
                 ) from error
         cached = cache.read(folder, self)
-        return cached.origin if cached is not None else self._download(folder, tell)
+        return cached.origin if cached is not None else self._download(folder, say)
 
     def is_cached(self, cache_dir: Path | None = None) -> bool:
         """Return whether the cache has a whole copy."""
@@ -77,14 +78,14 @@ class NamedData(NamedFiles, DataSource):
         """Return where the files come from, and how much is to download where they are not in the cache."""
         return f"here, {self.origin()}" if self.is_cached() else f"not fetched yet, {self.megabytes} MB {self.origin()}"
 
-    def _from_user(self, given: Path, folder: Path, tell: Callable[[str], None]) -> str:
+    def _from_user(self, given: Path, folder: Path, say: Say) -> str:
         origin = f"folder {given}"
         paths = named_files.find_files(self, given)
         stamps = named_files.stamps(paths)
         cached = cache.read(folder, self)
         if cached is not None and cached.checked == stamps:
             return origin
-        tell(f"{self.name}: checking {given}")
+        say(f"{self.name}: checking {given}")
         arrays = named_files.read_files(self, paths)
         if cached is None:
             cache.write(folder, self, arrays, origin, stamps)
@@ -92,11 +93,11 @@ class NamedData(NamedFiles, DataSource):
             cache.note_checked(folder, self, cached.origin, stamps)
         return origin
 
-    def _download(self, folder: Path, tell: Callable[[str], None]) -> str:
+    def _download(self, folder: Path, say: Say) -> str:
         tried = ["user's folder: none given", f"cache: no valid copy in {folder}"]
         for download in downloads_of(self):
             origin = download.origin
-            tell(f"{self.name}: trying {origin}")
+            say(f"{self.name}: trying {origin}")
             try:
                 with tempfile.TemporaryDirectory(prefix="mlpbench-") as private:
                     files = download.folder_of(self, Path(private))
@@ -115,17 +116,6 @@ class NamedData(NamedFiles, DataSource):
             + "".join(f"  {line}\n" for line in tried)
             + f"Download {names} from {self.home} into a folder and give it by --data-dir or MLPBENCH_DATA{or_install}."
         )
-
-
-DEBIAN_DATASETS = Path("/usr/share/datasets")
-STALLED_AFTER_S = 20
-# What stalls is given up sooner.
-DOWNLOAD_LIMIT_S = 3600
-APT_UPDATE_LIMIT_S = 180
-
-# `-c` is read after the system's configuration: its hooks would refresh other programs' caches or, in containers, empty
-# the system's archive folder.
-NO_HOOKS = "".join(f"#clear APT::Update::{hook};\n" for hook in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"))
 
 
 @dataclass(frozen=True, kw_only=True)

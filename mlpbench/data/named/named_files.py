@@ -20,7 +20,6 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,10 +27,22 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.data.dataset import DataFacts
+from mlpbench.data.dataset import KnownClasses
 
 SCALING = "uint8/255"
 Parts = Mapping[str, tuple[str, ...]]
+DAMAGES = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
+Arrays = dict[str, NDArray[np.uint8]]
+# By the third byte of an IDX file.
+IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
 
 
 def idx_parts(train: str, test: str, *, labels: str = "idx1-ubyte", suffix: str = "") -> Parts:
@@ -49,7 +60,7 @@ def as_distributed(file: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamedFiles:
+class NamedFiles(KnownClasses):
     """What is known of a named data set of images and classes before it is on the machine, and of the files it is made of.
 
     Attributes:
@@ -68,13 +79,7 @@ class NamedFiles:
 
     """
 
-    name: str
-    title: str
     family: str
-    n_train: int
-    n_test: int
-    input_shape: tuple[int, ...]
-    class_names: tuple[str, ...]
     home: str
     megabytes: int
     files: Mapping[str, str] = field(hash=False)
@@ -86,31 +91,10 @@ class NamedFiles:
     debian_package: str = ""
     debian_folder: str = ""
 
-    @cached_property
-    def facts(self) -> DataFacts:
-        """The facts; the fingerprint is of the sorted file checksums, the scaling and the recipe."""
+    def identity(self) -> str:
+        """Return the sorted file checksums, the scaling and the recipe."""
         lines = [f"{name}:{checksum}" for name, checksum in sorted(self.files.items())]
-        lines += [SCALING, self.recipe] if self.recipe else [SCALING]
-        return DataFacts(
-            name=self.name,
-            title=self.title,
-            n_train=self.n_train,
-            n_test=self.n_test,
-            input_shape=self.input_shape,
-            class_names=self.class_names,
-            fingerprint=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
-        )
-
-
-DAMAGES = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-)
+        return "\n".join([*lines, SCALING, *[self.recipe] * bool(self.recipe)])
 
 
 class ArchiveError(ValueError):
@@ -156,12 +140,6 @@ def _of_tar(file: BinaryIO, wanted: Collection[str]) -> dict[str, bytes]:
             if content is not None:
                 contents[member.name] = content.read()
     return contents
-
-
-Arrays = dict[str, NDArray[np.uint8]]
-
-# By the third byte of an IDX file.
-IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
 
 
 def shapes(data: NamedFiles) -> dict[str, tuple[int, ...]]:

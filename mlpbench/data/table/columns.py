@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.messages import shown
-from mlpbench.base.models import LARGEST
+from mlpbench.base.models import LARGEST, shown
 
 ColumnType = Literal["number", "flag", "word"]
 TYPE_NAMES: dict[ColumnType, str] = {"number": "numbers", "flag": "true and false", "word": "text"}

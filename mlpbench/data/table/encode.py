@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.base.messages import shown, suggestion
+from mlpbench.base.models import shown, suggestion
 from mlpbench.data.dataset import held_out
 from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, file_error
 

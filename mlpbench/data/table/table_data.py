@@ -20,9 +20,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.messages import Path as Place
-from mlpbench.base.messages import SpecProblem, first_problem, shown, suggestion
-from mlpbench.base.models import Model
+from mlpbench.base.models import Model, SpecProblem, first_problem, shown, suggestion
+from mlpbench.base.models import Path as Place
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource
 from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, Table
 

@@ -29,7 +29,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.messages import shown, suggestion
+from mlpbench.base.models import shown, suggestion
 from mlpbench.data.table.columns import (
     MAX_BYTES,
     MISSING,
@@ -53,6 +53,8 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _WHOLE = r"^[+-]?[0-9]+$"
 _FLAG = r"^(true|false|True|False|TRUE|FALSE)$"
 _NOT_FINITE = r"^(?i:[+-]?(inf|infinity|nan))$"
+_PLAIN = "the arrays of an npz file must be plain numbers, true and false or text"
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_table(path: Path, name: str) -> Table:
@@ -223,10 +225,6 @@ def _parquet_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any]) -> Column
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
         return text_column(place, raw)
     raise place.error(f"a column must hold numbers, true and false or text, got {dtype}")
-
-
-_PLAIN = "the arrays of an npz file must be plain numbers, true and false or text"
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_npz(path: Path, name: str, target: str) -> tuple[Table, Table | None]:

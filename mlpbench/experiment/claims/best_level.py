@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from mlpbench.base.messages import Path, SpecProblem, shown
+from mlpbench.base.models import Path, SpecProblem, shown
 from mlpbench.experiment.claims.claim_form import ClaimForm, too_few
 from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, Hypothesis, Quantity, SignFlipTest, Test, Wording
 from mlpbench.experiment.claims.replicate_numbers import BestPlace

@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from mlpbench.base.messages import Path, SpecProblem, first_problem
-from mlpbench.base.models import Model
+from mlpbench.base.models import Model, Path, SpecProblem, first_problem
 from mlpbench.experiment.claims.claim_form import FORMS, ClaimForm
 from mlpbench.experiment.claims.hypothesis import BCA_LEAST, Hypothesis, SignFlipTest, SignTest, Test, TTest
 from mlpbench.experiment.claims.metric_checks import check_metric, check_metric_of

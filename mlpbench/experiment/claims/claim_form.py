@@ -10,8 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-from mlpbench.base.messages import Path, SpecProblem, shown
-from mlpbench.base.models import LARGEST, Levels, Model
+from mlpbench.base.models import LARGEST, Levels, Model, Path, SpecProblem, shown
 from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, Hypothesis, SignTest, Test
 from mlpbench.experiment.claims.selectors import read_selector, selects
 from mlpbench.experiment.design import Design

@@ -7,8 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from mlpbench.base.messages import Path, SpecProblem
-from mlpbench.base.models import Levels, Model
+from mlpbench.base.models import Levels, Model, Path, SpecProblem
 from mlpbench.experiment.claims.claim_form import ClaimForm, median_words
 from mlpbench.experiment.claims.hypothesis import Hypothesis, Sense, Test, Wording, metric_quantity
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlpbench.base.messages import Path, SpecProblem
+from mlpbench.base.models import Path, SpecProblem
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from mlpbench.base.messages import Path, SpecProblem, shown, suggestion
-from mlpbench.base.models import STREAM, Levels, Value
+from mlpbench.base.models import STREAM, Levels, Path, SpecProblem, Value, shown, suggestion
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.settings import SETTINGS

@@ -8,8 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mlpbench.base.messages import Path, SpecProblem
-from mlpbench.base.models import Value
+from mlpbench.base.models import Path, SpecProblem, Value
 from mlpbench.experiment.claims.claim_form import ClaimForm, median_words
 from mlpbench.experiment.claims.comparisons import difference_words
 from mlpbench.experiment.claims.hypothesis import Hypothesis, Test, metric_quantity

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from mlpbench.base.messages import Path, SpecProblem
+from mlpbench.base.models import Path, SpecProblem
 from mlpbench.experiment.claims.claim_form import ClaimForm
 from mlpbench.experiment.claims.hypothesis import EveryReplicate, Hypothesis, SignTest, Test, Wording, metric_quantity
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum

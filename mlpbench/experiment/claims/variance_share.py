@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mlpbench.base.messages import Path, SpecProblem, shown
-from mlpbench.base.models import STREAM, Stream
+from mlpbench.base.models import STREAM, Path, SpecProblem, Stream, shown
 from mlpbench.experiment.claims.claim_form import ClaimForm
 from mlpbench.experiment.claims.hypothesis import (
     VARIANCE_LEAST,

@@ -30,13 +30,12 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.messages import shown, suggestion, unknown
-from mlpbench.base.models import Value
+from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion, unknown
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
 from mlpbench.experiment.grid import check_streams, conditions, count_conditions
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, Path, SpecProblem, build
+from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, build
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20

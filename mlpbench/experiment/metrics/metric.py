@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from mlpbench.base.messages import suggestion
+from mlpbench.base.models import suggestion
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.components.losses import Target
 from mlpbench.experiment.metrics import metric_names

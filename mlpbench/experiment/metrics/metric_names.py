@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mlpbench.base.messages import suggestion
+from mlpbench.base.models import suggestion
 
 LOG10 = "log10_"
 # Layers by word. `all` is the product over hidden layers, of the gains alone; `mean` the mean over them, of the others.

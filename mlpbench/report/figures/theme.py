@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from PIL import Image
 
 from mlpbench.base.models import Value
@@ -115,6 +117,36 @@ def colour_handles(entries: Iterable[tuple[str, str]]) -> list[Line2D]:
     return [Line2D([], [], color=colour, linewidth=3, label=text) for text, colour in several]
 
 
+def line_with_band(
+    ax: Axes, line: pd.DataFrame, x: str, colour: str, linewidth: float, *, band: bool, **style: Any
+) -> None:
+    """Draw means over x, and the band of their intervals."""
+    ax.plot(line[x], line["mean"], color=colour, linewidth=linewidth, **style)
+    if band:
+        ax.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.18, linewidth=0)
+
+
+def log_ticks(
+    axis: Axis, subs: Sequence[float], text: str | Callable[[float, float], str] = "{x:g}", most: int | None = None
+) -> None:
+    """Put ticks of a log axis at these multiples of powers of ten, and texts at no others."""
+    axis.set_major_locator(LogLocator(subs=subs, numticks=most))
+    axis.set_major_formatter(text)
+    axis.set_minor_formatter(NullFormatter())
+
+
+def cells_axes(ax: Axes) -> None:
+    """Let coloured cells stand without grid, tick marks and frame."""
+    ax.grid(visible=False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+def ink_on(shade: Sequence[float]) -> str:
+    """Return the colour of text that is read on a shade (red, green, blue)."""
+    return INK if np.dot((0.21, 0.72, 0.07), shade[:3]) > 0.45 else "white"
+
+
 def percent(value: float, _position: float = 0) -> str:
     """Return a share as a tick label."""
     return f"{100 * value:.4g}%"
@@ -162,7 +194,7 @@ def level_axis(ax: Axes, levels: Sequence[float], name: str) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     if len(distinct) > MOST_TICKS:
         ax.xaxis.set_major_locator(LogLocator(base=2, numticks=10) if log else MaxNLocator(8))
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_major_formatter("{x:g}")
         return
     ax.xaxis.set_major_locator(FixedLocator(distinct))
     place = ax.get_subplotspec()

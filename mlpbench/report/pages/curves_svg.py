@@ -22,8 +22,8 @@ from mlpbench.evidence.frames import records
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.condition_colours import ConditionColours
 from mlpbench.report.figures.theme import SPLITS
-from mlpbench.report.language.words import with_spread
 from mlpbench.report.sections.learning_curves import MEASURES, draw_panel
+from mlpbench.report.words import with_spread
 
 # Of a panel, in its own units: the page scales it.
 WIDTH, HEIGHT = 360, 226

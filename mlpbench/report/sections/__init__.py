@@ -1,1 +1,1 @@
-"""Sections of a report: each module has one, or two that belong together, with its sentences, its table and its figure."""
+"""Sections of a report: a module has one, or those that belong together, each with sentences, a table or a figure."""

@@ -1,13 +1,18 @@
-"""The section "Conditions": a table with mean and standard deviation of the main metrics of each condition."""
+"""Sections on all conditions: a table of their main metrics, and the outcome of every replicate."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
-from mlpbench.evidence.frames import records
+from mlpbench.evidence.estimates.excerpt import MOST_DOTS
+from mlpbench.evidence.frames import floats, records
+from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import FURTHER_SCORES, Context
-from mlpbench.report.language.words import scientific, with_spread
-from mlpbench.report.section import Section, paragraph, table
+from mlpbench.report.figures.layouts import replicate_rows
+from mlpbench.report.section import Section, figure_section, paragraph, table
+from mlpbench.report.words import scientific, with_spread
 
 HEADINGS = {
     "train_loss": "train loss", "test_loss": "test loss", "train_accuracy": "train accuracy",
@@ -53,3 +58,39 @@ def _number(mean: float, sd: float, spread: float) -> str:
     if abs(mean) >= HUGE or sd >= HUGE:
         return scientific(mean, sd)
     return with_spread(mean, sd, sd if sd >= FAR * spread > 0 else spread)
+
+
+def replicates(context: Context) -> Section | None:
+    """Return the outcome of the replicates of the conditions that are drawn; None where no run has one."""
+    estimates = context.estimates[context.estimates["metric"] == context.outcome]
+    if estimates["mean"].isna().all():
+        return None
+    few = context.observed["replicate"] < MOST_DOTS
+    points = context.observed.loc[few, ["position", context.outcome]].rename(columns={context.outcome: "value"})
+    title = f"test {context.measure}"
+    drawn, dots = context.ranked_rows(estimates), context.ranked_rows(points)
+    return figure_section(
+        "Replicates",
+        spread_sentence(estimates),
+        f"Dots are the first {MOST_DOTS} replicates." if context.experiment.replicates > MOST_DOTS else "",
+        context.excerpt.drawn_by,
+        figure="replicates",
+        alt=f"{title.capitalize()} of every replicate by condition.",
+        draw=partial(replicate_rows, drawn, dots, context.colours, title),
+    )
+
+
+def spread_sentence(estimates: pd.DataFrame) -> str:
+    """Say how much replicates of one condition differ in one metric, and how much conditions do."""
+    spread = floats(estimates["sd"].dropna())
+    if not spread:
+        return "There is one replicate per condition, so that no spread is known."
+    name = str(estimates["metric"].iloc[0])
+    unit, factor, digits = (" pp", 100, ".2f") if metric(name).is_accuracy else ("", 1, ".3g")
+    low, high = (f"{factor * f(spread):{digits}}{unit}" for f in (min, max))
+    within = f"Replicates of one condition have a standard deviation of {low if low == high else f'{low} to {high}'}"
+    means = floats(estimates["mean"].dropna())
+    span = (
+        f"; the means of conditions span {factor * (max(means) - min(means)):{digits}}{unit}" if len(means) > 1 else ""
+    )
+    return f"{within} in {name.replace('_', ' ')}{span}."

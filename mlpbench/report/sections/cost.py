@@ -12,14 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from mlpbench.evidence.frames import places, records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.condition_colours import ConditionColours
-from mlpbench.report.language.words import listing, rounded_factor, short_exponent
-from mlpbench.report.section import Section, SectionFigure, paragraph, table
+from mlpbench.report.section import Section, figure_section, paragraph, table
+from mlpbench.report.words import listing, rounded_factor, short_exponent
 
 COSTS = {"train_seconds": "training time per run, s", "flops": "FLOPs per run"}
 LEAST_RATIO = 2.0
@@ -33,18 +32,20 @@ def tradeoff(context: Context) -> Section | None:
     costs = outcome_and_costs(context)
     if costs.empty or costs["flops"].max() < LEAST_RATIO * costs["flops"].min():
         return None
-    found = sentence(costs, context.measure)
     drawn = costs[costs["position"].isin(list(context.excerpt.drawn))]
-    figure = SectionFigure(
-        name="cost",
-        draw=partial(draw, drawn, costs, f"test {context.measure}", context.colours),
-        alt=f"Test {context.measure} against training time and FLOPs. {found}",
-    )
     how = (
         "Lines are Pareto frontiers of the means: no other condition is as good or better at the same or a lower cost. Bars are 95% "
         "intervals over replicates; a run's time is its share of the time of its stack on one worker."
     )
-    return Section(title="Result and cost", sentences=paragraph(found, how, context.excerpt.drawn_by), figures=[figure])
+    return figure_section(
+        "Result and cost",
+        sentence(costs, context.measure),
+        how,
+        context.excerpt.drawn_by,
+        figure="cost",
+        alt=f"Test {context.measure} against training time and FLOPs.",
+        draw=partial(draw, drawn, costs, f"test {context.measure}", context.colours),
+    )
 
 
 def outcome_and_costs(context: Context) -> pd.DataFrame:
@@ -151,10 +152,11 @@ def draw(drawn: pd.DataFrame, every: pd.DataFrame, what: str, colours: Condition
             short and len(drawn) <= MOST_NAMED and colours.is_detailed and _write_names(figure, axes, drawn, colours)
         )
         handles = [
-            Line2D([], [], color=theme.INK, marker="o", markersize=5, linestyle="none", label="Pareto-optimal"),
-            Line2D([], [], color=theme.INK, marker="o", markersize=5, linestyle="none", markerfacecolor="white",
-                   label="dominated"),
-        ]  # fmt: skip
+            Line2D(
+                [], [], color=theme.INK, marker="o", markersize=5, linestyle="none", markerfacecolor=face, label=name
+            )
+            for name, face in (("Pareto-optimal", theme.INK), ("dominated", "white"))
+        ]
         if not named:
             handles += theme.colour_handles(colours.entries)
         theme.legend_below(figure, handles, f"labels: {colours.title}" if named else colours.title)
@@ -164,9 +166,8 @@ def draw(drawn: pd.DataFrame, every: pd.DataFrame, what: str, colours: Condition
 def _cost_axis(ax: Axes, costs: list[float], title: str) -> None:
     ax.set_xscale("log")
     wide = max(costs) >= 30 * min(costs)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: short_exponent(f"{v:.3g}")))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    subs = (1.0,) if wide else (1.0, 2.0, 5.0)
+    theme.log_ticks(ax.xaxis, subs, lambda v, _: short_exponent(f"{v:.3g}"))
     ax.margins(x=0.12, y=0.1)
     ax.set_xlabel(title)
 

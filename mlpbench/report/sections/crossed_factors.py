@@ -20,8 +20,8 @@ from mlpbench.evidence.frames import floats, records
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.language.words import listing, short_exponent
-from mlpbench.report.section import Section, SectionFigure, paragraph
+from mlpbench.report.section import Section, figure_section
+from mlpbench.report.words import listing, short_exponent
 
 FEWEST_CELLS = 6
 # More levels than this leave no room for a number in a cell.
@@ -100,20 +100,21 @@ def section(context: Context) -> Section | None:
     if table["value"].notna().sum() < FEWEST_CELLS:
         return None
     what = "error" if context.measure == "accuracy" else "loss"
-    ranged = all(_is_number(c.levels.get(names[0])) for c in context.conditions)
-    found = sentence(table, *names, what, ranged=ranged)
+    ranged = all(theme.is_number(c.levels.get(names[0])) for c in context.conditions)
     marks = [
         "The best cell has a solid outline and bold type.",
         "Dashed outline: not significantly different from the best cell." * bool(table["close"].any()),
         f"A dot marks the best {names[1]} of each row." * bool(table["best_of_row"].any()),
         "Lost runs diverged or failed." * bool(table["lost"].any()),
     ]
-    figure = SectionFigure(
-        name="heatmap",
+    return figure_section(
+        f"{names[0]} and {names[1]}",
+        sentence(table, *names, what, ranged=ranged),
+        *marks,
+        figure="heatmap",
+        alt=f"Mean test {what} by {names[0]} and {names[1]}.",
         draw=partial(draw, table, *names, f"mean test {what}", share=what == "error"),
-        alt=f"Mean test {what} by {names[0]} and {names[1]}. {found}",
     )
-    return Section(title=f"{names[0]} and {names[1]}", sentences=paragraph(found, *marks), figures=[figure])
 
 
 def sentence(table: pd.DataFrame, rows: str, columns: str, what: str, *, ranged: bool) -> str:
@@ -151,11 +152,7 @@ def _moved(lowest: pd.DataFrame, rows: str, columns: str, *, ranged: bool) -> st
 def _ordered(conditions: Sequence[Condition], name: str) -> list[Value]:
     """Return the levels of a factor: numbers by size, others as the file has them."""
     levels = list(dict.fromkeys(c.levels.get(name) for c in conditions))
-    return sorted(levels, key=float) if all(map(_is_number, levels)) else levels  # type: ignore[arg-type]
-
-
-def _is_number(level: Value) -> bool:
-    return isinstance(level, int | float) and not isinstance(level, bool)
+    return sorted(levels, key=float) if all(map(theme.is_number, levels)) else levels  # type: ignore[arg-type]
 
 
 def draw(cells: pd.DataFrame, rows: str, columns: str, what: str, *, share: bool) -> Figure:
@@ -175,7 +172,7 @@ def draw(cells: pd.DataFrame, rows: str, columns: str, what: str, *, share: bool
         for cell in records(cells):
             x, y, value = cell["column"], cell["row"], cell["value"]
             shade = colours(norm(value)) if np.isfinite(value) else mpl.colors.to_rgba(LOST)
-            ink = theme.INK if np.dot((0.21, 0.72, 0.07), shade[:3]) > 0.45 else "white"
+            ink = theme.ink_on(shade)
             ax.text(x, y, _number(value, share=share), ha="center", va="center", color=ink, fontsize=size,
                     fontweight="bold" if cell["best"] else "normal")  # fmt: skip
             if cell["lost"]:
@@ -189,9 +186,7 @@ def draw(cells: pd.DataFrame, rows: str, columns: str, what: str, *, share: bool
         ax.set_yticks(*_labels(cells, "row"))
         ax.set_xlabel(columns)
         ax.set_ylabel(rows)
-        ax.grid(visible=False)
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+        theme.cells_axes(ax)
         low, high = float(norm.vmin or 0), float(norm.vmax or 0)
         more: Literal["max", "neither"] = "max" if high < np.nanmax(values) else "neither"
         bar = figure.colorbar(image, ax=ax, label=what, pad=0.02, extend=more)

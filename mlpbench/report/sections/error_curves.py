@@ -1,4 +1,4 @@
-"""The section "Train and test error": how error and loss depend on a factor, and where networks under- and overfit."""
+"""Sections on train and test error: how both depend on a factor, where networks under- and overfit, and the gap between them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import NullFormatter
 
 from mlpbench.evidence.estimates.series import MEASURES
 from mlpbench.evidence.frames import records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.figures.rows import row_height, rows_axis
-from mlpbench.report.language.words import listing
-from mlpbench.report.section import Section, SectionFigure, paragraph
+from mlpbench.report.figures.condition_colours import ConditionColours
+from mlpbench.report.figures.layouts import row_height, rows_axis
+from mlpbench.report.section import Section, figure_section, paragraph
+from mlpbench.report.words import fixed, highest_and_lowest, listing
 
 # More of these is a network that can fit more, or that is fitted for longer. Fewer examples or less regularisation make
 # overfitting likelier too, but there the error rises for other reasons as well.
@@ -34,6 +36,10 @@ FACES: dict[str, str | None] = {"train": "white", "test": None}
 # How far train and test stand aside from their level, as a share of the axis: their intervals would hide each other.
 ASIDE = 0.011
 PANELS = {"error": "classification error", "loss": "loss"}
+BARS = "Bars are 95% intervals over replicates."
+# Of a gap above a panel, where there is room for few letters, and in words.
+GAP_TITLES = {"gap_accuracy": "accuracy gap, pp", "gap_loss": "loss gap"}
+GAP_MEANING = {"gap_accuracy": "train minus test accuracy", "gap_loss": "test minus train loss"}
 
 
 def section(context: Context) -> Section | None:
@@ -50,11 +56,15 @@ def section(context: Context) -> Section | None:
         labels = [context.colours.labels[c.condition_id] for c in context.drawn_conditions]
         draw = partial(error_by_condition, errors.estimates, errors.points, labels, context.colours.row_title)
     what = "loss" if context.measure == "loss" else "error"
-    figure = SectionFigure(
-        name="error", draw=draw, alt=f"Train and test {what} against {errors.factor or 'condition'}. {found}"
+    return figure_section(
+        f"Train and test {what}",
+        found,
+        BARS,
+        errors.drawn_by,
+        figure="error",
+        alt=f"Train and test {what} against {errors.factor or 'condition'}.",
+        draw=draw,
     )
-    text = paragraph(found, "Bars are 95% intervals over replicates.", errors.drawn_by)
-    return Section(title=f"Train and test {what}", sentences=text, figures=[figure])
 
 
 def sentence(estimates: pd.DataFrame) -> str:
@@ -66,7 +76,7 @@ def sentence(estimates: pd.DataFrame) -> str:
     train = {r["position"]: float(r["mean"]) for r in records(error[error["split"] == "train"])}
     if not test:
         return ""
-    best, worst = (choose(test, key=lambda r: float(r["mean"])) for choose in (min, max))
+    worst, best = highest_and_lowest(test)
 
     def part(row: Mapping[str, Any]) -> str:
         gap = row["mean"] - train[row["position"]]
@@ -249,9 +259,7 @@ def _value_axis(ax: Axes, measure: str, means: list[float]) -> None:
     if theme.spans_decade(means):
         ax.set_yscale("log")
         wide = max(means) >= 100 * min(means)
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        theme.log_ticks(ax.yaxis, (1.0,) if wide else (1.0, 2.0, 5.0))
     if measure == "error":
         ax.yaxis.set_major_formatter(theme.percent)
         ax.yaxis.set_minor_formatter(NullFormatter())
@@ -269,3 +277,105 @@ def _legend(figure: Figure, colours: dict[str, str], *, lines: bool = True, dots
     if dots:
         handles.append(Line2D([], [], color=single, marker=".", alpha=0.3, linestyle="none", label="one replicate"))
     theme.legend_below(figure, handles + theme.colour_handles(colours.items()))
+
+
+def generalisation_gap(context: Context) -> Section | None:
+    """Return the gap by condition, where it differs between conditions by more than its intervals.
+
+    Shown where the 95% intervals of the largest and the smallest mean gap, in accuracy or in loss, do not overlap; not where
+    conditions are the random streams that vary one at a time: they differ by the draw at which the others are fixed.
+    """
+    if context.experiment.one_at_a_time:
+        return None
+    names = [f"gap_{context.measure}", *["gap_loss"] * (context.measure == "accuracy")]
+    gaps = context.estimated(names)
+    apart = [name for name in names if _gap_differs(gaps[gaps["metric"] == name])]
+    if not apart:
+        return None
+    errors = context.errors
+    places = errors.estimates.drop_duplicates("position").set_index("position")[["x", "series", "group"]]
+    drawn = gaps.dropna(subset=["mean"]).join(places, on="position", how="inner")
+    if errors.factor:
+        draw = partial(gap_against_factor, drawn, errors.factor)
+    else:
+        draw = partial(gap_by_condition, drawn, [c.condition_id for c in context.drawn_conditions], context.colours)
+    return figure_section(
+        "Generalisation gap",
+        gap_sentence(gaps[gaps["metric"] == apart[0]]),
+        "The accuracy gap is train minus test accuracy, the loss gap test minus train loss." * (len(names) > 1),
+        BARS,
+        errors.drawn_by,
+        figure="gap",
+        alt=f"Generalisation gap against {errors.factor or 'condition'}.",
+        draw=draw,
+    )
+
+
+def _gap_differs(rows: pd.DataFrame) -> bool:
+    known = records(rows.dropna(subset=["low"]))
+    if not known:
+        return False
+    largest, smallest = highest_and_lowest(known)
+    return bool(largest["low"] > smallest["high"])
+
+
+def gap_sentence(rows: pd.DataFrame) -> str:
+    """Say where one gap is largest and where it is smallest, with intervals."""
+    known = records(rows.dropna(subset=["low"]))
+    name = known[0]["metric"]
+    largest, smallest = highest_and_lowest(known)
+    return f"The gap ({GAP_MEANING[name]}) is largest with {_gap_part(largest, name)} and smallest with {_gap_part(smallest, name)}."
+
+
+def _gap_part(row: Mapping[str, Any], name: str) -> str:
+    factor, unit = (100.0, " pp") if name == "gap_accuracy" else (1.0, "")
+    spread = factor * (row["high"] - row["low"]) / 2
+    mean, low, high = (fixed(factor * row[k], spread) for k in ("mean", "low", "high"))
+    return f"{row['label']}, {mean}{unit} ({low} to {high})"
+
+
+def gap_against_factor(estimates: pd.DataFrame, factor: str) -> Figure:
+    """Return a panel for each gap over a numeric factor, a line for each series, with intervals.
+
+    `estimates` has metric, x, series, group (what a colour stands for), mean, low and high.
+    """
+    names = [name for name in GAP_MEANING if (estimates["metric"] == name).any()]
+    with theme.style():
+        figure, axes = theme.new(3.2, 1, len(names))
+        group = dict(zip(estimates["series"], estimates["group"], strict=True))
+        colours = theme.distinct_colours(group.values())
+        for ax, name in zip(axes, names, strict=True):
+            rows = estimates[estimates["metric"] == name]
+            ax.axhline(0, color=theme.FAINT, linewidth=0.8)
+            for one in group:
+                line = rows[rows["series"] == one].sort_values("x")
+                colour = colours[group[one]]
+                ax.vlines(line["x"], line["low"], line["high"], color=colour, linewidth=1.4)
+                ax.plot(line["x"], line["mean"], "o-", color=colour, markersize=4.5, linewidth=1.2)
+            theme.level_axis(ax, list(estimates["x"]), factor)
+            _gap_title(ax, name, ax.yaxis)
+        theme.legend_below(figure, theme.colour_handles(colours.items()))
+    return figure
+
+
+def gap_by_condition(estimates: pd.DataFrame, order: list[str], colours: ConditionColours) -> Figure:
+    """Return a panel for each gap with a row for each condition of `order`, in the report's colours."""
+    names = [name for name in GAP_MEANING if (estimates["metric"] == name).any()]
+    with theme.style():
+        figure, axes = theme.new(row_height(len(order)), 1, len(names), sharey=True)
+        for ax, name in zip(axes, names, strict=True):
+            ax.axvline(0, color=theme.FAINT, linewidth=0.8)
+            for row in records(estimates[estimates["metric"] == name]):
+                at, colour = order.index(row["condition_id"]), colours.colours[row["condition_id"]]
+                ax.hlines(at, row["low"], row["high"], color=colour, linewidth=2)
+                ax.plot([row["mean"]], [at], "D", color=colour, markersize=4.5)
+            _gap_title(ax, name, ax.xaxis)
+            ax.grid(axis="y", visible=False)
+        rows_axis(axes[0], [colours.labels[c] for c in order], colours.row_title)
+    return figure
+
+
+def _gap_title(ax: Axes, name: str, axis: Axis) -> None:
+    ax.set_title(GAP_TITLES[name], loc="left")
+    if name == "gap_accuracy":
+        axis.set_major_formatter(lambda v, _: f"{100 * v:.4g}".replace("-", "\N{MINUS SIGN}"))

@@ -1,23 +1,26 @@
-"""The section "Learning curves": loss and accuracy against epochs, a colour for each condition, train dashed."""
+"""Sections on curves: loss and accuracy against epochs, and the outcome against the severity of a shift of the test set."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from mlpbench.evidence.estimates.observe import OK, with_numbers
+from mlpbench.evidence.estimates.series import by_severity
 from mlpbench.evidence.frames import places, records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.condition_colours import ConditionColours
 from mlpbench.report.figures.theme import SPLITS
-from mlpbench.report.language.words import fixed, with_spread
-from mlpbench.report.section import Section, SectionFigure, paragraph
+from mlpbench.report.section import Section, figure_section
+from mlpbench.report.words import fixed, highest_and_lowest, with_spread
 
 MEASURES = ("loss", "accuracy")
 # Above this many conditions train and test lines in one panel can't be followed: each split gets its own.
@@ -26,6 +29,17 @@ BANDS = (
     "Bands are 95% intervals over replicates; train curves use the first 10,000 training examples, or all where there are "
     "fewer."
 )
+SHIFT_COLUMNS = 3
+# What the severity of a kind of shift is, under its panel.
+UNITS = {
+    "noise": "sd of the noise",
+    "blur": "sd of the blur, pixels",
+    "translation": "translation, pixels",
+    "brightness": "added to each pixel",
+    "contrast": "share of contrast removed",
+    "labels": "class labels rotated by",
+}
+SHIFT_BANDS = "Severity 0 is the unshifted test set; bands are 95% intervals over replicates."
 
 
 def section(context: Context) -> Section | None:
@@ -33,15 +47,17 @@ def section(context: Context) -> Section | None:
     if not has_curves(context):
         return None
     curves = context.curve_estimates
-    found = sentence(curves)
     measures = "Loss and accuracy" if context.measure == "accuracy" else "Loss"
-    figure = SectionFigure(
-        name="learning_curves",
+    return figure_section(
+        "Learning curves",
+        sentence(curves),
+        BANDS,
+        runs_without_curves(context),
+        context.excerpt.drawn_by,
+        figure="learning_curves",
+        alt=f"{measures} on train and test examples against epochs.",
         draw=partial(draw, curves, context.colours),
-        alt=f"{measures} on train and test examples against epochs. {found}",
     )
-    text = paragraph(found, BANDS, runs_without_curves(context), context.excerpt.drawn_by)
-    return Section(title="Learning curves", sentences=text, figures=[figure])
 
 
 def has_curves(context: Context) -> bool:
@@ -57,7 +73,7 @@ def sentence(curves: pd.DataFrame) -> str:
     what = "accuracy" if (on_test["measure"] == "accuracy").any() else "loss"
     test = on_test[on_test["measure"] == what]
     end = records(test[test["epoch"] == test.groupby("position")["epoch"].transform("max")])
-    highest, lowest = (choose(end, key=lambda r: float(r["mean"])) for choose in (max, min))
+    highest, lowest = highest_and_lowest(end)
     if len(end) == 1:
         start = min(records(test), key=lambda r: float(r["epoch"]))
         return (
@@ -129,9 +145,8 @@ def draw_panel(
     for (condition, split), line in curves.groupby(["condition_id", "split"], sort=False):
         colour = colours.colours[str(condition)]
         width = 1.3 if colours.is_detailed else 0.8
-        ax.plot(line["epoch"], line["mean"], color=colour, linestyle=SPLITS[str(split)], linewidth=width)
-        if colours.is_detailed:
-            ax.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.18, linewidth=0)
+        dashes = SPLITS[str(split)]
+        theme.line_with_band(ax, line, "epoch", colour, width, band=colours.is_detailed, linestyle=dashes)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _scale(ax, curves if whole is None else whole, measure)
 
@@ -144,11 +159,92 @@ def _scale(ax: Axes, curves: pd.DataFrame, measure: str) -> None:
         spread = means.max() / means.min()
         subs = (1.0,) if spread > 100 else (1.0, 2.0, 5.0) if spread > 10 else (1, 1.5, 2, 3, 4, 5, 7)
         # Between whole decades a locator has no ticks at all once there are more than it may have.
-        ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=None if spread > 100 else 50))
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        theme.log_ticks(ax.yaxis, subs, most=None if spread > 100 else 50)
     later = curves.loc[curves["epoch"] > 0, ["mean", "low", "high"]]
     if measure == "accuracy" and not later.empty:
         bottom, top = float(later.min().min()), float(later.max().max())
         room = 0.05 * (top - bottom) or 0.01
         ax.set_ylim(bottom - room, top + room)
+
+
+def under_shift(context: Context) -> Section | None:
+    """Return the outcome under the shifts that the experiment tests; None where it tests none, or no run has finished."""
+    if not context.experiment.shifts:
+        return None
+    observed = context.drawn_rows(context.observed)
+    estimates = by_severity(context.experiment, context.conditions, observed, context.curve_points, context.measure)
+    found = shift_sentence(estimates, context.measure)
+    if not found:
+        return None
+    return figure_section(
+        "Under shift",
+        found,
+        SHIFT_BANDS,
+        runs_without_curves(context),
+        context.excerpt.drawn_by,
+        figure="shift",
+        alt=f"Test {context.measure} against the severity of each kind of shift.",
+        draw=partial(draw_shifts, estimates, context.colours, context.measure),
+    )
+
+
+def shift_sentence(estimates: pd.DataFrame, measure: str) -> str:
+    """Say under which shift, and with which condition, the mean gets worse most and least; nothing where none is known."""
+    rows = records(estimates)
+    unshifted = {(r["position"], r["kind"]): r for r in rows if r["severity"] == 0}
+    shifted = [r for r in rows if r["severity"] > 0 and (r["position"], r["kind"]) in unshifted]
+    if not shifted:
+        return ""
+    several = estimates["position"].nunique() > 1
+    sign = 1.0 if measure == "accuracy" else -1.0
+
+    def before(row: Mapping[str, Any]) -> float:
+        return float(unshifted[row["position"], row["kind"]]["mean"])
+
+    def words(row: Mapping[str, Any]) -> str:
+        condition = f" with {row['label']}" if several else ""
+        first, then = (f"{v:.1%}" if measure == "accuracy" else f"{v:.3g}" for v in (before(row), row["mean"]))
+        return f"{row['kind']} {row['severity']:g}{condition} ({first} to {then})"
+
+    shifted.sort(key=lambda row: sign * (before(row) - row["mean"]))
+    if len(shifted) == 1:
+        return f"Mean test {measure} changes under {words(shifted[0])}."
+    return f"Mean test {measure} suffers most from {words(shifted[-1])} and least from {words(shifted[0])}."
+
+
+def draw_shifts(estimates: pd.DataFrame, colours: ConditionColours, measure: str) -> Figure:
+    """Return the figure for estimates by `kind`, `severity` and condition, with `low` and `high` as bands.
+
+    Severity 0 is the unshifted test set, so that every line of a condition starts at one height.
+    """
+    kinds = list(dict.fromkeys(estimates["kind"]))
+    columns = min(SHIFT_COLUMNS, len(kinds))
+    rows = -(-len(kinds) // columns)
+    with theme.style():
+        figure, axes = theme.new(1.0 + 2.1 * rows, rows, columns, sharey=True)
+        for i, ax in enumerate(axes):
+            if i >= len(kinds):
+                ax.remove()
+                continue
+            _shift_panel(ax, estimates[estimates["kind"] == kinds[i]], colours)
+            ax.set_title(kinds[i], loc="left")
+            ax.set_xlabel(UNITS.get(kinds[i], "severity"))
+            if i % columns == 0:
+                ax.set_ylabel(f"test {measure}")
+            if measure == "accuracy":
+                ax.yaxis.set_major_formatter(theme.percent)
+        theme.legend_below(figure, theme.colour_handles(colours.entries), colours.title)
+    return figure
+
+
+def _shift_panel(ax: Axes, rows: pd.DataFrame, colours: ConditionColours) -> None:
+    for condition, line in rows.groupby("condition_id", sort=False):
+        colour = colours.colours[str(condition)]
+        width, mark = (1.3, "o") if colours.is_detailed else (0.8, "")
+        theme.line_with_band(ax, line, "severity", colour, width, band=colours.is_detailed, marker=mark, markersize=3.0)
+    levels = sorted(set(rows["severity"]))
+    # Levels that stand close to each other would have their numbers on one another.
+    room = 0.12 * levels[-1]
+    shown = [v for i, v in enumerate(levels) if i == 0 or i == len(levels) - 1 or v - levels[i - 1] >= room]
+    ax.xaxis.set_major_locator(FixedLocator(shown))
+    ax.xaxis.set_major_formatter("{x:g}")

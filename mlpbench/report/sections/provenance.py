@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.base.numerics import REACH
+from mlpbench.base.environment import REACH
 from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.section import Section, blocks, table
 from mlpbench.results.folders import GRADES, VerifiedRun

@@ -13,8 +13,8 @@ from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, tuned_by
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import Context
-from mlpbench.report.language.words import fixed
 from mlpbench.report.section import Section, blocks, table
+from mlpbench.report.words import fixed
 
 MOST_LISTED = 20
 

@@ -16,8 +16,8 @@ from mlpbench.evidence.frames import records
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.language.words import fixed
 from mlpbench.report.section import Section, SectionFigure, paragraph, table
+from mlpbench.report.words import fixed
 
 
 def section(context: Context) -> Section | None:
@@ -30,14 +30,8 @@ def section(context: Context) -> Section | None:
         return None
     whole = [r for r in records(estimates) if not math.isnan(r["sd"])]
     labelled = any(r["label"] != "all" for r in whole)
-    head = ["condition"] * labelled + [
-        "metric",
-        "stream",
-        "n",
-        "sd (95% interval)",
-        "variance",
-        "share of the sum (95% interval)",
-    ]
+    shares = "share of the sum (95% interval)"
+    head = [*["condition"] * labelled, "metric", "stream", "n", "sd (95% interval)", "variance", shares]
     rows = [
         [
             *[r["label"]] * labelled, r["metric"].replace("_", " "), r["stream"], str(r["n"]),

@@ -20,9 +20,8 @@ from mlpbench.evidence.judging.claim_caveats import shared_streams
 from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, Verdict
 from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.figures import theme
-from mlpbench.report.language.claim_tables import verdict_cell, verdicts_table
-from mlpbench.report.language.words import estimate_cell, verdict_sentence
 from mlpbench.report.section import Section, SectionFigure, blocks, paragraph
+from mlpbench.report.words import estimate_cell, verdict_cell, verdict_sentence, verdicts_table
 
 # Differences in these change the bits of a run.
 BITS_DEPEND_ON = ("device", "numerics", "threads per worker")

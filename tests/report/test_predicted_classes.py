@@ -25,7 +25,7 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section
-from mlpbench.report.sections import confusion, example_images
+from mlpbench.report.sections import predicted_classes
 from mlpbench.results.examples import TestSet
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
@@ -74,7 +74,11 @@ def given(
 
 
 def sections(of: Context) -> list[Section]:
-    return [section for make in (confusion.section, example_images.section) if (section := make(of)) is not None]
+    return [
+        section
+        for make in (predicted_classes.confusion_matrix, predicted_classes.example_images)
+        if (section := make(of)) is not None
+    ]
 
 
 def test_the_predictions_of_the_best_condition_are_read_in_the_order_of_replicates() -> None:
@@ -131,7 +135,10 @@ def test_the_sentence_names_the_most_confused_pair() -> None:
         "20 of 10000 test examples are misclassified in all 5 replicates, 1020 in at least one."
     )
     perfect = np.stack([np.eye(3), np.eye(3)])
-    assert confusion.sentence(perfect, ["a", "b", "c"]) == "The network classifies every test example correctly."
+    assert (
+        predicted_classes.confusion_sentence(perfect, ["a", "b", "c"])
+        == "The network classifies every test example correctly."
+    )
 
 
 def test_a_class_the_test_set_lacks_is_no_pair() -> None:
@@ -139,21 +146,21 @@ def test_a_class_the_test_set_lacks_is_no_pair() -> None:
     shares = shares_of(found, 3)
     assert np.isnan(shares[:, 1:]).all()
     assert (
-        confusion.sentence(shares, ["a", "b", "c"])
+        predicted_classes.confusion_sentence(shares, ["a", "b", "c"])
         == "The network most often misclassifies a as b: 33.3% of the test examples of that class."
     )
 
 
 def test_the_matrix_is_drawn_with_its_numbers_and_its_pair() -> None:
     shares = pd.DataFrame([[0.9, 0.1], [0.004, 0.996]], index=["boot", "a name of more than sixteen"])
-    ax, _ = confusion.draw(shares, (0, 1)).axes
+    ax, _ = predicted_classes.draw_confusion(shares, (0, 1)).axes
     assert sorted(t.get_text() for t in ax.texts) == ["10", "100", "90"]
     (outline,) = ax.patches
     assert isinstance(outline, Rectangle)
     assert (*outline.get_xy(), outline.get_width(), outline.get_height()) == (0.5, -0.5, 1, 1)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["boot", "a name of more …"]
     many = pd.DataFrame(np.eye(200))
-    large = confusion.draw(many.set_axis([f"c{i}" for i in many.index]), (0, 1))
+    large = predicted_classes.draw_confusion(many.set_axis([f"c{i}" for i in many.index]), (0, 1))
     assert len(large.axes[0].get_yticks()) == 40
     assert not large.axes[0].texts
     theme.png(large)
@@ -223,7 +230,7 @@ def test_without_images_the_matrix_stands_alone() -> None:
     [((28, 28), (5, 28, 28)), ((4, 6, 3), (5, 4, 6, 3)), ((3, 4, 6), (5, 4, 6, 3)), ((40,), None), ((1, 40), None)],
 )
 def test_only_shapes_of_pictures_are_pictures(shape: tuple[int, ...], seen: tuple[int, ...] | None) -> None:
-    form: Callable[[Any], Any] | None = example_images._image_shape(shape)
+    form: Callable[[Any], Any] | None = predicted_classes._image_shape(shape)
     assert (form is None) == (seen is None)
     if form is not None:
         flat = RNG.integers(0, 256, (5, int(np.prod(shape)))).astype(np.uint8)
@@ -236,8 +243,8 @@ def test_rows_of_a_panel_are_filled_and_its_words_stay_inside() -> None:
     rows = pd.DataFrame(
         {"true": ["Ankle boot"] * 7, "predicted": ["T-shirt/top"] * 7, "right": [False] * 7, "votes": [4] * 7}
     )
-    figure = example_images.draw(np.zeros((7, 8, 8), np.uint8), rows, 5)
-    assert len(figure.axes) == 2 * example_images.COLUMNS
+    figure = predicted_classes.draw_images(np.zeros((7, 8, 8), np.uint8), rows, 5)
+    assert len(figure.axes) == 2 * predicted_classes.COLUMNS
     theme.png(figure)
     for ax in figure.axes[:7]:
         box = ax.texts[0].get_window_extent()

@@ -1,28 +1,34 @@
-"""The sections on failed and diverged runs: where training diverges, and how each of them ended."""
+"""Sections about training that fails: where it diverges, failed and diverged runs one by one, and dead hidden units."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mlpbench.evidence.estimates import run_endings
+from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING, OK
 from mlpbench.evidence.frames import records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.figures.rows import row_height, rows_axis
-from mlpbench.report.section import Section, SectionFigure, paragraph
+from mlpbench.report.figures.layouts import replicate_rows, row_height, rows_axis
+from mlpbench.report.section import Section, figure_section
+from mlpbench.report.words import highest_and_lowest
 
 MOST_LISTED = 20
 # Cells of more columns than this have no room for a number.
 MOST_COLUMNS = 12
 # Lightness alone says how many: from white to a dark red that colour-blind readers see as dark.
 COLOURS = "Reds"
+DEATH_SETTINGS = ("activation", "lr", "init", "bias_init")
+DEAD = "A unit is dead if it is zero on every one of 10,000 training examples."
 
 
 def divergence(context: Context) -> Section | None:
@@ -34,18 +40,18 @@ def divergence(context: Context) -> Section | None:
     cells, chosen = run_endings.divergence(context.observed, context.conditions, names)
     if not chosen:
         return None
-    found = sentence(cells, chosen)
-    figure = SectionFigure(
-        name="divergence",
-        draw=partial(draw_map if len(chosen) == 2 else draw_bars, cells, *chosen),
-        alt=f"Share of runs that diverged over {' and '.join(chosen)}. {found}",
-    )
     others = [n for n in names if n not in chosen and len({c.levels.get(n) for c in context.conditions}) > 1]
-    pooled = f"Runs of all levels of {' and '.join(others)} are counted together." if others else ""
-    return Section(title="Divergence", sentences=paragraph(found, pooled), figures=[figure])
+    return figure_section(
+        "Divergence",
+        divergence_sentence(cells, chosen),
+        f"Runs of all levels of {' and '.join(others)} are counted together." if others else "",
+        figure="divergence",
+        alt=f"Share of runs that diverged over {' and '.join(chosen)}.",
+        draw=partial(draw_map if len(chosen) == 2 else draw_bars, cells, *chosen),
+    )
 
 
-def sentence(cells: pd.DataFrame, names: Sequence[str]) -> str:
+def divergence_sentence(cells: pd.DataFrame, names: Sequence[str]) -> str:
     """Count the runs that diverged, and say in which cell most did and in how many none."""
     there = records(cells[cells["runs"] > 0])
     worst = max(r["diverged"] / r["runs"] for r in there)
@@ -76,15 +82,7 @@ def draw_map(cells: pd.DataFrame, across: str, down: str) -> Figure:
                 ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=map_(share), linewidth=0))
                 if len(columns) <= MOST_COLUMNS:
                     ink = "white" if share > 0.6 else theme.INK
-                    ax.text(
-                        x,
-                        y,
-                        f"{row['diverged']:.0f}/{row['runs']:.0f}",
-                        ha="center",
-                        va="center",
-                        color=ink,
-                        fontsize=8,
-                    )
+                    ax.text(x, y, _fraction(row), ha="center", va="center", color=ink, fontsize=8)
         every = -(-len(columns) // MOST_COLUMNS)
         ax.set_xticks(range(0, len(columns), every), columns[::every],
                       rotation=30 if sum(map(len, columns[::every])) > 60 else 0)  # fmt: skip
@@ -92,9 +90,7 @@ def draw_map(cells: pd.DataFrame, across: str, down: str) -> Figure:
         rows_axis(ax, rows, down)
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.set_xlabel(across)
-        ax.grid(visible=False)
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+        theme.cells_axes(ax)
         scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), map_)
         bar = figure.colorbar(scale, ax=ax, format=theme.percent, ticks=[0, 0.5, 1], aspect=14, shrink=0.9)
         bar.set_label("runs that diverged")
@@ -110,9 +106,7 @@ def draw_bars(cells: pd.DataFrame, down: str) -> Figure:
         shares = [r["diverged"] / r["runs"] for r in rows]
         ax.barh(range(len(rows)), shares, height=0.62, color=mpl.colormaps[COLOURS](0.7))
         for i, (row, share) in enumerate(zip(rows, shares, strict=True)):
-            ax.annotate(
-                f"{row['diverged']:.0f}/{row['runs']:.0f}", (share, i), (4, 0), textcoords="offset points", va="center"
-            )
+            ax.annotate(_fraction(row), (share, i), (4, 0), textcoords="offset points", va="center")
         rows_axis(ax, [r["down"] for r in rows], down)
         ax.set_xlim(0, 1.08)
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
@@ -120,6 +114,10 @@ def draw_bars(cells: pd.DataFrame, down: str) -> Figure:
         ax.set_xlabel("runs that diverged")
         ax.grid(axis="y", visible=False)
     return figure
+
+
+def _fraction(cell: Mapping[str, Any]) -> str:
+    return f"{cell['diverged']:.0f}/{cell['runs']:.0f}"
 
 
 def unfinished(context: Context) -> Section | None:
@@ -139,12 +137,8 @@ def unfinished(context: Context) -> Section | None:
     lines = []
     for row in records(listed):
         run = details.loc[row["run_id"]]
-        why = (
-            f"at step {int(run['diverged_at_step'])}"
-            if pd.notna(run["diverged_at_step"])
-            else _first_line(run["error"])
-        )
-        lines.append(f"- {row['label']}, replicate {row['replicate']}: {row['status']} {why}".rstrip())
+        why = ending(run["diverged_at_step"], run["error"])
+        lines.append(f"- {row['label']}, replicate {row['replicate']}: {row['status']}{why}")
     if len(ended) > MOST_LISTED:
         lines.append(f"- and {len(ended) - MOST_LISTED} more, in the table `runs`")
     missing = observed[observed["status"] == MISSING].groupby("position")["label"].agg(["first", "size"])
@@ -154,5 +148,58 @@ def unfinished(context: Context) -> Section | None:
     return Section(title="Failed and diverged runs", sentences=f"{summary}.", notes="\n".join(lines))
 
 
-def _first_line(error: object) -> str:
-    return f"({error.splitlines()[0]})" if isinstance(error, str) and error else ""
+def ending(step: float, error: object) -> str:
+    """Return at which step a run diverged, or why it failed."""
+    if not pd.isna(step):
+        return f" at step {int(step)}"
+    return f" ({error.splitlines()[0]})" if isinstance(error, str) and error else ""
+
+
+def dead_units(context: Context) -> Section | None:
+    """Return the share of dead hidden units if a run has any and activation, lr, init or bias_init is varied."""
+    if not (context.observed["dead_units"] > 0).any() or not context.varied_settings(DEATH_SETTINGS):
+        return None
+    estimates, points = run_endings.dead_shares(context.observed, context.conditions)
+    sentence = dead_units_sentence(estimates)
+    place = {p: i for i, p in enumerate(p for p in context.excerpt.drawn if p in set(estimates["position"]))}
+    few = context.observed["replicate"].reindex(points.index) < MOST_DOTS
+    drawn = [f[f["position"].isin(list(place))] for f in (estimates, points[few])]
+    estimates, points = (f.assign(position=f["position"].map(place)) for f in drawn)
+    if estimates.empty:
+        return None
+    return figure_section(
+        "Dead units",
+        sentence,
+        DEAD,
+        context.drawn_by,
+        figure="dead_units",
+        alt="Share of hidden units that are dead, by condition.",
+        draw=partial(
+            replicate_rows,
+            estimates.sort_values("position", kind="stable"),
+            points,
+            context.colours,
+            "share of hidden units that are dead",
+            is_share=True,
+        ),
+    )
+
+
+def dead_units_sentence(estimates: pd.DataFrame) -> str:
+    """Say where most and fewest hidden units are dead."""
+    rows = records(estimates.dropna(subset=["mean"]))
+    most, least = highest_and_lowest(rows)
+
+    def part(row: Mapping[str, Any]) -> str:
+        interval = "" if np.isnan(row["low"]) else f" (95% interval {row['low']:.1%} to {row['high']:.1%})"
+        return f"{row['label']}, {row['mean']:.1%}{interval if row['mean'] > 0 else ''}"
+
+    if len(rows) == 1 or most["mean"] == least["mean"]:
+        return f"The share of hidden units that are dead is {most['mean']:.1%}."
+    none = sum(r["mean"] == 0 for r in rows)
+    low = (
+        f"{none} of {len(rows)} conditions {'has' if none == 1 else 'have'} none"
+        if none
+        else f"it is lowest with {part(least)}"
+    )
+    return f"The share of hidden units that are dead is highest with {part(most)}; {low}."

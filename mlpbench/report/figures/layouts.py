@@ -1,4 +1,4 @@
-"""Lines with bands in a grid of panels, y logarithmic and shared by the panels of one measure."""
+"""Layouts that figures of several sections share: a row for each condition, and lines with bands in a grid of panels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,66 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from mlpbench.evidence.frames import floats, records
 from mlpbench.report.figures import theme
+from mlpbench.report.figures.condition_colours import ConditionColours
 
+# Rows that have their name beside them; of more, every k-th has.
+MOST_NAMED_ROWS = 100
 # Bands of more lines than this, in one panel, are a smear.
 MOST_BANDS = 10
 # Texts at line ends need so many pixels each, and so few lines.
-APART, MOST_NAMED = 20.0, 6
+APART, MOST_NAMED_LINES = 20.0, 6
 # Points of a line that each have a mark.
 MOST_MARKS = 12
 PANEL_HEIGHT = 2.15
+
+
+def row_height(rows: int) -> float:
+    """Return the height, in inches, of a figure with a row for each condition."""
+    return min(20.0, 1.3 + 0.24 * max(rows, 2))
+
+
+def rows_axis(ax: Axes, labels: list[str], title: str) -> None:
+    """Put conditions on the y axis, the first on top; where they are too many for the height, every k-th is named."""
+    every = -(-len(labels) // MOST_NAMED_ROWS)
+    ax.set_yticks(range(0, len(labels), every), labels[::every])
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_ylabel(title)
+
+
+def replicate_rows(
+    estimates: pd.DataFrame, points: pd.DataFrame, colours: ConditionColours, title: str, *, is_share: bool = False
+) -> Figure:
+    """Return a row for each condition: its replicates, their mean and interval; n where runs lack a value.
+
+    `estimates` has position, condition_id, mean, low, high, n and planned; `points` has position and value.
+    """
+    with theme.style():
+        figure, (ax,) = theme.new(row_height(len(estimates)))
+        rows = records(estimates)
+        for row in rows:
+            colour, at = colours.colours[row["condition_id"]], row["position"]
+            values = floats(points.loc[points["position"] == at, "value"].dropna())
+            ax.plot(values, [at + 0.18] * len(values), "o", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
+            ax.hlines(at - 0.12, row["low"], row["high"], color=colour, linewidth=2)
+            ax.plot([row["mean"]], [at - 0.12], "D", color=colour, markersize=4.5)
+        names = [colours.labels[r["condition_id"]] for r in rows]
+        short = [
+            f"{name} (n = {r['n']})" if r["n"] < r["planned"] else name for name, r in zip(names, rows, strict=True)
+        ]
+        rows_axis(ax, short, colours.row_title)
+        ax.set_xlabel(title)
+        if is_share:
+            ax.xaxis.set_major_formatter(theme.percent)
+        mean = Line2D([], [], color=theme.INK, marker="D", markersize=4.5, linewidth=2, label="mean with 95% interval")
+        dot = Line2D([], [], color=theme.INK, marker="o", alpha=0.35, markersize=4, linestyle="none")
+        dot.set_label("one replicate")
+        theme.legend_below(figure, [mean, dot])
+        ax.grid(axis="y", visible=False)
+    return figure
 
 
 def panels(frame: pd.DataFrame, entries: Sequence[tuple[str, str]], title: str, x: str) -> Figure:
@@ -52,7 +101,7 @@ def panels(frame: pd.DataFrame, entries: Sequence[tuple[str, str]], title: str, 
                 ax.set_ylabel(str(measured.get((r, c), "")))
         last = frame[(frame["row"] == rows[0]) & (frame["column"] == columns[-1])]
         several = [entry for entry in entries if entry[0] in set(frame["text"])]
-        if len(several) > 1 and not _named(figure, at[rows[0], columns[-1]], last, dict(several)):
+        if len(several) > 1 and not _name_line_ends(figure, at[rows[0], columns[-1]], last, dict(several)):
             handles = [Line2D([], [], color=colour, linewidth=3, label=text) for text, colour in several]
             theme.legend_below(figure, handles, title)
     return figure
@@ -68,10 +117,8 @@ def _draw(ax: Axes, part: pd.DataFrame, colours: Mapping[str, str], marker: str)
     lines = list(part.groupby(["line", "text"], sort=False))
     for (_, text), points in lines:
         line, colour = points.sort_values("x"), colours[str(text)]
-        ax.plot(line["x"], line["mean"], color=colour, linewidth=1.3 if len(lines) <= MOST_BANDS else 0.9,
-                marker=marker, markersize=3)  # fmt: skip
-        if len(lines) <= MOST_BANDS:
-            ax.fill_between(line["x"], line["low"], line["high"], color=colour, alpha=0.18, linewidth=0)
+        few = len(lines) <= MOST_BANDS
+        theme.line_with_band(ax, line, "x", colour, 1.3 if few else 0.9, band=few, marker=marker, markersize=3)
 
 
 def _shared(axes: Sequence[Axes], means: pd.Series[float]) -> None:
@@ -87,17 +134,16 @@ def _shared(axes: Sequence[Axes], means: pd.Series[float]) -> None:
     for ax in axes:
         ax.set_ylim(10 ** (low - room), 10 ** (high + room))
         if decades < 2.5:
-            ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            theme.log_ticks(ax.yaxis, (1.0, 2.0, 5.0))
         else:
             ax.yaxis.set_major_locator(LogLocator(numticks=7))
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _named(figure: Figure, ax: Axes, part: pd.DataFrame, colours: Mapping[str, str]) -> bool:
+def _name_line_ends(figure: Figure, ax: Axes, part: pd.DataFrame, colours: Mapping[str, str]) -> bool:
     """Write what a line is at its end, where ends are far enough apart for that; return whether they are."""
-    if len(colours) > MOST_NAMED or set(part["text"]) != set(colours) or part["line"].nunique() != len(colours):
+    if len(colours) > MOST_NAMED_LINES or set(part["text"]) != set(colours) or part["line"].nunique() != len(colours):
         return False
     ends = {text: of.dropna(subset=["mean"]).sort_values("x").tail(1) for text, of in part.groupby("text", sort=False)}
     if any(end.empty for end in ends.values()):

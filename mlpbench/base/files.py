@@ -1,4 +1,9 @@
-"""Files that appear whole or not at all: a temporary name, fsync, rename."""
+"""Files that appear whole or not at all, names with checksums, and headers of safetensors files.
+
+A file is written under a temporary name, synced and renamed.
+
+Reference: the safetensors format: 8 bytes of length, a header in JSON, the numbers.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mlpbench.base.errors import MachineError
+from mlpbench.base.errors import InputError, MachineError
 
 # The name of a file that a killed process was writing.
 UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+# What the metadata of a file must have.
+NEEDED = ("run_id", "weights_sha256", "settings")
+# The header's length stands first, in this many bytes.
+LENGTH_BYTES = 8
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -63,3 +72,27 @@ def sealed(stem: str, content: bytes, suffix: str) -> str:
 def checksum(content: bytes) -> str:
     """Return 16 hex digits that tell contents apart."""
     return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def read_metadata(header: bytes, path: Path) -> dict[str, str]:
+    """Return the metadata of a header; raise InputError where it is none of ours."""
+    try:
+        metadata = json.loads(header)["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        metadata = None
+    if not isinstance(metadata, dict) or any(not isinstance(metadata.get(key), str) for key in NEEDED):
+        rule = "weights must be in a safetensors file of mlpbench, with run_id, weights_sha256 and settings in its metadata"
+        raise InputError(f"{rule}, got {path}")
+    return metadata
+
+
+def ordered_header(content: bytes) -> bytes:
+    """Return a safetensors file with the keys of its header in order: the library leaves those of the metadata in none.
+
+    Reads the same; the same weights then have the same bytes in every process.
+    """
+    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
+    header: Any = json.loads(content[LENGTH_BYTES:end])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text + content[end:]

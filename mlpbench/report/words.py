@@ -1,15 +1,20 @@
-"""Numbers and verdicts in words: digits follow the spread, differences of accuracies are percentage points."""
+"""Numbers, verdicts and tables of verdicts in words: digits follow the spread, differences of accuracies are percentage points."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.metrics.metric import LOG10_UNIT
+from mlpbench.report.section import table
 
 _SIGNIFICANT = 4
+COLUMNS = 110
+ESTIMATE = "estimate (95% interval)"
 # Ten to this power and more is not written out.
 MOST_LOG10 = 300
 NOT_ROBUST = "Not robust to test-set sampling: a different test set of this size could change the verdict."
@@ -57,6 +62,21 @@ def rounded_factor(value: float, digits: int = 2) -> str:
     """
     digits = 3 if abs(value) >= 100 else digits
     return f"{float(f'{value:.{digits}g}'):g}"
+
+
+def span(values: Mapping[int, float], labels: Mapping[int, str], what: str) -> str:
+    """Return `what 0.2 (one) to 3 (other)`, by position; the value alone where there is one; nothing where there is none."""
+    if not values:
+        return ""
+    low, high = (choose(values, key=lambda p: values[p]) for choose in (min, max))
+    if len(values) == 1 or f"{values[low]:.2g}" == f"{values[high]:.2g}":
+        return f"{what} {rounded_factor(values[high])}"
+    return f"{what} {rounded_factor(values[low])} ({labels[low]}) to {rounded_factor(values[high])} ({labels[high]})"
+
+
+def highest_and_lowest(rows: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the rows with the highest and with the lowest mean, the first of equal ones."""
+    return max(rows, key=lambda r: float(r["mean"])), min(rows, key=lambda r: float(r["mean"]))
 
 
 def probability(p: float) -> str:
@@ -255,3 +275,79 @@ def _outlook(verdict: Verdict, q: Digits) -> str:
     detects = _filled(template, verdict, q, reach=q.full(outlook.detectable, signed=False))
     then = needed(verdict) or f"{never} {_if_as_estimated(verdict)}."
     return f"{verdict.n} replicates detect {detects} with 80% power. {then}"
+
+
+def verdicts_table(verdicts: Sequence[Verdict]) -> str:
+    """Return a row for each claim of one experiment, as Markdown."""
+    head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
+    return table(head, [_cells(v, mark="**") for v in verdicts], "llllrr")
+
+
+def ledger(experiments: Iterable[tuple[str, Sequence[Verdict]]]) -> str:
+    """Return a row for each claim of each named experiment, in the order given, as Markdown."""
+    head = ["experiment", "claim", "verdict", ESTIMATE, "claimed", "n", "p (corrected)"]
+    return table(head, [[name, *_cells(v)] for name, verdicts in experiments for v in verdicts], "lllllrr")
+
+
+def _cells(verdict: Verdict, mark: str = "") -> list[str]:
+    return [
+        f"{verdict.claim.says} (`{verdict.claim.id}`)",
+        f"{mark}{verdict_cell(verdict)}{mark}",
+        estimate_cell(verdict),
+        expected_cell(verdict),
+        str(verdict.n),
+        _p_cell(verdict),
+    ]
+
+
+def verdict_cell(verdict: Verdict) -> str:
+    """Return the verdict, and whether it is not robust to test-set sampling, and exploratory."""
+    flags = {"not robust": not_robust(verdict), "exploratory": verdict.exploratory}
+    return ", ".join([verdict.decision, *(flag for flag, is_raised in flags.items() if is_raised)])
+
+
+def _p_heading(verdicts: Sequence[Verdict]) -> str:
+    """Say how the p of a table are corrected: by Holm's method, or for interim analyses too."""
+    return "p (looks)" if any(v.interim_analysis is not None for v in verdicts) else "p (Holm)"
+
+
+def _p_cell(verdict: Verdict) -> str:
+    """Return the corrected p, or that the verdict is observed rather than tested."""
+    if verdict.observed:
+        return "observed"
+    return "-" if verdict.p_corrected is None else probability(verdict.p_corrected)
+
+
+def terminal_table(verdicts: Sequence[Verdict]) -> str:
+    """Return the verdicts as plain text, at most 110 columns wide; notes stand below their row."""
+    if not verdicts:
+        return "no claims"
+    head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
+    cells = [
+        [
+            v.claim.id, verdict_cell(v), estimate_cell(v, per=False), expected_cell(v), f"{v.n}/{v.planned}", _p_cell(v),
+        ]
+        for v in verdicts
+    ]  # fmt: skip
+    widths = [max(len(c[i]) for c in [head, *cells]) for i in range(len(head))]
+    widths[0] = min(widths[0], COLUMNS - sum(widths[1:]) - 2 * (len(head) - 1))
+    lines = [_line(head, widths)]
+    for cell, verdict in zip(cells, verdicts, strict=True):
+        lines.append(_line(cell, widths))
+        lines += textwrap.wrap(_notes(verdict), COLUMNS, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first = cells[0] if len(cells[0]) <= widths[0] else f"{cells[0][: widths[0] - 3]}..."
+    parts = [
+        c.rjust(w) if i > 3 else c.ljust(w) for i, (c, w) in enumerate(zip([first, *cells[1:]], widths, strict=True))
+    ]
+    return "  ".join(parts).rstrip()
+
+
+def _notes(verdict: Verdict) -> str:
+    sampled, warning = verdict.test_sampling.interval, ""
+    if not_robust(verdict) and sampled is not None:
+        warning = f" Including test-set sampling the interval is {Digits(verdict).interval(sampled)}. {NOT_ROBUST}"
+    return f"{needed(verdict)} {verdict.note}{warning}".strip()

@@ -12,8 +12,7 @@ from mlpbench.evidence.estimates import activation_functions
 from mlpbench.evidence.estimates.activation_functions import REACH, Shape
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.section import Section, SectionFigure, paragraph
-from mlpbench.report.stability import layer_lines
+from mlpbench.report.section import Section, figure_section
 
 MOST_COLUMNS = 3
 # Values above this are cut: every f that grows does so like x.
@@ -22,23 +21,21 @@ TOP, BOTTOM = 2.6, -1.2
 
 def section(context: Context) -> Section | None:
     """Return each activation and its derivative where `activation` differs between conditions."""
-    if not layer_lines.varied(context, ["activation"]):
+    if not context.varied_settings(["activation"]):
         return None
     names = list(dict.fromkeys(c.settings.activation for c in context.conditions if c.settings.n_hidden > 0))
-    entries = dict(context.colours.entries)
-    if all(name in entries for name in names):
-        colours = {name: entries[name] for name in names}
-    else:
+    colours = dict(context.colours.entries)
+    if not all(name in colours for name in names):
         colours = theme.distinct_colours(names)
     shapes = activation_functions.shapes(names)
-    found = sentence(shapes)
-    figure = SectionFigure(
-        name="activation_functions",
+    return figure_section(
+        "Activation functions",
+        sentence(shapes),
+        "PReLU is drawn with its initial slope." if "prelu" in names else "",
+        figure="activation_functions",
+        alt="Each activation function and its derivative on [-8, 8].",
         draw=partial(draw, shapes, colours),
-        alt=f"Each activation function and its derivative on [-8, 8]. {found}",
     )
-    learnt = "PReLU is drawn with its initial slope." if "prelu" in names else ""
-    return Section(title="Activation functions", sentences=paragraph(found, learnt), figures=[figure])
 
 
 def sentence(shapes: Sequence[Shape]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mlpbench.base.atomic_files import UNFINISHED, read_record, write_record, write_whole
 from mlpbench.base.errors import MachineError
+from mlpbench.base.files import UNFINISHED, read_record, write_record, write_whole
 
 
 class Killed(BaseException):

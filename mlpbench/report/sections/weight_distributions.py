@@ -21,8 +21,8 @@ from mlpbench.experiment.grid import format_level
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.section import Section, SectionFigure, paragraph
-from mlpbench.report.stability import layer_lines
+from mlpbench.report.section import Section, figure_section
+from mlpbench.report.words import span
 
 WEIGHT_SETTINGS = ("init", "weight_decay", "l1")
 MOST_ROWS = 12
@@ -34,7 +34,7 @@ METHOD = "Densities are drawn from 21 quantiles of the first finished run of a c
 
 def section(context: Context) -> Section | None:
     """Return the weights' distributions if init, weight_decay or l1 is varied: the first drawn condition of each combination."""
-    names = layer_lines.varied(context, WEIGHT_SETTINGS)
+    names = context.varied_settings(WEIGHT_SETTINGS)
     if not names or context.layers is None:
         return None
     first: dict[tuple[object, ...], int] = {}
@@ -42,8 +42,8 @@ def section(context: Context) -> Section | None:
         settings = context.conditions[position].settings
         first.setdefault(tuple(getattr(settings, n) for n in names), position)
     positions = list(first.values())[:MOST_ROWS]
-    found = weight_quantiles.distributions(context.read_layers(positions, [WEIGHT_QUANTILES], single=True))
-    if found.empty:
+    weights = weight_quantiles.distributions(context.read_layers(positions, [WEIGHT_QUANTILES], single=True))
+    if weights.empty:
         return None
     chosen = [context.conditions[p] for p in positions]
     colours = {i: context.colours.colours[c.condition_id] for i, c in enumerate(chosen)}
@@ -53,36 +53,38 @@ def section(context: Context) -> Section | None:
     if not len(first) == len(context.excerpt.drawn) == len(positions):
         some = f", for {MOST_ROWS} of {len(first)} combinations" if len(first) > MOST_ROWS else ""
         rule = f"Drawn is the first condition of each {' and '.join(names)}{some}."
-    widest = sentence(found, labels)
-    figure = SectionFigure(
-        name="weights",
-        draw=partial(draw, found, labels, colours),
-        alt=f"Distribution of the weights of first, middle and last layer. {widest}",
+    return figure_section(
+        "Weights",
+        sentence(weights, labels),
+        METHOD,
+        rule,
+        figure="weights",
+        alt="Distribution of the weights of first, middle and last layer.",
+        draw=partial(draw, weights, labels, colours),
     )
-    return Section(title="Weights", sentences=paragraph(widest, METHOD, rule), figures=[figure])
 
 
-def sentence(found: pd.DataFrame, labels: Mapping[int, str]) -> str:
+def sentence(weights: pd.DataFrame, labels: Mapping[int, str]) -> str:
     """Say how wide the central 90% of the first layer's weights are, where widest and where narrowest."""
-    when = END if (found["when"] == END).any() else START
-    first = found[(found["when"] == when) & (found["layer"] == 1)]
+    when = END if (weights["when"] == END).any() else START
+    first = weights[(weights["when"] == when) & (weights["layer"] == 1)]
     widths = {int(r["position"]): float(r["quantiles"][-2] - r["quantiles"][1]) for r in records(first)}
-    width = layer_lines.span(widths, labels, "the central 90% of the first layer's weights have a width of")
+    width = span(widths, labels, "the central 90% of the first layer's weights have a width of")
     return f"At the {when} {width}." if width else ""
 
 
-def draw(found: pd.DataFrame, labels: Mapping[int, str], colours: Mapping[int, str]) -> Figure:
+def draw(weights: pd.DataFrame, labels: Mapping[int, str], colours: Mapping[int, str]) -> Figure:
     """Return the densities, each row scaled to its own peak (see `MOST_TIMES`); start as an outline where there is an end.
 
-    `found` has position, when, which (the layer, in words) and quantiles; labels and colours are by position.
+    `weights` has position, when, which (the layer, in words) and quantiles; labels and colours are by position.
     """
-    positions, which = list(labels), list(dict.fromkeys(found.sort_values("layer", kind="stable")["which"]))
+    positions, which = list(labels), list(dict.fromkeys(weights.sort_values("layer", kind="stable")["which"]))
     which.sort(key=["first layer", "middle layer", "last layer"].index)
-    scale = scale_of(found)
+    scale = scale_of(weights)
     with theme.style():
         figure, axes = theme.new(min(12.0, 1.25 + 0.42 * max(len(positions), 3)), 1, len(which), sharey=True)
         for ax, name in zip(axes, which, strict=True):
-            of_layer = found[found["which"] == name]
+            of_layer = weights[weights["which"] == name]
             for row, position in enumerate(positions):
                 _ridge(
                     ax, of_layer[of_layer["position"] == position], len(positions) - 1 - row, colours[position], scale
@@ -95,7 +97,7 @@ def draw(found: pd.DataFrame, labels: Mapping[int, str], colours: Mapping[int, s
             ax.tick_params(axis="y", length=0)
             ax.grid(axis="y", visible=False)
         axes[0].set_ylim(-0.15, len(positions))
-        if (found["when"] == END).any():
+        if (weights["when"] == END).any():
             start = Line2D([], [], color=theme.INK, linewidth=1, label=START)
             theme.legend_below(figure, [start, Patch(color=theme.FAINT, alpha=0.5, label=END)])  # type: ignore[list-item]
     return figure
@@ -123,8 +125,8 @@ def _ridge(ax: Axes, rows: pd.DataFrame, base: float, colour: str, scale: float)
     ax.axhline(base, color=theme.FAINT, linewidth=0.5)
 
 
-def _ticks(ax: Axes, found: pd.DataFrame, scale: float) -> None:
-    ends = [float(q[i]) for q in found["quantiles"] for i in (0, -1)]
+def _ticks(ax: Axes, weights: pd.DataFrame, scale: float) -> None:
+    ends = [float(q[i]) for q in weights["quantiles"] for i in (0, -1)]
     if not scale:
         ax.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
         return

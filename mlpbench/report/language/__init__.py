@@ -1,1 +1,0 @@
-"""Numbers, verdicts and figures in sentences."""

@@ -1,0 +1,314 @@
+"""Sections about signals in layers: by layer, against depth, over training, and against width (the coordinate check).
+
+Which of them a report shows depends on what varies and on what was measured, never on a name.
+
+Reference, of the coordinate check: G. Yang et al., "Tensor programs V: tuning large neural networks via zero-shot
+hyperparameter transfer", 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mlpbench.evidence.estimates import layer_estimates
+from mlpbench.evidence.estimates.layer_estimates import BACKWARD, END, FORWARD, GRADIENT, START, VARIANCE
+from mlpbench.evidence.frames import records
+from mlpbench.experiment.grid import format_level
+from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.condition_colours import Arrangement, arrange
+from mlpbench.report.figures.layouts import panels, whole_numbers
+from mlpbench.report.section import Section, figure_section, paragraph
+from mlpbench.report.words import rounded_factor, span
+
+BANDS = "Lines are geometric means over replicates, bands 95% intervals."
+# Of rows and columns of panels, from top to bottom and from left to right.
+ORDER = (FORWARD, BACKWARD, VARIANCE, GRADIENT, START, END)
+# The settings that make signals what they are at the start.
+SIGNAL_SETTINGS = ("activation", "init", "bias_init", "depth", "norm", "input_scale")
+# Fewer depths, widths or probed steps than this make no line.
+FEWEST = 3
+# Panels of the coordinate check beside each other.
+MOST_PANELS = 4
+GAINS = (
+    "The forward gain is the root mean square of the last hidden activations divided by that of the inputs, the backward gain "
+    "that of the gradient at the first layer divided by that at the outputs."
+)
+
+
+def by_layer(context: Context) -> Section | None:
+    """Return signals by layer if a setting that makes them is varied or nothing is trained, and a condition has 2 hidden layers.
+
+    Those settings are activation, init, bias_init, depth, hidden_sizes, norm and input_scale.
+    """
+    factors = {name for c in context.conditions for name in c.levels}
+    shapes = {c.settings.hidden_sizes for c in context.conditions} if "hidden_sizes" in factors else set()
+    untrained = any(c.settings.steps == 0 for c in context.conditions)
+    if not (context.varied_settings(SIGNAL_SETTINGS) or len(shapes) > 1 or untrained):
+        return None
+    depths = {i: c.settings.n_hidden for i, c in enumerate(context.drawn_conditions)}
+    rows = context.layer_rows if max(depths.values()) > 1 else pd.DataFrame()
+    if rows.empty:
+        return None
+    estimates, lines = layer_estimates.signals(rows), _arranged(context)
+    return figure_section(
+        "Signal by layer",
+        by_layer_sentence(estimates, _labels(context), depths),
+        "The last layer is the output layer.",
+        BANDS,
+        lines.sentence,
+        context.drawn_by,
+        figure="signals",
+        alt="Activation variance and gradient norm against layer.",
+        draw=partial(draw_by_layer, estimates, lines),
+    )
+
+
+def by_layer_sentence(estimates: pd.DataFrame, labels: Mapping[int, str], depths: Mapping[int, int]) -> str:
+    """Say how variance and gradient change over the hidden layers, in which condition most and in which least."""
+    compared = (
+        (VARIANCE, "the variance of activations in the last hidden layer is", "times that in the first"),
+        (GRADIENT, "the gradient norm of the first layer is", "times that of the last hidden layer"),
+    )
+    parts = []
+    for when in (START, END):
+        now = estimates[estimates["when"] == when]
+        ratios = [(_ratios(now[now["measure"] == m], depths, m), what, against) for m, what, against in compared]
+        spans = [f"{span(values, labels, what)} {against}" for values, what, against in ratios if values]
+        if spans:
+            parts.append(f"At the {when} {' and '.join(spans)}.")
+    return paragraph(*parts, _zeros(estimates))
+
+
+def _ratios(rows: pd.DataFrame, depths: Mapping[int, int], measure: str) -> dict[int, float]:
+    """Return last over first hidden layer of a variance, first over last of a gradient, where both have a mean."""
+    means = {(int(r["position"]), int(r["layer"])): float(r["mean"]) for r in records(rows)}
+    ratios = {}
+    for position, depth in depths.items():
+        first, last = means.get((position, 1), np.nan), means.get((position, depth), np.nan)
+        ratio = last / first if measure == VARIANCE else first / last
+        if depth > 1 and np.isfinite(ratio):
+            ratios[position] = float(ratio)
+    return ratios
+
+
+def draw_by_layer(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
+    """Return a row for each of start and end, a column for each measure; with panels of their own, the other way round.
+
+    `estimates` has position (a place in `lines`), when, measure, layer, mean, low and high.
+    """
+    frame = _placed(estimates, lines).assign(x=estimates["layer"])
+    figure = panels(_in_grid(frame, lines), lines.entries, lines.title, "layer")
+    whole_numbers(figure.axes)
+    return figure
+
+
+def against_depth(context: Context) -> Section | None:
+    """Return gain against depth if `depth` is a factor with 3 levels or more that have hidden layers."""
+    depths = {c.settings.n_hidden for c in context.drawn_conditions} - {0}
+    if "depth" not in context.experiment.factor_names or len(depths) < FEWEST or context.layer_rows.empty:
+        return None
+    estimates, lines = layer_estimates.gains(context.layer_rows), _arranged(context, "depth")
+    return figure_section(
+        "Gain against depth",
+        gain_sentence(estimates, _labels(context)),
+        GAINS,
+        BANDS,
+        lines.sentence,
+        context.drawn_by,
+        figure="depth_gain",
+        alt="Forward and backward gain over all hidden layers against depth.",
+        draw=partial(draw_against_depth, estimates, lines),
+    )
+
+
+def gain_sentence(estimates: pd.DataFrame, labels: Mapping[int, str]) -> str:
+    """Say what the gains are at the largest depth, in which condition most and in which least."""
+    when = START if (estimates["when"] == START).any() else END
+    depth = int(estimates["depth"].max())
+    deepest = estimates[(estimates["when"] == when) & (estimates["depth"] == depth)].dropna(subset=["mean"])
+    spans = [
+        span(_means(deepest[deepest["measure"] == measure]), labels, f"the {measure} is")
+        for measure in (FORWARD, BACKWARD)
+    ]
+    gains = " and ".join(filter(None, spans))
+    return paragraph(f"Through {depth} hidden layers at the {when} {gains}." if gains else "", _zeros(estimates))
+
+
+def _means(rows: pd.DataFrame) -> dict[int, float]:
+    return {int(r["position"]): float(r["mean"]) for r in records(rows)}
+
+
+def draw_against_depth(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
+    """Return forward and backward gain over depth; `estimates` has position, when, measure, depth, mean, low and high."""
+    frame = _placed(estimates, lines).assign(x=estimates["depth"])
+    figure = panels(_in_grid(frame, lines), lines.entries, lines.title, "depth")
+    with theme.style():
+        for ax in figure.axes:
+            theme.level_axis(ax, [float(d) for d in estimates["depth"]], ax.get_xlabel())
+    return figure
+
+
+def over_training(context: Context) -> Section | None:
+    """Return layers over steps if layers were measured at 3 steps or more, in a condition with a hidden layer."""
+    if len(context.experiment.probes or ()) < FEWEST or context.layer_rows.empty:
+        return None
+    estimates, lines = layer_estimates.over_steps(context.layer_rows), _arranged(context)
+    if estimates["step"].nunique() < FEWEST:
+        return None
+    return figure_section(
+        "Layers over training",
+        over_training_sentence(estimates, _labels(context)),
+        BANDS,
+        lines.sentence,
+        context.drawn_by,
+        figure="over_steps",
+        alt="Activation variance and gradient norm of the first and the last hidden layer against gradient steps.",
+        draw=partial(draw_over_training, estimates, lines),
+    )
+
+
+def over_training_sentence(estimates: pd.DataFrame, labels: Mapping[int, str]) -> str:
+    """Say by what factor the first hidden layer's gradient norm changes in training, where most and where least."""
+    rows = estimates[(estimates["measure"] == GRADIENT) & (estimates["which"] == estimates["which"].iloc[0])]
+    ratios = {}
+    for position, line in rows.groupby("position", sort=True):
+        means = line.sort_values("step")["mean"].to_numpy(dtype=float)
+        if len(means) > 1 and np.isfinite(means[0]) and np.isfinite(means[-1]) and means[0] > 0:
+            ratios[int(str(position))] = float(means[-1] / means[0])
+    change = span(ratios, labels, "the gradient norm of the first hidden layer changes by a factor of")
+    return paragraph(f"From the first probe to the last {change}." if change else "", _zeros(estimates))
+
+
+def draw_over_training(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
+    """Return a row for each measure, a column for each layer; of conditions in panels, a row for each of both.
+
+    `estimates` has position, measure, which (the layer, in words), step, mean, low and high.
+    """
+    frame = _placed(estimates, lines).assign(x=estimates["step"])
+    if lines.panel_of:
+        both = frame["measure"].astype(str) + ",\n" + frame["which"].astype(str)
+        head = frame["panel"].where(both == both.iloc[0], "")
+        frame = frame.assign(row=both, column=frame["panel"], head=head, measure=both)
+    else:
+        head = frame["which"].where(frame["measure"] == frame["measure"].iloc[0], "")
+        frame = frame.assign(row=frame["measure"], column=frame["which"], head=head)
+    return panels(frame, lines.entries, lines.title, "gradient step")
+
+
+def coordinate_check(context: Context) -> Section | None:
+    """Return whether activations keep their scale as width grows, at the start and after some training.
+
+    It needs `width` as a factor with 3 levels or more, and layers that were measured at 3 steps or more.
+    """
+    drawn, names = context.drawn_conditions, context.experiment.factor_names
+    widths = {c.settings.width for c in drawn if c.settings.depth > 0}
+    if "width" not in names or len(widths) < FEWEST or len(context.experiment.probes or ()) < FEWEST:
+        return None
+    if context.layer_rows.empty:
+        return None
+    texts = {n: [format_level(c.levels.get(n)) for c in drawn] for n in names if n != "width"}
+    others = [n for n, levels in texts.items() if len(set(levels)) > 1]
+    by = next((n for n in others if len(set(texts[n])) <= MOST_PANELS), "")
+    groups = [f"{by}={level}" for level in texts[by]] if by else [""] * len(drawn)
+    estimates = layer_estimates.scales(context.layer_rows, dict(enumerate(groups)))
+    if estimates["epoch"].nunique() < FEWEST:
+        return None
+    averaged = [n for n in others if n != by]
+    return figure_section(
+        "Coordinate check",
+        coordinates_sentence(estimates),
+        "The scale is the root mean square.",
+        f"Averaged over {' and '.join(averaged)} within each replicate." if averaged else "",
+        BANDS,
+        context.drawn_by,
+        figure="coordinates",
+        alt="Scale of the last hidden layer's activations against width, a line for each probed epoch.",
+        draw=partial(draw_coordinates, estimates),
+    )
+
+
+def coordinates_sentence(estimates: pd.DataFrame) -> str:
+    """Say by what factor the scale changes from the narrowest to the widest network, at the first probe and at the last."""
+    parts = []
+    for group in dict.fromkeys(estimates["group"]):
+        rows = estimates[estimates["group"] == group]
+        ends = []
+        for epoch in (rows["epoch"].min(), rows["epoch"].max()):
+            line = rows[rows["epoch"] == epoch].sort_values("width")
+            first, last = (float(line["mean"].iloc[i]) for i in (0, -1))
+            if np.isfinite(last / first):
+                ends.append(f"{rounded_factor(last / first)} at epoch {epoch:.3g}")
+        if ends:
+            parts.append(" and ".join(ends) + (f" with {group}" if group else ""))
+    if not parts:
+        return ""
+    narrow, wide = int(estimates["width"].min()), int(estimates["width"].max())
+    change = f"From width {narrow} to {wide} the scale of the last hidden layer's activations changes by a factor of {'; '.join(parts)}."
+    return paragraph(change, _zeros(estimates))
+
+
+def draw_coordinates(estimates: pd.DataFrame) -> Figure:
+    """Return the scale of the last hidden layer over width, a line for each probe and a panel for each group.
+
+    `estimates` has group, width, epoch, measure, mean, low and high; lines get darker as training goes on.
+    """
+    epochs = sorted(set(estimates["epoch"]))
+    texts = {epoch: f"{epoch:.3g}" for epoch in epochs}
+    entries = list(zip(texts.values(), theme.palette(len(epochs), ordered=True), strict=True))
+    text = estimates["epoch"].map(texts)
+    frame = estimates.assign(
+        row="", column=estimates["group"], head=estimates["group"], line=text, text=text, x=estimates["width"]
+    )
+    figure = panels(frame, entries, "epoch", "width")
+    widths = sorted({float(w) for w in estimates["width"]})
+    with theme.style():
+        for ax in figure.axes:
+            ax.set_xscale("log", base=2)  # also for widths within a decade: a slope is to be a power
+            ax.set_xticks(widths, [f"{w:g}" for w in widths])
+            ax.minorticks_off()
+    return figure
+
+
+def _arranged(context: Context, along: str = "") -> Arrangement:
+    """Return how the drawn conditions become lines over `along`, a factor, or over something that is none."""
+    together = context.experiment.zipped if along in context.experiment.zipped else ()
+    names = [n for n in context.experiment.factor_names if n not in together]
+    return arrange(context.drawn_conditions, names, context.colours, along)
+
+
+def _labels(context: Context) -> dict[int, str]:
+    """Return the labels of the drawn conditions, by their place among those."""
+    return {i: c.label for i, c in enumerate(context.drawn_conditions)}
+
+
+def _placed(estimates: pd.DataFrame, lines: Arrangement) -> pd.DataFrame:
+    """Return estimates with the panel, the line and the colour's text of each condition."""
+    columns = {"panel": lines.panels, "line": lines.lines, "text": lines.texts}
+    return estimates.assign(**{name: estimates["position"].map(dict(enumerate(of))) for name, of in columns.items()})
+
+
+def _in_grid(frame: pd.DataFrame, lines: Arrangement) -> pd.DataFrame:
+    """Return rows by `when` and columns by measure; of conditions in panels, rows by both and columns by panel."""
+    keys = frame[["measure", "when"]].map(ORDER.index)
+    frame = frame.iloc[np.lexsort((keys["when"], keys["measure"]))]
+    several = frame["when"].nunique() > 1
+    both = frame["measure"].astype(str) + (", " + frame["when"].astype(str) if several else "")
+    if lines.panel_of:
+        head = frame["panel"].where(both == both.iloc[0], "")
+        return frame.assign(row=both, column=frame["panel"], head=head, measure=both if several else frame["measure"])
+    return frame.assign(row=frame["when"], column=frame["measure"], head=frame["when"])
+
+
+def _zeros(estimates: pd.DataFrame) -> str:
+    """Say where lines break off because a number is 0; nothing where none is."""
+    n = estimates.loc[estimates["zeros"] > 0, "position"].nunique()
+    if not n:
+        return ""
+    some = "1 condition has" if n == 1 else f"{n} conditions have"
+    return f"{some} a replicate in which a number is exactly 0: lines break off there."
