@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option("--no-report", is_flag=True, help="Train and store only.")
 @click.option("--yes", is_flag=True, help="Allow more than 100,000 runs.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **given: Any) -> None:
+def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **chosen: Any) -> None:
     """Train what is missing of each SPEC, then write its report.
 
     Finished runs are kept whatever happens and are never trained twice: run the same command again to continue after an
@@ -59,7 +59,7 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
     from mlpbench.jobs import run as runner
     from mlpbench.jobs.options import Options
 
-    options = Options(report=not no_report, **given)
+    options = Options(report=not no_report, **chosen)
     experiments = [yaml_reader.read(spec, overrides) for spec in specs]  # all of them, before the first is trained
     names = [experiment.name for experiment in experiments]
     twice = [name for i, name in enumerate(names) if name in names[:i]]
@@ -99,14 +99,14 @@ def _print_outcome(outcome: Outcome) -> None:
 @THREADS
 @NUMERICS
 @JSON
-def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **given: Any) -> None:
+def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
     """Show what `run` would train: conditions, runs, stacks, what is done, FLOPs, expected time and memory."""
     from mlpbench.experiment.file import yaml_reader
     from mlpbench.jobs.inventory import take_inventory
     from mlpbench.jobs.options import Options
     from mlpbench.results.store import Store, damage_message
 
-    options = Options(**given)
+    options = Options(**chosen)
     experiment = yaml_reader.read(spec, overrides)
     store = Store(options.results / experiment.name)
     summary = take_inventory(experiment, store, options).summary(options).to_json()
@@ -145,7 +145,7 @@ def list_(folder: Path, results: Path | None, workers: int | None, as_json: bool
     from mlpbench.jobs import listing
     from mlpbench.jobs.options import Options
 
-    rows = listing.shipped(folder, results, Options(workers=workers))
+    rows = listing.list_experiments(folder, results, Options(workers=workers))
     if as_json:
         click.echo(json.dumps([asdict(row) | {"file": str(row.file)} for row in rows], indent=2))
     elif rows:

@@ -93,7 +93,7 @@ def index(folder: Path) -> None:
 @WORKERS
 @DATA_DIR
 @JSON
-def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: Any) -> None:
+def verify(folder: Path, sample: int, everything: bool, as_json: bool, **chosen: Any) -> None:
     """Train runs of a results folder again, alone, and compare: identical, within tolerance, or different.
 
     Weights (by their digest, saved or not), metrics, curves, layers and predictions are compared bit for bit. Runs that were
@@ -108,7 +108,7 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **given: 
     from mlpbench.results.store import Store
 
     experiment = read_folder(folder)
-    verification = verify(experiment, Store(folder), Options(**given), None if everything else sample)
+    verification = verify(experiment, Store(folder), Options(**chosen), None if everything else sample)
     if as_json:
         content = {
             "passed": verification.passed,
@@ -266,7 +266,7 @@ def trim(folders: tuple[Path, ...]) -> None:
 @DEVICE
 @DATA_DIR
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-def export(run: str, file: Path, results: tuple[Path, ...], force: bool, **given: Any) -> None:
+def export(run: str, file: Path, results: tuple[Path, ...], force: bool, **chosen: Any) -> None:
     """Write the weights of RUN, a run_id or a unique prefix, to a safetensors file.
 
     Where the experiment did not keep them (`save_weights: true`), the run is trained again, alone, and its weights are
@@ -275,7 +275,7 @@ def export(run: str, file: Path, results: tuple[Path, ...], force: bool, **given
     from mlpbench.jobs.export import export
     from mlpbench.jobs.options import Options
 
-    exported = export(run, file, results, Options(quiet=True, **given), force=force)
+    exported = export(run, file, results, Options(quiet=True, **chosen), force=force)
     how = "trained again, alone, with the weights of its row" if exported.trained else "saved when it was trained"
     click.echo(f"{exported.stored.run_id} of {exported.stored.folder}: {how}")
     click.echo(f"weights: {file}")

@@ -33,7 +33,7 @@ _STARTING = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """A stack to train, or what is left of one; `slot` is where its share of the work is told."""
+    """A stack to train, or what is left of one; `slot` is the place of its share in the list of shares."""
 
     stack: Stack
     slot: int
@@ -61,7 +61,7 @@ class ProcessPool:
         self._started: set[Any] = set()
 
     def map(self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]) -> Iterator[tuple[Stack, Tables]]:
-        """Yield each stack with its rows as it is finished; `tick` is told each stack's share of the work done so far.
+        """Yield each stack with its rows as it is finished; `tick` is called with each stack's share of the work done so far.
 
         When a worker is killed, which stack was at fault is not known: each one that had begun is tried again alone, and
         one whose worker is killed then too comes back in parts.

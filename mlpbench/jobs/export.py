@@ -66,7 +66,7 @@ def find_run(prefix: str, results: Sequence[Path]) -> StoredRun:
         raise InputError(f"a run is named by its run_id, 16 hex digits, or a unique prefix, got {prefix!r}")
     for root in results:
         if not root.is_dir():
-            raise InputError(f"--results must be a folder, got no folder at {root}")
+            raise InputError(f"--results: folder not found: {root}")
     tables = [_matching_rows(folder, prefix) for root in results for folder in sorted(folders_below(root))]
     rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["run_id"])
     ids = sorted(set(rows["run_id"]))

@@ -22,7 +22,7 @@ VERDICTS = ("supported", "refuted", "undecided")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shipped:
+class ListedExperiment:
     """One experiment, with what its report says.
 
     `seconds` is the time that all of its runs are expected to take here. `verdicts` counts the claims by verdict, None where
@@ -38,22 +38,22 @@ class Shipped:
     older: bool
 
 
-def shipped(folder: Path, results: Path | None, options: Options) -> list[Shipped]:
+def list_experiments(folder: Path, results: Path | None, options: Options) -> list[ListedExperiment]:
     """Return the experiments of a folder in the order of their files; raise InputError for no folder or a wrong file.
 
     `results` has a folder by the name of each that has results; by default those of a source checkout, if it is one.
     """
     if not folder.is_dir():
-        raise InputError(f"the experiments must be in a folder, got no folder at {folder}")
+        raise InputError(f"folder of experiments not found: {folder}")
     if results is not None and not results.is_dir():
-        raise InputError(f"--results must be a folder, got no folder at {results}")
+        raise InputError(f"--results: folder not found: {results}")
     return [_row(path, results or REFERENCE, options) for path in sorted(folder.glob("*.yaml"))]
 
 
-def _row(path: Path, results: Path, options: Options) -> Shipped:
+def _row(path: Path, results: Path, options: Options) -> ListedExperiment:
     experiment = yaml_reader.read(path)
     summary = read_summary(results / experiment.name)
-    return Shipped(
+    return ListedExperiment(
         name=experiment.name,
         file=path,
         runs=grid.count_runs(experiment),
@@ -82,7 +82,7 @@ def expected_seconds(experiment: Experiment, options: Options) -> float:
     return round(max(work.longest, work.seconds / min(options.n_workers, max(1, work.stacks))), 1)
 
 
-def text(rows: Sequence[Shipped]) -> str:
+def text(rows: Sequence[ListedExperiment]) -> str:
     """Return two or more lines for each experiment, none longer than `WIDTH` if a word is not."""
     name = max((len(r.name) for r in rows), default=0) + 2
     lines = []

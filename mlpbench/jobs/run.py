@@ -62,8 +62,10 @@ def topped_up(experiment: Experiment, options: Options) -> Experiment:
     most = options.max_replicates
     if most is None or not options.until_decided:
         if experiment.until_decided is None:
-            given, other = ("--until-decided", "--max-replicates N")[:: 1 if options.until_decided else -1]
-            raise InputError(f"{given.removesuffix(' N')} needs {other} where the experiment declares no until_decided")
+            option, other = ("--until-decided", "--max-replicates N")[:: 1 if options.until_decided else -1]
+            raise InputError(
+                f"{option.removesuffix(' N')} needs {other} where the experiment declares no until_decided"
+            )
         most = most or experiment.most_replicates
     if not experiment.claims:
         raise InputError(f"--until-decided needs claims to decide, got none in {experiment.name}")

@@ -46,14 +46,14 @@ def check(folder: Path, *, html: bool = False) -> dict[str, str]:
     from mlpbench.report.pages import page
 
     wanted = page.contents(render(folder), html=html or (folder / page.HTML).exists())
-    found = {}
+    differing = {}
     for name, content in wanted.items():
         try:
             if (folder / name).read_bytes() != content:
-                found[name] = DIFFERS
+                differing[name] = DIFFERS
         except FileNotFoundError:
-            found[name] = MISSING
-    return dict(sorted(found.items()))
+            differing[name] = MISSING
+    return dict(sorted(differing.items()))
 
 
 def write_index(folder: Path) -> list[Path]:
@@ -61,9 +61,9 @@ def write_index(folder: Path) -> list[Path]:
     from mlpbench.report.pages import index_page
 
     if not folder.is_dir():
-        raise InputError(f"an index is made of a folder with results, got no folder at {folder}")
-    found = read_index(folder)
-    pages = {folder / "index.html": index_page.page(found), folder / "index.md": index_page.markdown(found)}
+        raise InputError(f"folder of results not found: {folder}")
+    index = read_index(folder)
+    pages = {folder / "index.html": index_page.page(index), folder / "index.md": index_page.markdown(index)}
     for path, text in pages.items():
         write_whole(path, text.encode())
     return list(pages)

@@ -77,9 +77,9 @@ def sentence(kernels: pd.DataFrame) -> str:
         return "No work was timed both stacked and by `torch.nn`."
     pairs = pairs.assign(ratio=pairs["per_run"] / pairs["per_run_nn"])
     steps = pairs[pairs["phase"] == "step"]
-    shown = pairs if steps.empty else steps
+    compared = pairs if steps.empty else steps
     what = "the same work" if steps.empty else "a training step"
-    rows = records(shown.loc[list(dict.fromkeys([shown["ratio"].idxmin(), shown["ratio"].idxmax()]))])
+    rows = records(compared.loc[list(dict.fromkeys([compared["ratio"].idxmin(), compared["ratio"].idxmax()]))])
     phase = ["phase"] * steps.empty
     device = ["device"] * (kernels["device"].nunique() > 1)
     places = [

@@ -121,8 +121,8 @@ def test_an_error_shows_its_line_with_a_caret_below_the_column(here: Path) -> No
         (["report", "nowhere"], "nowhere is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
         (["report", "good.yaml"], "good.yaml is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
         (["claims", "."], ". is not a results folder (no spec.yaml)"),
-        (["list", "nowhere"], "the experiments must be in a folder, got no folder at nowhere"),
-        (["list", "good.yaml"], "the experiments must be in a folder, got no folder at good.yaml"),
+        (["list", "nowhere"], "folder of experiments not found: nowhere"),
+        (["list", "good.yaml"], "folder of experiments not found: good.yaml"),
         (["data", "fetch", "fashion_mnst"], "a data set must be one of fashion_mnist, mnist, kmnist, qmnist, emnist_balanced, emnist_letters, emnist_digits, cifar10, digits, mnist1d, linear, polynomial, got 'fashion_mnst'; did you mean 'fashion_mnist'?"),
     ],
 )  # fmt: skip

@@ -52,6 +52,19 @@ def test_a_command_prints_what_the_readme_shows(
     assert printed(command + extra).rstrip() == output.rstrip()
 
 
+def test_an_error_reads_as_the_readme_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (message,) = (block for block in blocks("text") if block.startswith("mlpbench: "))
+    place, wrong, _ = message.split("\n", 2)
+    (tmp_path / "experiments").mkdir()
+    lines = ["name: x", "question: Which?", "dataset: digits", wrong.strip(), "factors: {width: [8, 16]}"]
+    (tmp_path / "experiments" / "x.yaml").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["plan", "experiments/x.yaml"])
+    assert result.exit_code == 2
+    assert result.stderr == message
+    assert place.startswith("mlpbench: experiments/x.yaml:4:")
+
+
 def test_the_main_job_prints_the_verdicts_of_the_reference_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (output,) = (o for c, o in COMMANDS if c == "make run")

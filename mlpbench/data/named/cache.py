@@ -97,11 +97,11 @@ def note_checked(folder: Path, data: NamedFiles, origin: str, checked: dict[str,
 def _root(cache_dir: Path | None) -> Path:
     if cache_dir is not None:
         return cache_dir.expanduser()
-    if given := os.environ.get("MLPBENCH_CACHE"):
+    if variable := os.environ.get("MLPBENCH_CACHE"):
         try:
-            return Path(given).expanduser()
+            return Path(variable).expanduser()
         except RuntimeError as error:
-            raise InputError(f"MLPBENCH_CACHE must be a folder, got {given!r}: {error}") from error
+            raise InputError(f"MLPBENCH_CACHE must be a folder, got {variable!r}: {error}") from error
     return platformdirs.user_cache_path("mlpbench")
 
 

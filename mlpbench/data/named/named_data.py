@@ -53,11 +53,11 @@ class NamedData(NamedFiles):
         variable = os.environ.get("MLPBENCH_DATA")
         if data_dir is not None or variable:
             option = "--data-dir" if data_dir is not None else "MLPBENCH_DATA"
-            given = data_dir or Path(variable or "")
+            user_folder = data_dir or Path(variable or "")
             try:
-                return self._from_user(given.expanduser(), folder, say)
+                return self._from_user(user_folder.expanduser(), folder, say)
             except RuntimeError as error:
-                raise InputError(f"{option} must be a folder, got {str(given)!r}: {error}") from error
+                raise InputError(f"{option} must be a folder, got {str(user_folder)!r}: {error}") from error
             except FilesError as error:
                 raise InputError(
                     f"{option} must be a folder with the files of {self.name}: {error}; "
@@ -78,14 +78,14 @@ class NamedData(NamedFiles):
         """Return where the files come from, and how much is to download where they are not in the cache."""
         return f"here, {self.origin()}" if self.is_cached() else f"not fetched yet, {self.megabytes} MB {self.origin()}"
 
-    def _from_user(self, given: Path, folder: Path, say: Say) -> str:
-        origin = f"folder {given}"
-        paths = named_files.find_files(self, given)
+    def _from_user(self, user_folder: Path, folder: Path, say: Say) -> str:
+        origin = f"folder {user_folder}"
+        paths = named_files.find_files(self, user_folder)
         stamps = named_files.stamps(paths)
         cached = cache.read(folder, self)
         if cached is not None and cached.checked == stamps:
             return origin
-        say(f"{self.name}: checking {given}")
+        say(f"{self.name}: checking {user_folder}")
         arrays = named_files.read_files(self, paths)
         if cached is None:
             cache.write(folder, self, arrays, origin, stamps)

@@ -56,9 +56,14 @@ class Table:
         return len(self.columns[0].values)
 
 
-def file_error(message: str, *place: str) -> InputError:
-    """Return the error of a data file: rule and value, then where."""
-    return InputError(f"{message} ({', '.join(place)})")
+def file_error(
+    message: str, file: str, *, line: int | None = None, column: str | None = None, row: int | None = None
+) -> InputError:
+    """Return the error of a data file: where, `own.csv:4: column 'age'`, then rule and value."""
+    place = [file if line is None else f"{file}:{line}"]
+    if column is not None:
+        place.append(f"column {column!r}" + (f", row {row}" if row is not None else ""))
+    return InputError(": ".join([*place, message]))
 
 
 def reason(error: Exception) -> str:
@@ -76,21 +81,22 @@ def reading(name: str) -> Iterator[None]:
         why = repr(error.strerror.lower()) if error.strerror else reason(error)
         raise file_error(f"a data file must be readable, got {why}", name) from None
     except MemoryError:
-        raise MachineError(f"own data must fit this machine's memory, got more ({name})") from None
+        raise MachineError(f"{name}: own data must fit this machine's memory, got more") from None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnPlace:
-    """Where the values of a column stand, for errors: `row` names the place of a value, counted from 0."""
+    """Where the values of a column stand, for errors; `line` gives the line of a value, by its row counted from 0."""
 
     file: str
     column: str
-    row: Callable[[int], str] = lambda at: f"row {at + 1}"
+    line: Callable[[int], int] | None = None
 
     def error(self, message: str, at: int | None = None) -> InputError:
         """Return the error of one value, or of the column."""
-        place = [] if at is None else [self.row(at)]
-        return file_error(message, self.file, f"column {self.column!r}", *place)
+        if at is None or self.line is None:
+            return file_error(message, self.file, column=self.column, row=None if at is None else at + 1)
+        return file_error(message, self.file, column=self.column, line=self.line(at))
 
 
 def column_names(written: Sequence[str], file: str) -> list[str]:

@@ -125,7 +125,7 @@ def _joined(rows: Table, test_rows: Table) -> Table:
 def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
     if a.type != b.type:
         message = f"a column must hold {TYPE_NAMES[a.type]}, as in {a_name}, got {TYPE_NAMES[b.type]}"
-        raise file_error(message, b_name, f"column {a.name!r}")
+        raise file_error(message, b_name, column=a.name)
     words = tuple(sorted({*a.words, *b.words}))
     code = {word: float(i) for i, word in enumerate(words)}
     parts = [np.array([code[w] for w in c.words])[c.values.astype(np.int64)] if words else c.values for c in (a, b)]
@@ -168,7 +168,7 @@ def _inputs(columns: Sequence[Column], table: Table) -> tuple[NDArray[np.float64
     for c in columns:
         if len(c.words) > MOST_WORDS:
             message = f"a column of text must have at most {MOST_WORDS} different values, got {len(c.words)}"
-            raise file_error(f"{message}; an identifier? take it out", table.name, f"column {c.name!r}")
+            raise file_error(f"{message}; an identifier? take it out", table.name, column=c.name)
     owners = [c for c in columns for _ in range(max(1, len(c.words)))]
     if table.rows * len(owners) * 4 > MAX_BYTES:
         message = f"own data must have at most {MAX_BYTES // 4} inputs over all rows, got {table.rows} rows"
@@ -224,14 +224,14 @@ def _standardise(
             message = (
                 f"a column must vary for scale standard, got {got} in {'the training' if is_number[i] else 'all'} rows"
             )
-            raise file_error(f"{message}; take it out, or say `scale: none`", file, f"column {c.name!r}")
+            raise file_error(f"{message}; take it out, or say `scale: none`", file, column=c.name)
     mean = rows.mean(0)
     with np.errstate(over="ignore", invalid="ignore"):
         sd = rows.std(0)
     if len(infinite := np.flatnonzero(is_number & ~np.isfinite(sd))):
         c = owners[infinite[0]]
         message = f"the standard deviation of a column must be finite, got numbers up to {np.abs(c.values).max():g}"
-        raise file_error(message, file, f"column {c.name!r}")
+        raise file_error(message, file, column=c.name)
     x[:, is_number] = (x[:, is_number] - mean[is_number]) / np.where(sd[is_number] > 0, sd[is_number], 1.0)
 
 
@@ -239,7 +239,7 @@ def _check_range(x: NDArray[np.float64], owners: Sequence[Column], file: str) ->
     largest = np.abs(x).max(0)
     if len(beyond := np.flatnonzero(largest > LARGEST)):
         message = f"an input must fit float32, got {largest[beyond[0]]:g}; divide it, or say `scale: standard`"
-        raise file_error(message, file, f"column {owners[beyond[0]].name!r}")
+        raise file_error(message, file, column=owners[beyond[0]].name)
 
 
 def _fingerprint(x: NDArray[np.float64], y: NDArray[np.float64], options: dict[str, object]) -> str:

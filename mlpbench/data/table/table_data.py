@@ -23,7 +23,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.models import Model, SpecProblem, first_problem, shown, suggestion
 from mlpbench.base.models import Path as Place
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource
-from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, Table
+from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, Table, file_error
 
 SUFFIXES = (".csv", ".parquet", ".npz")
 TEST_SHARE = 0.2
@@ -118,12 +118,12 @@ class TableData(DataSource):
         try:
             now, dataset = _read(self.options, paths)
         except SpecProblem as problem:
-            raise InputError(f"{problem.message} ({self.options.file})") from None
+            raise InputError(f"{self.options.file}: {problem.message}") from None
         if now.known != self.known:
             was, got = self.known.fingerprint[:12], now.known.fingerprint[:12]
             message = f"the data must be those of the experiment's facts, {was}, got {got}"
             hint = "the file or its options have changed; remove `facts` to start again with them"
-            raise InputError(f"{message}: {hint} ({self.options.file})")
+            raise InputError(f"{self.options.file}: {message}: {hint}")
         return dataset
 
     def origin(self) -> str:
@@ -269,7 +269,7 @@ def _renamed(test: Table, like: Table) -> Table:
     """Give the columns of the test arrays the names of those they belong to."""
     if len(test.columns) != len(like.columns):
         message = "x_train and x_test must have equally many numbers per row"
-        raise InputError(f"{message}, got {len(like.columns) - 1} and {len(test.columns) - 1} ({like.name})")
+        raise file_error(f"{message}, got {len(like.columns) - 1} and {len(test.columns) - 1}", like.name)
     columns = [replace(c, name=other.name) for c, other in zip(test.columns, like.columns)]
     return replace(test, columns=columns)
 

@@ -69,17 +69,17 @@ def read_csv(path: Path, name: str) -> Table:
     text = _text(content, name)
     header = _record(text, 0)[0]
     if len(header) == 1 and (other := next((c for c in ";\t|" if c in header[0]), None)):
-        raise file_error(f"the columns of a csv file must be separated by commas, got {other!r}", name, "line 1")
+        raise file_error(f"the columns of a csv file must be separated by commas, got {other!r}", name, line=1)
     names = column_names(header, name)
     if not _record(text, 1)[0]:
         raise file_error("a data file must have rows, got a header alone", name)
     del text
     read = _parsed(content, header, name)
 
-    def line(row: int) -> str:
-        return f"line {_record(content.decode('utf-8-sig'), row + 1)[1]}"
+    def line(row: int) -> int:
+        return _record(content.decode("utf-8-sig"), row + 1)[1]
 
-    places = [ColumnPlace(file=name, column=n, row=line) for n in names]
+    places = [ColumnPlace(file=name, column=n, line=line) for n in names]
     return Table(name=name, columns=[_csv_column(p, read.column(i).combine_chunks()) for i, p in enumerate(places)])
 
 
@@ -89,15 +89,15 @@ def _text(content: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         message = f"a csv file must be UTF-8, got byte {content[error.start]:#04x}"
-        raise file_error(message, name, f"line {line}") from None
+        raise file_error(message, name, line=line) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise file_error("a csv file must be text, got a zero byte", name, f"line {line}")
+        raise file_error("a csv file must be text, got a zero byte", name, line=line)
     if not text.strip():
         raise file_error("a data file must have a header and rows, got an empty file", name)
     if text.count('"') % 2:
         line = text.count("\n", 0, text.rindex('"')) + 1
-        raise file_error("a quote must be closed, got an odd number of quotes", name, f"the last on line {line}")
+        raise file_error("a quote must be closed, got an odd number of quotes", name, line=line)
     return text
 
 
@@ -144,10 +144,10 @@ def _parsed(content: bytes, header: Sequence[str], name: str) -> pa.Table:
         line = _record(content.decode("utf-8-sig"), (row.number or 2) - 1)[1]
         got = f"{row.actual_columns} in {shown(row.text[:80])}"
         message = f"a row must have {row.expected_columns} values, one per column, got {got}"
-        raise file_error(message, name, f"line {line}") from None
+        raise file_error(message, name, line=line) from None
     if read.column_names != list(header):
         got = f"{shown(header)} or {shown(read.column_names)}"
-        raise file_error(f"a csv file must have one header, got {got}", name, "line 1")
+        raise file_error(f"a csv file must have one header, got {got}", name, line=1)
     return read
 
 

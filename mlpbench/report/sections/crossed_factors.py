@@ -60,12 +60,12 @@ def cells(context: Context, rows: str, columns: str) -> pd.DataFrame:
     such cells, whose paired difference from it has a 95% interval that includes 0; `best_of_row` the lowest of a row where the columns
     are learning rates. `lost` counts runs that diverged or failed.
     """
-    found = (
+    outcomes = (
         context.estimates[context.estimates["metric"] == context.outcome].sort_values("position").set_index("position")
     )
     positions = list(range(len(context.conditions)))
     order = {n: _ordered(context.conditions, n) for n in (rows, columns)}
-    means = found["mean"].reindex(positions)
+    means = outcomes["mean"].reindex(positions)
     table = pd.DataFrame(
         {
             "position": positions,
@@ -75,8 +75,8 @@ def cells(context: Context, rows: str, columns: str) -> pd.DataFrame:
             "column_label": [format_level(c.levels.get(columns)) for c in context.conditions],
             "label": [c.label for c in context.conditions],
             "value": 1 - means if context.measure == "accuracy" else means,
-            "sd": found["sd"].reindex(positions),
-            "lost": (found["diverged"] + found["failed"]).reindex(positions).fillna(0).astype(int),
+            "sd": outcomes["sd"].reindex(positions),
+            "lost": (outcomes["diverged"] + outcomes["failed"]).reindex(positions).fillna(0).astype(int),
         }
     )
     top = context.best

@@ -47,10 +47,10 @@ def section(context: Context) -> Section | None:
     errors = context.errors
     if len(context.conditions) < 2 or errors.estimates.empty:
         return None
-    found = sentence(errors.every)
+    finding = sentence(errors.every)
     if errors.factor:
         regions = fit_regions(context)
-        found = paragraph(found, regions_sentence(regions, errors.factor))
+        finding = paragraph(finding, regions_sentence(regions, errors.factor))
         draw = partial(error_against_factor, errors.estimates, errors.points, errors.factor, regions)
     else:
         labels = [context.colours.labels[c.condition_id] for c in context.drawn_conditions]
@@ -58,7 +58,7 @@ def section(context: Context) -> Section | None:
     what = "loss" if context.measure == "loss" else "error"
     return figure_section(
         f"Train and test {what}",
-        found,
+        finding,
         BARS,
         errors.drawn_by,
         figure="error",
@@ -99,12 +99,12 @@ def fit_regions(context: Context) -> pd.DataFrame:
     does not overfit. Above is a 95% interval of the paired difference above zero; intervals are not corrected for their number.
     """
     columns = ["measure", "side", "x", "best"]
-    shown = context.errors.estimates
-    if context.errors.factor not in CAPACITIES or shown["series"].nunique() != 1:
+    drawn = context.errors.estimates
+    if context.errors.factor not in CAPACITIES or drawn["series"].nunique() != 1:
         return pd.DataFrame(columns=columns)
     rows = []
     for measure, name in MEASURES.items():
-        test = shown[(shown["measure"] == measure) & (shown["split"] == "test")].sort_values("x")
+        test = drawn[(drawn["measure"] == measure) & (drawn["split"] == "test")].sort_values("x")
         if len(test) < FEWEST_LEVELS:
             continue
         best = min(records(test), key=lambda r: float(r["mean"]))
@@ -131,15 +131,15 @@ def regions_sentence(regions: pd.DataFrame, factor: str) -> str:
             for side in (UNDER, OVER)
             if (rows["side"] == side).any()
         ]
-        found = f"{factor} {rows['best'].iloc[0]:g} is best; the network {listing(sides)}."
-        measures.setdefault(found, []).append(str(measure))
+        finding = f"{factor} {rows['best'].iloc[0]:g} is best; the network {listing(sides)}."
+        measures.setdefault(finding, []).append(str(measure))
     if not measures:
         return ""
     meaning = (
         "Shaded regions: a network underfits where both its test and its train error (or loss) are higher than at the best level, and "
         "overfits where its test error is higher and its train error is not, by 95% intervals of paired differences."
     )
-    return paragraph(*(f"By {listing(names)}, {found}" for found, names in measures.items()), meaning)
+    return paragraph(*(f"By {listing(names)}, {finding}" for finding, names in measures.items()), meaning)
 
 
 def _levels(levels: list[float]) -> str:

@@ -173,12 +173,12 @@ def under_shift(context: Context) -> Section | None:
         return None
     observed = context.drawn_rows(context.observed)
     estimates = by_severity(context.experiment, context.conditions, observed, context.curve_points, context.measure)
-    found = shift_sentence(estimates, context.measure)
-    if not found:
+    finding = shift_sentence(estimates, context.measure)
+    if not finding:
         return None
     return figure_section(
         "Under shift",
-        found,
+        finding,
         SHIFT_BANDS,
         runs_without_curves(context),
         context.excerpt.drawn_by,

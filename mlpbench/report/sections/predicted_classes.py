@@ -36,19 +36,19 @@ RULE = (
 
 def confusion_matrix(context: Context) -> Section | None:
     """Return the confusion matrix of the best condition; None where its predictions are not known (`Context.best_predictions`)."""
-    found = context.best_predictions
-    if found is None:
+    predictions = context.best_predictions
+    if predictions is None:
         return None
     names = list(context.experiment.data.class_names)
-    shares = confusion(found, len(names))
-    label = "" if len(context.conditions) == 1 else context.conditions[found.position].label
-    some = (context.observed["position"] == found.position).sum() > found.n
+    shares = confusion(predictions, len(names))
+    label = "" if len(context.conditions) == 1 else context.conditions[predictions.position].label
+    some = (context.observed["position"] == predictions.position).sum() > predictions.n
     mean = pd.DataFrame(shares.mean(axis=0), index=names, columns=names)
     return figure_section(
         "Confusion matrix",
         confusion_sentence(shares, names, label),
         "Rows are true classes and sum to 100%, columns are predicted classes.",
-        f"Only the first {found.n} replicates are counted." if some else "",
+        f"Only the first {predictions.n} replicates are counted." if some else "",
         figure="confusion",
         alt="Share of the test examples of each true class that are predicted as each class.",
         draw=partial(draw_confusion, mean, _most_confused(mean.to_numpy())),
@@ -115,11 +115,11 @@ def short_name(name: str) -> str:
 def example_images(context: Context) -> Section | None:
     """Return some test images with their predictions; None where the data are no images, or either is not known."""
     shape = _image_shape(context.experiment.data.input_shape)
-    found = None if shape is None else context.best_predictions
-    if shape is None or found is None or context.test_set is None:
+    predictions = None if shape is None else context.best_predictions
+    if shape is None or predictions is None or context.test_set is None:
         return None
     names = list(context.experiment.data.class_names)
-    chosen = choose_examples(found, len(names))
+    chosen = choose_examples(predictions, len(names))
     images = context.test_set.images(chosen.at)
     if images is None:
         return None
@@ -134,18 +134,20 @@ def example_images(context: Context) -> Section | None:
     pairs = "; ".join(f"{t}, predicted {p}" for t, p in zip(rows["true"], rows["predicted"], strict=True))
     figure = SectionFigure(
         name="test_images",
-        draw=partial(draw_images, shape(images), rows, found.n),
+        draw=partial(draw_images, shape(images), rows, predictions.n),
         alt=f"Test images with their true and their predicted class: {pairs}.",
     )
-    if (chosen.votes == found.n).all():
-        predicted = f"the class that {f'all {found.n} replicates predict' if found.n > 1 else 'is predicted'}"
+    if (chosen.votes == predictions.n).all():
+        predicted = (
+            f"the class that {f'all {predictions.n} replicates predict' if predictions.n > 1 else 'is predicted'}"
+        )
     else:
         predicted = (
             "the most frequent prediction (of a misclassified image the most frequent wrong one) with the number of replicates "
             "that have it"
         )
     key = f"Above each image stands its true class, below it {predicted}."
-    return Section(title="Test images", sentences=paragraph(images_sentence(found), RULE, key), figures=[figure])
+    return Section(title="Test images", sentences=paragraph(images_sentence(predictions), RULE, key), figures=[figure])
 
 
 def images_sentence(predictions: Predictions) -> str:

@@ -50,16 +50,16 @@ def section(context: Context) -> Section | None:
             " Test-set sampling is not part of the sum: it is the sd that an accuracy has over test sets of this size whose examples "
             "are drawn anew."
         )
-    drawn, found = drawn_rows(estimates), sentence(estimates)
+    drawn, finding = drawn_rows(estimates), sentence(estimates)
     metric_name = str(estimates["metric"].iloc[0]).replace("_", " ")
     figure = SectionFigure(
         name="spread",
         draw=partial(draw, drawn, metric_name),
-        alt=f"Share of each random stream in the variance of {metric_name}. {found}",
+        alt=f"Share of each random stream in the variance of {metric_name}. {finding}",
     )
     return Section(
         title="Variance decomposition",
-        sentences=paragraph(found, text),
+        sentences=paragraph(finding, text),
         table=table(head, rows, "l" * labelled + "llrrrr"),
         figures=[] if drawn.empty else [figure],
     )
