@@ -26,6 +26,11 @@ from mlpbench.experiment.run_settings import resolve as resolve
 NUMERICS_VERSION = 1
 
 
+Levels = dict[str, Value]
+# The levels of a factor, or of several that go together, each with its path in the file.
+Axis = list[tuple[Levels, dict[str, Path]]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Condition:
     """One combination of levels, those of nuisance settings included.
@@ -68,7 +73,7 @@ class Run:
 
 def conditions(experiment: Design) -> list[Condition]:
     """Return the conditions in the order of the file; raise SpecProblem where levels do not fit together or the data."""
-    made = []
+    grid = []
     seen: dict[str, str] = {}
     fingerprint = experiment.data.fingerprint
     for levels, places in _combinations(experiment):
@@ -81,7 +86,7 @@ def conditions(experiment: Design) -> list[Condition]:
             place = next(iter(places.values()), ("factors",))
             raise SpecProblem(place, f"conditions must differ, but '{seen[identity]}' and '{label}' are the same run")
         seen[identity] = label
-        made.append(
+        grid.append(
             Condition(
                 condition_id=identity,
                 label=label,
@@ -90,11 +95,11 @@ def conditions(experiment: Design) -> list[Condition]:
                 in_folds=_in_folds(experiment.fixed | settings, experiment, places, resolved.train_size),
             )
         )
-    return made
+    return grid
 
 
 def _in_folds(
-    given: Mapping[str, Value], experiment: Design, places: Mapping[str, Path], total: int
+    levels: Mapping[str, Value], experiment: Design, places: Mapping[str, Path], total: int
 ) -> tuple[RunSettings, ...]:
     if experiment.folds is None:
         return ()
@@ -102,7 +107,7 @@ def _in_folds(
         rule = f"folds must be at most train_size, so that each has an example, which is {total}"
         raise SpecProblem(("validation", "folds"), f"{rule}, got {experiment.folds}")
     sizes = [fold_size(total, experiment.folds, fold) for fold in range(experiment.folds)]
-    by_size = {size: resolve(given, experiment, places, in_fold=size) for size in dict.fromkeys(sizes)}
+    by_size = {size: resolve(levels, experiment, places, in_fold=size) for size in dict.fromkeys(sizes)}
     return tuple(by_size[size] for size in sizes)
 
 
@@ -135,14 +140,14 @@ def slots(experiment: Design) -> list[int | None]:
     return [*range(experiment.folds or 0), None]
 
 
-def runs(experiment: Design, made: Sequence[Condition] | None = None) -> list[Run]:
+def runs(experiment: Design, grid: Sequence[Condition] | None = None) -> list[Run]:
     """Return every run a folder of the experiment can come to have: replicates inside conditions, folds inside those.
 
-    That is with all replicates of a top-up, and every level refitted. `made` are the conditions, where they are at hand.
+    That is with all replicates of a top-up, and every level refitted. `grid` are the conditions, where they are at hand.
     """
     replicates, folds = range(experiment.most_replicates), slots(experiment)
-    given = conditions(experiment) if made is None else made
-    return [run for condition in given for run in runs_of(experiment, condition, replicates, folds)]
+    grid = conditions(experiment) if grid is None else grid
+    return [run for condition in grid for run in runs_of(experiment, condition, replicates, folds)]
 
 
 def make_run(experiment: Design, condition: Condition, replicate: int, fold: int | None = None) -> Run:
@@ -171,11 +176,11 @@ def runs_of(
         )
 
 
-def all_run_ids(experiment: Design, made: Sequence[Condition] | None = None) -> list[str]:
+def all_run_ids(experiment: Design, grid: Sequence[Condition] | None = None) -> list[str]:
     """Return the identities of `runs`, in order, without making the runs."""
     replicates, folds = range(experiment.most_replicates), slots(experiment)
-    given = conditions(experiment) if made is None else made
-    return [run_id for condition in given for run_id in run_ids(experiment, condition, replicates, folds)]
+    grid = conditions(experiment) if grid is None else grid
+    return [run_id for condition in grid for run_id in run_ids(experiment, condition, replicates, folds)]
 
 
 def run_ids(
@@ -183,7 +188,7 @@ def run_ids(
 ) -> list[str]:
     """Return the identities of the runs of a condition in some replicates and folds, without making the runs."""
     fingerprint = experiment.data.fingerprint
-    begun = []
+    beginnings = []
     for fold in folds:
         canonical = _canonical(condition.settings_of(fold), fingerprint) | {
             "seed": experiment.seed,
@@ -192,15 +197,15 @@ def run_ids(
         }
         # `streams` is the last key in order: what stands before it is hashed once for all replicates.
         assert max(canonical) < "streams"
-        begun.append(_hash(_json(canonical)[:-1] + ',"streams":'))
-    found = []
+        beginnings.append(_hash(_json(canonical)[:-1] + ',"streams":'))
+    identities = []
     for replicate in replicates:
-        rest = _rest(*_drawn(experiment, condition, replicate))
-        for start in begun:
-            whole = start.copy()
-            whole.update(rest)
-            found.append(whole.hexdigest()[:16])
-    return found
+        ending = _ending(*_drawn(experiment, condition, replicate))
+        for beginning in beginnings:
+            whole = beginning.copy()
+            whole.update(ending)
+            identities.append(whole.hexdigest()[:16])
+    return identities
 
 
 def _drawn(experiment: Design, condition: Condition, replicate: int) -> tuple[tuple[str, ...], int]:
@@ -216,39 +221,27 @@ def _streams(vary: tuple[str, ...], replicate: int) -> Mapping[str, int]:
 
 
 @functools.lru_cache(maxsize=100_000)
-def _rest(vary: tuple[str, ...], replicate: int) -> bytes:
+def _ending(vary: tuple[str, ...], replicate: int) -> bytes:
     """Return how the canonical form of a run ends: its streams."""
     return (_json(_streams(vary, replicate)) + "}").encode()
 
 
 def _combinations(experiment: Design) -> Iterator[tuple[Levels, Mapping[str, Path]]]:
     """Yield the levels of each condition and the path of each level in the file, first factor slowest, nuisance last."""
-    axes: list[list[tuple[Levels, dict[str, Path]]]] = [
-        [({name: level}, {name: ("factors", name, i)}) for i, level in enumerate(levels)]
-        for name, levels in experiment.factors.items()
-    ]
+
+    def axis(name: str, levels: Sequence[Value], *path: str) -> Axis:
+        return [({name: level}, {name: (*path, i)}) for i, level in enumerate(levels)]
+
+    axes = [axis(name, levels, "factors", name) for name, levels in experiment.factors.items()]
     if experiment.zipped:
-        names = list(experiment.zipped)
-        rows = zip(*experiment.zipped.values(), strict=True)
-        axes.append(
-            [
-                (dict(zip(names, row, strict=True)), {n: ("factors", "zip", n, i) for n in names})
-                for i, row in enumerate(rows)
-            ]
-        )
+        rows = [dict(zip(experiment.zipped, row, strict=True)) for row in zip(*experiment.zipped.values(), strict=True)]
+        axes.append([(row, {k: ("factors", "zip", k, i) for k in row}) for i, row in enumerate(rows)])
     if experiment.conditions:
-        axes.append(
-            [
-                (dict(row), {k: ("factors", "conditions", i, k) for k in row})
-                for i, row in enumerate(experiment.conditions)
-            ]
-        )
+        listed = enumerate(experiment.conditions)
+        axes.append([(dict(row), {k: ("factors", "conditions", i, k) for k in row}) for i, row in listed])
     if experiment.one_at_a_time:
-        axes.append([({STREAM: stream}, {STREAM: ("vary", "each", i)}) for i, stream in enumerate(experiment.vary)])
-    axes += [
-        [({name: level}, {name: ("nuisance", name, i)}) for i, level in enumerate(levels)]
-        for name, levels in experiment.nuisance.items()
-    ]
+        axes.append(axis(STREAM, experiment.vary, "vary", "each"))
+    axes += [axis(name, levels, "nuisance", name) for name, levels in experiment.nuisance.items()]
     for parts in itertools.product(*axes):
         levels: Levels = {}
         places: dict[str, Path] = {}
@@ -256,9 +249,6 @@ def _combinations(experiment: Design) -> Iterator[tuple[Levels, Mapping[str, Pat
             levels |= part
             places |= where
         yield levels, places
-
-
-Levels = dict[str, Value]
 
 
 def label_of(levels: Mapping[str, Value], experiment: Design) -> str:
@@ -297,7 +287,7 @@ def _hash(text: str) -> hashlib._Hash:
 
 
 def check_streams(experiment: Design, conditions: Sequence[Condition]) -> None:
-    """Refuse to vary a stream alone that no draw comes from: its runs would all be one."""
+    """Raise SpecProblem for a stream that varies alone and that no draw comes from: its runs would all be one."""
     if not experiment.one_at_a_time:
         return
     total = experiment.data.n_train

@@ -193,10 +193,10 @@ def seconds(runs: Sequence[Run], data: DataFacts) -> float:
 def _counted(runs: Sequence[Run]) -> Counter[RunSettings]:
     """Return how many runs have each settings; those of a condition share them, so that few are hashed."""
     objects = {id(s): s for s in (r.settings for r in runs)}
-    found: Counter[RunSettings] = Counter()
+    counts: Counter[RunSettings] = Counter()
     for place, n in Counter(id(r.settings) for r in runs).items():
-        found[objects[place]] += n
-    return found
+        counts[objects[place]] += n
+    return counts
 
 
 def _seconds(group: Counter[RunSettings], data: DataFacts) -> float:
@@ -212,11 +212,11 @@ def _seconds_of_steps(s: RunSettings) -> float:
 def _seconds_each(s: RunSettings, data: DataFacts) -> float:
     forward = 2 * sum(_products(s, data))
     units = sum(s.hidden_sizes) + data.n_outputs
-    seen, looked_at = examples_seen(s), evaluation_examples(s, data)
+    seen, evaluated = examples_seen(s), evaluation_examples(s, data)
     drawn = sum(u for u, p in zip(s.hidden_sizes, s.dropout, strict=True) if p > 0)
     noise = s.n_inputs(data) if s.input_noise > 0 else 0
     return (
-        (training_flops(s, data) + looked_at * forward) / FLOPS_PER_SECOND * (2 if s.precision == "float64" else 1)
+        (training_flops(s, data) + evaluated * forward) / FLOPS_PER_SECOND * (2 if s.precision == "float64" else 1)
         + seen
         * (
             SECONDS_PER_EXAMPLE
@@ -224,17 +224,17 @@ def _seconds_each(s: RunSettings, data: DataFacts) -> float:
             + drawn * SECONDS_PER_DROPOUT_DRAW
             + noise * SECONDS_PER_NOISE_DRAW
         )
-        + looked_at * (units * SECONDS_PER_UNIT + SECONDS_PER_EXAMPLE / 4)
-        + _seconds_of_maps(s.convolutions(data), seen, looked_at)
+        + evaluated * (units * SECONDS_PER_UNIT + SECONDS_PER_EXAMPLE / 4)
+        + _seconds_of_maps(s.convolutions(data), seen, evaluated)
     )
 
 
-def _seconds_of_maps(made: Sequence[Convolution], seen: int, looked_at: int) -> float:
+def _seconds_of_maps(layers: Sequence[Convolution], seen: int, evaluated: int) -> float:
     """Return what convolutions cost beside their products; the images' taps have no gradient, and runs share them."""
-    units, taps = sum(c.units for c in made), sum(c.taps for c in made)
+    units, taps = sum(c.units for c in layers), sum(c.taps for c in layers)
     (unit, unit_ahead), (tap, tap_ahead) = SECONDS_PER_MAP_UNIT, SECONDS_PER_TAP
-    training = units * unit + sum(c.taps for c in made[1:]) * tap
-    return seen * training + looked_at * (units * unit_ahead + taps * tap_ahead)
+    training = units * unit + sum(c.taps for c in layers[1:]) * tap
+    return seen * training + evaluated * (units * unit_ahead + taps * tap_ahead)
 
 
 def run_bytes(s: RunSettings, data: DataFacts) -> int:
@@ -269,15 +269,15 @@ def _fused_numbers(s: RunSettings, data: DataFacts) -> int:
 
 def _map_numbers(s: RunSettings, data: DataFacts) -> int:
     """Return how many numbers convolutions keep: examples stand in whole vectors of 16."""
-    made = s.convolutions(data)
-    if not made:
+    layers = s.convolutions(data)
+    if not layers:
         return 0
     lanes = {n: _whole_vectors(n) for n in (s.batch_size, CONVOLVED_CHUNK, PROBE_EXAMPLES)}
-    left = made[-1].channels * made[-1].cells
-    ahead = sum(c.units + c.taps + c.frame for c in made) + left
+    left = layers[-1].channels * layers[-1].cells
+    ahead = sum(c.units + c.taps + c.frame for c in layers) + left
     # On the way back an activation's inputs and the errors stand beside, and PReLU's products for a while.
-    back = ahead + sum(2 * c.units + c.frame for c in made) + left
-    largest = max(c.units for c in made)
+    back = ahead + sum(2 * c.units + c.frame for c in layers) + left
+    largest = max(c.units for c in layers)
     # Probes are measured in double precision, layer by layer.
     probe = lanes[PROBE_EXAMPLES] * (back + 8 * largest)
     return lanes[s.batch_size] * (back + 2 * largest) + lanes[CONVOLVED_CHUNK] * ahead + probe

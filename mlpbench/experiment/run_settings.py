@@ -1,4 +1,4 @@
-"""The settings of a run, every one filled in, and how they follow from what a file gives."""
+"""The settings of a run, every one filled in, and how they follow from those of an experiment file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlpbench.experiment.design import Design
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import entry_of, parse_call
 
-# Data are not as even as `accepted_share` takes them to be: so much of what it expects may be asked for.
+# Real data accept fewer examples than `accepted_share` expects of even ones: at most this share of that may be asked for.
 SPARE_SHARE = 0.9
 LARGE_STRENGTH = 20.0
 # Settings that came after the first identities: at these values a run is the one it was before there were any.
@@ -33,7 +33,7 @@ LATER: Mapping[str, Value] = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The resolved settings of a run: every setting filled in, each thing said in one way."""
+    """The resolved settings of a run: every setting has a value, and settings that restate others agree with them."""
 
     hidden_sizes: tuple[int, ...]
     width: int | None
@@ -111,29 +111,34 @@ class RunSettings:
 
     def sizes(self, data: DataFacts) -> list[int]:
         """Units of the input, or of what the last pooling leaves of it, of each hidden layer and of the output."""
-        made = self.convolutions(data)
-        inputs = made[-1].channels * made[-1].cells if made else self.n_inputs(data)
+        layers = self.convolutions(data)
+        inputs = layers[-1].channels * layers[-1].cells if layers else self.n_inputs(data)
         return [inputs, *self.hidden_sizes, data.n_outputs]
 
     def layer_shapes(self, data: DataFacts) -> list[tuple[int, int]]:
         """(inputs, outputs) of each convolution, 9 inputs a channel, then of each affine layer."""
-        made = self.convolutions(data)
-        return [*((c.inputs, c.channels) for c in made), *itertools.pairwise(self.sizes(data))]
+        convolutions = ((c.inputs, c.channels) for c in self.convolutions(data))
+        return [*convolutions, *itertools.pairwise(self.sizes(data))]
 
 
 def resolve(
-    given: Mapping[str, Value], experiment: Design, places: Mapping[str, Path], *, in_fold: int | None = None
+    levels: Mapping[str, Value], experiment: Design, places: Mapping[str, Path], *, in_fold: int | None = None
 ) -> RunSettings:
-    """Fill in defaults and put settings that can be said in two ways into one; raise SpecProblem.
+    """Return the settings of a run with these levels, defaults filled in; raise SpecProblem where they do not go together.
 
-    `in_fold` is how many examples the run leaves to its fold; a run without one is on all of them, folds or not.
+    Args:
+        levels: settings of the condition, fixed ones included.
+        experiment: for its data and its validation.
+        places: path of each level in the file, for errors.
+        in_fold: number of examples in the fold that the run is validated on; None for a run on all examples.
+
     """
     data = experiment.data
 
     def problem(name: str, message: str) -> SpecProblem:
         return SpecProblem(places.get(name, ("fixed", name)), message)
 
-    value: dict[str, Any] = {name: given.get(name, s.default) for name, s in SETTINGS.items()}
+    value: dict[str, Any] = {name: levels.get(name, s.default) for name, s in SETTINGS.items()}
     hidden = tuple(value["hidden_sizes"]) if value["hidden_sizes"] is not None else (value["width"],) * value["depth"]
     dropout = value["dropout"]
     if isinstance(dropout, tuple) and len(dropout) != len(hidden):
@@ -170,47 +175,29 @@ def resolve(
     batch = n_fit if value["batch_size"] == "full" else min(value["batch_size"], n_fit)
     per_epoch = math.ceil(n_fit / batch)
     steps = value["steps"] if value["steps"] is not None else value["epochs"] * per_epoch
-    same = len(set(hidden)) == 1
-    return RunSettings(
-        hidden_sizes=hidden,
-        width=hidden[0] if same else None,
-        depth=len(hidden),
-        activation=value["activation"] if hidden or value["conv_channels"] else "identity",
-        init=value["init"],
-        bias_init=value["bias_init"],
-        dropout=dropout if isinstance(dropout, tuple) else (dropout,) * len(hidden),
-        input_noise=value["input_noise"],
-        weight_decay=value["weight_decay"],
-        decay_bias=value["decay_bias"],
-        l1=value["l1"],
-        optimizer=value["optimizer"],
-        lr=value["lr"],
-        schedule=value["schedule"],
-        batch_size=batch,
-        epochs=steps // per_epoch if steps % per_epoch == 0 else None,
-        steps=steps,
-        train_size=train_size,
-        validation=validation,
-        loss=loss,
-        label_noise=value["label_noise"],
-        norm=value["norm"] if hidden else "none",
-        clip_norm=value["clip_norm"],
-        precision=value["precision"],
-        features=features,
-        input_scale=value["input_scale"],
-        conv_channels=value["conv_channels"],
-        pooling=value["pooling"] if value["conv_channels"] else "max",
-        train_shift=value["train_shift"],
-        weighting=value["weighting"],
-        folds=None if in_fold is None else experiment.folds,
-        in_fold=in_fold,
-    )
+    resolved: dict[str, Any] = {
+        "hidden_sizes": hidden,
+        "width": hidden[0] if len(set(hidden)) == 1 else None,
+        "depth": len(hidden),
+        "activation": value["activation"] if hidden or value["conv_channels"] else "identity",
+        "dropout": dropout if isinstance(dropout, tuple) else (dropout,) * len(hidden),
+        "batch_size": batch,
+        "epochs": steps // per_epoch if steps % per_epoch == 0 else None,
+        "steps": steps,
+        "train_size": train_size,
+        "loss": loss,
+        "norm": value["norm"] if hidden else "none",
+        "features": features,
+        "pooling": value["pooling"] if value["conv_channels"] else "max",
+    }
+    folds = None if in_fold is None else experiment.folds
+    return RunSettings(**value | resolved, validation=validation, folds=folds, in_fold=in_fold)
 
 
 def _check_shift(
     value: Mapping[str, Any], data: DataFacts, train_size: int, problem: Callable[[str, str], SpecProblem]
 ) -> None:
-    """Refuse a shift of training examples that the data can't have, and weights without a shift or against another one."""
+    """Raise SpecProblem for a shift of training examples that the data can't have, and for weights that correct for none."""
     shift, weighting = value["train_shift"], value["weighting"]
     kind, numbers = parse_call(shift)
     if weighting != "none" and kind == "none":
@@ -245,12 +232,12 @@ def accepted_share(kind: str, strength: float, classes: int | None) -> float:
         if strength > LARGE_STRENGTH:  # exp(s^2/2) leaves the range of floats: Phi(-t) = exp(-t^2/2) / (sqrt(2 pi) t)
             return above + math.exp(-0.5) / math.sqrt(2 * math.pi) / (strength - 1)
         return above + math.exp(strength**2 / 2 - strength) * 0.5 * math.erfc((strength - 1) / math.sqrt(2))
-    of = classes or 1
-    return sum(math.exp(-strength * c / max(of - 1, 1)) for c in range(of)) / of
+    n = classes or 1
+    return sum(math.exp(-strength * c / max(n - 1, 1)) for c in range(n)) / n
 
 
 def _check_convolutions(value: Mapping[str, Any], data: DataFacts, problem: Callable[[str, str], SpecProblem]) -> None:
-    """Refuse convolutions of what is no image, more poolings than leave anything of it, and what does not stand beside."""
+    """Raise SpecProblem for convolutions of other data than images, too many of them, or settings that exclude them."""
     channels, image = value["conv_channels"], data.image_shape
     if image is None:
         rule = f"conv_channels must be [] where examples are no images of one channel, as in {data.name}"

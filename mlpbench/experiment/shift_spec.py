@@ -56,31 +56,31 @@ def read(value: object) -> dict[str, tuple[float, ...]]:
     if not isinstance(value, Mapping):
         rule = "shifts must be a mapping of kinds to lists of severities, as in {noise: [0.1, 0.2]}"
         raise SpecProblem(("shifts",), f"{rule}, got {shown(value)}")
-    found: dict[str, tuple[float, ...]] = {}
+    shifts: dict[str, tuple[float, ...]] = {}
     for kind, severities in value.items():
         if kind not in KINDS:
             message = f"a kind of shift must be one of {', '.join(KINDS)}, got {shown(kind)}{suggestion(kind, KINDS)}"
             raise SpecProblem(("shifts", kind), message, key=True)
-        found[kind] = _severities(kind, severities)
-    if (n := sum(map(len, found.values()))) > MOST_SHIFTS:
+        shifts[kind] = _severities(kind, severities)
+    if (n := sum(map(len, shifts.values()))) > MOST_SHIFTS:
         raise SpecProblem(("shifts",), f"an experiment must have at most {MOST_SHIFTS} shifts, got {n}")
-    return found
+    return shifts
 
 
-def _severities(kind: str, given: object) -> tuple[float, ...]:
+def _severities(kind: str, severities: object) -> tuple[float, ...]:
     path: Path = ("shifts", kind)
     rule = f"the severities of {kind} must be {KINDS[kind].rule}"
-    if not isinstance(given, list | tuple) or not given:
-        raise SpecProblem(path, f"{rule}, in a list that is not empty, got {shown(given)}")
-    for i, v in enumerate(given):
+    if not isinstance(severities, list | tuple) or not severities:
+        raise SpecProblem(path, f"{rule}, in a list that is not empty, got {shown(severities)}")
+    for i, v in enumerate(severities):
         number = isinstance(v, int | float) and not isinstance(v, bool)
         if not number or not 0 < v <= min(KINDS[kind].high, LARGEST) or (KINDS[kind].whole and v != int(v)):
             raise SpecProblem((*path, i), f"{rule}, got {shown(v)}")
     # Six digits are what names of metrics and of splits have.
-    for i, v in enumerate(given):
-        if any(f"{v:g}" == f"{other:g}" for other in given[:i]):
+    for i, v in enumerate(severities):
+        if any(f"{v:g}" == f"{other:g}" for other in severities[:i]):
             raise SpecProblem((*path, i), f"the severities of {kind} must differ in six digits, got {v:g} twice")
-    return tuple(sorted(float(v) for v in given))
+    return tuple(sorted(float(v) for v in severities))
 
 
 def plain(shifts: Shifts) -> dict[str, list[float]]:
@@ -148,10 +148,10 @@ def measured(metric: str) -> tuple[str, str] | None:
 
 def undeclared(metric: str, shifts: Shifts) -> str | None:
     """Return why a metric can't be had, one of a shift that the experiment does not declare; None where it can."""
-    found = measured(metric)
+    asked = measured(metric)
     declared = splits(shifts)
-    if found is None or found[0] in declared:
+    if asked is None or asked[0] in declared:
         return None
-    named = [f"shift_{found[1]}[{split.removeprefix('shift:').replace(':', ',')}]" for split in declared]
+    named = [f"shift_{asked[1]}[{split.removeprefix('shift:').replace(':', ',')}]" for split in declared]
     rule = f"a metric under a shift is of one declared in shifts ({', '.join(named) or 'this experiment has none'})"
     return f"{rule}, got {metric!r}{suggestion(metric, named)}"

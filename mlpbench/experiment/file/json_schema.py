@@ -87,9 +87,9 @@ def _tidy(shape: Schema) -> None:
         shape.clear()
         shape["$ref"] = "#/$defs/Selector"
     elif "anyOf" in shape:
-        given = [s for s in shape.pop("anyOf") if s != {"type": "null"}]
+        allowed = [s for s in shape.pop("anyOf") if s != {"type": "null"}]
         shape.pop("default", None)
-        shape.update(given[0])
+        shape.update(allowed[0])
 
 
 def _keys() -> dict[str, Schema]:
@@ -145,8 +145,8 @@ def _severities(kind: ShiftKind) -> Schema:
 
 
 def _object(properties: Mapping[str, Schema], needed: list[str] | None = None) -> Schema:
-    found: Schema = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
-    return found | ({"required": needed} if needed else {})
+    shape: Schema = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
+    return shape | ({"required": needed} if needed else {})
 
 
 def _value_type(values: ValueType) -> Schema:
@@ -165,13 +165,13 @@ def _value_type(values: ValueType) -> Schema:
 
 
 def _number(values: Number | Count) -> Schema:
-    found: Schema = {"type": "integer" if isinstance(values, Count) else "number"}
+    number: Schema = {"type": "integer" if isinstance(values, Count) else "number"}
     if values.low > -math.inf:
-        found["exclusiveMinimum" if isinstance(values, Number) and values.open_low else "minimum"] = values.low
+        number["exclusiveMinimum" if isinstance(values, Number) and values.open_low else "minimum"] = values.low
     if values.high < (LARGEST if isinstance(values, Count) else math.inf):
-        found["maximum"] = values.high
+        number["maximum"] = values.high
     words: list[str | None] = list(values.words) if isinstance(values, Count) else ["none", None] * values.or_none
-    return {"anyOf": [found, {"enum": words}]} if words else found
+    return {"anyOf": [number, {"enum": words}]} if words else number
 
 
 def _word(values: Word) -> Schema:

@@ -95,9 +95,9 @@ def _checked(tree: Mapping[str, Any], base: FilePath | None = None) -> Experimen
     for what, count, most in (("runs", runs, MAX_RUNS), ("conditions", n, MAX_CONDITIONS)):
         if count > most:
             raise SpecProblem(("factors",), f"an experiment must have at most {most} {what}, got {count}")
-    made = conditions(experiment)
-    check_streams(experiment, made)
-    check_conditions(experiment.claims, experiment, made)
+    grid = conditions(experiment)
+    check_streams(experiment, grid)
+    check_conditions(experiment.claims, experiment, grid)
     return experiment
 
 
@@ -111,15 +111,15 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
 
     Paths of own data are written from `folder`, where the text is to stand, or whole where it is not given.
     """
-    given = {
+    settled = {
         *experiment.fixed,
         *experiment.factor_names,
         *experiment.nuisance,
         *(k for c in experiment.conditions for k in c),
     }
-    instead = {other for short, others in INSTEAD_OF.items() if short in given for other in others}
+    instead = {other for short, others in INSTEAD_OF.items() if short in settled for other in others}
     defaults = {s.name: s.default for s in SETTINGS.values() if s.default is not None}
-    fixed = {k: v for k, v in defaults.items() if k not in given | instead} | experiment.fixed
+    fixed = {k: v for k, v in defaults.items() if k not in settled | instead} | experiment.fixed
     factors: dict[str, Any] = {k: list(map(_plain, v)) for k, v in experiment.factors.items()}
     if experiment.zipped:
         factors["zip"] = {k: list(map(_plain, v)) for k, v in experiment.zipped.items()}
@@ -131,23 +131,21 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
         "dataset": experiment.dataset.as_written(folder),
         "fixed": {k: _plain(fixed[k]) for k in SETTINGS if k in fixed},
     }
-    if experiment.validates:
-        tree["validation"] = experiment.validation_written
-    if factors:
-        tree["factors"] = factors
-    if experiment.nuisance:
-        tree["nuisance"] = {k: list(map(_plain, v)) for k, v in experiment.nuisance.items()}
-    if experiment.probes is not None:
-        tree["probes"] = ["end" if math.isinf(e) else e for e in experiment.probes]
-    if experiment.shifts:
-        tree["shifts"] = shift_spec.plain(experiment.shifts)
-    tree |= {"replicates": experiment.replicates, "seed": experiment.seed, "vary": experiment.vary_written}
-    if experiment.until_decided is not None:
-        tree["until_decided"] = experiment.until_decided.model_dump()
-    if experiment.save_weights:
-        tree["save_weights"] = True
-    if experiment.claims:
-        tree["claims"] = [_plain_tree(c.as_written()) for c in experiment.claims]
+    probes, until = experiment.probes, experiment.until_decided
+    optional: dict[str, Any] = {
+        "validation": experiment.validation_written,
+        "factors": factors or None,
+        "nuisance": {k: list(map(_plain, v)) for k, v in experiment.nuisance.items()} or None,
+        "probes": None if probes is None else ["end" if math.isinf(e) else e for e in probes],
+        "shifts": shift_spec.plain(experiment.shifts) or None,
+        "replicates": experiment.replicates,
+        "seed": experiment.seed,
+        "vary": experiment.vary_written,
+        "until_decided": None if until is None else until.model_dump(),
+        "save_weights": experiment.save_weights or None,
+        "claims": [_plain_tree(c.as_written()) for c in experiment.claims] or None,
+    }
+    tree |= {key: value for key, value in optional.items() if value is not None}
     out = io.StringIO()
     writer = YAML(typ="safe", pure=True)
     writer.Representer = _Representer
@@ -312,14 +310,14 @@ class _Source:
         if isinstance(node, SequenceNode):
             return [self._plain(child, (*path, i)) for i, child in enumerate(node.value)]
         if isinstance(node, MappingNode):
-            made: dict[Any, Any] = {}
+            mapping: dict[Any, Any] = {}
             for key_node, child in node.value:
                 key, place = self._scalar(key_node), _place(key_node.start_mark)
-                if key in made:
+                if key in mapping:
                     raise self._wrong(f"a mapping must have a key once, got {shown(key)} twice", place)
                 self._keys[(*path, key)] = place
-                made[key] = self._plain(child, (*path, key))
-            return made
+                mapping[key] = self._plain(child, (*path, key))
+            return mapping
         return self._scalar(node)
 
     def _scalar(self, node: Node) -> Any:
