@@ -197,7 +197,7 @@ def _complete(experiment: Experiment, judgement: Judgement) -> Iterator[tuple[in
     """Yield the replicates of each complete interim analysis and the claims that were last judged at it."""
     if experiment.until_decided is not None:
         yield from ((a.replicates, _summary(a.verdicts)) for a in judgement.interim_analyses if a.complete)
-    elif not (judgement.gathered.observed["status"] == "missing").any():
+    elif not (judgement.grid.observed["status"] == "missing").any():
         yield experiment.replicates, _summary(judgement.verdicts)
 
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mlpbench.evidence.estimates import excerpt, layer_estimates, series
+from mlpbench.evidence.estimates import axis_estimates, excerpt, layer_estimates
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
-from mlpbench.evidence.estimates.layer_columns import Layers
+from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, estimate, estimate_curves
 from mlpbench.evidence.estimates.paired_differences import Difference, worse_than
 from mlpbench.evidence.estimates.predictions import Predictions, read_predictions
-from mlpbench.evidence.estimates.series import Errors
 from mlpbench.evidence.frames import places, records
 from mlpbench.evidence.judging.claim_verdicts import RUN_COLUMNS as JUDGED_COLUMNS
 from mlpbench.evidence.judging.claim_verdicts import Curves, read_curves
@@ -78,20 +77,20 @@ class Context:
     @property
     def conditions(self) -> Sequence[Condition]:
         """The scientific conditions, each with its tuned settings."""
-        return self.judgement.gathered.conditions
+        return self.judgement.grid.conditions
 
     @property
     def observed(self) -> pd.DataFrame:
         """A row for each planned run: its position among the conditions, its replicate, its status and its metrics."""
-        return self.judgement.gathered.observed
+        return self.judgement.grid.observed
 
     @cached_property
     def runs(self) -> pd.DataFrame:
         """The stored rows of all runs that the verdicts rest on, those of folds and of losing tunings included."""
-        gathered = self.judgement.gathered
-        if gathered.is_whole_grid:
+        grid = self.judgement.grid
+        if grid.is_whole_grid:
             return self.stored
-        return self.stored[places(self.stored["run_id"], gathered.run_ids) >= 0]
+        return self.stored[places(self.stored["run_id"], grid.run_ids) >= 0]
 
     @cached_property
     def statuses(self) -> Mapping[str, int]:
@@ -181,9 +180,9 @@ class Context:
         return estimate_curves(self.experiment, self.conditions, self.drawn_rows(self.observed), self.curve_points)
 
     @cached_property
-    def errors(self) -> Errors:
+    def errors(self) -> axis_estimates.Errors:
         """Train and test error of each condition, along the factor that makes an axis if there is one."""
-        return series.errors(self.experiment, self.conditions, self.observed, self.estimates, self.excerpt)
+        return axis_estimates.errors(self.experiment, self.conditions, self.observed, self.estimates, self.excerpt)
 
     @cached_property
     def layer_rows(self) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pytest
 from arithmetic_tables import judged_table, make, replace_metric, spec
 
 import mlpbench
-from mlpbench.evidence.estimates.layer_columns import at_layer
+from mlpbench.evidence.estimates.layer_estimates import at_layer
 from mlpbench.evidence.estimates.observe import measure, observe
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader

@@ -162,7 +162,7 @@ def test_a_verdict_stands_at_its_look_and_undecided_claims_alone_are_looked_at_a
     ]
     # 8 is of no claim that was undecided; 64 of one that the second look decided.
     assert found.replicates == [5, 12, 12, 8]
-    assert found.gathered.observed.groupby("position").size().tolist() == [5, 12, 12, 8]
+    assert found.grid.observed.groupby("position").size().tolist() == [5, 12, 12, 8]
 
 
 def test_a_claim_is_decided_where_its_p_is_within_its_share_of_the_level_of_its_look() -> None:
@@ -257,4 +257,4 @@ def test_tuned_conditions_are_topped_up_with_all_their_levels() -> None:
     found = interim_analysis.judge(experiment, conditions, frame("runs", rows), pd.DataFrame())
     assert (found.replicates, claims_table(found.verdicts)["tuned"].tolist()) == ([5, 5], ["lr=0.2"])
     assert claims_table(found.verdicts)["n"].tolist() == [5]
-    assert set(found.gathered.run_ids) == set(grid.all_run_ids(experiment))
+    assert set(found.grid.run_ids) == set(grid.all_run_ids(experiment))

@@ -9,7 +9,7 @@ from arithmetic_layers import layer_rows, reads
 from arithmetic_tables import Tables, make, spec
 from scipy import stats
 
-from mlpbench.evidence.estimates import layer_estimates, run_endings, weight_quantiles
+from mlpbench.evidence.estimates import layer_estimates, run_endings
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import observe
 
@@ -154,25 +154,25 @@ def test_divergence_is_counted_over_the_two_factors_that_divide_it_most() -> Non
 
 def test_densities_integrate_to_one_and_equal_quantiles_are_atoms() -> None:
     quantiles = np.sort(np.random.default_rng(0).normal(size=21))
-    heights, atoms = weight_quantiles.density(quantiles)
+    heights, atoms = layer_estimates.weight_density(quantiles)
     assert (heights * np.diff(quantiles)).sum() == pytest.approx(1)
     assert atoms == []
     quantiles[5:11] = 0.0
-    heights, atoms = weight_quantiles.density(np.sort(quantiles))
+    heights, atoms = layer_estimates.weight_density(np.sort(quantiles))
     assert np.array(atoms) == pytest.approx(np.array([[0.0, 0.25]]))
     assert (heights * np.diff(np.sort(quantiles))).sum() == pytest.approx(0.75)
-    heights, atoms = weight_quantiles.density(np.full(21, 0.5))
+    heights, atoms = layer_estimates.weight_density(np.full(21, 0.5))
     assert not heights.any()
     assert np.array(atoms) == pytest.approx(np.array([[0.5, 1.0]]))
 
 
 def test_distributions_are_of_first_middle_and_last_layer() -> None:
     made = make(spec(**DEEP))
-    found = weight_quantiles.distributions(rows_of(made, layer_rows(made)).query("replicate == 0"))
+    found = layer_estimates.weight_distributions(rows_of(made, layer_rows(made)).query("replicate == 0"))
     of = found[(found["position"] == 1) & (found["when"] == "start")]
     assert dict(zip(of["which"], of["layer"], strict=True)) == {"first layer": 1, "middle layer": 3, "last layer": 6}
     assert of["quantiles"].iloc[2][-1] == 6.0
-    assert weight_quantiles.scale_of(found[found["layer"] <= 3]) == 0.0
+    assert layer_estimates.axis_scale(found[found["layer"] <= 3]) == 0.0
     wide = found.assign(quantiles=[q * 10**i for i, q in enumerate(found["quantiles"])])
     narrow = wide[wide["when"] == "start"]["quantiles"].iloc[0]
-    assert weight_quantiles.scale_of(wide) == pytest.approx((narrow[-2] - narrow[1]) / 2)
+    assert layer_estimates.axis_scale(wide) == pytest.approx((narrow[-2] - narrow[1]) / 2)

@@ -12,9 +12,8 @@ from arithmetic_tables import Tables, frame, spec
 from reports import context_of
 
 import mlpbench
-from mlpbench.evidence.estimates import regret
-from mlpbench.evidence.estimates.regret import regrets
-from mlpbench.evidence.estimates.tuning_choice import gather
+from mlpbench.evidence.estimates import tuning_choice
+from mlpbench.evidence.estimates.tuning_choice import regrets, tuned_grid
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs.inventory import take_inventory
@@ -183,7 +182,7 @@ def test_a_single_split_is_the_first_fold_and_ranks_as_all_folds_do() -> None:
     validated = {0.1: [0.6, 0.9], 0.3: [0.7, 0.1], 0.9: [0.2, 0.2]}
     tested = {0.1: 0.5, 0.3: 0.25, 0.9: 1.0}
     rows = rows_of(experiment, lambda lr, fold: validated[lr][fold], lambda lr: tested[lr])
-    found = gather(experiment, grid.conditions(experiment), rows).observed
+    found = tuned_grid(experiment, grid.conditions(experiment), rows).observed
     assert found["regret_accuracy"].tolist() == [0.5, 0.5]
     assert found["split_regret_accuracy"].tolist() == [0.75, 0.75]
     assert found["split_excess_loss"].tolist() == [0.25, 0.25]
@@ -192,8 +191,8 @@ def test_a_single_split_is_the_first_fold_and_ranks_as_all_folds_do() -> None:
     assert "50 pp where all 2 folds choose" in words
     plain = experiment.model_copy(update={"refit": "chosen"})
     assert regret_sentence(plain, found) == ""
-    assert "regret_accuracy" not in gather(plain, grid.conditions(plain), rows).observed
-    assert regret.has_regret(experiment)
+    assert "regret_accuracy" not in tuned_grid(plain, grid.conditions(plain), rows).observed
+    assert tuning_choice.has_regret(experiment)
     section = tuning.section(context_of(Tables(plain, grid.conditions(plain), rows, frame("curves", []))))
     assert section is not None
     assert "trained again on all training examples;" in section.sentences
@@ -207,6 +206,6 @@ def test_a_level_that_diverged_on_the_first_fold_is_not_the_choice_of_a_single_s
     made = grid.conditions(experiment)
     ended = {run.run_id: (run.settings.lr, run.fold) for run in grid.runs(experiment, made)}
     bad = rows["run_id"].map(ended).isin([(0.3, 0), (0.9, 1)])
-    found = gather(experiment, made, rows.assign(status=rows["status"].mask(bad, "diverged"))).observed
+    found = tuned_grid(experiment, made, rows.assign(status=rows["status"].mask(bad, "diverged"))).observed
     assert found["regret_accuracy"].tolist() == pytest.approx([0.8, 0.8])
     assert found["split_regret_accuracy"].tolist() == [0.0, 0.0]

@@ -11,8 +11,8 @@ import pytest
 from arithmetic_tables import Tables, frame, judged_table, make, spec
 from reports import report_of
 
+from mlpbench.evidence.estimates.axis_estimates import by_severity
 from mlpbench.evidence.estimates.observe import accuracy_step, estimate_curves, measure, observe
-from mlpbench.evidence.estimates.series import by_severity
 from mlpbench.report.figures.condition_colours import condition_colours
 from mlpbench.report.sections.learning_curves import draw_shifts as under_shift
 from mlpbench.report.sections.learning_curves import shift_sentence

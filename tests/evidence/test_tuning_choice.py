@@ -12,7 +12,7 @@ from arithmetic_tables import Tables, frame, spec
 from reports import context_of, report_of
 
 from mlpbench.evidence.estimates.observe import observe
-from mlpbench.evidence.estimates.tuning_choice import NONE, Gathered, choose, gather, winners
+from mlpbench.evidence.estimates.tuning_choice import NONE, TunedGrid, choose, tuned_grid, winners
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
@@ -60,8 +60,8 @@ def rows_of(experiment: Experiment, score: Any) -> pd.DataFrame:
     return frame("runs", rows)
 
 
-def gathered(experiment: Experiment, score: Any) -> Gathered:
-    return gather(experiment, grid.conditions(experiment), rows_of(experiment, score))
+def gathered(experiment: Experiment, score: Any) -> TunedGrid:
+    return tuned_grid(experiment, grid.conditions(experiment), rows_of(experiment, score))
 
 
 def chosen(experiment: Experiment, score: Any) -> list[list[int]]:
@@ -71,7 +71,7 @@ def chosen(experiment: Experiment, score: Any) -> list[list[int]]:
     return found
 
 
-def lr_seen(found: Gathered) -> list[float]:
+def lr_seen(found: TunedGrid) -> list[float]:
     """Return the learning rate that each row of `observed` is of, as its test accuracy tells."""
     width = found.observed["position"].map({0: 8, 1: 32})
     rest = found.observed["test_accuracy"] - width / 100 - found.observed["replicate"] / 1e6
@@ -167,7 +167,7 @@ def test_a_fold_that_diverged_leaves_its_replicate_without_a_validation_metric()
 def test_without_nuisance_and_folds_what_is_observed_is_the_grid() -> None:
     experiment = spec(factors={"width": [8, 32]}, replicates=2, validation=0.1)
     made, rows = grid.conditions(experiment), rows_of(experiment, lambda w, lr, r, f: 0.5)
-    found = gather(experiment, made, rows)
+    found = tuned_grid(experiment, made, rows)
     assert found.conditions is made
     pd.testing.assert_frame_equal(found.observed, observe(experiment, made, rows))
 
@@ -178,7 +178,7 @@ def test_the_order_of_stored_rows_does_not_matter() -> None:
     scores = {(r.settings.width, r.settings.lr, r.replicate, r.fold): rng.random() for r in grid.runs(experiment)}
     rows = rows_of(experiment, lambda *key: scores[key])
     made = grid.conditions(experiment)
-    one, other = (gather(experiment, made, t) for t in (rows, rows.sample(frac=1, random_state=1)))
+    one, other = (tuned_grid(experiment, made, t) for t in (rows, rows.sample(frac=1, random_state=1)))
     pd.testing.assert_frame_equal(one.observed, other.observed)
     pd.testing.assert_frame_equal(one.tuning, other.tuning)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from arithmetic_tables import Tables, frame
 
-from mlpbench.evidence.estimates.layer_columns import Layers
+from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.experiment import grid
 from mlpbench.experiment.plan import probe_steps
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from arithmetic_tables import Tables
 
-from mlpbench.evidence.estimates.layer_columns import Layers
+from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.report.context import Context
 from mlpbench.report.report import Report, render

@@ -14,9 +14,9 @@ from arithmetic_tables import Tables, judged_table, make, spec
 from matplotlib.figure import Figure
 from reports import report_of
 
+from mlpbench.evidence.estimates.axis_estimates import errors
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, MOST_DRAWN, MOST_ROWS, choose
 from mlpbench.evidence.estimates.observe import estimate, observe
-from mlpbench.evidence.estimates.series import errors
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.report.context import Context
 from mlpbench.report.figures.condition_colours import condition_colours

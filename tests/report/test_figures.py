@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from mlpbench.evidence.estimates.axis_estimates import errors, numeric_factor
 from mlpbench.evidence.estimates.observe import estimate, estimate_curves, observe
-from mlpbench.evidence.estimates.series import errors, numeric_factor
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.condition_colours import condition_colours
 from mlpbench.report.figures.layouts import replicate_rows as replicates

@@ -281,8 +281,8 @@ def test_levels_that_are_none_or_not_there_are_told_apart() -> None:
     shown = context_of(tables)
     assert [row[0].text for row in run_table(shown).rows] == ["None", "None", "1", "1"]
     one = replace(shown.conditions[0], levels={})
-    gathered = replace(shown.judgement.gathered, conditions=[one, shown.conditions[1]])
-    lacking = replace(shown, judgement=replace(shown.judgement, gathered=gathered))
+    grid = replace(shown.judgement.grid, conditions=[one, shown.conditions[1]])
+    lacking = replace(shown, judgement=replace(shown.judgement, grid=grid))
     assert run_table(lacking).rows[0][0].text == "-"
 
 

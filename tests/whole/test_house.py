@@ -32,7 +32,6 @@ SHORT = {
 # Not yet mended.
 SHORT |= dict.fromkeys(
     [
-        "evidence/estimates/regret.py",
         "evidence/frames.py",
     ],
     "",

@@ -1,21 +1,79 @@
-"""What layers measure, by condition: estimates with finished intervals from the table `layers`.
-
-Variances, norms and gains span decades, so that intervals are t intervals over replicates of their logarithms: means are
-geometric. A replicate whose number is exactly 0 (below what its precision can hold) has no logarithm; where there is one,
-the mean is missing rather than one of the others, and `zeros` counts them.
-"""
+"""The values of metrics that stand in the table `layers`, a row for each layer and probe, as columns with one for each run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
-from mlpbench.evidence.estimates.layer_columns import Layers
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, intervals
+from mlpbench.evidence.frames import places
 from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
+from mlpbench.experiment.metrics.metric_names import OfLayer
+
+# What reads the layers of some runs: `run_id`, `epoch`, `step`, `layer`, some metrics, and the `steps` the run was to take.
+Layers = Callable[[Sequence[str], Sequence[str]], pd.DataFrame]
+
+
+def with_layers(
+    asked: Sequence[tuple[str, Collection[str]]], observed: pd.DataFrame, layers: Layers | None
+) -> pd.DataFrame:
+    """Return the planned runs with a column for each layer metric that is asked for, NaN where it is not measured.
+
+    `asked` has metrics of claims, of layers or not, and the `condition_id` of every condition that they are needed of. Only
+    finished runs of those conditions are read, in one go, and nothing where no metric is of layers. Raises ValueError where
+    one is needed and there is nothing to read it from.
+    """
+    of_layers = [(name, of, needed) for name, needed in asked if (of := metric_names.layer_metric(name)) is not None]
+    if not of_layers:
+        return observed
+    if layers is None:
+        raise ValueError(f"claims on layers need the table of layers, got none for {of_layers[0][0]!r}")
+    needed = set().union(*(conditions for _, _, conditions in of_layers))
+    wanted = observed["condition_id"].isin(needed) & (observed["status"] == OK)
+    rows = layers(list(observed.loc[wanted, "run_id"]), sorted({of.metric for _, of, _ in of_layers}))
+    columns = {}
+    for name, of, _ in of_layers:
+        by_run = at_layer(rows, of)
+        at = places(observed["run_id"], pd.Series(by_run.index, dtype=object))
+        measured = (at >= 0) & wanted.to_numpy(dtype=bool)
+        columns[metric_names.plain(name)] = np.where(measured, np.append(by_run.to_numpy(), np.nan)[at], np.nan)
+    return observed.assign(**columns)
+
+
+def at_layer(rows: pd.DataFrame, of: OfLayer) -> pd.Series[float]:
+    """Return what a layer metric of each run is, by `run_id`; a run that lacks a layer of it has no value.
+
+    The product over hidden layers is that of the gains: of forward gains, the root mean square of the last hidden
+    activation over that of the input; of backward gains, that of the gradient before the first layer over that before the
+    outputs. The mean is over hidden layers, each counted once whatever its width.
+    """
+    rows = rows[_is_at(rows, of.epoch)].sort_values(["run_id", "layer"])
+    layers = rows.groupby("run_id")["layer"].transform("max")
+    parts: list[pd.Series[float]] = []
+    for n, some in rows.groupby(layers):
+        numbers = list(of.numbers(int(str(n))))
+        by_run = some.loc[some["layer"].isin(numbers)].groupby("run_id")[of.metric]
+        whole = by_run.prod() if of.layer == "all" else by_run.mean()
+        parts.append(whole[by_run.count() == len(numbers)])
+    return pd.concat(parts) if parts else pd.Series(dtype=float)
+
+
+def _is_at(rows: pd.DataFrame, epoch: float) -> npt.NDArray[np.bool_]:
+    """Return which rows are of the probe at an epoch, as `plan.probe_steps` rounds it to a step."""
+    if np.isinf(epoch):
+        return np.asarray(rows["step"] == rows["steps"])
+    moved = rows[rows["step"] > 0]
+    # A row has its step and its epoch, so that their ratio is the run's steps an epoch; without one, all is the start.
+    each = (moved["step"] / moved["epoch"]).round().groupby(moved["run_id"]).first()
+    due = np.rint(epoch * rows["run_id"].map(each).astype(float).fillna(0.0))
+    return np.asarray(rows["step"] == due)
+
 
 START, END = "start", "end"
 FIRST, LAST = "first hidden layer", "last hidden layer"
@@ -136,8 +194,61 @@ def _from_logs(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     log = rows["log"].to_numpy(dtype=float)
     rows = rows.assign(value=np.where(np.isfinite(log), log, np.nan), zero=np.isneginf(log))
     floors = pd.Series(0.0, index=rows[keys[0]].unique())
-    found = intervals(rows, keys, floors).join(rows.groupby(keys, sort=True)["zero"].sum().rename("zeros"))
-    shown = (found["zeros"] == 0).to_numpy()
+    estimates = intervals(rows, keys, floors).join(rows.groupby(keys, sort=True)["zero"].sum().rename("zeros"))
+    shown = (estimates["zeros"] == 0).to_numpy()
     for name in ("mean", "low", "high"):
-        found[name] = (10.0 ** found[name]).where(shown)
-    return found.reset_index()
+        estimates[name] = (10.0 ** estimates[name]).where(shown)
+    return estimates.reset_index()
+
+
+Floats = npt.NDArray[np.float64]
+# Where the widest distribution at the start is this many times the narrowest, a linear axis would show one as a line.
+WIDE = 10.0
+
+
+def weight_distributions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the quantiles of the weights of runs, one for each position, at start and end, as arrays.
+
+    Columns are position, when, layer, which and quantiles. Of a run's layers the first, the one in the middle and the last
+    are kept; `which` has them in words.
+    """
+    rows = at_start_and_end(rows[rows[WEIGHT_QUANTILES].notna()])
+    which = [_which(int(layer), int(depth) + 1) for layer, depth in zip(rows["layer"], rows["depth"], strict=True)]
+    arrays = pd.Series([np.asarray(q, dtype=float) for q in rows[WEIGHT_QUANTILES]], index=rows.index, dtype=object)
+    estimates = rows.assign(which=which, quantiles=arrays)[["position", "when", "layer", "which", "quantiles"]]
+    return estimates[estimates["which"] != ""].reset_index(drop=True)
+
+
+def _which(layer: int, last: int) -> str:
+    if layer == 1:
+        return "first layer"
+    if layer == last:
+        return "last layer"
+    return "middle layer" if layer == (last + 1) // 2 else ""
+
+
+def axis_scale(quantiles: pd.DataFrame) -> float:
+    """Return the width within which an axis for all distributions is linear, 0 where it is so throughout.
+
+    Beyond it the axis is asinh(w / width): the width is that of the narrowest central 90%, halved.
+    """
+    start = quantiles[quantiles["when"] == START] if (quantiles["when"] == START).any() else quantiles
+    widths = np.array([float(q[-2] - q[1]) for q in start["quantiles"]])
+    widths = widths[widths > 0]
+    return float(widths.min()) / 2 if len(widths) and widths.max() > WIDE * widths.min() else 0.0
+
+
+def weight_density(quantiles: Floats) -> tuple[Floats, list[tuple[float, float]]]:
+    """Return the density between each two quantiles, and atoms as (place, share of the weights).
+
+    An atom is where quantiles are equal, as of zeros or of a constant; the density is 0 there.
+    """
+    mass = 1 / (len(quantiles) - 1)
+    widths = np.diff(quantiles)
+    is_atom = widths <= 1e-9 * max(float(np.abs(quantiles).max()), 1e-300)
+    heights = np.divide(mass, widths, out=np.zeros_like(widths), where=~is_atom)
+    atoms: list[tuple[float, float]] = []
+    for i in np.flatnonzero(is_atom):
+        before = atoms.pop() if i and is_atom[i - 1] else (float(quantiles[i]), 0.0)
+        atoms.append((before[0], before[1] + mass))
+    return heights, atoms

@@ -1,4 +1,4 @@
-"""From rows to estimates: what was planned and what came of it, then mean, spread and interval of each condition.
+"""From rows to estimates: each planned run with its status and metrics, then mean, sd and interval of each condition.
 
 Every function takes DataFrames and returns a new one. The unit is the replicate: intervals are t intervals over
 replicates, so they say how a result varies with the random streams, not with the test set.
@@ -48,7 +48,7 @@ def observe(experiment: Experiment, conditions: Sequence[Condition], runs: pd.Da
 
 
 def observe_runs(planned: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return planned runs, given by `run_id`, with `status` and the metrics, as `observe` does."""
+    """Return planned runs, which have a `run_id`, with `status` and the metrics, as `observe` does."""
     first = np.flatnonzero(~runs["run_id"].duplicated().to_numpy())
     at = places(planned["run_id"], runs["run_id"].iloc[first])
     there = at >= 0
@@ -61,6 +61,11 @@ def observe_runs(planned: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame(metrics, columns=list(METRICS))
     frame["diverged"] = np.where(ok, 0.0, np.where(status == DIVERGED, 1.0, np.nan))
     return pd.concat([planned.assign(status=status), frame], axis=1)
+
+
+def observe_ids(run_ids: Sequence[str], runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of some identities, in their order, with `status` and the metrics."""
+    return observe_runs(pd.DataFrame({"run_id": np.array(run_ids, dtype=object)}), runs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +99,10 @@ def metric_values(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> Me
     """
     metric(name)
     if name != metric_names.plain(name):
-        of = metric_values(observed, curves, metric_names.plain(name))
+        plain = metric_values(observed, curves, metric_names.plain(name))
+        value = np.log10(np.where(plain.value > 0, plain.value, np.nan))
         with np.errstate(divide="ignore"):  # beyond step 0 the logarithm may be any number
-            return replace(of, value=np.log10(np.where(of.value > 0, of.value, np.nan)), beyond=np.log10(of.beyond))
+            return replace(plain, value=value, beyond=np.log10(plain.beyond))
     if (threshold := metric_names.reaches(name)) is not None:
         return _reached(observed, curves[curves["split"] == "train"], threshold)
     if (shift := shift_spec.measured(name)) is not None:
@@ -176,7 +182,7 @@ def estimate(
     curves: pd.DataFrame,
     metrics: Sequence[str],
 ) -> pd.DataFrame:
-    """Return a row for each condition and metric: n, mean, sd, t interval, and how many runs did not count, and why.
+    """Return a row for each condition and metric: n, mean, sd, t interval, and how many runs have no value, and why.
 
     interval = mean ± t(0.975, n - 1) sd / sqrt(n), in the metric's unit. The standard deviation of an accuracy is at
     least one example: equal accuracies on a finite set do not make equal networks.
@@ -204,14 +210,14 @@ def intervals(frame: pd.DataFrame, by: list[str], floors: pd.Series[float]) -> p
     One value has a mean but neither sd nor interval.
     """
     groups = frame.groupby(by, sort=True)["value"]
-    found = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": groups.std()})
-    least = floors.reindex(found.index.get_level_values(0)).to_numpy()
-    found["sd"] = found["sd"].clip(lower=pd.Series(least, index=found.index)).where(found["n"] > 1)
-    n = found["n"].to_numpy(dtype=float)
+    estimates = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": groups.std()})
+    least = floors.reindex(estimates.index.get_level_values(0)).to_numpy()
+    estimates["sd"] = estimates["sd"].clip(lower=pd.Series(least, index=estimates.index)).where(estimates["n"] > 1)
+    n = estimates["n"].to_numpy(dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
-        half = stdtrit(np.where(n > 1, n - 1, np.nan), 0.5 + LEVEL / 2) * found["sd"] / np.sqrt(n)
-    found["low"], found["high"] = found["mean"] - half, found["mean"] + half
-    return found
+        half = stdtrit(np.where(n > 1, n - 1, np.nan), 0.5 + LEVEL / 2) * estimates["sd"] / np.sqrt(n)
+    estimates["low"], estimates["high"] = estimates["mean"] - half, estimates["mean"] + half
+    return estimates
 
 
 def estimate_curves(
@@ -239,10 +245,10 @@ def estimate_curves(
             part = intervals(some, ["position", "epoch", "step"], least).reset_index()
             parts.append(part.assign(split=split, measure=measure))
     columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]
-    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    found.insert(0, "condition_id", [conditions[i].condition_id for i in found["position"]])
-    found.insert(1, "label", [conditions[i].label for i in found["position"]])
-    return found
+    estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    estimates.insert(0, "condition_id", [conditions[i].condition_id for i in estimates["position"]])
+    estimates.insert(1, "label", [conditions[i].label for i in estimates["position"]])
+    return estimates
 
 
 def with_numbers(curves: pd.DataFrame) -> pd.DataFrame:

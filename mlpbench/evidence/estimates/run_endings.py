@@ -24,11 +24,13 @@ def dead_shares(observed: pd.DataFrame, conditions: Sequence[Condition]) -> tupl
     points = observed.loc[hidden > 0, ["position", "dead_units"]]
     points = points.assign(value=points["dead_units"] / hidden[hidden > 0])[["position", "value"]]
     planned = points.groupby("position", sort=True).size()
-    found = intervals(points, ["position"], pd.Series(0.0, index=planned.index)).assign(planned=planned).reset_index()
-    found["low"], found["high"] = found["low"].clip(lower=0.0), found["high"].clip(upper=1.0)
-    found.insert(1, "condition_id", [conditions[i].condition_id for i in found["position"]])
-    found.insert(2, "label", [conditions[i].label for i in found["position"]])
-    return found, points
+    estimates = (
+        intervals(points, ["position"], pd.Series(0.0, index=planned.index)).assign(planned=planned).reset_index()
+    )
+    estimates["low"], estimates["high"] = estimates["low"].clip(lower=0.0), estimates["high"].clip(upper=1.0)
+    estimates.insert(1, "condition_id", [conditions[i].condition_id for i in estimates["position"]])
+    estimates.insert(2, "label", [conditions[i].label for i in estimates["position"]])
+    return estimates, points
 
 
 def divergence(
@@ -79,7 +81,7 @@ def _are_numbers(levels: Sequence[Value]) -> bool:
 
 
 def _in_order(levels: Sequence[Value]) -> list[str]:
-    given = list(dict.fromkeys(levels))
-    if _are_numbers(given):
-        given.sort(key=lambda v: float(v))  # type: ignore[arg-type]
-    return [format_level(v) for v in given]
+    ordered = list(dict.fromkeys(levels))
+    if _are_numbers(ordered):
+        ordered.sort(key=lambda v: float(v))  # type: ignore[arg-type]
+    return [format_level(v) for v in ordered]

@@ -38,10 +38,10 @@ def by_stream(
     rows: list[dict[str, Any]] = []
     for name in names:
         frame = measure(observed, pd.DataFrame(), name).dropna(subset=["value"])
-        found = {i: group["value"].to_numpy(dtype=float) for i, group in frame.groupby("position")}
+        values_of = {i: group["value"].to_numpy(dtype=float) for i, group in frame.groupby("position")}
         keyed = sorted(range(len(conditions)), key=lambda i: _beside(conditions[i], experiment))
         for label, places in itertools.groupby(keyed, key=lambda i: _beside(conditions[i], experiment)):
-            values = {str(conditions[i].levels[STREAM]): found[i] for i in places if len(found.get(i, ())) > 1}
+            values = {str(conditions[i].levels[STREAM]): values_of[i] for i in places if len(values_of.get(i, ())) > 1}
             total = math.fsum(v.var(ddof=1) for v in values.values())
             for stream, v in values.items():
                 low, high = sd_interval(v)

@@ -1,9 +1,18 @@
-"""Which runs stand for a condition: nuisance settings tuned on validation examples, and the values of folds averaged.
+"""Which runs represent a condition: nuisance settings tuned on validation examples, and the values of folds averaged.
 
-The conditions of a grid with nuisance settings are scientific conditions times tunings, the combinations of nuisance
-levels, which stand together. For each scientific condition one tuning is chosen: the best by validation, over all
-replicates where validation is a share of the examples, in each replicate for itself where it is folds, since each then
-refits its own choice. From there on only the winners' runs are looked at, each read on the test set once.
+A grid with nuisance settings has for each scientific condition several tunings, the combinations of nuisance levels. For each
+scientific condition one tuning is chosen, the best by validation: over all replicates where validation is a share of the
+examples; in each replicate separately where it is folds, since each then refits its own choice. Claims rest on the runs of
+the chosen tunings alone, each evaluated on the test set once.
+
+Where every tuning is refitted and tested, the regret says how far the chosen one lies from the best. With T refits of a
+replicate, their test metrics m_t (accuracies; of losses the sign is turned), the tuning c that all folds choose and the
+tuning s that the first fold alone, a single split, would have chosen:
+
+    regret = max_t m_t - m_c      split_regret = max_t m_t - m_s      split_excess = split_regret - regret = m_c - m_s
+
+The best is the best on this test set, so a regret is 0 at least, and above 0 by luck where tunings are alike; the excess has
+no such bias.
 
 Shapes: `G` scientific conditions, `T` tunings of each, `R` replicates.
 """
@@ -18,15 +27,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING, OK, observe, observe_runs
-from mlpbench.evidence.estimates.regret import has_regret, regrets
+from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING, OK, observe, observe_ids, observe_runs
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition, count_tunings, format_level, label_of, run_ids
 from mlpbench.experiment.metrics.metric import REGRETS
 from mlpbench.experiment.spec import Experiment
 
-# From this share of diverged runs on, a level is warned of.
+# From this share of diverged runs on, reports warn of a tuning.
 MANY_DIVERGED = 0.25
+# In place of the number of a tuning: none can be chosen yet.
 NONE = -1
 VALIDATED = ("val_loss", "val_accuracy")
 
@@ -35,12 +44,16 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gathered:
-    """The scientific conditions, each with the settings of its winner, and the row that stands for each replicate.
+class TunedGrid:
+    """The scientific conditions with their chosen tunings, and the run that represents each replicate.
 
-    `observed` is what `estimates.observe` gives for them; `tuning` has a row for each condition and tuning, none where
-    nothing is tuned. `run_ids` are all runs that were looked at, those of folds and losers included; `is_whole_grid` tells
-    that a grid has no others.
+    Attributes:
+        conditions: the scientific conditions, each with the settings of the tuning chosen most often.
+        observed: a row for each condition and replicate, as `observe` makes them.
+        tuning: a row for each condition and tuning (see `_tuning`); empty where nothing is tuned.
+        run_ids: all runs that the choice and `observed` rest on, those of folds and of other tunings included.
+        is_whole_grid: whether these are all runs of the grid.
+
     """
 
     conditions: Sequence[Condition]
@@ -52,11 +65,17 @@ class Gathered:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The tuning chosen in each replicate, shape (G, R), `NONE` where it can't be chosen yet, and what it rests on.
+    """The tuning chosen in each replicate, and what the choice rests on.
 
-    `alone` is the tuning each replicate would choose for itself, `split` the one it would by its first fold. `cost`, shape (G, T, R), is what is minimised: the
-    validation loss, or minus the accuracy, infinite for runs that did not finish, which `diverged`, `failed` and `missing`
-    count, folds apart.
+    **Shape**: `chosen`, `alone` and `split` (G, R), the others (G, T, R).
+
+    Attributes:
+        chosen: the number of the tuning, `NONE` where it can't be chosen yet.
+        alone: the tuning that each replicate would choose for itself.
+        split: the tuning that each replicate would choose by its first fold alone.
+        cost: the number that is minimised, validation loss or minus accuracy; infinite for runs that did not finish.
+        diverged, failed, missing: number of runs, one for each fold, that ended so.
+
     """
 
     chosen: Ints
@@ -90,13 +109,13 @@ def choose(
     tunings, replicates = count_tunings(experiment), max(counts)
     folds: list[int | None] = [*range(experiment.folds)] if experiment.folds else [None]
     ids = [i for c in conditions for i in run_ids(experiment, c, range(replicates), folds)]
-    seen = observe_runs(pd.DataFrame({"run_id": np.array(ids, dtype=object)}), runs)
+    observed = observe_ids(ids, runs)
     shape = (len(counts), tunings, replicates, len(folds))
-    status = seen["status"].to_numpy(dtype=object).reshape(shape)
+    status = observed["status"].to_numpy(dtype=object).reshape(shape)
     planned = np.arange(replicates) < np.array(counts)[:, None]
     status[~np.broadcast_to(planned[:, None, :, None], shape)] = ""
     diverged, failed, missing = ((status == s).sum(axis=3) for s in (DIVERGED, FAILED, MISSING))
-    values = seen[tuned_by(experiment)].to_numpy(dtype=float).reshape(shape)
+    values = observed[tuned_by(experiment)].to_numpy(dtype=float).reshape(shape)
     values = np.where(status == OK, values if tuned_by(experiment) == "val_loss" else -values, np.nan)
     cost = _mean(values, axis=3)
     bad = diverged + failed + missing
@@ -125,17 +144,17 @@ def _best(bad: Ints, cost: Floats) -> Ints:
     return np.asarray(np.lexsort((cost, bad), axis=1)[:, 0], dtype=np.int64)
 
 
-def gather(
+def tuned_grid(
     experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame, counts: Sequence[int] | None = None
-) -> Gathered:
-    """Return what stands for each scientific condition; `counts` are its replicates, where they differ by condition.
+) -> TunedGrid:
+    """Return the scientific conditions and the runs that represent them; `counts` are their replicates, where they differ.
 
     A metric of validation examples is the mean over the folds of a replicate, which a replicate has when all have it. Where
     every level is refitted, `observed` has the metrics `REGRETS` too.
     """
     if not experiment.nuisance and not experiment.folds and counts is None:
         observed = observe(experiment, conditions, runs)
-        return Gathered(
+        return TunedGrid(
             conditions=conditions,
             observed=observed,
             tuning=pd.DataFrame(),
@@ -147,14 +166,14 @@ def gather(
     counts = [experiment.replicates] * groups if counts is None else counts
     choice = choose(experiment, conditions, runs, counts) if experiment.nuisance else None
     rows = []
-    settled = []
+    scientific = []
     regretted: list[dict[str, Floats]] = []
     refitted: list[str] = []
     for g, count in enumerate(counts):
         picked = np.zeros(count, np.int64) if choice is None else choice.chosen[g, :count]
-        winner = int(np.bincount(picked[picked >= 0]).argmax()) if (picked >= 0).any() else 0
-        condition = _scientific(experiment, conditions[g * tunings + winner])
-        settled.append(condition)
+        most_chosen = int(np.bincount(picked[picked >= 0]).argmax()) if (picked >= 0).any() else 0
+        condition = _scientific(experiment, conditions[g * tunings + most_chosen])
+        scientific.append(condition)
         members = conditions[g * tunings : (g + 1) * tunings]
         refits = [run_ids(experiment, m, range(count)) for m in members]
         if choice is not None and has_regret(experiment):
@@ -182,21 +201,21 @@ def gather(
             for t in range(tunings)
             for i in run_ids(experiment, conditions[g * tunings + t], range(n))
         ]
-    tuning = pd.DataFrame() if choice is None else _tuning(experiment, conditions, settled, choice, counts)
-    return Gathered(
-        conditions=settled,
+    tuning = pd.DataFrame() if choice is None else _tuning(experiment, conditions, scientific, choice, counts)
+    return TunedGrid(
+        conditions=scientific,
         observed=observed.drop(columns="tuning"),
         tuning=tuning,
         run_ids=pd.Series(used, dtype=object),
     )
 
 
-def _scientific(experiment: Experiment, winner: Condition) -> Condition:
-    """Return a scientific condition with the settings of its winner."""
+def _scientific(experiment: Experiment, chosen: Condition) -> Condition:
+    """Return a scientific condition with the settings of its chosen tuning."""
     if not experiment.nuisance:
-        return winner
-    levels = {k: v for k, v in winner.levels.items() if k not in experiment.nuisance}
-    return replace(winner, levels=levels, label=label_of(levels, experiment))
+        return chosen
+    levels = {k: v for k, v in chosen.levels.items() if k not in experiment.nuisance}
+    return replace(chosen, levels=levels, label=label_of(levels, experiment))
 
 
 def _over_folds(
@@ -217,8 +236,8 @@ def _over_folds(
         for c, r in zip(position * tunings + tuning, observed["replicate"], strict=True)
         for i in by_condition[c][r * k : (r + 1) * k]
     ]
-    seen = observe_runs(pd.DataFrame({"run_id": np.array(of_rows, dtype=object)}), runs)
-    means = {m: seen[m].to_numpy(dtype=float).reshape(-1, k).mean(axis=1) for m in VALIDATED}
+    observed_folds = observe_ids(of_rows, runs)
+    means = {m: observed_folds[m].to_numpy(dtype=float).reshape(-1, k).mean(axis=1) for m in VALIDATED}
     return means, [i for ids in by_condition.values() for i in ids]
 
 
@@ -229,11 +248,11 @@ def _tuning(
     choice: Choice,
     counts: Sequence[int],
 ) -> pd.DataFrame:
-    """Return a row for each scientific condition and tuning: how it did, how often it won, and what to beware of.
+    """Return a row for each scientific condition and tuning: its validation metric, how often it is chosen, its lost runs.
 
-    `value` is the mean of the metric that is tuned by; `chosen` the number of replicates it stands for; `wins` how many
-    replicates would choose it, each for itself; `runs` how many were planned; `edges` the settings whose chosen level is an
-    end of a range of numbers.
+    `value` is the mean of the metric that is tuned by; `chosen` the number of replicates that it represents; `wins` the number
+    of replicates that would choose it, each for itself; `runs` the number of planned runs; `edges` the settings whose chosen
+    level is the lowest or highest of a range of numbers.
     """
     tunings = count_tunings(experiment)
     sign = 1.0 if tuned_by(experiment) == "val_loss" else -1.0
@@ -271,10 +290,44 @@ def _is_edge(level: object, levels: Sequence[object]) -> bool:
 
 
 def winners(tuning: pd.DataFrame, position: int) -> str:
-    """Return the tuning a condition stands with: `lr=0.1`, or, where replicates chose for themselves, how many each."""
+    """Return the chosen tuning of a condition: `lr=0.1`, or where replicates choose for themselves how many chose each."""
     rows = [r for r in records(tuning[tuning["position"] == position]) if r["chosen"]]
     if len(rows) == 1:
         return str(rows[0]["tuning"])
     return " or ".join(
         f"{r['tuning']} ({r['chosen']} of {r['planned']})" for r in sorted(rows, key=lambda r: -r["chosen"])
     )
+
+
+def has_regret(experiment: Experiment) -> bool:
+    """Return whether every tuning is refitted, so that the best of a replicate is known."""
+    return bool(experiment.nuisance) and experiment.refit == "all"
+
+
+def regrets(
+    refits: Sequence[Sequence[str]], runs: pd.DataFrame, chosen: Ints, split: Ints
+) -> tuple[dict[str, Floats], list[str]]:
+    """Return the metrics `REGRETS` of one scientific condition, a value for each replicate, and the runs they rest on.
+
+    `refits` are the run ids, (T, R), `chosen` and `split` the tunings, (R,), negative where there is none yet. A refit that
+    diverged is never the best; a regret is NaN where its own refit diverged, and where a refit of the replicate failed or
+    is missing, since that could have been the best.
+    """
+    ids = [run_id for of_tuning in refits for run_id in of_tuning]
+    observed = observe_ids(ids, runs)
+    shape = (len(refits), len(chosen))
+    status = observed["status"].to_numpy(dtype=object).reshape(shape)
+    known = ((status == OK) | (status == DIVERGED)).all(axis=0) & (chosen >= 0) & (split >= 0)
+    each = np.arange(len(chosen))
+    metrics: dict[str, Floats] = {}
+    for name, sign in (("accuracy", 1.0), ("loss", -1.0)):
+        good = sign * observed[f"test_{name}"].to_numpy(dtype=float).reshape(shape)
+        best = np.where(np.isnan(good), -np.inf, good).max(axis=0)
+        known_here = known & np.isfinite(best)
+        of_folds, of_split = (
+            np.where(known_here, best - good[np.maximum(c, 0), each], np.nan) for c in (chosen, split)
+        )
+        excess = good[np.maximum(chosen, 0), each] - good[np.maximum(split, 0), each]
+        metrics |= {f"regret_{name}": of_folds, f"split_regret_{name}": of_split}
+        metrics[f"split_excess_{name}"] = np.where(known_here, excess, np.nan)
+    return metrics, ids

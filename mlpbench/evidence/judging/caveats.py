@@ -1,14 +1,14 @@
 """Caveats of a verdict, as values: what was averaged or left out, how it was tested, and how far that can be trusted.
 
-Each is a small frozen type that holds its numbers; its `sentence` says them. A new caveat is one class, and a line where
-`caveats_of`, or whoever finds it, adds it.
+Each is a small frozen type that holds its numbers; its `sentence` says them. A new caveat is one class, or a `Remark` where it
+has no numbers, and a line where it is added: most are in `claim_caveats.caveats_of`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING
 from mlpbench.evidence.statistics.resampling import DRAWN, MOST_EXACT, RESAMPLES
@@ -16,23 +16,38 @@ from mlpbench.experiment.claims.hypothesis import BCA_LEAST, SIGN_FLIP_LEAST
 from mlpbench.experiment.plan import CURVE_POINTS
 
 
-class Caveat(Protocol):
-    """Something to keep in mind about a verdict."""
+class Caveat:
+    """Something to keep in mind about a verdict: its fields stand in the `template` of its sentence."""
+
+    template: ClassVar[str] = ""
 
     @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
+        return self.template.format(**vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remark:
-    """What every verdict on a form of claim says."""
+class Remark(Caveat):
+    """A sentence without numbers."""
 
-    sentence: str
+    template = "{text}"
+    text: str
+
+
+MEDIAN_WOULD_DO = Remark(
+    text=f"`test: sign` ({SIGN_FLIP_LEAST} replicates or more, and more beside other claims) would judge the median with them."
+)
+WITHOUT_LOGARITHM = Remark(
+    text="Only positive numbers have a logarithm: the estimate is of the replicates that have one."
+)
+EQUAL_REPLICATES = Remark(text="Every replicate gave the same number.")
+VARIANCES_COMPARED = Remark(text="Variances are compared pairwise by the Brown-Forsythe test.")
+NARROW_MARGIN = Remark(text="The margin is below the standard error: a refutation is wrong in up to 10% instead of 5%.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AveragedOver:
+class AveragedOver(Caveat):
     """Factors that a selector leaves out."""
 
     factors: Sequence[str]
@@ -44,7 +59,7 @@ class AveragedOver:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut:
+class LeftOut(Caveat):
     """Replicates without a number in a condition, or in many: `fewest` to `most` in each.
 
     `why` is a status, `censored` or `unmeasured`; `goal` is what censored runs did not reach, or what others lack.
@@ -69,30 +84,15 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CensoredMean:
+class CensoredMean(Caveat):
     """A mean that has no value because runs never got to a loss or an accuracy; `unit` is what would count how long."""
 
+    template = "How many {unit} those need is not known, so the claim can't be judged on the others alone."
     unit: str
 
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return f"How many {self.unit} those need is not known, so the claim can't be judged on the others alone."
-
 
 @dataclass(frozen=True, kw_only=True)
-class MedianWouldDo:
-    """A claim about a mean of censored runs, which the sign test could judge in the median."""
-
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        least = f"{SIGN_FLIP_LEAST} replicates or more, and more beside other claims"
-        return f"`test: sign` ({least}) would judge the median with them."
-
-
-@dataclass(frozen=True, kw_only=True)
-class CountedOnCurve:
+class CountedOnCurve(Caveat):
     """Steps or epochs that are counted at the points of a curve."""
 
     unit: str
@@ -112,50 +112,16 @@ class CountedOnCurve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WithoutLogarithm:
-    """Replicates whose metric is not positive."""
-
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return "Only positive numbers have a logarithm: the estimate is of the replicates that have one."
-
-
-@dataclass(frozen=True, kw_only=True)
-class TooFewReplicates:
+class TooFewReplicates(Caveat):
     """Fewer complete replicates than the test needs."""
 
+    template = "A test needs {least} complete replicates, got {n}."
     least: int
     n: int
 
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return f"A test needs {self.least} complete replicates, got {self.n}."
-
 
 @dataclass(frozen=True, kw_only=True)
-class EqualReplicates:
-    """No spread at all."""
-
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return "Every replicate gave the same number."
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariancesCompared:
-    """The test of a share of the variance."""
-
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return "Variances are compared pairwise by the Brown-Forsythe test."
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedBySigns:
+class JudgedBySigns(Caveat):
     """The sign test of the median.
 
     `above`, `below` and `equal` count replicates on each side of the bound and on it; `unknown` those that are censored. The
@@ -189,7 +155,7 @@ class JudgedBySigns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgedByFlips:
+class JudgedByFlips(Caveat):
     """The sign-flip test."""
 
     n: int
@@ -203,47 +169,29 @@ class JudgedByFlips:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BestAtEdge:
+class BestAtEdge(Caveat):
     """Replicates whose best level is the first or the last."""
 
+    template = "In {replicates} of {n} replicates a best level is the first or the last: a better one may lie beyond."
     replicates: int
     n: int
 
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return f"In {self.replicates} of {self.n} replicates a best level is the first or the last: a better one may lie beyond."
-
 
 @dataclass(frozen=True, kw_only=True)
-class Skewed:
+class Skewed(Caveat):
     """Numbers whose skewness is visible, so that t is not to be trusted."""
 
+    template = (
+        "The {plural} are skewed (skewness {skewness:.1f}): with skewed {plural} at n = {n} the t test's "
+        "error rate may exceed 5%."
+    )
     plural: str
     skewness: float
     n: int
 
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return (
-            f"The {self.plural} are skewed (skewness {self.skewness:.1f}): with skewed {self.plural} at n = {self.n} the t test's "
-            "error rate may exceed 5%."
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class NarrowMargin:
-    """An equivalence whose margin is below the standard error."""
-
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return "The margin is below the standard error: a refutation is wrong in up to 10% instead of 5%."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bootstrapped:
+class Bootstrapped(Caveat):
     """A BCa interval, or too few replicates for one."""
 
     n: int
@@ -257,7 +205,7 @@ class Bootstrapped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedStreams:
+class SharedStreams(Caveat):
     """Random streams in which replicates do not differ, or of which each condition varies one alone."""
 
     streams: Sequence[str]
@@ -272,7 +220,7 @@ class SharedStreams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoundKept:
+class BoundKept(Caveat):
     """How many replicates keep a bound that all of them must keep; `rate` is what a further one does with 95% confidence."""
 
     kept: int
@@ -292,27 +240,19 @@ class BoundKept:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IncompleteAnalysis:
+class IncompleteAnalysis(Caveat):
     """An interim analysis that lacks runs."""
 
+    template = "Interim analysis {number} is incomplete and decides nothing yet."
     number: int
-
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return f"Interim analysis {self.number} is incomplete and decides nothing yet."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exploratory:
+class Exploratory(Caveat):
     """Replicates that were added after a first analysis which had not declared them; `declared` is what that had."""
 
+    template = "Exploratory: the first analysis was with {declared}."
     declared: str
-
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return f"Exploratory: the first analysis was with {self.declared}."
 
 
 def ordinal(n: int) -> str:

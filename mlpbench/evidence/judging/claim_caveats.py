@@ -42,31 +42,31 @@ def caveats_of(
     hypothesis: Hypothesis, values: ClaimValues, experiment: Experiment, conditions: Sequence[Condition]
 ) -> list[Caveat]:
     """Return the caveats of a claim that follow from its numbers, in the order they are said in."""
-    found: list[Caveat] = []
+    noted: list[Caveat] = []
     reaches = metric_names.reaches(metric_names.plain(hypothesis.metric))
     if hypothesis.averaged:
-        found.append(caveats.AveragedOver(factors=hypothesis.averaged))
-    found += _left_out(hypothesis, values, conditions)
+        noted.append(caveats.AveragedOver(factors=hypothesis.averaged))
+    noted += _left_out(hypothesis, values, conditions)
     if values.censored and not hypothesis.is_of_median:
-        found.append(caveats.CensoredMean(unit=reaches.unit if reaches else "steps"))
+        noted.append(caveats.CensoredMean(unit=reaches.unit if reaches else "steps"))
     if reaches is not None:
         every_epoch = all(c.settings.steps <= CURVE_POINTS * c.settings.steps_per_epoch for c in conditions)
-        found.append(caveats.CountedOnCurve(unit=reaches.unit, goal=reaches.measure, every_epoch=every_epoch))
+        noted.append(caveats.CountedOnCurve(unit=reaches.unit, goal=reaches.measure, every_epoch=every_epoch))
     if hypothesis.metric.startswith(metric_names.LOG10) and any(why == "unmeasured" for why, _ in values.left_out):
-        found.append(caveats.WithoutLogarithm())
+        noted.append(caveats.WITHOUT_LOGARITHM)
     n, test = len(values.complete), hypothesis.test
     if n < test.least:
-        found.append(caveats.TooFewReplicates(least=test.least, n=n))
+        noted.append(caveats.TooFewReplicates(least=test.least, n=n))
     elif n > 1 and not isinstance(test, LargestVariance) and np.ptp(values.complete) == 0:
-        found.append(caveats.EqualReplicates())
+        noted.append(caveats.EQUAL_REPLICATES)
     if n >= test.least:
-        found += _of_test(hypothesis, values)
+        noted += _of_test(hypothesis, values)
     shared = shared_streams(experiment, conditions)
     if (shared or experiment.one_at_a_time) and not isinstance(test, LargestVariance):
-        found.append(caveats.SharedStreams(streams=tuple(shared), one_varies=experiment.one_at_a_time))
+        noted.append(caveats.SharedStreams(streams=tuple(shared), one_varies=experiment.one_at_a_time))
     if values.censored and isinstance(test, TTest | SignFlipTest) and hypothesis.sense != "equivalent":
-        found.append(caveats.MedianWouldDo())
-    return found
+        noted.append(caveats.MEDIAN_WOULD_DO)
+    return noted
 
 
 def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: Mapping[str, Value]) -> str:
@@ -100,29 +100,29 @@ def shared_streams(experiment: Experiment, conditions: Sequence[Condition]) -> l
 def _left_out(hypothesis: Hypothesis, values: ClaimValues, conditions: Sequence[Condition]) -> list[Caveat]:
     reaches = metric_names.reaches(metric_names.plain(hypothesis.metric))
     goals = {"censored": "loss" if reaches is None else reaches.measure, "unmeasured": hypothesis.metric}
-    found: list[Caveat] = []
+    noted: list[Caveat] = []
     for why, group in itertools.groupby(sorted(values.left_out.items()), key=lambda item: item[0][0]):
         counts = {position: count for (_, position), count in group}
         ranges = [(n, n, conditions[i].label) for i, n in counts.items()]
         if len(counts) > MOST_NOTED:
             ranges = [(min(counts.values()), max(counts.values()), f"each of {len(counts)} conditions")]
-        found += [
+        noted += [
             caveats.LeftOut(
                 why=why, goal=goals.get(why, ""), fewest=fewest, most=most, planned=values.planned, where=where
             )
             for fewest, most, where in ranges
         ]
-    return found
+    return noted
 
 
 def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
     """Return how the claim was tested where that is not by t, and where t is not to be trusted."""
     n, test = len(values.complete), hypothesis.test
-    found: list[Caveat] = [caveats.Remark(sentence=hypothesis.wording.remark)] if hypothesis.wording.remark else []
+    noted: list[Caveat] = [caveats.Remark(text=hypothesis.wording.remark)] if hypothesis.wording.remark else []
     if isinstance(test, EveryReplicate):
-        return found
+        return noted
     if isinstance(test, LargestVariance):
-        return [*found, caveats.VariancesCompared()]
+        return [*noted, caveats.VARIANCES_COMPARED]
     if isinstance(test, SignTest):
         above, below = count_sides(values.lower, hypothesis.bound, values.upper)
         place, coverage = median_places(n, LEVEL)
@@ -130,18 +130,18 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
         signs = caveats.JudgedBySigns(
             n=n, above=above, below=below, equal=equal, unknown=values.unknown, place=place, coverage=coverage
         )
-        return [*found, signs]
+        return [*noted, signs]
     if isinstance(test, SignFlipTest):
-        found.append(caveats.JudgedByFlips(n=n))
+        noted.append(caveats.JudgedByFlips(n=n))
     elif is_skewed(values.complete):
         plural = hypothesis.quantity.plural
-        found.append(caveats.Skewed(plural=plural, skewness=skewness(values.complete), n=n))
+        noted.append(caveats.Skewed(plural=plural, skewness=skewness(values.complete), n=n))
     if values.at_edge:
-        found.append(caveats.BestAtEdge(replicates=values.at_edge, n=n))
+        noted.append(caveats.BestAtEdge(replicates=values.at_edge, n=n))
     error = max(float(values.complete.std(ddof=1)), values.least_spread) / math.sqrt(n)
     far = abs(float(values.complete.mean()) - hypothesis.centre) > hypothesis.bound
     if hypothesis.sense == "equivalent" and far and hypothesis.bound < error:
-        found.append(caveats.NarrowMargin())
+        noted.append(caveats.NARROW_MARGIN)
     if test.interval == "bca":
-        found.append(caveats.Bootstrapped(n=n))
-    return found
+        noted.append(caveats.Bootstrapped(n=n))
+    return noted

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, unsupported, widened_mean
-from mlpbench.evidence.estimates.layer_columns import Layers, with_layers
+from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.observe import DIVERGED, observe
 from mlpbench.evidence.judging.caveats import BoundKept
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed

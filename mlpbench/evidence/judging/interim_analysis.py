@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from mlpbench.evidence.estimates.layer_columns import Layers
+from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.estimates.observe import MISSING
-from mlpbench.evidence.estimates.tuning_choice import Gathered, gather, winners
+from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid, winners
 from mlpbench.evidence.judging.caveats import Caveat, Exploratory, IncompleteAnalysis
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
@@ -49,7 +49,7 @@ class Judgement:
     `interim_analyses`.
     """
 
-    gathered: Gathered
+    grid: TunedGrid
     verdicts: Sequence[Verdict]
     replicates: Sequence[int]
     interim_analyses: Sequence[InterimAnalysis] = ()
@@ -71,15 +71,15 @@ def judge(
     """
     if experiment.until_decided is None:
         groups = len(conditions) // count_tunings(experiment)
-        gathered = gather(experiment, conditions, runs)
+        grid = tuned_grid(experiment, conditions, runs)
         verdicts = judge_claims(
-            experiment, gathered.conditions, runs, curves, gathered.observed, test_set=test_set, layers=layers
+            experiment, grid.conditions, runs, curves, grid.observed, test_set=test_set, layers=layers
         )
-        judgement = Judgement(gathered=gathered, verdicts=verdicts, replicates=[experiment.replicates] * groups)
+        judgement = Judgement(grid=grid, verdicts=verdicts, replicates=[experiment.replicates] * groups)
     else:
         judgement = _analyse(experiment, conditions, runs, curves, test_set, layers)
     late: tuple[Caveat, ...] = (Exploratory(declared=declared_late),) if declared_late else ()
-    tuned = _tuned(experiment, judgement.gathered)
+    tuned = _tuned(experiment, judgement.grid)
     verdicts = tuple(
         replace(v, exploratory=bool(declared_late), tuned=t, caveats=(*v.caveats, *late))
         for v, t in zip(judgement.verdicts, tuned, strict=True)
@@ -97,8 +97,8 @@ def _analyse(
 ) -> Judgement:
     at = schedule(experiment.replicates, experiment.most_replicates)
     counts = [at[0]] * (len(conditions) // count_tunings(experiment))
-    gathered = gather(experiment, conditions, runs, counts)
-    observed = {c.id for c in experiment.claims if c.hypothesis(experiment, gathered.conditions).is_observed}
+    grid = tuned_grid(experiment, conditions, runs, counts)
+    observed = {c.id for c in experiment.claims if c.hypothesis(experiment, grid.conditions).is_observed}
     tested = [c for c in experiment.claims if c.id not in observed]
     alive = tested
     verdicts: dict[str, Verdict] = {}
@@ -106,32 +106,32 @@ def _analyse(
     for number, (n, level) in enumerate(zip(at, levels(at), strict=True), start=1):
         if not alive and analyses:
             break
-        needed = {g for c in alive for g in _needed(c, experiment, gathered.conditions)}
+        needed = {g for c in alive for g in _needed(c, experiment, grid.conditions)}
         counts = [n if g in needed else count for g, count in enumerate(counts)]
-        gathered = gather(experiment, conditions, runs, counts)
-        seen = gathered.observed[gathered.observed["position"].isin(needed)] if number > 1 else gathered.observed
+        grid = tuned_grid(experiment, conditions, runs, counts)
+        seen = grid.observed[grid.observed["position"].isin(needed)] if number > 1 else grid.observed
         complete = not (seen["status"] == MISSING).any()
         asked = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         each = level / max(1, len(tested))
-        found = judge_claims(
-            asked, gathered.conditions, runs, curves, gathered.observed, level=each, test_set=test_set, layers=layers
+        current = judge_claims(
+            asked, grid.conditions, runs, curves, grid.observed, level=each, test_set=test_set, layers=layers
         )
         if not complete:
             waits = IncompleteAnalysis(number=number)
-            found = tuple(replace(v, decision=UNDECIDED, caveats=(*v.caveats, waits)) for v in found)
-        analyses.append(InterimAnalysis(number=number, replicates=n, level=level, complete=complete, verdicts=found))
-        verdicts |= {v.claim.id: replace(v, interim_analysis=number) for v in found}
-        alive = [v.claim for v in found if _may_decide(v)]
+            current = tuple(replace(v, decision=UNDECIDED, caveats=(*v.caveats, waits)) for v in current)
+        analyses.append(InterimAnalysis(number=number, replicates=n, level=level, complete=complete, verdicts=current))
+        verdicts |= {v.claim.id: replace(v, interim_analysis=number) for v in current}
+        alive = [v.claim for v in current if _may_decide(v)]
         if not complete:
             break
     for claim in experiment.claims:
         if claim.id in observed:
-            n = min(counts[g] for g in _needed(claim, experiment, gathered.conditions))
+            n = min(counts[g] for g in _needed(claim, experiment, grid.conditions))
             asked = experiment.model_copy(update={"claims": (claim,), "replicates": n})
-            seen = gathered.observed[gathered.observed["replicate"] < n]
-            (verdicts[claim.id],) = judge_claims(asked, gathered.conditions, runs, curves, seen, layers=layers)
+            seen = grid.observed[grid.observed["replicate"] < n]
+            (verdicts[claim.id],) = judge_claims(asked, grid.conditions, runs, curves, seen, layers=layers)
     return Judgement(
-        gathered=gathered,
+        grid=grid,
         verdicts=[verdicts[c.id] for c in experiment.claims],
         replicates=counts,
         interim_analyses=tuple(analyses),
@@ -157,19 +157,19 @@ def _needed(claim: Claim, experiment: Experiment, conditions: Sequence[Condition
     return [g for g, c in enumerate(conditions) if c.condition_id in needed]
 
 
-def _tuned(experiment: Experiment, gathered: Gathered) -> list[str]:
+def _tuned(experiment: Experiment, grid: TunedGrid) -> list[str]:
     """Return for each claim the winners of the conditions it rests on."""
-    if gathered.tuning.empty:
+    if grid.tuning.empty:
         return [""] * len(experiment.claims)
-    found = []
+    texts = []
     for claim in experiment.claims:
-        needed = _needed(claim, experiment, gathered.conditions)
-        chosen = {g: winners(gathered.tuning, g) for g in needed}
+        needed = _needed(claim, experiment, grid.conditions)
+        chosen = {g: winners(grid.tuning, g) for g in needed}
         if len(set(chosen.values())) == 1:
-            found.append(next(iter(chosen.values())))
+            texts.append(next(iter(chosen.values())))
         else:
-            found.append("; ".join(f"{gathered.conditions[g].label}: {w}" for g, w in chosen.items()))
-    return found
+            texts.append("; ".join(f"{grid.conditions[g].label}: {w}" for g, w in chosen.items()))
+    return texts
 
 
 def describe(analyses: Sequence[InterimAnalysis]) -> str:

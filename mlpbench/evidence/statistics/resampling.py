@@ -69,7 +69,7 @@ def bca(values: Floats, level: float) -> tuple[float, float]:
     """
     from scipy import stats  # takes a second to import; few claims need it
 
-    found = stats.bootstrap(
+    bootstrap = stats.bootstrap(
         (values,),
         np.mean,
         confidence_level=level,
@@ -77,4 +77,4 @@ def bca(values: Floats, level: float) -> tuple[float, float]:
         method="BCa",
         random_state=np.random.default_rng(SEED),
     )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return float(bootstrap.confidence_interval.low), float(bootstrap.confidence_interval.high)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from mlpbench.evidence.estimates.axis_estimates import by_severity
 from mlpbench.evidence.estimates.observe import OK, with_numbers
-from mlpbench.evidence.estimates.series import by_severity
 from mlpbench.evidence.frames import places, records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme

@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.evidence.estimates.observe import intervals
-from mlpbench.evidence.estimates.regret import has_regret
-from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, tuned_by
+from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, has_regret, tuned_by
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import Context
@@ -21,7 +20,7 @@ MOST_LISTED = 20
 
 def section(context: Context) -> Section | None:
     """Return how settings were tuned, a table of the conditions listed, and warnings; None where nothing is tuned."""
-    tuning, experiment = context.judgement.gathered.tuning, context.experiment
+    tuning, experiment = context.judgement.grid.tuning, context.experiment
     if tuning.empty:
         return None
     metric = tuned_by(experiment).replace("val_", "validation ")

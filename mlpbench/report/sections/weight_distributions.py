@@ -13,9 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from mlpbench.evidence.estimates import weight_quantiles
-from mlpbench.evidence.estimates.layer_estimates import END, START
-from mlpbench.evidence.estimates.weight_quantiles import density, scale_of
+from mlpbench.evidence.estimates import layer_estimates
+from mlpbench.evidence.estimates.layer_estimates import END, START, axis_scale, weight_density
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import format_level
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
@@ -42,7 +41,7 @@ def section(context: Context) -> Section | None:
         settings = context.conditions[position].settings
         first.setdefault(tuple(getattr(settings, n) for n in names), position)
     positions = list(first.values())[:MOST_ROWS]
-    weights = weight_quantiles.distributions(context.read_layers(positions, [WEIGHT_QUANTILES], single=True))
+    weights = layer_estimates.weight_distributions(context.read_layers(positions, [WEIGHT_QUANTILES], single=True))
     if weights.empty:
         return None
     chosen = [context.conditions[p] for p in positions]
@@ -80,7 +79,7 @@ def draw(weights: pd.DataFrame, labels: Mapping[int, str], colours: Mapping[int,
     """
     positions, which = list(labels), list(dict.fromkeys(weights.sort_values("layer", kind="stable")["which"]))
     which.sort(key=["first layer", "middle layer", "last layer"].index)
-    scale = scale_of(weights)
+    scale = axis_scale(weights)
     with theme.style():
         figure, axes = theme.new(min(12.0, 1.25 + 0.42 * max(len(positions), 3)), 1, len(which), sharey=True)
         for ax, name in zip(axes, which, strict=True):
@@ -104,7 +103,7 @@ def draw(weights: pd.DataFrame, labels: Mapping[int, str], colours: Mapping[int,
 
 
 def _ridge(ax: Axes, rows: pd.DataFrame, base: float, colour: str, scale: float) -> None:
-    drawn = {str(r["when"]): (r["quantiles"], *density(r["quantiles"])) for r in records(rows)}
+    drawn = {str(r["when"]): (r["quantiles"], *weight_density(r["quantiles"])) for r in records(rows)}
     peaks = {when: float(heights.max()) for when, (_, heights, _) in drawn.items()}
     top = max(peaks.values(), default=0.0)
     top = min(top, MOST_TIMES * peaks.get(START, top) or top) or 1.0

@@ -1,4 +1,4 @@
-"""The frames that figures show: error and loss by split along a factor, and the outcome by severity of a shift."""
+"""Estimates along an axis, as figures show them: error and loss along a factor, accuracy or loss by severity of a shift."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlpbench.evidence.estimates.observe import accuracy_step, intervals, measur
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.spec import Experiment
 
-# More lines than this can't each have a colour: they are told apart by the first of the other factors.
+# More lines than this can't each have a colour: they have the colours of the first of the other factors.
 MOST_GROUPS = 10
 FEW_LINES = 4
 MEASURES = {"error": "accuracy", "loss": "loss"}
@@ -117,7 +117,7 @@ def by_severity(
     curves: pd.DataFrame,
     outcome: str,
 ) -> pd.DataFrame:
-    """Return how a condition does under each kind and severity of shift: `SHIFT_COLUMNS` with `condition_id` and `label`: n, mean, sd and t interval over replicates.
+    """Return n, mean, sd and t interval of each condition under each kind and severity of shift: `condition_id`, `label`, `SHIFT_COLUMNS`.
 
     `outcome` is accuracy or loss. Each kind has its own rows of severity 0: the numbers of the unshifted test set.
     """
@@ -130,10 +130,10 @@ def by_severity(
             part = intervals(measured, ["position"], pd.Series(floors, dtype=float)).reset_index()
             parts.append(part.assign(kind=kind, severity=severity))
     parts = [p for p in parts if len(p)]
-    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SHIFT_COLUMNS)
-    found = found[SHIFT_COLUMNS].sort_values(["kind", "position", "severity"], ignore_index=True)
-    found.insert(0, "condition_id", [conditions[i].condition_id for i in found["position"]])
-    found.insert(1, "label", [conditions[i].label for i in found["position"]])
+    estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SHIFT_COLUMNS)
+    estimates = estimates[SHIFT_COLUMNS].sort_values(["kind", "position", "severity"], ignore_index=True)
+    estimates.insert(0, "condition_id", [conditions[i].condition_id for i in estimates["position"]])
+    estimates.insert(1, "label", [conditions[i].label for i in estimates["position"]])
     # Panels stand in the order of the file.
     order = {kind: i for i, kind in enumerate(experiment.shifts)}
-    return found.sort_values("kind", key=lambda k: k.map(order), kind="stable", ignore_index=True)
+    return estimates.sort_values("kind", key=lambda k: k.map(order), kind="stable", ignore_index=True)
