@@ -103,6 +103,7 @@ def test_only_training_loads_torch(command: str, spec: Path, results: Path) -> N
     assert result.stdout
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_on_a_terminal_shows_no_progress_and_can_be_piped(spec: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -182,6 +183,7 @@ def test_the_ledger_covers_all_results_by_default(
     assert invoke("claims").stdout == invoke("claims", "results/tiny").stdout
 
 
+@pytest.mark.slow
 def test_a_report_is_rendered_again_to_the_same_bytes(results: Path) -> None:
     files = sorted(p for p in (results / "tiny").rglob("*") if p.suffix in (".md", ".png"))
     assert files
@@ -212,6 +214,7 @@ def test_a_failed_run_is_told_by_exit_status_1(spec: Path, tmp_path: Path) -> No
     assert "2 failed" in result.output
 
 
+@pytest.mark.slow
 def test_output_that_cannot_be_written_ends_with_3(results: Path) -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "mlpbench", "claims", str(results / "tiny")]
@@ -221,12 +224,14 @@ def test_output_that_cannot_be_written_ends_with_3(results: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_run_without_standard_error_trains(spec: Path, tmp_path: Path) -> None:
     command = f"exec {sys.executable} -m mlpbench run {spec} --results {tmp_path} --no-report --workers 1 2>&-"
     assert subprocess.run(command, shell=True, stdout=subprocess.DEVNULL).returncode == 0
     assert len(list((tmp_path / "tiny" / "runs").glob("*.parquet"))) == 1
 
 
+@pytest.mark.slow
 def test_a_spec_may_be_a_pipe(spec: Path, results: Path) -> None:
     command = [sys.executable, "-m", "mlpbench", "run", "/dev/stdin", "--results", str(results), "--no-report"]
     result = subprocess.run(command, input=spec.read_text(), capture_output=True, text=True)

@@ -84,6 +84,7 @@ def test_mnist1d_is_standard_and_balanced(small: Dataset) -> None:
     assert np.array_equal(np.round(x * mnist1d.GRID), x * mnist1d.GRID)
 
 
+@pytest.mark.slow
 def test_mnist1d_is_as_hard_as_its_authors_found_it(small: Dataset) -> None:
     """They report 32% for logistic regression, 68% for an MLP and 94% for a convolutional network."""
     fixed = {"optimizer": "adam", "lr": 0.01, "init": "default", "batch_size": 100, "epochs": 25}

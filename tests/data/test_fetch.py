@@ -263,6 +263,7 @@ def test_a_damaged_cache_is_replaced_by_a_whole_one(fashion: Dataset, idx_folder
     assert os.listdir(root) == [cache.folder_of(DATA, root).name]
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_write_one_wins_and_no_reader_sees_a_part(idx_folder: Path, root: Path) -> None:
     env = environment(MLPBENCH_DATA=str(idx_folder), MLPBENCH_CACHE=str(root))
     writers = [subprocess.Popen([sys.executable, "-c", FETCH], env=env) for _ in range(2)]

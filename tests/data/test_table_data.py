@@ -310,6 +310,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 )
 
 
+@pytest.mark.slow
 @given(words=st.lists(CELLS, min_size=2, max_size=12, unique=True))
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_class_names_of_any_text_survive_the_file_and_the_dump(tmp_path: Path, words: list[str]) -> None:

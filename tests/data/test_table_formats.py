@@ -35,6 +35,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(words=st.lists(WORDS, min_size=1, max_size=4))
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_text_is_the_same_data_or_the_same_fault_in_every_format(tmp_path: Path, words: list[str]) -> None:

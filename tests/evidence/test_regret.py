@@ -71,6 +71,7 @@ def by_hand(results: Path, width: int, what: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["regret", "split_regret", "split_excess"])
 
 
+@pytest.mark.slow
 def test_regrets_are_those_of_the_tables(made: Path) -> None:
     claims = mlpbench.load(made / "regret").claims.set_index("id")
     for what in ("accuracy", "loss"):

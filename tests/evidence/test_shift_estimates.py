@@ -138,6 +138,7 @@ def test_the_figure_has_a_panel_for_each_kind_and_draws_means_and_bands() -> Non
         assert ax.get_xticks()[0] == 0
 
 
+@pytest.mark.slow
 def test_a_report_has_the_section_only_where_there_is_something_to_show() -> None:
     made = tables(claims=claims())
     report = report_of(made)

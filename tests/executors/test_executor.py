@@ -22,7 +22,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("dataset", ["mnist1d", "polynomial"])
+@pytest.mark.parametrize("dataset", ["polynomial", pytest.param("mnist1d", marks=pytest.mark.slow)])
 def test_this_process_gives_the_tables_that_worker_processes_give(dataset: str, tmp_path: Path) -> None:
     for executor in ("local", "inline"):
         ended = mlpbench.run(SPEC, dataset=dataset, results=tmp_path / executor, executor=executor, report=False)

@@ -142,6 +142,7 @@ def test_short_work_of_one_signature_makes_a_stack_for_each_worker(workers: int)
         assert len(planned(of(replicates=4 * workers, fixed={"width": width, "steps": 9}), workers)) == workers
 
 
+@pytest.mark.slow
 @given(
     conditions=st.integers(1, 100),
     replicates=st.integers(1, 20),

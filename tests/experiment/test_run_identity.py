@@ -81,6 +81,7 @@ def _number(value: Value) -> str:
     return f"{value:.17e}" if isinstance(value, float) else str(value)
 
 
+@pytest.mark.slow
 @given(tree=trees(claims=False))
 @quick
 def test_the_spelling_of_settings_changes_no_run(tmp_path: Path, tree: dict[str, Any]) -> None:

@@ -297,6 +297,7 @@ def test_an_error_of_a_mapping_names_the_path() -> None:
         spec(fixed={"lr": 10**400})
 
 
+@pytest.mark.slow
 @given(tree=trees())
 @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_dump_reads_as_the_same_experiment(tmp_path: Path, tree: dict[str, Any]) -> None:

@@ -84,6 +84,7 @@ def test_results_of_an_older_file_are_told_apart_and_broken_ones_do_not_stop_it(
     assert "9 undecided (of an older file)" in result.output
 
 
+@pytest.mark.slow
 def test_the_verdicts_of_real_results_are_those_the_claims_command_counts() -> None:
     """Of every reference folder there is."""
     folders = sorted(p.parent for p in (ROOT / "results" / "reference").glob("*/spec.yaml"))

@@ -328,6 +328,7 @@ def test_a_joined_folder_lies_outside_those_it_is_made_of(whole: Path, copy: Pat
     assert (result.exit_code, "must lie outside those that are merged" in result.output) == (2, True)
 
 
+@pytest.mark.slow
 def test_runs_that_are_not_whole_give_way_to_those_that_are(whole: Path, copy: Path, tmp_path: Path) -> None:
     """As in a folder that was copied in part."""
     shutil.rmtree(copy / "curves")

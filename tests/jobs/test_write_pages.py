@@ -66,6 +66,7 @@ def small(written: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(written, tmp_path / "small"))
 
 
+@pytest.mark.slow
 def test_the_reference_report_is_what_its_tables_give() -> None:
     result = invoke("report", REFERENCE, "--check")
     assert result.output == f"{REFERENCE}: report is up to date\n"
@@ -100,6 +101,7 @@ def test_check_names_each_file_that_differs_or_is_missing(small: Path) -> None:
     assert content(small) == before
 
 
+@pytest.mark.slow
 def test_the_page_is_checked_where_it_is_or_is_wanted(small: Path) -> None:
     (small / "report.html").unlink()
     assert write_pages.check(small) == {}
@@ -107,6 +109,7 @@ def test_the_page_is_checked_where_it_is_or_is_wanted(small: Path) -> None:
     assert invoke("report", small, "--check", "--html").exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_page_that_is_there_is_kept_up(small: Path) -> None:
     (small / "report.html").write_text("old")
     assert invoke("report", small).output == f"report: {small / 'report.md'}\n"
@@ -130,6 +133,7 @@ def shuffled(folder: Path, to: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [pytest.param("reference", marks=pytest.mark.slow), "small"])
 def test_rows_shuffled_across_files_give_the_same_report(which: str, small: Path, tmp_path: Path) -> None:
     folder = REFERENCE if which == "reference" else small
@@ -183,6 +187,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
+@pytest.mark.slow
 def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(several: Path) -> None:
     result = invoke("index", several)
     assert result.output == f"index: {several / 'index.html'}\nindex: {several / 'index.md'}\n"

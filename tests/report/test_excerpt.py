@@ -115,6 +115,7 @@ def test_sentences_are_about_all_conditions() -> None:
     assert drawn == ["Learning curves", "Train and test error", "Generalisation gap", "Result and cost", "Replicates"]
 
 
+@pytest.mark.slow
 def test_only_curves_that_are_drawn_are_read() -> None:
     asked: list[int | None] = []
 

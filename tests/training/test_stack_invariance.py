@@ -170,6 +170,7 @@ def test_alone_equals_in_company(case: Case) -> None:
     assert_alone_equals_in_company(case)
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(cases(numbers=True))
 def test_alone_equals_in_company_where_the_target_is_a_number(case: Case) -> None:
@@ -211,12 +212,17 @@ def test_alone_equals_in_company_at_other_widths_of_the_book(case: Case) -> None
     [
         book_sized(),
         book_sized(width=255, depth=2, norm="batch"),
-        book_sized(depth=0, l1=0.001),
-        book_sized(width=100, depth=2, norm="layer", optimizer="adam"),
-        book_sized(optimizer="nesterov", clip_norm=0.5, loss="mse"),
-        of_numbers(book_sized()),
         of_numbers(book_sized(depth=0, loss="mse", l1=0.001)),
-        of_numbers(book_sized(width=101, depth=2, norm="batch", optimizer="adam")),
+        *(
+            pytest.param(case, marks=pytest.mark.slow)
+            for case in (
+                book_sized(depth=0, l1=0.001),
+                book_sized(width=100, depth=2, norm="layer", optimizer="adam"),
+                book_sized(optimizer="nesterov", clip_norm=0.5, loss="mse"),
+                of_numbers(book_sized()),
+                of_numbers(book_sized(width=101, depth=2, norm="batch", optimizer="adam")),
+            )
+        ),
     ],
 )
 def test_alone_equals_in_company_at_the_size_of_the_book(case: Case) -> None:
@@ -225,7 +231,7 @@ def test_alone_equals_in_company_at_the_size_of_the_book(case: Case) -> None:
 
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("depth", [0, 1, 7])
+@pytest.mark.parametrize("depth", [0, 1, pytest.param(7, marks=pytest.mark.slow)])
 def test_a_crowd_changes_no_bits(norm: str, optimizer: str, depth: int) -> None:
     """Sums that run over the stack's axis beside others take another order from a whole vector of runs on."""
     members: list[dict[str, Any]] = [{"clip_norm": c, "activation": a} for c in (0.1, 1.0) for a in ("prelu", "silu")]
