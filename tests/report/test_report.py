@@ -79,7 +79,7 @@ def test_every_report_is_whole(edge: tuple[Tables, Report]) -> None:
 def test_every_picture_is_linked_with_words_for_it(edge: tuple[Tables, Report]) -> None:
     _, report = edge
     links = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)\n", report.markdown)
-    assert sorted(path for _, path in links) == sorted(report.pictures)
+    assert sorted(path for _, path in links) == sorted(report.drawings)
     assert all(len(words) > 30 for words, _ in links)
 
 
@@ -90,16 +90,20 @@ def test_tables_have_equally_many_cells_in_every_row(edge: tuple[Tables, Report]
         assert len(counts) == 1, block
 
 
-def test_pictures_are_readable_png(edge: tuple[Tables, Report]) -> None:
-    _, report = edge
-    for content in report.pictures.values():
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in ("width", "words"))) for n in EDGES]
+)
+def test_pictures_are_readable_png(name: str) -> None:
+    for content in rendered(name).pictures.values():
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         assert int.from_bytes(content[16:20]) == theme.WIDTH * theme.DPI
         assert b"Software" not in content
         assert b"tEXt" not in content
 
 
-@pytest.mark.parametrize("name", ["width", "incomplete", "two factors"])
+@pytest.mark.parametrize(
+    "name", ["width", *(pytest.param(n, marks=pytest.mark.slow) for n in ("incomplete", "two factors"))]
+)
 def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
     tables = EDGES[name]
     again = replace(tables, runs=tables.runs.sample(frac=1, random_state=1), curves=tables.curves.iloc[::-1])
@@ -108,6 +112,7 @@ def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
     assert dict(one.pictures) == dict(two.pictures)
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from arithmetic_tables import width_tables; from reports import report_of; "

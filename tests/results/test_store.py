@@ -48,6 +48,7 @@ histories = given(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, derandomize=True)
 @histories
 def test_every_table_has_the_last_rows_of_each_run_once(
@@ -114,6 +115,7 @@ print(len(found), pyarrow.default_memory_pool().max_memory())
 """
 
 
+@pytest.mark.slow
 def test_predictions_of_a_few_runs_take_their_memory_and_not_that_of_all(tmp_path: Path) -> None:
     store, ids, examples = Store(tmp_path), [f"{i:016x}" for i in range(4_000)], 10_000
     draws = np.random.default_rng(0)

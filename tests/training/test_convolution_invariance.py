@@ -44,7 +44,7 @@ def test_alone_equals_in_company(image: tuple[int, int], fixed: dict[str, Any]) 
         assert repr(of_run(alone, run)) == repr(of_run(company, run))
 
 
-@pytest.mark.parametrize("channels", [[1], [3], [8, 3], [17]])
+@pytest.mark.parametrize("channels", [[1], [3], *(pytest.param(c, marks=pytest.mark.slow) for c in ([8, 3], [17]))])
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_every_stack_size_and_position_gives_the_same_bits(channels: list[int], pooling: str) -> None:
     of = made_images(n_train=90, n_test=41, image=(10, 7), classes=5)

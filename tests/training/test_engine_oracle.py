@@ -37,15 +37,15 @@ MADE = made(n_train=12_300, n_test=1_234, features=19, classes=5)
 NUMBERS = made_numbers(n_train=12_300, n_test=1_234, features=19)
 IMAGES = made_images(n_train=700, n_test=210, image=(9, 6), classes=5)
 DATA = {"classes": MADE, "numbers": NUMBERS, "images": IMAGES}
-# Every row in double precision; single precision adds little, so that most of it is left to the slower tests, and the
+# Every row in double precision; single precision adds little, so that it is left to the slower tests, and the
 # second replicate in double precision to the proofs.
 CASES = [
     case
-    for i, name in enumerate(ROWS)
+    for name in ROWS
     for case in (
         pytest.param(name, "float64", 0, id=f"{name}-float64"),
         pytest.param(name, "float64", 1, id=f"{name}-float64-1", marks=pytest.mark.prove),
-        pytest.param(name, "float32", 1, id=f"{name}-float32", marks=[pytest.mark.slow] * (i % 3 > 0)),
+        pytest.param(name, "float32", 1, id=f"{name}-float32", marks=pytest.mark.slow),
     )
 ]
 
@@ -233,6 +233,7 @@ def test_l1_leaves_the_same_weights_at_exactly_zero(precision: str) -> None:
         assert any(0 < float((w == 0).double().mean()) < 1 for w in weights), name
 
 
+@pytest.mark.slow
 def test_rows_of_one_signature_stand_in_one_stack_and_differ() -> None:
     """The table would prove less if most rows stood alone, or were the same run."""
     largest = max(

@@ -125,6 +125,7 @@ def test_sides_that_are_apart_give_weights_within_their_range() -> None:
     assert density_ratio(np.zeros((9, 2)), np.zeros((9, 2))).tolist() == pytest.approx([1.0] * 9)
 
 
+@pytest.mark.slow
 def test_estimated_weights_go_the_way_of_the_exact_ones(fashion: Dataset) -> None:
     """On Fashion-MNIST: the classifier under a shift of brightness, BBSE under one of classes."""
     data = DeviceData(fashion, torch.device("cpu"))

@@ -77,6 +77,7 @@ def epoch_of(members: Sequence[Run], epoch: int) -> list[list[NDArray[np.int64]]
     return seen
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(
     size=st.integers(2, N),

@@ -100,6 +100,7 @@ def test_steps_are_torchs(name: str, decays: list[float] | None) -> None:
     follow(name, decays, 60, torch.float32, 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "nesterov"])
 def test_a_thousand_steps_are_torchs(name: str) -> None:
     follow(name, [0.1, 0.0, 1.0], 1000, torch.float64, 1e-10)

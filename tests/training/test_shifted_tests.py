@@ -61,6 +61,7 @@ def test_a_translation_moves_every_pixel_and_leaves_zeros_behind() -> None:
         assert (~inside).any()
 
 
+@pytest.mark.slow
 def test_the_eight_directions_are_all_different_and_each_image_has_its_own(
     under: dict[str, Any], pictures: DeviceData
 ) -> None:

@@ -225,6 +225,7 @@ def test_a_path_that_the_locale_can_not_spell_is_refused_with_its_name(here: Pat
     assert tree(here) == before
 
 
+@pytest.mark.slow
 def test_a_folder_that_the_locale_can_not_spell_does_no_harm(here: Path) -> None:
     folder = here / "größe"
     folder.mkdir()
@@ -273,6 +274,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
     return "x.npz", zipped(**MEMBERS | {member: draw(spoilt(MEMBERS[member]))})
 
 
+@pytest.mark.slow
 @given(made=damaged())
 @settings(max_examples=1200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, made: tuple[str, bytes]) -> None:

@@ -259,6 +259,7 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
+@pytest.mark.slow
 @given(text=mutated())
 @settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, text: str) -> None:

@@ -134,6 +134,7 @@ def test_numbers_have_no_accuracy_and_predictions_that_are_float32() -> None:
         assert row["test_loss"] == pytest.approx(loss, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_linear_network_finds_the_least_squares_line(folder: Path) -> None:
     """Full-batch descent on standardised columns against the closed form."""
     data = loaded(folder, "diabetes")

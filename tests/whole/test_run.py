@@ -209,6 +209,7 @@ def test_an_inventory_sorts_the_grid_into_done_and_missing(copy: Path) -> None:
     assert inventory.summary(Options(results=copy)).missing == 10
 
 
+@pytest.mark.slow
 def test_a_claim_that_is_added_is_judged_everywhere_and_the_spec_is_that_of_the_last_run(copy: Path) -> None:
     added = {
         "id": "lr",
@@ -240,6 +241,7 @@ def test_a_run_that_has_lost_a_part_is_trained_again(table: str, done: Path, cop
     same_tables(done, copy / "small")
 
 
+@pytest.mark.slow
 def test_probes_that_are_asked_for_later_train_the_run_again_to_the_same_bits(done: Path, copy: Path) -> None:
     again = mlpbench.run(SMALL, results=copy, replicates=1, probes=["start", 1, "end"], executor="inline", report=False)
     assert again.trained == 4
@@ -251,6 +253,7 @@ def test_probes_that_are_asked_for_later_train_the_run_again_to_the_same_bits(do
     assert mlpbench.run(SMALL, results=copy, replicates=1, probes=["end"], executor="inline", report=False).trained == 0
 
 
+@pytest.mark.slow
 def test_other_processes_of_the_caller_are_left_alone(tmp_path: Path) -> None:
     other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
     other.start()
@@ -262,6 +265,7 @@ def test_other_processes_of_the_caller_are_left_alone(tmp_path: Path) -> None:
         other.join()
 
 
+@pytest.mark.slow
 def test_a_script_without_the_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"import mlpbench\nmlpbench.run({PLAIN!r}, results={str(tmp_path)!r}, report=False)\n")
