@@ -13,13 +13,22 @@ from mlpbench.data.data_sets import lookup
 from mlpbench.data.dataset import Dataset
 from mlpbench.executors.executor import EXECUTORS, Inline
 
-# Begun first, so that none of them runs on alone at the end of `make check`.
-LONG = ("test_stack_invariance.py", "test_kills.py", "test_calibration.py", "test_numerics.py")
+# Begun first, the longest before the others, so that none of them runs on alone at the end.
+LONG = (
+    "test_stack_invariance.py",
+    "test_kills.py",
+    "test_shipped_experiments.py",
+    "test_engine_oracle.py",
+    "test_calibration.py",
+    "test_numerics.py",
+    "test_commands.py",
+    "test_run.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files that take long before the others."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    items.sort(key=lambda item: LONG.index(name) if (name := item.path.name) in LONG else len(LONG))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

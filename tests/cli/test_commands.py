@@ -54,7 +54,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(spec: Path, tmp_path_factory: pytest.TempPathFactory, in_process: None) -> Path:
     folder = tmp_path_factory.mktemp("results")
     result = invoke("run", spec, "--results", folder)
     assert result.exit_code == 0

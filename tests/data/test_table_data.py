@@ -327,6 +327,7 @@ def test_class_names_of_any_text_survive_the_file_and_the_dump(tmp_path: Path, w
 NUMBERS = st.floats(-1e12, 1e12, allow_nan=False, allow_subnormal=False).map(lambda v: float(np.float64(v)))
 
 
+@pytest.mark.slow
 @given(values=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=8, max_size=30), share=st.floats(0.1, 0.6))
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_csv_and_parquet_of_any_numbers_are_the_same_data(

@@ -78,6 +78,7 @@ def moved(frame: pd.DataFrame, column: str, row: int, by: float) -> pd.DataFrame
     return frame
 
 
+@pytest.mark.slow
 def test_verify_all_says_identical_of_every_run_also_of_diverged_ones(copy: Path) -> None:
     result = invoke("verify", copy, "--all")
     assert result.output == "pairs: 8 of 8 runs trained again, alone: 8 identical\n"

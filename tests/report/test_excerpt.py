@@ -161,6 +161,7 @@ def drawn(made: Tables) -> tuple[Figure, str]:
     return error_against_factor(found.estimates, found.points, found.factor), found.drawn_by
 
 
+@pytest.mark.slow
 def test_along_a_factor_whole_lines_are_drawn_of_those_chosen() -> None:
     made = make(spec(**SHORT, factors={"width": [8, 16, 32], "lr": [0.1, 0.2], "dropout": SHARES}))
     figure, by = drawn(made)

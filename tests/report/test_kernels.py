@@ -135,6 +135,7 @@ def test_the_figure_has_every_point_and_the_measured_roofs(tmp_path: Path) -> No
     assert colours == set(COLOURS.values())
 
 
+@pytest.mark.slow
 def test_the_report_is_the_same_bytes_again_and_the_command_writes_it(tmp_path: Path) -> None:
     written(on_two_devices(), tmp_path)
     first = CliRunner().invoke(main, ["report", str(tmp_path)], catch_exceptions=False)

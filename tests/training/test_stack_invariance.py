@@ -164,9 +164,16 @@ def of_numbers(case: Case) -> Case:
     return replace(case, classes=NUMBERS, members=members)
 
 
-@settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_alone_equals_in_company(case: Case) -> None:
+    assert_alone_equals_in_company(case)
+
+
+@pytest.mark.slow
+@settings(derandomize=True, deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+@given(cases())
+def test_alone_equals_in_company_in_more_cases(case: Case) -> None:
     assert_alone_equals_in_company(case)
 
 

@@ -40,7 +40,10 @@ def printed(command: str) -> str:
     return result.output
 
 
-@pytest.mark.parametrize(("command", "output"), PRINTING, ids=[command for command, _ in PRINTING])
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [pytest.param(c, o, id=c, marks=[pytest.mark.slow] * c.startswith("mlpbench report")) for c, o in PRINTING],
+)
 def test_a_command_prints_what_the_readme_shows(
     command: str, output: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

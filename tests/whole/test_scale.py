@@ -245,6 +245,7 @@ def test_more_than_a_hundred_thousand_runs_must_be_meant(tmp_path: Path) -> None
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_from_python_too(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="runs need --yes, got 200000 runs"):
         mlpbench.run(TOO_MANY, results=tmp_path / "r", device="cpu")

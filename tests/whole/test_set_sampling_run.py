@@ -116,6 +116,7 @@ def test_claims_judged_without_a_test_set_say_nothing_of_it(folder: Path) -> Non
     assert frame["low_test"].isna().all()
 
 
+@pytest.mark.slow
 def test_a_report_adds_the_labels_where_the_data_are(folder: Path) -> None:
     (kept,) = folder.glob("test_labels-*.npy")
     content, report = kept.read_bytes(), (folder / "report.md").read_bytes()

@@ -167,6 +167,7 @@ def test_input_noise_in_a_linear_model_is_a_ridge_penalty() -> None:
     assert_mean(torch.cat(losses) - clean[0], 0.7**2 / 2 * float(w_I.square().sum()))
 
 
+@pytest.mark.slow
 def test_training_with_input_noise_ends_at_ridge_regression_on_average() -> None:
     fixed = {"depth": 0, "input_noise": 0.7, "lr": 0.1, "steps": 200}
     stack = trained(fixed, replicates=100, vary=["noise"])

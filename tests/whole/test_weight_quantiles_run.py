@@ -77,6 +77,7 @@ def test_a_folder_from_before_the_column_reads_and_agrees(done: Path, tmp_path: 
     assert (tmp_path / "joined" / "report.md").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_from_before_the_column_is_verified(done: Path, tmp_path: Path) -> None:
     old = rewritten(done, tmp_path / "old", before_the_column)
     found = verify(yaml_reader.read(old / "spec.yaml"), Store(old), Options(results=tmp_path, workers=1), None)
