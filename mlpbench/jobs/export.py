@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,20 @@ class OtherWeights(MlpbenchError):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRun:
-    """A run of a results folder with its row, and the file of its weights if there is one."""
+    """A run of a results folder with its row."""
 
     folder: Path
     row: pd.Series[Any]
-    weights_file: Path | None
 
     @property
     def run_id(self) -> str:
         """The whole run_id."""
         return str(self.row["run_id"])
+
+    @cached_property
+    def weights_file(self) -> Path | None:
+        """The file of its weights, if there is one."""
+        return Store(self.folder).weights().get(self.run_id, {}).get(self.row["weights_sha256"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +93,7 @@ def find_run(prefix: str, results: Sequence[Path]) -> StoredRun:
             f"a run must have the same weights in all folders, got different ones of {ids[0]} in {folders}: choose a folder "
             "with --results"
         )
-    choices = [
-        StoredRun(folder=Path(row["folder"]), row=row, weights_file=_weights_file(row))
-        for _, row in finished.iterrows()
-    ]
+    choices = [StoredRun(folder=Path(row["folder"]), row=row) for _, row in finished.iterrows()]
     return next((c for c in choices if c.weights_file is not None), choices[0])
 
 
@@ -102,10 +104,6 @@ def _matching_rows(folder: Path, prefix: str) -> pd.DataFrame:
 
 def _ending(row: pd.Series[Any]) -> str:
     return "diverged" if row["status"] == "diverged" else f"failed: {row['error']}"
-
-
-def _weights_file(row: pd.Series[Any]) -> Path | None:
-    return Store(Path(row["folder"])).weights().get(row["run_id"], {}).get(row["weights_sha256"])
 
 
 def weights_of(stored: StoredRun, options: Options) -> ExportedWeights:

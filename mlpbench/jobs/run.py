@@ -11,7 +11,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.executors.executor import EXECUTORS, Setup, Tables, device_name
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.experiment.grid import Condition, Run
+from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take_inventory
@@ -86,7 +86,10 @@ def _train_in_rounds(
     tried = {run.run_id for run in todo}
     stored = 0
     while True:
-        _record_analyses(inventory.experiment, inventory.conditions, store, filed)
+        experiment, conditions = inventory.experiment, inventory.conditions
+        if experiment.until_decided is not None:  # on record first: the next replicates follow from it
+            judgement = judge(experiment, store, conditions).judgement
+            record_interim_analyses(store.folder, experiment, conditions, judgement, filed)
         inventory = take_inventory(inventory.experiment, store, options)
         # A run that was tried and is still missing would stay so for ever.
         new = [run for run in inventory.todo(None) if run.run_id not in tried]
@@ -94,13 +97,6 @@ def _train_in_rounds(
             return inventory, stored
         tried |= {run.run_id for run in new}
         stored += _train_and_store(inventory, new, store, options)
-
-
-def _record_analyses(experiment: Experiment, conditions: Sequence[Condition], store: Store, filed: Experiment) -> None:
-    """Put interim analyses on record: the next replicates follow from them."""
-    if experiment.until_decided is not None:
-        judgement = judge(experiment, store, conditions).judgement
-        record_interim_analyses(store.folder, experiment, conditions, judgement, filed)
 
 
 def _confirm(inventory: Inventory, options: Options) -> None:

@@ -21,7 +21,6 @@ from mlpbench.report.sections import (
     predicted_classes,
     provenance,
     training_failures,
-    tuning,
     variance,
     verdicts,
     weight_distributions,
@@ -32,7 +31,7 @@ from mlpbench.report.words import estimate_cell
 # The sections in the order of a report. A section that has nothing to show returns None, and is left out.
 SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     verdicts.section,
-    tuning.section,
+    conditions.tuning,
     conditions.section,
     learning_curves.section,
     error_curves.section,

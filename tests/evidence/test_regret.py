@@ -19,8 +19,8 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs.inventory import take_inventory
 from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.options import Options
-from mlpbench.report.sections import tuning
-from mlpbench.report.sections.tuning import regret_sentence
+from mlpbench.report.sections import conditions
+from mlpbench.report.sections.conditions import regret_sentence
 from mlpbench.results.store import Store
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
@@ -194,7 +194,7 @@ def test_a_single_split_is_the_first_fold_and_ranks_as_all_folds_do() -> None:
     assert regret_sentence(plain, found) == ""
     assert "regret_accuracy" not in tuned_grid(plain, grid.conditions(plain), rows).observed
     assert tuning_choice.has_regret(experiment)
-    section = tuning.section(context_of(Tables(plain, grid.conditions(plain), rows, frame("curves", []))))
+    section = conditions.tuning(context_of(Tables(plain, grid.conditions(plain), rows, frame("curves", []))))
     assert section is not None
     assert "trained again on all training examples;" in section.sentences
 

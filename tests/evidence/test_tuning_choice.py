@@ -16,7 +16,7 @@ from mlpbench.evidence.estimates.tuning_choice import NONE, TunedGrid, choose, t
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
-from mlpbench.report.sections import tuning
+from mlpbench.report.sections import conditions
 
 LRS = [0.03, 0.1, 0.3]
 CLAIM = {
@@ -211,7 +211,7 @@ def test_what_was_tuned_is_not_held_fixed_even_where_all_conditions_choose_the_s
 def section(experiment: Experiment, score: Any) -> str:
     """Return the section of a report on the tuning of these validation scores."""
     tables = Tables(experiment, grid.conditions(experiment), rows_of(experiment, score), frame("curves", []))
-    found = tuning.section(context_of(tables))
+    found = conditions.tuning(context_of(tables))
     assert found is not None
     return found.markdown
 

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -45,6 +46,31 @@ class Entry:
         statuses = self.summary.runs
         ended = [f"{statuses[s]} {s}" for s in ("diverged", "failed") if statuses.get(s)]
         return ", ".join([_counted(sum(statuses.values()), "run"), *ended])
+
+    @property
+    def verdicts(self) -> list[tuple[str, int]]:
+        """The number of claims by verdict, in the usual order."""
+        return _ordered(self.summary.verdicts)
+
+    @cached_property
+    def thumbnail(self) -> dict[str, Any] | None:
+        """A small copy of the picture, of a tall one the upper part; nothing where it is no picture."""
+        from PIL import Image
+
+        if self.picture is None or self.summary.figure is None:
+            return None
+        try:
+            with Image.open(io.BytesIO(self.picture), formats=("PNG",)) as whole:
+                picture = whole.convert("RGB")
+        except (OSError, ValueError, SyntaxError):
+            return None
+        width, height = picture.size
+        picture = picture.crop((0, 0, width, min(height, width * THUMB_HEIGHT // THUMB_WIDTH)))
+        small = (2 * THUMB_WIDTH, max(1, round(2 * THUMB_WIDTH * picture.height / width)))
+        buffer = io.BytesIO()
+        picture.resize(small, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
+        uri = data_uri(buffer.getvalue())
+        return {"uri": uri, "width": small[0] // 2, "height": small[1] // 2, "alt": self.summary.figure.alt}
 
     def link(self, name: str = "") -> str:
         """Return the address of a file, of the best page by default."""
@@ -87,20 +113,7 @@ def markdown(index: Index) -> str:
 
 def page(index: Index) -> str:
     """Return the index as one HTML file, with small pictures inside."""
-    entries = [
-        {
-            "name": e.summary.name,
-            "question": e.summary.question,
-            "link": e.link(),
-            "links": [(name, e.link(name)) for name in e.files],
-            "verdicts": _ordered(e.summary.verdicts),
-            "runs": e.runs,
-            "claimless": not e.summary.benchmarks,
-            "picture": _thumbnail(e),
-        }
-        for e in index.entries
-    ]
-    return index_page(title=TITLE, about=index.about, entries=entries, unread=list(index.unread))
+    return index_page(title=TITLE, index=index)
 
 
 def _row(entry: Entry) -> list[str]:
@@ -109,7 +122,7 @@ def _row(entry: Entry) -> list[str]:
         # Markdown has no way to say how large a picture is.
         source, alt = entry.link(summary.figure.file), html.escape(summary.figure.alt)
         shown = f'[<img src="{source}" width="{THUMB_WIDTH}" alt="{alt}">]({entry.link()})'
-    verdicts = ", ".join(f"{n} **{verdict}**" for verdict, n in _ordered(summary.verdicts))
+    verdicts = ", ".join(f"{n} **{verdict}**" for verdict, n in entry.verdicts)
     verdicts = verdicts or ("" if summary.benchmarks else "no claims")
     return [shown, f"[{summary.name}]({entry.link()})", summary.question, verdicts, entry.runs]
 
@@ -120,23 +133,3 @@ def _ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def _counted(n: int, what: str) -> str:
     return f"{n} {what}{'s' * (n != 1)}"
-
-
-def _thumbnail(entry: Entry) -> dict[str, Any] | None:
-    """Return a small copy of the picture, of a tall one the upper part; nothing where it is no picture."""
-    from PIL import Image
-
-    if entry.picture is None or entry.summary.figure is None:
-        return None
-    try:
-        with Image.open(io.BytesIO(entry.picture), formats=("PNG",)) as whole:
-            picture = whole.convert("RGB")
-    except (OSError, ValueError, SyntaxError):
-        return None
-    width, height = picture.size
-    picture = picture.crop((0, 0, width, min(height, width * THUMB_HEIGHT // THUMB_WIDTH)))
-    small = (2 * THUMB_WIDTH, max(1, round(2 * THUMB_WIDTH * picture.height / width)))
-    buffer = io.BytesIO()
-    picture.resize(small, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
-    uri = data_uri(buffer.getvalue())
-    return {"uri": uri, "width": small[0] // 2, "height": small[1] // 2, "alt": entry.summary.figure.alt}
