@@ -249,6 +249,12 @@ def test_divergence_is_a_map_of_two_factors_and_bars_of_one() -> None:
     assert "divergence" not in pictures(everywhere)
 
 
+@pytest.mark.parametrize("name", ["prelu", "relu"])
+def test_a_learnt_slope_is_said_to_be_drawn_as_it_starts(name: str) -> None:
+    made = make(spec(factors={"activation": ["tanh", name]}, fixed={"epochs": 2}, replicates=2))
+    assert ("The learnt slope of prelu is drawn as it starts." in report_of(made).markdown) == (name == "prelu")
+
+
 def test_activation_functions_take_the_colours_of_the_report() -> None:
     made = make(spec(factors={"activation": ["gelu", "sigmoid"]}, fixed={"epochs": 2}, replicates=2))
     found = pictures(made)["activation_functions"]

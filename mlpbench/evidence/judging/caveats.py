@@ -42,7 +42,6 @@ WITHOUT_LOGARITHM = Remark(
     text="Only positive numbers have a logarithm: the estimate is of the replicates that have one."
 )
 EQUAL_REPLICATES = Remark(text="Every replicate gave the same number.")
-VARIANCES_COMPARED = Remark(text="Variances are compared pairwise by the Brown-Forsythe test.")
 NARROW_MARGIN = Remark(text="The margin is below the standard error: a refutation is wrong in up to 10% instead of 5%.")
 
 

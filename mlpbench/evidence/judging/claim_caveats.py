@@ -15,14 +15,7 @@ from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.statistics.effect_sizes import is_skewed, skewness
 from mlpbench.evidence.statistics.sign_test import count_sides, median_places
 from mlpbench.evidence.statistics.t_test import LEVEL
-from mlpbench.experiment.claims.hypothesis import (
-    EveryReplicate,
-    Hypothesis,
-    LargestVariance,
-    SignFlipTest,
-    SignTest,
-    TTest,
-)
+from mlpbench.experiment.claims.hypothesis import Hypothesis
 from mlpbench.experiment.grid import Condition, format_level, resolve
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.plan import CURVE_POINTS
@@ -57,14 +50,14 @@ def caveats_of(
     n, test = len(values.complete), hypothesis.test
     if n < test.least:
         noted.append(caveats.TooFewReplicates(least=test.least, n=n))
-    elif n > 1 and not isinstance(test, LargestVariance) and np.ptp(values.complete) == 0:
+    elif n > 1 and test.about != "variances" and np.ptp(values.complete) == 0:
         noted.append(caveats.EQUAL_REPLICATES)
     if n >= test.least:
         noted += _of_test(hypothesis, values)
     shared = shared_streams(experiment, conditions)
-    if (shared or experiment.one_at_a_time) and not isinstance(test, LargestVariance):
+    if (shared or experiment.one_at_a_time) and test.about != "variances":
         noted.append(caveats.SharedStreams(streams=tuple(shared), one_varies=experiment.one_at_a_time))
-    if values.censored and isinstance(test, TTest | SignFlipTest) and hypothesis.sense != "equivalent":
+    if values.censored and test.about == "mean" and hypothesis.sense != "equivalent":
         noted.append(caveats.MEDIAN_WOULD_DO)
     return noted
 
@@ -119,11 +112,7 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
     """Return how the claim was tested where that is not by t, and where t is not to be trusted."""
     n, test = len(values.complete), hypothesis.test
     noted: list[Caveat] = [caveats.Remark(text=hypothesis.wording.remark)] if hypothesis.wording.remark else []
-    if isinstance(test, EveryReplicate):
-        return noted
-    if isinstance(test, LargestVariance):
-        return [*noted, caveats.VARIANCES_COMPARED]
-    if isinstance(test, SignTest):
+    if test.about == "median":
         above, below = count_sides(values.lower, hypothesis.bound, values.upper)
         place, coverage = median_places(n, LEVEL)
         equal = int((values.complete == hypothesis.bound).sum())
@@ -131,7 +120,9 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
             n=n, above=above, below=below, equal=equal, unknown=values.unknown, place=place, coverage=coverage
         )
         return [*noted, signs]
-    if isinstance(test, SignFlipTest):
+    if test.about != "mean":
+        return noted
+    if not test.assumes_normal:
         noted.append(caveats.JudgedByFlips(n=n))
     elif is_skewed(values.complete):
         plural = hypothesis.quantity.plural

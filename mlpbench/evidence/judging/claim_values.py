@@ -20,12 +20,13 @@ from mlpbench.experiment.claims.hypothesis import Hypothesis
 from mlpbench.experiment.claims.replicate_numbers import Measured
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.plan import curve_steps
 from mlpbench.experiment.spec import Experiment
 
 Floats = npt.NDArray[np.float64]
-# Counts move by whole units: see `_steps`.
-COUNTS = ("diverged", "dead_units", "distinct_units")
+# Units of metrics that count: they move by whole units, see `_steps`.
+COUNTED = ("0 or 1", "units")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +134,7 @@ def _steps(measured: str, needed: Sequence[Condition], n_test: int, table: Float
     name = metric_names.plain(measured)
     reaches = metric_names.reaches(name)
     for i, c in enumerate(needed):
-        if name in COUNTS:
+        if metric(name).unit in COUNTED:
             step = 1 / math.sqrt(n)
         elif reaches is not None:
             apart = float(np.diff(curve_steps(c.settings)).max(initial=1))

@@ -206,8 +206,7 @@ def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interv
     raw = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
     sample = Sample(n=len(values.complete), mean=float(values.complete.mean()), sd=max(raw, values.least_spread))
     low, high = sample.interval(LEVEL)
-    wants_bca = isinstance(hypothesis.test, TTest | SignFlipTest) and hypothesis.test.interval == "bca"
-    if wants_bca and sample.n >= BCA_LEAST and raw > 0:
+    if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and raw > 0:
         low, high = resampling.bca(values.complete, LEVEL)
     sizes = sizes_of(values.complete, sample.sd, compared=bool(hypothesis.wording.better))
     return sample, Interval(low=low, high=high), sizes

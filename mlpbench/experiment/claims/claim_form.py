@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from mlpbench.base.models import LARGEST, Levels, Model, Path, SpecProblem, shown
-from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, Hypothesis, SignTest, Test
+from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, Hypothesis, Test
 from mlpbench.experiment.claims.selectors import read_selector, selects
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
@@ -144,7 +144,7 @@ def too_few(test: str, n: int) -> str:
 
 def median_words(test: Test) -> tuple[str, str]:
     """Return `median ` and ` in the median` where a test is of the median, nothing where it is of the mean."""
-    return ("median ", " in the median") if isinstance(test, SignTest) else ("", "")
+    return ("median ", " in the median") if test.about == "median" else ("", "")
 
 
 def _check_derived(design: Design, measured: Metric, path: Path) -> None:

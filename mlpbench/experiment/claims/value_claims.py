@@ -62,7 +62,7 @@ class Bound(ClaimForm):
         side, sign = ("above", ">") if above else ("below", "<")
         tests: dict[str, Test] = {"mean": test, "median": SignTest(), "every": EveryReplicate()}
         used = tests[self.of]
-        middle = "median" if isinstance(used, SignTest) else "mean"
+        middle = "median" if used.about == "median" else "mean"
         is_above, is_below = (f"the {middle} is {s} {{bound}}" for s in ("above", "below"))
         in_every = {"every": "in every replicate", "median": "in the median", "mean": "in the mean"}[self.of]
         name = f"{self.metric}{at_words(self.where)}"

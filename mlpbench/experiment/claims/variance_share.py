@@ -83,6 +83,7 @@ class Share(ClaimForm):
                 supported="it is the largest",
                 refuted="another stream's is larger",
                 question="whether it is the largest",
+                remark="Variances are compared pairwise by the Brown-Forsythe test.",
             ),
             shared=self.where,
         )

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from mlpbench.evidence.estimates import activation_functions
 from mlpbench.evidence.estimates.activation_functions import REACH, Shape
+from mlpbench.experiment.components.activations import activation
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, figure_section
@@ -28,10 +29,11 @@ def section(context: Context) -> Section | None:
     if not all(name in colours for name in names):
         colours = theme.distinct_colours(names)
     shapes = activation_functions.shapes(names)
+    learnt = [name for name in names if activation(name)[0].learnt]
     return figure_section(
         "Activation functions",
         sentence(shapes),
-        "PReLU is drawn with its initial slope." if "prelu" in names else "",
+        f"The learnt slope of {' and '.join(learnt)} is drawn as it starts." if learnt else "",
         figure="activation_functions",
         alt="Each activation function and its derivative on [-8, 8].",
         draw=partial(draw, shapes, colours),
