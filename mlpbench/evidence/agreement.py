@@ -17,14 +17,14 @@ from mlpbench.experiment.metrics.metric import LAYER_METRICS, METRICS
 from mlpbench.results.folders import DIFFERENT, GRADES, IDENTICAL, WITHIN
 from mlpbench.results.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
 
-# Two trainings that round differently drift apart: this far is taken for rounding, in accuracies and other shares as a
-# difference, in everything else relative to the larger number.
+# Two trainings that round differently drift apart. Up to these limits a difference counts as rounding: of accuracies and other
+# shares the difference itself, of everything else the difference relative to the larger number.
 SHARE_TOLERANCE = 0.01
 RELATIVE_TOLERANCE = 0.05
 SHARES = ("fraction", "0 or 1")
 SHARES_BESIDE = {"accuracy", *(name for name, m in LAYER_METRICS.items() if m.unit in SHARES)}
 MOST_SAID = 4
-# What a run may have nothing of, and can't be compared then: it came later, or `trim` has dropped it.
+# Columns that a run may lack, and is not compared in then: they came later, or `trim` has dropped them.
 MAY_LACK = {*CAME_LATER, *(column for columns in DROPPABLE.values() for column in columns)}
 NOT_FIXED = ("train_seconds", "stack_size", *ENVIRONMENT)
 
@@ -32,12 +32,12 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
-    """Return a row for each run that both have: `run_id`, `grade`, `differs` (what does, in words; empty if nothing).
+    """Return a row for each run that both have: `run_id`, `grade`, `differs` (what differs, in words; empty if nothing).
 
-    Where training came to the same bits of weights, all that follows from them has to be the same; a difference is then none
-    of rounding. Weights that were drawn and never trained don't say how one rounds; nothing that follows from them drifts
-    far, in any table. What one side has nothing of, because it came later or was trimmed, is not compared; `b` may lack
-    nothing if it is `complete`.
+    Two trainings that end with the same bits of weights must agree in everything that follows from them: a difference can't be
+    rounding. Weights that were drawn and never trained are the same however one rounds, and what follows from them differs
+    by rounding alone. What one side lacks, because it came later or was trimmed, is not compared; `b` lacks nothing if it is
+    `complete`.
     """
     one, other = (tables["runs"].set_index("run_id") for tables in (a, b))
     ids = one.index.intersection(other.index)
@@ -70,9 +70,9 @@ def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run_id", "grade", "differs"])
 
 
-def counts(found: pd.DataFrame) -> dict[str, int]:
+def counts(pairs: pd.DataFrame) -> dict[str, int]:
     """Return how many runs have each grade."""
-    return {grade: int((found["grade"] == grade).sum()) for grade in GRADES}
+    return {grade: int((pairs["grade"] == grade).sum()) for grade in GRADES}
 
 
 def _unequal(a: pd.Series[Any], b: pd.Series[Any]) -> Any:
@@ -123,9 +123,7 @@ def _beside(
             unequal &= _has_any(one[column]) & (complete | _has_any(other[column]))
         changed |= unequal
         far[unequal] |= ~_alike(one[column][unequal], other[column][unequal], numbers)
-    changed_runs, far_runs = (
-        {_run_of(key) for key, of in zip(both, some, strict=True) if of} for some in (changed, far)
-    )
+    changed_runs, far_runs = ({_run_of(key) for key in both[rows]} for rows in (changed, far))
     return lonely | changed_runs, lonely, far_runs
 
 
@@ -133,19 +131,19 @@ def _alike(a: pd.Series[Any], b: pd.Series[Any], numbers: set[str]) -> Any:
     """Return which values of a table beside the runs differ as much as rounding differently may make them."""
     if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
         return _close(_floats(a), _floats(b), share=a.name in SHARES_BESIDE)
-    of_number = [_run_of(key) in numbers for key in a.index]
-    return np.array([_alike_each(x, y, of) for x, y, of in zip(a, b, of_number, strict=True)], bool)
+    is_number = [_run_of(key) in numbers for key in a.index]
+    return np.array([_alike_each(x, y, number) for x, y, number in zip(a, b, is_number, strict=True)], bool)
 
 
-def _alike_each(x: Any, y: Any, of_number: bool) -> bool:
-    """Compare lists of numbers, or predictions, of which some may be others altogether: a class, or a number near 0."""
+def _alike_each(x: Any, y: Any, is_number: bool) -> bool:
+    """Compare lists of numbers, or predictions: of those a few may be another class, or another number, altogether."""
     if isinstance(x, bytes) and isinstance(y, bytes):
         if len(x) != len(y):
             return False
-        if not of_number:
+        if not is_number:
             return bool((np.frombuffer(x, np.uint8) != np.frombuffer(y, np.uint8)).mean() <= SHARE_TOLERANCE)
-        told = (np.frombuffer(side, np.float32).astype(float) for side in (x, y))
-        return bool(_close(*told, share=False).mean() >= 1 - SHARE_TOLERANCE)
+        predicted = (np.frombuffer(side, np.float32).astype(float) for side in (x, y))
+        return bool(_close(*predicted, share=False).mean() >= 1 - SHARE_TOLERANCE)
     if isinstance(x, np.ndarray | list) and isinstance(y, np.ndarray | list):
         p, q = np.asarray(x, float), np.asarray(y, float)
         return p.shape == q.shape and bool(_close(p, q, share=False).all())
@@ -170,7 +168,7 @@ def _said(column: str, before: Any, now: Any) -> str:
     return column if column == "weights_sha256" else f"{column} {next(said)} ({next(said)})"
 
 
-def not_identical(found: pd.DataFrame) -> list[dict[str, Any]]:
+def not_identical(pairs: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of runs that are not identical, the worst first."""
     order = {grade: i for i, grade in enumerate(reversed(GRADES))}
-    return sorted((r for r in records(found) if r["grade"] != IDENTICAL), key=lambda r: order[r["grade"]])
+    return sorted((r for r in records(pairs) if r["grade"] != IDENTICAL), key=lambda r: order[r["grade"]])

@@ -12,7 +12,7 @@ from mlpbench.data.dataset import DataFacts, DataSource
 
 
 class UntilDecided(Model):
-    """Top-up: claims that are undecided get further replicates, up to so many."""
+    """Top-up: claims that are undecided get further replicates, up to a largest number."""
 
     max_replicates: int = Field(ge=3, le=100_000)
 

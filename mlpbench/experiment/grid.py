@@ -62,7 +62,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What tells the run from others of its replicate."""
+        """Label of the condition, with the fold."""
         return self.condition.label + ("" if self.fold is None else f", fold {self.fold}")
 
     @property
@@ -252,7 +252,7 @@ def _combinations(experiment: Design) -> Iterator[tuple[Levels, Mapping[str, Pat
 
 
 def label_of(levels: Mapping[str, Value], experiment: Design) -> str:
-    """Return what tells a condition from the others: its factors' levels and, for whole conditions, their label."""
+    """Return the label of a condition: its factors' levels and, of a listed condition, the label in the file."""
     varying = (*experiment.factors, *experiment.zipped, STREAM, *experiment.nuisance)
     varied = [f"{k}={format_level(v)}" for k, v in levels.items() if k in varying]
     own = [str(levels["label"])] if "label" in levels else []

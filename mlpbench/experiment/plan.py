@@ -95,7 +95,7 @@ class Outline:
 
 
 def outline(wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, workers: int, memory: int) -> Outline:
-    """Return what `plan` comes to for so many runs of each settings, without a run being made.
+    """Return the outline of what `plan` gives for a number of runs of each settings, without making the runs.
 
     Where runs of one signature differ in what they cost (dropout, noise), each counts as their mean.
     """
@@ -200,7 +200,7 @@ def _counted(runs: Sequence[Run]) -> Counter[RunSettings]:
 
 
 def _seconds(group: Counter[RunSettings], data: DataFacts) -> float:
-    """Return the time that so many runs of each settings take, all of one signature."""
+    """Return the time that runs of one signature take, given the number of runs of each settings."""
     return sum(n * _seconds_each(s, data) for s, n in group.items()) + _seconds_of_steps(next(iter(group)))
 
 
@@ -312,7 +312,7 @@ def _sharing(different: Collection[RunSettings]) -> int:
 
 
 def _best(s: RunSettings, data: DataFacts, sharing: int) -> int:
-    """Return how many runs with these shapes are trained fastest at once, where so many share a batch; four at least."""
+    """Return how many runs of these shapes are trained fastest at once, at least four; `sharing` runs share each batch."""
     itemsize = 8 if s.precision == "float64" else 4
     own = itemsize * (
         sum(i * o for i, o in s.layer_shapes(data))

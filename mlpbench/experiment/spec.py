@@ -136,7 +136,7 @@ def _check_top_up(experiment: Experiment) -> None:
     if not experiment.claims:
         raise SpecProblem(("until_decided",), "until_decided needs claims to decide, got none", key=True)
     if first < 2:
-        raise SpecProblem(path, f"until_decided needs 2 replicates or more at the first look, got {first}")
+        raise SpecProblem(path, f"until_decided needs 2 replicates or more at the first interim analysis, got {first}")
     if not experiment.vary:
         raise SpecProblem(path, "until_decided needs a stream in which replicates differ, got vary []")
 

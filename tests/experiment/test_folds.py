@@ -149,7 +149,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no claims": ({"until_decided": {"max_replicates": 30}}, "until_decided needs claims to decide"),
     "one replicate": (
         ALL_AT_ONCE | {"replicates": 1, "until_decided": {"max_replicates": 30}},
-        "until_decided needs 2 replicates or more at the first look, got 1",
+        "until_decided needs 2 replicates or more at the first interim analysis, got 1",
     ),
     "unknown": (ALL_AT_ONCE | {"until_decided": {"max": 30}}, "unknown key 'max'"),
     "no number": (ALL_AT_ONCE | {"until_decided": {"max_replicates": "many"}}, "max_replicates must be a whole number"),

@@ -25,17 +25,11 @@ SHORT = {
     "data/named/torchvision_download.py": "a program of its own",
     "training/worker_setup.py": "what the parent hands to a worker, without torch",
     "evidence/statistics/alpha_spending.py": "one method, with its formula and its reference",
+    "evidence/frames.py": "how evidence and reports take rows out of DataFrames",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
     "experiment/components/schedules.py": "one of the tables of components",
     "experiment/metrics/scores.py": "the table that a score is added to",
 }
-# Not yet mended.
-SHORT |= dict.fromkeys(
-    [
-        "evidence/frames.py",
-    ],
-    "",
-)
 
 
 def test_contracts_of_imports_are_kept() -> None:

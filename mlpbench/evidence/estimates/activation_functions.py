@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +39,3 @@ def shape(canonical: str) -> Shape:
     at = float(reached[np.abs(reached).argmin()])
     flat = bool(np.ptp(reached) > 1)
     return Shape(name=canonical, x=x, value=f.function(x, a), slope=f.slope(x, a), largest=largest, at=at, flat=flat)
-
-
-def shapes(names: Sequence[str]) -> list[Shape]:
-    """Return the shape of each activation."""
-    return [shape(name) for name in names]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
-from mlpbench.evidence.estimates.observe import accuracy_step, intervals, measure
+from mlpbench.evidence.estimates.observe import accuracy_step, intervals, measure, with_labels
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.spec import Experiment
 
@@ -132,8 +132,7 @@ def by_severity(
     parts = [p for p in parts if len(p)]
     estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SHIFT_COLUMNS)
     estimates = estimates[SHIFT_COLUMNS].sort_values(["kind", "position", "severity"], ignore_index=True)
-    estimates.insert(0, "condition_id", [conditions[i].condition_id for i in estimates["position"]])
-    estimates.insert(1, "label", [conditions[i].label for i in estimates["position"]])
+    estimates = with_labels(estimates, conditions)
     # Panels stand in the order of the file.
     order = {kind: i for i, kind in enumerate(experiment.shifts)}
     return estimates.sort_values("kind", key=lambda k: k.map(order), kind="stable", ignore_index=True)

@@ -20,7 +20,7 @@ from scipy.special import stdtrit
 from mlpbench.evidence.frames import places
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
 from mlpbench.experiment.metrics import metric_names
-from mlpbench.results.examples import METRIC, TestSet
+from mlpbench.results.examples import METRIC, Classes, TestSet
 
 Floats = npt.NDArray[np.float64]
 # Predictions of more runs than this are not read: they have a byte for each example.
@@ -146,25 +146,32 @@ def widened_mean(
     """
     if metric != METRIC:
         return unsupported(metric, median=False)
-    ids = run_ids.ravel()
-    if len(ids) > MOST_RUNS:
-        return NoInterval(why=Lacking.TOO_MANY, runs=len(ids))
+    if run_ids.size > MOST_RUNS:
+        return NoInterval(why=Lacking.TOO_MANY, runs=run_ids.size)
+    stored = read_classes(test_set, run_ids.ravel())
+    if isinstance(stored, NoInterval):
+        return stored
+    predicted, labels = stored
+
+    def correct(predicted_CN: Classes) -> Floats:
+        return np.asarray(sum(w * (p == labels) for w, p in zip(weights_C, predicted_CN, strict=True)), dtype=float)
+
+    replicates = predicted.reshape(*run_ids.shape, len(labels))
+    if abs(float(correct(replicates[0]).mean()) - first) > AGREES:
+        return NoInterval(why=Lacking.DISAGREE)
+    return widen(sample, map(correct, replicates))
+
+
+def read_classes(test_set: TestSet, run_ids: npt.NDArray[Any]) -> tuple[Classes, Classes] | NoInterval:
+    """Return the predictions of one run or more, shape (runs, examples), and the true classes, or why they are not known."""
     labels = test_set.labels()
     if labels is None:
         return NoInterval(why=Lacking.LABELS)
-    stored = test_set.predictions(list(ids)).drop_duplicates("run_id")
-    at = places(pd.Series(ids), stored["run_id"])
+    stored = test_set.predictions(list(run_ids)).drop_duplicates("run_id")
+    at = places(pd.Series(run_ids), stored["run_id"])
     if (at < 0).any():
-        return NoInterval(why=Lacking.PREDICTIONS, runs=len(ids), missing=int((at < 0).sum()))
-    predicted: Any = stored["predicted"].to_numpy(dtype=object)
-    if any(len(p) != len(labels) for p in predicted):
+        return NoInterval(why=Lacking.PREDICTIONS, runs=len(run_ids), missing=int((at < 0).sum()))
+    raw: list[Any] = stored["predicted"].to_numpy(dtype=object)[at].tolist()
+    if any(len(p) != len(labels) for p in raw):
         return NoInterval(why=Lacking.OTHER_SET)
-
-    def correct(row: npt.NDArray[np.int64]) -> Floats:
-        right = (np.frombuffer(predicted[place], dtype=np.uint8) == labels for place in row)
-        return np.asarray(sum(w * r for w, r in zip(weights_C, right, strict=True)), dtype=float)
-
-    rows = at.reshape(run_ids.shape)
-    if abs(float(correct(rows[0]).mean()) - first) > AGREES:
-        return NoInterval(why=Lacking.DISAGREE)
-    return widen(sample, map(correct, rows))
+    return np.stack([np.frombuffer(p, dtype=np.uint8) for p in raw]), labels

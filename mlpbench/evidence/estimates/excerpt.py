@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-# Up to so many conditions everything is shown.
+# With this many conditions at most, all are shown; of more, this many in tables and `MOST_DRAWN` in pictures.
 MOST_ROWS = 60
 MOST_DRAWN = 10
-# Of so many replicates of a condition each has a dot.
+# Replicates of a condition that have a dot, at most.
 MOST_DOTS = 200
 RANKED_BY = (("test_accuracy", False), ("test_loss", True))
 
@@ -38,7 +38,7 @@ class Excerpt:
 
 
 def choose(n_conditions: int, estimates: pd.DataFrame) -> Excerpt:
-    """Return what is shown of so many conditions: the best in tables, the best to the worst in pictures.
+    """Return what is shown of a number of conditions: the best in tables, the best to the worst in pictures.
 
     Conditions are ranked by their mean test accuracy, or by test loss where there is none; those with neither come last.
     """

@@ -33,7 +33,7 @@ def observe(experiment: Experiment, conditions: Sequence[Condition], runs: pd.Da
     """Return one row for every planned run, in the order of the grid: `KEYS` and the metrics.
 
     A run that is not in `runs` has status `missing`. Metrics of runs that did not end well are NaN; `diverged` is 1 for
-    diverged runs and 0 for finished ones. Replicates that no stream tells apart are one run, and one row.
+    diverged runs and 0 for finished ones. Replicates that differ in no stream are one run, and one row.
     """
     replicates = range(experiment.replicates if experiment.vary else 1)
     each = len(replicates)
@@ -90,7 +90,7 @@ def measure(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> pd.DataF
 
 
 def metric_values(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> MetricValues:
-    """Return a metric of observed runs, of which `run_id`, `status` and the metric itself are read, as far as it is there.
+    """Return a metric of observed runs: of their columns `run_id`, `status` and, where there is one, that of the metric.
 
     For `steps_to_train_loss_X` and its kin the value is the first recorded step, or epoch, whose train loss is at most X,
     or accuracy at least; a finished run that never got there is censored and has no value. A logarithm has none where the
@@ -198,10 +198,15 @@ def estimate(
         part = intervals(measured, ["position"], pd.Series(floors, dtype=float)).assign(
             metric=name, planned=by_condition.size(), censored=by_condition["censored"].sum(), **status
         )
-        part.insert(0, "condition_id", [conditions[i].condition_id for i in part.index])
-        part.insert(1, "label", [conditions[i].label for i in part.index])
         parts.append(part.reset_index())
-    return pd.concat(parts, ignore_index=True)
+    return with_labels(pd.concat(parts, ignore_index=True), conditions, at=1)
+
+
+def with_labels(estimates: pd.DataFrame, conditions: Sequence[Condition], at: int = 0) -> pd.DataFrame:
+    """Return estimates, which have a `position`, with `condition_id` and `label` as columns from place `at` on."""
+    estimates.insert(at, "condition_id", [conditions[i].condition_id for i in estimates["position"]])
+    estimates.insert(at + 1, "label", [conditions[i].label for i in estimates["position"]])
+    return estimates
 
 
 def intervals(frame: pd.DataFrame, by: list[str], floors: pd.Series[float]) -> pd.DataFrame:
@@ -246,9 +251,7 @@ def estimate_curves(
             parts.append(part.assign(split=split, measure=measure))
     columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]
     estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    estimates.insert(0, "condition_id", [conditions[i].condition_id for i in estimates["position"]])
-    estimates.insert(1, "label", [conditions[i].label for i in estimates["position"]])
-    return estimates
+    return with_labels(estimates, conditions)
 
 
 def with_numbers(curves: pd.DataFrame) -> pd.DataFrame:

@@ -9,16 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlpbench.evidence.estimates.example_sampling import AGREES
-from mlpbench.evidence.frames import places
-from mlpbench.results.examples import TestSet
+from mlpbench.evidence.estimates.example_sampling import AGREES, NoInterval, read_classes
+from mlpbench.results.examples import Classes, TestSet
 
 # Predictions of more replicates than this are not read.
 MOST_REPLICATES = 50
 # Of the examples that are chosen: classified correctly, misclassified, and misclassified of one pair of classes.
 CORRECT, WRONG, WRONG_OF_A_PAIR = 2, 16, 2
 
-Classes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 
@@ -55,19 +53,12 @@ def read_predictions(test_set: TestSet, observed: pd.DataFrame, position: int) -
     That is: where the folder has no labels of the test set, or no predictions of a run, or such as do not give the run's
     accuracy. Of more than 50 replicates the first 50 are read.
     """
-    labels = test_set.labels()
-    if labels is None:
-        return None
     rows = observed[(observed["position"] == position) & observed["test_accuracy"].notna()]
     rows = rows.sort_values("replicate").head(MOST_REPLICATES)
-    stored = test_set.predictions(list(rows["run_id"])).drop_duplicates("run_id")
-    at = places(rows["run_id"], stored["run_id"])
-    if rows.empty or (at < 0).any():
+    stored = None if rows.empty else read_classes(test_set, rows["run_id"].to_numpy(dtype=object))
+    if stored is None or isinstance(stored, NoInterval):
         return None
-    raw: list[Any] = stored["predicted"].to_numpy(dtype=object)[at].tolist()
-    if any(len(p) != len(labels) for p in raw):
-        return None
-    predicted = np.stack([np.frombuffer(p, dtype=np.uint8) for p in raw])
+    predicted, labels = stored
     right = (predicted == labels).mean(axis=1)
     if np.abs(right - rows["test_accuracy"].to_numpy(dtype=float)).max() > AGREES:
         return None

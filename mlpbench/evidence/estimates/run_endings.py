@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.base.models import Value
-from mlpbench.evidence.estimates.observe import DIVERGED, OK, intervals
+from mlpbench.evidence.estimates.observe import DIVERGED, OK, intervals, with_labels
 from mlpbench.experiment.grid import Condition, format_level
 
 
@@ -24,13 +24,10 @@ def dead_shares(observed: pd.DataFrame, conditions: Sequence[Condition]) -> tupl
     points = observed.loc[hidden > 0, ["position", "dead_units"]]
     points = points.assign(value=points["dead_units"] / hidden[hidden > 0])[["position", "value"]]
     planned = points.groupby("position", sort=True).size()
-    estimates = (
-        intervals(points, ["position"], pd.Series(0.0, index=planned.index)).assign(planned=planned).reset_index()
-    )
+    floors = pd.Series(0.0, index=planned.index)
+    estimates = intervals(points, ["position"], floors).assign(planned=planned).reset_index()
     estimates["low"], estimates["high"] = estimates["low"].clip(lower=0.0), estimates["high"].clip(upper=1.0)
-    estimates.insert(1, "condition_id", [conditions[i].condition_id for i in estimates["position"]])
-    estimates.insert(2, "label", [conditions[i].label for i in estimates["position"]])
-    return estimates, points
+    return with_labels(estimates, conditions, at=1), points
 
 
 def divergence(

@@ -21,7 +21,7 @@ from mlpbench.experiment.grid import Condition, label_of
 from mlpbench.experiment.spec import Experiment
 
 TEST_SET = "test set"
-# Bars of more conditions than this beside each other can't be told apart.
+# Bars of more conditions than this are too narrow to read.
 MOST_DRAWN = 6
 
 

@@ -30,6 +30,10 @@ class Interval:
     high: float
 
 
+# How the public table has no interval.
+NO_INTERVAL = Interval(low=math.nan, high=math.nan)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
     """What would decide an undecided claim.
@@ -133,7 +137,7 @@ class Verdict:
 
     @property
     def is_partly_known(self) -> bool:
-        """Whether so many replicates lie on no known side that the median isn't known, or from one side alone."""
+        """Whether censored replicates leave the median unknown, or known from one side only."""
         return self.estimate is None or self.known != ""
 
 
@@ -160,34 +164,17 @@ def claims_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
 
 def _row(v: Verdict) -> dict[str, Any]:
-    tested, sized, (low, high), (low_test, high_test) = (
-        v.hypothesis,
-        v.sizes,
-        _ends(v.interval),
-        _ends(v.test_sampling.interval),
-    )
+    tested, sized, sampling = v.hypothesis, v.sizes, v.test_sampling
+    ends, ends_test = v.interval or NO_INTERVAL, sampling.interval or NO_INTERVAL
     return {
         "id": v.claim.id, "says": v.claim.says, "source": v.claim.source, "form": tested.wording.formula,
         "quantity": tested.quantity.name, "metric": v.metric, "kind": tested.quantity.kind, "per": tested.quantity.per,
-        "sense": tested.sense, "n": v.n, "planned": v.planned, "estimate": _float(v.estimate),
-        "low": low, "high": high,
-        "margin": tested.bound, "p": _float(v.p), "p_holm": _float(v.p_corrected), "verdict": v.decision,
-        "note": v.note, "detectable": _float(v.outlook.detectable), "more_replicates": _whole(v.outlook.more_replicates),
-        "fixed": v.held_fixed, "observed": v.observed, "tuned": v.tuned, "look": _whole(v.interim_analysis),
-        "exploratory": v.exploratory, "centre": tested.centre, "test": v.test, "interval": v.interval_by,
-        "sd": _float(sized.sd), "iqm": _float(sized.iqm), "effect": _float(sized.effect), "wins": _whole(sized.wins),
-        "ties": _whole(sized.ties), "low_test": low_test, "high_test": high_test, "confirmed": _whole(v.test_sampling.confirmed),
-        "sampling": "" if v.test_sampling.unknown is None else v.test_sampling.unknown.sentence, "estimate_is": v.known,
+        "sense": tested.sense, "n": v.n, "planned": v.planned, "estimate": v.estimate, "low": ends.low, "high": ends.high,
+        "margin": tested.bound, "p": v.p, "p_holm": v.p_corrected, "verdict": v.decision, "note": v.note,
+        "detectable": v.outlook.detectable, "more_replicates": v.outlook.more_replicates, "fixed": v.held_fixed,
+        "observed": v.observed, "tuned": v.tuned, "look": v.interim_analysis, "exploratory": v.exploratory,
+        "centre": tested.centre, "test": v.test, "interval": v.interval_by, "sd": sized.sd, "iqm": sized.iqm,
+        "effect": sized.effect, "wins": sized.wins, "ties": sized.ties, "low_test": ends_test.low,
+        "high_test": ends_test.high, "confirmed": sampling.confirmed,
+        "sampling": "" if sampling.unknown is None else sampling.unknown.sentence, "estimate_is": v.known,
     }  # fmt: skip
-
-
-def _ends(interval: Interval | None) -> tuple[float, float]:
-    return (math.nan, math.nan) if interval is None else (interval.low, interval.high)
-
-
-def _float(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _whole(value: int | None) -> Any:
-    return pd.NA if value is None else value

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Side = Literal["greater", "less", "two-sided"]
-# Up to this many replicates all 2^n assignments of signs are gone through; of more, so many are drawn.
+# Up to this many replicates the sign-flip test takes all 2^n assignments of signs, of more replicates `DRAWN` random ones.
 MOST_EXACT = 16
 DRAWN = 99_999
 RESAMPLES = 9_999
@@ -25,7 +25,7 @@ def sign_flip(values: Floats, side: Side = "two-sided") -> float:
     Reference: Fisher, The Design of Experiments, 1935.
     """
     seen = float(values.sum())
-    # What rounding alone tells apart counts as equal.
+    # Sums that differ by rounding alone count as equal.
     least = 1e-12 * float(np.abs(values).sum())
     sums = _sums(values)
     if side == "two-sided":

@@ -41,7 +41,7 @@ def sign_test(values: Floats, bound: float, upper: Floats | None = None) -> floa
     """Return the two-sided p of the exact test that the median of the distribution is the bound.
 
     p = min(1, 2 P(X >= k)), X ~ Binomial(n, 1/2), with k the larger of the numbers above and below. A value equal to the
-    bound, and one of which the side is not known, counts in n and for neither side, so that p is never too small where
+    bound, or on an unknown side of it, counts in n and for neither side, so that p is never too small where
     metrics are coarse or censored; without such values it is the p of scipy's `binomtest`.
     Reference: Conover, Practical Nonparametric Statistics, 1999, section 3.4.
     """

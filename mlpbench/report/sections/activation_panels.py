@@ -28,7 +28,7 @@ def section(context: Context) -> Section | None:
     colours = dict(context.colours.entries)
     if not all(name in colours for name in names):
         colours = theme.distinct_colours(names)
-    shapes = activation_functions.shapes(names)
+    shapes = [activation_functions.shape(name) for name in names]
     learnt = [name for name in names if activation(name)[0].learnt]
     return figure_section(
         "Activation functions",

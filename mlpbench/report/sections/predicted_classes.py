@@ -14,11 +14,12 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mlpbench.evidence.estimates.predictions import Classes, Floats, Predictions, choose_examples, confusion
+from mlpbench.evidence.estimates.predictions import Floats, Predictions, choose_examples, confusion
 from mlpbench.evidence.frames import records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, SectionFigure, figure_section, paragraph
+from mlpbench.results.examples import Classes
 
 MAP = "Blues"
 MOST_NUMBERED = 12
