@@ -1,4 +1,13 @@
-"""The values of metrics that stand in the table `layers`, a row for each layer and probe, as columns with one for each run."""
+"""What layers measure, from the table `layers`, which has a row for each layer and probe.
+
+Metrics of layers become columns of the planned runs, for claims. For figures there are estimates by condition: variances, norms
+and gains range over many orders of magnitude, so intervals are t intervals over replicates of their logarithms, and means are
+geometric. A replicate whose number is exactly 0 (below what its precision can represent) has no logarithm; where there is one,
+the mean is missing rather than one of the others, and `zeros` counts them.
+
+Distributions of weights are of one run of a condition, from quantiles: means over replicates would blur what is exactly zero.
+Between two quantiles the density is constant.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +25,16 @@ from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
 from mlpbench.experiment.metrics.metric_names import OfLayer
 
+Floats = npt.NDArray[np.float64]
+START, END = "start", "end"
+FIRST, LAST = "first hidden layer", "last hidden layer"
+VARIANCE, GRADIENT = "activation variance", "gradient norm"
+FORWARD, BACKWARD = "forward gain", "backward gain"
+SCALE = "activation scale"
+PLACE = ["step", "layer"]
+FINISHED = ["n", "mean", "sd", "low", "high", "zeros"]
+# Where the widest distribution at the start is this many times the narrowest, a linear axis would show one as a line.
+WIDE = 10.0
 # What reads the layers of some runs: `run_id`, `epoch`, `step`, `layer`, some metrics, and the `steps` the run was to take.
 Layers = Callable[[Sequence[str], Sequence[str]], pd.DataFrame]
 
@@ -75,15 +94,6 @@ def _is_at(rows: pd.DataFrame, epoch: float) -> npt.NDArray[np.bool_]:
     return np.asarray(rows["step"] == due)
 
 
-START, END = "start", "end"
-FIRST, LAST = "first hidden layer", "last hidden layer"
-VARIANCE, GRADIENT = "activation variance", "gradient norm"
-FORWARD, BACKWARD = "forward gain", "backward gain"
-SCALE = "activation scale"
-PLACE = ["step", "layer"]
-FINISHED = ["n", "mean", "sd", "low", "high", "zeros"]
-
-
 def measured(
     observed: pd.DataFrame,
     conditions: Sequence[Condition],
@@ -94,9 +104,9 @@ def measured(
 ) -> pd.DataFrame:
     """Return the rows of the layers of some planned runs, with position, replicate, status, depth, width and last step.
 
-    Of depth convolutions are a part: they are hidden layers here. `ends` says that runs were measured at their end: that is the last step of a finished one, also where what was tuned
-    gives it another number of steps than its condition. Of a condition with many replicates the first `MOST_DOTS` are read. Rows are in the order of the grid, whatever the
-    order of files.
+    Convolutions count as hidden layers. Where `ends` is set, runs were measured at their end, and the last step is that of a
+    finished run's last probe: a tuned run may have another number of steps than its condition. Of a condition with many
+    replicates the first `MOST_DOTS` are read. Rows are in the order of the grid, whatever the order of files.
     """
     ended = observed["status"].isin([OK, DIVERGED]) & (observed["replicate"] < MOST_DOTS)
     runs = observed.loc[ended, ["position", "replicate", "run_id", "status"]]
@@ -168,7 +178,7 @@ def over_steps(rows: pd.DataFrame) -> pd.DataFrame:
 def scales(rows: pd.DataFrame, groups: dict[int, str]) -> pd.DataFrame:
     """Return the root mean square of the last hidden layer's activations at every probe of finished runs.
 
-    Conditions of one width and one of the `groups`, given by position, are averaged within the replicate. Keys are
+    Conditions of one width and one group (`groups` has that of each position) are averaged within the replicate. Keys are
     position (the first of those averaged), group, width, epoch and measure.
     """
     rows = rows[(rows["status"] == OK) & (rows["layer"] == rows["depth"])]
@@ -201,11 +211,6 @@ def _from_logs(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return estimates.reset_index()
 
 
-Floats = npt.NDArray[np.float64]
-# Where the widest distribution at the start is this many times the narrowest, a linear axis would show one as a line.
-WIDE = 10.0
-
-
 def weight_distributions(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the quantiles of the weights of runs, one for each position, at start and end, as arrays.
 
@@ -215,8 +220,8 @@ def weight_distributions(rows: pd.DataFrame) -> pd.DataFrame:
     rows = at_start_and_end(rows[rows[WEIGHT_QUANTILES].notna()])
     which = [_which(int(layer), int(depth) + 1) for layer, depth in zip(rows["layer"], rows["depth"], strict=True)]
     arrays = pd.Series([np.asarray(q, dtype=float) for q in rows[WEIGHT_QUANTILES]], index=rows.index, dtype=object)
-    estimates = rows.assign(which=which, quantiles=arrays)[["position", "when", "layer", "which", "quantiles"]]
-    return estimates[estimates["which"] != ""].reset_index(drop=True)
+    quantiles = rows.assign(which=which, quantiles=arrays)[["position", "when", "layer", "which", "quantiles"]]
+    return quantiles[quantiles["which"] != ""].reset_index(drop=True)
 
 
 def _which(layer: int, last: int) -> str:

@@ -61,6 +61,11 @@ class ClaimValues:
     at_edge: int = 0
 
     @property
+    def sd(self) -> float:
+        """The standard deviation of the complete replicates, exactly 0 where all are equal."""
+        return float(self.complete.std(ddof=1)) if np.ptp(self.complete) > 0 else 0.0
+
+    @property
     def unknown(self) -> int:
         """In how many replicates only bounds of the number are known."""
         return int((self.lower < self.upper).sum())

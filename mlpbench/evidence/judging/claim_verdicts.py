@@ -1,10 +1,10 @@
 """The verdict on each claim: estimate, interval, p, corrected p, decision, and what would decide it.
 
-A claim comes down to one number per replicate (its `Hypothesis`), which a t test or a sign-flip test judges in the mean, the
-sign test in the median; the share of a stream is judged by variances. A decision rests on Holm's p being at most 0.05 and on the
-side of the bound on which the estimate lies, of a median the side on which more replicates lie; everything else is undecided.
-`of: every` speaks of the replicates that were run, not of a mean: it is observed, not tested, has no p, and is no member of
-Holm's family.
+A claim comes down to one number per replicate (its `Hypothesis`). The t test and the sign-flip test judge the mean of these
+numbers, the sign test their median; the share of a random stream is judged by variances. A claim is decided where its p,
+corrected by Holm's method, is at most 0.05: supported or refuted by the side of the bound on which the estimate lies, of a
+median by the side on which more replicates lie. Everything else is undecided. A claim `of: every` is about the replicates that
+were run, not about a mean: it is observed, not tested, has no p, and is no member of Holm's family.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, unsupported, widened_mean
@@ -67,24 +66,24 @@ def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.Data
 
 
 def _points(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
-    """Return the curves of the runs whose claims are about what stands in curves alone, nothing where no claim is."""
-    needed = {c for h in hypotheses if _is_of_curves(plain(h.metric)) for c in h.number.conditions}
-    if not needed:
-        return pd.DataFrame()
-    return read_curves(curves, list(observed.loc[observed["condition_id"].isin(needed), "run_id"]))
-
-
-def _is_of_curves(name: str) -> bool:
-    """Return whether a metric is the steps to a loss or its kin, of the later half, or under a shift."""
-    return any(of(name) is not None for of in (reaches, late, measured_shift))
+    """Return the curves of the runs that claims on metrics of curves rest on; nothing where there are no such claims."""
+    of_curves = [h for h in hypotheses if any(parse(plain(h.metric)) for parse in (reaches, late, measured_shift))]
+    needed = {c for h in of_curves for c in h.number.conditions}
+    run_ids = observed.loc[observed["condition_id"].isin(needed), "run_id"]
+    return read_curves(curves, list(run_ids)) if needed else pd.DataFrame()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
     """A claim judged on its own, before its p is corrected for the other claims.
 
-    `leans` is the decision if p is small enough. `sample`, of means, and `larger`, of medians the share of replicates on the
-    side of the bound where more lie, say what would decide it; `widened` whether a decision stands with test-set sampling.
+    Attributes:
+        verdict: the verdict so far, undecided but for a claim that is observed.
+        leans: the decision if the corrected p is small enough.
+        sample: of a claim about a mean, the replicates' numbers summed up, from which the outlook follows.
+        larger: of a claim about a median, the share of replicates on the side of the bound where more lie.
+        widened: the sample with test-set sampling, which shows whether a decision is robust to that.
+
     """
 
     verdict: Verdict
@@ -126,10 +125,16 @@ def judge_claims(
 ) -> tuple[Verdict, ...]:
     """Return the verdict on each claim, in the order of the file.
 
-    Curves may be a function, which is called only where a claim is about them. `observed` is what `observe` makes of the
-    runs, where it is at hand. At an interim analysis each claim may spend `level`: its corrected p is at most 0.05
-    where its p is at most that. `test_set` gives claims on test accuracy the interval that includes its sampling.
-    `layers` reads what claims about layers rest on, and is called for them alone.
+    Args:
+        experiment: its claims, data and replicates.
+        conditions: the conditions that claims are about.
+        runs: the table of runs.
+        curves: the table of curves, or a function that reads it, called only where a claim is about a metric of curves.
+        observed: `observe(experiment, conditions, runs)`, where it is at hand.
+        level: what each claim may spend at an interim analysis: its corrected p is at most 0.05 where its p is at most this.
+        test_set: gives claims on test accuracy the interval that includes the sampling of the test set.
+        layers: reads the table of layers, called only where a claim is about a metric of layers.
+
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
     hypotheses = [claim.hypothesis(experiment, conditions) for claim in experiment.claims]
@@ -203,10 +208,9 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
 
 def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interval, Sizes]:
     """Return the sample of two replicates or more, the interval of its mean, and its sizes."""
-    raw = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
-    sample = Sample(n=len(values.complete), mean=float(values.complete.mean()), sd=max(raw, values.least_spread))
+    sample = Sample(n=len(values.complete), mean=float(values.complete.mean()), sd=max(values.sd, values.least_spread))
     low, high = sample.interval(LEVEL)
-    if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and raw > 0:
+    if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and values.sd > 0:
         low, high = resampling.bca(values.complete, LEVEL)
     sizes = sizes_of(values.complete, sample.sd, compared=bool(hypothesis.wording.better))
     return sample, Interval(low=low, high=high), sizes
@@ -240,8 +244,7 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
 def _median_sizes(values: ClaimValues, *, compared: bool) -> Sizes:
     """Return spread, middle and who was ahead how often, as far as that is known."""
     if not values.unknown:
-        sd = float(values.complete.std(ddof=1)) if np.ptp(values.complete) > 0 else 0.0
-        sizes = sizes_of(values.complete, max(sd, values.least_spread), compared=compared)
+        sizes = sizes_of(values.complete, max(values.sd, values.least_spread), compared=compared)
         return replace(sizes, effect=None)  # Hedges' g is of the mean, which may lie on the other side
     above, below = count_sides(values.lower, 0.0, values.upper)
     ties = int((values.complete == 0).sum())

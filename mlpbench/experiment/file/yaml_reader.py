@@ -51,7 +51,7 @@ Place = tuple[int, int]
 
 
 class Override(NamedTuple):
-    """A setting or a key of the file that is given beside it, and where, as errors name it."""
+    """A setting or a key of the file that an option sets, and the name of that option in errors."""
 
     key: str
     value: Any
@@ -88,7 +88,7 @@ def from_mapping(tree: Mapping[str, Any], overrides: Overrides = ()) -> Experime
 
 
 def _checked(tree: Mapping[str, Any], base: FilePath | None = None) -> Experiment:
-    """Build the experiment and its grid, which is counted before it is made."""
+    """Build the experiment and its grid, whose size is checked first."""
     experiment = build(tree, base)
     n = count_conditions(experiment)
     runs = n * experiment.most_replicates * (1 + (experiment.folds or 0))
@@ -109,7 +109,7 @@ def _cause(problem: SpecProblem, set_by: Mapping[str, str]) -> str | None:
 def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     """Return an experiment as YAML, defaults filled in, such that reading it gives the same runs and claims.
 
-    Paths of own data are written from `folder`, where the text is to stand, or whole where it is not given.
+    Paths of own data are relative to `folder`, the one the file is written to; without a folder they are absolute.
     """
     settled = {
         *experiment.fixed,
