@@ -136,11 +136,10 @@ def _late(observed: pd.DataFrame, curves: pd.DataFrame, parts: Sequence[tuple[st
     """Return the sum of parts, each a mean over the later half of the curve, of finished runs; NaN where there is none."""
     value = np.zeros(len(observed))
     for split, what, sign in parts:
-        rows = curves[curves["split"] == split].sort_values(["run_id", "step"])
-        later = rows[2 * rows["step"] > rows.groupby("run_id")["step"].transform("max")]
-        mean = later.groupby("run_id")[what].mean()
-        at = places(observed["run_id"], pd.Series(mean.index, dtype=object))
-        value += sign * np.append(mean.to_numpy(dtype=float), np.nan)[at]
+        rows = curves.loc[curves["split"] == split, ["run_id", "step", what]]
+        rows = rows.assign(place=places(rows["run_id"], observed["run_id"])).sort_values(["place", "step"])
+        later = rows[2 * rows["step"] > rows.groupby("place")["step"].transform("max")]
+        value += sign * later.groupby("place")[what].mean().reindex(range(len(observed))).to_numpy(dtype=float)
     return np.where((observed["status"] == OK) & np.isfinite(value), value, np.nan)
 
 

@@ -291,7 +291,7 @@ def _is_edge(level: object, levels: Sequence[object]) -> bool:
 
 def winners(tuning: pd.DataFrame, position: int) -> str:
     """Return the chosen tuning of a condition: `lr=0.1`, or where replicates choose for themselves how many chose each."""
-    rows = [r for r in records(tuning[tuning["position"] == position]) if r["chosen"]]
+    rows = records(tuning[(tuning["position"] == position) & (tuning["chosen"] > 0)])
     if len(rows) == 1:
         return str(rows[0]["tuning"])
     return " or ".join(
