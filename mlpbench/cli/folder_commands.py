@@ -14,7 +14,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.cli.common_options import DATA_DIR, DEVICE, FOLDER, JSON, WORKERS
 
 if TYPE_CHECKING:
-    from mlpbench.jobs.diff import Difference
+    from mlpbench.jobs.diff import FolderDifference
     from mlpbench.jobs.verify import Verification
 
 MOST_LISTED = 20
@@ -190,7 +190,7 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _print_difference(a: Path, b: Path, difference: Difference) -> None:
+def _print_difference(a: Path, b: Path, difference: FolderDifference) -> None:
     from mlpbench.evidence.agreement import not_identical
 
     changed = not_identical(difference.both)

@@ -19,7 +19,7 @@ from mlpbench.results.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class FolderDifference:
     """How two folders differ.
 
     `both` has a row for each run in both folders: `run_id`, `grade` and `differs`. `only_a` and `only_b` are runs in one of
@@ -39,12 +39,12 @@ class Difference:
         return not (self.only_a or self.only_b) and bool((self.both["grade"] == IDENTICAL).all())
 
 
-def diff(a: Path, b: Path) -> Difference:
+def diff(a: Path, b: Path) -> FolderDifference:
     """Compare two results folders run by run; raise InputError where one is none or is damaged."""
     of_a, of_b = (read_folder(folder) for folder in (a, b))
     tables_a, tables_b = (read_tables(folder) for folder in (a, b))
     ids_a, ids_b = (set(tables["runs"]["run_id"]) for tables in (tables_a, tables_b))
-    return Difference(
+    return FolderDifference(
         both=agreement(tables_a, tables_b),
         only_a=sorted(ids_a - ids_b),
         only_b=sorted(ids_b - ids_a),

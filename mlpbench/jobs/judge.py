@@ -102,9 +102,9 @@ def judge(
     conditions = grid.conditions(experiment) if conditions is None else conditions
     ids = grid.all_run_ids(experiment, conditions)
     if keep_examples:
-        examples.keep(experiment, store)
+        examples.keep_labels(experiment, store)
     runs = store.read("runs", ids, columns=RUN_COLUMNS if for_report else claim_verdicts.RUN_COLUMNS)
-    test_set = examples.test_set(experiment, store, keeping=keep_examples)
+    test_set = examples.read_test_set(experiment, store, keep_images=keep_examples)
 
     def curves(some: Sequence[str] | None = None) -> pd.DataFrame:
         return store.read("curves", ids if some is None else some)

@@ -45,7 +45,7 @@ class Conflict(MlpbenchError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Merged:
+class MergedFolder:
     """A folder that others were joined into.
 
     `taken` counts the runs from each folder, `shared` those that were in several, `others` those not in the grid of the
@@ -59,7 +59,7 @@ class Merged:
     others: int
 
 
-def merge(folders: Sequence[Path], to: Path) -> Merged:
+def merge(folders: Sequence[Path], to: Path) -> MergedFolder:
     """Write one results folder with the runs of several.
 
     A run in several folders is taken from the first that finished it, and what `trim` removed of it from another one.
@@ -98,7 +98,7 @@ def merge(folders: Sequence[Path], to: Path) -> Merged:
     grids = [{r.run_id for r in grid.runs(e)} for e in experiments]
     largest = max(range(len(grids)), key=lambda i: len(grids[i] & ids))
     _write(experiments[largest], merged, folders, to)
-    return Merged(
+    return MergedFolder(
         experiment=experiments[largest], folder=to, taken=taken, shared=shared, others=len(ids - grids[largest])
     )
 

@@ -67,8 +67,8 @@ def trim(folder: Path) -> Mapping[str, TrimmedTable]:
         path, why = next(iter(damaged.items()))
         raise InputError(damage_message(path, why))
     with store.writing():
-        examples.keep(experiment, store)
-        if examples.needed(experiment) and examples.test_set(experiment, store, keeping=False).labels() is None:
+        examples.keep_labels(experiment, store)
+        if examples.needed(experiment) and examples.read_test_set(experiment, store).labels() is None:
             rule = "trim needs the test labels, to know which predictions the report reads"
             raise InputError(
                 f"{rule}, got {folder} without them: run `mlpbench report` where the data are, which adds them"

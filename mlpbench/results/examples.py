@@ -28,36 +28,52 @@ if TYPE_CHECKING:
 
 Classes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
+METRIC = "test_accuracy"
 
 
-def test_set(experiment: Experiment, store: Store, *, keeping: bool) -> TestSet:
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """Where predictions, labels and images come from; each is called only where it is needed.
+
+    `predictions` returns the table's rows for some runs. `labels` returns the class of each test example, `images` the
+    bytes of some, a row each, or None where they are not known.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    predictions: Callable[[Sequence[str]], pd.DataFrame]
+    labels: Callable[[], Classes | None]
+    images: Callable[[Places], Classes | None] = lambda _at: None
+
+
+def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = False) -> TestSet:
     """Return what reads predictions, labels and images of a folder when they are asked for.
 
-    With `keeping`, images that the folder lacks are put there, if the data are at hand; MachineError is raised then where
+    With `keep_images`, images that the folder lacks are put there, if the data are at hand; MachineError is raised then where
     the disk refuses.
     """
 
     @functools.cache
     def labels() -> Classes | None:
-        return _kept(experiment, store)
+        return _kept_labels(experiment, store)
 
     def predictions(run_ids: Sequence[str]) -> pd.DataFrame:
-        found = store.read("predictions", run_ids, sound=True)
-        return found[found["predicted"].notna()]
+        rows = store.read("predictions", run_ids, sound=True)
+        return rows[rows["predicted"].notna()]
 
     def images(at: Places) -> Classes | None:
-        found = _kept_images(experiment, store, at)
-        return _keep_images(experiment, store, at) if found is None and keeping else found
+        kept = _kept_images(experiment, store, at)
+        return _keep_images(experiment, store, at) if kept is None and keep_images else kept
 
     return TestSet(predictions=predictions, labels=labels, images=images)
 
 
-def keep(experiment: Experiment, store: Store) -> None:
+def keep_labels(experiment: Experiment, store: Store) -> None:
     """Put the classes of the test examples into the folder, if a claim needs them and the data are at hand.
 
     Nothing is fetched for it. Raises MachineError where the disk refuses.
     """
-    if not needed(experiment) or _kept(experiment, store) is not None:
+    if not needed(experiment) or _kept_labels(experiment, store) is not None:
         return
     data = _at_hand(experiment)
     if data is None:
@@ -115,8 +131,8 @@ def _kept_images(experiment: Experiment, store: Store, at: Places) -> Classes | 
             content = path.read_bytes()
             if path.name != sealed(_stem("test_examples", experiment), content, ".npz"):
                 continue
-            with np.load(io.BytesIO(content), allow_pickle=False) as held:
-                kept, images = held["at"], held["images"]
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                kept, images = arrays["at"], arrays["images"]
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             continue
         place = {int(i): row for row, i in enumerate(kept)}
@@ -133,32 +149,13 @@ def _stem(what: str, experiment: Experiment) -> str:
     return f"{what}-{experiment.data.fingerprint[:12]}"
 
 
-def _kept(experiment: Experiment, store: Store) -> Classes | None:
+def _kept_labels(experiment: Experiment, store: Store) -> Classes | None:
     try:
-        found = np.load(_path(experiment, store), allow_pickle=False)
+        labels = np.load(_path(experiment, store), allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = found.dtype == np.uint8 and found.shape == (experiment.data.n_test,)
-    return found if whole else None
+    return labels if labels.dtype == np.uint8 and labels.shape == (experiment.data.n_test,) else None
 
 
 def _path(experiment: Experiment, store: Store) -> Path:
     return store.folder / f"{_stem('test_labels', experiment)}.npy"
-
-
-METRIC = "test_accuracy"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestSet:
-    """Where predictions, labels and images come from; each is called only where it is needed.
-
-    `predictions` returns the table's rows for some runs. `labels` returns the class of each test example, `images` the
-    bytes of some, a row each, or None where they are not known.
-    """
-
-    __test__ = False  # no test of pytest's
-
-    predictions: Callable[[Sequence[str]], pd.DataFrame]
-    labels: Callable[[], npt.NDArray[np.uint8] | None]
-    images: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8] | None] = lambda _at: None

@@ -114,11 +114,11 @@ def test_other_examples_take_the_place_of_those_that_were_kept(folder: Path, fas
     experiment, store = read_folder(folder), Store(folder)
     old = kept(folder)
     at = np.array([7, 3, 9_999])
-    assert examples.test_set(experiment, store, keeping=False).images(at) is None
-    images = examples.test_set(experiment, store, keeping=True).images(at)
+    assert examples.read_test_set(experiment, store).images(at) is None
+    images = examples.read_test_set(experiment, store, keep_images=True).images(at)
     assert (images == fashion.x_test[at]).all()
     assert kept(folder) != old
-    some = examples.test_set(experiment, store, keeping=False).images(at[[2, 0]])
+    some = examples.read_test_set(experiment, store).images(at[[2, 0]])
     assert (some == fashion.x_test[at[[2, 0]]]).all()
 
 
