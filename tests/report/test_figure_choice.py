@@ -17,7 +17,8 @@ from reports import context_of, report_of
 from mlpbench.evidence.estimates.excerpt import Excerpt
 from mlpbench.report.context import Context
 from mlpbench.report.figures.condition_colours import condition_colours
-from mlpbench.report.sections import activation_panels, layer_signals, training_failures, weight_distributions
+from mlpbench.report.report import SECTIONS
+from mlpbench.report.sections import activation_panels, weight_distributions
 
 DEEP: dict[str, Any] = {"factors": {"activation": ["relu", "tanh"], "depth": [2, 5, 10]}, "replicates": 3}
 MANY: dict[str, Any] = {
@@ -37,16 +38,8 @@ class Shown:
 
 
 # The sections about stability.
-STABILITY = (
-    activation_panels.section,
-    training_failures.divergence,
-    training_failures.dead_units,
-    layer_signals.by_layer,
-    layer_signals.against_depth,
-    layer_signals.over_training,
-    layer_signals.coordinate_check,
-    weight_distributions.section,
-)
+FIRST, LAST = (SECTIONS.index(section) for section in (activation_panels.section, weight_distributions.section))
+STABILITY = SECTIONS[FIRST : LAST + 1]
 
 
 def context(tables: Tables, rows: pd.DataFrame | None = None) -> Context:
