@@ -19,6 +19,10 @@ def standardised(mean: float, sd: float, n: int) -> float:
     """Return the effect of paired differences in their own sds, with the small-sample correction; NaN without spread.
 
     g = J(n - 1) mean / sd, J(m) = Gamma(m/2) / (sqrt(m/2) Gamma((m - 1)/2)), which is unbiased for normal differences.
+
+    >>> round(standardised(mean=0.012, sd=0.01, n=5), 3)
+    0.957
+
     Reference: Hedges, Distribution Theory for Glass's Estimator of Effect Size and Related Estimators, 1981.
     """
     if n < 3 or not sd > 0:
@@ -30,6 +34,9 @@ def standardised(mean: float, sd: float, n: int) -> float:
 
 def interquartile_mean(values: Floats) -> float:
     """Return the mean of the middle half: a quarter of the values, rounded down, is cut off at each end.
+
+    >>> interquartile_mean(np.array([0.0, 1.0, 2.0, 3.0, 100.0]))
+    2.0
 
     Reference: Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, 2021.
     """

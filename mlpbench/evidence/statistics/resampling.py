@@ -22,6 +22,10 @@ def sign_flip(values: Floats, side: Side = "two-sided") -> float:
     p is the share of assignments of signs whose mean is at least as far out as the one seen, which counts itself. All
     of them up to 16 values; of more, 99,999 seeded draws. No normality is asked for, but symmetry is: for differences
     of conditions that are alike, that follows from pairing.
+
+    >>> sign_flip(np.array([0.4, 0.1, 0.3, 0.2, 0.6]))
+    0.0625
+
     Reference: Fisher, The Design of Experiments, 1935.
     """
     seen = float(values.sum())

@@ -43,6 +43,10 @@ def sign_test(values: Floats, bound: float, upper: Floats | None = None) -> floa
     p = min(1, 2 P(X >= k)), X ~ Binomial(n, 1/2), with k the larger of the numbers above and below. A value equal to the
     bound, or on an unknown side of it, counts in n and for neither side, so that p is never too small where
     metrics are coarse or censored; without such values it is the p of scipy's `binomtest`.
+
+    >>> sign_test(np.array([0.4, 0.1, 0.3, 0.2, 0.6]), bound=0.0)
+    0.0625
+
     Reference: Conover, Practical Nonparametric Statistics, 1999, section 3.4.
     """
     n, most = len(values), max(count_sides(values, bound, upper))
@@ -58,6 +62,10 @@ def median_places(n: int, level: float) -> tuple[int, float]:
     """Return k of the narrowest interval (x_(k), x_(n+1-k)) that covers the median with `level` at least, and its coverage.
 
     coverage = 1 - 2 P(X <= k - 1), X ~ Binomial(n, 1/2); k is 0 where n is too small for any.
+
+    >>> median_places(10, 0.95)
+    (2, 0.978515625)
+
     Reference: Thompson, On Confidence Ranges for the Median, 1936.
     """
     place, covers = 0, 1.0

@@ -19,7 +19,12 @@ MOST_REPLICATES = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One number per replicate, summed up: how many, their mean and standard deviation."""
+    """One number per replicate, summed up: how many, their mean and standard deviation.
+
+    >>> sample = Sample(n=5, mean=0.012, sd=0.01)
+    >>> [round(end, 4) for end in sample.interval(0.95)]
+    [-0.0004, 0.0244]
+    """
 
     n: int
     mean: float
@@ -45,6 +50,9 @@ class Sample:
 def two_sided(sample: Sample, at: float) -> float:
     """Return the p of the two-sided t test of mean = at.
 
+    >>> round(two_sided(Sample(n=5, mean=0.012, sd=0.01), 0), 3)
+    0.055
+
     Reference: Student, The Probable Error of a Mean, 1908.
     """
     return min(1.0, 2 * float(stdtr(sample.n - 1, -abs(sample.t(at)))))
@@ -52,6 +60,9 @@ def two_sided(sample: Sample, at: float) -> float:
 
 def equivalence(sample: Sample, margin: float) -> float:
     """Return the larger p of the two one-sided t tests of mean <= -margin and mean >= margin.
+
+    >>> round(equivalence(Sample(n=5, mean=0.001, sd=0.002), 0.005), 4)
+    0.0055
 
     Reference: Schuirmann, A Comparison of the Two One-Sided Tests Procedure and the Power Approach, 1987.
     """
@@ -70,6 +81,10 @@ def holm(p: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p values, in the order given; NaN stays NaN but counts as a member of the family.
 
     adjusted_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), with p_(1) <= ... <= p_(m).
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+
     Reference: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
     """
     sortable = [1.0 if math.isnan(v) else v for v in p]
@@ -87,6 +102,10 @@ def power(n: int, shift: float, level: float) -> float:
 
     P(T' > t(1 - level, n - 1)), with T' noncentral t of n - 1 degrees and noncentrality shift sqrt(n). A two-sided test
     that decides for the right side is this at half its level.
+
+    >>> round(power(10, 1.0, 0.025), 3)
+    0.803
+
     Reference: Johnson and Welch, Applications of the Non-Central t-Distribution, 1940.
     """
     return 1 - float(nctdtr(n - 1, shift * math.sqrt(n), float(stdtrit(n - 1, 1 - level))))

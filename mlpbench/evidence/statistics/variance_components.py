@@ -81,6 +81,11 @@ def share(stream: str, values: Mapping[str, Floats]) -> tuple[float, float, floa
 
     The interval is that of the log of the ratio to the other streams' sum, whose error is made of those of the log
     variances (delta method): share = 1 / (1 + exp(-log ratio)).
+
+    >>> values = {"init": np.array([0.1, 0.3, 0.2, 0.5, 0.4]), "order": np.array([0.1, 0.2, 0.1, 0.2, 0.1])}
+    >>> [round(number, 2) for number in share("init", values)]
+    [0.89, 0.45, 0.99]
+
     """
     variances = {s: float(v.var(ddof=1)) for s, v in values.items()}
     total = math.fsum(variances.values())
