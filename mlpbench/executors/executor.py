@@ -11,9 +11,9 @@ from mlpbench.base.environment import GPU_DRIVER, Numerics, library_variables
 from mlpbench.base.errors import InputError
 from mlpbench.executors.process_pool import ProcessPool
 from mlpbench.experiment.plan import Stack
-from mlpbench.training.worker_setup import Setup, Tables
+from mlpbench.training.worker_setup import Setup, StackRows
 
-__all__ = ["EXECUTORS", "Executor", "ExecutorName", "Setup", "Tables", "device_name", "device_product"]
+__all__ = ["EXECUTORS", "Executor", "ExecutorName", "Setup", "StackRows", "device_name", "device_product"]
 
 ExecutorName = Literal["local", "inline"]
 
@@ -26,7 +26,9 @@ class Executor(Protocol):
         """The number of stacks in training at the same time."""
         ...
 
-    def map(self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]) -> Iterator[tuple[Stack, Tables]]:
+    def map(
+        self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]
+    ) -> Iterator[tuple[Stack, StackRows]]:
         """Yield each stack, or a part of it, with the rows of its tables as soon as it is trained.
 
         `tick` is called now and then with the share of each stack's work that is done. A run that can't be trained is a
@@ -58,7 +60,9 @@ class Inline:
             rule = f"--executor inline with --numerics {numerics} needs the process to be started with {changes}"
             raise InputError(f"{rule}; --executor local sets that itself")
 
-    def map(self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]) -> Iterator[tuple[Stack, Tables]]:
+    def map(
+        self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]
+    ) -> Iterator[tuple[Stack, StackRows]]:
         """Yield each stack with its rows; torch is set afterwards as it was before."""
         from mlpbench.training.worker import Worker, torch_settings_restored
 

@@ -18,7 +18,7 @@ from typing import Any
 from mlpbench.base.environment import variables
 from mlpbench.base.errors import MachineError
 from mlpbench.experiment.plan import Stack
-from mlpbench.training.worker_setup import Setup, Tables
+from mlpbench.training.worker_setup import Setup, StackRows
 
 TICK_SECONDS = 0.2
 # A run whose worker is killed this often when it is trained alone or in ever smaller parts (out of memory, say) is given up.
@@ -60,7 +60,9 @@ class ProcessPool:
         self.workers = workers
         self._started: set[Any] = set()
 
-    def map(self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]) -> Iterator[tuple[Stack, Tables]]:
+    def map(
+        self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]
+    ) -> Iterator[tuple[Stack, StackRows]]:
         """Yield each stack with its rows as it is finished; `tick` is called with each stack's share of the work done so far.
 
         When a worker is killed, which stack was at fault is not known: each one that had begun is tried again alone, and
@@ -75,9 +77,9 @@ class ProcessPool:
                 done: list[_Job] = []
                 begun: list[_Job] = []
                 try:
-                    for job, tables in self._results(batch, shares, tick):
+                    for job, rows in self._results(batch, shares, tick):
                         done.append(job)
-                        yield job.stack, tables
+                        yield job.stack, rows
                 except BrokenProcessPool as error:
                     begun = [j for j in batch if j not in done and shares[j.slot] > 0]
                     if not begun:
@@ -96,7 +98,7 @@ class ProcessPool:
 
     def _results(
         self, jobs: Sequence[_Job], shares: Any, tick: Callable[[Sequence[float]], None]
-    ) -> Iterator[tuple[_Job, Tables]]:
+    ) -> Iterator[tuple[_Job, StackRows]]:
         context = multiprocessing.get_context("spawn")
         workers = min(self.workers, len(jobs))
         with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(self.setup, shares)) as pool:
@@ -105,14 +107,14 @@ class ProcessPool:
                     others = set(multiprocessing.active_children())
                     futures = {pool.submit(_work, j.slot, j.stack.runs): j for j in jobs}
                     self._started |= set(multiprocessing.active_children()) - others
-                pending: set[Future[Tables]] = set(futures)
+                pending: set[Future[StackRows]] = set(futures)
                 while pending:
                     finished, pending = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
                     for future in finished:
                         job = futures.pop(future)  # a future holds its rows, weights too, as long as it is held
-                        tables = future.result()
+                        rows = future.result()
                         shares[job.slot] = 1.0
-                        yield job, tables
+                        yield job, rows
                     tick(list(shares))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -131,7 +133,7 @@ def _start(setup: Setup, shares: Any) -> None:
     worker.start(setup, shares)
 
 
-def _work(index: int, runs: Sequence[Any]) -> Tables:
+def _work(index: int, runs: Sequence[Any]) -> StackRows:
     from mlpbench.training import worker
 
     return worker.work(index, runs)
@@ -171,7 +173,7 @@ def _set(environment: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _given_up(stack: Stack) -> Tables:
+def _given_up(stack: Stack) -> StackRows:
     error = f"the worker was killed {ATTEMPTS} times (out of memory?)"
     rows = [{"run_id": r.run_id, "status": "failed", "error": error} for r in stack.runs]
-    return {"runs": rows, "curves": [], "layers": [], "predictions": []}
+    return StackRows(runs=rows)

@@ -19,7 +19,6 @@ from mlpbench.experiment.plan import make_stack
 from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import get_data, train
 from mlpbench.jobs.verify import TRAINED_ON, as_trained
-from mlpbench.results import weight_files
 from mlpbench.results.folders import folders_below, read_folder
 from mlpbench.results.store import Store
 
@@ -120,8 +119,8 @@ def weights_of(stored: StoredRun, options: Options) -> ExportedWeights:
         raise InputError(f"{rule}, got {stored.run_id} of {stored.folder}")
     get_data(experiment, options)
     options = as_trained(options, stored.row)
-    ((_, tables),) = train(experiment, [make_stack([run], experiment.data)], options, save_weights=True)
-    (row,) = tables["runs"]
+    ((_, rows),) = train(experiment, [make_stack([run], experiment.data)], options, save_weights=True)
+    (row,) = rows.runs
     if row.get("weights_sha256") != stored.row["weights_sha256"]:
         ending = "" if row["status"] == "ok" else f" (it {_ending(pd.Series(row))})"
         elsewhere = differences(stored.row.to_dict(), environment(options))
@@ -130,7 +129,7 @@ def weights_of(stored: StoredRun, options: Options) -> ExportedWeights:
             f"a run that is trained again must have the weights of its row, got others for {stored.run_id} of "
             f"{stored.folder}{ending}{why}; with `save_weights: true` an experiment keeps them"
         )
-    (weights,) = tables[weight_files.FOLDER]
+    (weights,) = rows.weights
     return ExportedWeights(stored=stored, content=weights["content"], trained=True)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from mlpbench.base import environment
 from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import Say, say_nothing
-from mlpbench.executors.executor import EXECUTORS, Setup, Tables, device_name
+from mlpbench.executors.executor import EXECUTORS, Setup, StackRows, device_name
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import Stack
@@ -155,17 +155,17 @@ def _train_and_store(inventory: Inventory, todo: Sequence[Run], store: Store, op
     """Train runs and store them stack by stack; return how many were stored."""
     stored = 0
     stacks, keep = inventory.stacks(todo, options), inventory.experiment.save_weights
-    for stack, tables in train(inventory.experiment, stacks, options, save_weights=keep):
-        store.add(stack.stack_id, tables)
-        stored += len(tables["runs"])
-        if options.fail_fast and any(row["status"] == "failed" for row in tables["runs"]):
+    for stack, rows in train(inventory.experiment, stacks, options, save_weights=keep):
+        store.add(stack.stack_id, vars(rows))
+        stored += len(rows.runs)
+        if options.fail_fast and any(row["status"] == "failed" for row in rows.runs):
             break
     return stored
 
 
 def train(
     experiment: Experiment, stacks: Sequence[Stack], options: Options, *, save_weights: bool = False
-) -> Iterator[tuple[Stack, Tables]]:
+) -> Iterator[tuple[Stack, StackRows]]:
     """Yield each stack with the rows of all tables, and with weights if asked for, as it is trained; show progress."""
     setup = Setup(
         dataset=experiment.dataset,
@@ -179,10 +179,10 @@ def train(
     )
     executor = EXECUTORS[options.executor](setup, min(options.n_workers, len(stacks)))
     with Progress(experiment.name, stacks, executor.workers, hidden=options.quiet) as progress:
-        for stack, tables in executor.map(stacks, progress.update):
+        for stack, measured in executor.map(stacks, progress.update):
             runs = {run.run_id: run for run in stack.runs}
-            rows = [_complete_row(row, runs[row["run_id"]], experiment) for row in tables["runs"]]
-            yield stack, tables | {"runs": rows}
+            rows = [_complete_row(row, runs[row["run_id"]], experiment) for row in measured.runs]
+            yield stack, replace(measured, runs=rows)
             progress.finish(stack)
             for row in rows:
                 if row["status"] == "failed":

@@ -126,8 +126,8 @@ def _train_alone(
 ) -> Iterator[tuple[Run, dict[str, pd.DataFrame]]]:
     """Yield each run with the rows of its tables, trained alone."""
     stacks = sorted((make_stack([r], experiment.data) for r in runs), key=lambda s: (-s.seconds, s.stack_id))
-    for stack, tables in train(experiment, stacks, options):
-        rows = {t: pa.Table.from_pylist([dict(r) for r in tables[t]], schema=SCHEMAS[t]) for t in TABLES}
+    for stack, trained in train(experiment, stacks, options):
+        rows = {t: pa.Table.from_pylist(vars(trained)[t], schema=SCHEMAS[t]) for t in TABLES}
         yield stack.runs[0], {t: table.to_pandas() for t, table in rows.items()}
 
 

@@ -27,12 +27,13 @@ from mlpbench.training.batches.stacked_inputs import groups
 from mlpbench.training.measures.evaluation import Evaluated, Evaluator
 from mlpbench.training.measures.memory import buffer_bytes
 from mlpbench.training.measures.probes import Prober
-from mlpbench.training.measures.run_rows import Model, Row, StackRows, prediction
+from mlpbench.training.measures.run_rows import Model, prediction
 from mlpbench.training.measures.solutions import Solutions
 from mlpbench.training.network.mlp_stack import Network
 from mlpbench.training.network.parameters import initialise
 from mlpbench.training.saved_model import encoded
 from mlpbench.training.steps import Steps
+from mlpbench.training.worker_setup import Row, StackRows
 
 # A stack of one may take another kernel (matrix-vector) than a stack of more: see buffers.py.
 SMALLEST_STACK = 2

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import connection, parent_process
 from typing import Any
 
@@ -17,8 +18,7 @@ from mlpbench.base import environment as provenance
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.device_data import on_device
 from mlpbench.training.engine import train_stack
-from mlpbench.training.measures.run_rows import StackRows
-from mlpbench.training.worker_setup import Setup, Tables
+from mlpbench.training.worker_setup import Setup, StackRows
 
 # The share that a stack reports when it begins: above 0, which stands for a stack that has not begun.
 BEGUN = 1e-6
@@ -32,7 +32,7 @@ class Worker:
         self.setup = setup
         self._data = on_device(setup.dataset, torch.device(setup.device), data_dir=setup.data_dir)
 
-    def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> Tables:
+    def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> StackRows:
         """Train a stack; one that fails is halved until the run at fault is alone: its row has the error."""
         try:
             asked = (self.setup.probes, self.setup.shifts)
@@ -43,16 +43,9 @@ class Worker:
                 rows = StackRows(runs=[{"run_id": runs[0].run_id, "status": "failed", "error": message}])
             else:
                 half = len(runs) // 2
-                parts = [self.train(part, progress) for part in (runs[:half], runs[half:])]
-                return {table: [row for part in parts for row in part[table]] for table in parts[0]}
+                return StackRows.joined([self.train(part, progress) for part in (runs[:half], runs[half:])])
         environment = self._environment()
-        return {
-            "runs": [row | environment for row in rows.runs],
-            "curves": rows.curves,
-            "layers": rows.layers,
-            "predictions": rows.predictions,
-            "weights": rows.weights,
-        }
+        return replace(rows, runs=[row | environment for row in rows.runs])
 
     def _environment(self) -> dict[str, Any]:
         cuda = self.setup.device.startswith("cuda")
@@ -110,7 +103,7 @@ def start(setup: Setup, shares: MutableSequence[float]) -> None:
     _worker = Worker(setup)
 
 
-def work(index: int, runs: Sequence[Run]) -> Tables:
+def work(index: int, runs: Sequence[Run]) -> StackRows:
     """Train stack number `index` in this worker."""
     assert _worker is not None, "start() makes a process a worker"
 

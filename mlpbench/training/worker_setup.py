@@ -1,4 +1,4 @@
-"""What every worker of a command has in common; apart from `worker`, so that the parent need not load torch."""
+"""What workers are given and what they hand back; apart from `worker`, so that the parent need not load torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mlpbench.base.environment import Numerics
 from mlpbench.data.dataset import DataSource
 from mlpbench.experiment.shift_spec import Shifts
 
-# What a worker hands back: the rows of each table.
-Tables = dict[str, list[dict[str, Any]]]
+# A row of a table. Its columns follow from the tables of settings and metrics; `results.schemas` has their types.
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,3 +27,23 @@ class Setup:
     probes: Sequence[float] | None
     shifts: Shifts = field(default_factory=dict)
     save_weights: bool = False
+
+
+@dataclass
+class StackRows:
+    """The rows of a stack's runs, in the order in which the runs were given.
+
+    A prediction is the bytes of a run's outputs for the test examples in order: uint8 classes, or float32 numbers,
+    little-endian. Weights are those of runs that ended well, each as the bytes of a file, where they were asked for.
+    """
+
+    runs: list[Row] = field(default_factory=list)
+    curves: list[Row] = field(default_factory=list)
+    layers: list[Row] = field(default_factory=list)
+    predictions: list[Row] = field(default_factory=list)
+    weights: list[Row] = field(default_factory=list)
+
+    @classmethod
+    def joined(cls, parts: Sequence[StackRows]) -> StackRows:
+        """Return the rows of the parts of a stack."""
+        return cls(**{table: [row for part in parts for row in vars(part)[table]] for table in vars(cls())})

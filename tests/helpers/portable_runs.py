@@ -21,7 +21,7 @@ from torch_reference import MODULES
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import signature
 from mlpbench.training.engine import train_stack
-from mlpbench.training.measures.run_rows import StackRows
+from mlpbench.training.worker_setup import StackRows
 
 # So many that a shift finds enough which it accepts.
 PIXELS = made(n_train=4000, n_test=130, features=19, classes=5)

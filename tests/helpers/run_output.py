@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlpbench.experiment.grid import Run
-from mlpbench.training.measures.run_rows import StackRows
+from mlpbench.training.worker_setup import StackRows
 
 # Of a row, only these may depend on who else was there.
 OF_THE_STACK = {"train_seconds", "stack_size"}

@@ -30,7 +30,8 @@ from mlpbench.experiment.plan import signature, training_flops
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import Word, parse_call
 from mlpbench.training.engine import _Stack
-from mlpbench.training.measures.run_rows import Model, StackRows
+from mlpbench.training.measures.run_rows import Model
+from mlpbench.training.worker_setup import StackRows
 
 # More than one chunk of evaluation, a last chunk that is not full, and more than the curves' 10,000 examples.
 MADE = made(n_train=12_300, n_test=1_234, features=19, classes=5)

@@ -24,8 +24,8 @@ from mlpbench.training.batches.minibatches import Examples
 from mlpbench.training.batches.stacked_inputs import Group
 from mlpbench.training.engine import _Stack, train_stack
 from mlpbench.training.measures.evaluation import Evaluator
-from mlpbench.training.measures.run_rows import StackRows
 from mlpbench.training.network.mlp_stack import Network
+from mlpbench.training.worker_setup import StackRows
 
 CPU = torch.device("cpu")
 MADE = made(n_train=12_300, n_test=1_234, features=19, classes=5)

@@ -14,10 +14,10 @@ from mlpbench.experiment.plan import FUSED_UNITS
 from mlpbench.training.batches.stacked_inputs import Group, Inputs, heights
 from mlpbench.training.buffers import Stacked
 from mlpbench.training.engine import train_stack
-from mlpbench.training.measures.run_rows import StackRows
 from mlpbench.training.network import fused
 from mlpbench.training.network.fused import Fused, agrees
 from mlpbench.training.network.mlp_stack import Network
+from mlpbench.training.worker_setup import StackRows
 
 MADE = made(n_train=700, n_test=1_234, features=37, classes=5)
 # One of them diverges, and takes nobody with it.

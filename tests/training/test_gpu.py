@@ -14,7 +14,7 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import train_stack
-from mlpbench.training.measures.run_rows import StackRows
+from mlpbench.training.worker_setup import StackRows
 
 pytestmark = [
     pytest.mark.gpu,

@@ -12,7 +12,7 @@ from small_data import Made, made, made_numbers, runs
 
 from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import train_stack
-from mlpbench.training.measures.run_rows import StackRows
+from mlpbench.training.worker_setup import StackRows
 
 CPU = torch.device("cpu")
 FIXED: dict[str, Any] = {"width": 7, "batch_size": 16, "epochs": 2, "init": "he_normal", "dropout": 0.2}

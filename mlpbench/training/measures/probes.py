@@ -37,11 +37,11 @@ from mlpbench.training.buffers import Stacked, column
 from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import Sink
 from mlpbench.training.parameter_updates import root
+from mlpbench.training.worker_setup import Row
 
 SATURATED = 0.01
 REACH = 8.0
 
-Row = dict[str, Any]
 Measured = dict[str, Tensor]  # a metric -> its value in each run, (R,); the quantiles, (R, QUANTILES)
 
 

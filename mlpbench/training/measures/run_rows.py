@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from mlpbench.training.measures.evaluation import Evaluated
 from mlpbench.training.network.mlp_stack import Network
-
-Row = dict[str, Any]
-
-
-@dataclass
-class StackRows:
-    """The rows of a stack's runs, in the order in which the runs were given.
-
-    A prediction is the bytes of a run's outputs for the test examples in order: uint8 classes, or float32 numbers,
-    little-endian. Weights are those of runs that ended well, each as the bytes of a file, where they were asked for.
-    """
-
-    runs: list[Row] = field(default_factory=list)
-    curves: list[Row] = field(default_factory=list)
-    layers: list[Row] = field(default_factory=list)
-    predictions: list[Row] = field(default_factory=list)
-    weights: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.value_types import entry_of
 from mlpbench.training.batches.device_data import PIXEL_MAX, DeviceData, Indices, draw_key
-from mlpbench.training.measures.run_rows import Model, Row
+from mlpbench.training.measures.run_rows import Model
 
 MOST_INPUTS = 1000
 CHUNK = 4096
@@ -31,7 +31,7 @@ class Solutions:
         self._data = data
         self._reduced: dict[Hashable, _Reduced] = {}
 
-    def distances(self, run: Run, model: Model, fit: Indices) -> Row:
+    def distances(self, run: Run, model: Model, fit: Indices) -> dict[str, float]:
         """Return `param_error` and `closed_form_gap` of a run, each where it is defined."""
         if run.settings.depth > 0 or run.settings.conv_channels or self._data.n_classes is not None:
             return {}
