@@ -2,8 +2,9 @@
 
 A numerics mode says how far the bits of a run carry: to this kind of processor, to any Intel one, or to any with AVX2. The
 modes are environment variables that MKL, oneDNN, ATen, OpenBLAS and numpy read when they are loaded, so workers start with
-them. Beside them, `universal`, and on processors of Intel `portable`, take other square roots (training/roots.py). What the
-modes reach is proved by training under emulated processors (tests/whole/test_numerics.py).
+them. Beside them, `universal`, and on processors of Intel `portable`, take other square roots
+(training/parameter_updates.py). What the modes reach is proved by training under emulated processors
+(tests/whole/test_numerics.py).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -38,6 +39,16 @@ def test_contracts_of_imports_are_kept() -> None:
     linted = subprocess.run([*command, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True)
     assert linted.returncode == 0, linted.stdout
     assert ", 0 broken" in linted.stdout
+
+
+def test_files_that_the_package_names_are_there() -> None:
+    named = {
+        (module, path)
+        for module in MODULES
+        for path in re.findall(r"\b\w+/[\w/]+\.py\b", (ROOT / "mlpbench" / module).read_text())
+    }
+    assert len(named) > 1
+    assert {(m, p) for m, p in named if not (ROOT / p).exists() and not (ROOT / "mlpbench" / p).exists()} == set()
 
 
 def test_no_two_modules_have_one_name() -> None:

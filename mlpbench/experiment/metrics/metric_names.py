@@ -1,6 +1,7 @@
 """The grammar of metrics that are worked out of other tables: `grad_norm[1,start]`, `late_test_loss`, `epochs_to_...`.
 
-What the words stand for is here; what they are called and measured in, in `metrics`; their values, in `evidence.derived`.
+What the words stand for is here; what they are called and measured in, in `metrics`; their values, in
+`evidence.estimates.observe`.
 """
 
 from __future__ import annotations
