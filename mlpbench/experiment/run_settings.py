@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from mlpbench.base.models import Path, SpecProblem, Value
@@ -20,15 +20,6 @@ from mlpbench.experiment.value_types import entry_of, parse_call
 # Real data accept fewer examples than `accepted_share` expects of even ones: at most this share of that may be asked for.
 SPARE_SHARE = 0.9
 LARGE_STRENGTH = 20.0
-# Settings that came after the first identities: at these values a run is the one it was before there were any.
-LATER: Mapping[str, Value] = {
-    "features": None,
-    "input_scale": 1.0,
-    "conv_channels": (),
-    "pooling": "max",
-    "train_shift": "none",
-    "weighting": "none",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +110,12 @@ class RunSettings:
         """(inputs, outputs) of each convolution, 9 inputs a channel, then of each affine layer."""
         convolutions = ((c.inputs, c.channels) for c in self.convolutions(data))
         return [*convolutions, *itertools.pairwise(self.sizes(data))]
+
+
+# Settings that came after the first identities, with their defaults: at these a run has the identity it had without them.
+LATER: Mapping[str, Value] = {
+    f.name: f.default for f in fields(RunSettings) if f.default is not MISSING and f.name not in ("folds", "in_fold")
+}
 
 
 def resolve(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
 from mlpbench.evidence.estimates.observe import accuracy_step, intervals, measure, with_labels
+from mlpbench.experiment.claims.selectors import are_numbers
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.spec import Experiment
 
@@ -47,7 +48,7 @@ def numeric_factor(experiment: Experiment, conditions: Sequence[Condition]) -> s
         n = len(set(levels))
         others = [other for other in experiment.factor_names if other != name]
         joined = len({_series(c, others) for c in conditions}) < len(conditions)
-        if n > 1 and joined and all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels):
+        if n > 1 and joined and are_numbers(levels):
             if n > 2:
                 return name
             short = short or name
@@ -111,11 +112,7 @@ def _series(condition: Condition, others: Sequence[str]) -> str:
 
 
 def by_severity(
-    experiment: Experiment,
-    conditions: Sequence[Condition],
-    observed: pd.DataFrame,
-    curves: pd.DataFrame,
-    outcome: str,
+    experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: pd.DataFrame, outcome: str
 ) -> pd.DataFrame:
     """Return n, mean, sd and t interval of each condition under each kind and severity of shift: `condition_id`, `label`, `SHIFT_COLUMNS`.
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mlpbench.base.models import Value
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, intervals, with_labels
+from mlpbench.experiment.claims.selectors import are_numbers
 from mlpbench.experiment.grid import Condition, format_level
 
 
@@ -50,7 +51,7 @@ def divergence(
     if not chosen:
         return pd.DataFrame(columns=["across", "down", "diverged", "runs"]), []
     # The factor with more levels lies along the page where its numbers have an order.
-    chosen.sort(key=lambda n: _are_numbers(varied[n]))
+    chosen.sort(key=lambda n: are_numbers(varied[n]))
     down, across = (chosen[0], chosen[1]) if len(chosen) == 2 else (chosen[0], "")
     order = {n: {text: i for i, text in enumerate(_in_order(varied[n]))} for n in chosen}
     by["down"] = [format_level(v) for v in varied[down]]
@@ -73,12 +74,8 @@ def _spread(by: pd.DataFrame, levels: Sequence[Value]) -> float:
     return float(shares.max() - shares.min()) if len(shares) else 0.0
 
 
-def _are_numbers(levels: Sequence[Value]) -> bool:
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
-
-
 def _in_order(levels: Sequence[Value]) -> list[str]:
     ordered = list(dict.fromkeys(levels))
-    if _are_numbers(ordered):
+    if are_numbers(ordered):
         ordered.sort(key=lambda v: float(v))  # type: ignore[arg-type]
     return [format_level(v) for v in ordered]

@@ -36,10 +36,7 @@ SCHEDULES: Mapping[str, Schedule] = {
         parameters={"every": Count(), "factor": Number(low=0, open_low=True)},
     ),
     "cosine": Schedule(factor=lambda t, total, p: (1 + np.cos(np.pi * t / total)) / 2),
-    "warmup": Schedule(
-        factor=lambda t, total, p: np.minimum(1.0, (t + 1) / p[0]),
-        parameters={"steps": Count()},
-    ),
+    "warmup": Schedule(factor=lambda t, total, p: np.minimum(1.0, (t + 1) / p[0]), parameters={"steps": Count()}),
 }
 
 

@@ -118,10 +118,7 @@ def _keys() -> dict[str, Schema]:
         ),
         "nuisance": _object(different),
         "shifts": _object({kind: _severities(of) for kind, of in shift_spec.KINDS.items()}),
-        "probes": {
-            "type": "array",
-            "items": {"anyOf": [{"type": "number", "minimum": 0}, {"enum": ["start", "end"]}]},
-        },
+        "probes": {"type": "array", "items": {"anyOf": [{"type": "number", "minimum": 0}, {"enum": ["start", "end"]}]}},
         "vary": {
             "anyOf": [
                 {"type": "array", "items": stream},
