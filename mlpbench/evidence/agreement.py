@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.evidence.frames import records
-from mlpbench.experiment.metrics.metric import LAYER_METRICS, METRICS
+from mlpbench.experiment.metrics.metric import METRICS
+from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.results.folders import DIFFERENT, GRADES, IDENTICAL, WITHIN
 from mlpbench.results.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from mlpbench.experiment.metrics.metric import LAYER_METRICS, METRICS, WEIGHT_QUANTILES
+from mlpbench.experiment.metrics.metric import METRICS, WEIGHT_QUANTILES
+from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.run_settings import LATER
 from mlpbench.experiment.settings import SETTINGS
 

@@ -230,6 +230,6 @@ def test_claims_on_layers_without_their_table_are_refused() -> None:
 
 
 def test_layer_names_are_those_of_the_table() -> None:
-    assert set(metric_names.LAYER_NAMES) | {"run_id", "epoch", "step", "layer", WEIGHT_QUANTILES} == set(
+    assert set(metric_names.LAYER_METRICS) | {"run_id", "epoch", "step", "layer", WEIGHT_QUANTILES} == set(
         SCHEMAS["layers"].names
     )

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch_reference import LOSSES, Trained, build, labels_of, train
 
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.metrics.metric import LAYER_METRICS, WEIGHT_QUANTILES
+from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
+from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.plan import PROBE_EXAMPLES, probe_steps
 from mlpbench.training.batches.device_data import split
 from mlpbench.training.engine import train_stack

@@ -83,12 +83,12 @@ def _check_layers(name: str, conditions: Sequence[Condition], path: Path) -> Non
         if max(numbers) > layers:
             rule = f"a layer is one of the {layers} there are, the outputs included"
             raise SpecProblem(path, f"{rule}, {got}; did you mean {layers}, or 'out'?")
-        if of.metric in metric_names.OF_HIDDEN and layers in numbers:
+        if metric_names.LAYER_METRICS[of.metric].of_hidden and layers in numbers:
             rule = f"{of.metric} is of hidden layers, and layer {layers} is that of the outputs"
             raise SpecProblem(path, f"{rule}, {got}" + ("; did you mean 'last'?" if layers > 1 else ""))
         steps = probe_steps(s, [of.epoch])
         if not steps:
             rule = f"an epoch is one that training comes to, which ends after {s.steps / s.steps_per_epoch:g}"
             raise SpecProblem(path, f"{rule}, {got}; did you mean 'end'?")
-        if of.metric == metric_names.OF_STEP and steps == [0]:
+        if metric_names.LAYER_METRICS[of.metric].of_step and steps == [0]:
             raise SpecProblem(path, f"{of.metric} is of the last step before the probe, of which there is none; {got}")

@@ -1,8 +1,8 @@
 """The metrics of a run: name, meaning, unit, which way is better, and how each is computed from a trained run.
 
-Rows of the `runs` table have one column for each name in `METRICS`, rows of `layers` one for each in `LAYER_METRICS`. Means
-over examples follow from the entries of `SCORES`. What is computed from other tables, `steps_to_train_loss_X`,
-`grad_norm[LAYER,EPOCH]` and `log10_METRIC` for example, is in `metric_names`.
+Rows of the `runs` table have one column for each name in `METRICS`. Means over examples follow from the entries of `SCORES`.
+Metrics of layers, and what is computed from other tables, `steps_to_train_loss_X` and `log10_METRIC` for example, are in
+`metric_names`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mlpbench.base.models import suggestion
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.components.losses import Target
 from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.metrics.scores import SCORES, Better, Tensor
 
 
@@ -181,21 +182,6 @@ def values(torch: Any, run: TrainedRun) -> dict[str, float]:
 
 # Beside its metrics a layer has so many quantiles of its weights, from the least to the largest, at equal steps.
 WEIGHT_QUANTILES, QUANTILES = "weight_quantiles", 21
-
-LAYER_METRICS: dict[str, Metric] = {
-    m.name: m
-    for m in (
-        _metric("act_mean", "mean of a layer's activations over probe examples and units", "1"),
-        _metric("act_var", "variance of a layer's activations over probe examples and units", "1"),
-        _metric("act_zero", "share of a layer's activations that are exactly zero", "fraction"),
-        _metric("act_saturated", "share of activations whose slope is below 1% of the largest", "fraction"),
-        _metric("grad_norm", "norm of the loss gradient of a layer's weights", "1"),
-        _metric("update_ratio", "norm of the last step of a layer's weights over their norm before it", "1"),
-        _metric("forward_gain", "root mean square of a layer's activations over that of its inputs", "1"),
-        _metric("backward_gain", "root mean square of the loss gradient before a layer over that of the next", "1"),
-    )
-}
-
 
 # Of settings tuned on folds whose every level is refitted: how far the choice lies from the best there was.
 REGRETS: dict[str, Metric] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,13 +17,44 @@ from mlpbench.base.models import suggestion
 LOG10 = "log10_"
 # Layers by word. `all` is the product over hidden layers, of the gains alone; `mean` the mean over them, of the others.
 WORDS = ("first", "last", "out", "all", "mean")
-LAYER_NAMES = (
-    "act_mean", "act_var", "act_zero", "act_saturated", "grad_norm", "update_ratio", "forward_gain", "backward_gain",
-)  # fmt: skip
-GAINS = ("forward_gain", "backward_gain")
-# Of hidden layers alone: outputs have no activation that could saturate, and no layer after them.
-OF_HIDDEN = ("act_saturated", "backward_gain")
-OF_STEP = "update_ratio"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerMetric:
+    """A column of the table `layers`: its meaning, its unit, and the layers and steps that have it.
+
+    `over` is the word for all hidden layers together. Of hidden layers alone is what outputs, which have no activation and no
+    layer after them, can't have; of a step what there is none of before the first.
+    """
+
+    meaning: str
+    unit: str
+    over: Literal["mean", "all"] = "mean"
+    of_hidden: bool = False
+    of_step: bool = False
+
+
+LAYER_METRICS: Mapping[str, LayerMetric] = {
+    "act_mean": LayerMetric(meaning="mean of a layer's activations over probe examples and units", unit="1"),
+    "act_var": LayerMetric(meaning="variance of a layer's activations over probe examples and units", unit="1"),
+    "act_zero": LayerMetric(meaning="share of a layer's activations that are exactly zero", unit="fraction"),
+    "act_saturated": LayerMetric(
+        meaning="share of activations whose slope is below 1% of the largest", unit="fraction", of_hidden=True
+    ),
+    "grad_norm": LayerMetric(meaning="norm of the loss gradient of a layer's weights", unit="1"),
+    "update_ratio": LayerMetric(
+        meaning="norm of the last step of a layer's weights over their norm before it", unit="1", of_step=True
+    ),
+    "forward_gain": LayerMetric(
+        meaning="root mean square of a layer's activations over that of its inputs", unit="1", over="all"
+    ),
+    "backward_gain": LayerMetric(
+        meaning="root mean square of the loss gradient before a layer over that of the next",
+        unit="1",
+        over="all",
+        of_hidden=True,
+    ),
+}
 NAMED_EPOCHS = {"start": 0.0, "end": math.inf}
 
 # Metrics of curves of which there is a mean over the later half of training, by what they are made of: (split, measure, sign).
@@ -121,7 +152,7 @@ def written(name: str) -> str:
 def of_layer(name: str) -> OfLayer:
     """Return what `NAME[LAYER]` or `NAME[LAYER,EPOCH]` stands for; raise ValueError where its brackets are not that."""
     found = brackets(name)
-    over = "all" if name.partition("[")[0] in GAINS else "mean"
+    over = LAYER_METRICS[name.partition("[")[0]].over
     words = [w for w in WORDS if w not in ("all", "mean") or w == over]
     form = f"a layer is a number from 1, {', '.join(words[:-1])} or {words[-1]}"
     if found is None or len(found[1]) > 2:
@@ -133,8 +164,8 @@ def of_layer(name: str) -> OfLayer:
         near = f"; did you mean '{over}'?" if layer in ("all", "mean") else suggestion(layer, words)
         raise ValueError(f"{form}, of {metric}; got {layer!r} in {name!r}{near}")
     epoch = _epoch(epochs[0], name) if epochs else math.inf
-    if metric == OF_STEP and epoch == 0:
-        raise ValueError(f"{OF_STEP} is of the last step before the probe, of which the start has none; got {name!r}")
+    if LAYER_METRICS[metric].of_step and epoch == 0:
+        raise ValueError(f"{metric} is of the last step before the probe, of which the start has none; got {name!r}")
     return OfLayer(metric=metric, layer=layer if number is None else number, epoch=epoch)
 
 
@@ -155,4 +186,4 @@ def layer_metric(name: str) -> OfLayer | None:
     """Return what a metric is of which layer, its logarithm too; None for another metric."""
     found = brackets(plain(name))
     # Another metric with brackets is not of layers: `metrics.metric` has read the name before.
-    return None if found is None or found[0] not in LAYER_NAMES else of_layer(plain(name))
+    return None if found is None or found[0] not in LAYER_METRICS else of_layer(plain(name))

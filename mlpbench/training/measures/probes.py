@@ -30,7 +30,8 @@ from torch import Tensor
 from mlpbench.experiment.components.activations import Activation
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
-from mlpbench.experiment.metrics.metric import LAYER_METRICS, QUANTILES, WEIGHT_QUANTILES
+from mlpbench.experiment.metrics.metric import QUANTILES, WEIGHT_QUANTILES
+from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.plan import PROBE_EXAMPLES, probe_steps
 from mlpbench.training.batches.minibatches import Examples, Gather
 from mlpbench.training.buffers import Stacked, column
