@@ -308,7 +308,7 @@ def verdict_cell(verdict: Verdict) -> str:
 
 def _p_heading(verdicts: Sequence[Verdict]) -> str:
     """Say how the p of a table are corrected: by Holm's method, or for interim analyses too."""
-    return "p (looks)" if any(v.interim_analysis is not None for v in verdicts) else "p (Holm)"
+    return "p (corrected)" if any(v.interim_analysis is not None for v in verdicts) else "p (Holm)"
 
 
 def _p_cell(verdict: Verdict) -> str:

@@ -77,20 +77,20 @@ def how_to_read(context: Context) -> str:
         fixed = f"Tuned for each condition on validation: {', '.join(context.experiment.nuisance)}. Held fixed: {at}."
     shared = shared_streams(context.experiment, context.conditions)
     one_draw = f"All replicates share {', '.join(shared)}: verdicts are about that one draw." if shared else ""
-    looks = interim_analysis.describe(context.judgement.interim_analyses)
-    corrected = "for looks and claims" if looks else "over the claims of this experiment by Holm's method"
+    analyses = interim_analysis.describe(context.judgement.interim_analyses)
+    corrected = "for interim analyses and claims" if analyses else "over the claims of this experiment by Holm's method"
     concern = "data drawn in this way, test examples too" if context.experiment.draws_anew else "this test set"
     method = (
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
         f"one-sided ones), corrected {corrected}; intervals are not corrected, so that one may exclude its bound where the verdict is "
         f"undecided. Verdicts apply to {concern}"
     )
-    method += f". {looks}" if looks else "; replicates added after a look at them are not corrected for."
+    method += (
+        f". {analyses}" if analyses else "; replicates added after an analysis of the first ones are not corrected for."
+    )
     exploratory = ""
     if any(v.exploratory for v in context.verdicts):
-        exploratory = (
-            "They are exploratory: the experiment was looked at before it declared as many replicates as it has now."
-        )
+        exploratory = "They are exploratory: an analysis was made before the experiment declared as many replicates as it has now."
     return paragraph(fixed, one_draw, method, exploratory)
 
 
