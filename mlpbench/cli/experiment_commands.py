@@ -122,10 +122,12 @@ def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -
 
 def _described(key: str, value: Any) -> tuple[str, str]:
     """Return a line of a plan: what it is, and the value for a reader."""
+    from mlpbench.jobs.listing import planned_time
+
     if key == "flops":
         return "FLOPs", f"{value / 1e12:.3g} TFLOP"
     if key == "seconds":
-        return "expected time", f"about {value:.0f} s" if value < 120 else f"about {value / 60:.0f} min"
+        return "expected time", planned_time(value)
     if key == "bytes_per_worker":
         return "memory", f"about {value / 2**20:.0f} MiB per worker, excluding data"
     return key.replace("_", " "), str(value)

@@ -89,10 +89,11 @@ def text(rows: Sequence[ListedExperiment]) -> str:
     for r in rows:
         verdicts = ", ".join(f"{n} {word}" for word, n in (r.verdicts or {}).items())
         verdicts += " (of an older file)" if r.older else ""
-        lines.append(f"{r.name:<{name}}{r.runs:>6} runs  {_duration(r.seconds):<14}{verdicts}".rstrip())
+        lines.append(f"{r.name:<{name}}{r.runs:>6} runs  {planned_time(r.seconds):<14}{verdicts}".rstrip())
         lines += textwrap.wrap(r.question, WIDTH, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
 
-def _duration(seconds: float) -> str:
+def planned_time(seconds: float) -> str:
+    """Return an expected time as lists and plans say it."""
     return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} min"
