@@ -69,7 +69,7 @@ def test_ctrl_c_ends_with_130_and_one_line_and_keeps_finished_stacks(
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert errors == "mlpbench: interrupted; finished stacks are kept, run the same command again to go on\n"
+    assert errors == "mlpbench: interrupted; finished stacks are kept, run the same command again to continue\n"
     end_of_group(process.pid)
     completed(spec, tmp_path, undisturbed)
 
@@ -113,15 +113,15 @@ def test_a_file_the_machine_refuses_to_write_ends_with_3_and_keeps_what_was_fini
 
 def kill_whoever_trains(process: subprocess.Popen[str], seconds: float) -> int:
     """Kill the worker that has used the most of a processor, again and again; return how many that were."""
-    kills, until = 0, time.monotonic() + seconds
+    killed: set[int] = set()
+    until = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < until:
-        workers = {pid: cpu_seconds(pid) for pid in members(process.pid) if pid != process.pid}
-        busy = [pid for pid, used in workers.items() if used > KILLED_AFTER]
-        for pid in busy:
+        workers = {pid: cpu_seconds(pid) for pid in {*members(process.pid)} - {process.pid} - killed}
+        for pid in (pid for pid, used in workers.items() if used > KILLED_AFTER):
             os.kill(pid, signal.SIGKILL)
-            kills += 1
+            killed.add(pid)  # it is listed until its parent has taken note
         time.sleep(0.02)
-    return kills
+    return len(killed)
 
 
 # Of the processor's time: later than a worker needs to start, much earlier than it needs for the stack of this test.
