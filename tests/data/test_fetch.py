@@ -204,8 +204,8 @@ def test_when_every_way_fails_the_message_lists_each(debian: str, idx_folder: Pa
     closed = "http://127.0.0.1:9"
     code = (
         "from pathlib import Path\nfrom mlpbench.base.errors import MachineError\n"
-        "from mlpbench.data.data_sets import lookup\nfrom mlpbench.data.named import downloads\n"
-        f"downloads.DEBIAN_DATASETS = Path({str(tmp_path / 'system')!r})\n"
+        "from mlpbench.data.data_sets import lookup\nfrom mlpbench.data.named import named_data\n"
+        f"named_data.DEBIAN_DATASETS = Path({str(tmp_path / 'system')!r})\n"
         f"try: lookup({NAME!r}).fetch()\nexcept MachineError as error: print(error.status, error)"
     )
     env = {"http_proxy": closed, "https_proxy": closed, "MLPBENCH_CACHE": str(root), "PATH": str(tmp_path)}
