@@ -89,7 +89,13 @@ def test_help_takes_less_than_half_a_second() -> None:
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize("command", ["--help", "plan SPEC", "list FOLDER", "report DONE", "claims DONE", "data list"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("--help", "plan SPEC"),
+        *(pytest.param(c, marks=pytest.mark.slow) for c in ("list FOLDER", "report DONE", "claims DONE", "data list")),
+    ],
+)
 def test_only_training_loads_torch(command: str, spec: Path, results: Path) -> None:
     places = {"SPEC": spec, "FOLDER": spec.parent, "DONE": results / "tiny"}
     arguments = [str(places.get(word, word)) for word in command.split()]

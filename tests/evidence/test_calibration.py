@@ -291,7 +291,9 @@ def two(truth: float, n: int) -> Callable[[np.random.Generator], Array]:
     return draw
 
 
-TABLES = pytest.mark.parametrize("repeats", [80, pytest.param(1000, marks=pytest.mark.prove)])
+TABLES = pytest.mark.parametrize(
+    "repeats", [pytest.param(80, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.prove)]
+)
 
 
 @TABLES

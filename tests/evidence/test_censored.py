@@ -154,7 +154,7 @@ def test_a_median_is_known_from_one_side_from_both_or_from_none(
     np.testing.assert_equal(found, median)
 
 
-@pytest.mark.parametrize("n", [6, 10, 25])
+@pytest.mark.parametrize("n", [6, *(pytest.param(n, marks=pytest.mark.slow) for n in (10, 25))])
 @pytest.mark.parametrize("trained", [(20, 20), (20, 8), (8, 20), (3, 3)])
 def test_of_times_drawn_alike_the_test_finds_a_difference_in_at_most_five_percent(
     n: int, trained: tuple[int, int]

@@ -200,6 +200,7 @@ def test_identities_are_the_same_in_every_process() -> None:
         assert done.stdout.strip() == here
 
 
+@pytest.mark.slow
 @given(tree=trees(), data=st.data())
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_name_question_claims_and_the_order_of_keys_are_no_part_of_an_identity(

@@ -52,6 +52,7 @@ def planned(some: list[Run], workers: int, memory: int = 2**40) -> list[Stack]:
     return plan(some, DATA, workers=workers, memory=memory)
 
 
+@pytest.mark.slow
 @given(tree=trees(claims=False), workers=WORKERS, memory=MEMORY, data=st.data())
 @quick
 def test_stacks_cover_the_runs_once(tree: dict[str, Any], workers: int, memory: int, data: st.DataObject) -> None:

@@ -322,6 +322,7 @@ def test_a_dump_reads_as_the_same_experiment(tmp_path: Path, tree: dict[str, Any
     assert yaml_reader.dump(again) == text
 
 
+@pytest.mark.slow
 @given(tree=trees(claims=False), data=st.data())
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_dump_is_independent_of_what_was_left_out(tmp_path: Path, tree: dict[str, Any], data: st.DataObject) -> None:

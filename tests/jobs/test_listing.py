@@ -33,7 +33,7 @@ def reported(results: Path, name: str, **verdicts: int) -> None:
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=[p.stem for p in EXPERIMENTS])
-@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("workers", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 7))])
 def test_the_time_is_what_a_plan_says_of_an_empty_folder(path: Path, workers: int, tmp_path: Path) -> None:
     options, experiment = Options(workers=workers), yaml_reader.read(path)
     summary = take_inventory(experiment, Store(tmp_path / "none"), options).summary(options)
@@ -61,6 +61,7 @@ def test_folds_are_counted_with_one_refit_a_condition(tmp_path: Path) -> None:
     assert row.runs == summary.runs == 4 * (2 * 2 * 3 + 2)
 
 
+@pytest.mark.slow
 def test_verdicts_are_those_of_the_report(tmp_path: Path) -> None:
     claims = len(yaml_reader.read(ROOT / "experiments" / "width.yaml").claims)
     reported(tmp_path, "width", undecided=claims - 2, supported=1, refuted=1)

@@ -157,6 +157,7 @@ def test_rows_of_another_environment_may_move_within_a_tolerance(copy: Path) -> 
     assert invoke("verify", copy, "--all").exit_code == 1
 
 
+@pytest.mark.slow
 def test_the_report_counts_what_was_verified_while_the_table_has_the_weights_it_was_verified_with(copy: Path) -> None:
     invoke("verify", copy, "--sample", "2")
     runs = pd.read_parquet(copy / "runs").set_index("run_id")

@@ -73,6 +73,7 @@ def test_the_reference_report_is_what_its_tables_give() -> None:
     assert result.exit_code == 0
 
 
+@pytest.mark.slow
 def test_check_passes_on_what_was_written_and_writes_nothing(small: Path) -> None:
     before = content(small)
     assert {"report.md", "report.html", "summary.json", "figures/verdicts.png", "figures/learning_curves.png"} < set(
@@ -212,6 +213,7 @@ def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(se
     assert "damaged" in found.unread[1][1]
 
 
+@pytest.mark.slow
 def test_links_of_the_index_are_there_and_it_is_the_same_twice(several: Path) -> None:
     write_pages.write_index(several)
     first = {name: (several / name).read_bytes() for name in ("index.md", "index.html")}

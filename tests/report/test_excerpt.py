@@ -194,6 +194,7 @@ def test_of_many_replicates_the_first_are_dots() -> None:
     assert few.runs["replicate"].nunique() == MOST_DOTS
 
 
+@pytest.mark.slow
 def test_pictures_of_many_fit_a_screen_or_two() -> None:
     assert all(int.from_bytes(content[20:24]) < 2000 for content in told().pictures.values())
     look = condition_colours(many().experiment, [many().conditions[i] for i in range(MOST_DRAWN)])

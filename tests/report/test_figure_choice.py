@@ -119,6 +119,7 @@ def test_only_layers_of_what_is_drawn_are_read_and_weights_of_one_run_each() -> 
     assert single == [ids.loc[3].iloc[0]], "both are he_normal: the first that is drawn"
 
 
+@pytest.mark.slow
 def test_signals_draw_the_estimates_start_above_end() -> None:
     made = make(spec(**DEEP))
     found = pictures(made, layer_rows(made, spread=0.0))["signals"]

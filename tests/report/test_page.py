@@ -340,6 +340,7 @@ def test_curves_are_seen_on_a_dark_page_and_differ(name: str) -> None:
     assert len({e.dark for e in found.entries}) == len({e.light for e in found.entries})
 
 
+@pytest.mark.slow
 def test_rows_in_another_order_and_another_render_give_the_same_bytes(name: str) -> None:
     tables = made(name)
     again = replace(tables, runs=tables.runs.sample(frac=1, random_state=1), curves=tables.curves.iloc[::-1])

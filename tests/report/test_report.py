@@ -91,7 +91,7 @@ def test_tables_have_equally_many_cells_in_every_row(edge: tuple[Tables, Report]
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in ("width", "words"))) for n in EDGES]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in ("words", "one run"))) for n in EDGES]
 )
 def test_pictures_are_readable_png(name: str) -> None:
     for content in rendered(name).pictures.values():
@@ -101,6 +101,7 @@ def test_pictures_are_readable_png(name: str) -> None:
         assert b"tEXt" not in content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["width", *(pytest.param(n, marks=pytest.mark.slow) for n in ("incomplete", "two factors"))]
 )
@@ -156,9 +157,10 @@ def test_no_state_of_matplotlib_changes() -> None:
             "from mlpbench.evidence.judging.claim_verdicts import judge_claims; judge_claims(*width_tables().parts)",
             ("torch", "matplotlib", "seaborn", "scipy.stats"),
         ),
-        (
+        pytest.param(
             "from arithmetic_tables import width_tables; from reports import report_of; report_of(width_tables())",
             ("torch",),
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -116,7 +116,7 @@ EVERY: list[dict[str, Any]] = [{"activation": name} for name in MODULES]
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize(("image", "channels"), SHAPES)
-@pytest.mark.parametrize("hidden", [[], [6]])
+@pytest.mark.parametrize("hidden", [[6], pytest.param([], marks=pytest.mark.slow)])
 def test_outputs_and_gradients_are_autograds(
     image: tuple[int, int], channels: list[int], hidden: list[int], pooling: str
 ) -> None:

@@ -236,6 +236,7 @@ DIVERGING: dict[str, dict[str, Any]] = {
 AWAY = BASE | {"init": "he_normal", "activation": "tanh", "steps": 60}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("name", DIVERGING)
 def test_divergence_is_noted_at_its_first_step_and_nothing_is_measured(name: str, precision: str) -> None:

@@ -198,7 +198,9 @@ def test_weights_of_one_are_no_weights_at_all() -> None:
 
 
 @pytest.mark.parametrize("weighting", ["none", "exact", "classifier", "bbse"])
-@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(
+    "precision", ["float32", *(pytest.param(p, marks=pytest.mark.slow) for p in ("float64", "bfloat16"))]
+)
 def test_a_shifted_run_has_the_same_bits_alone_and_in_company(weighting: str, precision: str) -> None:
     fixed = {"hidden_sizes": [31, 5], "train_size": 400, "batch_size": 37, "steps": 13, "precision": precision}
     shifts = [

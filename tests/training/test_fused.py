@@ -90,9 +90,9 @@ def stack(members: Sequence[dict[str, Any]] = MEMBERS, replicates: int = 2, **fi
         ({"train_size": 129, "validation": 0.3}, True),
         ({"loss": "mse", "features": 20}, True),
         # What changes weights or inputs between the products keeps training batched; evaluation is fused.
-        ({"l1": 0.001}, False),
         ({"optimizer": "adam"}, False),
-        ({"clip_norm": 0.5}, False),
+        pytest.param({"l1": 0.001}, False, marks=pytest.mark.slow),
+        pytest.param({"clip_norm": 0.5}, False, marks=pytest.mark.slow),
         ({"input_noise": 0.1}, False),
     ],
     ids=str,

@@ -165,7 +165,9 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("shared", SHARED)
+@pytest.mark.parametrize(
+    "shared", [pytest.param(s, marks=[pytest.mark.slow] * (s not in ("plain", "adam"))) for s in SHARED]
+)
 def test_every_metric_is_that_of_hooks_and_autograd_at_start_and_end(shared: str) -> None:
     """All activations, dropout and noise in one stack; the probe has them off."""
     members = runs(MADE, BASE | SHARED[shared], list(CONDITIONS.values()))
@@ -210,6 +212,7 @@ def test_fewer_examples_than_a_probe_takes_are_all_taken() -> None:
         assert_row(row, right, 1e-10)
 
 
+@pytest.mark.slow
 def test_a_hundred_layers_at_the_start() -> None:
     """The products of deep networks, forward and back, with no step taken: gains multiply to what the ends say."""
     conditions: list[dict[str, Any]] = [

@@ -99,6 +99,7 @@ def test_brightness_and_contrast_are_what_they_say() -> None:
     assert np.allclose(flattened(IMAGES, 1.0, EAST).std(axis=(1, 2)), 0)
 
 
+@pytest.mark.slow
 def test_shifted_images_stay_in_range_and_labels_are_those_of_the_test_set(
     under: dict[str, Any], pictures: DeviceData
 ) -> None:

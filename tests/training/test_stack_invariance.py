@@ -237,7 +237,7 @@ def test_alone_equals_in_company_at_the_size_of_the_book(case: Case) -> None:
 
 
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("depth", [0, 1, pytest.param(7, marks=pytest.mark.slow)])
 def test_a_crowd_changes_no_bits(norm: str, optimizer: str, depth: int) -> None:
     """Sums that run over the stack's axis beside others take another order from a whole vector of runs on."""

@@ -197,7 +197,9 @@ def shell(folder: Path, command: str, **variables: str) -> subprocess.CompletedP
     return subprocess.run(arguments, env=environment, cwd=folder, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("wanted", ["gap", "ragged-short", "objects", "no-such-target"])
+@pytest.mark.parametrize(
+    "wanted", ["gap", *(pytest.param(w, marks=pytest.mark.slow) for w in ("ragged-short", "objects", "no-such-target"))]
+)
 def test_the_shell_sees_the_message_and_status_2(here: Path, wanted: str) -> None:
     (bad,) = (b for b in FILES if b.name == wanted)
     put(here, bad)

@@ -232,6 +232,7 @@ def test_what_a_folder_has_of_many_runs_is_counted(large: Large) -> None:
 TOO_MANY = HEAD | {"replicates": 100_000, "fixed": {"precision": "tf32"}, "factors": {"lr": [0.1, 0.2]}}
 
 
+@pytest.mark.slow
 def test_more_than_a_hundred_thousand_runs_must_be_meant(tmp_path: Path) -> None:
     """What is said yes to goes on to the next check, which this machine fails, and trains nothing."""
     command = ("run", write(tmp_path, TOO_MANY), "--results", tmp_path / "r", "--device", "cpu", "--workers", 2)
