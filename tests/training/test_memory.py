@@ -136,7 +136,9 @@ def tensors(owner: object) -> Iterator[Tensor]:
         yield from tensors(list(vars(owner).values()))
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(
+    "precision", ["float32", *(pytest.param(p, marks=pytest.mark.slow) for p in ("float64", "bfloat16"))]
+)
 def test_the_arithmetic_is_that_of_the_engines_buffers_for_every_row_of_the_oracle(precision: str) -> None:
     """Whatever component, norm, schedule, decay, noise or convolution there is: equal to the byte."""
     for name, row in ROWS.items():

@@ -202,6 +202,7 @@ print(json.dumps([numpy.array_equal(root(part).numpy(), numpy.sqrt(part.numpy())
 """
 
 
+@pytest.mark.slow
 def test_roots_are_those_of_ieee_754_where_bits_carry_and_torchs_own_elsewhere() -> None:
     modes: tuple[Numerics, ...] = ("universal", "portable") if "Intel" in environment()["env_cpu"] else ("universal",)
     for mode in modes:

@@ -94,6 +94,7 @@ def topped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
+@pytest.mark.slow
 def test_folds_are_validated_and_refits_tested(folded: Path) -> None:
     rows = pd.read_parquet(folded / "folded" / "runs")
     on_fold = rows[rows["fold"].notna()]

@@ -67,6 +67,7 @@ def test_the_table_has_a_list_for_each_layer_and_probe(done: Path) -> None:
     assert all((q[1:] >= q[:-1]).all() for q in rows["weight_quantiles"])
 
 
+@pytest.mark.slow
 def test_a_folder_from_before_the_column_reads_and_agrees(done: Path, tmp_path: Path) -> None:
     old = rewritten(done, tmp_path / "old", before_the_column)
     assert Store(old).read("layers")["weight_quantiles"].isna().all()
