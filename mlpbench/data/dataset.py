@@ -117,7 +117,7 @@ class Dataset:
 
 
 def say_nothing(line: str) -> None:
-    """Take a message that nobody wants to read."""
+    """Discard a message that nobody wants to read."""
 
 
 class DataSource(ABC):

@@ -303,7 +303,9 @@ def check_streams(experiment: Design, conditions: Sequence[Condition]) -> None:
         when, is_drawn = drawn[stream]
         still = next((c for c in conditions if c.levels[STREAM] == stream and not is_drawn(c.settings)), None)
         if still is not None:
-            rule = f"a stream that varies alone is one that runs draw from; of {stream} they do where {when}"
+            rule = (
+                f"a stream that varies alone must be one that runs draw from, and they draw {stream} only where {when}"
+            )
             raise SpecProblem(("vary", "each", i), f"{rule}, got {still.label!r}")
 
 

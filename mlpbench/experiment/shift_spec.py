@@ -109,7 +109,7 @@ def check(shifts: Shifts, data: DataFacts) -> None:
         path: Path = ("shifts", kind)
         if needs == "image" and axes is None:
             free = ", ".join(k for k, of in KINDS.items() if of.needs != "image")
-            rule = f"{kind} is of images, and examples of {data.name} are none: it takes {free}"
+            rule = f"{kind} needs images, and the examples of {data.name} are none: it takes {free}"
             raise SpecProblem(path, f"{rule}, got {kind!r}", key=True)
         if needs == "classes":
             if data.n_classes is None:
@@ -153,5 +153,5 @@ def undeclared(metric: str, shifts: Shifts) -> str | None:
     if asked is None or asked[0] in declared:
         return None
     named = [f"shift_{asked[1]}[{split.removeprefix('shift:').replace(':', ',')}]" for split in declared]
-    rule = f"a metric under a shift is of one declared in shifts ({', '.join(named) or 'this experiment has none'})"
+    rule = f"a metric under a shift must name one that is declared in shifts ({', '.join(named) or 'this experiment has none'})"
     return f"{rule}, got {metric!r}{suggestion(metric, named)}"

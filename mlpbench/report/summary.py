@@ -21,6 +21,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mlpbench.experiment.claims.hypothesis import Decision
+
 NAME = "summary.json"
 Count = Annotated[int, Field(ge=0)]
 
@@ -34,7 +36,7 @@ class Answer(_Model):
 
     id: str
     says: str
-    verdict: str
+    verdict: Decision
     estimate: str
 
 
@@ -51,7 +53,7 @@ class Summary(_Model):
     format: Literal[1] = 1
     name: str
     question: str
-    verdicts: dict[str, Count] = {}
+    verdicts: dict[Decision, Count] = {}
     runs: dict[str, Count] = {}
     answers: tuple[Answer, ...] = Field(default=(), strict=False)
     figure: FirstFigure | None = None

@@ -169,8 +169,8 @@ def test_features_beyond_the_inputs_are_refused_and_all_of_them_are_all() -> Non
     ("dataset", "fixed", "metric", "message"),
     [
         ("linear", {"depth": 1}, "param_error", "param_error needs a condition at depth 0"),
-        ("mnist1d", {"depth": 0}, "param_error", r"needs data whose truth is known \(linear, polynomial\)"),
-        ("mnist1d", {"depth": 0}, "log10_param_error", "needs data whose truth is known"),
+        ("mnist1d", {"depth": 0}, "param_error", r"needs a data set with known weights \(linear, polynomial\)"),
+        ("mnist1d", {"depth": 0}, "log10_param_error", "needs a data set with known weights"),
         ("mnist1d", {"depth": 0}, "closed_form_gap", "needs a target that is a number, and mnist1d has classes"),
         ("linear", {"depth": 0}, "test_accuracy", "accuracy needs classes"),
     ],
@@ -185,7 +185,7 @@ def test_the_split_alone_may_vary_where_data_are_drawn() -> None:
     """Of other data a split is drawn only for validation or for a smaller train size."""
     each = {"vary": {"each": ["init", "split"]}}
     assert spec("linear", **each).one_at_a_time
-    with pytest.raises(InputError, match="of split they do where there is validation"):
+    with pytest.raises(InputError, match="they draw split only where there is validation"):
         spec("mnist1d", **each)
 
 

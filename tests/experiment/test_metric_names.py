@@ -93,7 +93,7 @@ def test_an_epoch_is_probed_at_the_step_it_is_rounded_to() -> None:
     assert metric_names.layer_metric("test_loss") is None
 
 
-NO_FOLDS = "a regret compares refits of all nuisance levels, which `validation: {folds: K, refit: all}` makes, got "
+NO_FOLDS = "a regret needs refits of all nuisance levels, `validation: {folds: K, refit: all}`, got "
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "no layer": ("grad_norm", {}, "a layer metric is written NAME[LAYER] or NAME[LAYER,EPOCH], got 'grad_norm'; did you mean 'grad_norm[first]'?"),
     "three parts": ("grad_norm[1,2,3]", {}, "NAME[LAYER,EPOCH], got 'grad_norm[1,2,3]'"),
@@ -108,20 +108,20 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "end not probed": ("grad_norm[1]", {"probes": ["start", 2]}, "here start, 2, got 'end' in 'grad_norm[1]'; did you mean '2'"),
     "nothing probed": ("grad_norm[1]", {"probes": []}, "layers are measured at `probes`, here none, got 'end'"),
     "probed by default": ("grad_norm[1,1]", {"probes": ["start", "end"]}, "here start, end, got '1'"),
-    "never reached": ("grad_norm[1,9]", {}, "an epoch is one that training comes to, which ends after 4, got 'grad_norm[1,9]' for 'depth=3'; did you mean 'end'?"),
-    "too deep": ("grad_norm[5]", {}, "a layer is one of the 4 there are, the outputs included, got 'grad_norm[5]' for 'depth=3'; did you mean 4, or 'out'?"),
-    "too deep in a logarithm": ("log10_grad_norm[5]", {}, "a layer is one of the 4 there are"),
+    "never reached": ("grad_norm[1,9]", {}, "an epoch must be one that training reaches, and training ends after epoch 4, got 'grad_norm[1,9]' for 'depth=3'; did you mean 'end'?"),
+    "too deep": ("grad_norm[5]", {}, "a layer must be one of 1 to 4, of which 4 is the output layer, got 'grad_norm[5]' for 'depth=3'; did you mean 4, or 'out'?"),
+    "too deep in a logarithm": ("log10_grad_norm[5]", {}, "a layer must be one of 1 to 4"),
     "no hidden layer": ("forward_gain[all]", {"where": {"depth": 0}}, "all is over hidden layers, and a linear model has none; got 'forward_gain[all]' for 'depth=0'"),
     "of hidden layers": ("backward_gain[out]", {}, "backward_gain is of hidden layers, and layer 4 is that of the outputs, got 'backward_gain[out]' for 'depth=3'; did you mean 'last'?"),
-    "no step yet": ("update_ratio[1,start]", {}, "update_ratio is of the last step before the probe, of which the start has none; got"),
-    "no step at all": ("update_ratio[1]", {"fixed": {"epochs": 0}}, "update_ratio is of the last step before the probe, of which there is none; got"),
+    "no step yet": ("update_ratio[1,start]", {}, "update_ratio needs a step before the probe, and there is none at the start; got"),
+    "no step at all": ("update_ratio[1]", {"fixed": {"epochs": 0}}, "update_ratio needs a step before the probe, and there is none at the start; got"),
     "log of 0 or 1": ("log10_diverged", {}, "log10 is taken of a metric that is a positive number, got 'log10_diverged'"),
     "log of a log": ("log10_log10_test_loss", {}, "a metric that is a positive number, got 'log10_log10_test_loss'"),
     "log of a regret": ("log10_regret_loss", {}, "a metric that is a positive number"),
     "log of nothing": ("log10_test_los", {}, "metric must be one of"),
     "percent": ("steps_to_train_accuracy_90", {}, "the accuracy of 'steps_to_train_accuracy_90' must be a fraction above 0 and at most 1, got 90"),
     "no validation in a logarithm": ("log10_val_loss", {}, "a metric of validation examples needs validation"),
-    "late, but never trained": ("late_test_accuracy", {"fixed": {"epochs": 0}}, "a mean over the second half of training is of networks that are trained, got 'late_test_accuracy' for 'depth=3'; did you mean 'test_accuracy'?"),
+    "late, but never trained": ("late_test_accuracy", {"fixed": {"epochs": 0}}, "a mean over the second half of training needs steps above 0, got 'late_test_accuracy' for 'depth=3'; did you mean 'test_accuracy'?"),
     "late, of what has no curve": ("late_weight_norm", {}, "metric must be one of"),
     "late, misspelt": ("late_test_acuracy", {}, "did you mean 'late_test_accuracy'?"),
     "regret of nothing": ("regret_accuracy", {}, NO_FOLDS),
@@ -155,7 +155,7 @@ def test_a_file_names_the_place_and_says_that_brackets_are_quoted(tmp_path: Path
     path = tmp_path / "x.yaml"
     head = "name: a\nquestion: b?\ndataset: fashion_mnist\nclaims:\n- id: a\n  says: b\n"
     path.write_text(f"{head}  bound: {{metric: 'grad_norm[9]', above: 0}}\n")
-    with pytest.raises(InputError, match=r"x\.yaml:7:19: a layer is one of the 2 there are"):
+    with pytest.raises(InputError, match=r"x\.yaml:7:19: a layer must be one of 1 to 2"):
         yaml_reader.read(path)
     path.write_text(f"{head}  bound: {{metric: grad_norm[9], above: 0}}\n")
     with pytest.raises(InputError, match=r"x\.yaml:7:28: .*put text with brackets in quotes inside \{\.\.\.\}"):
@@ -245,7 +245,7 @@ def test_layers_count_convolutions_first() -> None:
     two = {"conv_channels": [4, 4]}
     for name in ("forward_gain[all]", "act_saturated[2]", "backward_gain[last]", "grad_norm[3]"):
         assert experiment(name, two, **IMAGES).claims[0].form.metric == name
-    with pytest.raises(InputError, match="a layer is one of the 3 there are"):
+    with pytest.raises(InputError, match="a layer must be one of 1 to 3"):
         experiment("grad_norm[4]", two, **IMAGES)
     with pytest.raises(InputError, match="layer 2 is that of the outputs"):
         experiment("act_saturated[2]", {"conv_channels": [4]}, **IMAGES)

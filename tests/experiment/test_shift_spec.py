@@ -90,7 +90,9 @@ def own(tmp_path: Path, target: str, **keys: Any) -> Experiment:
 
 def test_own_data_take_noise_and_labels_alone(tmp_path: Path) -> None:
     assert own(tmp_path, "classes", shifts={"noise": [0.5], "labels": [1, 2]}).shifts["labels"] == (1.0, 2.0)
-    with pytest.raises(InputError, match=r"blur is of images, and examples of own.* are none: it takes noise, labels"):
+    with pytest.raises(
+        InputError, match=r"blur needs images, and the examples of own.* are none: it takes noise, labels"
+    ):
         own(tmp_path, "classes", shifts={"blur": [1]})
     with pytest.raises(InputError, match="a shift of labels needs classes, and the target of own.* is numbers"):
         own(tmp_path, "number", shifts={"labels": [1]})
@@ -134,7 +136,7 @@ def test_a_claim_under_shift_has_the_margin_of_accuracies() -> None:
 def test_a_claim_on_a_shift_that_is_not_declared_is_refused() -> None:
     said = refusal(shifts=ALL, **claim("shift_accuracy[noise,0.3]"))
     assert said.startswith("claims.0.compare.metric: ")
-    assert "a metric under a shift is of one declared in shifts (shift_accuracy[noise,0.1], " in said
+    assert "a metric under a shift must name one that is declared in shifts (shift_accuracy[noise,0.1], " in said
     assert "got 'shift_accuracy[noise,0.3]'; did you mean 'shift_accuracy[noise,0.2]'?" in said
     assert "(this experiment has none)" in refusal(**claim("shift_loss[labels,1]"))
 

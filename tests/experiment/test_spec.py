@@ -326,7 +326,7 @@ def test_a_selector_must_meet_a_condition() -> None:
     message = refusal("compare", ZIPPED, **(together | {"b": {"lr": 0.1, "width": 16}}))
     assert (
         message
-        == "claims.0.compare.b: a claim names levels that stand together in a condition, got {'lr': 0.1, 'width': 16}"
+        == "claims.0.compare.b: a claim must name levels of which some condition has all, got {'lr': 0.1, 'width': 16}"
     )
     assert "claims.0.bound.where" in refusal("bound", ZIPPED, where={"lr": 0.1, "width": 16}, above=1)
     terms = [{"weight": 1, "where": {"lr": 0.1}}, {"weight": 1, "where": {"lr": 0.1, "width": 16}}]

@@ -91,7 +91,7 @@ FILES = [
     bad("claim-no-factor", claim("bound: {metric: flops, where: {§lr: 1}, above: 1}"), "a claim here names a factor (width), got 'lr'"),
     bad("validation-of-none", HEAD + "validation: §0.001\nfixed: {train_size: 100}", "validation must take an example of 100, got 0.001"),
     bad("claim-validation", claim("bound: {metric: §val_loss, above: 1}"), "a metric of validation examples needs validation", "got 'val_loss'"),
-    bad("claim-condition", HEAD + "factors: {zip: {lr: [1, 2], width: [4, 8]}}\nclaims: [{id: c, says: so, bound: {metric: flops, where: §{lr: 1, width: 8}, above: 1}}]", "a claim names levels that stand together in a condition, got {'lr': 1.0, 'width': 8}"),
+    bad("claim-condition", HEAD + "factors: {zip: {lr: [1, 2], width: [4, 8]}}\nclaims: [{id: c, says: so, bound: {metric: flops, where: §{lr: 1, width: 8}, above: 1}}]", "a claim must name levels of which some condition has all, got {'lr': 1.0, 'width': 8}"),
     bad("claim-margin", claim("compare: §{metric: flops, a: {width: 4}, b: {width: 8}, expect: equivalent}"), "equivalent on flops must state a margin"),
     bad("claim-sides", claim("bound: §{metric: flops, above: 1, below: 2}"), "a bound has exactly one of 'above' and 'below', got both"),
     bad("claim-nan", claim("bound: {metric: flops, above: §.nan}"), "above must be a finite number, got nan"),

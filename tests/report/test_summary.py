@@ -60,6 +60,8 @@ BARE: dict[str, Any] = {**Summary(name="n", question="q").model_dump(), "answers
         json.dumps(BARE | {"verdicts": {"supported": "1"}}).encode(),
         json.dumps(BARE | {"figure": {"file": "../../secret.png", "alt": "up"}}).encode(),
         json.dumps(BARE | {"answers": [{"id": "a"}]}).encode(),
+        json.dumps(BARE | {"verdicts": {"maybe": 1}}).encode(),
+        json.dumps(BARE | {"answers": [{"id": "a", "says": "b", "verdict": "maybe", "estimate": "-"}]}).encode(),
     ],
 )
 def test_what_is_no_summary_is_none(content: bytes, tmp_path: Path) -> None:

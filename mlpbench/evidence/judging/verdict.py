@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +14,8 @@ from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.evidence.statistics.sign_test import Known
 from mlpbench.experiment.claims.claim import Claim
-from mlpbench.experiment.claims.hypothesis import Hypothesis
+from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis
 
-Decision = Literal["supported", "refuted", "undecided"]
 SUPPORTED: Decision = "supported"
 REFUTED: Decision = "refuted"
 UNDECIDED: Decision = "undecided"

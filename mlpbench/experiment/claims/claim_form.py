@@ -77,7 +77,7 @@ class ClaimForm(Model):
         """Raise SpecProblem where no condition is selected, or not those that the form needs."""
         for below, where in self.wheres():
             if not any(selects(where, c) for c in conditions):
-                message = f"a claim names levels that stand together in a condition, got {shown(where)}"
+                message = f"a claim must name levels of which some condition has all, got {shown(where)}"
                 raise SpecProblem((*path, *below), message)
 
     def selected(self, conditions: Sequence[Condition]) -> list[Condition]:
@@ -157,8 +157,8 @@ def _check_derived(design: Design, measured: Metric, path: Path) -> None:
         near = f"; did you mean {_epoch(nearest)!r}, or a further epoch of probes?"
         raise SpecProblem(path, f"{rule}, got {_epoch(of.epoch)!r} in {measured.name!r}{near}")
     if measured.name in REGRETS and not (design.refit == "all" and design.nuisance):
-        rule = "a regret compares refits of all nuisance levels, which `validation: {folds: K, refit: all}` makes"
-        raise SpecProblem(path, f"{rule}, got {measured.name!r} without")
+        rule = "a regret needs refits of all nuisance levels, `validation: {folds: K, refit: all}`"
+        raise SpecProblem(path, f"{rule}, got {measured.name!r} without them")
 
 
 def _epoch(epoch: float) -> str:

@@ -11,6 +11,8 @@ from mlpbench.experiment.claims.replicate_numbers import ReplicateNumber
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 
 Sense = Literal["greater", "less", "equivalent"]
+# What the evidence says of a claim.
+Decision = Literal["supported", "refuted", "undecided"]
 # With fewer replicates than this no assignment of signs has a two-sided p below 0.05: 2 / 2^5 = 0.0625.
 SIGN_FLIP_LEAST = 6
 # With fewer, the BCa interval covers less than it says: 85% instead of 95% at 5 replicates, in simulation.

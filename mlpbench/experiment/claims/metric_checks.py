@@ -46,7 +46,7 @@ def _check_solution(name: str, design: Design, conditions: Sequence[Condition], 
         return
     if name == "param_error" and design.data.truth is None:
         known = ", ".join(n for n, data in DATA_SETS.items() if data.facts.truth is not None)
-        rule = f"{name} needs data whose truth is known ({known}), and of {design.data.name} it is not"
+        rule = f"{name} needs a data set with known weights ({known}), and those of {design.data.name} are not known"
         raise SpecProblem(path, f"{rule}, got {name!r}")
     if design.data.n_classes is not None:
         rule = f"{name} needs a target that is a number, and {design.data.name} has classes"
@@ -63,7 +63,7 @@ def _check_late(name: str, conditions: Sequence[Condition], path: Path) -> None:
         return
     still = next((c for c in conditions if c.settings.steps == 0), None)
     if still is not None:
-        rule = "a mean over the second half of training is of networks that are trained"
+        rule = "a mean over the second half of training needs steps above 0"
         near = metric_names.plain(name).removeprefix(metric_names.LATE)
         raise SpecProblem(path, f"{rule}, got {name!r} for {still.label!r}; did you mean '{near}'?")
 
@@ -81,14 +81,14 @@ def _check_layers(name: str, conditions: Sequence[Condition], path: Path) -> Non
         if not numbers:
             raise SpecProblem(path, f"{of.layer} is over hidden layers, and a linear model has none; {got}")
         if max(numbers) > layers:
-            rule = f"a layer is one of the {layers} there are, the outputs included"
+            rule = f"a layer must be one of 1 to {layers}, of which {layers} is the output layer"
             raise SpecProblem(path, f"{rule}, {got}; did you mean {layers}, or 'out'?")
         if metric_names.LAYER_METRICS[of.metric].of_hidden and layers in numbers:
             rule = f"{of.metric} is of hidden layers, and layer {layers} is that of the outputs"
             raise SpecProblem(path, f"{rule}, {got}" + ("; did you mean 'last'?" if layers > 1 else ""))
         steps = probe_steps(s, [of.epoch])
         if not steps:
-            rule = f"an epoch is one that training comes to, which ends after {s.steps / s.steps_per_epoch:g}"
+            rule = f"an epoch must be one that training reaches, and training ends after epoch {s.steps / s.steps_per_epoch:g}"
             raise SpecProblem(path, f"{rule}, {got}; did you mean 'end'?")
         if metric_names.LAYER_METRICS[of.metric].of_step and steps == [0]:
-            raise SpecProblem(path, f"{of.metric} is of the last step before the probe, of which there is none; {got}")
+            raise SpecProblem(path, f"{of.metric} needs a step before the probe, and there is none at the start; {got}")

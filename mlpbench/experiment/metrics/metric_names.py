@@ -165,7 +165,7 @@ def of_layer(name: str) -> OfLayer:
         raise ValueError(f"{form}, of {metric}; got {layer!r} in {name!r}{near}")
     epoch = _epoch(epochs[0], name) if epochs else math.inf
     if LAYER_METRICS[metric].of_step and epoch == 0:
-        raise ValueError(f"{metric} is of the last step before the probe, of which the start has none; got {name!r}")
+        raise ValueError(f"{metric} needs a step before the probe, and there is none at the start; got {name!r}")
     return OfLayer(metric=metric, layer=layer if number is None else number, epoch=epoch)
 
 
