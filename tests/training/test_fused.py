@@ -151,8 +151,8 @@ def test_what_would_gain_nothing_or_be_rounded_is_not_fused(
 
 
 def test_numbers_to_tell_are_fused_too(monkeypatch: pytest.MonkeyPatch, fuses: None) -> None:
-    of = made_numbers(n_train=90, n_test=61, features=19)
-    company = runs(of, {"width": 7, "batch_size": 16, "epochs": 2}, [{"lr": 0.01}, {"lr": 0.02}], replicates=2)
+    of = made_numbers(n_train=256, n_test=61, features=19)
+    company = runs(of, {"width": 7, "batch_size": 64, "epochs": 2}, [{"lr": 0.01}, {"lr": 0.02}], replicates=2)
     counted = Counted(monkeypatch)
     side_by_side = train_stack(company, of.data)
     assert counted.descend > 0

@@ -106,7 +106,7 @@ def test_a_file_the_machine_refuses_to_write_ends_with_3_and_keeps_what_was_fini
     assert limited.returncode == 3
     assert limited.stderr.startswith("mlpbench: ")
     assert "can't be written: file too large; finished work is kept" in limited.stderr
-    assert limited.stderr.count("\n") == 1
+    assert limited.stderr.count("\n") == 1, limited.stderr
     assert len(pd.read_parquet(folder / "runs")) == kept
     completed(spec, tmp_path, undisturbed)
 
