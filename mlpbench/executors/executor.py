@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Literal, Protocol
 
 from mlpbench.base.environment import GPU_DRIVER, Numerics, library_variables
@@ -28,7 +28,7 @@ class Executor(Protocol):
 
     def map(
         self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]
-    ) -> Iterator[tuple[Stack, StackRows]]:
+    ) -> Generator[tuple[Stack, StackRows], None, None]:
         """Yield each stack, or a part of it, with the rows of its tables as soon as it is trained.
 
         `tick` is called now and then with the share of each stack's work that is done. A run that can't be trained is a
@@ -62,7 +62,7 @@ class Inline:
 
     def map(
         self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]
-    ) -> Iterator[tuple[Stack, StackRows]]:
+    ) -> Generator[tuple[Stack, StackRows], None, None]:
         """Yield each stack with its rows; torch is set afterwards as it was before."""
         from mlpbench.training.worker import Worker, torch_settings_restored
 

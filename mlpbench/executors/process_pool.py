@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -62,7 +62,7 @@ class ProcessPool:
 
     def map(
         self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]
-    ) -> Iterator[tuple[Stack, StackRows]]:
+    ) -> Generator[tuple[Stack, StackRows], None, None]:
         """Yield each stack with its rows as it is finished; `tick` is called with each stack's share of the work done so far.
 
         When a worker is killed, which stack was at fault is not known: each one that had begun is tried again alone, and

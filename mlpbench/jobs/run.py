@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -155,17 +156,19 @@ def _train_and_store(inventory: Inventory, todo: Sequence[Run], store: Store, op
     """Train runs and store them stack by stack; return how many were stored."""
     stored = 0
     stacks, keep = inventory.stacks(todo, options), inventory.experiment.save_weights
-    for stack, rows in train(inventory.experiment, stacks, options, save_weights=keep):
-        store.add(stack.stack_id, vars(rows))
-        stored += len(rows.runs)
-        if options.fail_fast and any(row["status"] == "failed" for row in rows.runs):
-            break
+    # Closed, so that workers have ended before anything is said of what went wrong.
+    with closing(train(inventory.experiment, stacks, options, save_weights=keep)) as trained:
+        for stack, rows in trained:
+            store.add(stack.stack_id, vars(rows))
+            stored += len(rows.runs)
+            if options.fail_fast and any(row["status"] == "failed" for row in rows.runs):
+                break
     return stored
 
 
 def train(
     experiment: Experiment, stacks: Sequence[Stack], options: Options, *, save_weights: bool = False
-) -> Iterator[tuple[Stack, StackRows]]:
+) -> Generator[tuple[Stack, StackRows], None, None]:
     """Yield each stack with the rows of all tables, and with weights if asked for, as it is trained; show progress."""
     setup = Setup(
         dataset=experiment.dataset,
@@ -178,8 +181,11 @@ def train(
         save_weights=save_weights,
     )
     executor = EXECUTORS[options.executor](setup, min(options.n_workers, len(stacks)))
-    with Progress(experiment.name, stacks, executor.workers, hidden=options.quiet) as progress:
-        for stack, measured in executor.map(stacks, progress.update):
+    with (
+        Progress(experiment.name, stacks, executor.workers, hidden=options.quiet) as progress,
+        closing(executor.map(stacks, progress.update)) as trained,
+    ):
+        for stack, measured in trained:
             runs = {run.run_id: run for run in stack.runs}
             rows = [_complete_row(row, runs[row["run_id"]], experiment) for row in measured.runs]
             yield stack, replace(measured, runs=rows)

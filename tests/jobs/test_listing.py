@@ -28,7 +28,7 @@ def invoke(*arguments: str | Path) -> Result:
 
 def reported(results: Path, name: str, **verdicts: int) -> None:
     (results / name).mkdir(parents=True)
-    summary = Summary(name=name, question="Does it?", verdicts=verdicts)
+    summary = Summary.model_validate({"name": name, "question": "Does it?", "verdicts": verdicts})
     (results / name / "summary.json").write_bytes(summary.content)
 
 

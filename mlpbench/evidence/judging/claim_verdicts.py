@@ -25,7 +25,6 @@ from mlpbench.evidence.judging.verdict import (
     REFUTED,
     SUPPORTED,
     UNDECIDED,
-    Decision,
     Interval,
     Outlook,
     TestSampling,
@@ -38,6 +37,7 @@ from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import (
     BCA_LEAST,
+    Decision,
     EveryReplicate,
     Hypothesis,
     LargestVariance,

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
-from mlpbench.report.pages.markdown_html import VERDICTS, data_uri
+from mlpbench.experiment.claims.hypothesis import Decision
+from mlpbench.report.pages.markdown_html import data_uri
 from mlpbench.report.pages.page import HTML, MARKDOWN, index_page
 from mlpbench.report.section import blocks, escape, table
 from mlpbench.report.summary import Summary
@@ -48,7 +49,7 @@ class Entry:
         return ", ".join([_counted(sum(statuses.values()), "run"), *ended])
 
     @property
-    def verdicts(self) -> list[tuple[str, int]]:
+    def verdicts(self) -> list[tuple[Decision, int]]:
         """The number of claims by verdict, in the usual order."""
         return _ordered(self.summary.verdicts)
 
@@ -127,8 +128,8 @@ def _row(entry: Entry) -> list[str]:
     return [shown, f"[{summary.name}]({entry.link()})", summary.question, verdicts, entry.runs]
 
 
-def _ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return [(v, counts[v]) for v in [*VERDICTS, *sorted(set(counts) - set(VERDICTS))] if counts.get(v)]
+def _ordered(counts: Mapping[Decision, int]) -> list[tuple[Decision, int]]:
+    return [(v, counts[v]) for v in get_args(Decision) if counts.get(v)]
 
 
 def _counted(n: int, what: str) -> str:

@@ -15,7 +15,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
 # A sign beside each word: colour alone says nothing to some.
-VERDICTS = {"supported": "✓", "refuted": "✗", "equivalent": "≈", "undecided": "?"}
+VERDICTS = {"supported": "✓", "refuted": "✗", "undecided": "?"}
 # Text of more letters needs a column of some width, or it stands in a narrow tower beside numbers that don't wrap.
 LONG = 24
 ALIGNED = {"text-align:right": "number", "text-align:left": "", "text-align:center": ""}
