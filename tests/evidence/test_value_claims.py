@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from arithmetic_tables import Tables, judged_table, make, replace_metric, spec
-from reports import report_of
+from reports import report_of, section_text
 from scipy import stats
 
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
@@ -211,8 +211,8 @@ def test_share_of_one_of_several_conditions() -> None:
 
 def test_the_report_says_where_the_spread_comes_from() -> None:
     made = tables(SHARE, spreads([0.03, 0.01, 0.01]), metric="test_loss", **EACH)
-    text = report_of(made).markdown
-    section = text.split("## Variance decomposition\n")[1].split("\n## ")[0]
+    report = report_of(made)
+    section = section_text(report, "Variance decomposition")
     lines = [line for line in section.splitlines() if line.startswith("| test")]
     assert [line.split(" | ")[1] for line in lines] == ["init", "order", "split", "test set", "init", "order", "split"]
     values = made.runs.groupby("condition_id")["test_loss"].std(ddof=1)
@@ -226,7 +226,7 @@ def test_the_report_says_where_the_spread_comes_from() -> None:
     found = explained(made)
     assert "it is the largest (p = 0.0013;" in found
     assert "Variances are compared pairwise by the Brown-Forsythe test." in found
-    assert "| largest |" in text
+    assert "| largest |" in report.markdown
     plain = report_of(tables(matches(0.9), **TWO)).markdown
     assert "Variance decomposition" not in plain
 

@@ -123,7 +123,7 @@ def measure_list(folder: Path) -> tuple[float, list[str]]:
         f"main(['list', {str(folder)!r}], standalone_mode=False)\n"
         "print(time.process_time(), *({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     seconds, *loaded = done.stdout.splitlines()[-1].split()
     return float(seconds), loaded
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from arithmetic_tables import Tables, judged_table, make, spec
 from matplotlib.figure import Figure
-from reports import report_of
+from reports import report_of, section_text
 
 from mlpbench.evidence.estimates.axis_estimates import errors
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, MOST_DRAWN, MOST_ROWS, choose
@@ -40,10 +40,6 @@ def many() -> Tables:
 @functools.cache
 def told() -> Report:
     return report_of(many())
-
-
-def section(report: Report, title: str) -> str:
-    return report.markdown.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def frame(means: list[float], metric: str = "test_accuracy") -> pd.DataFrame:
@@ -85,7 +81,7 @@ def test_what_did_not_finish_comes_last_and_is_not_drawn() -> None:
 
 @pytest.mark.parametrize("title", ["Conditions", "Cost"])
 def test_tables_are_cut_and_say_where_the_rest_is(title: str) -> None:
-    text = section(told(), title)
+    text = section_text(told(), title)
     rows = re.findall(r"^\| (activation=.*?) \|", text, re.MULTILINE)
     assert (
         "These are 60 of 120 conditions, those with the highest mean test accuracy, best first; the table `runs` has all."
@@ -101,15 +97,17 @@ def test_tables_are_cut_and_say_where_the_rest_is(title: str) -> None:
 def test_sentences_are_about_all_conditions() -> None:
     means = many().runs.groupby("condition_id")["test_accuracy"].mean()
     label = {c.condition_id: c.label for c in many().conditions}
-    text = section(told(), "Train and test error")
+    text = section_text(told(), "Train and test error")
     assert f"lowest with {label[str(means.idxmax())]} ({1 - means.max():.2%}" in text
     assert f"highest with {label[str(means.idxmin())]} ({1 - means.min():.2%}" in text
-    curves = section(told(), "Learning curves")
+    curves = section_text(told(), "Learning curves")
     ends = re.search(r"highest with (.+?), ([\d.]+) ± [\d.]+, and lowest with (.+?), ([\d.]+) ±", curves)
     assert ends is not None
     assert (ends[1], ends[3]) == (label[str(means.idxmax())], label[str(means.idxmin())])
     assert [float(ends[2]), float(ends[4])] == pytest.approx([means.max(), means.min()], abs=6e-5)
-    assert f"the means of conditions span {100 * (means.max() - means.min()):.2f} pp" in section(told(), "Replicates")
+    assert f"the means of conditions span {100 * (means.max() - means.min()):.2f} pp" in section_text(
+        told(), "Replicates"
+    )
     sections = re.split(r"^## ", told().markdown, flags=re.MULTILINE)
     drawn = [s.splitlines()[0] for s in sections if "Drawn are 10 of 120 conditions" in s]
     assert drawn == ["Learning curves", "Train and test error", "Generalisation gap", "Result and cost", "Replicates"]
@@ -187,10 +185,10 @@ def test_of_many_replicates_the_first_are_dots() -> None:
     n = MOST_DOTS + 50
     made = make(spec(fixed={"epochs": 1}, replicates=n, factors={"lr": [0.1, 1.0]}))
     report = report_of(made)
-    assert f"Dots are the first {MOST_DOTS} replicates." in section(report, "Replicates")
-    assert f"| {n} | 0 of {n} |" in section(report, "Conditions")
+    assert f"Dots are the first {MOST_DOTS} replicates." in section_text(report, "Replicates")
+    assert f"| {n} | 0 of {n} |" in section_text(report, "Conditions")
     few = replace(made, runs=made.runs[made.runs["replicate"] < MOST_DOTS])
-    assert "Dots are" not in section(report_of(make(spec(**SHORT, factors={"lr": [0.1, 1.0]}))), "Replicates")
+    assert "Dots are" not in section_text(report_of(make(spec(**SHORT, factors={"lr": [0.1, 1.0]}))), "Replicates")
     assert few.runs["replicate"].nunique() == MOST_DOTS
 
 
@@ -207,7 +205,7 @@ def test_many_claims_are_all_judged_and_some_drawn() -> None:
         {"id": f"c{i}", "says": "It is.", "bound": {"metric": "test_accuracy", "above": 0.001 * i}} for i in range(80)
     ]
     report = report_of(make(spec(**SHORT, factors={"lr": [0.1, 1.0]}, claims=claims)))
-    text = section(report, "Verdicts")
+    text = section_text(report, "Verdicts")
     assert "Drawn are the first 60 of 80 claims with an estimate." in text
     assert len(re.findall(r"^\| It is\.", text, re.MULTILINE)) == 80
 
@@ -227,14 +225,14 @@ def test_replicates_that_many_conditions_lack_are_counted() -> None:
     )
     (note,) = judged_table(*made.parts)["note"]
     assert "1 to 2 of 3 replicates diverged in each of 25 conditions." in note
-    text = section(report_of(made), "Failed and diverged runs")
+    text = section_text(report_of(made), "Failed and diverged runs")
     assert "- and 20 more, in the table `runs`" in text
 
 
 def test_conditions_that_did_not_run_are_counted_beyond_those_listed() -> None:
     levels = [round(0.1 * i, 1) for i in range(1, 31)]
     made = make(spec(**SHORT, factors={"lr": levels}), status={(i, r): "missing" for i in range(25) for r in range(2)})
-    text = section(report_of(made), "Failed and diverged runs")
+    text = section_text(report_of(made), "Failed and diverged runs")
     assert len(re.findall(r": 2 not run$", text, re.MULTILINE)) == 20
     assert "- and 10 more not run, of other conditions" in text
 

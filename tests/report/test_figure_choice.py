@@ -12,7 +12,7 @@ import pytest
 from arithmetic_layers import Reader, layer_rows
 from arithmetic_tables import Tables, make, replace_metric, spec
 from matplotlib.figure import Figure
-from reports import context_of, report_of
+from reports import context_of, report_of, section_text
 
 from mlpbench.evidence.estimates.excerpt import Excerpt
 from mlpbench.report.context import Context
@@ -282,7 +282,7 @@ def test_the_report_has_the_sections_and_the_same_bytes_twice() -> None:
         ("Gain against depth", "depth_gain"),
         ("Divergence", "divergence"),
     ):
-        section = one.markdown.split(f"\n## {title}\n")[1].split("\n## ")[0]
+        section = section_text(one, title)
         assert f"](figures/{name}.png)" in section
         assert "![" in section
         assert f"figures/{name}.png" in one.pictures

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from arithmetic_tables import WIDTH_CLAIMS, WIDTHS, Tables, make, spec, width_tables
-from reports import report_of
+from reports import report_of, section_text
 
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import claims_table
@@ -60,10 +60,6 @@ def rendered(name: str) -> Report:
 def edge(request: pytest.FixtureRequest) -> tuple[Tables, Report]:
     """Every kind of experiment with its report."""
     return EDGES[request.param], rendered(request.param)
-
-
-def section(report: Report, title: str) -> str:
-    return report.markdown.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def test_every_report_is_whole(edge: tuple[Tables, Report]) -> None:
@@ -173,7 +169,7 @@ def test_what_is_not_needed_is_not_imported(code: str, absent: tuple[str, ...]) 
 
 def test_verdicts_come_first_with_their_numbers() -> None:
     report, verdicts = rendered("width"), judge_claims(*width_tables().parts)
-    text = section(report, "Verdicts")
+    text = section_text(report, "Verdicts")
     table = claims_table(verdicts)
     assert len(table) == len(WIDTH_CLAIMS)
     for row in table.to_dict("records"):
@@ -189,7 +185,7 @@ def test_verdicts_come_first_with_their_numbers() -> None:
 
 def test_the_table_of_conditions_has_the_means_and_sds_of_the_runs() -> None:
     tables = width_tables()
-    lines = section(rendered("width"), "Conditions").splitlines()
+    lines = section_text(rendered("width"), "Conditions").splitlines()
     for width in WIDTHS:
         (line,) = (x for x in lines if x.startswith(f"| {width} |"))
         values = tables.runs.loc[tables.runs["width"] == width, "test_accuracy"]
@@ -203,23 +199,23 @@ def test_sentences_say_what_the_numbers_say() -> None:
     accuracy = tables.runs.groupby("width")["test_accuracy"]
     means = {int(str(w)): float(m) for w, m in accuracy.mean().items()}
     best, worst = max(means, key=lambda w: means[w]), min(means, key=lambda w: means[w])
-    curves = section(report, "Learning curves")
+    curves = section_text(report, "Learning curves")
     found = re.search(r"highest with width=(\d+), ([\d.]+) ± [\d.]+, and lowest with width=(\d+), ([\d.]+)", curves)
     assert found is not None
     assert (int(found[1]), int(found[3])) == (best, worst)
     assert float(found[2]) == pytest.approx(means[best], abs=5e-5)
     assert float(found[4]) == pytest.approx(means[worst], abs=5e-5)
-    errors = section(report, "Train and test error")
+    errors = section_text(report, "Train and test error")
     gap = tables.runs.groupby("width")["gap_accuracy"].mean()[best]
     assert f"lowest with width={best} ({1 - means[best]:.2%}, {100 * gap:.2f} pp above" in errors
     spread, span = accuracy.std(ddof=1), np.ptp(accuracy.mean())
-    told = section(report, "Replicates")
+    told = section_text(report, "Replicates")
     assert f"{100 * spread.min():.2f} pp to {100 * spread.max():.2f} pp in test accuracy" in told
     assert f"the means of conditions span {100 * span:.2f} pp." in told
 
 
 def test_failed_and_diverged_runs_are_listed_where_there_are_any() -> None:
-    text = section(rendered("incomplete"), "Failed and diverged runs")
+    text = section_text(rendered("incomplete"), "Failed and diverged runs")
     assert "7 of 10 runs finished; 1 diverged, 1 failed, 1 not run." in text
     assert "- lr=1, replicate 2: diverged at step 300" in text
     assert "- lr=1, replicate 1: failed (MemoryError: no room)" in text
@@ -229,7 +225,7 @@ def test_failed_and_diverged_runs_are_listed_where_there_are_any() -> None:
 
 def test_cost_is_the_sum_over_runs() -> None:
     tables = width_tables()
-    text = section(rendered("width"), "Cost")
+    text = section_text(rendered("width"), "Cost")
     seconds, flops = tables.runs["train_seconds"].sum(), tables.runs["flops"].sum()
     assert f"Training took {seconds:.3g} worker-seconds for {flops:.3g} floating-point operations" in text
     assert f"{flops / seconds / 1e9:.3g} GFLOP/s per worker" in text
@@ -237,13 +233,13 @@ def test_cost_is_the_sum_over_runs() -> None:
 
 def test_provenance_names_versions_and_says_where_runs_differ() -> None:
     tables = EDGES["width"]
-    text = section(rendered("width"), "Provenance")
+    text = section_text(rendered("width"), "Provenance")
     assert "| commit | 0123456789ab |" in text
     assert "differ" not in text
     assert "mlpbench run spec.yaml --results again\n" in text
     threads = tables.runs["env_threads"].where(tables.runs["replicate"] > 0, 2)
     mixed = replace(tables, runs=tables.runs.assign(env_threads=threads, env_dirty=True, env_numerics="portable"))
-    text = section(report_of(mixed), "Provenance")
+    text = section_text(report_of(mixed), "Provenance")
     assert "| threads per worker | 1 (32 runs), 2 (8 runs) |" in text
     assert "The runs differ in threads per worker" in text
     assert "| uncommitted changes | in 40 of 40 runs |" in text
