@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
+from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import outline
 from mlpbench.experiment.spec import Experiment
@@ -18,7 +20,6 @@ from mlpbench.report.summary import read_summary
 # A source checkout has the results that the README speaks of here.
 REFERENCE = Path("results/reference")
 WIDTH = 110
-VERDICTS = ("supported", "refuted", "undecided")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def _row(path: Path, results: Path, options: Options) -> ListedExperiment:
         runs=grid.count_runs(experiment),
         seconds=expected_seconds(experiment, options),
         question=experiment.question,
-        verdicts=None if summary is None else {v: summary.verdicts[v] for v in VERDICTS if v in summary.verdicts},
+        verdicts=None if summary is None else {v: summary.verdicts[v] for v in get_args(Decision) if v in summary.verdicts},
         older=summary is not None and sum(summary.verdicts.values()) != len(experiment.claims),
     )
 
