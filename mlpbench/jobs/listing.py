@@ -60,7 +60,9 @@ def _row(path: Path, results: Path, options: Options) -> ListedExperiment:
         runs=grid.count_runs(experiment),
         seconds=expected_seconds(experiment, options),
         question=experiment.question,
-        verdicts=None if summary is None else {v: summary.verdicts[v] for v in get_args(Decision) if v in summary.verdicts},
+        verdicts=None
+        if summary is None
+        else {v: summary.verdicts[v] for v in get_args(Decision) if v in summary.verdicts},
         older=summary is not None and sum(summary.verdicts.values()) != len(experiment.claims),
     )
 
