@@ -167,8 +167,8 @@ def examples_seen(s: RunSettings) -> int:
 
 def probe_steps(s: RunSettings, epochs: Sequence[float] | None) -> list[int]:
     """Return after how many steps layers are measured: by default at the start and at the end, which is infinity."""
-    asked = (0.0, math.inf) if epochs is None else epochs
-    steps = {s.steps if math.isinf(e) else round(e * s.steps_per_epoch) for e in asked}
+    wanted = (0.0, math.inf) if epochs is None else epochs
+    steps = {s.steps if math.isinf(e) else round(e * s.steps_per_epoch) for e in wanted}
     return sorted(step for step in steps if step <= s.steps)
 
 
@@ -243,7 +243,7 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     weights = sum(i * o for i, o in s.layer_shapes(data))
     # Beside the weights: those before a probed step and the probe's gradients; then what the update keeps.
     optimiser, _ = entry_of(OPTIMISERS, s.optimizer)
-    copies = 3 + (s.precision == "bfloat16") + (0 if s.descends else 1 + optimiser.states)
+    copies = 3 + (s.precision == "bfloat16") + (0 if s.plain_sgd else 1 + optimiser.states)
     rows = 5 * s.batch_size + 2 * EVALUATION_CHUNK + 4 * PROBE_EXAMPLES
     inputs = (s.batch_size + EVALUATION_CHUNK) * s.n_inputs(data)
     numbers = (

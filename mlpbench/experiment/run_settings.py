@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from mlpbench.base.models import Path, SpecProblem, Value
+from mlpbench.base.models import Path, SpecProblem, Value, shown
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.losses import Target, losses_of
 from mlpbench.experiment.components.optimisers import OPTIMISERS
@@ -60,8 +60,8 @@ class RunSettings:
     in_fold: int | None = None
 
     @property
-    def descends(self) -> bool:
-        """Whether a step is plain descent, which the engine takes within the products of the backward pass."""
+    def plain_sgd(self) -> bool:
+        """Whether a step is w -= eta g, which training takes within the products of the backward pass."""
         return entry_of(OPTIMISERS, self.optimizer)[0].linear and self.clip_norm is None
 
     @property
@@ -248,4 +248,4 @@ def _check_convolutions(value: Mapping[str, Any], data: DataFacts, problem: Call
             "features", f"features must be all of an image where conv_channels are given, got {value['features']}"
         )
     if value["norm"] != "none":
-        raise problem("norm", f"norm must be none where conv_channels are given, got {value['norm']!r}")
+        raise problem("norm", f"norm must be none where conv_channels are given, got {shown(value['norm'])}")

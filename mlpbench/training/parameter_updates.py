@@ -1,7 +1,11 @@
 """How a stack's parameters follow their gradients: learning rates by schedule, decay, clipping, the optimiser, L1.
 
-Shapes: `R` runs, `S` elements of a run's buffer, padding included (its gradient is zero, and so it stays). A linear step
-(`sgd` without clipping) is taken within the products of the backward pass; all else keeps gradients in buffers first.
+The learning rate is applied in one of two places. Plain SGD (`sgd` without clipping), w -= eta g, is linear in g:
+`Updates.output_factor` multiplies dL/dz at the outputs by eta, and the products of the backward pass subtract eta g from
+the weights (`GradientTarget.put_weights`). Every other optimiser keeps gradients in buffers first, and its rule in
+`experiment/components/optimisers.py` multiplies by `Step.rate`.
+
+Shapes: `R` runs, `S` elements of a run's buffer, padding included (its gradient is zero, and so it stays).
 
 References: R. Pascanu et al., "On the difficulty of training recurrent neural networks", 2013, for clipping; I. Daubechies
 et al., "An iterative thresholding algorithm for linear inverse problems", 2004, for the soft threshold of L1.
@@ -26,7 +30,7 @@ from mlpbench.experiment.value_types import parse_call
 from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.buffers import Stacked
 from mlpbench.training.network.mlp_stack import Network, Workspace
-from mlpbench.training.network.parameters import Sink
+from mlpbench.training.network.parameters import GradientTarget
 
 # As torch.nn.utils.clip_grad_norm_ has it, so that a zero gradient is no division by zero.
 CLIP_EPS = 1e-6
@@ -95,14 +99,14 @@ class Updates:
         self._network = network
         self._settings = settings
         first = settings[0]
-        self.descends = first.descends
+        self._plain_sgd = first.plain_sgd
         self._factors = {s.schedule: factors(s.schedule, s.steps) for s in settings if s.schedule != "constant"}
         self._rate_R1 = self._vector([s.lr for s in settings])
         self._l1_R1 = self._vector([s.l1 for s in settings]) if first.l1 > 0 else None
         self._decays = any(s.weight_decay > 0 for s in settings)
         self._decays_bias = any(s.weight_decay > 0 and s.decay_bias for s in settings)
-        if self.descends:
-            self._keep = self._kept([s.lr for s in settings])
+        if self._plain_sgd:
+            self._decay_factors = self._decay_factors_of([s.lr for s in settings])
         else:
             self._keep_gradients(network, settings)
 
@@ -131,23 +135,28 @@ class Updates:
             return self._rate_R1
         return self._vector(self._rates(step))
 
-    def scale(self, step: int) -> Tensor:
-        """Return what dL/dz at the outputs is multiplied by, of shape (R, 1, 1): in plain descent the learning rate."""
+    def output_factor(self, step: int) -> Tensor:
+        """Return what dL/dz at the outputs is multiplied by, (R, 1, 1): the learning rate in plain SGD, 1 otherwise."""
         rate_R1 = self.rate(step)
-        return (rate_R1 if self.descends else torch.ones_like(rate_R1))[:, :, None]
+        return (rate_R1 if self._plain_sgd else torch.ones_like(rate_R1))[:, :, None]
 
-    def take(self, step: int, inputs: Inputs, work: Workspace) -> Tensor | None:
+    def apply(self, step: int, inputs: Inputs, work: Workspace) -> Tensor | None:
         """Backpropagate and update the parameters; return the sum of each run's weights, (R,), where it is known by then."""
         sums_R = None
-        if self.descends:
-            keep, keep_bias = self._kept(self._rates(step)) if self._factors else self._keep
+        if self._plain_sgd:
+            factor, bias_factor = self._decay_factors_of(self._rates(step)) if self._factors else self._decay_factors
             if self._l1_R1 is None:  # a soft threshold moves weights afterwards, and may make them NaN
                 sums_R = torch.zeros(self._network.runs, dtype=self._network.dtype, device=self._network.device)
-            into = self._network.parameters
-            sink = Sink(into=into, descends=True, keep_R1=keep, keep_bias_R1=keep_bias, sums_R=sums_R)
-            self._network.backward(inputs, work, sink)
+            target = GradientTarget(
+                into=self._network.parameters,
+                subtracts=True,
+                decay_factor_R1=factor,
+                bias_decay_factor_R1=bias_factor,
+                sums_R=sums_R,
+            )
+            self._network.backward(inputs, work, target)
         else:
-            self._network.backward(inputs, work, Sink(into=self._gradients, descends=False))
+            self._network.backward(inputs, work, GradientTarget(into=self._gradients, subtracts=False))
             if self._clip_R1 is not None:
                 clip(self._parameters, self._clip_R1)
             self._optimiser.step(self.rate(step), step + 1)
@@ -161,12 +170,12 @@ class Updates:
         now = {"constant": 1.0} | {name: float(at[step]) for name, at in self._factors.items()}
         return [s.lr * now[s.schedule] for s in self._settings]
 
-    def _kept(self, rates: Sequence[float]) -> tuple[Tensor | None, Tensor | None]:
+    def _decay_factors_of(self, rates: Sequence[float]) -> tuple[Tensor | None, Tensor | None]:
         """Return 1 - eta lambda of weights and of biases, where any run decays."""
         pairs = list(zip(self._settings, rates))
-        keep = self._vector([1 - lr * s.weight_decay for s, lr in pairs]) if self._decays else None
-        bias = [1 - lr * s.weight_decay * s.decay_bias for s, lr in pairs]
-        return keep, self._vector(bias) if self._decays_bias else None
+        weights = [1 - lr * s.weight_decay for s, lr in pairs]
+        biases = [1 - lr * s.weight_decay * s.decay_bias for s, lr in pairs]
+        return self._vector(weights) if self._decays else None, self._vector(biases) if self._decays_bias else None
 
     def _vector(self, values: Sequence[float | None]) -> Tensor:
         return torch.tensor(values, dtype=self._network.dtype, device=self._network.device)[:, None]

@@ -40,7 +40,7 @@ class Steps:
         self._work = Workspace(network, settings[0].batch_size, backward=True)
         first, shared = settings[0], self._batches.groups
         # Whatever reads or changes weights between the products of a step would have to do so side by side.
-        fits = first.descends and first.l1 == 0 and not self._input_noise.acts
+        fits = first.plain_sgd and first.l1 == 0 and not self._input_noise.acts
         fuses = fits and network.worth_fusing(shared, heights(first.n_fit, first.batch_size))
         self._fused = network.side_by_side(shared, first.batch_size) if fuses else None
 
@@ -69,9 +69,9 @@ class Steps:
         losses = work.losses.columns(n)
         self._loss.forward(torch, z, y_RB1, losses)
         loss_R = losses.x_RNM.sum((1, 2))
-        scale = self._updates.scale(step) / n
+        factor = self._updates.output_factor(step) / n
         if self._weights is not None:
-            scale = scale * self._weights.of(self._batches.indices(step))
-        self._loss.gradient(torch, z, y_RB1, scale, work.d_outputs.rows(n))
-        sums_R = self._updates.take(step, inputs, work)
+            factor = factor * self._weights.of(self._batches.indices(step))
+        self._loss.gradient(torch, z, y_RB1, factor, work.d_outputs.rows(n))
+        sums_R = self._updates.apply(step, inputs, work)
         return network.finite(loss_R, sums_R, work.fused)

@@ -35,8 +35,8 @@ class Worker:
     def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> StackRows:
         """Train a stack; one that fails is halved until the run at fault is alone: its row has the error."""
         try:
-            asked = (self.setup.probes, self.setup.shifts)
-            rows = train_stack(runs, self._data, progress, *asked, save_weights=self.setup.save_weights)
+            measured = (self.setup.probes, self.setup.shifts)
+            rows = train_stack(runs, self._data, progress, *measured, save_weights=self.setup.save_weights)
         except Exception as error:
             if len(runs) == 1:
                 message = f"{type(error).__name__}: {error}"

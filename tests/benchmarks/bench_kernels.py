@@ -21,7 +21,7 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import RunSettings, conditions
 from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.network.mlp_stack import Network, Workspace
-from mlpbench.training.network.parameters import Sink
+from mlpbench.training.network.parameters import GradientTarget
 from mlpbench.training.parameter_updates import OptimiserState, Parameter, Updates
 
 RATE = 0.01
@@ -202,8 +202,8 @@ def stacked(problem: Problem) -> Kernel:
     def step() -> None:
         forward()
         loss.forward(torch, work.outputs, y_RB1, work.losses)
-        loss.gradient(torch, work.outputs, y_RB1, updates.scale(0) / case.batch, work.d_outputs)
-        updates.take(0, inputs, work)
+        loss.gradient(torch, work.outputs, y_RB1, updates.output_factor(0) / case.batch, work.d_outputs)
+        updates.apply(0, inputs, work)
 
     def last(weights: Sequence[Any], biases: Sequence[Any]) -> list[Tensor]:
         return [*(w.x_RNM[-1, :i] for w, i in zip(weights, case.sizes)), *(b.x_RNM[-1, 0] for b in biases)]
@@ -222,9 +222,9 @@ def stacked(problem: Problem) -> Kernel:
     if case.phase == "backward":
         forward()
         work.d_outputs.x_RNM.copy_(problem.error_RBC)
-        sink = Sink(into=into, descends=False)
+        target = GradientTarget(into=into, subtracts=False)
         return Kernel(
-            work=lambda: network.backward(inputs, work, sink),
+            work=lambda: network.backward(inputs, work, target),
             seen=lambda _: last(into.weights, into.biases),
             masks=masks,
         )

@@ -25,7 +25,7 @@ from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.engine import _Stack, train_stack
 from mlpbench.training.network import parameters
 from mlpbench.training.network.mlp_stack import Network, Workspace
-from mlpbench.training.network.parameters import Sink
+from mlpbench.training.network.parameters import GradientTarget
 
 CPU = torch.device("cpu")
 SHAPES = [((8, 8), [3]), ((9, 6), [2, 5]), ((5, 7), [17, 1]), ((2, 3), [8]), ((13, 14), [1, 3, 2])]
@@ -94,7 +94,7 @@ class Problem:
         into = self.network.layers()
         for stacked in into.all:
             stacked.x_RNM.fill_(5.0)
-        self.network.backward(self.inputs, self.work, Sink(into=into, descends=False))
+        self.network.backward(self.inputs, self.work, GradientTarget(into=into, subtracts=False))
         inputs = [i for i, _ in self.network.shapes]
         found = []
         for i, s in enumerate(self.settings):

@@ -51,28 +51,28 @@ class Counted:
     """How often first layers went side by side, forward and in descent; trials of whether they may are left out."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.forward = self.descend = 0
-        forward, descend = Fused.forward, Fused.descend
+        self.forward = self.subtract = 0
+        forward, subtract = Fused.forward, Fused.subtract_gradient
 
         def counting_forward(this: Fused, *given: Any) -> None:
             self.forward += 1
             forward(this, *given)
 
-        def counting_descend(this: Fused, *given: Any) -> None:
-            self.descend += 1
-            descend(this, *given)
+        def counting_subtract(this: Fused, *given: Any) -> None:
+            self.subtract += 1
+            subtract(this, *given)
 
         agree = fused._agree
 
         def uncounted_agree(*given: Any) -> bool:
-            before = self.forward, self.descend
+            before = self.forward, self.subtract
             result = agree(*given)
-            self.forward, self.descend = before
+            self.forward, self.subtract = before
             return result
 
         monkeypatch.setattr(fused, "_agree", uncounted_agree)
         monkeypatch.setattr(Fused, "forward", counting_forward)
-        monkeypatch.setattr(Fused, "descend", counting_descend)
+        monkeypatch.setattr(Fused, "subtract_gradient", counting_subtract)
 
 
 def rows(found: StackRows) -> str:
@@ -117,11 +117,11 @@ def test_rows_are_those_of_batched_products(
     counted = Counted(monkeypatch)
     side_by_side = train_stack(company, MADE.data, probes=probes)
     assert counted.forward > 0
-    assert (counted.descend > 0) == learns
+    assert (counted.subtract > 0) == learns
     monkeypatch.setattr(fused, "FUSED_UNITS", 0)
-    counted.forward = counted.descend = 0
+    counted.forward = counted.subtract = 0
     batched = train_stack(company, MADE.data, probes=probes)
-    assert counted.forward == counted.descend == 0
+    assert counted.forward == counted.subtract == 0
     assert rows(side_by_side) == rows(batched)
     # Without a hidden layer no weight overflows in so few steps.
     assert {r["status"] for r in batched.runs} == {"ok", *(["diverged"] if company[0].settings.hidden_sizes else [])}
@@ -134,7 +134,7 @@ def test_runs_whose_batch_is_theirs_alone_stand_beside_those_that_share(
     chosen = [r for r in company if r.replicate != 1 or r.settings.weight_decay > 0]
     counted = Counted(monkeypatch)
     side_by_side = train_stack(chosen, MADE.data)
-    assert counted.descend > 0
+    assert counted.subtract > 0
     monkeypatch.setattr(fused, "FUSED_UNITS", 0)
     assert rows(side_by_side) == rows(train_stack(chosen, MADE.data))
 
@@ -147,7 +147,7 @@ def test_what_would_gain_nothing_or_be_rounded_is_not_fused(
 ) -> None:
     counted = Counted(monkeypatch)
     train_stack(stack(**fixed), MADE.data)
-    assert counted.forward == counted.descend == 0
+    assert counted.forward == counted.subtract == 0
 
 
 def test_numbers_to_tell_are_fused_too(monkeypatch: pytest.MonkeyPatch, fuses: None) -> None:
@@ -155,12 +155,12 @@ def test_numbers_to_tell_are_fused_too(monkeypatch: pytest.MonkeyPatch, fuses: N
     company = runs(of, {"width": 7, "batch_size": 64, "epochs": 2}, [{"lr": 0.01}, {"lr": 0.02}], replicates=2)
     counted = Counted(monkeypatch)
     side_by_side = train_stack(company, of.data)
-    assert counted.descend > 0
+    assert counted.subtract > 0
     monkeypatch.setattr(fused, "FUSED_UNITS", 0)
     assert rows(side_by_side) == rows(train_stack(company, of.data))
 
 
-@pytest.mark.parametrize("way", ["forward", "descend"])
+@pytest.mark.parametrize("way", ["forward", "subtract_gradient"])
 def test_where_a_single_bit_differs_products_stay_batched(
     way: str, monkeypatch: pytest.MonkeyPatch, tried_afresh: None
 ) -> None:
@@ -196,7 +196,7 @@ def test_finite_weights_whose_sum_overflows_are_finite_also_side_by_side() -> No
             made_of.take(first)
             first.x_RNM[:2].zero_()  # what is side by side is looked at there
             sums_R = torch.zeros(3)
-            made_of.descend(batch, still, None, sums_R)
+            made_of.subtract_gradient(batch, still, None, sums_R)
             sums_R[2] += first.flat_RS[2].sum()
             assert network.finite(torch.zeros(3), sums_R, made_of).tolist() == [fine or r != run for r in range(3)]
 
@@ -215,7 +215,7 @@ def test_zeros_keep_their_signs_whatever_stands_beside() -> None:
         assert {r["run_id"]: r["weights_sha256"] for r in found.runs}.items() <= digests.items()
 
 
-@pytest.mark.parametrize("way", ["forward", "descend"])
+@pytest.mark.parametrize("way", ["forward", "subtract_gradient"])
 def test_a_zero_of_the_other_sign_is_another_bit(way: str, monkeypatch: pytest.MonkeyPatch, tried_afresh: None) -> None:
     original = getattr(Fused, way)
 

@@ -16,7 +16,7 @@ from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.engine import train_stack
 from mlpbench.training.network.mlp_stack import Network, Workspace
-from mlpbench.training.network.parameters import Sink
+from mlpbench.training.network.parameters import GradientTarget
 
 MADE = made(n_train=300, n_test=50, features=19, classes=5)
 SIZES = [19, 17, 9, 5]
@@ -91,7 +91,7 @@ def engines(x: Tensor, y: Tensor, weights: list[Tensor], biases: list[Tensor], f
     LOSSES["cross_entropy"].forward(torch, z, labels, work.losses)
     LOSSES["cross_entropy"].gradient(torch, z, labels, torch.full((2, 1, 1), 1 / BATCH), work.d_outputs)
     into = network.layers()
-    network.backward(inputs, work, Sink(into=into, descends=False))
+    network.backward(inputs, work, GradientTarget(into=into, subtracts=False))
     found = [g.x_RNM[1, :i] for g, i in zip(into.weights, SIZES)]
     return [logits, *found, *(g.x_RNM[1, 0] for g in into.biases)]
 

@@ -79,7 +79,7 @@ def _updates(s: RunSettings, data: DataFacts) -> int:
     """Return the numbers that updates keep: the run's own, such as its rate; gradients and the optimiser's state."""
     decays, decays_bias = s.weight_decay > 0, s.weight_decay > 0 and s.decay_bias
     own = 1 + (s.l1 > 0) + decays + decays_bias
-    if s.descends:
+    if s.plain_sgd:
         return own
     optimiser, _ = entry_of(OPTIMISERS, s.optimizer)
     return own + 1 + (s.clip_norm is not None) + (1 + optimiser.states) * _parameters(s, data)

@@ -36,7 +36,7 @@ from mlpbench.experiment.plan import PROBE_EXAMPLES, probe_steps
 from mlpbench.training.batches.minibatches import Examples, Gather
 from mlpbench.training.buffers import Stacked, column
 from mlpbench.training.network.mlp_stack import Network, Workspace
-from mlpbench.training.network.parameters import Sink
+from mlpbench.training.network.parameters import GradientTarget
 from mlpbench.training.parameter_updates import root
 from mlpbench.training.worker_setup import Row
 
@@ -152,7 +152,7 @@ class Prober:
         scale = column([1 / n] * network.runs, dtype=network.dtype, device=network.device)
         loss.gradient(torch, z, y_RB1, scale, work.d_outputs.rows(n))
         gradients = network.layers()
-        network.backward(inputs, work, Sink(into=gradients, descends=False))
+        network.backward(inputs, work, GradientTarget(into=gradients, subtracts=False))
         errors = [_mean(d.double().square()) for d in work.errors(n)]
         for layer, (measured, weight) in enumerate(zip(layers, gradients.weights)):
             measured["grad_norm"] = root(weight.flat_RS.double().square().sum(1))

@@ -41,8 +41,8 @@ class Solutions:
 
     def _error(self, s: RunSettings, w_I: Tensor, b: float) -> float | None:
         """Return the largest difference from a true weight or bias, both of inputs as they were before `input_scale`."""
-        known = self._data.facts.truth
-        truth = None if known is None else known.of_first(len(w_I))
+        of_data = self._data.facts.truth
+        truth = None if of_data is None else of_data.of_first(len(w_I))
         if truth is None:
             return None
         return _largest(s.input_scale * w_I - torch.tensor(truth.weights, dtype=torch.float64), b - truth.bias)

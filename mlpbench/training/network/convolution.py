@@ -30,12 +30,12 @@ from torch import Tensor
 from mlpbench.experiment.convolution_shapes import POOLED, TAPS, Convolution
 from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.buffers import Stacked, padded
-from mlpbench.training.network.parameters import Sink
+from mlpbench.training.network.parameters import GradientTarget
 
 # (layer, z, where f(z) goes)
 Activate = Callable[[int, Stacked, Stacked], None]
-# (layer, d = dL/dA, which becomes dL/dZ, z, a, sink of what the activation learns)
-Derive = Callable[[int, Stacked, Stacked, Stacked, Sink], None]
+# (layer, d = dL/dA, which becomes dL/dZ, z, a, target of what the activation learns)
+Derive = Callable[[int, Stacked, Stacked, Stacked, GradientTarget], None]
 
 
 class Maps:
@@ -140,25 +140,25 @@ class Convolutions:
         inputs: Inputs,
         maps: Maps,
         weights: Sequence[Stacked],
-        sink: Sink,
+        target: GradientTarget,
         derive: Derive,
         rounded: Callable[[Stacked], None],
     ) -> None:
-        """Backpropagate dL/d(features), in `maps.d_pooled`, and put the gradients into the sink.
+        """Backpropagate dL/d(features), in `maps.d_pooled`, and put the gradients into the target.
 
         `weights` are the operands of the forward pass.
         """
         for layer in reversed(range(len(self.shapes))):
             c, d, before = self.shapes[layer], maps.d[layer], maps.before[layer]
             self._unpool(layer, maps)
-            derive(layer, d, maps.z[layer], maps.a[layer], sink)
+            derive(layer, d, maps.z[layer], maps.a[layer], target)
             rounded(d)
             if layer > 0:
                 before.flat_RS.copy_(weights[layer].flat_RS)
             d_RQO = d.x_RNM.transpose(1, 2)
             for own, u_RKQ in self._taps(layer, inputs, maps):
-                sink.put_weights(layer, u_RKQ, d_RQO[own], own)
-            sink.put_biases(layer, d.x_RNM.sum(2)[:, None])
+                target.put_weights(layer, u_RKQ, d_RQO[own], own)
+            target.put_biases(layer, d.x_RNM.sum(2)[:, None])
             if layer > 0:
                 torch.bmm(before.x_RNM[:, : c.inputs], d.x_RNM, out=maps.taps[layer].x_RNM)
                 _scatter_taps(c, maps.taps[layer], maps.d_framed[layer])

@@ -90,15 +90,17 @@ class Fused:
             z_BW.addmm_(inputs.x_GBI[some.group.batch], some.w_IW)
             z.wide_RNP[some.own].copy_(some.by_run(z_BW))
 
-    def descend(self, inputs: Inputs, d: Stacked, keep_R1: Tensor | None, sums_R: Tensor | None) -> None:
-        """Subtract x^T dz from the weights of those side by side, which decay first by `keep_R1`; dz is (R, B, P).
+    def subtract_gradient(
+        self, inputs: Inputs, d: Stacked, decay_factor_R1: Tensor | None, sums_R: Tensor | None
+    ) -> None:
+        """Subtract x^T dz from the weights of those side by side, which decay first by `decay_factor_R1`; dz is (R, B, P).
 
         To `sums_R` are added the sums of their weights.
         """
         rows = inputs.x_GBI.shape[1]
         for some in reversed(self._together):
-            if keep_R1 is not None:
-                some.by_run(some.w_IW).mul_(keep_R1[some.own, None])
+            if decay_factor_R1 is not None:
+                some.by_run(some.w_IW).mul_(decay_factor_R1[some.own, None])
             d_BW = some.room_BW[:rows]
             some.by_run(d_BW).copy_(d.wide_RNP[some.own])
             some.w_IW.addmm_(inputs.x_GBI[some.group.batch].T, d_BW, alpha=-1)
@@ -143,8 +145,8 @@ def _agree(rows: int, n: int, inputs: int, units: int, draws: torch.Generator) -
 
     def drawn(runs: int, height: int, width: int) -> Stacked:
         stacked = Stacked.zeros(runs, height, width, **make)
-        kept = torch.rand(runs, height, width, generator=draws) >= ZEROS
-        torch.mul(torch.randn(runs, height, width, generator=draws), kept, out=stacked.x_RNM)  # 0 times -1 is -0
+        nonzero = torch.rand(runs, height, width, generator=draws) >= ZEROS
+        torch.mul(torch.randn(runs, height, width, generator=draws), nonzero, out=stacked.x_RNM)  # 0 times -1 is -0
         return stacked
 
     x, bias, d = drawn(1, rows, inputs), drawn(n, 1, units), drawn(n, rows, units)
@@ -156,7 +158,7 @@ def _agree(rows: int, n: int, inputs: int, units: int, draws: torch.Generator) -
     tried = Fused(batch.groups or (), inputs=inputs, units=units, batch=rows, **make)
     tried.take(weights)
     tried.forward(batch, bias, z)
-    tried.descend(batch, d, None, None)
+    tried.subtract_gradient(batch, d, None, None)
     tried.put(learnt)
     x_RBI, w_RIP = x.x_RNM.expand(n, -1, -1), weights.wide_RNP[:, :inputs]
     torch.baddbmm(bias.wide_RNP, x_RBI, w_RIP, out=z_batched.wide_RNP)

@@ -31,7 +31,7 @@ from mlpbench.training.buffers import Stacked, column, padded
 from mlpbench.training.network.convolution import Convolutions, Maps
 from mlpbench.training.network.fused import Fused, worth
 from mlpbench.training.network.norm import Norm
-from mlpbench.training.network.parameters import Layers, Sink
+from mlpbench.training.network.parameters import GradientTarget, Layers
 
 
 class Workspace:
@@ -212,11 +212,11 @@ class Network:
         assert mask is not None
         n = noise.x_GBI.shape[1]
         for own, u_RBU in noise.parts():
-            kept = torch.ge(u_RBU, self.keep_from[layer][own])
-            torch.mul(kept, self.keep_scale[layer][own], out=mask.x_RNM[own, :n])
+            keeps = torch.ge(u_RBU, self.keep_from[layer][own])
+            torch.mul(keeps, self.keep_scale[layer][own], out=mask.x_RNM[own, :n])
 
-    def backward(self, inputs: Inputs, work: Workspace, sink: Sink) -> None:
-        """Backpropagate dz at the outputs, in `work.d_outputs`, and put the gradients into the sink."""
+    def backward(self, inputs: Inputs, work: Workspace, target: GradientTarget) -> None:
+        """Backpropagate dz at the outputs, in `work.d_outputs`, and put the gradients into the target."""
         n = inputs.x_GBI.shape[1]
         d = work.d_outputs.rows(n)
         operands = work.weights if self.rounds else self.parameters.weights
@@ -230,45 +230,45 @@ class Network:
             elif self.front is not None and work.maps is not None:
                 self.front.take(d.x_RNM.transpose(1, 2), operands[number].x_RNM[:, :size], work.maps)
             if layer > 0:
-                sink.put_weights(number, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
+                target.put_weights(number, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
             elif self.front is not None and work.maps is not None:
-                sink.put_weights(number, self.front.features(work.maps.pooled, n), d.wide_RNP)
+                target.put_weights(number, self.front.features(work.maps.pooled, n), d.wide_RNP)
             else:
                 # In the reverse of the forward pass's order: the batch that it read last is still in the cache.
                 for own, x_RBI in reversed(list(work.parts(inputs))):
-                    sink.put_weights(number, x_RBI.transpose(1, 2), d.wide_RNP[own], own)
+                    target.put_weights(number, x_RBI.transpose(1, 2), d.wide_RNP[own], own)
                 if work.fused is not None:
-                    assert sink.descends, "gradients in buffers are those of every run for itself"
-                    work.fused.descend(inputs, d, sink.keep_R1, sink.sums_R)
-            sink.put_biases(number, d.wide_RNP.sum(1, keepdim=True))
+                    assert target.subtracts, "gradients in buffers are those of every run for itself"
+                    work.fused.subtract_gradient(inputs, d, target.decay_factor_R1, target.sums_R)
+            target.put_biases(number, d.wide_RNP.sum(1, keepdim=True))
             if before is not None:
-                self._through_activation(layer - 1, before, work, sink)
+                self._through_activation(layer - 1, before, work, target)
                 d = before
         if self.front is not None and work.maps is not None:
-            self.front.backward(inputs, work.maps, operands, sink, self._derive, self._round)
+            self.front.backward(inputs, work.maps, operands, target, self._derive, self._round)
 
-    def _through_activation(self, layer: int, d: Stacked, work: Workspace, sink: Sink) -> None:
+    def _through_activation(self, layer: int, d: Stacked, work: Workspace, target: GradientTarget) -> None:
         mask = work.mask[layer]
         if mask is not None:
             d.flat_RS.mul_(mask.flat_RS)
         n = d.x_RNM.shape[1]
-        self._derive(self.offset + layer, d, work.z[layer], work.a[layer], sink)
+        self._derive(self.offset + layer, d, work.z[layer], work.a[layer], target)
         if self.norms:
             gamma_R1U = self.parameters.gammas[layer].x_RNM
             d_gamma, d_beta = self.norms[layer].backward(d, work.x_hat[layer].rows(n), gamma_R1U)
-            sink.put(sink.into.gammas[layer].x_RNM, d_gamma)
-            sink.put(sink.into.betas[layer].x_RNM, d_beta)
+            target.put(target.into.gammas[layer].x_RNM, d_gamma)
+            target.put(target.into.betas[layer].x_RNM, d_beta)
 
-    def _derive(self, number: int, d: Stacked, z: Stacked, a: Stacked, sink: Sink) -> None:
+    def _derive(self, number: int, d: Stacked, z: Stacked, a: Stacked, target: GradientTarget) -> None:
         """Turn d = dL/df(z) into dL/dz in place, and put the gradient of slopes that are learnt."""
         n = d.x_RNM.shape[1]
         for start, stop, f, parameter in self.ranges:
             own = slice(start, stop)
             now: float | Tensor = parameter
             if f.learnt:
-                now = self.slope(number, own).clone()  # the sink may change it in the next line
+                now = self.slope(number, own).clone()  # the target may change it in the next line
                 gradient = f.learnt.gradient(d.x_RNM[own], z.x_RNM[own, :n]).sum((1, 2))
-                sink.put(sink.into.slopes[number].x_RNM[own], gradient[:, None, None])
+                target.put(target.into.slopes[number].x_RNM[own], gradient[:, None, None])
             f.backward(torch, d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], now)
 
     def worth_fusing(self, groups: Sequence[Group], rows: Collection[int]) -> bool:

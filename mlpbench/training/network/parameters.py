@@ -36,43 +36,46 @@ class Layers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sink:
-    """Where the backward pass puts gradients: into buffers, or, in plain descent, straight into the parameters.
+class GradientTarget:
+    """Where the backward pass puts gradients: into buffers, or, in plain SGD, straight into the parameters.
 
-    Descent is linear in the gradient: with the learning rate multiplied into dz at the outputs, the product that computes
-    a weight's gradient subtracts it from the weight. `keep_R1` is 1 - eta lambda, where a run decays.
+    The step of plain SGD, w -= eta g, is linear in g: `Updates.output_factor` multiplies dL/dz at the outputs by eta, so
+    the product that computes a weight's gradient computes eta g, and `subtracts` it from the weight in place.
+    `decay_factor_R1` is 1 - eta lambda, where a run decays.
     """
 
     into: Layers
-    descends: bool
-    keep_R1: Tensor | None = None
-    keep_bias_R1: Tensor | None = None
+    subtracts: bool
+    decay_factor_R1: Tensor | None = None
+    bias_decay_factor_R1: Tensor | None = None
     # Weights are summed up as they are put, while they are in the cache: to see whether all are finite.
     sums_R: Tensor | None = None
 
     def put_weights(self, number: int, left: Tensor, right: Tensor, own: slice = slice(None)) -> None:
         """Put a layer's gradient, the product of left and right, for some neighbours; their weights decay before."""
         weights = self.into.weights[number]
-        if self.keep_R1 is not None:  # multiplying by exactly 1 leaves the bits of runs without decay as they are
-            weights.flat_RS[own].mul_(self.keep_R1[own])
-        target = weights.wide_RNP[own, : left.shape[1], : right.shape[2]]
-        target.baddbmm_(left, right, beta=1 if self.descends else 0, alpha=-1 if self.descends else 1)
+        if (
+            self.decay_factor_R1 is not None
+        ):  # multiplying by exactly 1 leaves the bits of runs without decay as they are
+            weights.flat_RS[own].mul_(self.decay_factor_R1[own])
+        array = weights.wide_RNP[own, : left.shape[1], : right.shape[2]]
+        array.baddbmm_(left, right, beta=1 if self.subtracts else 0, alpha=-1 if self.subtracts else 1)
         if self.sums_R is not None:
             self.sums_R[own].add_(weights.flat_RS[own].sum(1))
 
     def put_biases(self, number: int, gradient: Tensor) -> None:
         """Put the gradient of a layer's biases, of shape (R, 1, O); they decay before."""
         biases = self.into.biases[number]
-        if self.keep_bias_R1 is not None:
-            biases.flat_RS.mul_(self.keep_bias_R1)
+        if self.bias_decay_factor_R1 is not None:
+            biases.flat_RS.mul_(self.bias_decay_factor_R1)
         self.put(biases.wide_RNP[:, :, : gradient.shape[2]], gradient)
 
-    def put(self, target: Tensor, gradient: Tensor) -> None:
+    def put(self, array: Tensor, gradient: Tensor) -> None:
         """Put a gradient that is not a product."""
-        if self.descends:
-            target.sub_(gradient)
+        if self.subtracts:
+            array.sub_(gradient)
         else:
-            target.copy_(gradient)
+            array.copy_(gradient)
 
 
 def initialise(parameters: Layers, fans: Sequence[tuple[int, int]], runs: Sequence[Run]) -> None:
