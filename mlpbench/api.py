@@ -56,10 +56,10 @@ def run(spec: str | Path | Mapping[str, Any], **changes: Any) -> Outcome:
         raise InputError(
             'mlpbench.run must stand under `if __name__ == "__main__":` in a script, got a call without it'
         )
-    known = [*OPTIONS, *SETTINGS, *FILE_KEYS]
+    names = [*OPTIONS, *SETTINGS, *FILE_KEYS]
     for name in changes:
-        if name not in known:
-            raise InputError(unknown("option, setting or key", name, known))
+        if name not in names:
+            raise InputError(unknown("option, setting or key", name, names))
     options = Options(**({"quiet": True} | {k: v for k, v in changes.items() if k in OPTIONS}))
     overrides = [Override(k, v, f"{k}={v!r}") for k, v in changes.items() if k not in OPTIONS]
     if isinstance(spec, Mapping):

@@ -124,9 +124,26 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def shown(value: object) -> str:
-    """Return a value as errors print it: on one line, cut where it is long."""
+    """Return a value as errors print it: on one line, cut where it is long, `true` and `null` as in an experiment file.
+
+    >>> shown({"refit": True, "folds": [3, None]})
+    "{'refit': true, 'folds': [3, null]}"
+    """
     try:
-        text = repr(dict(value) if isinstance(value, Mapping) else value)
+        text = _spelt(value)
     except ValueError:  # Python refuses to print a whole number of more than 4300 digits
         text = "a number of very many digits"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _spelt(value: object, depth: int = 0) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if depth > SHOWN:  # a list may hold itself
+        return "..."
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k!r}: {_spelt(v, depth + 1)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        opening, closing = "[]" if isinstance(value, list) else "()"
+        return opening + ", ".join(_spelt(v, depth + 1) for v in value) + closing
+    return repr(value)

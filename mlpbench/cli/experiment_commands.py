@@ -125,7 +125,8 @@ def _described(key: str, value: Any) -> tuple[str, str]:
     from mlpbench.jobs.listing import planned_time
 
     if key == "flops":
-        return "FLOPs", f"{value / 1e12:.3g} TFLOP"
+        prefix, unit = next(((p, u) for p, u in (("T", 1e12), ("G", 1e9)) if value >= u), ("M", 1e6))
+        return "FLOPs", f"{value / unit:.3g} {prefix}FLOP"
     if key == "seconds":
         return "expected time", planned_time(value)
     if key == "bytes_per_worker":

@@ -48,7 +48,7 @@ def _drop_output() -> None:
 
 
 # A line of "\b" keeps the lines after it as they are.
-HELP = """Find out what really matters in a multilayer perceptron.
+HELP = """Benchmark multilayer perceptrons and judge claims about them.
 
 An experiment is a YAML file: a question, the factors to vary, and the claims to judge. `mlpbench run` trains every
 combination with replicates, stores all numbers in parquet and writes a report with a verdict, and its evidence, for each

@@ -24,7 +24,7 @@ SHARE_TOLERANCE = 0.01
 RELATIVE_TOLERANCE = 0.05
 SHARES = ("fraction", "0 or 1")
 SHARES_BESIDE = {"accuracy", *(name for name, m in LAYER_METRICS.items() if m.unit in SHARES)}
-MOST_SAID = 4
+MOST_COLUMNS = 4
 # Columns that a run may lack, and is not compared in then: they came later, or `trim` has dropped them.
 MAY_LACK = {*CAME_LATER, *(column for columns in DROPPABLE.values() for column in columns)}
 NOT_FIXED = ("train_seconds", "stack_size", *ENVIRONMENT)
@@ -65,9 +65,9 @@ def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
             )
             drifted = rounded and whole and not set(names) & set(fixed) and near[run_id]
             grade = WITHIN if drifted else DIFFERENT
-        said = [_said(c, one.at[run_id, c], other.at[run_id, c]) for c in names[:MOST_SAID]]
-        more = [f"{len(names) - MOST_SAID} more"] if len(names) > MOST_SAID else []
-        rows.append({"run_id": run_id, "grade": grade, "differs": ", ".join(said + more + tables)})
+        differences = [_difference(c, one.at[run_id, c], other.at[run_id, c]) for c in names[:MOST_COLUMNS]]
+        more = [f"{len(names) - MOST_COLUMNS} more"] if len(names) > MOST_COLUMNS else []
+        rows.append({"run_id": run_id, "grade": grade, "differs": ", ".join(differences + more + tables)})
     return pd.DataFrame(rows, columns=["run_id", "grade", "differs"])
 
 
@@ -160,13 +160,13 @@ def _run_of(key: Any) -> str:
     return str(key[0] if isinstance(key, tuple) else key)
 
 
-def _said(column: str, before: Any, now: Any) -> str:
+def _difference(column: str, before: Any, now: Any) -> str:
     if isinstance(before, float) and isinstance(now, float) and np.isfinite(before - now):
         return f"{column} {before:.6g} ({now - before:+.2g})"
-    said = (
+    both = (
         "none" if v is None or v is pd.NA or (isinstance(v, float) and np.isnan(v)) else str(v) for v in (before, now)
     )
-    return column if column == "weights_sha256" else f"{column} {next(said)} ({next(said)})"
+    return column if column == "weights_sha256" else f"{column} {next(both)} ({next(both)})"
 
 
 def not_identical(pairs: pd.DataFrame) -> list[dict[str, Any]]:

@@ -148,10 +148,10 @@ def measured(metric: str) -> tuple[str, str] | None:
 
 def undeclared(metric: str, shifts: Shifts) -> str | None:
     """Return why a metric can't be had, one of a shift that the experiment does not declare; None where it can."""
-    asked = measured(metric)
+    shift = measured(metric)
     declared = splits(shifts)
-    if asked is None or asked[0] in declared:
+    if shift is None or shift[0] in declared:
         return None
-    named = [f"shift_{asked[1]}[{split.removeprefix('shift:').replace(':', ',')}]" for split in declared]
+    named = [f"shift_{shift[1]}[{split.removeprefix('shift:').replace(':', ',')}]" for split in declared]
     rule = f"a metric under a shift must name one that is declared in shifts ({', '.join(named) or 'this experiment has none'})"
     return f"{rule}, got {metric!r}{suggestion(metric, named)}"

@@ -195,7 +195,9 @@ class _Roles:
         seen: set[Value] = set()
         for i, level in enumerate(levels):
             if role != "factors.zip" and level in seen:
-                raise SpecProblem((*path, i), f"the levels of a factor must differ, got {level!r} twice for {name}")
+                raise SpecProblem(
+                    (*path, i), f"the levels of a factor must differ, got {shown(level)} twice for {name}"
+                )
             seen.add(level)
         return levels
 

@@ -91,8 +91,8 @@ def merge(folders: Sequence[Path], to: Path) -> MergedFolder:
         new = set(tables["runs"]["run_id"]) - (present - replaced)
         shared += len(tables["runs"]) - len(new)
         taken[folder] = len(new)
-        kept = {t: frame[~frame["run_id"].isin(replaced)] for t, frame in merged.items()}
-        filled = {t: _fill_trimmed(kept[t], tables[t], t, finished & finished_here) for t in TABLES}
+        unreplaced = {t: frame[~frame["run_id"].isin(replaced)] for t, frame in merged.items()}
+        filled = {t: _fill_trimmed(unreplaced[t], tables[t], t, finished & finished_here) for t in TABLES}
         merged = {t: pd.concat([filled[t], tables[t][tables[t]["run_id"].isin(new)]]) for t in TABLES}
     ids = set(merged["runs"]["run_id"])
     grids = [{r.run_id for r in grid.runs(e)} for e in experiments]

@@ -87,8 +87,8 @@ def seconds_left(planned: float, done: float, spent: float) -> float:
 
 def _line_size() -> dict[str, Any]:
     """Return tqdm's arguments for the width of the line: a terminal that says 0 has no size, but does show lines."""
-    known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
-    return {"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24}
+    has_size = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    return {"dynamic_ncols": True} if has_size else {"ncols": 80, "nrows": 24}
 
 
 def _clock(seconds: float) -> str:

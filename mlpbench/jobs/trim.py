@@ -84,10 +84,10 @@ def trim(folder: Path) -> Mapping[str, TrimmedTable]:
         }
 
 
-def _trim(store: Store, table: str, kept: Mapping[str, Collection[str]]) -> TrimmedTable:
+def _trim(store: Store, table: str, keep: Mapping[str, Collection[str]]) -> TrimmedTable:
     """Empty columns of a table, each but for some runs."""
     before = _size(store, table)
-    kept_ids = {column: pa.array(sorted(ids), pa.string()) for column, ids in kept.items()}
+    kept_ids = {column: pa.array(sorted(ids), pa.string()) for column, ids in keep.items()}
 
     def emptied(rows: pa.Table) -> pa.Table:
         for column, ids in kept_ids.items():

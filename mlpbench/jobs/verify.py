@@ -73,11 +73,11 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
     planned = list(grid.runs(experiment))
     lost = [r for r in planned if r.run_id not in rows.index] if damaged else []
     rows = rows[rows["status"] != "failed"]
-    known = [r for r in planned if r.run_id in rows.index]
-    if not known and not damaged:
+    stored_runs = [r for r in planned if r.run_id in rows.index]
+    if not stored_runs and not damaged:
         raise InputError(f"verify needs finished runs, got none of this experiment in {store.folder}")
     verified = read_verifications(store.folder)
-    chosen = sorted(known, key=lambda r: (r.run_id in verified, r.run_id))[:sample]
+    chosen = sorted(stored_runs, key=lambda r: (r.run_id in verified, r.run_id))[:sample]
     get_data(experiment, options)
     rows = rows.loc[[r.run_id for r in chosen]]
     row_of = {row["run_id"]: row for row in records(rows)}
@@ -97,7 +97,7 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
     columns = ["run_id", "label", "replicate", "grade", "differs", "elsewhere"]
     return Verification(
         experiment=experiment,
-        stored=len(known),
+        stored=len(stored_runs),
         checked=pd.DataFrame(checked, columns=columns).sort_values("run_id", ignore_index=True),
         damaged=damaged,
         lost=lost,

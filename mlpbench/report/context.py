@@ -128,7 +128,7 @@ class Context:
     @cached_property
     def drawn_by(self) -> str:
         """Says which replicates and conditions figures draw of each replicate's numbers; empty where all are drawn."""
-        some = f"Drawn are the first {MOST_DOTS} replicates." if self.experiment.replicates > MOST_DOTS else ""
+        some = f"The figure shows the first {MOST_DOTS} replicates." if self.experiment.replicates > MOST_DOTS else ""
         return paragraph(some, self.excerpt.drawn_by)
 
     def varied_settings(self, names: Sequence[str]) -> list[str]:

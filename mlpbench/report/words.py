@@ -153,7 +153,7 @@ def _linear(verdict: Verdict) -> str:
 def _estimate(verdict: Verdict, q: Digits) -> str:
     """Return `-235 steps`, or `at most -235 steps` where no more is known."""
     assert verdict.estimate is not None
-    return f"{verdict.known} {q.full(verdict.estimate)}".strip()
+    return f"{verdict.estimate_is} {q.full(verdict.estimate)}".strip()
 
 
 def expected_cell(verdict: Verdict) -> str:
@@ -215,16 +215,19 @@ def verdict_sentence(verdict: Verdict) -> str:
 
 def _sizes(verdict: Verdict, q: Digits) -> str:
     """Say how large a difference of two conditions is beside the spread, or how a mean compares with the middle half."""
-    sizes, better = verdict.sizes, verdict.hypothesis.wording.better
+    sizes, outcomes = verdict.sizes, verdict.hypothesis.wording.outcomes
     if verdict.hypothesis.is_a_level:
         if sizes.sd is None or sizes.iqm is None:
             return ""
         return f"Replicates have sd {fixed(sizes.sd, sizes.sd)}, interquartile mean {q.full(sizes.iqm)}."
-    if sizes.wins is None:
+    if sizes.wins is None or outcomes is None:
         return ""
     size = "" if sizes.effect is None else f"Effect size {sizes.effect:.1f} (Hedges' g of the differences); "
-    tied = f", equal in {sizes.ties}" if sizes.ties else ""
-    return f"{size}{better} in {sizes.wins} of {verdict.n} replicates{tied}."
+    ties = sizes.ties or 0
+    losses = verdict.n - sizes.wins - ties
+    more, words = (sizes.wins, outcomes[0]) if sizes.wins >= losses else (losses, outcomes[1])
+    tied = f", equal in {ties}" if ties else ""
+    return f"{size}{words} in {more} of {verdict.n} replicates{tied}."
 
 
 def _with_test_set(verdict: Verdict, q: Digits) -> str:
@@ -255,7 +258,7 @@ def needed(verdict: Verdict) -> str:
 
 def _if_as_estimated(verdict: Verdict) -> str:
     if verdict.hypothesis.is_of_median:
-        return "if as large a share lies on that side"
+        return "if the share on that side stays the same"
     return "if the effect is as estimated"
 
 
@@ -266,7 +269,11 @@ def _outlook(verdict: Verdict, q: Digits) -> str:
     if tested.is_of_median:
         if verdict.p_corrected is not None and verdict.p_corrected <= ALPHA:  # decided, but for an incomplete analysis
             return ""
-        unknown = "if as many lie on no known side" if verdict.is_partly_known else "if as many lie on either side"
+        unknown = (
+            "if as many replicates stay censored"
+            if verdict.is_partly_known
+            else "if the shares above and below stay the same"
+        )
         return needed(verdict) or f"{never} {unknown}."
     if outlook.detectable is None or verdict.estimate is None:
         return ""

@@ -62,8 +62,8 @@ def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = F
         return rows[rows["predicted"].notna()]
 
     def images(at: Places) -> Classes | None:
-        kept = _kept_images(experiment, store, at)
-        return _keep_images(experiment, store, at) if kept is None and keep_images else kept
+        images_kept = _kept_images(experiment, store, at)
+        return _keep_images(experiment, store, at) if images_kept is None and keep_images else images_kept
 
     return TestSet(predictions=predictions, labels=labels, images=images)
 

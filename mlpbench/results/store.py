@@ -147,10 +147,10 @@ class Store:
         new = [(name, *encoded(stem, tables[name])) for name in reversed(TABLES)]
         old = {path for table in TABLES for i in ids for path in self._files_of[table].get(i, ())}
         if old:
-            kept = [part for path in sorted(old) for part in self._without(path, ids)]
+            remainders = [part for path in sorted(old) for part in self._without(path, ids)]
             exchange(
                 self.folder,
-                {f"{table}/{name}": content for table, name, content in (*new, *kept)},
+                {f"{table}/{name}": content for table, name, content in (*new, *remainders)},
                 [f"{path.parent.name}/{path.name}" for path in old],
             )
             self._files_of = {table: self._index(table) for table in TABLES}
@@ -164,9 +164,9 @@ class Store:
         """Yield the part that is left of a file without some runs, if there is one."""
         table = path.parent.name
         others = ~pads.field("run_id").isin(pa.array(ids, pa.string()))
-        kept = pq.read_table(path, schema=SCHEMAS[table], filters=others)
-        if kept.num_rows:
-            yield table, *encoded(path.stem.rpartition("-")[0] or path.stem, kept)
+        remainder = pq.read_table(path, schema=SCHEMAS[table], filters=others)
+        if remainder.num_rows:
+            yield table, *encoded(path.stem.rpartition("-")[0] or path.stem, remainder)
 
     def compact(self) -> None:
         """Join the files of each table, in the order of their rows' keys; raise MachineError where the disk refuses."""

@@ -92,7 +92,7 @@ def test_what_a_target_is_follows_from_its_values_unless_the_task_is_told(
     csv: Path, target: str, options: dict[str, Any], classes: tuple[str, ...] | None
 ) -> None:
     data = data_of(spec(csv, target, **options))
-    assert data.known.classes == classes
+    assert data.file_facts.classes == classes
     assert data.facts.n_classes == (classes and len(classes))
     assert data.facts.n_outputs == (len(classes) if classes else 1)
     made = data.load()
@@ -119,7 +119,7 @@ def test_whole_numbers_are_classes_up_to_twenty_of_them(tmp_path: Path, distinct
 def test_whole_numbers_with_a_point_are_numbers(tmp_path: Path) -> None:
     pd.DataFrame({"x": np.arange(30.0) % 7, "kind": np.arange(30) % 3 * 1.0}).to_csv(tmp_path / "t.csv", index=False)
     assert spec(tmp_path / "t.csv").data.n_classes is None
-    assert data_of(spec(tmp_path / "t.csv", task="classes")).known.classes == ("0", "1", "2")
+    assert data_of(spec(tmp_path / "t.csv", task="classes")).file_facts.classes == ("0", "1", "2")
 
 
 def test_classes_with_a_gap_are_taken_as_they_are_when_told(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_classes_with_a_gap_are_taken_as_they_are_when_told(tmp_path: Path) -> N
     pd.read_csv(tmp_path / "t.csv", index_col=0).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(InputError, match="got none with 2 between 0 and 3"):
         spec(tmp_path / "t.csv")
-    assert data_of(spec(tmp_path / "t.csv", task="classes")).known.classes == ("0", "1", "3")
+    assert data_of(spec(tmp_path / "t.csv", task="classes")).file_facts.classes == ("0", "1", "3")
 
 
 def test_standard_scaling_is_that_of_sklearn_on_the_training_rows(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_data_that_are_no_longer_those_of_the_facts_are_not_trained_on(tmp_path:
     elif change == "options":
         data = replace(data, options=data.options.model_copy(update={"scale": "none"}))
     else:
-        data = replace(data, known=data.known.model_copy(update={"n_train": 99}))
+        data = replace(data, file_facts=data.file_facts.model_copy(update={"n_train": 99}))
     with pytest.raises(InputError, match="the data must be those of the experiment's facts"):
         data.load()
 

@@ -27,7 +27,7 @@ def facts(file: Path, **options: Any) -> TableFacts:
     dataset = {"file": file, **({} if file.suffix == ".npz" else {"target": "kind"}), **options}
     experiment = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset})
     assert isinstance(experiment.dataset, TableData)
-    return experiment.dataset.known
+    return experiment.dataset.file_facts
 
 
 WORDS = st.sampled_from(
@@ -101,7 +101,7 @@ def test_a_path_that_is_no_text_is_not_dumped() -> None:
     options = TableOptions(file="/data/x.csv", target="kind").model_copy(update={"file": "/data/\udcc3.csv"})
     known = TableFacts(fingerprint="0" * 64, n_train=2, n_test=1, n_features=1)
     with pytest.raises(InputError, match=r"file must be a path in the locale's encoding, got '/data/\\udcc3.csv'"):
-        TableData(options=options, known=known).as_written(None)
+        TableData(options=options, file_facts=known).as_written(None)
 
 
 def test_the_readers_do_without_the_facts_that_are_made_of_them() -> None:

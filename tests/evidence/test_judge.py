@@ -274,6 +274,7 @@ def test_a_metric_that_was_not_measured_is_named() -> None:
     row = only(tables(compare("less", "val_loss")))
     assert row["n"] == 0
     assert "5 of 5 replicates without val_loss in width=8." in row["note"]
+    assert "select conditions that have it, or claim another metric." in row["note"]
 
 
 def test_undecided_says_what_would_be_found_and_how_many_more_would_decide() -> None:

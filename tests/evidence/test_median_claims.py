@@ -64,11 +64,11 @@ def test_a_claim_about_runs_that_never_get_there_comes_out() -> None:
         "Estimated at most -1292 steps (95% interval at most -940, n = 8): the median difference is below 0 steps"
         in text
     )
-    assert "width=8 worse than width=16 in 0 of 8 replicates." in text
+    assert "width=8 better than width=16 in 8 of 8 replicates." in text
     assert "6 of 8 replicates short of the loss in width=16." in text
     assert (
-        "Sign test of the median: 0 of 8 replicates above the bound, 8 below, none on an unknown side. A run that never got "
-        "there counts as longer than it was trained. Order-statistic interval (1st to 8th of 8; the lower end of the smallest "
+        "Sign test of the median: 0 of 8 replicates above the bound, 8 below, none undetermined. A run that never reached "
+        "it is censored at the end of its training. Order-statistic interval (1st to 8th of 8; the lower end of the smallest "
         "possible values, the upper of the largest), coverage at least 99.2%."
     ) in text
     assert "can't be judged" not in text
@@ -91,7 +91,7 @@ def test_where_neither_got_there_the_side_is_not_known_and_counts_for_none() -> 
     assert row["p"] == pytest.approx(2 * stats.binom.sf(5, 8, 0.5))
     assert row["verdict"] == "undecided"
     assert pd.isna(row["wins"])
-    assert "0 of 8 replicates above the bound, 6 below, 2 on an unknown side" in row["note"]
+    assert "0 of 8 replicates above the bound, 6 below, 2 undetermined" in row["note"]
     needed = more_needed(8, 6 / 8, 0.05, 0.8, 100_000)
     assert needed is not None
     assert row["more_replicates"] == needed - 8
@@ -181,7 +181,7 @@ def test_a_trend_and_a_contrast_have_bounds_of_their_own_sums() -> None:
     assert (bends["estimate"], bends["estimate_is"], bends["high"]) == (-10 * EACH, "at most", math.inf)
     assert rises["verdict"] == "supported"
     assert bends["verdict"] == "undecided"
-    assert "6 below, 1 on an unknown side" in bends["note"]
+    assert "6 below, 1 undetermined" in bends["note"]
     assert expected_cell(found[1]) == "median < -100 steps"
     fewer = judge_claims(*timed([[2] * 7, [NEVER] * 7, [8] * 7], *claims).parts)
     assert "the median slope is above 0 steps" in explanations(fewer)
@@ -402,9 +402,9 @@ def test_a_top_up_ends_where_the_sides_are_not_known_and_says_so() -> None:
     assert list(judged.replicates) == [8, 8]
     half = timed([[3] * 4 + [NEVER] * 4, [5] * 4 + [NEVER] * 4], faster())
     text = explanations(judge_claims(*half.parts))
-    assert "No affordable number of replicates gives 80% power if as many lie on no known side." in text
+    assert "No affordable number of replicates gives 80% power if as many replicates stay censored." in text
     even = explanations(judge_claims(*timed([[3] * 4 + [5] * 4, [4] * 8], faster()).parts))
-    assert "No affordable number of replicates gives 80% power if as many lie on either side." in even
+    assert "No affordable number of replicates gives 80% power if the shares above and below stay the same." in even
 
 
 def test_an_incomplete_interim_analysis_says_nothing_of_more_replicates() -> None:
@@ -427,6 +427,6 @@ def test_the_size_of_an_effect_is_of_means_and_not_given_beside_a_median() -> No
 
 def test_the_terminal_says_how_many_more_replicates_in_the_words_of_the_test() -> None:
     made = timed([[3, 3, 3, 3, 3, 5], [4] * 6], faster())
-    assert "more replicates needed for 80% power if as large a share lies on that side." in " ".join(
+    assert "more replicates needed for 80% power if the share on that side stays the same." in " ".join(
         terminal_table(judge_claims(*made.parts)).split()
     )

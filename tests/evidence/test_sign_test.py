@@ -115,7 +115,7 @@ def test_a_median_on_the_other_side_refutes_and_one_between_is_undecided() -> No
     assert needed is not None
     assert row["more_replicates"] == needed - 9
     text = explanations(verdicts(SKEWED, median(above=1.25)))
-    assert f"About {needed - 9} more replicates needed for 80% power if as large a share lies on that side." in text
+    assert f"About {needed - 9} more replicates needed for 80% power if the share on that side stays the same." in text
 
 
 def test_a_median_that_lies_on_the_bound_is_on_neither_side() -> None:

@@ -138,7 +138,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "lr is a nuisance setting, tuned for each condition",
     ),
     "one fold": ({"validation": {"folds": 1}}, "folds must be a whole number of at least 2, got 1"),
-    "true folds": ({"validation": {"folds": True}}, "folds must be a whole number of at least 2, got True"),
+    "true folds": ({"validation": {"folds": True}}, "folds must be a whole number of at least 2, got true"),
     "misspelt": ({"validation": {"fold": 5}}, "unknown key 'fold'"),
     "too many folds": ({"validation": {"folds": 11}, "fixed": {"train_size": 10}}, "folds must be at most train_size"),
     "folds alone": ({"folds": 5}, "unknown key 'folds'"),

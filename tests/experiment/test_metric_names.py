@@ -194,7 +194,7 @@ def test_refits_of_all_levels_are_counted_dumped_and_the_same_runs(tmp_path: Pat
     ("validation", "said"),
     [
         ({"folds": 3, "refit": "al"}, "validation.refit: refit must be 'chosen' or 'all', got 'al'; did you mean 'all'?"),
-        ({"folds": 3, "refit": True}, "refit must be 'chosen' or 'all', got True"),
+        ({"folds": 3, "refit": True}, "refit must be 'chosen' or 'all', got true"),
         ({"folds": 3, "refits": "all"}, "unknown key 'refits'; did you mean 'refit'?"),
         ({"refit": "all"}, "folds must be a whole number of at least 2"),
     ],

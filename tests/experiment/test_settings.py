@@ -76,7 +76,7 @@ def test_what_is_no_whole_number_is_refused(name: str, value: object) -> None:
 @pytest.mark.parametrize("name", FLAGS)
 @pytest.mark.parametrize("value", [0, 1, "true", "no", None])
 def test_what_is_not_true_or_false_is_refused(name: str, value: object) -> None:
-    assert refusal(name, value) == f"{name} must be true or false, got {value!r}"
+    assert refusal(name, value) == f"{name} must be true or false, got {shown(value)}"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_whole_numbers_are_numbers() -> None:
 )  # fmt: skip
 def test_a_near_word_is_suggested(name: str, value: str, near: str) -> None:
     kind = SETTINGS[name].value_type
-    assert refusal(name, value) == f"{name} must be {kind.rule}, got {value!r}; did you mean '{near}'?"
+    assert refusal(name, value) == f"{name} must be {kind.rule}, got {shown(value)}; did you mean '{near}'?"
 
 
 def test_a_far_word_gets_no_suggestion() -> None:
@@ -195,7 +195,7 @@ def test_what_is_no_word_is_refused(name: str, value: object) -> None:
     ],
 )
 def test_parameters_are_where_they_belong(name: str, value: object, rule: str) -> None:
-    assert refusal(name, value).startswith(f"{name} must be {rule}, got {value!r}")
+    assert refusal(name, value).startswith(f"{name} must be {rule}, got {shown(value)}")
 
 
 def test_a_line_break_is_not_part_of_a_word() -> None:
@@ -229,7 +229,7 @@ def test_a_canonical_string_comes_apart_again(number: float) -> None:
 @pytest.mark.parametrize("name", ["hidden_sizes", "conv_channels"])
 @pytest.mark.parametrize("value", [5, "8", [0], [8, -1], [True], [8.0], [[8]], [2**53], None])
 def test_layer_widths_are_a_list_of_whole_numbers(value: object, name: str) -> None:
-    assert refusal(name, value).endswith(f"got {value!r}")
+    assert refusal(name, value).endswith(f"got {shown(value)}")
 
 
 def test_layers_are_limited_in_number() -> None:
@@ -241,7 +241,7 @@ def test_dropout_is_one_number_or_one_per_layer() -> None:
     assert SETTINGS["dropout"].read([]) == ()
     assert SETTINGS["dropout"].read(0.2) == 0.2
     for value in ([0.1, 1.1], [None], "0.1", [[0.1]]):
-        assert refusal("dropout", value).endswith(f"got {value!r}")
+        assert refusal("dropout", value).endswith(f"got {shown(value)}")
 
 
 def test_shown_values_are_one_short_line() -> None:
@@ -249,3 +249,23 @@ def test_shown_values_are_one_short_line() -> None:
     assert shown({"a": 1}) == "{'a': 1}"
     assert len(shown("x" * 10_000)) == 203
     assert shown(1 << 100_000) == "a number of very many digits"
+    endless: list[Any] = []
+    endless.append(endless)
+    assert len(shown(endless)) == 203
+
+
+def test_shown_values_are_spelt_as_in_an_experiment_file() -> None:
+    assert [shown(v) for v in (True, False, None, 1, 0, "true", 1.0)] == [
+        "true",
+        "false",
+        "null",
+        "1",
+        "0",
+        "'true'",
+        "1.0",
+    ]
+    assert (
+        shown({"init": {"normal": None}, 2: [True, (False, "a")]})
+        == "{'init': {'normal': null}, 2: [true, (false, 'a')]}"
+    )
+    assert shown(()) == "()"

@@ -59,7 +59,7 @@ def test_shifts_decide_what_is_measured_and_not_which_run_it_is() -> None:
         ({"noise": [0.1, 0]}, "shifts.noise.1: the severities of noise must be numbers above 0, got 0"),
         ({"noise": [math.inf]}, "above 0, got inf"),
         ({"noise": [math.nan]}, "above 0, got nan"),
-        ({"noise": [True]}, "above 0, got True"),
+        ({"noise": [True]}, "above 0, got true"),
         ({"blur": [101]}, "the severities of blur must be numbers above 0, at most 100, got 101"),
         ({"brightness": [1.1]}, "at most 1, got 1.1"),
         ({"contrast": [2]}, "at most 1, got 2"),

@@ -46,7 +46,7 @@ def test_a_run_is_that_of_an_experiment_that_varies_the_stream_and_counts_from_o
     [
         ({"vary": {"each": ["init"]}}, "vary.each: each must be a list of two streams or more, which vary one at a time, got ['init']"),
         ({"vary": {"each": "init"}}, "vary.each: each must be a list of two streams or more, which vary one at a time, got 'init'"),
-        ({"vary": {}}, "vary.each: each must be a list of two streams or more, which vary one at a time, got None"),
+        ({"vary": {}}, "vary.each: each must be a list of two streams or more, which vary one at a time, got null"),
         ({"vary": {"eech": []}}, "vary.eech: unknown key 'eech'; did you mean 'each'?"),
         ({"vary": {"each": ["init", "ordr"]}}, "vary.each.1: entry 2 of each must be 'init', 'order', 'dropout', 'split' or 'noise', got 'ordr'; did you mean 'order'?"),
         ({"vary": {"each": ["init", "order", "init"]}}, "vary.each.2: the streams of each must differ, got 'init' twice"),

@@ -242,7 +242,7 @@ def test_an_override_of_a_key_of_the_file(tmp_path: Path) -> None:
         ("=3", "an override must be KEY=VALUE, got '=3'"),
         ("lrr=3", "unknown setting or key 'lrr'; did you mean 'lr'?"),
         ("lr=-1", "lr must be a number above 0, got -1"),
-        ("lr=", "lr must be a number above 0, got None"),
+        ("lr=", "lr must be a number above 0, got null"),
         ("lr=1, width: 3", "lr must be a number above 0, got {'1, width': 3}"),
         ("lr=1}, {a: 1", "got {'1}, {a': 1}"),
         ("lr=[0.1, 0.1]", "got 0.1 twice for lr"),

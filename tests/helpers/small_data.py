@@ -84,7 +84,7 @@ def made_numbers(*, n_train: int, n_test: int, features: int) -> Made:
         parts |= {f"x_{part}": x.astype(np.float32), f"y_{part}": y.astype(np.float32)}
     digest = hashlib.sha256(f"{n_train},{n_test},{features}".encode()).hexdigest()
     known = TableFacts(fingerprint=digest, n_train=n_train, n_test=n_test, n_features=features)
-    return made_of(TableData(options=TableOptions(file="/gone/made.csv", target="y"), known=known), **parts)
+    return made_of(TableData(options=TableOptions(file="/gone/made.csv", target="y"), file_facts=known), **parts)
 
 
 def made_of(source: DataSource, **parts: Any) -> Made:

@@ -109,7 +109,7 @@ def test_sentences_are_about_all_conditions() -> None:
         told(), "Replicates"
     )
     sections = re.split(r"^## ", told().markdown, flags=re.MULTILINE)
-    drawn = [s.splitlines()[0] for s in sections if "Drawn are 10 of 120 conditions" in s]
+    drawn = [s.splitlines()[0] for s in sections if "The figure shows 10 of 120 conditions" in s]
     assert drawn == ["Learning curves", "Train and test error", "Generalisation gap", "Result and cost", "Replicates"]
 
 
@@ -206,7 +206,7 @@ def test_many_claims_are_all_judged_and_some_drawn() -> None:
     ]
     report = report_of(make(spec(**SHORT, factors={"lr": [0.1, 1.0]}, claims=claims)))
     text = section_text(report, "Verdicts")
-    assert "Drawn are the first 60 of 80 claims with an estimate." in text
+    assert "The figure shows the first 60 of 80 claims with an estimate." in text
     assert len(re.findall(r"^\| It is\.", text, re.MULTILINE)) == 80
 
 

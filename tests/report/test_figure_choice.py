@@ -246,7 +246,7 @@ def test_divergence_is_a_map_of_two_factors_and_bars_of_one() -> None:
 @pytest.mark.parametrize("name", ["prelu", "relu"])
 def test_a_learnt_slope_is_said_to_be_drawn_as_it_starts(name: str) -> None:
     made = make(spec(factors={"activation": ["tanh", name]}, fixed={"epochs": 2}, replicates=2))
-    assert ("The learnt slope of prelu is drawn as it starts." in report_of(made).markdown) == (name == "prelu")
+    assert ("The learnt slope of prelu is shown at its initial value." in report_of(made).markdown) == (name == "prelu")
 
 
 def test_activation_functions_take_the_colours_of_the_report() -> None:
@@ -266,7 +266,7 @@ def test_weights_have_a_row_for_each_combination_and_start_as_an_outline() -> No
     assert [t.get_text() for t in reversed(first.get_yticklabels())] == ["weight_decay=0", "weight_decay=0.1"]
     assert [ax.get_title(loc="left") for ax in (first, last)] == ["first layer", "last layer"]
     assert len(first.patches) == 2 * 3, "start, end and its filling"
-    assert "Drawn is the first condition of each weight_decay." in found.text
+    assert "The figure shows the first condition of each weight_decay." in found.text
 
 
 @pytest.mark.slow

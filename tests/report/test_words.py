@@ -176,8 +176,14 @@ OPEN: dict[str, Any] = {
     [
         ({"low": 3.3, "high": math.inf}, "3.371 log10 units = 2350 (at least 3.300)"),
         ({"low": -math.inf, "high": 3.4}, "3.371 log10 units = 2350 (at most 3.400)"),
-        ({"low": 3.3, "high": math.inf, "known": "at least"}, "at least 3.371 log10 units = 2350 (at least 3.300)"),
-        ({"low": 3.3711, "high": math.inf, "known": "at least"}, "at least 3.371 log10 units = 2350 (at least 3.371)"),
+        (
+            {"low": 3.3, "high": math.inf, "estimate_is": "at least"},
+            "at least 3.371 log10 units = 2350 (at least 3.300)",
+        ),
+        (
+            {"low": 3.3711, "high": math.inf, "estimate_is": "at least"},
+            "at least 3.371 log10 units = 2350 (at least 3.371)",
+        ),
         ({"low": -math.inf, "high": math.inf}, "3.371 log10 units = 2350 (open on both sides)"),
         ({"low": -math.inf, "high": math.inf, "estimate": None}, "-"),
         ({"low": None}, "3.371 log10 units = 2350"),

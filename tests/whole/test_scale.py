@@ -213,7 +213,7 @@ def test_many_runs_are_reported_on_and_shown_in_part(large: Large) -> None:
     first = re.search(r"^\| width=(\d+), lr=([\d.]+), dropout=([\d.]+) ", text, re.MULTILINE)
     assert first is not None
     assert tuple(map(float, first.groups())) == best.index[0]
-    assert text.count("Drawn are 10 of 1000 conditions") == 3
+    assert text.count("The figure shows 10 of 1000 conditions") == 3
     for figure in (large.folder / "figures").iterdir():
         assert int.from_bytes(figure.read_bytes()[20:24]) < 2000, f"{figure.name} fits a screen or two"
     assert large.bears(done)

@@ -11,7 +11,7 @@ from typing import Any
 
 STALLED_AFTER_S = 20.0
 
-_kept: list[Any] = []
+_libraries: list[Any] = []
 
 
 def import_torchvision() -> Any:
@@ -28,7 +28,7 @@ def import_torchvision() -> Any:
             raise
     library = importlib.import_module("torch.library").Library("torchvision", "FRAGMENT")
     # Schemas go when their Library is collected.
-    _kept.append(library)
+    _libraries.append(library)
     for operator in ("nms", "qnms"):
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return importlib.import_module("torchvision")

@@ -93,7 +93,7 @@ class TableData(DataSource):
     """A table of the user's own: options with whole paths, and what is known of the file, which has been read before."""
 
     options: TableOptions
-    known: TableFacts
+    file_facts: TableFacts
 
     @cached_property
     def facts(self) -> DataFacts:
@@ -101,11 +101,11 @@ class TableData(DataSource):
         return DataFacts(
             name=self.options.name,
             title=f"{self.options.name}, target {self.options.target}",
-            n_train=self.known.n_train,
-            n_test=self.known.n_test,
-            input_shape=(self.known.n_features,),
-            class_names=self.known.classes or (),
-            fingerprint=self.known.fingerprint,
+            n_train=self.file_facts.n_train,
+            n_test=self.file_facts.n_test,
+            input_shape=(self.file_facts.n_features,),
+            class_names=self.file_facts.classes or (),
+            fingerprint=self.file_facts.fingerprint,
         )
 
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
@@ -119,8 +119,8 @@ class TableData(DataSource):
             now, dataset = _read(self.options, paths)
         except SpecProblem as problem:
             raise InputError(f"{self.options.file}: {problem.message}") from None
-        if now.known != self.known:
-            was, got = self.known.fingerprint[:12], now.known.fingerprint[:12]
+        if now.file_facts != self.file_facts:
+            was, got = self.file_facts.fingerprint[:12], now.file_facts.fingerprint[:12]
             message = f"the data must be those of the experiment's facts, {was}, got {got}"
             hint = "the file or its options have changed; remove `facts` to start again with them"
             raise InputError(f"{self.options.file}: {message}: {hint}")
@@ -139,8 +139,8 @@ class TableData(DataSource):
         for key, path in self.options.paths.items():
             written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
             tree[key] = _spelt(written, key)
-        known = self.known.model_dump(exclude_none=True)
-        return tree | {"facts": {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}}
+        file_facts = self.file_facts.model_dump(exclude_none=True)
+        return tree | {"facts": {k: list(v) if isinstance(v, tuple) else v for k, v in file_facts.items()}}
 
 
 def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
@@ -161,7 +161,7 @@ def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
     names = {key: str(base / path) for key, path in options.paths.items()}
     whole = options.model_copy(update={key: _whole(path, base) for key, path in options.paths.items()})
     if options.facts is not None:
-        return TableData(options=whole.model_copy(update={"facts": None}), known=options.facts)
+        return TableData(options=whole.model_copy(update={"facts": None}), file_facts=options.facts)
     _check_files(whole.paths, names)
     return _read(whole, names)[0]
 
@@ -194,7 +194,7 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         test_table = read_table(Path(options.test_file), names["test_file"])
     share = options.test if options.test is not None else TEST_SHARE
     encoded = encode(table, test_table, target, share=share, scale=options.scale, task=options.task)
-    known = TableFacts(
+    file_facts = TableFacts(
         fingerprint=encoded.fingerprint,
         n_train=len(encoded.y_train),
         n_test=len(encoded.y_test),
@@ -202,7 +202,7 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         classes=encoded.classes,
     )
     update = {"facts": None, "test": share if test_table is None else None}
-    data = TableData(options=options.model_copy(update=update), known=known)
+    data = TableData(options=options.model_copy(update=update), file_facts=file_facts)
     arrays = {part: getattr(encoded, part) for part in ("x_train", "y_train", "x_test", "y_test")}
     return data, Dataset(facts=data.facts, **arrays).read_only()
 

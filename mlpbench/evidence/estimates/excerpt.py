@@ -59,6 +59,6 @@ def choose(n_conditions: int, estimates: pd.DataFrame) -> Excerpt:
         drawn=list(drawn),
         listed_by=f"These are {MOST_ROWS} of {n_conditions} conditions, those with the {'lowest' if ascending else 'highest'} "
         f"{what}, best first; the table `runs` has all.",
-        drawn_by=f"Drawn are {len(drawn)} of {n_conditions} conditions: the best, the worst and those at equal steps of rank "
+        drawn_by=f"The figure shows {len(drawn)} of {n_conditions} conditions: the best, the worst and those at equal steps of rank "
         f"between them, by {what}.",
     )

@@ -40,15 +40,15 @@ Layers = Callable[[Sequence[str], Sequence[str]], pd.DataFrame]
 
 
 def with_layers(
-    asked: Sequence[tuple[str, Collection[str]]], observed: pd.DataFrame, layers: Layers | None
+    metrics: Sequence[tuple[str, Collection[str]]], observed: pd.DataFrame, layers: Layers | None
 ) -> pd.DataFrame:
-    """Return the planned runs with a column for each layer metric that is asked for, NaN where it is not measured.
+    """Return the planned runs with a column for each layer metric among `metrics`, NaN where it is not measured.
 
-    `asked` has metrics of claims, of layers or not, and the `condition_id` of every condition that they are needed of. Only
+    `metrics` has metrics of claims, of layers or not, and the `condition_id` of every condition that they are needed of. Only
     finished runs of those conditions are read, in one go, and nothing where no metric is of layers. Raises ValueError where
     one is needed and there is nothing to read it from.
     """
-    of_layers = [(name, of, needed) for name, needed in asked if (of := metric_names.layer_metric(name)) is not None]
+    of_layers = [(name, of, needed) for name, needed in metrics if (of := metric_names.layer_metric(name)) is not None]
     if not of_layers:
         return observed
     if layers is None:

@@ -317,17 +317,17 @@ def regrets(
     observed = observe_ids(ids, runs)
     shape = (len(refits), len(chosen))
     status = observed["status"].to_numpy(dtype=object).reshape(shape)
-    known = ((status == OK) | (status == DIVERGED)).all(axis=0) & (chosen >= 0) & (split >= 0)
+    usable = ((status == OK) | (status == DIVERGED)).all(axis=0) & (chosen >= 0) & (split >= 0)
     each = np.arange(len(chosen))
     metrics: dict[str, Floats] = {}
     for name, sign in (("accuracy", 1.0), ("loss", -1.0)):
         good = sign * observed[f"test_{name}"].to_numpy(dtype=float).reshape(shape)
         best = np.where(np.isnan(good), -np.inf, good).max(axis=0)
-        known_here = known & np.isfinite(best)
+        usable_here = usable & np.isfinite(best)
         of_folds, of_split = (
-            np.where(known_here, best - good[np.maximum(c, 0), each], np.nan) for c in (chosen, split)
+            np.where(usable_here, best - good[np.maximum(c, 0), each], np.nan) for c in (chosen, split)
         )
         excess = good[np.maximum(chosen, 0), each] - good[np.maximum(split, 0), each]
         metrics |= {f"regret_{name}": of_folds, f"split_regret_{name}": of_split}
-        metrics[f"split_excess_{name}"] = np.where(known_here, excess, np.nan)
+        metrics[f"split_excess_{name}"] = np.where(usable_here, excess, np.nan)
     return metrics, ids

@@ -41,6 +41,9 @@ MEDIAN_WOULD_DO = Remark(
 WITHOUT_LOGARITHM = Remark(
     text="Only positive numbers have a logarithm: the estimate is of the replicates that have one."
 )
+WITHOUT_METRIC = Remark(
+    text="A condition without the metric can't be judged by it: select conditions that have it, or claim another metric."
+)
 EQUAL_REPLICATES = Remark(text="Every replicate gave the same number.")
 NARROW_MARGIN = Remark(text="The margin is below the standard error: a refutation is wrong in up to 10% instead of 5%.")
 
@@ -74,12 +77,12 @@ class LeftOut(Caveat):
     @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
-        said = {
+        what = {
             DIVERGED: "diverged", FAILED: "failed", MISSING: "not run", "censored": f"short of the {self.goal}",
             "unmeasured": f"without {self.goal}",
         }[self.why]  # fmt: skip
         count = f"{self.fewest}" if self.fewest == self.most else f"{self.fewest} to {self.most}"
-        return f"{count} of {self.planned} replicates {said} in {self.where}."
+        return f"{count} of {self.planned} replicates {what} in {self.where}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +150,8 @@ class JudgedBySigns(Caveat):
             )
         neither = self.n - self.above - self.below - self.equal
         return (
-            f"Sign test of the median: {counts}, {neither or 'none'} on an unknown side. A run that never got there counts as "
-            f"longer than it was trained. Order-statistic interval ({ends}; the lower end of the smallest possible values, "
+            f"Sign test of the median: {counts}, {neither or 'none'} undetermined. A run that never reached it is censored at "
+            f"the end of its training. Order-statistic interval ({ends}; the lower end of the smallest possible values, "
             f"the upper of the largest), coverage at least {self.coverage:.1%}."
         )
 

@@ -45,8 +45,11 @@ def caveats_of(
     if reaches is not None:
         every_epoch = all(c.settings.steps <= CURVE_POINTS * c.settings.steps_per_epoch for c in conditions)
         noted.append(caveats.CountedOnCurve(unit=reaches.unit, goal=reaches.measure, every_epoch=every_epoch))
-    if hypothesis.metric.startswith(metric_names.LOG10) and any(why == "unmeasured" for why, _ in values.left_out):
+    unmeasured = [n for (why, _), n in values.left_out.items() if why == "unmeasured"]
+    if unmeasured and hypothesis.metric.startswith(metric_names.LOG10):
         noted.append(caveats.WITHOUT_LOGARITHM)
+    elif values.planned in unmeasured:
+        noted.append(caveats.WITHOUT_METRIC)
     n, test = len(values.complete), hypothesis.test
     if n < test.least:
         noted.append(caveats.TooFewReplicates(least=test.least, n=n))

@@ -100,7 +100,7 @@ def values_of(
     )
     numbers = hypothesis.number.numbers(measured, hypothesis.bound, bounded=hypothesis.is_of_median)
     whole = numbers.whole
-    known = whole & ~np.isnan(table).any(axis=1) if hypothesis.is_of_median else whole
+    usable = whole & ~np.isnan(table).any(axis=1) if hypothesis.is_of_median else whole
     return ClaimValues(
         complete=np.where(numbers.lower < numbers.upper, np.nan, numbers.lower),
         lower=numbers.lower,
@@ -109,7 +109,7 @@ def values_of(
         left_out=_left_out(np.repeat(positions, len(table)), status, values),
         censored=numbers.censored,
         least_spread=hypothesis.number.least_spread(
-            _steps(hypothesis.metric, needed, experiment.data.n_test, table[known]), max(int(known.sum()), 1)
+            _steps(hypothesis.metric, needed, experiment.data.n_test, table[usable]), max(int(usable.sum()), 1)
         ),
         conditions=measured.conditions,
         table=table[whole],

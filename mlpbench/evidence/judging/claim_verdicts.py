@@ -212,7 +212,7 @@ def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interv
     low, high = sample.interval(LEVEL)
     if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and values.sd > 0:
         low, high = resampling.bca(values.complete, LEVEL)
-    sizes = sizes_of(values.complete, sample.sd, compared=bool(hypothesis.wording.better))
+    sizes = sizes_of(values.complete, sample.sd, compared=hypothesis.wording.outcomes is not None)
     return sample, Interval(low=low, high=high), sizes
 
 
@@ -224,14 +224,14 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
     lower, upper, bound = values.lower, values.upper, hypothesis.bound
     above, below = count_sides(lower, bound, upper)
     leans = _side(hypothesis.sense, above - below, 0)
-    estimate, known = censored_median(lower, upper, bound)
-    verdict = replace(blank, estimate=None if math.isnan(estimate) else estimate, known=known)
+    estimate, estimate_is = censored_median(lower, upper, bound)
+    verdict = replace(blank, estimate=None if math.isnan(estimate) else estimate, estimate_is=estimate_is)
     if n < 2:
         return Assessment(verdict=verdict, leans=leans)
     interval = median_interval(lower, LEVEL, upper)
     verdict = replace(
         verdict,
-        sizes=_median_sizes(values, compared=bool(hypothesis.wording.better)),
+        sizes=_median_sizes(values, compared=hypothesis.wording.outcomes is not None),
         interval=None if interval is None else Interval(low=interval[0], high=interval[1]),
     )
     if n < hypothesis.test.least:

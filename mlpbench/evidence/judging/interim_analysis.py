@@ -111,10 +111,10 @@ def _analyse(
         grid = tuned_grid(experiment, conditions, runs, counts)
         seen = grid.observed[grid.observed["position"].isin(needed)] if number > 1 else grid.observed
         complete = not (seen["status"] == MISSING).any()
-        asked = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
+        narrowed = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         each = level / max(1, len(tested))
         current = judge_claims(
-            asked, grid.conditions, runs, curves, grid.observed, level=each, test_set=test_set, layers=layers
+            narrowed, grid.conditions, runs, curves, grid.observed, level=each, test_set=test_set, layers=layers
         )
         if not complete:
             waits = IncompleteAnalysis(number=number)
@@ -127,9 +127,9 @@ def _analyse(
     for claim in experiment.claims:
         if claim.id in observed:
             n = min(counts[g] for g in _needed(claim, experiment, grid.conditions))
-            asked = experiment.model_copy(update={"claims": (claim,), "replicates": n})
+            narrowed = experiment.model_copy(update={"claims": (claim,), "replicates": n})
             seen = grid.observed[grid.observed["replicate"] < n]
-            (verdicts[claim.id],) = judge_claims(asked, grid.conditions, runs, curves, seen, layers=layers)
+            (verdicts[claim.id],) = judge_claims(narrowed, grid.conditions, runs, curves, seen, layers=layers)
     return Judgement(
         grid=grid,
         verdicts=[verdicts[c.id] for c in experiment.claims],

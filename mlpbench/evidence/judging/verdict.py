@@ -12,7 +12,7 @@ import pandas as pd
 from mlpbench.evidence.estimates.example_sampling import NoInterval
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.statistics.effect_sizes import Sizes
-from mlpbench.evidence.statistics.sign_test import Known
+from mlpbench.evidence.statistics.sign_test import EstimateIs
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis
 
@@ -76,7 +76,7 @@ class Verdict:
         decision: `supported`, `refuted` or `undecided`.
         n, planned: number of complete replicates, and of planned ones.
         estimate: mean (or median, or share) of the replicates' numbers, in the metric's unit; None where it isn't known.
-        known: `at least` or `at most` where censored runs leave only a bound of the estimate, else empty.
+        estimate_is: `at least` or `at most` where censored runs leave only a bound of the estimate, else empty.
         interval: unadjusted 95% interval of the estimate.
         p, p_corrected: p of the test, and p corrected for the other claims (and interim analyses).
         sizes: spread and effect sizes of the replicates' numbers.
@@ -96,7 +96,7 @@ class Verdict:
     n: int
     planned: int
     estimate: float | None = None
-    known: Known = ""
+    estimate_is: EstimateIs = ""
     interval: Interval | None = None
     p: float | None = None
     p_corrected: float | None = None
@@ -137,7 +137,7 @@ class Verdict:
     @property
     def is_partly_known(self) -> bool:
         """Whether censored replicates leave the median unknown, or known from one side only."""
-        return self.estimate is None or self.known != ""
+        return self.estimate is None or self.estimate_is != ""
 
 
 # The public table of claims: its columns, in order, and their types.
@@ -175,5 +175,5 @@ def _row(v: Verdict) -> dict[str, Any]:
         "centre": tested.centre, "test": v.test, "interval": v.interval_by, "sd": sized.sd, "iqm": sized.iqm,
         "effect": sized.effect, "wins": sized.wins, "ties": sized.ties, "low_test": ends_test.low,
         "high_test": ends_test.high, "confirmed": sampling.confirmed,
-        "sampling": "" if sampling.unknown is None else sampling.unknown.sentence, "estimate_is": v.known,
+        "sampling": "" if sampling.unknown is None else sampling.unknown.sentence, "estimate_is": v.estimate_is,
     }  # fmt: skip

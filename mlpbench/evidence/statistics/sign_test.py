@@ -25,7 +25,7 @@ from mlpbench.evidence.statistics.t_test import smallest_enough
 Floats = npt.NDArray[np.float64]
 HALF = 0.5
 # What is known of the median: itself, or a bound of it.
-Known = Literal["", "at least", "at most"]
+EstimateIs = Literal["", "at least", "at most"]
 
 
 def count_sides(values: Floats, bound: float, upper: Floats | None = None) -> tuple[int, int]:
@@ -88,7 +88,7 @@ def median_interval(values: Floats, level: float, upper: Floats | None = None) -
     return float(np.sort(values)[place - 1]), float(np.sort(high)[len(values) - place])
 
 
-def censored_median(lower: Floats, upper: Floats, bound: float) -> tuple[float, Known]:
+def censored_median(lower: Floats, upper: Floats, bound: float) -> tuple[float, EstimateIs]:
     """Return the median, or what is known of it: that it is at least a number or at most one; NaN where it may be any.
 
     Where it is known to lie between two numbers, the one is returned that is on the side of `bound` where more replicates

@@ -62,7 +62,7 @@ class Best(ClaimForm):
         levels = factor_levels(design, self.over, (*path, "over"))
         if len(set(levels)) < 2 or not are_numbers(levels):
             rule = "the place of the best level needs two or more levels in order: numbers"
-            raise SpecProblem((*path, "over"), f"{rule}, got {list(levels)!r} for {self.over}")
+            raise SpecProblem((*path, "over"), f"{rule}, got {shown(list(levels))} for {self.over}")
 
     def check_selectors(self, path: Path) -> None:
         """Raise SpecProblem where a side names a level of the factor, or the sides are the same."""
@@ -71,14 +71,16 @@ class Best(ClaimForm):
                 rule = f"the best level of {self.over} is looked for, so that a selector leaves {self.over} out"
                 raise SpecProblem((*path, below, self.over), f"{rule}, got {shown(side[self.over])}", key=True)
         if self.where == self.other:
-            raise SpecProblem(path, f"where and and must differ, got {self.where!r} twice")
+            raise SpecProblem(path, f"where and and must differ, got {shown(self.where)} twice")
 
     def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
         """Raise SpecProblem where the sides do not have the same levels, of which one is best."""
         super().check_conditions(design, conditions, path)
-        found = [(below, {c.levels[self.over] for c in conditions if selects(s, c)}) for below, s in self.wheres()]
-        for below, levels in found:
-            if len(levels) < 2 or levels != found[0][1]:
+        levels_of_sides = [
+            (below, {c.levels[self.over] for c in conditions if selects(s, c)}) for below, s in self.wheres()
+        ]
+        for below, levels in levels_of_sides:
+            if len(levels) < 2 or levels != levels_of_sides[0][1]:
                 rule = f"both sides need the same two or more levels of {self.over}"
                 raise SpecProblem((*path, *below), f"{rule}, got {shown(sorted(levels, key=float))}")  # type: ignore[arg-type]
 

@@ -110,7 +110,7 @@ class ClaimForm(Model):
         """Raise SpecProblem, below the path of the claim, for options that the form can't have with n replicates."""
         for option, value in (("test", test), ("interval", interval)):
             if value != "t" and self.own_test:
-                raise SpecProblem((*path, option), f"{self.own_test}: it takes no {option}, got {value!r}")
+                raise SpecProblem((*path, option), f"{self.own_test}: it takes no {option}, got {shown(value)}")
         if self.is_of_median or test == "sign":
             self._check_median(test, interval, n, path)
         if test == "sign_flip" and n < SIGN_FLIP_LEAST:
@@ -120,13 +120,13 @@ class ClaimForm(Model):
         if self.asks_for_nearness:
             rule = "the sign test asks on which side of a number the median lies,"
             rule += f" and {self.asks_for_nearness} whether it lies near one"
-            raise SpecProblem((*path, "test"), f"{rule}, got {test!r}; did you mean 'sign_flip'?")
+            raise SpecProblem((*path, "test"), f"{rule}, got {shown(test)}; did you mean 'sign_flip'?")
         self.for_test(test, path)
         what = "a bound of the median" if self.is_of_median else "a claim judged by the sign test"
         for option, value in (("test", test), ("interval", interval)):
             if value not in ("t", "sign"):
                 rule = f"{what} has its own test and interval: it takes no {option}"
-                raise SpecProblem((*path, option), f"{rule}, got {value!r}")
+                raise SpecProblem((*path, option), f"{rule}, got {shown(value)}")
         if n < SIGN_FLIP_LEAST:
             at = (*path, "test") if test == "sign" else (*path, self.name, "of")
             raise SpecProblem(at, too_few("sign", n))

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from mlpbench.base.models import Levels, Model, Path, SpecProblem
+from mlpbench.base.models import Levels, Model, Path, SpecProblem, shown
 from mlpbench.experiment.claims.claim_form import ClaimForm, median_words
 from mlpbench.experiment.claims.hypothesis import Hypothesis, Sense, Test, Wording, metric_quantity
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
@@ -57,9 +57,9 @@ class _Difference(ClaimForm):
         """Return the sum in words."""
         raise NotImplementedError
 
-    def better(self) -> str:
-        """Return what a replicate with a positive sum shows, in words; nothing for a sum that is no comparison."""
-        return ""
+    def outcomes(self) -> tuple[str, str] | None:
+        """Return what replicates with a positive and a negative sum show, in words; None for a sum that is no comparison."""
+        return None
 
     def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
         """Return the test of sum_c weight_c metric_c against the margin."""
@@ -79,7 +79,7 @@ class _Difference(ClaimForm):
             bound=0.0 - margin if expect == "less" else margin,
             quantity=metric_quantity(name, self.metric, kind="difference", plural="differences"),
             wording=difference_words(
-                f"{name}, {_expected(expect, margin)}{of_median}", "difference", expect, margin, median, self.better()
+                f"{name}, {_expected(expect, margin)}{of_median}", "difference", expect, margin, median, self.outcomes()
             ),
             averaged=averaged_factors(wheres, design, conditions),
             shared=shared_levels(wheres),
@@ -93,7 +93,12 @@ def _expected(expect: Sense, margin: float) -> str:
 
 
 def difference_words(
-    formula: str, noun: str, sense: Sense, margin: float, median: str = "", better: str = ""
+    formula: str,
+    noun: str,
+    sense: Sense,
+    margin: float,
+    median: str = "",
+    outcomes: tuple[str, str] | None = None,
 ) -> Wording:
     """Return the words for a difference, or a slope, against its margin."""
     if sense == "equivalent":
@@ -105,7 +110,7 @@ def difference_words(
             question="whether it lies within {bound}",
             detectable="a distance of {reach} from the margin",
             equivalent="the equivalence of equal conditions within {reach}",
-            better=better,
+            outcomes=outcomes,
         )
     greater = sense == "greater"
     gain = {"difference": ("advantage", "reduction"), "slope": ("rise", "fall")}[noun][0 if greater else 1]
@@ -123,7 +128,7 @@ def difference_words(
         refuted=refuted,
         question=f"whether it {'exceeds' if greater else 'is below'} {{bound}}",
         detectable="a distance of {reach} from {bound}",
-        better=better,
+        outcomes=outcomes,
     )
 
 
@@ -145,7 +150,7 @@ class Compare(_Difference):
     def check_selectors(self, path: Path) -> None:
         """Raise SpecProblem where a is b."""
         if self.a == self.b:
-            raise SpecProblem(path, f"a and b must differ, got {self.a!r} twice")
+            raise SpecProblem(path, f"a and b must differ, got {shown(self.a)} twice")
 
     def weighted(self) -> list[tuple[float, Levels]]:
         """Return 1 for a and -1 for b."""
@@ -155,10 +160,15 @@ class Compare(_Difference):
         """Return `a minus b`."""
         return f"{in_words(self.a)} minus {in_words(self.b)}"
 
-    def better(self) -> str:
-        """Return `width=1024 better than width=256`, by the direction of the metric."""
-        how = {"higher": "better than", "lower": "worse than", "neither": "above"}[metric(self.metric).better]
-        return f"{in_words(self.a)} {how} {in_words(self.b)}"
+    def outcomes(self) -> tuple[str, str]:
+        """Return `width=1024 better than width=256` and the same with `worse`, by the direction of the metric."""
+        how = {
+            "higher": ("better than", "worse than"),
+            "lower": ("worse than", "better than"),
+            "neither": ("above", "below"),
+        }[metric(self.metric).better]
+        above, below = (f"{in_words(self.a)} {words} {in_words(self.b)}" for words in how)
+        return above, below
 
 
 class Term(Model):

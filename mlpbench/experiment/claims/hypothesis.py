@@ -146,7 +146,8 @@ class Wording:
         question: what an undecided one leaves open: `whether it exceeds {bound}`.
         detectable: what the test finds with 80% power: `a difference of {reach} from {bound}`.
         equivalent: the same where the estimate lies within the margin: `equivalence within {reach} of equal conditions`.
-        better: of a comparison the words for a replicate in which a is above b: `width=1024 better than width=256`.
+        outcomes: of a comparison the words for a replicate in which a is above b, and for one in which it is below:
+            `width=1024 better than width=256`, `width=1024 worse than width=256`.
         remark: a sentence that every verdict of the claim should say.
 
     """
@@ -158,7 +159,7 @@ class Wording:
     question: str
     detectable: str = ""
     equivalent: str = ""
-    better: str = ""
+    outcomes: tuple[str, str] | None = None
     remark: str = ""
 
 

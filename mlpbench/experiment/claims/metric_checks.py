@@ -45,8 +45,8 @@ def _check_solution(name: str, design: Design, conditions: Sequence[Condition], 
     if name not in SOLVED:
         return
     if name == "param_error" and design.data.truth is None:
-        known = ", ".join(n for n, data in DATA_SETS.items() if data.facts.truth is not None)
-        rule = f"{name} needs a data set with known weights ({known}), and those of {design.data.name} are not known"
+        names = ", ".join(n for n, data in DATA_SETS.items() if data.facts.truth is not None)
+        rule = f"{name} needs a data set with known weights ({names}), and those of {design.data.name} are not known"
         raise SpecProblem(path, f"{rule}, got {name!r}")
     if design.data.n_classes is not None:
         rule = f"{name} needs a target that is a number, and {design.data.name} has classes"

@@ -116,8 +116,8 @@ def sum_bounds(table_RC: Floats, beyond_RC: Floats, weights_C: Floats, bound: fl
     """
     censored = np.isnan(table_RC)
     if not censored.any():
-        known = _sums(weights_C, table_RC, bound)
-        return known, known
+        sums = _sums(weights_C, table_RC, bound)
+        return sums, sums
     least = np.where(censored, beyond_RC, table_RC)
     most = np.where(censored, np.inf, table_RC)
     return (
@@ -163,10 +163,10 @@ class BestPlace:
         whole: Bools = ~np.asarray((np.isnan(measured.value_RC) & ~ruled_out).any(axis=1))
         places = [self._place(side, measured) for side in self.sides]
         whole &= ~np.isnan(places).any(axis=0)
-        known = (places[0] - places[1])[whole]
+        differences = (places[0] - places[1])[whole]
         ends = (0, len(self.sides[0]) - 1)
         at_edge = int(np.isin(np.array(places)[:, whole], ends).any(axis=0).sum())
-        return Numbers(whole=whole, lower=known, upper=known, at_edge=at_edge)
+        return Numbers(whole=whole, lower=differences, upper=differences, at_edge=at_edge)
 
     def _place(self, side: Sequence[Mapping[str, float]], measured: Measured) -> Floats:
         """Return in each replicate the place of the best level, from 0; the mean place of those that tie."""

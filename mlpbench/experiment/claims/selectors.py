@@ -52,8 +52,8 @@ def factor_levels(design: Design, name: str, path: Path) -> Sequence[Value]:
 
 
 def _not_a_factor(names: Collection[str], name: str) -> str:
-    known = ", ".join(names) or "this experiment has none"
-    return f"a claim here names a factor ({known}), got {name!r}{suggestion(name, names)}"
+    listed = ", ".join(names) or "this experiment has none"
+    return f"a claim here names a factor ({listed}), got {name!r}{suggestion(name, names)}"
 
 
 def are_numbers(levels: Sequence[Value]) -> bool:

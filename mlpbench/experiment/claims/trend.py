@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mlpbench.base.models import Path, SpecProblem, Value
+from mlpbench.base.models import Path, SpecProblem, Value, shown
 from mlpbench.experiment.claims.claim_form import ClaimForm, median_words
 from mlpbench.experiment.claims.comparisons import difference_words
 from mlpbench.experiment.claims.hypothesis import Hypothesis, Test, metric_quantity
@@ -33,12 +33,12 @@ class Trend(ClaimForm):
         """Raise SpecProblem for a factor without two levels, or with levels that the scale can't place."""
         levels = factor_levels(design, self.factor, (*path, "factor"))
         if len(set(levels)) < 2:
-            rule = f"a trend needs two levels or more, got {list(levels)!r} for {self.factor}"
+            rule = f"a trend needs two levels or more, got {shown(list(levels))} for {self.factor}"
             raise SpecProblem((*path, "factor"), rule)
         if self.scale != "rank" and not are_numbers(levels):
-            raise SpecProblem((*path, "factor"), f"scale {self.scale} needs numeric levels, got {list(levels)!r}")
+            raise SpecProblem((*path, "factor"), f"scale {self.scale} needs numeric levels, got {shown(list(levels))}")
         if self.scale == "log" and any(v <= 0 for v in levels):  # type: ignore[operator]
-            raise SpecProblem((*path, "scale"), f"scale log needs levels above 0, got {list(levels)!r}")
+            raise SpecProblem((*path, "scale"), f"scale log needs levels above 0, got {shown(list(levels))}")
 
     def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
         """Return the test of the least-squares slope over x, sum_c w_c metric_c, w_c = (x_c - mean x) / sum (x - mean x)^2.

@@ -31,8 +31,8 @@ class Bound(ClaimForm):
     @model_validator(mode="after")
     def _one_side(self) -> Bound:
         if (self.above is None) == (self.below is None):
-            given = "neither" if self.above is None else "both"
-            raise ValueError(f"a bound has exactly one of 'above' and 'below', got {given}")
+            sides = "neither" if self.above is None else "both"
+            raise ValueError(f"a bound has exactly one of 'above' and 'below', got {sides}")
         return self
 
     @property

@@ -56,7 +56,7 @@ class Share(ClaimForm):
         """Raise SpecProblem for a selector that names a stream."""
         if STREAM in self.where:
             rule = "a share is taken over all streams, so that `where` leaves stream out"
-            raise SpecProblem((*path, "where", STREAM), f"{rule}, got {self.where[STREAM]!r}", key=True)
+            raise SpecProblem((*path, "where", STREAM), f"{rule}, got {shown(self.where[STREAM])}", key=True)
 
     def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
         """Raise SpecProblem where there is more than one condition for each stream."""

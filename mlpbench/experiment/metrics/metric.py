@@ -207,29 +207,29 @@ NOT_POSITIVE = ("diverged", *REGRETS)
 
 def metric(name: str) -> Metric:
     """Return the metric of that name; raise ValueError naming the nearest when there is none."""
-    known = METRICS | REGRETS
-    if name in known:
-        return known[name]
+    by_name = METRICS | REGRETS
+    if name in by_name:
+        return by_name[name]
     for family in _FAMILIES:
-        found = family(name)
-        if found is not None:
-            return found
-    near = suggestion(name.partition("[")[0], (*known, *LAYER_METRICS, *metric_names.LATE_NAMES))
+        matched = family(name)
+        if matched is not None:
+            return matched
+    near = suggestion(name.partition("[")[0], (*by_name, *LAYER_METRICS, *metric_names.LATE_NAMES))
     raise ValueError(
-        f"metric must be one of {', '.join((*known, *FORMS))} or steps_to_train_loss_X, got {name!r}{near}"
+        f"metric must be one of {', '.join((*by_name, *FORMS))} or steps_to_train_loss_X, got {name!r}{near}"
     )
 
 
 def _reaches(name: str) -> Metric | None:
-    found = metric_names.reaches(name)
-    if found is None:
+    goal = metric_names.reaches(name)
+    if goal is None:
         return None
-    counted = {"steps": "gradient steps", "epochs": "passes over the training examples"}[found.unit]
-    side = {"loss": "at most", "accuracy": "at least"}[found.measure]
-    if found.measure == "accuracy" and not 0 < found.threshold <= 1:
-        raise ValueError(f"the accuracy of {name!r} must be a fraction above 0 and at most 1, got {found.threshold:g}")
-    meaning = f"{counted} until the train {found.measure} is {side} {found.threshold:g}"
-    return _metric(name, meaning, found.unit, "lower", targets=SCORES[found.measure].targets)
+    counted = {"steps": "gradient steps", "epochs": "passes over the training examples"}[goal.unit]
+    side = {"loss": "at most", "accuracy": "at least"}[goal.measure]
+    if goal.measure == "accuracy" and not 0 < goal.threshold <= 1:
+        raise ValueError(f"the accuracy of {name!r} must be a fraction above 0 and at most 1, got {goal.threshold:g}")
+    meaning = f"{counted} until the train {goal.measure} is {side} {goal.threshold:g}"
+    return _metric(name, meaning, goal.unit, "lower", targets=SCORES[goal.measure].targets)
 
 
 def _late(name: str) -> Metric | None:
@@ -246,9 +246,9 @@ def _late(name: str) -> Metric | None:
 def _of_layer(name: str) -> Metric | None:
     if name.partition("[")[0] not in LAYER_METRICS:
         return None
-    found = metric_names.of_layer(name)
-    of = LAYER_METRICS[found.metric]
-    return _metric(metric_names.written(name), f"{of.meaning}: {found.words}", of.unit)
+    at = metric_names.of_layer(name)
+    of = LAYER_METRICS[at.metric]
+    return _metric(metric_names.written(name), f"{of.meaning}: {at.words}", of.unit)
 
 
 def _under_shift(name: str) -> Metric | None:
@@ -265,9 +265,9 @@ def _log10(name: str) -> Metric | None:
     of = name.removeprefix(metric_names.LOG10)
     if of in NOT_POSITIVE or of.startswith(metric_names.LOG10):
         raise ValueError(f"log10 is taken of a metric that is a positive number, got {name!r}")
-    found = metric(of)
-    meaning = f"decimal logarithm of: {found.meaning}"
-    return replace(found, name=metric_names.LOG10 + found.name, meaning=meaning, unit=LOG10_UNIT, value=None)
+    inner = metric(of)
+    meaning = f"decimal logarithm of: {inner.meaning}"
+    return replace(inner, name=metric_names.LOG10 + inner.name, meaning=meaning, unit=LOG10_UNIT, value=None)
 
 
 # Each returns the metric of a name that is of its form, None for another name.

@@ -143,22 +143,22 @@ def brackets(name: str) -> tuple[str, list[str]] | None:
 
 def written(name: str) -> str:
     """Return a metric without the spaces that may stand in its brackets."""
-    found = brackets(name.removeprefix(LOG10))
-    if found is None:
+    parts = brackets(name.removeprefix(LOG10))
+    if parts is None:
         return name
-    return f"{LOG10 * name.startswith(LOG10)}{found[0]}[{','.join(found[1])}]"
+    return f"{LOG10 * name.startswith(LOG10)}{parts[0]}[{','.join(parts[1])}]"
 
 
 def of_layer(name: str) -> OfLayer:
     """Return what `NAME[LAYER]` or `NAME[LAYER,EPOCH]` stands for; raise ValueError where its brackets are not that."""
-    found = brackets(name)
+    parts = brackets(name)
     over = LAYER_METRICS[name.partition("[")[0]].over
     words = [w for w in WORDS if w not in ("all", "mean") or w == over]
     form = f"a layer is a number from 1, {', '.join(words[:-1])} or {words[-1]}"
-    if found is None or len(found[1]) > 2:
+    if parts is None or len(parts[1]) > 2:
         near = f"; did you mean '{name}[{words[0]}]'?" if "[" not in name else ""
         raise ValueError(f"a layer metric is written NAME[LAYER] or NAME[LAYER,EPOCH], got {name!r}{near}")
-    metric, (layer, *epochs) = found
+    metric, (layer, *epochs) = parts
     number = int(layer) if re.fullmatch("[1-9][0-9]{0,8}", layer) else None
     if number is None and layer not in words:
         near = f"; did you mean '{over}'?" if layer in ("all", "mean") else suggestion(layer, words)
@@ -184,6 +184,6 @@ def plain(name: str) -> str:
 
 def layer_metric(name: str) -> OfLayer | None:
     """Return what a metric is of which layer, its logarithm too; None for another metric."""
-    found = brackets(plain(name))
+    parts = brackets(plain(name))
     # Another metric with brackets is not of layers: `metrics.metric` has read the name before.
-    return None if found is None or found[0] not in LAYER_METRICS else of_layer(plain(name))
+    return None if parts is None or parts[0] not in LAYER_METRICS else of_layer(plain(name))

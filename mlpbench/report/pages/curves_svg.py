@@ -174,13 +174,13 @@ def _round(value: float) -> float:
 
 def _ends(curves: pd.DataFrame) -> dict[str, str]:
     """Return where the curves of each condition end: test first, as it is what is compared."""
-    found: dict[str, list[str]] = {}
+    ends: dict[str, list[str]] = {}
     order = {name: i for i, name in enumerate(reversed(SPLITS))}
     last = curves[curves["epoch"] == curves.groupby(["condition_id", "measure", "split"])["epoch"].transform("max")]
     for row in sorted(records(last), key=lambda r: (r["measure"], order[r["split"]])):
-        said = f"{row['split']} {row['measure']} {with_spread(row['mean'], row['sd'])}"
-        found.setdefault(row["condition_id"], [f"after {row['epoch']:g} epochs"]).append(said)
-    return {condition: ", ".join(parts) for condition, parts in found.items()}
+        text = f"{row['split']} {row['measure']} {with_spread(row['mean'], row['sd'])}"
+        ends.setdefault(row["condition_id"], [f"after {row['epoch']:g} epochs"]).append(text)
+    return {condition: ", ".join(parts) for condition, parts in ends.items()}
 
 
 def _lighter(colour: str) -> str:

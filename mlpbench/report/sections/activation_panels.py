@@ -33,7 +33,7 @@ def section(context: Context) -> Section | None:
     return figure_section(
         "Activation functions",
         sentence(shapes),
-        f"The learnt slope of {' and '.join(learnt)} is drawn as it starts." if learnt else "",
+        f"The learnt slope of {' and '.join(learnt)} is shown at its initial value." if learnt else "",
         figure="activation_functions",
         alt="Each activation function and its derivative on [-8, 8].",
         draw=partial(draw, shapes, colours),

@@ -68,7 +68,7 @@ def section(context: Context) -> Section | None:
 
 
 def sentence(estimates: pd.DataFrame) -> str:
-    """Say where the test error is lowest and highest, and how far the train error is from it there; of numbers, loss."""
+    """Say where the test error is lowest and highest, and how far the train error is from it there; of a regression, the loss."""
     classes = bool((estimates["measure"] == "error").any())
     what = "error" if classes else "loss"
     error = estimates[estimates["measure"] == what]
@@ -179,7 +179,7 @@ def error_against_factor(
 
 
 def error_by_condition(estimates: pd.DataFrame, points: pd.DataFrame, labels: list[str], title: str) -> Figure:
-    """Return error and loss of conditions that are not numbers: a row each, train hollow and test filled.
+    """Return error and loss, a row for each condition: train hollow and test filled.
 
     Frames as for `error_against_factor`, with `x` the row of the condition.
     """
@@ -204,7 +204,7 @@ def error_by_condition(estimates: pd.DataFrame, points: pd.DataFrame, labels: li
 
 
 def _shade(ax: Axes, regions: pd.DataFrame, levels: list[float]) -> None:
-    """Shade levels to half way to their neighbours, to the end of the axis where there is none; a word a stretch."""
+    """Shade levels to half way to their neighbours, or to the end of the axis; write a word into each stretch."""
     if regions.empty:
         return
     left, right = ax.get_xlim()
@@ -232,7 +232,7 @@ def _headroom(ax: Axes) -> None:
 
 
 def _panels(estimates: pd.DataFrame) -> list[str]:
-    """Return what there is to show: numbers have no classification error."""
+    """Return the measures that there are: a regression has no classification error."""
     return [m for m in PANELS if (estimates["measure"] == m).any()]
 
 
@@ -312,18 +312,18 @@ def generalisation_gap(context: Context) -> Section | None:
 
 
 def _gap_differs(rows: pd.DataFrame) -> bool:
-    known = records(rows.dropna(subset=["low"]))
-    if not known:
+    with_interval = records(rows.dropna(subset=["low"]))
+    if not with_interval:
         return False
-    largest, smallest = highest_and_lowest(known)
+    largest, smallest = highest_and_lowest(with_interval)
     return bool(largest["low"] > smallest["high"])
 
 
 def gap_sentence(rows: pd.DataFrame) -> str:
     """Say where one gap is largest and where it is smallest, with intervals."""
-    known = records(rows.dropna(subset=["low"]))
-    name = known[0]["metric"]
-    largest, smallest = highest_and_lowest(known)
+    with_interval = records(rows.dropna(subset=["low"]))
+    name = with_interval[0]["metric"]
+    largest, smallest = highest_and_lowest(with_interval)
     return f"The gap ({GAP_MEANING[name]}) is largest with {_gap_part(largest, name)} and smallest with {_gap_part(smallest, name)}."
 
 

@@ -30,8 +30,8 @@ LEAST = 0.005
 COLUMNS = 6
 SIGNS = {True: ("✓", theme.VERDICT_COLOURS["supported"]), False: ("✗", theme.VERDICT_COLOURS["refuted"])}
 RULE = (
-    "Shown are two images that most replicates classify correctly, of different classes, then those that most misclassify, at "
-    "most two of a pair of classes."
+    "The figure shows two images that most replicates classify correctly, of different classes, then those that most "
+    "misclassify, at most two of a pair of classes."
 )
 
 

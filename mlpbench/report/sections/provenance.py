@@ -61,8 +61,8 @@ def _reach(runs: pd.DataFrame) -> list[str]:
 
 def _kinds(runs: pd.DataFrame, mode: str) -> str:
     """Return the processors that `fast` means by this kind of processor."""
-    made = sorted(set(runs.loc[runs["env_numerics"] == mode, "env_cpu"].dropna()))
-    return f" ({', '.join(made)})" if made and mode == "fast" else ""
+    processors = sorted(set(runs.loc[runs["env_numerics"] == mode, "env_cpu"].dropna()))
+    return f" ({', '.join(processors)})" if processors and mode == "fast" else ""
 
 
 def _verified(total: int, entries: Sequence[VerifiedRun]) -> str:

@@ -42,7 +42,7 @@ def section(context: Context) -> Section:
         draw=partial(draw, estimated[:MOST_ROWS]),
         alt=f"Estimate, 95% interval and margin of each claim. {counts}",
     )
-    some = f"Drawn are the first {MOST_ROWS} of {len(estimated)} claims with an estimate."
+    some = f"The figure shows the first {MOST_ROWS} of {len(estimated)} claims with an estimate."
     return Section(
         title="Verdicts",
         sentences=blocks(counts, mixed_runs(context), some * (len(estimated) > MOST_ROWS)),
@@ -121,7 +121,7 @@ def draw(verdicts: Sequence[Verdict]) -> Figure:
         ]
         handles.append(Line2D([], [], color=theme.INK, linestyle="dashed", linewidth=1, label="bound or margin"))
         handles.append(Patch(color=theme.VERDICT_COLOURS["supported"], alpha=0.15, label="as claimed"))
-        if any(v.known for v in verdicts):
+        if any(v.estimate_is for v in verdicts):
             handles.append(Line2D([], [], color=theme.FAINT, marker="<", linestyle="none", markersize=5,
                                   label="at most (or at least)"))  # fmt: skip
         figure.legend(handles=handles, loc="outside lower center", ncols=5)
@@ -146,7 +146,7 @@ def _strip(ax: Axes, verdict: Verdict) -> None:
         ax.axvline(bound, color=theme.INK, linestyle="dashed", linewidth=1)
     if not math.isnan(low):
         ax.hlines(0, max(low, left), min(high, right), color=colour, linewidth=2.5)
-    ax.plot([at], [0], MARKERS[verdict.known], color=colour, markersize=6)
+    ax.plot([at], [0], MARKERS[verdict.estimate_is], color=colour, markersize=6)
     ax.set_ylim(-1, 1)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)

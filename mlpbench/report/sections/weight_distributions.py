@@ -51,7 +51,7 @@ def section(context: Context) -> Section | None:
     rule = ""
     if not len(first) == len(context.excerpt.drawn) == len(positions):
         some = f", for {MOST_ROWS} of {len(first)} combinations" if len(first) > MOST_ROWS else ""
-        rule = f"Drawn is the first condition of each {' and '.join(names)}{some}."
+        rule = f"The figure shows the first condition of each {' and '.join(names)}{some}."
     return figure_section(
         "Weights",
         sentence(weights, labels),
