@@ -150,19 +150,14 @@ def runs(experiment: Design, grid: Sequence[Condition] | None = None) -> list[Ru
     return [run for condition in grid for run in runs_of(experiment, condition, replicates, folds)]
 
 
-def make_run(experiment: Design, condition: Condition, replicate: int, fold: int | None = None) -> Run:
-    """Return the run of a condition in a replicate; streams that do not vary stay at replicate 0.
-
-    One that varies alone counts from 1: at 0 the conditions of all streams would share one run.
-    """
-    (run,) = runs_of(experiment, condition, [replicate], [fold])
-    return run
-
-
 def runs_of(
     experiment: Design, condition: Condition, replicates: Iterable[int], folds: Sequence[int | None] = (None,)
 ) -> Iterator[Run]:
-    """Yield the runs of a condition in some replicates, in each of them on some folds."""
+    """Yield the runs of a condition in some replicates, in each of them on some folds.
+
+    Streams that do not vary stay at replicate 0. One that varies alone counts from 1: at 0 the conditions of all streams
+    would share one run.
+    """
     replicates = list(replicates)
     places = ((replicate, fold) for replicate in replicates for fold in folds)
     for (replicate, fold), run_id in zip(places, run_ids(experiment, condition, replicates, folds), strict=True):

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from drawn_specs import spec
+from single_runs import make_run
 
-from mlpbench.experiment.grid import conditions, make_run, runs
+from mlpbench.experiment.grid import conditions, runs
 from mlpbench.experiment.settings import SETTINGS
 
 SPECS: dict[str, dict[str, Any]] = {

@@ -15,13 +15,14 @@ import pytest
 from drawn_specs import PLAIN, made, spec, trees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from single_runs import make_run
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import STREAMS
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.experiment import grid
-from mlpbench.experiment.grid import Run, conditions, make_run, runs
+from mlpbench.experiment.grid import Run, conditions, runs
 from mlpbench.experiment.settings import SETTINGS
 
 

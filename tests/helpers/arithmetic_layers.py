@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from arithmetic_tables import Tables, frame
+from single_runs import make_run
 
 from mlpbench.evidence.estimates.layer_estimates import Layers
-from mlpbench.experiment import grid
 from mlpbench.experiment.plan import probe_steps
 
 GAIN = {"relu": 0.5, "tanh": 0.9, "sigmoid": 0.1}
@@ -26,7 +26,7 @@ def layer_rows(tables: Tables, change: Change = lambda row: {}, spread: float = 
         s = condition.settings
         gain = GAIN.get(s.activation, 0.7)
         for r in range(tables.experiment.replicates):
-            run_id = grid.make_run(tables.experiment, condition, r).run_id
+            run_id = make_run(tables.experiment, condition, r).run_id
             for step in probe_steps(s, tables.experiment.probes):
                 if status.get(run_id) != "ok" and (step > 0 or run_id not in status):
                     continue

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from single_runs import make_run
 
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Interval, Outlook, Verdict, claims_table
@@ -107,7 +108,7 @@ def make(
             ended = (status or {}).get((i, r), "ok")
             if ended == "missing":
                 continue
-            run = grid.make_run(experiment, condition, r)
+            run = make_run(experiment, condition, r)
             row = _identity(experiment, run) | {
                 "status": ended,
                 "train_seconds": 2.0 + i + 0.01 * r,

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from arithmetic_tables import Tables, frame, make, spec
-
-from mlpbench.experiment import grid
+from single_runs import make_run
 
 METRIC = "steps_to_train_loss_0.5"
 NEVER = None
@@ -29,7 +28,7 @@ def timed(
     rows = []
     for condition, of_condition in zip(made.conditions, times, strict=True):
         for replicate, time in enumerate(of_condition):
-            run_id = grid.make_run(made.experiment, condition, replicate).run_id
+            run_id = make_run(made.experiment, condition, replicate).run_id
             for epoch in range(epochs + 1):
                 there = time is not None and epoch >= time
                 at = {"run_id": run_id, "epoch": float(epoch), "step": EACH * epoch}

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from arithmetic_folders import make_folder
+from single_runs import make_run
 
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
@@ -148,7 +149,7 @@ def test_what_is_to_be_trained_again(folder: Path) -> None:
         assert [r.run_id for r in todo] == expected
         assert inventory.n_todo(rerun) == len(expected)  # type: ignore[arg-type]
         for run in todo:
-            assert run == grid.make_run(EXPERIMENT, run.condition, run.replicate)
+            assert run == make_run(EXPERIMENT, run.condition, run.replicate)
 
 
 def test_runs_that_are_not_of_the_grid_are_counted_apart(folder: Path) -> None:

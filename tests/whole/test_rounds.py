@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from single_runs import make_run
 from table_equality import MAY_DIFFER, same_tables
 
 import mlpbench
@@ -180,7 +181,7 @@ def test_a_plan_tells_folds_and_the_refits_to_come(folded: Path, tmp_path: Path)
 def test_a_lost_fold_is_missing_and_its_refit_waits_for_it(folded: Path) -> None:
     experiment = yaml_reader.from_mapping(FOLDED)
     made = grid.conditions(experiment)
-    lost = grid.make_run(experiment, made[1], 1, fold=2)
+    lost = make_run(experiment, made[1], 1, fold=2)
 
     class Lacking(Store):
         def read(self, table: str, *args: Any, **kwargs: Any) -> pd.DataFrame:
