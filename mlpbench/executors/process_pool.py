@@ -143,8 +143,9 @@ def _work(index: int, runs: Sequence[Any]) -> StackRows:
 def _quiet_start(environment: Mapping[str, str | None]) -> Iterator[None]:
     """Start workers with their environment set before any library is loaded, and deaf to Ctrl-C.
 
-    The signal is held back, not ignored: workers inherit that for good, here it arrives at the end of this block. Blocking
-    it is not enough here: it would reach another thread, of a numerical library say, and interrupt this one all the same.
+    Ctrl-C reaches the whole group of processes, and this one decides what becomes of the workers. The signal is held back,
+    not ignored: workers inherit that for good, here it arrives at the end of this block. Blocking it is not enough here: it
+    would reach another thread, of a numerical library say, and interrupt this one all the same.
     """
     before = {name: os.environ.get(name) for name in environment}
     _set(environment)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
@@ -92,8 +91,6 @@ _shares: MutableSequence[float] = []
 
 def start(setup: Setup, shares: MutableSequence[float]) -> None:
     """Make this process a worker; `shares` is shared memory, one number a stack, where progress is left."""
-    # Ctrl-C reaches the whole group of processes: the parent decides what becomes of the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Leave at once: rows are handed over when a stack ends, tidying up would take most of a second, and the exit status of a
     # worker is not read. Handlers of `atexit` that were registered earlier do not run.

@@ -65,6 +65,7 @@ def end_of_group(group: int) -> None:
         if not members(group):
             return
         time.sleep(0.02)
+    os.killpg(group, signal.SIGKILL)
     raise AssertionError("workers outlive the command by more than ten seconds")
 
 

@@ -49,8 +49,9 @@ def test_kill_9_leaves_no_worker_behind_and_loses_at_most_what_was_in_flight(
     wait_for_stacks(process, tmp_path)
     before = finished_stacks(tmp_path)
     process.kill()
-    process.communicate()
+    process.wait()
     end_of_group(process.pid)
+    process.communicate()
     assert before <= finished_stacks(tmp_path) < 6
     completed(spec, tmp_path, undisturbed)
 

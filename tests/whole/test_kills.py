@@ -75,8 +75,9 @@ def test_ended_at_random_moments_a_run_loses_nothing_and_its_tables_are_the_same
             # The starter of workers is one of the group: what is more than that and the parent trains, or is about to.
             trained_again += max(0, len(members(process.pid)) - 2)
             os.killpg(process.pid, sent)
-        process.communicate()
+        process.wait()
         end_of_group(process.pid)
+        process.communicate()
         finished += process.returncode == 0
         assert process.returncode in (0, -sent, 130)
         now = seen(tmp_path)
