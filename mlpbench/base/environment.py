@@ -35,6 +35,9 @@ VARIABLES: dict[Numerics, Mapping[str, str]] = {
     "portable": {"MKL_CBWR": "AVX2", **_AVX2},
     "universal": {"MKL_CBWR": "COMPATIBLE", **_AVX2},
 }
+# Python starts a process with the working folder first on its path, where a file `socket.py` would be run as the module of
+# that name; with this in its environment it does not.
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 REACH: dict[str, str] = {
     "fast": "this kind of processor",
     "portable": "Intel processors with AVX2",

@@ -15,7 +15,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
-from mlpbench.base.environment import variables
+from mlpbench.base.environment import SAFE_PATH, variables
 from mlpbench.base.errors import MachineError
 from mlpbench.experiment.plan import Stack
 from mlpbench.training.worker_setup import Setup, StackRows
@@ -101,9 +101,11 @@ class ProcessPool:
     ) -> Iterator[tuple[_Job, StackRows]]:
         context = multiprocessing.get_context("spawn")
         workers = min(self.workers, len(jobs))
+        with _STARTING, _variables(SAFE_PATH):
+            resource_tracker.ensure_running()  # else the locks of the pool start it, with the user's environment
         with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(self.setup, shares)) as pool:
             try:
-                with _STARTING, _quiet_start(variables(self.setup.numerics, self.setup.threads)):
+                with _STARTING, _quiet_start({**variables(self.setup.numerics, self.setup.threads), **SAFE_PATH}):
                     others = set(multiprocessing.active_children())
                     futures = {pool.submit(_work, j.slot, j.stack.runs): j for j in jobs}
                     self._started |= set(multiprocessing.active_children()) - others
@@ -147,8 +149,6 @@ def _quiet_start(environment: Mapping[str, str | None]) -> Iterator[None]:
     not ignored: workers inherit that for good, here it arrives at the end of this block. Blocking it is not enough here: it
     would reach another thread, of a numerical library say, and interrupt this one all the same.
     """
-    before = {name: os.environ.get(name) for name in environment}
-    _set(environment)
     resource_tracker.ensure_running()  # which ends by letting the signal through: not in the middle of a start
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # Only the main thread may set handlers, and only there is an interrupt raised.
@@ -156,14 +156,25 @@ def _quiet_start(environment: Mapping[str, str | None]) -> Iterator[None]:
     pressed: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number)) if main else None
     try:
-        yield
+        with _variables(environment):
+            yield
     finally:
         if main:
             signal.signal(signal.SIGINT, handler)
-        _set(before)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if pressed:
             signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _variables(environment: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables of the environment, or remove those that are None, for what is started meanwhile."""
+    before = {name: os.environ.get(name) for name in environment}
+    _set(environment)
+    try:
+        yield
+    finally:
+        _set(before)
 
 
 def _set(environment: Mapping[str, str | None]) -> None:
