@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,22 @@ def test_an_exchange_has_no_more_operations_than_it_is_cut_short_at(exchange: st
     with pytest.MonkeyPatch.context() as patch:
         die_at(patch, operations)
         train_again(store, trained_again)
+
+
+def test_a_new_stack_that_is_cut_short_anywhere_has_all_its_rows_or_no_run(tmp_path: Path) -> None:
+    for killed_at in itertools.count():
+        store = two_stacks(tmp_path / str(killed_at))
+        new = [f"{i:016x}" for i in (8, 9)]
+        with pytest.MonkeyPatch.context() as patch:
+            die_at(patch, killed_at)
+            with suppress(Killed), store.writing():
+                store.add("third", rows_of(new, 2.0))
+                break
+        runs = Store(store.folder).read("runs")["run_id"]
+        assert set(runs) in (set(IDS), {*IDS, *new})
+        for table in set(SCHEMAS) - {"runs"}:
+            assert set(runs) <= set(Store(store.folder).read(table)["run_id"])
+    assert killed_at > 2 * len(SCHEMAS), "a file that is written takes an fsync and a replacement at least"
 
 
 class Killed(BaseException):
