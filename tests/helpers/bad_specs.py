@@ -121,7 +121,7 @@ FILES = [
     bad("null-value", HEAD + "fixed: {lr: §null}", "lr must be a number above 0, got null"),
     bad("null-claims", HEAD + "claims: §", "claims must be a list, got null"),
     bad("null-question", HEAD.replace("Is it?", "§~"), "question must be text, got null"),
-    bad("null-key", HEAD + "§~: 1", "unknown key None; must be one of name, "),
+    bad("null-key", HEAD + "§~: 1", "unknown key null; must be one of name, "),
     bad("list-key", HEAD + "? §[a]\n: 1", "a key must be a word, got a list or a mapping"),
     bad("mapping-key", HEAD + "fixed: {§{a: 1}: 2}", "a key must be a word, got a list or a mapping"),
     bad("number-key", HEAD + "fixed: {§5: 1}", "a key must be a word, got 5"),

@@ -60,6 +60,14 @@ def members(group: int) -> list[int]:
     return found
 
 
+def is_deaf(pid: int, sent: signal.Signals) -> bool:
+    """Whether a process blocks or ignores a signal."""
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    return bool((int(status["SigBlk"], 16) | int(status["SigIgn"], 16)) >> (sent - 1) & 1)
+
+
 def end_of_group(group: int) -> None:
     for _ in range(500):
         if not members(group):

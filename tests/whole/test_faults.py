@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from killable_run import RUNS, SPEC, cpu_seconds, end_of_group, finished_stacks, members, started, wait_for_stacks
+from killable_run import (
+    RUNS,
+    SPEC,
+    cpu_seconds,
+    end_of_group,
+    finished_stacks,
+    is_deaf,
+    members,
+    started,
+    wait_for_stacks,
+)
 from table_equality import same_tables
 
 import mlpbench
@@ -67,6 +77,7 @@ def test_ctrl_c_ends_with_130_and_one_line_and_keeps_finished_stacks(
             time.sleep(0.01)
     else:
         wait_for_stacks(process, tmp_path)
+        assert all(is_deaf(pid, signal.SIGINT) == (pid != process.pid) for pid in members(process.pid))
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
