@@ -45,7 +45,7 @@ HASWELL, SKYLAKE, EPYC = "Haswell", "Skylake-Client", "EPYC"
 PACKAGES = ("qemu-user-static", "qemu-user")
 PROGRAMS = ("qemu-x86_64", "qemu-x86_64-static")
 FIRST_WITH_AVX2 = (7, 2)
-LIMIT_S = 1200
+LIMIT_S = 5400
 # Four runs on emulated processors, two at a time.
 patient = pytest.mark.timeout(2 * LIMIT_S + 600)
 
