@@ -1,7 +1,8 @@
-"""Options that several commands have."""
+"""What several commands have: options, and the message about a report that is not whole."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -41,3 +42,9 @@ NUMERICS = click.option(
     "AVX2 (up to 1.35 times slower); universal, on AMD too (2.4 to 4 times slower).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def print_report_failures(folder: Path, failures: Mapping[str, str]) -> None:
+    """Say on standard error which parts of a report could not be made, and why."""
+    for part, why in failures.items():
+        click.echo(f"mlpbench: {folder}: {part} could not be made: {why}", err=True)

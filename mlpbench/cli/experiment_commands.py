@@ -22,6 +22,7 @@ from mlpbench.cli.common_options import (
     SET,
     THREADS,
     WORKERS,
+    print_report_failures,
 )
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
     failed = 0
     for experiment in experiments:
         outcome = runner.run(experiment, options, click.echo)
-        failed += outcome.failed
+        failed += outcome.failed + len(outcome.report_failures)
         if not options.quiet:
             _print_outcome(outcome)
+        print_report_failures(outcome.folder, outcome.report_failures)
     if failed:
         sys.exit(1)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlpbench.base.errors import InputError
-from mlpbench.cli.common_options import DATA_DIR, DEVICE, FOLDER, JSON, WORKERS
+from mlpbench.cli.common_options import DATA_DIR, DEVICE, FOLDER, JSON, WORKERS, print_report_failures
 
 if TYPE_CHECKING:
     from mlpbench.jobs.diff import FolderDifference
@@ -63,7 +63,11 @@ def report(folder: Path, html: bool, check: bool) -> None:
     from mlpbench.jobs import write_pages
 
     if not check:
-        click.echo(f"report: {write_pages.write(folder, html=html)}")
+        path, failures = write_pages.write(folder, html=html)
+        click.echo(f"report: {path}")
+        print_report_failures(folder, failures)
+        if failures:
+            sys.exit(1)
         return
     differing = write_pages.check(folder, html=html)
     for name, how in differing.items():
@@ -123,7 +127,7 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **chosen:
     if verification.unrecorded:
         raise verification.unrecorded
     if (folder / "report.md").exists() and not verification.damaged:
-        write_pages.write(folder)
+        print_report_failures(folder, write_pages.write(folder)[1])
     if not verification.passed:
         sys.exit(1)
 

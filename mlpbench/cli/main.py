@@ -17,12 +17,16 @@ from mlpbench.cli.experiment_commands import data, list_, plan, run, schema
 from mlpbench.cli.folder_commands import claims, diff, export, index, merge, report, trim, verify
 
 INTERRUPTED = 130
+# A notebook hands down a backend that this process may not have, and a folder may have a `matplotlibrc`, broken even: figures
+# need neither, and the import of matplotlib would end with either.
+OWN_MATPLOTLIB = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
 
 
 class _Group(click.Group):
     """A group of commands whose errors are one message and an exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        os.environ.update(OWN_MATPLOTLIB)
         try:
             return super().invoke(ctx)
         except MlpbenchError as error:

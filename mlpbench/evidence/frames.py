@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,3 +25,9 @@ def places(values: pd.Series[Any], among: pd.Series[Any]) -> npt.NDArray[np.int6
     # As objects: pandas looks text of Arrow's up several times more slowly.
     one, other = (pd.Index(column.to_numpy(dtype=object), dtype=object) for column in (values, among))
     return np.asarray(other.get_indexer(one), dtype=np.int64)
+
+
+def with_finite(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a frame in which infinite numbers of some columns are missing ones: no mean, test or axis has a place for them."""
+    infinite = [c for c in columns if c in frame and np.isinf(frame[c].to_numpy(dtype=float)).any()]
+    return frame.assign(**{c: frame[c].where(np.isfinite(frame[c].to_numpy(dtype=float))) for c in infinite})

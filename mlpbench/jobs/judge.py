@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 class Outcome:
     """What a run of an experiment came to: verdicts, and the tables as DataFrames, read when they are first asked for.
 
-    `statuses` counts the runs of the grid that the folder has by how they ended.
+    `statuses` counts the runs of the grid that the folder has by how they ended; `report_failures` says why parts of
+    the report could not be made, by what they are.
     """
 
     experiment: Experiment
@@ -45,6 +46,7 @@ class Outcome:
     statuses: Mapping[str, int]
     verdicts: Sequence[Verdict] = field(repr=False)
     report: Path | None = None
+    report_failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -144,12 +146,13 @@ def finish(
     """
     conditions = grid.conditions(experiment) if conditions is None else conditions
     context = judge(experiment, store, conditions, for_report=report, keep_examples=report)
-    path = None
+    path, failures = None, dict[str, str]()
     if report:
         from mlpbench.report.pages import page
         from mlpbench.report.report import render
 
-        path = page.write(render(context), store.folder)
+        written = render(context)
+        path, failures = page.write(written, store.folder), dict(written.failures)
     if filed is not None:
         record_interim_analyses(store.folder, experiment, conditions, context.judgement, filed)
     return Outcome(
@@ -159,6 +162,7 @@ def finish(
         statuses=context.statuses,
         verdicts=context.verdicts,
         report=path,
+        report_failures=failures,
     )
 
 

@@ -73,7 +73,10 @@ def trim(folder: Path) -> Mapping[str, TrimmedTable]:
             raise InputError(
                 f"{rule}, got {folder} without them: run `mlpbench report` where the data are, which adds them"
             )
-        render(judge(experiment, store, for_report=True))
+        for section in render(judge(experiment, store, for_report=True)).sections:
+            if section.failure:  # what it would have read is not known
+                rule = "trim needs a report whose every section can be made"
+                raise InputError(f"{rule}, got {section.failure} in {section.title!r} of {folder}")
         read = {key: frozenset(ids) for key, ids in store.runs_read.items()}
         planned = frozenset(grid.all_run_ids(experiment, grid.conditions(experiment)))
         # The report of this grid does not read runs of another one: they are kept.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,16 @@ def render(folder: Path, *, keep_examples: bool = False) -> Report:
     return report.render(judge(read_folder(folder), Store(folder), for_report=True, keep_examples=keep_examples))
 
 
-def write(folder: Path, *, html: bool = False) -> Path:
-    """Write the report of a folder, `report.html` too if wanted or there, and return its path; raise MlpbenchError."""
+def write(folder: Path, *, html: bool = False) -> tuple[Path, Mapping[str, str]]:
+    """Write the report of a folder, `report.html` too if wanted or there; raise MlpbenchError.
+
+    Returns its path, and why parts of it could not be made (`Report.failures`).
+    """
     from mlpbench.report.pages import page
 
-    path = page.write(render(folder, keep_examples=True), folder, html=html)
-    return folder / page.HTML if html else path
+    written = render(folder, keep_examples=True)
+    path = page.write(written, folder, html=html)
+    return (folder / page.HTML if html else path), written.failures
 
 
 def check(folder: Path, *, html: bool = False) -> dict[str, str]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from mlpbench.base.errors import MlpbenchError
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.section import Drawing, Section, blocks
+from mlpbench.report.section import Drawing, Section, blocks, escape
 from mlpbench.report.sections import (
     activation_panels,
     conditions,
@@ -56,6 +57,9 @@ SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     provenance.section,
 )
 
+# What is no fault of a section: damaged files, a full disk, too little memory.
+PASSED_ON = (MlpbenchError, OSError, MemoryError)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -78,8 +82,16 @@ class Report:
 
     @cached_property
     def markdown(self) -> str:
-        """The whole text."""
-        return blocks(f"# {self.title}", self.lead, *(section.markdown for section in self.sections)) + "\n"
+        """The whole text, in which every figure stands."""
+        return self._text({})
+
+    @property
+    def as_drawn(self) -> str:
+        """The whole text; in place of a figure that could not be drawn it says so."""
+        return self._text(self._undrawn) if self._undrawn else self.markdown
+
+    def _text(self, undrawn: Mapping[str, str]) -> str:
+        return blocks(f"# {self.title}", self.lead, *(section.text(undrawn) for section in self.sections)) + "\n"
 
     @property
     def drawings(self) -> Mapping[str, Drawing]:
@@ -89,12 +101,34 @@ class Report:
     @cached_property
     def pictures(self) -> Mapping[str, bytes]:
         """The figures as PNG by path, drawn when they are first asked for: most of the time that a report takes."""
-        return {path: theme.png(draw()) for path, draw in self.drawings.items()}
+        return {path: drawn for path, drawn in self._drawn.items() if isinstance(drawn, bytes)}
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Why sections could not be made, by title, and figures not be drawn, by path."""
+        return {f"the section {s.title!r}": s.failure for s in self.sections if s.failure} | dict(self._undrawn)
+
+    @cached_property
+    def _undrawn(self) -> Mapping[str, str]:
+        return {path: str(drawn) for path, drawn in self._drawn.items() if not isinstance(drawn, bytes)}
+
+    @cached_property
+    def _drawn(self) -> Mapping[str, bytes | str]:
+        """Each figure as PNG, or why it could not be drawn."""
+        drawn: dict[str, bytes | str] = {}
+        for path, draw in self.drawings.items():
+            try:
+                drawn[path] = theme.png(draw())
+            except PASSED_ON:
+                raise
+            except Exception as error:
+                drawn[path] = _reason(error)
+        return drawn
 
 
 def render(context: Context) -> Report:
     """Return the report of the runs there are; the same tables give the same bytes."""
-    sections = [section for make in SECTIONS if (section := make(context)) is not None]
+    sections = [section for make in SECTIONS if (section := _made(make, context)) is not None]
     return Report(
         title=context.experiment.name,
         lead=context.experiment.question,
@@ -102,6 +136,21 @@ def render(context: Context) -> Report:
         summary=summarise(context, sections),
         context=context,
     )
+
+
+def _made(make: Callable[[Context], Section | None], context: Context) -> Section | None:
+    """Return a section, or one that says why it could not be made: the others are not to be lost with it."""
+    try:
+        return make(context)
+    except PASSED_ON:
+        raise
+    except Exception as error:
+        name = make.__module__.rpartition(".")[2] if make.__name__ == "section" else make.__name__
+        return Section(title=name.replace("_", " ").capitalize(), failure=_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    return escape(f"{type(error).__name__}: {error}")
 
 
 def summarise(context: Context, sections: Sequence[Section]) -> Summary:

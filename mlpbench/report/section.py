@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -42,6 +42,7 @@ class Section:
         table: a table in Markdown.
         figures: what is drawn.
         notes: further blocks of Markdown, below the figures.
+        failure: why there is nothing but the title, if making the section failed; else empty.
 
     """
 
@@ -50,12 +51,23 @@ class Section:
     table: str = ""
     figures: Sequence[SectionFigure] = ()
     notes: str = ""
+    failure: str = ""
 
     @property
     def markdown(self) -> str:
         """The section as Markdown."""
-        links = [f"![{figure.alt_text}]({figure.path})" for figure in self.figures]
-        return blocks(f"## {self.title}", self.sentences, self.table, *links, self.notes)
+        return self.text({})
+
+    def text(self, undrawn: Mapping[str, str]) -> str:
+        """Return the section as Markdown; `undrawn` says by path why a figure could not be drawn, in place of its link."""
+        shown = [
+            f"*The figure `{f.path}` could not be drawn: {undrawn[f.path]}*"
+            if f.path in undrawn
+            else f"![{f.alt_text}]({f.path})"
+            for f in self.figures
+        ]
+        failure = f"*This section could not be made: {self.failure}*" if self.failure else ""
+        return blocks(f"## {self.title}", failure, self.sentences, self.table, *shown, self.notes)
 
 
 def figure_section(title: str, finding: str, *more: str, figure: str, alt: str, draw: Drawing) -> Section:

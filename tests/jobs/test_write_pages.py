@@ -18,13 +18,19 @@ import pyarrow.dataset as pads
 import pytest
 from arithmetic_folders import make_folder
 from click.testing import CliRunner, Result
+from matplotlib.figure import Figure
 from repository import ROOT
 
 from mlpbench import api
 from mlpbench.base.files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.jobs import write_pages
+from mlpbench.report import report
+from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
 from mlpbench.report.pages import page
+from mlpbench.report.section import Section, figure_section
+from mlpbench.report.sections import provenance, verdicts
 from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 
@@ -247,3 +253,60 @@ def test_the_report_of_a_thousand_runs_takes_less_than_15_seconds_of_one_core(tm
     assert "All 1000 runs of the grid." in text
     assert text.count("<tr><td") >= 1000
     assert took < SECONDS
+
+
+def failing_section(context: Context) -> Section:
+    raise ZeroDivisionError("no number | of this kind")
+
+
+def section_with_a_failing_figure(context: Context) -> Section:
+    def draw() -> Figure:
+        raise OverflowError("beyond\nany axis")
+
+    return figure_section("Not drawn", "It is large.", figure="undrawn", alt="A figure.", draw=draw)
+
+
+def test_what_can_not_be_made_is_said_in_its_place_and_nothing_else_is_lost(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(written, tmp_path / "small"))
+    whole = (folder / "report.md").read_text()
+    made = (verdicts.section, failing_section, section_with_a_failing_figure, provenance.section)
+    monkeypatch.setattr(report, "SECTIONS", made)
+    result = invoke("report", folder, "--html")
+    assert result.exit_code == 1
+    assert result.stdout == f"report: {folder / 'report.html'}\n"
+    reasons = {
+        "the section 'Failing section'": "ZeroDivisionError: no number \\| of this kind",
+        "figures/undrawn.png": "OverflowError: beyond any axis",
+    }
+    said = [f"mlpbench: {folder}: {part} could not be made: {why}" for part, why in reasons.items()]
+    assert result.stderr.splitlines() == said
+    text = (folder / "report.md").read_text()
+    for heading in ("## Verdicts", "## Provenance"):
+        assert text.partition(heading)[2].partition("\n## ")[0] == whole.partition(heading)[2].partition("\n## ")[0]
+    assert f"## Failing section\n\n*This section could not be made: {reasons[next(iter(reasons))]}*" in text
+    assert "*The figure `figures/undrawn.png` could not be drawn: OverflowError: beyond any axis*" in text
+    assert "could not be drawn" in (folder / "report.html").read_text()
+    assert not (folder / "figures" / "undrawn.png").exists()
+    refused = invoke("trim", folder)
+    assert refused.exit_code == 2
+    assert "trim needs a report whose every section can be made, got ZeroDivisionError" in refused.stderr
+
+
+def test_a_first_report_has_its_text_before_a_figure_is_drawn(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(written, tmp_path / "small"))
+    whole = (folder / "report.md").read_text()
+    for name in ("report.md", "report.html", "summary.json"):
+        (folder / name).unlink()
+
+    def killed(figure: Figure) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(theme, "png", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_pages.write(folder)
+    assert (folder / "report.md").read_text() == whole
+    assert (folder / "summary.json").exists()

@@ -9,15 +9,19 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from arithmetic_tables import COMPARED, WIDTHS, make, spec, verdict_with, width_tables
+from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 from PIL import Image
+from reports import report_of
 
 from mlpbench.evidence.estimates.axis_estimates import errors, numeric_factor
 from mlpbench.evidence.estimates.observe import estimate, estimate_curves, observe
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.condition_colours import condition_colours
 from mlpbench.report.figures.layouts import replicate_rows as replicates
+from mlpbench.report.figures.theme import png
 from mlpbench.report.sections.error_curves import error_against_factor
 from mlpbench.report.sections.learning_curves import draw as learning_curves
 from mlpbench.report.sections.verdicts import draw as forest
@@ -210,3 +214,45 @@ def test_a_colour_bar_keeps_its_shades() -> None:
     for one, fewest in ((figure, 150), (alone, 80)):
         with Image.open(io.BytesIO(theme.png(one))) as picture:
             assert len(np.unique(np.asarray(picture))) > fewest
+
+
+# What people have in their matplotlibrc.
+USERS = {
+    "axes.labelpad": 50, "axes.titlesize": 30, "axes.grid.axis": "x", "axes.xmargin": 0.4, "axes.formatter.use_locale": True,
+    "axes.formatter.limits": [-1, 1], "axes.unicode_minus": False, "axes.prop_cycle": cycler(color=["r"]),
+    "figure.facecolor": "black", "figure.constrained_layout.w_pad": 0.5, "figure.titlesize": 40, "font.weight": "bold",
+    "image.cmap": "jet", "image.interpolation": "nearest", "legend.borderpad": 3, "lines.marker": "s", "lines.markersize": 20,
+    "path.simplify": False, "savefig.dpi": 20, "text.antialiased": False, "text.hinting": "none", "xtick.direction": "in",
+    "xtick.major.size": 12, "ytick.minor.visible": True, "text.parse_math": True,
+}  # fmt: skip
+
+
+def pictures_of_widths() -> dict[str, bytes]:
+    report = report_of(width_tables())
+    return {path: png(report.drawings[path]()) for path in ("figures/learning_curves.png", "figures/error.png")}
+
+
+@pytest.mark.parametrize("names", [list(USERS), *(pytest.param([n], marks=pytest.mark.slow) for n in USERS)], ids=str)
+def test_settings_of_the_user_change_no_byte(names: list[str]) -> None:
+    plain = pictures_of_widths()
+    settings: Any = {name: USERS[name] for name in names}
+    with mpl.rc_context(settings):
+        assert pictures_of_widths() == plain
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "$5-$10",
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ("$100_$200", r"\alpha^{", "a$b", "50% _x_ {y}", "$$")),
+    ],
+)
+def test_a_dollar_in_a_label_is_a_dollar(label: str) -> None:
+    labels = [{"label": label, "width": 8}, {"label": f"{label} more", "width": 16}]
+    report = report_of(make(spec(factors={"conditions": labels}, replicates=2)))
+    assert report.failures == {}
+    drawn = report.drawings["figures/error.png"]()
+    png(drawn)
+    texts = {text.get_text() for text in drawn.findobj(Text)}
+    assert {label, f"{label} more"} <= texts
+    assert not any(text.get_parse_math() for text in drawn.findobj(Text) if text.get_text() == label)

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_file_of_the_working_folder_is_run_as_a_module(folder: Path, workers: str) -> None:
     assert len(list(folder.glob("*.py"))) > 250
-    command = [Path(sys.executable).with_name("mlpbench"), "run", "strangers.yaml", "--workers", workers]
+    command = [str(Path(sys.executable).with_name("mlpbench")), "run", "strangers.yaml", "--workers", workers]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert not (folder / "mark").exists(), (folder / "mark").read_text()
     assert (ran.returncode, ran.stderr) == (0, "")

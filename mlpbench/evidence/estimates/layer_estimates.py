@@ -19,7 +19,7 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, intervals
-from mlpbench.evidence.frames import places
+from mlpbench.evidence.frames import places, with_finite
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
@@ -55,7 +55,8 @@ def with_layers(
         raise ValueError(f"claims on layers need the table of layers, got none for {of_layers[0][0]!r}")
     needed = set().union(*(conditions for _, _, conditions in of_layers))
     wanted = observed["condition_id"].isin(needed) & (observed["status"] == OK)
-    rows = layers(list(observed.loc[wanted, "run_id"]), sorted({of.metric for _, of, _ in of_layers}))
+    names = sorted({of.metric for _, of, _ in of_layers})
+    rows = with_finite(layers(list(observed.loc[wanted, "run_id"]), names), names)
     columns = {}
     for name, of, _ in of_layers:
         by_run = at_layer(rows, of)
@@ -110,7 +111,8 @@ def measured(
     """
     ended = observed["status"].isin([OK, DIVERGED]) & (observed["replicate"] < MOST_DOTS)
     runs = observed.loc[ended, ["position", "replicate", "run_id", "status"]]
-    rows = runs.merge(layers(list(runs["run_id"]), columns).drop(columns="steps"), on="run_id")
+    measured_rows = with_finite(layers(list(runs["run_id"]), columns), [c for c in columns if c != WEIGHT_QUANTILES])
+    rows = runs.merge(measured_rows.drop(columns="steps"), on="run_id")
     rows = rows.sort_values(["position", "replicate", *PLACE], kind="stable", ignore_index=True)
     used = sorted(set(rows["position"]))
     settings = {i: conditions[i].settings for i in used}

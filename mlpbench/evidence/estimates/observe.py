@@ -58,7 +58,7 @@ def observe_runs(planned: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     metrics = np.full((len(planned), len(METRICS)), np.nan)
     # Column by column: pandas takes longer over a table of many types.
     metrics[ok] = np.column_stack([runs[name].to_numpy(dtype=float)[first[at[ok]]] for name in METRICS])
-    frame = pd.DataFrame(metrics, columns=list(METRICS))
+    frame = pd.DataFrame(np.where(np.isinf(metrics), np.nan, metrics), columns=list(METRICS))
     frame["diverged"] = np.where(ok, 0.0, np.where(status == DIVERGED, 1.0, np.nan))
     return pd.concat([planned.assign(status=status), frame], axis=1)
 

@@ -18,6 +18,7 @@ import pandas as pd
 from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, unsupported, widened_mean
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.observe import DIVERGED, observe
+from mlpbench.evidence.frames import with_finite
 from mlpbench.evidence.judging.caveats import BoundKept
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
@@ -62,7 +63,7 @@ Curves = pd.DataFrame | Callable[[Sequence[str] | None], pd.DataFrame]
 
 def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the table of curves; where it is still to be read, that of some runs."""
-    return curves if isinstance(curves, pd.DataFrame) else curves(run_ids)
+    return with_finite(curves if isinstance(curves, pd.DataFrame) else curves(run_ids), ["loss", "accuracy"])
 
 
 def _points(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: Curves) -> pd.DataFrame:

@@ -126,10 +126,18 @@ def sum_bounds(table_RC: Floats, beyond_RC: Floats, weights_C: Floats, bound: fl
     )
 
 
+def _exact_sum(numbers: Sequence[float]) -> float:
+    """Return the rounded exact sum, NaN where it is beyond the range of numbers."""
+    try:
+        return math.fsum(numbers)
+    except (OverflowError, ValueError):
+        return math.nan
+
+
 def _sums(weights_C: Floats, table_RC: Floats, bound: float) -> Floats:
     products = weights_C * table_RC
     # math.fsum is exact, so that neither the order of rows nor of conditions moves a bit of the estimate.
-    sums = np.array([math.fsum(row) for row in products.tolist()], dtype=float)
+    sums = np.array([_exact_sum(row) for row in products.tolist()], dtype=float)
     sizes = np.abs(products).sum(axis=1)
     for number in (0.0, bound, -bound):
         if math.isfinite(number):

@@ -124,10 +124,10 @@ def _draw(ax: Axes, part: pd.DataFrame, colours: Mapping[str, str], marker: str)
 def _shared(axes: Sequence[Axes], means: pd.Series[float]) -> None:
     """Give panels one log axis over the means, at least a decade of it: noise about a constant is to look like that."""
     finite = means[np.isfinite(means) & (means > 0)]
-    for ax in axes:
-        ax.set_yscale("log")
     if finite.empty:
         return
+    for ax in axes:
+        ax.set_yscale("log")
     low, high = math.log10(finite.min()), math.log10(finite.max())
     room = max(0.06 * (high - low), (1 - (high - low)) / 2, 0.05)
     decades = high - low + 2 * room
@@ -137,6 +137,7 @@ def _shared(axes: Sequence[Axes], means: pd.Series[float]) -> None:
             theme.log_ticks(ax.yaxis, (1.0, 2.0, 5.0))
         else:
             ax.yaxis.set_major_locator(LogLocator(numticks=7))
+            ax.yaxis.set_major_formatter(theme.power_of_ten)
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_minor_formatter(NullFormatter())
 

@@ -30,6 +30,9 @@ INK, FAINT = "#262626", "#8c8c8c"
 VERDICT_COLOURS = {"supported": "#029e73", "refuted": "#d55e00", "undecided": "#949494"}
 Dashes = Literal["dashed", "dotted", "solid"]
 SPLITS: dict[str, Dashes] = {"train": "dashed", "validation": "dotted", "test": "solid"}
+# What rcParams have that is no style: the backend, and what only starting it reads.
+KEPT = frozenset(("backend", "backend_fallback", "interactive", "toolbar", "timezone", "webagg.port", "webagg.address"))
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOST_COLOURS = 10
 # A factor with more levels than this has round numbers on its axis.
 MOST_TICKS = 60
@@ -55,36 +58,45 @@ def distinct_colours(names: Iterable[str]) -> dict[str, str]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Set seaborn's style while a figure is drawn, and put back what was there before."""
-    settings: Any = sns.axes_style("ticks") | {
-        "font.family": "sans-serif",
-        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
-        "font.size": 8.5,
-        "axes.titlesize": 9,
-        "axes.labelsize": 8.5,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "legend.fontsize": 8,
-        "legend.title_fontsize": 8,
-        "legend.frameon": False,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": FAINT,
-        "axes.grid": True,
-        "grid.color": "#e8e8e8",
-        "grid.linewidth": 0.6,
-        "axes.axisbelow": True,
-        "lines.linewidth": 1.4,
-        "lines.dashed_pattern": (4, 2),
-        "lines.dotted_pattern": (1, 1.5),
-        "lines.solid_capstyle": "round",
-        "xtick.color": FAINT,
-        "ytick.color": FAINT,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
-        "text.color": INK,
-        "axes.labelcolor": INK,
-    }
+    """Set matplotlib's defaults with seaborn's style while a figure is drawn, and put back what was there before.
+
+    The user's own settings, of a `matplotlibrc` or a notebook, are not part of a report. A `$` in a label is a dollar.
+    """
+    defaults = {name: value for name, value in mpl.rcParamsDefault.items() if name not in KEPT}
+    settings: Any = (
+        defaults
+        | sns.axes_style("ticks")
+        | {
+            "text.parse_math": False,
+            "font.family": "sans-serif",
+            "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
+            "font.size": 8.5,
+            "axes.titlesize": 9,
+            "axes.labelsize": 8.5,
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "legend.fontsize": 8,
+            "legend.title_fontsize": 8,
+            "legend.frameon": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": FAINT,
+            "axes.grid": True,
+            "grid.color": "#e8e8e8",
+            "grid.linewidth": 0.6,
+            "axes.axisbelow": True,
+            "lines.linewidth": 1.4,
+            "lines.dashed_pattern": (4, 2),
+            "lines.dotted_pattern": (1, 1.5),
+            "lines.solid_capstyle": "round",
+            "xtick.color": FAINT,
+            "ytick.color": FAINT,
+            "xtick.labelcolor": INK,
+            "ytick.labelcolor": INK,
+            "text.color": INK,
+            "axes.labelcolor": INK,
+        }
+    )
     with mpl.rc_context(settings):
         yield
 
@@ -145,6 +157,15 @@ def cells_axes(ax: Axes) -> None:
 def ink_on(shade: Sequence[float]) -> str:
     """Return the colour of text that is read on a shade (red, green, blue)."""
     return INK if np.dot((0.21, 0.72, 0.07), shade[:3]) > 0.45 else "white"
+
+
+def power_of_ten(value: float, _position: float = 0) -> str:
+    """Return a power of ten as a tick label: `10` with a raised exponent.
+
+    >>> power_of_ten(1000.0), power_of_ten(0.01)
+    ('10³', '10⁻²')
+    """
+    return "10" + str(round(math.log10(value))).translate(RAISED) if value > 0 else ""
 
 
 def percent(value: float, _position: float = 0) -> str:

@@ -41,13 +41,19 @@ MOST_RUNS = 2_000
 
 
 def contents(report: Report, *, html: bool) -> dict[str, bytes]:
-    """Return every file of a report by its name; the text comes last, so that whoever sees it finds what it links to."""
+    """Return every file of a report by its name."""
     page = {HTML: report_page(report).encode()} if html else {}
-    return {**report.pictures, **page, summary.NAME: report.summary.content, MARKDOWN: report.markdown.encode()}
+    return {**report.pictures, **page, summary.NAME: report.summary.content, MARKDOWN: report.as_drawn.encode()}
 
 
 def write(report: Report, folder: Path, *, html: bool = False) -> Path:
-    """Write a report, with `report.html` if it is wanted or there, and return the path of its text; raise MachineError."""
+    """Write a report, with `report.html` if it is wanted or there, and return the path of its text; raise MachineError.
+
+    A first report is there with its text and summary before any figure is drawn.
+    """
+    if not (folder / MARKDOWN).exists():
+        write_whole(folder / summary.NAME, report.summary.content)
+        write_whole(folder / MARKDOWN, report.markdown.encode())
     for name, content in contents(report, html=html or (folder / HTML).exists()).items():
         write_whole(folder / name, content)
     return folder / MARKDOWN
@@ -62,7 +68,7 @@ def report_page(report: Report) -> str:
     shown = _of_runs(report.context)
     curves = shown.get("chart")
     instead = {} if curves is None else {CURVES: _render("curves.html", chart=curves)}
-    text = body(report.markdown, report.pictures, instead)
+    text = body(report.as_drawn, report.pictures, instead)
     sections = [*text.sections, *([("runs", "Runs")] if "runs" in shown else [])]
     return _page("report.html", _colours(curves), title=text.title, body=Markup(text.html), sections=sections, **shown)
 

@@ -204,9 +204,11 @@ def _labels(cells: pd.DataFrame, axis: str) -> tuple[list[int], list[str]]:
 
 
 def _norm(values: list[float]) -> Normalize:
-    low, high = min(values), min(max(values), FAR * float(np.median(values)))
+    low, high, middle = min(values), max(values), float(np.median(values))
+    if middle > 0:
+        high = min(high, FAR * middle)
     if low == high:
-        return Normalize(low, low + 1)
+        return Normalize(low, low + (abs(low) or 1.0))
     return LogNorm(low, high, clip=True) if low > 0 and high >= 3 * low else Normalize(low, high, clip=True)
 
 
