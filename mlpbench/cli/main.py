@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import chdir, suppress
 from typing import Any
 
 import click
@@ -17,16 +17,13 @@ from mlpbench.cli.experiment_commands import data, list_, plan, run, schema
 from mlpbench.cli.folder_commands import claims, diff, export, index, merge, report, trim, verify
 
 INTERRUPTED = 130
-# A notebook hands down a backend that this process may not have, and a folder may have a `matplotlibrc`, broken even: figures
-# need neither, and the import of matplotlib would end with either.
-OWN_MATPLOTLIB = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
 
 
 class _Group(click.Group):
     """A group of commands whose errors are one message and an exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        os.environ.update(OWN_MATPLOTLIB)
+        _leave_matplotlib_alone()
         try:
             return super().invoke(ctx)
         except MlpbenchError as error:
@@ -43,6 +40,18 @@ class _Group(click.Group):
             message = "interrupted; finished stacks are kept, run the same command again to continue"
             click.echo(f"mlpbench: {message}", err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _leave_matplotlib_alone() -> None:
+    """Keep the import of matplotlib from settings of the user.
+
+    A notebook hands down a backend that this process may not have, and the working folder may have a `matplotlibrc`, broken
+    even, which is read before any other: the import would end with either, and figures need neither.
+    """
+    os.environ.update({"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull})
+    if os.path.exists("matplotlibrc"):
+        with chdir(os.path.dirname(__file__)):
+            import matplotlib  # noqa: F401
 
 
 def _drop_output() -> None:

@@ -41,7 +41,7 @@ EVERY = {(i, r): "diverged" for i in range(2) for r in range(5)}
 
 
 def evil() -> Tables:
-    says = f"{EVIL} ![spy](http://example.invalid/x.png) [link](javascript:alert(1))"
+    says = f"{EVIL} ![spy <script>x()</script>](http://example.invalid/x.png) [link](javascript:alert(1))"
     claim = {"id": "c", "says": says, "source": EVIL, "bound": {"metric": "test_loss", "below": 1.0}}
     tables = make(spec(question=f"Is it {EVIL}?", factors=LISTED, claims=[claim]), status=SOME)
     return replace(tables, runs=tables.runs.assign(error=tables.runs["error"].where(tables.runs["error"].isna(), EVIL)))

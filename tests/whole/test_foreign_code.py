@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,19 @@ def test_no_file_of_the_working_folder_is_run_as_a_module(folder: Path, workers:
     assert not (folder / "mark").exists(), (folder / "mark").read_text()
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "2 runs, 2 trained now" in ran.stdout
+
+
+@pytest.mark.slow
+def test_settings_of_matplotlib_are_not_those_of_the_folder_or_of_a_notebook(folder: Path) -> None:
+    mlpbench = str(Path(sys.executable).with_name("mlpbench"))
+    made = subprocess.run([mlpbench, "run", "strangers.yaml", "--executor", "inline"], cwd=folder, capture_output=True)
+    assert made.returncode == 0
+    (folder / "matplotlibrc").write_bytes(b"axes.labelpad: 50\nno setting: \xff\n")
+    notebooks = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    check = [mlpbench, "report", "results/strangers", "--check"]
+    checked = subprocess.run(check, cwd=folder, env=notebooks, capture_output=True, text=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout == "results/strangers: report is up to date\n"
 
 
 def test_a_file_that_is_run_leaves_its_mark(folder: Path) -> None:
