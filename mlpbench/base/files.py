@@ -12,10 +12,13 @@ import hashlib
 import json
 import os
 import re
+import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from mlpbench.base.errors import InputError, MachineError
 
@@ -25,6 +28,9 @@ UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 NEEDED = ("run_id", "weights_sha256", "settings")
 # The header's length stands first, in this many bytes.
 LENGTH_BYTES = 8
+# More bytes than any record comes to.
+MOST_RECORD = 2**28
+T = TypeVar("T")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -43,12 +49,41 @@ def write_whole(path: Path, content: bytes) -> None:
         raise refused(path, error) from error
 
 
-def read_record(path: Path) -> Any:
-    """Return the content of a JSON file, None where it does not exist or is not JSON."""
+def read_regular(path: Path, most: int | None = None) -> bytes:
+    """Return the content of a regular file; raise OSError for what is none, or has more than `most` bytes.
+
+    A pipe in the place of a file would be waited for.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if most is not None and status.st_size > most:
+            raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
+        with open(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
+
+
+def read_record(path: Path, content: TypeAdapter[T], remedy: str) -> T | None:
+    """Return what a JSON file holds, None where it does not exist.
+
+    Raises InputError, which ends with the remedy, where it can't be read or is not such content: what is on record there is
+    neither nothing nor to be replaced.
+    """
+    try:
+        return content.validate_json(read_regular(path, MOST_RECORD))
+    except FileNotFoundError:
         return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        why = f"{where}: {first['msg']}" if where else first["msg"]
+    except OSError as error:
+        why = error.strerror or str(error)
+    raise InputError(f"{path} is damaged ({why}): {remedy}")
 
 
 def write_record(path: Path, content: object) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlpbench.base.errors import InputError, MlpbenchError
-from mlpbench.base.files import write_whole
+from mlpbench.base.files import read_regular, write_whole
 from mlpbench.jobs.judge import judge
 from mlpbench.results.folders import folders_below, read_folder
 from mlpbench.results.store import Store
@@ -54,10 +54,12 @@ def check(folder: Path, *, html: bool = False) -> dict[str, str]:
     differing = {}
     for name, content in wanted.items():
         try:
-            if (folder / name).read_bytes() != content:
+            if read_regular(folder / name) != content:
                 differing[name] = DIFFERS
         except FileNotFoundError:
             differing[name] = MISSING
+        except OSError:
+            differing[name] = DIFFERS
     return dict(sorted(differing.items()))
 
 
@@ -106,5 +108,5 @@ def _entry(path: Path, name: str) -> Entry:
         folder=name,
         summary=summary,
         files=[file for file in (HTML, MARKDOWN, "spec.yaml", FILE) if (path / file).is_file()],
-        picture=picture.read_bytes() if picture.is_file() else None,
+        picture=read_regular(picture) if picture.is_file() else None,
     )

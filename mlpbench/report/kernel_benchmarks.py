@@ -21,6 +21,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import read_regular
 from mlpbench.evidence.frames import records
 
 FILE = "kernels.json"
@@ -96,7 +97,7 @@ def is_folder(folder: Path) -> bool:
 def read(path: Path) -> Measurements:
     """Read pytest-benchmark's JSON; raise InputError where it is broken or lacks what a report needs."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except OSError as error:
         raise InputError(f"{path} can't be read: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:

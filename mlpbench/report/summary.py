@@ -21,6 +21,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mlpbench.base.files import read_regular
 from mlpbench.experiment.claims.hypothesis import Decision
 
 NAME = "summary.json"
@@ -68,6 +69,6 @@ class Summary(_Model):
 def read_summary(folder: Path) -> Summary | None:
     """Return the summary that a results folder has; None where it has none, or one that is not of this format."""
     try:
-        return Summary.model_validate_json((folder / NAME).read_bytes())
+        return Summary.model_validate_json(read_regular(folder / NAME))
     except (OSError, ValidationError):
         return None

@@ -18,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlpbench.base.errors import MlpbenchError
-from mlpbench.base.files import sealed, write_whole
+from mlpbench.base.errors import InputError, MlpbenchError
+from mlpbench.base.files import read_regular, sealed, write_whole
+from mlpbench.base.models import SHOWN
+from mlpbench.data.dataset import ARRAY_ERRORS
 
 if TYPE_CHECKING:
     from mlpbench.data.dataset import Dataset
@@ -128,12 +130,12 @@ def _kept_images(experiment: Experiment, store: Store, at: Places) -> Classes | 
     """Return the images that the folder has of some test examples, None where it lacks one or its file was altered."""
     for path in _image_files(experiment, store):
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
             if path.name != sealed(_stem("test_examples", experiment), content, ".npz"):
                 continue
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 kept, images = arrays["at"], arrays["images"]
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        except (*ARRAY_ERRORS, KeyError, zipfile.BadZipFile):
             continue
         place = {int(i): row for row, i in enumerate(kept)}
         if all(int(i) in place for i in at) and images.shape == (len(kept), experiment.data.n_features):
@@ -150,11 +152,21 @@ def _stem(what: str, experiment: Experiment) -> str:
 
 
 def _kept_labels(experiment: Experiment, store: Store) -> Classes | None:
+    """Return the labels that the folder has, None where it has none; raise InputError where their file is damaged."""
+    path, n = _path(experiment, store), experiment.data.n_test
     try:
-        labels = np.load(_path(experiment, store), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        labels = np.load(io.BytesIO(read_regular(path)), allow_pickle=False)
+        if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != (n,):
+            raise ValueError(f"it must hold {n} whole numbers of a byte")
+        if n and labels.max() >= experiment.data.n_classes:
+            raise ValueError(f"its classes must be below {experiment.data.n_classes}, got {labels.max()}")
+    except FileNotFoundError:
         return None
-    return labels if labels.dtype == np.uint8 and labels.shape == (experiment.data.n_test,) else None
+    except ARRAY_ERRORS as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        remedy = "remove it; where the data are, `mlpbench report` writes it again"
+        raise InputError(f"{path} is damaged ({why.splitlines()[0][:SHOWN]}): {remedy}") from None
+    return labels
 
 
 def _path(experiment: Experiment, store: Store) -> Path:

@@ -5,13 +5,13 @@ The records say which of its runs were verified, and list the interim analyses o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
+from pydantic import StringConstraints, TypeAdapter
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.files import read_record, write_record
@@ -22,11 +22,11 @@ from mlpbench.results.store import ASIDE, Store
 
 MOST_NAMED = 3
 # How far two trainings of the same run agree.
-IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
-GRADES = (IDENTICAL, WITHIN, DIFFERENT)
+Grade = Literal["identical", "within tolerance", "different"]
+GRADES: tuple[Grade, ...] = get_args(Grade)
+IDENTICAL, WITHIN, DIFFERENT = GRADES
 VERIFICATIONS = "verified.json"
 INTERIM_ANALYSES = "looks.json"
-_RUN_ID = re.compile("[0-9a-f]{16}")
 
 
 def folders_below(root: Path, mark: str = "spec.yaml", *, deep: bool = True) -> Iterator[Path]:
@@ -66,26 +66,18 @@ def _hint(folder: Path) -> str:
 class VerifiedRun:
     """How far a run that was trained again agreed with its rows, the weights it was compared with, and where that was."""
 
-    grade: str
-    weights_sha256: str | None
-    cpu: str | None
-    torch: str | None
+    grade: Grade
+    weights_sha256: str | None = None
+    cpu: str | None = None
+    torch: str | None = None
+
+
+_VERIFICATIONS = TypeAdapter(dict[Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}$")], VerifiedRun])
 
 
 def read_verifications(folder: Path) -> dict[str, VerifiedRun]:
-    """Return what verifying the runs of a folder led to, by run_id; entries that are damaged are left out."""
-    written = read_record(folder / VERIFICATIONS)
-    entries: Mapping[str, Any] = written if isinstance(written, dict) else {}
-    return {
-        run_id: VerifiedRun(
-            grade=entry["grade"],
-            weights_sha256=entry.get("weights_sha256"),
-            cpu=entry.get("cpu"),
-            torch=entry.get("torch"),
-        )
-        for run_id, entry in entries.items()
-        if _RUN_ID.fullmatch(run_id) and isinstance(entry, dict) and entry.get("grade") in GRADES
-    }
+    """Return what verifying the runs of a folder led to, by run_id; raise InputError where the record is damaged."""
+    return read_record(folder / VERIFICATIONS, _VERIFICATIONS, "remove it, and verify again") or {}
 
 
 def write_verifications(folder: Path, verified: Mapping[str, VerifiedRun]) -> None:
@@ -140,18 +132,13 @@ class InterimRecord:
         return self.seed == experiment.seed and bool(condition_ids & set(self.conditions))
 
 
+_INTERIM_ANALYSES = TypeAdapter(list[InterimRecord])
+
+
 def read_interim_analyses(folder: Path) -> list[InterimRecord]:
-    """Return the interim analyses of a folder, in order; entries that are damaged are left out."""
-    written = read_record(folder / INTERIM_ANALYSES)
-    records = []
-    for entry in written if isinstance(written, list) else ():
-        try:
-            fields = {key: entry[key] for key in InterimRecord.__dataclass_fields__}
-            declared = Declaration(**{key: entry["declared"][key] for key in Declaration.__dataclass_fields__})
-        except (TypeError, KeyError):
-            continue
-        records.append(InterimRecord(**fields | {"declared": declared}))
-    return records
+    """Return the interim analyses of a folder, in order; raise InputError where the record is damaged."""
+    remedy = "restore it from a copy; it says which analyses of these claims came before"
+    return read_record(folder / INTERIM_ANALYSES, _INTERIM_ANALYSES, remedy) or []
 
 
 def write_interim_analyses(folder: Path, records: Sequence[InterimRecord]) -> None:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import UNFINISHED, checksum, refused, sealed, write_whole
+from mlpbench.base.files import UNFINISHED, checksum, read_regular, refused, sealed, write_whole
 from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES, TABLES
 
 # zstd's highest level that needs no more memory to read.
@@ -107,7 +107,7 @@ class Journal:
         """
         path = folder / JOURNAL
         try:
-            listed = json.loads(path.read_bytes())
+            listed = json.loads(read_regular(path))
             journal = cls(folder=folder, new=frozenset(listed["new"]), old=frozenset(listed["old"]))
             if not all(_LISTED.fullmatch(name) for name in journal.new | journal.old):
                 raise ValueError("it lists a file that is not part of a table")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import ordered_header, read_metadata
+from mlpbench.base.files import ordered_header, read_metadata, read_regular
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.activations import ACTIVATIONS, activation
 from mlpbench.experiment.grid import Run
@@ -136,6 +136,6 @@ def load_weights(path: str | Path) -> nn.Sequential:
     """Return the network of a file of weights, as `mlpbench.model` does; raise InputError where it is none."""
     path = Path(path)
     try:
-        return decoded(path.read_bytes(), path)
+        return decoded(read_regular(path), path)
     except OSError as error:
         raise InputError(f"a file of weights must be readable, got '{error.strerror}' for {path}") from None

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
-from mlpbench.base.errors import MachineError
-from mlpbench.base.files import UNFINISHED, read_record, write_record, write_whole
+from mlpbench.base.errors import InputError, MachineError
+from mlpbench.base.files import UNFINISHED, read_record, read_regular, write_record, write_whole
 
 
 class Killed(BaseException):
@@ -72,11 +73,49 @@ def test_what_was_written_is_on_the_disk_before_it_has_its_name(
     assert (tmp_path / "new folder" / "file").read_bytes() == b"new"
 
 
-def test_a_record_is_read_as_it_was_written_and_is_none_where_it_is_damaged(tmp_path: Path) -> None:
+RECORD = TypeAdapter(dict[str, list[float] | None])
+
+
+def test_a_record_is_read_as_it_was_written_and_none_is_none(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    assert read_record(path) is None
+    assert read_record(path, RECORD, "write it again") is None
     write_record(path, {"b": [1, 2.5], "a": None})
-    assert read_record(path) == {"a": None, "b": [1, 2.5]}
+    assert read_record(path, RECORD, "write it again") == {"a": None, "b": [1, 2.5]}
     assert path.read_text().index('"a"') < path.read_text().index('"b"')
-    path.write_bytes(path.read_bytes()[:-3])
-    assert read_record(path) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "Invalid JSON: EOF while parsing a value"),
+        (b'{"a": [1', "Invalid JSON: EOF while parsing a list"),
+        (b'{"a": [1, "x"]}', "a.1: Input should be a valid number"),
+        (b"[]", "Input should be"),
+        (b'{"a": \xff}', "Invalid JSON"),
+        (b"[" * 100_000, "Invalid JSON: recursion limit exceeded"),
+    ],
+)
+def test_a_record_that_is_there_and_can_not_be_read_is_an_error(content: bytes, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        read_record(path, RECORD, "write it again")
+    assert str(raised.value).startswith(f"{path} is damaged ({why}")
+    assert str(raised.value).endswith("): write it again")
+
+
+def test_nothing_but_a_regular_file_of_some_size_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for name in ("pipe", "folder", "link"):
+        with pytest.raises(OSError, match="is not a regular file"):
+            read_regular(tmp_path / name)
+        with pytest.raises(InputError, match=r"is damaged \(it is not a regular file\): write it again"):
+            read_record(tmp_path / name, RECORD, "write it again")
+    (tmp_path / "file").write_bytes(bytes(11))
+    assert read_regular(tmp_path / "file", most=11) == bytes(11)
+    with pytest.raises(OSError, match="it has more than 10 bytes"):
+        read_regular(tmp_path / "file", most=10)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,9 +19,10 @@ from click.testing import CliRunner, Result
 from table_equality import same_tables
 
 import mlpbench
-from mlpbench.base.files import write_whole
+from mlpbench.base.files import refused, write_whole
 from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import agreement
+from mlpbench.jobs import verify
 from mlpbench.results.folders import DIFFERENT, IDENTICAL, WITHIN
 from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
@@ -164,15 +166,22 @@ def test_the_report_counts_what_was_verified_while_the_table_has_the_weights_it_
     record = json.loads((copy / "verified.json").read_text())
     ok = next(i for i in runs.index[runs["status"] == "ok"])
     grade = {"grade": "identical", "cpu": "A CPU", "torch": "1.0"}
-    record |= {ok: grade | {"weights_sha256": "0" * 64}, "gone": grade | {"weights_sha256": None}}
+    gone = "f" * 16
+    record |= {ok: grade | {"weights_sha256": "0" * 64}, gone: grade | {"weights_sha256": None}}
     (copy / "verified.json").write_text(json.dumps(record))
     assert invoke("report", copy).exit_code == 0
     told = (copy / "report.md").read_text()
-    counted = len(set(record) - {ok, "gone"})
+    counted = len(set(record) - {ok, gone})
     assert f"Verified: {counted} of 8 runs were trained again, alone (" in told
     assert "A CPU" not in told
-    (copy / "verified.json").write_text("[")
-    invoke("report", copy)
+    for damaged in ("[", "[]", '{"gone": {"grade": "identical"}}', json.dumps({ok: grade | {"grade": "same"}})):
+        (copy / "verified.json").write_text(damaged)
+        result = invoke("report", copy)
+        assert result.exit_code == 2
+        assert f"{copy / 'verified.json'} is damaged (" in result.output
+        assert "): remove it, and verify again" in result.output
+    (copy / "verified.json").unlink()
+    assert invoke("report", copy).exit_code == 0
     assert "No run has been verified yet" in (copy / "report.md").read_text()
 
 
@@ -222,11 +231,15 @@ def test_rows_of_an_old_version_without_an_environment_are_verified_all_the_same
 
 
 def test_verify_without_data_is_one_message_and_a_read_only_folder_is_verified_all_the_same(
-    copy: Path, tmp_path: Path
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = invoke("verify", copy, "--data-dir", tmp_path / "nowhere")
     assert (result.exit_code, "is not a folder" in result.output) == (2, True)
-    (copy / "verified.json").mkdir()
+
+    def refuse(folder: Path, verified: object) -> None:
+        raise refused(folder / "verified.json", OSError(errno.EROFS, os.strerror(errno.EROFS)))
+
+    monkeypatch.setattr(verify, "write_verifications", refuse)
     result = invoke("verify", copy, "--sample", "1")
     assert "1 of 8 runs trained again, alone: 1 identical" in result.output
     assert "can't be written" in result.output

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.report.sections.provenance import reproducibility
-from mlpbench.results.folders import VerifiedRun
+from mlpbench.results.folders import Grade, VerifiedRun
 
 
 def runs(**changes: Any) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def runs(**changes: Any) -> pd.DataFrame:
     return pd.DataFrame(rows | changes)
 
 
-def entry(grade: str) -> VerifiedRun:
+def entry(grade: Grade) -> VerifiedRun:
     return VerifiedRun(grade=grade, weights_sha256=None, cpu="Fast CPU", torch="2.0")
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import mlpbench
+from mlpbench.cli.main import main
 from mlpbench.data.dataset import Dataset
 from mlpbench.data.named.named_data import NamedData
 from mlpbench.experiment.spec import Experiment
@@ -97,6 +101,40 @@ def test_without_its_images_the_panel_is_left_out(folder: Path, hurt: str) -> No
     assert PICTURE not in report.drawings
     assert "## Test images" not in report.markdown
     assert "figures/confusion.png" in report.drawings
+
+
+def array(values: Any, dtype: type = np.uint8) -> bytes:
+    content = io.BytesIO()
+    np.save(content, np.asarray(values, dtype))
+    return content.getvalue()
+
+
+@pytest.mark.usefixtures("no_data")
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "No data left in file"),
+        (array(np.zeros(10_000))[:-1], "expected 10000 bytes got 9999"),
+        (array(np.zeros(9_999)), "it must hold 10000 whole numbers of a byte"),
+        (array(np.zeros(10_000), np.int64), "it must hold 10000 whole numbers of a byte"),
+        (array(np.full(10_000, 10)), "its classes must be below 10, got 10"),
+        (array(np.zeros(10_000)).replace(b"an_order': False, ", b"(".ljust(18)), ""),
+        (None, "it is not a regular file"),
+    ],
+)
+def test_labels_that_are_there_and_can_not_be_read_are_named(folder: Path, content: bytes | None, why: str) -> None:
+    (path,) = folder.glob("test_labels-*.npy")
+    path.unlink()
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    for command in (["claims"], ["report"], ["report", "--check"]):
+        result = CliRunner().invoke(main, [command[0], str(folder), *command[1:]])
+        assert result.exit_code == 2, result.output
+        assert result.stderr.startswith(f"mlpbench: {path} is damaged (")
+        assert why in result.stderr
+        assert "): remove it; where the data are, `mlpbench report` writes it again" in result.stderr
 
 
 def test_a_check_writes_nothing_and_a_report_puts_the_images_back(folder: Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from single_runs import make_run
 from table_equality import MAY_DIFFER, same_tables
 
 import mlpbench
 from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs import run as runner
@@ -323,7 +326,29 @@ def test_options_of_a_top_up_say_what_they_lack(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_record_that_can_not_be_read_is_none(topped: Path, tmp_path: Path) -> None:
-    for text in ("", "[", "{}", "[1, {}]", json.dumps([{"replicates": 1}])):
-        (tmp_path / folders.INTERIM_ANALYSES).write_text(text)
-        assert folders.read_interim_analyses(tmp_path) == []
+def test_a_record_that_can_not_be_read_is_an_error_and_is_kept(topped: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "topped"
+    shutil.copytree(topped / "topped", folder)
+    path = folder / folders.INTERIM_ANALYSES
+    written = path.read_text()
+    first = json.loads(written)[0]
+    for text in (
+        "",
+        written[:-2],
+        written[:100],
+        "{}",
+        "[1, {}]",
+        json.dumps([{"replicates": 1}]),
+        json.dumps([first | {"conditions": 3}]),
+        json.dumps([first | {"declared": None}]),
+        json.dumps([first | {"claims": {"a": 1}}]),
+    ):
+        path.write_text(text)
+        for command in (["claims", folder], ["report", folder], ["report", folder, "--check"]):
+            result = CliRunner().invoke(main, list(map(str, command)))
+            assert result.exit_code == 2, result.output
+            assert result.stderr.startswith(f"mlpbench: {path} is damaged (")
+            assert "): restore it from a copy" in result.stderr
+        with pytest.raises(InputError, match="is damaged"):
+            run(DECLARED, tmp_path)
+        assert path.read_text() == text

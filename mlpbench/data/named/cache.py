@@ -18,7 +18,8 @@ import numpy as np
 import platformdirs
 
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.files import write_record
+from mlpbench.base.files import read_regular, write_record
+from mlpbench.data.dataset import ARRAY_ERRORS
 from mlpbench.data.named.named_files import Arrays, NamedFiles, shapes
 
 ABANDONED_AFTER_S = 24 * 3600
@@ -48,12 +49,14 @@ def read(folder: Path, data: NamedFiles) -> CachedArrays | None:
     Files are judged by type, shape and size, not by content: reading all pages at every start is what the map avoids.
     """
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = json.loads(read_regular(folder / "meta.json"))
         if meta["fingerprint"] != data.facts.fingerprint:
             return None
         arrays: Arrays = {}
         for part, shape in shapes(data).items():
             path = folder / f"{part}.npy"
+            if not path.is_file():  # a pipe would be waited for
+                return None
             array = np.load(path, mmap_mode="r", allow_pickle=False)
             if not isinstance(array, np.memmap) or array.dtype != np.uint8 or array.shape != shape:
                 return None
@@ -61,7 +64,7 @@ def read(folder: Path, data: NamedFiles) -> CachedArrays | None:
                 return None
             arrays[part] = array
         return CachedArrays(arrays=arrays, origin=str(meta["origin"]), checked=dict(meta["checked"]))
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+    except (*ARRAY_ERRORS, KeyError, TypeError):
         return None
 
 
