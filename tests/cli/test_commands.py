@@ -130,6 +130,7 @@ def test_a_run_that_is_not_on_a_terminal_shows_no_progress_and_can_be_piped(spec
     assert "tiny: 4 runs, 4 trained now" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_run_on_a_terminal_shows_runs_done_rate_and_time_left(spec: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path), "--no-report"]

@@ -114,7 +114,14 @@ def skewed_differences(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     return 0.002 * (rng.lognormal(0, 1, shape) - math.exp(0.5))
 
 
-@pytest.mark.parametrize("draw", [normal, discrete, skewed], ids=["normal", "discrete", "skewed"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        pytest.param(normal, id="normal"),
+        pytest.param(discrete, id="discrete", marks=pytest.mark.slow),
+        pytest.param(skewed, id="skewed", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("margin", [0.0, pytest.param(0.002, marks=pytest.mark.slow)])
 def test_false_verdicts_through_top_up_stay_below_5_percent(draw: Any, margin: float) -> None:
     """At a true difference of exactly the margin, looks from 5 to 30: at most 5%, where naive looks give about 16%.

@@ -36,7 +36,7 @@ from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
-pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_process", "blank_figures")]
 
 CONDITIONS: list[dict[str, Any]] = [
     {"label": "plain", "activation": "relu"},

@@ -190,7 +190,8 @@ CLAIMS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("table", ["iris", pytest.param("diabetes", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["iris", "diabetes"])
 def test_a_csv_and_a_yaml_give_tables_report_and_verdicts(folder: Path, tmp_path: Path, table: str) -> None:
     keys = {"factors": {"depth": [0, 1]}, "replicates": 3, "validation": 0.2, "claims": CLAIMS[table]}
     tree = spec(folder, table, **keys)

@@ -232,6 +232,7 @@ def test_folds_without_tuning_refit_every_condition_at_once(tmp_path: Path) -> N
     assert outcome.claims["n"].tolist() == [2, 2]
 
 
+@pytest.mark.slow
 def test_undecided_claims_alone_get_further_replicates(topped: Path) -> None:
     rows = pd.read_parquet(topped / "topped" / "runs")
     counts = rows.groupby("width")["replicate"].nunique().to_dict()
