@@ -10,6 +10,7 @@ them. Beside them, `universal`, and on processors of Intel `portable`, take othe
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -95,7 +96,10 @@ def _commit() -> tuple[str | None, bool | None]:
 def _git(tree: Path, *arguments: str) -> str | None:
     try:
         command = ["git", "-C", str(tree), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        # In a hook, or `git rebase --exec`, the environment names the repository of the user.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        done = subprocess.run(command, env=own, capture_output=True, text=True, check=True, timeout=10)
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 

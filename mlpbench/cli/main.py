@@ -22,6 +22,15 @@ INTERRUPTED = 130
 class _Group(click.Group):
     """A group of commands whose errors are one message and an exit status."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:  # of the texts that click prints itself: --help, --version, wrong usage
+            with suppress(OSError):
+                click.echo(f"mlpbench: system error: {error}", err=True)
+            _drop_output()
+            sys.exit(MachineError.status)
+
     def invoke(self, ctx: click.Context) -> Any:
         _leave_matplotlib_alone()
         try:

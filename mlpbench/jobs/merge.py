@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import time
@@ -189,7 +190,7 @@ def _write(experiment: Experiment, tables: Tables, folders: Sequence[Path], to: 
 
 def _remove_abandoned(to: Path) -> None:
     """Remove what a killed process left beside the place of a folder, once it is too old to be in use."""
-    for path in to.parent.glob(f".{to.name}.*"):
+    for path in to.parent.glob(f".{glob.escape(to.name)}.*"):
         old = time.time() - path.lstat().st_mtime > ABANDONED_AFTER_S
         if old and UNFINISHED.fullmatch(path.name) and path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -37,7 +37,8 @@ def folders_below(root: Path, mark: str = "spec.yaml", *, deep: bool = True) -> 
     """
     for file in root.rglob(mark) if deep else root.glob(f"*/{mark}"):
         parts = file.relative_to(root).parts
-        if ASIDE not in parts and not any(p.startswith(".") for p in parts):
+        moved = any(p == ASIDE and (root.joinpath(*parts[:i]) / "spec.yaml").is_file() for i, p in enumerate(parts))
+        if not moved and not any(p.startswith(".") for p in parts):
             yield file.parent
 
 

@@ -7,6 +7,7 @@ files of a table are compacted.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import itertools
@@ -81,6 +82,11 @@ class Store:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                message = f"{self.folder} can't be locked ({(error.strerror or str(error)).lower()})"
+                raise MachineError(
+                    f"{message}: its file system may have no locks; choose a folder on another one with --results"
+                ) from error
             holder = os.pread(handle, 20, 0).decode(errors="replace").strip()
             process = f"process {holder}" if holder else "another process"
             message = f"{process} is writing to {self.folder}, and one process at a time may"

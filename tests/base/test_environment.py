@@ -48,6 +48,19 @@ def test_a_git_that_fails_or_a_processor_that_is_not_told_is_no_error(
     assert found["env_cpu"] == (platform.processor() or platform.machine())
 
 
+@pytest.mark.usefixtures("fresh")
+def test_the_commit_is_that_of_the_package_also_in_a_hook_of_another_repository(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = environment.environment()["env_commit"]
+    other = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*other, "init", "-q"], check=True)
+    subprocess.run([*other, "commit", "-q", "--allow-empty", "-m", "other"], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    environment.environment.cache_clear()
+    assert environment.environment()["env_commit"] == before
+
+
 def test_a_changed_tree_is_dirty(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     tree = tmp_path / "mlpbench"

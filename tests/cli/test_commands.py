@@ -110,6 +110,16 @@ def test_only_training_loads_torch(command: str, spec: Path, results: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arguments", ["--version", "--help", "run --help", "schema", "data list"])
+def test_a_device_that_is_full_is_a_system_error(arguments: str) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "mlpbench", *arguments.split()]
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == 3
+    assert ran.stderr == "mlpbench: system error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.slow
 def test_a_run_that_is_not_on_a_terminal_shows_no_progress_and_can_be_piped(spec: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,

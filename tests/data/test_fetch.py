@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import pwd
 import shutil
 import struct
 import subprocess
@@ -15,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from repository import ROOT
 
 from mlpbench.base.errors import InputError, MachineError
+from mlpbench.cli.main import main
 from mlpbench.data.data_sets import lookup
 from mlpbench.data.dataset import Dataset
 from mlpbench.data.named import cache, named_data, named_files
@@ -324,6 +327,18 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, value)
         assert cache.folder_of(DATA) == Path(expected) / entry
     assert cache.folder_of(DATA, Path("/given")) == Path("/given") / entry
+
+
+def test_without_a_home_the_cache_asks_for_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(uid: int) -> object:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "MLPBENCH_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    result = CliRunner().invoke(main, ["data", "list"])
+    assert result.exit_code == 2
+    assert result.stderr.endswith("and this user has none: set MLPBENCH_CACHE to a folder\n")
 
 
 def test_later_starts_are_fast_and_without_torch(whole: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import itertools
 import json
 import os
@@ -23,6 +25,7 @@ from hypothesis import strategies as st
 
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.base.files import write_whole
+from mlpbench.results.folders import folders_below
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
@@ -437,6 +440,26 @@ def test_one_process_writes_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path: 
         process.communicate()
     with Store(tmp_path).writing():
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_named(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    why = os.strerror(number).lower()
+    message = f"{tmp_path} can't be locked ({why}): its file system may have no locks; choose a folder on another one"
+    with pytest.raises(MachineError) as raised, Store(tmp_path).writing():
+        pass
+    assert str(raised.value).startswith(message)
+
+
+def test_an_experiment_may_be_called_as_the_folder_of_damaged_files(tmp_path: Path) -> None:
+    for name in ("damaged", "damaged/damaged", "other", "other/damaged", ".hidden"):
+        write_whole(tmp_path / name / "spec.yaml", b"")
+    assert set(folders_below(tmp_path)) == {tmp_path / "damaged", tmp_path / "other"}
+    assert set(folders_below(tmp_path / "damaged")) == {tmp_path / "damaged"}
 
 
 def test_leftovers_of_a_killed_writer_are_neither_read_nor_kept(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ a hidden folder beside and moved into place; of processes that write at once the
 """
 
 import errno
+import glob
 import json
 import os
 import shutil
@@ -105,7 +106,13 @@ def _root(cache_dir: Path | None) -> Path:
             return Path(variable).expanduser()
         except RuntimeError as error:
             raise InputError(f"MLPBENCH_CACHE must be a folder, got {variable!r}: {error}") from error
-    return platformdirs.user_cache_path("mlpbench")
+    # Of a user id without a name, as in containers, some releases raise, and others leave `~` as it is.
+    with suppress(RuntimeError):
+        folder = platformdirs.user_cache_path("mlpbench")
+        if folder.is_absolute():
+            return folder
+    rule = "the cache of data sets is in the home folder, and this user has none"
+    raise InputError(f"{rule}: set MLPBENCH_CACHE to a folder")
 
 
 def _hidden(folder: Path) -> Path:
@@ -140,7 +147,7 @@ def _move_away(damaged: Path) -> None:
 
 def _sweep(folder: Path) -> None:
     # A killed process leaves its hidden folder behind, 55 MB of it.
-    for left in folder.parent.glob(f".{folder.name}.*"):
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
         if left.lstat().st_mtime < time.time() - ABANDONED_AFTER_S:
             _delete(left)
 
