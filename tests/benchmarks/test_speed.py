@@ -53,6 +53,7 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     return torch.device(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(map(str, CASES)))
 def test_phase(name: str, device: torch.device, benchmark: BenchmarkFixture) -> None:
     _check_and_time(BY_NAME[name], device, benchmark)

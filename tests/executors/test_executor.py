@@ -22,7 +22,8 @@ SPEC: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("dataset", ["polynomial", pytest.param("mnist1d", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["polynomial", "mnist1d"])
 def test_this_process_gives_the_tables_that_worker_processes_give(dataset: str, tmp_path: Path) -> None:
     for executor in ("local", "inline"):
         ended = mlpbench.run(SPEC, dataset=dataset, results=tmp_path / executor, executor=executor, report=False)

@@ -91,10 +91,10 @@ def test_verify_all_says_identical_of_every_run_also_of_diverged_ones(copy: Path
     ("table", "column", "by", "named"),
     [
         ("runs", "test_accuracy", 1e-9, False),
-        ("curves", "loss", 1e-12, True),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (
+                ("curves", "loss", 1e-12, True),
                 ("runs", "lr", 1e-9, True),
                 ("layers", "act_var", 1e-12, True),
                 ("curves", "loss", 1e-9, False),
@@ -293,6 +293,9 @@ def test_merge_joins_what_two_machines_trained(whole: Path, tmp_path: Path) -> N
     again = mlpbench.run(SPEC, results=to.parent)
     assert again.trained == 2
     same_tables(again.folder, whole)
+    result = invoke("merge", *parts, "-o", tmp_path / "x**[y]")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "x**[y]" / "report.md").exists()
 
 
 def test_merge_refuses_what_differs_and_writes_nothing(whole: Path, copy: Path, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_check_passes_on_what_was_written_and_writes_nothing(small: Path) -> Non
     assert content(small) == before
 
 
+@pytest.mark.slow
 def test_check_names_each_file_that_differs_or_is_missing(small: Path) -> None:
     (small / "report.md").write_text("# another\n")
     (small / "figures" / "error.png").unlink()

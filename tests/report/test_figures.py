@@ -232,7 +232,7 @@ def pictures_of_widths() -> dict[str, bytes]:
     return {path: png(report.drawings[path]()) for path in ("figures/learning_curves.png", "figures/error.png")}
 
 
-@pytest.mark.parametrize("names", [list(USERS), *(pytest.param([n], marks=pytest.mark.slow) for n in USERS)], ids=str)
+@pytest.mark.parametrize("names", [list(USERS), *(pytest.param([n], marks=pytest.mark.prove) for n in USERS)], ids=str)
 def test_settings_of_the_user_change_no_byte(names: list[str]) -> None:
     plain = pictures_of_widths()
     settings: Any = {name: USERS[name] for name in names}

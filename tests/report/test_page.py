@@ -144,7 +144,10 @@ def tree(name: str) -> Element:
     return Tree(page(name)).root
 
 
-@pytest.fixture(params=MADE)
+QUICK = ("evil", "incomplete")
+
+
+@pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in MADE])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -218,11 +218,11 @@ def test_alone_equals_in_company_at_other_widths_of_the_book(case: Case) -> None
     "case",
     [
         book_sized(),
-        book_sized(width=255, depth=2, norm="batch"),
-        of_numbers(book_sized(depth=0, loss="mse", l1=0.001)),
         *(
             pytest.param(case, marks=pytest.mark.slow)
             for case in (
+                book_sized(width=255, depth=2, norm="batch"),
+                of_numbers(book_sized(depth=0, loss="mse", l1=0.001)),
                 book_sized(depth=0, l1=0.001),
                 book_sized(width=100, depth=2, norm="layer", optimizer="adam"),
                 book_sized(optimizer="nesterov", clip_norm=0.5, loss="mse"),

@@ -121,6 +121,11 @@ def test_a_report_adds_the_labels_where_the_data_are(folder: Path) -> None:
     (kept,) = folder.glob("test_labels-*.npy")
     content, report = kept.read_bytes(), (folder / "report.md").read_bytes()
     kept.write_bytes(content[:-9])
+    damaged = CliRunner().invoke(main, ["report", str(folder)])
+    assert damaged.exit_code == 2
+    assert f"{kept} is damaged (" in damaged.stderr
+    assert (kept.read_bytes(), (folder / "report.md").read_bytes()) == (content[:-9], report)
+    kept.unlink()
     assert "lacks the labels" in mlpbench.load(folder).claims.iloc[0]["sampling"]
     assert CliRunner().invoke(main, ["report", str(folder)]).exit_code == 0
     assert kept.read_bytes() == content
