@@ -135,7 +135,7 @@ def test_a_folder_of_results_folders_is_answered_with_those(here: Path, n: int, 
     for name in "abcde"[:n]:
         (here / "of" / name).mkdir(parents=True)
         (here / "of" / name / "spec.yaml").write_text(GOOD)
-    for other in (".a.tmp", "damaged"):
+    for other in (".a.tmp", ".damaged"):
         (here / "of" / other).mkdir()
         (here / "of" / other / "spec.yaml").write_text(GOOD)
     (here / "of" / "index.md").touch()
