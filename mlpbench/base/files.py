@@ -82,7 +82,7 @@ def read_record(path: Path, content: TypeAdapter[T], remedy: str) -> T | None:
         where = ".".join(map(str, first["loc"]))
         why = f"{where}: {first['msg']}" if where else first["msg"]
     except OSError as error:
-        why = error.strerror or str(error)
+        why = system_reason(error)
     raise InputError(f"{path} is damaged ({why}): {remedy}")
 
 
@@ -91,9 +91,14 @@ def write_record(path: Path, content: object) -> None:
     write_whole(path, json.dumps(content, indent=1, sort_keys=True).encode())
 
 
+def system_reason(error: OSError) -> str:
+    """Return what the machine says of an operation that failed, in lower case."""
+    return (error.strerror or str(error)).lower()
+
+
 def refused(path: Path, error: OSError) -> MachineError:
     """Return the error for a file or folder that could not be written."""
-    why = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
+    why = "the disk is full" if error.errno == errno.ENOSPC else system_reason(error)
     return MachineError(
         f"{path} can't be written: {why}; finished work is kept, run the same command again to continue"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -25,7 +24,7 @@ class _Group(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:
         try:
             return super().main(*arguments, **options)
-        except OSError as error:  # of the texts that click prints itself: --help, --version, wrong usage
+        except OSError as error:  # click has ended quietly where the reader of our output has enough
             with suppress(OSError):
                 click.echo(f"mlpbench: system error: {error}", err=True)
             _drop_output()
@@ -38,12 +37,6 @@ class _Group(click.Group):
         except MlpbenchError as error:
             click.echo(f"mlpbench: {error}", err=True)
             ctx.exit(error.status)
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader of our output has enough; click ends quietly
-                raise
-            click.echo(f"mlpbench: system error: {error}", err=True)
-            _drop_output()
-            ctx.exit(MachineError.status)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut this short
             message = "interrupted; finished stacks are kept, run the same command again to continue"

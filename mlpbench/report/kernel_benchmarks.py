@@ -21,7 +21,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import read_regular
+from mlpbench.base.files import read_regular, system_reason
 from mlpbench.evidence.frames import records
 
 FILE = "kernels.json"
@@ -99,7 +99,7 @@ def read(path: Path) -> Measurements:
     try:
         content = json.loads(read_regular(path))
     except OSError as error:
-        raise InputError(f"{path} can't be read: {(error.strerror or str(error)).lower()}") from error
+        raise InputError(f"{path} can't be read: {system_reason(error)}") from error
     except ValueError as error:
         raise InputError(f"{path} must be JSON, and is not: {error}; `make bench` writes it") from error
     listed = content.get("benchmarks") if isinstance(content, dict) else None

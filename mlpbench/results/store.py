@@ -23,7 +23,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.files import refused, write_whole
+from mlpbench.base.files import refused, system_reason, write_whole
 from mlpbench.results import weight_files as weights
 from mlpbench.results.part_files import Journal, damage, encoded, exchange
 from mlpbench.results.schemas import KEYS, SCHEMAS, TABLES
@@ -83,7 +83,7 @@ class Store:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
-                message = f"{self.folder} can't be locked ({(error.strerror or str(error)).lower()})"
+                message = f"{self.folder} can't be locked ({system_reason(error)})"
                 raise MachineError(
                     f"{message}: its file system may have no locks; choose a folder on another one with --results"
                 ) from error

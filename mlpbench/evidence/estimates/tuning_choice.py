@@ -73,7 +73,7 @@ class Choice:
         chosen: the number of the tuning, `NONE` where it can't be chosen yet.
         alone: the tuning that each replicate would choose for itself.
         split: the tuning that each replicate would choose by its first fold alone.
-        cost: the objective, validation loss or minus validation accuracy; infinite for runs that did not finish.
+        cost: the objective, validation loss or minus validation accuracy; infinite for failed and diverged runs.
         diverged, failed, missing: number of runs, one for each fold, that ended so.
 
     """
