@@ -24,6 +24,9 @@ from mlpbench.base.errors import InputError, MachineError
 
 # The name of a file that a killed process was writing.
 UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+# The last entry in the metadata of a file of weights: a checksum of all its bytes, with zeros in its own place.
+_CHECKSUM = re.compile(rb'"checksum":"([0-9a-f]{16})"')
+_ZEROS = b'"checksum":"0000000000000000"'
 # What the metadata of a file must have.
 NEEDED = ("run_id", "weights_sha256", "settings")
 # The header's length stands first, in this many bytes.
@@ -127,12 +130,23 @@ def read_metadata(header: bytes, path: Path) -> dict[str, str]:
 
 
 def ordered_header(content: bytes) -> bytes:
-    """Return a safetensors file with the keys of its header in order: the library leaves those of the metadata in none.
+    """Return a safetensors file with the keys of its header in order, and a checksum of the whole file in its metadata.
 
-    Reads the same; the same weights then have the same bytes in every process.
+    Reads the same; the library leaves the metadata in no order. The same weights then have the same bytes in every process.
     """
     end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
     header: Any = json.loads(content[LENGTH_BYTES:end])
+    header["__metadata__"]["checksum"] = "0" * 16
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-len(text) % LENGTH_BYTES)
-    return len(text).to_bytes(LENGTH_BYTES, "little") + text + content[end:]
+    ordered = len(text).to_bytes(LENGTH_BYTES, "little") + text + content[end:]
+    return ordered.replace(_ZEROS, f'"checksum":"{checksum(ordered)}"'.encode(), 1)
+
+
+def is_as_written(content: bytes) -> bool:
+    """Return whether the bytes of a file of weights are those that were written, by the checksum that it has."""
+    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
+    found = _CHECKSUM.search(content, 0, min(end, len(content)))
+    return (
+        found is not None and checksum(content[: found.start()] + _ZEROS + content[found.end() :]) == found[1].decode()
+    )

@@ -8,11 +8,10 @@ convolutions in front, whose file says the shape of its images; `norms.0.weight`
 
 from __future__ import annotations
 
-import itertools
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from torch import Tensor, nn
 
 from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import ordered_header, read_metadata, read_regular
+from mlpbench.base.files import is_as_written, ordered_header, read_metadata, read_regular
+from mlpbench.base.models import SHOWN
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.activations import ACTIVATIONS, activation
 from mlpbench.experiment.grid import Run
@@ -30,30 +30,48 @@ from mlpbench.experiment.value_types import entry_of
 from mlpbench.training.measures.run_rows import Model
 
 POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+# What the metadata may say.
+KEYS = {
+    "format", "mlpbench", "run_id", "condition", "replicate", "seed", "fold", "settings", "dataset", "dataset_fingerprint",
+    "weights_sha256", "image_shape", "checksum",
+}  # fmt: skip
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Names:
+    """Names of the arrays of a model in the order of `Model`: layers have a weight and a bias each."""
+
+    layers: Sequence[str]
+    others: Sequence[str]
+    averages: Sequence[str]
+
+
+def _names(settings: Mapping[str, Any], *, learnt: bool) -> _Names:
+    """Return the names of the arrays of a model with these settings; `learnt` says whether activations have slopes."""
+    convolved, hidden = range(len(settings["conv_channels"])), range(len(settings["hidden_sizes"]))
+    normed = hidden if settings["norm"] != "none" else range(0)
+    slopes = [*(f"convolution_activations.{i}" for i in convolved), *(f"activations.{i}" for i in hidden)]
+    averaged = normed if settings["norm"] == "batch" else range(0)
+    return _Names(
+        layers=[*(f"convolutions.{i}" for i in convolved), *(f"layers.{i}" for i in range(len(hidden) + 1))],
+        others=[f"{name}.weight" for name in slopes * learnt]
+        + [f"norms.{i}.{kind}" for kind in ("weight", "bias") for i in normed],
+        averages=[f"norms.{i}.running_{kind}" for i in averaged for kind in ("mean", "var")],
+    )
 
 
 def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
     """Return the bytes of a run's file, the same for the same weights."""
     s = run.settings
     tensors: dict[str, Tensor] = {}
-    convolved, hidden = range(len(s.conv_channels)), range(len(s.hidden_sizes))
-    names = [f"convolutions.{i}" for i in convolved] + [f"layers.{i}" for i in range(len(hidden) + 1)]
-    for name, w_IO, b_O in zip(names, model.weights, model.biases, strict=True):
+    names = _names(asdict(s), learnt=activation(s.activation)[0].learnt is not None)
+    for name, w_IO, b_O in zip(names.layers, model.weights, model.biases, strict=True):
         w_OI = w_IO.T.contiguous()
         of_taps = name.startswith("convolutions")
         tensors |= {f"{name}.weight": w_OI.view(len(w_OI), -1, 3, 3) if of_taps else w_OI, f"{name}.bias": b_O}
-    others, averages = iter(model.others), iter(model.averages)
-    if activation(s.activation)[0].learnt:
-        for name in (*(f"convolution_activations.{i}" for i in convolved), *(f"activations.{i}" for i in hidden)):
-            tensors[f"{name}.weight"] = next(others)
-    kinds = ["norms.{}.weight", "norms.{}.bias"] * (s.norm != "none")
-    for kind, layer in itertools.product(kinds, hidden):
-        tensors[kind.format(layer)] = next(others)
-    if s.norm == "batch":
-        for layer, kind in itertools.product(hidden, ("running_mean", "running_var")):
-            tensors[f"norms.{layer}.{kind}"] = next(averages)
-    assert not [*others, *averages], "every array has a name"
+    tensors |= zip(names.others, model.others, strict=True)
+    tensors |= zip(names.averages, model.averages, strict=True)
     metadata = {
         "format": "mlpbench 1",
         "mlpbench": VERSION,
@@ -67,7 +85,7 @@ def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
         "dataset_fingerprint": facts.fingerprint,
         "weights_sha256": model.digest,
     }
-    if convolved:
+    if s.conv_channels:
         metadata["image_shape"] = json.dumps(facts.image_shape)
     return ordered_header(save(tensors, metadata=metadata))
 
@@ -82,15 +100,32 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
     try:
         (length,) = struct.unpack_from("<Q", content)
         metadata = read_metadata(content[8 : 8 + length], path)
-        network = _network(
-            json.loads(metadata["settings"]), load(content), json.loads(metadata.get("image_shape", "[]"))
-        )
+        if "checksum" in metadata and not is_as_written(content):
+            raise ValueError("it is damaged: its bytes are not those that were written")
+        if other := set(metadata) - KEYS:
+            raise ValueError(f"its metadata have an unknown entry {min(other)[:SHOWN]!r}")
+        settings, tensors = json.loads(metadata["settings"]), load(content)
+        network = _network(settings, tensors, json.loads(metadata.get("image_shape", "[]")))
+        if _digest(settings, tensors) != metadata["weights_sha256"]:
+            raise ValueError("it is damaged: its weights are not those of its weights_sha256")
     except InputError:
         raise
-    except (SafetensorError, struct.error, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+    except (SafetensorError, struct.error, ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError,
+            TypeError, ValueError) as error:  # fmt: skip
+        why = (str(error).splitlines() or [type(error).__name__])[0][:SHOWN]
         raise InputError(f"a file of weights must be whole, as it was written, got {path} ({why})") from None
     return network.eval()
+
+
+def _digest(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return the digest of the weights of a file, as the row of their run has it."""
+    names = _names(settings, learnt=entry_of(ACTIVATIONS, settings["activation"])[0].learnt is not None)
+    return Model(
+        weights=[tensors[f"{name}.weight"].flatten(1).T.contiguous() for name in names.layers],
+        biases=[tensors[f"{name}.bias"] for name in names.layers],
+        others=[tensors[name] for name in names.others],
+        averages=[tensors[name] for name in names.averages],
+    ).digest
 
 
 def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: Sequence[int]) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import os
 import pwd
 import shutil
@@ -264,6 +265,77 @@ def test_a_damaged_cache_is_replaced_by_a_whole_one(fashion: Dataset, idx_folder
     cut(cache.folder_of(DATA, root) / "x_train.npy")
     assert same(lookup(NAME).load(data_dir=idx_folder, cache_dir=root), fashion)
     assert os.listdir(root) == [cache.folder_of(DATA, root).name]
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 12))])
+def test_one_flipped_bit_of_the_cache_is_named_and_the_data_are_made_again(
+    seed: int,
+    sealed: bool,
+    fashion: Dataset,
+    whole: Path,
+    idx_folder: Path,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In labels, images, headers or meta.json; of a copy that has no checksums yet, labels and images are known anyway."""
+    links(idx_folder, tmp_path / "system" / "fashion-mnist")
+    monkeypatch.setattr(named_data, "DEBIAN_DATASETS", tmp_path / "system")
+    shutil.copytree(whole, root, copy_function=os.link)
+    folder = cache.folder_of(DATA, root)
+    if not sealed:
+        meta = json.loads((folder / "meta.json").read_text())
+        (folder / "meta.json").unlink()
+        (folder / "meta.json").write_text(json.dumps({k: v for k, v in meta.items() if k not in ("sums", "seal")}))
+    random = np.random.default_rng(seed)
+    names = ["y_test.npy", "x_test.npy", "y_train.npy"] + ["meta.json"] * sealed
+    path = folder / names[seed % len(names)]
+    content = bytearray(path.read_bytes())
+    start = 0 if sealed else 128
+    place = int(random.integers(start, min(len(content), 128) if sealed and seed >= 6 else len(content)))
+    content[place] ^= 1 << int(random.integers(8))
+    path.unlink()
+    path.write_bytes(content)
+    assert same(lookup(NAME).load(cache_dir=root), fashion)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"mlpbench: {path} ") or f"{folder} is of other data" in said.err
+    assert said.err.endswith("is prepared again\n")
+    assert same(lookup(NAME).load(cache_dir=root), fashion)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_copy_of_an_earlier_release_gets_checksums_when_it_is_first_read(whole: Path, root: Path) -> None:
+    shutil.copytree(whole, root, copy_function=os.link)
+    path = cache.folder_of(DATA, root) / "meta.json"
+    meta = json.loads(path.read_text())
+    path.unlink()
+    path.write_text(json.dumps({k: v for k, v in meta.items() if k not in ("sums", "seal")}))
+    assert lookup(NAME).load(cache_dir=root)
+    assert json.loads(path.read_text()) == meta
+
+
+@pytest.mark.slow
+def test_a_damaged_copy_that_can_not_be_made_again_is_an_error(whole: Path, root: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, root, copy_function=os.link)
+    path = cache.folder_of(DATA, root) / "y_test.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+    closed = "http://127.0.0.1:9"
+    code = (
+        "from pathlib import Path\nfrom mlpbench.cli.main import main\nfrom mlpbench.data.named import named_data\n"
+        f"named_data.DEBIAN_DATASETS = Path({str(tmp_path)!r})\nmain(['data', 'fetch', {NAME!r}])"
+    )
+    done = python(code, http_proxy=closed, https_proxy=closed, MLPBENCH_CACHE=str(root), PATH=str(tmp_path))
+    assert done.returncode == MachineError.status
+    assert f"{path} is damaged: its bytes are not those that were written" in done.stderr
+    assert "could not be had" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert path.read_bytes() == content, "what can't be replaced stays"
 
 
 @pytest.mark.slow

@@ -356,6 +356,34 @@ def test_a_file_that_is_cut_short_or_another_is_refused(cut: int, whole: Path, t
         mlpbench.load_weights(tmp_path / "none.safetensors")
 
 
+def bare(content: bytes) -> bytes:
+    """A file without the checksum of all its bytes, as earlier releases wrote them."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    del header["__metadata__"]["checksum"]
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+@pytest.mark.parametrize("label", ["plain", "prelu", "batch", "layer", "maximum", "double"])
+def test_no_flipped_bit_of_a_file_is_loaded(label: str, whole: Path, tmp_path: Path) -> None:
+    """Anywhere in a file; of one without a checksum of its bytes, in the weights, which have their digest."""
+    content = file_of(whole, label).read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    path = tmp_path / "flipped.safetensors"
+    random = np.random.default_rng(len(label))
+    old = bare(content)
+    path.write_bytes(old)
+    assert mlpbench.load_weights(path)
+    for file, first, n in ((content, 0, 60), (content, end, 20), (old, len(old) - len(content) + end, 40)):
+        for place in random.integers(first, end if first == 0 else len(file), n).tolist():
+            hurt = bytearray(file)
+            hurt[place] ^= 1 << int(random.integers(8))
+            path.write_bytes(hurt)
+            with pytest.raises(InputError, match=r"flipped\.safetensors"):
+                mlpbench.load_weights(path)
+
+
 def test_the_top_level_imports_no_torch() -> None:
     code = "import sys, mlpbench; mlpbench.run; mlpbench.model; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

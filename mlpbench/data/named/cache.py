@@ -1,30 +1,42 @@
 """The cache of parsed arrays: one folder per data set and fingerprint, which appears whole or not at all.
 
-ROOT/<name>-<fingerprint[:12]>/ holds x_train.npy, y_train.npy, x_test.npy, y_test.npy and meta.json. It is written into
-a hidden folder beside and moved into place; of processes that write at once the first wins and the others discard.
+ROOT/<name>-<fingerprint[:12]>/ holds x_train.npy, y_train.npy, x_test.npy, y_test.npy and meta.json, which has a checksum of
+each and of itself. It is written into a hidden folder beside and moved into place; of processes that write at once the first
+wins and the others discard.
+
+Checksums are CRC-32: 55 MB take 16 ms, and whoever wants other numbers can have them without the cache.
 """
 
 import errno
 import glob
 import json
+import multiprocessing
 import os
 import shutil
 import time
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import platformdirs
 
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.files import read_regular, write_record
+from mlpbench.base.files import checksum, read_regular, write_record
 from mlpbench.data.dataset import ARRAY_ERRORS
-from mlpbench.data.named.named_files import Arrays, NamedFiles, shapes
+from mlpbench.data.named.named_files import Arrays, NamedFiles, is_as_distributed, shapes
 
 ABANDONED_AFTER_S = 24 * 3600
 MOVES = 8
+# Folders whose arrays this process has compared with their checksums, with the states of their files then.
+_compared: dict[Path, list[list[int]]] = {}
+
+
+class DamagedCache(Exception):
+    """A copy in the cache that is not what was written, or that is of other data; the message names the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,34 +56,85 @@ def folder_of(data: NamedFiles, cache_dir: Path | None = None) -> Path:
     return _root(cache_dir) / f"{data.name}-{data.facts.fingerprint[:12]}"
 
 
-def read(folder: Path, data: NamedFiles) -> CachedArrays | None:
-    """Return the data set as memory-mapped arrays, or None where the folder is absent, damaged or of other data.
+def read(folder: Path, data: NamedFiles, *, compare: bool = True) -> CachedArrays | None:
+    """Return the data set as memory-mapped arrays, or None where the folder is absent.
 
-    Files are judged by type, shape and size, not by content: reading all pages at every start is what the map avoids.
+    The bytes of the arrays are compared with their checksums where that is wanted, once in a process; workers leave it to the
+    process that started them. Raises DamagedCache where the copy is damaged or of other data.
     """
-    try:
-        meta = json.loads(read_regular(folder / "meta.json"))
-        if meta["fingerprint"] != data.facts.fingerprint:
-            return None
-        arrays: Arrays = {}
-        for part, shape in shapes(data).items():
-            path = folder / f"{part}.npy"
-            if not path.is_file():  # a pipe would be waited for
-                return None
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-            if not isinstance(array, np.memmap) or array.dtype != np.uint8 or array.shape != shape:
-                return None
-            if not array.flags.c_contiguous or path.stat().st_size != array.offset + array.nbytes:
-                return None
-            arrays[part] = array
-        return CachedArrays(arrays=arrays, origin=str(meta["origin"]), checked=dict(meta["checked"]))
-    except (*ARRAY_ERRORS, KeyError, TypeError):
+    if not os.path.lexists(folder):
         return None
+    meta = _meta(folder)
+    if meta["fingerprint"] != data.facts.fingerprint:
+        raise DamagedCache(f"{folder} is of other data")
+    arrays: Arrays = {part: _mapped(folder / f"{part}.npy", shape) for part, shape in shapes(data).items()}
+    cached = CachedArrays(arrays=arrays, origin=meta["origin"], checked=meta["checked"])
+    if compare and multiprocessing.parent_process() is None:
+        _compare(folder, data, cached, meta.get("sums"))
+    return cached
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    """Return what meta.json says; raise DamagedCache where it can't be read or was altered."""
+    path = folder / "meta.json"
+    try:
+        meta = json.loads(read_regular(path))
+        seal = meta.pop("seal", None)
+        kinds = {"fingerprint": str, "origin": str, "checked": dict}
+        if not all(isinstance(meta[key], kind) for key, kind in kinds.items()):
+            raise ValueError("a value has another type")
+    except (*ARRAY_ERRORS, KeyError, TypeError, AttributeError) as error:
+        raise DamagedCache(f"{path} can't be read ({type(error).__name__})") from error
+    # Copies of earlier releases have no seal.
+    if (seal is not None or "sums" in meta) and seal != _seal(meta):
+        raise DamagedCache(f"{path} is damaged: it is not what was written")
+    return dict(meta)
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """Return an array of the cache; raise DamagedCache where it is none of this shape."""
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            raise DamagedCache(f"{path} is missing" if not os.path.lexists(path) else f"{path} is not a regular file")
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.memmap) or array.dtype != np.uint8 or array.shape != shape:
+            raise DamagedCache(f"{path} is damaged: it has not {'x'.join(map(str, shape))} bytes")
+        if not array.flags.c_contiguous or path.stat().st_size != array.offset + array.nbytes:
+            raise DamagedCache(f"{path} is damaged: it is not what was written")
+    except ARRAY_ERRORS as error:
+        raise DamagedCache(f"{path} is damaged: it holds no array ({type(error).__name__})") from error
+    return array
+
+
+def _compare(folder: Path, data: NamedFiles, cached: CachedArrays, sums: object) -> None:
+    """Compare the bytes of all arrays with their checksums; raise DamagedCache.
+
+    A copy of an earlier release has none: it is compared with the files it was made of, where their bytes follow from the
+    arrays, and gets checksums.
+    """
+    paths = {part: folder / f"{part}.npy" for part in cached.arrays}
+    states = [[s.st_ino, s.st_size, s.st_mtime_ns] for s in (path.stat() for path in paths.values())]
+    if _compared.get(folder) == states:
+        return
+    found = {part: _sum(path) for part, path in paths.items()}
+    for part, path in paths.items():
+        same = sums.get(part) == found[part] if isinstance(sums, dict) else is_as_distributed(data, part, cached.arrays)
+        if not same:
+            raise DamagedCache(f"{path} is damaged: its bytes are not those that were written")
+    if sums is None:
+        with suppress(MachineError):  # a shared cache may be read-only
+            _write_meta(folder, data, cached.origin, cached.checked, found)
+    _compared[folder] = states
+
+
+def _sum(path: Path) -> int:
+    return zlib.crc32(np.memmap(path, np.uint8, "r").data)
 
 
 def write(folder: Path, data: NamedFiles, arrays: Arrays, origin: str, checked: dict[str, list[int]]) -> None:
     """Put the arrays of a data set at `folder`, whole or not at all; raise MachineError where the disk refuses."""
     beside = _hidden(folder)
+    sums = {}
     try:
         beside.mkdir(parents=True)
         _sweep(folder)
@@ -80,7 +143,8 @@ def write(folder: Path, data: NamedFiles, arrays: Arrays, origin: str, checked: 
                 np.save(file, arrays[part], allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
-        _write_meta(beside, data, origin, checked)
+            sums[part] = _sum(beside / f"{part}.npy")
+        _write_meta(beside, data, origin, checked, sums)
         _sync(beside)
         _into_place(beside, folder, data)
     except OSError as error:
@@ -94,8 +158,8 @@ def write(folder: Path, data: NamedFiles, arrays: Arrays, origin: str, checked: 
 def note_checked(folder: Path, data: NamedFiles, origin: str, checked: dict[str, list[int]]) -> None:
     """Remember files found to be equal to the cached arrays, so that they are not read again; never fails."""
     # A shared cache may be read-only; the price is a second of checking at each start.
-    with suppress(MachineError):
-        _write_meta(folder, data, origin, checked)
+    with suppress(MachineError, DamagedCache):
+        _write_meta(folder, data, origin, checked, _meta(folder).get("sums"))
 
 
 def _root(cache_dir: Path | None) -> Path:
@@ -129,8 +193,9 @@ def _into_place(beside: Path, folder: Path, data: NamedFiles) -> None:
         else:
             _sync(folder.parent)
             return
-        if read(folder, data) is not None:
-            return
+        with suppress(DamagedCache):
+            if read(folder, data) is not None:
+                return
         _move_away(folder)
     raise OSError(errno.EBUSY, f"{folder} is replaced by other processes again and again")
 
@@ -159,9 +224,19 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write_meta(folder: Path, data: NamedFiles, origin: str, checked: dict[str, list[int]]) -> None:
-    meta = {"name": data.name, "fingerprint": data.facts.fingerprint, "origin": origin, "checked": checked}
-    write_record(folder / "meta.json", meta)
+def _write_meta(folder: Path, data: NamedFiles, origin: str, checked: dict[str, list[int]], sums: object) -> None:
+    meta: dict[str, Any] = {
+        "name": data.name,
+        "fingerprint": data.facts.fingerprint,
+        "origin": origin,
+        "checked": checked,
+    }
+    meta |= {} if sums is None else {"sums": sums}
+    write_record(folder / "meta.json", meta | {"seal": _seal(meta)})
+
+
+def _seal(meta: object) -> str:
+    return checksum(json.dumps(meta, sort_keys=True).encode())
 
 
 def _sync(folder: Path) -> None:

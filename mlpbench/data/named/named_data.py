@@ -14,6 +14,7 @@ from pathlib import Path
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.data.dataset import Dataset, Say, say_nothing
 from mlpbench.data.named import cache, named_files, torchvision_download
+from mlpbench.data.named.cache import CachedArrays, DamagedCache
 from mlpbench.data.named.named_files import FilesError, NamedFiles, as_distributed
 
 DEBIAN_DATASETS = Path("/usr/share/datasets")
@@ -34,7 +35,10 @@ class NamedData(NamedFiles):
         """Return the data set, memory-mapped from the cache, which is filled first where it lacks the data."""
         self.fetch(data_dir=data_dir, cache_dir=cache_dir)
         folder = cache.folder_of(self, cache_dir)
-        cached = cache.read(folder, self)
+        try:
+            cached = cache.read(folder, self)
+        except DamagedCache:  # since it was fetched
+            cached = None
         if cached is None:
             raise MachineError(f"the cache must keep {self.name} once it is written, got no valid copy in {folder}")
         return Dataset(facts=self.facts, **cached.arrays)
@@ -63,12 +67,15 @@ class NamedData(NamedFiles):
                     f"{option} must be a folder with the files of {self.name}: {error}; "
                     f"needed are {named_files.listed(self.files)}, from {self.home}"
                 ) from error
-        cached = cache.read(folder, self)
+        cached = self._sound_copy(folder)
         return cached.origin if cached is not None else self._download(folder, say)
 
     def is_cached(self, cache_dir: Path | None = None) -> bool:
-        """Return whether the cache has a whole copy."""
-        return cache.read(cache.folder_of(self, cache_dir), self) is not None
+        """Return whether the cache has a copy, by types, shapes and sizes; `load` reads its bytes."""
+        try:
+            return cache.read(cache.folder_of(self, cache_dir), self, compare=False) is not None
+        except DamagedCache:
+            return False
 
     def origin(self) -> str:
         """Return the page that has the files."""
@@ -82,7 +89,7 @@ class NamedData(NamedFiles):
         origin = f"folder {user_folder}"
         paths = named_files.find_files(self, user_folder)
         stamps = named_files.stamps(paths)
-        cached = cache.read(folder, self)
+        cached = self._sound_copy(folder)
         if cached is not None and cached.checked == stamps:
             return origin
         say(f"{self.name}: checking {user_folder}")
@@ -92,6 +99,14 @@ class NamedData(NamedFiles):
         else:
             cache.note_checked(folder, self, cached.origin, stamps)
         return origin
+
+    def _sound_copy(self, folder: Path) -> CachedArrays | None:
+        """Return what the cache has, None where it has nothing or a damaged copy: that is said, and it is to be replaced."""
+        try:
+            return cache.read(folder, self)
+        except DamagedCache as error:
+            print(f"mlpbench: {error}; {self.name} is prepared again", file=sys.stderr)
+            return None
 
     def _download(self, folder: Path, say: Say) -> str:
         tried = ["user's folder: none given", f"cache: no valid copy in {folder}"]

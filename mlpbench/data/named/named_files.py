@@ -270,6 +270,21 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names) + " (.gz or not)" * (not any(map(as_distributed, names)))
 
 
+def is_as_distributed(data: NamedFiles, part: str, arrays: Arrays) -> bool:
+    """Return whether an array is that of its file, where the file's checksum is of bytes that follow from the array.
+
+    True where they do not follow, as of an archive.
+    """
+    (name, *others) = data.parts[part]
+    if others or name not in data.files or as_distributed(name) or name.endswith(".bin"):
+        return True
+    array = arrays[part]
+    shape = (len(array), *data.input_shape) if part.startswith("x") else array.shape
+    hashed = hashlib.sha256(struct.pack(f">I{len(shape)}I", 0x0800 + len(shape), *shape))
+    hashed.update(array.data)
+    return hashed.hexdigest() == data.files[name]
+
+
 def _files_at(data: NamedFiles, place: Path) -> dict[str, Path]:
     candidates = {name: [place / name] + [place / f"{name}.gz"] * (not as_distributed(name)) for name in data.files}
     existing = {name: [path for path in paths if path.is_file()] for name, paths in candidates.items()}
