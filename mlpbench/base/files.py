@@ -31,8 +31,8 @@ _ZEROS = b'"checksum":"0000000000000000"'
 NEEDED = ("run_id", "weights_sha256", "settings")
 # The header's length stands first, in this many bytes.
 LENGTH_BYTES = 8
-# More bytes than any record comes to.
-MOST_RECORD = 2**28
+# More bytes than any record, page or picture comes to, and than the weights of a run do.
+MOST_RECORD, MOST_WEIGHTS = 2**28, 2**36
 T = TypeVar("T")
 
 
@@ -52,20 +52,21 @@ def write_whole(path: Path, content: bytes) -> None:
         raise refused(path, error) from error
 
 
-def read_regular(path: Path, most: int | None = None) -> bytes:
+def read_regular(path: Path, most: int = MOST_RECORD) -> bytes:
     """Return the content of a regular file; raise OSError for what is none, or has more than `most` bytes.
 
-    A pipe in the place of a file would be waited for.
+    A pipe in the place of a file would be waited for, and a file of holes may be said to have more bytes than any disk.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        if most is not None and status.st_size > most:
-            raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
         with open(handle, "rb", closefd=False) as file:
-            return file.read()
+            content = file.read(most + 1) if status.st_size <= most else b""
+        if max(status.st_size, len(content)) > most:
+            raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
+        return content
     finally:
         os.close(handle)
 
@@ -77,7 +78,7 @@ def read_record(path: Path, content: TypeAdapter[T], remedy: str) -> T | None:
     neither nothing nor to be replaced.
     """
     try:
-        return content.validate_json(read_regular(path, MOST_RECORD))
+        return content.validate_json(read_regular(path))
     except FileNotFoundError:
         return None
     except ValidationError as error:
@@ -87,6 +88,14 @@ def read_record(path: Path, content: TypeAdapter[T], remedy: str) -> T | None:
     except OSError as error:
         why = system_reason(error)
     raise InputError(f"{path} is damaged ({why}): {remedy}")
+
+
+def parse_json(content: bytes) -> Any:
+    """Return what a JSON text holds; raise ValueError for what is none, or is nested too deep to be read."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def write_record(path: Path, content: object) -> None:
@@ -120,8 +129,8 @@ def checksum(content: bytes) -> str:
 def read_metadata(header: bytes, path: Path) -> dict[str, str]:
     """Return the metadata of a header; raise InputError where it is none of ours."""
     try:
-        metadata = json.loads(header)["__metadata__"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        metadata = parse_json(header)["__metadata__"]
+    except (ValueError, KeyError, TypeError):
         metadata = None
     if not isinstance(metadata, dict) or any(not isinstance(metadata.get(key), str) for key in NEEDED):
         rule = "weights must be in a safetensors file of mlpbench, with run_id, weights_sha256 and settings in its metadata"

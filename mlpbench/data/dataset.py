@@ -6,7 +6,6 @@ A kind of data set is a subclass of `DataSource`; `data_sets` has the table in w
 from __future__ import annotations
 
 import hashlib
-import tokenize
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ Values = NDArray[np.uint8] | NDArray[np.float32]
 Say = Callable[[str], None]
 
 KEY = "dataset"
-# What numpy raises over a file that holds no array: it reads the header as a Python literal.
-ARRAY_ERRORS = (OSError, ValueError, EOFError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError)
 NUMBER_BYTES = 4
 Indices = NDArray[np.int64]
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mlpbench.base.environment import KIND, differences
 from mlpbench.base.errors import InputError, MlpbenchError
-from mlpbench.base.files import read_regular, write_whole
+from mlpbench.base.files import MOST_WEIGHTS, read_regular, write_whole
 from mlpbench.experiment import grid
 from mlpbench.experiment.plan import make_stack
 from mlpbench.jobs.options import Options, environment
@@ -111,7 +111,7 @@ def weights_of(stored: StoredRun, options: Options) -> ExportedWeights:
     Raises OtherWeights where that leads to other weights, InputError where the run can't be trained again.
     """
     if stored.weights_file is not None:
-        return ExportedWeights(stored=stored, content=read_regular(stored.weights_file), trained=False)
+        return ExportedWeights(stored=stored, content=read_regular(stored.weights_file, MOST_WEIGHTS), trained=False)
     experiment = read_folder(stored.folder)
     run = next((r for r in grid.runs(experiment) if r.run_id == stored.run_id), None)
     if run is None:

@@ -10,7 +10,6 @@ architectures", 2009.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import read_regular, system_reason
+from mlpbench.base.files import parse_json, read_regular, system_reason
 from mlpbench.evidence.frames import records
 
 FILE = "kernels.json"
@@ -97,7 +96,7 @@ def is_folder(folder: Path) -> bool:
 def read(path: Path) -> Measurements:
     """Read pytest-benchmark's JSON; raise InputError where it is broken or lacks what a report needs."""
     try:
-        content = json.loads(read_regular(path))
+        content = parse_json(read_regular(path))
     except OSError as error:
         raise InputError(f"{path} can't be read: {system_reason(error)}") from error
     except ValueError as error:

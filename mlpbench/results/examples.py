@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import io
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ import pandas as pd
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.files import read_regular, sealed, write_whole
 from mlpbench.base.models import SHOWN
-from mlpbench.data.dataset import ARRAY_ERRORS
+from mlpbench.data.npy_files import read_npy, read_npz
 
 if TYPE_CHECKING:
     from mlpbench.data.dataset import Dataset
@@ -133,9 +132,8 @@ def _kept_images(experiment: Experiment, store: Store, at: Places) -> Classes | 
             content = read_regular(path)
             if path.name != sealed(_stem("test_examples", experiment), content, ".npz"):
                 continue
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                kept, images = arrays["at"], arrays["images"]
-        except (*ARRAY_ERRORS, KeyError, zipfile.BadZipFile):
+            kept, images = read_npz(content, ("at", "images"))
+        except (OSError, ValueError):
             continue
         place = {int(i): row for row, i in enumerate(kept)}
         if all(int(i) in place for i in at) and images.shape == (len(kept), experiment.data.n_features):
@@ -155,14 +153,14 @@ def _kept_labels(experiment: Experiment, store: Store) -> Classes | None:
     """Return the labels that the folder has, None where it has none; raise InputError where their file is damaged."""
     path, n = _path(experiment, store), experiment.data.n_test
     try:
-        labels = np.load(io.BytesIO(read_regular(path)), allow_pickle=False)
-        if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != (n,):
+        labels = read_npy(read_regular(path))
+        if labels.dtype != np.uint8 or labels.shape != (n,):
             raise ValueError(f"it must hold {n} whole numbers of a byte")
         if n and labels.max() >= experiment.data.n_classes:
             raise ValueError(f"its classes must be below {experiment.data.n_classes}, got {labels.max()}")
     except FileNotFoundError:
         return None
-    except ARRAY_ERRORS as error:
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         remedy = "remove it; where the data are, `mlpbench report` writes it again"
         raise InputError(f"{path} is damaged ({why.splitlines()[0][:SHOWN]}): {remedy}") from None

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import UNFINISHED, checksum, read_regular, refused, sealed, write_whole
+from mlpbench.base.files import UNFINISHED, checksum, parse_json, read_regular, refused, sealed, write_whole
 from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES, TABLES
 
 # zstd's highest level that needs no more memory to read.
@@ -107,13 +107,13 @@ class Journal:
         """
         path = folder / JOURNAL
         try:
-            listed = json.loads(read_regular(path))
+            listed = parse_json(read_regular(path))
             journal = cls(folder=folder, new=frozenset(listed["new"]), old=frozenset(listed["old"]))
             if not all(_LISTED.fullmatch(name) for name in journal.new | journal.old):
                 raise ValueError("it lists a file that is not part of a table")
         except FileNotFoundError:
             return cls(folder=folder)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged ({error}): remove it and run again") from error
         return journal if all(_is_sound(folder / name) for name in journal.new) else cls(folder=folder)
 

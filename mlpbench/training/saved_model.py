@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import is_as_written, ordered_header, read_metadata, read_regular
+from mlpbench.base.files import MOST_WEIGHTS, is_as_written, ordered_header, read_metadata, read_regular
 from mlpbench.base.models import SHOWN
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.activations import ACTIVATIONS, activation
@@ -171,6 +171,6 @@ def load_weights(path: str | Path) -> nn.Sequential:
     """Return the network of a file of weights, as `mlpbench.model` does; raise InputError where it is none."""
     path = Path(path)
     try:
-        return decoded(read_regular(path), path)
+        return decoded(read_regular(path, MOST_WEIGHTS), path)
     except OSError as error:
         raise InputError(f"a file of weights must be readable, got '{error.strerror}' for {path}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,14 @@ def test_a_huge_file_is_refused_and_one_at_the_limit_is_read(tmp_path: Path) -> 
     padding = "#" * (yaml_reader.MAX_BYTES - len(HEAD))
     assert read(tmp_path, HEAD + padding).name == "read"
     assert f"at most {yaml_reader.MAX_BYTES} bytes" in refusal(tmp_path, HEAD + padding + "#")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "read.yaml")
+    with pytest.raises(
+        InputError, match=r"read\.yaml: an experiment file must be readable, got 'it is not a regular file'"
+    ):
+        yaml_reader.read(tmp_path / "read.yaml")
 
 
 def test_a_huge_grid_is_counted_not_made(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
+import struct
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -85,6 +87,24 @@ def test_a_picture_that_is_none_is_left_out(content: bytes) -> None:
     text = page(Index(entries=[replace(WIDTH, picture=content)], unread=[]))
     assert "<img" not in text
     assert ">width</a>" in text
+
+
+def claimed(width: int, height: int) -> bytes:
+    """Return a picture of some kilobytes that says it has so many points, and has them: all white."""
+    rows = zlib.compressobj(9)
+    line = bytes(1) + b"\xff" * -(-width // 8)
+    pixels = b"".join([*(rows.compress(line) for _ in range(height)), rows.flush()])
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IDAT", pixels), (b"IEND", b""))
+    parts = [struct.pack(">I", len(c)) + kind + c + struct.pack(">I", zlib.crc32(kind + c)) for kind, c in chunks]
+    return b"".join([b"\x89PNG\r\n\x1a\n", *parts])
+
+
+@pytest.mark.parametrize("side", [6_000, 10_000, 14_000])
+def test_a_picture_of_more_points_than_any_figure_is_not_unpacked(side: int) -> None:
+    content = claimed(side, side)
+    assert len(content) < 50_000
+    assert replace(WIDTH, picture=content).thumbnail is None
+    assert replace(WIDTH, picture=claimed(600, 600)).thumbnail is not None
 
 
 def test_what_users_wrote_is_text() -> None:

@@ -23,11 +23,12 @@ from uuid import uuid4
 
 import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.files import checksum, read_regular, write_record
-from mlpbench.data.dataset import ARRAY_ERRORS
+from mlpbench.base.files import checksum, parse_json, read_regular, write_record
 from mlpbench.data.named.named_files import Arrays, NamedFiles, is_as_distributed, shapes
+from mlpbench.data.npy_files import map_npy
 
 ABANDONED_AFTER_S = 24 * 3600
 MOVES = 8
@@ -78,12 +79,12 @@ def _meta(folder: Path) -> dict[str, Any]:
     """Return what meta.json says; raise DamagedCache where it can't be read or was altered."""
     path = folder / "meta.json"
     try:
-        meta = json.loads(read_regular(path))
+        meta = parse_json(read_regular(path))
         seal = meta.pop("seal", None)
         kinds = {"fingerprint": str, "origin": str, "checked": dict}
         if not all(isinstance(meta[key], kind) for key, kind in kinds.items()):
             raise ValueError("a value has another type")
-    except (*ARRAY_ERRORS, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedCache(f"{path} can't be read ({type(error).__name__})") from error
     # Copies of earlier releases have no seal.
     if (seal is not None or "sums" in meta) and seal != _seal(meta):
@@ -91,17 +92,15 @@ def _meta(folder: Path) -> dict[str, Any]:
     return dict(meta)
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return an array of the cache; raise DamagedCache where it is none of this shape."""
     try:
         if not path.is_file():  # a pipe would be waited for
             raise DamagedCache(f"{path} is missing" if not os.path.lexists(path) else f"{path} is not a regular file")
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.memmap) or array.dtype != np.uint8 or array.shape != shape:
+        array = map_npy(path)
+        if array.dtype != np.uint8 or array.shape != shape or not array.flags.c_contiguous:
             raise DamagedCache(f"{path} is damaged: it has not {'x'.join(map(str, shape))} bytes")
-        if not array.flags.c_contiguous or path.stat().st_size != array.offset + array.nbytes:
-            raise DamagedCache(f"{path} is damaged: it is not what was written")
-    except ARRAY_ERRORS as error:
+    except (OSError, ValueError) as error:
         raise DamagedCache(f"{path} is damaged: it holds no array ({type(error).__name__})") from error
     return array
 

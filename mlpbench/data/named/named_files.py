@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import struct
 import tarfile
 import zipfile
@@ -27,9 +28,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.base.files import read_regular
 from mlpbench.data.dataset import KnownClasses
 
 SCALING = "uint8/255"
+# The content of a file whose array has less may still have this much, that of any file no more than the other.
+LEAST_CONTENT, MOST_CONTENT = 2**20, 2**30
 Parts = Mapping[str, tuple[str, ...]]
 DAMAGES = (
     zipfile.BadZipFile,
@@ -101,15 +105,22 @@ class ArchiveError(ValueError):
     """An archive that is damaged or lacks a member; the message says which."""
 
 
-def unzipped(content: bytes) -> bytes:
-    """Return the content, ungzipped where it is gzipped; raise ArchiveError where the compressed stream is damaged."""
+def unzipped(content: bytes, most: int = MOST_CONTENT) -> bytes:
+    """Return the content, ungzipped where it is gzipped.
+
+    Raises ArchiveError where the compressed stream is damaged, or comes to more than `most` bytes, of which no more are read.
+    """
     # The content decides, not the name: browsers unpack a .gz on the way and keep its name.
     if not content.startswith(b"\x1f\x8b"):
         return content
     try:
-        return gzip.decompress(content)
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            unpacked = stream.read(most + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ArchiveError(f"damaged gzip stream ({error})") from error
+    if len(unpacked) > most:
+        raise ArchiveError(f"more than {most} bytes once it is unpacked")
+    return unpacked
 
 
 def members(file: BinaryIO, name: str, wanted: Collection[str]) -> dict[str, bytes]:
@@ -294,7 +305,9 @@ def _files_at(data: NamedFiles, place: Path) -> dict[str, Path]:
 def _contents(data: NamedFiles, name: str, path: Path) -> dict[str, bytes]:
     """Return the content of a file whose checksum is right, or of its members that the data set is made of, by name."""
     if not as_distributed(name):
-        content = unzipped(path.read_bytes())
+        # What is not proven yet is unpacked no further than to the bytes that the largest array may have.
+        most = max(LEAST_CONTENT, 2 * max(map(prod, shapes(data).values())))
+        content = unzipped(read_regular(path, most), most)
         _check(data, name, path, "the uncompressed content", hashlib.sha256(content).hexdigest())
         return {name: content}
     # Of an archive of 562 MB only what is wanted comes into memory; it stays open between proof and use.

@@ -25,6 +25,10 @@ NO_MISSING = "a table must have no missing values"
 MISSING = r"^(?i:na|n/a|#n/a|<na>|nan|null|none|\?|-)$"
 # Files, and what they contain once it is unpacked.
 MAX_BYTES = 2 * 2**30
+# A small file may come to this much once it is unpacked, a larger one to so many times its size: beyond are files made to
+# fill a memory, and tables so regular that they can be written without compression.
+SMALL_BYTES, MOST_TIMES = 2**28, 100
+MOST_COLUMNS = 1_000_000
 # A prediction is stored as a byte.
 MOST_CLASSES = 256
 
@@ -84,6 +88,14 @@ def reading(name: str) -> Iterator[None]:
         raise MachineError(f"{name}: own data must fit this machine's memory, got more") from None
 
 
+def check_unpacked(unpacked: int, file_bytes: int, name: str) -> None:
+    """Refuse a file that comes to much more than its size: before it is unpacked, by what it says of itself."""
+    most = max(SMALL_BYTES, MOST_TIMES * file_bytes)
+    if unpacked > most:
+        rule = f"a data file must come to at most {most} bytes once it is unpacked, {MOST_TIMES} times its size"
+        raise file_error(f"{rule}, got {unpacked}; write it without compression", name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ColumnPlace:
     """Where the values of a column stand, for errors; `line` gives the line of a value, by its row counted from 0."""
@@ -102,12 +114,16 @@ class ColumnPlace:
 def column_names(written: Sequence[str], file: str) -> list[str]:
     """Return the names of columns without the spaces around them; refuse those that are missing or stand twice."""
     names = [n.strip() for n in written]
+    if len(names) > MOST_COLUMNS:
+        raise file_error(f"a table must have at most {MOST_COLUMNS} columns, got {len(names)}", file)
+    seen: set[str] = set()
     for i, column in enumerate(names):
         if not column or re.fullmatch(r"__index_level_\d+__", column):
             hint = "a table that pandas wrote with its index? write it with index=False"
             raise file_error(f"a column must have a name of its own, got {column!r} for column {i + 1}; {hint}", file)
-        if column in names[:i]:
-            raise file_error(f"the columns of a table must have different names, got {column!r} twice", file)
+        if column in seen:
+            raise file_error(f"the columns of a table must have different names, got {shown(column)} twice", file)
+        seen.add(column)
     return names
 
 

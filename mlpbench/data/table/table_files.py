@@ -10,35 +10,36 @@ from __future__ import annotations
 
 import csv
 import io
-import math
+import os
 import re
-import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import read_regular
 from mlpbench.base.models import shown, suggestion
+from mlpbench.data.npy_files import ArrayError, read_header, read_values
 from mlpbench.data.table.columns import (
     MAX_BYTES,
     MISSING,
+    MOST_COLUMNS,
     NO_MISSING,
     TYPE_NAMES,
     Column,
     ColumnPlace,
     ColumnType,
     Table,
+    check_unpacked,
     column_names,
     file_error,
     first_true,
@@ -53,8 +54,8 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _WHOLE = r"^[+-]?[0-9]+$"
 _FLAG = r"^(true|false|True|False|TRUE|FALSE)$"
 _NOT_FINITE = r"^(?i:[+-]?(inf|infinity|nan))$"
+_COLUMN_RULE = "a column must hold numbers, true and false or text"
 _PLAIN = "the arrays of an npz file must be plain numbers, true and false or text"
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_table(path: Path, name: str) -> Table:
@@ -65,7 +66,7 @@ def read_table(path: Path, name: str) -> Table:
 
 def read_csv(path: Path, name: str) -> Table:
     """Return the table of a csv file; raise InputError, with the line, where it is not a clean one."""
-    content = path.read_bytes()
+    content = read_regular(path, MAX_BYTES)
     text = _text(content, name)
     header = _record(text, 0)[0]
     if len(header) == 1 and (other := next((c for c in ";\t|" if c in header[0]), None)):
@@ -186,13 +187,25 @@ def _csv_column(place: ColumnPlace, raw: pa.Array[Any]) -> Column:
 def read_parquet(path: Path, name: str) -> Table:
     """Return the table of a parquet file; raise InputError, with the row, where it is not a clean one."""
     try:
-        with pq.ParquetFile(path) as file:
-            written = list(file.schema_arrow.names)
-            if file.metadata.num_rows * len(written) * 8 > MAX_BYTES:
-                message = f"a table must have at most {MAX_BYTES // 8} values, got {file.metadata.num_rows} rows"
-                raise file_error(f"{message} of {len(written)} columns", name)
-            names = column_names(written, name)
-            table = file.read()
+        with path.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            schema = pq.read_schema(opened)
+            text = [field.name for field in schema if _is_text(field.type)]
+            # A word that stands in many rows stands once in memory, until it is known how much all of them come to.
+            with pq.ParquetFile(opened, read_dictionary=text) as file:
+                written = list(schema.names)
+                if file.metadata.num_rows * len(written) * 8 > MAX_BYTES:
+                    message = f"a table must have at most {MAX_BYTES // 8} values, got {file.metadata.num_rows} rows"
+                    raise file_error(f"{message} of {len(written)} columns", name)
+                names = column_names(written, name)
+                for field in schema:
+                    if pa.types.is_nested(field.type):
+                        raise ColumnPlace(file=name, column=field.name).error(f"{_COLUMN_RULE}, got {field.type}")
+                groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+                numbers = file.metadata.num_rows * (len(written) - len(text)) * 8
+                check_unpacked(max(numbers, sum(group.total_byte_size for group in groups)), size, name)
+                table = file.read()
+        check_unpacked(numbers + sum(_letters(table.column(i)) for i in map(written.index, text)), size, name)
     except (pa.ArrowException, ValueError) as error:
         raise file_error(f"a parquet file must be readable as one, got {reason(error)}", name) from None
     if not names:
@@ -201,6 +214,20 @@ def read_parquet(path: Path, name: str) -> Table:
         raise file_error("a data file must have rows, got a header alone", name)
     places = [ColumnPlace(file=name, column=n) for n in names]
     return Table(name=name, columns=[_parquet_column(p, table.column(i)) for i, p in enumerate(places)])
+
+
+def _is_text(dtype: pa.DataType) -> bool:
+    return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
+
+
+def _letters(column: pa.ChunkedArray[Any]) -> int:
+    """Return how many bytes all words of a column come to, counted by the words that differ."""
+    total = 0
+    for chunk in column.chunks:
+        words: Any = chunk.dictionary_encode()  # of such a chunk itself
+        lengths: Any = pc.cast(pc.binary_length(words.dictionary), pa.int64())
+        total += pc.sum(lengths.take(words.indices)).as_py() or 0
+    return total
 
 
 def _parquet_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any]) -> Column:
@@ -222,9 +249,9 @@ def _parquet_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any]) -> Column
         values = raw.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         exact = whole or (pa.types.is_decimal(dtype) and dtype.scale <= 0)
         return number_column(place, values, whole=whole, written=(lambda row: raw[row].as_py()) if exact else None)
-    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
+    if _is_text(dtype):
         return text_column(place, raw)
-    raise place.error(f"a column must hold numbers, true and false or text, got {dtype}")
+    raise place.error(f"{_COLUMN_RULE}, got {dtype}")
 
 
 def read_npz(path: Path, name: str, target: str) -> tuple[Table, Table | None]:
@@ -237,7 +264,9 @@ def read_npz(path: Path, name: str, target: str) -> tuple[Table, Table | None]:
         members = archive.infolist()
         names = [m.filename.removesuffix(".npy") for m in members]
         wanted = _wanted(members, names, name, target)
+        check_unpacked(sum(m.file_size for m in members), path.stat().st_size, name)
         arrays = {n: _array(archive, members[names.index(n)], n, name) for n in wanted}
+    check_unpacked(4 * sum(a.size for a in arrays.values() if a.itemsize), path.stat().st_size, name)
     tables = [_npz_table(arrays, x, y, name) for x, y in zip(wanted[::2], wanted[1::2])]
     return tables[0], tables[1] if len(tables) > 1 else None
 
@@ -271,35 +300,18 @@ def _wanted(members: list[zipfile.ZipInfo], names: list[str], name: str, target:
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n: str, name: str) -> NDArray[np.generic]:
     if member.flag_bits & 1:
         raise file_error(f"an npz file must not be encrypted, got {n} with a password", name)
-    # Files of Python 2 are read, with a warning that would be a second line.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with archive.open(member) as file:
-            shape, dtype = _header(file, n, name)
-            n_bytes = member.file_size - file.tell()
-        if dtype.hasobject:
+    with archive.open(member) as file:
+        try:
+            header = read_header(file)
+        except ArrayError as error:
+            raise file_error(f"{_PLAIN}, got a header of {n} that says {reason(error)}", name) from None
+        if header.dtype.hasobject:
             raise file_error(f"{_PLAIN}, got objects, which are never unpickled", name)
-        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > n_bytes:
+        n_bytes = member.file_size - header.start
+        if header.n_bytes < 0 or header.n_bytes > n_bytes:
             message = f"{n} must have the bytes that its header asks for"
-            raise file_error(f"{message}, got {n_bytes} for {dtype} of shape {shown(shape)}", name)
-        with archive.open(member) as file:
-            read: NDArray[np.generic] = npy.read_array(file, allow_pickle=False)
-            return read
-
-
-def _header(file: IO[bytes], n: str, name: str) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    """Return shape and type of an array, and leave the file where its values begin."""
-    try:
-        version = npy.read_magic(file)
-        if version not in _HEADERS:
-            raise ValueError(f"version {version[0]}.{version[1]}")
-        shape, _, dtype = _HEADERS[version](file)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile):
-        raise
-    # The header is a Python literal: numpy passes on whatever Python's parser makes of garbage, a MemoryError included.
-    except Exception as error:
-        raise file_error(f"{_PLAIN}, got a header of {n} that says {reason(error)}", name) from None
-    return shape, dtype
+            raise file_error(f"{message}, got {n_bytes} for {header.dtype} of shape {shown(header.shape)}", name)
+        return read_values(file, header)
 
 
 def _npz_table(arrays: dict[str, NDArray[np.generic]], x_name: str, y_name: str, name: str) -> Table:
@@ -313,6 +325,8 @@ def _npz_table(arrays: dict[str, NDArray[np.generic]], x_name: str, y_name: str,
     if not len(x) or not x[0].size:
         raise file_error(f"{x_name} must have rows and columns, got shape {x.shape}", name)
     flat = x.reshape(len(x), -1)
+    if flat.shape[1] > MOST_COLUMNS:
+        raise file_error(f"{x_name} must have at most {MOST_COLUMNS} numbers per row, got {flat.shape[1]}", name)
     named = {f"{x_name}[:, {i}]": flat[:, i] for i in range(flat.shape[1])} | {y_name: y}
     return Table(name=name, columns=[_npz_column(ColumnPlace(file=name, column=n), v) for n, v in named.items()])
 

@@ -6,6 +6,7 @@ memory, for values that are not what they look like, or end the reader itself.
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import sys
@@ -30,6 +31,7 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import read_regular
 from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion, unknown
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
@@ -181,16 +183,15 @@ def _text(path: FilePath) -> str:
     try:
         if path.is_dir():
             raise InputError(f"an experiment must be a file, got the folder {path}")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_regular(path, MAX_BYTES)
     except FileNotFoundError:
         names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         near = suggestion(path.name, names) or (f"; {path.parent} has {', '.join(names)}" if names else "")
         raise InputError(f"experiment file not found: {path}{near}") from None
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more") from None
         raise InputError(f"{path}: an experiment file must be readable, got '{error.strerror}'") from None
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

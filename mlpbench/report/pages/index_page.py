@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, get_args
 from urllib.parse import quote
 
 from mlpbench.experiment.claims.hypothesis import Decision
-from mlpbench.report.pages.markdown_html import data_uri
+from mlpbench.report.pages.markdown_html import data_uri, picture_size
 from mlpbench.report.pages.page import HTML, MARKDOWN, index_page
 from mlpbench.report.section import blocks, escape, table
 from mlpbench.report.summary import Summary
@@ -20,6 +21,8 @@ from mlpbench.report.summary import Summary
 TITLE = "Results"
 # In CSS pixels; pictures have twice as many dots, for screens that have.
 THUMB_WIDTH, THUMB_HEIGHT = 240, 180
+# More than any figure of a report has: a small file may claim to unpack to gigabytes.
+MOST_PIXELS = 2**25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,8 @@ class Entry:
         from PIL import Image
 
         if self.picture is None or self.summary.figure is None:
+            return None
+        if prod(picture_size(self.picture)) > MOST_PIXELS:
             return None
         try:
             with Image.open(io.BytesIO(self.picture), formats=("PNG",)) as whole:

@@ -69,6 +69,11 @@ def data_uri(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
+def picture_size(content: bytes) -> tuple[int, int]:
+    """Return width and height of a PNG, from where such a file has them: nothing is unpacked."""
+    return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+
+
 def _plain(inline: Token) -> str:
     return "".join(t.content for t in inline.children or [])
 
@@ -88,7 +93,7 @@ def _picture(inline: Token, pictures: Mapping[str, bytes], instead: Mapping[str,
     if source not in pictures:
         return ""
     content = pictures[source]
-    width, height = (int.from_bytes(content[i : i + 4]) for i in (16, 20))  # where PNG has them
+    width, height = picture_size(content)
     return (
         f'<figure class="picture"><img src="{data_uri(content)}" width="{width}" height="{height}" '
         f'alt="{escapeHtml(children[0].content)}"></figure>\n'

@@ -1,0 +1,102 @@
+"""Small files that unpack to gigabytes: refused by name with status 2, before the gigabytes are there."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from repository import ROOT
+
+MIB = 2**20
+# Runs a command in a process of its own, and prints that process's status and largest resident memory.
+MEASURE = """\
+import json, resource, subprocess, sys
+done = subprocess.run([sys.executable, "-m", "mlpbench", *sys.argv[1:]], capture_output=True, text=True)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+print(json.dumps([done.returncode, done.stdout, done.stderr, peak]))
+"""
+
+
+def measured(folder: Path, *arguments: str) -> tuple[int, str, str, int]:
+    """Return status, outputs and peak memory in bytes of a command."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MLPBENCH_CACHE": str(folder / "cache")}
+    command = [sys.executable, "-c", MEASURE, *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    status, out, err, peak = json.loads(done.stdout)
+    return status, out, err, peak
+
+
+def dictionary_of_a_long_word(path: Path) -> None:
+    """300 rows that share a word of 20 MB: 6 GB once each row has its own."""
+    words = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), pa.array(["z" * 20_000_000]))
+    pq.write_table(pa.table({"a": words, "y": [i % 2 for i in range(300)]}), path, store_schema=False)
+
+
+def column_of_zeros(path: Path) -> None:
+    """A hundred million rows of nothing but zeros, in a few hundred bytes."""
+    zeros = pa.array(np.zeros(10**8, np.int8))
+    pq.write_table(pa.table({"a": zeros, "y": zeros}), path)
+
+
+def zipped_zeros(path: Path) -> None:
+    """2 GB of zeros in 2 MB, in pieces of 16 MiB so that making it takes little memory."""
+    import zipfile
+
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "|u1", "fortran_order": False, "shape": (2 * 10**9 // 1000, 1000)}
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("x.npy", "w", force_zip64=True) as member:
+            member.write(head.getvalue())
+            for _ in range(20):
+                member.write(bytes(10**8))
+        y = io.BytesIO()
+        np.save(y, np.arange(2 * 10**6) % 2)
+        archive.writestr("y.npy", y.getvalue())
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("b.parquet", dictionary_of_a_long_word), ("b.parquet", column_of_zeros), ("b.npz", zipped_zeros)],
+    ids=["dictionary", "zeros", "npz"],
+)
+def test_a_table_that_unpacks_to_gigabytes_is_refused(name: str, make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / name)
+    assert (tmp_path / name).stat().st_size < 20 * MIB
+    (tmp_path / "b.yaml").write_text(f"name: b\nquestion: q\ndataset: {{file: {name}, target: y}}\n")
+    status, out, err, peak = measured(tmp_path, "plan", "b.yaml")
+    assert (status, out) == (2, "")
+    assert f"mlpbench: {name}: a data file must come to at most " in err
+    assert "write it without compression" in err
+    assert peak < 400 * MIB
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_gzipped_file_of_a_named_data_set_is_unpacked_no_further_than_needed(tmp_path: Path) -> None:
+    folder = tmp_path / "g"
+    folder.mkdir()
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = b"".join([*(packer.compress(bytes(MIB)) for _ in range(3000)), packer.flush()])
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(zeros)
+    for name in ("train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress(b"x"))
+    status, out, err, peak = measured(tmp_path, "data", "fetch", "mnist", "--data-dir", "g")
+    assert (status, out) == (2, "mnist: checking g\n")
+    assert "train-images-idx3-ubyte.gz is corrupt: more than 94080000 bytes once it is unpacked" in err
+    assert peak < 400 * MIB
+    assert not (tmp_path / "cache").exists()
