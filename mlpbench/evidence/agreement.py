@@ -6,13 +6,18 @@ its curves, layers and predictions, as far as they are there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from mlpbench.evidence.frames import records
+from mlpbench.evidence.frames import places, records
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.results.folders import DIFFERENT, GRADES, IDENTICAL, WITHIN
@@ -29,7 +34,12 @@ MOST_COLUMNS = 4
 MAY_LACK = {*CAME_LATER, *(column for columns in DROPPABLE.values() for column in columns)}
 NOT_FIXED = ("train_seconds", "stack_size", *ENVIRONMENT)
 
+# What text may be in Arrow, beside nothing but missing values.
+TEXT = {pa.string(), pa.large_string(), pa.null()}
+
 Tables = Mapping[str, pd.DataFrame]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
@@ -38,37 +48,38 @@ def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
     Two trainings that end with the same bits of weights must agree in everything that follows from them: a difference can't be
     rounding. Weights that were drawn and never trained are the same however one rounds, and what follows from them differs
     by rounding alone. What one side lacks, because it came later or was trimmed, is not compared; `b` lacks nothing if it is
-    `complete`.
+    `complete`. Tables are asked for one at a time, so that a mapping may read each when it is its turn.
     """
-    one, other = (tables["runs"].set_index("run_id") for tables in (a, b))
-    ids = one.index.intersection(other.index)
-    one, other = one.loc[ids], other.loc[ids]
-    columns = [c for c in one.columns if c not in NOT_FIXED]
-    unequal = pd.DataFrame({c: _unequal(one[c], other[c]) for c in columns}, index=ids)
+    one, other = a["runs"], b["runs"]
+    at = places(one["run_id"], other["run_id"])
+    one, other = one[at >= 0].reset_index(drop=True), other.take(at[at >= 0]).reset_index(drop=True)
+    ids, columns = one["run_id"], [c for c in one.columns if c not in NOT_FIXED]
+    unequal = {c: _unequal(one[c], other[c]) for c in columns}
     for column in [c for c in CAME_LATER if c in columns]:
         unequal[column] &= (one[column].notna() & (other[column].notna() | complete)).to_numpy()
-    numbers = set(ids[one["test_accuracy"].isna()])
-    beside = {t: _beside(a[t], b[t], KEYS[t], set(ids), numbers, complete) for t in KEYS if t != "runs"}
+    numbers = one["test_accuracy"].isna().to_numpy()
+    beside = {t: _beside(a[t], b[t], KEYS[t], ids, numbers, complete) for t in KEYS if t != "runs"}
     metrics = [m for m in METRICS if m in columns]
-    near = pd.DataFrame({m: _near(one[m], other[m], m) for m in metrics}, index=ids).all(axis=1)
-    untrained = one["steps"].eq(0)
     fixed = [c for c in columns if c not in metrics and c != "weights_sha256"]
-    rows = []
-    for run_id, differing in zip(ids, unequal.to_numpy(), strict=True):
-        names = [c for c, differs in zip(columns, differing, strict=True) if differs]
-        tables = [t for t, (changed, _, _) in beside.items() if run_id in changed]
-        grade = IDENTICAL
-        if names or tables:
-            rounded = "weights_sha256" in names or untrained[run_id]
-            whole = not any(
-                run_id in lonely or (untrained[run_id] and run_id in far) for _, lonely, far in beside.values()
-            )
-            drifted = rounded and whole and not set(names) & set(fixed) and near[run_id]
-            grade = WITHIN if drifted else DIFFERENT
-        differences = [_difference(c, one.at[run_id, c], other.at[run_id, c]) for c in names[:MOST_COLUMNS]]
+
+    def any_of(which: Iterable[Bools]) -> Bools:
+        return functools.reduce(np.logical_or, which, np.zeros(len(ids), bool))
+
+    untrained = one["steps"].eq(0).to_numpy()
+    near = ~any_of(~_near(one[m], other[m], m) for m in metrics)
+    whole = ~any_of(rows.lonely | (untrained & rows.far) for rows in beside.values())
+    rounded = unequal["weights_sha256"] | untrained
+    drifted = rounded & whole & ~any_of(unequal[c] for c in fixed) & near
+    differing = any_of([*unequal.values(), *(rows.changed for rows in beside.values())])
+    values = {c: (one[c].to_numpy(), other[c].to_numpy()) for c in columns if unequal[c].any()}
+    differs = np.full(len(ids), "", dtype=object)
+    for i in np.flatnonzero(differing):
+        names = [c for c in values if unequal[c][i]]
+        words = [_difference(c, *(side[i] for side in values[c])) for c in names[:MOST_COLUMNS]]
         more = [f"{len(names) - MOST_COLUMNS} more"] if len(names) > MOST_COLUMNS else []
-        rows.append({"run_id": run_id, "grade": grade, "differs": ", ".join(differences + more + tables)})
-    return pd.DataFrame(rows, columns=["run_id", "grade", "differs"])
+        differs[i] = ", ".join(words + more + [t for t, rows in beside.items() if rows.changed[i]])
+    grade = np.where(differing, np.where(drifted, WITHIN, DIFFERENT), IDENTICAL)
+    return pd.DataFrame({"run_id": ids, "grade": grade, "differs": differs})
 
 
 def counts(pairs: pd.DataFrame) -> dict[str, int]:
@@ -76,11 +87,39 @@ def counts(pairs: pd.DataFrame) -> dict[str, int]:
     return {grade: int((pairs["grade"] == grade).sum()) for grade in GRADES}
 
 
-def _unequal(a: pd.Series[Any], b: pd.Series[Any]) -> Any:
+def _unequal(a: pd.Series[Any], b: pd.Series[Any]) -> Bools:
+    """Return which values differ; missing ones are equal to each other, but not within a list."""
     if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
         x, y = _floats(a), _floats(b)
-        return ~((x == y) | (np.isnan(x) & np.isnan(y)))
-    return [not _equal(x, y) for x, y in zip(a, b, strict=True)]
+        return np.asarray(~((x == y) | (np.isnan(x) & np.isnan(y))))
+    try:
+        p, q = (pa.array(side, from_pandas=True) for side in (a, b))
+        kinds = {side.type for side in (p, q)}
+        if kinds <= TEXT:
+            return _unequal_values(p.cast(pa.large_string()), q.cast(pa.large_string()))
+        if kinds == {pa.binary()}:
+            return _unequal_values(p, q)
+        if len(kinds) == 1 and pa.types.is_list(p.type):
+            return _unequal_lists(p, q)
+    except pa.ArrowException:
+        pass
+    return np.fromiter((not _equal(x, y) for x, y in zip(a, b, strict=True)), bool, len(a))
+
+
+def _unequal_values(p: Any, q: Any) -> Bools:
+    lacking = pc.xor(p.is_valid(), q.is_valid())
+    return np.asarray(pc.or_(pc.fill_null(pc.not_equal(p, q), False), lacking).to_numpy(zero_copy_only=False), bool)
+
+
+def _unequal_lists(p: Any, q: Any) -> Bools:
+    """Compare lists of numbers, those of the same length all at once."""
+    n, m = (pc.fill_null(pc.list_value_length(side), -1).to_numpy() for side in (p, q))
+    unequal = np.asarray(n != m)
+    alike = pa.array(~unequal)
+    x, y = (_floats(side.filter(alike).flatten().to_pandas()) for side in (p, q))
+    of_row = np.repeat(np.flatnonzero(~unequal), np.maximum(n[~unequal], 0))
+    unequal[of_row[x != y]] = True
+    return unequal
 
 
 def _floats(column: pd.Series[Any]) -> Any:
@@ -93,10 +132,10 @@ def _equal(x: Any, y: Any) -> bool:
     return bool(x == y) or (bool(pd.isna(x)) and bool(pd.isna(y)))
 
 
-def _near(a: pd.Series[Any], b: pd.Series[Any], metric: str) -> Any:
+def _near(a: pd.Series[Any], b: pd.Series[Any], metric: str) -> Bools:
     if metric == "train_seconds":
         return np.ones(len(a), bool)
-    return _close(_floats(a), _floats(b), share=METRICS[metric].unit in SHARES)
+    return np.asarray(_close(_floats(a), _floats(b), share=METRICS[metric].unit in SHARES), bool)
 
 
 def _close(x: Any, y: Any, *, share: bool) -> Any:
@@ -105,35 +144,60 @@ def _close(x: Any, y: Any, *, share: bool) -> Any:
         return (np.abs(x - y) <= limit) | (np.isnan(x) & np.isnan(y)) | (x == y)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """Of each run, whether its rows of a table differ, whether one side lacks any, and whether they differ by far."""
+
+    changed: Bools
+    lonely: Bools
+    far: Bools
+
+
 def _beside(
-    a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], ids: set[str], numbers: set[str], complete: bool
-) -> tuple[set[str], set[str], set[str]]:
-    """Return the runs whose rows of a table differ, those with a row that one side lacks, and those that differ by far.
-
-    `numbers` are the runs that predict numbers.
-    """
-    sides = [f[f["run_id"].isin(ids)].set_index(list(keys)).sort_index() for f in (a, b)]
-    there, here = (side.index for side in sides)
-    lonely = {_run_of(key) for key in there.symmetric_difference(here)}
-    both = there.intersection(here)
-    one, other = (side.loc[both] for side in sides)
-    changed, far = np.zeros(len(both), bool), np.zeros(len(both), bool)
+    a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], ids: pd.Series[Any], numbers: Bools, complete: bool
+) -> _Rows:
+    """Compare the rows of a table beside the runs; `numbers` are the runs that predict numbers."""
+    changed, lonely, far = (np.zeros(len(ids), bool) for _ in range(3))
+    one, other, place = _paired(a, b, keys, ids, lonely)
     for column in one.columns:
-        unequal = np.asarray(_unequal(one[column], other[column]), bool)
+        if column in keys:
+            continue
+        unequal = _unequal(one[column], other[column])
         if column in MAY_LACK:
-            unequal &= _has_any(one[column]) & (complete | _has_any(other[column]))
-        changed |= unequal
-        far[unequal] |= ~_alike(one[column][unequal], other[column][unequal], numbers)
-    changed_runs, far_runs = ({_run_of(key) for key in both[rows]} for rows in (changed, far))
-    return lonely | changed_runs, lonely, far_runs
+            unequal &= _has_any(one[column], place, len(ids)) & (complete | _has_any(other[column], place, len(ids)))
+        changed[place[unequal]] = True
+        alike = _alike(one[column][unequal], other[column][unequal], numbers[place[unequal]])
+        far[place[unequal][~alike]] = True
+    return _Rows(changed=lonely | changed, lonely=lonely, far=far)
 
 
-def _alike(a: pd.Series[Any], b: pd.Series[Any], numbers: set[str]) -> Any:
+def _paired(
+    a: pd.DataFrame, b: pd.DataFrame, keys: tuple[str, ...], ids: pd.Series[Any], lonely: Bools
+) -> tuple[pd.DataFrame, pd.DataFrame, Ints]:
+    """Return the rows that both sides have, in the same order, and the places of their runs; mark runs with other rows."""
+    sides, at = [], []
+    for frame in (a, b):
+        place = places(frame["run_id"], ids)
+        sides.append(frame if (place >= 0).all() else frame[place >= 0])
+        at.append(place[place >= 0])
+    code = np.concatenate(at)
+    for key in keys[1:]:
+        codes, values = pd.factorize(pd.concat([side[key] for side in sides], ignore_index=True), use_na_sentinel=False)
+        code = code * len(values) + codes
+    rows = code[: len(at[0])], code[len(at[0]) :]
+    if not np.array_equal(*rows):
+        _, *orders = np.intersect1d(*rows, return_indices=True)
+        for i, order in enumerate(orders):
+            lonely[np.delete(at[i], order)] = True
+            sides[i], at[i] = sides[i].take(order), at[i][order]
+    return sides[0].reset_index(drop=True), sides[1].reset_index(drop=True), at[0]
+
+
+def _alike(a: pd.Series[Any], b: pd.Series[Any], numbers: Bools) -> Bools:
     """Return which values of a table beside the runs differ as much as rounding differently may make them."""
     if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
-        return _close(_floats(a), _floats(b), share=a.name in SHARES_BESIDE)
-    is_number = [_run_of(key) in numbers for key in a.index]
-    return np.array([_alike_each(x, y, number) for x, y, number in zip(a, b, is_number, strict=True)], bool)
+        return np.asarray(_close(_floats(a), _floats(b), share=a.name in SHARES_BESIDE), bool)
+    return np.array([_alike_each(x, y, number) for x, y, number in zip(a, b, numbers, strict=True)], bool)
 
 
 def _alike_each(x: Any, y: Any, is_number: bool) -> bool:
@@ -151,13 +215,11 @@ def _alike_each(x: Any, y: Any, is_number: bool) -> bool:
     return False
 
 
-def _has_any(column: pd.Series[Any]) -> Any:
+def _has_any(column: pd.Series[Any], place: Ints, n: int) -> Bools:
     """Return for each row whether its run has a value in the column, in any of its rows."""
-    return column.notna().groupby(level="run_id").transform("any").to_numpy()
-
-
-def _run_of(key: Any) -> str:
-    return str(key[0] if isinstance(key, tuple) else key)
+    has = np.zeros(n, bool)
+    has[place[column.notna().to_numpy()]] = True
+    return has[place]
 
 
 def _difference(column: str, before: Any, now: Any) -> str:
@@ -172,4 +234,4 @@ def _difference(column: str, before: Any, now: Any) -> str:
 def not_identical(pairs: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of runs that are not identical, the worst first."""
     order = {grade: i for i, grade in enumerate(reversed(GRADES))}
-    return sorted((r for r in records(pairs) if r["grade"] != IDENTICAL), key=lambda r: order[r["grade"]])
+    return sorted(records(pairs[pairs["grade"] != IDENTICAL]), key=lambda r: order[r["grade"]])

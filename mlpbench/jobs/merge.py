@@ -17,6 +17,7 @@ import pyarrow as pa
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.files import UNFINISHED, refused
 from mlpbench.evidence.agreement import agreement
+from mlpbench.evidence.frames import is_among
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
@@ -92,11 +93,11 @@ def merge(folders: Sequence[Path], to: Path) -> MergedFolder:
         new = set(tables["runs"]["run_id"]) - (present - replaced)
         shared += len(tables["runs"]) - len(new)
         taken[folder] = len(new)
-        unreplaced = {t: frame[~frame["run_id"].isin(replaced)] for t, frame in merged.items()}
+        unreplaced = {t: frame[~is_among(frame["run_id"], replaced)] for t, frame in merged.items()}
         filled = {t: _fill_trimmed(unreplaced[t], tables[t], t, finished & finished_here) for t in TABLES}
-        merged = {t: pd.concat([filled[t], tables[t][tables[t]["run_id"].isin(new)]]) for t in TABLES}
+        merged = {t: pd.concat([filled[t], tables[t][is_among(tables[t]["run_id"], new)]]) for t in TABLES}
     ids = set(merged["runs"]["run_id"])
-    grids = [{r.run_id for r in grid.runs(e)} for e in experiments]
+    grids = [set(grid.all_run_ids(e)) for e in experiments]
     largest = max(range(len(grids)), key=lambda i: len(grids[i] & ids))
     _write(experiments[largest], merged, folders, to)
     return MergedFolder(
@@ -139,7 +140,7 @@ def _refuse_conflicts(merged: Tables, tables: Tables, before: Sequence[Path], fo
 def _finished(tables: Tables) -> Tables:
     """Return tables without the rows of runs that failed, or of which a table has nothing, as in a copy that is cut short."""
     runs = tables["runs"]
-    has_rows = {t: runs["run_id"].isin(set(frame["run_id"])) for t, frame in tables.items()}
+    has_rows = {t: is_among(runs["run_id"], frame["run_id"]) for t, frame in tables.items()}
     whole = has_rows["curves"] & (has_rows["predictions"] | (runs["status"] != "ok") | runs["fold"].notna())
     return {**tables, "runs": runs[(runs["status"] != "failed") & whole]}
 
@@ -153,7 +154,7 @@ def _fill_trimmed(frame: pd.DataFrame, other: pd.DataFrame, table: str, compared
     if table not in DROPPABLE or frame.empty:
         return frame
     keys, columns = list(KEYS[table]), DROPPABLE[table]
-    values = frame[keys].merge(other.loc[other["run_id"].isin(compared), [*keys, *columns]], on=keys, how="left")
+    values = frame[keys].merge(other.loc[is_among(other["run_id"], compared), [*keys, *columns]], on=keys, how="left")
     return frame.assign(**{c: frame[c].where(frame[c].notna(), values[c].to_numpy()) for c in columns})
 
 

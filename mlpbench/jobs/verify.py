@@ -13,7 +13,7 @@ import pyarrow as pa
 from mlpbench.base.environment import MODES, differences
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.evidence.agreement import agreement
-from mlpbench.evidence.frames import records
+from mlpbench.evidence.frames import is_among, records
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import make_stack
@@ -81,7 +81,7 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
     get_data(experiment, options)
     rows = rows.loc[[r.run_id for r in chosen]]
     row_of = {row["run_id"]: row for row in records(rows)}
-    by_run = {t: dict(list(f[f["run_id"].isin(rows.index)].groupby("run_id"))) for t, f in stored.items()}
+    by_run = {t: dict(list(f[is_among(f["run_id"], rows.index)].groupby("run_id"))) for t, f in stored.items()}
     checked: list[dict[str, Any]] = []
     try:
         for _, group in rows.groupby(TRAINED_ON, dropna=False):
@@ -108,7 +108,7 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
 def _all_rows(store: Store, table: str) -> pd.DataFrame:
     """Return a table with what damaged files still have: verifying finds out which of their runs were altered."""
     sound, rest = store.read(table, sound=True), store.salvaged(table)
-    rest = rest[~rest["run_id"].isin(set(sound["run_id"]))]
+    rest = rest[~is_among(rest["run_id"], sound["run_id"])]
     return pd.concat([sound, rest]) if len(rest) else sound
 
 

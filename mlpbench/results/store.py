@@ -45,7 +45,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._files_of: dict[str, dict[str, set[Path]]] = {}  # table -> run_id -> files, while writing
+        self._file_of: dict[str, dict[str, Path]] = {}  # table -> run_id -> file, while writing
         self._damage_of: dict[
             Path, str | None
         ] = {}  # what is wrong with a file: files never change once they are there
@@ -71,7 +71,7 @@ class Store:
             damaged = self.damaged()
             for path in damaged:
                 self._set_aside(path)
-            self._files_of = {table: self._index(table) for table in TABLES}
+            self._file_of = {table: self._index(table) for table in TABLES}
             yield damaged
             with suppress(OSError):
                 os.ftruncate(handle, 0)
@@ -125,17 +125,16 @@ class Store:
         except OSError as error:
             raise refused(to, error) from error
 
-    def _index(self, table: str) -> dict[str, set[Path]]:
-        """Return the files that have each run of a table; raise InputError where two have one."""
-        files_of: dict[str, set[Path]] = {}
+    def _index(self, table: str) -> dict[str, Path]:
+        """Return the file that has each run of a table; raise InputError where two have one."""
+        file_of: dict[str, Path] = {}
         for path in self._parts(table):
-            for run_id in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist():
-                if run_id in files_of:
-                    (other,) = files_of[run_id]
-                    rule = "a run must be in one file of a table"
-                    raise InputError(f"{rule}, got {run_id} in {other} and {path}: {ADDED}")
-                files_of[str(run_id)] = {path}
-        return files_of
+            ids = [str(i) for i in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist()]
+            if twice := next((run_id for run_id in ids if run_id in file_of), None):
+                rule = "a run must be in one file of a table"
+                raise InputError(f"{rule}, got {twice} in {file_of[twice]} and {path}: {ADDED}")
+            file_of |= dict.fromkeys(ids, path)
+        return file_of
 
     def add(self, stem: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Write the weights and the rows of a finished stack, the runs last; raise MachineError where the disk refuses.
@@ -151,7 +150,7 @@ class Store:
         """Do as `add` does, with Arrow tables; files are named after `stem` and their content."""
         ids = {str(i) for table in tables.values() for i in table["run_id"].unique().to_pylist()}
         new = [(name, *encoded(stem, tables[name])) for name in reversed(TABLES)]
-        old = {path for table in TABLES for i in ids for path in self._files_of[table].get(i, ())}
+        old = {self._file_of[table][i] for table in TABLES for i in ids if i in self._file_of[table]}
         if old:
             remainders = [part for path in sorted(old) for part in self._without(path, ids)]
             exchange(
@@ -159,12 +158,12 @@ class Store:
                 {f"{table}/{name}": content for table, name, content in (*new, *remainders)},
                 [f"{path.parent.name}/{path.name}" for path in old],
             )
-            self._files_of = {table: self._index(table) for table in TABLES}
+            self._file_of = {table: self._index(table) for table in TABLES}
             return
         for table, name, content in new:
             write_whole(self.folder / table / name, content)
-            for run_id in tables[table]["run_id"].unique().to_pylist():
-                self._files_of[table].setdefault(str(run_id), set()).add(self.folder / table / name)
+            added = tables[table]["run_id"].unique().to_pylist()
+            self._file_of[table] |= dict.fromkeys(map(str, added), self.folder / table / name)
 
     def _without(self, path: Path, ids: set[str]) -> Iterator[tuple[str, str, bytes]]:
         """Yield the part that is left of a file without some runs, if there is one."""
@@ -186,7 +185,7 @@ class Store:
                 exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{f.name}" for f in files])
                 exchanged = True
         if exchanged:
-            self._files_of = {table: self._index(table) for table in TABLES}
+            self._file_of = {table: self._index(table) for table in TABLES}
 
     def rewrite(self, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
         """Replace each file of a table by a small one with other values in the same rows.
@@ -200,7 +199,7 @@ class Store:
             name, content = encoded(path.stem.rpartition("-")[0] or path.stem, changed, smallest=True)
             if name != path.name:
                 exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{path.name}"])
-        self._files_of[table] = self._index(table)
+        self._file_of[table] = self._index(table)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the folder, whole or not at all."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from arithmetic_folders import make_folder
 from repository import REFERENCE
@@ -23,6 +25,8 @@ from scipy import stats
 
 import mlpbench
 from mlpbench.base.errors import InputError
+from mlpbench.results.part_files import encoded
+from mlpbench.results.schemas import SCHEMAS
 
 GIB = 2**30
 HEAD: dict[str, Any] = {"name": "large", "question": "Does it hold?", "dataset": "fashion_mnist"}
@@ -227,6 +231,29 @@ def test_what_a_folder_has_of_many_runs_is_counted(large: Large) -> None:
     without = 1000 * (large.replicates - 3)
     assert (facts["done"], facts["missing"]) == (3000, without), "runs without curves are not whole"
     assert large.bears(done)
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.parametrize("altered", [False, True], ids=["identical", "all changed"])
+def test_two_folders_of_a_hundred_thousand_runs_are_compared(altered: bool, tmp_path: Path) -> None:
+    """In four times what verdicts of forty runs take; run by run, it took nine times that and more."""
+    tree = GRID | {"name": "two", "dataset": "digits", "fixed": {"epochs": 2}, "replicates": 100}
+    folder = make_folder(tree, tmp_path / "a")
+    shutil.copytree(folder, tmp_path / "b" / "two")
+    if altered:
+        (file,) = (tmp_path / "b" / "two" / "runs").iterdir()
+        rows = pd.read_parquet(file)
+        table = pa.Table.from_pandas(rows.assign(test_loss=rows["test_loss"] * 1.001), schema=SCHEMAS["runs"])
+        name, content = encoded("altered", table)
+        file.unlink()
+        file.with_name(name).write_bytes(content)
+    judged, done = mlp("claims", REFERENCE / "width"), mlp("diff", folder, tmp_path / "b" / "two")
+    changed = 100_000 * altered
+    assert done.out.startswith(f"{100_000 - changed:>6} runs identical\n{changed:>6} runs changed\n")
+    assert done.status == int(altered)
+    assert done.seconds < 4 * judged.seconds
+    assert done.bytes < GIB
 
 
 TOO_MANY = HEAD | {"replicates": 100_000, "fixed": {"precision": "tf32"}, "factors": {"lr": [0.1, 0.2]}}

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from mlpbench.evidence.estimates import run_endings
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING, OK
-from mlpbench.evidence.frames import records
+from mlpbench.evidence.frames import is_among, records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.layouts import replicate_rows, row_height, rows_axis
@@ -133,7 +133,7 @@ def unfinished(context: Context) -> Section | None:
     )
     ended = observed[observed["status"].isin([DIVERGED, FAILED])]
     listed = ended.head(MOST_LISTED)
-    details = runs[runs["run_id"].isin(listed["run_id"])].drop_duplicates("run_id").set_index("run_id")
+    details = runs[is_among(runs["run_id"], listed["run_id"])].drop_duplicates("run_id").set_index("run_id")
     lines = []
     for row in records(listed):
         run = details.loc[row["run_id"]]
