@@ -82,28 +82,29 @@ def read_index(folder: Path) -> Index:
     It says what the reports say; a folder without a report is judged. One that cannot be read does not stop the others.
     """
     from mlpbench.report import kernel_benchmarks
-    from mlpbench.report.pages.index_page import Index
+    from mlpbench.report.pages.index_page import MOST_PICTURED, Index
 
     entries, unread = [], []
     measured = [path for path in folders_below(folder, kernel_benchmarks.FILE) if kernel_benchmarks.is_folder(path)]
-    for path in [*folders_below(folder), *measured]:
+    found = [*folders_below(folder), *measured]
+    for path in found:
         name = path.relative_to(folder).as_posix()
         try:
-            entries.append(_entry(path, name))
+            entries.append(_entry(path, name, pictured=len(found) <= MOST_PICTURED))
         except (MlpbenchError, OSError) as error:
             # Seen from the index: where the folder lies is not for its readers.
             unread.append((name, str(error).replace(f"{folder}/", "").partition("\n")[0]))
     return Index(entries=sorted(entries, key=lambda e: (e.summary.name, e.folder)), unread=sorted(unread))
 
 
-def _entry(path: Path, name: str) -> Entry:
+def _entry(path: Path, name: str, *, pictured: bool) -> Entry:
     from mlpbench.report.kernel_benchmarks import FILE
     from mlpbench.report.pages.index_page import Entry
     from mlpbench.report.pages.page import HTML, MARKDOWN
     from mlpbench.report.summary import read_summary
 
     summary = read_summary(path) or render(path).summary
-    picture = path / summary.figure.file if summary.figure else path
+    picture = path / summary.figure.file if pictured and summary.figure else path
     return Entry(
         folder=name,
         summary=summary,

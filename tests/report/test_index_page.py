@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from mlpbench.report.pages.index_page import THUMB_HEIGHT, THUMB_WIDTH, Entry, Index, markdown, page
+from mlpbench.report.pages.index_page import MOST_PICTURED, THUMB_HEIGHT, THUMB_WIDTH, Entry, Index, markdown, page
 from mlpbench.report.summary import FirstFigure, Summary
 
 
@@ -87,6 +87,17 @@ def test_a_picture_that_is_none_is_left_out(content: bytes) -> None:
     text = page(Index(entries=[replace(WIDTH, picture=content)], unread=[]))
     assert "<img" not in text
     assert ">width</a>" in text
+
+
+@pytest.mark.parametrize("n", [MOST_PICTURED, MOST_PICTURED + 1])
+def test_of_very_many_folders_neither_page_has_pictures_and_both_say_so(n: int) -> None:
+    index = Index(entries=[replace(WIDTH, folder=f"e{i}") for i in range(n - 1)], unread=[("broken", "why")])
+    pictured = n == MOST_PICTURED
+    for text in (page(index), markdown(index)):
+        assert text.count("<img") == (n - 1) * pictured
+        assert ("With more than 100 folders, only the reports have pictures." in text) != pictured
+        assert f"e{n - 2}/report.html" in text
+    assert ('class="unpictured"' in page(index)) != pictured
 
 
 def claimed(width: int, height: int) -> bytes:

@@ -6,6 +6,7 @@ Times are of the processor, whose machine may be shared, and of whole processes;
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -254,6 +255,25 @@ def test_two_folders_of_a_hundred_thousand_runs_are_compared(altered: bool, tmp_
     assert done.status == int(altered)
     assert done.seconds < 4 * judged.seconds
     assert done.bytes < GIB
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_the_index_of_a_thousand_experiments_is_small_and_soon_there(tmp_path: Path) -> None:
+    """In four times what verdicts of forty runs take; with a picture of each, it took thirty times that."""
+    judged, folder = mlp("claims", REFERENCE / "width"), tmp_path / "many"
+    summary = json.loads((REFERENCE / "width" / "summary.json").read_text())
+    for i in range(1000):
+        shutil.copytree(REFERENCE / "width" / "figures", folder / f"e{i}" / "figures", copy_function=os.symlink)
+        for name in ("spec.yaml", "report.md"):
+            shutil.copy(REFERENCE / "width" / name, folder / f"e{i}" / name)
+        (folder / f"e{i}" / "summary.json").write_text(json.dumps(summary | {"name": f"e{i}"}))
+    done = mlp("index", folder)
+    page = folder / "index.html"
+    assert page.read_text().count("<article>") == 1000
+    assert page.stat().st_size < 3_000_000
+    assert done.seconds < 4 * judged.seconds
+    assert done.bytes < GIB / 2
 
 
 TOO_MANY = HEAD | {"replicates": 100_000, "fixed": {"precision": "tf32"}, "factors": {"lr": [0.1, 0.2]}}

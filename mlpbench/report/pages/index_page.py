@@ -21,6 +21,8 @@ from mlpbench.report.summary import Summary
 TITLE = "Results"
 # In CSS pixels; pictures have twice as many dots, for screens that have.
 THUMB_WIDTH, THUMB_HEIGHT = 240, 180
+# A page with pictures of more folders takes long to make and to open.
+MOST_PICTURED = 100
 # More than any figure of a report has: a small file may claim to unpack to gigabytes.
 MOST_PIXELS = 2**25
 
@@ -92,6 +94,11 @@ class Index:
     unread: Sequence[tuple[str, str]]
 
     @property
+    def is_pictured(self) -> bool:
+        """Whether there is a picture of each experiment that has one."""
+        return len(self.entries) + len(self.unread) <= MOST_PICTURED
+
+    @property
     def about(self) -> str:
         """What the index lists, in a sentence."""
         benchmarks = sum(bool(entry.summary.benchmarks) for entry in self.entries)
@@ -99,12 +106,15 @@ class Index:
         verdicts = ", ".join(f"{n} {verdict}" for verdict, n in _ordered(counts))
         claims = f", {_counted(counts.total(), 'claim')}: {verdicts}" if verdicts else ""
         folders = f"; kernel benchmarks in {_counted(benchmarks, 'folder')}" if benchmarks else ""
-        return f"{_counted(len(self.entries) - benchmarks, 'experiment')}{claims}{folders}."
+        left_out = (
+            "" if self.is_pictured else f" With more than {MOST_PICTURED} folders, only the reports have pictures."
+        )
+        return f"{_counted(len(self.entries) - benchmarks, 'experiment')}{claims}{folders}.{left_out}"
 
 
 def markdown(index: Index) -> str:
     """Return the index as Markdown; pictures are those of the reports, shown small."""
-    rows = [_row(entry) for entry in index.entries]
+    rows = [_row(entry, pictured=index.is_pictured) for entry in index.entries]
     return (
         blocks(
             f"# {TITLE}",
@@ -118,13 +128,13 @@ def markdown(index: Index) -> str:
 
 
 def page(index: Index) -> str:
-    """Return the index as one HTML file, with small pictures inside."""
+    """Return the index as one HTML file, with small pictures inside unless there are very many."""
     return index_page(title=TITLE, index=index)
 
 
-def _row(entry: Entry) -> list[str]:
+def _row(entry: Entry, *, pictured: bool) -> list[str]:
     summary, shown = entry.summary, ""
-    if entry.picture is not None and summary.figure:
+    if pictured and entry.picture is not None and summary.figure:
         # Markdown has no way to say how large a picture is.
         source, alt = entry.link(summary.figure.file), html.escape(summary.figure.alt)
         shown = f'[<img src="{source}" width="{THUMB_WIDTH}" alt="{alt}">]({entry.link()})'
