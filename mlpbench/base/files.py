@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, names with checksums, and headers of safetensors files.
 
-A file is written under a temporary name, synced and renamed.
+A file is written under a temporary name, synced and renamed, and then its folder is synced: what was written is there after
+a power failure. While it is written it is locked, so that a file that a killed process left is told from one in use.
 
 Reference: the safetensors format: 8 bytes of length, a header in JSON, the numbers.
 """
@@ -8,6 +9,7 @@ Reference: the safetensors format: 8 bytes of length, a header in JSON, the numb
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +18,7 @@ import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -37,19 +39,69 @@ T = TypeVar("T")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all; raise MachineError where the disk refuses."""
+    """Write a file so that it appears whole or not at all, and stays; raise MachineError where the disk refuses."""
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
+        make_folder(path.parent)
+        with _opened(beside) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+            os.replace(beside, path)
+        sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise refused(path, error) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Return a new file to be written, locked as long as it is open, where the file system has locks."""
+    while True:
+        file = path.open("wb")
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # swept away before it was locked
+
+
+def sweep(path: Path) -> None:
+    """Remove a file that a killed process was writing; one that a living process is writing is left to it."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, so that it stays after a power failure."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names of a folder, where its file system can say so."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:  # a folder that may be written to, and not read
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
 
 
 def read_regular(path: Path, most: int = MOST_RECORD) -> bytes:

@@ -5,7 +5,7 @@ short.
 
 In an exchange, the new files are written under hidden names. Then the journal appears, which lists them and the old ones:
 from then on, readers of the folder see the new files. Last, these get their names, and the old ones are removed. After a
-killed process there are the old ones or the new.
+killed process, or a power failure, there are the old ones or the new: each step is on the disk before the next begins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import UNFINISHED, checksum, parse_json, read_regular, refused, sealed, write_whole
+from mlpbench.base.files import (
+    UNFINISHED,
+    checksum,
+    parse_json,
+    read_regular,
+    refused,
+    sealed,
+    sweep,
+    sync_folder,
+    write_whole,
+)
 from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES, TABLES
 
 # zstd's highest level that needs no more memory to read.
@@ -101,9 +111,10 @@ class Journal:
 
     @classmethod
     def read(cls, folder: Path) -> Journal:
-        """Return the exchange that a folder was left in, mostly an empty one; raise InputError where it is damaged.
+        """Return the exchange that a folder was left in, mostly an empty one.
 
-        Where a new file is missing or damaged, the folder is an incomplete copy: the old files stay valid.
+        Where a new file is missing or damaged, the folder is an incomplete copy: the old files stay valid. Raises InputError
+        where the journal is damaged, or would remove runs that no new file has: no exchange of ours does.
         """
         path = folder / JOURNAL
         try:
@@ -115,7 +126,28 @@ class Journal:
             return cls(folder=folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged ({error}): remove it and run again") from error
-        return journal if all(_is_sound(folder / name) for name in journal.new) else cls(folder=folder)
+        if not all(_is_sound(folder / name) for name in journal.new):
+            return cls(folder=folder)
+        if lost := journal.lost():
+            raise InputError(
+                f"{path} is damaged (it would remove {lost} and keep its runs nowhere): remove it and run again"
+            )
+        return journal
+
+    def lost(self) -> str | None:
+        """Return an old file with a run that no new one has: of its table or, where runs lose all rows of one, of the runs."""
+        if self.old and not self.new:
+            return min(self.old)
+        replaced = self._run_ids("runs")
+        for name in sorted(self.old - self.new):
+            table = name.partition("/")[0]
+            if not _run_ids(self.folder / name) <= self._run_ids(table) | replaced:
+                return name
+        return None
+
+    def _run_ids(self, table: str) -> set[str]:
+        names = [name for name in self.new if name.startswith(f"{table}/")]
+        return {i for name in names for i in _run_ids(_hidden(self.folder / name)) | _run_ids(self.folder / name)}
 
     def parts(self, table: str) -> list[Path]:
         """Return the files of a table, as they are once the exchange is finished."""
@@ -134,9 +166,13 @@ class Journal:
                     _hidden(self.folder / name).replace(self.folder / name)
             for name in sorted(self.old - self.new):
                 (self.folder / name).unlink(missing_ok=True)
-            (self.folder / JOURNAL).unlink(missing_ok=True)
+            for table in sorted({name.partition("/")[0] for name in self.new | self.old}):
+                sync_folder(self.folder / table)
+            if (self.folder / JOURNAL).exists():
+                (self.folder / JOURNAL).unlink(missing_ok=True)
+                sync_folder(self.folder)
             for path in _unfinished_files(self.folder):
-                path.unlink(missing_ok=True)
+                sweep(path)
         except OSError as error:
             raise refused(self.folder, error) from error
 
@@ -165,6 +201,14 @@ def _is_sound(path: Path) -> bool:
         with suppress(FileNotFoundError):
             return damage(place, path.parent.name) is None
     return False
+
+
+def _run_ids(path: Path) -> set[str]:
+    """Return the runs of a part, none where it is gone or can't be read."""
+    try:
+        return {str(i) for i in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist()}
+    except (pa.ArrowException, OSError, ValueError):
+        return set()
 
 
 def _hidden(path: Path) -> Path:

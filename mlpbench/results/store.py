@@ -23,7 +23,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.files import refused, system_reason, write_whole
+from mlpbench.base.files import make_folder, refused, system_reason, write_whole
 from mlpbench.results import weight_files as weights
 from mlpbench.results.part_files import Journal, damage, encoded, exchange
 from mlpbench.results.schemas import KEYS, SCHEMAS, TABLES
@@ -40,6 +40,16 @@ MOST_COMPARED = 2_000_000
 ADDED = "remove the file that was added; `mlpbench merge` joins folders"
 
 
+class RemovedError(MachineError):
+    """Someone has removed, or moved, what is being written to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} was removed or moved while a command was writing to its folder: what was in it is lost; run the same "
+            "command again"
+        )
+
+
 class Store:
     """The tables of one experiment in one folder."""
 
@@ -49,34 +59,65 @@ class Store:
         self._damage_of: dict[
             Path, str | None
         ] = {}  # what is wrong with a file: files never change once they are there
+        self._lock_handle: int | None = None  # while writing
+        self._texts: set[Path] = set()
 
     @contextmanager
     def writing(self) -> Iterator[Mapping[Path, str]]:
         """Lock the folder for writing; raise MachineError where another process has it or the disk refuses.
 
         Yields the damaged files, which are moved to `ASIDE`, with what is wrong with each. The lock is the kernel's (flock),
-        so a killed process leaves none behind; an exchange that it began is finished here.
+        so a killed process leaves none behind; an exchange that it began is finished here. Whoever removes the folder, or a
+        file of it, meanwhile is noticed at the next write, at the latest in the end: MachineError.
         """
         try:
             for table in SCHEMAS:
-                (self.folder / table).mkdir(parents=True, exist_ok=True)
+                make_folder(self.folder / table)
             # A link would have us write into what it points to.
             handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         except OSError as error:
             raise refused(self.folder, error) from error
         try:
             self._lock(handle)
-            Journal.read(self.folder).finish()
-            self._damage_of = {}  # another process may have written since
-            damaged = self.damaged()
-            for path in damaged:
-                self._set_aside(path)
-            self._file_of = {table: self._index(table) for table in TABLES}
-            yield damaged
+            self._lock_handle = handle
+            try:
+                Journal.read(self.folder).finish()
+                self._damage_of = {}  # another process may have written since
+                damaged = self.damaged()
+                for path in damaged:
+                    self._set_aside(path)
+                self._file_of = {table: self._index(table) for table in TABLES}
+                self._texts = set()
+                yield damaged
+                self._check_present()
+            except Exception as error:
+                if self._removed() and not isinstance(error, RemovedError):
+                    raise RemovedError(self.folder) from error
+                raise
             with suppress(OSError):
                 os.ftruncate(handle, 0)
         finally:
+            self._lock_handle = None
             os.close(handle)
+
+    def _removed(self) -> bool:
+        """Return whether the folder that is locked is no longer the one of this name."""
+        assert self._lock_handle is not None, "only while writing"
+        try:
+            named = os.stat(self.folder / ".lock", follow_symlinks=False)
+        except OSError:
+            return True
+        return not os.path.samestat(named, os.fstat(self._lock_handle))
+
+    def _check_present(self) -> None:
+        """Raise MachineError where someone has removed the folder, or a file that was written or found here."""
+        if self._removed():
+            raise RemovedError(self.folder)
+        written = {path for table in TABLES for path in self._file_of[table].values()}
+        listed = {path for table in TABLES for path in self._parts(table)}
+        missing = [*(written - listed), *(path for path in self._texts if not path.is_file())]
+        if missing:
+            raise RemovedError(min(missing))
 
     def _lock(self, handle: int) -> None:
         try:
@@ -120,7 +161,7 @@ class Store:
         to = next(aside / name for name in itertools.chain([path.name], numbered) if not (aside / name).exists())
         self._damage_of.pop(path, None)  # what is trained again may get this name again
         try:
-            to.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(to.parent)
             path.replace(to)
         except OSError as error:
             raise refused(to, error) from error
@@ -149,9 +190,12 @@ class Store:
     def put(self, stem: str, tables: Mapping[str, pa.Table]) -> None:
         """Do as `add` does, with Arrow tables; files are named after `stem` and their content."""
         ids = {str(i) for table in tables.values() for i in table["run_id"].unique().to_pylist()}
+        if self._removed():
+            raise RemovedError(self.folder)
         new = [(name, *encoded(stem, tables[name])) for name in reversed(TABLES)]
         old = {self._file_of[table][i] for table in TABLES for i in ids if i in self._file_of[table]}
         if old:
+            self._check_present()
             remainders = [part for path in sorted(old) for part in self._without(path, ids)]
             exchange(
                 self.folder,
@@ -175,6 +219,7 @@ class Store:
 
     def compact(self) -> None:
         """Join the files of each table, in the order of their rows' keys; raise MachineError where the disk refuses."""
+        self._check_present()
         exchanged = False
         for table in TABLES:
             for files in _batches(self._parts(table)):
@@ -204,6 +249,7 @@ class Store:
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the folder, whole or not at all."""
         write_whole(self.folder / name, text.encode())
+        self._texts.add(self.folder / name)
 
     def weights(self) -> dict[str, dict[str, Path]]:
         """Return the sound files of weights: run, then weights_sha256, then the file."""

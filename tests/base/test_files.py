@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.files import UNFINISHED, read_record, read_regular, write_record, write_whole
+from mlpbench.base.files import UNFINISHED, read_record, read_regular, sweep, write_record, write_whole
 
 
 class Killed(BaseException):
@@ -54,23 +56,76 @@ def test_a_disk_that_refuses_leaves_what_was_there_and_nothing_beside_it(
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"file": b"old"}
 
 
-def test_what_was_written_is_on_the_disk_before_it_has_its_name(
+def test_what_was_written_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
 
     def noting(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*arguments: Any) -> Any:
-            done.append(name)
+            folder = name == "fsync" and stat.S_ISDIR(os.fstat(arguments[0]).st_mode)
+            done.append("fsync of a folder" if folder else name)
             return operation(*arguments)
 
         return noted
 
-    for name in ("fsync", "replace"):
+    for name in ("mkdir", "fsync", "replace"):
         monkeypatch.setattr(os, name, noting(name, getattr(os, name)))
     write_whole(tmp_path / "new folder" / "file", b"new")
-    assert done == ["fsync", "replace"]
+    assert done == ["mkdir", "fsync of a folder", "fsync", "replace", "fsync of a folder"]
     assert (tmp_path / "new folder" / "file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_syncs_no_folders_is_written_to_all_the_same(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def of_files(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    write_whole(tmp_path / "folder" / "file", b"new")
+    assert (tmp_path / "folder" / "file").read_bytes() == b"new"
+
+
+def test_a_sweep_removes_what_is_left_and_leaves_what_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep comes just before the file gets its name, as that of a `run` beside a `report` does."""
+    left = tmp_path / f".file.{'0' * 32}.tmp"
+    left.write_bytes(b"half")
+    replace = os.replace
+
+    def swept(source: Path, to: Path) -> None:
+        for path in tmp_path.glob(".*.tmp"):
+            sweep(path)
+        replace(source, to)
+
+    monkeypatch.setattr(os, "replace", swept)
+    write_whole(tmp_path / "file", b"new")
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"file": b"new"}
+    sweep(left)  # gone already: another process may sweep too
+
+
+def test_a_file_that_is_swept_away_before_it_is_locked_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, swept = fcntl.flock, list[Path]()
+
+    def late(handle: Any, operation: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.glob(".*.tmp"))
+            swept[0].unlink()
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_whole(tmp_path / "file", b"new")
+    assert swept
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"file": b"new"}
 
 
 RECORD = TypeAdapter(dict[str, list[float] | None])

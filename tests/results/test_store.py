@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.base.files import write_whole
 from mlpbench.results.folders import folders_below
+from mlpbench.results.part_files import Journal
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
@@ -202,7 +203,7 @@ def test_a_file_with_any_one_bit_changed_is_named_set_aside_and_no_part_of_what_
 
 
 # Runs that are trained again, and how many file operations that takes with the compaction after it.
-EXCHANGES = {"runs of two stacks": (IDS[2:4], 100), "all runs": (IDS, 28)}
+EXCHANGES = {"runs of two stacks": (IDS[2:4], 133), "all runs": (IDS, 37)}
 # Every fifth in the quicker tests, the others in the slower ones.
 CUTS = [
     pytest.param(name, number, id=f"{name}-{number}", marks=[pytest.mark.slow] * (number % 5 > 0))
@@ -270,6 +271,10 @@ def test_a_new_stack_that_is_cut_short_anywhere_has_all_its_rows_or_no_run(tmp_p
 
 class Killed(BaseException):
     """What a process that is killed does not live to see."""
+
+
+def killed(*_: Any) -> None:
+    raise Killed
 
 
 def die_at(patch: pytest.MonkeyPatch, number: int) -> None:
@@ -419,6 +424,81 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
         (tmp_path / ".journal.json").write_text(listed)
         with pytest.raises(InputError, match=r"journal\.json is damaged .*remove it"):
             Store(tmp_path).read("runs")
+
+
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        ([], ["runs/first"]),
+        ([], ["curves/first", "layers/second"]),
+        (["runs/second"], ["runs/first"]),
+        (["curves/first"], ["runs/first"]),
+        (["runs/second"], ["curves/first"]),
+        (["runs/first", "curves/first"], ["runs/first", "runs/second"]),
+    ],
+)
+def test_a_journal_that_would_remove_runs_and_add_none_of_them_is_refused(
+    new: list[str], old: list[str], tmp_path: Path
+) -> None:
+    store = two_stacks(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    names = {f"{path.parent.name}/{path.name.partition('-')[0]}": path.relative_to(tmp_path) for path in before}
+    listed = {"new": [str(names[n]) for n in new], "old": [str(names[n]) for n in old]}
+    (tmp_path / ".journal.json").write_text(json.dumps(listed))
+    damaged = r"journal\.json is damaged \(it would remove .*remove it and run again"
+    with pytest.raises(InputError, match=damaged):
+        Store(tmp_path).read("runs")
+    with pytest.raises(InputError, match=damaged), store.writing():
+        pass
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
+
+
+def test_an_exchange_of_runs_that_fail_now_may_take_their_other_rows(tmp_path: Path) -> None:
+    """Cut short after the journal is there, it is finished by the next command, though nothing new is in three tables."""
+    store = two_stacks(tmp_path)
+    failed: dict[str, list[dict[str, Any]]] = {table: [] for table in SCHEMAS}
+    failed |= {"runs": [{"run_id": i, "status": "failed"} for i in IDS]}
+    with pytest.MonkeyPatch.context() as patch, suppress(Killed), store.writing():
+        patch.setattr(Journal, "finish", killed)
+        store.add("third", failed)
+    assert (tmp_path / ".journal.json").exists()
+    with Store(tmp_path).writing():
+        pass
+    assert set(Store(tmp_path).read("runs")["status"]) == {"failed"}
+    assert Store(tmp_path).read("curves").empty
+
+
+def write_while_it_goes(store: Store, what: str, then: str) -> None:
+    with store.writing():
+        store.write_text("spec.yaml", "name: removed")
+        store.add("first", rows_of(IDS[:2], 1.0))
+        if what == "a file":
+            part(store.folder, "curves").unlink()
+        elif what == "spec.yaml":
+            (store.folder / what).unlink()
+        else:
+            shutil.rmtree(store.folder / what if what == "runs" else store.folder)
+        if what == "another in its place":
+            with Store(store.folder).writing():
+                pass
+        if then in ("add", "train again"):
+            store.add("second", rows_of(IDS[2:] if then == "add" else IDS[:2], 1.0))
+        elif then == "compact":
+            store.compact()
+
+
+@pytest.mark.parametrize("what", ["folder", "another in its place", "runs", "a file", "spec.yaml"])
+@pytest.mark.parametrize("then", ["nothing", "add", "train again", "compact"])
+def test_what_is_removed_under_a_writer_is_noticed(what: str, then: str, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    store = Store(folder)
+    with pytest.raises(MachineError, match=r"was removed or moved while .* run the same command again"):
+        write_while_it_goes(store, what, then)
+    if what == "folder":
+        assert not folder.exists()
+    with store.writing():
+        store.add("first", rows_of(IDS[:2], 1.0))
+    assert set(IDS[:2]) <= set(store.read("curves")["run_id"])
 
 
 def test_one_process_writes_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
