@@ -12,11 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.frames import records
 from mlpbench.report.figures import theme
 from mlpbench.report.kernel_benchmarks import Measurements
 from mlpbench.report.report import Report, first_figure
-from mlpbench.report.section import Section, SectionFigure, table
+from mlpbench.report.section import Section, SectionFigure, paragraph, table
 from mlpbench.report.summary import Summary
 
 TITLE = "Kernel benchmarks"
@@ -43,7 +44,7 @@ def render(measured: Measurements) -> Report:
     roof = SectionFigure(
         name="roofline",
         draw=partial(roofline, kernels, limits),
-        alt=f"GFLOP/s against FLOP/byte under the roofs of the machine. {lead}",
+        alt=paragraph("GFLOP/s against FLOP/byte under the roofs of the machine.", lead),
     )
     sections = [
         Section(title="Roofline", sentences=MEANING, figures=[roof]),
@@ -74,7 +75,7 @@ def sentence(kernels: pd.DataFrame) -> str:
     ours, theirs = (kernels.loc[kernels["implementation"] == name, columns] for name in ("stacked", "torch.nn"))
     pairs = ours.merge(theirs, on=alike, suffixes=("", "_nn"))
     if pairs.empty:
-        return "No work was timed both stacked and by `torch.nn`."
+        return Markdown("No work was timed both stacked and by `torch.nn`.")
     pairs = pairs.assign(ratio=pairs["per_run"] / pairs["per_run_nn"])
     steps = pairs[pairs["phase"] == "step"]
     compared = pairs if steps.empty else steps
@@ -88,10 +89,9 @@ def sentence(kernels: pd.DataFrame) -> str:
     ]
     ends = " to ".join(f"{r['ratio']:.2f} times ({at})" for r, at in zip(rows, places, strict=True))
     count = f"{len(pairs)} pairs" if len(pairs) > 1 else "1 pair"
-    return (
-        f"In a stack, {what} of one run takes {ends} as long as by `torch.nn`; over all phases the median of {count} is "
-        f"{pairs['ratio'].median():.2f} times."
-    )
+    return Markdown(
+        "In a stack, {} of one run takes {} as long as by `torch.nn`; over all phases the median of {} is {:.2f} times."
+    ).format(what, ends, count, pairs["ratio"].median())
 
 
 def _machine(kernels: pd.DataFrame, commit: str) -> list[list[str]]:

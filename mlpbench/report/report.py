@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlpbench.base.errors import MlpbenchError
+from mlpbench.base.escapes import printable
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.section import Drawing, Section, blocks, escape
+from mlpbench.report.section import Drawing, Section, blocks, heading
 from mlpbench.report.sections import (
     activation_panels,
     conditions,
@@ -91,7 +92,7 @@ class Report:
         return self._text(self._undrawn) if self._undrawn else self.markdown
 
     def _text(self, undrawn: Mapping[str, str]) -> str:
-        return blocks(f"# {self.title}", self.lead, *(section.text(undrawn) for section in self.sections)) + "\n"
+        return blocks(heading(1, self.title), self.lead, *(section.text(undrawn) for section in self.sections)) + "\n"
 
     @property
     def drawings(self) -> Mapping[str, Drawing]:
@@ -150,7 +151,7 @@ def _made(make: Callable[[Context], Section | None], context: Context) -> Sectio
 
 
 def _reason(error: Exception) -> str:
-    return escape(f"{type(error).__name__}: {error}")
+    return printable(f"{type(error).__name__}: {error}")
 
 
 def summarise(context: Context, sections: Sequence[Section]) -> Summary:

@@ -1,10 +1,15 @@
-"""A section of a report: a title, sentences, a table, figures and notes, and the Markdown they become."""
+"""A section of a report: a title, sentences, a table, figures and notes, and the Markdown they become.
+
+Whatever is no `Markdown` is text, and is escaped here: words of users, and ours that have no markup.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from mlpbench.base.escapes import Markdown, code, markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +34,8 @@ class SectionFigure:
     @property
     def alt_text(self) -> str:
         """The alternative text as Markdown links take it."""
-        return escape(self.alt).replace("[", "(").replace("]", ")")
+        alt = self.alt.replace("[", "(").replace("]", ")")
+        return Markdown(" ".join(alt.split())) if isinstance(self.alt, Markdown) else markdown(alt, in_cell=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +44,10 @@ class Section:
 
     Args:
         title: the heading.
-        sentences: one paragraph, or several: what the numbers say, then how to read the table and the figures.
+        sentences: one paragraph, or several in Markdown: what the numbers say, then how to read the table and the figures.
         table: a table in Markdown.
         figures: what is drawn.
-        notes: further blocks of Markdown, below the figures.
+        notes: further blocks, below the figures.
         failure: why there is nothing but the title, if making the section failed; else empty.
 
     """
@@ -54,20 +60,20 @@ class Section:
     failure: str = ""
 
     @property
-    def markdown(self) -> str:
+    def markdown(self) -> Markdown:
         """The section as Markdown."""
         return self.text({})
 
-    def text(self, undrawn: Mapping[str, str]) -> str:
+    def text(self, undrawn: Mapping[str, str]) -> Markdown:
         """Return the section as Markdown; `undrawn` says by path why a figure could not be drawn, in place of its link."""
         shown = [
-            f"*The figure `{f.path}` could not be drawn: {undrawn[f.path]}*"
+            Markdown("*The figure {} could not be drawn: {}*").format(code(f.path), undrawn[f.path])
             if f.path in undrawn
-            else f"![{f.alt_text}]({f.path})"
+            else Markdown(f"![{f.alt_text}]({f.path})")
             for f in self.figures
         ]
-        failure = f"*This section could not be made: {self.failure}*" if self.failure else ""
-        return blocks(f"## {self.title}", failure, self.sentences, self.table, *shown, self.notes)
+        failure = Markdown("*This section could not be made: {}*").format(self.failure) if self.failure else ""
+        return blocks(heading(2, self.title), failure, self.sentences, self.table, *shown, self.notes)
 
 
 def figure_section(title: str, finding: str, *more: str, figure: str, alt: str, draw: Drawing) -> Section:
@@ -86,17 +92,23 @@ def figure_section(title: str, finding: str, *more: str, figure: str, alt: str, 
     return Section(title=title, sentences=paragraph(finding, *more), figures=[drawn])
 
 
-def blocks(*parts: str) -> str:
+def blocks(*parts: str) -> Markdown:
     """Return the parts that are not empty as blocks of Markdown."""
-    return "\n\n".join(part for part in parts if part)
+    return Markdown("\n\n").join(part for part in parts if part)
+
+
+def heading(level: int, title: str) -> Markdown:
+    """Return a heading of a level, 1 for that of the page."""
+    return Markdown(f"{'#' * level} {markdown(title)}")
 
 
 def paragraph(*sentences: str) -> str:
-    """Return the sentences that are not empty as one paragraph."""
-    return " ".join(sentence for sentence in sentences if sentence)
+    """Return the sentences that are not empty as one paragraph: as text, or as Markdown where one of them is."""
+    some = [sentence for sentence in sentences if sentence]
+    return (Markdown(" ") if any(isinstance(s, Markdown) for s in some) else " ").join(some)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> Markdown:
     """Return a Markdown table; `align` has `l` or `r` for each column.
 
     >>> print(table(["width", "error"], [["8", "0.2"]], "lr"))
@@ -105,10 +117,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str
     | 8 | 0.2 |
     """
     rule = ["---:" if a == "r" else "---" for a in align]
-    lines = [list(head), rule, *([escape(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [[_cell(name) for name in head], rule, *([_cell(cell) for cell in row] for row in rows)]
+    return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
 
 
-def escape(text: str) -> str:
-    """Return text as one table cell: no bars, no line breaks."""
-    return " ".join(text.replace("|", "\\|").split())
+def _cell(text: str) -> str:
+    """Return text as one table cell: no bars, in code either, and no line breaks."""
+    return " ".join(markdown(text, in_cell=True).split()).replace("|", "\\|")

@@ -7,12 +7,14 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mlpbench.base.escapes import Markdown, code, markdown
 from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.metrics.metric import LOG10_UNIT
-from mlpbench.report.section import table
+from mlpbench.report.section import paragraph, table
 
 _SIGNIFICANT = 4
+_UNMARKED = Markdown("{}")
 COLUMNS = 110
 ESTIMATE = "estimate (95% interval)"
 # Ten to this power and more is not written out.
@@ -202,15 +204,14 @@ def verdict_sentence(verdict: Verdict) -> str:
         else f"correction for interim analyses and claims, at interim analysis {analysis}"
     )
     tail = f"({_equals(verdict.p)}; {_equals(verdict.p_corrected)} after {by})"
-    more = " ".join(part for part in (_sizes(verdict, q), _with_test_set(verdict, q)) if part)
+    more = paragraph(_sizes(verdict, q), _with_test_set(verdict, q))
     if verdict.decision == UNDECIDED:
         estimated = f"Estimated {number}" if number else f"The {verdict.hypothesis.middle} isn't known {size}"
         question = _filled(wording.question, verdict, q)
-        return (
-            f"{estimated}; inconclusive: the data do not show {question} {tail}. {_outlook(verdict, q)} {more}".rstrip()
-        )
+        inconclusive = f"{estimated}; inconclusive: the data do not show {question} {tail}."
+        return paragraph(inconclusive, _outlook(verdict, q), more)
     finding = _filled(wording.supported if verdict.decision == SUPPORTED else wording.refuted, verdict, q)
-    return f"Estimated {number}: {finding} {tail}. {more}".rstrip()
+    return paragraph(f"Estimated {number}: {finding} {tail}.", more)
 
 
 def _sizes(verdict: Verdict, q: Digits) -> str:
@@ -236,7 +237,7 @@ def _with_test_set(verdict: Verdict, q: Digits) -> str:
     if sampled.interval is None:
         return "" if sampled.unknown is None else sampled.unknown.sentence
     text = f"Including test-set sampling the interval is {q.interval(sampled.interval)}."
-    return f"{text} **{NOT_ROBUST}**" if not_robust(verdict) else text
+    return Markdown("{} **{}**").format(text, NOT_ROBUST) if not_robust(verdict) else text
 
 
 def not_robust(verdict: Verdict) -> bool:
@@ -287,7 +288,7 @@ def _outlook(verdict: Verdict, q: Digits) -> str:
 def verdicts_table(verdicts: Sequence[Verdict]) -> str:
     """Return a row for each claim of one experiment, as Markdown."""
     head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
-    return table(head, [_cells(v, mark="**") for v in verdicts], "llllrr")
+    return table(head, [_cells(v, Markdown("**{}**")) for v in verdicts], "llllrr")
 
 
 def ledger(experiments: Iterable[tuple[str, Sequence[Verdict]]]) -> str:
@@ -296,10 +297,10 @@ def ledger(experiments: Iterable[tuple[str, Sequence[Verdict]]]) -> str:
     return table(head, [[name, *_cells(v)] for name, verdicts in experiments for v in verdicts], "lllllrr")
 
 
-def _cells(verdict: Verdict, mark: str = "") -> list[str]:
+def _cells(verdict: Verdict, mark: Markdown = _UNMARKED) -> list[str]:
     return [
-        f"{verdict.claim.says} (`{verdict.claim.id}`)",
-        f"{mark}{verdict_cell(verdict)}{mark}",
+        Markdown("{} ({})").format(markdown(verdict.claim.says, in_cell=True), code(verdict.claim.id)),
+        mark.format(verdict_cell(verdict)),
         estimate_cell(verdict),
         expected_cell(verdict),
         str(verdict.n),

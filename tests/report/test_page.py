@@ -28,7 +28,7 @@ from mlpbench.report.pages.curves_svg import chart
 from mlpbench.report.pages.markdown_html import VERDICTS, body
 from mlpbench.report.pages.page import report_page, run_table
 from mlpbench.report.report import Report
-from mlpbench.report.section import Section
+from mlpbench.report.section import Section, table
 from mlpbench.report.summary import Summary
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -176,10 +176,10 @@ def test_a_page_says_what_the_markdown_says(name: str) -> None:
 
 def test_pictures_are_inside_with_their_words_and_curves_are_drawn_anew(name: str) -> None:
     report = rendered(name)
-    linked = dict(re.findall(r"^!\[(.+)\]\((figures/.+)\)$", report.markdown, flags=re.MULTILINE))
-    wanted = {alt: report.pictures[path] for alt, path in linked.items() if "learning_curves" not in path}
-    images = tree(name).all("img")
-    found = {i.attributes["alt"].replace("|", "\\|"): i.attributes["src"] for i in images}
+    linked = re.findall(r"^!\[.+\]\((figures/.+)\)$", report.markdown, flags=re.MULTILINE)
+    words = {f.path: f.alt.replace("[", "(").replace("]", ")") for section in report.sections for f in section.figures}
+    wanted = {words[path]: report.pictures[path] for path in linked if "learning_curves" not in path}
+    found = {i.attributes["alt"]: i.attributes["src"] for i in tree(name).all("img")}
     assert {a: base64.b64decode(s.removeprefix("data:image/png;base64,")) for a, s in found.items()} == wanted
     drawn = bool(tree(name).all("figure", class_="curves"))
     assert drawn == ("figures/learning_curves.png" in report.pictures)
@@ -369,7 +369,7 @@ def test_another_process_gives_the_same_bytes_without_torch(environment: Mapping
 
 
 def test_a_report_without_runs_of_an_experiment_has_a_page_too() -> None:
-    limits = Section(title="Limits", table="| a | b |\n| --- | ---: |\n| 1 | 2 |")
+    limits = Section(title="Limits", table=table(["a", "b"], [["1", "2"]], "lr"))
     report = Report(title="Kernels", lead="Fast.", sections=[limits], summary=Summary(name="Kernels", question="Fast."))
     root = Tree(report_page(report)).root
     assert [h.text for h in root.all("h2")] == ["Limits"]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
+from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.frames import places
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
 from mlpbench.experiment.metrics import metric_names
@@ -102,7 +103,7 @@ class Lacking(enum.Enum):
     LAST_STEP = "predictions are stored for the final step only"
     MEDIAN = "it is known for means only, not for medians"
     TOO_MANY = "it takes predictions of {runs} runs, more than {most}"
-    LABELS = "the folder lacks the labels; `mlpbench report` adds them where the data are"
+    LABELS = Markdown("the folder lacks the labels; `mlpbench report` adds them where the data are")
     PREDICTIONS = "{missing} of {runs} runs have no predictions"
     OTHER_SET = "predictions are not those of this test set"
     DISAGREE = "predictions and accuracies disagree"
@@ -120,7 +121,7 @@ class NoInterval:
     def sentence(self) -> str:
         """The reason in a sentence."""
         reason = self.why.value.format(runs=self.runs, missing=self.missing, most=MOST_RUNS)
-        return f"No test-set-sampling interval: {reason}."
+        return Markdown("No test-set-sampling interval: {}.").format(reason)
 
 
 def unsupported(metric: str, *, median: bool) -> NoInterval | None:

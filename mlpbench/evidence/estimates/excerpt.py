@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mlpbench.base.escapes import Markdown
+
 # With this many conditions at most, all are shown; of more, this many in tables and `MOST_DRAWN` in pictures.
 MOST_ROWS = 60
 MOST_DRAWN = 10
@@ -57,8 +59,10 @@ def choose(n_conditions: int, estimates: pd.DataFrame) -> Excerpt:
     return Excerpt(
         listed=order[:MOST_ROWS],
         drawn=list(drawn),
-        listed_by=f"These are {MOST_ROWS} of {n_conditions} conditions, those with the {'lowest' if ascending else 'highest'} "
-        f"{what}, best first; the table `runs` has all.",
+        listed_by=Markdown(
+            f"These are {MOST_ROWS} of {n_conditions} conditions, those with the {'lowest' if ascending else 'highest'} "
+            f"{what}, best first; the table `runs` has all."
+        ),
         drawn_by=f"The figure shows {len(drawn)} of {n_conditions} conditions: the best, the worst and those at equal steps of rank "
         f"between them, by {what}.",
     )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING
 from mlpbench.evidence.statistics.resampling import DRAWN, MOST_EXACT, RESAMPLES
 from mlpbench.experiment.claims.hypothesis import BCA_LEAST, SIGN_FLIP_LEAST
@@ -31,12 +32,18 @@ class Caveat:
 class Remark(Caveat):
     """A sentence without numbers."""
 
-    template = "{text}"
     text: str
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return self.text
 
 
 MEDIAN_WOULD_DO = Remark(
-    text=f"`test: sign` ({SIGN_FLIP_LEAST} replicates or more, and more beside other claims) would judge the median with them."
+    text=Markdown(
+        f"`test: sign` ({SIGN_FLIP_LEAST} replicates or more, and more beside other claims) would judge the median with them."
+    )
 )
 WITHOUT_LOGARITHM = Remark(
     text="Only positive numbers have a logarithm: the estimate is of the replicates that have one."

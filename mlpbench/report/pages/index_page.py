@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import io
+import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +14,12 @@ from math import prod
 from typing import Any, get_args
 from urllib.parse import quote
 
+from mlpbench.base.escapes import Markdown, bullets, code, printable
+from mlpbench.base.escapes import markdown as escaped
 from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.report.pages.markdown_html import data_uri, picture_size
 from mlpbench.report.pages.page import HTML, MARKDOWN, index_page
-from mlpbench.report.section import blocks, escape, table
+from mlpbench.report.section import blocks, heading, table
 from mlpbench.report.summary import Summary
 
 TITLE = "Results"
@@ -83,7 +87,7 @@ class Entry:
     def link(self, name: str = "") -> str:
         """Return the address of a file, of the best page by default."""
         name = name or next((page for page in (HTML, MARKDOWN) if page in self.files), self.files[-1])
-        return quote(f"{self.folder}/{name}" if self.folder != "." else name)
+        return quote(os.fsencode(f"{self.folder}/{name}" if self.folder != "." else name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +121,11 @@ def markdown(index: Index) -> str:
     rows = [_row(entry, pictured=index.is_pictured) for entry in index.entries]
     return (
         blocks(
-            f"# {TITLE}",
+            heading(1, TITLE),
             index.about,
             table(["", "experiment", "question", "verdicts", "runs"], rows, "lllll") if rows else "",
-            "## Could not be read" if index.unread else "",
-            "\n".join(f"- `{folder}`: {escape(why)}" for folder, why in index.unread),
+            heading(2, "Could not be read") if index.unread else "",
+            bullets(Markdown("{}: {}").format(code(folder), why) for folder, why in index.unread),
         )
         + "\n"
     )
@@ -133,14 +137,21 @@ def page(index: Index) -> str:
 
 
 def _row(entry: Entry, *, pictured: bool) -> list[str]:
-    summary, shown = entry.summary, ""
+    summary = entry.summary
+    shown = ""
     if pictured and entry.picture is not None and summary.figure:
         # Markdown has no way to say how large a picture is.
-        source, alt = entry.link(summary.figure.file), html.escape(summary.figure.alt)
-        shown = f'[<img src="{source}" width="{THUMB_WIDTH}" alt="{alt}">]({entry.link()})'
-    verdicts = ", ".join(f"{n} **{verdict}**" for verdict, n in entry.verdicts)
+        source, alt = entry.link(summary.figure.file), _in_tag(summary.figure.alt)
+        shown = Markdown(f'[<img src="{source}" width="{THUMB_WIDTH}" alt="{alt}">]({entry.link()})')
+    verdicts: str = Markdown(", ").join(Markdown(f"{n} **{verdict}**") for verdict, n in entry.verdicts)
     verdicts = verdicts or ("" if summary.benchmarks else "no claims")
-    return [shown, f"[{summary.name}]({entry.link()})", summary.question, verdicts, entry.runs]
+    name = Markdown("[{}]({})").format(escaped(summary.name, in_cell=True), Markdown(entry.link()))
+    return [shown, name, summary.question, verdicts, entry.runs]
+
+
+def _in_tag(text: str) -> str:
+    """Return text as a value in a tag: where a page is read without tags, it is no markup either."""
+    return re.sub(r"[\\`*~$\[\]]", lambda m: f"&#{ord(m[0])};", html.escape(printable(text)))
 
 
 def _ordered(counts: Mapping[Decision, int]) -> list[tuple[Decision, int]]:

@@ -6,7 +6,6 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -57,8 +56,8 @@ def body(text: str, pictures: Mapping[str, bytes], instead: Mapping[str, str]) -
             out.append(Token("html_block", "", 0, content=shown))
             at += 3
             continue
-        elif token.type == "inline":
-            _mark_verdicts(token.children or [])
+        elif token.type == "inline" and out and out[-1].type == "td_open":
+            _mark_verdict(token.children or [])
         out.append(token)
         at += 1
     return Body(title=title, html=str(parser.renderer.render(out, parser.options, {})), sections=sections)
@@ -76,6 +75,11 @@ def picture_size(content: bytes) -> tuple[int, int]:
 
 def _plain(inline: Token) -> str:
     return "".join(t.content for t in inline.children or [])
+
+
+def _words(image: Token) -> str:
+    """Return the alternative text of a picture as its reader has it: without the signs of Markdown."""
+    return "".join(t.content for t in image.children or [])
 
 
 def _name(words: str, taken: Sequence[str]) -> str:
@@ -96,23 +100,24 @@ def _picture(inline: Token, pictures: Mapping[str, bytes], instead: Mapping[str,
     width, height = picture_size(content)
     return (
         f'<figure class="picture"><img src="{data_uri(content)}" width="{width}" height="{height}" '
-        f'alt="{escapeHtml(children[0].content)}"></figure>\n'
+        f'alt="{escapeHtml(_words(children[0]))}"></figure>\n'
     )
 
 
-def _mark_verdicts(children: Sequence[Token]) -> None:
-    for opening, text in pairwise(children):
-        verdict = text.content.partition(",")[0]
-        if opening.type == "strong_open" and text.type == "text" and verdict in VERDICTS:
-            opening.attrSet("class", f"verdict {verdict}")
-            opening.attrSet("data-sign", VERDICTS[verdict])
+def _mark_verdict(cell: Sequence[Token]) -> None:
+    """Mark the verdict that is all of a cell; words of users are never strong, so that none of them looks like one."""
+    tokens = [token for token in cell if token.type != "text" or token.content]
+    verdict = tokens[1].content.partition(",")[0] if len(tokens) == 3 else ""
+    if tokens and tokens[0].type == "strong_open" and verdict in VERDICTS:
+        tokens[0].attrSet("class", f"verdict {verdict}")
+        tokens[0].attrSet("data-sign", VERDICTS[verdict])
 
 
 class _Renderer(RendererHTML):
     """HTML that a policy without inline styles admits, and that loads nothing."""
 
     def image(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-        return escapeHtml(tokens[index].content)
+        return escapeHtml(_words(tokens[index]))
 
     def table_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
         label = escapeHtml(str(tokens[index].attrGet("aria-label")))

@@ -19,6 +19,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mlpbench.base.escapes import printable
 from mlpbench.base.files import write_whole
 from mlpbench.evidence.estimates.observe import OK
 from mlpbench.evidence.frames import records
@@ -113,11 +114,17 @@ def _text(name: str) -> str:
     return (files("mlpbench.report.pages") / name).read_text(encoding="utf-8")
 
 
+def _visible(value: Any) -> Any:
+    """Return what a template shows: of text, what can be seen."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 @functools.cache
 def _templates() -> Environment:
     return Environment(
         loader=PackageLoader("mlpbench.report", "pages"),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlpbench.base.escapes import Markdown, bullets
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import intervals
 from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, has_regret, tuned_by
@@ -64,7 +65,11 @@ def _how_tuned(experiment: Experiment, metric: str) -> str:
 
 def _tuning_row(r: Mapping[str, Any]) -> list[str]:
     chosen = (
-        "" if not r["chosen"] else "**yes**" if r["chosen"] == r["planned"] else f"in {r['chosen']} of {r['planned']}"
+        ""
+        if not r["chosen"]
+        else Markdown("**yes**")
+        if r["chosen"] == r["planned"]
+        else f"in {r['chosen']} of {r['planned']}"
     )
     wins = f"{r['wins']} of {r['planned']} replicates"
     return [r["label"], r["tuning"], fixed(r["value"], 0.0), chosen, wins, f"{r['diverged']} of {r['runs']}"]
@@ -75,16 +80,16 @@ def _warnings(tuning: pd.DataFrame) -> str:
     for r in records(tuning):
         if r["edges"]:
             lines.append(
-                f"- {r['label']}: the chosen {r['tuning']} is at the edge of the tuned range of {r['edges']}: a better level may lie "
+                f"{r['label']}: the chosen {r['tuning']} is at the edge of the tuned range of {r['edges']}: a better level may lie "
                 "beyond it."
             )
         if r["diverged"] > MANY_DIVERGED * r["runs"]:
             lines.append(
-                f"- {r['label']}: {r['diverged'] / r['runs']:.0%} of the runs with {r['tuning']} diverged (listed where more than "
+                f"{r['label']}: {r['diverged'] / r['runs']:.0%} of the runs with {r['tuning']} diverged (listed where more than "
                 f"{MANY_DIVERGED:.0%} did)."
             )
     more = len(lines) - MOST_LISTED
-    return "\n".join(lines[:MOST_LISTED] + ([f"- and {more} more"] if more > 0 else []))
+    return bullets(lines[:MOST_LISTED] + ([f"and {more} more"] if more > 0 else [])) if lines else ""
 
 
 def regret_sentence(experiment: Experiment, observed: pd.DataFrame) -> str:

@@ -10,15 +10,17 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.base.environment import REACH
+from mlpbench.base.escapes import Markdown, code, printable
 from mlpbench.report.context import PROVENANCE, Context
-from mlpbench.report.section import Section, blocks, table
+from mlpbench.report.section import Section, blocks, paragraph, table
 from mlpbench.results.folders import GRADES, VerifiedRun
 
 
 def section(context: Context) -> Section:
     """Return the versions and the machine the runs come from; where runs differ, every value with its count."""
     runs = context.runs
-    rows = [["data", f"{context.experiment.data.title}, `{context.experiment.data.fingerprint[:12]}`"]]
+    data = context.experiment.data
+    rows: list[list[str]] = [["data", Markdown("{}, {}").format(data.title, code(data.fingerprint[:12]))]]
     differing = []
     for name, column in PROVENANCE.items():
         counts: dict[str, int] = {}
@@ -40,7 +42,7 @@ def section(context: Context) -> Section:
     notes = blocks(
         differ,
         reproducibility(runs, context.verifications),
-        f"Reproduce with:\n\n```sh\n{command(runs)}\n```",
+        Markdown(f"Reproduce with:\n\n```sh\n{printable(command(runs))}\n```"),
     )
     return Section(title="Provenance", table=table(["what", "value"], rows, "ll"), notes=notes)
 
@@ -48,13 +50,15 @@ def section(context: Context) -> Section:
 def reproducibility(runs: pd.DataFrame, verified: Sequence[VerifiedRun]) -> str:
     """Say how far the bits of the runs are reproducible, and how far runs that were trained again agreed."""
     finished = runs[runs["status"] != "failed"]
-    return " ".join([*_reach(finished), _verified(len(finished), verified)])
+    return paragraph(*_reach(finished), _verified(len(finished), verified))
 
 
 def _reach(runs: pd.DataFrame) -> list[str]:
     modes = sorted(set(runs["env_numerics"].dropna()) & set(REACH))
     return [
-        f"Numerics `{mode}`: with the same torch and thread count the same bits are expected on {REACH[mode]}{_kinds(runs, mode)}."
+        Markdown(
+            f"Numerics `{mode}`: with the same torch and thread count the same bits are expected on {REACH[mode]}{{}}."
+        ).format(_kinds(runs, mode))
         for mode in modes
     ]
 
@@ -67,7 +71,7 @@ def _kinds(runs: pd.DataFrame, mode: str) -> str:
 
 def _verified(total: int, entries: Sequence[VerifiedRun]) -> str:
     if not entries:
-        return "No run has been verified yet; `mlpbench verify` trains runs again and compares them."
+        return Markdown("No run has been verified yet; `mlpbench verify` trains runs again and compares them.")
     grades = Counter(e.grade for e in entries)
     places = Counter(f"{e.cpu or 'an unknown processor'}, torch {e.torch or 'unknown'}" for e in entries)
     where = "; ".join(place for place, _ in sorted(places.items()))

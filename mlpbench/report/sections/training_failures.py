@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mlpbench.base.escapes import Markdown, bullets
 from mlpbench.evidence.estimates import run_endings
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING, OK
@@ -134,18 +135,18 @@ def unfinished(context: Context) -> Section | None:
     ended = observed[observed["status"].isin([DIVERGED, FAILED])]
     listed = ended.head(MOST_LISTED)
     details = runs[is_among(runs["run_id"], listed["run_id"])].drop_duplicates("run_id").set_index("run_id")
-    lines = []
+    lines: list[str] = []
     for row in records(listed):
         run = details.loc[row["run_id"]]
         why = ending(run["diverged_at_step"], run["error"])
-        lines.append(f"- {row['label']}, replicate {row['replicate']}: {row['status']}{why}")
+        lines.append(f"{row['label']}, replicate {row['replicate']}: {row['status']}{why}")
     if len(ended) > MOST_LISTED:
-        lines.append(f"- and {len(ended) - MOST_LISTED} more, in the table `runs`")
+        lines.append(Markdown(f"and {len(ended) - MOST_LISTED} more, in the table `runs`"))
     missing = observed[observed["status"] == MISSING].groupby("position")["label"].agg(["first", "size"])
-    lines += [f"- {label}: {size} not run" for label, size in missing.head(MOST_LISTED).itertuples(index=False)]
+    lines += [f"{label}: {size} not run" for label, size in missing.head(MOST_LISTED).itertuples(index=False)]
     if len(missing) > MOST_LISTED:
-        lines.append(f"- and {missing['size'].iloc[MOST_LISTED:].sum()} more not run, of other conditions")
-    return Section(title="Failed and diverged runs", sentences=f"{summary}.", notes="\n".join(lines))
+        lines.append(f"and {missing['size'].iloc[MOST_LISTED:].sum()} more not run, of other conditions")
+    return Section(title="Failed and diverged runs", sentences=f"{summary}.", notes=bullets(lines) if lines else "")
 
 
 def ending(step: float, error: object) -> str:

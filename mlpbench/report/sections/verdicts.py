@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from mlpbench.base.escapes import Markdown, bullets, code
 from mlpbench.evidence.estimates.excerpt import MOST_ROWS
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.claim_caveats import shared_streams
@@ -71,10 +72,14 @@ def how_to_read(context: Context) -> str:
     groups: dict[str, list[str]] = {}
     for v in context.verdicts:
         groups.setdefault(v.held_fixed, []).append(v.claim.id)
-    at = "; ".join(f"`{fixed}`" + (f" ({', '.join(ids)})" if len(groups) > 1 else "") for fixed, ids in groups.items())
-    fixed = f"Compared at fixed settings, not tuned for each condition: {at}."
+    at = Markdown("; ").join(
+        Markdown("{} ({})").format(code(fixed), ", ".join(ids)) if len(groups) > 1 else code(fixed)
+        for fixed, ids in groups.items()
+    )
+    fixed = Markdown("Compared at fixed settings, not tuned for each condition: {}.").format(at)
     if context.experiment.nuisance:
-        fixed = f"Tuned for each condition on validation: {', '.join(context.experiment.nuisance)}. Held fixed: {at}."
+        tuned = ", ".join(context.experiment.nuisance)
+        fixed = Markdown("Tuned for each condition on validation: {}. Held fixed: {}.").format(tuned, at)
     shared = shared_streams(context.experiment, context.conditions)
     one_draw = f"All replicates share {', '.join(shared)}: verdicts are about that one draw." if shared else ""
     analyses = interim_analysis.describe(context.judgement.interim_analyses)
@@ -100,9 +105,12 @@ def explanations(verdicts: Sequence[Verdict]) -> str:
     for v in verdicts:
         source = f"Source: {v.claim.source.rstrip('.')}." if v.claim.source else ""
         tuned = f"Tuned: {v.tuned}." if v.tuned else ""
-        words = paragraph(verdict_sentence(v), tuned, v.note, source)
-        items.append(f"- **{v.claim.id}**, {verdict_cell(v)}: `{v.hypothesis.wording.formula}`. {words}")
-    return "\n".join(" ".join(i.split()) for i in items)
+        words = paragraph(verdict_sentence(v), tuned, *(caveat.sentence for caveat in v.caveats), source)
+        item = Markdown("**{}**, {}: {}. {}").format(
+            v.claim.id, verdict_cell(v), code(v.hypothesis.wording.formula), words
+        )
+        items.append(Markdown(" ".join(item.split())))
+    return bullets(items)
 
 
 def draw(verdicts: Sequence[Verdict]) -> Figure:
