@@ -34,6 +34,7 @@ NEEDED = ("run_id", "weights_sha256", "settings")
 # The header's length stands first, in this many bytes.
 LENGTH_BYTES = 8
 # More bytes than any record, page or picture comes to, and than the weights of a run do.
+MARGIN = 2**16
 MOST_RECORD, MOST_WEIGHTS = 2**28, 2**36
 T = TypeVar("T")
 
@@ -115,7 +116,8 @@ def read_regular(path: Path, most: int = MOST_RECORD) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         with open(handle, "rb", closefd=False) as file:
-            content = file.read(most + 1) if status.st_size <= most else b""
+            # As much as is asked for is taken of memory before it is read.
+            content = file.read(min(most, status.st_size + MARGIN) + 1) if status.st_size <= most else b""
         if max(status.st_size, len(content)) > most:
             raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
         return content
@@ -152,7 +154,12 @@ def parse_json(content: bytes) -> Any:
 
 def write_record(path: Path, content: object) -> None:
     """Write a JSON file, whole and with sorted keys; raise MachineError where the disk refuses."""
-    write_whole(path, json.dumps(content, indent=1, sort_keys=True).encode())
+    write_whole(path, record(content))
+
+
+def record(content: object) -> bytes:
+    """Return the bytes of a JSON file, with sorted keys."""
+    return json.dumps(content, indent=1, sort_keys=True).encode()
 
 
 def system_reason(error: OSError) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -42,6 +43,22 @@ NUMERICS = click.option(
     "AVX2 (up to 1.35 times slower); universal, on AMD too (2.4 to 4 times slower).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def warn(line: str) -> None:
+    """Say on standard error what is noticed of a results folder."""
+    click.echo(f"mlpbench: {line}", err=True)
+
+
+@contextmanager
+def noting_unsealed(*folders: Path) -> Iterator[None]:
+    """Say on standard error, once a command has read them, which results folders had no seal."""
+    from mlpbench.results.seal import SPEC, unsealed
+
+    note = unsealed(folder for folder in folders if (folder / SPEC).exists())
+    yield
+    if note:
+        warn(note)
 
 
 def print_report_failures(folder: Path, failures: Mapping[str, str]) -> None:

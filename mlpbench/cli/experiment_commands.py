@@ -22,7 +22,9 @@ from mlpbench.cli.common_options import (
     SET,
     THREADS,
     WORKERS,
+    noting_unsealed,
     print_report_failures,
+    warn,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
         raise InputError(f"experiments of one command need different names, got {twice[0]!r} twice")
     failed = 0
     for experiment in experiments:
-        outcome = runner.run(experiment, options, click.echo)
+        with noting_unsealed(*([] if options.quiet else [options.results / experiment.name])):
+            outcome = runner.run(experiment, options, click.echo, warn)
         failed += outcome.failed + len(outcome.report_failures)
         if not options.quiet:
             _print_outcome(outcome)
@@ -106,14 +109,19 @@ def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -
     from mlpbench.experiment.file import yaml_reader
     from mlpbench.jobs.inventory import take_inventory
     from mlpbench.jobs.options import Options
-    from mlpbench.results.store import Store, damage_message
+    from mlpbench.results.folder_check import check_folder
+    from mlpbench.results.seal import SPEC
+    from mlpbench.results.store import Store
 
     options = Options(**chosen)
     experiment = yaml_reader.read(spec, overrides)
     store = Store(options.results / experiment.name)
+    found = check_folder(store, experiment)
+    if records := [message for path, message in found.records.items() if path != store.folder / SPEC]:
+        raise InputError("\n".join(records))
     summary = take_inventory(experiment, store, options).summary(options).to_json()
-    for path, why in store.damaged().items():
-        click.echo(damage_message(path, why), err=True)
+    for line in [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]:
+        click.echo(line, err=True)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
@@ -150,11 +158,16 @@ def list_(folder: Path, results: Path | None, workers: int | None, as_json: bool
     from mlpbench.jobs import listing
     from mlpbench.jobs.options import Options
 
-    rows = listing.list_experiments(folder, results, Options(workers=workers))
+    damage: list[str] = []
+    rows = listing.list_experiments(folder, results, Options(workers=workers), damage.append)
     if as_json:
         click.echo(json.dumps([asdict(row) | {"file": str(row.file)} for row in rows], indent=2))
     elif rows:
         click.echo(listing.text(rows))
+    for line in damage:
+        warn(line)
+    if damage:
+        sys.exit(InputError.status)
 
 
 @click.command()

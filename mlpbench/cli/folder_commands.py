@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlpbench.base.errors import InputError
-from mlpbench.cli.common_options import DATA_DIR, DEVICE, FOLDER, JSON, WORKERS, print_report_failures
+from mlpbench.cli.common_options import (
+    DATA_DIR,
+    DEVICE,
+    FOLDER,
+    JSON,
+    WORKERS,
+    noting_unsealed,
+    print_report_failures,
+    warn,
+)
 
 if TYPE_CHECKING:
     from mlpbench.jobs.diff import FolderDifference
@@ -28,7 +37,7 @@ TRIMMED = {"layers": "layers (weight quantiles)"}
 @JSON
 def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     """Print the verdicts of results folders; of all below results/ by default."""
-    from mlpbench.jobs.judge import load
+    from mlpbench.jobs.judge import load_all
     from mlpbench.report.words import ledger, terminal_table
 
     if markdown and as_json:
@@ -36,7 +45,8 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     chosen = folders or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
     if not chosen:
         click.echo("no results in results/ yet: `mlpbench run SPEC` writes them", err=True)
-    outcomes = [load(folder) for folder in chosen]
+    with noting_unsealed(*chosen):
+        outcomes = load_all(chosen, warn)
     if as_json:
         rows = {o.experiment.name: json.loads(o.claims.to_json(orient="records")) for o in outcomes}
         click.echo(json.dumps(rows, indent=2))
@@ -63,13 +73,15 @@ def report(folder: Path, html: bool, check: bool) -> None:
     from mlpbench.jobs import write_pages
 
     if not check:
-        path, failures = write_pages.write(folder, html=html)
+        with noting_unsealed(folder):
+            path, failures = write_pages.write(folder, html=html, say=warn)
         click.echo(f"report: {path}")
         print_report_failures(folder, failures)
         if failures:
             sys.exit(1)
         return
-    differing = write_pages.check(folder, html=html)
+    with noting_unsealed(folder):
+        differing = write_pages.check(folder, html=html, say=warn)
     for name, how in differing.items():
         click.echo(f"{folder / name} {how}")
     if differing:
@@ -80,11 +92,19 @@ def report(folder: Path, html: bool, check: bool) -> None:
 @click.command()
 @click.argument("folder", type=FOLDER, metavar="[DIR]", default=Path("results"))
 def index(folder: Path) -> None:
-    """Write index.md and index.html of a folder: figure, question and verdicts of every experiment below it."""
+    """Write index.md and index.html of a folder: figure, question and verdicts of every experiment below it.
+
+    Folders that can't be read, or have damaged files, are named there and don't stop it: exit status 2.
+    """
     from mlpbench.jobs import write_pages
 
-    for path in write_pages.write_index(folder):
+    paths, problems = write_pages.write_index(folder, warn)
+    for path in paths:
         click.echo(f"index: {path}")
+    for problem in problems:
+        warn(problem)
+    if problems:
+        sys.exit(InputError.status)
 
 
 @click.command()
@@ -108,11 +128,11 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **chosen:
     from mlpbench.jobs import write_pages
     from mlpbench.jobs.options import Options
     from mlpbench.jobs.verify import verify
-    from mlpbench.results.folders import read_folder
-    from mlpbench.results.store import Store
+    from mlpbench.results.folder_check import open_folder
 
-    experiment = read_folder(folder)
-    verification = verify(experiment, Store(folder), Options(**chosen), None if everything else sample)
+    with noting_unsealed(folder):
+        experiment, store = open_folder(folder, warn, tables=False)
+    verification = verify(experiment, store, Options(**chosen), None if everything else sample)
     if as_json:
         content = {
             "passed": verification.passed,
@@ -179,7 +199,8 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     """
     from mlpbench.jobs.diff import diff
 
-    difference = diff(a, b)
+    with noting_unsealed(a, b):
+        difference = diff(a, b, warn)
     if as_json:
         content = {
             "same": difference.same,
@@ -226,7 +247,8 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
     """
     from mlpbench.jobs.merge import merge
 
-    merged = merge(folders, output)
+    with noting_unsealed(*folders):
+        merged = merge(folders, output, warn)
     for folder, n in merged.taken.items():
         click.echo(f"{n:>6} runs from {folder}")
     if merged.shared:
@@ -251,7 +273,9 @@ def trim(folders: tuple[Path, ...]) -> None:
     from mlpbench.jobs.trim import trim
 
     for folder in folders:
-        for table, done in trim(folder).items():
+        with noting_unsealed(folder):
+            trimmed = trim(folder, warn)
+        for table, done in trimmed.items():
             size = f"{done.bytes_before / 2**20:.1f} MiB, now {done.bytes_after / 2**20:.1f} MiB"
             click.echo(f"{folder}: {TRIMMED.get(table, table)}: {done.kept} kept, {done.removed} removed; {size}")
 
@@ -279,7 +303,7 @@ def export(run: str, file: Path, results: tuple[Path, ...], force: bool, **chose
     from mlpbench.jobs.export import export
     from mlpbench.jobs.options import Options
 
-    exported = export(run, file, results, Options(quiet=True, **chosen), force=force)
+    exported = export(run, file, results, Options(quiet=True, **chosen), warn, force=force)
     how = "trained again, alone, with the weights of its row" if exported.trained else "saved when it was trained"
     click.echo(f"{exported.stored.run_id} of {exported.stored.folder}: {how}")
     click.echo(f"weights: {file}")

@@ -10,11 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from mlpbench.base.environment import KIND, differences
+from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import places, records
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
-from mlpbench.results.folders import IDENTICAL, read_folder
+from mlpbench.results.folder_check import open_folders
+from mlpbench.results.folders import IDENTICAL
 from mlpbench.results.schemas import TABLES
 from mlpbench.results.store import Store
 
@@ -49,8 +51,8 @@ class FolderDifference:
 class _Tables(Mapping[str, pd.DataFrame]):
     """The tables of a results folder, each read when it is asked for, and kept no longer than that but for the runs."""
 
-    def __init__(self, folder: Path) -> None:
-        self._store = Store(folder)
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -66,10 +68,13 @@ class _Tables(Mapping[str, pd.DataFrame]):
         return len(TABLES)
 
 
-def diff(a: Path, b: Path) -> FolderDifference:
-    """Compare two results folders run by run; raise InputError where one is none or is damaged."""
-    of_a, of_b = (read_folder(folder) for folder in (a, b))
-    tables_a, tables_b = _Tables(a), _Tables(b)
+def diff(a: Path, b: Path, say: Say = say_nothing) -> FolderDifference:
+    """Compare two results folders run by run; raise InputError where one is none or is damaged.
+
+    `say` gets a line about each file that is missing and can be made again.
+    """
+    (of_a, store_a), (of_b, store_b) = open_folders([a, b], say)
+    tables_a, tables_b = _Tables(store_a), _Tables(store_b)
     there, here = tables_a.runs["run_id"], tables_b.runs["run_id"]
     return FolderDifference(
         both=agreement(tables_a, tables_b),
@@ -80,9 +85,8 @@ def diff(a: Path, b: Path) -> FolderDifference:
     )
 
 
-def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
+def read_tables(store: Store) -> dict[str, pd.DataFrame]:
     """Return all tables of a results folder."""
-    store = Store(folder)
     return {table: store.read(table) for table in TABLES}
 
 

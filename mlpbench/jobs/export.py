@@ -14,12 +14,14 @@ import pandas as pd
 from mlpbench.base.environment import KIND, differences
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.files import MOST_WEIGHTS, read_regular, write_whole
+from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.experiment import grid
 from mlpbench.experiment.plan import make_stack
 from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import get_data, train
 from mlpbench.jobs.verify import TRAINED_ON, as_trained
-from mlpbench.results.folders import folders_below, read_folder
+from mlpbench.results.folder_check import open_folder
+from mlpbench.results.folders import folders_below
 from mlpbench.results.store import Store
 
 _PREFIX = re.compile("[0-9a-f]{1,16}")
@@ -37,8 +39,13 @@ class OtherWeights(MlpbenchError):
 class StoredRun:
     """A run of a results folder with its row."""
 
-    folder: Path
+    store: Store
     row: pd.Series[Any]
+
+    @property
+    def folder(self) -> Path:
+        """The results folder."""
+        return self.store.folder
 
     @property
     def run_id(self) -> str:
@@ -48,7 +55,7 @@ class StoredRun:
     @cached_property
     def weights_file(self) -> Path | None:
         """The file of its weights, if there is one."""
-        return Store(self.folder).weights().get(self.run_id, {}).get(self.row["weights_sha256"])
+        return self.store.weights().get(self.run_id, {}).get(self.row["weights_sha256"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,22 +67,30 @@ class ExportedWeights:
     trained: bool
 
 
-def find_run(prefix: str, results: Sequence[Path]) -> StoredRun:
+def find_run(prefix: str, results: Sequence[Path], say: Say = say_nothing) -> StoredRun:
     """Return the run whose run_id begins so, in any results folder under `results`.
 
     Of folders with the same weights, one that saved them is preferred. Raises InputError where no run matches, where several
-    do, where the run has no weights since it failed or diverged, or where two folders have different weights of it.
+    do, where the run has no weights since it failed or diverged, or where two folders have different weights of it. `say`
+    gets a line about each folder in which damaged files are passed over.
     """
     if not _PREFIX.fullmatch(prefix):
         raise InputError(f"a run is named by its run_id, 16 hex digits, or a unique prefix, got {prefix!r}")
     for root in results:
         if not root.is_dir():
             raise InputError(f"--results: folder not found: {root}")
-    tables = [_matching_rows(folder, prefix) for root in results for folder in sorted(folders_below(root))]
+    stores = {str(f): Store(f) for root in results for f in sorted(folders_below(root))}
+    unread: list[str] = []
+    tables = [_matching_rows(store, prefix, unread.append) for store in stores.values()]
+    for line in unread:
+        say(line)
     rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["run_id"])
     ids = sorted(set(rows["run_id"]))
     if not ids:
-        raise InputError(f"run not found: no run_id under {' and '.join(map(str, results))} begins with {prefix!r}")
+        raise InputError(
+            f"run not found: no run_id under {' and '.join(map(str, results))} begins with {prefix!r}"
+            + "".join(f"\n{line}" for line in unread)
+        )
     if len(ids) > 1:
         more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
         names = ", ".join(ids[:MOST_NAMED]) + more
@@ -92,27 +107,32 @@ def find_run(prefix: str, results: Sequence[Path]) -> StoredRun:
             f"a run must have the same weights in all folders, got different ones of {ids[0]} in {folders}: choose a folder "
             "with --results"
         )
-    choices = [StoredRun(folder=Path(row["folder"]), row=row) for _, row in finished.iterrows()]
+    choices = [StoredRun(store=stores[row["folder"]], row=row) for _, row in finished.iterrows()]
     return next((c for c in choices if c.weights_file is not None), choices[0])
 
 
-def _matching_rows(folder: Path, prefix: str) -> pd.DataFrame:
-    runs = Store(folder).read("runs", columns=COLUMNS, sound=True)
-    return runs[runs["run_id"].str.startswith(prefix)].assign(folder=str(folder))
+def _matching_rows(store: Store, prefix: str, say: Say) -> pd.DataFrame:
+    try:
+        runs = store.read("runs", columns=COLUMNS)
+    except InputError as error:
+        say(str(error))
+        runs = store.read("runs", columns=COLUMNS, sound=True)
+    return runs[runs["run_id"].str.startswith(prefix)].assign(folder=str(store.folder))
 
 
 def _ending(row: pd.Series[Any]) -> str:
     return "diverged" if row["status"] == "diverged" else f"failed: {row['error']}"
 
 
-def weights_of(stored: StoredRun, options: Options) -> ExportedWeights:
+def weights_of(stored: StoredRun, options: Options, say: Say = say_nothing) -> ExportedWeights:
     """Return the weights of a run, from their file or from training the run again, alone, as `verify` does.
 
-    Raises OtherWeights where that leads to other weights, InputError where the run can't be trained again.
+    Raises OtherWeights where that leads to other weights, InputError where the run can't be trained again or its folder has
+    damaged files; `say` gets a line about each that is missing and can be made again.
     """
+    experiment, _ = open_folder(stored.store, say)
     if stored.weights_file is not None:
         return ExportedWeights(stored=stored, content=read_regular(stored.weights_file, MOST_WEIGHTS), trained=False)
-    experiment = read_folder(stored.folder)
     run = next((r for r in grid.runs(experiment) if r.run_id == stored.run_id), None)
     if run is None:
         rule = "a run without saved weights must be in the grid of its spec.yaml, so that it can be trained again"
@@ -134,13 +154,13 @@ def weights_of(stored: StoredRun, options: Options) -> ExportedWeights:
 
 
 def export(
-    prefix: str, path: Path, results: Sequence[Path], options: Options, *, force: bool = False
+    prefix: str, path: Path, results: Sequence[Path], options: Options, say: Say = say_nothing, *, force: bool = False
 ) -> ExportedWeights:
     """Write the weights of a run to a file; raise InputError where the file exists, unless forced."""
     if path.is_dir():
         raise InputError(f"weights are written to a file, got the folder {path}")
     if path.exists() and not force:
         raise InputError(f"the file exists: {path}; --force overwrites it")
-    exported = weights_of(find_run(prefix, results), options)
+    exported = weights_of(find_run(prefix, results, say), options, say)
     write_whole(path, exported.content)
     return exported

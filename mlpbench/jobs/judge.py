@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mlpbench.data.dataset import Say
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results import examples
+from mlpbench.results.folder_check import open_folder, open_folders
 from mlpbench.results.folders import (
     Declaration,
     InterimRecord,
     current_verifications,
     declared_late,
     first_about,
-    read_folder,
     read_interim_analyses,
     write_interim_analyses,
 )
@@ -37,7 +38,7 @@ class Outcome:
     """What a run of an experiment came to: verdicts, and the tables as DataFrames, read when they are first asked for.
 
     `statuses` counts the runs of the grid that the folder has by how they ended; `report_failures` says why parts of
-    the report could not be made, by what they are.
+    the report could not be made, by what they are; `notes` are about files of the folder that were missing or damaged.
     """
 
     experiment: Experiment
@@ -47,6 +48,7 @@ class Outcome:
     verdicts: Sequence[Verdict] = field(repr=False)
     report: Path | None = None
     report_failures: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def failed(self) -> int:
@@ -167,8 +169,18 @@ def finish(
 
 
 def load(folder: Path) -> Outcome:
-    """Return what a results folder has; raise InputError where it is none."""
-    return finish(read_folder(folder), Store(folder), report=False)
+    """Return what a results folder has; raise InputError where it is none, or has damaged files."""
+    notes: list[str] = []
+    experiment, store = open_folder(folder, notes.append)
+    return replace(finish(experiment, store, report=False), notes=tuple(notes))
+
+
+def load_all(folders: Sequence[Path], say: Say) -> list[Outcome]:
+    """Return what several results folders have; raise InputError, which names the damaged files of all.
+
+    `say` gets a line about each file that is missing and can be made again.
+    """
+    return [finish(experiment, store, report=False) for experiment, store in open_folders(folders, say)]
 
 
 def record_interim_analyses(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from mlpbench.base.errors import InputError
+from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.experiment import grid
 from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.experiment.file import yaml_reader
@@ -16,6 +17,8 @@ from mlpbench.experiment.plan import outline
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options
 from mlpbench.report.summary import read_summary
+from mlpbench.results import seal
+from mlpbench.results.seal import MISSING, SUMMARY
 
 # A source checkout has the results that the README speaks of here.
 REFERENCE = Path("results/reference")
@@ -39,21 +42,27 @@ class ListedExperiment:
     older: bool
 
 
-def list_experiments(folder: Path, results: Path | None, options: Options) -> list[ListedExperiment]:
+def list_experiments(
+    folder: Path, results: Path | None, options: Options, say: Say = say_nothing
+) -> list[ListedExperiment]:
     """Return the experiments of a folder in the order of their files; raise InputError for no folder or a wrong file.
 
-    `results` has a folder by the name of each that has results; by default those of a source checkout, if it is one.
+    `results` has a folder by the name of each that has results; by default those of a source checkout, if it is one. `say` gets
+    a line about each damaged file of theirs.
     """
     if not folder.is_dir():
         raise InputError(f"folder of experiments not found: {folder}")
     if results is not None and not results.is_dir():
         raise InputError(f"--results: folder not found: {results}")
-    return [_row(path, results or REFERENCE, options) for path in sorted(folder.glob("*.yaml"))]
+    return [_row(path, results or REFERENCE, options, say) for path in sorted(folder.glob("*.yaml"))]
 
 
-def _row(path: Path, results: Path, options: Options) -> ListedExperiment:
+def _row(path: Path, results: Path, options: Options, say: Say) -> ListedExperiment:
     experiment = yaml_reader.read(path)
-    summary = read_summary(results / experiment.name)
+    flaws = _flaws(results / experiment.name)
+    for line in flaws.values():
+        say(line)
+    summary = None if SUMMARY in flaws else read_summary(results / experiment.name)
     return ListedExperiment(
         name=experiment.name,
         file=path,
@@ -65,6 +74,16 @@ def _row(path: Path, results: Path, options: Options) -> ListedExperiment:
         else {v: summary.verdicts[v] for v in get_args(Decision) if v in summary.verdicts},
         older=summary is not None and sum(summary.verdicts.values()) != len(experiment.claims),
     )
+
+
+def _flaws(folder: Path) -> dict[str, str]:
+    """Return what is wrong with the files of a results folder by their names and checksums, without a look into tables."""
+    try:
+        flaws = seal.flaws(folder)
+    except InputError as error:
+        return {seal.NAME: str(error)}
+    flaws |= seal.altered_parts(folder)
+    return {n: f"{folder / n} {why}: {seal.remedy(n, missing=why == MISSING)}" for n, why in flaws.items()}
 
 
 def expected_seconds(experiment: Experiment, options: Options) -> float:

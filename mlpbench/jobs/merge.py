@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.files import UNFINISHED, refused
+from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import is_among
 from mlpbench.experiment import grid
@@ -24,10 +25,10 @@ from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.diff import read_tables, run_labels
 from mlpbench.jobs.judge import finish
 from mlpbench.results import weight_files
+from mlpbench.results.folder_check import open_folders
 from mlpbench.results.folders import (
     IDENTICAL,
     merged_interim_analyses,
-    read_folder,
     read_verifications,
     write_interim_analyses,
     write_verifications,
@@ -61,7 +62,7 @@ class MergedFolder:
     others: int
 
 
-def merge(folders: Sequence[Path], to: Path) -> MergedFolder:
+def merge(folders: Sequence[Path], to: Path, say: Say = say_nothing) -> MergedFolder:
     """Write one results folder with the runs of several.
 
     A run in several folders is taken from the first that finished it, and what `trim` removed of it from another one.
@@ -70,6 +71,7 @@ def merge(folders: Sequence[Path], to: Path) -> MergedFolder:
     Args:
         folders: Results folders of one experiment.
         to: The new folder, which must not exist or must be empty.
+        say: gets a line about each file that is missing and can be made again.
 
     Raises:
         Conflict: Two folders have different results of one run.
@@ -78,15 +80,17 @@ def merge(folders: Sequence[Path], to: Path) -> MergedFolder:
 
     """
     _check_places(folders, to)
-    experiments = [read_folder(folder) for folder in folders]
+    opened = open_folders(folders, say)
+    experiments = [experiment for experiment, _ in opened]
+    stores = [store for _, store in opened]
     if len({e.name for e in experiments}) > 1:
         names = " and ".join(sorted({e.name for e in experiments}))
         raise InputError(f"folders to be merged must be of one experiment, got {names}")
     merged: Tables = {t: SCHEMAS[t].empty_table().to_pandas() for t in TABLES}
     taken, shared = {}, 0
     for i, folder in enumerate(folders):
-        tables = read_tables(folder)
-        _refuse_conflicts(merged, tables, folders[:i], folder)
+        tables = read_tables(stores[i])
+        _refuse_conflicts(merged, tables, folders[:i], folder, experiments[i])
         finished, finished_here = _finished_ids(merged), _finished_ids(tables)
         present = set(merged["runs"]["run_id"])
         replaced = (present - finished) & finished_here
@@ -99,7 +103,7 @@ def merge(folders: Sequence[Path], to: Path) -> MergedFolder:
     ids = set(merged["runs"]["run_id"])
     grids = [set(grid.all_run_ids(e)) for e in experiments]
     largest = max(range(len(grids)), key=lambda i: len(grids[i] & ids))
-    _write(experiments[largest], merged, folders, to)
+    _write(experiments[largest], merged, stores, to)
     return MergedFolder(
         experiment=experiments[largest], folder=to, taken=taken, shared=shared, others=len(ids - grids[largest])
     )
@@ -119,12 +123,14 @@ def _check_places(folders: Sequence[Path], to: Path) -> None:
         raise InputError(f"the merged folder must lie outside those that are merged, got {to} in {within[0]}")
 
 
-def _refuse_conflicts(merged: Tables, tables: Tables, before: Sequence[Path], folder: Path) -> None:
+def _refuse_conflicts(
+    merged: Tables, tables: Tables, before: Sequence[Path], folder: Path, experiment: Experiment
+) -> None:
     agreed = agreement(_finished(merged), _finished(tables))
     conflicts = agreed[agreed["grade"] != IDENTICAL]
     if conflicts.empty:
         return
-    labels = run_labels(read_folder(folder))
+    labels = run_labels(experiment)
     lines = [
         f"\n  {labels.get(run_id, run_id)} ({run_id}): {grade}, {differs}"
         for run_id, grade, differs in conflicts.head(MOST_NAMED).itertuples(index=False)
@@ -163,23 +169,24 @@ def _to_arrow(table: str, frame: pd.DataFrame) -> pa.Table:
     return rows.sort_by([(key, "ascending") for key in KEYS[table]])
 
 
-def _write(experiment: Experiment, tables: Tables, folders: Sequence[Path], to: Path) -> None:
+def _write(experiment: Experiment, tables: Tables, stores: Sequence[Store], to: Path) -> None:
     """Write the folder and its report beside its place and move it there, so that it appears whole or not at all."""
     to = to.resolve()
     _remove_abandoned(to)
     beside = to.with_name(f".{to.name}.{uuid.uuid4().hex}.tmp")
+    folders = [store.folder for store in stores]
     verified = {run_id: entry for folder in reversed(folders) for run_id, entry in read_verifications(folder).items()}
     try:
         store = Store(beside)
         with store.writing():
-            store.write_text("spec.yaml", yaml_reader.dump(experiment, to))
+            store.write_spec(yaml_reader.dump(experiment, to))
             if analyses := merged_interim_analyses(folders):
                 write_interim_analyses(beside, analyses)
             if verified:
                 write_verifications(beside, verified)
             runs = tables["runs"]
             digests = zip(runs["run_id"], runs["weights_sha256"], strict=True)
-            weight_files.copy([Store(f).weights() for f in folders], digests, beside)
+            weight_files.copy([store.weights() for store in stores], digests, beside)
             store.put("joined", {t: _to_arrow(t, frame) for t, frame in tables.items()})
         finish(experiment, store, report=True)
         os.replace(beside, to)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from mlpbench.base import environment
@@ -19,41 +21,74 @@ from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take
 from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.progress import Progress
+from mlpbench.results.folder_check import check_folder, listed, shortened
+from mlpbench.results.seal import NAME as SEAL
+from mlpbench.results.seal import SPEC
 from mlpbench.results.store import ASIDE, Store
 
 # More runs than this are trained only where the user says that they are meant.
 MOST_WITHOUT_YES = 100_000
 
 
-def run(experiment: Experiment, options: Options, say: Say = print) -> Outcome:
+def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = say_nothing) -> Outcome:
     """Train what is missing of an experiment and write its report.
 
-    `say` is called with each message for the user. Raises InputError for wrong input before anything is written, and
+    `say` is called with each message for the user, `warn` with those about files that are missing, and where nothing else is
+    said, with those about damaged ones. Raises InputError for wrong input before anything is written, and
     MachineError for a system error; finished stacks are kept.
     """
+    tell = warn if options.quiet else say
     if options.quiet:
         say = say_nothing
     filed, experiment = experiment, topped_up(experiment, options)
     store = Store(options.results / experiment.name)
     if store.folder.exists() and not store.folder.is_dir():
         raise InputError(f"the results of {experiment.name} need a folder, got the file {store.folder}")
+    notes: list[str] = []
+    spoilt = _look_at(experiment, store, notes)
+    for note in notes:
+        tell(note)
     inventory = take_inventory(experiment, store, options)
     _confirm(inventory, options)
     _prepare(inventory, options, say)
     with store.writing() as damaged:
         for path, why in damaged.items():
-            say(f"{path} {why}: moved to {store.folder / ASIDE}; its runs are trained again")
+            notes.append(f"{path} {why}: moved to {store.folder / ASIDE}; its runs are trained again")
+            tell(notes[-1])
+        if spoilt:
+            store.set_aside(spoilt)
         if inventory.n_todo(options.rerun):
             inventory = take_inventory(experiment, store, options)  # another process may have written until now
         todo = inventory.todo(options.rerun)
-        store.write_text("spec.yaml", yaml_reader.dump(experiment, store.folder))
+        store.write_spec(yaml_reader.dump(experiment, store.folder))
         trained = _train_and_store(inventory, todo, store, options) if todo else 0
         if has_rounds(experiment):
             inventory, more = _train_in_rounds(inventory, todo, store, options, filed)
             trained += more
         store.compact()
         _say_what_is_left(inventory, todo, options, say)
-        return finish(experiment, store, inventory.conditions, report=options.report, trained=trained, filed=filed)
+        outcome = finish(experiment, store, inventory.conditions, report=options.report, trained=trained, filed=filed)
+    return replace(outcome, notes=tuple(notes))
+
+
+def _look_at(experiment: Experiment, store: Store, notes: list[str]) -> Path | None:
+    """Note what is missing in a folder that is there; return the file of its experiment where that was altered.
+
+    Raises InputError where a record can't be read. Damaged tables and weights are left to the store.
+    """
+    if not any((store.folder / name).exists() for name in (SPEC, SEAL)):
+        return None
+    check = check_folder(store, experiment)
+    spec = store.folder / SPEC
+    altered = check.records.pop(spec, None)
+    if check.records:
+        raise InputError(listed([*check.records.values(), *([altered] if altered else [])]))
+    present = os.path.lexists(spec)
+    if altered:
+        how = f"moved to {store.folder / ASIDE}, and written again" if present else "written again"
+        notes.append(f"{altered.partition(': ')[0]}: {how}")
+    notes += shortened([*check.notes, *check.of_report.values()])
+    return spec if altered and present else None
 
 
 def topped_up(experiment: Experiment, options: Options) -> Experiment:

@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlpbench.base.errors import InputError
+from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.experiment import grid
 from mlpbench.jobs.judge import judge
 from mlpbench.report.report import render
 from mlpbench.results import examples
-from mlpbench.results.folders import read_folder
+from mlpbench.results.folder_check import open_folder
 from mlpbench.results.schemas import DROPPABLE, TABLES
-from mlpbench.results.store import Store, damage_message
+from mlpbench.results.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +57,14 @@ class _ReadRecorder(Store):
         return rows
 
 
-def trim(folder: Path) -> Mapping[str, TrimmedTable]:
+def trim(folder: Path, say: Say = say_nothing) -> Mapping[str, TrimmedTable]:
     """Remove the values of `DROPPABLE` that the report of a folder does not read, and encode all tables as small as possible.
 
     Returns the outcome for each table. Raises InputError where it is no results folder or has damaged files, MachineError
-    where it can't be written.
+    where it can't be written. `say` gets a line about each file that is missing and can be made again.
     """
-    experiment, store = read_folder(folder), _ReadRecorder(folder)
-    if damaged := store.damaged():
-        path, why = next(iter(damaged.items()))
-        raise InputError(damage_message(path, why))
+    store = _ReadRecorder(folder)
+    experiment, _ = open_folder(store, say)
     with store.writing():
         examples.keep_labels(experiment, store)
         if examples.needed(experiment) and examples.read_test_set(experiment, store).labels() is None:

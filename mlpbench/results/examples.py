@@ -18,9 +18,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlpbench.base.errors import InputError, MlpbenchError
-from mlpbench.base.files import read_regular, sealed, write_whole
+from mlpbench.base.files import read_regular, sealed
 from mlpbench.base.models import SHOWN
 from mlpbench.data.npy_files import read_npy, read_npz
+from mlpbench.results.seal import remedy, write_sealed
 
 if TYPE_CHECKING:
     from mlpbench.data.dataset import Dataset
@@ -56,7 +57,7 @@ def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = F
 
     @functools.cache
     def labels() -> Classes | None:
-        return _kept_labels(experiment, store)
+        return read_labels(experiment, store)
 
     def predictions(run_ids: Sequence[str]) -> pd.DataFrame:
         rows = store.read("predictions", run_ids, sound=True)
@@ -74,14 +75,14 @@ def keep_labels(experiment: Experiment, store: Store) -> None:
 
     Nothing is fetched for it. Raises MachineError where the disk refuses.
     """
-    if not needed(experiment) or _kept_labels(experiment, store) is not None:
+    if not needed(experiment) or read_labels(experiment, store) is not None:
         return
     data = _at_hand(experiment)
     if data is None:
         return
     content = io.BytesIO()
     np.save(content, data.y_test.astype(np.uint8), allow_pickle=False)
-    write_whole(_path(experiment, store), content.getvalue())
+    write_sealed(store.folder, {labels_name(experiment): content.getvalue()})
 
 
 def needed(experiment: Experiment) -> bool:
@@ -108,12 +109,9 @@ def _keep_images(experiment: Experiment, store: Store, at: Places) -> Classes | 
     images = _as_bytes(data.x_test, at)
     content = io.BytesIO()
     np.savez_compressed(content, at=at, images=images)
-    old = _image_files(experiment, store)
-    path = store.folder / sealed(_stem("test_examples", experiment), content.getvalue(), ".npz")
-    write_whole(path, content.getvalue())
-    for other in old:
-        if other != path:
-            other.unlink(missing_ok=True)
+    name = sealed(_stem("test_examples", experiment), content.getvalue(), ".npz")
+    others = dict.fromkeys(path.name for path in _image_files(experiment, store))
+    write_sealed(store.folder, {**others, name: content.getvalue()})
     return images
 
 
@@ -149,9 +147,9 @@ def _stem(what: str, experiment: Experiment) -> str:
     return f"{what}-{experiment.data.fingerprint[:12]}"
 
 
-def _kept_labels(experiment: Experiment, store: Store) -> Classes | None:
+def read_labels(experiment: Experiment, store: Store) -> Classes | None:
     """Return the labels that the folder has, None where it has none; raise InputError where their file is damaged."""
-    path, n = _path(experiment, store), experiment.data.n_test
+    path, n = store.folder / labels_name(experiment), experiment.data.n_test
     try:
         labels = read_npy(read_regular(path))
         if labels.dtype != np.uint8 or labels.shape != (n,):
@@ -162,10 +160,10 @@ def _kept_labels(experiment: Experiment, store: Store) -> Classes | None:
         return None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        remedy = "remove it; where the data are, `mlpbench report` writes it again"
-        raise InputError(f"{path} is damaged ({why.splitlines()[0][:SHOWN]}): {remedy}") from None
+        raise InputError(f"{path} is damaged ({why.splitlines()[0][:SHOWN]}): {remedy(path.name)}") from None
     return labels
 
 
-def _path(experiment: Experiment, store: Store) -> Path:
-    return store.folder / f"{_stem('test_labels', experiment)}.npy"
+def labels_name(experiment: Experiment) -> str:
+    """Return the name of the file of test labels."""
+    return f"{_stem('test_labels', experiment)}.npy"

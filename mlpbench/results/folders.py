@@ -14,10 +14,11 @@ import pandas as pd
 from pydantic import StringConstraints, TypeAdapter
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import read_record, write_record
+from mlpbench.base.files import read_record, record
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
+from mlpbench.results.seal import INTERIM_ANALYSES, VERIFICATIONS, remedy, write_sealed
 from mlpbench.results.store import ASIDE, Store
 
 MOST_NAMED = 3
@@ -25,8 +26,6 @@ MOST_NAMED = 3
 Grade = Literal["identical", "within tolerance", "different"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
 IDENTICAL, WITHIN, DIFFERENT = GRADES
-VERIFICATIONS = "verified.json"
-INTERIM_ANALYSES = "looks.json"
 
 
 def folders_below(root: Path, mark: str = "spec.yaml", *, deep: bool = True) -> Iterator[Path]:
@@ -78,12 +77,12 @@ _VERIFICATIONS = TypeAdapter(dict[Annotated[str, StringConstraints(pattern="^[0-
 
 def read_verifications(folder: Path) -> dict[str, VerifiedRun]:
     """Return what verifying the runs of a folder led to, by run_id; raise InputError where the record is damaged."""
-    return read_record(folder / VERIFICATIONS, _VERIFICATIONS, "remove it, and verify again") or {}
+    return read_record(folder / VERIFICATIONS, _VERIFICATIONS, remedy(VERIFICATIONS)) or {}
 
 
 def write_verifications(folder: Path, verified: Mapping[str, VerifiedRun]) -> None:
     """Write the whole record; raise MachineError where the disk refuses."""
-    write_record(folder / VERIFICATIONS, {run_id: asdict(entry) for run_id, entry in verified.items()})
+    write_sealed(folder, {VERIFICATIONS: record({run_id: asdict(entry) for run_id, entry in verified.items()})})
 
 
 def current_verifications(store: Store) -> list[VerifiedRun]:
@@ -138,13 +137,12 @@ _INTERIM_ANALYSES = TypeAdapter(list[InterimRecord])
 
 def read_interim_analyses(folder: Path) -> list[InterimRecord]:
     """Return the interim analyses of a folder, in order; raise InputError where the record is damaged."""
-    remedy = "restore it from a copy; it says which analyses of these claims came before"
-    return read_record(folder / INTERIM_ANALYSES, _INTERIM_ANALYSES, remedy) or []
+    return read_record(folder / INTERIM_ANALYSES, _INTERIM_ANALYSES, remedy(INTERIM_ANALYSES)) or []
 
 
 def write_interim_analyses(folder: Path, records: Sequence[InterimRecord]) -> None:
     """Write the whole record; raise MachineError where the disk refuses."""
-    write_record(folder / INTERIM_ANALYSES, [asdict(record) for record in records])
+    write_sealed(folder, {INTERIM_ANALYSES: record([asdict(interim) for interim in records])})
 
 
 def merged_interim_analyses(folders: Sequence[Path]) -> list[InterimRecord]:

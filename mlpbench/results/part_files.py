@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.files import (
+    MOST_WEIGHTS,
     UNFINISHED,
     checksum,
     parse_json,
@@ -33,7 +34,7 @@ from mlpbench.base.files import (
     sync_folder,
     write_whole,
 )
-from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES, TABLES
+from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES, TABLES, mismatch
 
 # zstd's highest level that needs no more memory to read.
 SMALLEST = 19
@@ -81,9 +82,11 @@ def damage(path: Path, table: str) -> str | None:
         if not path.is_file():  # reading a pipe would wait
             return "is not a regular file"
         if name := PART.fullmatch(path.name):
-            if checksum(path.read_bytes()) != name[1]:
+            content = read_regular(path, MOST_WEIGHTS)
+            if checksum(content) != name[1]:
                 return "is damaged: its bytes are not those that were written"
-            return None
+            why = mismatch(pq.read_schema(pa.BufferReader(content)), table)
+            return f"is not a file of this table: {why}" if why else None
         needed = (*KEYS[table], *(["status"] if table == "runs" else []))
         lacking = [name for name in needed if name not in pq.read_schema(path).names]
         if lacking:

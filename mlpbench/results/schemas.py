@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+import pandas as pd
 import pyarrow as pa
 
+from mlpbench.base.models import SHOWN
 from mlpbench.experiment.metrics.metric import METRICS, WEIGHT_QUANTILES
 from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.run_settings import LATER
@@ -96,6 +99,23 @@ CAME_LATER = (*LATER, *(name for name in METRICS if name not in FIRST_METRICS), 
 DROPPABLE = {"curves": ("loss", "accuracy"), "layers": (WEIGHT_QUANTILES,), "predictions": ("predicted",)}
 # How a run can end.
 STATUSES = {"ok", "diverged", "failed"}
+# Whole numbers of a table are counts, places and sizes: more are none that a machine has.
+MOST_COUNT = 2**53
+_FRACTION = (-1e-9, 1 + 1e-9)
+_DIFFERENCE = (-1 - 1e-9, 1 + 1e-9)
+# What finite numbers of columns may be; of whole numbers else 0 to MOST_COUNT.
+_LIMITS: dict[str, tuple[float, float]] = {
+    **{
+        m.name: _DIFFERENCE if m.name.startswith("gap_") else _FRACTION
+        for m in METRICS.values()
+        if m.is_accuracy or m.name == "sparsity"
+    },
+    "diverged": (0, 1),
+    "train_seconds": (0, math.inf),
+    "accuracy": _FRACTION,
+    "epoch": (0, math.inf),
+    "act_zero": _FRACTION,
+}
 # The columns that identify a row of a table; rows of a compacted file are sorted by them.
 KEYS: dict[str, tuple[str, ...]] = {
     "runs": ("run_id",),
@@ -105,3 +125,44 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 # Rows are removed in this order and written in the reverse one: a run is in `runs` only if the others have it.
 TABLES = ("runs", "curves", "layers", "predictions")
+
+
+def mismatch(schema: pa.Schema, table: str) -> str:
+    """Return in what the columns of a file differ from those of its table; nothing where they are these, younger ones aside."""
+    wanted = SCHEMAS[table]
+    names = schema.names
+    if len(set(names)) < len(names):
+        return f"it has the column {next(n for n in names if names.count(n) > 1)[:SHOWN]!r} twice"
+    for field in wanted:
+        if field.name not in names:
+            if field.name in CAME_LATER:
+                continue
+            return f"it has no {field.name}"
+        kind = schema.field(field.name).type
+        if _elements(kind) != _elements(field.type):
+            return f"{field.name} must be {field.type}, got {str(kind)[:SHOWN]}"
+    return ""
+
+
+def _elements(kind: pa.DataType) -> tuple[bool, pa.DataType]:
+    """Return whether a type is a list, and the type of its elements, which may have other names, or the type itself."""
+    return (True, kind.value_type) if isinstance(kind, pa.ListType) else (False, kind)
+
+
+def refusal(rows: pd.DataFrame, table: str) -> str:
+    """Return what is wrong with the values of some columns of a table; nothing where a run can have such values."""
+    for name in rows.columns:
+        column, kind = rows[name], SCHEMAS[table].field(name).type
+        missing = column.isna()
+        if name in (*KEYS[table], "status") and missing.any():
+            return f"{name} must not be missing"
+        if name == "status":
+            wrong = ~column.isin(STATUSES)
+        elif name in _LIMITS or pa.types.is_integer(kind):
+            low, high = _LIMITS.get(name, (0, MOST_COUNT))
+            wrong = (column < low) | (column > high)
+        else:
+            continue
+        if wrong.any():
+            return f"{name} can't be {str(column[wrong].iloc[0])[:SHOWN]!r}"
+    return ""

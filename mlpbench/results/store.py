@@ -24,9 +24,11 @@ import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.base.files import make_folder, refused, system_reason, write_whole
+from mlpbench.base.models import SHOWN
+from mlpbench.results import seal
 from mlpbench.results import weight_files as weights
 from mlpbench.results.part_files import Journal, damage, encoded, exchange
-from mlpbench.results.schemas import KEYS, SCHEMAS, TABLES
+from mlpbench.results.schemas import KEYS, SCHEMAS, TABLES, refusal
 
 # Damaged files go here, where neither we nor a reader of a table's folder take them for results.
 ASIDE = "damaged"
@@ -56,9 +58,8 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file_of: dict[str, dict[str, Path]] = {}  # table -> run_id -> file, while writing
-        self._damage_of: dict[
-            Path, str | None
-        ] = {}  # what is wrong with a file: files never change once they are there
+        # What is wrong with a file, and its state then: files never change once they are there.
+        self._damage_of: dict[Path, tuple[tuple[int, ...], str | None]] = {}
         self._lock_handle: int | None = None  # while writing
         self._texts: set[Path] = set()
 
@@ -82,14 +83,14 @@ class Store:
             self._lock_handle = handle
             try:
                 Journal.read(self.folder).finish()
-                self._damage_of = {}  # another process may have written since
-                damaged = self.damaged()
-                for path in damaged:
-                    self._set_aside(path)
-                self._file_of = {table: self._index(table) for table in TABLES}
-                self._texts = set()
-                yield damaged
-                self._check_present()
+                with seal.under_way(self.folder):
+                    damaged = self.damaged()
+                    for path in damaged:
+                        self.set_aside(path)
+                    self._file_of = {table: self._index(table) for table in TABLES}
+                    self._texts = set()
+                    yield damaged
+                    self._check_present()
             except Exception as error:
                 if self._removed() and not isinstance(error, RemovedError):
                     raise RemovedError(self.folder) from error
@@ -138,8 +139,14 @@ class Store:
 
     def damaged(self) -> dict[Path, str]:
         """Return the files that are not what was written, with what is wrong with each."""
-        files = {path: self._damage(path, table) for table in TABLES for path in self._parts(table)}
-        files |= {path: self._damage(path, weights.FOLDER) for path in weights.files(self.folder)}
+        for attempt in range(RELISTINGS):
+            try:
+                files = {path: self._damage(path, table) for table in TABLES for path in self._parts(table)}
+                files |= {path: self._damage(path, weights.FOLDER) for path in weights.files(self.folder)}
+                break
+            except FileNotFoundError:  # another process has compacted the folder since it was listed
+                if attempt == RELISTINGS - 1:
+                    raise
         return {path: why for path, why in files.items() if why}
 
     def _parts(self, table: str) -> list[Path]:
@@ -151,15 +158,21 @@ class Store:
                 return files
 
     def _damage(self, path: Path, table: str) -> str | None:
-        if path not in self._damage_of:
-            self._damage_of[path] = weights.damage(path) if table == weights.FOLDER else damage(path, table)
-        return self._damage_of[path]
+        status = path.lstat()
+        state = (status.st_ino, status.st_size, status.st_mtime_ns)
+        known = self._damage_of.get(path)
+        if known is None or known[0] != state:
+            known = state, weights.damage(path) if table == weights.FOLDER else damage(path, table)
+            self._damage_of[path] = known
+        return known[1]
 
-    def _set_aside(self, path: Path) -> None:
-        aside = self.folder / ASIDE / path.parent.name
+    def set_aside(self, path: Path) -> None:
+        """Move a damaged file of the folder to `ASIDE`; raise MachineError where the disk refuses."""
+        name = path.relative_to(self.folder)
+        seal.forget(self.folder, [name.as_posix()])
+        aside = self.folder / ASIDE / name.parent
         numbered = (f"{path.stem}.{i}{path.suffix}" for i in itertools.count(2))
         to = next(aside / name for name in itertools.chain([path.name], numbered) if not (aside / name).exists())
-        self._damage_of.pop(path, None)  # what is trained again may get this name again
         try:
             make_folder(to.parent)
             path.replace(to)
@@ -170,7 +183,8 @@ class Store:
         """Return the file that has each run of a table; raise InputError where two have one."""
         file_of: dict[str, Path] = {}
         for path in self._parts(table):
-            ids = [str(i) for i in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist()]
+            with _naming([path], table):
+                ids = [str(i) for i in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist()]
             if twice := next((run_id for run_id in ids if run_id in file_of), None):
                 rule = "a run must be in one file of a table"
                 raise InputError(f"{rule}, got {twice} in {file_of[twice]} and {path}: {ADDED}")
@@ -196,6 +210,7 @@ class Store:
         old = {self._file_of[table][i] for table in TABLES for i in ids if i in self._file_of[table]}
         if old:
             self._check_present()
+            seal.release_parts(self.folder)
             remainders = [part for path in sorted(old) for part in self._without(path, ids)]
             exchange(
                 self.folder,
@@ -223,10 +238,12 @@ class Store:
         exchanged = False
         for table in TABLES:
             for files in _batches(self._parts(table)):
-                rows = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet").to_table()
+                with _naming(files, table):
+                    rows = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet").to_table()
                 ordered = rows.sort_by([(key, "ascending") for key in KEYS[table]])
                 stem = hashlib.sha256("".join(f.name for f in files).encode()).hexdigest()[:16]
                 name, content = encoded(stem, ordered)
+                seal.release_parts(self.folder)
                 exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{f.name}" for f in files])
                 exchanged = True
         if exchanged:
@@ -238,18 +255,20 @@ class Store:
         Raises MachineError where the disk refuses.
         """
         for path in self._parts(table):
-            rows = pq.read_table(path, schema=SCHEMAS[table])
+            with _naming([path], table):
+                rows = pq.read_table(path, schema=SCHEMAS[table])
             changed = change(rows)
             assert changed["run_id"].equals(rows["run_id"]), "rows stay"
             name, content = encoded(path.stem.rpartition("-")[0] or path.stem, changed, smallest=True)
             if name != path.name:
+                seal.release_parts(self.folder)
                 exchange(self.folder, {f"{table}/{name}": content}, [f"{table}/{path.name}"])
         self._file_of[table] = self._index(table)
 
-    def write_text(self, name: str, text: str) -> None:
-        """Write a text file of the folder, whole or not at all."""
-        write_whole(self.folder / name, text.encode())
-        self._texts.add(self.folder / name)
+    def write_spec(self, text: str) -> None:
+        """Write the experiment of the folder, whole or not at all."""
+        seal.write_sealed(self.folder, {seal.SPEC: text.encode()})
+        self._texts.add(self.folder / seal.SPEC)
 
     def weights(self) -> dict[str, dict[str, Path]]:
         """Return the sound files of weights: run, then weights_sha256, then the file."""
@@ -276,11 +295,18 @@ class Store:
         names = list(columns or SCHEMAS[table].names)
         for attempt in range(RELISTINGS):
             try:
-                rows = self._read(table, names, chosen, sound=sound)
+                files = self._sound_files(table, sound=sound)
+                with _naming(files, table):
+                    rows = self._read(files, table, names, chosen)
                 break
             except FileNotFoundError:  # another process has compacted the folder since it was listed
                 if attempt == RELISTINGS - 1:
                     raise
+        if why := refusal(rows, table):
+            path = next(
+                (f for f in files if refusal(pq.read_table(f, schema=SCHEMAS[table]).to_pandas(), table)), self.folder
+            )
+            raise InputError(_unreadable(path, why))
         if set(KEYS[table]) <= set(names) and len(rows) <= MOST_COMPARED:
             twice = rows["run_id"][rows.duplicated(list(KEYS[table]))]
             if len(twice):
@@ -304,7 +330,8 @@ class Store:
         rows = pa.concat_tables(readable).to_pandas()
         return rows[~rows.duplicated(list(KEYS[table])) & rows["run_id"].notna()]
 
-    def _read(self, table: str, names: list[str], chosen: pads.Expression | None, *, sound: bool) -> pd.DataFrame:
+    def _sound_files(self, table: str, *, sound: bool) -> list[Path]:
+        """Return the files of a table but damaged ones; raise InputError where there is one, unless `sound` ones are asked for."""
         files = []
         for path in self._parts(table):
             why = self._damage(path, table)
@@ -312,6 +339,11 @@ class Store:
                 files.append(path)
             elif not sound:
                 raise InputError(damage_message(path, why))
+        return files
+
+    def _read(
+        self, files: Sequence[Path], table: str, names: list[str], chosen: pads.Expression | None
+    ) -> pd.DataFrame:
         if not files:
             return SCHEMAS[table].empty_table().select(names).to_pandas()
         if table == LONG and chosen is not None:
@@ -326,6 +358,31 @@ class Store:
 def damage_message(path: Path, why: str) -> str:
     """Return what to say of a damaged file, and what to do about it."""
     return f"{path} {why}: `mlpbench run` moves it to `{ASIDE}/` and trains its runs again"
+
+
+def _unreadable(path: Path, why: str) -> str:
+    """Return what to say of a file whose bytes are those that were written, but no rows of a table."""
+    return f"{path} is damaged ({why}): remove it; `mlpbench run` trains its runs again"
+
+
+@contextmanager
+def _naming(files: Sequence[Path], table: str) -> Iterator[None]:
+    """Raise InputError, which names the file, where files of a table can't be read; FileNotFoundError stays what it is."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        for path in files:
+            try:
+                pq.read_table(path, schema=SCHEMAS[table]).to_pandas()
+            except (pa.ArrowException, OSError, ValueError) as own:
+                raise InputError(_unreadable(path, _first_line(own))) from error
+        raise InputError(_unreadable(files[0].parent, _first_line(error))) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:SHOWN]
 
 
 def _long_rows(path: Path, names: list[str], chosen: pads.Expression) -> Iterator[pa.Table]:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import LENGTH_BYTES, read_metadata, refused, sealed, write_whole
+from mlpbench.base.files import LENGTH_BYTES, MOST_WEIGHTS, read_metadata, read_regular, refused, sealed, write_whole
+from mlpbench.results.seal import release_parts
 
 FOLDER = "weights"
 SUFFIX = ".safetensors"
@@ -41,7 +42,7 @@ def damage(path: Path) -> str | None:
         return "is not a regular file"
     named = _NAME.fullmatch(path.name)
     assert named is not None, "files() lists no others"
-    if sealed(named[1], path.read_bytes(), SUFFIX) != path.name:
+    if sealed(named[1], read_regular(path, MOST_WEIGHTS), SUFFIX) != path.name:
         return "is damaged: its bytes are not those that were written"
     return None
 
@@ -61,6 +62,7 @@ def tidy(folder: Path, digests: Mapping[str, str | None]) -> None:
     for path in files(folder):
         run_id = path.name[:16]
         if run_id in digests and metadata(path)["weights_sha256"] != digests[run_id]:
+            release_parts(folder)
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from sealed_folders import seal_again
 
 from mlpbench.base import environment
 from mlpbench.base.files import write_whole
@@ -47,6 +48,7 @@ def make_folder(tree: Mapping[str, Any], results: Path, *, curves_of: int | None
         for name, table in tables.items():
             file, content = encoded(f"part{start:06d}", table)
             write_whole(folder / name / file, content)
+    seal_again(folder)
     return folder
 
 

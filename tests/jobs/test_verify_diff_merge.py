@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from sealed_folders import seal_again
 from table_equality import same_tables
 
 import mlpbench
@@ -73,6 +74,7 @@ def altered(folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFr
     path.unlink()
     name, content = encoded("altered", rows)
     write_whole(folder / table / name, content)
+    seal_again(folder)
 
 
 def moved(frame: pd.DataFrame, column: str, row: int, by: float) -> pd.DataFrame:
@@ -169,6 +171,7 @@ def test_the_report_counts_what_was_verified_while_the_table_has_the_weights_it_
     gone = "f" * 16
     record |= {ok: grade | {"weights_sha256": "0" * 64}, gone: grade | {"weights_sha256": None}}
     (copy / "verified.json").write_text(json.dumps(record))
+    seal_again(copy)
     assert invoke("report", copy).exit_code == 0
     told = (copy / "report.md").read_text()
     counted = len(set(record) - {ok, gone})

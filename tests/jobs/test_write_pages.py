@@ -198,7 +198,11 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(several: Path) -> None:
     result = invoke("index", several)
-    assert result.output == f"index: {several / 'index.html'}\nindex: {several / 'index.md'}\n"
+    assert result.stdout == f"index: {several / 'index.html'}\nindex: {several / 'index.md'}\n"
+    assert result.exit_code == 2
+    assert f"{several / 'broken' / 'spec.yaml'}:1:7: name must be text, got 3" in result.stderr
+    (hurt,) = (several / "hurt" / "runs").glob("*.parquet")
+    assert f"{hurt} is damaged: its bytes are not those that were written" in result.stderr
     found = write_pages.read_index(several)
     assert [(e.summary.name, e.folder) for e in found.entries] == [
         ("ant", "deep er/still/ant"),

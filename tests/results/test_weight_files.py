@@ -18,6 +18,7 @@ import torch
 from click.testing import CliRunner, Result
 from safetensors import safe_open
 from safetensors.torch import save
+from sealed_folders import seal_again
 from torch import nn
 
 import mlpbench
@@ -100,6 +101,7 @@ def altered(folder: Path, column: str, values: dict[str, str]) -> None:
     path.unlink()
     name, content = encoded("altered", pa.Table.from_pandas(frame, schema=SCHEMAS["runs"], preserve_index=False))
     write_whole(folder / "runs" / name, content)
+    seal_again(folder)
 
 
 def file_of(folder: Path, label: str) -> Path:
@@ -214,9 +216,8 @@ def test_a_run_that_is_asked_for_weights_and_has_none_is_trained_again(tmp_path:
 
 @pytest.mark.slow
 def test_a_damaged_file_is_set_aside_and_its_run_trained_again(copy: Path) -> None:
-    path = file_of(copy, "plain")
+    path, other = file_of(copy, "plain"), file_of(copy, "linear")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
-    other = file_of(copy, "linear")
     assert invoke("verify", copy, "--sample", "1").exit_code == 1
     assert mlpbench.run(spec(), results=copy.parent, report=False, workers=1).trained == 1
     assert (copy / "damaged" / "weights" / path.name).exists()

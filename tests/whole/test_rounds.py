@@ -24,7 +24,7 @@ from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.merge import merge
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.verify import verify
-from mlpbench.results import folders
+from mlpbench.results import folders, seal
 from mlpbench.results.schemas import KEYS
 from mlpbench.results.store import Store
 
@@ -330,7 +330,7 @@ def test_options_of_a_top_up_say_what_they_lack(tmp_path: Path) -> None:
 def test_a_record_that_can_not_be_read_is_an_error_and_is_kept(topped: Path, tmp_path: Path) -> None:
     folder = tmp_path / "topped"
     shutil.copytree(topped / "topped", folder)
-    path = folder / folders.INTERIM_ANALYSES
+    path = folder / seal.INTERIM_ANALYSES
     written = path.read_text()
     first = json.loads(written)[0]
     for text in (

@@ -14,10 +14,14 @@ from click.testing import CliRunner
 from repository import EXPERIMENTS
 
 import mlpbench
+from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.experiment import grid
+from mlpbench.jobs import judge
+from mlpbench.results.folders import read_folder
+from mlpbench.results.store import Store
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
@@ -103,7 +107,11 @@ def test_damaged_predictions_cost_the_interval_alone(folder: Path, tmp_path: Pat
     shutil.copytree(folder, copied)
     for path in (copied / "predictions").glob("*.parquet"):
         path.write_bytes(path.read_bytes()[:-9])
-    row = mlpbench.load(copied).claims.iloc[0]
+    with pytest.raises(InputError) as raised:
+        mlpbench.load(copied)
+    for path in (copied / "predictions").glob("*.parquet"):
+        assert f"{path} is damaged: its bytes are not those that were written" in str(raised.value)
+    row = judge.finish(read_folder(copied), Store(copied), report=False).claims.iloc[0]
     assert row["sampling"].endswith("20 of 20 runs have no predictions.")
     assert not math.isnan(row["estimate"])
 

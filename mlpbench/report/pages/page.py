@@ -33,6 +33,7 @@ from mlpbench.report.report import Report
 from mlpbench.report.sections.conditions import HEADINGS
 from mlpbench.report.sections.learning_curves import has_curves
 from mlpbench.report.sections.training_failures import ending
+from mlpbench.results.seal import write_sealed
 
 MARKDOWN, HTML = "report.md", "report.html"
 SCRIPTS = ("vendor/sortable.min.js", "script.js")
@@ -53,10 +54,15 @@ def write(report: Report, folder: Path, *, html: bool = False) -> Path:
     A first report is there with its text and summary before any figure is drawn.
     """
     if not (folder / MARKDOWN).exists():
-        write_whole(folder / summary.NAME, report.summary.content)
+        write_sealed(folder, {summary.NAME: report.summary.content})
         write_whole(folder / MARKDOWN, report.markdown.encode())
-    for name, content in contents(report, html=html or (folder / HTML).exists()).items():
-        write_whole(folder / name, content)
+    wanted = contents(report, html=html or (folder / HTML).exists())
+    first = report.summary.figure.file if report.summary.figure else None
+    # What an index reads is sealed.
+    write_sealed(folder, {name: content for name, content in wanted.items() if name in (summary.NAME, first)})
+    for name, content in wanted.items():
+        if name not in (summary.NAME, first):
+            write_whole(folder / name, content)
     return folder / MARKDOWN
 
 
