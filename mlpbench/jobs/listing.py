@@ -51,7 +51,7 @@ def list_experiments(
     a line about each damaged file of theirs.
     """
     if not folder.is_dir():
-        raise InputError(f"folder of experiments not found: {folder}")
+        raise InputError(f"folder of experiments not found: {folder}{yaml_reader.where_ours_are(folder)}")
     if results is not None and not results.is_dir():
         raise InputError(f"--results: folder not found: {results}")
     return [_row(path, results or REFERENCE, options, say) for path in sorted(folder.glob("*.yaml"))]

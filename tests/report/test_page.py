@@ -386,7 +386,20 @@ def test_sections_of_one_name_have_two_ids() -> None:
 def test_what_is_not_ours_has_its_licence_beside_it() -> None:
     vendored = files("mlpbench.report.pages") / "vendor"
     licence = (vendored / "LICENSE").read_text()
-    names = [f.name for f in vendored.iterdir() if f.name != "LICENSE"]
+    names = [f.name for f in vendored.iterdir() if f.name not in ("LICENSE", "SOURCES")]
     assert names
     assert all(name in licence for name in names)
     assert "public domain" in licence
+
+
+def test_what_is_not_ours_is_a_named_version_byte_for_byte() -> None:
+    """A digest that changes is a version that changes: both stand in `SOURCES`, and the version in the licence too."""
+    vendored = files("mlpbench.report.pages") / "vendor"
+    sources = [line.split() for line in (vendored / "SOURCES").read_text().splitlines() if not line.startswith("#")]
+    digests = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in vendored.iterdir()}
+    assert {name: digest for digest, name, *_ in sources} == {
+        name: digest for name, digest in digests.items() if name not in ("LICENSE", "SOURCES")
+    }
+    for _, _, package, place, _ in sources:
+        name, version = package.split("@")
+        assert f"{name} {version} ({place})" in (vendored / "LICENSE").read_text()

@@ -179,6 +179,12 @@ def _plain_tree(value: Any) -> Any:
     return [_plain_tree(v) for v in value] if isinstance(value, list | tuple) else value
 
 
+def where_ours_are(folder: FilePath) -> str:
+    """Say, of a folder that would be that of our own experiments and isn't there, that they aren't installed."""
+    ours = folder.name == "experiments" and not folder.exists()
+    return "; the experiments of the README are in the source of mlpbench, not in the installed package" if ours else ""
+
+
 def _text(path: FilePath) -> str:
     try:
         if path.is_dir():
@@ -187,6 +193,7 @@ def _text(path: FilePath) -> str:
     except FileNotFoundError:
         names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         near = suggestion(path.name, names) or (f"; {path.parent} has {', '.join(names)}" if names else "")
+        near = near or where_ours_are(path.parent)
         raise InputError(f"experiment file not found: {path}{near}") from None
     except OSError as error:
         if error.errno == errno.EFBIG:
