@@ -39,8 +39,12 @@ def printable(text: object) -> str:
     >>> printable("two\nlines \x1b[31m")
     'two lines \\x1b[31m'
     """
-    line = " ".join(str(text).split())
-    return line if line.isprintable() else _UNPRINTABLE.sub(_written_out, line)
+    return spelt(" ".join(str(text).split()))
+
+
+def spelt(text: str) -> str:
+    """Return text with its spaces, and whatever else can't be seen written out, line ends too: as a path is named."""
+    return text if text.isprintable() else _UNPRINTABLE.sub(_written_out, text)
 
 
 def terminal(text: object) -> str:

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from mlpbench.base.errors import InputError, MachineError
+from mlpbench.base.escapes import shortened, spelt
 
 # The name of a file that a killed process was writing.
 UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
@@ -36,6 +37,8 @@ LENGTH_BYTES = 8
 # More bytes than any record, page or picture comes to, and than the weights of a run do.
 MARGIN = 2**16
 MOST_RECORD, MOST_WEIGHTS = 2**28, 2**36
+# Letters of a path that an error names.
+MOST_NAME = 400
 T = TypeVar("T")
 
 
@@ -103,6 +106,18 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def checked_path(path: Path) -> Path:
+    """Return a path that a line of text can name; raise InputError where its bytes are not UTF-8, or hold control characters."""
+    try:
+        name = os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        name = str(path)
+    if spelt(name) != name:
+        rule = "a path must be text in UTF-8, without control characters and line breaks"
+        raise InputError(f"{rule}, got '{shortened(spelt(name), MOST_NAME)}': rename it")
+    return path
 
 
 def read_regular(path: Path, most: int = MOST_RECORD) -> bytes:

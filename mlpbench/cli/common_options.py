@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
-FOLDER = click.Path(path_type=Path)
+from mlpbench.cli.terminal_output import PathArgument
+
+FOLDER = PathArgument()
 
 RESULTS = click.option(
     "--results", type=FOLDER, default=Path("results"), show_default=True, help="Folder that has the results folders."

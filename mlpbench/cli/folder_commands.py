@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.escapes import printable
 from mlpbench.cli.common_options import (
     DATA_DIR,
     DEVICE,
@@ -54,7 +55,7 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
         click.echo(ledger((o.experiment.name, o.verdicts) for o in outcomes))
     else:
         for outcome in outcomes:
-            click.echo(f"{outcome.experiment.name}: {outcome.experiment.question}")
+            click.echo(f"{outcome.experiment.name}: {printable(outcome.experiment.question)}")
             click.echo(terminal_table(outcome.verdicts))
             click.echo()
 

@@ -14,6 +14,7 @@ from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import MachineError, MlpbenchError
 from mlpbench.cli.experiment_commands import data, list_, plan, run, schema
 from mlpbench.cli.folder_commands import claims, diff, export, index, merge, report, trim, verify
+from mlpbench.cli.terminal_output import escaped_output
 
 INTERRUPTED = 130
 
@@ -42,6 +43,14 @@ class _Group(click.Group):
             message = "interrupted; finished stacks are kept, run the same command again to continue"
             click.echo(f"mlpbench: {message}", err=True)
             ctx.exit(INTERRUPTED)
+
+
+class _Commands(_Group):
+    """The group, with all that it prints escaped, usage errors too."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        with escaped_output():
+            return super().main(*arguments, **options)
 
 
 def _leave_matplotlib_alone() -> None:
@@ -79,7 +88,7 @@ Exit status: 0 done, 1 some runs failed or a check found a difference, 2 bad inp
 """
 
 
-@click.group(cls=_Group, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="mlpbench")
 def main() -> None:
     """Parse the options before the command; HELP documents the group."""

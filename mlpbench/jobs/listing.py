@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.escapes import printable
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.experiment import grid
 from mlpbench.experiment.claims.hypothesis import Decision
@@ -112,7 +113,7 @@ def text(rows: Sequence[ListedExperiment]) -> str:
         verdicts = ", ".join(f"{n} {word}" for word, n in (r.verdicts or {}).items())
         verdicts += " (of an older file)" if r.older else ""
         lines.append(f"{r.name:<{name}}{r.runs:>6} runs  {planned_time(r.seconds):<14}{verdicts}".rstrip())
-        lines += textwrap.wrap(r.question, WIDTH, initial_indent="    ", subsequent_indent="    ")
+        lines += textwrap.wrap(printable(r.question), WIDTH, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
 

@@ -10,10 +10,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mlpbench.base.escapes import printable, shortened
 from mlpbench.experiment.plan import Stack
 
 # At first the planned rate counts as if this share of the work had been measured at it.
 TRUST = 0.05
+# Letters of a line above the bar, which says why a run failed.
+MOST_PRINTED = 1000
 
 
 class Progress:
@@ -28,7 +31,10 @@ class Progress:
         shown = sys.stderr is not None and sys.stderr.isatty() and not hidden
         opening = f"{{desc}}: 0/{self._n_runs} runs, workers are starting"
         size = _line_size() if shown else {}
-        self._bar = tqdm(total=self._planned_seconds, desc=name, disable=not shown, bar_format=opening, **size)
+        # The bar moves the cursor, which the command line lets nothing else do.
+        self._stream = getattr(sys.stderr, "stream", sys.stderr)
+        bar: dict[str, Any] = {"desc": name, "disable": not shown, "bar_format": opening, "file": self._stream}
+        self._bar = tqdm(total=self._planned_seconds, **bar, **size)
 
     def __enter__(self) -> Progress:
         return self
@@ -51,7 +57,7 @@ class Progress:
 
     def print(self, text: str) -> None:
         """Print a line above the bar, or alone where there is none."""
-        self._bar.write(text, file=sys.stderr)
+        self._bar.write(shortened(printable(text), MOST_PRINTED), file=self._stream)
 
     def _show(self) -> None:
         if self._began is None:

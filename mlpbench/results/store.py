@@ -23,7 +23,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.files import make_folder, refused, system_reason, write_whole
+from mlpbench.base.files import checked_path, make_folder, refused, system_reason, write_whole
 from mlpbench.base.models import SHOWN
 from mlpbench.results import seal
 from mlpbench.results import weight_files as weights
@@ -56,7 +56,7 @@ class Store:
     """The tables of one experiment in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = checked_path(folder)
         self._file_of: dict[str, dict[str, Path]] = {}  # table -> run_id -> file, while writing
         # What is wrong with a file, and its state then: files never change once they are there.
         self._damage_of: dict[Path, tuple[tuple[int, ...], str | None]] = {}

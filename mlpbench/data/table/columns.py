@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError, MachineError
+from mlpbench.base.escapes import printable
 from mlpbench.base.models import LARGEST, shown
 
 ColumnType = Literal["number", "flag", "word"]
@@ -67,7 +68,7 @@ def file_error(
     place = [file if line is None else f"{file}:{line}"]
     if column is not None:
         place.append(f"column {column!r}" + (f", row {row}" if row is not None else ""))
-    return InputError(": ".join([*place, message]))
+    return InputError(printable(": ".join([*place, message])))
 
 
 def reason(error: Exception) -> str:

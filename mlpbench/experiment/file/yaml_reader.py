@@ -31,6 +31,7 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.escapes import printable, shortened
 from mlpbench.base.files import read_regular
 from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion, unknown
 from mlpbench.experiment import shift_spec
@@ -43,6 +44,8 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 # Of a longer line, an error shows this many characters.
 EXCERPT = 100
+# Letters of a message, most of which hold what stands in the file.
+MOST_MESSAGE = 1000
 # What fits into the memory of a small machine; a run of more than `runner.MOST_UNASKED` asks first.
 MAX_CONDITIONS = 100_000
 MAX_RUNS = 10_000_000
@@ -278,7 +281,7 @@ class _Source:
     def _wrong(self, message: str, place: Place) -> InputError:
         line, column = place
         where = f"{self.name}:{line}:{column}" if self._is_file else self.name
-        return InputError(f"{where}: {message}{self._excerpt(line, column)}")
+        return InputError(f"{where}: {shortened(printable(message), MOST_MESSAGE)}{self._excerpt(line, column)}")
 
     def _excerpt(self, line: int, column: int) -> str:
         """Return a line of the text, cut where it is long, with a caret under a column; nothing for an empty line."""
