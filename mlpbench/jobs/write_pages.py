@@ -101,10 +101,15 @@ def read_index(folder: Path, say: Say = say_nothing, refuse: Say = say_nothing) 
         name = path.relative_to(folder).as_posix()
         try:
             entries.append(_entry(path, name, say, pictured=len(found) <= MOST_PICTURED))
-        except (MlpbenchError, OSError) as error:
-            refuse(str(error))
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever is wrong with one folder, of which another may be as good as ever
+            why = (
+                str(error) if isinstance(error, MlpbenchError | OSError) else f"{path}: {type(error).__name__}: {error}"
+            )
+            refuse(why)
             # Seen from the index: where the folder lies is not for its readers.
-            unread.append((name, str(error).replace(f"{folder}/", "").partition("\n")[0]))
+            unread.append((name, why.replace(f"{folder}/", "").partition("\n")[0]))
     if note := unsealed(folder / e.folder for e in entries if (folder / e.folder / SPEC).exists()):
         say(note)
     return Index(entries=sorted(entries, key=lambda e: (e.summary.name, e.folder)), unread=sorted(unread))

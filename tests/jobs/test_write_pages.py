@@ -225,6 +225,25 @@ def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(se
 
 
 @pytest.mark.slow
+def test_whatever_is_wrong_with_one_folder_the_others_are_listed(
+    several: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = write_pages._entry
+
+    def fails(path: Path, name: str, *rest: Any, **more: Any) -> Any:
+        if "reference" in name or name == sorted(p.parent.name for p in several.glob("*/spec.yaml"))[0]:
+            raise TypeError("'int' object is not iterable")
+        return entry(path, name, *rest, **more)
+
+    whole = write_pages.read_index(several)
+    monkeypatch.setattr(write_pages, "_entry", fails)
+    problems: list[str] = []
+    index = write_pages.read_index(several, refuse=problems.append)
+    assert len(index.unread) == len(whole.unread) + 1
+    assert len(index.entries) == len(whole.entries) - 1 > 0
+    assert any("TypeError: 'int' object is not iterable" in problem for problem in problems)
+
+
 def test_links_of_the_index_are_there_and_it_is_the_same_twice(several: Path) -> None:
     write_pages.write_index(several)
     first = {name: (several / name).read_bytes() for name in ("index.md", "index.html")}

@@ -18,6 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from repository import ROOT
 
+from mlpbench.base.files import sealed
+from mlpbench.results.schemas import SCHEMAS
+
 MIB = 2**20
 # Runs a command in a process of its own, and prints that process's status and largest resident memory.
 MEASURE = """\
@@ -100,3 +103,24 @@ def test_a_gzipped_file_of_a_named_data_set_is_unpacked_no_further_than_needed(t
     assert "train-images-idx3-ubyte.gz is corrupt: more than 94080000 bytes once it is unpacked" in err
     assert peak < 400 * MIB
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_part_of_a_table_that_unpacks_to_gigabytes_is_damaged(tmp_path: Path) -> None:
+    """Its checksum is right, and so are its columns: 300 rows that share a reason of 20 MB."""
+    columns = {f.name: pa.nulls(300, f.type) for f in SCHEMAS["runs"]}
+    reason = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), pa.array(["z" * 20_000_000]))
+    pq.write_table(pa.table(columns | {"error": reason}), tmp_path / "t.parquet", store_schema=False)
+    content = (tmp_path / "t.parquet").read_bytes()
+    path = tmp_path / sealed("x", content, ".parquet")
+    path.write_bytes(content)
+    command = "import pathlib, sys; from mlpbench.results.part_files import damage; print(damage(pathlib.Path(sys.argv[1]), 'runs'))"
+    wrapped = MEASURE.replace('"-m", "mlpbench", ', '"-c", ')
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    arguments = [sys.executable, "-c", wrapped, command, str(path)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    status, out, err, peak = json.loads(done.stdout)
+    assert (status, err) == (0, "")
+    assert "is not a file of this table: it would come to 60" in out
+    assert peak < 400 * MIB

@@ -190,6 +190,19 @@ def text_column(place: ColumnPlace, raw: Any, among: str = TYPE_NAMES["word"]) -
     return Column(name=place.column, type="word", values=values, words=tuple(words[i] for i in order))
 
 
+def letters(column: Any) -> int:
+    """Return how many bytes all words of a column of pyarrow come to, counted by the words that differ."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = 0
+    for chunk in column.chunks:
+        words = chunk.dictionary_encode()  # of such a chunk itself
+        lengths = pc.cast(pc.binary_length(words.dictionary), pa.int64())
+        total += pc.sum(lengths.take(words.indices)).as_py() or 0
+    return total
+
+
 def first_true(mask: Any) -> int | None:
     """Return the first position at which a mask of pyarrow is true."""
     import pyarrow as pa

@@ -44,6 +44,7 @@ from mlpbench.data.table.columns import (
     file_error,
     first_true,
     flag_column,
+    letters,
     number_column,
     reading,
     reason,
@@ -205,7 +206,7 @@ def read_parquet(path: Path, name: str) -> Table:
                 numbers = file.metadata.num_rows * (len(written) - len(text)) * 8
                 check_unpacked(max(numbers, sum(group.total_byte_size for group in groups)), size, name)
                 table = file.read()
-        check_unpacked(numbers + sum(_letters(table.column(i)) for i in map(written.index, text)), size, name)
+        check_unpacked(numbers + sum(letters(table.column(i)) for i in map(written.index, text)), size, name)
     except (pa.ArrowException, ValueError) as error:
         raise file_error(f"a parquet file must be readable as one, got {reason(error)}", name) from None
     if not names:
@@ -218,16 +219,6 @@ def read_parquet(path: Path, name: str) -> Table:
 
 def _is_text(dtype: pa.DataType) -> bool:
     return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
-
-
-def _letters(column: pa.ChunkedArray[Any]) -> int:
-    """Return how many bytes all words of a column come to, counted by the words that differ."""
-    total = 0
-    for chunk in column.chunks:
-        words: Any = chunk.dictionary_encode()  # of such a chunk itself
-        lengths: Any = pc.cast(pc.binary_length(words.dictionary), pa.int64())
-        total += pc.sum(lengths.take(words.indices)).as_py() or 0
-    return total
 
 
 def _parquet_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any]) -> Column:
