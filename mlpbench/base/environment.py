@@ -47,6 +47,16 @@ REACH: dict[str, str] = {
 # What of a run's environment its bits may depend on.
 KIND = ("env_device", "env_numerics", "env_threads", "env_torch", "env_cpu")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# What has cuBLAS take the same kernels every time, and what would have it take others.
+CUBLAS_WORKSPACE = ":4096:8"
+_OF_GPUS: dict[str, str | None] = {
+    "CUBLAS_WORKSPACE_CONFIG": CUBLAS_WORKSPACE,
+    "NVIDIA_TF32_OVERRIDE": None,
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": None,
+    "PYTORCH_TUNABLEOP_ENABLED": None,
+    "TORCH_BLAS_PREFER_CUBLASLT": None,
+    "CUDA_LAUNCH_BLOCKING": None,
+}
 # What would have the same libraries take other kernels in any mode.
 _NEVER = ("MKL_ENABLE_INSTRUCTIONS", "MKL_VML_DEBUG_CPU_TYPE", "DNNL_MAX_CPU_ISA", "NPY_ENABLE_CPU_FEATURES")
 
@@ -117,7 +127,7 @@ def cpu() -> str:
 
 def variables(numerics: Numerics, threads: int) -> dict[str, str | None]:
     """Return the environment of a worker; None for what must not be set, whatever the user's own environment has."""
-    return {**dict.fromkeys(_THREADS, str(threads)), **library_variables(numerics)}
+    return {**dict.fromkeys(_THREADS, str(threads)), **_OF_GPUS, **library_variables(numerics)}
 
 
 def library_variables(numerics: Numerics) -> dict[str, str | None]:

@@ -18,7 +18,12 @@ Purpose = Literal["split", "order", "init", "dropout", "noise", "data"]
 _PURPOSES: dict[Purpose, int] = {"split": 0, "order": 1, "init": 2, "dropout": 3, "noise": 4, "data": 5}
 
 
+def address(purpose: Purpose, replicate: int, *position: int) -> tuple[int, ...]:
+    """Return the numbers that stand for an address, all but the seed."""
+    return (_PURPOSES[purpose], replicate, *position)
+
+
 def generator(seed: int, replicate: int, purpose: Purpose, *position: int) -> np.random.Generator:
     """Return the generator of one address; the same address gives the same draws in every process."""
-    address = (_PURPOSES[purpose], replicate, *position)
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=address)))
+    key = address(purpose, replicate, *position)
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=key)))

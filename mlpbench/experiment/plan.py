@@ -43,6 +43,16 @@ EVALUATION_CHUNK = 1000
 CONVOLVED_CHUNK = 80
 CURVE_EXAMPLES = 10_000
 PROBE_EXAMPLES = 256
+# On a GPU runs are trained in bricks of this many, or of a half, a quarter, ... where they would have more weights than this.
+BRICK = 32
+BRICK_WEIGHTS = 2**28
+# Measured on an H100: the rate of a brick's products, what a step costs beside them and for each hidden layer, an example of
+# a run that is evaluated, and a stack's start and end.
+GPU_FLOPS_PER_SECOND = 35e12
+GPU_SECONDS_PER_STEP = 100e-6
+GPU_SECONDS_PER_LAYER = 80e-6
+GPU_SECONDS_PER_EVALUATED = 30e-9
+GPU_SECONDS_PER_STACK = 0.2
 # Curves have a point after each epoch; of more epochs than this, after as many of them at most, evenly spaced.
 CURVE_POINTS = 100
 
@@ -62,16 +72,19 @@ class Stack:
         return hashlib.sha256(",".join(sorted(r.run_id for r in self.runs)).encode()).hexdigest()[:16]
 
 
-def plan(runs: Sequence[Run], data: DataFacts, *, workers: int, memory: int) -> list[Stack]:
-    """Return stacks that cover the runs once, long ones first, each within `memory` bytes and fit to share the work."""
+def plan(runs: Sequence[Run], data: DataFacts, *, workers: int, memory: int, on_gpu: bool = False) -> list[Stack]:
+    """Return stacks that cover the runs once, long ones first, each within `memory` bytes and fit to share the work.
+
+    On a GPU a stack is a `brick` of runs, or what is left of them.
+    """
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(signature(run.settings), []).append(run)
-    cuts = _cuts([_counted(g) for g in groups.values()], data, workers=workers, memory=memory)
+    cuts = _cuts([_counted(g) for g in groups.values()], data, workers=workers, memory=memory, on_gpu=on_gpu)
     stacks = []
     for g, places in zip(groups.values(), cuts, strict=True):
         ordered = sorted(g, key=neighbourhood)
-        stacks += [make_stack(ordered[a:b], data) for a, b in itertools.pairwise(places)]
+        stacks += [make_stack(ordered[a:b], data, on_gpu=on_gpu) for a, b in itertools.pairwise(places)]
     return sorted(stacks, key=lambda s: (-s.seconds, s.stack_id))
 
 
@@ -84,17 +97,22 @@ class Outline:
     seconds: float
     longest: float
     bytes: int
+    on_gpu: bool = False
 
     def busy(self, workers: int) -> int:
         """Return how many of the workers have a stack to train."""
         return min(workers, max(1, self.stacks))
 
     def elapsed(self, workers: int) -> float:
-        """Return the seconds that this many workers are expected to take."""
+        """Return the seconds that this many workers are expected to take; on a GPU they share it."""
+        if self.on_gpu:
+            return round(self.seconds, 1)
         return round(max(self.longest, self.seconds / self.busy(workers)), 1)
 
 
-def outline(wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, workers: int, memory: int) -> Outline:
+def outline(
+    wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, workers: int, memory: int, on_gpu: bool = False
+) -> Outline:
     """Return the outline of what `plan` gives for a number of runs of each settings, without making the runs.
 
     Where runs of one signature differ in what they cost (dropout, noise), each counts as their mean.
@@ -105,16 +123,26 @@ def outline(wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, worke
             groups.setdefault(signature(settings), Counter())[settings] += n
     flops, memories, stacks = 0, [0], []
     for g, places in zip(
-        groups.values(), _cuts(list(groups.values()), data, workers=workers, memory=memory), strict=True
+        groups.values(),
+        _cuts(list(groups.values()), data, workers=workers, memory=memory, on_gpu=on_gpu),
+        strict=True,
     ):
         s, n = next(iter(g)), g.total()
         each = (_seconds(g, data) - _seconds_of_steps(s)) / n
         sizes = [b - a for a, b in itertools.pairwise(places)]
-        stacks += [size * each + _seconds_of_steps(s) for size in sizes]
+        if on_gpu:
+            stacks += [_seconds_on_gpu(s, data)] * len(sizes)
+        else:
+            stacks += [size * each + _seconds_of_steps(s) for size in sizes]
         memories.append(max(sizes) * run_bytes(s, data))
         flops += n * training_flops(s, data)
     return Outline(
-        stacks=len(stacks), flops=flops, seconds=sum(stacks), longest=max(stacks, default=0.0), bytes=max(memories)
+        stacks=len(stacks),
+        flops=flops,
+        seconds=sum(stacks),
+        longest=max(stacks, default=0.0),
+        bytes=max(memories),
+        on_gpu=on_gpu,
     )
 
 
@@ -132,12 +160,12 @@ def signature(s: RunSettings) -> tuple[Any, ...]:
     return (*shapes, *inputs, weighted, parse_call(s.optimizer)[0], s.clip_norm is None, s.l1 > 0)
 
 
-def make_stack(runs: Iterable[Run], data: DataFacts) -> Stack:
+def make_stack(runs: Iterable[Run], data: DataFacts, *, on_gpu: bool = False) -> Stack:
     """Return the stack of these runs with its estimates."""
     members = tuple(runs)
     return Stack(
         runs=members,
-        seconds=seconds(members, data),
+        seconds=_seconds_on_gpu(members[0].settings, data) if on_gpu else seconds(members, data),
         bytes=len(members) * run_bytes(members[0].settings, data),
         flops=len(members) * training_flops(members[0].settings, data),
     )
@@ -170,6 +198,12 @@ def probe_steps(s: RunSettings, epochs: Sequence[float] | None) -> list[int]:
     wanted = (0.0, math.inf) if epochs is None else epochs
     steps = {s.steps if math.isinf(e) else round(e * s.steps_per_epoch) for e in wanted}
     return sorted(step for step in steps if step <= s.steps)
+
+
+def brick(s: RunSettings, data: DataFacts) -> int:
+    """Return how many runs a GPU trains at once, copies among them where there are fewer: a part of a run's bits there."""
+    most = max(1, BRICK_WEIGHTS // sum(i * o for i, o in s.layer_shapes(data)))
+    return min(BRICK, 1 << (most.bit_length() - 1))
 
 
 def curve_steps(s: RunSettings) -> list[int]:
@@ -229,6 +263,17 @@ def _seconds_each(s: RunSettings, data: DataFacts) -> float:
     )
 
 
+def _seconds_on_gpu(s: RunSettings, data: DataFacts) -> float:
+    """Return the time that a GPU takes for a brick of such runs, however many of them are copies."""
+    runs, layers = brick(s, data), len(s.hidden_sizes) + 2 * len(s.conv_channels)
+    return (
+        s.steps * (GPU_SECONDS_PER_STEP + layers * GPU_SECONDS_PER_LAYER)
+        + runs * training_flops(s, data) / GPU_FLOPS_PER_SECOND
+        + runs * evaluation_examples(s, data) * GPU_SECONDS_PER_EVALUATED
+        + GPU_SECONDS_PER_STACK
+    )
+
+
 def _seconds_of_maps(layers: Sequence[Convolution], seen: int, evaluated: int) -> float:
     """Return what convolutions cost beside their products; the images' taps have no gradient, and runs share them."""
     units, taps = sum(c.units for c in layers), sum(c.taps for c in layers)
@@ -283,7 +328,9 @@ def _map_numbers(s: RunSettings, data: DataFacts) -> int:
     return lanes[s.batch_size] * (back + 2 * largest) + lanes[CONVOLVED_CHUNK] * ahead + probe
 
 
-def _cuts(groups: Sequence[Counter[RunSettings]], data: DataFacts, *, workers: int, memory: int) -> Iterator[list[int]]:
+def _cuts(
+    groups: Sequence[Counter[RunSettings]], data: DataFacts, *, workers: int, memory: int, on_gpu: bool
+) -> Iterator[list[int]]:
     """Yield where the runs of each signature are cut into near-equal stacks; both ends are included.
 
     Stacks are within memory and cache. Work that is a large part of all is cut further, so that stacks can be dealt out to
@@ -294,6 +341,9 @@ def _cuts(groups: Sequence[Counter[RunSettings]], data: DataFacts, *, workers: i
     rounds = 1 if alone and sum(times) / workers < SECONDS_UNCUT else 2
     for g, time in zip(groups, times, strict=True):
         n, s = g.total(), next(iter(g))
+        if on_gpu:
+            yield [*range(0, n, brick(s, data)), n]
+            continue
         largest = max(1, min(_best(s, data, _sharing(g)), memory // run_bytes(s, data)))
         # A share that is a whole number but for its rounding is that number.
         least = math.ceil(rounds * workers * time / sum(times) * (1 - 1e-9))

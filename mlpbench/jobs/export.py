@@ -18,7 +18,7 @@ from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.experiment import grid
 from mlpbench.experiment.plan import make_stack
 from mlpbench.jobs.options import Options, environment
-from mlpbench.jobs.run import get_data, train
+from mlpbench.jobs.run import check_precision, get_data, train
 from mlpbench.jobs.verify import TRAINED_ON, as_trained
 from mlpbench.results.folder_check import open_folder
 from mlpbench.results.folders import folders_below
@@ -137,8 +137,9 @@ def weights_of(stored: StoredRun, options: Options, say: Say = say_nothing) -> E
     if run is None:
         rule = "a run without saved weights must be in the grid of its spec.yaml, so that it can be trained again"
         raise InputError(f"{rule}, got {stored.run_id} of {stored.folder}")
-    get_data(experiment, options)
     options = as_trained(options, stored.row)
+    check_precision([run], options)
+    get_data(experiment, options)
     ((_, rows),) = train(experiment, [make_stack([run], experiment.data)], options, save_weights=True)
     (row,) = rows.runs
     if row.get("weights_sha256") != stored.row["weights_sha256"]:

@@ -143,7 +143,7 @@ class Inventory:
 
     def stacks(self, todo: Sequence[Run], options: Options) -> list[Stack]:
         """Put runs into stacks."""
-        return plan(todo, self.experiment.data, workers=options.n_workers, memory=options.memory)
+        return plan(todo, self.experiment.data, **options.resources)
 
     def summary(self, options: Options, rerun: Rerun | None = None) -> PlanSummary:
         """Return counts of runs, and the work that is left."""
@@ -158,8 +158,7 @@ class Inventory:
                 for fold, n in zip(slots, counts)
             ),
             self.experiment.data,
-            workers=options.n_workers,
-            memory=options.memory,
+            **options.resources,
         )
         asked_for, to_come = self.states != RunState.NOT_ASKED_FOR, int(self.refits_to_come.sum())
         folded, top_up = self.experiment.folds is not None, self.experiment.until_decided is not None

@@ -99,10 +99,9 @@ def expected_seconds(experiment: Experiment, options: Options) -> float:
             for f in slots
         ),
         experiment.data,
-        workers=options.n_workers,
-        memory=options.memory,
+        **options.resources,
     )
-    return round(max(work.longest, work.seconds / min(options.n_workers, max(1, work.stacks))), 1)
+    return work.elapsed(options.n_workers)
 
 
 def text(rows: Sequence[ListedExperiment]) -> str:

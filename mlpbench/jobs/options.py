@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from mlpbench.base import environment as provenance
 from mlpbench.base.environment import MODES, Numerics
@@ -15,6 +15,16 @@ from mlpbench.executors.executor import EXECUTORS, ExecutorName, Inline, device_
 Rerun = Literal["failed", "stale", "all"]
 # The share of the free memory that the stacks in training may take.
 MEMORY_SHARE = 0.5
+# While one worker prepares a stack or measures its runs, another keeps the GPU busy.
+WORKERS_PER_GPU = 6
+
+
+class Resources(TypedDict):
+    """The parameters of `plan` and `outline` that follow from options."""
+
+    workers: int
+    memory: int
+    on_gpu: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +92,18 @@ class Options:
         """The number of workers, resolved."""
         if self.executor == "inline":
             return 1
-        return self.workers or max(1, len(os.sched_getaffinity(0)) // self.threads)
+        cores = max(1, len(os.sched_getaffinity(0)) // self.threads)
+        return self.workers or (min(cores, WORKERS_PER_GPU) if self.on_gpu else cores)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether runs are trained on a GPU."""
+        return device_name(self.device) != "cpu"
+
+    @property
+    def resources(self) -> Resources:
+        """What plans go by."""
+        return {"workers": self.n_workers, "memory": self.memory, "on_gpu": self.on_gpu}
 
     @property
     def memory(self) -> int:

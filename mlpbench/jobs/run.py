@@ -157,10 +157,15 @@ def _duration(seconds: float) -> str:
 def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
     """Refuse what this machine can't do, and get the data, before anything is written."""
     todo = inventory.todo(options.rerun)
-    if device_name(options.device) == "cpu" and any(r.settings.precision == "tf32" for r in todo):
-        raise InputError("precision tf32 needs a GPU, got the device cpu")
+    check_precision(todo, options)
     if todo:
         get_data(inventory.experiment, options, say)
+
+
+def check_precision(runs: Sequence[Run], options: Options) -> None:
+    """Raise InputError where a run can't be trained on the device that was asked for."""
+    if not options.on_gpu and any(run.settings.precision == "tf32" for run in runs):
+        raise InputError("precision tf32 needs a GPU, got the device cpu")
 
 
 def get_data(experiment: Experiment, options: Options, say: Say = say_nothing) -> None:

@@ -19,7 +19,7 @@ from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import make_stack
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, environment
-from mlpbench.jobs.run import get_data, train
+from mlpbench.jobs.run import check_precision, get_data, train
 from mlpbench.results.folders import IDENTICAL, WITHIN, VerifiedRun, digest_of, read_verifications, write_verifications
 from mlpbench.results.schemas import SCHEMAS, TABLES
 from mlpbench.results.store import Store
@@ -78,6 +78,7 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
         raise InputError(f"verify needs finished runs, got none of this experiment in {store.folder}")
     verified = read_verifications(store.folder)
     chosen = sorted(stored_runs, key=lambda r: (r.run_id in verified, r.run_id))[:sample]
+    check_precision(chosen, options)
     get_data(experiment, options)
     rows = rows.loc[[r.run_id for r in chosen]]
     row_of = {row["run_id"]: row for row in records(rows)}

@@ -5,9 +5,11 @@ Shapes: `R` runs, `B` batch, `C` classes.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +20,20 @@ from mlpbench.experiment.grid import Run
 from mlpbench.experiment.metrics import metric as metrics
 from mlpbench.experiment.metrics.metric import TrainedRun, finite
 from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
-from mlpbench.experiment.plan import CURVE_EXAMPLES, curve_steps, evaluation_chunk, neighbourhood, training_flops
+from mlpbench.experiment.plan import (
+    CURVE_EXAMPLES,
+    brick,
+    curve_steps,
+    evaluation_chunk,
+    neighbourhood,
+    training_flops,
+)
 from mlpbench.experiment.shift_spec import Shifts
+from mlpbench.training import gpu
 from mlpbench.training.batches.device_data import DeviceData, DrawnData, Indices
 from mlpbench.training.batches.minibatches import Examples, noisy_labels
 from mlpbench.training.batches.shifted_tests import shifted
-from mlpbench.training.batches.stacked_inputs import groups
+from mlpbench.training.batches.stacked_inputs import batches_of
 from mlpbench.training.measures.evaluation import Evaluated, Evaluator
 from mlpbench.training.measures.memory import buffer_bytes
 from mlpbench.training.measures.probes import Prober
@@ -61,9 +71,34 @@ def train_stack(
     if tf32 and data.device.type == "cpu":
         raise ValueError("precision tf32 needs a GPU")
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    with torch.no_grad():
-        stack = _Stack(runs, data, probes, shifts, save_weights=save_weights)
-        return stack.train(progress or (lambda share: None))
+    report = progress or (lambda share: None)
+    if data.device.type != "cuda":
+        with torch.no_grad():
+            return _Stack(runs, data, probes, shifts, save_weights=save_weights).train(report)
+    gpu.prepare(data.device)
+    size = brick(runs[0].settings, data.facts)
+    ordered = sorted(runs, key=neighbourhood)
+    bricks = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    parts = []
+    for i, members in enumerate(bricks):
+        with torch.no_grad():
+            stack = _Stack(members, data, probes, shifts, save_weights=save_weights, size=size)
+            parts.append(stack.train(functools.partial(_report_part, report, i, len(bricks))))
+    return StackRows.joined(parts).in_order(runs)
+
+
+def _report_part(report: Callable[[float], None], part: int, parts: int, share: float) -> None:
+    report((part + share) / parts)
+
+
+class _CurvePoint(NamedTuple):
+    """A part's scores after a step, on the device, and when each run had diverged by then."""
+
+    step: int
+    split: str
+    evaluated: Evaluated
+    examples: int
+    diverged_at: torch.Tensor
 
 
 class _Stack:
@@ -77,12 +112,13 @@ class _Stack:
         shifts: Shifts | None = None,
         *,
         save_weights: bool = False,
+        size: int = SMALLEST_STACK,
     ) -> None:
         self.requested = requested
         self.shifts = shifts or {}
         self.saves_weights = save_weights
         company = sorted(requested, key=neighbourhood)
-        self.runs = company + company[:1] * (SMALLEST_STACK - len(company))
+        self.runs = company + company[:1] * (size - len(company))
         self.settings = self.runs[0].settings
         self.data = data = data.of(self.runs)
         sizes = self.settings.sizes(data.facts)
@@ -101,7 +137,7 @@ class _Stack:
         self.evaluator = Evaluator(self.network, LOSSES[self.settings.loss], data.n_features, chunk=chunk)
         self.prober = Prober(self.runs, self.network, self.train_part, probes)
         self.diverged_at = torch.full((len(self.runs),), -1, dtype=torch.int64, device=data.device)
-        self.curves: list[Row] = []
+        self.points: list[_CurvePoint] = []
 
     def train(self, progress: Callable[[float], None]) -> StackRows:
         s = self.settings
@@ -112,9 +148,10 @@ class _Stack:
         self.prober.probe(0)
         for start in range(0, s.steps, s.steps_per_epoch):
             stop = min(start + s.steps_per_epoch, s.steps)
-            seconds += self._train_epoch(steps, start, stop)
+            taken, all_diverged = self._train_epoch(steps, start, stop)
+            seconds += taken
             progress(stop / s.steps)
-            if self._all_diverged():
+            if all_diverged:
                 break
             if stop in points and stop < s.steps:
                 self._record(stop)
@@ -128,12 +165,12 @@ class _Stack:
             self._note_divergence(s.steps, torch.isfinite(evaluated.sums_RK["loss"].sum(1)))
         if s.steps and not self._all_diverged():
             self._record(s.steps, ended)
-        self._record_shifts()
-        return self._rows(*ended, seconds=seconds)
+        curves = [*self._curves(), *self._shift_rows()]
+        return self._rows(*ended, curves=curves, seconds=seconds)
 
-    def _train_epoch(self, steps: Steps, start: int, stop: int) -> float:
-        """Take the steps from start to stop; return the seconds that took, probes left out."""
-        began, probing = self._clock(), 0.0
+    def _train_epoch(self, steps: Steps, start: int, stop: int) -> tuple[float, bool]:
+        """Take the steps from start to stop; return the seconds that took, probes left out, and whether all have diverged."""
+        began, probing = time.perf_counter(), 0.0
         for step in range(start, stop):
             wanted = self.prober.wants(step + 1)
             if wanted:
@@ -146,7 +183,12 @@ class _Stack:
                 self.prober.probe(step + 1)
                 probing += self._clock() - paused
         steps.settle()
-        return self._clock() - began - probing
+        if stop < self.settings.steps:
+            steps.look_ahead(stop // self.settings.steps_per_epoch)
+        all_diverged = (
+            self._all_diverged()
+        )  # a GPU has taken all steps by then: the one time in an epoch that it is waited for
+        return time.perf_counter() - began - probing, all_diverged
 
     def _note_divergence(self, step: int, finite_R: torch.Tensor) -> None:
         newly = (self.diverged_at < 0) & ~finite_R
@@ -156,23 +198,26 @@ class _Stack:
         return bool((self.diverged_at >= 0).all())
 
     def _record(self, step: int, ended: Sequence[Evaluated | None] | None = None) -> None:
-        """Add a row to the curves for each part and each run that has not diverged."""
-        epoch = step / self.settings.steps_per_epoch
-        diverged = self.diverged_at.tolist()
+        """Add a point to the curves for each part; its numbers are read at the end."""
         parts = (self.train_part.first(CURVE_EXAMPLES), self.validation_part, self.test_part)
         for i, (name, examples) in enumerate(zip(("train", "validation", "test"), parts)):
             if examples is None:
                 continue
             evaluated = self.evaluator(examples) if ended is None else ended[i]
             assert evaluated is not None
-            means = evaluated.means(len(examples))
+            self.points.append(_CurvePoint(step, name, evaluated, len(examples), self.diverged_at))
+
+    def _curves(self) -> Iterator[Row]:
+        """Yield a row of the curves for each point and each run that had not diverged by then."""
+        for p in self.points:
+            diverged, means = p.diverged_at.tolist(), p.evaluated.means(p.examples)
             for j, run in enumerate(self.runs[: len(self.requested)]):
                 if diverged[j] < 0:
-                    row = {"run_id": run.run_id, "epoch": epoch, "step": step, "split": name}
-                    self.curves.append(row | {score: means[score][j] for score in CURVE_SCORES})
+                    where = {"epoch": p.step / self.settings.steps_per_epoch, "step": p.step, "split": p.split}
+                    yield {"run_id": run.run_id} | where | {score: means[score][j] for score in CURVE_SCORES}
 
-    def _record_shifts(self) -> None:
-        """Add a row to the curves for each shift and each run that has not diverged, at the final weights."""
+    def _shift_rows(self) -> Iterator[Row]:
+        """Yield a row of the curves for each shift and each run that has not diverged, at the final weights."""
         if self.test_part is None or self._all_diverged():
             return
         s, diverged = self.settings, self.diverged_at.tolist()
@@ -182,20 +227,22 @@ class _Stack:
                 if diverged[j] < 0:
                     row = {"run_id": run.run_id, "epoch": s.steps / s.steps_per_epoch, "step": s.steps, "split": name}
                     # A loss may overflow under a shift alone: then there is none.
-                    self.curves.append(row | {score: finite(means[score][j]) for score in CURVE_SCORES})
+                    yield row | {score: finite(means[score][j]) for score in CURVE_SCORES}
 
     def _examples(self, lists: Sequence[Indices]) -> Examples:
-        if all(np.array_equal(lists[0], other) for other in lists[1:]):
-            shared, first = groups(self.runs, lambda r: 0)
-        else:
-            shared, first = groups(self.runs, lambda r: (r.seed, r.streams["split"], r.fold, r.settings.train_shift))
+        equal = all(np.array_equal(lists[0], other) for other in lists[1:])
+        shared, first = batches_of(
+            self.runs,
+            lambda r: 0 if equal else (r.seed, r.streams["split"], r.fold, r.settings.train_shift),
+            self.data.device,
+        )
         by_id = {run.run_id: indices for run, indices in zip(self.runs, lists)}
         index = torch.from_numpy(np.stack([by_id[r.run_id] for r in first])).to(self.data.device)
         labels = self.labels
         return Examples(x=self.data.x_train, labels=labels.y_KN, labelling=labels.of_run, index_GN=index, groups=shared)
 
     def _test_examples(self) -> Examples:
-        shared, first = groups(self.runs, self.data.draw_of)
+        shared, first = batches_of(self.runs, self.data.draw_of, self.data.device)
         clean = self.data.y_test
         return Examples(
             x=self.data.x_test,
@@ -206,11 +253,17 @@ class _Stack:
         )
 
     def _rows(
-        self, train: Evaluated, validation: Evaluated | None, test: Evaluated | None, *, seconds: float
+        self,
+        train: Evaluated,
+        validation: Evaluated | None,
+        test: Evaluated | None,
+        *,
+        curves: list[Row],
+        seconds: float,
     ) -> StackRows:
         position = {run.run_id: i for i, run in enumerate(self.runs[: len(self.requested)])}
         diverged = self.diverged_at.tolist()
-        rows = StackRows(curves=self.curves, layers=self.prober.rows(self.requested, diverged))
+        rows = StackRows(curves=curves, layers=self.prober.rows(self.requested, diverged))
         solutions = Solutions(self.data)
         parts = {"train": train, "val": validation, "test": test}
         means = {part: evaluated.means() for part, evaluated in parts.items() if evaluated is not None}

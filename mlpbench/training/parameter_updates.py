@@ -64,7 +64,7 @@ class OptimiserState:
         self._parameters = parameters
         self._states = [[torch.zeros_like(p.value.flat_RS) for _ in range(self._optimiser.states)] for p in parameters]
 
-    def step(self, rate_R1: Tensor, number: int) -> None:
+    def step(self, rate_R1: Tensor, number: int | Tensor) -> None:
         """Take a step, counted from 1, with each run's learning rate."""
         step = Step(rate=rate_R1, parameter=self._parameter_R1, number=number, root=root)
         for p, states in zip(self._parameters, self._states):
@@ -105,6 +105,9 @@ class Updates:
         self._l1_R1 = self._vector([s.l1 for s in settings]) if first.l1 > 0 else None
         self._decays = any(s.weight_decay > 0 for s in settings)
         self._decays_bias = any(s.weight_decay > 0 and s.decay_bias for s in settings)
+        self._number: int | Tensor = 1
+        if network.device.type == "cuda":  # where steps are recorded, their number has to be a place that they read
+            self._number = torch.ones((), dtype=torch.float64, device=network.device)
         if self._plain_sgd:
             self._decay_factors = self._decay_factors_of([s.lr for s in settings])
         else:
@@ -129,23 +132,31 @@ class Updates:
         moments = [parameters[0] if parameters else 0.0 for _, parameters in calls]
         self._optimiser = OptimiserState(calls[0][0], self._parameters, self._vector(moments))
 
-    def rate(self, step: int) -> Tensor:
-        """Return each run's learning rate at a step, counted from 0, of shape (R, 1)."""
-        if not self._factors:
-            return self._rate_R1
-        return self._vector(self._rates(step))
+    def advance(self, step: int) -> None:
+        """Put the learning rates of a step, counted from 0, and what follows from them where the step reads them."""
+        if isinstance(self._number, Tensor):
+            self._number.fill_(step + 1)
+        else:
+            self._number = step + 1
+        if self._factors:
+            rates = self._rates(step)
+            self._rate_R1.copy_(self._vector(rates))
+            if self._plain_sgd:
+                for place, factor in zip(self._decay_factors, self._decay_factors_of(rates), strict=True):
+                    if place is not None and factor is not None:
+                        place.copy_(factor)
 
-    def output_factor(self, step: int) -> Tensor:
+    def output_factor(self) -> Tensor:
         """Return what dL/dz at the outputs is multiplied by, (R, 1, 1): the learning rate in plain SGD, 1 otherwise."""
-        rate_R1 = self.rate(step)
-        return (rate_R1 if self._plain_sgd else torch.ones_like(rate_R1))[:, :, None]
+        return (self._rate_R1 if self._plain_sgd else torch.ones_like(self._rate_R1))[:, :, None]
 
-    def apply(self, step: int, inputs: Inputs, work: Workspace) -> Tensor | None:
+    def apply(self, inputs: Inputs, work: Workspace) -> Tensor | None:
         """Backpropagate and update the parameters; return the sum of each run's weights, (R,), where it is known by then."""
         sums_R = None
         if self._plain_sgd:
-            factor, bias_factor = self._decay_factors_of(self._rates(step)) if self._factors else self._decay_factors
-            if self._l1_R1 is None:  # a soft threshold moves weights afterwards, and may make them NaN
+            factor, bias_factor = self._decay_factors
+            # A soft threshold moves weights afterwards, and may make them NaN; a GPU looks at them afterwards too.
+            if self._l1_R1 is None and self._network.device.type != "cuda":
                 sums_R = torch.zeros(self._network.runs, dtype=self._network.dtype, device=self._network.device)
             target = GradientTarget(
                 into=self._network.parameters,
@@ -159,9 +170,9 @@ class Updates:
             self._network.backward(inputs, work, GradientTarget(into=self._gradients, subtracts=False))
             if self._clip_R1 is not None:
                 clip(self._parameters, self._clip_R1)
-            self._optimiser.step(self.rate(step), step + 1)
+            self._optimiser.step(self._rate_R1, self._number)
         if self._l1_R1 is not None:
-            by_R1 = self.rate(step) * self._l1_R1
+            by_R1 = self._rate_R1 * self._l1_R1
             for weight in self._network.parameters.weights:
                 soft_threshold(weight, by_R1)
         return sums_R

@@ -1,5 +1,8 @@
 """The gradient steps of a stack: batch, noise, masks, forward, loss, backward, update.
 
+What a step needs from the host is put in place first: indices of its batch, draws of noise, learning rates. All that follows
+is the same for every step of as many examples, in buffers that stay where they are: on a GPU it is recorded and replayed.
+
 Shapes: `R` runs, `B` batch, `C` classes.
 """
 
@@ -18,6 +21,7 @@ from mlpbench.training.batches.example_weights import weighted
 from mlpbench.training.batches.minibatches import Batches, Labels
 from mlpbench.training.batches.stacked_inputs import heights
 from mlpbench.training.batches.training_noise import DropoutNoise, InputNoise
+from mlpbench.training.gpu import recorded
 from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.parameter_updates import Updates
 
@@ -41,14 +45,20 @@ class Steps:
         first, shared = settings[0], self._batches.groups
         # Whatever reads or changes weights between the products of a step would have to do so side by side.
         fits = first.plain_sgd and first.l1 == 0 and not self._input_noise.acts
-        fuses = fits and network.worth_fusing(shared, heights(first.n_fit, first.batch_size))
-        self._fused = network.side_by_side(shared, first.batch_size) if fuses else None
+        fuses = fits and network.worth_fusing(shared or (), heights(first.n_fit, first.batch_size))
+        self._fused = network.side_by_side(shared, first.batch_size) if fuses and shared else None
+        self._work_of = recorded(self._descend, network.device, unless=self._input_noise.acts)
 
     def settle(self) -> None:
         """Copy the weights of fused first layers back into the network; without that they are stale between steps."""
         if self._work.fused is not None:
             self._work.fused.put(self._network.parameters.weights[0])
             self._work.fused = None
+
+    def look_ahead(self, epoch: int) -> None:
+        """Draw what the host draws for an epoch while a GPU still has steps to take; a CPU has nothing to gain."""
+        if self._network.device.type == "cuda":
+            self._batches.look_ahead(epoch)
 
     def take(self, step: int) -> Tensor:
         """Take a step, counted from 0; return whether each run's losses and parameters are finite, shape (R,).
@@ -59,19 +69,26 @@ class Steps:
         if work.fused is None and self._fused is not None:
             self._fused.take(network.parameters.weights[0])
             work.fused = self._fused
-        inputs, y_RB1 = self._batches.at(step)
-        n = y_RB1.shape[1]
-        inputs = self._input_noise.added(step, inputs)
+        n = self._batches.advance(step)
+        self._input_noise.draw(step, n)
         for layer, drops in enumerate(network.drops):
             if drops:
                 network.set_mask(layer, self._dropout_noise.at(step, layer, n, network.sizes[layer + 1]), work)
+        self._updates.advance(step)
+        return self._work_of(n)
+
+    def _descend(self, n: int) -> Tensor:
+        """Take the step that was prepared, of n examples."""
+        network, work = self._network, self._work
+        inputs, y_RB1 = self._batches.batch(n)
+        inputs = self._input_noise.added(inputs)
         z = network.forward(inputs, work, train=True)
         losses = work.losses.columns(n)
         self._loss.forward(torch, z, y_RB1, losses)
         loss_R = losses.x_RNM.sum((1, 2))
-        factor = self._updates.output_factor(step) / n
+        factor = self._updates.output_factor() / n
         if self._weights is not None:
-            factor = factor * self._weights.of(self._batches.indices(step))
+            factor = factor * self._weights.of(self._batches.indices(n))
         self._loss.gradient(torch, z, y_RB1, factor, work.d_outputs.rows(n))
-        sums_R = self._updates.apply(step, inputs, work)
+        sums_R = self._updates.apply(inputs, work)
         return network.finite(loss_R, sums_R, work.fused)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlpbench.base.environment import Numerics
 from mlpbench.data.dataset import DataSource
+from mlpbench.experiment.grid import Run
 from mlpbench.experiment.shift_spec import Shifts
 
 # A row of a table. Its columns follow from the tables of settings and metrics; `results.schemas` has their types.
@@ -47,3 +48,10 @@ class StackRows:
     def joined(cls, parts: Sequence[StackRows]) -> StackRows:
         """Return the rows of the parts of a stack."""
         return cls(**{table: [row for part in parts for row in vars(part)[table]] for table in vars(cls())})
+
+    def in_order(self, runs: Sequence[Run]) -> StackRows:
+        """Return the rows in the order of these runs, those of a run as they are."""
+        place = {run.run_id: i for i, run in enumerate(runs)}
+        return StackRows(
+            **{table: sorted(rows, key=lambda row: place[row["run_id"]]) for table, rows in vars(self).items()}
+        )

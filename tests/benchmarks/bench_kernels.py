@@ -202,8 +202,8 @@ def stacked(problem: Problem) -> Kernel:
     def step() -> None:
         forward()
         loss.forward(torch, work.outputs, y_RB1, work.losses)
-        loss.gradient(torch, work.outputs, y_RB1, updates.output_factor(0) / case.batch, work.d_outputs)
-        updates.apply(0, inputs, work)
+        loss.gradient(torch, work.outputs, y_RB1, updates.output_factor() / case.batch, work.d_outputs)
+        updates.apply(inputs, work)
 
     def last(weights: Sequence[Any], biases: Sequence[Any]) -> list[Tensor]:
         return [*(w.x_RNM[-1, :i] for w, i in zip(weights, case.sizes)), *(b.x_RNM[-1, 0] for b in biases)]

@@ -176,7 +176,7 @@ def test_each_run_of_a_batch_has_the_weights_of_its_own_examples() -> None:
     assert found is not None
     for step in (0, 3, 23, 24, 47):
         inputs, y = batches.at(step)
-        index = batches.indices(step)
+        index = batches.indices(y.shape[1])
         w_RB1 = found.of(index)
         assert w_RB1.shape == y.shape
         for own, x in inputs.parts():

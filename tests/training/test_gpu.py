@@ -35,6 +35,10 @@ CASES: list[dict[str, Any]] = [
 ]
 
 
+SCORES = ("train_loss", "test_loss", "test_accuracy", "weight_norm")
+COST = ("train_seconds", "stack_size")
+
+
 def trained(runs: list[Run], data: Dataset, device: str) -> StackRows:
     return train_stack(runs, DeviceData(data, torch.device(device)))
 
@@ -45,22 +49,54 @@ def runs_of(fixed: dict[str, Any]) -> list[Run]:
     return grid.runs(yaml_reader.from_mapping(tree))
 
 
-@pytest.mark.parametrize("fixed", CASES, ids=str)
+@pytest.mark.parametrize("fixed", [c for c in CASES if c.get("precision") in (None, "float64")], ids=str)
 def test_a_gpu_agrees_with_the_cpu(fixed: dict[str, Any], fashion: Dataset) -> None:
+    """In double precision: in single precision rules that divide by small gradients turn rounding into steps."""
+    runs = runs_of(fixed | {"precision": "float64"})
+    for name in SCORES:
+        gpu, cpu = ([r[name] for r in trained(runs, fashion, device).runs] for device in ("cuda:0", "cpu"))
+        np.testing.assert_allclose(gpu, cpu, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "tf32"])
+def test_a_gpu_agrees_with_the_cpu_within_the_rounding_of_a_precision(precision: str, fashion: Dataset) -> None:
     """tf32 has no counterpart on the CPU but float32, from which it differs by its own rounding."""
-    on_gpu = trained(runs_of(fixed), fashion, "cuda:0")
-    cpu_precision = {"precision": "float32"} if fixed.get("precision") == "tf32" else {}
-    on_cpu = trained(runs_of(fixed | cpu_precision), fashion, "cpu")
-    rough = 2e-2 if fixed.get("precision") in ("tf32", "bfloat16") else 2e-3
-    for name in ("train_loss", "test_loss", "test_accuracy", "weight_norm"):
-        gpu, cpu = ([r[name] for r in rows.runs] for rows in (on_gpu, on_cpu))
+    on_gpu = trained(runs_of({"precision": precision}), fashion, "cuda:0").runs
+    on_cpu = trained(runs_of({"precision": "float32" if precision == "tf32" else precision}), fashion, "cpu").runs
+    rough = 2e-3 if precision == "float32" else 2e-2
+    for name in SCORES:
+        gpu, cpu = ([r[name] for r in rows] for rows in (on_gpu, on_cpu))
         np.testing.assert_allclose(gpu, cpu, rtol=rough, atol=rough)
 
 
 @pytest.mark.parametrize("fixed", CASES, ids=str)
-def test_a_gpu_gives_the_same_bits_alone_and_in_company(fixed: dict[str, Any], fashion: Dataset) -> None:
+def test_a_gpu_gives_the_same_rows_alone_and_in_company_and_twice(fixed: dict[str, Any], fashion: Dataset) -> None:
     runs = runs_of(fixed)
-    company = {r["run_id"]: r["weights_sha256"] for r in trained(runs, fashion, "cuda:0").runs}
+    company = by_run(trained(runs, fashion, "cuda:0"))
+    assert by_run(trained(runs[::-1], fashion, "cuda:0")) == company
     for run in runs:
-        (alone,) = trained([run], fashion, "cuda:0").runs
-        assert alone["weights_sha256"] == company[run.run_id]
+        assert by_run(trained([run], fashion, "cuda:0"))[run.run_id] == company[run.run_id]
+
+
+def test_recorded_steps_give_the_bits_of_plain_ones(fashion: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [run for fixed in CASES[:4] for run in runs_of(fixed | {"schedule": "cosine"})[:1]]
+    recorded = [by_run(trained([run], fashion, "cuda:0")) for run in runs]
+    monkeypatch.setattr("mlpbench.training.steps.recorded", lambda work, device, unless: work)
+    assert [by_run(trained([run], fashion, "cuda:0")) for run in runs] == recorded
+
+
+def test_kernels_give_the_bits_of_the_plain_way(fashion: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = runs_of({"dropout": 0.3})
+    compiled = by_run(trained(runs, fashion, "cuda:0"))
+    for module in ("minibatches", "training_noise"):
+        monkeypatch.setattr(f"mlpbench.training.batches.{module}.kernels_for", lambda device: None)
+    assert by_run(trained(runs, fashion, "cuda:0")) == compiled
+
+
+def by_run(rows: StackRows) -> dict[str, list[dict[str, Any]]]:
+    """Return all rows of each run but what it cost."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for table in (rows.runs, rows.curves, rows.layers, rows.predictions):
+        for row in table:
+            found.setdefault(row["run_id"], []).append({k: v for k, v in row.items() if k not in COST})
+    return found

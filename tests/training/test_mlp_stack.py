@@ -101,8 +101,8 @@ class Problem:
     def step(self) -> None:
         """Take one step of plain descent with each run's own learning rate, as the engine does."""
         updates = Updates(self.network, self.settings)
-        self.backward(updates.output_factor(0))
-        updates.apply(0, self.inputs, self.work)
+        self.backward(updates.output_factor())
+        updates.apply(self.inputs, self.work)
 
     def gradients(self) -> list[Tensor]:
         """The gradients, in buffers that are not clean, in the order of `parameters`."""
@@ -284,8 +284,9 @@ def test_padding_of_weights_stays_zero_over_steps(optimizer: str, clip_norm: flo
     p = problem("cross_entropy", 7, norm="layer", optimizer=optimizer, **more)
     updates = Updates(p.network, p.settings)
     for step in range(5):
-        p.backward(updates.output_factor(step))
-        updates.apply(step, p.inputs, p.work)
+        updates.advance(step)
+        p.backward(updates.output_factor())
+        updates.apply(p.inputs, p.work)
     for stacked in p.network.parameters.all:
         padding = stacked.flat_RS.clone()
         view = padding.as_strided(stacked.x_RNM.shape, stacked.x_RNM.stride())
@@ -323,8 +324,8 @@ def test_descent_tells_the_sum_of_each_run_s_weights(hidden: list[int], decay: f
     conditions = [{"lr": 0.1 * (i + 1), "weight_decay": decay} for i in range(4)]
     p = problem("cross_entropy", 7, conditions, hidden_sizes=hidden)
     updates = Updates(p.network, p.settings)
-    p.backward(updates.output_factor(0))
-    found = updates.apply(0, p.inputs, p.work)
+    p.backward(updates.output_factor())
+    found = updates.apply(p.inputs, p.work)
     assert found is not None
     torch.testing.assert_close(found, sums_of_weights(p.network), rtol=1e-10, atol=1e-12)
 
@@ -333,8 +334,8 @@ def test_descent_tells_the_sum_of_each_run_s_weights(hidden: list[int], decay: f
 def test_weights_that_change_after_their_gradients_are_put_are_not_summed_up(more: dict[str, Any]) -> None:
     p = problem("cross_entropy", 7, [{"lr": 0.1}, {"lr": 0.2}], **more)
     updates = Updates(p.network, p.settings)
-    p.backward(updates.output_factor(0))
-    assert updates.apply(0, p.inputs, p.work) is None
+    p.backward(updates.output_factor())
+    assert updates.apply(p.inputs, p.work) is None
 
 
 def test_a_soft_threshold_that_is_no_number_ends_a_run_at_its_step() -> None:

@@ -87,7 +87,12 @@ def noised(members: Sequence[Run], step: int, *, n: int = 4000, features: int = 
     """What is added to inputs of zeros, (R, B, I); the runs share one batch."""
     noise = InputNoise(members, features, dtype=torch.float64, device=CPU)
     zeros = Inputs(x_GBI=torch.zeros(1, n, features).double(), groups=[Group(start=0, stop=len(members), batch=0)])
-    return torch.cat([x for _, x in noise.added(step, zeros).parts()])
+    return torch.cat([x for _, x in _added(noise, step, zeros).parts()])
+
+
+def _added(noise: InputNoise, step: int, inputs: Inputs) -> Inputs:
+    noise.draw(step, inputs.x_GBI.shape[1])
+    return noise.added(inputs)
 
 
 def noisy_runs(*deviations: float, **keys: Any) -> list[Run]:
@@ -123,7 +128,7 @@ def test_input_noise_is_added_to_the_batch_of_each_run_and_leaves_the_batch_as_i
     x = torch.rand(2, 7, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     kept = x.clone()
     inputs = Inputs(x_GBI=x, groups=[Group(start=0, stop=1, batch=1), Group(start=1, stop=2, batch=0)])
-    ((_, own),) = noise.added(2, inputs).parts()
+    ((_, own),) = _added(noise, 2, inputs).parts()
     assert torch.equal(x, kept)
     assert torch.equal(own[0], x[1])
     torch.testing.assert_close(own[1] - x[0], noised(members, 2, n=7)[1])
@@ -131,4 +136,4 @@ def test_input_noise_is_added_to_the_batch_of_each_run_and_leaves_the_batch_as_i
 
 def test_without_noise_the_inputs_are_handed_on() -> None:
     inputs = Inputs(x_GBI=torch.zeros(1, 3, 5), groups=[Group(start=0, stop=1, batch=0)])
-    assert InputNoise(noisy_runs(0), 5, dtype=torch.float32, device=CPU).added(0, inputs) is inputs
+    assert InputNoise(noisy_runs(0), 5, dtype=torch.float32, device=CPU).added(inputs) is inputs

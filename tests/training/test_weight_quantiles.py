@@ -24,7 +24,7 @@ def test_quantiles_are_linear_between_order_statistics(size: tuple[int, int], dt
     values = np.random.default_rng(sum(size)).normal(size=size)
     given = torch.tensor(values, dtype=dtype)
     expected = np.quantile(given.double().numpy(), np.linspace(0, 1, QUANTILES))
-    found = _quantiles(given)
+    (found,) = _quantiles(given[None])
     assert found.dtype == torch.float64
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-14, atol=1e-15)
     assert (found[0], found[-1]) == (given.min().double(), given.max().double())
@@ -44,7 +44,7 @@ def test_padding_is_no_weight() -> None:
 
 
 def test_what_is_not_finite_has_no_quantiles_and_no_warning() -> None:
-    found = _quantiles(torch.tensor([[1.0, float("inf")], [float("inf"), float("nan")]]))
+    found = _quantiles(torch.tensor([[[1.0, float("inf")], [float("inf"), float("nan")]]]))
     assert not found.isfinite().all()
 
 

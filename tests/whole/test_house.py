@@ -24,6 +24,7 @@ SHORT = {
     "base/streams.py": "the address of every random draw",
     "cli/common_options.py": "options of several commands",
     "data/named/torchvision_download.py": "a program of its own",
+    "training/kernels.py": "what imports triton, which most machines lack",
     "training/worker_setup.py": "what a worker is given and hands back, without torch",
     "evidence/statistics/alpha_spending.py": "one method, with its formula and its reference",
     "evidence/frames.py": "how evidence and reports take rows out of DataFrames",

@@ -160,9 +160,14 @@ def test_input_noise_in_a_linear_model_is_a_ridge_penalty() -> None:
     noise = InputNoise(stack.runs, 4, dtype=network.dtype, device=network.device)
     x_NI, y_N = (torch.from_numpy(a) for a in seen_by(stack, 0))
     inputs = Inputs(x_GBI=x_NI.expand(network.runs, -1, -1))
+
+    def noisy(step: int) -> Inputs:
+        noise.draw(step, n)
+        return noise.added(inputs)
+
     with torch.no_grad():
         clean = _loss(network.forward(inputs, work, train=False).x_RNM, y_N)
-        losses = [_loss(network.forward(noise.added(step, inputs), work, train=True).x_RNM, y_N) for step in range(60)]
+        losses = [_loss(network.forward(noisy(step), work, train=True).x_RNM, y_N) for step in range(60)]
     w_I = network.parameters.weights[0].x_RNM[0, :4, 0]
     assert_mean(torch.cat(losses) - clean[0], 0.7**2 / 2 * float(w_I.square().sum()))
 

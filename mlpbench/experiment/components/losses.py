@@ -52,7 +52,13 @@ def _cross_entropy(torch: Any, z: Buffer, y_RB1: Tensor, loss: Buffer) -> None:
 
 def _cross_entropy_gradient(torch: Any, z: Buffer, y_RB1: Tensor, scale: Tensor, d: Buffer) -> None:
     torch.mul(z.x_RNM, scale / z.x_RNM.sum(2, keepdim=True), out=d.x_RNM)
-    d.x_RNM.scatter_add_(2, y_RB1, -scale.expand_as(y_RB1))
+    _subtract_at(torch, y_RB1, scale, d.x_RNM)
+
+
+def _subtract_at(torch: Any, y_RB1: Tensor, amount: Tensor | float, x_RBC: Tensor) -> Tensor:
+    """Subtract the amount from x at the class of each example, in place; elsewhere not even a zero's sign moves."""
+    is_class = y_RB1 == torch.arange(x_RBC.shape[2], device=x_RBC.device)
+    return torch.where(is_class, x_RBC - amount, x_RBC, out=x_RBC)
 
 
 def _naive_cross_entropy(torch: Any, z: Buffer, y_RB1: Tensor, loss: Buffer) -> None:
@@ -67,14 +73,14 @@ def _naive_cross_entropy_gradient(torch: Any, z: Buffer, y_RB1: Tensor, scale: T
     p_RB1 = z.x_RNM.gather(2, y_RB1)
     back_RB1 = scale * (p_RB1 * (1 / p_RB1))
     torch.mul(z.x_RNM, back_RB1, out=d.x_RNM)
-    d.x_RNM.scatter_add_(2, y_RB1, -back_RB1)
+    _subtract_at(torch, y_RB1, back_RB1, d.x_RNM)
 
 
 def residuals(torch: Any, z: Buffer, y: Tensor) -> Tensor:
     """Turn the outputs into residuals z - y in place, and return them, of shape (R, B, C)."""
     if y.is_floating_point():
         return z.x_RNM.sub_(y)
-    return z.x_RNM.scatter_add_(2, y, torch.full_like(y, -1, dtype=z.x_RNM.dtype))
+    return _subtract_at(torch, y, 1.0, z.x_RNM)
 
 
 def _squared_error(torch: Any, z: Buffer, y: Tensor, loss: Buffer) -> None:

@@ -35,12 +35,13 @@ EPS = 1e-8
 class Step:
     """One step: each run's learning rate and parameter, (R, 1), the step's number from 1, and exact square roots.
 
-    `root` stands for `torch.sqrt`, whose bits depend on the processor.
+    `root` stands for `torch.sqrt`, whose bits depend on the processor. The number is an int on a CPU, a tensor in double
+    precision on a GPU.
     """
 
     rate: Tensor
     parameter: Tensor
-    number: int
+    number: int | Tensor
     root: Callable[[Tensor], Tensor]
 
 

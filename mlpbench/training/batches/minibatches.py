@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mlpbench.base.streams import generator
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.device_data import PIXEL_MAX, DeviceData, Indices
-from mlpbench.training.batches.stacked_inputs import Group, Inputs, groups
+from mlpbench.training.batches.stacked_inputs import Group, Inputs, batches_of
 from mlpbench.training.buffers import padded
+from mlpbench.training.gpu import kernels_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ class Examples:
     labels: Tensor
     labelling: Tensor
     index_GN: Tensor
-    groups: Sequence[Group]
+    groups: Sequence[Group] | None
 
     def __len__(self) -> int:
         return self.index_GN.shape[1]
@@ -92,7 +94,13 @@ class Examples:
     @cached_property
     def of_run(self) -> Tensor:
         """Which distinct list each run reads, shape (R,)."""
+        if self.groups is None:
+            return torch.arange(len(self.index_GN), device=self.index_GN.device)
         return torch.tensor([g.batch for g in self.groups for _ in range(g.start, g.stop)], device=self.index_GN.device)
+
+
+# Of a row, whose numbers a kernel reads and writes at once.
+MOST_IN_A_KERNEL = 8192
 
 
 class Gather:
@@ -115,6 +123,8 @@ class Gather:
         self._factor = scale
         self._raw = torch.empty(distinct * batch, features, dtype=source, device=device)
         self._x = torch.zeros(distinct * batch * padded(features), dtype=dtype, device=device)
+        fits = source == torch.uint8 and dtype == torch.float32 and features <= MOST_IN_A_KERNEL
+        self._kernels = kernels_for(device) if fits else None
         self._scale = torch.tensor(PIXEL_MAX, dtype=dtype, device=device)
 
     def __call__(self, examples: Examples, start: int, stop: int) -> tuple[Inputs, Tensor]:
@@ -122,13 +132,17 @@ class Gather:
         distinct, n, features = examples.index_GN.shape[0], stop - start, examples.x.shape[1]
         wide = padded(features)
         index = examples.index_GN[:, start:stop].reshape(-1)
-        raw = self._raw[: distinct * n]
-        torch.index_select(examples.x, 0, index, out=raw)
         x_GBI = self._x.as_strided((distinct, n, features), (n * wide, wide, 1))
-        x_GBI.copy_(raw.view(distinct, n, features))
-        # In two steps: a division of bytes would put them into numbers elsewhere first.
-        if raw.dtype == torch.uint8:
-            x_GBI.div_(self._scale)
+        if self._kernels is not None and examples.x.is_contiguous():
+            block = 1 << (features - 1).bit_length()
+            self._kernels.gather_scaled[(len(index),)](examples.x, index, x_GBI, features, wide, PIXEL_MAX, BLOCK=block)
+        else:
+            raw = self._raw[: distinct * n]
+            torch.index_select(examples.x, 0, index, out=raw)
+            x_GBI.copy_(raw.view(distinct, n, features))
+            # In two steps: a division of bytes would put them into numbers elsewhere first.
+            if raw.dtype == torch.uint8:
+                x_GBI.div_(self._scale)
         if self._factor != 1:
             x_GBI.mul_(self._factor)
         y = examples.labels_at(index.view(distinct, n))
@@ -137,45 +151,72 @@ class Gather:
 
 
 class Batches:
-    """The training batches of a stack, step by step."""
+    """The training batches of a stack, step by step: `advance` chooses a step's, `batch` gathers them.
+
+    What `batch` does is the same for every step of as many examples, in buffers that stay where they are, so that it can be
+    recorded once and replayed (see training/gpu.py).
+    """
 
     def __init__(
         self, runs: Sequence[Run], fit: Sequence[Indices], labels: Labels, data: DeviceData, *, dtype: torch.dtype
     ) -> None:
         s = runs[0].settings
         self._size, self._per_epoch, self._n = s.batch_size, s.steps_per_epoch, s.n_fit
-        self._data = data
-        self._labels = labels
         by_id = {run.run_id: indices for run, indices in zip(runs, fit)}
-        self.groups, self._first = groups(runs, _batches_of)
+        self.groups, self._first = batches_of(runs, _batches_of, data.device)
         self._fit = [by_id[run.run_id] for run in self._first]
         self._epoch = -1
-        self._examples: Examples | None = None
+        self._epoch_GN = torch.empty(0)
+        self._coming: tuple[int, NDArray[np.int64]] | None = None
+        index_GB = torch.zeros(len(self._first), min(self._size, self._n), dtype=torch.int64, device=data.device)
+        self._examples = Examples(
+            x=data.x_train,
+            labels=labels.y_KN,
+            labelling=labels.of_run,
+            index_GN=index_GB,
+            groups=self.groups,
+        )
         make: dict[str, Any] = {"dtype": dtype, "device": data.device, "source": data.x_train.dtype}
         self._gather = Gather(len(self._first), s.batch_size, data.n_features, scale=s.input_scale, **make)
 
-    def at(self, step: int) -> tuple[Inputs, Tensor]:
-        """Return inputs and classes (R, B, 1) or numbers (R, B, C) of a step, counted from 0."""
+    def advance(self, step: int) -> int:
+        """Choose the examples of a step, counted from 0, and return how many they are."""
         epoch, index = divmod(step, self._per_epoch)
-        if self._examples is None or epoch != self._epoch:
-            order = [generator(r.seed, r.streams["order"], "order", epoch).permutation(self._n) for r in self._first]
-            index_GN = torch.from_numpy(np.stack([fit[o] for fit, o in zip(self._fit, order)])).to(self._data.device)
-            self._examples = Examples(
-                x=self._data.x_train,
-                labels=self._labels.y_KN,
-                labelling=self._labels.of_run,
-                index_GN=index_GN,
-                groups=self.groups,
-            )
-            self._epoch = epoch
+        if epoch != self._epoch:
+            self.look_ahead(epoch)
+            assert self._coming is not None
+            self._epoch_GN = torch.from_numpy(self._coming[1]).to(self._examples.index_GN.device)
+            self._epoch, self._coming = epoch, None
         start = index * self._size
-        return self._gather(self._examples, start, min(start + self._size, self._n))
+        n = min(self._size, self._n - start)
+        self._examples.index_GN[:, :n] = self._epoch_GN[:, start : start + n]
+        return n
 
-    def indices(self, step: int) -> Tensor:
-        """Return which training examples each run sees, of shape (R, B), at the step that `at` was last asked for."""
-        start = step % self._per_epoch * self._size
-        assert self._examples is not None, "at comes first"
-        return self._examples.index_GN[self._examples.of_run, start : min(start + self._size, self._n)]
+    def look_ahead(self, epoch: int) -> None:
+        """Draw the order of an epoch, if that was not done, so that a GPU need not wait for it later."""
+        if self._coming is None or self._coming[0] != epoch:
+            self._coming = epoch, self._ordered(epoch)
+
+    def _ordered(self, epoch: int) -> NDArray[np.int64]:
+        """Return the examples of an epoch in the order of each distinct stream, of shape (G, N)."""
+        orders: dict[Hashable, NDArray[np.int64]] = {}
+        for run in self._first:
+            address = (run.seed, run.streams["order"])
+            if address not in orders:
+                orders[address] = generator(*address, "order", epoch).permutation(self._n)
+        return np.stack([fit[orders[r.seed, r.streams["order"]]] for fit, r in zip(self._fit, self._first)])
+
+    def at(self, step: int) -> tuple[Inputs, Tensor]:
+        """Return what `batch` does of a step, counted from 0."""
+        return self.batch(self.advance(step))
+
+    def batch(self, n: int) -> tuple[Inputs, Tensor]:
+        """Return inputs and classes (R, B, 1) or numbers (R, B, C) of the step that was chosen, which has n examples."""
+        return self._gather(self._examples, 0, n)
+
+    def indices(self, n: int) -> Tensor:
+        """Return which training examples each run sees, of shape (R, B), at the step that was chosen, which has n."""
+        return self._examples.index_GN[self._examples.of_run, :n]
 
 
 def _batches_of(r: Run) -> Hashable:

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from mlpbench.experiment.grid import Run
@@ -48,6 +49,17 @@ class Inputs:
             return
         for g in self.groups:
             yield g.own, self.x_GBI[g.batch].expand(len(g), -1, -1)
+
+
+def batches_of(
+    runs: Sequence[Run], key: Callable[[Run], Hashable], device: torch.device
+) -> tuple[list[Group] | None, Sequence[Run]]:
+    """Return which runs see one batch, and a run for each distinct batch.
+
+    On a GPU every run has a batch of its own: a product's kernel follows from the number of runs in it, which must not
+    depend on who shares a batch with whom.
+    """
+    return (None, runs) if device.type == "cuda" else groups(runs, key)
 
 
 def heights(examples: int, batch: int) -> set[int]:

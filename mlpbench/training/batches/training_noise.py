@@ -10,21 +10,36 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from mlpbench.base.streams import generator
+from mlpbench.base.streams import address, generator
 from mlpbench.experiment.grid import Run
+from mlpbench.training.batches.device_streams import UniformDraws
 from mlpbench.training.batches.stacked_inputs import Inputs, groups
 from mlpbench.training.buffers import Stacked, column
+from mlpbench.training.gpu import kernels_for
 
 
 class DropoutNoise:
-    """Uniform noise in [0, 1) for dropout: one draw for each distinct stream, whatever the runs' probabilities."""
+    """Uniform noise in [0, 1) for dropout: one draw for each distinct stream, whatever the runs' probabilities.
+
+    A GPU draws the same numbers itself, where it can.
+    """
 
     def __init__(self, runs: Sequence[Run], *, dtype: torch.dtype, device: torch.device) -> None:
         self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["dropout"]))
         self._dtype, self._device = dtype, device
+        self._drawn: dict[int, UniformDraws] = {}  # layer -> what a GPU draws
+        self._batch = runs[0].settings.batch_size
+        self._of_run = torch.tensor([g.batch for g in self._groups for _ in range(len(g))], device=device)
 
     def at(self, step: int, layer: int, batch: int, units: int) -> Inputs:
-        """Return noise of shape (G, B, U) for a layer at a step."""
+        """Return noise of shape (G, B, U) for a layer at a step; on a GPU of shape (R, B, U), each run's own."""
+        if kernels_for(self._device) is not None:
+            if layer not in self._drawn:
+                streams = [(r.seed, address("dropout", r.streams["dropout"], layer)) for r in self._first]
+                self._drawn[layer] = UniformDraws(streams, self._batch * units, self._device)
+            u_GN = self._drawn[layer].at(step)[:, : batch * units]
+            u_RN = u_GN if len(u_GN) == len(self._of_run) else u_GN.index_select(0, self._of_run)
+            return Inputs(x_GBI=u_RN.view(-1, batch, units).to(self._dtype))
         draws = [
             generator(r.seed, r.streams["dropout"], "dropout", layer, step).random((batch, units), dtype=np.float32)
             for r in self._first
@@ -42,21 +57,29 @@ class InputNoise:
         self.acts = any(deviations)
         self._deviation = column(deviations, dtype=dtype, device=device)
         batch = runs[0].settings.batch_size if self.acts else 0
+        self._features = features
         self._x = Stacked.zeros(len(runs), batch, features, dtype=dtype, device=device)
+        self._drawn = Inputs(x_GBI=torch.empty(0))
 
-    def added(self, step: int, inputs: Inputs) -> Inputs:
-        """Return the inputs of a step with noise, a batch for each run; as they are where no run has any."""
+    def draw(self, step: int, n: int) -> None:
+        """Draw the noise of a step for n examples, where any run has noise."""
+        if self.acts:
+            draws = [
+                generator(r.seed, r.streams["noise"], "noise", 2, step).standard_normal(
+                    (n, self._features), dtype=np.float32
+                )
+                for r in self._first
+            ]
+            noise = torch.from_numpy(np.stack(draws)).to(device=self._x.x_RNM.device, dtype=self._x.x_RNM.dtype)
+            self._drawn = Inputs(x_GBI=noise, groups=self._groups)
+
+    def added(self, inputs: Inputs) -> Inputs:
+        """Return inputs with the noise that was drawn, a batch for each run; as they are where no run has any."""
         if not self.acts:
             return inputs
-        _, n, features = inputs.x_GBI.shape
-        x_RBI = self._x.rows(n).x_RNM
-        draws = [
-            generator(r.seed, r.streams["noise"], "noise", 2, step).standard_normal((n, features), dtype=np.float32)
-            for r in self._first
-        ]
-        noise = torch.from_numpy(np.stack(draws)).to(device=x_RBI.device, dtype=x_RBI.dtype)
+        x_RBI = self._x.rows(inputs.x_GBI.shape[1]).x_RNM
         for own, clean in inputs.parts():
             x_RBI[own] = clean
-        for own, noise_RBI in Inputs(x_GBI=noise, groups=self._groups).parts():
+        for own, noise_RBI in self._drawn.parts():
             x_RBI[own] += noise_RBI * self._deviation[own]
         return Inputs(x_GBI=x_RBI)

@@ -114,7 +114,7 @@ class Evaluator:
 
     def _side_by_side(self, examples: Examples) -> Fused | None:
         """Return first layers side by side, with the weights as they are now, where that is faster."""
-        groups = tuple(examples.groups)
+        groups = tuple(examples.groups or ())
         if not self._network.worth_fusing(groups, heights(len(examples), self._chunk)):
             return None
         if groups not in self._fused:

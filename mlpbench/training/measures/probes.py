@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mlpbench.experiment.components.activations import Activation
@@ -115,7 +116,7 @@ class Prober:
             layers.append(measured)
         self._backward(inputs, y_RB1, work, layers)
         for measured, weight, (size, _) in zip(layers, network.parameters.weights, network.shapes, strict=True):
-            measured[WEIGHT_QUANTILES] = torch.stack([_quantiles(w_IO[:size]) for w_IO in weight.x_RNM])
+            measured[WEIGHT_QUANTILES] = _quantiles(weight.x_RNM[:, :size])
         if updated:
             for measured, before, weight in zip(layers, self._before, network.parameters.weights):
                 change = (weight.flat_RS.double() - before.double()).square().sum(1)
@@ -175,16 +176,27 @@ def _mean(x_RNU: Tensor) -> Tensor:
     return x_RNU.mean(tuple(range(1, x_RNU.ndim)))
 
 
-def _quantiles(w_IO: Tensor) -> Tensor:
-    """Return the quantiles of one run's weights, float64 on the CPU, whatever the precision and the device.
+def _quantiles(w_RIO: Tensor) -> Tensor:
+    """Return the quantiles of each run's weights, (R, QUANTILES), float64 on the CPU, whatever the precision and the device.
 
     Quantile k of K lies at (n - 1) k / (K - 1) of the n ordered numbers. The two it lies between are picked, not computed,
     and their place is integer arithmetic, so that nothing but the weights can move a bit.
     """
-    values = w_IO.cpu().numpy().ravel()
-    at = [divmod((values.size - 1) * k, QUANTILES - 1) for k in range(QUANTILES)]
-    pairs = [(low, min(low + 1, values.size - 1)) for low, _ in at]
-    ordered = np.partition(values, sorted({i for pair in pairs for i in pair})).astype(np.float64)
-    below, above = ordered[np.array(pairs).T]
+    n = w_RIO[0].numel()
+    at = [divmod((n - 1) * k, QUANTILES - 1) for k in range(QUANTILES)]
+    pairs = np.array([(low, min(low + 1, n - 1)) for low, _ in at])
+    fractions = np.array([rest / (QUANTILES - 1) for _, rest in at])
+    below, above = _order_statistics(w_RIO, pairs).transpose(2, 0, 1)
     with np.errstate(invalid="ignore", over="ignore"):  # of a run about to diverge; what is not finite is left out
-        return torch.from_numpy(below + (above - below) * np.array([rest / (QUANTILES - 1) for _, rest in at]))
+        return torch.from_numpy(below + (above - below) * fractions)
+
+
+def _order_statistics(w_RIO: Tensor, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the numbers at some places of each run's ordered weights, of shape (R, *places.shape)."""
+    if w_RIO.device.type != "cuda":
+        wanted = np.unique(places)
+        ordered = [np.partition(w_IO.numpy().ravel(), wanted)[places] for w_IO in w_RIO]
+        return np.stack(ordered).astype(np.float64)
+    ordered_RN = w_RIO.flatten(1).sort(1).values
+    picked = ordered_RN[:, torch.from_numpy(places).to(w_RIO.device)] + 0.0  # a zero has a sign, and no order
+    return picked.double().cpu().numpy()

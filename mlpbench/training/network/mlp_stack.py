@@ -27,7 +27,7 @@ from mlpbench.experiment.components.activations import Activation, activation
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
-from mlpbench.training.buffers import Stacked, column, padded
+from mlpbench.training.buffers import SPARE, Stacked, column, padded
 from mlpbench.training.network.convolution import Convolutions, Maps
 from mlpbench.training.network.fused import Fused, worth
 from mlpbench.training.network.norm import Norm
@@ -267,8 +267,14 @@ class Network:
             now: float | Tensor = parameter
             if f.learnt:
                 now = self.slope(number, own).clone()  # the target may change it in the next line
-                gradient = f.learnt.gradient(d.x_RNM[own], z.x_RNM[own, :n]).sum((1, 2))
-                target.put(target.into.slopes[number].x_RNM[own], gradient[:, None, None])
+                gradient_RNM = f.learnt.gradient(d.x_RNM[own], z.x_RNM[own, :n])
+                if self.device.type == "cuda":  # how it sums follows from the number of runs: that of the whole stack
+                    whole_RNM = torch.zeros_like(d.x_RNM)
+                    whole_RNM[own] = gradient_RNM
+                    gradient_R = whole_RNM.sum((1, 2))[own]
+                else:
+                    gradient_R = gradient_RNM.sum((1, 2))
+                target.put(target.into.slopes[number].x_RNM[own], gradient_R[:, None, None])
             f.backward(torch, d.flat_RS[own], z.flat_RS[own], a.flat_RS[own], now)
 
     def worth_fusing(self, groups: Sequence[Group], rows: Collection[int]) -> bool:
@@ -291,6 +297,12 @@ class Network:
         """
         assert fused is None or sums_R is not None, "weights that are elsewhere can't be summed up here"
         parameters = self.parameters.all
+        if self.device.type == "cuda":  # to look at the sum first would have the host wait for it, step by step
+            largest = [
+                torch.linalg.vector_norm(p.flat_RS.view(self.runs, SPARE, -1), torch.inf, dim=2).amax(1)
+                for p in parameters
+            ]
+            return torch.stack([loss_R, *largest]).isfinite().all(0)
         unseen = parameters if sums_R is None else parameters[len(self.parameters.weights) :]
         sums = [loss_R, *(() if sums_R is None else (sums_R,)), *(p.flat_RS.sum(1) for p in unseen)]
         fine = torch.isfinite(functools.reduce(torch.add, sums))

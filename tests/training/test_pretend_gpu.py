@@ -1,0 +1,137 @@
+"""What training does on a GPU, seen on a pretend one: placement, company, the shapes of its operations, and its waits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pretend_gpu
+import pytest
+import torch
+from oracle_rows import ROWS
+from small_data import Made, made, made_images, made_numbers, runs
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mlpbench.experiment.grid import Run
+from mlpbench.experiment.plan import BRICK, brick
+from mlpbench.training.batches.device_data import DeviceData
+from mlpbench.training.engine import train_stack
+from mlpbench.training.worker_setup import StackRows
+
+CLASSES = made(n_train=50, n_test=21, features=19, classes=5)
+NUMBERS = made_numbers(n_train=50, n_test=21, features=5)
+IMAGES = made_images(n_train=40, n_test=21, image=(8, 8), classes=3)
+BASE: dict[str, Any] = {"hidden_sizes": [7, 5], "batch_size": 16, "epochs": 2}
+GPU = torch.device("cuda:0")
+COST = ("train_seconds", "stack_size")
+# What a GPU computes in another order, or by another kernel, with another number of runs.
+BY_NUMBER = ("mm", "sum", "mean", "amax", "max", "min", "norm", "sort", "prod", "softmax", "var", "std", "any", "all")
+
+
+def trained(members: Sequence[Run], data: Made, **options: Any) -> StackRows:
+    return train_stack(members, DeviceData(data.dataset, GPU), **options)
+
+
+def by_run(rows: StackRows) -> dict[str, str]:
+    """All rows of each run but what it cost, as text: NaN equals itself."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for table in (rows.runs, rows.curves, rows.layers, rows.predictions):
+        for row in table:
+            found.setdefault(row["run_id"], []).append({k: v for k, v in row.items() if k not in COST})
+    return {run_id: repr(of_run) for run_id, of_run in found.items()}
+
+
+def company(name: str) -> tuple[list[Run], Made]:
+    """The run of a row of the oracle and others that may stand in its stack."""
+    row = ROWS[name]
+    data = NUMBERS if row.numbers else IMAGES if row.images else CLASSES
+    fixed = {k: v for k, v in {**BASE, **row.fixed}.items() if v is not None}
+    others = [fixed | {"lr": 0.03}, fixed | {"lr": 1e30}]
+    keys = {"replicates": 2, **row.keys}
+    return runs(data, fixed, [fixed, *others] if "lr" not in row.fixed else [fixed], **keys), data
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("name", ROWS)
+def test_a_run_has_the_same_rows_alone_in_company_and_in_any_place(name: str) -> None:
+    """On the pretend device a tensor out of place is an error; its kernels are those of the CPU, which are exact here."""
+    members, data = company(name)
+    with pretend_gpu.gpu():
+        together = by_run(trained(members, data))
+        assert by_run(trained(members[::-1], data)) == together
+        assert by_run(trained(members[:1], data)) == {members[0].run_id: together[members[0].run_id]}
+
+
+class Shapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts operations whose kernel follows from the number of runs, each with the shapes and strides of its operands."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name.removeprefix("aten::")
+        operands = [a for a in args if isinstance(a, torch.Tensor)]
+        by_number = any(word in name for word in BY_NUMBER) and torch.Tag.pointwise not in func.tags
+        if by_number and any(isinstance(a, pretend_gpu.OnDevice) for a in operands):
+            self.seen[f"{name} {[(tuple(a.shape), a.stride()) for a in operands]}"] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def shapes() -> Iterator[Counter[str]]:
+    with pretend_gpu.gpu(), Shapes() as mode:
+        yield mode.seen
+
+
+MIXED = [
+    {"activation": "relu", "dropout": 0.3, "lr": 0.1, "schedule": "cosine"},
+    {"activation": "prelu", "dropout": 0.1, "lr": 0.01, "weight_decay": 0.01},
+    {"activation": "gelu", "dropout": 0.5, "lr": 0.2, "label_noise": 0.2},
+]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_every_product_and_sum_has_the_shape_of_the_brick_whatever_the_company(optimizer: str) -> None:
+    members = runs(CLASSES, BASE | {"optimizer": optimizer}, MIXED, replicates=4)
+    with shapes() as of_few:
+        trained([members[4]], CLASSES)  # PReLU: what it learns is summed up for itself
+    with shapes() as of_many:
+        trained(members, CLASSES)
+    assert len(of_few) > 20
+    assert set(of_many) - set(of_few) == set()
+
+
+def test_an_epoch_waits_twice_and_a_step_starts_as_many_kernels_for_any_number_of_runs() -> None:
+    kernels: dict[int, int] = {}
+    for replicates in (1, 9):
+        members = runs(CLASSES, BASE | {"epochs": 6}, replicates=replicates)
+        seen_by: list[tuple[int, int, int]] = []
+        with pretend_gpu.gpu() as seen:
+
+            def note(share: float, seen: pretend_gpu.Seen = seen, by: Any = seen_by) -> None:
+                by.append(tuple(sum(c.values()) for c in (seen.waits, seen.kernels, seen.to_host)))
+
+            train_stack(members, DeviceData(CLASSES.dataset, GPU), note)
+        (waits, counted, bytes_to_host), (waits_then, counted_then, bytes_then) = seen_by[2], seen_by[3]
+        assert waits_then - waits <= 2
+        assert bytes_then - bytes_to_host <= 8, "a flag an epoch"
+        kernels[replicates] = counted_then - counted
+    assert kernels[1] == kernels[9]
+
+
+def test_a_brick_is_smaller_where_runs_are_large() -> None:
+    (small,), (large,) = (runs(CLASSES, BASE | {"hidden_sizes": sizes}) for sizes in ([7], [8192, 8192, 1024]))
+    assert brick(small.settings, CLASSES.facts) == BRICK
+    assert brick(large.settings, CLASSES.facts) == 2
+
+
+def test_more_runs_than_a_brick_are_trained_one_brick_after_another_and_stay_in_order() -> None:
+    members = runs(CLASSES, BASE | {"epochs": 1}, replicates=BRICK + 1)
+    shares: list[float] = []
+    with pretend_gpu.gpu():
+        rows = train_stack(members, DeviceData(CLASSES.dataset, GPU), shares.append)
+    assert [r["run_id"] for r in rows.runs] == [r.run_id for r in members]
+    assert shares == [0.5, 1.0]
