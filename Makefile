@@ -18,7 +18,7 @@ COMPILE := ../$(BIN)/uv pip compile --quiet --no-config --universal --generate-h
 # The build of torch without CUDA for Linux on x86-64 and Python 3.11, taken where pip finds it (PIP_FIND_LINKS, another index).
 TORCH_CPU := torch==2.13.0+cpu --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
-.PHONY: run results test lint types units check audit prove bench throughput install dev lock clean
+.PHONY: run results test lint types units check audit prove bench throughput gpu install dev lock clean
 
 run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and write its report
 	@$(BIN)/mlpbench run $(SPEC)
@@ -64,6 +64,10 @@ bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report i
 throughput: $(VENV)/.dev ## time training against its products alone and against a plain loop (ten minutes)
 	@for width in 32 256; do for what in phase whole; do \
 		$(BIN)/python tests/benchmarks/throughput.py $$what --width $$width; done; done
+
+gpu: $(VENV)/.dev ## what needs a GPU: its tests, bits, and rates, as one JSON object (five minutes)
+	@mkdir -p results/bench
+	@$(BIN)/python tests/benchmarks/gpu_session.py | tee results/bench/gpu.json
 
 install: $(VENV)/.installed
 dev: $(VENV)/.dev
