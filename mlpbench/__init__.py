@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from mlpbench.base.environment import VERSION
-
+# Next to nothing is loaded with the package: `python -m mlpbench` begins with it, and is deaf to signals until it is loaded.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mlpbench.api import load, model, run
     from mlpbench.training.saved_model import load_weights
 
+    __version__: str
+
 __all__ = ["__version__", "load", "load_weights", "model", "run"]
-__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> Any:
         from mlpbench.training import saved_model
 
         return saved_model.load_weights
+    if name == "__version__":
+        from mlpbench.base.environment import VERSION
+
+        return VERSION
     raise AttributeError(f"module 'mlpbench' has no attribute {name!r}")

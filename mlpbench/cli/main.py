@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import chdir, suppress
 from typing import Any
@@ -12,37 +11,52 @@ import click
 
 from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import MachineError, MlpbenchError
+from mlpbench.cli import endings
 from mlpbench.cli.experiment_commands import data, list_, plan, run, schema
 from mlpbench.cli.folder_commands import claims, diff, export, index, merge, report, trim, verify
 from mlpbench.cli.terminal_output import escaped_output
-
-INTERRUPTED = 130
 
 
 class _Group(click.Group):
     """A group of commands whose errors are one message and an exit status."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        try:
-            return super().main(*arguments, **options)
-        except OSError as error:  # click has ended quietly where the reader of our output has enough
-            with suppress(OSError):
-                click.echo(f"mlpbench: system error: {error}", err=True)
-            _drop_output()
-            sys.exit(MachineError.status)
+        with endings.caught() as self._signals:
+            try:
+                return super().main(*arguments, **options)
+            except OSError as error:  # click has ended quietly where the reader of our output has enough
+                with suppress(OSError):
+                    click.echo(f"mlpbench: system error: {error}", err=True)
+                _drop_output()
+                sys.exit(MachineError.status)
+            except (
+                SystemExit,
+                click.Abort,
+                endings.Interruption,
+            ) as error:  # a signal that came before or after the command itself
+                message, status = endings.interruption(self._signals.number)
+                if self._signals.number is None or getattr(error, "code", None) == status:
+                    raise
+                click.echo(f"mlpbench: {message}", err=True)
+                sys.exit(status)
 
     def invoke(self, ctx: click.Context) -> Any:
         _leave_matplotlib_alone()
         try:
             return super().invoke(ctx)
-        except MlpbenchError as error:
-            click.echo(f"mlpbench: {error}", err=True)
-            ctx.exit(error.status)
-        except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut this short
-            message = "interrupted; finished stacks are kept, run the same command again to continue"
-            click.echo(f"mlpbench: {message}", err=True)
-            ctx.exit(INTERRUPTED)
+        except BaseException as error:
+            number = self._signals.number
+            if number is not None or isinstance(error, KeyboardInterrupt):
+                endings.leave_in_peace()  # a second Ctrl-C must not cut this short
+                message, status = endings.interruption(number)
+            elif isinstance(error, MlpbenchError):
+                message, status = str(error), error.status
+            elif out_of_memory := endings.memory_error(error):
+                message, status = str(out_of_memory), out_of_memory.status
+            else:
+                raise
+        click.echo(f"mlpbench: {message}", err=True)
+        ctx.exit(status)
 
 
 class _Commands(_Group):
@@ -84,7 +98,8 @@ Start here:
   mlpbench plan experiments/width.yaml     what would be trained, and how long
   mlpbench run experiments/width.yaml --set replicates=10
 
-Exit status: 0 done, 1 some runs failed or a check found a difference, 2 bad input, 3 system error, 130 interrupted.
+Exit status: 0 done, 1 some runs failed or a check found a difference, 2 bad input, 3 system error, 130 interrupted,
+143 terminated.
 """
 
 
@@ -96,3 +111,6 @@ def main() -> None:
 
 for command in (run, plan, claims, report, index, verify, diff, merge, trim, export, list_, data, schema):
     main.add_command(command)
+for command in (run, claims, report, index, verify, diff, merge, trim, export):
+    assert command.callback is not None, "a command does something"
+    command.callback = endings.with_memory(command.callback)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import resource
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -16,7 +18,7 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 from mlpbench.base.environment import SAFE_PATH, variables
-from mlpbench.base.errors import MachineError
+from mlpbench.base.errors import MachineError, is_out_of_memory, lacks_address_space
 from mlpbench.experiment.plan import Stack
 from mlpbench.training.worker_setup import Setup, StackRows
 
@@ -27,6 +29,21 @@ UNSTARTED = (
     "worker processes must be able to start, and they ended at once: what they printed is above; a script that calls "
     'mlpbench.run must be a file, and the call must stand under `if __name__ == "__main__":`'
 )
+KILLED = (
+    "worker processes must be able to start, and they were killed {n} times while they did (by {by}): if memory was wanting, "
+    "fewer --workers or more memory helps; finished stacks are kept, run the same command again to continue"
+)
+OUT_OF_MEMORY = (
+    "out of memory: worker processes could not start; fewer --workers, more memory or a higher limit (ulimit -v, a "
+    "container's) helps; finished stacks are kept, run the same command again to continue"
+)
+# The exit status of a worker that has no memory to start with, and the address space that its libraries take.
+NO_MEMORY = 42
+ADDRESS_SPACE = 500 * 2**20
+# Signals with a handler that raises: in the middle of a start, one would leave a worker without its orders.
+HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Who tidies up after processes that are killed says so with a warning, in the middle of what the command says.
+QUIET = {"PYTHONWARNINGS": "ignore"}
 # Starting workers changes the environment and the signals of the whole process: one pool at a time.
 _STARTING = threading.Lock()
 
@@ -66,11 +83,12 @@ class ProcessPool:
         """Yield each stack with its rows as it is finished; `tick` is called with each stack's share of the work done so far.
 
         When a worker is killed, which stack was at fault is not known: each one that had begun is tried again alone, and
-        one whose worker is killed then too comes back in parts.
+        one whose worker is killed then too comes back in parts. Where none had begun, workers are started again.
         """
         shares = RawArray("d", len(stacks))
         left = [_Job(stack=stack, slot=i) for i, stack in enumerate(stacks)]
         suspects: list[_Job] = []
+        starts = 0
         try:
             while left or suspects:
                 batch = suspects[:1] or left
@@ -82,8 +100,12 @@ class ProcessPool:
                         yield job.stack, rows
                 except BrokenProcessPool as error:
                     begun = [j for j in batch if j not in done and shares[j.slot] > 0]
+                    starts = 0 if begun or done else starts + 1
+                    if not begun and (why := self._why_not(starts)):
+                        raise MachineError(why) from error
                     if not begun:
-                        raise MachineError(UNSTARTED) from error
+                        left = [j for j in left if j not in done]
+                        continue
                     for job in begun:
                         shares[job.slot] = 0.0
                 if suspects:
@@ -96,19 +118,32 @@ class ProcessPool:
         finally:
             self._end_workers()
 
+    def _why_not(self, starts: int) -> str | None:
+        """Return why workers that did not begin a stack are not started again, None where they are."""
+        codes = [code for process in self._started if (code := process.exitcode) is not None]
+        if NO_MEMORY in codes:
+            return OUT_OF_MEMORY
+        if any(code >= 0 for code in codes):
+            return UNSTARTED
+        # The pool ends those that are left with SIGTERM.
+        killers = {signal.Signals(-code).name for code in codes} - {signal.SIGTERM.name} or {signal.SIGTERM.name}
+        return KILLED.format(n=starts, by=" and ".join(sorted(killers))) if starts >= ATTEMPTS else None
+
     def _results(
         self, jobs: Sequence[_Job], shares: Any, tick: Callable[[Sequence[float]], None]
     ) -> Iterator[tuple[_Job, StackRows]]:
         context = multiprocessing.get_context("spawn")
         workers = min(self.workers, len(jobs))
-        with _STARTING, _variables(SAFE_PATH):
+        with _STARTING, _variables({**SAFE_PATH, **QUIET}):
             resource_tracker.ensure_running()  # else the locks of the pool start it, with the user's environment
-        with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(self.setup, shares)) as pool:
+        with ProcessPoolExecutor(
+            workers, context, initializer=_start, initargs=(pickle.dumps(self.setup), shares)
+        ) as pool:
             try:
                 with _STARTING, _quiet_start({**variables(self.setup.numerics, self.setup.threads), **SAFE_PATH}):
                     others = set(multiprocessing.active_children())
                     futures = {pool.submit(_work, j.slot, j.stack.runs): j for j in jobs}
-                    self._started |= set(multiprocessing.active_children()) - others
+                    self._started = set(multiprocessing.active_children()) - others
                 pending: set[Future[StackRows]] = set(futures)
                 while pending:
                     finished, pending = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
@@ -128,11 +163,19 @@ class ProcessPool:
             process.terminate()
 
 
-def _start(setup: Setup, shares: Any) -> None:
-    # Imported in the worker: the parent never loads torch.
-    from mlpbench.training import worker
+def _start(setup: bytes, shares: Any) -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and lacks_address_space(ADDRESS_SPACE):
+        os._exit(NO_MEMORY)  # some libraries would wait for ever
+    try:
+        # Imported in the worker: the parent never loads torch.
+        from mlpbench.training import worker
 
-    worker.start(setup, shares)
+        worker.start(pickle.loads(setup), shares)
+    except Exception as error:
+        if is_out_of_memory(error):
+            os._exit(NO_MEMORY)
+        raise
 
 
 def _work(index: int, runs: Sequence[Any]) -> StackRows:
@@ -147,23 +190,25 @@ def _quiet_start(environment: Mapping[str, str | None]) -> Iterator[None]:
 
     Ctrl-C reaches the whole group of processes, and this one decides what becomes of the workers. The signal is held back,
     not ignored: workers inherit that for good, here it arrives at the end of this block. Blocking it is not enough here: it
-    would reach another thread, of a numerical library say, and interrupt this one all the same.
+    would reach another thread, of a numerical library say, and interrupt this one all the same. Other signals that have a
+    handler here are held back too, and end workers.
     """
     resource_tracker.ensure_running()  # which ends by letting the signal through: not in the middle of a start
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # Only the main thread may set handlers, and only there is an interrupt raised.
     main = threading.current_thread() is threading.main_thread()
-    pressed: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number)) if main else None
+    sent: list[int] = []
+    handled = [n for n in HELD_BACK if main and (n == signal.SIGINT or callable(signal.getsignal(n)))]
+    handlers = {n: signal.signal(n, lambda number, frame: sent.append(number)) for n in handled}
     try:
         with _variables(environment):
             yield
     finally:
-        if main:
-            signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
+        if sent:
+            signal.raise_signal(sent[0])
 
 
 @contextmanager

@@ -32,17 +32,22 @@ class Worker:
         self._data = on_device(setup.dataset, torch.device(setup.device), data_dir=setup.data_dir)
 
     def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> StackRows:
-        """Train a stack; one that fails is halved until the run at fault is alone: its row has the error."""
+        """Train a stack; one that fails is halved until the run at fault is alone: its row has the error.
+
+        The error is let go before the halves are trained: it holds the stack, whose memory they may need.
+        """
+        failed = False
         try:
             measured = (self.setup.probes, self.setup.shifts)
             rows = train_stack(runs, self._data, progress, *measured, save_weights=self.setup.save_weights)
         except Exception as error:
-            if len(runs) == 1:
+            failed = len(runs) > 1
+            if not failed:
                 message = f"{type(error).__name__}: {error}"
                 rows = StackRows(runs=[{"run_id": runs[0].run_id, "status": "failed", "error": message}])
-            else:
-                half = len(runs) // 2
-                return StackRows.joined([self.train(part, progress) for part in (runs[:half], runs[half:])])
+        if failed:
+            half = len(runs) // 2
+            return StackRows.joined([self.train(part, progress) for part in (runs[:half], runs[half:])])
         environment = self._environment()
         return replace(rows, runs=[row | environment for row in rows.runs])
 
