@@ -12,7 +12,7 @@ from typing import Any
 from mlpbench.base import environment
 from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import Say, say_nothing
-from mlpbench.executors.executor import EXECUTORS, Setup, StackRows, device_name
+from mlpbench.executors.executor import EXECUTORS, Setup, StackRows, device_name, device_product
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import Stack
@@ -160,6 +160,9 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
     check_precision(todo, options)
     if todo:
         get_data(inventory.experiment, options, say)
+        if options.on_gpu:
+            device = device_name(options.device)
+            say(f"{inventory.experiment.name}: training on {device}, {device_product(device)}")
 
 
 def check_precision(runs: Sequence[Run], options: Options) -> None:

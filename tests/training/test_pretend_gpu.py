@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pretend_gpu
@@ -14,8 +15,15 @@ from oracle_rows import ROWS
 from small_data import Made, made, made_images, made_numbers, runs
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import mlpbench
+from mlpbench.base.errors import InputError
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import BRICK, brick
+from mlpbench.jobs.export import find_run, weights_of
+from mlpbench.jobs.options import Options
+from mlpbench.jobs.verify import verify
+from mlpbench.results.folders import read_folder
+from mlpbench.results.store import Store
 from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import train_stack
 from mlpbench.training.worker_setup import StackRows
@@ -120,6 +128,36 @@ def test_an_epoch_waits_twice_and_a_step_starts_as_many_kernels_for_any_number_o
         assert bytes_then - bytes_to_host <= 8, "a flag an epoch"
         kernels[replicates] = counted_then - counted
     assert kernels[1] == kernels[9]
+
+
+def test_a_whole_run_on_a_gpu_says_what_trains_and_leaves_it_in_the_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = {
+        "name": "pretend",
+        "question": "?",
+        "dataset": "mnist1d",
+        "fixed": {"train_size": 40, "epochs": 1, "width": 5},
+    }
+    spec |= {"replicates": 2}
+    with pretend_gpu.gpu():
+        ended = mlpbench.run(spec, results=tmp_path, executor="inline", device="cuda", report=False, quiet=False)
+    assert ended.statuses == {"ok": 2}
+    assert set(ended.runs["env_device"]) == {pretend_gpu.NAME}
+    assert f"pretend: training on cuda:0, {pretend_gpu.NAME}" in capsys.readouterr().out
+
+
+def test_runs_in_tf32_are_not_verified_or_exported_without_a_gpu(tmp_path: Path) -> None:
+    fixed = {"train_size": 40, "epochs": 1, "width": 5, "precision": "tf32"}
+    spec = {"name": "tf32", "question": "?", "dataset": "mnist1d", "fixed": fixed}
+    with pretend_gpu.gpu():
+        ended = mlpbench.run(spec, results=tmp_path, executor="inline", device="cuda", report=False)
+    experiment, store = read_folder(tmp_path / "tf32"), Store(tmp_path / "tf32")
+    options = Options(results=tmp_path, executor="inline", quiet=True, device="cpu")
+    with pytest.raises(InputError, match="precision tf32 needs a GPU, got the device cpu"):
+        verify(experiment, store, options, None)
+    with pytest.raises(InputError, match="precision tf32 needs a GPU, got the device cpu"):
+        weights_of(find_run(ended.runs["run_id"].iloc[0], [tmp_path]), options)
 
 
 def test_a_brick_is_smaller_where_runs_are_large() -> None:
