@@ -256,3 +256,16 @@ def test_a_dollar_in_a_label_is_a_dollar(label: str) -> None:
     texts = {text.get_text() for text in drawn.findobj(Text)}
     assert {label, f"{label} more"} <= texts
     assert not any(text.get_parse_math() for text in drawn.findobj(Text) if text.get_text() == label)
+
+
+def test_signs_that_can_not_be_seen_are_written_out_and_signs_of_other_scripts_are_no_warning() -> None:
+    """Warnings are errors here: a font that lacks a sign has printed lines about itself."""
+    labels = [{"label": "中文 عربي", "width": 8}, {"label": "other", "width": 16}]
+    says = "It is \x1b[31m\u202e so."
+    compare = {"metric": "test_accuracy", "a": {"label": "other"}, "b": {"label": "中文 عربي"}, "expect": "greater"}
+    claims = [{"id": "c", "says": says, "compare": compare}]
+    report = report_of(make(spec(factors={"conditions": labels}, replicates=2, claims=claims)))
+    drawn = report.drawings["figures/verdicts.png"]()
+    for figure in (drawn, report.drawings["figures/error.png"]()):
+        png(figure)
+    assert "It is \\x1b[31m\\u202e so." in {text.get_text() for text in drawn.findobj(Text)}

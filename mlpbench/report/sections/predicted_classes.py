@@ -14,6 +14,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mlpbench.base.escapes import printable
 from mlpbench.evidence.estimates.predictions import Floats, Predictions, choose_examples, confusion
 from mlpbench.evidence.frames import records
 from mlpbench.report.context import Context
@@ -109,7 +110,8 @@ def draw_confusion(shares: pd.DataFrame, pair: tuple[int, int]) -> Figure:
 
 
 def short_name(name: str) -> str:
-    """Return the name of a class, cut where it would not fit."""
+    """Return the name of a class, of signs that can be seen, cut where it would not fit."""
+    name = printable(name)
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 

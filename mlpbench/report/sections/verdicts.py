@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from mlpbench.base.escapes import Markdown, bullets, code
+from mlpbench.base.escapes import Markdown, bullets, code, printable
 from mlpbench.evidence.estimates.excerpt import MOST_ROWS
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.claim_caveats import shared_streams
@@ -159,7 +159,9 @@ def _strip(ax: Axes, verdict: Verdict) -> None:
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_locator(MaxNLocator(7))
-    ax.set_title(textwrap.shorten(verdict.claim.says, LONGEST, placeholder=" …"), loc="left", fontsize=8, pad=13)
+    ax.set_title(
+        textwrap.shorten(printable(verdict.claim.says), LONGEST, placeholder=" …"), loc="left", fontsize=8, pad=13
+    )
     for x, side, text, shade in (
         (0, "left", f"{verdict.decision}: {estimate_cell(verdict)}", theme.INK),
         (1, "right", tested.quantity.axis, theme.FAINT),
