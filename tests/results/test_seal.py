@@ -1,0 +1,122 @@
+"""What is sealed is what was written, whenever its writer is killed; what was altered is named."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlpbench.base.errors import InputError
+from mlpbench.results import seal
+from mlpbench.results.seal import ALTERED, MISSING, NAME, flaws, write_sealed
+
+
+class Killed(BaseException):
+    """What a process that is killed does not live to see."""
+
+
+def die_at(patch: pytest.MonkeyPatch, number: int) -> None:
+    count = itertools.count()
+
+    def dying(operation: Callable[..., Any]) -> Callable[..., Any]:
+        def done(*arguments: Any, **options: Any) -> Any:
+            if next(count) >= number:
+                raise Killed
+            return operation(*arguments, **options)
+
+        return done
+
+    for owner, name in ((os, "replace"), (os, "fsync"), (Path, "unlink")):
+        patch.setattr(owner, name, dying(getattr(owner, name)))
+
+
+STEPS: list[dict[str, bytes | None]] = [
+    {"spec.yaml": b"name: d"},
+    {"looks.json": b"[]", "summary.json": b"{}"},
+    {"looks.json": b"[1]", "summary.json": None},
+]
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_writer_killed_at_any_file_operation_leaves_files_that_their_seal_allows(
+    batched: bool, tmp_path: Path
+) -> None:
+    """Old or new, never damaged; and what is written next is sealed."""
+    for killed_at in itertools.count():
+        folder = tmp_path / f"{killed_at}"
+        folder.mkdir()
+        done = False
+        with pytest.MonkeyPatch.context() as patch:
+            die_at(patch, killed_at)
+            with suppress(Killed), seal.under_way(folder) if batched else nullcontext():
+                for step in STEPS:
+                    write_sealed(folder, step)
+                done = True
+        assert flaws(folder) == {}
+        looks = (folder / "looks.json").read_bytes() if (folder / "looks.json").exists() else None
+        assert looks in (None, b"[]", b"[1]")
+        write_sealed(folder, {"verified.json": b"{}"})
+        assert flaws(folder) == {}
+        after = seal.read(folder)
+        assert after is not None
+        assert after.pending == {}
+        assert set(after.files) == {p.name for p in folder.iterdir() if not p.name.startswith(".")} - {NAME}
+        if done:
+            break
+    assert killed_at > 20
+
+
+def test_what_was_altered_or_deleted_is_named_and_what_was_written_again_is_not(tmp_path: Path) -> None:
+    write_sealed(tmp_path, {"spec.yaml": b"a", "looks.json": b"[]"})
+    (tmp_path / "spec.yaml").write_bytes(b"b")
+    (tmp_path / "looks.json").unlink()
+    assert flaws(tmp_path) == {"spec.yaml": f"is damaged ({ALTERED})", "looks.json": MISSING}
+    write_sealed(tmp_path, {"spec.yaml": b"a", "looks.json": b"[]"})
+    assert flaws(tmp_path) == {}
+    (tmp_path / "looks.json").unlink()
+    os.mkfifo(tmp_path / "looks.json")
+    assert flaws(tmp_path) == {"looks.json": "is damaged (it is not a regular file)"}
+
+
+def test_no_bit_of_the_seal_is_flipped_unseen(tmp_path: Path) -> None:
+    write_sealed(tmp_path, {"spec.yaml": b"a", "looks.json": b"[]"})
+    content = (tmp_path / NAME).read_bytes()
+    for place in range(len(content)):
+        hurt = bytearray(content)
+        hurt[place] ^= 1 << place % 7
+        (tmp_path / NAME).write_bytes(hurt)
+        if json.loads(content) == parsed(bytes(hurt)):
+            continue  # white space between values is another
+        with pytest.raises(InputError, match=r"seal\.json is damaged \("):
+            seal.read(tmp_path)
+
+
+def parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def test_a_folder_without_a_seal_gets_one_of_all_it_has(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_bytes(b"a")
+    assert flaws(tmp_path) == {}
+    assert "has no seal" in seal.unsealed([tmp_path])
+    write_sealed(tmp_path, {"looks.json": b"[]"})
+    assert seal.unsealed([tmp_path]) == ""
+    (tmp_path / "spec.yaml").write_bytes(b"b")
+    assert list(flaws(tmp_path)) == ["spec.yaml"]
+
+
+def test_a_seal_that_lists_files_elsewhere_is_refused(tmp_path: Path) -> None:
+    content = seal.Content.of(b"")
+    listed = seal.Seal.model_construct(files={"../spec.yaml": content}, pending={}, parts=[])
+    (tmp_path / NAME).write_text(json.dumps(listed.sealed.model_dump()))
+    with pytest.raises(InputError, match=r"seal\.json is damaged"):
+        flaws(tmp_path)
