@@ -133,13 +133,13 @@ def test_an_epoch_waits_twice_and_a_step_starts_as_many_kernels_for_any_number_o
 def test_a_whole_run_on_a_gpu_says_what_trains_and_leaves_it_in_the_tables(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = {
+    spec: dict[str, Any] = {
         "name": "pretend",
         "question": "?",
         "dataset": "mnist1d",
         "fixed": {"train_size": 40, "epochs": 1, "width": 5},
+        "replicates": 2,
     }
-    spec |= {"replicates": 2}
     with pretend_gpu.gpu():
         ended = mlpbench.run(spec, results=tmp_path, executor="inline", device="cuda", report=False, quiet=False)
     assert ended.statuses == {"ok": 2}
