@@ -116,7 +116,8 @@ def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -
     options = Options(**chosen)
     experiment = yaml_reader.read(spec, overrides)
     store = Store(options.results / experiment.name)
-    found = check_folder(store, experiment)
+    with noting_unsealed(store.folder):
+        found = check_folder(store, experiment)
     if records := [message for path, message in found.records.items() if path != store.folder / SPEC]:
         raise InputError("\n".join(records))
     summary = take_inventory(experiment, store, options).summary(options).to_json()
@@ -160,6 +161,8 @@ def list_(folder: Path, results: Path | None, workers: int | None, as_json: bool
 
     damage: list[str] = []
     rows = listing.list_experiments(folder, results, Options(workers=workers), damage.append)
+    with noting_unsealed(*((results or listing.REFERENCE) / row.name for row in rows)):
+        pass
     if as_json:
         click.echo(json.dumps([asdict(row) | {"file": str(row.file)} for row in rows], indent=2))
     elif rows:
