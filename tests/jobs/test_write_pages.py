@@ -301,7 +301,7 @@ def test_what_can_not_be_made_is_said_in_its_place_and_nothing_else_is_lost(
     assert result.exit_code == 1
     assert result.stdout == f"report: {folder / 'report.html'}\n"
     reasons = {
-        "the section 'Failing section'": "ZeroDivisionError: no number \\| of this kind",
+        "the section 'Failing section'": "ZeroDivisionError: no number | of this kind",
         "figures/undrawn.png": "OverflowError: beyond any axis",
     }
     said = [f"mlpbench: {folder}: {part} could not be made: {why}" for part, why in reasons.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import subprocess
 import sys
@@ -130,6 +131,9 @@ def test_written_files_are_those_rendered(tmp_path: Path) -> None:
     assert write(report, tmp_path) == tmp_path / "report.md"
     found = {str(p.relative_to(tmp_path)): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     expected = {"report.md": report.markdown.encode(), "summary.json": report.summary.content, **report.pictures}
+    sealed = set(json.loads(found.pop("seal.json"))["files"])
+    assert report.summary.figure is not None
+    assert sealed == {"summary.json", report.summary.figure.file}
     assert found == expected
 
 

@@ -183,7 +183,14 @@ def test_a_file_that_is_no_text_is_refused(here: Path, content: bytes, says: str
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file without end")
 def test_a_file_without_end_is_refused(here: Path) -> None:
-    assert "at most 1000000 bytes, got more" in refused(here, "plan", "/dev/zero")
+    assert "/dev/zero: an experiment file must be readable, got 'it is not a regular file'" in refused(
+        here, "plan", "/dev/zero"
+    )
+
+
+def test_a_file_that_is_no_specification_by_its_size_is_refused(here: Path) -> None:
+    (here / "long.yaml").write_bytes(b" " * 1_000_001)
+    assert "at most 1000000 bytes, got more" in refused(here, "plan", "long.yaml")
 
 
 def test_a_bad_second_file_keeps_the_first_from_being_trained(here: Path) -> None:

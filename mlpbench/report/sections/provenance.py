@@ -63,10 +63,10 @@ def _reach(runs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _kinds(runs: pd.DataFrame, mode: str) -> str:
+def _kinds(runs: pd.DataFrame, mode: str) -> Markdown:
     """Return the processors that `fast` means by this kind of processor."""
     processors = sorted(set(runs.loc[runs["env_numerics"] == mode, "env_cpu"].dropna()))
-    return f" ({', '.join(processors)})" if processors and mode == "fast" else ""
+    return Markdown(" ({})").format(", ".join(processors)) if processors and mode == "fast" else Markdown("")
 
 
 def _verified(total: int, entries: Sequence[VerifiedRun]) -> str:
