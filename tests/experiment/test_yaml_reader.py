@@ -177,6 +177,17 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         yaml_reader.read(tmp_path / "read.yaml")
 
 
+@pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])
+def test_what_a_shell_hands_over_is_read_up_to_a_bound(folder: str) -> None:
+    ends = os.pipe()
+    os.write(ends[1], HEAD.encode())
+    os.close(ends[1])
+    assert yaml_reader.read(Path(folder) / str(ends[0])).name == "read"
+    os.close(ends[0])
+    with open("/dev/zero", "rb") as zeros, pytest.raises(InputError, match="at most 1000000 bytes, got more"):
+        yaml_reader.read(Path(folder) / str(zeros.fileno()))
+
+
 def test_a_huge_grid_is_counted_not_made(tmp_path: Path) -> None:
     levels = ", ".join(str(i) for i in range(1, 2001))
     text = HEAD + f"factors:\n  width: [{levels}]\n  lr: [{levels}]\n  steps: [{levels}]\n"

@@ -42,6 +42,8 @@ from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, build
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
+# Where an open file of this process has its name.
+HANDED_OVER = (FilePath("/dev/fd"), FilePath("/proc/self/fd"))
 # Of a longer line, an error shows this many characters.
 EXCERPT = 100
 # Letters of a message, most of which hold what stands in the file.
@@ -188,11 +190,19 @@ def where_ours_are(folder: FilePath) -> str:
     return "; the experiments of the README are in the source of mlpbench, not in the installed package" if ours else ""
 
 
+def _content(path: FilePath) -> bytes:
+    """Return the bytes of a regular file, or of what a shell hands over, whose other end it holds: `mlpbench plan <(...)`."""
+    if str(path) == "/dev/stdin" or path.parent in HANDED_OVER:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    return read_regular(path, MAX_BYTES)
+
+
 def _text(path: FilePath) -> str:
     try:
         if path.is_dir():
             raise InputError(f"an experiment must be a file, got the folder {path}")
-        content = read_regular(path, MAX_BYTES)
+        content = _content(path)
     except FileNotFoundError:
         names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         near = suggestion(path.name, names) or (f"; {path.parent} has {', '.join(names)}" if names else "")
@@ -202,6 +212,8 @@ def _text(path: FilePath) -> str:
         if error.errno == errno.EFBIG:
             raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more") from None
         raise InputError(f"{path}: an experiment file must be readable, got '{error.strerror}'") from None
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
