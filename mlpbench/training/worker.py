@@ -40,11 +40,13 @@ class Worker:
         try:
             measured = (self.setup.probes, self.setup.shifts)
             rows = train_stack(runs, self._data, progress, *measured, save_weights=self.setup.save_weights)
+        except torch.OutOfMemoryError:
+            # Fewer runs are filled up to the same brick.
+            rows = _failed(runs, f"{self.setup.device} has no memory left for these runs; fewer --workers share it")
         except Exception as error:
             failed = len(runs) > 1
             if not failed:
-                message = f"{type(error).__name__}: {error}"
-                rows = StackRows(runs=[{"run_id": runs[0].run_id, "status": "failed", "error": message}])
+                rows = _failed(runs, f"{type(error).__name__}: {error}")
         if failed:
             half = len(runs) // 2
             return StackRows.joined([self.train(part, progress) for part in (runs[:half], runs[half:])])
@@ -61,6 +63,10 @@ class Worker:
             "env_device": torch.cuda.get_device_name(self.setup.device) if cuda else "cpu",
             "env_driver": provenance.gpu_driver() if cuda else None,
         }
+
+
+def _failed(runs: Sequence[Run], error: str) -> StackRows:
+    return StackRows(runs=[{"run_id": run.run_id, "status": "failed", "error": error} for run in runs])
 
 
 def gpus() -> dict[str, str]:

@@ -6,7 +6,9 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+import pretend_gpu
 import pytest
+import torch
 
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
@@ -40,3 +42,22 @@ def test_a_stack_that_fails_is_let_go_before_its_halves_are_trained(monkeypatch:
     assert [row["run_id"] for row in rows.runs] == [run.run_id for run in runs]
     assert len(held) == 7
     assert {row["status"] for row in rows.runs} == {"ok"}
+
+
+def test_a_stack_that_a_gpu_has_no_memory_for_is_not_tried_again_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def trained(runs: Sequence[Run], *_: Any, **__: Any) -> StackRows:
+        tried.append(len(runs))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(worker, "train_stack", trained)
+    spec = {"name": "large", "question": "Does it fit?", "dataset": "digits", "fixed": {"epochs": 1}, "replicates": 4}
+    experiment = yaml_reader.from_mapping(spec)
+    runs = list(grid.runs(experiment))
+    with pretend_gpu.gpu():
+        setup = Setup(dataset=experiment.dataset, device="cuda:0", threads=1, numerics="fast", data_dir=None, probes=())
+        rows = worker.Worker(setup).train(runs, lambda _: None)
+    assert tried == [4]
+    assert {row["error"] for row in rows.runs} == {"cuda:0 has no memory left for these runs; fewer --workers share it"}
+    assert {row["env_device"] for row in rows.runs} == {pretend_gpu.NAME}
