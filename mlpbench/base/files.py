@@ -59,15 +59,19 @@ def write_whole(path: Path, content: bytes) -> None:
         raise refused(path, error) from error
 
 
+SWEPT_TIMES = 20
+
+
 def _opened(path: Path) -> BinaryIO:
     """Return a new file to be written, locked as long as it is open, where the file system has locks."""
-    while True:
+    for _ in range(SWEPT_TIMES):
         file = path.open("wb")
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             return file
         file.close()  # swept away before it was locked
+    return path.open("wb")  # a file system that counts no links
 
 
 def sweep(path: Path) -> None:

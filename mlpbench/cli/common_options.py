@@ -57,9 +57,9 @@ def noting_unsealed(*folders: Path) -> Iterator[None]:
     """Say on standard error, once a command has read them, which results folders had no seal."""
     from mlpbench.results.seal import SPEC, unsealed
 
-    note = unsealed(folder for folder in folders if (folder / SPEC).exists())
+    before = [folder for folder in folders if (folder / SPEC).exists()]
     yield
-    if note:
+    if note := unsealed(before):  # what a command has written to has a seal now
         warn(note)
 
 

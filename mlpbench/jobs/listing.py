@@ -84,7 +84,9 @@ def _flaws(folder: Path) -> dict[str, str]:
     except InputError as error:
         return {seal.NAME: str(error)}
     flaws |= seal.altered_parts(folder)
-    return {n: f"{folder / n} {why}: {seal.remedy(n, missing=why == MISSING)}" for n, why in flaws.items()}
+    # What is missing is made again, but for what nothing else has.
+    named = {n: why for n, why in flaws.items() if why != MISSING or n in (seal.SPEC, seal.INTERIM_ANALYSES)}
+    return {n: f"{folder / n} {why}: {seal.remedy(n, missing=why == MISSING)}" for n, why in named.items()}
 
 
 def expected_seconds(experiment: Experiment, options: Options) -> float:

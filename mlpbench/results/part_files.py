@@ -34,7 +34,6 @@ from mlpbench.base.files import (
     sync_folder,
     write_whole,
 )
-from mlpbench.data.table.columns import letters
 from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES, TABLES, mismatch
 
 # zstd's highest level that needs no more memory to read.
@@ -43,6 +42,7 @@ PART = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]-([0-9a-f]{16})\.parquet")
 JOURNAL = ".journal.json"
 # What a part may come to in memory, and how many times its size a large one may.
 SMALL_PART, MOST_TIMES = 2**30, 1000
+AT_ONCE = 2**26
 _LISTED = re.compile(rf"(?:{'|'.join(TABLES)})/[^/]+\.parquet")
 
 
@@ -89,8 +89,9 @@ def damage(path: Path, table: str) -> str | None:
             if checksum(content) != name[1]:
                 return "is damaged: its bytes are not those that were written"
             why = mismatch(pq.read_schema(pa.BufferReader(content)), table)
-            if not why and (unpacked := _unpacked(content)) > (most := max(SMALL_PART, MOST_TIMES * len(content))):
-                why = f"it would come to {unpacked} bytes in memory, and may to {most}"
+            most = max(SMALL_PART, MOST_TIMES * len(content))
+            if not why and _unpacked(content, most) > most:
+                why = f"it would come to more than {most} bytes in memory"
             return f"is not a file of this table: {why}" if why else None
         needed = (*KEYS[table], *(["status"] if table == "runs" else []))
         lacking = [name for name in needed if name not in pq.read_schema(path).names]
@@ -109,21 +110,23 @@ def damage(path: Path, table: str) -> str | None:
     return None
 
 
-def _unpacked(content: bytes) -> int:
-    """Return how many bytes a part comes to in memory, by what it says of itself.
+def _unpacked(content: bytes, most: int) -> int:
+    """Return how many bytes a part comes to in memory, by what it says of itself; of more than `most` bytes, some of them.
 
-    A long word that stands in many rows is in the file once: words are counted, by those that differ, where they may be many.
+    A long word that stands in many rows is in the file once: where that may be so, words are counted, a few rows at a time.
     """
     with pq.ParquetFile(pa.BufferReader(content)) as file:
         metadata = file.metadata
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    size = max(8 * metadata.num_rows * metadata.num_columns, sum(group.total_byte_size for group in groups))
-    if any(group.total_byte_size * group.num_rows > SMALL_PART for group in groups):
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        size = max(8 * metadata.num_rows * metadata.num_columns, sum(group.total_byte_size for group in groups))
         chunks = [group.column(i) for group in groups for i in range(metadata.num_columns)]
         many = [c for c in chunks if c.total_uncompressed_size * c.num_values > SMALL_PART]
-        text = sorted({c.path_in_schema for c in many if c.physical_type == "BYTE_ARRAY"})
-        with pq.ParquetFile(pa.BufferReader(content), read_dictionary=text) as file:
-            size += sum(letters(file.read([name])[name]) for name in text)
+        longest = {c.path_in_schema: c.total_uncompressed_size for c in many if c.physical_type == "BYTE_ARRAY"}
+        for name, bound in sorted(longest.items()):
+            for rows in file.iter_batches(max(1, AT_ONCE // bound), columns=[name]):
+                size += rows.nbytes
+                if size > most:
+                    return size
     return size
 
 

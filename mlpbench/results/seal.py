@@ -46,13 +46,17 @@ NAME = "seal.json"
 SPEC, INTERIM_ANALYSES, VERIFICATIONS, SUMMARY = "spec.yaml", "looks.json", "verified.json", "summary.json"
 _REMEDIES = {
     SPEC: "restore it from a copy; `mlpbench run` of the experiment file writes it again",
-    INTERIM_ANALYSES: "restore it from a copy; it says which analyses of these claims came before",
+    INTERIM_ANALYSES: "restore it from a copy, it says which analyses of these claims came before; without one, run the experiment into another "
+    "folder (--results)",
     VERIFICATIONS: "remove it, and verify again",
     "test_labels": "remove it; where the data are, `mlpbench report` writes it again",
     "test_examples": "where the data are, `mlpbench report` writes it again",
     SUMMARY: "`mlpbench report` writes it again",
     "figures": "`mlpbench report` writes it again",
-    **dict.fromkeys(("runs", "curves", "layers", "predictions", "weights"), "`mlpbench run` trains its runs again"),
+    **dict.fromkeys(
+        ("runs", "curves", "layers", "predictions", "weights"),
+        "`mlpbench run` trains those of its runs again that no other file has",
+    ),
 }
 # Folders of tables and weights.
 PARTS = ("runs", "curves", "layers", "predictions", "weights")
@@ -129,8 +133,9 @@ def unsealed(folders: Iterable[Path]) -> str:
     bare = [folder for folder in folders if not os.path.lexists(folder / NAME)]
     if not bare:
         return ""
+    it = "it" if len(bare) == 1 else "them"
     who = f"{bare[0]} has" if len(bare) == 1 else f"{len(bare)} folders, {bare[0]} for one, have"
-    return f"{who} no seal, so that only tables are known to be as they were written; the next `mlpbench run` or `report` seals"
+    return f"{who} no seal, so that only tables are known to be as they were written; the next `mlpbench run` or `report` seals {it}"
 
 
 def flaws(folder: Path) -> dict[str, str]:
@@ -160,8 +165,8 @@ def altered_parts(folder: Path) -> dict[str, str]:
                 found[name] = "is damaged: its bytes are not those that were written"
         except FileNotFoundError:
             continue  # exchanged for another meanwhile
-        except OSError:
-            found[name] = "is not a regular file"
+        except OSError as error:
+            found[name] = f"is damaged: {system_reason(error)}"
     return found
 
 
@@ -221,6 +226,13 @@ def forget(folder: Path, names: Collection[str]) -> None:
             fields: dict[str, Mapping[str, object]] = {"files": seal.files, "pending": seal.pending}
             left = {field: {n: c for n, c in of.items() if n not in names} for field, of in fields.items()}
             _write(folder, seal.model_copy(update={**left, "parts": [n for n in seal.parts if n not in names]}))
+
+
+def forget_but(folder: Path, beginning: str, kept: str | None) -> None:
+    """Take files whose names begin so off the seal, all but one."""
+    seal = read(folder)
+    if seal is not None:
+        forget(folder, [n for n in (*seal.files, *seal.pending) if n.startswith(beginning) and n != kept])
 
 
 def _settled(folder: Path) -> Seal:

@@ -36,10 +36,10 @@ def attacked(
 
 
 @pytest.mark.slow
-def test_each_file_with_every_other_damage_is_named_by_a_command(target: Target, tmp_path: Path) -> None:
+def test_each_file_with_a_fifth_of_the_damages_is_named_by_a_command(target: Target, tmp_path: Path) -> None:
     """Commands take turns, but verify, which trains: it has its turn where all of them have it."""
     commands = [c for c in COMMANDS if c not in ("verify", "merge")]
-    pairs = [(name, damage) for name in target.names for damage in DAMAGES][::2]
+    pairs = [(name, damage) for name in target.names for damage in DAMAGES][::5]
     came = attacked(target, tmp_path, [(*pair, commands[i % len(commands)]) for i, pair in enumerate(pairs)])
     assert {what: came[what] for what in NEVER if what in came} == {}
 

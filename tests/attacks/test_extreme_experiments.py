@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from mlpbench.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("in_process")
-IN_ALL, IN_SAMPLE = 300, 8
+IN_ALL, IN_SAMPLE = 300, 4
 # What a setting may be at its ends, beside its default.
 ENDS: dict[str, list[Any]] = {
     "activation": ["identity", "relu", "prelu", "gelu", "sigmoid", {"leaky_relu": 0}],

@@ -46,7 +46,7 @@ def test_another_type_is_named(how: str, target: Target, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_some_contents(target: Target, tmp_path: Path) -> None:
-    came = attacked(target, tmp_path, 40, 0)
+    came = attacked(target, tmp_path, 15, 0)
     assert {what: came[what] for what in (HANG, TRACEBACK) if what in came} == {}
 
 

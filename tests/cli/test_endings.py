@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,14 @@ def caught(pid: int) -> bool:
     """Whether a process has a handler for SIGTERM, as it has from the first line of ours that it runs."""
     text = Path(f"/proc/{pid}/status").read_text()
     return bool(int(text.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.fixture(autouse=True)
+def signals_arrive() -> Iterator[None]:
+    """What nohup has processes ignore is ignored by those that they start, ours too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def begun(*arguments: str) -> subprocess.Popen[str]:

@@ -33,6 +33,7 @@ from mlpbench.report.section import Section, figure_section
 from mlpbench.report.sections import provenance, verdicts
 from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
+from mlpbench.results.seal import write_sealed
 
 REFERENCE = ROOT / "results" / "reference" / "width"
 TABLES = ("runs", "curves", "layers", "predictions")
@@ -187,7 +188,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bare = make_folder({k: v for k, v in SMALL.items() if k != "claims"} | {"name": "bare"}, results)
     assert not (bare / "report.md").exists()
     broken = Path(shutil.copytree(bare, results / "broken"))
-    write_whole(broken / "spec.yaml", b"name: 3\n")
+    write_sealed(broken, {"spec.yaml": b"name: 3\n"})
     hurt = Path(shutil.copytree(bare, results / "hurt"))
     (path,) = (hurt / "runs").glob("*.parquet")
     path.write_bytes(path.read_bytes()[:-100])

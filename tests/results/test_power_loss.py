@@ -57,7 +57,7 @@ def trimmed(store: Store, trace: Trace) -> None:
 
 @pytest.mark.parametrize("history", [first_run, resumed, trimmed])
 @pytest.mark.parametrize(
-    "most", [pytest.param(40, marks=pytest.mark.slow), pytest.param(None, marks=pytest.mark.prove, id="all")]
+    "most", [pytest.param(15, marks=pytest.mark.slow), pytest.param(None, marks=pytest.mark.prove, id="all")]
 )
 def test_every_state_that_a_power_failure_leaves_has_what_was_acknowledged(
     history: Callable[[Store, Trace], None], most: int | None, tmp_path: Path

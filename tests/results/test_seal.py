@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.results import seal
 from mlpbench.results.seal import ALTERED, MISSING, NAME, flaws, write_sealed
@@ -120,3 +121,26 @@ def test_a_seal_that_lists_files_elsewhere_is_refused(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(json.dumps(listed.sealed.model_dump()))
     with pytest.raises(InputError, match=r"seal\.json is damaged"):
         flaws(tmp_path)
+
+
+def test_a_figure_that_is_no_longer_the_first_one_is_no_longer_sealed(tmp_path: Path, in_process: None) -> None:
+    """With a claim another figure comes first, and the one before it is drawn anew with each run."""
+    spec: dict[str, Any] = {
+        "name": "firsts",
+        "question": "Which figure is first?",
+        "dataset": "mnist1d",
+        "fixed": {"epochs": 1, "train_size": 50},
+        "factors": {"width": [3, 5]},
+        "replicates": 2,
+    }
+    claim = {
+        "id": "wider",
+        "says": "Wider is better.",
+        "compare": {"metric": "test_accuracy", "a": {"width": 5}, "b": {"width": 3}, "expect": "greater"},
+    }
+    for changes in ({}, {"claims": [claim]}, {"claims": [claim], "factors": {"width": [3, 5, 7]}}):
+        mlpbench.run(spec | changes, results=tmp_path)
+        assert seal.flaws(tmp_path / "firsts") == {}
+    sealed = seal.read(tmp_path / "firsts")
+    assert sealed is not None
+    assert [name for name in sealed.files if name.startswith("figures/")] == ["figures/verdicts.png"]

@@ -33,7 +33,7 @@ from mlpbench.report.report import Report
 from mlpbench.report.sections.conditions import HEADINGS
 from mlpbench.report.sections.learning_curves import has_curves
 from mlpbench.report.sections.training_failures import ending
-from mlpbench.results.seal import write_sealed
+from mlpbench.results.seal import forget_but, write_sealed
 
 MARKDOWN, HTML = "report.md", "report.html"
 SCRIPTS = ("vendor/sortable.min.js", "script.js")
@@ -60,6 +60,8 @@ def write(report: Report, folder: Path, *, html: bool = False) -> Path:
     first = report.summary.figure.file if report.summary.figure else None
     # What an index reads is sealed.
     write_sealed(folder, {name: content for name, content in wanted.items() if name in (summary.NAME, first)})
+    # Another figure may have been the first one before: it is written again below, or not drawn any more.
+    forget_but(folder, "figures/", first)
     for name, content in wanted.items():
         if name not in (summary.NAME, first):
             write_whole(folder / name, content)
