@@ -71,7 +71,7 @@ class _Tables(Mapping[str, pd.DataFrame]):
 def diff(a: Path, b: Path, say: Say = say_nothing) -> FolderDifference:
     """Compare two results folders run by run; raise InputError where one is none or is damaged.
 
-    `say` gets a line about each file that is missing and can be made again.
+    `say` gets a line about each file that is missing and can be restored.
     """
     (of_a, store_a), (of_b, store_b) = open_folders([a, b], say)
     tables_a, tables_b = _Tables(store_a), _Tables(store_b)

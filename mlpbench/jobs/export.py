@@ -128,7 +128,7 @@ def weights_of(stored: StoredRun, options: Options, say: Say = say_nothing) -> E
     """Return the weights of a run, from their file or from training the run again, alone, as `verify` does.
 
     Raises OtherWeights where that leads to other weights, InputError where the run can't be trained again or its folder has
-    damaged files; `say` gets a line about each that is missing and can be made again.
+    damaged files; `say` gets a line about each that is missing and can be restored.
     """
     experiment, _ = open_folder(stored.store, say)
     if stored.weights_file is not None:

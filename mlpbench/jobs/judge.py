@@ -178,7 +178,7 @@ def load(folder: Path) -> Outcome:
 def load_all(folders: Sequence[Path], say: Say) -> list[Outcome]:
     """Return what several results folders have; raise InputError, which names the damaged files of all.
 
-    `say` gets a line about each file that is missing and can be made again.
+    `say` gets a line about each file that is missing and can be restored.
     """
     return [finish(experiment, store, report=False) for experiment, store in open_folders(folders, say)]
 

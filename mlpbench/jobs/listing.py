@@ -84,7 +84,7 @@ def _flaws(folder: Path) -> dict[str, str]:
     except InputError as error:
         return {seal.NAME: str(error)}
     flaws |= seal.altered_parts(folder)
-    # What is missing is made again, but for what nothing else has.
+    # What is missing can be restored, but for what stands nowhere else.
     named = {n: why for n, why in flaws.items() if why != MISSING or n in (seal.SPEC, seal.INTERIM_ANALYSES)}
     return {n: f"{folder / n} {why}: {seal.remedy(n, missing=why == MISSING)}" for n, why in named.items()}
 

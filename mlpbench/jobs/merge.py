@@ -71,7 +71,7 @@ def merge(folders: Sequence[Path], to: Path, say: Say = say_nothing) -> MergedFo
     Args:
         folders: Results folders of one experiment.
         to: The new folder, which must not exist or must be empty.
-        say: gets a line about each file that is missing and can be made again.
+        say: gets a line about each file that is missing and can be restored.
 
     Raises:
         Conflict: Two folders have different results of one run.

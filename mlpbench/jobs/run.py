@@ -21,7 +21,7 @@ from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take
 from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.progress import Progress
-from mlpbench.results.folder_check import check_folder, listed, shortened
+from mlpbench.results.folder_check import check_folder, first_messages, listed
 from mlpbench.results.seal import NAME as SEAL
 from mlpbench.results.seal import SPEC
 from mlpbench.results.store import ASIDE, Store
@@ -87,7 +87,7 @@ def _look_at(experiment: Experiment, store: Store, notes: list[str]) -> Path | N
     if altered:
         how = f"moved to {store.folder / ASIDE}, and written again" if present else "written again"
         notes.append(f"{altered.partition(': ')[0]}: {how}")
-    notes += shortened([*check.notes, *check.of_report.values()])
+    notes += first_messages([*check.notes, *check.of_report.values()])
     return spec if altered and present else None
 
 

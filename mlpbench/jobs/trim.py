@@ -61,7 +61,7 @@ def trim(folder: Path, say: Say = say_nothing) -> Mapping[str, TrimmedTable]:
     """Remove the values of `DROPPABLE` that the report of a folder does not read, and encode all tables as small as possible.
 
     Returns the outcome for each table. Raises InputError where it is no results folder or has damaged files, MachineError
-    where it can't be written. `say` gets a line about each file that is missing and can be made again.
+    where it can't be written. `say` gets a line about each file that is missing and can be restored.
     """
     store = _ReadRecorder(folder)
     experiment, _ = open_folder(store, say)

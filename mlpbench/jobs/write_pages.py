@@ -26,7 +26,7 @@ def render(folder: Path, *, keep_examples: bool = False, say: Say = say_nothing)
     """Return the report of a results folder, or of kernel benchmarks; raise InputError for neither, and for damaged files.
 
     With `keep_examples`, labels and images of the test set that it shows are put into the folder where it lacks them. `say`
-    gets a line about each file that is missing or damaged, and can be made again.
+    gets a line about each file that is missing or damaged, and can be restored.
     """
     from mlpbench.report import kernel_benchmarks, kernel_report, report
 

@@ -29,7 +29,7 @@ class FolderCheck:
     """What is wrong with the files of a results folder: messages by path.
 
     `records` are the specification, records, test labels and the seal itself, `tables` also files of weights, `of_report` what
-    an index reads of a report; `notes` are about files that are missing and can be made again. `experiment` is None where its
+    an index reads of a report; `notes` are about files that are missing and can be restored. `experiment` is None where its
     file can't be read.
     """
 
@@ -96,7 +96,7 @@ def open_folders(
 
     Args:
         folders: results folders, or their stores.
-        say: gets a line about each file that is missing or damaged, and can be made again.
+        say: gets a line about each file that is missing or damaged, and can be restored.
         tables: whether damaged tables and weights count, too.
         of_report: whether something is said of what a report writes again.
 
@@ -109,7 +109,7 @@ def open_folders(
     if messages:
         raise InputError(listed(messages))
     for check in checks:
-        for note in shortened([*check.notes, *(check.of_report.values() if of_report else ())]):
+        for note in first_messages([*check.notes, *(check.of_report.values() if of_report else ())]):
             say(note)
     return [(check.experiment, check.store) for check in checks if check.experiment is not None]
 
@@ -124,10 +124,10 @@ def open_folder(
 
 def listed(messages: Sequence[str]) -> str:
     """Return one message of several, the last ones counted."""
-    return "\n".join(shortened(messages))
+    return "\n".join(first_messages(messages))
 
 
-def shortened(messages: Sequence[str]) -> list[str]:
+def first_messages(messages: Sequence[str]) -> list[str]:
     """Return the first messages, and the number of the others."""
     more = len(messages) - MOST_NAMED
     return [*messages[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]

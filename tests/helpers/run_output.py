@@ -11,6 +11,15 @@ from mlpbench.training.worker_setup import StackRows
 OF_THE_STACK = {"train_seconds", "stack_size"}
 
 
+def by_run(rows: StackRows) -> dict[str, list[dict[str, Any]]]:
+    """All rows of each run, whatever the table, but for what may depend on who else was there."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for table in (rows.runs, rows.curves, rows.layers, rows.predictions):
+        for row in table:
+            found.setdefault(row["run_id"], []).append({k: v for k, v in row.items() if k not in OF_THE_STACK})
+    return found
+
+
 def of_run(rows: StackRows, run: Run) -> dict[str, Any]:
     """Everything that came out for one run, the run's own columns only."""
     (row,) = [r for r in rows.runs if r["run_id"] == run.run_id]

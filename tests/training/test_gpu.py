@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from run_output import by_run
 
 from mlpbench.data.dataset import Dataset
 from mlpbench.experiment import grid
@@ -36,7 +37,6 @@ CASES: list[dict[str, Any]] = [
 
 
 SCORES = ("train_loss", "test_loss", "test_accuracy", "weight_norm")
-COST = ("train_seconds", "stack_size")
 
 
 def trained(runs: list[Run], data: Dataset, device: str) -> StackRows:
@@ -91,12 +91,3 @@ def test_kernels_give_the_bits_of_the_plain_way(fashion: Dataset, monkeypatch: p
     for module in ("minibatches", "training_noise"):
         monkeypatch.setattr(f"mlpbench.training.batches.{module}.kernels_for", lambda device: None)
     assert by_run(trained(runs, fashion, "cuda:0")) == compiled
-
-
-def by_run(rows: StackRows) -> dict[str, list[dict[str, Any]]]:
-    """Return all rows of each run but what it cost."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for table in (rows.runs, rows.curves, rows.layers, rows.predictions):
-        for row in table:
-            found.setdefault(row["run_id"], []).append({k: v for k, v in row.items() if k not in COST})
-    return found

@@ -12,6 +12,7 @@ import pretend_gpu
 import pytest
 import torch
 from oracle_rows import ROWS
+from run_output import by_run
 from small_data import Made, made, made_images, made_numbers, runs
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -33,7 +34,6 @@ NUMBERS = made_numbers(n_train=50, n_test=21, features=5)
 IMAGES = made_images(n_train=40, n_test=21, image=(8, 8), classes=3)
 BASE: dict[str, Any] = {"hidden_sizes": [7, 5], "batch_size": 16, "epochs": 2}
 GPU = torch.device("cuda:0")
-COST = ("train_seconds", "stack_size")
 # What a GPU computes in another order, or by another kernel, with another number of runs.
 BY_NUMBER = ("mm", "sum", "mean", "amax", "max", "min", "norm", "sort", "prod", "softmax", "var", "std", "any", "all")
 
@@ -42,13 +42,9 @@ def trained(members: Sequence[Run], data: Made, **options: Any) -> StackRows:
     return train_stack(members, DeviceData(data.dataset, GPU), **options)
 
 
-def by_run(rows: StackRows) -> dict[str, str]:
-    """All rows of each run but what it cost, as text: NaN equals itself."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for table in (rows.runs, rows.curves, rows.layers, rows.predictions):
-        for row in table:
-            found.setdefault(row["run_id"], []).append({k: v for k, v in row.items() if k not in COST})
-    return {run_id: repr(of_run) for run_id, of_run in found.items()}
+def texts(rows: StackRows) -> dict[str, str]:
+    """All rows of each run as text: NaN equals itself."""
+    return {run_id: repr(of_run) for run_id, of_run in by_run(rows).items()}
 
 
 def company(name: str) -> tuple[list[Run], Made]:
@@ -67,9 +63,9 @@ def test_a_run_has_the_same_rows_alone_in_company_and_in_any_place(name: str) ->
     """On the pretend device a tensor out of place is an error; its kernels are those of the CPU, which are exact here."""
     members, data = company(name)
     with pretend_gpu.gpu():
-        together = by_run(trained(members, data))
-        assert by_run(trained(members[::-1], data)) == together
-        assert by_run(trained(members[:1], data)) == {members[0].run_id: together[members[0].run_id]}
+        together = texts(trained(members, data))
+        assert texts(trained(members[::-1], data)) == together
+        assert texts(trained(members[:1], data)) == {members[0].run_id: together[members[0].run_id]}
 
 
 class Shapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
