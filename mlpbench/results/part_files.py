@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError
@@ -42,7 +43,10 @@ PART = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]-([0-9a-f]{16})\.parquet")
 JOURNAL = ".journal.json"
 # What a part may come to in memory, and how many times its size a large one may.
 SMALL_PART, MOST_TIMES = 2**30, 1000
-AT_ONCE = 2**26
+# How many bytes, and how many rows of places in a dictionary, to unpack at once; and how often, before that takes long.
+AT_ONCE, ROWS_AT_ONCE, MANY_TIMES = 2**26, 2**16, 2000
+# How words are encoded here: plainly, or once each with their places.
+_WORDS = {"PLAIN", "PLAIN_DICTIONARY", "RLE", "RLE_DICTIONARY", "BIT_PACKED"}
 _LISTED = re.compile(rf"(?:{'|'.join(TABLES)})/[^/]+\.parquet")
 
 
@@ -84,21 +88,23 @@ def damage(path: Path, table: str) -> str | None:
         path.lstat()
         if not path.is_file():  # reading a pipe would wait
             return "is not a regular file"
-        if name := PART.fullmatch(path.name):
-            content = read_regular(path, MOST_WEIGHTS)
-            if checksum(content) != name[1]:
-                return "is damaged: its bytes are not those that were written"
-            why = mismatch(pq.read_schema(pa.BufferReader(content)), table)
-            most = max(SMALL_PART, MOST_TIMES * len(content))
-            if not why and _unpacked(content, most) > most:
-                why = f"it would come to more than {most} bytes in memory"
-            return f"is not a file of this table: {why}" if why else None
+        content = read_regular(path, MOST_WEIGHTS)
+        name = PART.fullmatch(path.name)
+        if name and checksum(content) != name[1]:
+            return "is damaged: its bytes are not those that were written"
         needed = (*KEYS[table], *(["status"] if table == "runs" else []))
-        lacking = [name for name in needed if name not in pq.read_schema(path).names]
-        if lacking:
+        schema = pq.read_schema(pa.BufferReader(content))
+        if name and (why := mismatch(schema, table)):
+            return f"is not a file of this table: {why}"
+        if lacking := [column for column in needed if column not in schema.names]:
             return f"is not a file of this table, it has no {lacking[0]}"
-        rows = pq.read_table(path, schema=SCHEMAS[table])
-        if any(rows[name].null_count for name in needed):
+        most = max(SMALL_PART, MOST_TIMES * len(content))
+        if _unpacked(content, most) > most:
+            return f"is not a file of this table: it would come to more than {most} bytes in memory"
+        if name:
+            return None
+        rows = pq.read_table(pa.BufferReader(content), schema=SCHEMAS[table])
+        if any(rows[column].null_count for column in needed):
             return f"is damaged: it has a row without {' or '.join(needed)}"
         if table == "runs" and (other := set(rows["status"].unique().to_pylist()) - STATUSES):
             return f"is damaged: a status must be one of {', '.join(sorted(STATUSES))}, got {min(map(str, other))!r}"
@@ -113,21 +119,34 @@ def damage(path: Path, table: str) -> str | None:
 def _unpacked(content: bytes, most: int) -> int:
     """Return how many bytes a part comes to in memory, by what it says of itself; of more than `most` bytes, some of them.
 
-    A long word that stands in many rows is in the file once: where that may be so, words are counted, a few rows at a time.
+    A long word that stands in many rows is in the file once: where that may be so, words are counted, a few rows at a time
+    or, where that would take long, through the file's own dictionary. Raises ValueError where words are encoded by what they share, which may come to anything.
     """
-    with pq.ParquetFile(pa.BufferReader(content)) as file:
-        metadata = file.metadata
-        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-        size = max(8 * metadata.num_rows * metadata.num_columns, sum(group.total_byte_size for group in groups))
-        chunks = [group.column(i) for group in groups for i in range(metadata.num_columns)]
-        many = [c for c in chunks if c.total_uncompressed_size * c.num_values > SMALL_PART]
-        longest = {c.path_in_schema: c.total_uncompressed_size for c in many if c.physical_type == "BYTE_ARRAY"}
-        for name, bound in sorted(longest.items()):
-            for rows in file.iter_batches(max(1, AT_ONCE // bound), columns=[name]):
-                size += rows.nbytes
+    metadata = pq.read_metadata(pa.BufferReader(content))
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    size = max(8 * metadata.num_rows * metadata.num_columns, sum(group.total_byte_size for group in groups))
+    chunks = [group.column(i) for group in groups for i in range(metadata.num_columns)]
+    texts = [chunk for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"]
+    if other := sorted({encoding for chunk in texts for encoding in chunk.encodings} - _WORDS):
+        raise ValueError(f"words are encoded as {other[0]}, which mlpbench never writes")
+    many = [chunk for chunk in texts if chunk.total_uncompressed_size * chunk.num_values > SMALL_PART]
+    for column, longest in sorted({chunk.path_in_schema: chunk.total_uncompressed_size for chunk in many}.items()):
+        rows = max(1, AT_ONCE // longest)
+        by_dictionary = metadata.num_rows > MANY_TIMES * rows
+        with pq.ParquetFile(pa.BufferReader(content), read_dictionary=[column] if by_dictionary else None) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE if by_dictionary else rows, columns=[column]):
                 if size > most:
                     return size
+                size += _length(batch.column(0)) if by_dictionary else batch.nbytes
     return size
+
+
+def _length(words: Any) -> int:  # stubs know no dictionaries
+    """Return how many bytes words come to that are stored once each; they may stand in lists."""
+    while pa.types.is_list(words.type):
+        words = words.flatten()
+    lengths = pc.binary_length(words.dictionary).cast(pa.int64())
+    return int(pc.sum(lengths.take(words.indices)).as_py() or 0)
 
 
 @dataclass(frozen=True, kw_only=True)

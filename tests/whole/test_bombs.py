@@ -11,6 +11,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -107,13 +108,31 @@ def test_a_gzipped_file_of_a_named_data_set_is_unpacked_no_further_than_needed(t
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_a_part_of_a_table_that_unpacks_to_gigabytes_is_damaged(tmp_path: Path) -> None:
-    """Its checksum is right, and so are its columns: 300 rows that share a reason of 20 MB."""
-    columns = {f.name: pa.nulls(300, f.type) for f in SCHEMAS["runs"]}
-    reason = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), pa.array(["z" * 20_000_000]))
-    pq.write_table(pa.table(columns | {"error": reason}), tmp_path / "t.parquet", store_schema=False)
+@pytest.mark.parametrize("named", [True, False], ids=["checksum in its name", "none"])
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ({}, "it would come to more than 1073741824 bytes in memory"),
+        (
+            {"use_dictionary": False, "column_encoding": {"error": "DELTA_BYTE_ARRAY"}},
+            "words are encoded as DELTA_BYTE_ARRAY, which mlpbench never writes",
+        ),
+    ],
+    ids=["dictionary", "shared beginnings"],
+)
+def test_a_part_of_a_table_that_unpacks_to_gigabytes_is_damaged(
+    written: dict[str, Any], why: str, named: bool, tmp_path: Path
+) -> None:
+    """Its checksum is right, and so are its columns: 60 rows that share a reason of 20 MB."""
+    columns = {f.name: pa.nulls(60, f.type) for f in SCHEMAS["runs"]}
+    reason = pa.DictionaryArray.from_arrays(pa.array([0] * 60, pa.int32()), pa.array(["z" * 20_000_000]))
+    rows = pa.table(columns | {"error": reason})
+    if written:
+        rows = rows.set_column(rows.schema.get_field_index("error"), "error", reason.cast("string"))
+    pq.write_table(rows, tmp_path / "t.parquet", store_schema=False, **written)
     content = (tmp_path / "t.parquet").read_bytes()
-    path = tmp_path / sealed("x", content, ".parquet")
+    assert len(content) < 50 * MIB
+    path = tmp_path / (sealed("x", content, ".parquet") if named else "x.parquet")
     path.write_bytes(content)
     command = "import pathlib, sys; from mlpbench.results.part_files import damage; print(damage(pathlib.Path(sys.argv[1]), 'runs'))"
     wrapped = MEASURE.replace('"-m", "mlpbench", ', '"-c", ')
@@ -122,5 +141,5 @@ def test_a_part_of_a_table_that_unpacks_to_gigabytes_is_damaged(tmp_path: Path) 
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
     status, out, err, peak = json.loads(done.stdout)
     assert (status, err) == (0, "")
-    assert "is not a file of this table: it would come to more than 1073741824 bytes in memory" in out
+    assert why in out
     assert peak < 400 * MIB
