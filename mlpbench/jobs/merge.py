@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mlpbench.base.errors import InputError, MlpbenchError
-from mlpbench.base.files import UNFINISHED, refused
+from mlpbench.base.files import UNFINISHED, refused, sync_folder
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import is_among
@@ -190,6 +190,7 @@ def _write(experiment: Experiment, tables: Tables, stores: Sequence[Store], to: 
             store.put("joined", {t: _to_arrow(t, frame) for t, frame in tables.items()})
         finish(experiment, store, report=True)
         os.replace(beside, to)
+        sync_folder(to.parent)
     except OSError as error:
         raise refused(to, error) from error
     finally:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,15 @@ class Trace:
         """Note that the user was told of something: it must be there in every state from here on."""
         self.promises.append((len(self.events), what))
 
+    def check_complete(self, to: Path) -> None:
+        """Raise AssertionError where the folder has what was not recorded: by another way to write, or never synced."""
+        self.write((len(self.events), (), "lost"), to)
+        found, known = (
+            {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name != ".lock"}
+            for root in (self.root, to)
+        )
+        assert known == found
+
     def states(self) -> Iterator[tuple[int, tuple[int, ...], str]]:
         """Yield (length of the prefix, changes that are lost, what became of content that was not synced)."""
         for length in range(len(self.events) + 1):
@@ -80,16 +89,13 @@ class Trace:
             elif event.kind == "create":
                 held[event.path] = None
             elif event.kind == "rename":
-                assert event.to is not None
-                held[event.to] = held.pop(event.path, None)
+                _move(held, event)
             if i in lost:
                 continue
             if event.kind == "create":
                 files[event.path] = None
             elif event.kind == "rename":
-                assert event.to is not None
-                files.pop(event.path, None)
-                files[event.to] = held[event.to]
+                _move(files, event, held)
             elif event.kind == "unlink":
                 files.pop(event.path, None)
         to.mkdir(parents=True)
@@ -101,6 +107,17 @@ class Trace:
             place = to / path.relative_to(self.root)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
+
+
+def _move(files: dict[Path, bytes | None], event: Event, held: Mapping[Path, bytes | None] | None = None) -> None:
+    """Give a file, or all files of a folder, their new names; `held` has the content of a file whose own name was lost."""
+    assert event.to is not None
+    within = [path for path in files if event.path in path.parents]
+    for path in within:
+        files[event.to / path.relative_to(event.path)] = files.pop(path)
+    if not within:
+        content = files.pop(event.path, None)
+        files[event.to] = content if held is None else held[event.to]
 
 
 def chosen(trace: Trace, most: int | None, seed: int = 0) -> Sequence[tuple[int, tuple[int, ...], str]]:

@@ -7,11 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from power_loss import Trace, chosen, recorded
+from small_archives import same, small
 
+import mlpbench
 from mlpbench.base.files import write_whole
+from mlpbench.jobs.merge import merge
 from mlpbench.results import seal
+from mlpbench.results.folder_check import open_folders
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
@@ -66,6 +71,7 @@ def test_every_state_that_a_power_failure_leaves_has_what_was_acknowledged(
     root.mkdir()
     with recorded(root) as trace:
         history(Store(root / "lost"), trace)
+    trace.check_complete(tmp_path / "all")
     states = chosen(trace, most)
     for state in states:
         trace.write(state, tmp_path / "state")
@@ -125,3 +131,60 @@ def test_a_file_is_the_old_one_or_the_new_one_in_every_state_and_the_new_one_onc
         assert content == b"new" or (content == b"old" and state[0] < trace.promises[0][0])
         figure = to / "figures" / "error.png"
         assert not figure.exists() or figure.read_bytes() == b"figure"
+
+
+@pytest.mark.parametrize(
+    "most", [pytest.param(10, marks=pytest.mark.slow), pytest.param(None, marks=pytest.mark.prove, id="all")]
+)
+def test_a_merged_folder_is_there_as_a_whole_or_not_at_all_and_stays_once_it_was_told(
+    most: int | None, tmp_path: Path
+) -> None:
+    root = tmp_path / "written"
+    tree = {
+        "name": "lost",
+        "question": "q",
+        "dataset": "digits",
+        "fixed": {"train_size": 60, "epochs": 1},
+        "save_weights": True,
+    }
+    folders = [
+        mlpbench.run(tree | {"replicates": n}, results=root / f"of{n}", executor="inline", workers=1).folder
+        for n in (1, 2)
+    ]
+    with recorded(root) as trace:
+        merge(folders, root / "joined" / "lost")
+        trace.promise("merged")
+    trace.check_complete(tmp_path / "all")
+    whole = mlpbench.load(root / "joined" / "lost").runs
+    states = chosen(trace, most)
+    for state in states:
+        trace.write(state, tmp_path / "state")
+        joined = tmp_path / "state" / "joined" / "lost"
+        if joined.exists():
+            said: list[str] = []
+            open_folders([joined], said.append)
+            assert said == [], state
+            pd.testing.assert_frame_equal(mlpbench.load(joined).runs, whole)
+        else:
+            assert state[0] < trace.promises[0][0]
+        shutil.rmtree(tmp_path / "state")
+    print(f"merge: {len(trace.events)} operations, {len(states)} states")
+
+
+@pytest.mark.slow
+def test_a_cached_data_set_is_whole_or_fetched_again(tmp_path: Path) -> None:
+    data = small("mnist")
+    files, root = data.put(tmp_path / "files"), tmp_path / "cache"
+    root.mkdir()
+    with recorded(root) as trace:
+        data.source.fetch(data_dir=files, cache_dir=root)
+        trace.promise("fetched")
+    trace.check_complete(tmp_path / "all")
+    states = list(trace.states())
+    for number, state in enumerate(states):
+        cache = tmp_path / str(number)
+        trace.write(state, cache)
+        assert data.source.is_cached(cache) or state[0] < trace.promises[0][0]
+        loaded = data.source.load(data_dir=files, cache_dir=cache)
+        assert same(loaded, data), state
+    print(f"cache: {len(trace.events)} operations, {len(states)} states")
