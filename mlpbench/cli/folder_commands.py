@@ -38,6 +38,7 @@ TRIMMED = {"layers": "layers (weight quantiles)"}
 @JSON
 def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     """Print the verdicts of results folders; of all below results/ by default."""
+    from mlpbench.evidence.frames import json_records
     from mlpbench.jobs.judge import load_all
     from mlpbench.report.words import ledger, terminal_table
 
@@ -49,7 +50,7 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     with noting_unsealed(*chosen):
         outcomes = load_all(chosen, warn)
     if as_json:
-        rows = {o.experiment.name: json.loads(o.claims.to_json(orient="records")) for o in outcomes}
+        rows = {o.experiment.name: json_records(o.claims) for o in outcomes}
         click.echo(json.dumps(rows, indent=2))
     elif markdown:
         click.echo(ledger((o.experiment.name, o.verdicts) for o in outcomes))

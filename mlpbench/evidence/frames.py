@@ -17,6 +17,13 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
 
 
+def json_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as JSON has them: numbers with all their digits, None where one is missing or infinite."""
+    number = {c: frame[c].dtype.kind == "f" for c in frame}
+    known = pd.DataFrame({c: np.isfinite(frame[c]) if number[c] else frame[c].notna() for c in frame})
+    return records(frame.astype(object).where(known, None))
+
+
 def floats(column: pd.Series[Any]) -> list[float]:
     """Return a column as plain floats."""
     return [float(v) for v in column.to_numpy(dtype=float)]

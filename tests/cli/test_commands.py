@@ -17,7 +17,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+import mlpbench
 from mlpbench.cli.main import main
+from mlpbench.evidence.frames import records
 
 SPEC = """\
 name: tiny
@@ -190,6 +192,8 @@ def test_the_ledger_of_claims_is_text_or_json(results: Path) -> None:
     assert claim["id"] == "wider-is-better"
     assert claim["verdict"] in ("supported", "refuted", "undecided", "equivalent")
     assert claim["verdict"] in invoke("claims", results / "tiny").stdout
+    (row,) = records(mlpbench.load(results / "tiny").claims)
+    assert {k: claim[k] for k in ("estimate", "low", "p", "sd")} == {k: row[k] for k in ("estimate", "low", "p", "sd")}
 
 
 def test_the_ledger_covers_all_results_by_default(

@@ -39,10 +39,13 @@ def caught(pid: int) -> bool:
 
 @pytest.fixture(autouse=True)
 def signals_arrive() -> Iterator[None]:
-    """What nohup has processes ignore is ignored by those that they start, ours too."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """What nohup, or the background of a script, has processes ignore is ignored by those that they start, ours too."""
+    ignored = [sent for sent in ENDINGS if signal.getsignal(sent) is signal.SIG_IGN]
+    for sent in ignored:
+        signal.signal(sent, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for sent in ignored:
+        signal.signal(sent, signal.SIG_IGN)
 
 
 def begun(*arguments: str) -> subprocess.Popen[str]:

@@ -67,7 +67,7 @@ def test_every_replicate_reaches_the_bars_of_the_notes(outcome: Outcome) -> None
     assert set(outcome.claims["verdict"]) == {"supported"}
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_the_baseline_is_as_good_as_a_plain_loop(outcome: Outcome, fashion: Dataset) -> None:
     """Test accuracy, mean of the last five epochs: at lr 0.1 it still swings by 0.01 (sd) from epoch to epoch."""
     late = outcome.curves.query("split == 'test' and epoch > 5")

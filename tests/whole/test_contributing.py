@@ -25,6 +25,8 @@ BLOCK = re.compile(
 HEADING = re.compile(r"^### (.+)$", re.M)
 # The tables of layers and losses that take one entry of fewer lines than this.
 SHORT, MOST_LINES = ("An activation", "A loss", "A learning-rate schedule", "A metric"), 10
+# Those that `make check` follows; `make prove` follows the others.
+IN_CHECK = ("An activation", "A metric", "A claim form", "A figure")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +144,9 @@ def test_a_small_piece_is_one_short_entry(heading: str) -> None:
     assert len(entries[0].text.splitlines()) < MOST_LINES
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("heading", list(examples()))
+@pytest.mark.parametrize(
+    "heading", [pytest.param(h, marks=pytest.mark.slow if h in IN_CHECK else pytest.mark.prove) for h in examples()]
+)
 def test_an_example_works_in_a_fresh_copy_of_the_package(heading: str, copy: Path) -> None:
     blocks = examples()[heading]
     commands = [c for block in blocks if block.language == "sh" for c in block.text.strip().splitlines()]

@@ -47,8 +47,8 @@ def seconds_of_a_run(spec: Path, results: Path) -> float:
 @pytest.mark.parametrize(
     ("sent", "moments"),
     [
-        pytest.param(signal.SIGKILL, 10, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 5, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, 5, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 3, marks=pytest.mark.slow),
         pytest.param(signal.SIGKILL, 50, marks=pytest.mark.prove),
         pytest.param(signal.SIGINT, 20, marks=pytest.mark.prove),
     ],

@@ -63,7 +63,7 @@ def gain(one: Floats, other: Floats) -> Floats:
 @pytest.mark.parametrize(
     ("images", "vary"),
     [
-        pytest.param("the same images", ["init", "order"], id="same images", marks=pytest.mark.slow),
+        pytest.param("the same images", ["init", "order"], id="same images", marks=pytest.mark.prove),
         pytest.param("resampled images", ["init", "order", "split"], id="resampled images", marks=pytest.mark.prove),
     ],
 )
