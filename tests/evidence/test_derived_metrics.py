@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from arithmetic_tables import judged_table, make, replace_metric, spec
+from scipy import stats
 
 import mlpbench
 from mlpbench.evidence.estimates.layer_estimates import at_layer
@@ -220,7 +221,10 @@ def test_a_logarithm_of_an_accuracy_is_credited_with_the_spread_of_one_example()
     made = make(spec(replicates=3, claims=[claim]))
     made = replace_metric(made, "test_accuracy", {(0, r): 0.8 for r in range(3)})
     (row,) = judged_table(*made.parts).to_dict("records")
-    assert row["sd"] == pytest.approx(1e-4 / (0.8 * math.log(10)), rel=1e-9)
+    assert row["sd"] == 0
+    least = 1e-4 / (0.8 * math.log(10))
+    assert row["high"] - row["estimate"] == pytest.approx(stats.t.ppf(0.975, 2) * least / math.sqrt(3), rel=1e-9)
+    assert f"the t test takes a standard deviation of {least:.2g}" in row["note"]
 
 
 def test_claims_on_layers_without_their_table_are_refused() -> None:

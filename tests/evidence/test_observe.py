@@ -48,10 +48,12 @@ def test_every_planned_run_has_a_row_and_a_status() -> None:
     assert [second[k] for k in ("n", "planned", "diverged", "failed", "missing")] == [4, 5, 0, 0, 1]
 
 
-def test_equal_accuracies_have_the_spread_of_one_example() -> None:
+def test_equal_accuracies_have_no_spread_and_the_interval_of_one_example() -> None:
     made = make(spec(factors={"width": [8, 16]}))
     made = replace_metric(made, "test_accuracy", {(0, r): 0.85 for r in range(5)})
-    assert rows_of(made, "test_accuracy")[0]["sd"] == pytest.approx(1 / 10_000)
+    row = rows_of(made, "test_accuracy")[0]
+    assert row["sd"] == 0
+    assert row["high"] - row["mean"] == pytest.approx(stats.t.ppf(0.975, 4) / 10_000 / math.sqrt(5))
     made = replace_metric(made, "test_loss", {(0, r): 0.5 for r in range(5)})
     assert rows_of(made, "test_loss")[0]["sd"] == 0
 

@@ -93,9 +93,37 @@ def test_the_best_mean_over_replicates_wins_in_all_of_them() -> None:
     }  # fmt: skip
 
 
-def test_of_equal_levels_the_first_of_the_file_wins() -> None:
-    assert chosen(tuned(), lambda w, lr, r, f: 0.5) == [[0] * 3] * 2
-    assert chosen(tuned(nuisance={"lr": LRS[::-1]}), lambda w, lr, r, f: 0.5 - (lr == 0.3)) == [[1] * 3] * 2
+@pytest.mark.parametrize("folds", [None, 3])
+@pytest.mark.parametrize(
+    "reorder", [lambda lrs: lrs[::-1], lambda lrs: [lrs[1], lrs[2], lrs[0]]], ids=["turned", "moved"]
+)
+def test_the_order_of_levels_in_the_file_chooses_nothing(reorder: Any, folds: int | None) -> None:
+    """Counts of right predictions are compared whole: 0.1 + 0.2 + 0.3 and 0.3 + 0.2 + 0.1 differ in the last bit."""
+    rng = np.random.default_rng(0)
+    scores = {
+        (w, lr, r, f): float(rng.choice([0.1, 0.2, 0.3]))
+        for w in (8, 32)
+        for lr in LRS
+        for r in range(12)
+        for f in range(3)
+    }
+
+    def score(w: int, lr: float, r: int, f: int | None) -> float:
+        return scores[w, lr, r, f or 0]
+
+    def rates(levels: list[float]) -> list[list[float]]:
+        found = chosen(tuned(folds=folds, replicates=12, nuisance={"lr": levels}), score)
+        return [[levels[t] for t in row] for row in found]
+
+    assert rates(reorder(LRS)) == rates(LRS)
+
+
+def test_of_levels_with_equally_many_right_the_lower_loss_wins() -> None:
+    experiment = tuned()
+    rows = rows_of(experiment, lambda w, lr, r, f: 0.5)
+    lr_of = {run.run_id: run.settings.lr for run in grid.runs(experiment)}
+    rows = rows.assign(val_loss=[1.0 - lr_of[i] for i in rows["run_id"]])
+    assert choose(experiment, grid.conditions(experiment), rows, [3, 3]).chosen.tolist() == [[2] * 3] * 2
 
 
 def test_numbers_are_tuned_by_their_loss() -> None:

@@ -183,8 +183,8 @@ def estimate(
 ) -> pd.DataFrame:
     """Return a row for each condition and metric: n, mean, sd, t interval, and how many runs have no value, and why.
 
-    interval = mean ± t(0.975, n - 1) sd / sqrt(n), in the metric's unit. The standard deviation of an accuracy is at
-    least one example: equal accuracies on a finite set do not make equal networks.
+    interval = mean ± t(0.975, n - 1) s / sqrt(n), in the metric's unit, where s is the standard deviation or, of an accuracy,
+    one example if that is more: equal accuracies on a finite set do not make equal networks.
     Reference: Student, The Probable Error of a Mean, 1908.
     """
     parts = []
@@ -209,17 +209,21 @@ def with_labels(estimates: pd.DataFrame, conditions: Sequence[Condition], at: in
 
 
 def intervals(frame: pd.DataFrame, by: list[str], floors: pd.Series[float]) -> pd.DataFrame:
-    """Return n, mean, sd and t interval of `value` for each group; `floors` are sds by the first key of a group.
+    """Return n, mean, sd and t interval of `value` for each group.
+
+    `floors` are the least sds that intervals are made of, by the first key of a group.
 
     One value has a mean but neither sd nor interval.
     """
     groups = frame.groupby(by, sort=True)["value"]
-    estimates = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": groups.std()})
+    equal = groups.max() == groups.min()  # whose standard deviation may come out as a rounding error
+    sd = groups.std().mask(equal & (groups.count() > 1), 0.0)
+    estimates = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": sd})
     least = floors.reindex(estimates.index.get_level_values(0)).to_numpy()
-    estimates["sd"] = estimates["sd"].clip(lower=pd.Series(least, index=estimates.index)).where(estimates["n"] > 1)
+    spread = estimates["sd"].clip(lower=pd.Series(least, index=estimates.index)).where(estimates["n"] > 1)
     n = estimates["n"].to_numpy(dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
-        half = stdtrit(np.where(n > 1, n - 1, np.nan), 0.5 + LEVEL / 2) * estimates["sd"] / np.sqrt(n)
+        half = stdtrit(np.where(n > 1, n - 1, np.nan), 0.5 + LEVEL / 2) * spread / np.sqrt(n)
     estimates["low"], estimates["high"] = estimates["mean"] - half, estimates["mean"] + half
     return estimates
 

@@ -102,9 +102,11 @@ def choose(
 ) -> Choice:
     """Choose a tuning for each scientific condition, which has `counts` replicates.
 
-    The tuning with the fewest runs that diverged, or failed, comes first; of those with equally many, the one with the best
-    mean over replicates, or over the folds of a replicate; of equal ones the first of the file. So a diverged run wins only
-    where every tuning has one. Runs that are not there yet are no part of a mean and count like diverged ones.
+    The tuning with the fewest runs that diverged, or failed, comes first; of those with equally many, the one that classifies
+    the most validation examples right over replicates, or over the folds of a replicate; of equal ones that of the lower mean
+    validation loss, which alone counts where the target is numbers. What is equal in that too is told apart by its content,
+    never by its place in the file. A diverged run wins only where every tuning has one. Runs that are not there yet are no
+    part of a mean and count like diverged ones.
     """
     tunings, replicates = count_tunings(experiment), max(counts)
     folds: list[int | None] = [*range(experiment.folds)] if experiment.folds else [None]
@@ -115,33 +117,59 @@ def choose(
     planned = np.arange(replicates) < np.array(counts)[:, None]
     status[~np.broadcast_to(planned[:, None, :, None], shape)] = ""
     diverged, failed, missing = ((status == s).sum(axis=3) for s in (DIVERGED, FAILED, MISSING))
-    values = observed[tuned_by(experiment)].to_numpy(dtype=float).reshape(shape)
-    values = np.where(status == OK, values if tuned_by(experiment) == "val_loss" else -values, np.nan)
-    cost = _mean(values, axis=3)
+    loss, accuracy = (
+        np.where(status == OK, observed[m].to_numpy(dtype=float).reshape(shape), np.nan) for m in VALIDATED
+    )
+    of_loss = tuned_by(experiment) == "val_loss"
+    sizes = np.array([[c.settings_of(fold).n_validation for fold in folds] for c in conditions])
+    ranked = Ranked(
+        loss=loss,
+        accuracy=np.full(shape, np.nan) if of_loss else accuracy,
+        n=sizes.reshape(len(counts), tunings, 1, len(folds)),
+        order=np.argsort(np.argsort([c.condition_id for c in conditions])).reshape(len(counts), tunings, 1),
+    )
     bad = diverged + failed + missing
     ended = ((status == OK) | (status == DIVERGED)).any(axis=(1, 3)) & (missing.sum(axis=1) == 0)
-    alone = np.where(planned & ended, _best(bad, cost), NONE)
+    alone = np.where(planned & ended, ranked.best(bad), NONE)
     first = np.isin(status[..., 0], (DIVERGED, FAILED, MISSING)).astype(np.int64)
-    split = np.where(planned & ended, _best(first, _mean(values[..., :1], axis=3)), NONE)
-    if experiment.folds:
-        chosen = alone
-    else:
-        pooled = _best(
-            bad.sum(axis=2, keepdims=True), _mean(np.where(np.isinf(cost), np.nan, cost), axis=2)[:, :, None]
-        )
-        chosen = np.where(planned, pooled, NONE)
+    split = np.where(planned & ended, ranked.of_first_fold.best(first), NONE)
+    chosen = alone if experiment.folds else np.where(planned, ranked.best(bad.sum(axis=2, keepdims=True)), NONE)
+    cost = _mean(loss if of_loss else -accuracy, (3,))
     return Choice(chosen=chosen, alone=alone, split=split, cost=cost, diverged=diverged, failed=failed, missing=missing)
 
 
-def _mean(values: Floats, axis: int) -> Floats:
-    """Return the mean of what is there, infinity where nothing is."""
-    n = (~np.isnan(values)).sum(axis=axis)
-    return np.where(n > 0, np.nansum(values, axis=axis) / np.maximum(n, 1), np.inf)
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """What tunings are compared by, of finished runs, NaN for others; `F` folds.
+
+    **Shape**: `loss` and `accuracy` (G, T, R, F), `n` examples of validation (G, T, 1, F), `order` (G, T, 1).
+    """
+
+    loss: Floats
+    accuracy: Floats
+    n: Ints
+    order: Ints
+
+    @property
+    def of_first_fold(self) -> Ranked:
+        """The same of the first fold alone, a single split."""
+        return replace(self, loss=self.loss[..., :1], accuracy=self.accuracy[..., :1], n=self.n[..., :1])
+
+    def best(self, bad: Ints) -> Ints:
+        """Return the best tuning by the fewest bad runs, (G, T, R): in each replicate or, of shape (G, T, 1), over all."""
+        axes = (3,) if bad.shape[2] == self.loss.shape[2] else (2, 3)
+        known = np.isfinite(self.accuracy)
+        right = np.rint(np.where(known, self.accuracy, 0.0) * self.n).sum(axis=axes, keepdims=True)
+        of = np.where(known, self.n, 0).sum(axis=axes, keepdims=True)
+        error = np.where(of > 0, 1 - right / np.maximum(of, 1), np.inf)[..., 0]
+        order = np.broadcast_to(self.order, bad.shape)
+        return np.asarray(np.lexsort((order, _mean(self.loss, axes), error, bad), axis=1)[:, 0], dtype=np.int64)
 
 
-def _best(bad: Ints, cost: Floats) -> Ints:
-    """Return the first of axis 1 by fewest bad runs, then lowest cost, then order."""
-    return np.asarray(np.lexsort((cost, bad), axis=1)[:, 0], dtype=np.int64)
+def _mean(values: Floats, axes: tuple[int, ...]) -> Floats:
+    """Return the mean over the last of axes, or more of them that stay with length 1; infinity where nothing is there."""
+    n = (~np.isnan(values)).sum(axis=axes, keepdims=True)
+    return np.where(n > 0, np.nansum(values, axis=axes, keepdims=True) / np.maximum(n, 1), np.inf)[..., 0]
 
 
 def tuned_grid(

@@ -178,6 +178,17 @@ class JudgedByFlips(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeastSpread(Caveat):
+    """Numbers that differ by less than the metric can show, of an accuracy by less than one example."""
+
+    template = (
+        "The {plural} differ by less than the metric can show: the t test takes a standard deviation of {least:.2g}."
+    )
+    plural: str
+    least: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class BestAtEdge(Caveat):
     """Replicates whose best level is the first or the last."""
 

@@ -125,14 +125,16 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
         return [*noted, signs]
     if test.about != "mean":
         return noted
+    plural = hypothesis.quantity.plural
     if not test.assumes_normal:
         noted.append(caveats.JudgedByFlips(n=n))
+    elif values.sd < values.least_spread:
+        noted.append(caveats.LeastSpread(plural=plural, least=values.least_spread))
     elif is_skewed(values.complete):
-        plural = hypothesis.quantity.plural
         noted.append(caveats.Skewed(plural=plural, skewness=skewness(values.complete), n=n))
     if values.at_edge:
         noted.append(caveats.BestAtEdge(replicates=values.at_edge, n=n))
-    error = max(float(values.complete.std(ddof=1)), values.least_spread) / math.sqrt(n)
+    error = values.tested_sd / math.sqrt(n)
     far = abs(float(values.complete.mean()) - hypothesis.centre) > hypothesis.bound
     if hypothesis.sense == "equivalent" and far and hypothesis.bound < error:
         noted.append(caveats.NARROW_MARGIN)

@@ -66,6 +66,11 @@ class ClaimValues:
         return float(self.complete.std(ddof=1)) if np.ptp(self.complete) > 0 else 0.0
 
     @property
+    def tested_sd(self) -> float:
+        """The standard deviation that a t test takes: `least_spread` at least."""
+        return max(self.sd, self.least_spread)
+
+    @property
     def unknown(self) -> int:
         """In how many replicates only bounds of the number are known."""
         return int((self.lower < self.upper).sum())

@@ -62,11 +62,14 @@ class Sizes:
     ties: int | None = None
 
 
-def sizes_of(values: Floats, sd: float, *, compared: bool) -> Sizes:
-    """Return the sizes of the replicates' numbers; effect, wins and ties where two conditions are compared."""
+def sizes_of(values: Floats, sd: float, tested_sd: float, *, compared: bool) -> Sizes:
+    """Return the sizes of the replicates' numbers; effect, wins and ties where two conditions are compared.
+
+    The effect is in units of `tested_sd`, which is not 0 where `sd` is.
+    """
     if not compared:
         return Sizes(sd=sd, iqm=interquartile_mean(values))
-    effect = standardised(float(values.mean()), sd, len(values))
+    effect = standardised(float(values.mean()), tested_sd, len(values))
     return Sizes(
         sd=sd,
         iqm=interquartile_mean(values),

@@ -37,10 +37,13 @@ def tuning(context: Context) -> Section | None:
     if tuned.empty:
         return None
     metric = tuned_by(experiment).replace("val_", "validation ")
+    equal = (
+        ", and of levels with equal accuracy that with the lower validation loss first" if "accuracy" in metric else ""
+    )
     how = (
         f"Tuned for each condition: {', '.join(experiment.nuisance)}. {_how_tuned(experiment, metric)} Verdicts are conditional on this "
         "choice; the table shows how many replicates would choose each level on their own. A level with more diverged runs ranks after "
-        "all levels with fewer."
+        f"all levels with fewer{equal}."
     )
     rows = [_tuning_row(r) for r in records(tuned[tuned["position"].isin(list(context.excerpt.listed))])]
     head = ["condition", "level", metric, "chosen", "would be chosen by", "diverged"]
