@@ -54,13 +54,14 @@ def warn(line: str) -> None:
 
 @contextmanager
 def noting_unsealed(*folders: Path) -> Iterator[None]:
-    """Say on standard error, once a command has read them, which results folders had no seal."""
-    from mlpbench.results.seal import SPEC, unsealed
+    """Say on standard error, once a command has read them, which results folders had no seal, and which have one now."""
+    from mlpbench.results.seal import SPEC, sealed_now, unsealed
 
-    before = [folder for folder in folders if (folder / SPEC).exists()]
+    bare = [folder for folder in folders if (folder / SPEC).exists() and unsealed([folder])]
     yield
-    if note := unsealed(before):  # what a command has written to has a seal now
-        warn(note)
+    for note in (unsealed(bare), sealed_now(bare)):
+        if note:
+            warn(note)
 
 
 def print_report_failures(folder: Path, failures: Mapping[str, str]) -> None:

@@ -70,7 +70,7 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
         raise InputError(f"experiments of one command need different names, got {twice[0]!r} twice")
     failed = 0
     for experiment in experiments:
-        with noting_unsealed(*([] if options.quiet else [options.results / experiment.name])):
+        with noting_unsealed(options.results / experiment.name):
             outcome = runner.run(experiment, options, click.echo, warn)
         failed += outcome.failed + len(outcome.report_failures)
         if not options.quiet:
@@ -160,7 +160,7 @@ def list_(folder: Path, results: Path | None, workers: int | None, as_json: bool
     from mlpbench.jobs.options import Options
 
     damage: list[str] = []
-    rows = listing.list_experiments(folder, results, Options(workers=workers), damage.append)
+    rows = listing.list_experiments(folder, results, Options(workers=workers), damage.append, warn)
     with noting_unsealed(*((results or listing.REFERENCE) / row.name for row in rows)):
         pass
     if as_json:

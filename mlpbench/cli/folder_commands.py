@@ -304,8 +304,11 @@ def export(run: str, file: Path, results: tuple[Path, ...], force: bool, **chose
     """
     from mlpbench.jobs.export import export
     from mlpbench.jobs.options import Options
+    from mlpbench.results.seal import unsealed
 
     exported = export(run, file, results, Options(quiet=True, **chosen), warn, force=force)
+    if note := unsealed([exported.stored.folder]):
+        warn(note)
     how = "trained again, alone, with the weights of its row" if exported.trained else "saved when it was trained"
     click.echo(f"{exported.stored.run_id} of {exported.stored.folder}: {how}")
     click.echo(f"weights: {file}")

@@ -44,25 +44,27 @@ class ListedExperiment:
 
 
 def list_experiments(
-    folder: Path, results: Path | None, options: Options, say: Say = say_nothing
+    folder: Path, results: Path | None, options: Options, say: Say = say_nothing, note: Say = say_nothing
 ) -> list[ListedExperiment]:
     """Return the experiments of a folder in the order of their files; raise InputError for no folder or a wrong file.
 
     `results` has a folder by the name of each that has results; by default those of a source checkout, if it is one. `say` gets
-    a line about each damaged file of theirs.
+    a line about each damaged file of theirs, `note` one about each that is missing and can be restored.
     """
     if not folder.is_dir():
         raise InputError(f"folder of experiments not found: {folder}{yaml_reader.where_ours_are(folder)}")
     if results is not None and not results.is_dir():
         raise InputError(f"--results: folder not found: {results}")
-    return [_row(path, results or REFERENCE, options, say) for path in sorted(folder.glob("*.yaml"))]
+    return [_row(path, results or REFERENCE, options, say, note) for path in sorted(folder.glob("*.yaml"))]
 
 
-def _row(path: Path, results: Path, options: Options, say: Say) -> ListedExperiment:
+def _row(path: Path, results: Path, options: Options, say: Say, note: Say) -> ListedExperiment:
     experiment = yaml_reader.read(path)
-    flaws = _flaws(results / experiment.name)
+    flaws, missing = _flaws(results / experiment.name)
     for line in flaws.values():
         say(line)
+    for line in missing.values():
+        note(line)
     summary = None if SUMMARY in flaws else read_summary(results / experiment.name)
     return ListedExperiment(
         name=experiment.name,
@@ -77,16 +79,20 @@ def _row(path: Path, results: Path, options: Options, say: Say) -> ListedExperim
     )
 
 
-def _flaws(folder: Path) -> dict[str, str]:
-    """Return what is wrong with the files of a results folder by their names and checksums, without a look into tables."""
+def _flaws(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what is wrong with the files of a results folder, and which are missing and can be restored, by name.
+
+    It is seen from their names and checksums, without a look into tables.
+    """
     try:
         flaws = seal.flaws(folder)
     except InputError as error:
-        return {seal.NAME: str(error)}
+        return {seal.NAME: str(error)}, {}
     flaws |= seal.altered_parts(folder)
+    lines = {n: f"{folder / n} {why}: {seal.remedy(n, missing=why == MISSING)}" for n, why in flaws.items()}
     # What is missing can be restored, but for what stands nowhere else.
-    named = {n: why for n, why in flaws.items() if why != MISSING or n in (seal.SPEC, seal.INTERIM_ANALYSES)}
-    return {n: f"{folder / n} {why}: {seal.remedy(n, missing=why == MISSING)}" for n, why in named.items()}
+    missing = {n for n, why in flaws.items() if why == MISSING} - {seal.SPEC, seal.INTERIM_ANALYSES}
+    return {n: lines[n] for n in lines if n not in missing}, {n: lines[n] for n in sorted(missing)}
 
 
 def expected_seconds(experiment: Experiment, options: Options) -> float:

@@ -10,6 +10,7 @@ from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.files import read_regular, write_whole
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.jobs.judge import judge
+from mlpbench.results import seal
 from mlpbench.results.folder_check import check_folder, listed, open_folder
 from mlpbench.results.folders import folders_below
 from mlpbench.results.seal import SPEC, unsealed
@@ -97,6 +98,10 @@ def read_index(folder: Path, say: Say = say_nothing, refuse: Say = say_nothing) 
     entries, unread = [], []
     measured = [path for path in folders_below(folder, kernel_benchmarks.FILE) if kernel_benchmarks.is_folder(path)]
     found = [*folders_below(folder), *measured]
+    for path in folders_below(folder, seal.NAME):
+        if path not in found:
+            refuse(f"{path / SPEC} {seal.MISSING}: {seal.remedy(SPEC, missing=True)}")
+            unread.append((path.relative_to(folder).as_posix(), f"{SPEC} {seal.MISSING}"))
     for path in found:
         name = path.relative_to(folder).as_posix()
         try:

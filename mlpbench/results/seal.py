@@ -138,6 +138,16 @@ def unsealed(folders: Iterable[Path]) -> str:
     return f"{who} no seal, so that only tables are known to be as they were written; the next `mlpbench run` or `report` seals {it}"
 
 
+def sealed_now(folders: Iterable[Path]) -> str:
+    """Return a note about the folders that had no seal, and were given one; nothing where there are none."""
+    given = [folder for folder in folders if os.path.lexists(folder / NAME)]
+    if not given:
+        return ""
+    it = "it was" if len(given) == 1 else "they were"
+    who = f"{given[0]} has" if len(given) == 1 else f"{len(given)} folders, {given[0]} for one, have"
+    return f"{who} a seal ({NAME}) now, which {it} without: whether files were altered or removed before is not known"
+
+
 def flaws(folder: Path) -> dict[str, str]:
     """Return what is wrong with the files of a folder that its seal lists, by name; raise InputError for a damaged seal."""
     found: dict[str, str] = {}

@@ -44,6 +44,17 @@ def test_each_file_with_a_fifth_of_the_damages_is_named_by_a_command(target: Tar
     assert {what: came[what] for what in NEVER if what in came} == {}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["list", "index", "report", "trim", "run", "quiet run"])
+def test_a_deleted_file_is_named_by_commands_that_go_on_without_it(
+    command: str, target: Target, tmp_path: Path
+) -> None:
+    some = [name for name in target.names if name.split("/")[0] in ("seal.json", "spec.yaml", "layers")]
+    assert len(some) == 3
+    came = attacked(target, tmp_path, [(name, "deleted", command) for name in some])
+    assert {what: came[what] for what in NEVER if what in came} == {}
+
+
 @pytest.mark.prove
 def test_thousands_of_alterations_over_all_files_and_commands(target: Target, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
