@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -203,7 +203,7 @@ def filled(target: Target, place: Path, name: str, kib: int, expected: Expected)
     return again(target, after, name, expected, TIDY)
 
 
-def told(came: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def told(came: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Print how many ended how, and return those that must not be."""
     print(Counter(what for *_, what, _ in came), Counter((name, what) for name, *_, what, _ in came))
     return [case for case in came if case[-2] in NEVER]
