@@ -313,3 +313,11 @@ def test_the_middle_half_is_beside_a_mean() -> None:
     row = only(tables(matches(0.87), [x, x], replicates=8, **TWO))
     assert row["iqm"] == pytest.approx(stats.trim_mean(x, 0.25))
     assert row["sd"] == pytest.approx(x.std(ddof=1))
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1.0, 1e200, 1e306])
+def test_the_spread_of_numbers_whose_squares_are_infinite_or_zero_is_known(unit: float) -> None:
+    claim = {"bound": {"metric": "test_loss", "above": 0}}
+    values = np.array([[1.0, 2.0, 4.0, 3.0, 5.0]])
+    row = only(tables(claim, values * unit, metric="test_loss", factors={"width": [8]}, replicates=5))
+    assert row["sd"] == pytest.approx(np.std(values, ddof=1) * unit, rel=1e-12)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accuracy_step, metric_values
+from mlpbench.evidence.statistics.effect_sizes import standard_deviation
 from mlpbench.experiment.claims.hypothesis import Hypothesis
 from mlpbench.experiment.claims.replicate_numbers import Measured
 from mlpbench.experiment.grid import Condition
@@ -63,7 +64,7 @@ class ClaimValues:
     @property
     def sd(self) -> float:
         """The standard deviation of the complete replicates, exactly 0 where all are equal."""
-        return float(self.complete.std(ddof=1)) if np.ptp(self.complete) > 0 else 0.0
+        return standard_deviation(self.complete)
 
     @property
     def tested_sd(self) -> float:

@@ -79,10 +79,26 @@ def sizes_of(values: Floats, sd: float, tested_sd: float, *, compared: bool) -> 
     )
 
 
+def standard_deviation(values: Floats) -> float:
+    """Return the standard deviation, of divisor n - 1, exactly 0 where all values are equal, or there is one."""
+    if len(values) == 0 or not values.max() > values.min():
+        return 0.0
+    scaled, exponent = in_binary_units(values)
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(scaled.std(ddof=1), exponent))
+
+
+def in_binary_units(values: Floats) -> tuple[Floats, int]:
+    """Return values in units of 2^exponent, which is exact, and the exponent: none is above 1, and no square overflows."""
+    exponent = int(np.frexp(np.abs(values).max())[1])
+    return np.ldexp(values, -exponent), exponent
+
+
 def skewness(values: npt.NDArray[Any]) -> float:
     """Return g1 = m3 / m2^(3/2), of central moments m over n; 0 without spread."""
     if len(values) < 2 or np.ptp(values) == 0:
         return 0.0
+    values, _ = in_binary_units(values)
     centred = values - values.mean()
     return float((centred**3).mean() / (centred**2).mean() ** 1.5)
 
