@@ -58,15 +58,20 @@ def by_hand(results: Path, width: int, what: str) -> pd.DataFrame:
     runs = pd.read_parquet(results / "regret" / "runs")
     runs = runs[runs["width"] == width]
     on_fold = runs[runs["fold"].notna()]
-    of_folds = on_fold.groupby(["replicate", "lr"])["val_accuracy"].mean().unstack()
-    of_first = on_fold[on_fold["fold"] == 0].set_index(["replicate", "lr"])["val_accuracy"].unstack()
+    on_fold = on_fold.assign(right=(30 * on_fold["val_accuracy"]).round().astype(int))  # three folds of 90 images
+    of_folds, of_first = (
+        some.groupby(["replicate", "lr"])[["right", "val_loss"]].sum()
+        for some in (on_fold, on_fold[on_fold["fold"] == 0])
+    )
     tested = runs[runs["fold"].isna()].set_index(["replicate", "lr"])[f"test_{what}"].unstack()
     sign = 1 if what == "accuracy" else -1
     rows = []
     for replicate in range(4):
         refits: Any = sign * tested.loc[replicate]
-        # idxmax takes the first of equal ones; columns are in the order of the file.
-        own, split = (refits[of.loc[replicate].idxmax()] for of in (of_folds, of_first))
+        ranked = (
+            of.loc[replicate].sort_values(["right", "val_loss"], ascending=[False, True]) for of in (of_folds, of_first)
+        )
+        own, split = (refits[levels.index[0]] for levels in ranked)
         rows.append((refits.max() - own, refits.max() - split, own - split))
     return pd.DataFrame(rows, columns=["regret", "split_regret", "split_excess"])
 
