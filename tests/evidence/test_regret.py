@@ -69,7 +69,8 @@ def by_hand(results: Path, width: int, what: str) -> pd.DataFrame:
     for replicate in range(4):
         refits: Any = sign * tested.loc[replicate]
         ranked = (
-            of.loc[replicate].sort_values(["right", "val_loss"], ascending=[False, True]) for of in (of_folds, of_first)
+            pd.DataFrame(of.loc[[replicate]]).droplevel(0).sort_values(["right", "val_loss"], ascending=[False, True])
+            for of in (of_folds, of_first)
         )
         own, split = (refits[levels.index[0]] for levels in ranked)
         rows.append((refits.max() - own, refits.max() - split, own - split))
