@@ -55,9 +55,9 @@ def warn(line: str) -> None:
 @contextmanager
 def noting_unsealed(*folders: Path) -> Iterator[None]:
     """Say on standard error, once a command has read them, which results folders had no seal, and which have one now."""
-    from mlpbench.results.seal import SPEC, sealed_now, unsealed
+    from mlpbench.results.seal import SPEC, is_sealed, sealed_now, unsealed
 
-    bare = [folder for folder in folders if (folder / SPEC).exists() and unsealed([folder])]
+    bare = [folder for folder in folders if (folder / SPEC).exists() and not is_sealed(folder)]
     yield
     for note in (unsealed(bare), sealed_now(bare)):
         if note:

@@ -90,8 +90,7 @@ def _flaws(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         return {seal.NAME: str(error)}, {}
     flaws |= seal.altered_parts(folder)
     lines = {n: f"{folder / n} {why}: {seal.remedy(n, missing=why == MISSING)}" for n, why in flaws.items()}
-    # What is missing can be restored, but for what stands nowhere else.
-    missing = {n for n, why in flaws.items() if why == MISSING} - {seal.SPEC, seal.INTERIM_ANALYSES}
+    missing = {n for n, why in flaws.items() if why == MISSING}.difference(seal.IRREPLACEABLE)
     return {n: lines[n] for n in lines if n not in missing}, {n: lines[n] for n in sorted(missing)}
 
 

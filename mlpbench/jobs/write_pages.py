@@ -13,7 +13,6 @@ from mlpbench.jobs.judge import judge
 from mlpbench.results import seal
 from mlpbench.results.folder_check import check_folder, listed, open_folder
 from mlpbench.results.folders import folders_below
-from mlpbench.results.seal import SPEC, unsealed
 from mlpbench.results.store import Store
 
 if TYPE_CHECKING:
@@ -98,10 +97,9 @@ def read_index(folder: Path, say: Say = say_nothing, refuse: Say = say_nothing) 
     entries, unread = [], []
     measured = [path for path in folders_below(folder, kernel_benchmarks.FILE) if kernel_benchmarks.is_folder(path)]
     found = [*folders_below(folder), *measured]
-    for path in folders_below(folder, seal.NAME):
-        if path not in found:
-            refuse(f"{path / SPEC} {seal.MISSING}: {seal.remedy(SPEC, missing=True)}")
-            unread.append((path.relative_to(folder).as_posix(), f"{SPEC} {seal.MISSING}"))
+    for path in sorted({*folders_below(folder, seal.NAME)} - {*found}):
+        refuse(f"{path / seal.SPEC} {seal.MISSING}: {seal.remedy(seal.SPEC, missing=True)}")
+        unread.append((path.relative_to(folder).as_posix(), f"{seal.SPEC} {seal.MISSING}"))
     for path in found:
         name = path.relative_to(folder).as_posix()
         try:
@@ -115,7 +113,7 @@ def read_index(folder: Path, say: Say = say_nothing, refuse: Say = say_nothing) 
             refuse(why)
             # Seen from the index: where the folder lies is not for its readers.
             unread.append((name, why.replace(f"{folder}/", "").partition("\n")[0]))
-    if note := unsealed(folder / e.folder for e in entries if (folder / e.folder / SPEC).exists()):
+    if note := seal.unsealed(folder / e.folder for e in entries if (folder / e.folder / seal.SPEC).exists()):
         say(note)
     return Index(entries=sorted(entries, key=lambda e: (e.summary.name, e.folder)), unread=sorted(unread))
 
@@ -126,7 +124,7 @@ def _entry(path: Path, name: str, say: Say, *, pictured: bool) -> Entry:
     from mlpbench.report.pages.page import HTML, MARKDOWN
     from mlpbench.report.summary import read_summary
 
-    if (path / SPEC).exists():
+    if (path / seal.SPEC).exists():
         seen = check_folder(Store(path), spec=False)
         if problems := [*seen.records.values(), *seen.tables.values(), *seen.of_report.values()]:
             raise InputError(listed(problems))

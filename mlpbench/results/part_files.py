@@ -120,7 +120,8 @@ def _unpacked(content: bytes, most: int) -> int:
     """Return how many bytes a part comes to in memory, by what it says of itself; of more than `most` bytes, some of them.
 
     A long word that stands in many rows is in the file once: where that may be so, words are counted, a few rows at a time
-    or, where that would take long, through the file's own dictionary. Raises ValueError where words are encoded by what they share, which may come to anything.
+    or, where that would take long, through the file's own dictionary. Raises ValueError where words are encoded by what they
+    share, which may come to anything.
     """
     metadata = pq.read_metadata(pa.BufferReader(content))
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]

@@ -21,7 +21,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +58,8 @@ _REMEDIES = {
         "`mlpbench run` trains those of its runs again that no other file has",
     ),
 }
+# What stands nowhere else: all other files can be restored where they are missing.
+IRREPLACEABLE = (SPEC, INTERIM_ANALYSES)
 # Folders of tables and weights.
 PARTS = ("runs", "curves", "layers", "predictions", "weights")
 REMEDY = "restore it from a copy, or remove it: the folder is then read without a seal"
@@ -128,24 +130,31 @@ def remedy(name: str, *, missing: bool = False) -> str:
     return text.removeprefix("remove it; ").removeprefix("remove it, and ") if missing else text
 
 
+def is_sealed(folder: Path) -> bool:
+    """Return whether a folder has a seal, a damaged one included."""
+    return os.path.lexists(folder / NAME)
+
+
+def _have(folders: Sequence[Path]) -> str:
+    return f"{folders[0]} has" if len(folders) == 1 else f"{len(folders)} folders, {folders[0]} for one, have"
+
+
 def unsealed(folders: Iterable[Path]) -> str:
     """Return a note about the folders that have no seal; nothing where all have one."""
-    bare = [folder for folder in folders if not os.path.lexists(folder / NAME)]
+    bare = [folder for folder in folders if not is_sealed(folder)]
     if not bare:
         return ""
     it = "it" if len(bare) == 1 else "them"
-    who = f"{bare[0]} has" if len(bare) == 1 else f"{len(bare)} folders, {bare[0]} for one, have"
-    return f"{who} no seal, so that only tables are known to be as they were written; the next `mlpbench run` or `report` seals {it}"
+    return f"{_have(bare)} no seal, so that only tables are known to be as they were written; the next `mlpbench run` or `report` seals {it}"
 
 
 def sealed_now(folders: Iterable[Path]) -> str:
     """Return a note about the folders that had no seal, and were given one; nothing where there are none."""
-    given = [folder for folder in folders if os.path.lexists(folder / NAME)]
+    given = [folder for folder in folders if is_sealed(folder)]
     if not given:
         return ""
     it = "it was" if len(given) == 1 else "they were"
-    who = f"{given[0]} has" if len(given) == 1 else f"{len(given)} folders, {given[0]} for one, have"
-    return f"{who} a seal ({NAME}) now, which {it} without: whether files were altered or removed before is not known"
+    return f"{_have(given)} a seal ({NAME}) now, which {it} without: whether files were altered or removed before is not known"
 
 
 def flaws(folder: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from folder_attacks import HANG, HANGS_AFTER_S, SILENT, TRACEBACK, Target, make_target
-from killable_run import members
+from killable_run import end_of_group, needs_mounts
 from table_equality import same_tables
 
 from mlpbench.results.schemas import TABLES
@@ -26,7 +26,7 @@ SIGNALS, DISKS = 100, 50
 SENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 ABANDONED = re.compile(r"results/\.joined\.[0-9a-f]{32}\.tmp/")
 TIDY, WHOLE, NEVER = "tidy", "whole", (SILENT, HANG, TRACEBACK)
-# A trained folder, or none, stands at `results/d`, another one at `other/d`, the experiment at `d.yaml`.
+# A trained folder stands at `results/d`, another one at `other/d`, the experiment at `d.yaml`; nothing at `new`.
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "run": ("run", "d.yaml", "--results", "new", "--workers", "2"),
     "rerun": ("run", "d.yaml", "--results", "results", "--workers", "2", "--rerun", "all"),
@@ -129,13 +129,10 @@ def signalled(
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return HANG, "".join(process.communicate())
-    for _ in range(500):
-        if not members(process.pid):
-            break
-        time.sleep(0.02)
-    else:
-        os.killpg(process.pid, signal.SIGKILL)
-        return HANG, "processes are left"
+    try:
+        end_of_group(process.pid)
+    except AssertionError as error:
+        return HANG, str(error)
     if "Traceback" in err or "Exception ignored" in err or "resource_tracker" in err:
         return TRACEBACK, err
     if process.returncode not in (0, -sent, 128 + sent):
@@ -228,8 +225,7 @@ def test_a_signal_at_any_moment_ends_any_command_tidily(
 def test_a_full_disk_ends_any_command_with_3_and_the_same_command_goes_on(
     n: int, target: Target, undisturbed: Mapping[str, Expected], tmp_path: Path
 ) -> None:
-    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount a file system of his own (unshare -rm)")
+    needs_mounts()
     rng = np.random.default_rng(n)
     came = []
     for i in range(n):

@@ -1,4 +1,4 @@
-"""A small grid, and ways to start, watch and end the command that trains it."""
+"""A small grid, ways to start, watch and end the command that trains it, and what a full disk needs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 SPEC = """\
 name: faulty
@@ -80,3 +82,9 @@ def end_of_group(group: int) -> None:
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def needs_mounts() -> None:
+    """Skip a test where nobody may mount a small file system of his own."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a file system of his own (unshare -rm)")

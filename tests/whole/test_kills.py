@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from killable_run import SPEC, end_of_group, members, started
+from killable_run import SPEC, end_of_group, members, needs_mounts, started
 from table_equality import same_tables
 
 import mlpbench
@@ -128,8 +128,7 @@ def test_a_disk_that_fills_ends_with_3_and_what_was_finished_is_kept(
     small: int, spec: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     """A file system of so many KiB; then room is made, and the same command goes on."""
-    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount a file system of his own (unshare -rm)")
+    needs_mounts()
     place = tmp_path / "small"
     place.mkdir()
     script = ["sh", "-c", FULL.format(small=small), "sh", place, sys.executable, spec, tmp_path / "copy"]

@@ -211,14 +211,12 @@ def with_labels(estimates: pd.DataFrame, conditions: Sequence[Condition], at: in
 def intervals(frame: pd.DataFrame, by: list[str], floors: pd.Series[float]) -> pd.DataFrame:
     """Return n, mean, sd and t interval of `value` for each group.
 
-    `floors` are the least sds that intervals are made of, by the first key of a group.
-
-    One value has a mean but neither sd nor interval.
+    `floors` are the least sds that intervals are made of, by the first key of a group. One value has a mean but neither sd nor interval.
     """
     groups = frame.groupby(by, sort=True)["value"]
+    estimates = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": groups.std()})
     equal = groups.max() == groups.min()  # whose standard deviation may come out as a rounding error
-    sd = groups.std().mask(equal & (groups.count() > 1), 0.0)
-    estimates = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": sd})
+    estimates["sd"] = estimates["sd"].mask(equal & (estimates["n"] > 1), 0.0)
     least = floors.reindex(estimates.index.get_level_values(0)).to_numpy()
     spread = estimates["sd"].clip(lower=pd.Series(least, index=estimates.index)).where(estimates["n"] > 1)
     n = estimates["n"].to_numpy(dtype=float)

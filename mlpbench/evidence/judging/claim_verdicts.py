@@ -213,7 +213,7 @@ def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interv
     low, high = sample.interval(LEVEL)
     if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and values.sd > 0:
         low, high = resampling.bca(values.complete, LEVEL)
-    sizes = sizes_of(values.complete, values.sd, values.tested_sd, compared=hypothesis.wording.outcomes is not None)
+    sizes = sizes_of(values.complete, values.tested_sd, compared=hypothesis.wording.outcomes is not None)
     return sample, Interval(low=low, high=high), sizes
 
 
@@ -245,7 +245,7 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
 def _median_sizes(values: ClaimValues, *, compared: bool) -> Sizes:
     """Return spread, middle and who was ahead how often, as far as that is known."""
     if not values.unknown:
-        sizes = sizes_of(values.complete, values.sd, values.tested_sd, compared=compared)
+        sizes = sizes_of(values.complete, values.tested_sd, compared=compared)
         return replace(sizes, effect=None)  # Hedges' g is of the mean, which may lie on the other side
     above, below = count_sides(values.lower, 0.0, values.upper)
     ties = int((values.complete == 0).sum())

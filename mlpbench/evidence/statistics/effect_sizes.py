@@ -62,11 +62,12 @@ class Sizes:
     ties: int | None = None
 
 
-def sizes_of(values: Floats, sd: float, tested_sd: float, *, compared: bool) -> Sizes:
+def sizes_of(values: Floats, tested_sd: float, *, compared: bool) -> Sizes:
     """Return the sizes of the replicates' numbers; effect, wins and ties where two conditions are compared.
 
     The effect is in units of `tested_sd`, which is not 0 where `sd` is.
     """
+    sd = standard_deviation(values)
     if not compared:
         return Sizes(sd=sd, iqm=interquartile_mean(values))
     effect = standardised(float(values.mean()), tested_sd, len(values))
