@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import resource
@@ -14,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
@@ -69,13 +69,27 @@ class _Job:
         return [_Job(stack=replace(self.stack, runs=part), slot=self.slot, kills=kills) for part in parts]
 
 
+class _Recorded(SpawnContext):
+    """Starts processes, and keeps those it started: who is killed at once is no active child by the time one asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
+        """Return a new process, which is kept."""
+        process = SpawnProcess(*args, **kwargs)
+        self.started.append(process)
+        return process
+
+
 class ProcessPool:
     """Worker processes with `threads` threads each, started by spawning: torch and fork do not go together."""
 
     def __init__(self, setup: Setup, workers: int) -> None:
         self.setup = setup
         self.workers = workers
-        self._started: set[Any] = set()
+        self._context = _Recorded()
 
     def map(
         self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]
@@ -120,7 +134,7 @@ class ProcessPool:
 
     def _why_not(self, starts: int) -> str | None:
         """Return why workers that did not begin a stack are not started again, None where they are."""
-        codes = [code for process in self._started if (code := process.exitcode) is not None]
+        codes = [code for process in self._context.started if (code := process.exitcode) is not None]
         if NO_MEMORY in codes:
             return OUT_OF_MEMORY
         if any(code >= 0 for code in codes):
@@ -132,18 +146,16 @@ class ProcessPool:
     def _results(
         self, jobs: Sequence[_Job], shares: Any, tick: Callable[[Sequence[float]], None]
     ) -> Iterator[tuple[_Job, StackRows]]:
-        context = multiprocessing.get_context("spawn")
+        self._context.started.clear()
         workers = min(self.workers, len(jobs))
         with _STARTING, _variables({**SAFE_PATH, **QUIET}):
-            resource_tracker.ensure_running()  # else the locks of the pool start it, with the user's environment
+            _start_resource_tracker()  # else the locks of the pool start it, with the user's environment
         with ProcessPoolExecutor(
-            workers, context, initializer=_start, initargs=(pickle.dumps(self.setup), shares)
+            workers, self._context, initializer=_start, initargs=(pickle.dumps(self.setup), shares)
         ) as pool:
             try:
                 with _STARTING, _quiet_start({**variables(self.setup.numerics, self.setup.threads), **SAFE_PATH}):
-                    others = set(multiprocessing.active_children())
                     futures = {pool.submit(_work, j.slot, j.stack.runs): j for j in jobs}
-                    self._started = set(multiprocessing.active_children()) - others
                 pending: set[Future[StackRows]] = set(futures)
                 while pending:
                     finished, pending = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
@@ -154,12 +166,11 @@ class ProcessPool:
                         yield job, rows
                     tick(list(shares))
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                self._end_workers()
+                self._end_workers()  # which ends the pool, and that is waited for: how each of them ended is known then
                 raise
 
     def _end_workers(self) -> None:
-        for process in self._started:
+        for process in self._context.started:
             process.terminate()
 
 
@@ -193,7 +204,7 @@ def _quiet_start(environment: Mapping[str, str | None]) -> Iterator[None]:
     would reach another thread, of a numerical library say, and interrupt this one all the same. Other signals that have a
     handler here are held back too, and end workers.
     """
-    resource_tracker.ensure_running()  # which ends by letting the signal through: not in the middle of a start
+    _start_resource_tracker()  # which ends by letting the signal through: not in the middle of a start
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     # Only the main thread may set handlers, and only there is an interrupt raised.
     main = threading.current_thread() is threading.main_thread()
@@ -209,6 +220,19 @@ def _quiet_start(environment: Mapping[str, str | None]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if sent:
             signal.raise_signal(sent[0])
+
+
+def _start_resource_tracker() -> None:
+    """Start the process that tidies up after the pool, deaf to a terminal that closes.
+
+    It ignores Ctrl-C and SIGTERM by itself. SIGHUP reaches the whole group of processes too, and would end it before the
+    pool has taken its locks back: a process keeps the signals that were blocked where it was started.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager

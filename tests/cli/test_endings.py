@@ -18,7 +18,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from killable_run import SPEC, end_of_group, members, started
+from killable_run import SPEC, end_of_group, is_deaf, members, started
 
 from mlpbench.base.errors import InputError, is_out_of_memory, lacks_address_space
 from mlpbench.cli import endings
@@ -92,6 +92,24 @@ def test_a_signal_to_a_run_says_what_is_kept_and_nobody_says_more(sent: signal.S
 
 
 @pytest.mark.slow
+def test_a_terminal_that_closes_ends_no_process_that_tidies_up(tmp_path: Path) -> None:
+    """The signal reaches the whole group of processes: who takes the locks of the workers back must outlive it."""
+    spec = tmp_path / "faulty.yaml"
+    spec.write_text(SPEC)
+    process = started(spec, tmp_path, "--workers", "2")
+    while not (tidying := [p for p in members(process.pid) if "resource_tracker" in command_line(p)]):
+        assert process.poll() is None
+        time.sleep(0.01)
+    assert all(is_deaf(tidying[0], sent) for sent in ENDINGS)
+    while len(members(process.pid)) < 4:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGHUP)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (128 + signal.SIGHUP, line(signal.SIGHUP))
+    end_of_group(process.pid)
+
+
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
     spec = tmp_path / "faulty.yaml"
     spec.write_text(SPEC.replace("train_size: 10000, epochs: 4", "train_size: 500, epochs: 1"))
@@ -114,7 +132,15 @@ def test_workers_that_are_killed_whenever_they_start_are_given_up(tmp_path: Path
         "mlpbench: worker processes must be able to start, and they were killed 3 times while they did "
     )
     assert "(by SIGKILL)" in errors
-    assert errors.count("\n") == 1
+    assert errors.count("\n") == 1, errors
+
+
+def command_line(pid: int) -> str:
+    """Return how a process was started, nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def kill_workers(process: subprocess.Popen[str], number: int) -> None:
@@ -122,11 +148,7 @@ def kill_workers(process: subprocess.Popen[str], number: int) -> None:
     while len(killed) < number:
         assert process.poll() is None, process.communicate()
         for pid in {*members(process.pid)} - killed - {process.pid}:
-            try:
-                command = Path(f"/proc/{pid}/cmdline").read_text()
-            except OSError:
-                continue
-            if "spawn_main" in command:
+            if "spawn_main" in command_line(pid):
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
         time.sleep(0.01)

@@ -113,19 +113,20 @@ def test_no_folder_is_refused(tmp_path: Path) -> None:
 
 
 def measure_list(folder: Path) -> tuple[float, list[str]]:
-    """Return the processor's seconds that a list of thirty-five experiments takes, and the large packages that it loads."""
+    """Return how long a list of thirty-five experiments takes, in starts of a command, and the large packages it loads."""
     for i in range(35):
         source = EXPERIMENTS[i % len(EXPERIMENTS)].read_text()
         lines = [f"name: e{i}" if line.startswith("name:") else line for line in source.splitlines()]
         (folder / f"e{i}.yaml").write_text("\n".join(lines) + "\n")
     code = (
         "import sys, time; from mlpbench.cli.main import main\n"
+        "start = time.process_time()\n"
         f"main(['list', {str(folder)!r}], standalone_mode=False)\n"
-        "print(time.process_time(), *({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
+        "print(time.process_time() / start, *({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
-    seconds, *loaded = done.stdout.splitlines()[-1].split()
-    return float(seconds), loaded
+    starts, *loaded = done.stdout.splitlines()[-1].split()
+    return float(starts), loaded
 
 
 def test_it_loads_neither_torch_nor_pandas(tmp_path: Path) -> None:
@@ -135,5 +136,5 @@ def test_it_loads_neither_torch_nor_pandas(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 def test_it_is_quick(tmp_path: Path) -> None:
-    """About a second, and twice that where processors share a core."""
-    assert measure_list(tmp_path)[0] < 2
+    """Some six times what it takes to start a command, and twice that where processors share a core."""
+    assert measure_list(tmp_path)[0] < 12
