@@ -186,6 +186,19 @@ def test_share_is_decided_by_the_spread_of_replicates(sds: list[float], verdict:
     assert row["p"] == pytest.approx(min(1.0, 2 * min(larger)) if larger else max(pairs))
 
 
+def test_share_among_some_streams_leaves_the_others_out() -> None:
+    """Undecided against the second stream, as good as it, and decided against the third, much smaller one."""
+    values = spreads([0.03, 0.03, 0.01])
+    claim = {"share": SHARE["share"] | {"among": ["init", "split"]}}
+    assert only(tables(SHARE, values, metric="test_loss", **EACH))["verdict"] == "undecided"
+    row = only(tables(claim, values, metric="test_loss", **EACH))
+    assert row["verdict"] == "supported"
+    first, last = values[[0, 2]].var(axis=1, ddof=1)
+    assert row["estimate"] == pytest.approx(first / (first + last))
+    assert row["p"] == pytest.approx(stats.levene(values[0], values[2], center="median").pvalue)
+    assert row["form"] == "variance of test_loss: share of init, the largest of init, split"
+
+
 def test_share_of_streams_without_spread_is_undecided() -> None:
     row = only(tables(SHARE, spreads([0.0, 0.0, 0.0]), metric="test_loss", **EACH))
     assert (row["verdict"], row["p"]) == ("undecided", 1.0)

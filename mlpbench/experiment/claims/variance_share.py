@@ -26,7 +26,7 @@ from mlpbench.experiment.metrics.metric import Metric
 
 
 class Share(ClaimForm):
-    """The variance that one random stream makes among replicates, against that of each other stream."""
+    """The variance that one random stream makes among replicates, against that of each other stream, or of those in `among`."""
 
     name = "share"
     selectors = ("where",)
@@ -34,6 +34,8 @@ class Share(ClaimForm):
     where: dict[str, Any] = Field(default_factory=dict)
     stream: Stream
     expect: Literal["largest"]
+    # No strictness: a list of the file is a tuple here.
+    among: tuple[Stream, ...] | None = Field(default=None, strict=False)
 
     @property
     def own_test(self) -> str:
@@ -48,9 +50,22 @@ class Share(ClaimForm):
         if self.stream not in design.vary:
             rule = f"a share is that of a stream that varies ({', '.join(design.vary)})"
             raise SpecProblem((*path, "stream"), f"{rule}, got {self.stream!r}")
+        self._check_among(design, path)
         if design.replicates < VARIANCE_LEAST:
             rule = f"variances are compared over {VARIANCE_LEAST} replicates or more"
             raise SpecProblem(path, f"{rule}, got {design.replicates}")
+
+    def _check_among(self, design: Design, path: Path) -> None:
+        """Raise SpecProblem where the streams that are compared are not two or more of those that vary, with the claim's own."""
+        if self.among is None:
+            return
+        for i, stream in enumerate(self.among):
+            if stream not in design.vary or stream in self.among[:i]:
+                rule = f"`among` lists streams that vary ({', '.join(design.vary)}), each once"
+                raise SpecProblem((*path, "among", i), f"{rule}, got {stream!r}")
+        if self.stream not in self.among or len(self.among) < 2:
+            rule = f"`among` lists the claim's own stream, {self.stream}, and others"
+            raise SpecProblem((*path, "among"), f"{rule}, got {shown(list(self.among))}")
 
     def check_selectors(self, path: Path) -> None:
         """Raise SpecProblem for a selector that names a stream."""
@@ -68,7 +83,9 @@ class Share(ClaimForm):
 
     def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
         """Return the test of the variances, whatever test is asked for."""
-        streams = {c.condition_id: str(c.levels[STREAM]) for c in conditions if selects(self.where, c)}
+        among = design.vary if self.among is None else self.among
+        of = {c.condition_id: str(c.levels[STREAM]) for c in conditions if selects(self.where, c)}
+        streams = {condition_id: stream for condition_id, stream in of.items() if stream in among}
         name = f"variance of {self.metric}{at_words(self.where)}: share of {self.stream}"
         return Hypothesis(
             metric=self.metric,
@@ -78,7 +95,7 @@ class Share(ClaimForm):
             bound=math.nan,
             quantity=Quantity(name=name, kind="share", plural="variances", unit="%", factor=100.0, signed=False),
             wording=Wording(
-                formula=f"{name}, the largest of {', '.join(design.vary)}",
+                formula=f"{name}, the largest of {', '.join(among)}",
                 expected="largest",
                 supported="it is the largest",
                 refuted="another stream's is larger",
