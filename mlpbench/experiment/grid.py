@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -279,30 +279,3 @@ _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 def _hash(text: str) -> hashlib._Hash:
     return hashlib.sha256(text.encode())
-
-
-def check_streams(experiment: Design, conditions: Sequence[Condition]) -> None:
-    """Raise SpecProblem for a stream that varies alone and that no draw comes from: its runs would all be one."""
-    if not experiment.one_at_a_time:
-        return
-    total = experiment.data.n_train
-    anew = experiment.data.is_drawn_anew
-    drawn: dict[str, tuple[str, Callable[[RunSettings], bool]]] = {
-        "init": ("init or bias_init is random", lambda s: _is_random(s.init) or _is_random(s.bias_init)),
-        "order": ("there are steps", lambda s: s.steps > 0),
-        "dropout": ("dropout is above 0", lambda s: s.steps > 0 and any(0 < p < 1 for p in s.dropout)),
-        "split": ("there is validation or train_size is below all", lambda s: anew or s.n_fit < total),
-        "noise": ("input_noise or label_noise is above 0", lambda s: s.input_noise > 0 or s.label_noise > 0),
-    }
-    for i, stream in enumerate(experiment.vary):
-        when, is_drawn = drawn[stream]
-        still = next((c for c in conditions if c.levels[STREAM] == stream and not is_drawn(c.settings)), None)
-        if still is not None:
-            rule = (
-                f"a stream that varies alone must be one that runs draw from, and they draw {stream} only where {when}"
-            )
-            raise SpecProblem(("vary", "each", i), f"{rule}, got {still.label!r}")
-
-
-def _is_random(init: str) -> bool:
-    return init != "zeros" and not init.startswith("constant")

@@ -193,6 +193,9 @@ def verdict_sentence(verdict: Verdict) -> str:
     within = "" if verdict.interval is None else f"95% interval {q.interval(verdict.interval)}, "
     size = f"({within}n = {verdict.n})"
     number = "" if verdict.estimate is None else f"{_estimate(verdict, q)}{q.per}{_linear(verdict)} {size}"
+    if verdict.hypothesis.is_exact and verdict.decision != UNDECIDED:
+        finding = wording.supported if verdict.decision == SUPPORTED else wording.refuted
+        return f"It is {number}: {_filled(finding, verdict, q)}."
     if verdict.observed:
         return f"The mean is {number}."
     if verdict.p is None or verdict.p_corrected is None:
@@ -320,7 +323,9 @@ def _p_heading(verdicts: Sequence[Verdict]) -> str:
 
 
 def _p_cell(verdict: Verdict) -> str:
-    """Return the corrected p, or that the verdict is observed rather than tested."""
+    """Return the corrected p, or that the verdict is observed, or exact, rather than tested."""
+    if verdict.hypothesis.is_exact:
+        return "exact"
     if verdict.observed:
         return "observed"
     return "-" if verdict.p_corrected is None else probability(verdict.p_corrected)

@@ -252,7 +252,7 @@ def test_provenance_names_versions_and_says_where_runs_differ() -> None:
 
 def test_streams_that_replicates_share_are_named() -> None:
     report = report_of(made(factors={"lr": [0.1, 1.0]}, claims=LR_CLAIM, vary=["init", "dropout"]))
-    assert "All replicates share order, split: verdicts are about that one draw." in report.markdown
+    assert "All replicates share order: verdicts are about that one draw." in report.markdown
 
 
 def test_the_terminal_table_fits_and_is_aligned() -> None:

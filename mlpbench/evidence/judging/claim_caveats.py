@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mlpbench.base.models import STREAMS, Value
-from mlpbench.evidence.judging import caveats
+from mlpbench.base.models import Value
+from mlpbench.evidence.judging import caveats, draws
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
+from mlpbench.evidence.judging.draws import streams_to_vary
 from mlpbench.evidence.statistics.effect_sizes import is_skewed, skewness
 from mlpbench.evidence.statistics.sign_test import count_sides, median_places
 from mlpbench.evidence.statistics.t_test import LEVEL
@@ -51,6 +52,10 @@ def caveats_of(
     elif values.planned in unmeasured:
         noted.append(caveats.WITHOUT_METRIC)
     n, test = len(values.complete), hypothesis.test
+    if values.together:
+        noted.append(draws.MeasuredTogether(replicates=values.together))
+    if test.about == "exact" or values.is_one_draw:
+        return [*noted, *_without_draws(values, experiment, conditions)]
     if n < test.least:
         noted.append(caveats.TooFewReplicates(least=test.least, n=n))
     elif n > 1 and test.about != "variances" and np.ptp(values.complete) == 0:
@@ -63,6 +68,15 @@ def caveats_of(
     if values.censored and test.about == "mean" and hypothesis.sense != "equivalent":
         noted.append(caveats.MEDIAN_WOULD_DO)
     return noted
+
+
+def _without_draws(values: ClaimValues, experiment: Experiment, conditions: Sequence[Condition]) -> list[Caveat]:
+    """Return why there is nothing to test: the number is exact, or all replicates are one draw."""
+    if not values.is_one_draw:
+        return [draws.EXACT if np.ptp(values.complete) == 0 else draws.NOT_EXACT] if len(values.complete) else []
+    needed = [c for c in conditions if c.condition_id in values.conditions]
+    drawn = streams_to_vary(experiment, needed)
+    return [draws.OneDraw(replicates=values.planned, varied=experiment.vary, drawn=drawn)]
 
 
 def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: Mapping[str, Value]) -> str:
@@ -85,12 +99,7 @@ def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: 
 
 def shared_streams(experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
     """Return the random streams that are drawn from and do not differ between replicates."""
-    settings = [c.settings for c in conditions]
-    drawn = {
-        "dropout": any(p > 0 for s in settings for p in s.dropout),
-        "noise": any(s.input_noise > 0 or s.label_noise > 0 for s in settings),
-    }
-    return [s for s in STREAMS if s not in experiment.vary and drawn.get(s, True)]
+    return [s for s in streams_to_vary(experiment, conditions) if s not in experiment.vary]
 
 
 def _left_out(hypothesis: Hypothesis, values: ClaimValues, conditions: Sequence[Condition]) -> list[Caveat]:

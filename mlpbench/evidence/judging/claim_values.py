@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accuracy_step, metric_values
+from mlpbench.evidence.judging.draws import are_one_draw, measured_apart
 from mlpbench.evidence.statistics.effect_sizes import standard_deviation
 from mlpbench.experiment.claims.hypothesis import Hypothesis
 from mlpbench.experiment.claims.replicate_numbers import Measured
@@ -46,6 +47,8 @@ class ClaimValues:
         conditions: the `condition_id` of each column.
         table, run_ids: the metric and the run of each replicate and condition, (R, C).
         at_edge: number of replicates whose best level is the first or the last one.
+        is_one_draw: whether the replicates differ in no random stream that their runs draw from.
+        together: number of replicates left out because the measurement of another is theirs.
 
     """
 
@@ -60,6 +63,8 @@ class ClaimValues:
     table: Floats
     run_ids: npt.NDArray[Any]
     at_edge: int = 0
+    is_one_draw: bool = False
+    together: int = 0
 
     @property
     def sd(self) -> float:
@@ -105,7 +110,11 @@ def values_of(
         diverged_RC=by_replicate(status == DIVERGED),
     )
     numbers = hypothesis.number.numbers(measured, hypothesis.bound, bounded=hypothesis.is_of_median)
-    whole = numbers.whole
+    whole, together = numbers.whole, 0
+    if metric(hypothesis.metric).source == "clock":
+        apart = measured_apart(table[whole])
+        numbers = replace(numbers, lower=numbers.lower[apart], upper=numbers.upper[apart])
+        whole, together = np.isin(np.arange(len(table)), np.flatnonzero(whole)[apart]), int((~apart).sum())
     usable = whole & ~np.isnan(table).any(axis=1) if hypothesis.is_of_median else whole
     return ClaimValues(
         complete=np.where(numbers.lower < numbers.upper, np.nan, numbers.lower),
@@ -121,6 +130,8 @@ def values_of(
         table=table[whole],
         run_ids=run_ids[whole],
         at_edge=numbers.at_edge,
+        is_one_draw=are_one_draw(hypothesis, experiment, needed),
+        together=together,
     )
 
 

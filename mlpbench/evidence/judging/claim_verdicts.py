@@ -40,6 +40,7 @@ from mlpbench.experiment.claims.hypothesis import (
     BCA_LEAST,
     Decision,
     EveryReplicate,
+    ExactNumber,
     Hypothesis,
     LargestVariance,
     SignFlipTest,
@@ -173,6 +174,9 @@ def _assess(
         held_fixed=held_fixed(experiment, conditions, hypothesis.shared),
         caveats=tuple(caveats_of(hypothesis, values, experiment, conditions)),
     )
+    if values.is_one_draw and hypothesis.test.is_tested:
+        estimate = float(values.complete.mean()) if len(values.complete) else math.nan
+        return Assessment(verdict=replace(blank, estimate=None if math.isnan(estimate) else estimate))
     return ASSESSED_BY[type(hypothesis.test)](blank, values, test_set)
 
 
@@ -303,7 +307,7 @@ def _of_every(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) ->
     kept = int((values.complete > bound).sum() if above else (values.complete < bound).sum())
     n, planned = blank.n, values.planned
     broken = n - kept + sum(k for (why, _), k in values.left_out.items() if why == DIVERGED)
-    decision = REFUTED if broken else UNDECIDED if kept < planned or n < 2 else SUPPORTED
+    decision = REFUTED if broken else UNDECIDED if kept < planned or n < 2 or values.is_one_draw else SUPPORTED
     caveat = BoundKept(
         kept=kept,
         planned=planned,
@@ -314,10 +318,21 @@ def _of_every(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) ->
     verdict = replace(blank, decision=decision, caveats=(caveat, *blank.caveats))
     if n:
         verdict = replace(verdict, estimate=float(values.complete.mean()))
-    if n > 1:
+    if n > 1 and not values.is_one_draw:
         _, interval, sizes = _spread(blank.hypothesis, values)
         verdict = replace(verdict, interval=interval, sizes=sizes)
     return Assessment(verdict=verdict)
+
+
+def _of_exact(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
+    """Return the verdict on a number that follows from the settings, by the number itself."""
+    if not blank.n:
+        return Assessment(verdict=blank)
+    estimate, hypothesis = float(values.complete[0]), blank.hypothesis
+    if (values.complete != estimate).any():
+        return Assessment(verdict=replace(blank, estimate=float(values.complete.mean())))
+    side = _side(hypothesis.sense, estimate - hypothesis.centre, hypothesis.bound)
+    return Assessment(verdict=replace(blank, estimate=estimate, decision=side))
 
 
 # What assesses a claim, by its test.
@@ -326,6 +341,7 @@ ASSESSED_BY: Mapping[type[Test], Callable[[Verdict, ClaimValues, TestSet | None]
     SignFlipTest: _of_mean,
     SignTest: _of_median,
     EveryReplicate: _of_every,
+    ExactNumber: _of_exact,
     LargestVariance: _of_variances,
 }
 

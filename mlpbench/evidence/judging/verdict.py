@@ -116,12 +116,14 @@ class Verdict:
 
     @property
     def observed(self) -> bool:
-        """Whether the claim is about every replicate, which is observed and not tested."""
+        """Whether the claim is observed and not tested: about every replicate, or about an exact number."""
         return self.hypothesis.is_observed
 
     @property
     def test(self) -> str:
-        """The test: `t`, `sign_flip`, or `sign` for a median."""
+        """The test: `t`, `sign_flip`, or `sign` for a median; `exact` where there is nothing to test."""
+        if self.hypothesis.is_exact:
+            return "exact"
         return "sign" if self.hypothesis.is_of_median else self.claim.test
 
     @property

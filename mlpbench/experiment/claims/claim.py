@@ -11,10 +11,19 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from mlpbench.base.models import Model, Path, SpecProblem, first_problem
 from mlpbench.experiment.claims.claim_form import FORMS, ClaimForm
-from mlpbench.experiment.claims.hypothesis import BCA_LEAST, Hypothesis, SignFlipTest, SignTest, Test, TTest
+from mlpbench.experiment.claims.hypothesis import (
+    BCA_LEAST,
+    ExactNumber,
+    Hypothesis,
+    SignFlipTest,
+    SignTest,
+    Test,
+    TTest,
+)
 from mlpbench.experiment.claims.metric_checks import check_metric, check_metric_of
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics.metric import metric
 
 # isort: off
 # Being imported registers the forms that a module defines, in this order.
@@ -50,7 +59,9 @@ class Claim:
             "sign_flip": SignFlipTest(interval=self.interval),
             "sign": SignTest(),
         }
-        return self.form.hypothesis(design, conditions, tests[self.test])
+        hypothesis = self.form.hypothesis(design, conditions, tests[self.test])
+        is_exact = metric(hypothesis.metric).source == "settings" and hypothesis.test.about != "variances"
+        return replace(hypothesis, test=ExactNumber()) if is_exact else hypothesis
 
     def as_written(self) -> dict[str, Any]:
         """Return the claim as a file has it: options at their defaults are left out."""

@@ -30,13 +30,15 @@ class _Test:
     Attributes:
         about: what of the replicates it judges.
         assumes_normal: whether skewed numbers mislead it.
+        is_tested: whether it gives a p, so that the claim is one of those that p is corrected for.
         least: the number of replicates it needs.
         interval: `t` or `bca`.
 
     """
 
-    about: ClassVar[Literal["mean", "median", "every", "variances"]]
+    about: ClassVar[Literal["mean", "median", "every", "variances", "exact"]]
     assumes_normal: ClassVar[bool] = False
+    is_tested: ClassVar[bool] = True
 
     least: int
     interval: str = "t"
@@ -72,7 +74,17 @@ class EveryReplicate(_Test):
     """No test: every replicate must keep the bound."""
 
     about = "every"
+    is_tested = False
     least: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactNumber(_Test):
+    """No test: the number follows from the settings and is the same in every replicate."""
+
+    about = "exact"
+    is_tested = False
+    least: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +100,7 @@ class LargestVariance(_Test):
     least: int = VARIANCE_LEAST
 
 
-Test = TTest | SignFlipTest | SignTest | EveryReplicate | LargestVariance
+Test = TTest | SignFlipTest | SignTest | EveryReplicate | ExactNumber | LargestVariance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,8 +210,13 @@ class Hypothesis:
 
     @property
     def is_observed(self) -> bool:
-        """Whether the claim is about every replicate, which is observed and not tested."""
-        return self.test.about == "every"
+        """Whether what the claim is about is observed and not tested: every replicate, or an exact number."""
+        return not self.test.is_tested
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the number follows from the settings."""
+        return self.test.about == "exact"
 
     @property
     def is_a_level(self) -> bool:

@@ -36,7 +36,8 @@ from mlpbench.base.files import read_regular
 from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion, unknown
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
-from mlpbench.experiment.grid import check_streams, conditions, count_conditions
+from mlpbench.experiment.drawn_streams import check_streams
+from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, build
 

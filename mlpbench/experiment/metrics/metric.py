@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from mlpbench.base.models import suggestion
 from mlpbench.experiment import shift_spec
@@ -50,6 +50,9 @@ class TrainedRun:
 
 Value = Callable[[Any, TrainedRun], float | None]
 
+# What makes repeats of a run differ in a metric: its random draws, the clock of the machine, or nothing but its settings.
+Source = Literal["draws", "clock", "settings"]
+
 # The unit of a decimal logarithm: one more is ten times as much.
 LOG10_UNIT = "log10 units"
 
@@ -59,7 +62,8 @@ class Metric:
     """One number per run.
 
     `value(torch, run)` computes it; None where this run has none, and no function where it is computed from other tables.
-    It has a meaning for such `targets`. A cost is known of diverged runs too.
+    It has a meaning for such `targets`. A cost is known of diverged runs too. `source` is what makes repeats of a run differ in it:
+    what follows from `settings` is exact.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Metric:
     value: Value | None = None
     targets: tuple[Target, ...] = ("classes", "numbers")
     is_cost: bool = False
+    source: Source = "draws"
 
     @property
     def is_accuracy(self) -> bool:
@@ -156,19 +161,19 @@ METRICS: dict[str, Metric] = {
         ),
         _metric(
             "train_seconds", "training time of the stack, divided by its runs", "s", "lower",
-            value=lambda torch, run: run.seconds, is_cost=True,
+            value=lambda torch, run: run.seconds, is_cost=True, source="clock",
         ),
         _metric(
             "flops", "floating-point operations of training's matrix products", "1", "lower",
-            value=lambda torch, run: float(run.flops), is_cost=True,
+            value=lambda torch, run: float(run.flops), is_cost=True, source="settings",
         ),
         _metric(
             "train_bytes", "bytes of the buffers in which a batch is trained, the run alone", "bytes", "lower",
-            value=lambda torch, run: float(run.buffer_bytes["train"]), is_cost=True,
+            value=lambda torch, run: float(run.buffer_bytes["train"]), is_cost=True, source="settings",
         ),
         _metric(
             "eval_bytes", "bytes of the buffers in which a batch is evaluated, the run alone", "bytes", "lower",
-            value=lambda torch, run: float(run.buffer_bytes["eval"]), is_cost=True,
+            value=lambda torch, run: float(run.buffer_bytes["eval"]), is_cost=True, source="settings",
         ),
     )
 }  # fmt: skip

@@ -1,0 +1,88 @@
+"""Which replicates of a claim are draws of their own: equal ones, however many, are one, and one draw is no test.
+
+Replicates differ by the random streams that `vary` names, in conditions that draw from them. Seconds are measured, but stack by
+stack: all runs of a stack have one measurement between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlpbench.base.models import STREAMS, Stream
+from mlpbench.evidence.judging.caveats import Caveat, Remark
+from mlpbench.experiment.claims.hypothesis import Hypothesis
+from mlpbench.experiment.drawn_streams import streams_that_matter, varied_in
+from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics.metric import metric
+from mlpbench.experiment.spec import Experiment
+
+Bools = npt.NDArray[np.bool_]
+
+EXACT = Remark(text="Exact: it follows from the settings, so that there is nothing to test.")
+NOT_EXACT = Remark(
+    text="It follows from the settings, and still differs between replicates: their runs are of different versions."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneDraw(Caveat):
+    """Replicates that are all the same: streams that vary, none of which is drawn from, and those that are."""
+
+    replicates: int
+    varied: Sequence[str]
+    drawn: Sequence[str]
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        first = f"The {self.replicates} replicates are one draw, which is no test"
+        if not self.drawn:
+            return f"{first}: these runs draw no random numbers."
+        vary = " or ".join(filter(None, [", ".join(self.drawn[:-1]), self.drawn[-1]]))
+        return f"{first}: they differ only in {', '.join(self.varied)}, which these runs do not draw from. Vary {vary}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredTogether(Caveat):
+    """Replicates that were trained in one stack, whose seconds are measured as a whole."""
+
+    template = "{replicates} replicates were timed in the same stacks as others and are no measurements of their own."
+    replicates: int
+
+
+def are_one_draw(hypothesis: Hypothesis, experiment: Experiment, needed: Sequence[Condition]) -> bool:
+    """Return whether several replicates of a claim are one draw: none of its conditions draws from a stream that varies.
+
+    What is validated on folds is drawn by the split of examples into folds.
+    """
+    if metric(hypothesis.metric).source != "draws" or experiment.replicates < 2:
+        return False
+    if hypothesis.metric.startswith("val_") and experiment.folds is not None and "split" in experiment.vary:
+        return False
+    return not any(varied_in(c, experiment) for c in needed)
+
+
+def streams_to_vary(experiment: Experiment, needed: Sequence[Condition]) -> list[Stream]:
+    """Return the streams that some of the conditions draw from."""
+    return [s for s in STREAMS if any(s in streams_that_matter(c.settings, experiment) for c in needed)]
+
+
+def measured_apart(table: npt.NDArray[Any]) -> Bools:
+    """Return which rows, of replicates by conditions, have measurements none of which an earlier one has.
+
+    >>> measured_apart(np.array([[1.5, 2.5], [1.5, 2.5], [1.25, 2.0]]))
+    array([ True, False,  True])
+    """
+    seen: list[set[float]] = [set() for _ in range(table.shape[1])]
+    apart = np.ones(len(table), dtype=bool)
+    for i, row in enumerate(table.tolist()):
+        apart[i] = not any(value in values for value, values in zip(row, seen, strict=True))
+        if apart[i]:
+            for value, values in zip(row, seen, strict=True):
+                values.add(value)
+    return apart

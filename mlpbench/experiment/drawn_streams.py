@@ -1,0 +1,61 @@
+"""Which random streams a run draws from, so that replicates that share what they draw are not counted as several.
+
+A stream that `vary` names makes replicates differ only in conditions whose settings draw from it: without dropout, replicates
+that vary dropout alone are one network, trained again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+from mlpbench.base.models import STREAM, STREAMS, SpecProblem, Stream
+from mlpbench.experiment.design import Design
+from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.run_settings import RunSettings
+
+
+def _is_random(init: str) -> bool:
+    return init != "zeros" and not init.startswith("constant")
+
+
+def _splits(s: RunSettings, design: Design) -> bool:
+    is_tuned_on_folds = design.folds is not None and bool(design.nuisance)
+    chosen = s.n_fit < design.data.n_train or s.train_shift != "none"
+    return design.data.is_drawn_anew or is_tuned_on_folds or chosen
+
+
+# When runs draw from a stream, in words and as a rule.
+DRAWN: Mapping[Stream, tuple[str, Callable[[RunSettings, Design], bool]]] = {
+    "init": ("init or bias_init is random", lambda s, _: _is_random(s.init) or _is_random(s.bias_init)),
+    "order": ("there are steps", lambda s, _: s.steps > 0),
+    "dropout": ("dropout is above 0", lambda s, _: s.steps > 0 and any(0 < p < 1 for p in s.dropout)),
+    "split": ("there is validation or train_size is below all", _splits),
+    "noise": ("input_noise or label_noise is above 0", lambda s, _: s.input_noise > 0 or s.label_noise > 0),
+}
+
+
+def streams_that_matter(settings: RunSettings, design: Design) -> tuple[Stream, ...]:
+    """Return the streams that move a run by more than rounding. The order of one batch of all examples does not."""
+    drawn = [s for s in STREAMS if DRAWN[s][1](settings, design)]
+    return tuple(s for s in drawn if s != "order" or settings.batch_size < settings.n_fit)
+
+
+def varied_in(condition: Condition, design: Design) -> tuple[Stream, ...]:
+    """Return the streams by which the replicates of a condition differ."""
+    vary = (cast(Stream, condition.levels[STREAM]),) if design.one_at_a_time else design.vary
+    return tuple(s for s in streams_that_matter(condition.settings, design) if s in vary)
+
+
+def check_streams(design: Design, conditions: Sequence[Condition]) -> None:
+    """Raise SpecProblem for a stream that varies alone and that no draw comes from: its runs would all be one."""
+    if not design.one_at_a_time:
+        return
+    for i, stream in enumerate(design.vary):
+        when, is_drawn = DRAWN[stream]
+        still = next((c for c in conditions if c.levels[STREAM] == stream and not is_drawn(c.settings, design)), None)
+        if still is not None:
+            rule = (
+                f"a stream that varies alone must be one that runs draw from, and they draw {stream} only where {when}"
+            )
+            raise SpecProblem(("vary", "each", i), f"{rule}, got {still.label!r}")
