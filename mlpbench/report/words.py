@@ -208,6 +208,9 @@ def verdict_sentence(verdict: Verdict) -> str:
     )
     tail = f"({_equals(verdict.p)}; {_equals(verdict.p_corrected)} after {by})"
     more = paragraph(_sizes(verdict, q), _with_test_set(verdict, q))
+    if verdict.withheld is not None:
+        finding = _filled(wording.supported, verdict, q)
+        return paragraph(f"Estimated {number}: {finding} {tail}, and yet the claim is not supported.", more)
     if verdict.decision == UNDECIDED:
         estimated = f"Estimated {number}" if number else f"The {verdict.hypothesis.middle} isn't known {size}"
         question = _filled(wording.question, verdict, q)

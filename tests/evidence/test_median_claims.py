@@ -373,13 +373,23 @@ def test_accuracies_that_differ_by_just_the_margin_are_on_no_side_of_it() -> Non
 
 @pytest.mark.parametrize("levels", [[0.1, 0.2, 0.3], [0.2, 0.3, 0.4]])
 def test_a_condition_without_weight_may_be_unknown(levels: list[float]) -> None:
-    """The middle of three even levels has no part in a slope, though rounding leaves 1e-15 of its weight."""
+    """The middle of three even levels has no part in a slope, though rounding leaves 1e-15 of its weight.
+
+    It has one in the steps: what took longer than both others rose to it, and by t such a step can't be judged.
+    """
     row = row_of(timed([[8] * 6, [NEVER] * 6, [2] * 6], trend(levels, "falls"), factors={"dropout": levels}))
-    assert (row["verdict"], row["n"], row["high"]) == ("supported", 6, pytest.approx(row["estimate"]))
+    assert (row["n"], row["high"]) == (6, pytest.approx(row["estimate"]))
+    assert row["p"] == pytest.approx(2 / 2**6)
+    assert row["verdict"] == "undecided"
+    assert (
+        f"from dropout={levels[0]} to dropout={levels[1]} the median difference is at least +470 steps" in row["note"]
+    )
     t = row_of(
         timed([[8] * 6, [NEVER] * 6, [2] * 6], trend(levels, "falls") | {"test": "t"}, factors={"dropout": levels})
     )
-    assert (t["verdict"], t["n"]) == ("supported", 6)
+    assert (t["verdict"], t["n"]) == ("undecided", 6)
+    assert t["p"] < 1e-6
+    assert "a test needs 2 complete replicates, got 0" in t["note"]
 
 
 def test_a_lost_run_does_not_end_a_top_up() -> None:

@@ -19,7 +19,7 @@ from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accu
 from mlpbench.evidence.judging.draws import are_one_draw, measured_apart
 from mlpbench.evidence.statistics.effect_sizes import standard_deviation
 from mlpbench.experiment.claims.hypothesis import Hypothesis
-from mlpbench.experiment.claims.replicate_numbers import Measured
+from mlpbench.experiment.claims.replicate_numbers import Measured, ReplicateNumber
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import metric
@@ -88,51 +88,87 @@ def values_of(
     conditions: Sequence[Condition],
     observed: pd.DataFrame,
     curves: pd.DataFrame,
-) -> ClaimValues:
-    """Return the numbers of a claim; `observed` has a row for every planned run, in the order of the grid."""
-    wanted = hypothesis.number.conditions
+) -> list[ClaimValues]:
+    """Return the values of a claim's number, and then of each of its steps.
+
+    `observed` has a row for every planned run, in the order of the grid.
+    """
+    wanted = hypothesis.conditions
     positions = [i for i, c in enumerate(conditions) if c.condition_id in wanted]
-    needed = [conditions[i] for i in positions]
     columns = ["run_id", "status", *({metric_names.plain(hypothesis.metric)} & set(observed.columns))]
     runs = observed.loc[observed["position"].isin(positions), columns]
-    values = metric_values(runs, curves, hypothesis.metric)
-    status = runs["status"].to_numpy(dtype=object)
-
-    def by_replicate(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        # A row for each replicate, a column for each condition: `observed` has all that are planned, in this order.
-        return array.reshape(len(needed), -1).T
-
-    table, run_ids = by_replicate(values.value), by_replicate(runs["run_id"].to_numpy(dtype=object))
-    measured = Measured(
-        conditions=[c.condition_id for c in needed],
-        value_RC=table,
-        beyond_RC=by_replicate(values.beyond),
-        diverged_RC=by_replicate(status == DIVERGED),
+    needed = _NeededRuns(
+        hypothesis=hypothesis,
+        experiment=experiment,
+        positions=np.array(positions),
+        conditions=[conditions[i] for i in positions],
+        run_ids=runs["run_id"].to_numpy(dtype=object),
+        status=runs["status"].to_numpy(dtype=object),
+        values=metric_values(runs, curves, hypothesis.metric),
     )
-    numbers = hypothesis.number.numbers(measured, hypothesis.bound, bounded=hypothesis.is_of_median)
-    whole, together = numbers.whole, 0
-    if metric(hypothesis.metric).source == "clock":
-        apart = measured_apart(table[whole])
-        numbers = replace(numbers, lower=numbers.lower[apart], upper=numbers.upper[apart])
-        whole, together = np.isin(np.arange(len(table)), np.flatnonzero(whole)[apart]), int((~apart).sum())
-    usable = whole & ~np.isnan(table).any(axis=1) if hypothesis.is_of_median else whole
-    return ClaimValues(
-        complete=np.where(numbers.lower < numbers.upper, np.nan, numbers.lower),
-        lower=numbers.lower,
-        upper=numbers.upper,
-        planned=len(table),
-        left_out=_left_out(np.repeat(positions, len(table)), status, values),
-        censored=numbers.censored,
-        least_spread=hypothesis.number.least_spread(
-            _steps(hypothesis.metric, needed, experiment.data.n_test, table[usable]), max(int(usable.sum()), 1)
-        ),
-        conditions=measured.conditions,
-        table=table[whole],
-        run_ids=run_ids[whole],
-        at_edge=numbers.at_edge,
-        is_one_draw=are_one_draw(hypothesis, experiment, needed),
-        together=together,
-    )
+    return [
+        needed.values_of(hypothesis.number, hypothesis.bound),
+        *(needed.values_of(step.number, 0.0) for step in hypothesis.steps),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NeededRuns:
+    """The runs that a claim needs, condition by condition and, within each, replicate by replicate."""
+
+    hypothesis: Hypothesis
+    experiment: Experiment
+    positions: npt.NDArray[np.int64]
+    conditions: Sequence[Condition]
+    run_ids: npt.NDArray[Any]
+    status: npt.NDArray[Any]
+    values: MetricValues
+
+    def values_of(self, number: ReplicateNumber, bound: float) -> ClaimValues:
+        """Return the values of one number, which is tested against a bound."""
+        hypothesis = self.hypothesis
+        its_own = [i for i, c in enumerate(self.conditions) if c.condition_id in number.conditions]
+        needed = [self.conditions[i] for i in its_own]
+
+        def rows(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return array.reshape(len(self.conditions), -1)[its_own]
+
+        def by_replicate(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            # A row for each replicate, a column for each condition.
+            return rows(array).T
+
+        table, run_ids = by_replicate(self.values.value), by_replicate(self.run_ids)
+        measured = Measured(
+            conditions=[c.condition_id for c in needed],
+            value_RC=table,
+            beyond_RC=by_replicate(self.values.beyond),
+            diverged_RC=by_replicate(self.status == DIVERGED),
+        )
+        numbers = number.numbers(measured, bound, bounded=hypothesis.is_of_median)
+        whole, together = numbers.whole, 0
+        if metric(hypothesis.metric).source == "clock":
+            apart = measured_apart(table[whole])
+            numbers = replace(numbers, lower=numbers.lower[apart], upper=numbers.upper[apart])
+            whole, together = np.isin(np.arange(len(table)), np.flatnonzero(whole)[apart]), int((~apart).sum())
+        usable = whole & ~np.isnan(table).any(axis=1) if hypothesis.is_of_median else whole
+        own_values = MetricValues(**{name: rows(array).ravel() for name, array in vars(self.values).items()})
+        return ClaimValues(
+            complete=np.where(numbers.lower < numbers.upper, np.nan, numbers.lower),
+            lower=numbers.lower,
+            upper=numbers.upper,
+            planned=len(table),
+            left_out=_left_out(np.repeat(self.positions[its_own], len(table)), rows(self.status).ravel(), own_values),
+            censored=numbers.censored,
+            least_spread=number.least_spread(
+                _steps(hypothesis.metric, needed, self.experiment.data.n_test, table[usable]), max(int(usable.sum()), 1)
+            ),
+            conditions=measured.conditions,
+            table=table[whole],
+            run_ids=run_ids[whole],
+            at_edge=numbers.at_edge,
+            is_one_draw=are_one_draw(hypothesis, self.experiment, needed),
+            together=together,
+        )
 
 
 def _left_out(

@@ -19,9 +19,10 @@ from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, un
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.observe import DIVERGED, observe
 from mlpbench.evidence.frames import with_finite
-from mlpbench.evidence.judging.caveats import BoundKept
+from mlpbench.evidence.judging.caveats import BoundKept, Caveat
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
+from mlpbench.evidence.judging.trend_steps import weigh_steps
 from mlpbench.evidence.judging.verdict import (
     REFUTED,
     SUPPORTED,
@@ -70,7 +71,7 @@ def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.Data
 def _points(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
     """Return the curves of the runs that claims on metrics of curves rest on; nothing where there are no such claims."""
     of_curves = [h for h in hypotheses if any(parse(plain(h.metric)) for parse in (reaches, late, measured_shift))]
-    needed = {c for h in of_curves for c in h.number.conditions}
+    needed = {c for h in of_curves for c in h.conditions}
     run_ids = observed.loc[observed["condition_id"].isin(needed), "run_id"]
     return read_curves(curves, list(run_ids)) if needed else pd.DataFrame()
 
@@ -85,6 +86,7 @@ class Assessment:
         sample: of a claim about a mean, the replicates' numbers summed up, from which the outlook follows.
         larger: of a claim about a median, the share of replicates on the side of the bound where more lie.
         widened: the sample with test-set sampling, which shows whether a decision is robust to that.
+        withheld: why the claim is not supported even if it leans to that.
 
     """
 
@@ -93,11 +95,14 @@ class Assessment:
     sample: Sample | None = None
     larger: float | None = None
     widened: Widened | None = None
+    withheld: Caveat | None = None
 
     def corrected(self, p_corrected: float) -> Assessment:
         """Return the assessment with its corrected p, decided where that is at most 0.05."""
         v = replace(self.verdict, p_corrected=None if math.isnan(p_corrected) else p_corrected)
-        if p_corrected <= ALPHA:
+        if p_corrected <= ALPHA and self.leans == SUPPORTED and self.withheld is not None:
+            v = replace(v, withheld=self.withheld, caveats=(self.withheld, *v.caveats))
+        elif p_corrected <= ALPHA:
             v = replace(v, decision=self.leans)
             if self.widened is not None:
                 confirmed = self.widened.confirms(v.hypothesis.sense, v.hypothesis.bound, v.hypothesis.centre)
@@ -107,7 +112,7 @@ class Assessment:
     def outlook(self, level: float) -> Outlook:
         """Return what would decide an undecided claim at a level."""
         v = self.verdict
-        if v.decision != UNDECIDED or v.observed:
+        if v.decision != UNDECIDED or v.observed or v.withheld is not None:
             return Outlook()
         if self.larger is not None:
             needed = more_needed(v.n, self.larger, level, t_test.POWER, t_test.MOST_REPLICATES)
@@ -140,7 +145,7 @@ def judge_claims(
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
     hypotheses = [claim.hypothesis(experiment, conditions) for claim in experiment.claims]
-    observed = with_layers([(h.metric, h.number.conditions) for h in hypotheses], observed, layers)
+    observed = with_layers([(h.metric, h.conditions) for h in hypotheses], observed, layers)
     points = _points(hypotheses, observed, curves)
     assessed = [
         _assess(claim, hypothesis, experiment, conditions, observed, points, test_set)
@@ -152,7 +157,8 @@ def judge_claims(
     for i, corrected in zip(tested, adjusted, strict=True):
         assessed[i] = assessed[i].corrected(corrected)
     # Holm's next step tests the smallest p that is left at this level.
-    level = level or ALPHA / max(1, sum(assessed[i].verdict.decision == UNDECIDED for i in tested))
+    left = sum(assessed[i].verdict.decision == UNDECIDED and assessed[i].verdict.withheld is None for i in tested)
+    level = level or ALPHA / max(1, left)
     return tuple(replace(a.verdict, outlook=a.outlook(level)) for a in assessed)
 
 
@@ -165,7 +171,7 @@ def _assess(
     curves: pd.DataFrame,
     test_set: TestSet | None,
 ) -> Assessment:
-    values = values_of(hypothesis, experiment, conditions, observed, curves)
+    values, *of_steps = values_of(hypothesis, experiment, conditions, observed, curves)
     blank = Verdict(
         claim=claim,
         hypothesis=hypothesis,
@@ -177,7 +183,12 @@ def _assess(
     if values.is_one_draw and hypothesis.test.is_tested:
         estimate = float(values.complete.mean()) if len(values.complete) else math.nan
         return Assessment(verdict=replace(blank, estimate=None if math.isnan(estimate) else estimate))
-    return ASSESSED_BY[type(hypothesis.test)](blank, values, test_set)
+    assessment = ASSESSED_BY[type(hypothesis.test)](blank, values, test_set)
+    if not hypothesis.steps or (assessment.verdict.p is None and hypothesis.test.is_tested):
+        return assessment
+    judged, leans, withheld = weigh_steps(assessment.verdict, assessment.leans, of_steps)
+    sample, larger = (None, None) if hypothesis.every_step else (assessment.sample, assessment.larger)
+    return replace(assessment, verdict=judged, leans=leans, withheld=withheld, sample=sample, larger=larger)
 
 
 def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:

@@ -139,12 +139,12 @@ def _analyse(
 
 
 def _may_decide(verdict: Verdict) -> bool:
-    """Return whether further replicates may decide what is undecided.
+    """Return whether further replicates may decide what is undecided, and not withheld for what is known already.
 
     A run that was lost may have left too few for a test. Where the sides of half of the replicates are not known, as their
     runs never got there, those of more would not be.
     """
-    if verdict.decision != UNDECIDED:
+    if verdict.decision != UNDECIDED or verdict.withheld is not None:
         return False
     if verdict.p is None:
         return 0 < verdict.n < verdict.hypothesis.test.least
@@ -153,7 +153,7 @@ def _may_decide(verdict: Verdict) -> bool:
 
 def _needed(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> list[int]:
     """Return the positions of the conditions a claim rests on."""
-    needed = claim.hypothesis(experiment, conditions).number.conditions
+    needed = claim.hypothesis(experiment, conditions).conditions
     return [g for g, c in enumerate(conditions) if c.condition_id in needed]
 
 

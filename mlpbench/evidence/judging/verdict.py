@@ -87,6 +87,7 @@ class Verdict:
         interim_analysis: number, from 1, of the interim analysis that the verdict stands at; None without a top-up.
         exploratory: whether replicates were added after a first analysis that had not declared them.
         caveats: what was averaged or left out, how it was tested, and how far that can be trusted.
+        withheld: why the claim is undecided although its p would support it; it stands among the caveats too.
 
     """
 
@@ -108,6 +109,7 @@ class Verdict:
     interim_analysis: int | None = None
     exploratory: bool = False
     caveats: Sequence[Caveat] = ()
+    withheld: Caveat | None = None
 
     @property
     def metric(self) -> str:

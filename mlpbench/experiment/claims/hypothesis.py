@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from mlpbench.base.models import Levels
-from mlpbench.experiment.claims.replicate_numbers import ReplicateNumber
+from mlpbench.experiment.claims.replicate_numbers import ReplicateNumber, WeightedSum
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 
 Sense = Literal["greater", "less", "equivalent"]
@@ -176,6 +176,18 @@ class Wording:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Step:
+    """A difference that is judged beside a claim's number: the claim expects it on the same side of 0.
+
+    `name` is the step in words, as `from depth=2 to depth=5`; `adjacent` says whether there is no level between the two.
+    """
+
+    name: str
+    number: WeightedSum
+    adjacent: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hypothesis:
     """A claim of any form, as statistics judge it.
 
@@ -189,6 +201,8 @@ class Hypothesis:
         quantity, wording: what the number is, in words and unit, and the sentences about it.
         averaged: factors that a selector left out: the number is a mean over their levels, with equal weights.
         shared: levels that all sides of a comparison have in common.
+        steps: differences that are judged beside the number: the claim is not supported where one goes the other way.
+        every_step: whether each step between adjacent levels must go as expected.
 
     """
 
@@ -202,6 +216,13 @@ class Hypothesis:
     wording: Wording
     averaged: tuple[str, ...] = ()
     shared: Levels = field(default_factory=dict)
+    steps: Sequence[Step] = ()
+    every_step: bool = False
+
+    @property
+    def conditions(self) -> frozenset[str]:
+        """The `condition_id` of every condition that the number or a step needs."""
+        return self.number.conditions.union(*(step.number.conditions for step in self.steps))
 
     @property
     def is_of_median(self) -> bool:

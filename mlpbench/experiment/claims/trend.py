@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -11,16 +13,28 @@ from pydantic import Field
 from mlpbench.base.models import Path, SpecProblem, Value, shown
 from mlpbench.experiment.claims.claim_form import ClaimForm, median_words
 from mlpbench.experiment.claims.comparisons import difference_words
-from mlpbench.experiment.claims.hypothesis import Hypothesis, Test, metric_quantity
+from mlpbench.experiment.claims.hypothesis import Hypothesis, Step, Test, metric_quantity
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
-from mlpbench.experiment.claims.selectors import are_numbers, averaged_factors, factor_levels, without_zeros
+from mlpbench.experiment.claims.selectors import (
+    are_numbers,
+    averaged_factors,
+    equal_weights,
+    factor_levels,
+    in_words,
+    selects,
+    without_zeros,
+)
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import Metric
 
 
 class Trend(ClaimForm):
-    """Slope of a metric over the levels of a factor, one slope per replicate."""
+    """Slope of a metric over the levels of a factor, one slope per replicate, and the steps from each level to the next.
+
+    A slope may rise although a step falls: the claim is supported only where no step goes the other way, and of
+    `shape: monotone` where every step goes as expected.
+    """
 
     name = "trend"
 
@@ -28,6 +42,7 @@ class Trend(ClaimForm):
     expect: Literal["rises", "falls"]
     scale: Literal["log", "linear", "rank"] = "linear"
     margin: float = Field(default=0.0, ge=0)
+    shape: Literal["monotone"] | None = None
 
     def check(self, design: Design, measured: Metric, path: Path) -> None:
         """Raise SpecProblem for a factor without two levels, or with levels that the scale can't place."""
@@ -53,8 +68,19 @@ class Trend(ClaimForm):
         assert squares > 0, "a spec whose trend has one level is refused"
         slope = {c.condition_id: (v - centre) / squares for c, v in zip(conditions, x, strict=True)}
         margin = f" by more than {self.margin:g} {per}" if self.margin else ""
+        every = " at every step" if self.shape else ""
         (median, of_median), name = median_words(test), f"{self.metric}: slope {per}"
         sense: Literal["greater", "less"] = "greater" if self.expect == "rises" else "less"
+        wording = difference_words(
+            f"{name}, {self.expect}{every}{margin}{of_median}", "slope", sense, self.margin, median
+        )
+        if self.shape == "monotone":
+            wording = replace(
+                wording,
+                supported=f"{wording.supported}, and every step {self.expect}",
+                refuted=f"not every step {self.expect}",
+                question=f"whether every step {self.expect}",
+            )
         return Hypothesis(
             metric=self.metric,
             number=WeightedSum(weights=without_zeros(slope)),
@@ -62,9 +88,26 @@ class Trend(ClaimForm):
             sense=sense,
             bound=self.margin if self.expect == "rises" else 0.0 - self.margin,
             quantity=metric_quantity(name, self.metric, kind="slope", plural="slopes", per=per),
-            wording=difference_words(f"{name}, {self.expect}{margin}{of_median}", "slope", sense, self.margin, median),
+            wording=wording,
             averaged=averaged_factors([{self.factor: levels[0]}], design, conditions),
+            steps=self._steps(sorted(set(levels), key=lambda v: place[v]), conditions),
+            every_step=self.shape == "monotone",
         )
+
+    def _steps(self, levels: Sequence[Value], conditions: Sequence[Condition]) -> list[Step]:
+        """Return for each pair of levels the mean at the later one minus that at the earlier one, adjacent pairs first."""
+        there = [v for v in levels if any(selects({self.factor: v}, c) for c in conditions)]
+        means = [equal_weights({self.factor: v}, conditions) for v in there]
+        names = [in_words({self.factor: v}) for v in there]
+        pairs = sorted(itertools.combinations(range(len(there)), 2), key=lambda pair: pair[1] - pair[0])
+        return [
+            Step(
+                name=f"from {names[i]} to {names[j]}",
+                number=WeightedSum(weights=means[j] | {c: -w for c, w in means[i].items()}),
+                adjacent=j == i + 1,
+            )
+            for i, j in pairs
+        ]
 
     def _places(self, levels: Sequence[Value]) -> tuple[dict[Value, float], str]:
         places: dict[Value, float] = {
