@@ -9,7 +9,7 @@ from typing import Any
 
 from mlpbench.base.escapes import Markdown, code, markdown
 from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Interval, Verdict
-from mlpbench.evidence.statistics.t_test import ALPHA
+from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL
 from mlpbench.experiment.metrics.metric import LOG10_UNIT
 from mlpbench.report.section import paragraph, table
 
@@ -112,13 +112,21 @@ class Digits:
         return number + (unit.removesuffix("s") if number == "1" and len(unit) > 2 else unit)
 
     def interval(self, interval: Interval) -> str:
-        """Return `+1.31 to +1.73`, of an interval with an open end what it goes from or to."""
+        """Return `+1.31 to +1.73`, of an interval with an open end what it goes from or to; `90%: ` before it if it is of that level."""
+        return f"{_level(interval)}: {self.ends(interval)}" if interval.level != LEVEL else self.ends(interval)
+
+    def ends(self, interval: Interval) -> str:
+        """Return `+1.31 to +1.73`, whatever the level."""
         low, high = interval.low, interval.high
         if math.isinf(low) and math.isinf(high):
             return "open on both sides"
         if math.isinf(low) or math.isinf(high):
             return f"at most {self.plain(high)}" if math.isinf(low) else f"at least {self.plain(low)}"
         return f"{self.plain(low)} to {self.plain(high)}"
+
+
+def _level(interval: Interval) -> str:
+    return f"{interval.level:.0%}"
 
 
 def _half_width(verdict: Verdict) -> float:
@@ -190,7 +198,7 @@ def verdict_sentence(verdict: Verdict) -> str:
     if verdict.estimate is None and verdict.p is None:
         return ""
     q, wording = Digits(verdict), verdict.hypothesis.wording
-    within = "" if verdict.interval is None else f"95% interval {q.interval(verdict.interval)}, "
+    within = "" if verdict.interval is None else f"{_level(verdict.interval)} interval {q.ends(verdict.interval)}, "
     size = f"({within}n = {verdict.n})"
     number = "" if verdict.estimate is None else f"{_estimate(verdict, q)}{q.per}{_linear(verdict)} {size}"
     if verdict.hypothesis.is_exact and verdict.decision != UNDECIDED:
@@ -242,7 +250,7 @@ def _with_test_set(verdict: Verdict, q: Digits) -> str:
     sampled = verdict.test_sampling
     if sampled.interval is None:
         return "" if sampled.unknown is None else sampled.unknown.sentence
-    text = f"Including test-set sampling the interval is {q.interval(sampled.interval)}."
+    text = f"Including test-set sampling the interval is {q.ends(sampled.interval)}."
     return Markdown("{} **{}**").format(text, NOT_ROBUST) if not_robust(verdict) else text
 
 
@@ -365,5 +373,5 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _notes(verdict: Verdict) -> str:
     sampled, warning = verdict.test_sampling.interval, ""
     if not_robust(verdict) and sampled is not None:
-        warning = f" Including test-set sampling the interval is {Digits(verdict).interval(sampled)}. {NOT_ROBUST}"
+        warning = f" Including test-set sampling the interval is {Digits(verdict).ends(sampled)}. {NOT_ROBUST}"
     return f"{needed(verdict)} {verdict.note}{warning}".strip()

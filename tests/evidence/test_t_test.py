@@ -47,11 +47,14 @@ def test_equivalence_is_the_larger_of_two_one_sided_tests(a: np.ndarray, b: np.n
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
-def test_beyond_is_one_sided_against_the_nearer_bound(a: np.ndarray, b: np.ndarray) -> None:
-    d, margin = a - b, 0.0005
-    nearer = math.copysign(margin, d.mean())
-    expected = stats.ttest_1samp(d, popmean=nearer, alternative="greater" if d.mean() > 0 else "less").pvalue
-    assert t_test.beyond(sample_of(d), margin) == pytest.approx(expected, rel=1e-9)
+def test_beyond_is_one_sided_against_the_nearer_bound_and_against_the_opposite_side(
+    a: np.ndarray, b: np.ndarray
+) -> None:
+    d, margin = np.abs((a - b).mean()) + (a - b) - (a - b).mean(), 0.0005
+    nearer = stats.ttest_1samp(d, popmean=margin, alternative="greater").pvalue
+    opposite = stats.ttest_1samp(d, popmean=-margin, alternative="greater").pvalue
+    assert t_test.beyond(sample_of(a - b), margin) == pytest.approx(nearer + opposite, rel=1e-9)
+    assert t_test.beyond(sample_of(d), 0.0) == pytest.approx(t_test.two_sided(sample_of(d), 0.0), rel=1e-12)
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)

@@ -12,6 +12,7 @@ from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
 from mlpbench.evidence.estimates.observe import accuracy_step, intervals, measure, with_labels
 from mlpbench.experiment.claims.selectors import are_numbers
 from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.spec import Experiment
 
 # More lines than this can't each have a colour: they have the colours of the first of the other factors.
@@ -124,7 +125,8 @@ def by_severity(
         for severity, name in names.items():
             measured = measure(observed, curves, name).dropna(subset=["value"])
             floors = [accuracy_step(name, c.settings, experiment.data.n_test) for c in conditions]
-            part = intervals(measured, ["position"], pd.Series(floors, dtype=float)).reset_index()
+            limits = METRICS[f"test_{outcome}"].limits
+            part = intervals(measured, ["position"], pd.Series(floors, dtype=float), limits).reset_index()
             parts.append(part.assign(kind=kind, severity=severity))
     parts = [p for p in parts if len(p)]
     estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SHIFT_COLUMNS)

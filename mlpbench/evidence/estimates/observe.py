@@ -184,7 +184,8 @@ def estimate(
     """Return a row for each condition and metric: n, mean, sd, t interval, and how many runs have no value, and why.
 
     interval = mean ± t(0.975, n - 1) s / sqrt(n), in the metric's unit, where s is the standard deviation or, of an accuracy,
-    one example if that is more: equal accuracies on a finite set do not make equal networks.
+    one example if that is more: equal accuracies on a finite set do not make equal networks. It ends where the metric does, at 0
+    and 1 for an accuracy.
     Reference: Student, The Probable Error of a Mean, 1908.
     """
     parts = []
@@ -194,7 +195,7 @@ def estimate(
         ended = (DIVERGED, FAILED, MISSING)
         status = {e: (measured["status"] == e).groupby(measured["position"]).sum() for e in ended}
         floors = [accuracy_step(name, c.settings, experiment.data.n_test) for c in conditions]
-        part = intervals(measured, ["position"], pd.Series(floors, dtype=float)).assign(
+        part = intervals(measured, ["position"], pd.Series(floors, dtype=float), metric(name).limits).assign(
             metric=name, planned=by_condition.size(), censored=by_condition["censored"].sum(), **status
         )
         parts.append(part.reset_index())
@@ -208,10 +209,13 @@ def with_labels(estimates: pd.DataFrame, conditions: Sequence[Condition], at: in
     return estimates
 
 
-def intervals(frame: pd.DataFrame, by: list[str], floors: pd.Series[float]) -> pd.DataFrame:
+def intervals(
+    frame: pd.DataFrame, by: list[str], floors: pd.Series[float], limits: tuple[float, float] = (-np.inf, np.inf)
+) -> pd.DataFrame:
     """Return n, mean, sd and t interval of `value` for each group.
 
-    `floors` are the least sds that intervals are made of, by the first key of a group. One value has a mean but neither sd nor interval.
+    `floors` are the least sds that intervals are made of, by the first key of a group; intervals end at the `limits` of what
+    is measured. One value has a mean but neither sd nor interval.
     """
     groups = frame.groupby(by, sort=True)["value"]
     estimates = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": groups.std()})
@@ -222,7 +226,8 @@ def intervals(frame: pd.DataFrame, by: list[str], floors: pd.Series[float]) -> p
     n = estimates["n"].to_numpy(dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
         half = stdtrit(np.where(n > 1, n - 1, np.nan), 0.5 + LEVEL / 2) * spread / np.sqrt(n)
-    estimates["low"], estimates["high"] = estimates["mean"] - half, estimates["mean"] + half
+    estimates["low"] = (estimates["mean"] - half).clip(lower=limits[0])
+    estimates["high"] = (estimates["mean"] + half).clip(upper=limits[1])
     return estimates
 
 
@@ -248,7 +253,8 @@ def estimate_curves(
             some = some.assign(value=some[measure].astype(float))
             floors = [_curve_step(split, c.settings, experiment.data.n_test) for c in conditions]
             least = pd.Series(floors if measure == "accuracy" else [0.0] * len(floors), dtype=float)
-            part = intervals(some, ["position", "epoch", "step"], least).reset_index()
+            limits = METRICS[f"test_{measure}"].limits
+            part = intervals(some, ["position", "epoch", "step"], least, limits).reset_index()
             parts.append(part.assign(split=split, measure=measure))
     columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]
     estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

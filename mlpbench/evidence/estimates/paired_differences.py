@@ -35,10 +35,11 @@ def by_replicate(observed: pd.DataFrame, name: str, positions: Sequence[int]) ->
     }
 
 
-def difference(a: Mapping[int, float], b: Mapping[int, float], least: float = 0.0) -> Difference:
+def difference(a: Mapping[int, float], b: Mapping[int, float], least: float = 0.0, most: float = np.inf) -> Difference:
     """Return a minus b over the replicates that both have.
 
-    mean ± t(0.975, n - 1) sd / sqrt(n); `least` is the smallest sd the differences are credited with.
+    mean ± t(0.975, n - 1) sd / sqrt(n); `least` is the smallest sd the differences are credited with, `most` the largest
+    difference there can be.
     Reference: Student, The Probable Error of a Mean, 1908.
     """
     both = np.array([a[r] - b[r] for r in sorted(a.keys() & b.keys())])
@@ -46,7 +47,7 @@ def difference(a: Mapping[int, float], b: Mapping[int, float], least: float = 0.
         return Difference(n=len(both), mean=float(both.mean()) if len(both) else np.nan, low=np.nan, high=np.nan)
     sample = Sample(n=len(both), mean=float(both.mean()), sd=max(float(both.std(ddof=1)), least))
     low, high = sample.interval(LEVEL)
-    return Difference(n=sample.n, mean=sample.mean, low=low, high=high)
+    return Difference(n=sample.n, mean=sample.mean, low=max(low, -most), high=min(high, most))
 
 
 def worse_than(
@@ -62,4 +63,6 @@ def worse_than(
     values = by_replicate(observed, name, [*dict.fromkeys([reference, *positions])])
     signed = {p: {r: sign * v for r, v in of.items()} for p, of in values.items()}
     steps = {p: accuracy_step(name, conditions[p].settings, experiment.data.n_test) for p in values}
-    return {p: difference(signed[p], signed[reference], steps[p] + steps[reference]) for p in positions}
+    lowest, highest = metric(name).limits
+    most = highest - lowest
+    return {p: difference(signed[p], signed[reference], steps[p] + steps[reference], most) for p in positions}

@@ -26,8 +26,7 @@ def dead_shares(observed: pd.DataFrame, conditions: Sequence[Condition]) -> tupl
     points = points.assign(value=points["dead_units"] / hidden[hidden > 0])[["position", "value"]]
     planned = points.groupby("position", sort=True).size()
     floors = pd.Series(0.0, index=planned.index)
-    estimates = intervals(points, ["position"], floors).assign(planned=planned).reset_index()
-    estimates["low"], estimates["high"] = estimates["low"].clip(lower=0.0), estimates["high"].clip(upper=1.0)
+    estimates = intervals(points, ["position"], floors, (0.0, 1.0)).assign(planned=planned).reset_index()
     return with_labels(estimates, conditions, at=1), points
 
 

@@ -52,7 +52,6 @@ WITHOUT_METRIC = Remark(
     text="A condition without the metric can't be judged by it: select conditions that have it, or claim another metric."
 )
 EQUAL_REPLICATES = Remark(text="Every replicate gave the same number.")
-NARROW_MARGIN = Remark(text="The margin is below the standard error: a refutation is wrong in up to 10% instead of 5%.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -143,10 +142,6 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
         noted.append(caveats.Skewed(plural=plural, skewness=skewness(values.complete), n=n))
     if values.at_edge:
         noted.append(caveats.BestAtEdge(replicates=values.at_edge, n=n))
-    error = values.tested_sd / math.sqrt(n)
-    far = abs(float(values.complete.mean()) - hypothesis.centre) > hypothesis.bound
-    if hypothesis.sense == "equivalent" and far and hypothesis.bound < error:
-        noted.append(caveats.NARROW_MARGIN)
     if test.interval == "bca":
         noted.append(caveats.Bootstrapped(n=n))
     return noted

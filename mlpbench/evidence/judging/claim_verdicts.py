@@ -21,6 +21,7 @@ from mlpbench.evidence.estimates.observe import DIVERGED, observe
 from mlpbench.evidence.frames import with_finite
 from mlpbench.evidence.judging.caveats import BoundKept, Caveat
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
+from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
 from mlpbench.evidence.judging.trend_steps import weigh_steps
 from mlpbench.evidence.judging.verdict import (
@@ -38,7 +39,6 @@ from mlpbench.evidence.statistics.sign_test import censored_median, count_sides,
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import (
-    BCA_LEAST,
     Decision,
     EveryReplicate,
     ExactNumber,
@@ -214,8 +214,7 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
         sampled = widened_mean(hypothesis.metric, sample, values.run_ids, weights, values.complete[0], test_set)
     widened = None
     if isinstance(sampled, Widened):
-        low, high = sampled.interval()
-        widened, sampling = sampled, TestSampling(interval=Interval(low=low, high=high))
+        widened, sampling = sampled, TestSampling(interval=interval_with_examples(hypothesis, sampled))
     else:
         sampling = TestSampling(unknown=sampled)
     verdict = replace(verdict, p=p, test_sampling=sampling)
@@ -225,11 +224,8 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
 def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interval, Sizes]:
     """Return the sample of two replicates or more, the interval of its mean, and its sizes."""
     sample = Sample(n=len(values.complete), mean=float(values.complete.mean()), sd=values.tested_sd)
-    low, high = sample.interval(LEVEL)
-    if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and values.sd > 0:
-        low, high = resampling.bca(values.complete, LEVEL)
     sizes = sizes_of(values.complete, values.tested_sd, compared=hypothesis.wording.outcomes is not None)
-    return sample, Interval(low=low, high=high), sizes
+    return sample, interval_of_mean(hypothesis, values, sample), sizes
 
 
 def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:

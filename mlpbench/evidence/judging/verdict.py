@@ -13,6 +13,7 @@ from mlpbench.evidence.estimates.example_sampling import NoInterval
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.evidence.statistics.sign_test import EstimateIs
+from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis
 
@@ -23,10 +24,14 @@ UNDECIDED: Decision = "undecided"
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A 95% interval in the metric's unit; an open end is infinite."""
+    """An interval in the metric's unit; an open end is infinite.
+
+    Its level is 95%, of an equivalence 90%: it excludes the bound just where the test, at 5%, decides.
+    """
 
     low: float
     high: float
+    level: float = LEVEL
 
 
 # How the public table has no interval.
@@ -53,7 +58,7 @@ class TestSampling:
     """How far the sampling of the test set moves an estimate of test accuracy.
 
     Attributes:
-        interval: 95% interval with replicates and test examples as sources of spread; None where it isn't known.
+        interval: with replicates and test examples as sources of spread; None where it isn't known.
         confirmed: whether a decided verdict stands with that interval; None where nothing is decided.
         unknown: why there is no such interval; None where there is one or the claim needs none.
 
@@ -77,7 +82,7 @@ class Verdict:
         n, planned: number of complete replicates, and of planned ones.
         estimate: mean (or median, or share) of the replicates' numbers, in the metric's unit; None where it isn't known.
         estimate_is: `at least` or `at most` where censored runs leave only a bound of the estimate, else empty.
-        interval: unadjusted 95% interval of the estimate.
+        interval: unadjusted interval of the estimate.
         p, p_corrected: p of the test, and p corrected for the other claims (and interim analyses).
         sizes: spread and effect sizes of the replicates' numbers.
         outlook: what would decide an undecided claim.
@@ -152,7 +157,7 @@ COLUMNS: dict[str, Any] = {
     "detectable": float, "more_replicates": "Int64", "fixed": object, "observed": bool, "tuned": object, "look": "Int64",
     "exploratory": bool, "centre": float, "test": object, "interval": object, "sd": float, "iqm": float,
     "effect": float, "wins": "Int64", "ties": "Int64", "low_test": float, "high_test": float, "confirmed": "boolean",
-    "sampling": object, "estimate_is": object,
+    "sampling": object, "estimate_is": object, "interval_level": float,
 }  # fmt: skip
 
 
@@ -160,7 +165,8 @@ def claims_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """Return the public table of claims: a row for each verdict, with the columns and types of `COLUMNS`.
 
     `margin` is the bound the estimate is tested against (for `equivalent` both signs of it, about `centre`), `low` and
-    `high` the unadjusted 95% interval, `low_test` and `high_test` the one that includes test-set sampling.
+    `high` the unadjusted interval, `low_test` and `high_test` the one that includes test-set sampling, both of `interval_level`:
+    0.95, or 0.9 of an equivalence, which two tests at 5% judge, each of one side.
     """
     rows = [_row(v) for v in verdicts]
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in COLUMNS.items()})
@@ -180,4 +186,5 @@ def _row(v: Verdict) -> dict[str, Any]:
         "effect": sized.effect, "wins": sized.wins, "ties": sized.ties, "low_test": ends_test.low,
         "high_test": ends_test.high, "confirmed": sampling.confirmed,
         "sampling": "" if sampling.unknown is None else sampling.unknown.sentence, "estimate_is": v.estimate_is,
+        "interval_level": None if v.interval is None else v.interval.level,
     }  # fmt: skip

@@ -16,11 +16,11 @@ RESAMPLES = 9_999
 SEED = 20_240_501
 
 
-def sign_flip(values: Floats, side: Side = "two-sided") -> float:
+def sign_flip(values: Floats, side: Side = "two-sided", *, further: float = 0.0) -> float:
     """Return the p of the sign-flip test that values lie symmetrically about 0, by their mean.
 
-    p is the share of assignments of signs whose mean is at least as far out as the one seen, which counts itself. All
-    of them up to 16 values; of more, 99,999 seeded draws. No normality is asked for, but symmetry is: for differences
+    p is the share of assignments of signs whose mean is at least as far out as the one seen, which counts itself, or whose
+    sum is by `further` further out. All of them up to 16 values; of more, 99,999 seeded draws. No normality is asked for, but symmetry is: for differences
     of conditions that are alike, that follows from pairing.
 
     >>> sign_flip(np.array([0.4, 0.1, 0.3, 0.2, 0.6]))
@@ -28,7 +28,7 @@ def sign_flip(values: Floats, side: Side = "two-sided") -> float:
 
     Reference: Fisher, The Design of Experiments, 1935.
     """
-    seen = float(values.sum())
+    seen = float(values.sum()) + further
     # Sums that differ by rounding alone count as equal.
     least = 1e-12 * float(np.abs(values).sum())
     sums = _sums(values)
@@ -60,10 +60,13 @@ def equivalence_flip(values: Floats, margin: float) -> float:
 
 
 def beyond_flip(values: Floats, margin: float) -> float:
-    """Return the p of the one-sided sign-flip test against the bound nearer to the mean, which lies outside."""
-    if values.mean() > 0:
-        return sign_flip(values - margin, "greater")
-    return sign_flip(values + margin, "less")
+    """Return the p of the sign-flip test of |mean| <= margin by a mean outside: of means at the margin as far out on either side.
+
+    Reference: Hodges and Lehmann, Testing the Approximate Validity of Statistical Hypotheses, 1954.
+    """
+    outward = values if values.mean() > 0 else -values
+    opposite = sign_flip(outward - margin, "greater", further=2 * margin * len(values))
+    return min(1.0, sign_flip(outward - margin, "greater") + opposite)
 
 
 def bca(values: Floats, level: float) -> tuple[float, float]:

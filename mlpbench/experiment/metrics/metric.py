@@ -80,6 +80,14 @@ class Metric:
         """Whether the default margin of accuracies, 0.002, applies."""
         return self.name.partition("[")[0].endswith("_accuracy") and self.unit == "fraction"
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the largest value it may have: 0 and 1 of a fraction, -1 and 1 of a difference of two, else infinite."""
+        if self.unit not in ("fraction", "0 or 1"):
+            return -math.inf, math.inf
+        differs = self.name.removeprefix(metric_names.LATE).startswith(("gap_", "split_excess_"))
+        return -1.0 if differs else 0.0, 1.0
+
 
 def _metric(name: str, meaning: str, unit: str, better: Better = "neither", **fields: Any) -> Metric:
     return Metric(name=name, meaning=meaning, unit=unit, better=better, **fields)

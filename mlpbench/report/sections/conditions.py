@@ -114,7 +114,7 @@ def regret_sentence(experiment: Experiment, observed: pd.DataFrame) -> str:
         frame = pd.DataFrame({"all": 0, "value": means.to_numpy(dtype=float)})
         if frame.empty:
             continue
-        row = intervals(frame, ["all"], pd.Series([0.0])).iloc[0]
+        row = intervals(frame, ["all"], pd.Series([0.0]), metric(name).limits).iloc[0]
         spread = factor * float(row["high"] - row["low"]) / 2
         mean, low, high = (fixed(factor * float(row[k]), spread) for k in ("mean", "low", "high"))
         within = f"95% interval {low} to {high}, " if row["n"] > 1 else ""

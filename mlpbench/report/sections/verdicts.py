@@ -41,7 +41,7 @@ def section(context: Context) -> Section:
     figure = SectionFigure(
         name="verdicts",
         draw=partial(draw, estimated[:MOST_ROWS]),
-        alt=f"Estimate, 95% interval and margin of each claim. {counts}",
+        alt=f"Estimate, interval and margin of each claim. {counts}",
     )
     some = f"The figure shows the first {MOST_ROWS} of {len(estimated)} claims with an estimate."
     return Section(
@@ -87,8 +87,8 @@ def how_to_read(context: Context) -> str:
     concern = "data drawn in this way, test examples too" if context.experiment.draws_anew else "this test set"
     method = (
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
-        f"one-sided ones), corrected {corrected}; intervals are not corrected, so that one may exclude its bound where the verdict is "
-        f"undecided. Verdicts apply to {concern}"
+        f"one-sided ones, whose interval is of 90%), corrected {corrected}; intervals are not corrected, so that one may exclude its "
+        f"bound where the verdict is undecided. Verdicts apply to {concern}"
     )
     method += (
         f". {analyses}" if analyses else "; replicates added after an analysis of the first ones are not corrected for."

@@ -1,0 +1,55 @@
+"""The interval of a claim's mean: of the level that goes with its test, and no wider than its metric.
+
+A two-sided test at 5% goes with the 95% interval. An equivalence is judged by two tests at 5%, each of one side, and so is one
+that is refuted: 90% is the level at which an interval lies within the margin, or beyond it, just where they decide.
+
+Reference: Schuirmann, A Comparison of the Two One-Sided Tests Procedure and the Power Approach, 1987.
+"""
+
+from __future__ import annotations
+
+import math
+
+from mlpbench.evidence.estimates.example_sampling import Widened
+from mlpbench.evidence.judging.claim_values import ClaimValues
+from mlpbench.evidence.judging.verdict import Interval
+from mlpbench.evidence.statistics import resampling
+from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
+from mlpbench.experiment.claims.hypothesis import BCA_LEAST, Hypothesis
+from mlpbench.experiment.claims.replicate_numbers import WeightedSum
+from mlpbench.experiment.metrics.metric import metric
+
+
+def interval_of_mean(hypothesis: Hypothesis, values: ClaimValues, sample: Sample) -> Interval:
+    """Return the interval over replicates, of two or more: by t, or by the BCa bootstrap where the claim asks for it."""
+    level = level_of(hypothesis)
+    if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and values.sd > 0:
+        return _within_limits(hypothesis, resampling.bca(values.complete, level))
+    return _within_limits(hypothesis, sample.interval(level))
+
+
+def interval_with_examples(hypothesis: Hypothesis, widened: Widened) -> Interval:
+    """Return the interval that includes the sampling of the test set."""
+    return _within_limits(hypothesis, widened.interval(level_of(hypothesis)))
+
+
+def level_of(hypothesis: Hypothesis) -> float:
+    """Return the level of the interval that goes with a claim's test."""
+    return 1 - 2 * ALPHA if hypothesis.sense == "equivalent" else LEVEL
+
+
+def limits_of(hypothesis: Hypothesis) -> tuple[float, float]:
+    """Return the least and the largest number that a replicate may have, infinite where that isn't known.
+
+    sum_c w_c x_c with l <= x_c <= h lies between the sums of the lesser and of the larger of w_c l and w_c h.
+    """
+    low, high = metric(hypothesis.metric).limits
+    if not isinstance(hypothesis.number, WeightedSum) or math.isinf(low):
+        return -math.inf, math.inf
+    ends = [(w * low, w * high) for w in hypothesis.number.weights.values()]
+    return math.fsum(min(e) for e in ends), math.fsum(max(e) for e in ends)
+
+
+def _within_limits(hypothesis: Hypothesis, ends: tuple[float, float]) -> Interval:
+    low, high = limits_of(hypothesis)
+    return Interval(low=max(low, ends[0]), high=min(high, ends[1]), level=level_of(hypothesis))
