@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from scipy import stats
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.interim_analysis import Judgement
 from mlpbench.evidence.judging.verdict import claims_table
-from mlpbench.evidence.statistics.alpha_spending import levels, schedule
+from mlpbench.evidence.statistics.alpha_spending import schedule, spent
+from mlpbench.evidence.statistics.t_boundary import nominal_levels
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample, beyond, equivalence, two_sided
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
@@ -41,10 +43,14 @@ def declared(most: int = 12, replicates: int = 5, claims: Any = CLAIMS) -> Exper
     return spec(factors={"width": [8, 16, 32, 64]}, replicates=replicates, claims=claims, until_decided=until)
 
 
-def tables(experiment: Experiment, *, there: Any = lambda i, r: True) -> Tables:
-    """Return tables with all replicates of the top-up; `there` says which runs (condition, replicate) are stored."""
+def tables(experiment: Experiment, *, there: Any = lambda i, r: True, lost: Any = ()) -> Tables:
+    """Return tables with all replicates of the top-up.
+
+    `there` says which runs (condition, replicate) are stored, `lost` has those of them that failed.
+    """
     whole = experiment.model_copy(update={"replicates": experiment.most_replicates, "until_decided": None})
-    full = make(whole, status={(i, r): "missing" for i in range(4) for r in range(whole.replicates) if not there(i, r)})
+    missing = {(i, r): "missing" for i in range(4) for r in range(whole.replicates) if not there(i, r)}
+    full = make(whole, status=missing | dict.fromkeys(lost, "failed"))
     noise = [-0.01, 0.012, 0.003, -0.004, 0.001, 0.0105, -0.0105, 0.002, -0.002, 0.006, -0.006, 0.0]
     later = [0.1, 0.02, 0.15, 0.1, 0.05]
     losses: dict[tuple[int, int], float] = {}
@@ -65,21 +71,31 @@ def judged(experiment: Experiment, **keys: Any) -> Judgement:
 def test_looks_start_at_the_replicates_grow_by_about_half_and_end_at_the_most(first: int, more: int) -> None:
     at = schedule(first, first + more)
     assert (at[0], at[-1]) == (first, first + more)
+
+    def step(n: int) -> int:
+        return max(2, math.ceil(n / 2))
+
     for before, n in itertools.pairwise(at[:-1]):
-        assert n - before == max(2, math.ceil(before / 2))
-    assert 1 <= at[-1] - at[-2] <= max(2, math.ceil(at[-2] / 2))
-    assert sum(levels(at)) == pytest.approx(ALPHA, rel=1e-12)
-    assert min(levels(at)) > 0
+        assert n - before == step(before)
+    # No stub: the last step is half of a usual one at least, or what all there is to add comes to.
+    assert len(at) == 2 or at[-1] - at[-2] >= step(at[-2]) / 2
+    assert at[-1] - at[-2] < step(at[-2]) + step(at[-2] + step(at[-2])) / 2
+    assert sum(spent(at)) == pytest.approx(ALPHA, rel=1e-12)
+    assert min(spent(at)) > 0
 
 
-def test_a_level_is_the_share_of_the_replicates_that_are_new() -> None:
-    assert schedule(5, 30) == [5, 8, 12, 18, 27, 30]
-    assert levels([5, 8, 12, 18, 27, 30]) == pytest.approx([ALPHA * k / 30 for k in (5, 3, 4, 6, 9, 3)])
+def test_a_level_is_spent_as_the_third_power_of_the_share_of_replicates() -> None:
+    assert schedule(5, 30) == [5, 8, 12, 18, 30]
+    assert schedule(5, 6) == [5, 6]
+    assert schedule(5, 9) == [5, 9]
+    assert np.cumsum(spent([5, 8, 12, 18, 30])) == pytest.approx([ALPHA * (n / 30) ** 3 for n in (5, 8, 12, 18, 30)])
 
 
-def false_verdicts(at: list[int], each: list[float], draw: Any, sense: str, margin: float) -> tuple[int, int]:
+def false_verdicts(
+    at: Sequence[int], each: Sequence[float], draw: Any, sense: str, margin: float, seed: int = 7
+) -> tuple[int, int]:
     """Count experiments, true difference exactly the margin, that a look decides: below it, and above it."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     below = above = 0
     for values in draw(rng, (SIMULATED, at[-1])) + margin:
         for n, level in zip(at, each, strict=True):
@@ -129,7 +145,7 @@ def test_false_verdicts_through_top_up_stay_below_5_percent(draw: Any, margin: f
     Naive are looks after 5, 10, ..., 30 replicates at 5% each.
     """
     at = schedule(5, 30)
-    wrong = sum(false_verdicts(at, levels(at), draw, "greater", margin))
+    wrong = sum(false_verdicts(at, nominal_levels(tuple(at), ALPHA), draw, "greater", margin))
     bound = stats.binom.ppf(0.999, SIMULATED, ALPHA) / SIMULATED
     assert wrong / SIMULATED <= bound
     naive_at = [5, 10, 15, 20, 25, 30]
@@ -142,14 +158,16 @@ def test_false_verdicts_through_top_up_stay_below_5_percent(draw: Any, margin: f
 def test_a_top_up_does_not_mend_skewed_differences() -> None:
     """t is not calibrated for them: about 18% false at a single look of 5, 22% through looks, as the README states."""
     once = sum(false_verdicts([5], [ALPHA], skewed_differences, "greater", 0.0)) / SIMULATED
-    looked = sum(false_verdicts((at := schedule(5, 30)), levels(at), skewed_differences, "greater", 0.0)) / SIMULATED
+    at = tuple(schedule(5, 30))
+    looked = sum(false_verdicts(at, nominal_levels(at, ALPHA), skewed_differences, "greater", 0.0)) / SIMULATED
     print(f"skewed differences: {once:.3f} false at one look of 5, {looked:.3f} through looks up to 30")
     assert (once, looked) == pytest.approx((0.18, 0.22), abs=0.03)
 
 
 def test_false_equivalence_through_top_up_stays_below_5_percent() -> None:
     at = schedule(5, 30)
-    supported, refuted = false_verdicts(at, levels(at), normal, "equivalent", 0.002)
+    levels = nominal_levels(tuple(at), ALPHA)
+    supported, refuted = false_verdicts(at, levels, normal, "equivalent", 0.002, seed=8)
     most = stats.binom.ppf(0.999, SIMULATED, ALPHA)
     assert 0 < supported <= most
     assert 0 < refuted <= most
@@ -172,17 +190,39 @@ def test_a_verdict_stands_at_its_look_and_undecided_claims_alone_are_looked_at_a
     assert found.grid.observed.groupby("position").size().tolist() == [5, 12, 12, 8]
 
 
-def test_a_claim_is_decided_where_its_p_is_within_its_share_of_the_level_of_its_look() -> None:
-    """The corrected p is at most 0.05 just where p <= level / claims."""
+def test_a_claim_is_decided_within_the_nominal_level_of_its_share_and_leaves_it_to_the_others() -> None:
+    """The share is that of three claims until the first is decided, of two until the second is, then all of the level."""
     found = judged(declared())
+    shares = {(1, "clear"): 3, (1, "never"): 2, (1, "later"): 2, (2, "later"): 2, (2, "never"): 1, (3, "never"): 1}
     for look in found.interim_analyses:
         for row in claims_table(look.verdicts).to_dict("records"):
-            assert row["p_holm"] == pytest.approx(min(1.0, row["p"] * 0.05 / (look.level / 3)))
-            assert (row["verdict"] != "undecided") == (row["p"] <= look.level / 3)
+            share = ALPHA / shares.pop((look.number, row["id"]))
+            nominal = nominal_levels((5, 8, 12), share)[look.number - 1]
+            assert row["p_holm"] == pytest.approx(min(1.0, row["p"] * ALPHA / nominal), rel=1e-12, abs=0)
+            assert (row["verdict"] != "undecided") == (row["p"] <= nominal)
+    assert not shares
     first = {v.claim.id: v.p for v in found.interim_analyses[0].verdicts}
     # What 5% would have decided at the first look, the rule does not.
     assert first["later"] is not None
-    assert 0.05 > first["later"] > 0.05 * 5 / 12 / 3
+    assert 0.05 > first["later"] > nominal_levels((5, 8, 12), ALPHA / 3)[0]
+
+
+def test_other_tests_spend_their_nominal_levels() -> None:
+    """Signs are flipped at what may be spent: only for t is it known how much more would do."""
+    (flipped,) = (CLAIMS[1] | {"test": "sign_flip"},)
+    found = judged(declared(most=12, replicates=6, claims=[flipped]))
+    assert [look.replicates for look in found.interim_analyses] == [6, 9, 12]
+    for look, level in zip(found.interim_analyses, spent([6, 9, 12]), strict=True):
+        (row,) = claims_table(look.verdicts).to_dict("records")
+        assert row["p_holm"] == pytest.approx(min(1.0, row["p"] * ALPHA / level))
+
+
+def test_a_t_test_without_all_its_replicates_spends_its_nominal_level() -> None:
+    found = judged(declared(claims=[CLAIMS[1]]), lost={(1, 3)})
+    for look, level in zip(found.interim_analyses, spent([5, 8, 12]), strict=True):
+        (row,) = claims_table(look.verdicts).to_dict("records")
+        assert row["n"] == look.replicates - 1
+        assert row["p_holm"] == pytest.approx(min(1.0, row["p"] * ALPHA / level))
 
 
 def test_what_comes_after_a_verdict_does_not_change_it() -> None:
@@ -219,7 +259,8 @@ def test_a_bound_of_every_replicate_is_neither_topped_up_nor_a_member_of_the_fam
     assert found.replicates == [5] * 4
     rows = claims_table(found.verdicts).set_index("id")
     assert [rows[c]["every"] for c in ("n", "planned", "verdict")] == [5, 5, "supported"]
-    assert float(rows["p_holm"]["clear"]) == pytest.approx(float(rows["p"]["clear"]) * 12 / 5)
+    share = nominal_levels((5, 8, 12), ALPHA)[0]
+    assert float(rows["p_holm"]["clear"]) == pytest.approx(float(rows["p"]["clear"]) * ALPHA / share, rel=1e-12, abs=0)
 
 
 def test_a_claim_that_can_not_be_tested_is_not_topped_up() -> None:
@@ -231,7 +272,7 @@ def test_the_report_says_how_many_looks_there_were_at_which_n_and_what_was_spent
     made = tables(declared())
     text = report_of(made).markdown
     assert (
-        "There were 3 interim analyses, at 5, 8, 12 replicates, which spent 0.0208, 0.0125, 0.0167 of the level of 0.05, 0.05 in all."
+        "There were 3 interim analyses, at 5, 8, 12 replicates, which spent 0.00362, 0.0112, 0.0352 of the level of 0.05, 0.05 in all."
         in text
     )
     assert "after correction for interim analyses and claims, at interim analysis 1)" in text

@@ -26,7 +26,6 @@ SHORT = {
     "data/named/torchvision_download.py": "a program of its own",
     "training/kernels.py": "what imports triton, which most machines lack",
     "training/worker_setup.py": "what a worker is given and hands back, without torch",
-    "evidence/statistics/alpha_spending.py": "one method, with its formula and its reference",
     "evidence/frames.py": "how evidence and reports take rows out of DataFrames",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
     "experiment/components/schedules.py": "one of the tables of components",

@@ -247,7 +247,7 @@ def test_undecided_claims_alone_get_further_replicates(topped: Path) -> None:
     assert [set(e.claims) for e in looks] == [{"clear", "close"}, {"close"}, {"close"}]
     text = (topped / "topped" / "report.md").read_text()
     assert (
-        "There were 3 interim analyses, at 3, 5, 8 replicates, which spent 0.0188, 0.0125, 0.0188 of the level of 0.05"
+        "There were 3 interim analyses, at 3, 5, 8 replicates, which spent 0.00264, 0.00957, 0.0378 of the level of 0.05"
         in text
     )
     assert inventory(DECLARED, topped).n_todo(None) == 0

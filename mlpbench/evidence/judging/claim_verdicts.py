@@ -23,6 +23,7 @@ from mlpbench.evidence.judging.caveats import BoundKept, Caveat
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
+from mlpbench.evidence.judging.p_correction import Correction, by_holm
 from mlpbench.evidence.judging.trend_steps import weigh_steps
 from mlpbench.evidence.judging.verdict import (
     REFUTED,
@@ -126,7 +127,7 @@ def judge_claims(
     runs: pd.DataFrame,
     curves: Curves,
     observed: pd.DataFrame | None = None,
-    level: float | None = None,
+    correct: Correction = by_holm,
     test_set: TestSet | None = None,
     layers: Layers | None = None,
 ) -> tuple[Verdict, ...]:
@@ -138,7 +139,7 @@ def judge_claims(
         runs: the table of runs.
         curves: the table of curves, or a function that reads it, called only where a claim is about a metric of curves.
         observed: `observe(experiment, conditions, runs)`, where it is at hand.
-        level: what each claim may spend at an interim analysis: its corrected p is at most 0.05 where its p is at most this.
+        correct: how p is corrected for the other claims, and at an interim analysis for the other analyses.
         test_set: gives claims on test accuracy the interval that includes the sampling of the test set.
         layers: reads the table of layers, called only where a claim is about a metric of layers.
 
@@ -152,14 +153,11 @@ def judge_claims(
         for claim, hypothesis in zip(experiment.claims, hypotheses, strict=True)
     ]
     tested = [i for i, a in enumerate(assessed) if not a.verdict.observed]
-    p = [math.nan if (p := assessed[i].verdict.p) is None else p for i in tested]
-    adjusted = t_test.holm(p) if level is None else [min(1.0, v * ALPHA / level) for v in p]
-    for i, corrected in zip(tested, adjusted, strict=True):
-        assessed[i] = assessed[i].corrected(corrected)
-    # Holm's next step tests the smallest p that is left at this level.
-    left = sum(assessed[i].verdict.decision == UNDECIDED and assessed[i].verdict.withheld is None for i in tested)
-    level = level or ALPHA / max(1, left)
-    return tuple(replace(a.verdict, outlook=a.outlook(level)) for a in assessed)
+    corrected = correct([assessed[i].verdict for i in tested])
+    for i, p, level in zip(tested, corrected.p, corrected.levels, strict=True):
+        assessed[i] = assessed[i].corrected(p)
+        assessed[i] = replace(assessed[i], verdict=replace(assessed[i].verdict, outlook=assessed[i].outlook(level)))
+    return tuple(a.verdict for a in assessed)
 
 
 def _assess(

@@ -2,7 +2,8 @@
 
 An experiment that declares `until_decided` gives more replicates to the claims that are still undecided. Judging again
 and again at 5% would be wrong far more often than in 5%, so each interim analysis has a level of its own (see
-`statistics.alpha_spending`). Claims share it equally (Bonferroni), and a verdict stands at the analysis that decided it.
+`statistics.alpha_spending`). Claims share it equally, those that are decided leave their share to the others, and a verdict stands
+at the analysis that decided it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from mlpbench.evidence.estimates.observe import MISSING
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid, winners
 from mlpbench.evidence.judging.caveats import Caveat, Exploratory, IncompleteAnalysis
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
+from mlpbench.evidence.judging.p_correction import AtInterimAnalysis
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
-from mlpbench.evidence.statistics.alpha_spending import levels, schedule
+from mlpbench.evidence.statistics.alpha_spending import schedule, spent
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
@@ -31,11 +33,12 @@ class InterimAnalysis:
     """An interim analysis: the verdicts at one number of replicates on the claims that were undecided before it.
 
     `number` counts from 1; `level` is for all claims together. An analysis is `complete` once no run that it needs is
-    missing: it decides only then.
+    missing: it decides only then. `most` is the number of replicates of the last one.
     """
 
     number: int
     replicates: int
+    most: int
     level: float
     complete: bool
     verdicts: Sequence[Verdict]
@@ -103,7 +106,7 @@ def _analyse(
     alive = tested
     verdicts: dict[str, Verdict] = {}
     analyses: list[InterimAnalysis] = []
-    for number, (n, level) in enumerate(zip(at, levels(at), strict=True), start=1):
+    for number, (n, level) in enumerate(zip(at, spent(at), strict=True), start=1):
         if not alive and analyses:
             break
         needed = {g for c in alive for g in _needed(c, experiment, grid.conditions)}
@@ -112,14 +115,19 @@ def _analyse(
         seen = grid.observed[grid.observed["position"].isin(needed)] if number > 1 else grid.observed
         complete = not (seen["status"] == MISSING).any()
         narrowed = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
-        each = level / max(1, len(tested))
+        rejected = sum(v.p_corrected is not None and v.p_corrected <= ALPHA for v in verdicts.values())
+        correct = AtInterimAnalysis(
+            at=at, number=number, undecided=len(tested) - rejected, is_nested=_is_nested(experiment)
+        )
         current = judge_claims(
-            narrowed, grid.conditions, runs, curves, grid.observed, level=each, test_set=test_set, layers=layers
+            narrowed, grid.conditions, runs, curves, grid.observed, correct=correct, test_set=test_set, layers=layers
         )
         if not complete:
             waits = IncompleteAnalysis(number=number)
             current = tuple(replace(v, decision=UNDECIDED, caveats=(*v.caveats, waits)) for v in current)
-        analyses.append(InterimAnalysis(number=number, replicates=n, level=level, complete=complete, verdicts=current))
+        analyses.append(
+            InterimAnalysis(number=number, replicates=n, most=at[-1], level=level, complete=complete, verdicts=current)
+        )
         verdicts |= {v.claim.id: replace(v, interim_analysis=number) for v in current}
         alive = [v.claim for v in current if _may_decide(v)]
         if not complete:
@@ -136,6 +144,14 @@ def _analyse(
         replicates=counts,
         interim_analyses=tuple(analyses),
     )
+
+
+def _is_nested(experiment: Experiment) -> bool:
+    """Return whether further replicates leave the numbers of the first ones as they are.
+
+    Levels of nuisance settings that are chosen over all replicates may be others then; on folds each replicate chooses its own.
+    """
+    return not experiment.nuisance or experiment.folds is not None
 
 
 def _may_decide(verdict: Verdict) -> bool:
@@ -192,8 +208,9 @@ def describe(analyses: Sequence[InterimAnalysis]) -> str:
         f"Interim analysis {a.number}, at {a.replicates} replicates, is incomplete." for a in analyses if not a.complete
     ]
     rule = (
-        "Undecided claims get more replicates, as the experiment declares; interim analysis k may spend the level's share of "
-        "the replicates that are new to it (linear alpha spending, Lan and DeMets, 1983; union bound over analyses, Bonferroni "
-        "over claims), and a verdict stands at the analysis that decided it."
+        "Undecided claims get more replicates, as the experiment declares. Once there are n of at most "
+        f"{analyses[-1].most} replicates, the share (n / {analyses[-1].most})^3 of the level may have been spent (Kim and DeMets, "
+        "1987), by t tests with the levels that spend just that. Claims share it equally, and those that are decided leave their "
+        "share to the others (Maurer and Bretz, 2013). A verdict stands at the analysis that decided it."
     )
     return " ".join([first, *waiting, rule])

@@ -1,40 +1,93 @@
-"""When claims are judged again as replicates are added, and what level each of these interim analyses may spend.
+"""When claims are judged again as replicates are added, what level each interim analysis may spend, and on which claims.
 
-Judging again and again at 5% would be wrong far more often than in 5%. So the level of 5% is shared out:
+Judging again and again at 5% would be wrong far more often than in 5%. So a level is shared out over the analyses, at n_1 < ...
+< n_K replicates:
 
-    analysis k, at n_k of at most N replicates, may spend alpha (n_k - n_(k-1)) / N, with n_0 = 0.
+    after analysis k, at most alpha (n_k / n_K)^3 is spent.
 
-That is the linear spending function at the information fraction n_k / N. A claim decided wrongly was so at some analysis: by
-the union bound the chance of it is at most the sum of the levels, alpha, whatever the analyses have in common. The analyses
-follow from the first number of replicates and N alone, so that they can be repeated from the tables.
+This is the power family of spending functions (Kim and DeMets, 1987). Its third power keeps nearly all of the level for the last
+analysis, as the function after O'Brien and Fleming does (Lan and DeMets, 1983), and loses as little power; but it is proportional
+to the level, so that a clear difference is decided early among many claims too, where the other spends next to nothing. The
+analyses follow from the first number of replicates and the largest one alone, so that they can be repeated from the tables.
 
-Reference: Lan and DeMets, Discrete Sequential Boundaries for Clinical Trials, 1983.
+What an analysis spends is the chance that it is the first to decide wrongly. Of the paired t test the nominal level that spends
+just so much is known (`t_boundary`). Of other tests what is spent is the nominal level: by the union bound that is never too much.
+
+Claims start with equal shares of 5%, and share out that of a claim that is decided (`share_out`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mlpbench.evidence.statistics.t_test import ALPHA
+
+POWER = 3
 
 
 def schedule(replicates: int, most: int) -> list[int]:
     """Return at how many replicates the analyses are: half as many more each time, at least 2 more, up to `most`.
 
-    >>> schedule(5, 30)
-    [5, 8, 12, 18, 27, 30]
+    What would be left for a last step of less than half that size is added to the step before.
+
+    >>> schedule(5, 30), schedule(5, 12)
+    ([5, 8, 12, 18, 30], [5, 8, 12])
     """
     at = [replicates]
     while at[-1] < most:
-        at.append(min(most, at[-1] + max(2, math.ceil(at[-1] / 2))))
+        further = at[-1] + _step(at[-1])
+        at.append(further if most - further >= _step(further) / 2 else most)
     return at
 
 
-def levels(at: Sequence[int]) -> list[float]:
-    """Return what each of the analyses, at numbers of replicates, may spend; the sum is `ALPHA`.
+def _step(n: int) -> int:
+    return max(2, math.ceil(n / 2))
 
-    >>> [round(level, 4) for level in levels([5, 8, 12])]
-    [0.0208, 0.0125, 0.0167]
+
+def spent(at: Sequence[int], level: float = ALPHA) -> list[float]:
+    """Return how much of a level each of the analyses, at numbers of replicates, spends.
+
+    >>> [round(share, 4) for share in spent([5, 8, 12])]
+    [0.0036, 0.0112, 0.0352]
+
+    Reference: Kim and DeMets, Design and Analysis of Group Sequential Tests Based on the Type I Error Spending Rate
+    Function, 1987.
     """
-    return [ALPHA * (n - before) / at[-1] for before, n in zip([0, *at[:-1]], at, strict=True)]
+    until = [level * (n / at[-1]) ** POWER for n in at]
+    return [now - before for before, now in zip([0.0, *until[:-1]], until, strict=True)]
+
+
+def share_out(p: Sequence[float], nominal: Callable[[int, float], float], undecided: int) -> list[float]:
+    """Return at one analysis the p of each claim corrected, at most 0.05 for those that are decided; NaN stays NaN.
+
+    Each claim that no analysis has decided yet may spend an equal share of 5%, and is decided where its p is at most the nominal
+    level that its share has at this analysis. A claim that is decided leaves its share to the others, at once and for all
+    analyses to come. The corrected p is 0.05 p / nominal level. At a single analysis this is Holm's method.
+
+    Args:
+        p: p of the claims that are judged at this analysis; NaN for one that can't be tested, which still has its share.
+        nominal: gives the nominal level of claim i here, where it may spend some level in all.
+        undecided: the number of claims that no earlier analysis has decided, whether they are judged here or not.
+
+    The larger the share, the larger is every nominal level, as the procedure needs.
+
+    Reference: Maurer and Bretz, Multiple Testing in Group Sequential Trials Using Graphical Approaches, 2013.
+
+    """
+    corrected = [math.nan] * len(p)
+    open_claims = [i for i, value in enumerate(p) if not math.isnan(value)]
+    highest = 0.0
+    while open_claims:
+        level = ALPHA / undecided
+        ratio = {i: p[i] * ALPHA / nominal(i, level) for i in open_claims}
+        first = min(open_claims, key=lambda i: (ratio[i], i))
+        if ratio[first] > ALPHA:
+            for i in open_claims:
+                corrected[i] = min(1.0, ratio[i])
+            break
+        highest = max(highest, ratio[first])
+        corrected[first] = highest
+        open_claims.remove(first)
+        undecided -= 1
+    return corrected

@@ -1,0 +1,82 @@
+"""How the p of claims that are judged together are corrected: by Holm's method, or at an interim analysis.
+
+A correction gives the claims' corrected p, at most 0.05 where they are decided, and for those that are not, the level at which
+they may yet be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.evidence.statistics import t_test
+from mlpbench.evidence.statistics.alpha_spending import share_out, spent
+from mlpbench.evidence.statistics.t_test import ALPHA
+from mlpbench.experiment.claims.hypothesis import TTest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrected:
+    """The corrected p of claims, NaN where there is no p, and at which p each that is undecided may yet be decided."""
+
+    p: Sequence[float]
+    levels: Sequence[float]
+
+
+Correction = Callable[[Sequence[Verdict]], Corrected]
+
+
+def p_of(verdicts: Sequence[Verdict]) -> list[float]:
+    """Return the p of verdicts, NaN where there is none."""
+    return [math.nan if v.p is None else v.p for v in verdicts]
+
+
+def by_holm(verdicts: Sequence[Verdict]) -> Corrected:
+    """Correct by Holm's method. Its next step tests the smallest p that is left at 5% over the number of those left."""
+    corrected = t_test.holm(p_of(verdicts))
+    left = sum(not p <= ALPHA for p in corrected)
+    return Corrected(p=corrected, levels=[ALPHA / max(1, left)] * len(verdicts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtInterimAnalysis:
+    """The correction at one of several interim analyses, for the others and for the other claims.
+
+    Attributes:
+        at: the numbers of replicates of all analyses.
+        number: which of them this is, from 1.
+        undecided: the number of claims that none of them has decided before.
+        is_nested: whether the numbers of the first replicates are the same at all of them, as those of settings that are
+            tuned over all replicates are not.
+
+    """
+
+    at: Sequence[int]
+    number: int
+    undecided: int
+    is_nested: bool = True
+
+    def __call__(self, verdicts: Sequence[Verdict]) -> Corrected:
+        """Return the corrected p, and at which p the last analysis will decide what this one leaves undecided."""
+
+        def nominal(i: int, level: float, number: int = self.number) -> float:
+            return self._levels(verdicts[i], level)[number - 1]
+
+        corrected = share_out(p_of(verdicts), nominal, self.undecided)
+        share = ALPHA / max(1, self.undecided - sum(p <= ALPHA for p in corrected))
+        return Corrected(p=corrected, levels=[nominal(i, share, len(self.at)) for i in range(len(verdicts))])
+
+    def _levels(self, verdict: Verdict, level: float) -> Sequence[float]:
+        """Return the nominal levels of a claim at all analyses.
+
+        They are known of one t test of all replicates; what is spent is one for every test.
+        """
+        tested = verdict.hypothesis
+        is_whole = verdict.n == verdict.planned and self.is_nested
+        if not isinstance(tested.test, TTest) or tested.every_step or not is_whole:
+            return spent(self.at, level)
+        from mlpbench.evidence.statistics.t_boundary import nominal_levels  # most grids need none of it
+
+        return nominal_levels(tuple(self.at), level)
