@@ -49,6 +49,11 @@ if TYPE_CHECKING:
     type=int,
     help="Largest number of replicates; verdicts are exploratory unless the file declares it.",
 )
+@click.option(
+    "--budget",
+    type=int,
+    help="Replicates at which to end where the file declares `anytime`; by default twice those there are.",
+)
 @click.option("--no-report", is_flag=True, help="Train and store only.")
 @click.option("--yes", is_flag=True, help="Allow more than 100,000 runs.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -107,6 +112,7 @@ def _print_outcome(outcome: Outcome) -> None:
 def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
     """Show what `run` would train: conditions, runs, stacks, what is done, FLOPs, expected time and memory."""
     from mlpbench.experiment.file import yaml_reader
+    from mlpbench.jobs.anytime_budget import within_budget
     from mlpbench.jobs.inventory import take_inventory
     from mlpbench.jobs.options import Options
     from mlpbench.results.folder_check import check_folder
@@ -120,6 +126,7 @@ def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -
         found = check_folder(store, experiment)
     if records := [message for path, message in found.records.items() if path != store.folder / SPEC]:
         raise InputError("\n".join(records))
+    experiment = within_budget(experiment, store, options)
     summary = take_inventory(experiment, store, options).summary(options).to_json()
     for line in [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]:
         click.echo(line, err=True)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, InstanceOf, WithJsonSchema, field_validator
+from pydantic import Field, InstanceOf, WithJsonSchema, field_validator, model_validator
 
 from mlpbench.base.models import LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value, shown
 from mlpbench.data.dataset import DataFacts, DataSource
 
 
 class UntilDecided(Model):
-    """Top-up: claims that are undecided get further replicates, up to a largest number."""
+    """Top-up: claims that are undecided get further replicates, up to a largest number.
 
-    max_replicates: int = Field(ge=3, le=100_000)
+    With `anytime` verdicts hold whenever one looks, and no largest number need be declared.
+    """
+
+    max_replicates: int | None = Field(default=None, ge=3, le=100_000)
+    anytime: bool = False
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.max_replicates is None and not self.anytime:
+            raise ValueError("until_decided needs max_replicates: N or anytime: true, got neither")
+        return self
 
 
 class Design(Model):
@@ -83,7 +93,13 @@ class Design(Model):
     @property
     def most_replicates(self) -> int:
         """How many replicates a condition can come to."""
-        return self.replicates if self.until_decided is None else self.until_decided.max_replicates
+        most = None if self.until_decided is None else self.until_decided.max_replicates
+        return self.replicates if most is None else most
+
+    @property
+    def is_anytime(self) -> bool:
+        """Whether verdicts hold whenever one looks, by e-processes."""
+        return self.until_decided is not None and self.until_decided.anytime
 
     @property
     def factor_names(self) -> tuple[str, ...]:

@@ -78,7 +78,10 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
         raise SpecProblem(("vary",), message)
     _check_top_up(experiment)
     shifting.check(experiment.shifts, experiment.data)
-    return experiment.model_copy(update={"claims": checked_claims(experiment.claims, experiment)})
+    experiment = experiment.model_copy(update={"claims": checked_claims(experiment.claims, experiment)})
+    if experiment.is_anytime:
+        _check_anytime(experiment)
+    return experiment
 
 
 def _known_keys(path: Path) -> list[str]:
@@ -125,13 +128,31 @@ def _folds(validation: Mapping[str, Any], *, has_nuisance: bool) -> dict[str, An
     return {"folds": number, "refit": refit}
 
 
+def _check_anytime(experiment: Experiment) -> None:
+    """Refuse what has no e-process."""
+    rule = "until_decided: {anytime: true} needs"
+    if experiment.nuisance and experiment.folds is None:
+        tuned = "settings that each replicate tunes for itself, on validation: {folds: K}"
+        raise SpecProblem(("until_decided",), f"{rule} {tuned}, got {shown(experiment.validation)}", key=True)
+    for i, claim in enumerate(experiment.claims):
+        form = claim.form
+        if claim.test == "sign_flip":
+            raise SpecProblem(("claims", i, "test"), f"{rule} claims judged by t or sign, got 'sign_flip'")
+        if shape := getattr(form, "shape", None):
+            raise SpecProblem(("claims", i, form.name, "shape"), f"{rule} claims of one number, got {shown(shape)}")
+        if form.own_test and getattr(form, "of", None) != "every":
+            raise SpecProblem(
+                ("claims", i, form.name), f"{rule} claims judged by t or sign, and {form.own_test}", key=True
+            )
+
+
 def _check_top_up(experiment: Experiment) -> None:
     """Refuse a top-up that can't be one."""
     if experiment.until_decided is None:
         return
     path: Path = ("until_decided", "max_replicates")
     most, first = experiment.most_replicates, experiment.replicates
-    if most <= first:
+    if most <= first and not experiment.is_anytime:
         raise SpecProblem(path, f"max_replicates must be above replicates, {first}, got {most}")
     if not experiment.claims:
         raise SpecProblem(("until_decided",), "until_decided needs claims to decide, got none", key=True)

@@ -211,7 +211,11 @@ def record_interim_analyses(
 
 def _complete(experiment: Experiment, judgement: Judgement) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield the replicates of each complete interim analysis and the claims that were last judged at it."""
-    if experiment.until_decided is not None:
+    if experiment.is_anytime:
+        first = judgement.grid.observed[judgement.grid.observed["replicate"] < experiment.replicates]
+        if not (first["status"] == "missing").any():
+            yield experiment.replicates, _summary(judgement.verdicts)
+    elif experiment.until_decided is not None:
         yield from ((a.replicates, _summary(a.verdicts)) for a in judgement.interim_analyses if a.complete)
     elif not (judgement.grid.observed["status"] == "missing").any():
         yield experiment.replicates, _summary(judgement.verdicts)

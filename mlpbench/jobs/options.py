@@ -43,6 +43,7 @@ class Options:
         fail_fast: Stop at the first run that fails.
         until_decided: Give undecided claims more replicates, up to `max_replicates`.
         max_replicates: The largest number of replicates of a top-up.
+        budget: The number of replicates at which a command ends whose experiment declares `anytime`.
         report: Write the report.
         yes: Train more than 100,000 runs too.
         quiet: Print nothing.
@@ -60,6 +61,7 @@ class Options:
     fail_fast: bool = False
     until_decided: bool = False
     max_replicates: int | None = None
+    budget: int | None = None
     report: bool = True
     yes: bool = False
     quiet: bool = False
@@ -72,6 +74,7 @@ class Options:
             ("workers", self.workers),
             ("threads", self.threads),
             ("max-replicates", self.max_replicates),
+            ("budget", self.budget),
         ):
             if number is None and name != "threads":
                 continue

@@ -17,6 +17,7 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.spec import Experiment, UntilDecided
+from mlpbench.jobs.anytime_budget import within_budget
 from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take_inventory
 from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
 from mlpbench.jobs.options import Options
@@ -42,6 +43,7 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
         say = say_nothing
     filed, experiment = experiment, topped_up(experiment, options)
     store = Store(options.results / experiment.name)
+    experiment = within_budget(experiment, store, options)
     if store.folder.exists() and not store.folder.is_dir():
         raise InputError(f"the results of {experiment.name} need a folder, got the file {store.folder}")
     notes: list[str] = []
@@ -95,6 +97,13 @@ def topped_up(experiment: Experiment, options: Options) -> Experiment:
     """Return the experiment with the top-up that options ask for; raise InputError for one that is not possible."""
     if not options.until_decided and options.max_replicates is None:
         return experiment
+    if experiment.is_anytime:
+        if options.max_replicates is None:
+            return experiment
+        rule = f"{experiment.name} declares until_decided: {{anytime: true}}, which needs no largest number"
+        raise InputError(
+            f"{rule}: --budget N ends this command at N replicates, got --max-replicates {options.max_replicates}"
+        )
     most = options.max_replicates
     if most is None or not options.until_decided:
         if experiment.until_decided is None:

@@ -215,6 +215,8 @@ def verdict_sentence(verdict: Verdict) -> str:
         else f"correction for interim analyses and claims, at interim analysis {analysis}"
     )
     tail = f"({_equals(verdict.p)}; {_equals(verdict.p_corrected)} after {by})"
+    if verdict.e_value is not None:
+        tail = f"(e = {_of_evidence(verdict.e_value)}; {_equals(verdict.p_corrected)} at any time, for all claims{_anytime(verdict, q)})"
     more = paragraph(_sizes(verdict, q), _with_test_set(verdict, q))
     if verdict.withheld is not None:
         finding = _filled(wording.supported, verdict, q)
@@ -226,6 +228,16 @@ def verdict_sentence(verdict: Verdict) -> str:
         return paragraph(inconclusive, _outlook(verdict, q), more)
     finding = _filled(wording.supported if verdict.decision == SUPPORTED else wording.refuted, verdict, q)
     return paragraph(f"Estimated {number}: {finding} {tail}.", more)
+
+
+def _of_evidence(e: float) -> str:
+    return f"{e:.3g}" if e < 1e6 else "above 1,000,000"
+
+
+def _anytime(verdict: Verdict, q: Digits) -> str:
+    """Return the interval that holds however often one looks, where there is one."""
+    ends = verdict.anytime_interval
+    return f"; {ends.level:.0%} interval at any time {q.interval(ends)}" if ends and math.isfinite(ends.low) else ""
 
 
 def _sizes(verdict: Verdict, q: Digits) -> str:
@@ -330,7 +342,11 @@ def verdict_cell(verdict: Verdict) -> str:
 
 def _p_heading(verdicts: Sequence[Verdict]) -> str:
     """Say how the p of a table are corrected: by Holm's method, or for interim analyses too."""
-    return "p (corrected)" if any(v.interim_analysis is not None for v in verdicts) else "p (Holm)"
+    return (
+        "p (corrected)"
+        if any(v.interim_analysis is not None or v.e_value is not None for v in verdicts)
+        else "p (Holm)"
+    )
 
 
 def _p_cell(verdict: Verdict) -> str:

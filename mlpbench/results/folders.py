@@ -105,12 +105,14 @@ class Declaration:
     """What an experiment says about the number of its replicates before any result is known."""
 
     replicates: int
-    max_replicates: int | None
+    max_replicates: int | Literal["anytime"] | None
 
     @classmethod
     def of(cls, experiment: Experiment) -> Declaration:
         """Return what an experiment declares."""
         top_up = experiment.until_decided
+        if top_up is not None and top_up.anytime:
+            return cls(replicates=experiment.replicates, max_replicates="anytime")
         return cls(replicates=experiment.replicates, max_replicates=None if top_up is None else top_up.max_replicates)
 
 
@@ -171,4 +173,10 @@ def declared_late(folder: Path, experiment: Experiment, conditions: Sequence[Con
     if first is None or first.declared == Declaration.of(experiment):
         return ""
     most = first.declared.max_replicates
-    return f"{first.declared.replicates} replicates and {f'up to {most} declared' if most else 'no top-up declared'}"
+    return f"{first.declared.replicates} replicates and {_top_up(most)}"
+
+
+def _top_up(most: int | Literal["anytime"] | None) -> str:
+    if most is None:
+        return "no top-up declared"
+    return "looks at any time declared" if most == "anytime" else f"up to {most} declared"

@@ -139,6 +139,7 @@ def test_every_form_of_claim_is_taken_and_one_without_a_key_is_not(form: dict[st
         {"dataset": {"file": "a.csv", "target": "y", "test": 0.3, "scale": "none"}},
         {"validation": {"folds": 5}, "nuisance": {"lr": [0.1, 1]}},
         {"vary": {"each": ["init", "order"]}, "save_weights": True},
+        {"until_decided": {"anytime": True}},
         {"until_decided": {"max_replicates": 20}, "probes": ["start", 1.5, "end"], "fixed": None},
     ],
 )

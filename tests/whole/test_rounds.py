@@ -253,6 +253,36 @@ def test_undecided_claims_alone_get_further_replicates(topped: Path) -> None:
     assert inventory(DECLARED, topped).n_todo(None) == 0
 
 
+def test_a_command_ends_at_its_budget_and_the_next_goes_on_where_looks_hold_at_any_time(tmp_path: Path) -> None:
+    """With no number declared: twice the replicates there are, or a budget; the folder's reports are about as many."""
+    tree = TOPPED | {"until_decided": {"anytime": True}}
+    first = run(tree, tmp_path)
+    found = first.claims.set_index("id")
+    assert found["n"].to_dict() == {"clear": 6, "close": 6}  # 3, 5, then 6: twice the 3 that it starts with
+    assert found["verdict"].to_dict() == {"clear": "undecided", "close": "undecided"}
+    again = run(tree, tmp_path, budget=8)
+    found = again.claims.set_index("id")
+    assert found["n"].to_dict() == {"clear": 8, "close": 8}
+    assert found["verdict"].to_dict() == {"clear": "supported", "close": "undecided"}
+    assert again.trained == 2 * 3
+    last = run(tree, tmp_path, budget=9).claims.set_index("id")
+    assert last["n"].to_dict() == {"clear": 8, "close": 9}
+    assert not last["exploratory"].any()
+    assert run(tree, tmp_path, budget=5).trained == 0
+    shown = mlpbench.load(tmp_path / "topped").claims.set_index("id")
+    pd.testing.assert_frame_equal(shown, last)
+    counts = pd.read_parquet(tmp_path / "topped" / "runs").groupby("width")["replicate"].nunique().to_dict()
+    assert counts == {3: 8, 8: 9, 9: 9}
+
+
+def test_a_budget_is_for_experiments_that_may_be_looked_at_any_time(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--budget is for experiments that declare until_decided"):
+        run(DECLARED, tmp_path, budget=9)
+    with pytest.raises(InputError, match="--budget N ends this command at N replicates"):
+        run(TOPPED | {"until_decided": {"anytime": True}}, tmp_path, until_decided=True, max_replicates=9)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_a_top_up_interrupted_at_any_round_and_resumed_gives_the_same(
     topped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -267,6 +267,15 @@ class IncompleteAnalysis(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TooFewYet(Caveat):
+    """Fewer replicates than the experiment starts with."""
+
+    template = "{there} of the first {first} replicates are there: nothing is decided yet."
+    there: int
+    first: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exploratory(Caveat):
     """Replicates that were added after a first analysis which had not declared them; `declared` is what that had."""
 

@@ -23,6 +23,7 @@ from mlpbench.evidence.judging.caveats import BoundKept, Caveat
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
+from mlpbench.evidence.judging.e_value import by_e_value
 from mlpbench.evidence.judging.p_correction import Correction, by_holm
 from mlpbench.evidence.judging.trend_steps import weigh_steps
 from mlpbench.evidence.judging.verdict import (
@@ -182,6 +183,9 @@ def _assess(
         estimate = float(values.complete.mean()) if len(values.complete) else math.nan
         return Assessment(verdict=replace(blank, estimate=None if math.isnan(estimate) else estimate))
     assessment = ASSESSED_BY[type(hypothesis.test)](blank, values, test_set)
+    if experiment.is_anytime and assessment.verdict.p is not None:
+        verdict, leans = by_e_value(assessment.verdict, values)
+        assessment = replace(assessment, verdict=verdict, leans=leans)
     if not hypothesis.steps or (assessment.verdict.p is None and hypothesis.test.is_tested):
         return assessment
     judged, leans, withheld = weigh_steps(assessment.verdict, assessment.leans, of_steps)

@@ -16,6 +16,7 @@ import pandas as pd
 from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.estimates.observe import MISSING
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid, winners
+from mlpbench.evidence.judging import anytime
 from mlpbench.evidence.judging.caveats import Caveat, Exploratory, IncompleteAnalysis
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
 from mlpbench.evidence.judging.p_correction import AtInterimAnalysis
@@ -72,7 +73,10 @@ def judge(
     `declared_late` says how the experiment was declared at its first analysis, where it has been topped up since without
     having declared that before: its verdicts are exploratory. `test_set` and `layers` are for `judge_claims`.
     """
-    if experiment.until_decided is None:
+    if experiment.is_anytime:
+        grid, judged, counts = anytime.follow(experiment, conditions, runs, curves, test_set, layers, _may_decide)
+        judgement = Judgement(grid=grid, verdicts=judged, replicates=counts)
+    elif experiment.until_decided is None:
         groups = len(conditions) // count_tunings(experiment)
         grid = tuned_grid(experiment, conditions, runs)
         verdicts = judge_claims(

@@ -89,6 +89,9 @@ class Verdict:
         test_sampling: the interval that includes the sampling of the test set.
         held_fixed: settings that are the same on all sides, as `lr=0.1, epochs=10`.
         tuned: tuned settings of the conditions, as `lr=0.1`.
+        e_value: the largest value that the e-process of the claim has reached, where it may be looked at whenever one likes; p is
+            1 / e_value then.
+        anytime_interval: the 95% interval that holds then.
         interim_analysis: number, from 1, of the interim analysis that the verdict stands at; None without a top-up.
         exploratory: whether replicates were added after a first analysis that had not declared them.
         caveats: what was averaged or left out, how it was tested, and how far that can be trusted.
@@ -111,6 +114,8 @@ class Verdict:
     test_sampling: TestSampling = field(default_factory=TestSampling)
     held_fixed: str = ""
     tuned: str = ""
+    e_value: float | None = None
+    anytime_interval: Interval | None = None
     interim_analysis: int | None = None
     exploratory: bool = False
     caveats: Sequence[Caveat] = ()
@@ -158,6 +163,7 @@ COLUMNS: dict[str, Any] = {
     "exploratory": bool, "centre": float, "test": object, "interval": object, "sd": float, "iqm": float,
     "effect": float, "wins": "Int64", "ties": "Int64", "low_test": float, "high_test": float, "confirmed": "boolean",
     "sampling": object, "estimate_is": object, "interval_level": float,
+    "e_value": float, "low_anytime": float, "high_anytime": float,
 }  # fmt: skip
 
 
@@ -186,5 +192,6 @@ def _row(v: Verdict) -> dict[str, Any]:
         "effect": sized.effect, "wins": sized.wins, "ties": sized.ties, "low_test": ends_test.low,
         "high_test": ends_test.high, "confirmed": sampling.confirmed,
         "sampling": "" if sampling.unknown is None else sampling.unknown.sentence, "estimate_is": v.estimate_is,
-        "interval_level": None if v.interval is None else v.interval.level,
+        "interval_level": None if v.interval is None else v.interval.level, "e_value": v.e_value,
+        "low_anytime": (v.anytime_interval or NO_INTERVAL).low, "high_anytime": (v.anytime_interval or NO_INTERVAL).high,
     }  # fmt: skip

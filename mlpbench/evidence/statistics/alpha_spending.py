@@ -36,12 +36,13 @@ def schedule(replicates: int, most: int) -> list[int]:
     """
     at = [replicates]
     while at[-1] < most:
-        further = at[-1] + _step(at[-1])
-        at.append(further if most - further >= _step(further) / 2 else most)
+        further = at[-1] + step(at[-1])
+        at.append(further if most - further >= step(further) / 2 else most)
     return at
 
 
-def _step(n: int) -> int:
+def step(n: int) -> int:
+    """Return how many replicates are added to n: half as many, and 2 at least."""
     return max(2, math.ceil(n / 2))
 
 

@@ -98,7 +98,7 @@ def _keys() -> dict[str, Schema]:
     levels = {n: {"type": "array", "minItems": 1, "items": s} for n, s in settings.items()}
     different = {n: s | {"uniqueItems": True} for n, s in levels.items()}
     condition = {"required": ["label"], **_object({"label": {"type": "string", "pattern": r"\S"}, **settings})}
-    most = UntilDecided.model_json_schema()["properties"]["max_replicates"]
+    most = UntilDecided.model_json_schema()["properties"]["max_replicates"]["anyOf"][0]
     stream = {"enum": list(STREAMS)}
     model = Experiment.model_json_schema()["properties"]
     limits = {k: {n: v for n, v in model[k].items() if n != "title"} for k in ("name", "replicates", "seed")}
@@ -127,9 +127,13 @@ def _keys() -> dict[str, Schema]:
                 ),
             ]
         },
-        "until_decided": _object(
-            {"max_replicates": {k: v for k, v in most.items() if k != "title"}}, needed=["max_replicates"]
-        ),
+        "until_decided": {
+            **_object({"max_replicates": most, "anytime": {"type": "boolean", "default": False}}),
+            "anyOf": [
+                {"required": ["max_replicates"]},
+                {"required": ["anytime"], "properties": {"anytime": {"const": True}}},
+            ],
+        },
         "save_weights": {"type": "boolean", "default": False},
         "claims": {"type": "array", "items": {"$ref": "#/$defs/Claim"}},
     }

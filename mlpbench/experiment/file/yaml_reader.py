@@ -149,7 +149,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
         "replicates": experiment.replicates,
         "seed": experiment.seed,
         "vary": experiment.vary_written,
-        "until_decided": None if until is None else until.model_dump(),
+        "until_decided": None if until is None else until.model_dump(exclude_defaults=True),
         "save_weights": experiment.save_weights or None,
         "claims": [_plain_tree(c.as_written()) for c in experiment.claims] or None,
     }

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mlpbench.base.escapes import Markdown, bullets, code, printable
 from mlpbench.evidence.estimates.excerpt import MOST_ROWS
-from mlpbench.evidence.judging import interim_analysis
+from mlpbench.evidence.judging import anytime, interim_analysis
 from mlpbench.evidence.judging.claim_caveats import shared_streams
 from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, Verdict
 from mlpbench.report.context import PROVENANCE, Context
@@ -83,6 +83,7 @@ def how_to_read(context: Context) -> str:
     shared = shared_streams(context.experiment, context.conditions)
     one_draw = f"All replicates share {', '.join(shared)}: verdicts are about that one draw." if shared else ""
     analyses = interim_analysis.describe(context.judgement.interim_analyses)
+    analyses = anytime.RULE if context.experiment.is_anytime else analyses
     corrected = "for interim analyses and claims" if analyses else "over the claims of this experiment by Holm's method"
     concern = "data drawn in this way, test examples too" if context.experiment.draws_anew else "this test set"
     method = (

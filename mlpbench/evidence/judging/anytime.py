@@ -1,0 +1,113 @@
+"""Claims of an experiment whose replicates are looked at whenever one likes: `until_decided: {anytime: true}`.
+
+Each claim is judged by an e-process (see `statistics.e_process`): its p is 1 over the largest e that any number of its first
+replicates reached, which holds however often one looks. A claim is decided where e reaches m / 0.05, with m claims (Bonferroni), for
+the side on which the estimate was then. There is no schedule and no largest number: an undecided claim asks for half as many
+replicates again as there are, up to what a command may train.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from mlpbench.evidence.estimates.layer_estimates import Layers
+from mlpbench.evidence.estimates.observe import MISSING
+from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
+from mlpbench.evidence.judging.caveats import TooFewYet
+from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
+from mlpbench.evidence.judging.p_correction import Corrected, p_of
+from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
+from mlpbench.evidence.statistics.alpha_spending import step
+from mlpbench.evidence.statistics.e_process import crossing_p
+from mlpbench.evidence.statistics.t_test import ALPHA
+from mlpbench.experiment.claims.claim import Claim
+from mlpbench.experiment.grid import Condition, count_tunings
+from mlpbench.experiment.spec import Experiment
+from mlpbench.results.examples import TestSet
+
+RULE = (
+    "Replicates may be added and looked at whenever one likes: each of m claims is judged by an e-process, which reaches "
+    f"m / {ALPHA:g} on the wrong side in at most {ALPHA:g} / m of cases however often one looks (Ville, 1939; Wang and Ramdas, 2025). "
+    "p is 1 / e, and a verdict stands once it is reached."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtAnyTime:
+    """The correction for the number of claims, of p that hold at any time."""
+
+    claims: int
+
+    def __call__(self, verdicts: Sequence[Verdict]) -> Corrected:
+        """Return p times the number of claims, and the p of a t test of as many replicates at which e would be enough."""
+        e = self.claims / ALPHA
+        return Corrected(
+            p=[min(1.0, self.claims * p) if not math.isnan(p) else p for p in p_of(verdicts)],
+            levels=[crossing_p(v.n, e) or ALPHA / self.claims for v in verdicts],
+        )
+
+
+def follow(
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    runs: pd.DataFrame,
+    curves: Curves,
+    test_set: TestSet | None,
+    layers: Layers | None,
+    may_decide: Callable[[Verdict], bool],
+) -> tuple[TunedGrid, list[Verdict], list[int]]:
+    """Return the scientific conditions, the verdict on each claim, and how many replicates each condition is asked for.
+
+    A claim is judged by the replicates that all its conditions have: the first ones, up to one that is missing.
+    """
+    first, most = experiment.replicates, experiment.most_replicates
+    groups = len(conditions) // count_tunings(experiment)
+    grid = tuned_grid(experiment, conditions, runs, [most] * groups)
+    there = [_leading(grid.observed, g) for g in range(groups)]
+    needed = {c.id: _needed(c, experiment, grid.conditions) for c in experiment.claims}
+    have = {c.id: min((there[g] for g in needed[c.id]), default=0) for c in experiment.claims}
+    by_number: dict[int, list[Claim]] = {}
+    for claim in experiment.claims:
+        by_number.setdefault(max(first, have[claim.id]), []).append(claim)
+    correct = AtAnyTime(
+        claims=max(1, sum(not c.hypothesis(experiment, grid.conditions).is_observed for c in experiment.claims))
+    )
+    verdicts: dict[str, Verdict] = {}
+    counts = [first] * groups
+    for n, claims in by_number.items():
+        of_n = tuned_grid(experiment, conditions, runs, [n] * groups)
+        narrowed = experiment.model_copy(update={"claims": tuple(claims), "replicates": n})
+        for verdict in judge_claims(
+            narrowed,
+            of_n.conditions,
+            runs,
+            curves,
+            of_n.observed,
+            correct=correct,
+            test_set=test_set,
+            layers=layers,
+        ):
+            name = verdict.claim.id
+            asked = min(most, n + step(n)) if have[name] >= first and may_decide(verdict) else n
+            for g in needed[name]:
+                counts[g] = max(counts[g], asked)
+            if have[name] < first:
+                waits = TooFewYet(there=have[name], first=first)
+                verdict = replace(verdict, decision=UNDECIDED, caveats=(*verdict.caveats, waits))
+            verdicts[name] = verdict
+    return tuned_grid(experiment, conditions, runs, counts), [verdicts[c.id] for c in experiment.claims], counts
+
+
+def _leading(observed: pd.DataFrame, position: int) -> int:
+    """Return how many of the first replicates of a condition have a run."""
+    missing = (observed.loc[observed["position"] == position, "status"] == MISSING).to_numpy()
+    return int(missing.argmax()) if missing.any() else len(missing)
+
+
+def _needed(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> list[int]:
+    needed = claim.hypothesis(experiment, conditions).conditions
+    return [g for g, c in enumerate(conditions) if c.condition_id in needed]
