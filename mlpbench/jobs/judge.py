@@ -142,21 +142,15 @@ def finish(
     trained: int = 0,
     filed: Experiment | None = None,
 ) -> Outcome:
-    """Judge the claims over what the folder has, and write the report if that is wanted.
+    """Judge the claims over what the folder has, and write the report if that is wanted and it does not stand there already.
 
     `filed` is the experiment as its file has it, where this is a look that goes on record.
     """
     conditions = grid.conditions(experiment) if conditions is None else conditions
     context = judge(experiment, store, conditions, for_report=report, keep_examples=report)
-    path, failures = None, dict[str, str]()
-    if report:
-        from mlpbench.report.pages import page
-        from mlpbench.report.report import render
-
-        written = render(context)
-        path, failures = page.write(written, store.folder), dict(written.failures)
     if filed is not None:
         record_interim_analyses(store.folder, experiment, conditions, context.judgement, filed)
+    path, failures = _report(context, store.folder) if report else (None, {})
     return Outcome(
         experiment=experiment,
         folder=store.folder,
@@ -166,6 +160,22 @@ def finish(
         report=path,
         report_failures=failures,
     )
+
+
+def _report(context: Context, folder: Path) -> tuple[Path, Mapping[str, str]]:
+    """Write the report where it does not stand there already; return its path, and why parts of it could not be made."""
+    from mlpbench.report.pages import standing
+
+    if standing.is_standing(folder):
+        return folder / standing.MARKDOWN, {}
+    from mlpbench.report.pages import page
+    from mlpbench.report.report import render
+
+    written = render(context)
+    path = page.write(written, folder)
+    if not written.failures:
+        standing.note(folder)
+    return path, written.failures
 
 
 def load(folder: Path) -> Outcome:

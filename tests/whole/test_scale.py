@@ -188,6 +188,9 @@ def test_a_complete_folder_of_ten_thousand_runs_is_done_at_once(tmp_path: Path) 
     reported = mlp(*command)
     assert reported.out.endswith(f"report: {tmp_path / 'complete' / 'report.md'}\n")
     assert reported.seconds < 2 * rendered.seconds
+    again = mlp(*command)
+    assert again.out == reported.out
+    assert again.seconds < 1.5 * done.seconds, "a report that stands is not drawn again"
 
 
 @pytest.mark.alone

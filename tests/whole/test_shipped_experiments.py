@@ -178,7 +178,7 @@ def some_of_each_figure(number: int) -> list[Path]:
 
 
 # The figures of the other folders are drawn by `make prove`: of most of a report's time they take the most.
-DRAWN = some_of_each_figure(3)
+DRAWN = some_of_each_figure(2)
 
 
 @pytest.mark.parametrize(

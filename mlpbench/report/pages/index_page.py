@@ -18,7 +18,8 @@ from mlpbench.base.escapes import Markdown, bullets, code, printable
 from mlpbench.base.escapes import markdown as escaped
 from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.report.pages.markdown_html import data_uri, picture_size
-from mlpbench.report.pages.page import HTML, MARKDOWN, index_page
+from mlpbench.report.pages.page import index_page
+from mlpbench.report.pages.standing import HTML, MARKDOWN
 from mlpbench.report.section import blocks, heading, table
 from mlpbench.report.summary import Summary
 

@@ -29,13 +29,13 @@ from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.pages.curves_svg import chart
 from mlpbench.report.pages.markdown_html import VERDICTS, body
+from mlpbench.report.pages.standing import HTML, MARKDOWN
 from mlpbench.report.report import Report
 from mlpbench.report.sections.conditions import HEADINGS
 from mlpbench.report.sections.learning_curves import has_curves
 from mlpbench.report.sections.training_failures import ending
 from mlpbench.results.seal import forget_but, write_sealed
 
-MARKDOWN, HTML = "report.md", "report.html"
 SCRIPTS = ("vendor/sortable.min.js", "script.js")
 CURVES = "figures/learning_curves.png"
 # A page with more rows than this takes long to open and to sort.
