@@ -11,7 +11,10 @@ from error_rates import at_most
 from reports import report_of
 
 from mlpbench.base.models import SpecProblem
+from mlpbench.evidence.estimates.observe import observe
 from mlpbench.evidence.judging import interim_analysis
+from mlpbench.evidence.judging.claim_values import values_of
+from mlpbench.evidence.judging.e_value import process_of
 from mlpbench.evidence.judging.interim_analysis import Judgement
 from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, claims_table
 from mlpbench.evidence.statistics.e_process import anytime_interval, of_mean, of_median
@@ -106,6 +109,17 @@ def test_medians_and_equivalences_have_e_values_of_their_own() -> None:
     assert sign.e_value == pytest.approx(of_median(x[0], x[0], 0.0).largest()[0])
     assert near.e_value == pytest.approx(of_mean(x[1], 5.0, equivalent=True).largest()[0], rel=1e-6)
     assert (sign.decision, near.decision) == (SUPPORTED, SUPPORTED)
+
+
+def test_evidence_may_start_at_a_later_replicate() -> None:
+    """As that of a claim does that was stated when the first ones had been looked at."""
+    x = draws()
+    made = tables(declared(), x)
+    whole = made.experiment.model_copy(update={"replicates": MOST})
+    observed = observe(whole, made.conditions, made.runs)
+    hypothesis = whole.claims[0].hypothesis(whole, made.conditions)
+    (values,) = values_of(hypothesis, whole, made.conditions, observed, made.curves)
+    assert process_of(hypothesis, values, first=8).e == pytest.approx(of_mean(x[0][8:], 0.0).e, rel=1e-6)
 
 
 def test_the_report_says_how_it_was_judged() -> None:

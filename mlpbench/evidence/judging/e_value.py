@@ -12,7 +12,7 @@ from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis
 
 
 def process_of(hypothesis: Hypothesis, values: ClaimValues, first: int = 0) -> EProcess:
-    """Return the e-process of a claim judged by t or by signs, over its replicates from the first that counts."""
+    """Return the e-process of a claim judged by t or by signs, over its complete replicates, from the first that counts."""
     if hypothesis.is_of_median:
         return of_median(values.lower[first:], values.upper[first:], hypothesis.bound)
     return of_mean(
