@@ -276,23 +276,20 @@ def _equals(p: float) -> str:
 
 
 def needed(verdict: Verdict) -> str:
-    """Return about how many more replicates an undecided claim needs; nothing where that is not known."""
-    more = verdict.outlook.more_replicates
-    return (
-        "" if more is None else f"About {about(more)} more replicates needed for 80% power {_if_as_estimated(verdict)}."
-    )
-
-
-def _if_as_estimated(verdict: Verdict) -> str:
+    """Return about how many more replicates decide an undecided claim, and how surely; nothing where that is not known."""
+    even, more = verdict.outlook.more_for_even, verdict.outlook.more_replicates
     if verdict.hypothesis.is_of_median:
-        return "if the share on that side stays the same"
-    return "if the effect is as estimated"
+        same = "if the share on that side stays the same"
+        return "" if more is None else f"About {about(more)} more replicates needed for 80% power {same}."
+    if even is None:
+        return ""
+    likely = f"about {about(more)} with one of 80%" if more is not None else "80% takes more than 100,000"
+    return f"About {about(even)} more replicate{'s' * (even != 1)} would decide it with a chance of 50%, {likely}."
 
 
 def _outlook(verdict: Verdict, q: Digits) -> str:
     """Say what the test detects at this n, and how many replicates it would take."""
     tested, outlook = verdict.hypothesis, verdict.outlook
-    never = "No affordable number of replicates gives 80% power"
     if tested.is_of_median:
         if verdict.p_corrected is not None and verdict.p_corrected <= ALPHA:  # decided, but for an incomplete analysis
             return ""
@@ -301,13 +298,13 @@ def _outlook(verdict: Verdict, q: Digits) -> str:
             if verdict.is_partly_known
             else "if the shares above and below stay the same"
         )
-        return needed(verdict) or f"{never} {unknown}."
+        return needed(verdict) or f"No affordable number of replicates gives 80% power {unknown}."
     if outlook.detectable is None or verdict.estimate is None:
         return ""
     inside = tested.sense == "equivalent" and abs(verdict.estimate - tested.centre) <= tested.bound
     template = tested.wording.equivalent if inside else tested.wording.detectable
     detects = _filled(template, verdict, q, reach=q.full(outlook.detectable, signed=False))
-    then = needed(verdict) or f"{never} {_if_as_estimated(verdict)}."
+    then = needed(verdict) or "No affordable number of replicates would decide it with a chance of 50%."
     return f"{verdict.n} replicates detect {detects} with 80% power. {then}"
 
 

@@ -14,6 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from mlpbench.evidence.statistics.assurance import assurance
+from mlpbench.evidence.statistics.t_test import Sample
+
 ACCURACY = "test_accuracy"
 
 
@@ -285,13 +288,10 @@ def test_undecided_says_what_would_be_found_and_how_many_more_would_decide() -> 
     sd = d.std(ddof=1)
     noncentrality = row["detectable"] / sd * math.sqrt(5)
     assert stats.nct.sf(stats.t.isf(0.025, 4), 4, noncentrality) == pytest.approx(0.8, abs=1e-6)
-    n = 5 + row["more_replicates"]
-    shift = (d.mean() - 0.002) / sd
-
-    def power(k: int) -> float:
-        return float(stats.nct.sf(stats.t.isf(0.025, k - 1), k - 1, shift * math.sqrt(k)))
-
-    assert power(n - 1) < 0.8 <= power(n)
+    seen = Sample(n=5, mean=d.mean() - 0.002, sd=sd)
+    for column, wanted in (("more_for_even", 0.5), ("more_replicates", 0.8)):
+        more = row[column]
+        assert assurance(seen, more, (0.0,), 0.05) >= wanted > assurance(seen, more - 1, (0.0,), 0.05)
 
 
 numbers = st.lists(st.integers(8000, 9000), min_size=10, max_size=10)

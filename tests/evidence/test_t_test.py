@@ -131,33 +131,6 @@ def test_the_detectable_margin_has_80_percent_power_in_simulation() -> None:
     assert found == pytest.approx(0.8, abs=4 * math.sqrt(0.8 * 0.2 / repeats))
 
 
-@pytest.mark.parametrize("effect", [0.2, 0.5, 1.0])
-def test_replicates_needed_is_the_smallest_number_with_80_percent_power(effect: float) -> None:
-    needed = t_test.replicates_needed(3, Sample(n=3, mean=effect, sd=1.0), (0.0,), 0.025)
-    assert needed is not None
-
-    def power(n: int) -> float:
-        return float(stats.nct.sf(stats.t.isf(0.025, n - 1), n - 1, effect * math.sqrt(n)))
-
-    assert power(needed - 1) < 0.8 <= power(needed)
-
-
-def test_replicates_needed_for_equivalence_holds_in_simulation() -> None:
-    mean, margin, level, repeats = 0.1, 0.6, 0.05, 20_000
-    needed = t_test.replicates_needed(5, Sample(n=5, mean=mean, sd=1.0), (-margin, margin), level)
-    assert needed is not None
-    draws = np.random.default_rng(4).normal(mean, 1, (repeats, needed))
-    half = stats.t.isf(level, needed - 1) * draws.std(1, ddof=1) / math.sqrt(needed)
-    found = (np.abs(draws.mean(1)) < margin - half).mean()
-    assert 0.79 < found < 0.83
-
-
-def test_what_no_number_of_replicates_decides_is_none() -> None:
-    assert t_test.replicates_needed(5, Sample(n=5, mean=0.0, sd=1.0), (0.0,), 0.025) is None
-    assert t_test.replicates_needed(5, Sample(n=5, mean=0.0, sd=0.0), (0.0,), 0.025) is None
-    assert t_test.replicates_needed(5, Sample(n=5, mean=1e-9, sd=1.0), (0.0,), 0.025) is None
-
-
 @settings(max_examples=50)
 @given(st.floats(-3, 3), st.floats(0.1, 2), st.integers(2, 40), st.floats(-2, 2))
 def test_mirroring_the_sample_and_the_bound_changes_no_p(mean: float, sd: float, n: int, bound: float) -> None:

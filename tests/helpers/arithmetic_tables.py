@@ -207,10 +207,11 @@ def verdict_with(
 ) -> Verdict:
     """Return a supported verdict on a claim of some form, on widths 8 and 16, with some fields of the verdict changed.
 
-    `low` and `high` are the ends of its interval, `detectable` and `more_replicates` its outlook.
+    `low` and `high` are the ends of its interval, `detectable`, `more_replicates` and `more_for_even` its outlook.
     """
-    keys: dict[str, Any] = {"low": 0.0131, "high": 0.0173, "detectable": None, "more_replicates": None} | changes
-    low, high, detectable, more = (keys.pop(k) for k in ("low", "high", "detectable", "more_replicates"))
+    keys: dict[str, Any] = {"low": 0.0131, "high": 0.0173, "detectable": None} | changes
+    low, high, detectable = (keys.pop(k) for k in ("low", "high", "detectable"))
+    more = {k: keys.pop(k, None) for k in ("more_replicates", "more_for_even")}
     written = {"id": "c", "says": "so", form: {"metric": metric, **fields}, "test": test}
     experiment = spec(factors={"width": [8, 16]}, replicates=15, claims=[written])
     (claim,) = experiment.claims
@@ -220,6 +221,6 @@ def verdict_with(
         claim=claim,
         hypothesis=claim.hypothesis(experiment, grid.conditions(experiment)),
         interval=None if low is None else Interval(low=low, high=high),
-        outlook=Outlook(detectable=detectable, more_replicates=more),
+        outlook=Outlook(detectable=detectable, **more),
         **usual | keys,
     )

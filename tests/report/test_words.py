@@ -115,12 +115,15 @@ UNDECIDED: dict[str, Any] = {"decision": "undecided", "p": 0.3, "p_corrected": 0
 
 
 def test_an_undecided_verdict_says_what_would_decide() -> None:
-    assert verdict_sentence(verdict_with(**UNDECIDED, more_replicates=12)) == (
+    assert verdict_sentence(verdict_with(**UNDECIDED, more_replicates=12, more_for_even=4)) == (
         "Estimated +1.52 pp (95% interval +1.31 to +1.73, n = 5); inconclusive: the data do not show whether it exceeds "
         "0.2 pp (p = 0.30; p = 0.60 after Holm's correction). 5 replicates detect a distance of 0.42 pp from 0.2 pp with 80% "
-        "power. About 12 more replicates needed for 80% power if the effect is as estimated."
+        "power. About 4 more replicates would decide it with a chance of 50%, about 12 with one of 80%."
     )
-    assert "No affordable number of replicates gives 80% power" in verdict_sentence(verdict_with(**UNDECIDED))
+    far = verdict_sentence(verdict_with(**UNDECIDED, more_for_even=60_000))
+    assert "About 60000 more replicates would decide it with a chance of 50%, 80% takes more than 100,000." in far
+    never = "No affordable number of replicates would decide it with a chance of 50%."
+    assert never in verdict_sentence(verdict_with(**UNDECIDED))
 
 
 @pytest.mark.parametrize(

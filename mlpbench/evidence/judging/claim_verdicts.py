@@ -35,7 +35,7 @@ from mlpbench.evidence.judging.verdict import (
     TestSampling,
     Verdict,
 )
-from mlpbench.evidence.statistics import resampling, t_test, variance_components
+from mlpbench.evidence.statistics import assurance, resampling, t_test, variance_components
 from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
 from mlpbench.evidence.statistics.sign_test import censored_median, count_sides, median_interval, more_needed, sign_test
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
@@ -356,15 +356,15 @@ ASSESSED_BY: Mapping[type[Test], Callable[[Verdict, ClaimValues, TestSet | None]
 
 
 def _outlook(sample: Sample, hypothesis: Hypothesis, level: float) -> Outlook:
-    """Return what an undecided claim could show now, and about how many further replicates would decide it, by t."""
+    """Return what an undecided claim could show now, and after how many further replicates it is decided with which chance, by t."""
     equivalent, bound = hypothesis.sense == "equivalent", hypothesis.bound
     sample = replace(sample, mean=sample.mean - hypothesis.centre)
     if equivalent and abs(sample.mean) <= bound:
         shift = t_test.detectable_margin(sample.n, level)
-        needed = t_test.replicates_needed(sample.n, sample, (-bound, bound), level) if bound else None
     else:
-        nearer = math.copysign(bound, sample.mean) if equivalent else bound
-        one_sided = level if equivalent else level / 2
-        shift = t_test.detectable_shift(sample.n, one_sided)
-        needed = t_test.replicates_needed(sample.n, sample, (nearer,), one_sided)
-    return Outlook(detectable=shift * sample.sd, more_replicates=None if needed is None else needed - sample.n)
+        shift = t_test.detectable_shift(sample.n, level if equivalent else level / 2)
+    even, likely = (
+        assurance.more_for(sample, wanted, (-bound, bound) if equivalent else (bound,), level)
+        for wanted in (assurance.EVEN, assurance.LIKELY)
+    )
+    return Outlook(detectable=shift * sample.sd, more_replicates=likely, more_for_even=even)

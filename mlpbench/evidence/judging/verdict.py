@@ -44,13 +44,15 @@ class Outlook:
 
     Attributes:
         detectable: distance from the bound that the test finds with 80% power at the present n, in the metric's unit.
-        more_replicates: number of further replicates for 80% power if the effect is as estimated; None where more than
-            100,000 would be needed.
+        more_replicates, more_for_even: number of further replicates with which the chance is 80%, or 50%, that the claim is
+            decided either way, given what the present ones have shown (`statistics.assurance`); of a median the number for 80%
+            power if the share on that side stays the same. None where it is more than 100,000.
 
     """
 
     detectable: float | None = None
     more_replicates: int | None = None
+    more_for_even: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +165,7 @@ COLUMNS: dict[str, Any] = {
     "exploratory": bool, "centre": float, "test": object, "interval": object, "sd": float, "iqm": float,
     "effect": float, "wins": "Int64", "ties": "Int64", "low_test": float, "high_test": float, "confirmed": "boolean",
     "sampling": object, "estimate_is": object, "interval_level": float,
-    "e_value": float, "low_anytime": float, "high_anytime": float,
+    "e_value": float, "low_anytime": float, "high_anytime": float, "more_for_even": "Int64",
 }  # fmt: skip
 
 
@@ -194,4 +196,5 @@ def _row(v: Verdict) -> dict[str, Any]:
         "sampling": "" if sampling.unknown is None else sampling.unknown.sentence, "estimate_is": v.estimate_is,
         "interval_level": None if v.interval is None else v.interval.level, "e_value": v.e_value,
         "low_anytime": (v.anytime_interval or NO_INTERVAL).low, "high_anytime": (v.anytime_interval or NO_INTERVAL).high,
+        "more_for_even": v.outlook.more_for_even,
     }  # fmt: skip

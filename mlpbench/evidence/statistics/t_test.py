@@ -134,30 +134,6 @@ def detectable_margin(n: int, level: float) -> float:
     return detectable_shift(n, level, (1 + POWER) / 2)
 
 
-def equivalence_power(n: int, mean: float, margin: float, level: float) -> float:
-    """Return a lower bound, close where it is high, on the chance that both one-sided tests reject; units are sds.
-
-    P(both) >= P(one) + P(other) - 1.
-    """
-    return max(0.0, power(n, margin - mean, level) + power(n, margin + mean, level) - 1)
-
-
-def replicates_needed(n: int, sample: Sample, bounds: tuple[float, ...], level: float) -> int | None:
-    """Return the smallest number above n at which a test has `POWER`, were mean and sd what they are estimated to be.
-
-    One bound: a t test of that side. Two: equivalence between them. None where more than `MOST_REPLICATES` are needed.
-    """
-    if sample.sd == 0:
-        return None
-
-    def enough(k: int) -> bool:
-        if len(bounds) == 1:
-            return power(k, abs(sample.mean - bounds[0]) / sample.sd, level) >= POWER
-        return equivalence_power(k, sample.mean / sample.sd, bounds[1] / sample.sd, level) >= POWER
-
-    return smallest_enough(n, enough, MOST_REPLICATES)
-
-
 def smallest_enough(n: int, enough: Callable[[int], bool], most: int) -> int | None:
     """Return the smallest number above n that is enough, found by doubling and halving; None where `most` is not.
 

@@ -1,0 +1,107 @@
+"""Assurance: the chance that a claim is decided after so many replicates, given what some replicates have shown.
+
+Power is the chance at one effect, and an estimated effect is not the effect: at 80% power of what 5 replicates had shown, a
+true effect of 0.1 sd was decided in 25%, one of 0.3 in 61%. Assurance is the mean of power over what the effect may be. With the
+prior p(mu, sigma^2) ~ 1 / sigma^2, which knows nothing, n replicates with mean x and standard deviation s give
+
+    sigma^2 = (n - 1) s^2 / chi^2(n - 1),    mu ~ N(x, sigma^2 / n),
+
+and m further ones have a mean y ~ N(x, sigma^2 (1/n + 1/m)) and a sum of squares S ~ sigma^2 chi^2(m - 1). A t test decides where
+the standard error of the replicates it sees is small enough for their mean. Of all n + m of them the mean is
+(n x + m y) / (n + m) and the sum of squares (n - 1) s^2 + S + n m / (n + m) (x - y)^2: what the first have shown stays, and the
+chance is a predictive one. In an experiment of its own the m are alone, and the first n were its pilot.
+
+The mean over mu and sigma is taken by quadrature, so that the same numbers give the same answer. It holds in the mean over effects
+that the data allow, and of no single one: where the effect is small beside them, claims are decided less often.
+
+References: Spiegelhalter, Freedman and Blackburn, Monitoring Clinical Trials: Conditional or Predictive Power?, 1986;
+O'Hagan, Stevens and Campbell, Assurance in Clinical Trial Design, 2005.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import chdtr, chdtri, ndtri, stdtr, stdtrit
+
+from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, Sample, smallest_enough
+
+Floats = npt.NDArray[np.float64]
+# At these numbers of replicates it is as likely as not that a claim is decided, and likely.
+EVEN, LIKELY = 0.5, 0.8
+# So many values of sigma and of the mean, all as likely: with more, assurances move by less than 0.005.
+SIGMAS, MEANS = 24, 200
+# Errors at which a claim is refuted are exact at so many margins, and interpolated between them.
+MARGINS, HALVINGS = 65, 30
+
+
+@functools.cache
+def _chances(count: int) -> Floats:
+    """Return the middles of so many parts of the chances from 0 to 1."""
+    return (np.arange(count) + 0.5) / count
+
+
+def largest_error(mean: Floats, n: int, bounds: tuple[float, ...], level: float) -> Floats:
+    """Return the largest standard error with which a t test of n replicates decides, for each mean.
+
+    One bound: it decides for either side, |mean - bound| / t(1 - level/2). Two: for equivalence between -b and b where the mean
+    lies there, by (b - |mean|) / t(1 - level), else against it, where `t_test.beyond` is at most `level`.
+    """
+    if len(bounds) == 1:
+        return np.abs(mean - bounds[0]) / float(stdtrit(n - 1, 1 - level / 2))
+    within = bounds[1] - np.abs(mean)
+    out = np.maximum(-within, 0.0)
+    beyond = out * np.interp(bounds[1] / np.maximum(out, 1e-300), *_errors_beyond(n, level))
+    return np.where(within >= 0, within / float(stdtrit(n - 1, 1 - level)), beyond)
+
+
+@functools.lru_cache(maxsize=256)
+def _errors_beyond(n: int, level: float) -> tuple[Floats, Floats]:
+    """Return margins, and the largest standard error with which a mean beyond them by 1 refutes an equivalence within each.
+
+    It grows from 1 / t(1 - level/2) to 1 / t(1 - level) with the margin: F(-1 / error) + F(-(1 + 2 margin) / error) = level.
+    """
+    margins = np.concatenate([[0.0], np.geomspace(0.01, 100, MARGINS - 1)])
+    low, high = (np.full(MARGINS, 1 / float(stdtrit(n - 1, 1 - share))) for share in (level / 2, level))
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        decides = stdtr(n - 1, -1 / middle) + stdtr(n - 1, -(1 + 2 * margins) / middle) <= level
+        low, high = np.where(decides, middle, low), np.where(decides, high, middle)
+    return margins, low
+
+
+def assurance(sample: Sample, more: int, bounds: tuple[float, ...], level: float, *, alone: bool = False) -> float:
+    """Return the chance that a claim is decided, either way, by a t test at `level` after so many more replicates.
+
+    Args:
+        sample: what replicates have shown; two or more, which are not equal.
+        more: number of further replicates, two or more.
+        bounds: one, or the two of an equivalence about 0.
+        level: of the test: two-sided for one bound, else that of each one-sided test.
+        alone: whether the further replicates are tested alone, and not with the others.
+
+    >>> sample = Sample(n=5, mean=0.3, sd=1.0)
+    >>> [round(assurance(sample, more, (0.0,), 0.05), 2) for more in (20, 200, 2000)]
+    [0.43, 0.8, 0.94]
+
+    """
+    n, x, v = sample.n, sample.mean, sample.sd**2
+    sigma2 = (n - 1) * v / chdtri(n - 1, _chances(SIGMAS))[:, None]
+    y = x + np.sqrt(sigma2 * (1 / n + 1 / more)) * ndtri(_chances(MEANS))[None, :]
+    if alone:
+        tested, mean, before = more, y, np.zeros_like(y)
+    else:
+        tested = n + more
+        mean = (n * x + more * y) / tested
+        before = (n - 1) * v + n * more / tested * (x - y) ** 2
+    squares = (tested - 1) * tested * largest_error(mean, tested, bounds, level) ** 2
+    return float(chdtr(more - 1, np.maximum(squares - before, 0.0) / sigma2).mean())
+
+
+def more_for(sample: Sample, wanted: float, bounds: tuple[float, ...], level: float) -> int | None:
+    """Return the number of further replicates with which assurance is `wanted`; None where it takes `MOST_REPLICATES` and more."""
+    if sample.sd == 0:
+        return None
+    return smallest_enough(1, lambda more: assurance(sample, more, bounds, level) >= wanted, MOST_REPLICATES)
