@@ -218,16 +218,16 @@ def verdict_sentence(verdict: Verdict) -> str:
     if verdict.e_value is not None:
         tail = f"(e = {_of_evidence(verdict.e_value)}; {_equals(verdict.p_corrected)} at any time, for all claims{_anytime(verdict, q)})"
     more = paragraph(_sizes(verdict, q), _with_test_set(verdict, q))
+    estimated = f"Estimated {number}" if number else f"The {verdict.hypothesis.middle} isn't known {size}"
     if verdict.withheld is not None:
         finding = _filled(wording.supported, verdict, q)
-        return paragraph(f"Estimated {number}: {finding} {tail}, and yet the claim is not supported.", more)
+        return paragraph(f"{estimated}: {finding} {tail}, and yet the claim is not supported.", more)
     if verdict.decision == UNDECIDED:
-        estimated = f"Estimated {number}" if number else f"The {verdict.hypothesis.middle} isn't known {size}"
         question = _filled(wording.question, verdict, q)
         inconclusive = f"{estimated}; inconclusive: the data do not show {question} {tail}."
         return paragraph(inconclusive, _outlook(verdict, q), more)
     finding = _filled(wording.supported if verdict.decision == SUPPORTED else wording.refuted, verdict, q)
-    return paragraph(f"Estimated {number}: {finding} {tail}.", more)
+    return paragraph(f"{estimated}: {finding} {tail}.", more)
 
 
 def _of_evidence(e: float) -> str:

@@ -209,8 +209,11 @@ def test_what_is_known_everywhere_is_judged_as_any_number_is() -> None:
     assert "never got there" not in by_sign["note"]
 
 
-def test_diverged_failed_and_missing_runs_are_left_out_as_ever() -> None:
-    status = {(0, 0): "diverged", (0, 1): "failed", (1, 2): "missing"}
+def test_failed_and_missing_runs_are_left_out_as_ever_and_diverged_ones_count_as_the_worst() -> None:
+    diverged = {(0, 0): "diverged", (0, 1): "failed", (1, 2): "missing"}
+    row = row_of(timed([[*FEW, 3], [*NONE, NEVER]], faster(), status=diverged))
+    assert (row["n"], row["planned"], row["verdict"], row["p"]) == (7, 9, "undecided", pytest.approx(2 * 8 / 2**7))
+    status = {(0, 0): "failed", (0, 1): "failed", (1, 2): "missing"}
     row = row_of(timed([[*FEW, 3], [*NONE, NEVER]], faster(), status=status))
     assert (row["n"], row["planned"], row["verdict"]) == (6, 9, "supported")
     few = row_of(timed([FEW, NONE], faster(), status=status))
@@ -393,14 +396,14 @@ def test_a_condition_without_weight_may_be_unknown(levels: list[float]) -> None:
 
 
 def test_a_lost_run_does_not_end_a_top_up() -> None:
-    """With 6 replicates one diverged run leaves 5, too few for a sign test: more are asked for, not given up."""
-    made = timed([[3] * 6, [5] * 6], faster(), status={(0, 2): "diverged"}, until_decided={"max_replicates": 24})
+    """With 6 replicates one failed run leaves 5, too few for a sign test: more are asked for, not given up."""
+    made = timed([[3] * 6, [5] * 6], faster(), status={(0, 2): "failed"}, until_decided={"max_replicates": 24})
     judged = interim_analysis.judge(made.experiment, made.conditions, made.runs, made.curves)
     assert list(judged.replicates) == [9, 9]
     gone = timed(
         [[3] * 6, [5] * 6],
         faster(),
-        status={(0, r): "diverged" for r in range(6)},
+        status={(0, r): "failed" for r in range(6)},
         until_decided={"max_replicates": 24},
     )
     assert list(interim_analysis.judge(gone.experiment, gone.conditions, gone.runs, gone.curves).replicates) == [6, 6]

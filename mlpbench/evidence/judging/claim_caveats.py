@@ -11,6 +11,7 @@ from mlpbench.base.models import Value
 from mlpbench.evidence.judging import caveats, draws
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
+from mlpbench.evidence.judging.divergence import divergence_caveats
 from mlpbench.evidence.judging.draws import streams_to_vary
 from mlpbench.evidence.statistics.effect_sizes import is_skewed, skewness
 from mlpbench.evidence.statistics.sign_test import count_sides, median_places
@@ -40,6 +41,7 @@ def caveats_of(
     if hypothesis.averaged:
         noted.append(caveats.AveragedOver(factors=hypothesis.averaged))
     noted += _left_out(hypothesis, values, conditions)
+    noted += divergence_caveats(hypothesis, values)
     if values.censored and not hypothesis.is_of_median:
         noted.append(caveats.CensoredMean(unit=reaches.unit if reaches else "steps"))
     if reaches is not None:

@@ -19,7 +19,7 @@ from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accu
 from mlpbench.evidence.judging.draws import are_one_draw, measured_apart
 from mlpbench.evidence.statistics.effect_sizes import standard_deviation
 from mlpbench.experiment.claims.hypothesis import Hypothesis
-from mlpbench.experiment.claims.replicate_numbers import Measured, ReplicateNumber
+from mlpbench.experiment.claims.replicate_numbers import Measured, ReplicateNumber, WeightedSum
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import metric
@@ -39,7 +39,7 @@ class ClaimValues:
 
     Attributes:
         complete, lower, upper: the number of each replicate, and the bounds it lies between. They are equal but for a
-            claim about the median in which runs never got to a loss or accuracy: `complete` is NaN there.
+            claim about the median in which runs never got to a loss or accuracy, or diverged: `complete` is NaN there.
         planned: number of planned replicates.
         left_out: number of replicates without a value, by why and by position of the condition.
         censored: whether some were left out because a run never got to its loss or accuracy.
@@ -49,6 +49,10 @@ class ClaimValues:
         at_edge: number of replicates whose best level is the first or the last one.
         is_one_draw: whether the replicates differ in no random stream that their runs draw from.
         together: number of replicates left out because the measurement of another is theirs.
+        diverged: whether some were left out because a run diverged.
+        worst: in how many a diverged run counts as the worst possible value.
+        diverged_sides: of a weighted sum, for the conditions with a positive weight and for those with a negative one,
+            whether a run of theirs diverged in each replicate of which no run is missing.
 
     """
 
@@ -65,6 +69,9 @@ class ClaimValues:
     at_edge: int = 0
     is_one_draw: bool = False
     together: int = 0
+    diverged: bool = False
+    worst: int = 0
+    diverged_sides: Sequence[npt.NDArray[np.bool_]] = ()
 
     @property
     def sd(self) -> float:
@@ -143,7 +150,9 @@ class _NeededRuns:
             value_RC=table,
             beyond_RC=by_replicate(self.values.beyond),
             diverged_RC=by_replicate(self.status == DIVERGED),
+            worst={"higher": -math.inf, "lower": math.inf}.get(metric(hypothesis.metric).better, math.nan),
         )
+        lost = measured.diverged_RC & np.isnan(table)
         numbers = number.numbers(measured, bound, bounded=hypothesis.is_of_median)
         whole, together = numbers.whole, 0
         if metric(hypothesis.metric).source == "clock":
@@ -153,7 +162,7 @@ class _NeededRuns:
         usable = whole & ~np.isnan(table).any(axis=1) if hypothesis.is_of_median else whole
         own_values = MetricValues(**{name: rows(array).ravel() for name, array in vars(self.values).items()})
         return ClaimValues(
-            complete=np.where(numbers.lower < numbers.upper, np.nan, numbers.lower),
+            complete=np.where((numbers.lower < numbers.upper) | np.isinf(numbers.lower), np.nan, numbers.lower),
             lower=numbers.lower,
             upper=numbers.upper,
             planned=len(table),
@@ -168,7 +177,20 @@ class _NeededRuns:
             at_edge=numbers.at_edge,
             is_one_draw=are_one_draw(hypothesis, self.experiment, needed),
             together=together,
+            diverged=numbers.diverged,
+            worst=0 if numbers.diverged else int(lost[whole].any(axis=1).sum()),
+            diverged_sides=self._diverged_sides(number, measured.conditions, lost, by_replicate(self.status)),
         )
+
+    @staticmethod
+    def _diverged_sides(
+        number: ReplicateNumber, conditions: Sequence[str], lost: npt.NDArray[np.bool_], status: npt.NDArray[Any]
+    ) -> Sequence[npt.NDArray[np.bool_]]:
+        if not isinstance(number, WeightedSum) or not lost.any():
+            return ()
+        weights, seen = number.weights_of(conditions), np.isin(status, (OK, DIVERGED)).all(axis=1)
+        sides = [side for side in (weights > 0, weights < 0) if side.any()]
+        return [np.asarray(lost[seen][:, side].any(axis=1)) for side in sides]
 
 
 def _left_out(

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, unsupported, widened_mean
@@ -23,6 +24,7 @@ from mlpbench.evidence.judging.caveats import BoundKept, Caveat
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
+from mlpbench.evidence.judging.divergence import no_mean
 from mlpbench.evidence.judging.e_value import by_e_value
 from mlpbench.evidence.judging.p_correction import Correction, by_holm
 from mlpbench.evidence.judging.trend_steps import weigh_steps
@@ -183,6 +185,11 @@ def _assess(
         estimate = float(values.complete.mean()) if len(values.complete) else math.nan
         return Assessment(verdict=replace(blank, estimate=None if math.isnan(estimate) else estimate))
     assessment = ASSESSED_BY[type(hypothesis.test)](blank, values, test_set)
+    if (lost := no_mean(hypothesis, values)) is not None:
+        v = assessment.verdict
+        return Assessment(
+            verdict=replace(v, p=None, test_sampling=TestSampling(), withheld=lost, caveats=(lost, *v.caveats))
+        )
     if experiment.is_anytime and assessment.verdict.p is not None:
         verdict, leans = by_e_value(assessment.verdict, values)
         assessment = replace(assessment, verdict=verdict, leans=leans)
@@ -257,7 +264,7 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
 
 def _median_sizes(values: ClaimValues, *, compared: bool) -> Sizes:
     """Return spread, middle and who was ahead how often, as far as that is known."""
-    if not values.unknown:
+    if not np.isnan(values.complete).any():
         sizes = sizes_of(values.complete, values.tested_sd, compared=compared)
         return replace(sizes, effect=None)  # Hedges' g is of the mean, which may lie on the other side
     above, below = count_sides(values.lower, 0.0, values.upper)

@@ -45,6 +45,7 @@ class JudgedStep:
     back: float
     n: int
     adjacent: bool
+    diverged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +68,20 @@ class StepGoesBack(Caveat):
 
 @dataclass(frozen=True, kw_only=True)
 class StepNotJudged(Caveat):
-    """A step of which too few replicates are complete."""
+    """A step of which too few replicates are complete, or that has no mean as runs diverged."""
 
-    template = "Not supported, whatever the slope is: {name} a test needs {least} complete replicates, got {n}."
     name: str
     least: int
     n: int
+    diverged: bool
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        why = f"a test needs {self.least} complete replicates, got {self.n}"
+        if self.diverged:
+            why = "runs diverged, and what has no value has no mean"
+        return f"Not supported, whatever the slope is: {self.name} {why}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +127,16 @@ def judge_step(step: Step, hypothesis: Hypothesis, values: ClaimValues) -> Judge
     """
     test = hypothesis.test
     n = min(1, len(values.complete)) if values.is_one_draw else len(values.complete)
-    if n < test.least:
-        return JudgedStep(name=step.name, estimate=float("nan"), forth=1.0, back=1.0, n=n, adjacent=step.adjacent)
+    if n < test.least or values.diverged:
+        return JudgedStep(
+            diverged=values.diverged,
+            name=step.name,
+            estimate=float("nan"),
+            forth=1.0,
+            back=1.0,
+            n=n,
+            adjacent=step.adjacent,
+        )
     mean, known = float(values.complete.mean()), EXACTLY
     if test.about == "median":
         above, below = count_sides(values.lower, 0.0, values.upper)
@@ -141,8 +158,8 @@ def judge_step(step: Step, hypothesis: Hypothesis, values: ClaimValues) -> Judge
 def withheld_by(steps: Sequence[JudgedStep], hypothesis: Hypothesis) -> Caveat | None:
     """Return why a claim that its slope supports is withheld: a step that can't be judged, or one that goes back."""
     for step in steps:
-        if step.n < hypothesis.test.least:
-            return StepNotJudged(name=step.name, least=hypothesis.test.least, n=step.n)
+        if step.n < hypothesis.test.least or step.diverged:
+            return StepNotJudged(name=step.name, least=hypothesis.test.least, n=step.n, diverged=step.diverged)
     for adjacent in (True, False):
         family = [s for s in steps if s.adjacent == adjacent]
         adjusted = t_test.holm([s.back for s in family])

@@ -97,7 +97,7 @@ class Verdict:
         interim_analysis: number, from 1, of the interim analysis that the verdict stands at; None without a top-up.
         exploratory: whether replicates were added after a first analysis that had not declared them.
         caveats: what was averaged or left out, how it was tested, and how far that can be trusted.
-        withheld: why the claim is undecided although its p would support it; it stands among the caveats too.
+        withheld: why the claim is undecided whatever its p, or without one; it stands among the caveats too.
 
     """
 

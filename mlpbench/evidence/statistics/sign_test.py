@@ -94,8 +94,9 @@ def censored_median(lower: Floats, upper: Floats, bound: float) -> tuple[float, 
     Where it is known to lie between two numbers, the one is returned that is on the side of `bound` where more replicates
     are known to lie.
     """
-    low, high = float(np.median(lower)), float(np.median(upper))
-    if low == high:
+    with np.errstate(invalid="ignore"):  # between the two infinities lies any number
+        low, high = float(np.median(lower)), float(np.median(upper))
+    if low == high and math.isfinite(low):
         return low, ""
     above, below = count_sides(lower, bound, upper)
     if math.isfinite(low) and (above >= below or math.isinf(high)):

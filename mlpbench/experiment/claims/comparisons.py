@@ -57,6 +57,10 @@ class _Difference(ClaimForm):
         """Return the sum in words."""
         raise NotImplementedError
 
+    def sides(self) -> Sequence[str]:
+        """Return the conditions with a positive and with a negative weight, in words."""
+        return "terms with a positive weight", "terms with a negative weight"
+
     def outcomes(self) -> tuple[str, str] | None:
         """Return what replicates with a positive and a negative sum show, in words; None for a sum that is no comparison."""
         return None
@@ -83,6 +87,7 @@ class _Difference(ClaimForm):
             ),
             averaged=averaged_factors(wheres, design, conditions),
             shared=shared_levels(wheres),
+            sides=self.sides(),
         )
 
 
@@ -159,6 +164,10 @@ class Compare(_Difference):
     def in_words(self) -> str:
         """Return `a minus b`."""
         return f"{in_words(self.a)} minus {in_words(self.b)}"
+
+    def sides(self) -> Sequence[str]:
+        """Return a and b."""
+        return in_words(self.a), in_words(self.b)
 
     def outcomes(self) -> tuple[str, str]:
         """Return `width=1024 better than width=256` and the same with `worse`, by the direction of the metric."""

@@ -28,6 +28,7 @@ class Measured:
         value_RC: the metric, NaN where a run has none.
         beyond_RC: of a run that never got to its loss or accuracy, what it took at least; NaN for all others.
         diverged_RC: whether the run diverged.
+        worst: the value of a diverged run as the worst possible one, infinite; NaN where neither more nor less is better.
 
     """
 
@@ -35,6 +36,7 @@ class Measured:
     value_RC: Floats
     beyond_RC: Floats
     diverged_RC: Bools
+    worst: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class Numbers:
         lower, upper: bounds of the number of each whole replicate; they are equal where it is known.
         at_edge: number of replicates whose best level is the first or the last.
         censored: whether a replicate was left out because a run never got to its loss or accuracy.
+        diverged: whether one was left out because a run diverged.
 
     """
 
@@ -54,6 +57,7 @@ class Numbers:
     upper: Floats
     at_edge: int = 0
     censored: bool = False
+    diverged: bool = False
 
 
 class ReplicateNumber(Protocol):
@@ -64,7 +68,7 @@ class ReplicateNumber(Protocol):
         """The `condition_id` of every condition it needs."""
 
     def numbers(self, measured: Measured, bound: float, *, bounded: bool) -> Numbers:
-        """Return the numbers; `bounded` says that censored runs may leave bounds of one."""
+        """Return the numbers; `bounded` says that a claim is of the median: runs may leave bounds of one, or an infinite one."""
 
     def least_spread(self, steps: Mapping[str, float], n: int) -> float:
         """Return the least sd that n replicates are credited with, given what the metric moves by in each condition."""
@@ -86,12 +90,30 @@ class WeightedSum:
         return np.array([self.weights[c] for c in conditions])
 
     def numbers(self, measured: Measured, bound: float, *, bounded: bool) -> Numbers:
-        """Return the sum of each replicate whose runs all have a value, or, if `bounded`, at least a lower bound of one."""
-        lacking = np.isnan(measured.value_RC) & ~(bounded & ~np.isnan(measured.beyond_RC))
+        """Return the sum of each replicate whose runs all have a value, or, if `bounded`, at least a lower bound of one.
+
+        If `bounded`, a diverged run has the worst possible value: the sum is infinite, and may be any number where such
+        values stand on both sides of it.
+        """
+        lost = measured.diverged_RC & np.isnan(measured.value_RC)
+        counts_as_worst = bounded and not math.isnan(measured.worst)
+        lacking = np.isnan(measured.value_RC) & ~(bounded & ~np.isnan(measured.beyond_RC)) & ~(lost & counts_as_worst)
         whole: Bools = ~np.asarray(lacking.any(axis=1))
         weights_C = self.weights_of(measured.conditions)
-        lower, upper = sum_bounds(measured.value_RC[whole], measured.beyond_RC[whole], weights_C, bound)
-        return Numbers(whole=whole, lower=lower, upper=upper, censored=bool((~np.isnan(measured.beyond_RC)).any()))
+        known = np.where(lost & counts_as_worst, 0.0, measured.value_RC)
+        lower, upper = sum_bounds(known[whole], measured.beyond_RC[whole], weights_C, bound)
+        if counts_as_worst:
+            raises = weights_C * np.sign(measured.worst) > 0
+            up, down = ((lost & side)[whole].any(axis=1) for side in (raises, ~raises))
+            lower = np.where(down, -np.inf, np.where(up, np.inf, lower))
+            upper = np.where(up, np.inf, np.where(down, -np.inf, upper))
+        return Numbers(
+            whole=whole,
+            lower=lower,
+            upper=upper,
+            censored=bool((~np.isnan(measured.beyond_RC)).any()),
+            diverged=bool(lost.any()) and not counts_as_worst,
+        )
 
     def least_spread(self, steps: Mapping[str, float], n: int) -> float:
         """Return what the coarsest step in one condition moves the sum by."""

@@ -90,6 +90,7 @@ class Trend(ClaimForm):
             quantity=metric_quantity(name, self.metric, kind="slope", plural="slopes", per=per),
             wording=wording,
             averaged=averaged_factors([{self.factor: levels[0]}], design, conditions),
+            sides=(f"higher levels of {self.factor}", f"lower levels of {self.factor}"),
             steps=self._steps(sorted(set(levels), key=lambda v: place[v]), conditions),
             every_step=self.shape == "monotone",
         )
