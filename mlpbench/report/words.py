@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlpbench.base.escapes import Markdown, code, markdown
+from mlpbench.evidence.judging.caveats import BoundKept
 from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL
 from mlpbench.experiment.metrics.metric import LOG10_UNIT
@@ -227,6 +228,9 @@ def verdict_sentence(verdict: Verdict) -> str:
         inconclusive = f"{estimated}; inconclusive: the data do not show {question} {tail}."
         return paragraph(inconclusive, _outlook(verdict, q), more)
     finding = _filled(wording.supported if verdict.decision == SUPPORTED else wording.refuted, verdict, q)
+    if verdict.hypothesis.drops_ties and verdict.estimate == verdict.hypothesis.bound:
+        is_above = (verdict.hypothesis.sense == "greater") == (verdict.decision == SUPPORTED)
+        finding = _filled(f"more lie {'above' if is_above else 'below'} {{bound}} than on the other side", verdict, q)
     return paragraph(f"{estimated}: {finding} {tail}.", more)
 
 
@@ -350,6 +354,9 @@ def _p_cell(verdict: Verdict) -> str:
     """Return the corrected p, or that the verdict is observed, or exact, rather than tested."""
     if verdict.hypothesis.is_exact:
         return "exact"
+    kept = next((c for c in verdict.caveats if isinstance(c, BoundKept)), None)
+    if kept is not None:
+        return kept.count
     if verdict.observed:
         return "observed"
     return "-" if verdict.p_corrected is None else probability(verdict.p_corrected)

@@ -33,6 +33,77 @@ def test_a_value_equal_to_the_bound_counts_for_neither_side() -> None:
     assert sign_test(np.zeros(30), 0.0) == 1.0
 
 
+@pytest.mark.parametrize("ties", [0, 1, 4, 20])
+def test_with_ties_dropped_p_is_that_of_scipy_over_the_others(ties: int) -> None:
+    for above in range(10):
+        values = np.array([1.0] * above + [-2.0] * (9 - above) + [0.0] * ties)
+        assert sign_test(values, 0.0, drop_ties=True) == pytest.approx(stats.binomtest(above, 9).pvalue, rel=1e-12)
+        assert sign_test(values, 0.0) >= sign_test(values, 0.0, drop_ties=True)
+    assert sign_test(np.zeros(6), 0.0, drop_ties=True) == 1.0
+
+
+def test_an_unknown_side_gives_the_largest_p_that_knowing_it_could() -> None:
+    lower, upper = np.array([1.0] * 8 + [-1.0, 0.0]), np.array([1.0] * 8 + [np.inf, 0.0])
+    could = [sign_test(np.array([1.0] * 8 + [x, 0.0]), 0.0, drop_ties=True) for x in (-0.5, 0.0, 0.5)]
+    assert sign_test(lower, 0.0, upper, drop_ties=True) == max(could)
+
+
+COMPARED = {"metric": "test_loss", "a": {"width": 16}, "b": {"width": 8}, "expect": "greater"}
+
+
+def compared(differences: list[float], **keys: Any) -> Verdict:
+    claim = {"id": "c", "says": "It is.", "test": "sign", "compare": COMPARED | keys}
+    made = make(spec(factors={"width": [8, 16]}, replicates=len(differences), claims=[claim]))
+    losses = {(i, r): 0.5 + d * i for i in range(2) for r, d in enumerate(differences)}
+    (verdict,) = judge_claims(*replace_metric(made, "test_loss", losses).parts)
+    return verdict
+
+
+def test_ties_of_a_difference_are_left_out_and_those_with_a_margin_or_a_number_are_not() -> None:
+    """9 above and 11 equal: as many above as below would be as far off in 2 / 2^9; the median may well be the bound."""
+    numbers = [0.25] * 9 + [0.0] * 11
+    verdict = compared(numbers)
+    assert verdict.decision == "supported"
+    assert verdict.estimate == 0
+    assert verdict.p == pytest.approx(2 / 2**9)
+    assert "9 of 20 replicates above the bound, 0 below, 11 equal to it and left out" in verdict.note
+    assert "more lie above 0 than on the other side" in explanations([verdict])
+    assert compared([-d for d in numbers], expect="greater").decision == "refuted"
+    at_margin = compared([0.5] * 9 + [0.25] * 11, margin=0.25)
+    assert at_margin.decision == "undecided"
+    assert at_margin.p == pytest.approx(1.0)
+    (level,) = verdicts([0.75] * 9 + [0.5] * 11, median(above=0.5))
+    assert level.decision == "undecided"
+    assert level.p == pytest.approx(1.0)
+
+
+def test_replicates_to_come_tie_as_often_as_those_there_are() -> None:
+    plain, tied = compared([0.25] * 5 + [-0.25] * 2), compared([0.25] * 5 + [-0.25] * 2 + [0.0] * 7)
+    (a, b) = (v.outlook.more_replicates for v in (plain, tied))
+    assert a is not None
+    assert b is not None
+    assert b + 14 == 2 * (a + 7)
+
+
+@pytest.mark.parametrize("n", [6, 10, 30])
+@pytest.mark.parametrize("repeats", [150, pytest.param(3000, marks=pytest.mark.prove)])
+def test_alike_conditions_that_tie_often_differ_in_at_most_five_percent(repeats: int, n: int) -> None:
+    """Small counts, of which 40% tie: a test that counts ties hardly ever decides, one without keeps its level."""
+    rng, wrong, before = np.random.default_rng(n), 0, 0
+    claim = {"id": "c", "says": "It is.", "test": "sign", "compare": COMPARED}
+    made = make(spec(factors={"width": [8, 16]}, replicates=n, claims=[claim]))
+    for _ in range(repeats):
+        numbers = rng.binomial(4, 0.1, (2, n))
+        losses = {(i, r): float(v) for i, row in enumerate(numbers) for r, v in enumerate(row)}
+        (verdict,) = judge_claims(*replace_metric(made, "test_loss", losses).parts)
+        wrong += verdict.decision != "undecided"
+        before += sign_test((numbers[1] - numbers[0]).astype(float), 0.0) <= 0.05
+    low, high = stats.binomtest(wrong, repeats).proportion_ci(0.95)
+    print(f"sign test with ties, n {n}: {before} of {repeats} before, {wrong} now ({low:.1%} to {high:.1%})")
+    assert wrong <= 0.05 * repeats + 4 * (repeats * 0.05 * 0.95) ** 0.5
+    assert wrong >= before
+
+
 def test_the_interval_is_the_narrowest_of_order_statistics_that_covers_enough() -> None:
     for n in range(1, 60):
         place, covers = median_places(n, 0.95)

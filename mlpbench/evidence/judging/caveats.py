@@ -13,7 +13,7 @@ from typing import ClassVar
 from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.estimates.observe import DIVERGED, FAILED, MISSING
 from mlpbench.evidence.statistics.resampling import DRAWN, MOST_EXACT, RESAMPLES
-from mlpbench.experiment.claims.hypothesis import BCA_LEAST, SIGN_FLIP_LEAST
+from mlpbench.experiment.claims.hypothesis import BCA_LEAST, EVERY_LEAST, SIGN_FLIP_LEAST
 from mlpbench.experiment.plan import CURVE_POINTS
 
 
@@ -132,14 +132,15 @@ class TooFewReplicates(Caveat):
 class JudgedBySigns(Caveat):
     """The sign test of the median.
 
-    `above`, `below` and `equal` count replicates on each side of the bound and on it; `unknown` those that are censored. The
-    interval goes from value `place` of n in order to value n + 1 - place.
+    `above`, `below` and `equal` count replicates on each side of the bound and on it; `unknown` those that are censored. Where
+    ties are dropped, those that are equal count for nothing. The interval goes from value `place` of n in order to value n + 1 - place.
     """
 
     n: int
     above: int
     below: int
     equal: int
+    drops_ties: bool
     unknown: int
     place: int
     coverage: float
@@ -147,7 +148,8 @@ class JudgedBySigns(Caveat):
     @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
-        equal = f", {self.equal} equal to it" if self.equal else ""
+        left_out = " and left out, as they lie on neither side" if self.drops_ties else ""
+        equal = f", {self.equal} equal to it{left_out}" if self.equal else ""
         counts = f"{self.above} of {self.n} replicates above the bound, {self.below} below{equal}"
         ends = f"{ordinal(self.place)} to {ordinal(self.n + 1 - self.place)} of {self.n}"
         if not self.unknown:
@@ -249,13 +251,23 @@ class BoundKept(Caveat):
     rate: float | None
 
     @property
+    def count(self) -> str:
+        """Return `kept 28 of 29`."""
+        return f"kept {self.kept} of {self.planned}"
+
+    @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
         worst = "" if self.extreme is None else f"; {'lowest' if self.is_lowest else 'highest'} {self.extreme:.4g}"
         words = f"{self.kept} of {self.planned} replicates keep the bound{worst}. Observed, not tested."
         if self.rate is None:
             return words
-        return f"{words} With 95% confidence at least {self.rate:.0%} of further replicates would keep it."
+        words += f" With 95% confidence at least {self.rate:.0%} of further replicates would keep it"
+        return (
+            f"{words}."
+            if self.planned >= EVERY_LEAST
+            else f"{words}; {EVERY_LEAST} of {EVERY_LEAST} would make that 90%."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

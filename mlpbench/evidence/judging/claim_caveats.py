@@ -14,7 +14,7 @@ from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.divergence import divergence_caveats
 from mlpbench.evidence.judging.draws import streams_to_vary
 from mlpbench.evidence.statistics.effect_sizes import is_skewed, skewness
-from mlpbench.evidence.statistics.sign_test import count_sides, median_places
+from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, median_places
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.hypothesis import Hypothesis
 from mlpbench.experiment.grid import Condition, format_level, resolve
@@ -128,9 +128,15 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
     if test.about == "median":
         above, below = count_sides(values.lower, hypothesis.bound, values.upper)
         place, coverage = median_places(n, LEVEL)
-        equal = int((values.complete == hypothesis.bound).sum())
         signs = caveats.JudgedBySigns(
-            n=n, above=above, below=below, equal=equal, unknown=values.unknown, place=place, coverage=coverage
+            n=n,
+            above=above,
+            below=below,
+            equal=count_ties(values.lower, hypothesis.bound, values.upper),
+            drops_ties=hypothesis.drops_ties,
+            unknown=values.unknown,
+            place=place,
+            coverage=coverage,
         )
         return [*noted, signs]
     if test.about != "mean":

@@ -39,10 +39,18 @@ from mlpbench.evidence.judging.verdict import (
 )
 from mlpbench.evidence.statistics import assurance, resampling, t_test, variance_components
 from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
-from mlpbench.evidence.statistics.sign_test import censored_median, count_sides, median_interval, more_needed, sign_test
+from mlpbench.evidence.statistics.sign_test import (
+    censored_median,
+    count_sides,
+    count_ties,
+    median_interval,
+    more_needed,
+    sign_test,
+)
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import (
+    EVERY_LEAST,
     Decision,
     EveryReplicate,
     ExactNumber,
@@ -88,7 +96,7 @@ class Assessment:
         verdict: the verdict so far, undecided but for a claim that is observed.
         leans: the decision if the corrected p is small enough.
         sample: of a claim about a mean, the replicates' numbers summed up, from which the outlook follows.
-        larger: of a claim about a median, the share of replicates on the side of the bound where more lie.
+        larger: of a claim about a median, the share of the `counted` replicates on the side of the bound where more lie.
         widened: the sample with test-set sampling, which shows whether a decision is robust to that.
         withheld: why the claim is not supported even if it leans to that.
 
@@ -98,6 +106,7 @@ class Assessment:
     leans: Decision = UNDECIDED
     sample: Sample | None = None
     larger: float | None = None
+    counted: int = 0
     widened: Widened | None = None
     withheld: Caveat | None = None
 
@@ -119,8 +128,9 @@ class Assessment:
         if v.decision != UNDECIDED or v.observed or v.withheld is not None:
             return Outlook()
         if self.larger is not None:
-            needed = more_needed(v.n, self.larger, level, t_test.POWER, t_test.MOST_REPLICATES)
-            return Outlook(more_replicates=None if needed is None else needed - v.n)
+            needed = more_needed(self.counted, self.larger, level, t_test.POWER, t_test.MOST_REPLICATES)
+            share = self.counted / v.n  # of further replicates as many tie
+            return Outlook(more_replicates=None if needed is None else math.ceil(needed / share) - v.n)
         return Outlook() if self.sample is None else _outlook(self.sample, v.hypothesis, level)
 
 
@@ -258,8 +268,10 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
     if n < hypothesis.test.least:
         return Assessment(verdict=verdict, leans=leans)
     unknown = None if test_set is None else unsupported(hypothesis.metric, median=True)
-    verdict = replace(verdict, p=sign_test(lower, bound, upper), test_sampling=TestSampling(unknown=unknown))
-    return Assessment(verdict=verdict, leans=leans, larger=max(above, below) / n)
+    p = sign_test(lower, bound, upper, drop_ties=hypothesis.drops_ties)
+    counted = n - count_ties(lower, bound, upper) * hypothesis.drops_ties
+    verdict = replace(verdict, p=p, test_sampling=TestSampling(unknown=unknown))
+    return Assessment(verdict=verdict, leans=leans, larger=max(above, below) / max(counted, 1), counted=counted)
 
 
 def _median_sizes(values: ClaimValues, *, compared: bool) -> Sizes:
@@ -312,10 +324,10 @@ def _side(sense: str, estimate: float, bound: float) -> Decision:
 
 
 def _of_every(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
-    """Return the verdict on a bound of every replicate: one that breaks it refutes; all planned must keep it.
+    """Return the verdict on a bound of every replicate: one that breaks it refutes; all planned must keep it, 29 or more.
 
     A diverged run has no value that could keep a bound, so it breaks it. The share of replicates that would keep it in
-    the long run is at least 0.05^(1/n), with 95% confidence, when n of n do.
+    the long run is at least 0.05^(1/n), with 95% confidence, when n of n do: at least 90% from 29 on.
     Reference: Clopper and Pearson, The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial,
     1934.
     """
@@ -323,13 +335,14 @@ def _of_every(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) ->
     kept = int((values.complete > bound).sum() if above else (values.complete < bound).sum())
     n, planned = blank.n, values.planned
     broken = n - kept + sum(k for (why, _), k in values.left_out.items() if why == DIVERGED)
-    decision = REFUTED if broken else UNDECIDED if kept < planned or n < 2 or values.is_one_draw else SUPPORTED
+    all_kept = not broken and kept == planned and not values.is_one_draw
+    decision = REFUTED if broken else SUPPORTED if all_kept and kept >= EVERY_LEAST else UNDECIDED
     caveat = BoundKept(
         kept=kept,
         planned=planned,
         extreme=float((min if above else max)(values.complete)) if n else None,
         is_lowest=above,
-        rate=ALPHA ** (1 / n) if decision == SUPPORTED else None,
+        rate=ALPHA ** (1 / n) if all_kept and n > 1 else None,
     )
     verdict = replace(blank, decision=decision, caveats=(caveat, *blank.caveats))
     if n:

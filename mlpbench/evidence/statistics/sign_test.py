@@ -37,19 +37,32 @@ def count_sides(values: Floats, bound: float, upper: Floats | None = None) -> tu
     return int(above.sum()), int(below.sum())
 
 
-def sign_test(values: Floats, bound: float, upper: Floats | None = None) -> float:
-    """Return the two-sided p of the exact test that the median of the distribution is the bound.
+def count_ties(values: Floats, bound: float, upper: Floats | None = None) -> int:
+    """Return how many values are known to equal the bound."""
+    return int(((values == bound) & ((values if upper is None else upper) == bound)).sum())
 
-    p = min(1, 2 P(X >= k)), X ~ Binomial(n, 1/2), with k the larger of the numbers above and below. A value equal to the
-    bound, or on an unknown side of it, counts in n and for neither side, so that p is never too small where
-    metrics are coarse or censored; without such values it is the p of scipy's `binomtest`.
 
-    >>> sign_test(np.array([0.4, 0.1, 0.3, 0.2, 0.6]), bound=0.0)
-    0.0625
+def sign_test(values: Floats, bound: float, upper: Floats | None = None, *, drop_ties: bool = False) -> float:
+    """Return the two-sided p of the exact test of one of two nulls, which differ where values may equal the bound.
 
-    Reference: Conover, Practical Nonparametric Statistics, 1999, section 3.4.
+    The median is the bound: no more than half lie above it, and no more than half below. p = min(1, 2 P(X >= k)), X ~
+    Binomial(n, 1/2), with k the larger of the numbers above and below. Values equal to the bound count in n.
+
+    As many lie above as below, P(x > bound) = P(x < bound), as where two conditions are alike: `drop_ties` leaves values that
+    equal the bound out of n, as given how many there are, the others are Binomial with chance 1/2.
+
+    A value on an unknown side of the bound counts in n and for neither side, so that p is never too small. Without ties and
+    such values both are the p of scipy's `binomtest`.
+
+    >>> values = np.array([0.4, 0.1, 0.3, 0.2, 0.6, 0.1, 0.0, 0.0])
+    >>> sign_test(values, bound=0.0), sign_test(values, bound=0.0, drop_ties=True)
+    (0.2890625, 0.03125)
+
+    Reference: Conover, Practical Nonparametric Statistics, 1999, section 3.4; of ties Dixon and Mood, The Statistical Sign
+    Test, 1946.
     """
     n, most = len(values), max(count_sides(values, bound, upper))
+    n -= count_ties(values, bound, upper) if drop_ties else 0
     return min(1.0, 2 * _at_least(most, n, HALF))
 
 

@@ -17,6 +17,8 @@ Decision = Literal["supported", "refuted", "undecided"]
 SIGN_FLIP_LEAST = 6
 # With fewer, the BCa interval covers less than it says: 85% instead of 95% at 5 replicates, in simulation.
 BCA_LEAST = 15
+# If 90% of all replicates keep a bound, so many all do in less than 5%: 0.9^29 = 0.047.
+EVERY_LEAST = 29
 # Variances of fewer replicates say next to nothing.
 VARIANCE_LEAST = 5
 # Units that are printed behind a number; a fraction or a loss per example has none.
@@ -71,7 +73,7 @@ class SignTest(_Test):
 
 @dataclass(frozen=True, kw_only=True)
 class EveryReplicate(_Test):
-    """No test: every replicate must keep the bound."""
+    """No test: every replicate must keep the bound, and so many that 90% of further ones would, with 95% confidence."""
 
     about = "every"
     is_tested = False
@@ -235,6 +237,11 @@ class Hypothesis:
     def is_observed(self) -> bool:
         """Whether what the claim is about is observed and not tested: every replicate, or an exact number."""
         return not self.test.is_tested
+
+    @property
+    def drops_ties(self) -> bool:
+        """Whether replicates without a difference say nothing: of a difference, or a slope, that is claimed to have a side."""
+        return self.is_of_median and self.quantity.signed and self.bound == 0
 
     @property
     def is_exact(self) -> bool:
