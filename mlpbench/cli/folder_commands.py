@@ -37,9 +37,13 @@ TRIMMED = {"layers": "layers (weight quantiles)"}
 @click.option("--markdown", is_flag=True, help="Print one table in Markdown.")
 @JSON
 def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
-    """Print the verdicts of results folders; of all below results/ by default."""
+    """Print the verdicts of results folders; of all below results/ by default.
+
+    Of several experiments it says which verdicts would not stand over all claims together, by Benjamini and Hochberg's method.
+    """
     from mlpbench.evidence.frames import json_records
     from mlpbench.jobs.judge import load_all
+    from mlpbench.report.many_claims import JudgedClaim, false_discoveries
     from mlpbench.report.words import ledger, terminal_table
 
     if markdown and as_json:
@@ -59,6 +63,15 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
             click.echo(f"{outcome.experiment.name}: {printable(outcome.experiment.question)}")
             click.echo(terminal_table(outcome.verdicts))
             click.echo()
+    together = false_discoveries(
+        [
+            JudgedClaim(experiment=o.experiment.name, id=v.claim.id, verdict=v.decision, p=v.p)
+            for o in outcomes
+            for v in o.verdicts
+        ]
+    )
+    if together and not as_json:
+        click.echo(f"\n{together}" if markdown else together)
 
 
 @click.command()

@@ -162,7 +162,7 @@ def summarise(context: Context, sections: Sequence[Section]) -> Summary:
         verdicts=dict(Counter(v.decision for v in context.verdicts)),
         runs=dict(context.statuses),
         answers=tuple(
-            Answer(id=v.claim.id, says=v.claim.says, verdict=v.decision, estimate=estimate_cell(v))
+            Answer(id=v.claim.id, says=v.claim.says, verdict=v.decision, estimate=estimate_cell(v), p=v.p)
             for v in context.verdicts
         ),
         figure=first_figure(sections),

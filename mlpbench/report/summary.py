@@ -3,7 +3,8 @@
 The file lies beside `report.md` and is written with it: a JSON object with sorted keys, the same bytes for the same results.
 
     answers      an object for each claim, in the order of the experiment file: `id`, `says`, `verdict` (supported, refuted or
-                 undecided), and `estimate`, a text with unit and 95% interval, `-` where there is none
+                 undecided), and `estimate`, a text with unit and interval, `-` where there is none,
+                 and `p`, uncorrected, null where the claim is not tested
     benchmarks   the number of kernel benchmarks; 0 for an experiment
     figure       the first figure of the report: `file`, its path seen from the report, and `alt`; null where there is none
     format       1, the version of these keys
@@ -39,6 +40,7 @@ class Answer(_Model):
     says: str
     verdict: Decision
     estimate: str
+    p: float | None = None
 
 
 class FirstFigure(_Model):

@@ -25,7 +25,8 @@ def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure(
     assert content["runs"] == {"ok": 40}
     assert sum(content["verdicts"].values()) == len(verdicts)
     assert content["answers"] == [
-        {"estimate": estimate_cell(v), "id": v.claim.id, "says": v.claim.says, "verdict": v.decision} for v in verdicts
+        {"estimate": estimate_cell(v), "id": v.claim.id, "p": v.p, "says": v.claim.says, "verdict": v.decision}
+        for v in verdicts
     ]
     assert content["figure"]["file"] == "figures/verdicts.png"
     assert f"![{content['figure']['alt']}](figures/verdicts.png)" in report.markdown

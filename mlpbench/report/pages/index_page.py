@@ -17,6 +17,7 @@ from urllib.parse import quote
 from mlpbench.base.escapes import Markdown, bullets, code, printable
 from mlpbench.base.escapes import markdown as escaped
 from mlpbench.experiment.claims.hypothesis import Decision
+from mlpbench.report.many_claims import JudgedClaim, false_discoveries
 from mlpbench.report.pages.markdown_html import data_uri, picture_size
 from mlpbench.report.pages.page import index_page
 from mlpbench.report.pages.standing import HTML, MARKDOWN
@@ -114,7 +115,15 @@ class Index:
         left_out = (
             "" if self.is_pictured else f" With more than {MOST_PICTURED} folders, only the reports have pictures."
         )
-        return f"{_counted(len(self.entries) - benchmarks, 'experiment')}{claims}{folders}.{left_out}"
+        together = false_discoveries(
+            [
+                JudgedClaim(experiment=entry.folder, id=a.id, verdict=a.verdict, p=a.p)
+                for entry in self.entries
+                for a in entry.summary.answers
+            ]
+        )
+        first = f"{_counted(len(self.entries) - benchmarks, 'experiment')}{claims}{folders}.{left_out}"
+        return f"{first} {together}".rstrip()
 
 
 def markdown(index: Index) -> str:
