@@ -67,6 +67,18 @@ class AveragedOver(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Confounded(Caveat):
+    """Factors that no side names and whose levels differ between the sides, so that they may make the difference."""
+
+    factors: Sequence[str]
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return f"Undecided: confounded with {', '.join(self.factors)}, whose levels differ between the sides. Name one of them."
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeftOut(Caveat):
     """Replicates without a number in a condition, or in many: `fewest` to `most` in each.
 

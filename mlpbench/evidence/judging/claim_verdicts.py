@@ -20,7 +20,7 @@ from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, un
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.observe import DIVERGED, observe
 from mlpbench.evidence.frames import with_finite
-from mlpbench.evidence.judging.caveats import BoundKept, Caveat
+from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Confounded
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
@@ -195,10 +195,13 @@ def _assess(
         estimate = float(values.complete.mean()) if len(values.complete) else math.nan
         return Assessment(verdict=replace(blank, estimate=None if math.isnan(estimate) else estimate))
     assessment = ASSESSED_BY[type(hypothesis.test)](blank, values, test_set)
-    if (lost := no_mean(hypothesis, values)) is not None:
+    lost = Confounded(factors=hypothesis.confounded) if hypothesis.confounded else no_mean(hypothesis, values)
+    if lost is not None:
         v = assessment.verdict
         return Assessment(
-            verdict=replace(v, p=None, test_sampling=TestSampling(), withheld=lost, caveats=(lost, *v.caveats))
+            verdict=replace(
+                v, decision=UNDECIDED, p=None, test_sampling=TestSampling(), withheld=lost, caveats=(lost, *v.caveats)
+            )
         )
     if experiment.is_anytime and assessment.verdict.p is not None:
         verdict, leans = by_e_value(assessment.verdict, values)

@@ -13,6 +13,7 @@ from mlpbench.experiment.claims.hypothesis import Hypothesis, Sense, Test, Wordi
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import (
     averaged_factors,
+    confounded_levels,
     equal_weights,
     in_words,
     read_selector,
@@ -87,6 +88,7 @@ class _Difference(ClaimForm):
             ),
             averaged=averaged_factors(wheres, design, conditions),
             shared=shared_levels(wheres),
+            confounded=confounded_levels(wheres, design, conditions),
             sides=self.sides(),
         )
 

@@ -203,6 +203,7 @@ class Hypothesis:
         quantity, wording: what the number is, in words and unit, and the sentences about it.
         averaged: factors that a selector left out: the number is a mean over their levels, with equal weights.
         shared: levels that all sides of a comparison have in common.
+        confounded: factors over whose levels the sides of a comparison take different means, with the levels.
         sides: the conditions with a positive and with a negative weight, in words; empty where the latter have none.
         steps: differences that are judged beside the number: the claim is not supported where one goes the other way.
         every_step: whether each step between adjacent levels must go as expected.
@@ -219,6 +220,7 @@ class Hypothesis:
     wording: Wording
     averaged: tuple[str, ...] = ()
     shared: Levels = field(default_factory=dict)
+    confounded: tuple[str, ...] = ()
     sides: Sequence[str] = ()
     steps: Sequence[Step] = ()
     every_step: bool = False

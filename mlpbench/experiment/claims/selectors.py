@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from mlpbench.base.models import STREAM, Levels, Path, SpecProblem, Value, shown, suggestion
@@ -88,6 +90,33 @@ def averaged_factors(wheres: Sequence[Levels], design: Design, conditions: Seque
             if name not in where and len(levels) > 1 and name not in averaged:
                 averaged.append(name)
     return tuple(averaged)
+
+
+def confounded_levels(wheres: Sequence[Levels], design: Design, conditions: Sequence[Condition]) -> tuple[str, ...]:
+    """Return factors that no selector names and over whose levels the sides take different means, each with its levels.
+
+    A factor that is zipped with a named one, and has one level on each side, is part of what is compared.
+    """
+    unnamed = [name for name in design.factor_names if not any(name in where for where in wheres)]
+    sides = [[c.levels for c in conditions if selects(where, c)] for where in wheres]
+
+    def goes_with_a_named_one(name: str) -> bool:
+        zipped = name in design.zipped and any(n in design.zipped for where in wheres for n in where)
+        return zipped and all(len({levels.get(name) for levels in side}) == 1 for side in sides)
+
+    def shares(names: Sequence[str]) -> list[dict[tuple[Value, ...], Fraction]]:
+        counts = [Counter(tuple(levels[n] for n in names if n in levels) for levels in side) for side in sides]
+        return [{key: Fraction(n, count.total()) for key, n in count.items()} for count in counts]
+
+    names = [name for name in unnamed if not goes_with_a_named_one(name)]
+    joint = shares(names)
+    if all(side == joint[0] for side in joint):
+        return ()
+    differ = [n for n in names if any(side != shares([n])[0] for side in shares([n]))] or names
+    return tuple(
+        f"{n} ({' against '.join(', '.join(format_level(k[0]) for k in side if k) for side in shares([n]))})"
+        for n in differ
+    )
 
 
 def shared_levels(wheres: Sequence[Levels]) -> Levels:
