@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.escapes import printable
 from mlpbench.cli.common_options import (
     DATA_DIR,
     DEVICE,
@@ -110,7 +111,7 @@ def _print_outcome(outcome: Outcome) -> None:
 @NUMERICS
 @JSON
 def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
-    """Show what `run` would train: conditions, runs, stacks, what is done, FLOPs, expected time and memory."""
+    """Show what `run` would train and judge: runs, stacks, what is done, FLOPs, expected time, memory, claims and margins."""
     from mlpbench.experiment.file import yaml_reader
     from mlpbench.jobs.anytime_budget import within_budget
     from mlpbench.jobs.inventory import take_inventory
@@ -127,15 +128,20 @@ def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -
     if records := [message for path, message in found.records.items() if path != store.folder / SPEC]:
         raise InputError("\n".join(records))
     experiment = within_budget(experiment, store, options)
-    summary = take_inventory(experiment, store, options).summary(options).to_json()
+    inventory = take_inventory(experiment, store, options)
+    claims = {c.id: c.hypothesis(experiment, inventory.conditions).wording.formula for c in experiment.claims}
+    summary = inventory.summary(options).to_json() | {"claims": claims}
     for line in [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]:
         click.echo(line, err=True)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
     for key, value in summary.items():
-        label, text = _described(key, value)
-        click.echo(f"{label:<20}{text}")
+        if key != "claims":
+            label, text = _described(key, value)
+            click.echo(f"{label:<20}{text}")
+    for claim, formula in claims.items():
+        click.echo(f"claim {claim}: {printable(formula)}")
 
 
 def _described(key: str, value: Any) -> tuple[str, str]:

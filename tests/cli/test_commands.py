@@ -178,7 +178,10 @@ def test_a_plan_counts_what_is_done_and_what_is_missing(spec: Path, results: Pat
     assert facts["flops"] > 0
     text = invoke("plan", spec, "--results", results).stdout
     labels = {"flops": "FLOPs", "seconds": "expected", "bytes_per_worker": "memory"}
-    assert [line.split()[0] for line in text.splitlines()] == [labels.get(key, key.split("_")[0]) for key in facts]
+    *counted, claim = text.splitlines()
+    assert [line.split()[0] for line in counted] == [labels.get(k, k.split("_")[0]) for k in facts if k != "claims"]
+    assert facts["claims"] == {claim.split()[1].rstrip(":"): claim.partition(": ")[2]}
+    assert claim.startswith("claim wider-is-better: test_accuracy: ")
 
 
 def test_a_plan_writes_nothing(spec: Path, tmp_path: Path) -> None:

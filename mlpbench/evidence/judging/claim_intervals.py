@@ -21,7 +21,14 @@ from mlpbench.experiment.metrics.metric import metric
 
 
 def interval_of_mean(hypothesis: Hypothesis, values: ClaimValues, sample: Sample) -> Interval:
-    """Return the interval over replicates, of two or more: by t, or by the BCa bootstrap where the claim asks for it."""
+    """Return the interval over replicates: by t, or by the BCa bootstrap where the claim asks for it.
+
+    Args:
+        hypothesis: what the claim comes down to; its sense says the level, its metric where the interval ends at the latest.
+        values: the numbers of the replicates, two or more.
+        sample: their mean and the spread that they are credited with.
+
+    """
     level = level_of(hypothesis)
     if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and values.sd > 0:
         return _within_limits(hypothesis, resampling.bca(values.complete, level))

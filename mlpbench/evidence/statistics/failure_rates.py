@@ -37,6 +37,10 @@ def rate_interval(failed: int, n: int, level: float) -> tuple[float, float]:
 def paired_rate_interval(first: Bools, second: Bools, level: float) -> tuple[float, float]:
     """Return Newcombe's interval of the share in which the first side failed minus that of the second.
 
+    Args:
+        first, second: of each replicate, whether the side failed in it.
+        level: how often the interval is to hold the difference.
+
     >>> first, second = np.arange(16) < 8, np.arange(16) < 0
     >>> [round(end, 3) for end in paired_rate_interval(first, second, 0.95)]
     [0.207, 0.72]
