@@ -25,6 +25,10 @@ Bools = npt.NDArray[np.bool_]
 def rate_interval(failed: int, n: int, level: float) -> tuple[float, float]:
     """Return Wilson's interval of a share.
 
+    Args:
+        failed, n: number of replicates that failed, and of all.
+        level: how often the interval is to hold the share.
+
     >>> [round(end, 3) for end in rate_interval(8, 16, 0.95)]
     [0.28, 0.72]
     """
