@@ -1,12 +1,15 @@
-"""All claims of several experiments together: which decided verdicts would not stand beside so many others."""
+"""All claims of several experiments together: which decided verdicts would not stand beside so many others.
+
+A verdict is decided within its experiment, by Holm's method. Nothing of that is changed here: what is said of all claims is said
+beside it, for who reads them all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlpbench.evidence.statistics.false_discovery import q_values
-from mlpbench.evidence.statistics.t_test import ALPHA
+from mlpbench.evidence.statistics.t_test import ALPHA, q_values
 from mlpbench.experiment.claims.hypothesis import Decision
 
 MOST_NAMED = 20
@@ -14,7 +17,14 @@ MOST_NAMED = 20
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedClaim:
-    """The verdict on a claim of some experiment and its uncorrected p, None where the claim is observed or exact, not tested."""
+    """The verdict on a claim of some experiment.
+
+    Attributes:
+        experiment, id: where the claim stands, and its name there.
+        verdict: what its experiment says of it.
+        p: its uncorrected p; None where it is observed or exact, not tested.
+
+    """
 
     experiment: str
     id: str

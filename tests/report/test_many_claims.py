@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mlpbench.evidence.statistics.false_discovery import q_values
+from mlpbench.evidence.statistics.t_test import q_values
 from mlpbench.report.many_claims import JudgedClaim, false_discoveries
 
 

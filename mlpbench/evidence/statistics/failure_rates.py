@@ -26,11 +26,13 @@ def rate_interval(failed: int, n: int, level: float) -> tuple[float, float]:
     """Return Wilson's interval of a share.
 
     Args:
-        failed, n: number of replicates that failed, and of all.
+        failed: number of replicates that failed.
+        n: number of all.
         level: how often the interval is to hold the share.
 
     >>> [round(end, 3) for end in rate_interval(8, 16, 0.95)]
     [0.28, 0.72]
+
     """
     from scipy import stats  # takes half a second to import; experiments in which nothing diverges do without
 
@@ -42,12 +44,14 @@ def paired_rate_interval(first: Bools, second: Bools, level: float) -> tuple[flo
     """Return Newcombe's interval of the share in which the first side failed minus that of the second.
 
     Args:
-        first, second: of each replicate, whether the side failed in it.
+        first: of each replicate, whether the first side failed in it.
+        second: whether the second did.
         level: how often the interval is to hold the difference.
 
     >>> first, second = np.arange(16) < 8, np.arange(16) < 0
     >>> [round(end, 3) for end in paired_rate_interval(first, second, 0.95)]
     [0.207, 0.72]
+
     """
     n = len(first)
     both, neither = int((first & second).sum()), int((~first & ~second).sum())
