@@ -35,7 +35,11 @@ class JudgedClaim:
 def false_discoveries(claims: Sequence[JudgedClaim]) -> str:
     """Say by Benjamini and Hochberg's method how many tested verdicts stand over all experiments, and which do not.
 
-    Nothing is said of a single experiment, whose claims Holm's method corrects.
+    Nothing is said of a single experiment, whose claims Holm's method corrects. Of the verdicts that would not stand `MOST_NAMED`
+    are named, the others counted.
+
+    >>> false_discoveries([JudgedClaim(experiment=e, id="c", verdict="supported", p=0.001) for e in ("a", "b")])[-30:]
+    '2 of 2 decided verdicts stand.'
     """
     tested = [c for c in claims if c.p is not None]
     if len({c.experiment for c in claims}) < 2 or not tested:
