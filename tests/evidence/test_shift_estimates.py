@@ -18,13 +18,13 @@ from mlpbench.report.sections.learning_curves import draw_shifts as under_shift
 from mlpbench.report.sections.learning_curves import shift_sentence
 
 SHIFTS = {"noise": [0.1, 0.2, 0.4], "labels": [1]}
-FALLS = {"shift:noise:0.1": 0.05, "shift:noise:0.2": 0.1, "shift:noise:0.4": 0.3, "shift:labels:1": 0.8}
+FALLS = {"shift:noise:0.1": 0.05, "shift:noise:0.2": 0.1, "shift:noise:0.4": 0.3, "shift:labels:1": 0.7}
 
 
-def tables(**keys: Any) -> Tables:
-    """Two widths, of which the narrow one falls twice as far; one run diverged and one is missing."""
+def tables(lost: str = "diverged", **keys: Any) -> Tables:
+    """Two widths, of which the narrow one falls twice as far; one run diverged, or failed, and one is missing."""
     experiment = spec(shifts=SHIFTS, factors={"width": [8, 1024]}, replicates=6, **keys)
-    made = make(experiment, status={(0, 5): "diverged", (1, 4): "missing"})
+    made = make(experiment, status={(0, 5): lost, (1, 4): "missing"})
     rows = []
     for run in made.runs[made.runs["status"] == "ok"].to_dict("records"):
         for split, fall in FALLS.items():
@@ -56,7 +56,7 @@ def test_a_metric_under_shift_is_the_row_of_its_split() -> None:
     assert found["value"].notna().sum() == 10
     assert not found["censored"].any()
     loss = measure(observed, made.curves, "shift_loss[labels,1]")["value"] - observed["test_loss"]
-    assert set(loss.dropna().round(9)) == {0.8, 0.88}
+    assert set(loss.dropna().round(9)) == {0.7, 0.77}
 
 
 def test_a_row_of_a_run_that_did_not_end_well_does_not_count() -> None:
@@ -68,12 +68,12 @@ def test_a_row_of_a_run_that_did_not_end_well_does_not_count() -> None:
 
 
 def test_every_form_of_claim_is_judged_under_shift() -> None:
-    made = tables(claims=claims())
+    made = tables("failed", claims=claims())
     found = judged_table(*made.parts)
     assert list(found["n"]) == [4, 4, 5, 5, 4]
     assert list(found["verdict"]) == ["supported"] * 5
     assert found["margin"].iloc[0] == 0.002
-    assert found["estimate"].iloc[2] == pytest.approx(0.0767, abs=0.02)
+    assert found["estimate"].iloc[2] == pytest.approx(0.1767, abs=0.02)
 
 
 def test_the_spread_of_an_accuracy_under_shift_is_at_least_one_test_example() -> None:
@@ -103,7 +103,7 @@ def test_estimates_start_at_the_plain_test_accuracy_and_stand_in_the_order_of_th
     assert start["mean"].tolist() == pytest.approx([plain[0], plain[1]] * 2)
     at = found.set_index(["kind", "position", "severity"])
     assert at.loc[("noise", 1, 0.4), "mean"] == pytest.approx(plain[1] - 0.3)
-    assert at.loc[("labels", 0, 1.0), "mean"] == pytest.approx(plain[0] - 0.88)
+    assert at.loc[("labels", 0, 1.0), "mean"] == pytest.approx(plain[0] - 0.77)
     assert set(found["n"]) == {5}
     assert ((found["low"] < found["mean"]) & (found["mean"] < found["high"])).all()
 
@@ -115,7 +115,7 @@ def test_the_sentence_names_the_largest_and_the_smallest_fall() -> None:
     plain = observed.groupby("position")["test_accuracy"].mean()
     said = shift_sentence(found, "accuracy")
     assert said == (
-        f"Mean test accuracy suffers most from labels 1 with width=8 ({plain[0]:.1%} to {plain[0] - 0.88:.1%}) "
+        f"Mean test accuracy suffers most from labels 1 with width=8 ({plain[0]:.1%} to {plain[0] - 0.77:.1%}) "
         f"and least from noise 0.1 with width=1024 ({plain[1]:.1%} to {plain[1] - 0.05:.1%})."
     )
     losses = by_severity(made.experiment, made.conditions, observed, made.curves, "loss")
