@@ -69,7 +69,7 @@ class _Job:
         return [_Job(stack=replace(self.stack, runs=part), slot=self.slot, kills=kills) for part in parts]
 
 
-class _Recorded(SpawnContext):
+class _RecordingContext(SpawnContext):
     """Starts processes, and keeps those it started: who is killed at once is no active child by the time one asks."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class ProcessPool:
     def __init__(self, setup: Setup, workers: int) -> None:
         self.setup = setup
         self.workers = workers
-        self._context = _Recorded()
+        self._context = _RecordingContext()
 
     def map(
         self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]

@@ -30,15 +30,18 @@ DRAWN: Mapping[Stream, tuple[str, Callable[[RunSettings, Design], bool]]] = {
     "init": ("init or bias_init is random", lambda s, _: _is_random(s.init) or _is_random(s.bias_init)),
     "order": ("there are steps", lambda s, _: s.steps > 0),
     "dropout": ("dropout is above 0", lambda s, _: s.steps > 0 and any(0 < p < 1 for p in s.dropout)),
-    "split": ("there is validation or train_size is below all", _splits),
+    "split": ("there is validation, tuning on folds or train_shift, or train_size is below all", _splits),
     "noise": ("input_noise or label_noise is above 0", lambda s, _: s.input_noise > 0 or s.label_noise > 0),
 }
 
 
 def streams_that_matter(settings: RunSettings, design: Design) -> tuple[Stream, ...]:
-    """Return the streams that move a run by more than rounding. The order of one batch of all examples does not."""
+    """Return the streams that move a run by more than rounding.
+
+    The order of one batch of all examples does not, but where there is dropout, it says which example gets which mask.
+    """
     drawn = [s for s in STREAMS if DRAWN[s][1](settings, design)]
-    return tuple(s for s in drawn if s != "order" or settings.batch_size < settings.n_fit)
+    return tuple(s for s in drawn if s != "order" or settings.batch_size < settings.n_fit or "dropout" in drawn)
 
 
 def varied_in(condition: Condition, design: Design) -> tuple[Stream, ...]:

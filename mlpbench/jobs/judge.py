@@ -164,17 +164,17 @@ def finish(
 
 def _report(context: Context, folder: Path) -> tuple[Path, Mapping[str, str]]:
     """Write the report where it does not stand there already; return its path, and why parts of it could not be made."""
-    from mlpbench.report.pages import standing
+    from mlpbench.report.pages import report_digest
 
-    if standing.is_standing(folder):
-        return folder / standing.MARKDOWN, {}
+    if report_digest.is_standing(folder):
+        return folder / report_digest.MARKDOWN, {}
     from mlpbench.report.pages import page
     from mlpbench.report.report import render
 
     written = render(context)
     path = page.write(written, folder)
     if not written.failures:
-        standing.note(folder)
+        report_digest.note(folder)
     return path, written.failures
 
 

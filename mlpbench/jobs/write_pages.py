@@ -41,11 +41,11 @@ def write(folder: Path, *, html: bool = False, say: Say = say_nothing) -> tuple[
 
     Returns its path, and why parts of it could not be made (`Report.failures`).
     """
-    from mlpbench.report.pages import page, standing
+    from mlpbench.report.pages import page, report_digest
 
     written = render(folder, keep_examples=True, say=say)
     path = page.write(written, folder, html=html)
-    return (folder / standing.HTML if html else path), written.failures
+    return (folder / report_digest.HTML if html else path), written.failures
 
 
 def check(folder: Path, *, html: bool = False, say: Say = say_nothing) -> dict[str, str]:
@@ -53,9 +53,9 @@ def check(folder: Path, *, html: bool = False, say: Say = say_nothing) -> dict[s
 
     `report.html` counts where it is wanted or there.
     """
-    from mlpbench.report.pages import page, standing
+    from mlpbench.report.pages import page, report_digest
 
-    wanted = page.contents(render(folder, say=say), html=html or (folder / standing.HTML).exists())
+    wanted = page.contents(render(folder, say=say), html=html or (folder / report_digest.HTML).exists())
     differing = {}
     for name, content in wanted.items():
         try:
@@ -121,7 +121,7 @@ def read_index(folder: Path, say: Say = say_nothing, refuse: Say = say_nothing) 
 def _entry(path: Path, name: str, say: Say, *, pictured: bool) -> Entry:
     from mlpbench.report.kernel_benchmarks import FILE
     from mlpbench.report.pages.index_page import Entry
-    from mlpbench.report.pages.standing import HTML, MARKDOWN
+    from mlpbench.report.pages.report_digest import HTML, MARKDOWN
     from mlpbench.report.summary import read_summary
 
     if (path / seal.SPEC).exists():

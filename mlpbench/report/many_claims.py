@@ -49,14 +49,15 @@ def false_discoveries(claims: Sequence[JudgedClaim]) -> str:
     fallen = [f"{c.experiment} {c.id} (q = {v:.2g})" for c, v in decided if v > ALPHA]
     left_out = len(claims) - len(tested)
     text = (
-        f"Over all {len(tested)} tested claims together, at a false discovery rate of 5% (Benjamini and Hochberg, 1995), "
+        f"Over all {len(tested)} tested claims together, at a false discovery rate of 5% (Benjamini and Hochberg, 1995; of p that "
+        "are corrected neither for the other claims of an experiment nor for interim analyses), "
         f"{len(decided) - len(fallen)} of {len(decided)} decided verdicts stand"
     )
     if fallen:
         more = f" and {len(fallen) - MOST_NAMED} more" if len(fallen) > MOST_NAMED else ""
         text += f"; these would not: {', '.join(fallen[:MOST_NAMED])}{more}"
     return (
-        f"{text}. {left_out} claims without a p (observed, exact or not judged) are left out."
+        f"{text}. {left_out} claims without a p (observed, exact, not judged, or of an older report) are left out."
         if left_out
         else f"{text}."
     )

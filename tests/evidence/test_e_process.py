@@ -141,6 +141,29 @@ def test_signs_err_in_at_most_five_percent_of_any_distribution(repeats: int) -> 
 
 
 @REPEATS
+@pytest.mark.parametrize("unknown", [False, True], ids=["ties", "unknown sides"])
+def test_what_lies_on_neither_side_of_a_median_is_no_evidence(unknown: bool, repeats: int) -> None:
+    """The bound is the median of 0.4 above, 0.5 on it or on an unknown side, and 0.1 below; left out, it errs in most."""
+    rng, most = np.random.default_rng(6), repeats // 2
+    lower = rng.choice([1.0, 0.0, -1.0], p=[0.4, 0.5, 0.1], size=(most, MOST))
+    upper = np.where((lower == 0) & unknown, np.inf, lower)
+    lower = np.where((lower == 0) & unknown, -np.inf, lower)
+    found = [of_median(low, high, 0.0).largest()[0] for low, high in zip(lower, upper, strict=True)]
+    at_most("a median that is the bound", sum(e >= 1 / ALPHA for e in found), most)
+    if not unknown:
+        dropped = [of_median(row, row, 0.0, drop_ties=True).largest()[0] for row in lower]
+        assert sum(e >= 1 / ALPHA for e in dropped) > 0.9 * most, "more do lie above than below"
+
+
+def test_a_decision_is_for_the_side_that_was_first_enough() -> None:
+    spread = np.resize([-0.5, 0.5, 0.0], 88)
+    process = of_mean(np.where(np.arange(88) < 8, 3.0, -3.0) + spread, 0.0)
+    assert process.largest()[1] == -1
+    assert process.side_at(20.0) == process.side_at(float(process.e[7])) == 1
+    assert process.side_at(1e200) == -1
+
+
+@REPEATS
 def test_seeds_multiply_and_err_in_at_most_five_percent(repeats: int) -> None:
     """Another seed is begun where the first looks well, and wherever it stands after 10."""
     repeats //= 2

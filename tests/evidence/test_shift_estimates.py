@@ -21,10 +21,10 @@ SHIFTS = {"noise": [0.1, 0.2, 0.4], "labels": [1]}
 FALLS = {"shift:noise:0.1": 0.05, "shift:noise:0.2": 0.1, "shift:noise:0.4": 0.3, "shift:labels:1": 0.7}
 
 
-def tables(lost: str = "diverged", **keys: Any) -> Tables:
+def tables(ended: str = "diverged", **keys: Any) -> Tables:
     """Two widths, of which the narrow one falls twice as far; one run diverged, or failed, and one is missing."""
     experiment = spec(shifts=SHIFTS, factors={"width": [8, 1024]}, replicates=6, **keys)
-    made = make(experiment, status={(0, 5): lost, (1, 4): "missing"})
+    made = make(experiment, status={(0, 5): ended, (1, 4): "missing"})
     rows = []
     for run in made.runs[made.runs["status"] == "ok"].to_dict("records"):
         for split, fall in FALLS.items():

@@ -104,7 +104,7 @@ def choose(
 
     The tuning with the fewest runs that diverged, or failed, comes first; of those with equally many, the one that classifies
     the most validation examples right over replicates, or over the folds of a replicate; of equal ones that of the lower mean
-    validation loss, which alone counts where the target is numbers. What is equal in that too is told apart by its content,
+    validation loss, which alone counts where the target is numbers. What is equal in that too is ordered by its content,
     never by its place in the file. A diverged run wins only where every tuning has one. Runs that are not there yet are no
     part of a mean and count like diverged ones.
     """

@@ -2,15 +2,14 @@
 
 Each claim is judged by an e-process (see `statistics.e_process`): its p is 1 over the largest e that any number of its first
 replicates reached, which holds however often one looks. A claim is decided where e reaches m / 0.05, with m claims (Bonferroni), for
-the side on which the estimate was then. There is no schedule and no largest number: an undecided claim asks for half as many
+the side on which the estimate was when it first did. There is no schedule and no largest number: an undecided claim asks for half as many
 replicates again as there are, up to what a command may train.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pandas as pd
 
@@ -19,10 +18,9 @@ from mlpbench.evidence.estimates.observe import MISSING
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
 from mlpbench.evidence.judging.caveats import TooFewYet
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
-from mlpbench.evidence.judging.p_correction import Corrected, p_of
+from mlpbench.evidence.judging.p_correction import AtAnyTime
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
 from mlpbench.evidence.statistics.alpha_spending import step
-from mlpbench.evidence.statistics.e_process import crossing_p
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
@@ -31,24 +29,9 @@ from mlpbench.results.examples import TestSet
 
 RULE = (
     "Replicates may be added and looked at whenever one likes: each of m claims is judged by an e-process, which reaches "
-    f"m / {ALPHA:g} on the wrong side in at most {ALPHA:g} / m of cases however often one looks (Ville, 1939; Wang and Ramdas, 2025). "
-    "p is 1 / e, and a verdict stands once it is reached."
+    f"m / {ALPHA:g} on the wrong side in at most {ALPHA:g} / m of cases however often one looks, t of normal differences, signs of any "
+    "(Ville, 1939; Wang and Ramdas, 2025). p is 1 / e, and a verdict stands once it is reached."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AtAnyTime:
-    """The correction for the number of claims, of p that hold at any time."""
-
-    claims: int
-
-    def __call__(self, verdicts: Sequence[Verdict]) -> Corrected:
-        """Return p times the number of claims, and the p of a t test of as many replicates at which e would be enough."""
-        e = self.claims / ALPHA
-        return Corrected(
-            p=[min(1.0, self.claims * p) if not math.isnan(p) else p for p in p_of(verdicts)],
-            levels=[crossing_p(v.n, e) or ALPHA / self.claims for v in verdicts],
-        )
 
 
 def follow(

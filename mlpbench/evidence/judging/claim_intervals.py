@@ -1,7 +1,8 @@
 """The interval of a claim's mean: of the level that goes with its test, and no wider than its metric.
 
 A two-sided test at 5% goes with the 95% interval. An equivalence is judged by two tests at 5%, each of one side, and so is one
-that is refuted: 90% is the level at which an interval lies within the margin, or beyond it, just where they decide.
+that is refuted: 90% is the level at which an interval lies within the margin just where they support, and beyond it where they
+refute, if the margin is not small beside the standard error (see `t_test.beyond`).
 
 Reference: Schuirmann, A Comparison of the Two One-Sided Tests Procedure and the Power Approach, 1987.
 """

@@ -26,7 +26,7 @@ from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
 from mlpbench.evidence.judging.divergence import no_mean
 from mlpbench.evidence.judging.e_value import by_e_value
-from mlpbench.evidence.judging.p_correction import Correction, by_holm
+from mlpbench.evidence.judging.p_correction import AtAnyTime, Correction, by_holm
 from mlpbench.evidence.judging.trend_steps import weigh_steps
 from mlpbench.evidence.judging.verdict import (
     REFUTED,
@@ -161,8 +161,9 @@ def judge_claims(
     hypotheses = [claim.hypothesis(experiment, conditions) for claim in experiment.claims]
     observed = with_layers([(h.metric, h.conditions) for h in hypotheses], observed, layers)
     points = _points(hypotheses, observed, curves)
+    e_needed = correct.needed if isinstance(correct, AtAnyTime) else 1 / ALPHA
     assessed = [
-        _assess(claim, hypothesis, experiment, conditions, observed, points, test_set)
+        _assess(claim, hypothesis, experiment, conditions, observed, points, test_set, e_needed)
         for claim, hypothesis in zip(experiment.claims, hypotheses, strict=True)
     ]
     tested = [i for i, a in enumerate(assessed) if not a.verdict.observed]
@@ -181,6 +182,7 @@ def _assess(
     observed: pd.DataFrame,
     curves: pd.DataFrame,
     test_set: TestSet | None,
+    e_needed: float,
 ) -> Assessment:
     values, *of_steps = values_of(hypothesis, experiment, conditions, observed, curves)
     blank = Verdict(
@@ -204,7 +206,7 @@ def _assess(
             )
         )
     if experiment.is_anytime and assessment.verdict.p is not None:
-        verdict, leans = by_e_value(assessment.verdict, values)
+        verdict, leans = by_e_value(assessment.verdict, values, e_needed)
         assessment = replace(assessment, verdict=verdict, leans=leans)
     if not hypothesis.steps or (assessment.verdict.p is None and hypothesis.test.is_tested):
         return assessment

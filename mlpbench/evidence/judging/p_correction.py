@@ -1,4 +1,4 @@
-"""How the p of claims that are judged together are corrected: by Holm's method, or at an interim analysis.
+"""How the p of claims that are judged together are corrected: by Holm's method, at an interim analysis, or at any time.
 
 A correction gives the claims' corrected p, at most 0.05 where they are decided, and for those that are not, the level at which
 they may yet be.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.evidence.statistics import t_test
 from mlpbench.evidence.statistics.alpha_spending import share_out, spent
+from mlpbench.evidence.statistics.e_process import crossing_p
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.hypothesis import TTest
 
@@ -80,3 +81,22 @@ class AtInterimAnalysis:
         from mlpbench.evidence.statistics.t_boundary import nominal_levels  # most grids need none of it
 
         return nominal_levels(tuple(self.at), level)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtAnyTime:
+    """The correction for the number of claims, of p that hold at any time."""
+
+    claims: int
+
+    @property
+    def needed(self) -> float:
+        """The e-value at which a claim is decided."""
+        return self.claims / ALPHA
+
+    def __call__(self, verdicts: Sequence[Verdict]) -> Corrected:
+        """Return p times the number of claims, and the p of a t test of as many replicates at which e would be enough."""
+        return Corrected(
+            p=[min(1.0, self.claims * p) if not math.isnan(p) else p for p in p_of(verdicts)],
+            levels=[crossing_p(v.n, self.needed) or ALPHA / self.claims for v in verdicts],
+        )

@@ -140,7 +140,7 @@ def judge_step(step: Step, hypothesis: Hypothesis, values: ClaimValues) -> Judge
     mean, known = float(values.complete.mean()), EXACTLY
     if test.about == "median":
         above, below = count_sides(values.lower, 0.0, values.upper)
-        p, side = sign_test(values.lower, 0.0, values.upper), float(above - below)
+        p, side = sign_test(values.lower, 0.0, values.upper, drop_ties=True), float(above - below)
         estimate, known = censored_median(values.lower, values.upper, 0.0)
     elif not test.is_tested:
         p, side, estimate = 0.0, mean, mean

@@ -26,7 +26,7 @@ UNDECIDED: Decision = "undecided"
 class Interval:
     """An interval in the metric's unit; an open end is infinite.
 
-    Its level is 95%, of an equivalence 90%: it excludes the bound just where the test, at 5%, decides.
+    Its level is 95%, of an equivalence 90%: see `claim_intervals`.
     """
 
     low: float

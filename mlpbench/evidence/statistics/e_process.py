@@ -7,12 +7,14 @@ Of the mean, with t the t statistic of the first n replicates against the bound,
 
     e_n = (1 + n g)^(-1/2) [(1 + t^2 / v) / (1 + t^2 / (v (1 + n g)))]^(n / 2),
 
-the likelihood ratio of the scale-invariant data, an effect of N(0, g) standard deviations against none. Of the median, with a
-of k replicates above the bound and the rest below it (those on it or on an unknown side left out):
+the likelihood ratio of the scale-invariant data, an effect of N(0, g) standard deviations against none. Of the median, where a of
+k replicates lie on the side of the bound where more do:
 
-    e_n = 2^k B(a + 1, k - a + 1),
+    e_n = 2^k B(a + 1, k - a + 1) where a > k / 2, else that of a = k / 2,
 
-the likelihood ratio of a share above that is uniform on (0, 1) against one half.
+the likelihood ratio of a share on that side that is uniform on (0, 1) against one half. Replicates on the bound or on an unknown side
+are among the k - a, as in the sign test: so few on one side that half lie there at most would else come to be evidence. Where as
+many lie above as below by the hypothesis, those on the bound are left out.
 
 Which side is it? A decision for "above" is wrong where the true mean is at most the bound. Moving all replicates up to it makes t
 larger and leaves the spread as it is: whatever crosses with a positive t crosses then too. So the chance is at most that of
@@ -61,6 +63,11 @@ class EProcess:
         i = int(np.argmax(self.e))
         return float(self.e[i]), int(self.side[i]), i + 1
 
+    def side_at(self, needed: float) -> int:
+        """Return on which side the estimate was when e first came to what is needed, or where it was largest."""
+        crossed = self.e >= needed
+        return int(self.side[np.argmax(crossed)]) if crossed.any() else self.largest()[1]
+
     def then(self, other: EProcess) -> EProcess:
         """Return this e-process, of one seed, followed by that of another: the evidence of separate seeds multiplies.
 
@@ -98,7 +105,10 @@ def sign_e_values(above: npt.NDArray[np.bool_], below: npt.NDArray[np.bool_]) ->
     >>> [round(float(e), 2) for e in sign_e_values(np.array([True] * 4), np.array([False] * 4))]
     [1.0, 1.33, 2.0, 3.2]
     """
-    a, b = np.cumsum(above), np.cumsum(below)
+    return _sign_e_values(np.cumsum(above, dtype=np.int64), np.cumsum(below, dtype=np.int64))
+
+
+def _sign_e_values(a: Floats | Ints, b: Floats | Ints) -> Floats:
     return np.asarray(np.exp(np.minimum((a + b) * math.log(2) + betaln(a + 1, b + 1), math.log(LARGEST))))
 
 
@@ -113,13 +123,18 @@ def of_mean(values: Floats, bound: float, *, equivalent: bool = False, floor: fl
     return EProcess(e=e, side=np.where(inside, 0, np.sign(mean)).astype(np.int64))
 
 
-def of_median(lower: Floats, upper: Floats, bound: float) -> EProcess:
-    """Return the e-process of a median against a bound; each replicate's number lies between a lower and an upper one."""
+def of_median(lower: Floats, upper: Floats, bound: float, *, drop_ties: bool = False) -> EProcess:
+    """Return the e-process of a median against a bound; each replicate's number lies between a lower and an upper one.
+
+    `drop_ties` leaves out those that equal the bound: as many lie above as below by the hypothesis (see `sign_test`).
+    """
     unknown = lower < upper
     above = (lower > bound) | (unknown & (lower == bound))
     below = (upper < bound) | (unknown & (upper == bound))
-    side = np.sign(np.cumsum(above) - np.cumsum(below))
-    return EProcess(e=sign_e_values(above, below), side=side.astype(np.int64))
+    tied = (lower == bound) & (upper == bound)
+    a, b, k = np.cumsum(above), np.cumsum(below), np.cumsum(~tied if drop_ties else np.ones(len(lower), bool))
+    most = np.maximum(np.maximum(a, b), k / 2)
+    return EProcess(e=_sign_e_values(most, k - most), side=np.sign(a - b).astype(np.int64))
 
 
 def anytime_interval(values: Floats, floor: float = 0.0, alpha: float = ALPHA) -> tuple[float, float]:

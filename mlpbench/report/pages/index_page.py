@@ -20,7 +20,7 @@ from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.report.many_claims import JudgedClaim, false_discoveries
 from mlpbench.report.pages.markdown_html import data_uri, picture_size
 from mlpbench.report.pages.page import index_page
-from mlpbench.report.pages.standing import HTML, MARKDOWN
+from mlpbench.report.pages.report_digest import HTML, MARKDOWN
 from mlpbench.report.section import blocks, heading, table
 from mlpbench.report.summary import Summary
 

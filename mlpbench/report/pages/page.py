@@ -29,7 +29,7 @@ from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.pages.curves_svg import chart
 from mlpbench.report.pages.markdown_html import VERDICTS, body
-from mlpbench.report.pages.standing import HTML, MARKDOWN
+from mlpbench.report.pages.report_digest import HTML, MARKDOWN
 from mlpbench.report.report import Report
 from mlpbench.report.sections.conditions import HEADINGS
 from mlpbench.report.sections.learning_curves import has_curves

@@ -12,8 +12,8 @@ from arithmetic_folders import make_folder
 
 from mlpbench.jobs.judge import Outcome, finish
 from mlpbench.report import report
-from mlpbench.report.pages import standing
-from mlpbench.report.pages.standing import is_standing
+from mlpbench.report.pages import report_digest
+from mlpbench.report.pages.report_digest import is_standing
 from mlpbench.results.folder_check import open_folder
 from mlpbench.results.seal import PARTS, SPEC
 
@@ -66,7 +66,7 @@ def test_a_report_that_stands_is_not_drawn_again(folder: Path, monkeypatch: pyte
 def test_no_file_can_be_altered_lost_or_added_unnoticed(folder: Path) -> None:
     assert is_standing(folder)
     seen = [path for path in files(folder) if path.name not in ("seal.json", ".lock")]
-    assert {p.name for p in seen} >= {SPEC, "report.md", "summary.json", "looks.json", "error.png", standing.NAME}
+    assert {p.name for p in seen} >= {SPEC, "report.md", "summary.json", "looks.json", "error.png", report_digest.NAME}
     for path in seen:
         content = path.read_bytes()
         # The bytes of tables are compared with the checksum in their name, where they are read.
@@ -82,7 +82,7 @@ def test_no_file_can_be_altered_lost_or_added_unnoticed(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_what_was_lost_is_made_again(folder: Path) -> None:
-    for name in ("report.md", "figures/error.png", "summary.json", standing.NAME):
+    for name in ("report.md", "figures/error.png", "summary.json", report_digest.NAME):
         before = (folder / name).read_bytes()
         (folder / name).unlink()
         finished(folder)
@@ -95,8 +95,10 @@ def test_another_version_of_a_library_or_of_the_code_draws_again(folder: Path, m
     with monkeypatch.context() as patch:
         patch.setattr(metadata, "distributions", lambda: installed[1:])
         assert not is_standing(folder)
-    code = Path(shutil.copytree(standing.PACKAGE, folder.parent / "code", ignore=shutil.ignore_patterns("__pycache__")))
-    monkeypatch.setattr(standing, "PACKAGE", code)
+    code = Path(
+        shutil.copytree(report_digest.PACKAGE, folder.parent / "code", ignore=shutil.ignore_patterns("__pycache__"))
+    )
+    monkeypatch.setattr(report_digest, "PACKAGE", code)
     assert is_standing(folder)
     with (code / "report" / "pages" / "style.css").open("a") as style:
         style.write(" ")
@@ -105,7 +107,7 @@ def test_another_version_of_a_library_or_of_the_code_draws_again(folder: Path, m
 
 def test_a_report_with_failures_is_drawn_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "report.md").unlink()
-    (folder / standing.NAME).unlink()
+    (folder / report_digest.NAME).unlink()
 
     def failing(_: object) -> None:
         raise ValueError("no axis holds these numbers")
