@@ -73,7 +73,7 @@ def load(folder: str | Path) -> Outcome:
     >>> import mlpbench
     >>> width = mlpbench.load("results/reference/width")
     >>> len(width.runs), width.claims.loc[0, "id"]
-    (40, 'wider-is-better')
+    (64, 'wider-is-better')
 
     """
     return judge.load(Path(folder))

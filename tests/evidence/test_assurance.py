@@ -133,3 +133,14 @@ def test_what_is_decided_at_one_effect_is_printed_beside_power_at_the_estimate(e
     if effect == 1.0:
         assert hits[LIKELY] > 0.9 * repeats
         assert hits[EVEN] > 0.7 * repeats
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-9, 1.0, 1e9, 1e300])
+@pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
+def test_units_change_nothing(bounds: tuple[float, ...], unit: float) -> None:
+    """Squares of very large numbers are infinite, of very small ones 0."""
+    for sample in SAMPLES:
+        scaled = Sample(n=sample.n, mean=unit * sample.mean, sd=unit * sample.sd)
+        expected = assurance(sample, 20, bounds, ALPHA)
+        assert assurance(scaled, 20, tuple(unit * b for b in bounds), ALPHA) == pytest.approx(expected, abs=1e-9)
+    assert assurance(Sample(n=3, mean=1e300, sd=5e-324), 20, bounds, ALPHA) == pytest.approx(1)

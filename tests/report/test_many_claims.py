@@ -44,6 +44,6 @@ def test_verdicts_that_would_not_stand_are_named_and_claims_without_p_left_out()
     )
     assert "Over all 10 tested claims together" in said
     assert "1 of 2 decided verdicts stand; these would not: a close (q = 0.15)." in said
-    assert said.endswith("1 claims without a p (observed, exact or not judged) are left out.")
+    assert said.endswith("1 claims without a p (observed, exact, not judged, or of an older report) are left out.")
     assert false_discoveries([claim("a", "close", "refuted", 0.03)]) == "", "of one experiment Holm's method says it"
     assert false_discoveries([claim("a", "x", "supported", None), claim("b", "y", "supported", None)]) == ""

@@ -35,6 +35,8 @@ EVEN, LIKELY = 0.5, 0.8
 SIGMAS, MEANS = 24, 200
 # Errors at which a claim is refuted are exact at so many margins, and interpolated between them.
 MARGINS, HALVINGS = 65, 30
+# In sds; the square of this is a number still.
+FURTHEST = 1e100
 
 
 @functools.cache
@@ -87,7 +89,9 @@ def assurance(sample: Sample, more: int, bounds: tuple[float, ...], level: float
     [0.43, 0.8, 0.94]
 
     """
-    n, x, v = sample.n, sample.mean, sample.sd**2
+    # In units of the sd, as squares of very large or small numbers are none; a mean further off is decided all the same.
+    x, *ends = (min(max(number / sample.sd, -FURTHEST), FURTHEST) for number in (sample.mean, *bounds))
+    n, v, bounds = sample.n, 1.0, tuple(ends)
     sigma2 = (n - 1) * v / chdtri(n - 1, _chances(SIGMAS))[:, None]
     y = x + np.sqrt(sigma2 * (1 / n + 1 / more)) * ndtri(_chances(MEANS))[None, :]
     if alone:

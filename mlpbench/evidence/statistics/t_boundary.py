@@ -40,7 +40,7 @@ def nominal_levels(at: tuple[int, ...], level: float) -> tuple[float, ...]:
     They are levels of a two-sided p: two one-sided tests at half the level each. For a one-sided p they are a little too small.
 
     >>> [round(p, 4) for p in nominal_levels((5, 8, 12, 18, 30), 0.05)]
-    [0.0002, 0.0007, 0.0024, 0.0086, 0.0444]
+    [0.0002, 0.0007, 0.0024, 0.0085, 0.0441]
 
     Args:
         at: the numbers of replicates of the analyses.
