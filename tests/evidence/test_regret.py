@@ -138,7 +138,7 @@ def test_the_report_says_in_a_sentence_what_the_choice_costs(made: Path, tmp_pat
     assert words.startswith("the test accuracy of the chosen level is, averaged over conditions, below the highest")
     numbers = words.split("by ")[1].split(" pp")[0], words.split("interval ")[1].split(",")[0]
     assert float(numbers[0]) == pytest.approx(means["regret"].mean(), rel=0.05, abs=0.05)
-    assert [float(v) for v in numbers[1].split(" to ")] == pytest.approx([low, high], rel=0.05, abs=0.05)
+    assert [float(v) for v in numbers[1].split(" to ")] == pytest.approx([max(0.0, low), high], rel=0.05, abs=0.05)
     assert "where all 3 folds choose" in words
     assert "where the first fold alone chooses" in words
 
