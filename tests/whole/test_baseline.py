@@ -64,7 +64,8 @@ def test_every_replicate_reaches_the_bars_of_the_notes(outcome: Outcome) -> None
     assert (runs["train_accuracy"] > 0.7).all()
     assert (runs["test_accuracy"] > 0.7).all()
     assert runs["weights_sha256"].nunique() == 5
-    assert set(outcome.claims["verdict"]) == {"supported"}
+    assert set(outcome.claims["verdict"]) == {"undecided"}  # that every one does is supported from 29 replicates on
+    assert outcome.claims["note"].str.startswith("5 of 5 replicates keep the bound").all()
 
 
 @pytest.mark.prove

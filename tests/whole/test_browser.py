@@ -135,7 +135,7 @@ def column(page: Page, name: str) -> list[str]:
 
 def test_a_heading_sorts_numbers_as_numbers_both_ways(width: Page) -> None:
     before = column(width, "width")
-    assert len(before) == 40
+    assert len(before) == 64
     for name in ("width", "test loss"):
         place = heading(width, name)
         head = f"document.querySelectorAll('#run-table th')[{place}]"
@@ -254,7 +254,7 @@ def test_without_scripts_everything_is_there_and_nothing_is_promised(browser: Pa
         for selector, count in (
             (".tools[hidden]", 1),
             ("#theme[hidden]", 1),
-            ("#run-table tbody tr", 40),
+            ("#run-table tbody tr", 64),
             (".curve", 32),
         ):
             found = browser.ask("DOM.querySelectorAll", nodeId=nodes, selector=selector)["nodeIds"]
