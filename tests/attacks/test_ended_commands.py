@@ -25,6 +25,8 @@ from mlpbench.results.schemas import TABLES
 SIGNALS, DISKS = 100, 50
 SENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 ABANDONED = re.compile(r"results/\.joined\.[0-9a-f]{32}\.tmp/")
+# What a command makes, and refuses to make where it is there: it was ended after its work.
+REFUSING = {"merge": "joined", "export": "w.safetensors"}
 TIDY, WHOLE, NEVER = "tidy", "whole", (SILENT, HANG, TRACEBACK)
 # A trained folder stands at `results/d`, another one at `other/d`, the experiment at `d.yaml`; nothing at `new`.
 COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -144,7 +146,7 @@ def signalled(
 
 def again(target: Target, place: Path, name: str, expected: Expected, came: str) -> tuple[str, str]:
     """Give the command a second time, undisturbed."""
-    if name == "merge" and (place / "results" / "joined").exists():  # it refuses a folder that is there
+    if name in REFUSING and (place / "results" / REFUSING[name]).exists():
         what = differ(name, place, expected)
         return (SILENT, f"{what} is not as it should be") if what else (WHOLE, "")
     done = subprocess.run(command(target, name), cwd=place, capture_output=True, text=True)
