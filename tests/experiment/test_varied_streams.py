@@ -51,7 +51,7 @@ def test_a_run_is_that_of_an_experiment_that_varies_the_stream_and_counts_from_o
         ({"vary": {"each": ["init", "ordr"]}}, "vary.each.1: entry 2 of each must be 'init', 'order', 'dropout', 'split' or 'noise', got 'ordr'; did you mean 'order'?"),
         ({"vary": {"each": ["init", "order", "init"]}}, "vary.each.2: the streams of each must differ, got 'init' twice"),
         ({"vary": {"each": ["init", "dropout"]}}, "vary.each.1: a stream that varies alone must be one that runs draw from, and they draw dropout only where dropout is above 0, got 'stream=dropout'"),
-        ({"vary": {"each": ["split", "init"]}}, "vary.each.0: a stream that varies alone must be one that runs draw from, and they draw split only where there is validation or train_size is below all, got 'stream=split'"),
+        ({"vary": {"each": ["split", "init"]}}, "vary.each.0: a stream that varies alone must be one that runs draw from, and they draw split only where there is validation, tuning on folds or train_shift, or train_size is below all, got 'stream=split'"),
         ({"vary": {"each": ["init", "noise"]}}, "vary.each.1: a stream that varies alone must be one that runs draw from, and they draw noise only where input_noise or label_noise is above 0, got 'stream=noise'"),
         ({"vary": {"each": ["init", "order"]}, "fixed": {"init": "zeros"}}, "vary.each.0: a stream that varies alone must be one that runs draw from, and they draw init only where init or bias_init is random, got 'stream=init'"),
         ({"vary": {"each": ["init", "order"]}, "fixed": {"epochs": 0}}, "vary.each.1: a stream that varies alone must be one that runs draw from, and they draw order only where there are steps, got 'stream=order'"),
