@@ -130,16 +130,15 @@ def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -
     experiment = within_budget(experiment, store, options)
     inventory = take_inventory(experiment, store, options)
     claims = {c.id: c.hypothesis(experiment, inventory.conditions).wording.formula for c in experiment.claims}
-    summary = inventory.summary(options).to_json() | {"claims": claims}
+    summary = inventory.summary(options).to_json()
     for line in [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]:
         click.echo(line, err=True)
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        click.echo(json.dumps(summary | {"claims": claims}, indent=2))
         return
     for key, value in summary.items():
-        if key != "claims":
-            label, text = _described(key, value)
-            click.echo(f"{label:<20}{text}")
+        label, text = _described(key, value)
+        click.echo(f"{label:<20}{text}")
     for claim, formula in claims.items():
         click.echo(f"claim {claim}: {printable(formula)}")
 

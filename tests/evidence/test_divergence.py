@@ -38,15 +38,9 @@ def compare(test: str = "t", metric: str = ACCURACY, expect: str = "less", **mor
     }  # fmt: skip
 
 
-def judged(
-    claim: dict[str, Any],
-    table: Any,
-    diverged: Any,
-    metric: str = ACCURACY,
-    levels: Sequence[int] = (8, 16),
-    **more: Any,
-) -> Verdict:
-    return _judge(tables(claim, table, diverged, metric, levels, **more))
+def judged(*given: Any, **more: Any) -> Verdict:
+    """Return the verdict over such `tables`."""
+    return _judge(tables(*given, **more))
 
 
 def tables(

@@ -52,7 +52,7 @@ def test_e_is_the_ratio_of_the_densities_of_t_with_an_effect_and_without(n: int)
 def test_e_of_signs_is_the_ratio_of_a_uniform_share_to_a_half(a: int, b: int) -> None:
     expected = quad(lambda share: share**a * (1 - share) ** b, 0, 1)[0] * 2 ** (a + b)
     sides = np.array([True] * a + [False] * b, dtype=bool)
-    assert [1.0, *sign_e_values(sides, ~sides)][-1] == pytest.approx(expected)
+    assert [1.0, *sign_e_values(np.cumsum(sides), np.cumsum(~sides))][-1] == pytest.approx(expected)
 
 
 @given(values=NUMBERS, bound=st.floats(-1, 1), factor=st.floats(0.01, 100))
@@ -96,7 +96,10 @@ def test_equal_numbers_are_evidence_only_away_from_the_bound() -> None:
 def test_they_are_fair_bets(which: str) -> None:
     """The mean over many experiments is 1 at any n, as far as means of such skewed numbers settle."""
     x = np.random.default_rng(1).normal(0, 1, (20_000, 6))
-    last = [(t_e_values(row, 0.0) if which == "t" else sign_e_values(row > 0, row < 0))[-1] for row in x]
+    last = [
+        (t_e_values(row, 0.0) if which == "t" else sign_e_values(np.cumsum(row > 0), np.cumsum(row < 0)))[-1]
+        for row in x
+    ]
     assert np.mean(last) == pytest.approx(1, abs=5 * np.std(last) / math.sqrt(len(last)))
 
 

@@ -51,14 +51,13 @@ def follow(
     groups = len(conditions) // count_tunings(experiment)
     grid = tuned_grid(experiment, conditions, runs, [most] * groups)
     there = [_leading(grid.observed, g) for g in range(groups)]
-    needed = {c.id: _needed(c, experiment, grid.conditions) for c in experiment.claims}
+    hypotheses = {c.id: c.hypothesis(experiment, grid.conditions) for c in experiment.claims}
+    needed = {name: hypothesis.positions(grid.conditions) for name, hypothesis in hypotheses.items()}
     have = {c.id: min((there[g] for g in needed[c.id]), default=0) for c in experiment.claims}
     by_number: dict[int, list[Claim]] = {}
     for claim in experiment.claims:
         by_number.setdefault(max(first, have[claim.id]), []).append(claim)
-    correct = AtAnyTime(
-        claims=max(1, sum(not c.hypothesis(experiment, grid.conditions).is_observed for c in experiment.claims))
-    )
+    correct = AtAnyTime(claims=max(1, sum(not hypothesis.is_observed for hypothesis in hypotheses.values())))
     verdicts: dict[str, Verdict] = {}
     counts = [first] * groups
     for n, claims in by_number.items():
@@ -89,8 +88,3 @@ def _leading(observed: pd.DataFrame, position: int) -> int:
     """Return how many of the first replicates of a condition have a run."""
     missing = (observed.loc[observed["position"] == position, "status"] == MISSING).to_numpy()
     return int(missing.argmax()) if missing.any() else len(missing)
-
-
-def _needed(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> list[int]:
-    needed = claim.hypothesis(experiment, conditions).conditions
-    return [g for g, c in enumerate(conditions) if c.condition_id in needed]

@@ -32,13 +32,14 @@ def interval_of_mean(hypothesis: Hypothesis, values: ClaimValues, sample: Sample
     """
     level = level_of(hypothesis)
     if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and values.sd > 0:
-        return _within_limits(hypothesis, resampling.bca(values.complete, level))
-    return _within_limits(hypothesis, sample.interval(level))
+        return within_limits(hypothesis, resampling.bca(values.complete, level), level)
+    return within_limits(hypothesis, sample.interval(level), level)
 
 
 def interval_with_examples(hypothesis: Hypothesis, widened: Widened) -> Interval:
     """Return the interval that includes the sampling of the test set."""
-    return _within_limits(hypothesis, widened.interval(level_of(hypothesis)))
+    level = level_of(hypothesis)
+    return within_limits(hypothesis, widened.interval(level), level)
 
 
 def level_of(hypothesis: Hypothesis) -> float:
@@ -58,6 +59,7 @@ def limits_of(hypothesis: Hypothesis) -> tuple[float, float]:
     return math.fsum(min(e) for e in ends), math.fsum(max(e) for e in ends)
 
 
-def _within_limits(hypothesis: Hypothesis, ends: tuple[float, float]) -> Interval:
+def within_limits(hypothesis: Hypothesis, ends: tuple[float, float], level: float) -> Interval:
+    """Return an interval that ends where the claim's number does."""
     low, high = limits_of(hypothesis)
-    return Interval(low=max(low, ends[0]), high=min(high, ends[1]), level=level_of(hypothesis))
+    return Interval(low=max(low, ends[0]), high=min(high, ends[1]), level=level)

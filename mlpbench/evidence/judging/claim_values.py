@@ -100,8 +100,7 @@ def values_of(
 
     `observed` has a row for every planned run, in the order of the grid.
     """
-    wanted = hypothesis.conditions
-    positions = [i for i, c in enumerate(conditions) if c.condition_id in wanted]
+    positions = hypothesis.positions(conditions)
     columns = ["run_id", "status", *({metric_names.plain(hypothesis.metric)} & set(observed.columns))]
     runs = observed.loc[observed["position"].isin(positions), columns]
     needed = _NeededRuns(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlpbench.evidence.judging.claim_intervals import limits_of
+from mlpbench.evidence.judging.claim_intervals import within_limits
 from mlpbench.evidence.judging.claim_values import ClaimValues
-from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, Interval, Verdict
+from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, Verdict
 from mlpbench.evidence.statistics.e_process import EProcess, anytime_interval, of_mean, of_median
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis
@@ -34,9 +34,7 @@ def by_e_value(verdict: Verdict, values: ClaimValues, needed: float) -> tuple[Ve
     (e, _, _), side = process.largest(), process.side_at(needed)
     ends = None
     if not hypothesis.is_of_median:
-        low, high = anytime_interval(values.complete, values.least_spread)
-        least, most = limits_of(hypothesis)
-        ends = Interval(low=max(least, low), high=min(most, high), level=LEVEL)
+        ends = within_limits(hypothesis, anytime_interval(values.complete, values.least_spread), LEVEL)
     speaks_for = side == {"greater": 1, "less": -1, "equivalent": 0}[hypothesis.sense]
     verdict = replace(verdict, p=min(1.0, 1 / e), e_value=e, anytime_interval=ends)
     return verdict, SUPPORTED if speaks_for else REFUTED

@@ -173,8 +173,7 @@ def _may_decide(verdict: Verdict) -> bool:
 
 def _needed(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> list[int]:
     """Return the positions of the conditions a claim rests on."""
-    needed = claim.hypothesis(experiment, conditions).conditions
-    return [g for g, c in enumerate(conditions) if c.condition_id in needed]
+    return claim.hypothesis(experiment, conditions).positions(conditions)
 
 
 def _tuned(experiment: Experiment, grid: TunedGrid) -> list[str]:

@@ -91,15 +91,15 @@ def assurance(sample: Sample, more: int, bounds: tuple[float, ...], level: float
     """
     # In units of the sd, as squares of very large or small numbers are none; a mean further off is decided all the same.
     x, *ends = (min(max(number / sample.sd, -FURTHEST), FURTHEST) for number in (sample.mean, *bounds))
-    n, v, bounds = sample.n, 1.0, tuple(ends)
-    sigma2 = (n - 1) * v / chdtri(n - 1, _chances(SIGMAS))[:, None]
+    n, bounds = sample.n, tuple(ends)
+    sigma2 = (n - 1) / chdtri(n - 1, _chances(SIGMAS))[:, None]
     y = x + np.sqrt(sigma2 * (1 / n + 1 / more)) * ndtri(_chances(MEANS))[None, :]
     if alone:
         tested, mean, before = more, y, np.zeros_like(y)
     else:
         tested = n + more
         mean = (n * x + more * y) / tested
-        before = (n - 1) * v + n * more / tested * (x - y) ** 2
+        before = (n - 1) + n * more / tested * (x - y) ** 2
     squares = (tested - 1) * tested * largest_error(mean, tested, bounds, level) ** 2
     return float(chdtr(more - 1, np.maximum(squares - before, 0.0) / sigma2).mean())
 

@@ -38,6 +38,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, stdtr
 
+from mlpbench.evidence.statistics.sign_test import known_sides
 from mlpbench.evidence.statistics.t_test import ALPHA
 
 Floats = npt.NDArray[np.float64]
@@ -99,16 +100,12 @@ def t_e_values(values: Floats, bound: float, floor: float = 0.0) -> Floats:
     return np.where(n < 2, 1.0, np.exp(np.minimum(log_e, math.log(LARGEST))))
 
 
-def sign_e_values(above: npt.NDArray[np.bool_], below: npt.NDArray[np.bool_]) -> Floats:
-    """Return e of "as many lie above as below" after each number of replicates, by which side each is known to lie on.
+def sign_e_values(a: Floats | Ints, b: Floats | Ints) -> Floats:
+    """Return e of "as many lie above as below" where a lie on the one side and b on the other.
 
-    >>> [round(float(e), 2) for e in sign_e_values(np.array([True] * 4), np.array([False] * 4))]
+    >>> [round(float(e), 2) for e in sign_e_values(np.array([1, 2, 3, 4]), np.zeros(4))]
     [1.0, 1.33, 2.0, 3.2]
     """
-    return _sign_e_values(np.cumsum(above, dtype=np.int64), np.cumsum(below, dtype=np.int64))
-
-
-def _sign_e_values(a: Floats | Ints, b: Floats | Ints) -> Floats:
     return np.asarray(np.exp(np.minimum((a + b) * math.log(2) + betaln(a + 1, b + 1), math.log(LARGEST))))
 
 
@@ -128,13 +125,10 @@ def of_median(lower: Floats, upper: Floats, bound: float, *, drop_ties: bool = F
 
     `drop_ties` leaves out those that equal the bound: as many lie above as below by the hypothesis (see `sign_test`).
     """
-    unknown = lower < upper
-    above = (lower > bound) | (unknown & (lower == bound))
-    below = (upper < bound) | (unknown & (upper == bound))
-    tied = (lower == bound) & (upper == bound)
+    above, below, tied = known_sides(lower, bound, upper)
     a, b, k = np.cumsum(above), np.cumsum(below), np.cumsum(~tied if drop_ties else np.ones(len(lower), bool))
     most = np.maximum(np.maximum(a, b), k / 2)
-    return EProcess(e=_sign_e_values(most, k - most), side=np.sign(a - b).astype(np.int64))
+    return EProcess(e=sign_e_values(most, k - most), side=np.sign(a - b).astype(np.int64))
 
 
 def anytime_interval(values: Floats, floor: float = 0.0, alpha: float = ALPHA) -> tuple[float, float]:

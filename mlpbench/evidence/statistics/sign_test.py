@@ -23,23 +23,30 @@ from scipy.special import bdtr, bdtrc
 from mlpbench.evidence.statistics.t_test import smallest_enough
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 HALF = 0.5
 # What is known of the median: itself, or a bound of it.
 EstimateIs = Literal["", "at least", "at most"]
 
 
-def count_sides(values: Floats, bound: float, upper: Floats | None = None) -> tuple[int, int]:
-    """Return how many values are known to lie above a bound and how many below."""
+def known_sides(values: Floats, bound: float, upper: Floats | None = None) -> tuple[Bools, Bools, Bools]:
+    """Return which values are known to lie above a bound, which below, and which to equal it."""
     upper = values if upper is None else upper
     within = values < upper  # strictly, so that a lower end on the bound itself leaves the number above it
     above = (values > bound) | (within & (values == bound))
     below = (upper < bound) | (within & (upper == bound))
+    return above, below, (values == bound) & (upper == bound)
+
+
+def count_sides(values: Floats, bound: float, upper: Floats | None = None) -> tuple[int, int]:
+    """Return how many values are known to lie above a bound and how many below."""
+    above, below, _ = known_sides(values, bound, upper)
     return int(above.sum()), int(below.sum())
 
 
 def count_ties(values: Floats, bound: float, upper: Floats | None = None) -> int:
     """Return how many values are known to equal the bound."""
-    return int(((values == bound) & ((values if upper is None else upper) == bound)).sum())
+    return int(known_sides(values, bound, upper)[2].sum())
 
 
 def sign_test(values: Floats, bound: float, upper: Floats | None = None, *, drop_ties: bool = False) -> float:

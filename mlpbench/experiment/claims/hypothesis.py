@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from mlpbench.base.models import Levels
 from mlpbench.experiment.claims.replicate_numbers import ReplicateNumber, WeightedSum
+from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 
 Sense = Literal["greater", "less", "equivalent"]
@@ -229,6 +230,11 @@ class Hypothesis:
     def conditions(self) -> frozenset[str]:
         """The `condition_id` of every condition that the number or a step needs."""
         return self.number.conditions.union(*(step.number.conditions for step in self.steps))
+
+    def positions(self, conditions: Sequence[Condition]) -> list[int]:
+        """Return the positions, among some conditions, of those that the number or a step needs."""
+        needed = self.conditions
+        return [i for i, c in enumerate(conditions) if c.condition_id in needed]
 
     @property
     def is_of_median(self) -> bool:

@@ -2,8 +2,8 @@
 
 Drawing takes most of the time of a report. A hidden file beside it holds one digest of all that it was made from and all that was
 made: the files of the folder, the code of this package and the versions of what is installed. Tables and weights have
-checksums in their names and are checked where they are read; of all other files the bytes count. Whatever differs, or can't be
-read, has the report made again, so that a file that is altered, lost or copied from elsewhere is never believed.
+checksums in their names and are checked where they are read; of all other files the bytes count. Where anything differs, or
+can't be read, the report is rendered again: no file that was altered, lost or copied from elsewhere is trusted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def is_standing(folder: Path) -> bool:
 
 def note(folder: Path) -> None:
     """Keep the digest of a report that was written without failures, and of what it was made from."""
-    with suppress(OSError, MlpbenchError):  # it is made again then
+    with suppress(OSError, MlpbenchError):  # the next run renders the report again
         write_whole(folder / NAME, digest(*_parts(folder)))
 
 
