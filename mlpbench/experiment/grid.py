@@ -183,7 +183,7 @@ def run_ids(
 ) -> list[str]:
     """Return the identities of the runs of a condition in some replicates and folds, without making the runs."""
     fingerprint = experiment.data.fingerprint
-    beginnings = []
+    beginnings: list[str] = []
     for fold in folds:
         canonical = _canonical(condition.settings_of(fold), fingerprint) | {
             "seed": experiment.seed,
@@ -192,15 +192,25 @@ def run_ids(
         }
         # `streams` is the last key in order: what stands before it is hashed once for all replicates.
         assert max(canonical) < "streams"
-        beginnings.append(_hash(_json(canonical)[:-1] + ',"streams":'))
+        beginnings.append(_json(canonical)[:-1] + ',"streams":')
+    return list(_identities(tuple(beginnings), tuple(_drawn(experiment, condition, r) for r in replicates)))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _identities(beginnings: tuple[str, ...], drawn: tuple[tuple[tuple[str, ...], int], ...]) -> tuple[str, ...]:
+    """Return identities by how canonical forms begin, one for each fold, and the streams that each replicate draws.
+
+    A command asks for those of a condition several times.
+    """
+    hashed = [_hash(beginning) for beginning in beginnings]
     identities = []
-    for replicate in replicates:
-        ending = _ending(*_drawn(experiment, condition, replicate))
-        for beginning in beginnings:
+    for vary, replicate in drawn:
+        ending = _ending(vary, replicate)
+        for beginning in hashed:
             whole = beginning.copy()
             whole.update(ending)
             identities.append(whole.hexdigest()[:16])
-    return identities
+    return tuple(identities)
 
 
 def _drawn(experiment: Design, condition: Condition, replicate: int) -> tuple[tuple[str, ...], int]:

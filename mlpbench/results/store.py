@@ -57,7 +57,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = checked_path(folder)
-        self._file_of: dict[str, dict[str, Path]] = {}  # table -> run_id -> file, while writing
+        self._file_of: dict[str, dict[str, str]] = {}  # table -> run_id -> name of its file, while writing
         # What is wrong with a file, and its state then: files never change once they are there.
         self._damage_of: dict[Path, tuple[tuple[int, ...], str | None]] = {}
         self._lock_handle: int | None = None  # while writing
@@ -114,7 +114,7 @@ class Store:
         """Raise MachineError where someone has removed the folder, or a file that was written or found here."""
         if self._removed():
             raise RemovedError(self.folder)
-        written = {path for table in TABLES for path in self._file_of[table].values()}
+        written = {self.folder / table / name for table in TABLES for name in set(self._file_of[table].values())}
         listed = {path for table in TABLES for path in self._parts(table)}
         missing = [*(written - listed), *(path for path in self._texts if not path.is_file())]
         if missing:
@@ -179,16 +179,17 @@ class Store:
         except OSError as error:
             raise refused(to, error) from error
 
-    def _index(self, table: str) -> dict[str, Path]:
-        """Return the file that has each run of a table; raise InputError where two have one."""
-        file_of: dict[str, Path] = {}
+    def _index(self, table: str) -> dict[str, str]:
+        """Return the name of the file that has each run of a table; raise InputError where two have one."""
+        file_of: dict[str, str] = {}
         for path in self._parts(table):
             with _naming([path], table):
-                ids = [str(i) for i in pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist()]
-            if twice := next((run_id for run_id in ids if run_id in file_of), None):
+                ids: list[Any] = pq.read_table(path, columns=["run_id"])["run_id"].unique().to_pylist()
+            if not file_of.keys().isdisjoint(ids):
+                twice = next(run_id for run_id in ids if run_id in file_of)
                 rule = "a run must be in one file of a table"
-                raise InputError(f"{rule}, got {twice} in {file_of[twice]} and {path}: {ADDED}")
-            file_of |= dict.fromkeys(ids, path)
+                raise InputError(f"{rule}, got {twice} in {path.with_name(file_of[twice])} and {path}: {ADDED}")
+            file_of |= dict.fromkeys(ids, path.name)
         return file_of
 
     def add(self, stem: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -207,7 +208,8 @@ class Store:
         if self._removed():
             raise RemovedError(self.folder)
         new = [(name, *encoded(stem, tables[name])) for name in reversed(TABLES)]
-        old = {self._file_of[table][i] for table in TABLES for i in ids if i in self._file_of[table]}
+        found = {(table, self._file_of[table].get(i)) for table in TABLES for i in ids}
+        old = {self.folder / table / name for table, name in found if name is not None}
         if old:
             self._check_present()
             seal.release_parts(self.folder)
@@ -222,7 +224,7 @@ class Store:
         for table, name, content in new:
             write_whole(self.folder / table / name, content)
             added = tables[table]["run_id"].unique().to_pylist()
-            self._file_of[table] |= dict.fromkeys(map(str, added), self.folder / table / name)
+            self._file_of[table] |= dict.fromkeys(map(str, added), name)
 
     def _without(self, path: Path, ids: set[str]) -> Iterator[tuple[str, str, bytes]]:
         """Yield the part that is left of a file without some runs, if there is one."""

@@ -5,6 +5,7 @@ A replicate counts where every run it needs has a value; of the others it is sai
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -130,10 +131,16 @@ class _NeededRuns:
     status: npt.NDArray[Any]
     values: MetricValues
 
+    @functools.cached_property
+    def diverged(self) -> npt.NDArray[np.bool_]:
+        """Which runs diverged."""
+        return np.asarray(self.status == DIVERGED)
+
     def values_of(self, number: ReplicateNumber, bound: float) -> ClaimValues:
         """Return the values of one number, which is tested against a bound."""
         hypothesis = self.hypothesis
-        its_own = [i for i, c in enumerate(self.conditions) if c.condition_id in number.conditions]
+        among = number.conditions
+        its_own = [i for i, c in enumerate(self.conditions) if c.condition_id in among]
         needed = [self.conditions[i] for i in its_own]
 
         def rows(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -148,7 +155,7 @@ class _NeededRuns:
             conditions=[c.condition_id for c in needed],
             value_RC=table,
             beyond_RC=by_replicate(self.values.beyond),
-            diverged_RC=by_replicate(self.status == DIVERGED),
+            diverged_RC=by_replicate(self.diverged),
             worst={"higher": -math.inf, "lower": math.inf}.get(metric(hypothesis.metric).better, math.nan),
         )
         lost = measured.diverged_RC & np.isnan(table)
@@ -196,9 +203,9 @@ def _left_out(
     position: npt.NDArray[np.int64], status: npt.NDArray[Any], values: MetricValues
 ) -> Counter[tuple[str, int]]:
     """Count the runs without a value, by why, a status or what a finished run lacks, and by position."""
-    why = np.where(status == OK, np.where(values.censored, "censored", "unmeasured"), status)
-    lacking = np.isnan(values.value)
-    return Counter(zip(why[lacking].tolist(), position[lacking].tolist(), strict=True))
+    lacking = np.flatnonzero(np.isnan(values.value))
+    why = np.where(status[lacking] == OK, np.where(values.censored[lacking], "censored", "unmeasured"), status[lacking])
+    return Counter(zip(why.tolist(), position[lacking].tolist(), strict=True))
 
 
 def _steps(measured: str, needed: Sequence[Condition], n_test: int, table: Floats) -> dict[str, float]:

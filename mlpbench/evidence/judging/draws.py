@@ -69,7 +69,8 @@ def are_one_draw(hypothesis: Hypothesis, experiment: Experiment, needed: Sequenc
 
 def streams_to_vary(experiment: Experiment, needed: Sequence[Condition]) -> list[Stream]:
     """Return the streams that some of the conditions draw from."""
-    return [s for s in STREAMS if any(s in streams_that_matter(c.settings, experiment) for c in needed)]
+    matter = {s for c in needed for s in streams_that_matter(c.settings, experiment)}
+    return [s for s in STREAMS if s in matter]
 
 
 def measured_apart(table: npt.NDArray[Any]) -> Bools:
