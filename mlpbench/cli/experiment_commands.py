@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from mlpbench.cli.common_options import (
 
 if TYPE_CHECKING:
     from mlpbench.jobs.judge import Outcome
+    from mlpbench.jobs.pilot_plan import Detectable, PilotPlan
 
 
 @click.command()
@@ -109,18 +111,37 @@ def _print_outcome(outcome: Outcome) -> None:
 @WORKERS
 @THREADS
 @NUMERICS
+@click.option(
+    "--pilot",
+    type=FOLDER,
+    metavar="DIR",
+    help="Results folder with conditions of SPEC, from which the number of replicates that claims need is estimated.",
+)
+@click.option("--figure", type=FOLDER, metavar="FILE", help="Draw the chances over that pilot into this PNG file.")
 @JSON
-def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
-    """Show what `run` would train and judge: runs, stacks, what is done, FLOPs, expected time, memory, claims and margins."""
+def plan(
+    spec: Path, overrides: tuple[str, ...], pilot: Path | None, figure: Path | None, as_json: bool, **chosen: Any
+) -> None:
+    """Show what `run` would train and judge: runs, stacks, what is done, FLOPs, expected time, memory, claims and margins.
+
+    Each claim says which effect the planned replicates detect with 80% power at its level by Holm's method, in standard
+    deviations of the replicates' numbers. With --pilot there is for each claim its assurance, the chance to be decided over
+    what the effect may be after the pilot, against the number of replicates and the time they take, and a number is suggested.
+    """
     from mlpbench.experiment.file import yaml_reader
     from mlpbench.jobs.anytime_budget import within_budget
     from mlpbench.jobs.inventory import take_inventory
     from mlpbench.jobs.options import Options
+    from mlpbench.jobs.pilot_plan import detectable, read_pilot
     from mlpbench.results.folder_check import check_folder
     from mlpbench.results.seal import SPEC
     from mlpbench.results.store import Store
 
     options = Options(**chosen)
+    if figure is not None and pilot is None:
+        raise InputError(f"--figure draws the chances of claims over a pilot: it needs --pilot DIR, got {figure} alone")
+    if figure is not None and figure.suffix != ".png":
+        raise InputError(f"--figure must be a file whose name ends in .png, got {figure}")
     experiment = yaml_reader.read(spec, overrides)
     store = Store(options.results / experiment.name)
     with noting_unsealed(store.folder):
@@ -129,18 +150,84 @@ def plan(spec: Path, overrides: tuple[str, ...], as_json: bool, **chosen: Any) -
         raise InputError("\n".join(records))
     experiment = within_budget(experiment, store, options)
     inventory = take_inventory(experiment, store, options)
-    claims = {c.id: c.hypothesis(experiment, inventory.conditions).wording.formula for c in experiment.claims}
+    detects = detectable(experiment, inventory.conditions)
+    claims = {name: test.hypothesis.wording.formula for name, test in detects.tests.items()}
     summary = inventory.summary(options).to_json()
+    planned = None if pilot is None else read_pilot(pilot, experiment, inventory.conditions, options, warn)
     for line in [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]:
         click.echo(line, err=True)
     if as_json:
-        click.echo(json.dumps(summary | {"claims": claims}, indent=2))
-        return
-    for key, value in summary.items():
-        label, text = _described(key, value)
-        click.echo(f"{label:<20}{text}")
-    for claim, formula in claims.items():
-        click.echo(f"claim {claim}: {printable(formula)}")
+        of_claims: dict[str, Any] = {"detectable": detects.to_json()} if claims else {}
+        of_claims |= {} if planned is None else {"pilot": planned.to_json()}
+        click.echo(json.dumps(summary | of_claims | {"claims": claims}, indent=2))
+    else:
+        for key, value in summary.items():
+            label, text = _described(key, value)
+            click.echo(f"{label:<20}{text}")
+        _print_claims(claims, detects)
+    if planned is not None:
+        _print_pilot(planned, figure, quiet=as_json)
+
+
+def _print_claims(claims: Mapping[str, str], detects: Detectable) -> None:
+    """Print each claim as a formula, with what the planned replicates detect of it."""
+    if any(test.is_foreseen for test in detects.tests.values()):
+        family = next(iter(detects.tests.values())).family
+        level = "at 0.05" + (f" / {family}" if family > 1 else "")
+        by = f"with 80% power by {detects.replicates} replicates, {level}, in sd over replicates"
+        click.echo(f"{'detectable':<20}{by}")
+    for name, formula in claims.items():
+        test, sds = detects.tests[name], detects.sds[name]
+        if not test.is_foreseen:
+            detected = ""
+        elif sds is None:
+            detected = "; detects nothing"
+        else:
+            detected = f"; shows equality within {sds:.2g} sd" if test.is_equivalence else f"; detects {sds:.2g} sd"
+        click.echo(f"claim {name}: {printable(formula)}{detected}")
+
+
+def _print_pilot(planned: PilotPlan, figure: Path | None, *, quiet: bool) -> None:
+    """Print the table of assurances and the number of replicates that is suggested, and draw the figure."""
+    from mlpbench.jobs.pilot_plan import WANTED, in_replicates, spread_counts
+    from mlpbench.report.assurance_table import Assurances, draw
+
+    shown = Assurances(
+        replicates=planned.counts,
+        times=[_short_time(planned.seconds(n)) for n in planned.counts],
+        chances={name: [claim.assurance(n) for n in planned.counts] for name, claim in planned.foreseen.items()},
+        wanted=WANTED,
+        needed={name: list(map(in_replicates, numbers)) for name, numbers in planned.needed.items()},
+    )
+    source = f"the {planned.replicates} replicates of {planned.folder}"
+    if not quiet:
+        click.echo(f"\nassurance: chance that a claim is decided at another seed, given {source}")
+        click.echo(shown.text())
+        for name, claim in planned.claims.items():
+            if claim.missing:
+                click.echo(f"claim {name}: no assurance, {printable(claim.missing)}")
+        even, likely, sure = planned.suggested
+        time = "" if likely is None else f", {_short_time(planned.seconds(likely))}"
+        click.echo(
+            f"suggested: {in_replicates(likely)} replicates, with which each claim has 80%{time}; "
+            f"{in_replicates(even)} for 50%, {in_replicates(sure)} for 90%"
+        )
+    if figure is not None:
+        from mlpbench.base.files import write_whole
+        from mlpbench.report.figures import theme
+
+        counts = spread_counts(planned)
+        curves = {name: [claim.assurance(n) for n in counts] for name, claim in planned.foreseen.items()}
+        title = f"{planned.replicates} replicates of {printable(planned.folder.name)}"
+        write_whole(figure, theme.png(draw(curves, counts, shown, title)))
+        click.echo(f"figure: {figure}", err=quiet)
+
+
+def _short_time(seconds: float) -> str:
+    """Return an expected time as a cell of a table has it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _described(key: str, value: Any) -> tuple[str, str]:

@@ -180,7 +180,12 @@ def test_a_plan_counts_what_is_done_and_what_is_missing(spec: Path, results: Pat
     labels = {"flops": "FLOPs", "seconds": "expected", "bytes_per_worker": "memory"}
     *counted, claim = text.splitlines()
     assert [line.split()[0] for line in counted] == [labels.get(k, k.split("_")[0]) for k in facts if k != "claims"]
-    assert facts["claims"] == {claim.split()[1].rstrip(":"): claim.partition(": ")[2]}
+    formula, detected = claim.partition(": ")[2].split("; ")
+    assert facts["claims"] == {claim.split()[1].rstrip(":"): formula}
+    assert (
+        detected
+        == f"detects {json.loads(invoke('plan', spec, '--json').stdout)['detectable']['sd']['wider-is-better']:.2g} sd"
+    )
     assert claim.startswith("claim wider-is-better: test_accuracy: ")
 
 

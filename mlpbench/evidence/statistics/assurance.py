@@ -24,8 +24,9 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtr, chdtri, ndtri, stdtr, stdtrit
+from scipy.special import bdtr, bdtrc, betaincinv, chdtr, chdtri, ndtri, stdtr, stdtrit
 
+from mlpbench.evidence.statistics.sign_test import least_on_one_side
 from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, Sample, smallest_enough
 
 Floats = npt.NDArray[np.float64]
@@ -109,3 +110,21 @@ def more_for(sample: Sample, wanted: float, bounds: tuple[float, ...], level: fl
     if sample.sd == 0:
         return None
     return smallest_enough(1, lambda more: assurance(sample, more, bounds, level) >= wanted, MOST_REPLICATES)
+
+
+def sign_assurance(larger: int, n: int, more: int, level: float) -> float:
+    """Return the chance that a sign test at `level` of so many further replicates alone decides, either way.
+
+    Of a share p of replicates above, the prior Beta(1/2, 1/2) becomes Beta(larger + 1/2, n - larger + 1/2) where so many of n
+    lay there; the mean over p is taken by quadrature.
+
+    >>> [round(sign_assurance(9, 10, more, 0.05), 2) for more in (5, 10, 40)]
+    [0.0, 0.63, 0.94]
+
+    Reference: Jeffreys, An Invariant Form for the Prior Probability in Estimation Problems, 1946.
+    """
+    least = least_on_one_side(more, level)
+    if least > more:
+        return 0.0
+    share = betaincinv(larger + 0.5, n - larger + 0.5, _chances(MEANS))
+    return float(np.mean(bdtrc(least - 1, more, share) + bdtr(more - least, more, share)))

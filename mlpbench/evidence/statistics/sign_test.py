@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, bdtrc
+from scipy.special import bdtr, bdtrc, betaincinv
 
 from mlpbench.evidence.statistics.t_test import smallest_enough
 
@@ -124,6 +124,28 @@ def censored_median(lower: Floats, upper: Floats, bound: float) -> tuple[float, 
     return (high, "at most") if math.isfinite(high) else (math.nan, "")
 
 
+def least_on_one_side(n: int, level: float) -> int:
+    """Return how many of n replicates must lie on one side for a p of at most `level`; n + 1 where all are too few.
+
+    >>> [least_on_one_side(n, 0.05) for n in (5, 6, 10)]
+    [6, 6, 9]
+    """
+    low, high = n // 2 + 1, n + 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if 2 * _at_least(middle, n, HALF) <= level else (middle + 1, high)
+    return low
+
+
+def detectable_share(n: int, level: float, wanted: float) -> float:
+    """Return the share of replicates above a bound at which the test has power `wanted`; 1 where n are too few for any p.
+
+    P(X >= k) of X ~ Binomial(n, share) is the incomplete beta function I_share(k, n - k + 1).
+    """
+    k = least_on_one_side(n, level)
+    return 1.0 if k > n else float(betaincinv(k, n - k + 1, wanted))
+
+
 def more_needed(n: int, share: float, level: float, wanted: float, most: int) -> int | None:
     """Return the smallest number above n at which the test has power `wanted`, were so large a share on the larger side.
 
@@ -134,11 +156,7 @@ def more_needed(n: int, share: float, level: float, wanted: float, most: int) ->
         return None
 
     def enough(k: int) -> bool:
-        need = k // 2 + 1
-        low, high = need, k + 1
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if 2 * _at_least(middle, k, HALF) <= level else (middle + 1, high)
-        return low <= k and _at_least(low, k, share) >= wanted
+        least = least_on_one_side(k, level)
+        return least <= k and _at_least(least, k, share) >= wanted
 
     return smallest_enough(n, enough, most)

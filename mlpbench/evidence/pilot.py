@@ -1,0 +1,214 @@
+"""What a pilot says of the claims of a planned experiment: the chance that they are decided, by the number of replicates.
+
+A pilot is a results folder with some of the planned conditions, which are found by content. Its replicates say what the effect of a
+claim may be; how likely replicates of another seed, judged alone, decide the claim then is its assurance. Without a pilot there is
+the effect that a number of replicates detects with 80% power, in standard deviations of the replicates' numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy.special import ndtri
+
+from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
+from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
+from mlpbench.evidence.judging.claim_values import ClaimValues, values_of
+from mlpbench.evidence.judging.claim_verdicts import Curves, read_curves
+from mlpbench.evidence.statistics import t_test
+from mlpbench.evidence.statistics.assurance import assurance, sign_assurance
+from mlpbench.evidence.statistics.e_process import crossing_p
+from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, detectable_share
+from mlpbench.evidence.statistics.t_test import ALPHA, MOST_REPLICATES, POWER, Sample, smallest_enough
+from mlpbench.experiment.claims.hypothesis import Hypothesis, SignFlipTest, SignTest, TTest
+from mlpbench.experiment.grid import Condition, count_tunings
+from mlpbench.experiment.spec import Experiment
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimTest:
+    """How a planned claim is judged: the hypothesis, and at which level with a number of replicates.
+
+    Attributes:
+        hypothesis: what the claim comes down to.
+        family: the number of tested claims: Holm's method tests the smallest p at 5% over it.
+        is_anytime: whether an e-process judges it, which asks for more at the same number of replicates.
+
+    """
+
+    hypothesis: Hypothesis
+    family: int
+    is_anytime: bool = False
+
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether its power is known: that of a test of a mean or a median."""
+        return isinstance(self.hypothesis.test, TTest | SignFlipTest | SignTest)
+
+    @property
+    def is_equivalence(self) -> bool:
+        """Whether it claims that a number lies near another."""
+        return self.hypothesis.sense == "equivalent"
+
+    def level(self, n: int) -> float:
+        """Return the level at which n replicates are tested, 0 where they are too few to decide anything."""
+        if n < self.hypothesis.test.least:
+            return 0.0
+        if self.is_anytime:
+            return crossing_p(n, self.family / ALPHA)
+        level = ALPHA / self.family
+        return 0.0 if isinstance(self.hypothesis.test, SignFlipTest) and 2.0 ** (1 - n) > level else level
+
+    def detectable(self, n: int) -> float | None:
+        """Return the distance from the bound, in sds, that n replicates detect with 80% power; of an equivalence the least margin.
+
+        None where no distance is, and where it is not known. Of a median it is that of normal numbers.
+        """
+        level = self.level(n)
+        if not self.is_foreseen or level == 0:
+            return None
+        if isinstance(self.hypothesis.test, SignTest):
+            share = detectable_share(n, level, POWER)
+            return float(ndtri(share)) if share < 1 else None
+        return t_test.detectable_margin(n, level) if self.is_equivalence else t_test.detectable_shift(n, level / 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PilotClaim:
+    """A planned claim with what a pilot showed of it.
+
+    Attributes:
+        test: how it is judged.
+        missing: why the pilot says nothing of it, in words; empty where it does.
+        n: number of replicates that the pilot has for it.
+        sample: of a mean, their number's distance from the centre of the claim, summed up.
+        larger, counted: of a median, how many lie on the side of the bound where more do, and how many have a side.
+
+    """
+
+    test: ClaimTest
+    missing: str = ""
+    n: int = 0
+    sample: Sample | None = None
+    larger: int = 0
+    counted: int = 0
+
+    def assurance(self, n: int) -> float:
+        """Return the chance that n replicates of another seed decide the claim, either way."""
+        level, bound = self.test.level(n), self.test.hypothesis.bound
+        if level == 0:
+            return 0.0
+        if self.sample is None:
+            return sign_assurance(self.larger, self.counted, round(n * self.counted / self.n), level)
+        bounds = (-bound, bound) if self.test.is_equivalence else (bound,)
+        return assurance(self.sample, n, bounds, level, alone=True)
+
+    def replicates_for(self, wanted: float) -> int | None:
+        """Return the number of replicates with which assurance is `wanted`; None where it takes more than 100,000."""
+        return smallest_enough(1, lambda n: self.assurance(n) >= wanted, MOST_REPLICATES)
+
+
+def claim_tests(experiment: Experiment, conditions: Sequence[Condition]) -> dict[str, ClaimTest]:
+    """Return how each claim of a planned experiment is judged, by its id, over its conditions with their first tuning."""
+    scientific = conditions[:: count_tunings(experiment)]
+    hypotheses = {claim.id: claim.hypothesis(experiment, scientific) for claim in experiment.claims}
+    family = max(1, sum(not hypothesis.is_observed for hypothesis in hypotheses.values()))
+    return {
+        name: ClaimTest(hypothesis=hypothesis, family=family, is_anytime=experiment.is_anytime)
+        for name, hypothesis in hypotheses.items()
+    }
+
+
+def pilot_claims(
+    tests: Mapping[str, ClaimTest],
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    pilot: Experiment,
+    pilot_conditions: Sequence[Condition],
+    runs: pd.DataFrame,
+    curves: Curves,
+    layers: Layers | None = None,
+) -> dict[str, PilotClaim]:
+    """Return what a pilot says of the claims of a planned experiment.
+
+    Args:
+        tests: how they are judged, by id.
+        experiment: what is planned.
+        conditions: its conditions, those of every tuning.
+        pilot: the experiment of the pilot's folder, of which the tables are.
+        pilot_conditions: its conditions.
+        runs: the table of runs.
+        curves: the table of curves, or a function that reads it.
+        layers: reads the table of layers.
+
+    """
+    grid = tuned_grid(pilot, pilot_conditions, runs)
+    by_content = {group: place for place, group in enumerate(_contents(pilot, pilot_conditions))}
+    planned = conditions[:: count_tunings(experiment)]
+    places = {
+        c.condition_id: by_content.get(g) for c, g in zip(planned, _contents(experiment, conditions), strict=True)
+    }
+    claims = {}
+    for name, test in tests.items():
+        needed = [c for c in planned if c.condition_id in test.hypothesis.conditions]
+        if not test.is_foreseen:
+            claims[name] = PilotClaim(test=test, missing="its test has no power that is known beforehand")
+        elif lacking := [c.label for c in needed if places[c.condition_id] is None]:
+            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            claims[name] = PilotClaim(test=test, missing=f"the pilot has no condition {lacking[0]}{more}")
+        else:
+            at = [place for c in needed if (place := places[c.condition_id]) is not None]
+            claims[name] = _summed_up(test, _values(test, pilot, needed, at, grid, curves, layers))
+    return claims
+
+
+def _contents(experiment: Experiment, conditions: Sequence[Condition]) -> list[frozenset[str]]:
+    """Return for each scientific condition what it is by content: the ids of its tunings."""
+    tunings = count_tunings(experiment)
+    ids = [c.condition_id for c in conditions]
+    return [frozenset(ids[i : i + tunings]) for i in range(0, len(ids), tunings)]
+
+
+def _values(
+    test: ClaimTest,
+    pilot: Experiment,
+    needed: Sequence[Condition],
+    places: Sequence[int],
+    grid: TunedGrid,
+    curves: Curves,
+    layers: Layers | None,
+) -> ClaimValues:
+    """Return the claim's numbers in the pilot, whose conditions at `places` are those that are needed, in that order."""
+    rows = [grid.observed[grid.observed["position"] == place] for place in places]
+    ids = [c.condition_id for c in needed]
+    observed = pd.concat([r.assign(position=i, condition_id=ids[i]) for i, r in enumerate(rows)], ignore_index=True)
+    observed = with_layers([(test.hypothesis.metric, ids)], observed, layers)
+    points = read_curves(curves, list(observed["run_id"]))
+    return values_of(test.hypothesis, pilot, needed, observed, points)[0]
+
+
+def _summed_up(test: ClaimTest, values: ClaimValues) -> PilotClaim:
+    """Return what the numbers of a pilot's replicates say."""
+    hypothesis, n = test.hypothesis, len(values.complete)
+    if n < 2:
+        return PilotClaim(
+            test=test, n=n, missing=f"the pilot has {n} whole replicate{'s' * (n != 1)} of it, and 2 are needed"
+        )
+    if values.is_one_draw:
+        return PilotClaim(test=test, n=n, missing="the pilot's replicates are one draw")
+    if isinstance(hypothesis.test, SignTest):
+        sides = count_sides(values.lower, hypothesis.bound, values.upper)
+        ties = count_ties(values.lower, hypothesis.bound, values.upper) * hypothesis.drops_ties
+        if n == ties:
+            return PilotClaim(test=test, n=n, missing="the pilot's replicates all tie")
+        return PilotClaim(test=test, n=n, larger=max(sides), counted=n - ties)
+    if values.diverged or values.censored:
+        why = "runs of the pilot diverged" if values.diverged else "runs of the pilot never got there"
+        return PilotClaim(test=test, n=n, missing=f"{why}, so that there is no mean")
+    sample = Sample(n=n, mean=float(values.complete.mean()) - hypothesis.centre, sd=values.tested_sd)
+    if not sample.sd > 0 or not math.isfinite(sample.mean):
+        return PilotClaim(test=test, n=n, missing="the pilot's replicates are equal")
+    return PilotClaim(test=test, n=n, sample=sample)
