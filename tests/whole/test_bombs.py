@@ -72,7 +72,6 @@ def zipped_zeros(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "make"),
     [("b.parquet", dictionary_of_a_long_word), ("b.parquet", column_of_zeros), ("b.npz", zipped_zeros)],
@@ -90,7 +89,6 @@ def test_a_table_that_unpacks_to_gigabytes_is_refused(name: str, make: Callable[
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_a_gzipped_file_of_a_named_data_set_is_unpacked_no_further_than_needed(tmp_path: Path) -> None:
     folder = tmp_path / "g"
     folder.mkdir()
@@ -107,7 +105,6 @@ def test_a_gzipped_file_of_a_named_data_set_is_unpacked_no_further_than_needed(t
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize("named", [True, False], ids=["checksum in its name", "none"])
 @pytest.mark.parametrize(
     ("written", "why"),

@@ -40,7 +40,6 @@ def peak(folder: Path, **fixed: object) -> int:
     return int(result.stdout)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     "optimizer", [pytest.param("sgd", marks=pytest.mark.prove), pytest.param("adam", marks=pytest.mark.slow)]
 )
