@@ -57,6 +57,11 @@ if TYPE_CHECKING:
     type=int,
     help="Replicates at which to end where the file declares `anytime`; by default twice those there are.",
 )
+@click.option(
+    "--pilot",
+    is_flag=True,
+    help="Train without verdicts: no claim is registered, no seed spent; run the claims at another seed.",
+)
 @click.option("--no-report", is_flag=True, help="Train and store only.")
 @click.option("--yes", is_flag=True, help="Allow more than 100,000 runs.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")

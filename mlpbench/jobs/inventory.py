@@ -29,6 +29,7 @@ from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, outline, plan, probe_steps
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, Rerun, environment
+from mlpbench.results.registration import registration_of
 from mlpbench.results.store import Store
 
 Ints = npt.NDArray[np.int64]
@@ -244,7 +245,8 @@ def _asked_for(experiment: Experiment, conditions: Sequence[Condition], store: S
     layers = functools.partial(store.read_layers, sound=True)
     replicates = np.full(len(to_come_G), experiment.replicates)
     if experiment.until_decided is not None:
-        judgement = interim_analysis.judge(experiment, conditions, runs, curves, layers=layers)
+        registration = registration_of(store.folder, experiment, conditions)
+        judgement = interim_analysis.judge(experiment, conditions, runs, curves, registration, layers=layers)
         replicates = np.array(judgement.replicates)
     mask_CRS &= (np.arange(mask_CRS.shape[1]) < np.repeat(replicates, tunings)[:, None])[:, :, None]
     if _refits_follow(experiment):

@@ -12,6 +12,7 @@ import pandas as pd
 
 from mlpbench.data.dataset import Say
 from mlpbench.experiment import grid
+from mlpbench.experiment.claims.claim_identity import claim_identities
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results import examples
@@ -20,11 +21,12 @@ from mlpbench.results.folders import (
     Declaration,
     InterimRecord,
     current_verifications,
-    declared_late,
     first_about,
     read_interim_analyses,
     write_interim_analyses,
 )
+from mlpbench.results.register import DIGEST
+from mlpbench.results.registration import registration_of
 from mlpbench.results.store import Store
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ def judge(
         conditions,
         runs,
         curves,
-        declared_late(store.folder, experiment, conditions),
+        registration_of(store.folder, experiment, conditions),
         test_set,
         store.read_layers,
     )
@@ -205,15 +207,17 @@ def record_interim_analyses(
     before = read_interim_analyses(folder)
     records = list(before)
     declared = [Declaration.of(e) for e in (experiment, filed)]
+    digests = {i.claim_id: i.digest for i in claim_identities(experiment.claims, experiment, conditions)}
     for replicates, claims in _complete(experiment, judgement):
         record = InterimRecord(
             replicates=replicates,
             declared=declared[first_about(records, experiment, conditions) is None],
             seed=experiment.seed,
             conditions=sorted(c.condition_id for c in conditions),
-            claims=claims,
+            claims={claim_id: {**summed, DIGEST: digests[claim_id]} for claim_id, summed in claims.items()},
         )
-        if not any(replace(r, claims=claims) in [replace(record, declared=d) for d in declared] for r in records):
+        same = [replace(record, claims={}, declared=d) for d in declared]
+        if not any(replace(r, claims={}) in same for r in records):
             records.append(record)
     if records != before:
         write_interim_analyses(folder, records)

@@ -33,6 +33,7 @@ from mlpbench.results.folders import (
     write_interim_analyses,
     write_verifications,
 )
+from mlpbench.results.register import merged_registers, read_register, write_register
 from mlpbench.results.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
 from mlpbench.results.store import Store
 
@@ -180,6 +181,7 @@ def _write(experiment: Experiment, tables: Tables, stores: Sequence[Store], to: 
         store = Store(beside)
         with store.writing():
             store.write_spec(yaml_reader.dump(experiment, to))
+            write_register(beside, merged_registers([read_register(folder) for folder in folders]))
             if analyses := merged_interim_analyses(folders):
                 write_interim_analyses(beside, analyses)
             if verified:

@@ -44,6 +44,7 @@ class Options:
         until_decided: Give undecided claims more replicates, up to `max_replicates`.
         max_replicates: The largest number of replicates of a top-up.
         budget: The number of replicates at which a command ends whose experiment declares `anytime`.
+        pilot: Train without registering claims: no verdicts, and no seed is spent.
         report: Write the report.
         yes: Train more than 100,000 runs too.
         quiet: Print nothing.
@@ -62,6 +63,7 @@ class Options:
     until_decided: bool = False
     max_replicates: int | None = None
     budget: int | None = None
+    pilot: bool = False
     report: bool = True
     yes: bool = False
     quiet: bool = False

@@ -22,7 +22,10 @@ from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take
 from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.progress import Progress
+from mlpbench.results import seal
 from mlpbench.results.folder_check import check_folder, first_messages, listed
+from mlpbench.results.register import Register, write_register
+from mlpbench.results.registration import registered
 from mlpbench.results.seal import NAME as SEAL
 from mlpbench.results.seal import SPEC
 from mlpbench.results.store import ASIDE, Store
@@ -42,6 +45,8 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
     if options.quiet:
         say = say_nothing
     filed, experiment = experiment, topped_up(experiment, options)
+    if options.pilot:
+        filed = experiment = _pilot(experiment, options)
     store = Store(options.results / experiment.name)
     experiment = within_budget(experiment, store, options)
     if store.folder.exists() and not store.folder.is_dir():
@@ -52,6 +57,12 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
         tell(note)
     inventory = take_inventory(experiment, store, options)
     _confirm(inventory, options)
+
+    def register() -> Register:
+        return registered(store, experiment, inventory.conditions, filed, pilot=options.pilot, spec=readable)
+
+    readable = spoilt is None
+    register()  # what is wrong with it is said before anything is written
     _prepare(inventory, options, say)
     with store.writing() as damaged:
         for path, why in damaged.items():
@@ -62,6 +73,8 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
         if inventory.n_todo(options.rerun):
             inventory = take_inventory(experiment, store, options)  # another process may have written until now
         todo = inventory.todo(options.rerun)
+        with seal.locked(options.results):  # experiments that start at the same time beside each other count each other
+            write_register(store.folder, register())
         store.write_spec(yaml_reader.dump(experiment, store.folder))
         trained = _train_and_store(inventory, todo, store, options) if todo else 0
         if has_rounds(experiment):
@@ -91,6 +104,13 @@ def _look_at(experiment: Experiment, store: Store, notes: list[str]) -> Path | N
         notes.append(f"{altered.partition(': ')[0]}: {how}")
     notes += first_messages([*check.notes, *check.of_report.values()])
     return spec if altered and present else None
+
+
+def _pilot(experiment: Experiment, options: Options) -> Experiment:
+    """Return the experiment as a pilot trains it: no verdict asks for more replicates."""
+    if options.until_decided or options.max_replicates is not None:
+        raise InputError("--pilot gives no verdicts that could ask for more replicates: leave --until-decided out")
+    return experiment.model_copy(update={"until_decided": None})
 
 
 def topped_up(experiment: Experiment, options: Options) -> Experiment:

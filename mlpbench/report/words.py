@@ -10,7 +10,7 @@ from typing import Any
 from mlpbench.base.escapes import Markdown, code, markdown
 from mlpbench.evidence.judging.caveats import BoundKept
 from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Interval, Verdict
-from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL
+from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.metrics.metric import LOG10_UNIT
 from mlpbench.report.section import paragraph, table
 
@@ -295,7 +295,9 @@ def _outlook(verdict: Verdict, q: Digits) -> str:
     """Say what the test detects at this n, and how many replicates it would take."""
     tested, outlook = verdict.hypothesis, verdict.outlook
     if tested.is_of_median:
-        if verdict.p_corrected is not None and verdict.p_corrected <= ALPHA:  # decided, but for an incomplete analysis
+        if (
+            verdict.p_corrected is not None and verdict.p_corrected <= verdict.level
+        ):  # decided, but for an incomplete analysis
             return ""
         unknown = (
             "if as many replicates stay censored"

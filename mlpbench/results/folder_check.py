@@ -16,7 +16,8 @@ from mlpbench.experiment.spec import Experiment
 from mlpbench.results import examples, seal
 from mlpbench.results.folders import read_folder, read_interim_analyses, read_verifications
 from mlpbench.results.part_files import JOURNAL
-from mlpbench.results.seal import INTERIM_ANALYSES, MISSING, SPEC, VERIFICATIONS
+from mlpbench.results.register import read_register
+from mlpbench.results.seal import INTERIM_ANALYSES, MISSING, REGISTER, SPEC, VERIFICATIONS
 from mlpbench.results.store import Store, damage_message
 
 MOST_NAMED = 20
@@ -68,6 +69,7 @@ def check_folder(store: Store, experiment: Experiment | None = None, *, spec: bo
                 raise
             records[folder / SPEC] = str(error)
     noting(INTERIM_ANALYSES, lambda: read_interim_analyses(folder))
+    noting(REGISTER, lambda: read_register(folder, about=()))
     noting(VERIFICATIONS, lambda: read_verifications(folder))
     if experiment is not None and examples.needed(experiment):
         noting(examples.labels_name(experiment), lambda: examples.read_labels(experiment, store))

@@ -161,22 +161,3 @@ def first_about(
     """Return the first interim analysis of runs that this experiment has too."""
     ours = {condition.condition_id for condition in conditions}
     return next((record for record in records if record.is_about(experiment, ours)), None)
-
-
-def declared_late(folder: Path, experiment: Experiment, conditions: Sequence[Condition]) -> str:
-    """Return what was declared at the first interim analysis, in words, where something else is declared now; else nothing.
-
-    A top-up that was not declared before results were known is noticed by it: one by editing `replicates`, by `--set` or
-    by options.
-    """
-    first = first_about(read_interim_analyses(folder), experiment, conditions)
-    if first is None or first.declared == Declaration.of(experiment):
-        return ""
-    most = first.declared.max_replicates
-    return f"{first.declared.replicates} replicates and {_top_up(most)}"
-
-
-def _top_up(most: int | Literal["anytime"] | None) -> str:
-    if most is None:
-        return "no top-up declared"
-    return "looks at any time declared" if most == "anytime" else f"up to {most} declared"

@@ -44,10 +44,13 @@ from mlpbench.base.files import (
 
 NAME = "seal.json"
 SPEC, INTERIM_ANALYSES, VERIFICATIONS, SUMMARY = "spec.yaml", "looks.json", "verified.json", "summary.json"
+REGISTER = "register.json"
 _REMEDIES = {
     SPEC: "restore it from a copy; `mlpbench run` of the experiment file writes it again",
     INTERIM_ANALYSES: "restore it from a copy, it says which analyses of these claims came before; without one, run the experiment into another "
     "folder (--results)",
+    REGISTER: "restore it from a copy, it says which claims were stated before runs were looked at; without one, run the experiment at "
+    "another seed, into another folder (--results)",
     VERIFICATIONS: "remove it, and verify again",
     "test_labels": "remove it; where the data are, `mlpbench report` writes it again",
     "test_examples": "where the data are, `mlpbench report` writes it again",
@@ -59,7 +62,7 @@ _REMEDIES = {
     ),
 }
 # What stands nowhere else: all other files can be restored where they are missing.
-IRREPLACEABLE = (SPEC, INTERIM_ANALYSES)
+IRREPLACEABLE = (SPEC, INTERIM_ANALYSES, REGISTER)
 # Folders of tables and weights.
 PARTS = ("runs", "curves", "layers", "predictions", "weights")
 REMEDY = "restore it from a copy, or remove it: the folder is then read without a seal"
@@ -67,7 +70,7 @@ MISSING = "is missing"
 ALTERED = "its bytes are not those that were written"
 WAIT_S = 20
 RELISTINGS = 5
-_FILE = r"spec\.yaml|looks\.json|verified\.json|summary\.json|test_labels-\w+\.npy|test_examples-[\w-]+\.npz|figures/[\w.-]+\.png"
+_FILE = r"spec\.yaml|looks\.json|register\.json|verified\.json|summary\.json|test_labels-\w+\.npy|test_examples-[\w-]+\.npz|figures/[\w.-]+\.png"
 _PART = rf"(?:{'|'.join(PARTS)})/[A-Za-z0-9_][A-Za-z0-9_.-]*-[0-9a-f]{{16}}\.(?:parquet|safetensors)"
 # Folders whose seal is written without `pending` at the end of what is under way, not after each file.
 _under_way: set[Path] = set()
@@ -157,8 +160,11 @@ def sealed_now(folders: Iterable[Path]) -> str:
     return f"{_have(given)} a seal ({NAME}) now, which {it} without: whether files were altered or removed before is not known"
 
 
-def flaws(folder: Path) -> dict[str, str]:
-    """Return what is wrong with the files of a folder that its seal lists, by name; raise InputError for a damaged seal."""
+def flaws(folder: Path, names: Collection[str] | None = None) -> dict[str, str]:
+    """Return what is wrong with the files of a folder that its seal lists, or some of them, by name.
+
+    Raises InputError where the seal itself is damaged.
+    """
     found: dict[str, str] = {}
     for _ in range(RELISTINGS):
         seal = read(folder)
@@ -167,9 +173,10 @@ def flaws(folder: Path) -> dict[str, str]:
         found = {
             name: why
             for name in sorted({*seal.files, *seal.pending})
-            if (why := _flaw(folder / name, seal.allowed(name)))
+            if (names is None or name in names) and (why := _flaw(folder / name, seal.allowed(name)))
         }
-        found |= {name: MISSING for name in seal.parts if not os.path.lexists(folder / name)}
+        if names is None:
+            found |= {name: MISSING for name in seal.parts if not os.path.lexists(folder / name)}
         if not found or read(folder) == seal:
             break  # else it was written to meanwhile
     return found
@@ -199,7 +206,7 @@ def write_sealed(folder: Path, contents: Mapping[str, bytes | None]) -> None:
         make_folder(folder)
     except OSError as error:
         raise refused(folder, error) from error
-    with _locked(folder):
+    with locked(folder):
         seal = _settled(folder)
         new = {name: None if content is None else Content.of(content) for name, content in contents.items()}
         new = {name: content for name, content in new.items() if seal.files.get(name) != content}
@@ -220,7 +227,7 @@ def under_way(folder: Path) -> Iterator[None]:
     _under_way.add(folder)
     try:
         yield
-        with _locked(folder):
+        with locked(folder):
             before = read(folder)
             after = _settled(folder).model_copy(update={"parts": _parts(folder)})
             if before != after.sealed:
@@ -231,7 +238,7 @@ def under_way(folder: Path) -> Iterator[None]:
 
 def release_parts(folder: Path) -> None:
     """Take tables and weights off the seal until they are sealed again: some are about to be removed."""
-    with _locked(folder):
+    with locked(folder):
         seal = read(folder)
         if seal is not None and seal.parts:
             _write(folder, seal.model_copy(update={"parts": []}))
@@ -239,7 +246,7 @@ def release_parts(folder: Path) -> None:
 
 def forget(folder: Path, names: Collection[str]) -> None:
     """Take files off the seal that are not there any more, or were moved away."""
-    with _locked(folder):
+    with locked(folder):
         seal = read(folder)
         if seal is not None and any(name in (*seal.files, *seal.pending, *seal.parts) for name in names):
             fields: dict[str, Mapping[str, object]] = {"files": seal.files, "pending": seal.pending}
@@ -309,8 +316,8 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing the seal meanwhile; where the file system has no locks, go on without."""
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes that do so too from going on meanwhile; where the file system has no locks, go on without."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -323,9 +330,7 @@ def _locked(folder: Path) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() > until:
-                    raise MachineError(
-                        f"another process is writing the seal of {folder}: wait for it, and try again"
-                    ) from error
+                    raise MachineError(f"another process is writing to {folder}: wait for it, and try again") from error
                 time.sleep(0.01)
             except OSError:
                 break

@@ -278,7 +278,7 @@ def test_the_report_says_how_many_looks_there_were_at_which_n_and_what_was_spent
     assert "after correction for interim analyses and claims, at interim analysis 1)" in text
     assert "| p (corrected) |" in text
     assert "Holm" not in text
-    late = report_of(made, declared_late="5 replicates and no top-up declared")
+    late = report_of(made, registration=registration)
     assert "**supported, exploratory**" in late.markdown
     assert "They are exploratory" in late.markdown
     assert "exploratory" not in text

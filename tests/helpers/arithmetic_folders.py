@@ -17,7 +17,10 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.plan import curve_steps, probe_steps
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.part_files import encoded
+from mlpbench.results.register import write_register
+from mlpbench.results.registration import registered
 from mlpbench.results.schemas import SCHEMAS
+from mlpbench.results.store import Store
 
 RUNS_A_FILE = 100_000
 
@@ -33,6 +36,7 @@ def make_folder(tree: Mapping[str, Any], results: Path, *, curves_of: int | None
     folder = results / experiment.name
     write_whole(folder / "spec.yaml", yaml_reader.dump(experiment).encode())
     conditions = grid.conditions(experiment)
+    write_register(folder, registered(Store(folder), experiment, conditions, experiment))
     rng = np.random.default_rng(0)
     shared = rng.normal(0, noise, experiment.replicates)
     each = max(1, RUNS_A_FILE // experiment.replicates)

@@ -13,6 +13,7 @@ from mlpbench.report.context import Context
 from mlpbench.report.report import Report, render
 from mlpbench.results.examples import TestSet
 from mlpbench.results.folders import VerifiedRun
+from mlpbench.results.registration import Registration
 
 
 def context_of(
@@ -21,10 +22,10 @@ def context_of(
     layers: Layers | None = None,
     test_set: TestSet | None = None,
     verifications: Sequence[VerifiedRun] = (),
-    declared_late: str = "",
+    registration: Registration | None = None,
 ) -> Context:
     """Return the context that a report of the tables rests on."""
-    judgement = interim_analysis.judge(*tables.parts, declared_late, test_set, layers)
+    judgement = interim_analysis.judge(*tables.parts, registration, test_set, layers)
     return Context(
         experiment=tables.experiment,
         judgement=judgement,

@@ -26,6 +26,7 @@ from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.examples import TestSet
+from mlpbench.results.registration import Registration
 
 RULE = (
     "Replicates may be added and looked at whenever one likes: each of m claims is judged by an e-process, which reaches "
@@ -42,6 +43,7 @@ def follow(
     test_set: TestSet | None,
     layers: Layers | None,
     may_decide: Callable[[Verdict], bool],
+    registration: Registration | None = None,
 ) -> tuple[TunedGrid, list[Verdict], list[int]]:
     """Return the scientific conditions, the verdict on each claim, and how many replicates each condition is asked for.
 
@@ -57,7 +59,8 @@ def follow(
     by_number: dict[int, list[Claim]] = {}
     for claim in experiment.claims:
         by_number.setdefault(max(first, have[claim.id]), []).append(claim)
-    correct = AtAnyTime(claims=max(1, sum(not hypothesis.is_observed for hypothesis in hypotheses.values())))
+    dropped = 0 if registration is None else registration.dropped
+    correct = AtAnyTime(claims=max(1, dropped + sum(not h.is_observed for h in hypotheses.values())))
     verdicts: dict[str, Verdict] = {}
     counts = [first] * groups
     for n, claims in by_number.items():
@@ -72,6 +75,7 @@ def follow(
             correct=correct,
             test_set=test_set,
             layers=layers,
+            registration=registration,
         ):
             name = verdict.claim.id
             asked = min(most, n + step(n)) if have[name] >= first and may_decide(verdict) else n

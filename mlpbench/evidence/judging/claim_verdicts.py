@@ -38,6 +38,7 @@ from mlpbench.evidence.judging.verdict import (
     Verdict,
 )
 from mlpbench.evidence.statistics import assurance, resampling, t_test, variance_components
+from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
 from mlpbench.evidence.statistics.sign_test import (
     censored_median,
@@ -68,6 +69,7 @@ from mlpbench.experiment.metrics.metric_names import late, plain, reaches
 from mlpbench.experiment.shift_spec import measured as measured_shift
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.examples import TestSet
+from mlpbench.results.registration import Registration
 
 RUN_COLUMNS = ["run_id", "status", *METRICS]
 
@@ -110,12 +112,16 @@ class Assessment:
     widened: Widened | None = None
     withheld: Caveat | None = None
 
+    def at_level(self, level: float) -> Assessment:
+        """Return the assessment of a claim that is decided at a level."""
+        return replace(self, verdict=replace(self.verdict, level=level))
+
     def corrected(self, p_corrected: float) -> Assessment:
-        """Return the assessment with its corrected p, decided where that is at most 0.05."""
+        """Return the assessment with its corrected p, decided where that is at most its level."""
         v = replace(self.verdict, p_corrected=None if math.isnan(p_corrected) else p_corrected)
-        if p_corrected <= ALPHA and self.leans == SUPPORTED and self.withheld is not None:
+        if p_corrected <= self.verdict.level and self.leans == SUPPORTED and self.withheld is not None:
             v = replace(v, withheld=self.withheld, caveats=(self.withheld, *v.caveats))
-        elif p_corrected <= ALPHA:
+        elif p_corrected <= self.verdict.level:
             v = replace(v, decision=self.leans)
             if self.widened is not None:
                 confirmed = self.widened.confirms(v.hypothesis.sense, v.hypothesis.bound, v.hypothesis.centre)
@@ -143,6 +149,7 @@ def judge_claims(
     correct: Correction = by_holm,
     test_set: TestSet | None = None,
     layers: Layers | None = None,
+    registration: Registration | None = None,
 ) -> tuple[Verdict, ...]:
     """Return the verdict on each claim, in the order of the file.
 
@@ -155,16 +162,26 @@ def judge_claims(
         correct: how p is corrected for the other claims, and at an interim analysis for the other analyses.
         test_set: gives claims on test accuracy the interval that includes the sampling of the test set.
         layers: reads the table of layers, called only where a claim is about a metric of layers.
+        registration: how the claims are registered: each is decided at the level of its seed. Where there is none it is 0.05.
 
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
     hypotheses = [claim.hypothesis(experiment, conditions) for claim in experiment.claims]
     observed = with_layers([(h.metric, h.conditions) for h in hypotheses], observed, layers)
     points = _points(hypotheses, observed, curves)
-    e_needed = correct.needed if isinstance(correct, AtAnyTime) else 1 / ALPHA
+    levels = levels_of(experiment, registration)
     assessed = [
-        _assess(claim, hypothesis, experiment, conditions, observed, points, test_set, e_needed)
-        for claim, hypothesis in zip(experiment.claims, hypotheses, strict=True)
+        _assess(
+            claim,
+            hypothesis,
+            experiment,
+            conditions,
+            observed,
+            points,
+            test_set,
+            correct.needed(level) if isinstance(correct, AtAnyTime) else 1 / level,
+        ).at_level(level)
+        for claim, hypothesis, level in zip(experiment.claims, hypotheses, levels, strict=True)
     ]
     tested = [i for i, a in enumerate(assessed) if not a.verdict.observed]
     corrected = correct([assessed[i].verdict for i in tested])
@@ -172,6 +189,13 @@ def judge_claims(
         assessed[i] = assessed[i].corrected(p)
         assessed[i] = replace(assessed[i], verdict=replace(assessed[i].verdict, outlook=assessed[i].outlook(level)))
     return tuple(a.verdict for a in assessed)
+
+
+def levels_of(experiment: Experiment, registration: Registration | None) -> list[float]:
+    """Return the level at which each claim is decided: that of its seed, or 0.05 where no claim is registered."""
+    if registration is None:
+        return [ALPHA] * len(experiment.claims)
+    return [seed_level(registration.standings[claim.id].number) for claim in experiment.claims]
 
 
 def _assess(

@@ -10,23 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pandas as pd
 
 from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.estimates.observe import MISSING
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid, winners
+from mlpbench.evidence.frames import is_among
 from mlpbench.evidence.judging import anytime
-from mlpbench.evidence.judging.caveats import Caveat, Exploratory, IncompleteAnalysis
+from mlpbench.evidence.judging.caveats import IncompleteAnalysis, Unfinished
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
-from mlpbench.evidence.judging.p_correction import AtInterimAnalysis
+from mlpbench.evidence.judging.p_correction import AtInterimAnalysis, by_holm
+from mlpbench.evidence.judging.registered_verdict import by_registration, without_verdict
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
-from mlpbench.evidence.statistics.alpha_spending import schedule, spent
+from mlpbench.evidence.statistics.alpha_spending import schedule, seed_level, spent
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.examples import TestSet
+from mlpbench.results.registration import Registration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,7 @@ class InterimAnalysis:
     """An interim analysis: the verdicts at one number of replicates on the claims that were undecided before it.
 
     `number` counts from 1; `level` is for all claims together. An analysis is `complete` once no run that it needs is
-    missing: it decides only then. `most` is the number of replicates of the last one.
+    missing: it decides only then. `whole_level` is what all analyses spend together, `most` the number of replicates of the last one.
     """
 
     number: int
@@ -42,6 +46,7 @@ class InterimAnalysis:
     most: int
     level: float
     complete: bool
+    whole_level: float = ALPHA
     verdicts: Sequence[Verdict]
 
 
@@ -64,32 +69,43 @@ def judge(
     conditions: Sequence[Condition],
     runs: pd.DataFrame,
     curves: Curves,
-    declared_late: str = "",
+    registration: Registration | None = None,
     test_set: TestSet | None = None,
     layers: Layers | None = None,
 ) -> Judgement:
     """Return the verdicts over the runs there are, by interim analyses where the experiment declares a top-up.
 
-    `declared_late` says how the experiment was declared at its first analysis, where it has been topped up since without
-    having declared that before: its verdicts are exploratory. `test_set` and `layers` are for `judge_claims`.
+    `registration` says how the claims are registered, by which verdicts are exploratory, and at which level they are
+    decided. `test_set` and `layers` are for `judge_claims`. Nothing is decided before all runs are there, or by a pilot.
     """
     if experiment.is_anytime:
-        grid, judged, counts = anytime.follow(experiment, conditions, runs, curves, test_set, layers, _may_decide)
+        grid, judged, counts = anytime.follow(
+            experiment, conditions, runs, curves, test_set, layers, _may_decide, registration
+        )
         judgement = Judgement(grid=grid, verdicts=judged, replicates=counts)
     elif experiment.until_decided is None:
         groups = len(conditions) // count_tunings(experiment)
         grid = tuned_grid(experiment, conditions, runs)
         verdicts = judge_claims(
-            experiment, grid.conditions, runs, curves, grid.observed, test_set=test_set, layers=layers
+            experiment,
+            grid.conditions,
+            runs,
+            curves,
+            grid.observed,
+            correct=partial(by_holm, dropped=_dropped(registration)),
+            test_set=test_set,
+            layers=layers,
+            registration=registration,
         )
+        done, planned = int(is_among(grid.run_ids, runs["run_id"]).sum()), len(grid.run_ids)
+        if done < planned:
+            verdicts = tuple(without_verdict(v, Unfinished(done=done, planned=planned)) for v in verdicts)
         judgement = Judgement(grid=grid, verdicts=verdicts, replicates=[experiment.replicates] * groups)
     else:
-        judgement = _analyse(experiment, conditions, runs, curves, test_set, layers)
-    late: tuple[Caveat, ...] = (Exploratory(declared=declared_late),) if declared_late else ()
+        judgement = _analyse(experiment, conditions, runs, curves, test_set, layers, registration)
     tuned = _tuned(experiment, judgement.grid)
     verdicts = tuple(
-        replace(v, exploratory=bool(declared_late), tuned=t, caveats=(*v.caveats, *late))
-        for v, t in zip(judgement.verdicts, tuned, strict=True)
+        by_registration(replace(v, tuned=t), registration) for v, t in zip(judgement.verdicts, tuned, strict=True)
     )
     return replace(judgement, verdicts=verdicts)
 
@@ -101,16 +117,19 @@ def _analyse(
     curves: Curves,
     test_set: TestSet | None,
     layers: Layers | None,
+    registration: Registration | None,
 ) -> Judgement:
     at = schedule(experiment.replicates, experiment.most_replicates)
     counts = [at[0]] * (len(conditions) // count_tunings(experiment))
     grid = tuned_grid(experiment, conditions, runs, counts)
     observed = {c.id for c in experiment.claims if c.hypothesis(experiment, grid.conditions).is_observed}
     tested = [c for c in experiment.claims if c.id not in observed]
+    numbers = [1] if registration is None else [registration.standings[c.id].number for c in tested]
+    whole = ALPHA if registration is None else seed_level(min(numbers, default=1))
     alive = tested
     verdicts: dict[str, Verdict] = {}
     analyses: list[InterimAnalysis] = []
-    for number, (n, level) in enumerate(zip(at, spent(at), strict=True), start=1):
+    for number, (n, level) in enumerate(zip(at, spent(at, whole), strict=True), start=1):
         if not alive and analyses:
             break
         needed = {g for c in alive for g in _needed(c, experiment, grid.conditions)}
@@ -119,18 +138,33 @@ def _analyse(
         seen = grid.observed[grid.observed["position"].isin(needed)] if number > 1 else grid.observed
         complete = not (seen["status"] == MISSING).any()
         narrowed = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
-        rejected = sum(v.p_corrected is not None and v.p_corrected <= ALPHA for v in verdicts.values())
-        correct = AtInterimAnalysis(
-            at=at, number=number, undecided=len(tested) - rejected, is_nested=_is_nested(experiment)
-        )
+        rejected = sum(v.p_corrected is not None and v.p_corrected <= v.level for v in verdicts.values())
+        undecided = len(tested) + _dropped(registration) - rejected
+        correct = AtInterimAnalysis(at=at, number=number, undecided=undecided, is_nested=_is_nested(experiment))
         current = judge_claims(
-            narrowed, grid.conditions, runs, curves, grid.observed, correct=correct, test_set=test_set, layers=layers
+            narrowed,
+            grid.conditions,
+            runs,
+            curves,
+            grid.observed,
+            correct=correct,
+            test_set=test_set,
+            layers=layers,
+            registration=registration,
         )
         if not complete:
             waits = IncompleteAnalysis(number=number)
-            current = tuple(replace(v, decision=UNDECIDED, caveats=(*v.caveats, waits)) for v in current)
+            current = tuple(without_verdict(v, waits) for v in current)
         analyses.append(
-            InterimAnalysis(number=number, replicates=n, most=at[-1], level=level, complete=complete, verdicts=current)
+            InterimAnalysis(
+                number=number,
+                replicates=n,
+                most=at[-1],
+                level=level,
+                whole_level=whole,
+                complete=complete,
+                verdicts=current,
+            )
         )
         verdicts |= {v.claim.id: replace(v, interim_analysis=number) for v in current}
         alive = [v.claim for v in current if _may_decide(v)]
@@ -141,13 +175,20 @@ def _analyse(
             n = min(counts[g] for g in _needed(claim, experiment, grid.conditions))
             narrowed = experiment.model_copy(update={"claims": (claim,), "replicates": n})
             seen = grid.observed[grid.observed["replicate"] < n]
-            (verdicts[claim.id],) = judge_claims(narrowed, grid.conditions, runs, curves, seen, layers=layers)
+            (verdicts[claim.id],) = judge_claims(
+                narrowed, grid.conditions, runs, curves, seen, layers=layers, registration=registration
+            )
     return Judgement(
         grid=grid,
         verdicts=[verdicts[c.id] for c in experiment.claims],
         replicates=counts,
         interim_analyses=tuple(analyses),
     )
+
+
+def _dropped(registration: Registration | None) -> int:
+    """Return how many tested claims are registered and stated no more."""
+    return 0 if registration is None else registration.dropped
 
 
 def _is_nested(experiment: Experiment) -> bool:
@@ -197,14 +238,15 @@ def describe(analyses: Sequence[InterimAnalysis]) -> str:
         return ""
     done = [a for a in analyses if a.complete]
     at = ", ".join(str(a.replicates) for a in done)
+    level = analyses[-1].whole_level
     spent = ", ".join(f"{a.level:.3g}" for a in done)
     first = "No interim analysis is complete yet."
     if len(done) == 1:
-        first = f"There was 1 interim analysis, at {at} replicates, which spent {spent} of the level of {ALPHA:g}."
+        first = f"There was 1 interim analysis, at {at} replicates, which spent {spent} of the level of {level:.3g}."
     elif done:
         whole = sum(a.level for a in done)
         first = (
-            f"There were {len(done)} interim analyses, at {at} replicates, which spent {spent} of the level of {ALPHA:g}, "
+            f"There were {len(done)} interim analyses, at {at} replicates, which spent {spent} of the level of {level:.3g}, "
             f"{whole:.3g} in all."
         )
     waiting = [

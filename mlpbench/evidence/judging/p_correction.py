@@ -1,7 +1,8 @@
 """How the p of claims that are judged together are corrected: by Holm's method, at an interim analysis, or at any time.
 
-A correction gives the claims' corrected p, at most 0.05 where they are decided, and for those that are not, the level at which
-they may yet be.
+A correction gives the claims' corrected p, at most a claim's level where it is decided, and for those that are not, the p at
+which they may yet be. Claims that were dropped are members of the family. As nobody judges them any more they count with p = 1,
+which leaves the others a smaller share than any other p would.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ def p_of(verdicts: Sequence[Verdict]) -> list[float]:
     return [math.nan if v.p is None else v.p for v in verdicts]
 
 
-def by_holm(verdicts: Sequence[Verdict]) -> Corrected:
-    """Correct by Holm's method. Its next step tests the smallest p that is left at 5% over the number of those left."""
-    corrected = t_test.holm(p_of(verdicts))
-    left = sum(not p <= ALPHA for p in corrected)
-    return Corrected(p=corrected, levels=[ALPHA / max(1, left)] * len(verdicts))
+def by_holm(verdicts: Sequence[Verdict], dropped: int = 0) -> Corrected:
+    """Correct by Holm's method. Its next step tests the smallest p that is left at its level over the number of those left."""
+    corrected = t_test.holm([*p_of(verdicts), *[1.0] * dropped])[: len(verdicts)]
+    left = dropped + sum(not p <= v.level for p, v in zip(corrected, verdicts, strict=True))
+    return Corrected(p=corrected, levels=[v.level / max(1, left) for v in verdicts])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class AtInterimAnalysis:
     Attributes:
         at: the numbers of replicates of all analyses.
         number: which of them this is, from 1.
-        undecided: the number of claims that none of them has decided before.
+        undecided: the number of claims, dropped ones too, that none of them has decided before.
         is_nested: whether the numbers of the first replicates are the same at all of them, as those of settings that are
             tuned over all replicates are not.
 
@@ -63,11 +64,15 @@ class AtInterimAnalysis:
         """Return the corrected p, and at which p the last analysis will decide what this one leaves undecided."""
 
         def nominal(i: int, level: float, number: int = self.number) -> float:
-            return self._levels(verdicts[i], level)[number - 1]
+            return self._levels(verdicts[i], level * of_alpha[i])[number - 1]
 
-        corrected = share_out(p_of(verdicts), nominal, self.undecided)
-        share = ALPHA / max(1, self.undecided - sum(p <= ALPHA for p in corrected))
-        return Corrected(p=corrected, levels=[nominal(i, share, len(self.at)) for i in range(len(verdicts))])
+        of_alpha = [v.level / ALPHA for v in verdicts]
+        shared = share_out(p_of(verdicts), nominal, self.undecided)
+        share = ALPHA / max(1, self.undecided - sum(p <= ALPHA for p in shared))
+        return Corrected(
+            p=[p if math.isnan(p) else min(1.0, p * part) for p, part in zip(shared, of_alpha, strict=True)],
+            levels=[nominal(i, share, len(self.at)) for i in range(len(verdicts))],
+        )
 
     def _levels(self, verdict: Verdict, level: float) -> Sequence[float]:
         """Return the nominal levels of a claim at all analyses.
@@ -89,14 +94,13 @@ class AtAnyTime:
 
     claims: int
 
-    @property
-    def needed(self) -> float:
-        """The e-value at which a claim is decided."""
-        return self.claims / ALPHA
+    def needed(self, level: float) -> float:
+        """Return the e-value at which a claim is decided."""
+        return self.claims / level
 
     def __call__(self, verdicts: Sequence[Verdict]) -> Corrected:
         """Return p times the number of claims, and the p of a t test of as many replicates at which e would be enough."""
         return Corrected(
             p=[min(1.0, self.claims * p) if not math.isnan(p) else p for p in p_of(verdicts)],
-            levels=[crossing_p(v.n, self.needed) or ALPHA / self.claims for v in verdicts],
+            levels=[crossing_p(v.n, self.needed(v.level)) or v.level / self.claims for v in verdicts],
         )

@@ -13,7 +13,7 @@ from mlpbench.evidence.estimates.example_sampling import NoInterval
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.evidence.statistics.sign_test import EstimateIs
-from mlpbench.evidence.statistics.t_test import LEVEL
+from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis
 
@@ -95,7 +95,10 @@ class Verdict:
             1 / e_value then.
         anytime_interval: the 95% interval that holds then.
         interim_analysis: number, from 1, of the interim analysis that the verdict stands at; None without a top-up.
-        exploratory: whether replicates were added after a first analysis that had not declared them.
+        exploratory: whether the claim, or the number of its replicates, was stated after its runs had been looked at.
+        level: a verdict is decided where `p_corrected` is at most this.
+        seed_number, seeds: the how-manieth of how many seeds at which these conditions were compared it is judged at; None
+            where no results folder says so.
         caveats: what was averaged or left out, how it was tested, and how far that can be trusted.
         withheld: why the claim is undecided whatever its p, or without one; it stands among the caveats too.
 
@@ -120,6 +123,9 @@ class Verdict:
     anytime_interval: Interval | None = None
     interim_analysis: int | None = None
     exploratory: bool = False
+    level: float = ALPHA
+    seed_number: int | None = None
+    seeds: int | None = None
     caveats: Sequence[Caveat] = ()
     withheld: Caveat | None = None
 
@@ -166,6 +172,7 @@ COLUMNS: dict[str, Any] = {
     "effect": float, "wins": "Int64", "ties": "Int64", "low_test": float, "high_test": float, "confirmed": "boolean",
     "sampling": object, "estimate_is": object, "interval_level": float,
     "e_value": float, "low_anytime": float, "high_anytime": float, "more_for_even": "Int64",
+    "level": float, "seed_number": "Int64", "seeds": "Int64",
 }  # fmt: skip
 
 
@@ -197,4 +204,5 @@ def _row(v: Verdict) -> dict[str, Any]:
         "interval_level": None if v.interval is None else v.interval.level, "e_value": v.e_value,
         "low_anytime": (v.anytime_interval or NO_INTERVAL).low, "high_anytime": (v.anytime_interval or NO_INTERVAL).high,
         "more_for_even": v.outlook.more_for_even,
+        "level": v.level, "seed_number": v.seed_number, "seeds": v.seeds,
     }  # fmt: skip

@@ -19,6 +19,7 @@ from mlpbench.evidence.estimates.excerpt import MOST_ROWS
 from mlpbench.evidence.judging import anytime, interim_analysis
 from mlpbench.evidence.judging.claim_caveats import shared_streams
 from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, Verdict
+from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, SectionFigure, blocks, paragraph
@@ -94,10 +95,29 @@ def how_to_read(context: Context) -> str:
     method += (
         f". {analyses}" if analyses else "; replicates added after an analysis of the first ones are not corrected for."
     )
-    exploratory = ""
-    if any(v.exploratory for v in context.verdicts):
-        exploratory = "They are exploratory: an analysis was made before the experiment declared as many replicates as it has now."
-    return paragraph(fixed, one_draw, method, exploratory)
+    return paragraph(fixed, one_draw, method, levels_of_seeds(context.verdicts), exploratory_claims(context.verdicts))
+
+
+def levels_of_seeds(verdicts: Sequence[Verdict]) -> str:
+    """Say at which level claims are decided, where a results folder says which of the seeds it is."""
+    tested = [v for v in verdicts if v.seed_number is not None and not v.observed]
+    by_level = {(v.level, v.seed_number, v.seeds): None for v in tested}
+    if not by_level:
+        return ""
+    level_each = "; ".join(f"level {level:.2g} (seed {j} of {n} looked at)" for level, j, n in by_level)
+    return (
+        f"A claim is decided where its corrected p is at most its level: {level_each}. Seed j at which the same conditions "
+        f"are compared has 6 / (pi^2 j^2) of {ALPHA:g}, so that the chance of a false verdict is at most {ALPHA:g} over all of them."
+    )
+
+
+def exploratory_claims(verdicts: Sequence[Verdict]) -> str:
+    """Name the claims whose verdicts are exploratory."""
+    exploratory = [v.claim.id for v in verdicts if v.exploratory]
+    if not exploratory:
+        return ""
+    which = "All verdicts" if len(exploratory) == len(verdicts) else f"The verdicts on {', '.join(exploratory)}"
+    return f"{which} are exploratory: what is judged was not stated before its runs were looked at."
 
 
 def explanations(verdicts: Sequence[Verdict]) -> str:

@@ -1,0 +1,198 @@
+"""Claims are registered before their runs are trained, and judged by how they are registered.
+
+one look      the same claim at the same seed, however often it is run, resumed, cloned, reported or merged
+late          a claim that was stated, or altered, at a seed at which runs of all its sides had been looked at: exploratory
+seed number   the seeds at which a comparison was registered, in this folder and in those directly beside it, are counted;
+these are read once, here, and the number is stored
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlpbench.base.errors import InputError
+from mlpbench.base.files import refused
+from mlpbench.experiment.claims.claim_identity import ClaimIdentity, claim_identities
+from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.spec import Experiment
+from mlpbench.results import seal
+from mlpbench.results.folders import Declaration, read_interim_analyses
+from mlpbench.results.register import Register, RegisteredClaim, read_register, seed_number
+from mlpbench.results.seal import INTERIM_ANALYSES, REGISTER, SPEC
+from mlpbench.results.store import Store
+
+FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimStanding:
+    """How a claim is registered.
+
+    Attributes:
+        seed: the seed it is judged at.
+        number: the how-manieth seed of its comparison that is.
+        seeds: at how many seeds its comparison is registered here.
+        is_registered: whether it was registered before it is judged.
+        is_late: whether runs of all its sides had been looked at when it was.
+        declared_late: how its replicates were declared, in words, where they are declared in another way now.
+
+    """
+
+    seed: int = 0
+    number: int = 1
+    seeds: int = 1
+    is_registered: bool = True
+    is_late: bool = False
+    declared_late: str = ""
+
+    @property
+    def is_exploratory(self) -> bool:
+        """Whether its verdict is exploratory."""
+        return not self.is_registered or self.is_late or bool(self.declared_late)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """How the claims of an experiment are registered in its folder.
+
+    Attributes:
+        standings: by claim id.
+        dropped: the number of tested claims that are registered at this seed, and stated no more.
+        is_pilot: whether the runs are those of a pilot, which gives no verdicts.
+
+    """
+
+    standings: Mapping[str, ClaimStanding] = field(default_factory=dict)
+    dropped: int = 0
+    is_pilot: bool = False
+
+
+def registration_of(folder: Path, experiment: Experiment, conditions: Sequence[Condition]) -> Registration:
+    """Return how the claims of an experiment are registered in its folder; raise InputError where the register is damaged."""
+    register = read_register(folder)
+    seed, declared = experiment.seed, Declaration.of(experiment)
+    at = {claim.digest: claim for claim in register.at(seed)}
+    standings = {}
+    identities = claim_identities(experiment.claims, experiment, conditions)
+    for identity in identities:
+        claim = at.get(identity.digest)
+        counted = {c.seed for c in register.claims if c.comparison == identity.comparison}
+        number = seed_number(identity.comparison, seed, register.claims)
+        standings[identity.claim_id] = ClaimStanding(
+            seed=seed,
+            number=number if claim is None else claim.number,
+            seeds=max(number, len(counted | {seed})),
+            is_registered=claim is not None,
+            is_late=claim is not None and claim.late,
+            declared_late="" if claim is None or claim.declared == declared else _in_words(claim.declared),
+        )
+    stated = {identity.digest for identity in identities}
+    dropped = sum(digest not in stated and not claim.observed for digest, claim in at.items())
+    return Registration(standings=standings, dropped=dropped, is_pilot=register.is_pilot(seed))
+
+
+def registered(
+    store: Store,
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    filed: Experiment,
+    *,
+    pilot: bool = False,
+    spec: bool = True,
+) -> Register:
+    """Return the register of a folder with the claims of an experiment whose runs are about to be trained.
+
+    Args:
+        store: the results folder.
+        experiment: what is trained.
+        conditions: those of the grid, with all tunings.
+        filed: the experiment as its file has it, which declares the number of replicates.
+        pilot: whether no claim is to be registered.
+        spec: whether the experiment that the folder has can be read.
+
+    Raises:
+        InputError: A register is damaged or was removed, here or beside; a pilot at a seed at which claims are registered.
+
+    """
+    seed = experiment.seed
+    register = read_register(store.folder, spec=spec)
+    looked_at = _trained(store, seed)
+    looked_at |= {c for a in read_interim_analyses(store.folder) if a.seed == seed for c in a.conditions}
+    if not looked_at:  # nothing was seen: what was registered may be restated
+        register = register.without(seed)
+    ids = [condition.condition_id for condition in conditions]
+    if pilot:
+        if register.at(seed):
+            rule = "--pilot needs a seed at which no claim was registered"
+            raise InputError(f"{rule}, got seed {seed} of {store.folder}: --set seed=N takes another")
+        return register.with_runs(seed, ids, pilot=True)
+    identities = claim_identities(experiment.claims, experiment, conditions)
+    known = {claim.digest for claim in register.at(seed)}
+    new = [identity for identity in identities if identity.digest not in known]
+    claims = list(register.claims)
+    beside = list(_registers_beside(store.folder, ids)) if new else []
+    elsewhere = [claim for other in beside for claim in other.claims]
+    for other in beside:
+        looked_at |= other.conditions_at(seed)
+    counted = [*register.claims, *elsewhere]
+    claims += [_entry(identity, seed, Declaration.of(filed), counted, elsewhere, looked_at) for identity in new]
+    return register.model_copy(update={"claims": claims}).with_runs(seed, ids, pilot=False)
+
+
+def _entry(
+    identity: ClaimIdentity,
+    seed: int,
+    declared: Declaration,
+    counted: Sequence[RegisteredClaim],
+    elsewhere: Sequence[RegisteredClaim],
+    looked_at: Collection[str],
+) -> RegisteredClaim:
+    """Return the entry of a claim that is new here; a folder beside may have registered it at the same seed."""
+    same = [claim for claim in elsewhere if (claim.digest, claim.seed) == (identity.digest, seed)]
+    first = next((claim for claim in same if not claim.late), same[0] if same else None)
+    late = all(not side.isdisjoint(looked_at) for side in identity.sides)
+    if first is not None:
+        declared, late = first.declared, first.late
+    return RegisteredClaim(
+        id=identity.claim_id,
+        digest=identity.digest,
+        comparison=identity.comparison,
+        seed=seed,
+        number=seed_number(identity.comparison, seed, counted),
+        replicates=declared.replicates,
+        max_replicates=declared.max_replicates,
+        late=late,
+        observed=identity.is_observed,
+    )
+
+
+def _trained(store: Store, seed: int) -> set[str]:
+    """Return the conditions that have runs at a seed; failed ones have nothing to look at."""
+    runs = store.read("runs", columns=["condition_id", "seed", "status"], sound=True)
+    return set(runs.loc[(runs["seed"] == seed) & (runs["status"] != FAILED), "condition_id"])
+
+
+def _registers_beside(folder: Path, conditions: Collection[str]) -> Iterator[Register]:
+    """Yield the registers of the folders directly beside one; raise InputError where one is damaged or was removed."""
+    place = folder.resolve()
+    try:
+        beside = sorted(p for p in place.parent.iterdir() if p != place and not p.name.startswith("."))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise refused(place.parent, error) from error
+    for path in beside:
+        if any((path / name).exists() for name in (REGISTER, INTERIM_ANALYSES, seal.NAME)):
+            for name, why in seal.flaws(path, (REGISTER, INTERIM_ANALYSES, SPEC)).items():
+                remedy = seal.remedy(name, missing=why == seal.MISSING)
+                counts = f"it stands beside {folder}, and says at which seeds claims were looked at"
+                raise InputError(f"{path / name} {why}; {counts}: {remedy}")
+            yield read_register(path, about=conditions)
+
+
+def _in_words(declared: Declaration) -> str:
+    most = declared.max_replicates
+    top_up = "no top-up" if most is None else "looks at any time" if most == "anytime" else f"up to {most}"
+    return f"{declared.replicates} replicates and {top_up} declared"
