@@ -24,6 +24,7 @@ from mlpbench.evidence.statistics.t_boundary import nominal_levels
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample, beyond, equivalence, two_sided
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
+from mlpbench.results.registration import ClaimStanding, Registration
 
 SIMULATED = 4000
 
@@ -278,9 +279,11 @@ def test_the_report_says_how_many_looks_there_were_at_which_n_and_what_was_spent
     assert "after correction for interim analyses and claims, at interim analysis 1)" in text
     assert "| p (corrected) |" in text
     assert "Holm" not in text
+    standing = ClaimStanding(declared_late="5 replicates and no top-up declared")
+    registration = Registration(standings={claim.id: standing for claim in made.experiment.claims})
     late = report_of(made, registration=registration)
     assert "**supported, exploratory**" in late.markdown
-    assert "They are exploratory" in late.markdown
+    assert "All verdicts are exploratory" in late.markdown
     assert "exploratory" not in text
 
 
