@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlpbench.base.escapes import Markdown, code, markdown
-from mlpbench.evidence.judging.caveats import BoundKept
+from mlpbench.evidence.judging.caveats import BoundKept, Unfinished
 from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.metrics.metric import LOG10_UNIT
@@ -338,9 +338,11 @@ def _cells(verdict: Verdict, mark: Markdown = _UNMARKED) -> list[str]:
 
 
 def verdict_cell(verdict: Verdict) -> str:
-    """Return the verdict, and whether it is not robust to test-set sampling, and exploratory."""
+    """Return the verdict, how many of the runs are there if some are not, and whether it is not robust, and exploratory."""
     flags = {"not robust": not_robust(verdict), "exploratory": verdict.exploratory}
-    return ", ".join([verdict.decision, *(flag for flag, is_raised in flags.items() if is_raised)])
+    lacks = next((c for c in verdict.caveats if isinstance(c, Unfinished)), None)
+    there = "" if lacks is None else f" ({lacks.done} of {lacks.planned} runs)"
+    return ", ".join([f"{verdict.decision}{there}", *(flag for flag, is_raised in flags.items() if is_raised)])
 
 
 def _p_heading(verdicts: Sequence[Verdict]) -> str:

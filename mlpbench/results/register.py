@@ -77,10 +77,9 @@ class Register(_Model):
         """Return the conditions that were trained at a seed."""
         return {c for trained in self.runs if trained.seed == seed for c in trained.conditions}
 
-    def is_pilot(self, seed: int) -> bool:
-        """Return whether what there is at a seed was trained by a pilot alone."""
-        at = [trained.pilot for trained in self.runs if trained.seed == seed]
-        return bool(at) and all(at) and not self.at(seed)
+    def has_pilot(self, seed: int) -> bool:
+        """Return whether a pilot was trained at a seed."""
+        return any(trained.pilot for trained in self.runs if trained.seed == seed)
 
     def without(self, seed: int) -> Register:
         """Return the register without what it has at a seed."""
@@ -141,6 +140,8 @@ def merged_registers(registers: Sequence[Register]) -> Register:
 
     A claim that was registered in several is one. Seeds are counted on. At a seed that several folders have, a claim that
     the first of them does not have is late: who stated it may have seen the runs of the other.
+
+    Raises InputError where runs of a pilot would come to be judged.
     """
     merged = Register()
     for register in registers:
@@ -157,6 +158,11 @@ def merged_registers(registers: Sequence[Register]) -> Register:
         merged = merged.model_copy(update={"claims": claims})
         for trained in register.runs:
             merged = merged.with_runs(trained.seed, trained.conditions, pilot=trained.pilot)
+    for seed in sorted({trained.seed for trained in merged.runs if trained.pilot}):
+        if merged.at(seed):
+            raise InputError(
+                f"runs of a pilot can't be merged with runs whose claims are registered, got both at seed {seed}"
+            )
     return merged
 
 

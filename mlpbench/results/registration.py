@@ -2,6 +2,7 @@
 
 one look      the same claim at the same seed, however often it is run, resumed, cloned, reported or merged
 late          a claim that was stated, or altered, at a seed at which runs of all its sides had been looked at: exploratory
+family        the claims that were registered with it at its seed, here or where it was registered first; dropped ones too
 seed number   the seeds at which a comparison was registered, in this folder and in those directly beside it, are counted;
 these are read once, here, and the number is stored
 """
@@ -36,7 +37,7 @@ class ClaimStanding:
         seeds: at how many seeds its comparison is registered here.
         is_registered: whether it was registered before it is judged.
         is_late: whether runs of all its sides had been looked at when it was.
-        declared_late: how its replicates were declared, in words, where they are declared in another way now.
+        declared_before: how its replicates were declared then, in words, where they are declared in another way now.
 
     """
 
@@ -45,12 +46,12 @@ class ClaimStanding:
     seeds: int = 1
     is_registered: bool = True
     is_late: bool = False
-    declared_late: str = ""
+    declared_before: str = ""
 
     @property
     def is_exploratory(self) -> bool:
         """Whether its verdict is exploratory."""
-        return not self.is_registered or self.is_late or bool(self.declared_late)
+        return not self.is_registered or self.is_late or bool(self.declared_before)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +87,11 @@ def registration_of(folder: Path, experiment: Experiment, conditions: Sequence[C
             seeds=max(number, len(counted | {seed})),
             is_registered=claim is not None,
             is_late=claim is not None and claim.late,
-            declared_late="" if claim is None or claim.declared == declared else _in_words(claim.declared),
+            declared_before="" if claim is None or claim.declared == declared else _in_words(claim.declared),
         )
     stated = {identity.digest for identity in identities}
     dropped = sum(digest not in stated and not claim.observed for digest, claim in at.items())
-    return Registration(standings=standings, dropped=dropped, is_pilot=register.is_pilot(seed))
+    return Registration(standings=standings, dropped=dropped, is_pilot=register.has_pilot(seed))
 
 
 def registered(
@@ -113,7 +114,8 @@ def registered(
         spec: whether the experiment that the folder has can be read.
 
     Raises:
-        InputError: A register is damaged or was removed, here or beside; a pilot at a seed at which claims are registered.
+        InputError: A register is damaged or was removed, here or beside; a pilot at a seed at which claims are registered, or
+            claims at a seed of a pilot.
 
     """
     seed = experiment.seed
@@ -128,6 +130,9 @@ def registered(
             rule = "--pilot needs a seed at which no claim was registered"
             raise InputError(f"{rule}, got seed {seed} of {store.folder}: --set seed=N takes another")
         return register.with_runs(seed, ids, pilot=True)
+    if experiment.claims and register.has_pilot(seed):
+        rule = "claims need a seed that no pilot was trained at"
+        raise InputError(f"{rule}, got seed {seed} of {store.folder}: --set seed=N takes another")
     identities = claim_identities(experiment.claims, experiment, conditions)
     known = {claim.digest for claim in register.at(seed)}
     new = [identity for identity in identities if identity.digest not in known]
@@ -138,6 +143,7 @@ def registered(
         looked_at |= other.conditions_at(seed)
     counted = [*register.claims, *elsewhere]
     claims += [_entry(identity, seed, Declaration.of(filed), counted, elsewhere, looked_at) for identity in new]
+    claims += _families(claims, beside, seed)
     return register.model_copy(update={"claims": claims}).with_runs(seed, ids, pilot=False)
 
 
@@ -166,6 +172,13 @@ def _entry(
         late=late,
         observed=identity.is_observed,
     )
+
+
+def _families(claims: Sequence[RegisteredClaim], beside: Sequence[Register], seed: int) -> list[RegisteredClaim]:
+    """Return the claims that folders beside registered at a seed together with some that are judged here, and that are not."""
+    known = {claim.digest for claim in claims if claim.seed == seed}
+    families = [other.at(seed) for other in beside if not known.isdisjoint(c.digest for c in other.at(seed))]
+    return list({c.digest: c for family in families for c in family if c.digest not in known}.values())
 
 
 def _trained(store: Store, seed: int) -> set[str]:

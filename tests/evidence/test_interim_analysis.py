@@ -279,7 +279,7 @@ def test_the_report_says_how_many_looks_there_were_at_which_n_and_what_was_spent
     assert "after correction for interim analyses and claims, at interim analysis 1)" in text
     assert "| p (corrected) |" in text
     assert "Holm" not in text
-    standing = ClaimStanding(declared_late="5 replicates and no top-up declared")
+    standing = ClaimStanding(declared_before="5 replicates and no top-up declared")
     registration = Registration(standings={claim.id: standing for claim in made.experiment.claims})
     late = report_of(made, registration=registration)
     assert "**supported, exploratory**" in late.markdown

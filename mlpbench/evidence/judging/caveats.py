@@ -283,7 +283,16 @@ class BoundKept(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IncompleteAnalysis(Caveat):
+class Unfinished(Caveat):
+    """A results folder that lacks runs of the experiment: of those `planned` it has `done`."""
+
+    template = "No verdict before all runs are there: {done} of {planned} runs."
+    done: int
+    planned: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncompleteAnalysis(Unfinished):
     """An interim analysis that lacks runs."""
 
     template = "Interim analysis {number} is incomplete and decides nothing yet."
@@ -334,15 +343,6 @@ class FurtherSeed(Caveat):
     number: int
     seeds: int
     level: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unfinished(Caveat):
-    """A results folder that lacks runs of the experiment."""
-
-    template = "No verdict before all runs are there: {done} of {planned} runs."
-    done: int
-    planned: int
 
 
 PILOT = Remark(text="A pilot gives no verdicts: it registers no claims and spends no level.")

@@ -136,7 +136,8 @@ def _analyse(
         counts = [n if g in needed else count for g, count in enumerate(counts)]
         grid = tuned_grid(experiment, conditions, runs, counts)
         seen = grid.observed[grid.observed["position"].isin(needed)] if number > 1 else grid.observed
-        complete = not (seen["status"] == MISSING).any()
+        there = int((seen["status"] != MISSING).sum())
+        complete = there == len(seen)
         narrowed = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         rejected = sum(v.p_corrected is not None and v.p_corrected <= v.level for v in verdicts.values())
         undecided = len(tested) + _dropped(registration) - rejected
@@ -153,7 +154,7 @@ def _analyse(
             registration=registration,
         )
         if not complete:
-            waits = IncompleteAnalysis(number=number)
+            waits = IncompleteAnalysis(number=number, done=there, planned=len(seen))
             current = tuple(without_verdict(v, waits) for v in current)
         analyses.append(
             InterimAnalysis(

@@ -34,4 +34,4 @@ def _why_exploratory(standing: ClaimStanding) -> list[Caveat]:
     if not standing.is_registered:
         return [Unregistered(seed=standing.seed)]
     late: list[Caveat] = [StatedLate(seed=standing.seed)] if standing.is_late else []
-    return [*late, *([Exploratory(declared=standing.declared_late)] if standing.declared_late else [])]
+    return [*late, *([Exploratory(declared=standing.declared_before)] if standing.declared_before else [])]

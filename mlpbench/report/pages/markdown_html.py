@@ -107,7 +107,7 @@ def _picture(inline: Token, pictures: Mapping[str, bytes], instead: Mapping[str,
 def _mark_verdict(cell: Sequence[Token]) -> None:
     """Mark the verdict that is all of a cell; words of users are never strong, so that none of them looks like one."""
     tokens = [token for token in cell if token.type != "text" or token.content]
-    verdict = tokens[1].content.partition(",")[0] if len(tokens) == 3 else ""
+    verdict = tokens[1].content.partition(",")[0].partition(" (")[0] if len(tokens) == 3 else ""
     if tokens and tokens[0].type == "strong_open" and verdict in VERDICTS:
         tokens[0].attrSet("class", f"verdict {verdict}")
         tokens[0].attrSet("data-sign", VERDICTS[verdict])
