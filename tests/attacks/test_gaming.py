@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from error_rates import at_most, say
-from scipy import stats
+from click.testing import CliRunner
+from sealed_folders import seal_again
 
 import mlpbench
 from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
 from mlpbench.evidence.statistics.alpha_spending import seed_level
-from mlpbench.evidence.statistics.t_test import ALPHA
+from mlpbench.jobs import run as runner
 from mlpbench.jobs.judge import Outcome
+from mlpbench.jobs.merge import merge
+from mlpbench.report.words import terminal_table
 from mlpbench.results import seal
 
 COMPARED = {"metric": "test_accuracy", "a": {"width": 3}, "b": {"width": 2}, "expect": "greater"}
@@ -33,6 +38,7 @@ SPEC: dict[str, Any] = {
         {"id": "lower", "says": "It is.", "compare": COMPARED | {"metric": "test_loss", "expect": "less"}},
     ],
 }
+FIRST, LATE = (1, False), (1, True)
 
 
 def run(tree: dict[str, Any], results: Path, **more: Any) -> Outcome:
@@ -45,54 +51,295 @@ def standing(outcome: Outcome) -> list[tuple[int, bool]]:
     return [(int(number), bool(exploratory)) for number, exploratory in rows]
 
 
+def with_claims(*claims: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return the experiment with other claims, about comparisons."""
+    named = [{"id": f"claim-{i}", "says": "So.", "compare": COMPARED | c} for i, c in enumerate(claims)]
+    return copy.deepcopy(SPEC) | {"claims": named} | fields
+
+
+@pytest.fixture(scope="module")
+def folder_that_was_looked_at(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("looked-at")
+    assert standing(run(SPEC, place)) == [FIRST, FIRST]
+    return place / "w"
+
+
 @pytest.fixture
-def results(tmp_path: Path) -> Path:
+def results(folder_that_was_looked_at: Path, tmp_path: Path) -> Path:
     """A folder of results that were looked at."""
-    assert standing(run(SPEC, tmp_path)) == [(1, False), (1, False)]
+    shutil.copytree(folder_that_was_looked_at, tmp_path / "w")
     return tmp_path
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# One look, which spends nothing.
+
+
+def again(results: Path) -> Outcome:
+    return run(SPEC, results)
+
+
+def resumed(results: Path) -> Outcome:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "train", _first_stack_alone(runner.train))
+        with pytest.raises(KeyboardInterrupt):
+            run(SPEC, results, rerun="all")
+    return run(SPEC, results)
+
+
+def cloned(results: Path) -> Outcome:
+    shutil.copytree(results / "w", results / "clone" / "w")
+    return run(SPEC, results / "clone")
+
+
+def copied_beside(results: Path) -> Outcome:
+    return run(SPEC | {"name": "copy"}, results)
+
+
+def reported(results: Path) -> Outcome:
+    done = CliRunner().invoke(main, ["report", str(results / "w")])
+    assert done.exit_code == 0, done.output
+    return mlpbench.load(results / "w")
+
+
+def merged(results: Path) -> Outcome:
+    shutil.copytree(results / "w", results / "clone" / "w")
+    merge([results / "w", results / "clone" / "w"], results / "both" / "w")
+    return run(SPEC, results / "both")
+
+
+def respelled(results: Path) -> Outcome:
+    tree = with_claims({"metric": "test_loss", "expect": "less"}, {}, question="So?")
+    tree["claims"][0]["says"] = "In other words."
+    return run(tree, results)
+
+
+SLOW = [pytest.param(look, marks=pytest.mark.slow) for look in (reported, merged)]  # these draw a report
+
+
+@pytest.mark.parametrize("look", [again, resumed, cloned, copied_beside, respelled, *SLOW])
+def test_the_same_claims_at_the_same_seed_are_one_look(results: Path, look: Callable[[Path], Outcome]) -> None:
+    p = sorted(mlpbench.load(results / "w").claims["p_holm"])
+    register = json.loads((results / "w" / seal.REGISTER).read_bytes())
+    outcome = look(results)
+    assert standing(outcome) == [FIRST, FIRST]
+    assert sorted(outcome.claims["p_holm"]) == p
+    written = json.loads((outcome.folder / seal.REGISTER).read_bytes())
+    assert [{**c, "id": ""} for c in sorted(written["claims"], key=_digest)] == [
+        {**c, "id": ""} for c in sorted(register["claims"], key=_digest)
+    ]
+    assert standing(run(SPEC, outcome.folder.parent, seed=1)) == [(2, False), (2, False)]
+
+
+def _digest(claim: dict[str, Any]) -> str:
+    return str(claim["digest"])
+
+
+# What is counted, or exploratory.
 
 
 def test_seeds_in_a_loop_and_in_renamed_folders_are_counted(results: Path) -> None:
     assert standing(run(SPEC, results, seed=1)) == [(2, False), (2, False)]
     assert standing(run(SPEC | {"name": "other"}, results, seed=2)) == [(3, False), (3, False)]
-    assert standing(run(SPEC, results)) == [(1, False), (1, False)]
+    assert standing(run(SPEC, results)) == [FIRST, FIRST]
 
 
-@pytest.mark.parametrize("fields", [{"margin": 0.001}, {"metric": "train_accuracy"}, {"expect": "less"}])
+@pytest.mark.slow
+def test_each_of_twenty_seeds_in_a_loop_is_decided_at_its_level(results: Path) -> None:
+    for seed in range(1, 20):
+        row = run(SPEC, results, seed=seed).claims.iloc[0]
+        assert (row["seed_number"], row["seeds"], row["level"]) == (seed + 1, seed + 1, seed_level(seed + 1))
+        assert (row["verdict"] != "undecided") == (row["p_holm"] <= row["level"])
+        assert f"Seed {seed + 1} of {seed + 1} looked at" in row["note"]
+
+
+def test_what_is_restated_at_a_new_seed_is_of_the_same_comparison(results: Path) -> None:
+    tree = with_claims({"metric": "train_loss", "expect": "less", "margin": 0.1}, seed=5, replicates=7)
+    assert standing(run(tree, results)) == [(2, False)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"margin": 0.001}, {"metric": "train_accuracy"}, {"expect": "less"}, {"a": {"width": 2}, "b": {"width": 3}}],
+)
 def test_a_claim_altered_after_a_look_is_exploratory(results: Path, fields: dict[str, Any]) -> None:
     tree = copy.deepcopy(SPEC)
     tree["claims"][0]["compare"] |= fields
-    assert standing(run(tree, results)) == [(1, True), (1, False)]
+    assert standing(run(tree, results)) == [LATE, FIRST]
 
 
-def test_a_dropped_claim_stays_in_the_family(results: Path) -> None:
+@pytest.mark.parametrize("fields", [{"test": "sign"}, {"test": "sign_flip"}])
+def test_a_test_altered_after_a_look_is_exploratory(results: Path, fields: dict[str, Any]) -> None:
+    tree = copy.deepcopy(SPEC)
+    tree["claims"][0] |= fields
+    assert standing(run(tree, results)) == [LATE, FIRST]
+    (late, _) = mlpbench.load(results / "w").claims["note"]
+    assert "Exploratory: stated, or altered, after runs of seed 0 had been looked at." in late
+
+
+def test_a_condition_removed_after_a_look_makes_a_claim_exploratory(tmp_path: Path) -> None:
+    rises = {
+        "id": "rises",
+        "says": "It does.",
+        "trend": {"metric": "test_accuracy", "factor": "width", "expect": "rises"},
+    }
+    three = SPEC | {"factors": {"width": [2, 3, 4]}, "claims": [rises]}
+    assert standing(run(three, tmp_path)) == [FIRST]
+    assert standing(run(three | {"factors": {"width": [2, 4]}}, tmp_path)) == [LATE]
+    assert standing(run(three, tmp_path)) == [FIRST]
+
+
+def test_a_side_without_runs_makes_a_new_claim_no_exploratory_one(results: Path) -> None:
+    fresh = {"a": {"width": 4}}
+    tree = with_claims(fresh, {"metric": "train_loss"}, factors={"width": [2, 3, 4]})
+    assert standing(run(tree, results)) == [FIRST, LATE]
+    assert standing(run(with_claims(fresh, factors={"width": [2, 3, 4]}, seed=1), results)) == [(2, False)]
+
+
+def test_a_condition_that_experiments_share_counts_for_nothing(results: Path) -> None:
+    tree = with_claims({"a": {"width": 4}}, name="other", factors={"width": [2, 4]})
+    assert standing(run(tree, results)) == [FIRST]
+
+
+def test_more_replicates_than_were_declared_are_exploratory(results: Path) -> None:
+    assert standing(run(SPEC | {"replicates": 7}, results)) == [LATE, LATE]
+
+
+def test_more_replicates_in_a_renamed_folder_are_exploratory(results: Path) -> None:
+    os.rename(results / "w", results / "v")
+    assert standing(run(SPEC | {"replicates": 7}, results)) == [LATE, LATE]
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_dropped_claim_stays_in_the_family(results: Path, renamed: bool) -> None:
     p = mlpbench.load(results / "w").claims["p"].to_list()[0]
-    alone = run(SPEC | {"claims": SPEC["claims"][:1]}, results)
+    alone = run(SPEC | {"claims": SPEC["claims"][:1]} | ({"name": "other"} if renamed else {}), results)
     assert alone.claims["p_holm"].to_list() == [min(1.0, 2 * p)]
+    assert standing(alone) == [FIRST]
+
+
+def test_the_best_of_four_claims_is_corrected_for_the_other_three(tmp_path: Path) -> None:
+    four = [{"metric": m, "expect": "less"} for m in ("test_loss", "train_loss", "test_accuracy", "train_accuracy")]
+    p = run(with_claims(*four), tmp_path).claims["p"]
+    best = int(p.argmin())
+    alone = run(with_claims(four[best]), tmp_path).claims
+    assert alone["p_holm"].to_list() == [min(1.0, 4 * p[best])]
+
+
+# Files that are altered, or are no more.
 
 
 @pytest.mark.parametrize("how", ["removed", "cut", "longer"])
 def test_a_register_that_was_altered_is_named(results: Path, how: str) -> None:
-    path = results / "w" / seal.REGISTER
+    _alter(results / "w" / seal.REGISTER, how)
+    with pytest.raises(InputError, match=seal.REGISTER):
+        mlpbench.load(results / "w")
+    with pytest.raises(InputError, match=seal.REGISTER):
+        run(SPEC, results)
+
+
+@pytest.mark.parametrize("how", ["removed", "cut", "longer"])
+def test_a_register_beside_that_was_altered_is_named_before_anything_is_written(results: Path, how: str) -> None:
+    _alter(results / "w" / seal.REGISTER, how)
+    with pytest.raises(InputError, match=rf"w/{seal.REGISTER} .*it stands beside"):
+        run(SPEC | {"name": "other"}, results)
+    assert not (results / "other").exists()
+
+
+def _alter(path: Path, how: str) -> None:
     content = path.read_bytes()
     path.unlink()
     if how != "removed":
         path.write_bytes(content[:-1] if how == "cut" else content + b" ")
-    with pytest.raises(InputError, match=seal.REGISTER):
+
+
+def test_a_register_removed_with_its_seal_is_missed(results: Path) -> None:
+    (results / "w" / seal.REGISTER).unlink()
+    (results / "w" / seal.NAME).unlink()
+    with pytest.raises(InputError, match=f"{seal.REGISTER} is missing"):
         mlpbench.load(results / "w")
+    with pytest.raises(InputError, match=f"{seal.REGISTER} is missing"):
+        run(SPEC, results)
 
 
-def test_a_copy_is_one_look_and_a_renamed_one_with_more_replicates_exploratory(results: Path) -> None:
-    shutil.copytree(results / "w", results / "clone" / "w")
-    assert standing(mlpbench.load(results / "clone" / "w")) == [(1, False), (1, False)]
-    assert standing(run(SPEC | {"name": "again", "replicates": 7}, results)) == [(1, True), (1, True)]
+def test_without_any_record_what_was_looked_at_is_exploratory(results: Path) -> None:
+    for name in (seal.REGISTER, seal.NAME, seal.INTERIM_ANALYSES):
+        (results / "w" / name).unlink()
+    assert standing(mlpbench.load(results / "w")) == [LATE, LATE]
+    assert standing(run(SPEC, results)) == [LATE, LATE]
+    assert standing(run(SPEC, results, seed=1))[0][1] is False
 
 
-@pytest.mark.parametrize("repeats", [2_000, pytest.param(40_000, marks=pytest.mark.prove)])
-def test_the_best_of_twenty_seeds_is_false_in_at_most_five_percent(repeats: int) -> None:
-    p = np.asarray(stats.ttest_1samp(np.random.default_rng(16).normal(size=(repeats, 20, 5)), 0, axis=2).pvalue)
-    before = int(np.any(p <= ALPHA, axis=1).sum())
-    say("20 seeds, 5% each", before, repeats)
-    levels = np.array([seed_level(j) for j in range(1, 21)])
-    at_most("20 seeds, at the level of each", int(np.any(p <= levels, axis=1).sum()), repeats)
-    assert before > 0.58 * repeats
+def test_an_older_folder_was_looked_at_once(results: Path) -> None:
+    _as_an_older_release_wrote_it(results / "w")
+    assert standing(mlpbench.load(results / "w")) == [FIRST, FIRST]
+    assert standing(run(SPEC | {"name": "other"}, results)) == [FIRST, FIRST]
+    altered = with_claims({"margin": 0.01}, {"metric": "test_loss", "expect": "less"})
+    assert standing(run(altered, results)) == [LATE, FIRST]
+    assert standing(run(SPEC, results, seed=1)) == [(2, False), (2, False)]
+
+
+def _as_an_older_release_wrote_it(folder: Path) -> None:
+    (folder / seal.REGISTER).unlink()
+    looks = json.loads((folder / seal.INTERIM_ANALYSES).read_bytes())
+    for summary in (summary for look in looks for summary in look["claims"].values()):
+        del summary["digest"]
+    (folder / seal.INTERIM_ANALYSES).write_text(json.dumps(looks))
+    seal_again(folder)
+
+
+# Pilots, and what is not complete.
+
+
+def test_a_pilot_gives_no_verdict_and_spends_nothing(tmp_path: Path) -> None:
+    pilot = run(SPEC, tmp_path, pilot=True)
+    assert pilot.claims["verdict"].to_list() == ["undecided"] * 2
+    assert pilot.claims["exploratory"].all()
+    assert mlpbench.load(tmp_path / "w").claims.equals(pilot.claims)
+    before = files(tmp_path)
+    with pytest.raises(InputError, match="claims need a seed that no pilot was trained at, got seed 0"):
+        run(SPEC, tmp_path)
+    assert files(tmp_path) == before
+    assert standing(run(SPEC, tmp_path, seed=1)) == [FIRST, FIRST]
+    assert standing(run(SPEC | {"name": "beside"}, tmp_path)) == [(2, True), (2, True)]
+
+
+def test_a_pilot_is_refused_at_a_seed_of_claims(results: Path) -> None:
+    before = files(results)
+    with pytest.raises(InputError, match="--pilot needs a seed at which no claim was registered, got seed 0"):
+        run(SPEC, results, pilot=True)
+    with pytest.raises(InputError, match="leave --until-decided out"):
+        run(SPEC, results, pilot=True, seed=1, until_decided=True, max_replicates=9)
+    assert files(results) == before
+    assert run(SPEC, results, pilot=True, seed=1).claims["verdict"].to_list() == ["undecided"] * 2
+    assert standing(run(SPEC, results, seed=2)) == [(2, False), (2, False)]
+
+
+def test_runs_of_a_pilot_are_not_merged_with_judged_ones(results: Path) -> None:
+    run(SPEC, results / "pilot", pilot=True)
+    with pytest.raises(InputError, match="runs of a pilot can't be merged"):
+        merge([results / "w", results / "pilot" / "w"], results / "both" / "w")
+    assert not (results / "both" / "w").exists()
+
+
+def test_a_folder_that_is_not_complete_has_no_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "train", _first_stack_alone(runner.train))
+        with pytest.raises(KeyboardInterrupt):
+            run(SPEC, tmp_path)
+    partial = mlpbench.load(tmp_path / "w")
+    assert partial.claims["verdict"].to_list() == ["undecided"] * 2
+    assert "undecided (6 of 12 runs)" in terminal_table(partial.verdicts)
+    assert "No verdict before all runs are there: 6 of 12 runs." in partial.claims["note"].to_list()[0]
+    assert standing(run(SPEC, tmp_path)) == [FIRST, FIRST]
+
+
+def _first_stack_alone(train: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    def ends_early(*args: Any, **more: Any) -> Iterator[Any]:
+        yield next(iter(train(*args, **more)))
+        raise KeyboardInterrupt
+
+    return ends_early

@@ -19,6 +19,7 @@ from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
 from mlpbench.evidence.judging.caveats import TooFewYet
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
 from mlpbench.evidence.judging.p_correction import AtAnyTime
+from mlpbench.evidence.judging.registered_verdict import dropped_claims
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
 from mlpbench.evidence.statistics.alpha_spending import step
 from mlpbench.evidence.statistics.t_test import ALPHA
@@ -59,8 +60,9 @@ def follow(
     by_number: dict[int, list[Claim]] = {}
     for claim in experiment.claims:
         by_number.setdefault(max(first, have[claim.id]), []).append(claim)
-    dropped = 0 if registration is None else registration.dropped
-    correct = AtAnyTime(claims=max(1, dropped + sum(not h.is_observed for h in hypotheses.values())))
+    correct = AtAnyTime(
+        claims=max(1, dropped_claims(registration) + sum(not h.is_observed for h in hypotheses.values()))
+    )
     verdicts: dict[str, Verdict] = {}
     counts = [first] * groups
     for n, claims in by_number.items():

@@ -316,38 +316,6 @@ class Exploratory(Caveat):
     declared: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class StatedLate(Caveat):
-    """A claim that is new, or was altered, at a seed at which its runs had been looked at."""
-
-    template = "Exploratory: stated, or altered, after runs of seed {seed} had been looked at. At another seed (--set seed=N) it is not."
-    seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unregistered(Caveat):
-    """A claim that is on no register."""
-
-    template = (
-        "Exploratory: the folder has no record that it was stated before runs of seed {seed} were looked at. `mlpbench run` "
-        "registers claims before it trains."
-    )
-    seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class FurtherSeed(Caveat):
-    """A comparison that was made at several seeds; each of them has a level of its own."""
-
-    template = "Seed {number} of {seeds} looked at: decided at a corrected p of at most {level:.2g}."
-    number: int
-    seeds: int
-    level: float
-
-
-PILOT = Remark(text="A pilot gives no verdicts: it registers no claims and spends no level.")
-
-
 def ordinal(n: int) -> str:
     """Return `1st`, `2nd`, `3rd`, `4th`, `11th`, ...
 

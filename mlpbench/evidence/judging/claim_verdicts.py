@@ -27,6 +27,7 @@ from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_o
 from mlpbench.evidence.judging.divergence import no_mean
 from mlpbench.evidence.judging.e_value import by_e_value
 from mlpbench.evidence.judging.p_correction import AtAnyTime, Correction, by_holm
+from mlpbench.evidence.judging.registered_verdict import levels_of
 from mlpbench.evidence.judging.trend_steps import weigh_steps
 from mlpbench.evidence.judging.verdict import (
     REFUTED,
@@ -38,7 +39,6 @@ from mlpbench.evidence.judging.verdict import (
     Verdict,
 )
 from mlpbench.evidence.statistics import assurance, resampling, t_test, variance_components
-from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
 from mlpbench.evidence.statistics.sign_test import (
     censored_median,
@@ -169,7 +169,7 @@ def judge_claims(
     hypotheses = [claim.hypothesis(experiment, conditions) for claim in experiment.claims]
     observed = with_layers([(h.metric, h.conditions) for h in hypotheses], observed, layers)
     points = _points(hypotheses, observed, curves)
-    levels = levels_of(experiment, registration)
+    levels = levels_of(experiment.claims, registration)
     assessed = [
         _assess(
             claim,
@@ -189,13 +189,6 @@ def judge_claims(
         assessed[i] = assessed[i].corrected(p)
         assessed[i] = replace(assessed[i], verdict=replace(assessed[i].verdict, outlook=assessed[i].outlook(level)))
     return tuple(a.verdict for a in assessed)
-
-
-def levels_of(experiment: Experiment, registration: Registration | None) -> list[float]:
-    """Return the level at which each claim is decided: that of its seed, or 0.05 where no claim is registered."""
-    if registration is None:
-        return [ALPHA] * len(experiment.claims)
-    return [seed_level(registration.standings[claim.id].number) for claim in experiment.claims]
 
 
 def _assess(

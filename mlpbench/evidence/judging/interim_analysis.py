@@ -22,9 +22,9 @@ from mlpbench.evidence.judging import anytime
 from mlpbench.evidence.judging.caveats import IncompleteAnalysis, Unfinished
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
 from mlpbench.evidence.judging.p_correction import AtInterimAnalysis, by_holm
-from mlpbench.evidence.judging.registered_verdict import by_registration, without_verdict
+from mlpbench.evidence.judging.registered_verdict import by_registration, dropped_claims, levels_of, without_verdict
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
-from mlpbench.evidence.statistics.alpha_spending import schedule, seed_level, spent
+from mlpbench.evidence.statistics.alpha_spending import schedule, spent
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
@@ -92,7 +92,7 @@ def judge(
             runs,
             curves,
             grid.observed,
-            correct=partial(by_holm, dropped=_dropped(registration)),
+            correct=partial(by_holm, dropped=dropped_claims(registration)),
             test_set=test_set,
             layers=layers,
             registration=registration,
@@ -124,8 +124,7 @@ def _analyse(
     grid = tuned_grid(experiment, conditions, runs, counts)
     observed = {c.id for c in experiment.claims if c.hypothesis(experiment, grid.conditions).is_observed}
     tested = [c for c in experiment.claims if c.id not in observed]
-    numbers = [1] if registration is None else [registration.standings[c.id].number for c in tested]
-    whole = ALPHA if registration is None else seed_level(min(numbers, default=1))
+    whole = max(levels_of(tested, registration), default=ALPHA)
     alive = tested
     verdicts: dict[str, Verdict] = {}
     analyses: list[InterimAnalysis] = []
@@ -140,7 +139,7 @@ def _analyse(
         complete = there == len(seen)
         narrowed = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         rejected = sum(v.p_corrected is not None and v.p_corrected <= v.level for v in verdicts.values())
-        undecided = len(tested) + _dropped(registration) - rejected
+        undecided = len(tested) + dropped_claims(registration) - rejected
         correct = AtInterimAnalysis(at=at, number=number, undecided=undecided, is_nested=_is_nested(experiment))
         current = judge_claims(
             narrowed,
@@ -185,11 +184,6 @@ def _analyse(
         replicates=counts,
         interim_analyses=tuple(analyses),
     )
-
-
-def _dropped(registration: Registration | None) -> int:
-    """Return how many tested claims are registered and stated no more."""
-    return 0 if registration is None else registration.dropped
 
 
 def _is_nested(experiment: Experiment) -> bool:

@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from mlpbench.evidence.judging.caveats import PILOT, Caveat, Exploratory, FurtherSeed, StatedLate, Unregistered
+from mlpbench.evidence.judging.caveats import Caveat, Exploratory, Remark
 from mlpbench.evidence.judging.verdict import UNDECIDED, Outlook, Verdict
+from mlpbench.evidence.statistics.alpha_spending import seed_level
+from mlpbench.evidence.statistics.t_test import ALPHA
+from mlpbench.experiment.claims.claim import Claim
 from mlpbench.results.registration import ClaimStanding, Registration
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedLate(Caveat):
+    """A claim that is new, or was altered, at a seed at which its runs had been looked at."""
+
+    template = "Exploratory: stated, or altered, after runs of seed {seed} had been looked at. At another seed (--set seed=N) it is not."
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unregistered(Caveat):
+    """A claim that is on no register."""
+
+    template = (
+        "Exploratory: the folder has no record that it was stated before runs of seed {seed} were looked at. `mlpbench run` "
+        "registers claims before it trains."
+    )
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherSeed(Caveat):
+    """A comparison that was made at several seeds; each of them has a level of its own."""
+
+    template = "Seed {number} of {seeds} looked at: decided at a corrected p of at most {level:.2g}."
+    number: int
+    seeds: int
+    level: float
+
+
+PILOT = Remark(text="A pilot gives no verdicts: it registers no claims and spends no level.")
+
+
+def levels_of(claims: Sequence[Claim], registration: Registration | None) -> list[float]:
+    """Return the level at which each claim is decided: that of its seed, or 0.05 where no folder has the claims."""
+    if registration is None:
+        return [ALPHA] * len(claims)
+    return [seed_level(registration.standings[claim.id].number) for claim in claims]
+
+
+def dropped_claims(registration: Registration | None) -> int:
+    """Return how many tested claims are registered and stated no more."""
+    return 0 if registration is None else registration.dropped
 
 
 def by_registration(verdict: Verdict, registration: Registration | None) -> Verdict:
