@@ -45,7 +45,7 @@ def false_discoveries(claims: Sequence[JudgedClaim]) -> str:
     if len({c.experiment for c in claims}) < 2 or not tested:
         return ""
     q = q_values([c.p for c in tested if c.p is not None])
-    decided = [(c, v) for c, v in zip(tested, q, strict=True) if c.verdict != "undecided"]
+    decided = [(c, v) for c, v in zip(tested, q, strict=True) if c.verdict in ("supported", "refuted")]
     fallen = [f"{c.experiment} {c.id} (q = {v:.2g})" for c, v in decided if v > ALPHA]
     left_out = len(claims) - len(tested)
     text = (

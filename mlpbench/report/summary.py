@@ -2,8 +2,8 @@
 
 The file lies beside `report.md` and is written with it: a JSON object with sorted keys, the same bytes for the same results.
 
-    answers      an object for each claim, in the order of the experiment file: `id`, `says`, `verdict` (supported, refuted or
-                 undecided), and `estimate`, a text with unit and interval, `-` where there is none,
+    answers      an object for each claim, in the order of the experiment file: `id`, `says`, `verdict` (supported, refuted, at
+                 the margin, or undecided), and `estimate`, a text with unit and interval, `-` where there is none,
                  and `p`, uncorrected, null where the claim is not tested
     benchmarks   the number of kernel benchmarks; 0 for an experiment
     figure       the first figure of the report: `file`, its path seen from the report, and `alt`; null where there is none

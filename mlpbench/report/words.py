@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlpbench.base.escapes import Markdown, code, markdown
+from mlpbench.evidence.judging.at_the_margin import edge_of, reach_of
 from mlpbench.evidence.judging.caveats import BoundKept, Unfinished
-from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Interval, Verdict
+from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.metrics.metric import LOG10_UNIT
 from mlpbench.report.section import paragraph, table
@@ -223,6 +224,8 @@ def verdict_sentence(verdict: Verdict) -> str:
     if verdict.withheld is not None:
         finding = _filled(wording.supported, verdict, q)
         return paragraph(f"{estimated}: {finding} {tail}, and yet the claim is not supported.", more)
+    if verdict.decision == AT_THE_MARGIN:
+        return paragraph(f"{estimated}: {_at_the_margin(verdict, q)} {tail}.", more)
     if verdict.decision == UNDECIDED:
         question = _filled(wording.question, verdict, q)
         inconclusive = f"{estimated}; inconclusive: the data do not show {question} {tail}."
@@ -232,6 +235,16 @@ def verdict_sentence(verdict: Verdict) -> str:
         is_above = (verdict.hypothesis.sense == "greater") == (verdict.decision == SUPPORTED)
         finding = _filled(f"more lie {'above' if is_above else 'below'} {{bound}} than on the other side", verdict, q)
     return paragraph(f"{estimated}: {finding} {tail}.", more)
+
+
+def _at_the_margin(verdict: Verdict, q: Digits) -> str:
+    """Say between which numbers around its margin the number of a claim is found."""
+    tested = verdict.hypothesis
+    assert verdict.estimate is not None
+    assert verdict.p_at_margin is not None
+    edge, reach = edge_of(tested, verdict.estimate), reach_of(tested)
+    low, high = (q.exact(edge + sign * reach) for sign in (-1, 1))
+    return f"it lies at the margin, between {low} and {high} ({_equals(verdict.p_at_margin)} of both tests, corrected), and not clearly on either side of it"
 
 
 def _of_evidence(e: float) -> str:

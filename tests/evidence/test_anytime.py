@@ -14,8 +14,8 @@ from mlpbench.base.models import SpecProblem
 from mlpbench.evidence.estimates.observe import observe
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.claim_values import values_of
-from mlpbench.evidence.judging.e_value import process_of
 from mlpbench.evidence.judging.interim_analysis import Judgement
+from mlpbench.evidence.judging.p_correction import process_of
 from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, claims_table
 from mlpbench.evidence.statistics.e_process import anytime_interval, of_mean, of_median
 from mlpbench.evidence.statistics.t_test import ALPHA

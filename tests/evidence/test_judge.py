@@ -61,15 +61,18 @@ def test_compare_is_the_paired_t_test_against_the_margin() -> None:
 NOISE = np.array([-0.001, -0.001, 0.0, 0.001, 0.001])
 CASES = [
     ("greater", 0.002, 0.010, "supported"),
-    ("greater", 0.002, 0.002, "undecided"),
+    ("greater", 0.002, 0.002, "at the margin"),
+    ("greater", 0.002, 0.0025, "undecided"),
     ("greater", 0.002, -0.003, "refuted"),
     ("greater", 0.010, 0.004, "refuted"),
     ("less", 0.002, -0.010, "supported"),
-    ("less", 0.002, -0.002, "undecided"),
+    ("less", 0.002, -0.002, "at the margin"),
+    ("less", 0.002, -0.0025, "undecided"),
     ("less", 0.010, -0.004, "refuted"),
     ("less", 0.0, 0.005, "refuted"),
     ("equivalent", 0.005, 0.0005, "supported"),
-    ("equivalent", 0.002, 0.002, "undecided"),
+    ("equivalent", 0.002, 0.002, "at the margin"),
+    ("equivalent", 0.002, 0.0025, "undecided"),
     ("equivalent", 0.002, 0.008, "refuted"),
     ("equivalent", 0.002, -0.008, "refuted"),
 ]

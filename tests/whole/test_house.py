@@ -28,7 +28,6 @@ SHORT = {
     "training/worker_setup.py": "what a worker is given and hands back, without torch",
     "evidence/frames.py": "how evidence and reports take rows out of DataFrames",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
-    "evidence/judging/e_value.py": "between the values of a claim and e-processes, which know nothing of claims",
     "jobs/anytime_budget.py": "what run and plan have in common",
     "experiment/components/schedules.py": "one of the tables of components",
     "experiment/metrics/scores.py": "the table that a score is added to",

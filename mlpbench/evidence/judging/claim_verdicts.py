@@ -3,7 +3,8 @@
 A claim comes down to one number per replicate (its `Hypothesis`). The t test and the sign-flip test judge the mean of these
 numbers, the sign test their median; the share of a random stream is judged by variances. A claim is decided where its p,
 corrected by Holm's method, is at most 0.05: supported or refuted by the side of the bound on which the estimate lies, of a
-median by the side on which more replicates lie. Everything else is undecided. A claim `of: every` is about the replicates that
+median by the side on which more replicates lie. What is not decided may lie at its margin (`at_the_margin`), which is a verdict
+too; everything else is undecided. A claim `of: every` is about the replicates that
 were run, not about a mean: it is observed, not tested, has no p, and is no member of Holm's family.
 """
 
@@ -20,16 +21,17 @@ from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, un
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.observe import DIVERGED, observe
 from mlpbench.evidence.frames import with_finite
+from mlpbench.evidence.judging import at_the_margin
 from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Confounded
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
 from mlpbench.evidence.judging.divergence import no_mean
-from mlpbench.evidence.judging.e_value import by_e_value
-from mlpbench.evidence.judging.p_correction import AtAnyTime, Correction, by_holm
-from mlpbench.evidence.judging.registered_verdict import levels_of
+from mlpbench.evidence.judging.p_correction import AtAnyTime, Correction, by_e_value, by_holm
+from mlpbench.evidence.judging.registered_verdict import dropped_claims, levels_of
 from mlpbench.evidence.judging.trend_steps import weigh_steps
 from mlpbench.evidence.judging.verdict import (
+    AT_THE_MARGIN,
     REFUTED,
     SUPPORTED,
     UNDECIDED,
@@ -101,6 +103,7 @@ class Assessment:
         larger: of a claim about a median, the share of the `counted` replicates on the side of the bound where more lie.
         widened: the sample with test-set sampling, which shows whether a decision is robust to that.
         withheld: why the claim is not supported even if it leans to that.
+        p_at_margin: the p of a number that does not lie at the margin, NaN where there is none.
 
     """
 
@@ -111,6 +114,7 @@ class Assessment:
     counted: int = 0
     widened: Widened | None = None
     withheld: Caveat | None = None
+    p_at_margin: float = math.nan
 
     def at_level(self, level: float) -> Assessment:
         """Return the assessment of a claim that is decided at a level."""
@@ -125,6 +129,17 @@ class Assessment:
             v = replace(v, decision=self.leans)
             if self.widened is not None:
                 confirmed = self.widened.confirms(v.hypothesis.sense, v.hypothesis.bound, v.hypothesis.centre)
+                v = replace(v, test_sampling=replace(v.test_sampling, confirmed=confirmed))
+        return replace(self, verdict=v)
+
+    def with_margin(self, p_corrected: float) -> Assessment:
+        """Return the assessment with the corrected p of its margin: what is undecided lies at it where that is at most its level."""
+        v = replace(self.verdict, p_at_margin=None if math.isnan(p_corrected) else p_corrected)
+        if p_corrected <= v.level and v.decision == UNDECIDED and v.withheld is None:
+            v = replace(v, decision=AT_THE_MARGIN)
+            if self.widened is not None and v.estimate is not None:
+                edge, half = at_the_margin.edge_of(v.hypothesis, v.estimate), at_the_margin.reach_of(v.hypothesis)
+                confirmed = self.widened.confirms("equivalent", half, edge)
                 v = replace(v, test_sampling=replace(v.test_sampling, confirmed=confirmed))
         return replace(self, verdict=v)
 
@@ -185,8 +200,14 @@ def judge_claims(
     ]
     tested = [i for i, a in enumerate(assessed) if not a.verdict.observed]
     corrected = correct([assessed[i].verdict for i in tested])
-    for i, p, level in zip(tested, corrected.p, corrected.levels, strict=True):
+    for i, p in zip(tested, corrected.p, strict=True):
         assessed[i] = assessed[i].corrected(p)
+    having = [i for i in tested if hypotheses[i].margin is not None]
+    p_near = [assessed[i].p_at_margin for i in having]
+    near = at_the_margin.corrected(p_near, [levels[i] for i in having], correct, dropped_claims(registration))
+    for i, p in zip(having, near, strict=True):
+        assessed[i] = assessed[i].with_margin(p)
+    for i, level in zip(tested, corrected.levels, strict=True):
         assessed[i] = replace(assessed[i], verdict=replace(assessed[i].verdict, outlook=assessed[i].outlook(level)))
     return tuple(a.verdict for a in assessed)
 
@@ -222,6 +243,8 @@ def _assess(
                 v, decision=UNDECIDED, p=None, test_sampling=TestSampling(), withheld=lost, caveats=(lost, *v.caveats)
             )
         )
+    near = at_the_margin.p_at_the_margin(assessment.verdict, values, anytime=experiment.is_anytime)
+    assessment = replace(assessment, p_at_margin=near)
     if experiment.is_anytime and assessment.verdict.p is not None:
         verdict, leans = by_e_value(assessment.verdict, values, e_needed)
         assessment = replace(assessment, verdict=verdict, leans=leans)

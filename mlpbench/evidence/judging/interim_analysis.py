@@ -125,6 +125,7 @@ def _analyse(
     observed = {c.id for c in experiment.claims if c.hypothesis(experiment, grid.conditions).is_observed}
     tested = [c for c in experiment.claims if c.id not in observed]
     whole = max(levels_of(tested, registration), default=ALPHA)
+    margins = {c.id for c in tested if c.hypothesis(experiment, grid.conditions).margin is not None}
     alive = tested
     verdicts: dict[str, Verdict] = {}
     analyses: list[InterimAnalysis] = []
@@ -139,8 +140,15 @@ def _analyse(
         complete = there == len(seen)
         narrowed = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         rejected = sum(v.p_corrected is not None and v.p_corrected <= v.level for v in verdicts.values())
-        undecided = len(tested) + dropped_claims(registration) - rejected
-        correct = AtInterimAnalysis(at=at, number=number, undecided=undecided, is_nested=_is_nested(experiment))
+        at_margin = sum(v.p_at_margin is not None and v.p_at_margin <= v.level for v in verdicts.values())
+        dropped = dropped_claims(registration)
+        correct = AtInterimAnalysis(
+            at=at,
+            number=number,
+            undecided=len(tested) + dropped - rejected,
+            with_margin=len(margins) + dropped - at_margin,
+            is_nested=_is_nested(experiment),
+        )
         current = judge_claims(
             narrowed,
             grid.conditions,

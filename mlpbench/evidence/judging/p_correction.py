@@ -3,20 +3,24 @@
 A correction gives the claims' corrected p, at most a claim's level where it is decided, and for those that are not, the p at
 which they may yet be. Claims that were dropped are members of the family. As nobody judges them any more they count with p = 1,
 which leaves the others a smaller share than any other p would.
+
+A p that holds at any time is 1 over an e-value (`by_e_value`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.evidence.judging.claim_intervals import within_limits
+from mlpbench.evidence.judging.claim_values import ClaimValues
+from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, Verdict
 from mlpbench.evidence.statistics import t_test
 from mlpbench.evidence.statistics.alpha_spending import share_out, spent
-from mlpbench.evidence.statistics.e_process import crossing_p
-from mlpbench.evidence.statistics.t_test import ALPHA
-from mlpbench.experiment.claims.hypothesis import TTest
+from mlpbench.evidence.statistics.e_process import EProcess, anytime_interval, crossing_p, of_mean, of_median
+from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL
+from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis, TTest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,7 @@ class AtInterimAnalysis:
         at: the numbers of replicates of all analyses.
         number: which of them this is, from 1.
         undecided: the number of claims, dropped ones too, that none of them has decided before.
+        with_margin: the number of claims with a margin, dropped ones too, that none of them has found at it before.
         is_nested: whether the numbers of the first replicates are the same at all of them, as those of settings that are
             tuned over all replicates are not.
 
@@ -58,6 +63,7 @@ class AtInterimAnalysis:
     at: Sequence[int]
     number: int
     undecided: int
+    with_margin: int = 0
     is_nested: bool = True
 
     def __call__(self, verdicts: Sequence[Verdict]) -> Corrected:
@@ -104,3 +110,31 @@ class AtAnyTime:
             p=[min(1.0, self.claims * p) if not math.isnan(p) else p for p in p_of(verdicts)],
             levels=[crossing_p(v.n, self.needed(v.level)) or v.level / self.claims for v in verdicts],
         )
+
+
+def process_of(hypothesis: Hypothesis, values: ClaimValues, first: int = 0) -> EProcess:
+    """Return the e-process of a claim judged by t or by signs, over its complete replicates, from the first that counts."""
+    if hypothesis.is_of_median:
+        return of_median(values.lower[first:], values.upper[first:], hypothesis.bound, drop_ties=hypothesis.drops_ties)
+    return of_mean(
+        values.complete[first:] - hypothesis.centre,
+        hypothesis.bound,
+        equivalent=hypothesis.sense == "equivalent",
+        floor=values.least_spread,
+    )
+
+
+def by_e_value(verdict: Verdict, values: ClaimValues, needed: float) -> tuple[Verdict, Decision]:
+    """Return a verdict with e-value, anytime interval and the p that holds at any time, and to what it leans then.
+
+    `needed` is the e at which the claim is decided: for the side of the estimate then, whatever comes later.
+    """
+    hypothesis = verdict.hypothesis
+    process = process_of(hypothesis, values)
+    (e, _, _), side = process.largest(), process.side_at(needed)
+    ends = None
+    if not hypothesis.is_of_median:
+        ends = within_limits(hypothesis, anytime_interval(values.complete, values.least_spread), LEVEL)
+    speaks_for = side == {"greater": 1, "less": -1, "equivalent": 0}[hypothesis.sense]
+    verdict = replace(verdict, p=min(1.0, 1 / e), e_value=e, anytime_interval=ends)
+    return verdict, SUPPORTED if speaks_for else REFUTED

@@ -20,6 +20,7 @@ from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis
 SUPPORTED: Decision = "supported"
 REFUTED: Decision = "refuted"
 UNDECIDED: Decision = "undecided"
+AT_THE_MARGIN: Decision = "at the margin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +81,13 @@ class Verdict:
     Attributes:
         claim: the claim as the experiment file states it.
         hypothesis: the number per replicate that the claim comes down to, the bound it is tested against, and the words for it.
-        decision: `supported`, `refuted` or `undecided`.
+        decision: `supported`, `refuted`, `at the margin` or `undecided`.
         n, planned: number of complete replicates, and of planned ones.
         estimate: mean (or median, or share) of the replicates' numbers, in the metric's unit; None where it isn't known.
         estimate_is: `at least` or `at most` where censored runs leave only a bound of the estimate, else empty.
         interval: unadjusted interval of the estimate.
         p, p_corrected: p of the test, and p corrected for the other claims (and interim analyses).
+        p_at_margin: corrected p of a number half of the margin or more from it; None where the claim has no margin or no test.
         sizes: spread and effect sizes of the replicates' numbers.
         outlook: what would decide an undecided claim.
         test_sampling: the interval that includes the sampling of the test set.
@@ -114,6 +116,7 @@ class Verdict:
     interval: Interval | None = None
     p: float | None = None
     p_corrected: float | None = None
+    p_at_margin: float | None = None
     sizes: Sizes = field(default_factory=Sizes)
     outlook: Outlook = field(default_factory=Outlook)
     test_sampling: TestSampling = field(default_factory=TestSampling)
@@ -173,6 +176,7 @@ COLUMNS: dict[str, Any] = {
     "sampling": object, "estimate_is": object, "interval_level": float,
     "e_value": float, "low_anytime": float, "high_anytime": float, "more_for_even": "Int64",
     "level": float, "seed_number": "Int64", "seeds": "Int64",
+    "p_at_margin": float,
 }  # fmt: skip
 
 
@@ -205,4 +209,5 @@ def _row(v: Verdict) -> dict[str, Any]:
         "low_anytime": (v.anytime_interval or NO_INTERVAL).low, "high_anytime": (v.anytime_interval or NO_INTERVAL).high,
         "more_for_even": v.outlook.more_for_even,
         "level": v.level, "seed_number": v.seed_number, "seeds": v.seeds,
+        "p_at_margin": v.p_at_margin,
     }  # fmt: skip

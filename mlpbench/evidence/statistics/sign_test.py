@@ -73,6 +73,17 @@ def sign_test(values: Floats, bound: float, upper: Floats | None = None, *, drop
     return min(1.0, 2 * _at_least(most, n, HALF))
 
 
+def one_sided(lower: Floats, upper: Floats, ends: tuple[float, float]) -> float:
+    """Return the larger p of the two one-sided tests of a median that is at most the lower end, or at least the upper one.
+
+    >>> values = np.array([0.4, 0.5, 0.3, 0.4, 0.6, 0.5])
+    >>> round(one_sided(values, values, (0.2, 0.7)), 4)
+    0.0156
+    """
+    (above, _), (_, below) = (count_sides(lower, end, upper) for end in ends)
+    return max(_at_least(k, len(lower), HALF) for k in (above, below))
+
+
 def _at_least(k: int, n: int, chance: float) -> float:
     """Return P(X >= k) of X ~ Binomial(n, chance)."""
     return 1.0 if k < 1 else float(bdtrc(k - 1, n, chance))

@@ -82,6 +82,7 @@ class _Difference(ClaimForm):
             test=test,
             sense=expect,
             bound=0.0 - margin if expect == "less" else margin,
+            margin=margin or None,
             quantity=metric_quantity(name, self.metric, kind="difference", plural="differences"),
             wording=difference_words(
                 f"{name}, {_expected(expect, margin)}{of_median}", "difference", expect, margin, median, self.outcomes()

@@ -13,7 +13,7 @@ from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 
 Sense = Literal["greater", "less", "equivalent"]
 # What the evidence says of a claim.
-Decision = Literal["supported", "refuted", "undecided"]
+Decision = Literal["supported", "refuted", "at the margin", "undecided"]
 # With fewer replicates than this no assignment of signs has a two-sided p below 0.05: 2 / 2^5 = 0.0625.
 SIGN_FLIP_LEAST = 6
 # With fewer, the BCa interval covers less than it says: 85% instead of 95% at 5 replicates, in simulation.
@@ -200,6 +200,7 @@ class Hypothesis:
         test: the test that judges it.
         sense: on which side of the bound the number is expected, or that it lies within it of the centre.
         bound: the bound, in the metric's unit (NaN for a share, which has none).
+        margin: the size of a difference that counts, in the metric's unit, where the bound is a margin above 0; else None.
         centre: what an equivalence is about.
         quantity, wording: what the number is, in words and unit, and the sentences about it.
         averaged: factors that a selector left out: the number is a mean over their levels, with equal weights.
@@ -216,6 +217,7 @@ class Hypothesis:
     test: Test
     sense: Sense
     bound: float
+    margin: float | None = None
     centre: float = 0.0
     quantity: Quantity
     wording: Wording

@@ -87,6 +87,7 @@ class Trend(ClaimForm):
             test=test,
             sense=sense,
             bound=self.margin if self.expect == "rises" else 0.0 - self.margin,
+            margin=None if self.shape else self.margin or None,
             quantity=metric_quantity(name, self.metric, kind="slope", plural="slopes", per=per),
             wording=wording,
             averaged=averaged_factors([{self.factor: levels[0]}], design, conditions),

@@ -109,6 +109,7 @@ class Matches(ClaimForm):
             test=test,
             sense="equivalent",
             bound=self.tolerance,
+            margin=self.tolerance,
             centre=self.value,
             quantity=metric_quantity(name, self.metric, kind="level", plural="values"),
             wording=Wording(

@@ -28,7 +28,7 @@ PALETTE = 256
 WIDTH = 6.0
 INK, FAINT = "#262626", "#8c8c8c"
 # From seaborn's "colorblind" palette: green, orange-red and grey differ in lightness too.
-VERDICT_COLOURS = {"supported": "#029e73", "refuted": "#d55e00", "undecided": "#949494"}
+VERDICT_COLOURS = {"supported": "#029e73", "refuted": "#d55e00", "at the margin": "#0173b2", "undecided": "#949494"}
 Dashes = Literal["dashed", "dotted", "solid"]
 SPLITS: dict[str, Dashes] = {"train": "dashed", "validation": "dotted", "test": "solid"}
 # What rcParams have that is no style: the backend, and what only starting it reads.

@@ -14,7 +14,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
 # A sign beside each word: colour alone says nothing to some.
-VERDICTS = {"supported": "✓", "refuted": "✗", "undecided": "?"}
+VERDICTS = {"supported": "✓", "refuted": "✗", "at the margin": "≈", "undecided": "?"}
 # Text of more letters needs a column of some width, or it stands in a narrow tower beside numbers that don't wrap.
 LONG = 24
 ALIGNED = {"text-align:right": "number", "text-align:left": "", "text-align:center": ""}
@@ -109,7 +109,7 @@ def _mark_verdict(cell: Sequence[Token]) -> None:
     tokens = [token for token in cell if token.type != "text" or token.content]
     verdict = tokens[1].content.partition(",")[0].partition(" (")[0] if len(tokens) == 3 else ""
     if tokens and tokens[0].type == "strong_open" and verdict in VERDICTS:
-        tokens[0].attrSet("class", f"verdict {verdict}")
+        tokens[0].attrSet("class", f"verdict {verdict.replace(' ', '-')}")
         tokens[0].attrSet("data-sign", VERDICTS[verdict])
 
 

@@ -7,6 +7,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from typing import get_args
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,8 +19,9 @@ from mlpbench.base.escapes import Markdown, bullets, code, printable
 from mlpbench.evidence.estimates.excerpt import MOST_ROWS
 from mlpbench.evidence.judging import anytime, interim_analysis
 from mlpbench.evidence.judging.claim_caveats import shared_streams
-from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, Verdict
+from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA
+from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, SectionFigure, blocks, paragraph
@@ -57,7 +59,7 @@ def section(context: Context) -> Section:
 def count(verdicts: Sequence[Verdict]) -> str:
     """Count the verdicts."""
     counts = Counter(v.decision for v in verdicts)
-    parts = [f"{counts[d]} {d}" for d in (SUPPORTED, REFUTED, UNDECIDED) if d in counts]
+    parts = [f"{counts[d]} {d}" for d in get_args(Decision) if d in counts]
     return f"Of {len(verdicts)} claim{'s' if len(verdicts) > 1 else ''}: {', '.join(parts)}."
 
 
@@ -95,7 +97,14 @@ def how_to_read(context: Context) -> str:
     method += (
         f". {analyses}" if analyses else "; replicates added after an analysis of the first ones are not corrected for."
     )
-    return paragraph(fixed, one_draw, method, levels_of_seeds(context.verdicts), exploratory_claims(context.verdicts))
+    near = ""
+    if any(v.decision == AT_THE_MARGIN for v in context.verdicts):
+        near = (
+            "At the margin lies what is not decided, but found within half of the margin of it by two one-sided tests, corrected "
+            "over all claims that have a margin: in at most 5% of experiments any is wrongly found so."
+        )
+    about_seeds = levels_of_seeds(context.verdicts)
+    return paragraph(fixed, one_draw, method, near, about_seeds, exploratory_claims(context.verdicts))
 
 
 def levels_of_seeds(verdicts: Sequence[Verdict]) -> str:
