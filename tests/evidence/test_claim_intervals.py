@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from arithmetic_tables import judged_table, make, replace_metric, spec
-from hypothesis import given
+from error_rates import at_most
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from mlpbench.evidence.estimates.observe import estimate, estimate_curves, intervals, observe
 from mlpbench.evidence.estimates.paired_differences import worse_than
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
-from mlpbench.evidence.statistics import t_test
+from mlpbench.evidence.statistics import resampling, t_test
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.words import terminal_table, verdict_sentence
@@ -124,3 +126,79 @@ def test_tables_and_figures_have_intervals_that_end_too() -> None:
     assert apart.high == 1.0
     frame = pd.DataFrame({"g": 0, "value": [-5.0, 5.0]})
     assert intervals(frame, ["g"], pd.Series([0.0]))["high"].iloc[0] > 5, "losses end nowhere"
+
+
+FLIPPED = {
+    "greater": lambda x, at: resampling.sign_flip(x - at),
+    "equivalent": lambda x, at: (
+        resampling.equivalence_flip(x, at) if abs(x.mean()) <= at else resampling.beyond_flip(x, at)
+    ),
+}
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.one_of(st.integers(6, 12), st.just(20)),
+    form=st.sampled_from(sorted(FLIPPED)),
+    grid=st.sampled_from([0, 1, 500]),
+    bound=st.floats(0.0, 1.5),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_interval_of_a_sign_flip_test_never_contradicts_it(
+    seed: int, n: int, form: str, grid: int, bound: float
+) -> None:
+    """Exact for up to 16 replicates, drawn for more; skewed numbers, and coarse ones that tie with the bound."""
+    rng = np.random.default_rng(seed)
+    values = rng.gamma(1.0, 1.0, n) - 0.3
+    if grid:
+        values, bound = np.round(values * grid) / grid, round(bound * grid) / grid
+    equivalent = form == "equivalent"
+    ends = resampling.sign_flip_interval(values, 0.9 if equivalent else 0.95, one_sided=equivalent)
+    assert ends is not None
+    low, high = ends
+    decided = FLIPPED[form](values, bound) <= 0.05
+    if not equivalent:
+        assert decided == (not low <= bound <= high)
+    elif abs(values.mean()) <= bound:
+        assert decided == (-bound < low and high < bound)
+    elif decided:
+        assert low > bound or high < -bound
+
+
+def test_the_interval_of_a_sign_flip_test_has_the_ends_that_a_search_finds() -> None:
+    """Where scipy's permutation test begins to reject, found by halving."""
+    values = np.array([0.31, -0.12, 0.54, 0.22, 0.9, 0.13, 0.4, 0.05])
+
+    def p(at: float) -> float:
+        found = stats.permutation_test((values - at,), np.mean, permutation_type="samples", n_resamples=2**8)
+        return float(found.pvalue)
+
+    ends = resampling.sign_flip_interval(values, 0.95)
+    assert ends is not None
+    for end, away in zip(ends, (-2.0, 2.0), strict=True):
+        inside, outside = float(values.mean()), away
+        for _ in range(20):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if p(middle) > 0.05 else (inside, middle)
+        assert end == pytest.approx(inside, abs=1e-5)
+
+
+def test_verdicts_of_sign_flip_claims_have_that_interval_and_say_so() -> None:
+    accuracies = np.array([0.91, 0.93, 0.9, 0.95, 0.92, 0.9, 0.96, 0.91])
+    row = judged(FORMS["greater"] | {"test": "sign_flip"}, accuracies)
+    ends = resampling.sign_flip_interval(accuracies, 0.95)
+    assert (row["low"], row["high"]) == pytest.approx(ends)
+    assert (row["test"], row["interval"]) == ("sign_flip", "sign_flip")
+    assert (row["p"] <= 0.05) == (row["low"] > 0.9)
+    assert resampling.sign_flip_interval(accuracies[:5], 0.95) is None
+
+
+@pytest.mark.parametrize("repeats", [300, pytest.param(4_000, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("n", [6, 10])
+def test_it_covers_the_mean_of_symmetric_numbers(repeats: int, n: int) -> None:
+    rng = np.random.default_rng(n)
+    covered = 0
+    for values in rng.laplace(0.0, 1.0, (repeats, n)):
+        low, high = resampling.sign_flip_interval(values, 0.95) or (-math.inf, math.inf)
+        covered += low <= 0 <= high
+    at_most(f"means outside the interval of a sign-flip test, n = {n}", repeats - covered, repeats)

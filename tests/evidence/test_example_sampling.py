@@ -15,8 +15,10 @@ from reports import report_of
 
 from mlpbench.evidence.estimates import example_sampling
 from mlpbench.evidence.estimates.example_sampling import Widened, widen
+from mlpbench.evidence.judging.claim_intervals import interval_with_examples, stands
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics.t_test import Sample
+from mlpbench.experiment.grid import conditions
 from mlpbench.report.words import terminal_table
 from mlpbench.results.examples import TestSet
 
@@ -85,16 +87,34 @@ def test_examples_that_are_all_alike_add_nothing() -> None:
     assert found.interval() == pytest.approx(sample.interval(0.95))
 
 
-def test_a_verdict_is_confirmed_where_the_wider_interval_still_decides_it() -> None:
-    own = Sample(n=10, mean=1.0, sd=1.0)
-    close, far = Widened(own=own, error=own.error, df=9), Widened(own=own, error=3 * own.error, df=20)
-    assert close.confirms("greater", 0.0)
-    assert not far.confirms("greater", 0.0)
-    assert far.confirms("greater", 0.9), "the replicates alone do not decide that either"
-    assert close.confirms("equivalent", 2.0)
-    assert not far.confirms("equivalent", 2.0)
-    assert close.confirms("equivalent", 0.2, centre=0.0)
-    assert close.confirms("equivalent", 0.7, centre=1.0)
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+@pytest.mark.parametrize(
+    ("sense", "bound", "decision"),
+    [
+        ("greater", 0.0, "supported"),
+        ("greater", 2.0, "refuted"),
+        ("equivalent", 2.0, "supported"),
+        ("equivalent", 0.2, "refuted"),
+        ("equivalent", 0.0001, "refuted"),
+    ],
+)
+def test_a_verdict_stands_just_where_the_wider_interval_lies_on_its_side(
+    factor: float, sense: Any, bound: float, decision: Any
+) -> None:
+    """Whatever p is: it was by p that a refuted equivalence was called robust, or not."""
+    claim = {"metric": "test_loss", "a": {"width": 16}, "b": {"width": 8}, "expect": "greater"}
+    experiment = make(spec(factors={"width": [8, 16]}, claims=[{"id": "c", "says": "s", "compare": claim}])).experiment
+    (stated,) = experiment.claims
+    hypothesis = replace(stated.hypothesis(experiment, conditions(experiment)), sense=sense, bound=bound)
+    widened = Widened(own=(own := Sample(n=10, mean=1.0, sd=1.0)), error=factor * own.error, df=9)
+    interval = interval_with_examples(hypothesis, widened, None)
+    sides = {"supported": (-bound, bound), "refuted": (bound, math.inf)}[decision]
+    inside = (
+        (interval.low > sides[0] and interval.high < sides[1])
+        if sense == "equivalent"
+        else not interval.low <= bound <= interval.high
+    )
+    assert stands(hypothesis, decision, interval) == inside == (factor == 1.0)
 
 
 def predicted(

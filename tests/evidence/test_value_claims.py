@@ -156,7 +156,8 @@ def test_a_level_that_diverged_is_never_the_best_and_one_that_failed_leaves_its_
 def test_best_has_words_of_its_own() -> None:
     text = explained(tables(best("lower"), peaks([2] * 8, [0] * 8), **GRID))
     assert "`place of the best lr by test_accuracy: width=64 minus width=8, lower`" in text
-    assert "Estimated -2.00 levels (95% interval -2.30 to -1.70, n = 8): the best level is lower (p = 0.0078;" in text
+    # The means that the sign-flip test doesn't reject: of equal places that place alone.
+    assert "Estimated -2 levels (95% interval -2 to -2, n = 8): the best level is lower (p = 0.0078;" in text
     assert "Places count the levels in order. Sign-flip test (all 256 assignments of signs), not a t test." in text
     assert "In 8 of 8 replicates a best level is the first or the last: a better one may lie beyond." in text
     same = explained(tables(best("same"), peaks([1] * 8, [1] * 8), **GRID))
@@ -266,7 +267,9 @@ def test_a_sign_flip_judges_where_it_is_asked_to() -> None:
     assert "Sign-flip test (all 1024 assignments of signs), not a t test." in row["note"]
     by_t = only(tables(compare(), values, replicates=10, **TWO))
     assert by_t["p"] != row["p"]
-    assert (by_t["low"], by_t["high"]) == (row["low"], row["high"])
+    # Its interval is that of its own test, no t interval: the margin lies outside just where p is at most 0.05.
+    assert (by_t["low"], by_t["high"]) != (row["low"], row["high"])
+    assert (row["p"] <= 0.05) == (not row["low"] <= 0.002 <= row["high"])
 
 
 def test_a_sign_flip_with_too_few_complete_replicates_decides_nothing() -> None:

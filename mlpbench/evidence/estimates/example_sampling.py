@@ -19,7 +19,7 @@ from scipy.special import stdtrit
 
 from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.frames import places
-from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
+from mlpbench.evidence.statistics.t_test import LEVEL, Sample
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.results.examples import METRIC, Classes, TestSet
 
@@ -46,19 +46,6 @@ class Widened:
         half = float(stdtrit(self.df, 0.5 + level / 2)) * self.error
         low, high = self.own.interval(level)
         return min(low, self.own.mean - half), max(high, self.own.mean + half)
-
-    def confirms(self, sense: str, bound: float, centre: float = 0.0) -> bool:
-        """Return whether what the replicates alone decide at 5%, uncorrected, is decided with both sources too."""
-        return _decides(self, sense, bound, centre) or not _decides(self.own, sense, bound, centre)
-
-
-def _decides(estimate: Widened | Sample, sense: str, bound: float, centre: float) -> bool:
-    """Return whether the interval that goes with a test at 5% lies on one side of the bound."""
-    if sense != "equivalent":
-        low, high = estimate.interval(1 - ALPHA)
-        return not low <= bound <= high
-    low, high = (v - centre for v in estimate.interval(1 - 2 * ALPHA))
-    return (-bound < low and high < bound) or low > bound or high < -bound
 
 
 def widen(sample: Sample, correct: Iterable[Floats]) -> Widened:

@@ -2,7 +2,8 @@
 
 A two-sided test at 5% goes with the 95% interval. An equivalence is judged by two tests at 5%, each of one side, and so is one
 that is refuted: 90% is the level at which an interval lies within the margin just where they support, and beyond it where they
-refute, if the margin is not small beside the standard error (see `t_test.beyond`).
+refute, if the margin is not small beside the standard error (see `t_test.beyond`). A sign-flip test has the interval of the means
+that it doesn't reject.
 
 Reference: Schuirmann, A Comparison of the Two One-Sided Tests Procedure and the Power Approach, 1987.
 """
@@ -16,13 +17,15 @@ from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.verdict import Interval
 from mlpbench.evidence.statistics import resampling
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
-from mlpbench.experiment.claims.hypothesis import BCA_LEAST, Hypothesis
+from mlpbench.experiment.claims.hypothesis import BCA_LEAST, Decision, Hypothesis, SignFlipTest
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.metrics.metric import metric
 
 
-def interval_of_mean(hypothesis: Hypothesis, values: ClaimValues, sample: Sample) -> Interval:
-    """Return the interval over replicates: by t, or by the BCa bootstrap where the claim asks for it.
+def interval_of_mean(hypothesis: Hypothesis, values: ClaimValues, sample: Sample) -> Interval | None:
+    """Return the interval over replicates: by t, by the BCa bootstrap where the claim asks for it, or by sign flips that test it.
+
+    None where the sign-flip test has too few replicates to exclude any mean.
 
     Args:
         hypothesis: what the claim comes down to; its sense says the level, its metric where the interval ends at the latest.
@@ -33,13 +36,34 @@ def interval_of_mean(hypothesis: Hypothesis, values: ClaimValues, sample: Sample
     level = level_of(hypothesis)
     if hypothesis.test.interval == "bca" and sample.n >= BCA_LEAST and values.sd > 0:
         return within_limits(hypothesis, resampling.bca(values.complete, level), level)
+    if isinstance(hypothesis.test, SignFlipTest):
+        flipped = resampling.sign_flip_interval(values.complete, level, one_sided=hypothesis.sense == "equivalent")
+        return None if flipped is None else within_limits(hypothesis, flipped, level)
     return within_limits(hypothesis, sample.interval(level), level)
 
 
-def interval_with_examples(hypothesis: Hypothesis, widened: Widened) -> Interval:
-    """Return the interval that includes the sampling of the test set."""
+def interval_with_examples(hypothesis: Hypothesis, widened: Widened, own: Interval | None) -> Interval:
+    """Return the interval that includes the sampling of the test set.
+
+    By t it is that of `widened`. That of sign flips, `own`, is made longer on either side as that of t would be.
+    """
     level = level_of(hypothesis)
-    return within_limits(hypothesis, widened.interval(level), level)
+    low, high = widened.interval(level)
+    if own is None or not isinstance(hypothesis.test, SignFlipTest) or hypothesis.test.interval == "bca":
+        return within_limits(hypothesis, (low, high), level)
+    mean, (own_low, own_high) = widened.own.mean, widened.own.interval(level)
+    shorter = own_high - own_low
+    factor = (high - low) / shorter if shorter > 0 else 1.0
+    return within_limits(hypothesis, (mean - factor * (mean - own.low), mean + factor * (own.high - mean)), level)
+
+
+def stands(hypothesis: Hypothesis, decision: Decision, interval: Interval) -> bool:
+    """Return whether an interval says what a verdict does: it lies on that side of the bound, or of both of an equivalence."""
+    low, high = interval.low - hypothesis.centre, interval.high - hypothesis.centre
+    bound = hypothesis.bound
+    if hypothesis.sense != "equivalent":
+        return not low <= bound <= high
+    return (-bound < low and high < bound) if decision == "supported" else (low > bound or high < -bound)
 
 
 def level_of(hypothesis: Hypothesis) -> float:

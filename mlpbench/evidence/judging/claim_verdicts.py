@@ -24,7 +24,7 @@ from mlpbench.evidence.frames import with_finite
 from mlpbench.evidence.judging import at_the_margin
 from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Confounded
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
-from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples
+from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples, stands
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
 from mlpbench.evidence.judging.divergence import no_mean
 from mlpbench.evidence.judging.p_correction import AtAnyTime, Correction, by_e_value, by_holm
@@ -101,7 +101,6 @@ class Assessment:
         leans: the decision if the corrected p is small enough.
         sample: of a claim about a mean, the replicates' numbers summed up, from which the outlook follows.
         larger: of a claim about a median, the share of the `counted` replicates on the side of the bound where more lie.
-        widened: the sample with test-set sampling, which shows whether a decision is robust to that.
         withheld: why the claim is not supported even if it leans to that.
         p_at_margin: the p of a number that does not lie at the margin, NaN where there is none.
 
@@ -112,7 +111,6 @@ class Assessment:
     sample: Sample | None = None
     larger: float | None = None
     counted: int = 0
-    widened: Widened | None = None
     withheld: Caveat | None = None
     p_at_margin: float = math.nan
 
@@ -127,8 +125,8 @@ class Assessment:
             v = replace(v, withheld=self.withheld, caveats=(self.withheld, *v.caveats))
         elif p_corrected <= self.verdict.level:
             v = replace(v, decision=self.leans)
-            if self.widened is not None:
-                confirmed = self.widened.confirms(v.hypothesis.sense, v.hypothesis.bound, v.hypothesis.centre)
+            if v.test_sampling.interval is not None:
+                confirmed = stands(v.hypothesis, v.decision, v.test_sampling.interval)
                 v = replace(v, test_sampling=replace(v.test_sampling, confirmed=confirmed))
         return replace(self, verdict=v)
 
@@ -276,17 +274,16 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
     if test_set is not None and isinstance(hypothesis.number, WeightedSum):
         weights = hypothesis.number.weights_of(values.conditions)
         sampled = widened_mean(hypothesis.metric, sample, values.run_ids, weights, values.complete[0], test_set)
-    widened = None
     if isinstance(sampled, Widened):
-        widened, sampling = sampled, TestSampling(interval=interval_with_examples(hypothesis, sampled))
+        sampling = TestSampling(interval=interval_with_examples(hypothesis, sampled, interval))
     else:
         sampling = TestSampling(unknown=sampled)
     verdict = replace(verdict, p=p, test_sampling=sampling)
-    return Assessment(verdict=verdict, leans=leans, sample=sample, widened=widened)
+    return Assessment(verdict=verdict, leans=leans, sample=sample)
 
 
-def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interval, Sizes]:
-    """Return the sample of two replicates or more, the interval of its mean, and its sizes."""
+def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interval | None, Sizes]:
+    """Return the sample of two replicates or more, the interval of its mean where there is one, and its sizes."""
     sample = Sample(n=len(values.complete), mean=float(values.complete.mean()), sd=values.tested_sd)
     sizes = sizes_of(values.complete, values.tested_sd, compared=hypothesis.wording.outcomes is not None)
     return sample, interval_of_mean(hypothesis, values, sample), sizes

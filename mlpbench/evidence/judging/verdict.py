@@ -15,7 +15,7 @@ from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.evidence.statistics.sign_test import EstimateIs
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL
 from mlpbench.experiment.claims.claim import Claim
-from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis
+from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis, SignFlipTest
 
 SUPPORTED: Decision = "supported"
 REFUTED: Decision = "refuted"
@@ -151,7 +151,9 @@ class Verdict:
 
     @property
     def interval_by(self) -> str:
-        """How the interval is made: `t`, `bca`, or `order` (order statistics) for a median."""
+        """How the interval is made: `t`, `bca`, `sign_flip` (the means that are not rejected), or `order` statistics for a median."""
+        if isinstance(self.hypothesis.test, SignFlipTest) and self.claim.interval == "t":
+            return "sign_flip"
         return "order" if self.hypothesis.is_of_median else self.claim.interval
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ MOST_EXACT = 16
 DRAWN = 99_999
 RESAMPLES = 9_999
 SEED = 20_240_501
+EQUAL = 1e-12
 
 
 def sign_flip(values: Floats, side: Side = "two-sided", *, further: float = 0.0) -> float:
@@ -30,7 +32,7 @@ def sign_flip(values: Floats, side: Side = "two-sided", *, further: float = 0.0)
     """
     seen = float(values.sum()) + further
     # Sums that differ by rounding alone count as equal.
-    least = 1e-12 * float(np.abs(values).sum())
+    least = EQUAL * float(np.abs(values).sum())
     sums = _sums(values)
     if side == "two-sided":
         out = np.abs(sums) >= abs(seen) - least
@@ -52,6 +54,48 @@ def _sums(values: Floats) -> Floats:
     for value in values:
         whole += np.where(rng.integers(0, 2, DRAWN, dtype=np.int8) == 1, value, -value)
     return whole
+
+
+def sign_flip_interval(values: Floats, level: float, *, one_sided: bool = False) -> tuple[float, float] | None:
+    """Return the interval of the means that the sign-flip test doesn't reject; None where there are too few values to reject any.
+
+    An assignment is as far out as the one seen, against a mean m below theirs, just where the values whose sign it flips have a mean
+    of at most m (or the others have, on the other side). So p grows with m from one mean of a subset to the next, and
+    the ends of the interval are order statistics of those means: it holds m just where the test of m doesn't reject.
+
+    Args:
+        values: the numbers of the replicates.
+        level: of the interval.
+        one_sided: whether each end is that of a one-sided test at (1 - level) / 2, as of the two of an equivalence.
+
+    >>> values = np.array([0.4, 0.1, 0.3, 0.2, 0.6, 0.5])
+    >>> low, high = sign_flip_interval(values, 0.95)
+    >>> [sign_flip(values - at) <= 0.05 for at in (low - 0.001, low + 0.001, high - 0.001, high + 0.001)]
+    [True, False, False, True]
+
+    Reference: Hartigan, Using Subsample Values as Typical Values, 1969.
+
+    """
+    n, middle = len(values), float(values.mean())
+    away = values - middle
+    totals, sizes = ((float(v.sum()) - _sums(v)) / 2 for v in (away, np.ones(n)))
+    own, alpha = int(n > MOST_EXACT), round((1 - level) / 2 if one_sided else 1 - level, 12)
+    needed = math.floor(alpha * (len(sizes) + own)) - own
+    if not one_sided:
+        totals, sizes = np.concatenate([totals, away.sum() - totals]), np.concatenate([sizes, n - sizes])
+    some = sizes > 0
+    needed += 1 - int((~some).sum())
+    if needed < 1:
+        return None
+    means = np.sort(totals[some] / sizes[some])
+    low, high = (_without_rounding(middle + float(means[i]), values) for i in (needed - 1, len(means) - needed))
+    return low, high
+
+
+def _without_rounding(number: float, values: Floats) -> float:
+    """Return a number with as many digits as sums of the values' distances from it have, so that ties with a bound stay ties."""
+    error = EQUAL * float(np.abs(values - number).sum())
+    return round(number, -math.ceil(math.log10(error))) if error > 0 else number
 
 
 def equivalence_flip(values: Floats, margin: float) -> float:
