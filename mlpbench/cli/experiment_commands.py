@@ -176,9 +176,11 @@ def plan(
 
 def _print_claims(claims: Mapping[str, str], detects: Detectable) -> None:
     """Print each claim as a formula, with what the planned replicates detect of it."""
+    from mlpbench.evidence.pilot import FIRST_SEED
+
     if any(test.is_foreseen for test in detects.tests.values()):
         family = next(iter(detects.tests.values())).family
-        level = "at 0.05" + (f" / {family}" if family > 1 else "")
+        level = f"at {FIRST_SEED:.3g}" + (f" / {family}" if family > 1 else "")
         by = f"with 80% power by {detects.replicates} replicates, {level}, in sd over replicates"
         click.echo(f"{'detectable':<20}{by}")
     for name, formula in claims.items():

@@ -19,13 +19,17 @@ from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
 from mlpbench.evidence.judging.claim_values import ClaimValues, values_of
 from mlpbench.evidence.judging.claim_verdicts import Curves, read_curves
 from mlpbench.evidence.statistics import t_test
+from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.evidence.statistics.assurance import assurance, sign_assurance
 from mlpbench.evidence.statistics.e_process import crossing_p
 from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, detectable_share
-from mlpbench.evidence.statistics.t_test import ALPHA, MOST_REPLICATES, POWER, Sample, smallest_enough
+from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, POWER, Sample, smallest_enough
 from mlpbench.experiment.claims.hypothesis import Hypothesis, SignFlipTest, SignTest, TTest
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
+
+# The level of claims at the first seed at which their conditions are compared.
+FIRST_SEED = seed_level(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,7 @@ class ClaimTest:
 
     Attributes:
         hypothesis: what the claim comes down to.
-        family: the number of tested claims: Holm's method tests the smallest p at 5% over it.
+        family: the number of tested claims: Holm's method tests the smallest p at the level of the seed over it.
         is_anytime: whether an e-process judges it, which asks for more at the same number of replicates.
 
     """
@@ -58,8 +62,8 @@ class ClaimTest:
         if n < self.hypothesis.test.least:
             return 0.0
         if self.is_anytime:
-            return crossing_p(n, self.family / ALPHA)
-        level = ALPHA / self.family
+            return crossing_p(n, self.family / FIRST_SEED)
+        level = FIRST_SEED / self.family
         return 0.0 if isinstance(self.hypothesis.test, SignFlipTest) and 2.0 ** (1 - n) > level else level
 
     def detectable(self, n: int) -> float | None:

@@ -14,7 +14,7 @@ from repository import ROOT
 from scipy import stats
 
 from mlpbench.cli.main import main
-from mlpbench.evidence.pilot import ClaimTest, claim_tests
+from mlpbench.evidence.pilot import FIRST_SEED, ClaimTest, claim_tests
 from mlpbench.evidence.statistics.assurance import sign_assurance
 from mlpbench.evidence.statistics.sign_test import detectable_share
 from mlpbench.experiment import grid
@@ -144,12 +144,12 @@ def test_what_is_detectable_is_found_in_80_percent(expect: str) -> None:
         p = np.maximum(stats.t.sf(t_low, 11), stats.t.cdf(t_high, 11))
     else:
         p = 2 * stats.t.sf((t_low + t_high) / 2, 11)
-    assert (p <= 0.05).mean() == pytest.approx(0.8, abs=0.01)
+    assert (p <= FIRST_SEED).mean() == pytest.approx(0.8, abs=0.01)
 
 
 def test_of_a_median_it_is_the_share_that_the_binomial_test_finds() -> None:
-    share = detectable_share(20, 0.05, 0.8)
-    found = [k for k in range(21) if stats.binomtest(k, 20).pvalue <= 0.05 and k > 10]
+    share = detectable_share(20, FIRST_SEED, 0.8)
+    found = [k for k in range(21) if stats.binomtest(k, 20).pvalue <= FIRST_SEED and k > 10]
     assert stats.binom.sf(found[0] - 1, 20, share) == pytest.approx(0.8)
     assert test_of("greater", test="sign").detectable(20) == pytest.approx(stats.norm.ppf(share))
     assert test_of("greater", test="sign").detectable(5) is None

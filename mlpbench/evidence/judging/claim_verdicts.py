@@ -101,6 +101,7 @@ class Assessment:
         leans: the decision if the corrected p is small enough.
         sample: of a claim about a mean, the replicates' numbers summed up, from which the outlook follows.
         larger: of a claim about a median, the share of the `counted` replicates on the side of the bound where more lie.
+        widened: the sample with test-set sampling, of which a number that lies at the margin has another interval.
         withheld: why the claim is not supported even if it leans to that.
         p_at_margin: the p of a number that does not lie at the margin, NaN where there is none.
 
@@ -111,6 +112,7 @@ class Assessment:
     sample: Sample | None = None
     larger: float | None = None
     counted: int = 0
+    widened: Widened | None = None
     withheld: Caveat | None = None
     p_at_margin: float = math.nan
 
@@ -137,7 +139,8 @@ class Assessment:
             v = replace(v, decision=AT_THE_MARGIN)
             if self.widened is not None and v.estimate is not None:
                 edge, half = at_the_margin.edge_of(v.hypothesis, v.estimate), at_the_margin.reach_of(v.hypothesis)
-                confirmed = self.widened.confirms("equivalent", half, edge)
+                near = replace(v.hypothesis, sense="equivalent", bound=half, centre=edge)
+                confirmed = stands(near, SUPPORTED, interval_with_examples(near, self.widened, None))
                 v = replace(v, test_sampling=replace(v.test_sampling, confirmed=confirmed))
         return replace(self, verdict=v)
 
@@ -274,12 +277,13 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
     if test_set is not None and isinstance(hypothesis.number, WeightedSum):
         weights = hypothesis.number.weights_of(values.conditions)
         sampled = widened_mean(hypothesis.metric, sample, values.run_ids, weights, values.complete[0], test_set)
+    widened = None
     if isinstance(sampled, Widened):
-        sampling = TestSampling(interval=interval_with_examples(hypothesis, sampled, interval))
+        widened, sampling = sampled, TestSampling(interval=interval_with_examples(hypothesis, sampled, interval))
     else:
         sampling = TestSampling(unknown=sampled)
     verdict = replace(verdict, p=p, test_sampling=sampling)
-    return Assessment(verdict=verdict, leans=leans, sample=sample)
+    return Assessment(verdict=verdict, leans=leans, sample=sample, widened=widened)
 
 
 def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interval | None, Sizes]:
