@@ -1,19 +1,24 @@
-"""Map the training of stacks over processes."""
+"""Map the training of stacks over processes.
+
+Each worker has a pipe of its own, whose other end is its alone: however it ends, in the middle of an answer too, the pipe
+ends with it. Workers that share a queue, as those of `concurrent.futures` do, share a lock as well: one that is killed while
+it writes leaves the others, and who reads, waiting for ever.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import pickle
 import resource
 import signal
 import threading
+import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
@@ -23,6 +28,7 @@ from mlpbench.experiment.plan import Stack
 from mlpbench.training.worker_setup import Setup, StackRows
 
 TICK_SECONDS = 0.2
+SECONDS_TO_END = 5
 # A run whose worker is killed this often when it is trained alone or in ever smaller parts (out of memory, say) is given up.
 ATTEMPTS = 3
 UNSTARTED = (
@@ -69,18 +75,57 @@ class _Job:
         return [_Job(stack=replace(self.stack, runs=part), slot=self.slot, kills=kills) for part in parts]
 
 
-class _RecordingContext(SpawnContext):
-    """Starts processes, and keeps those it started: who is killed at once is no active child by the time one asks."""
+class _WorkerEnded(Exception):
+    """A worker ended that was not told to."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.started: list[SpawnProcess] = []
 
-    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
-        """Return a new process, which is kept."""
-        process = SpawnProcess(*args, **kwargs)
-        self.started.append(process)
-        return process
+class _Worker:
+    """A worker process, started, and the job that it has."""
+
+    def __init__(self, shares: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.job: _Job | None = None
+        # What it is to do comes through the connection: a process that dies while its arguments are written is waited for.
+        self.process = context.Process(target=_serve, args=(theirs, shares), daemon=True)
+        try:
+            self.process.start()
+        finally:
+            theirs.close()
+
+    def send(self, orders: object) -> None:
+        """Hand over orders; raise _WorkerEnded where no one takes them."""
+        try:
+            self.connection.send(orders)
+        except ConnectionError as error:
+            raise _WorkerEnded from error
+
+    def take(self, waiting: deque[_Job]) -> None:
+        """Begin the next of the jobs that wait, if one does; raise _WorkerEnded where no one takes it."""
+        self.job = waiting.popleft() if waiting else None
+        if self.job is not None:
+            self.send((self.job.slot, self.job.stack.runs))
+
+    def answer(self) -> tuple[_Job, StackRows]:
+        """Return its job and the rows of it; raise _WorkerEnded where it ends before they are whole, and what it raised."""
+        job = self.job
+        try:
+            answer = self.connection.recv()
+        except (EOFError, OSError) as error:  # before or in the middle of an answer
+            raise _WorkerEnded from error
+        if isinstance(answer, Exception):
+            raise answer
+        assert job is not None, "it has a job"
+        assert isinstance(answer, StackRows), "rows are all that it answers with"
+        return job, answer
+
+    def end(self) -> None:
+        """Wait until it has ended, after SIGTERM; a process that is stopped ends by no other signal than SIGKILL."""
+        self.process.join(SECONDS_TO_END)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+        self.connection.close()
 
 
 class ProcessPool:
@@ -89,7 +134,7 @@ class ProcessPool:
     def __init__(self, setup: Setup, workers: int) -> None:
         self.setup = setup
         self.workers = workers
-        self._context = _RecordingContext()
+        self._started: list[_Worker] = []
 
     def map(
         self, stacks: Sequence[Stack], tick: Callable[[Sequence[float]], None]
@@ -112,7 +157,7 @@ class ProcessPool:
                     for job, rows in self._results(batch, shares, tick):
                         done.append(job)
                         yield job.stack, rows
-                except BrokenProcessPool as error:
+                except _WorkerEnded as error:
                     begun = [j for j in batch if j not in done and shares[j.slot] > 0]
                     starts = 0 if begun or done else starts + 1
                     if not begun and (why := self._why_not(starts)):
@@ -134,47 +179,57 @@ class ProcessPool:
 
     def _why_not(self, starts: int) -> str | None:
         """Return why workers that did not begin a stack are not started again, None where they are."""
-        codes = [code for process in self._context.started if (code := process.exitcode) is not None]
+        codes = [code for worker in self._started if (code := worker.process.exitcode) is not None]
         if NO_MEMORY in codes:
             return OUT_OF_MEMORY
         if any(code >= 0 for code in codes):
             return UNSTARTED
-        # The pool ends those that are left with SIGTERM.
+        # Those that are left are ended with SIGTERM.
         killers = {signal.Signals(-code).name for code in codes} - {signal.SIGTERM.name} or {signal.SIGTERM.name}
         return KILLED.format(n=starts, by=" and ".join(sorted(killers))) if starts >= ATTEMPTS else None
 
     def _results(
         self, jobs: Sequence[_Job], shares: Any, tick: Callable[[Sequence[float]], None]
     ) -> Iterator[tuple[_Job, StackRows]]:
-        self._context.started.clear()
-        workers = min(self.workers, len(jobs))
-        with _STARTING, _variables({**SAFE_PATH, **QUIET}):
-            _start_resource_tracker()  # else the locks of the pool start it, with the user's environment
-        with ProcessPoolExecutor(
-            workers, self._context, initializer=_start, initargs=(pickle.dumps(self.setup), shares)
-        ) as pool:
-            try:
-                with _STARTING, _quiet_start({**variables(self.setup.numerics, self.setup.threads), **SAFE_PATH}):
-                    futures = {pool.submit(_work, j.slot, j.stack.runs): j for j in jobs}
-                pending: set[Future[StackRows]] = set(futures)
-                while pending:
-                    finished, pending = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        job = futures.pop(future)  # a future holds its rows, weights too, as long as it is held
-                        rows = future.result()
-                        shares[job.slot] = 1.0
-                        yield job, rows
-                    tick(list(shares))
-            except BaseException:
-                self._end_workers()  # which ends the pool, and that is waited for: how each of them ended is known then
-                raise
+        """Yield each job with its rows; raise _WorkerEnded where a worker ends meanwhile, once all of them have."""
+        waiting = deque(jobs)
+        self._started.clear()
+        try:
+            with _STARTING, _quiet_start({**variables(self.setup.numerics, self.setup.threads), **SAFE_PATH}):
+                for _ in range(min(self.workers, len(jobs))):
+                    self._started.append(_Worker(shares))
+            for worker in self._started:
+                worker.send(self.setup)
+                worker.take(waiting)
+            while busy := [w for w in self._started if w.job is not None]:
+                finished: list[tuple[_Job, StackRows]] = []
+                ended: _WorkerEnded | None = None
+                ready = wait([w.connection for w in busy], TICK_SECONDS)
+                for worker in (w for w in busy if w.connection in ready):
+                    try:
+                        finished.append(worker.answer())
+                        worker.take(waiting)  # before its rows are stored
+                    except _WorkerEnded as error:
+                        ended = error
+                while finished:
+                    job, rows = finished.pop(0)
+                    shares[job.slot] = 1.0
+                    yield job, rows
+                tick(list(shares))
+                if ended is not None:
+                    raise ended
+        finally:
+            self._end_workers()
 
     def _end_workers(self) -> None:
-        for process in self._context.started:
-            process.terminate()
+        for worker in self._started:
+            worker.process.terminate()
+        for worker in self._started:
+            worker.end()
 
 
-def _start(setup: bytes, shares: Any) -> None:
+def _serve(connection: Connection, shares: Any) -> None:
+    """Train what comes through the connection, after the set-up that comes first, until it ends."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and lacks_address_space(ADDRESS_SPACE):
         os._exit(NO_MEMORY)  # some libraries would wait for ever
@@ -182,17 +237,24 @@ def _start(setup: bytes, shares: Any) -> None:
         # Imported in the worker: the parent never loads torch.
         from mlpbench.training import worker
 
-        worker.start(pickle.loads(setup), shares)
+        worker.start(connection.recv(), shares)
+    except EOFError:
+        return
     except Exception as error:
         if is_out_of_memory(error):
             os._exit(NO_MEMORY)
         raise
-
-
-def _work(index: int, runs: Sequence[Any]) -> StackRows:
-    from mlpbench.training import worker
-
-    return worker.work(index, runs)
+    while True:
+        try:
+            index, runs = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer: object = worker.work(index, runs)
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            answer = error
+        connection.send(answer)
 
 
 @contextmanager
@@ -223,14 +285,15 @@ def _quiet_start(environment: Mapping[str, str | None]) -> Iterator[None]:
 
 
 def _start_resource_tracker() -> None:
-    """Start the process that tidies up after the pool, deaf to a terminal that closes.
+    """Start the process that tidies up after workers, deaf to a terminal that closes.
 
     It ignores Ctrl-C and SIGTERM by itself. SIGHUP reaches the whole group of processes too, and would end it before the
-    pool has taken its locks back: a process keeps the signals that were blocked where it was started.
+    workers have ended: a process keeps the signals that were blocked where it was started.
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        resource_tracker.ensure_running()
+        with _variables({**SAFE_PATH, **QUIET}):
+            resource_tracker.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

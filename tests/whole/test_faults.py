@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -97,6 +98,31 @@ def test_a_worker_that_is_killed_once_is_replaced_and_nothing_is_lost(
     _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
     completed(spec, tmp_path, undisturbed)
+
+
+def test_a_worker_that_is_killed_while_it_hands_over_rows_is_replaced(tmp_path: Path) -> None:
+    """Weights are more than a pipe holds: with the command stopped, workers wait in the middle of handing them over."""
+    path = tmp_path / "faulty.yaml"
+    widths = [256, 224, 192, 160]
+    path.write_text(
+        f"{SPEC.partition('fixed')[0]}save_weights: true\n"
+        f"fixed: {{train_size: 2000, epochs: 2}}\nfactors: {{width: {widths}}}\nreplicates: 2\n"
+    )
+    process = started(path, tmp_path, "--workers", "2")
+    wait_for_stacks(process, tmp_path)
+    os.kill(process.pid, signal.SIGSTOP)
+    before = None
+    while before != (before := sum(map(cpu_seconds, members(process.pid)))):
+        time.sleep(1)
+    os.kill(max(members(process.pid)), signal.SIGKILL)
+    os.kill(process.pid, signal.SIGCONT)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert (process.returncode, errors) == (0, "")
+    assert list(pd.read_parquet(tmp_path / "faulty" / "runs")["status"]) == ["ok"] * 2 * len(widths)
 
 
 def test_a_file_the_machine_refuses_to_write_ends_with_3_and_keeps_what_was_finished(
