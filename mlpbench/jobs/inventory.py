@@ -246,7 +246,11 @@ def _asked_for(experiment: Experiment, conditions: Sequence[Condition], store: S
     replicates = np.full(len(to_come_G), experiment.replicates)
     if experiment.until_decided is not None:
         registration = registration_of(store.folder, experiment, conditions)
-        judgement = interim_analysis.judge(experiment, conditions, runs, curves, registration, layers=layers)
+        earlier = registration.earlier_run_ids(experiment, conditions)
+        judged = (
+            store.read("runs", [*ids, *earlier], columns=claim_verdicts.RUN_COLUMNS, sound=True) if earlier else runs
+        )
+        judgement = interim_analysis.judge(experiment, conditions, judged, curves, registration, layers=layers)
         replicates = np.array(judgement.replicates)
     mask_CRS &= (np.arange(mask_CRS.shape[1]) < np.repeat(replicates, tunings)[:, None])[:, :, None]
     if _refits_follow(experiment):

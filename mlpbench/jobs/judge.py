@@ -115,12 +115,14 @@ def judge(
     def curves(some: Sequence[str] | None = None) -> pd.DataFrame:
         return store.read("curves", ids if some is None else some)
 
+    registration = registration_of(store.folder, experiment, conditions)
+    earlier = registration.earlier_run_ids(experiment, conditions)
     judgement = interim_analysis.judge(
         experiment,
         conditions,
-        runs,
+        store.read("runs", [*ids, *earlier], columns=claim_verdicts.RUN_COLUMNS) if earlier else runs,
         curves,
-        registration_of(store.folder, experiment, conditions),
+        registration,
         test_set,
         store.read_layers,
     )

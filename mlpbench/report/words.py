@@ -352,7 +352,7 @@ def _cells(verdict: Verdict, mark: Markdown = _UNMARKED) -> list[str]:
 
 def verdict_cell(verdict: Verdict) -> str:
     """Return the verdict, how many of the runs are there if some are not, and whether it is not robust, and exploratory."""
-    flags = {"not robust": not_robust(verdict), "exploratory": verdict.exploratory}
+    flags = {"not robust": not_robust(verdict), "exploratory": verdict.exploratory, "anytime": verdict.anytime}
     lacks = next((c for c in verdict.caveats if isinstance(c, Unfinished)), None)
     there = "" if lacks is None else f" ({lacks.done} of {lacks.planned} runs)"
     return ", ".join([f"{verdict.decision}{there}", *(flag for flag, is_raised in flags.items() if is_raised)])

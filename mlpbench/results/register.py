@@ -2,8 +2,10 @@
 
     claims    each claim at each seed it was judged at: `id`, `digest` and `comparison` (see `claim_identity`), `seed`, `number` (the
               how-manieth seed of its comparison it is), `replicates` and `max_replicates` as they were declared, `late`
-              (whether runs of all its sides had been looked at before), `observed` (no member of Holm's family)
-    runs      by seed the conditions that were trained, by their ids, and whether by a pilot
+              (whether runs of all its sides had been looked at before), `before` (how many replicates there were then), `observed`
+              (no member of Holm's family), `earlier` (the seeds at which it was registered before, not late, where replicates may
+              be looked at at any time, each with the number of replicates that it had come to)
+    runs      by seed the conditions that were trained, by their ids, up to how many replicates, and whether by a pilot
 
 `mlpbench run` writes it before it trains. A folder that is older than it has the claims of its experiment on record, at the
 seeds of its interim analyses (`looks.json`).
@@ -36,6 +38,13 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
+class EarlierSeed(_Model):
+    """The first `replicates` of a seed."""
+
+    seed: Seed
+    replicates: Count
+
+
 class RegisteredClaim(_Model):
     """A claim at a seed; the module says what each field means."""
 
@@ -47,7 +56,9 @@ class RegisteredClaim(_Model):
     replicates: Count
     max_replicates: Count | Literal["anytime"] | None = None
     late: bool = False
+    before: Annotated[int, Field(ge=0)] = 0
     observed: bool = False
+    earlier: list[EarlierSeed] = []
 
     @property
     def declared(self) -> Declaration:
@@ -60,6 +71,7 @@ class TrainedConditions(_Model):
 
     seed: Seed
     pilot: bool
+    replicates: Count
     conditions: list[ConditionId]
 
 
@@ -73,9 +85,10 @@ class Register(_Model):
         """Return the claims that were registered at a seed."""
         return [claim for claim in self.claims if claim.seed == seed]
 
-    def conditions_at(self, seed: int) -> set[str]:
-        """Return the conditions that were trained at a seed."""
-        return {c for trained in self.runs if trained.seed == seed for c in trained.conditions}
+    def replicates_at(self, seed: int) -> dict[str, int]:
+        """Return up to how many replicates each condition was trained at a seed."""
+        at = sorted((trained for trained in self.runs if trained.seed == seed), key=lambda trained: trained.replicates)
+        return {c: trained.replicates for trained in at for c in trained.conditions}
 
     def has_pilot(self, seed: int) -> bool:
         """Return whether a pilot was trained at a seed."""
@@ -87,12 +100,13 @@ class Register(_Model):
             claims=[c for c in self.claims if c.seed != seed], runs=[r for r in self.runs if r.seed != seed]
         )
 
-    def with_runs(self, seed: int, conditions: Iterable[str], *, pilot: bool) -> Register:
-        """Return the register with further conditions that are trained at a seed."""
+    def with_runs(self, seed: int, conditions: Iterable[str], replicates: int, *, pilot: bool) -> Register:
+        """Return the register with further conditions that are trained at a seed, up to a number of replicates."""
         same = [r for r in self.runs if (r.seed, r.pilot) == (seed, pilot)]
         every = sorted({*conditions, *(c for r in same for c in r.conditions)})
         others = [r for r in self.runs if r not in same]
-        trained = TrainedConditions(seed=seed, pilot=pilot, conditions=every)
+        most = max(replicates, *(r.replicates for r in same), 1)
+        trained = TrainedConditions(seed=seed, pilot=pilot, replicates=most, conditions=every)
         return self.model_copy(update={"runs": sorted([*others, trained], key=lambda r: (r.seed, r.pilot))})
 
 
@@ -157,7 +171,7 @@ def merged_registers(registers: Sequence[Register]) -> Register:
             claims.append(claim.model_copy(update={"number": number, "late": late}))
         merged = merged.model_copy(update={"claims": claims})
         for trained in register.runs:
-            merged = merged.with_runs(trained.seed, trained.conditions, pilot=trained.pilot)
+            merged = merged.with_runs(trained.seed, trained.conditions, trained.replicates, pilot=trained.pilot)
     for seed in sorted({trained.seed for trained in merged.runs if trained.pilot}):
         if merged.at(seed):
             raise InputError(
@@ -188,5 +202,5 @@ def _taken_over(folder: Path, analyses: Sequence[InterimRecord]) -> Register:
             for i in new
         ]
         register = register.model_copy(update={"claims": [*register.claims, *claims]})
-        register = register.with_runs(analysis.seed, analysis.conditions, pilot=False)
+        register = register.with_runs(analysis.seed, analysis.conditions, analysis.replicates, pilot=False)
     return register

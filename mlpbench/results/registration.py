@@ -12,19 +12,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.files import refused
+from mlpbench.experiment import grid
 from mlpbench.experiment.claims.claim_identity import ClaimIdentity, claim_identities
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results import seal
 from mlpbench.results.folders import Declaration, read_interim_analyses
-from mlpbench.results.register import Register, RegisteredClaim, read_register, seed_number
+from mlpbench.results.register import EarlierSeed, Register, RegisteredClaim, read_register, seed_number
 from mlpbench.results.seal import INTERIM_ANALYSES, REGISTER, SPEC
 from mlpbench.results.store import Store
 
 FAILED = "failed"
+ANYTIME = "anytime"
+Key = TypeVar("Key", str, int)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,9 @@ class ClaimStanding:
         seeds: at how many seeds its comparison is registered here.
         is_registered: whether it was registered before it is judged.
         is_late: whether runs of all its sides had been looked at when it was.
+        before: how many replicates there were then, of a claim that is late.
+        earlier: seeds at which it was registered before, with the number of replicates it had come to; evidence of them counts
+            too where it holds at any time.
         declared_before: how its replicates were declared then, in words, where they are declared in another way now.
 
     """
@@ -46,12 +53,19 @@ class ClaimStanding:
     seeds: int = 1
     is_registered: bool = True
     is_late: bool = False
+    before: int = 0
+    earlier: Sequence[tuple[int, int]] = ()
     declared_before: str = ""
 
     @property
     def is_exploratory(self) -> bool:
         """Whether its verdict is exploratory."""
         return not self.is_registered or self.is_late or bool(self.declared_before)
+
+    @property
+    def is_confirmed_later(self) -> bool:
+        """Whether replicates that were trained after it was registered may yet make more of it than an exploratory claim."""
+        return self.is_registered and self.is_late and not self.declared_before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +82,18 @@ class Registration:
     standings: Mapping[str, ClaimStanding] = field(default_factory=dict)
     dropped: int = 0
     is_pilot: bool = False
+
+    def earlier_run_ids(self, experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
+        """Return the runs of earlier seeds whose evidence counts too."""
+        seeds = _most(*(dict(standing.earlier) for standing in self.standings.values()))
+        return [
+            i for seed, n in sorted(seeds.items()) for i in grid.all_run_ids(of_seed(experiment, seed, n), conditions)
+        ]
+
+
+def of_seed(experiment: Experiment, seed: int, replicates: int) -> Experiment:
+    """Return an experiment as it was at another seed, where that had come to a number of replicates."""
+    return experiment.model_copy(update={"seed": seed, "replicates": replicates, "until_decided": None})
 
 
 def registration_of(folder: Path, experiment: Experiment, conditions: Sequence[Condition]) -> Registration:
@@ -87,7 +113,11 @@ def registration_of(folder: Path, experiment: Experiment, conditions: Sequence[C
             seeds=max(number, len(counted | {seed})),
             is_registered=claim is not None,
             is_late=claim is not None and claim.late,
-            declared_before="" if claim is None or claim.declared == declared else _in_words(claim.declared),
+            before=0 if claim is None else claim.before,
+            earlier=[(e.seed, e.replicates) for e in claim.earlier]
+            if claim is not None and experiment.is_anytime
+            else (),
+            declared_before="" if claim is None or _alike(claim.declared, declared) else _in_words(claim.declared),
         )
     stated = {identity.digest for identity in identities}
     dropped = sum(digest not in stated and not claim.observed for digest, claim in at.items())
@@ -120,8 +150,11 @@ def registered(
     """
     seed = experiment.seed
     register = read_register(store.folder, spec=spec)
-    looked_at = _trained(store, seed)
-    looked_at |= {c for a in read_interim_analyses(store.folder) if a.seed == seed for c in a.conditions}
+    trained = _trained(store)
+    looked_at = _most(
+        trained.get(seed, {}),
+        *(dict.fromkeys(a.conditions, a.replicates) for a in read_interim_analyses(store.folder) if a.seed == seed),
+    )
     if not looked_at:  # nothing was seen: what was registered may be restated
         register = register.without(seed)
     ids = [condition.condition_id for condition in conditions]
@@ -129,7 +162,7 @@ def registered(
         if register.at(seed):
             rule = "--pilot needs a seed at which no claim was registered"
             raise InputError(f"{rule}, got seed {seed} of {store.folder}: --set seed=N takes another")
-        return register.with_runs(seed, ids, pilot=True)
+        return register.with_runs(seed, ids, experiment.most_replicates, pilot=True)
     if experiment.claims and register.has_pilot(seed):
         rule = "claims need a seed that no pilot was trained at"
         raise InputError(f"{rule}, got seed {seed} of {store.folder}: --set seed=N takes another")
@@ -139,12 +172,14 @@ def registered(
     claims = list(register.claims)
     beside = list(_registers_beside(store.folder, ids)) if new else []
     elsewhere = [claim for other in beside for claim in other.claims]
-    for other in beside:
-        looked_at |= other.conditions_at(seed)
+    looked_at = _most(looked_at, *(other.replicates_at(seed) for other in beside))
     counted = [*register.claims, *elsewhere]
-    claims += [_entry(identity, seed, Declaration.of(filed), counted, elsewhere, looked_at) for identity in new]
+    for identity in new:
+        entry = _entry(identity, seed, Declaration.of(filed), counted, elsewhere, looked_at)
+        claims.append(entry.model_copy(update={"earlier": _earlier(entry, identity, register, trained)}))
     claims += _families(claims, beside, seed)
-    return register.model_copy(update={"claims": claims}).with_runs(seed, ids, pilot=False)
+    register = register.model_copy(update={"claims": claims})
+    return register.with_runs(seed, ids, experiment.most_replicates, pilot=False)
 
 
 def _entry(
@@ -153,14 +188,15 @@ def _entry(
     declared: Declaration,
     counted: Sequence[RegisteredClaim],
     elsewhere: Sequence[RegisteredClaim],
-    looked_at: Collection[str],
+    looked_at: Mapping[str, int],
 ) -> RegisteredClaim:
     """Return the entry of a claim that is new here; a folder beside may have registered it at the same seed."""
     same = [claim for claim in elsewhere if (claim.digest, claim.seed) == (identity.digest, seed)]
     first = next((claim for claim in same if not claim.late), same[0] if same else None)
     late = all(not side.isdisjoint(looked_at) for side in identity.sides)
+    before = max(looked_at.get(c, 0) for side in identity.sides for c in side) if late else 0
     if first is not None:
-        declared, late = first.declared, first.late
+        declared, late, before = first.declared, first.late, first.before
     return RegisteredClaim(
         id=identity.claim_id,
         digest=identity.digest,
@@ -170,6 +206,7 @@ def _entry(
         replicates=declared.replicates,
         max_replicates=declared.max_replicates,
         late=late,
+        before=before,
         observed=identity.is_observed,
     )
 
@@ -181,10 +218,36 @@ def _families(claims: Sequence[RegisteredClaim], beside: Sequence[Register], see
     return list({c.digest: c for family in families for c in family if c.digest not in known}.values())
 
 
-def _trained(store: Store, seed: int) -> set[str]:
-    """Return the conditions that have runs at a seed; failed ones have nothing to look at."""
-    runs = store.read("runs", columns=["condition_id", "seed", "status"], sound=True)
-    return set(runs.loc[(runs["seed"] == seed) & (runs["status"] != FAILED), "condition_id"])
+def _earlier(
+    entry: RegisteredClaim, identity: ClaimIdentity, register: Register, trained: Mapping[int, Mapping[str, int]]
+) -> list[EarlierSeed]:
+    """Return the other seeds at which a claim was registered here, if it may be looked at at any time, and what they came to."""
+    if entry.late or entry.max_replicates != ANYTIME:
+        return []
+    same = [c for c in register.claims if c.digest == entry.digest and c.max_replicates == ANYTIME and not c.late]
+    needed = frozenset().union(*identity.sides)
+    there = {c.seed: min(trained.get(c.seed, {}).get(i, 0) for i in needed) for c in same if c.seed != entry.seed}
+    return [EarlierSeed(seed=seed, replicates=n) for seed, n in there.items() if n]
+
+
+def _trained(store: Store) -> dict[int, dict[str, int]]:
+    """Return by seed up to how many replicates conditions have runs; failed ones have nothing to look at."""
+    runs = store.read("runs", columns=["condition_id", "replicate", "seed", "status"], sound=True)
+    most = runs[runs["status"] != FAILED].groupby(["seed", "condition_id"])["replicate"].max().reset_index()
+    trained: dict[int, dict[str, int]] = {}
+    for seed, condition, replicate in zip(most["seed"], most["condition_id"], most["replicate"], strict=True):
+        trained.setdefault(int(seed), {})[str(condition)] = int(replicate) + 1
+    return trained
+
+
+def _most(*counts: Mapping[Key, int]) -> dict[Key, int]:
+    """Return the largest count of each condition, or seed."""
+    return {c: max(some.get(c, 0) for some in counts) for c in set().union(*counts)}
+
+
+def _alike(one: Declaration, other: Declaration) -> bool:
+    """Return whether the same was declared; what holds at any time holds from whatever number on."""
+    return one == other or one.max_replicates == other.max_replicates == ANYTIME
 
 
 def _registers_beside(folder: Path, conditions: Collection[str]) -> Iterator[Register]:

@@ -13,21 +13,23 @@ from dataclasses import replace
 
 import pandas as pd
 
-from mlpbench.evidence.estimates.layer_estimates import Layers
+from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.observe import MISSING
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
 from mlpbench.evidence.judging.caveats import TooFewYet
-from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
-from mlpbench.evidence.judging.p_correction import AtAnyTime
-from mlpbench.evidence.judging.registered_verdict import dropped_claims
+from mlpbench.evidence.judging.claim_values import values_of
+from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims, points_of
+from mlpbench.evidence.judging.p_correction import AtAnyTime, Bet, process_of
+from mlpbench.evidence.judging.registered_verdict import dropped_claims, levels_of
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
 from mlpbench.evidence.statistics.alpha_spending import step
+from mlpbench.evidence.statistics.e_process import EProcess
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.examples import TestSet
-from mlpbench.results.registration import Registration
+from mlpbench.results.registration import Registration, of_seed
 
 RULE = (
     "Replicates may be added and looked at whenever one likes: each of m claims is judged by an e-process, which reaches "
@@ -63,6 +65,15 @@ def follow(
     correct = AtAnyTime(
         claims=max(1, dropped_claims(registration) + sum(not h.is_observed for h in hypotheses.values()))
     )
+    bets = {
+        claim.id: Bet(
+            needed=correct.needed(level),
+            first=0 if registration is None else registration.standings[claim.id].before,
+            earlier=_earlier(claim, experiment, conditions, runs, curves, layers, registration),
+        )
+        for claim, level in zip(experiment.claims, levels_of(experiment.claims, registration), strict=True)
+        if not hypotheses[claim.id].is_observed
+    }
     verdicts: dict[str, Verdict] = {}
     counts = [first] * groups
     for n, claims in by_number.items():
@@ -78,6 +89,7 @@ def follow(
             test_set=test_set,
             layers=layers,
             registration=registration,
+            bets=bets,
         ):
             name = verdict.claim.id
             asked = min(most, n + step(n)) if have[name] >= first and may_decide(verdict) else n
@@ -88,6 +100,29 @@ def follow(
                 verdict = replace(verdict, decision=UNDECIDED, caveats=(*verdict.caveats, waits))
             verdicts[name] = verdict
     return tuned_grid(experiment, conditions, runs, counts), [verdicts[c.id] for c in experiment.claims], counts
+
+
+def _earlier(
+    claim: Claim,
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    runs: pd.DataFrame,
+    curves: Curves,
+    layers: Layers | None,
+    registration: Registration | None,
+) -> EProcess | None:
+    """Return the e-process of the seeds at which a claim was registered before; their evidence multiplies."""
+    process = None
+    for seed, n in () if registration is None else registration.standings[claim.id].earlier:
+        before = of_seed(experiment, seed, n)
+        grid = tuned_grid(before, conditions, runs, [n] * (len(conditions) // count_tunings(experiment)))
+        hypothesis = claim.hypothesis(before, grid.conditions)
+        observed = with_layers([(hypothesis.metric, hypothesis.conditions)], grid.observed, layers)
+        points = points_of([hypothesis], observed, curves)
+        values, *_ = values_of(hypothesis, before, grid.conditions, observed, points)
+        of_seed_alone = process_of(hypothesis, values)
+        process = of_seed_alone if process is None else process.then(of_seed_alone)
+    return process
 
 
 def _leading(observed: pd.DataFrame, position: int) -> int:

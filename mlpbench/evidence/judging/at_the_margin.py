@@ -36,7 +36,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats
-from mlpbench.evidence.judging.p_correction import AtAnyTime, AtInterimAnalysis, Correction, process_of
+from mlpbench.evidence.judging.p_correction import AtAnyTime, AtInterimAnalysis, Bet, Correction, process_of
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.evidence.statistics import resampling, t_test
 from mlpbench.evidence.statistics.alpha_spending import share_out, spent
@@ -60,21 +60,21 @@ def reach_of(hypothesis: Hypothesis) -> float:
     return HALF * (hypothesis.margin or 0.0)
 
 
-def p_at_the_margin(verdict: Verdict, values: ClaimValues, *, anytime: bool) -> float:
+def p_at_the_margin(verdict: Verdict, values: ClaimValues, bet: Bet | None = None) -> float:
     """Return the p of a number half of the margin or more from the edge; NaN where a claim has no margin or no test.
 
     Args:
         verdict: the verdict so far, with the p of the main test and the estimate.
         values: the numbers of the replicates.
-        anytime: whether p is to hold whenever one looks.
+        bet: how the claim is judged where p is to hold whenever one looks.
 
     """
     hypothesis = verdict.hypothesis
     if hypothesis.margin is None or verdict.p is None or verdict.estimate is None:
         return math.nan
     edge, half = edge_of(hypothesis, verdict.estimate), reach_of(hypothesis)
-    if anytime:
-        return _at_any_time(hypothesis, values, (edge - half, edge + half))
+    if bet is not None:
+        return _at_any_time(hypothesis, values, (edge - half, edge + half), bet.start(values))
     if hypothesis.is_of_median:
         return one_sided(values.lower, values.upper, (edge - half, edge + half))
     if not hypothesis.test.assumes_normal:
@@ -82,10 +82,10 @@ def p_at_the_margin(verdict: Verdict, values: ClaimValues, *, anytime: bool) -> 
     return t_test.equivalence(Sample(n=verdict.n, mean=float(values.complete.mean()) - edge, sd=values.tested_sd), half)
 
 
-def _at_any_time(hypothesis: Hypothesis, values: ClaimValues, ends: tuple[float, float]) -> float:
+def _at_any_time(hypothesis: Hypothesis, values: ClaimValues, ends: tuple[float, float], first: int) -> float:
     """Return 1 over the largest e that was reached against both ends, while the estimate lay between them."""
     against = [replace(hypothesis, sense="greater", centre=0.0, bound=end) for end in ends]
-    low, high = (process_of(of_end, values) for of_end in against)
+    low, high = (process_of(of_end, values, first) for of_end in against)
     return min(1.0, 1 / float(e_between(low, high).max(initial=1.0)))
 
 

@@ -47,6 +47,7 @@ class ClaimValues:
         least_spread: the least standard deviation that the replicates are credited with.
         conditions: the `condition_id` of each column.
         table, run_ids: the metric and the run of each replicate and condition, (R, C).
+        replicates: which replicates these are.
         at_edge: number of replicates whose best level is the first or the last one.
         is_one_draw: whether the replicates differ in no random stream that their runs draw from.
         together: number of replicates left out because the measurement of another is theirs.
@@ -67,6 +68,7 @@ class ClaimValues:
     conditions: Sequence[str]
     table: Floats
     run_ids: npt.NDArray[Any]
+    replicates: npt.NDArray[np.int64]
     at_edge: int = 0
     is_one_draw: bool = False
     together: int = 0
@@ -180,6 +182,7 @@ class _NeededRuns:
             conditions=measured.conditions,
             table=table[whole],
             run_ids=run_ids[whole],
+            replicates=np.flatnonzero(whole),
             at_edge=numbers.at_edge,
             is_one_draw=are_one_draw(hypothesis, self.experiment, needed),
             together=together,

@@ -27,7 +27,7 @@ from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples, stands
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
 from mlpbench.evidence.judging.divergence import no_mean
-from mlpbench.evidence.judging.p_correction import AtAnyTime, Correction, by_e_value, by_holm
+from mlpbench.evidence.judging.p_correction import Bet, Correction, by_e_value, by_holm
 from mlpbench.evidence.judging.registered_verdict import dropped_claims, levels_of
 from mlpbench.evidence.judging.trend_steps import weigh_steps
 from mlpbench.evidence.judging.verdict import (
@@ -74,6 +74,7 @@ from mlpbench.results.examples import TestSet
 from mlpbench.results.registration import Registration
 
 RUN_COLUMNS = ["run_id", "status", *METRICS]
+NO_BETS: Mapping[str, Bet] = {}
 
 # The table, or what reads it: all of it, or that of some runs.
 Curves = pd.DataFrame | Callable[[Sequence[str] | None], pd.DataFrame]
@@ -84,7 +85,7 @@ def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.Data
     return with_finite(curves if isinstance(curves, pd.DataFrame) else curves(run_ids), ["loss", "accuracy"])
 
 
-def _points(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
+def points_of(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
     """Return the curves of the runs that claims on metrics of curves rest on; nothing where there are no such claims."""
     of_curves = [h for h in hypotheses if any(parse(plain(h.metric)) for parse in (reaches, late, measured_shift))]
     needed = {c for h in of_curves for c in h.conditions}
@@ -166,6 +167,7 @@ def judge_claims(
     test_set: TestSet | None = None,
     layers: Layers | None = None,
     registration: Registration | None = None,
+    bets: Mapping[str, Bet] = NO_BETS,
 ) -> tuple[Verdict, ...]:
     """Return the verdict on each claim, in the order of the file.
 
@@ -179,12 +181,13 @@ def judge_claims(
         test_set: gives claims on test accuracy the interval that includes the sampling of the test set.
         layers: reads the table of layers, called only where a claim is about a metric of layers.
         registration: how the claims are registered: each is decided at the level of its seed. Where there is none it is 0.05.
+        bets: by which e-process each claim is judged, by its id, where replicates may be looked at at any time.
 
     """
     observed = observe(experiment, conditions, runs) if observed is None else observed
     hypotheses = [claim.hypothesis(experiment, conditions) for claim in experiment.claims]
     observed = with_layers([(h.metric, h.conditions) for h in hypotheses], observed, layers)
-    points = _points(hypotheses, observed, curves)
+    points = points_of(hypotheses, observed, curves)
     levels = levels_of(experiment.claims, registration)
     assessed = [
         _assess(
@@ -195,7 +198,7 @@ def judge_claims(
             observed,
             points,
             test_set,
-            correct.needed(level) if isinstance(correct, AtAnyTime) else 1 / level,
+            bets.get(claim.id),
         ).at_level(level)
         for claim, hypothesis, level in zip(experiment.claims, hypotheses, levels, strict=True)
     ]
@@ -221,7 +224,7 @@ def _assess(
     observed: pd.DataFrame,
     curves: pd.DataFrame,
     test_set: TestSet | None,
-    e_needed: float,
+    bet: Bet | None,
 ) -> Assessment:
     values, *of_steps = values_of(hypothesis, experiment, conditions, observed, curves)
     blank = Verdict(
@@ -244,10 +247,10 @@ def _assess(
                 v, decision=UNDECIDED, p=None, test_sampling=TestSampling(), withheld=lost, caveats=(lost, *v.caveats)
             )
         )
-    near = at_the_margin.p_at_the_margin(assessment.verdict, values, anytime=experiment.is_anytime)
+    near = at_the_margin.p_at_the_margin(assessment.verdict, values, bet)
     assessment = replace(assessment, p_at_margin=near)
-    if experiment.is_anytime and assessment.verdict.p is not None:
-        verdict, leans = by_e_value(assessment.verdict, values, e_needed)
+    if bet is not None and assessment.verdict.p is not None:
+        verdict, leans = by_e_value(assessment.verdict, values, bet)
         assessment = replace(assessment, verdict=verdict, leans=leans)
     if not hypothesis.steps or (assessment.verdict.p is None and hypothesis.test.is_tested):
         return assessment

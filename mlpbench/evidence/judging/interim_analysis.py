@@ -15,7 +15,6 @@ from functools import partial
 import pandas as pd
 
 from mlpbench.evidence.estimates.layer_estimates import Layers
-from mlpbench.evidence.estimates.observe import MISSING
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid, winners
 from mlpbench.evidence.frames import is_among
 from mlpbench.evidence.judging import anytime
@@ -97,9 +96,9 @@ def judge(
             layers=layers,
             registration=registration,
         )
-        done, planned = int(is_among(grid.run_ids, runs["run_id"]).sum()), len(grid.run_ids)
-        if done < planned:
-            verdicts = tuple(without_verdict(v, Unfinished(done=done, planned=planned)) for v in verdicts)
+        waits = Unfinished(done=_there(grid, runs), planned=len(grid.run_ids))
+        if waits.done < waits.planned:
+            verdicts = tuple(without_verdict(v, waits) for v in verdicts)
         judgement = Judgement(grid=grid, verdicts=verdicts, replicates=[experiment.replicates] * groups)
     else:
         judgement = _analyse(experiment, conditions, runs, curves, test_set, layers, registration)
@@ -135,9 +134,8 @@ def _analyse(
         needed = {g for c in alive for g in _needed(c, experiment, grid.conditions)}
         counts = [n if g in needed else count for g, count in enumerate(counts)]
         grid = tuned_grid(experiment, conditions, runs, counts)
-        seen = grid.observed[grid.observed["position"].isin(needed)] if number > 1 else grid.observed
-        there = int((seen["status"] != MISSING).sum())
-        complete = there == len(seen)
+        waits = IncompleteAnalysis(number=number, done=_there(grid, runs), planned=len(grid.run_ids))
+        complete = waits.done == waits.planned
         narrowed = experiment.model_copy(update={"claims": tuple(alive), "replicates": n})
         rejected = sum(v.p_corrected is not None and v.p_corrected <= v.level for v in verdicts.values())
         at_margin = sum(v.p_at_margin is not None and v.p_at_margin <= v.level for v in verdicts.values())
@@ -161,7 +159,6 @@ def _analyse(
             registration=registration,
         )
         if not complete:
-            waits = IncompleteAnalysis(number=number, done=there, planned=len(seen))
             current = tuple(without_verdict(v, waits) for v in current)
         analyses.append(
             InterimAnalysis(
@@ -183,15 +180,21 @@ def _analyse(
             n = min(counts[g] for g in _needed(claim, experiment, grid.conditions))
             narrowed = experiment.model_copy(update={"claims": (claim,), "replicates": n})
             seen = grid.observed[grid.observed["replicate"] < n]
-            (verdicts[claim.id],) = judge_claims(
+            (verdict,) = judge_claims(
                 narrowed, grid.conditions, runs, curves, seen, layers=layers, registration=registration
             )
+            verdicts[claim.id] = verdict if complete else without_verdict(verdict, waits)
     return Judgement(
         grid=grid,
         verdicts=[verdicts[c.id] for c in experiment.claims],
         replicates=counts,
         interim_analyses=tuple(analyses),
     )
+
+
+def _there(grid: TunedGrid, runs: pd.DataFrame) -> int:
+    """Return how many are there of the runs that verdicts and the choice of tunings rest on."""
+    return int(is_among(grid.run_ids, runs["run_id"]).sum())
 
 
 def _is_nested(experiment: Experiment) -> bool:

@@ -13,6 +13,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mlpbench.evidence.judging.claim_intervals import within_limits
 from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, Verdict
@@ -112,6 +114,26 @@ class AtAnyTime:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bet:
+    """How a claim is judged by an e-process.
+
+    Attributes:
+        needed: the e at which it is decided: for the side of the estimate then, whatever comes later.
+        first: the first replicate that counts: of a claim that was stated late, the first that was trained since.
+        earlier: the e-process of earlier seeds.
+
+    """
+
+    needed: float
+    first: int = 0
+    earlier: EProcess | None = None
+
+    def start(self, values: ClaimValues) -> int:
+        """Return the place, among the complete replicates, of the first that counts."""
+        return int(np.searchsorted(values.replicates, self.first))
+
+
 def process_of(hypothesis: Hypothesis, values: ClaimValues, first: int = 0) -> EProcess:
     """Return the e-process of a claim judged by t or by signs, over its complete replicates, from the first that counts."""
     if hypothesis.is_of_median:
@@ -124,17 +146,17 @@ def process_of(hypothesis: Hypothesis, values: ClaimValues, first: int = 0) -> E
     )
 
 
-def by_e_value(verdict: Verdict, values: ClaimValues, needed: float) -> tuple[Verdict, Decision]:
-    """Return a verdict with e-value, anytime interval and the p that holds at any time, and to what it leans then.
-
-    `needed` is the e at which the claim is decided: for the side of the estimate then, whatever comes later.
-    """
+def by_e_value(verdict: Verdict, values: ClaimValues, bet: Bet) -> tuple[Verdict, Decision]:
+    """Return a verdict with e-value, anytime interval and the p that holds at any time, and to what it leans then."""
     hypothesis = verdict.hypothesis
-    process = process_of(hypothesis, values)
-    (e, _, _), side = process.largest(), process.side_at(needed)
+    start = bet.start(values)
+    process = process_of(hypothesis, values, start)
+    if bet.earlier is not None:
+        process = bet.earlier.then(process)
+    (e, _, _), side = process.largest(), process.side_at(bet.needed)
     ends = None
     if not hypothesis.is_of_median:
-        ends = within_limits(hypothesis, anytime_interval(values.complete, values.least_spread), LEVEL)
+        ends = within_limits(hypothesis, anytime_interval(values.complete[start:], values.least_spread), LEVEL)
     speaks_for = side == {"greater": 1, "less": -1, "equivalent": 0}[hypothesis.sense]
     verdict = replace(verdict, p=min(1.0, 1 / e), e_value=e, anytime_interval=ends)
     return verdict, SUPPORTED if speaks_for else REFUTED

@@ -22,6 +22,14 @@ class StatedLate(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LaterReplicates(Caveat):
+    """A claim that was stated late, and is judged by what was trained since."""
+
+    template = "Stated, or altered, when {before} replicates had been looked at: e, p and the verdict are of those trained since."
+    before: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unregistered(Caveat):
     """A claim that is on no register."""
 
@@ -65,6 +73,10 @@ def by_registration(verdict: Verdict, registration: Registration | None) -> Verd
     verdict = replace(verdict, seed_number=standing.number, seeds=standing.seeds)
     if registration.is_pilot:
         return replace(without_verdict(verdict, PILOT), exploratory=True)
+    if verdict.e_value is not None and standing.is_confirmed_later:
+        later = LaterReplicates(before=standing.before)
+        is_decided = verdict.decision != UNDECIDED
+        return replace(verdict, exploratory=not is_decided, anytime=is_decided, caveats=(*verdict.caveats, later))
     caveats = [*_why_exploratory(standing)]
     if standing.seeds > 1 and not verdict.observed:
         caveats.append(FurtherSeed(number=standing.number, seeds=standing.seeds, level=verdict.level))

@@ -98,6 +98,7 @@ class Verdict:
         anytime_interval: the 95% interval that holds then.
         interim_analysis: number, from 1, of the interim analysis that the verdict stands at; None without a top-up.
         exploratory: whether the claim, or the number of its replicates, was stated after its runs had been looked at.
+        anytime: whether a claim that was stated late is decided by replicates that were trained since, whenever one looks.
         level: a verdict is decided where `p_corrected` is at most this.
         seed_number, seeds: the how-manieth of how many seeds at which these conditions were compared it is judged at; None
             where no results folder says so.
@@ -126,6 +127,7 @@ class Verdict:
     anytime_interval: Interval | None = None
     interim_analysis: int | None = None
     exploratory: bool = False
+    anytime: bool = False
     level: float = ALPHA
     seed_number: int | None = None
     seeds: int | None = None
@@ -178,7 +180,7 @@ COLUMNS: dict[str, Any] = {
     "sampling": object, "estimate_is": object, "interval_level": float,
     "e_value": float, "low_anytime": float, "high_anytime": float, "more_for_even": "Int64",
     "level": float, "seed_number": "Int64", "seeds": "Int64",
-    "p_at_margin": float,
+    "p_at_margin": float, "anytime": bool,
 }  # fmt: skip
 
 
@@ -211,5 +213,5 @@ def _row(v: Verdict) -> dict[str, Any]:
         "low_anytime": (v.anytime_interval or NO_INTERVAL).low, "high_anytime": (v.anytime_interval or NO_INTERVAL).high,
         "more_for_even": v.outlook.more_for_even,
         "level": v.level, "seed_number": v.seed_number, "seeds": v.seeds,
-        "p_at_margin": v.p_at_margin,
+        "p_at_margin": v.p_at_margin, "anytime": v.anytime,
     }  # fmt: skip
