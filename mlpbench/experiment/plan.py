@@ -48,9 +48,9 @@ BRICK = 32
 BRICK_WEIGHTS = 2**28
 # Measured on an H100: the rate of a brick's products, what a step costs beside them and for each hidden layer, an example of
 # a run that is evaluated, and a stack's start and end.
-GPU_FLOPS_PER_SECOND = 35e12
-GPU_SECONDS_PER_STEP = 100e-6
-GPU_SECONDS_PER_LAYER = 80e-6
+GPU_FLOPS_PER_SECOND = 39e12
+GPU_SECONDS_PER_STEP = 60e-6
+GPU_SECONDS_PER_LAYER = 15e-6
 GPU_SECONDS_PER_EVALUATED = 30e-9
 GPU_SECONDS_PER_STACK = 0.2
 # Curves have a point after each epoch; of more epochs than this, after as many of them at most, evenly spaced.

@@ -23,12 +23,13 @@ import torch
 from torch import Tensor
 
 from mlpbench.base import environment
-from mlpbench.experiment.components.optimisers import OPTIMISERS, Step
+from mlpbench.experiment.components.optimisers import BETA_1, BETA_2, OPTIMISERS, Step
 from mlpbench.experiment.components.schedules import factors
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.experiment.value_types import parse_call
 from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.buffers import Stacked
+from mlpbench.training.network.dense_kernels import DenseKernels
 from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import GradientTarget
 
@@ -58,14 +59,30 @@ class Parameter:
 class OptimiserState:
     """An optimiser of all parameters of a stack, with its state and the parameter of each run's rule, (R, 1)."""
 
-    def __init__(self, name: str, parameters: Sequence[Parameter], parameter_R1: Tensor) -> None:
-        self._optimiser = OPTIMISERS[name]
+    def __init__(
+        self,
+        name: str,
+        parameters: Sequence[Parameter],
+        parameter_R1: Tensor,
+        kernels: DenseKernels | None = None,
+        steps: int = 0,
+    ) -> None:
+        self._name, self._optimiser = name, OPTIMISERS[name]
+        self._kernels = kernels
+        if kernels is not None:  # they read what Adam divides by, of all steps
+            t = np.arange(steps + 1 if self._optimiser.states == 2 else 1)
+            corrections = np.stack([1 - BETA_1**t, np.sqrt(1 - BETA_2**t)], axis=1)
+            self._corrections = torch.from_numpy(corrections.astype(np.float32)).to(parameter_R1.device)
         self._parameter_R1 = parameter_R1
         self._parameters = parameters
         self._states = [[torch.zeros_like(p.value.flat_RS) for _ in range(self._optimiser.states)] for p in parameters]
 
     def step(self, rate_R1: Tensor, number: int | Tensor) -> None:
         """Take a step, counted from 1, with each run's learning rate."""
+        if self._kernels is not None:
+            assert isinstance(number, Tensor), "on a GPU"
+            self._step_by_kernels(self._kernels, rate_R1, number)
+            return
         step = Step(rate=rate_R1, parameter=self._parameter_R1, number=number, root=root)
         for p, states in zip(self._parameters, self._states):
             w, g = p.value.flat_RS, p.gradient.flat_RS
@@ -75,6 +92,11 @@ class OptimiserState:
                 else:
                     w.mul_(1 - rate_R1 * p.decay_R1)
             self._optimiser.rule(w, g, states, step)
+
+    def _step_by_kernels(self, kernels: DenseKernels, rate_R1: Tensor, number: Tensor) -> None:
+        factors, place = (rate_R1, self._parameter_R1), (number, self._corrections)
+        for p, states in zip(self._parameters, self._states):
+            kernels.update(self._name, p.value, p.gradient, states, *factors, p.decay_R1, *place)
 
 
 def clip(parameters: Sequence[Parameter], limit_R1: Tensor) -> None:
@@ -102,6 +124,7 @@ class Updates:
         self._plain_sgd = first.plain_sgd
         self._factors = {s.schedule: factors(s.schedule, s.steps) for s in settings if s.schedule != "constant"}
         self._rate_R1 = self._vector([s.lr for s in settings])
+        self._ones_R1 = torch.ones_like(self._rate_R1)
         self._l1_R1 = self._vector([s.l1 for s in settings]) if first.l1 > 0 else None
         self._decays = any(s.weight_decay > 0 for s in settings)
         self._decays_bias = any(s.weight_decay > 0 and s.decay_bias for s in settings)
@@ -130,14 +153,16 @@ class Updates:
         ]
         calls = [parse_call(s.optimizer) for s in settings]
         moments = [parameters[0] if parameters else 0.0 for _, parameters in calls]
-        self._optimiser = OptimiserState(calls[0][0], self._parameters, self._vector(moments))
+        self._optimiser = OptimiserState(
+            calls[0][0], self._parameters, self._vector(moments), network.kernels, first.steps
+        )
 
     def advance(self, step: int) -> None:
         """Put the learning rates of a step, counted from 0, and what follows from them where the step reads them."""
-        if isinstance(self._number, Tensor):
-            self._number.fill_(step + 1)
-        else:
+        if not isinstance(self._number, Tensor):
             self._number = step + 1
+        elif not self._plain_sgd:
+            self._number.fill_(step + 1)
         if self._factors:
             rates = self._rates(step)
             self._rate_R1.copy_(self._vector(rates))
@@ -146,9 +171,24 @@ class Updates:
                     if place is not None and factor is not None:
                         place.copy_(factor)
 
+    @property
+    def notes(self) -> bool:
+        """Whether kernels note what is not finite while they update, of every parameter and last."""
+        kernels, p = self._network.kernels, self._network.parameters
+        if kernels is None or self._l1_R1 is not None:
+            return False
+        # In plain SGD only the products of dense layers and the sums of their biases are kernels.
+        dense = kernels.products and self._network.front is None and not (p.slopes or p.gammas)
+        return dense if self._plain_sgd else True
+
+    @property
+    def output_rate_R1(self) -> Tensor:
+        """The learning rate in plain SGD, 1 otherwise: what dL/dz at the outputs is multiplied by, (R, 1)."""
+        return self._rate_R1 if self._plain_sgd else self._ones_R1
+
     def output_factor(self) -> Tensor:
         """Return what dL/dz at the outputs is multiplied by, (R, 1, 1): the learning rate in plain SGD, 1 otherwise."""
-        return (self._rate_R1 if self._plain_sgd else torch.ones_like(self._rate_R1))[:, :, None]
+        return self.output_rate_R1[:, :, None]
 
     def apply(self, inputs: Inputs, work: Workspace) -> Tensor | None:
         """Backpropagate and update the parameters; return the sum of each run's weights, (R,), where it is known by then."""

@@ -21,7 +21,9 @@ from mlpbench.training.batches.example_weights import weighted
 from mlpbench.training.batches.minibatches import Batches, Labels
 from mlpbench.training.batches.stacked_inputs import heights
 from mlpbench.training.batches.training_noise import DropoutNoise, InputNoise
+from mlpbench.training.buffers import Stacked
 from mlpbench.training.gpu import recorded
+from mlpbench.training.network.dense_kernels import fits_loss
 from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.parameter_updates import Updates
 
@@ -47,6 +49,8 @@ class Steps:
         fits = first.plain_sgd and first.l1 == 0 and not self._input_noise.acts
         fuses = fits and network.worth_fusing(shared or (), heights(first.n_fit, first.batch_size))
         self._fused = network.side_by_side(shared, first.batch_size) if fuses and shared else None
+        is_cross_entropy = self._loss is LOSSES["cross_entropy"] and fits_loss(network.sizes[-1])
+        self._kernel_takes_loss = is_cross_entropy and self._weights is None
         self._work_of = recorded(self._descend, network.device, unless=self._input_noise.acts)
 
     def settle(self) -> None:
@@ -73,9 +77,19 @@ class Steps:
         self._input_noise.draw(step, n)
         for layer, drops in enumerate(network.drops):
             if drops:
-                network.set_mask(layer, self._dropout_noise.at(step, layer, n, network.sizes[layer + 1]), work)
+                self._draw_mask(step, layer, n)
         self._updates.advance(step)
         return self._work_of(n)
+
+    def _draw_mask(self, step: int, layer: int, n: int) -> None:
+        """Put the dropout mask of a layer in place."""
+        network, units, noise = self._network, self._network.sizes[layer + 1], self._dropout_noise
+        mask = self._work.mask[layer]
+        if network.kernels is None or mask is None:
+            network.set_mask(layer, noise.at(step, layer, n, units), self._work)
+            return
+        chances = network.keep_from[layer], network.keep_scale[layer]
+        network.kernels.dropout_masks(noise.drawn(step, layer, units), noise.of_run, *chances, mask.x_RNM[:, :n])
 
     def _descend(self, n: int) -> Tensor:
         """Take the step that was prepared, of n examples."""
@@ -83,6 +97,16 @@ class Steps:
         inputs, y_RB1 = self._batches.batch(n)
         inputs = self._input_noise.added(inputs)
         z = network.forward(inputs, work, train=True)
+        if network.kernels is not None and self._kernel_takes_loss:
+            loss_R = network.kernels.cross_entropy(z, y_RB1, self._updates.output_rate_R1, work.d_outputs.rows(n))
+        else:
+            loss_R = self._losses(z, y_RB1, n)
+        sums_R = self._updates.apply(inputs, work)
+        return network.finite(loss_R, sums_R, work.fused, noted=self._updates.notes)
+
+    def _losses(self, z: Stacked, y_RB1: Tensor, n: int) -> Tensor:
+        """Return the sums of the losses, (R,), and put the gradients at the outputs in place."""
+        work = self._work
         losses = work.losses.columns(n)
         self._loss.forward(torch, z, y_RB1, losses)
         loss_R = losses.x_RNM.sum((1, 2))
@@ -90,5 +114,4 @@ class Steps:
         if self._weights is not None:
             factor = factor * self._weights.of(self._batches.indices(n))
         self._loss.gradient(torch, z, y_RB1, factor, work.d_outputs.rows(n))
-        sums_R = self._updates.apply(inputs, work)
-        return network.finite(loss_R, sums_R, work.fused)
+        return loss_R

@@ -103,6 +103,7 @@ def facts() -> dict[str, Any]:
 def tests() -> dict[str, Any]:
     """Run the tests that need a GPU."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-o", "filterwarnings=", "-p", "no:cacheprovider"]
+    command += ["-n", "8"]  # most of the time is compiling kernels
     done = subprocess.run([*command, "tests/training"], capture_output=True, text=True)
     lines = done.stdout.splitlines()
     return {
@@ -175,6 +176,7 @@ def steps() -> dict[str, Any]:
     for width, fixed in step_cases():
         members = runs_of({"width": width, **fixed}, replicates=32)
         settings = [r.settings for r in members]
+        torch.set_float32_matmul_precision("highest")
         network = Network(settings, settings[0].sizes(data.facts), dtype=torch.float32, device=GPU)
         initialise(network.parameters, network.fans, members)
         fit, labels = [split(r, data.labels).fit for r in members], noisy_labels(members, data)
@@ -207,6 +209,8 @@ def step_cases() -> Iterator[tuple[int, dict[str, Any]]]:
     yield 256, {"optimizer": "adam", "lr": 0.001}
     yield 256, {"dropout": 0.5}
     yield 256, {"depth": 3}
+    yield 256, {"precision": "tf32x3"}
+    yield 256, {"precision": "bfloat16"}
 
 
 def _take_next(steps: Steps, numbers: Iterator[int]) -> None:

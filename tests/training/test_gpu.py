@@ -13,6 +13,7 @@ from mlpbench.data.dataset import Dataset
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import train_stack
 from mlpbench.training.worker_setup import StackRows
@@ -33,6 +34,7 @@ CASES: list[dict[str, Any]] = [
     {"loss": "squared_error", "lr": 0.01, "precision": "float64"},
     {"precision": "bfloat16"},
     {"precision": "tf32"},
+    {"precision": "tf32x3"},
 ]
 
 
@@ -58,12 +60,14 @@ def test_a_gpu_agrees_with_the_cpu(fixed: dict[str, Any], fashion: Dataset) -> N
         np.testing.assert_allclose(gpu, cpu, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "tf32"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "tf32", "tf32x3"])
 def test_a_gpu_agrees_with_the_cpu_within_the_rounding_of_a_precision(precision: str, fashion: Dataset) -> None:
     """tf32 has no counterpart on the CPU but float32, from which it differs by its own rounding."""
     on_gpu = trained(runs_of({"precision": precision}), fashion, "cuda:0").runs
-    on_cpu = trained(runs_of({"precision": "float32" if precision == "tf32" else precision}), fashion, "cpu").runs
-    rough = 2e-3 if precision == "float32" else 2e-2
+    on_cpu = trained(
+        runs_of({"precision": "float32" if precision in GPU_PRECISIONS else precision}), fashion, "cpu"
+    ).runs
+    rough = 2e-3 if precision in ("float32", "tf32x3") else 2e-2
     for name in SCORES:
         gpu, cpu = ([r[name] for r in rows] for rows in (on_gpu, on_cpu))
         np.testing.assert_allclose(gpu, cpu, rtol=rough, atol=rough)

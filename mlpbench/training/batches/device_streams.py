@@ -32,8 +32,9 @@ INIT_B, MULT_B = 0x8B51F9DD, 0x58F38DED
 MIX_L, MIX_R = 0xCA01F9DD, 0x4973F715
 BITS = 0xFFFFFFFF
 # A lane takes as long as many: draws for so many bytes of steps are made at once.
-BYTES_AHEAD = 256 * 2**20
+BYTES_AHEAD = 512 * 2**20
 MOST_AHEAD = 64
+LANES = 32
 
 
 def states(seed: int, addresses: Sequence[Sequence[int]]) -> NDArray[np.uint64]:
@@ -96,9 +97,16 @@ class UniformDraws:
         return self._u_SGN[step - self._first]
 
     def _draw(self, first: int) -> None:
-        steps = range(first, first + self._ahead)
-        by_stream = [states(seed, [(*stem, step) for step in steps]) for seed, stem in self._streams]
-        lanes = torch.from_numpy(np.stack(by_stream, axis=1).view(np.int64)).to(self._u_SGN.device)
+        steps, streams = range(first, first + self._ahead), len(self._streams)
+        lanes = torch.empty(self._ahead, streams, 3, dtype=torch.int64, pin_memory=True)
+        # Of one seed at once: a call for each stream takes longer than a step.
+        for seed in dict.fromkeys(seed for seed, _ in self._streams):
+            of_seed = [i for i, (own, _) in enumerate(self._streams) if own == seed]
+            drawn = states(seed, [(*self._streams[i][1], step) for step in steps for i in of_seed])
+            lanes.numpy()[:, of_seed] = drawn.view(np.int64).reshape(self._ahead, len(of_seed), 3)
         kernels = kernels_for(self._u_SGN.device)
         assert kernels is not None, "who asks for draws has kernels"
-        kernels.sfc64_uniform[(self._ahead * len(self._streams),)](lanes, self._u_SGN, self._count, num_warps=1)
+        total = self._ahead * streams
+        kernels.sfc64_uniform[(-(-total // LANES),)](
+            lanes.to(self._u_SGN.device, non_blocking=True), self._u_SGN, self._count, total, LANES=LANES, num_warps=1
+        )

@@ -125,6 +125,7 @@ class Gather:
         self._x = torch.zeros(distinct * batch * padded(features), dtype=dtype, device=device)
         fits = source == torch.uint8 and dtype == torch.float32 and features <= MOST_IN_A_KERNEL
         self._kernels = kernels_for(device) if fits else None
+        self._y = torch.zeros(distinct * batch, dtype=torch.int64, device=device)
         self._scale = torch.tensor(PIXEL_MAX, dtype=dtype, device=device)
 
     def __call__(self, examples: Examples, start: int, stop: int) -> tuple[Inputs, Tensor]:
@@ -133,9 +134,15 @@ class Gather:
         wide = padded(features)
         index = examples.index_GN[:, start:stop].reshape(-1)
         x_GBI = self._x.as_strided((distinct, n, features), (n * wide, wide, 1))
+        labelled, y_RB = False, self._y
         if self._kernels is not None and examples.x.is_contiguous():
             block = 1 << (features - 1).bit_length()
-            self._kernels.gather_scaled[(len(index),)](examples.x, index, x_GBI, features, wide, PIXEL_MAX, BLOCK=block)
+            labelled = examples.groups is None and examples.labels.ndim == 2
+            y_RB = self._y[: distinct * n].view(distinct, n)
+            self._kernels.gather_scaled[(len(index),)](
+                examples.x, index, x_GBI, features, wide, examples.labels, examples.labelling, y_RB,
+                examples.labels.shape[1], n, SCALE=PIXEL_MAX, BLOCK=block, LABELLED=labelled, num_warps=1,
+            )  # fmt: skip
         else:
             raw = self._raw[: distinct * n]
             torch.index_select(examples.x, 0, index, out=raw)
@@ -145,6 +152,8 @@ class Gather:
                 x_GBI.div_(self._scale)
         if self._factor != 1:
             x_GBI.mul_(self._factor)
+        if labelled:
+            return Inputs(x_GBI=x_GBI), y_RB.unsqueeze(2)
         y = examples.labels_at(index.view(distinct, n))
         y_RBC = y.to(x_GBI.dtype) if y.is_floating_point() else y.unsqueeze(2)
         return Inputs(x_GBI=x_GBI, groups=examples.groups), y_RBC

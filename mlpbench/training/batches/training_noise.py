@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mlpbench.base.streams import address, generator
 from mlpbench.experiment.grid import Run
@@ -29,16 +30,20 @@ class DropoutNoise:
         self._dtype, self._device = dtype, device
         self._drawn: dict[int, UniformDraws] = {}  # layer -> what a GPU draws
         self._batch = runs[0].settings.batch_size
-        self._of_run = torch.tensor([g.batch for g in self._groups for _ in range(len(g))], device=device)
+        self.of_run = torch.tensor([g.batch for g in self._groups for _ in range(len(g))], device=device)
+
+    def drawn(self, step: int, layer: int, units: int) -> Tensor:
+        """Return the uniforms of each distinct stream for a layer at a step, (G, at least B x U), as a GPU draws them."""
+        if layer not in self._drawn:
+            streams = [(r.seed, address("dropout", r.streams["dropout"], layer)) for r in self._first]
+            self._drawn[layer] = UniformDraws(streams, self._batch * units, self._device)
+        return self._drawn[layer].at(step)
 
     def at(self, step: int, layer: int, batch: int, units: int) -> Inputs:
         """Return noise of shape (G, B, U) for a layer at a step; on a GPU of shape (R, B, U), each run's own."""
         if kernels_for(self._device) is not None:
-            if layer not in self._drawn:
-                streams = [(r.seed, address("dropout", r.streams["dropout"], layer)) for r in self._first]
-                self._drawn[layer] = UniformDraws(streams, self._batch * units, self._device)
-            u_GN = self._drawn[layer].at(step)[:, : batch * units]
-            u_RN = u_GN if len(u_GN) == len(self._of_run) else u_GN.index_select(0, self._of_run)
+            u_GN = self.drawn(step, layer, units)[:, : batch * units]
+            u_RN = u_GN if len(u_GN) == len(self.of_run) else u_GN.index_select(0, self.of_run)
             return Inputs(x_GBI=u_RN.view(-1, batch, units).to(self._dtype))
         draws = [
             generator(r.seed, r.streams["dropout"], "dropout", layer, step).random((batch, units), dtype=np.float32)

@@ -23,12 +23,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlpbench.experiment.components.activations import Activation, activation
+from mlpbench.experiment.components.activations import ACTIVATIONS, Activation, activation
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.buffers import SPARE, Stacked, column, padded
 from mlpbench.training.network.convolution import Convolutions, Maps
+from mlpbench.training.network.dense_kernels import DenseKernels
 from mlpbench.training.network.fused import Fused, worth
 from mlpbench.training.network.norm import Norm
 from mlpbench.training.network.parameters import GradientTarget, Layers
@@ -91,10 +92,15 @@ class Network:
         self.sizes = list(sizes)
         self.dtype = dtype
         self.device = device
-        self.rounds = settings[0].precision == "bfloat16"
+        precision = settings[0].precision
+        self.kernels = DenseKernels.of(self.runs, precision, dtype, device, convolves=bool(convolutions))
+        self._products = self.kernels if self.kernels is not None and self.kernels.products else None
+        # Kernels round operands themselves, on their way into a product.
+        self.rounds = precision == "bfloat16" and self._products is None
         self.input_scale = settings[0].input_scale
         self.ranges = _ranges([s.activation for s in settings])
         self.keeps_input = any(f.needs_input for _, _, f, _ in self.ranges)
+        self._all_relu = all(f is ACTIVATIONS["relu"] for _, _, f, _ in self.ranges)
         make: dict[str, Any] = {"dtype": dtype, "device": device}
         # Arrays of parameters begin with those of the convolutions: so many lie before those of the dense layers.
         self.offset = len(convolutions)
@@ -146,10 +152,16 @@ class Network:
         features_RFB = self._convolve(inputs, work)
         for layer, bias in enumerate(p.biases[self.offset :]):
             z = (work.outputs if layer == last else work.z[layer]).rows(n)
-            w_RIP = self._operand(self.offset + layer, work).wide_RNP
+            weight = self._operand(self.offset + layer, work)
+            w_RIP = weight.wide_RNP
+            relu = False  # in the product's kernel
             if features_RFB is not None and h is None:
                 x_RBF = features_RFB.transpose(1, 2)
                 torch.baddbmm(bias.wide_RNP, x_RBF, w_RIP[:, : self.sizes[0]], out=z.wide_RNP)
+            elif self._products is not None:
+                relu = layer < last and self._all_relu and not self.norms
+                x_RBI = inputs.x_GBI if h is None else h.x_RNM
+                self._products.affine(x_RBI, weight, bias, z, relu=relu)
             elif h is None:
                 if work.fused is not None:
                     work.fused.forward(inputs, bias, z)
@@ -161,7 +173,7 @@ class Network:
                 return z
             if self.norms:
                 self.norms[layer].forward(z, work.x_hat[layer].rows(n), p.gammas[layer], p.betas[layer], train=train)
-            h = self._activate(layer, work, n, train=train)
+            h = self._activate(layer, work, n, train=train, done=relu)
         raise AssertionError("a network has at least one layer")
 
     def _convolve(self, inputs: Inputs, work: Workspace) -> Tensor | None:
@@ -179,9 +191,10 @@ class Network:
             f.forward(torch, z.flat_RS[own], a.flat_RS[own], self.slope(number, own) if f.learnt else parameter)
         self._round(a)
 
-    def _activate(self, layer: int, work: Workspace, n: int, *, train: bool) -> Stacked:
+    def _activate(self, layer: int, work: Workspace, n: int, *, train: bool, done: bool) -> Stacked:
         a = work.a[layer]
-        self._apply(self.offset + layer, work.z[layer], a)
+        if not done:
+            self._apply(self.offset + layer, work.z[layer], a)
         mask = work.mask[layer]
         if not train or mask is None:
             return a.rows(n)
@@ -223,13 +236,25 @@ class Network:
         for layer in reversed(range(len(self.sizes) - 1)):
             number, size = self.offset + layer, self.sizes[layer]
             before = None
+            derived = False  # in the product's kernel
             self._round(d)
-            if layer > 0:
+            if layer > 0 and self._products is not None and self._products.goes_back(d.wide_RNP.shape[2]):
+                before, active = work.d[layer - 1].rows(n), work.a[layer - 1].rows(n)
+                derived = self._all_relu and not self.norms
+                mask = work.mask[layer - 1] if derived else None
+                mask = mask.rows(n) if mask is not None else None
+                self._products.back_through(d, operands[number], before, active=active if derived else None, mask=mask)
+            elif layer > 0:
                 before = work.d[layer - 1].rows(n)
                 torch.bmm(d.x_RNM, operands[number].x_RNM.transpose(1, 2), out=before.wide_RNP)
             elif self.front is not None and work.maps is not None:
                 self.front.take(d.x_RNM.transpose(1, 2), operands[number].x_RNM[:, :size], work.maps)
-            if layer > 0:
+            if self._products is not None:  # before a product that needs the cache
+                target.put_dense_biases(self._products, number, d)
+            if self._products is not None and (layer > 0 or self.front is None):
+                left_RBI = work.dropped[layer - 1].x_RNM[:, :n] if layer > 0 else inputs.x_GBI
+                target.put_dense(self._products, number, left_RBI, d)
+            elif layer > 0:
                 target.put_weights(number, work.dropped[layer - 1].x_RNM[:, :n].transpose(1, 2), d.wide_RNP)
             elif self.front is not None and work.maps is not None:
                 target.put_weights(number, self.front.features(work.maps.pooled, n), d.wide_RNP)
@@ -240,8 +265,11 @@ class Network:
                 if work.fused is not None:
                     assert target.subtracts, "gradients in buffers are those of every run for itself"
                     work.fused.subtract_gradient(inputs, d, target.decay_factor_R1, target.sums_R)
-            target.put_biases(number, d.wide_RNP.sum(1, keepdim=True))
-            if before is not None:
+            if self._products is None:
+                target.put_biases(number, d.wide_RNP.sum(1, keepdim=True))
+            if before is not None and derived:
+                d = before
+            elif before is not None:
                 self._through_activation(layer - 1, before, work, target)
                 d = before
         if self.front is not None and work.maps is not None:
@@ -289,14 +317,20 @@ class Network:
         inputs, units = self.sizes[:2]
         return Fused(groups, inputs=inputs, units=units, batch=batch, dtype=self.dtype, device=self.device)
 
-    def finite(self, loss_R: Tensor, sums_R: Tensor | None = None, fused: Fused | None = None) -> Tensor:
+    def finite(
+        self, loss_R: Tensor, sums_R: Tensor | None = None, fused: Fused | None = None, *, noted: bool = False
+    ) -> Tensor:
         """Return whether the loss and every parameter of a run are finite, shape (R,), by one sum in the usual case.
 
         Of weights that were summed up already, `sums_R` is that sum; first layers that are `fused`, which have to be, are
-        put back where they might not be finite.
+        put back where they might not be finite. `noted` says that kernels looked at all parameters as they updated them.
         """
         assert fused is None or sums_R is not None, "weights that are elsewhere can't be summed up here"
         parameters = self.parameters.all
+        if self.kernels is not None:
+            for p in () if noted else parameters:
+                self.kernels.note_not_finite(p)
+            return self.kernels.finite(loss_R)
         if self.device.type == "cuda":  # to look at the sum first would have the host wait for it, step by step
             largest = [
                 torch.linalg.vector_norm(p.flat_RS.view(self.runs, SPARE, -1), torch.inf, dim=2).amax(1)

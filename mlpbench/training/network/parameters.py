@@ -17,6 +17,7 @@ from mlpbench.experiment.components.initialisers import INITIALISERS, Array, Lay
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.value_types import entry_of
 from mlpbench.training.buffers import Stacked
+from mlpbench.training.network.dense_kernels import DenseKernels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,16 @@ class GradientTarget:
         array.baddbmm_(left, right, beta=1 if self.subtracts else 0, alpha=-1 if self.subtracts else 1)
         if self.sums_R is not None:
             self.sums_R[own].add_(weights.flat_RS[own].sum(1))
+
+    def put_dense(self, kernels: DenseKernels, number: int, left_RBI: Tensor, d: Stacked) -> None:
+        """Put a dense layer's gradient, left^T d, as `put_weights` does, by one kernel."""
+        into, factor_R1 = self.into.weights[number], self.decay_factor_R1
+        kernels.put_weights(left_RBI, d, into, subtracts=self.subtracts, decay_factor_R1=factor_R1)
+
+    def put_dense_biases(self, kernels: DenseKernels, number: int, d: Stacked) -> None:
+        """Put the gradient of a dense layer's biases, the sums of d over the batch, by one kernel."""
+        into, factor_R1 = self.into.biases[number], self.bias_decay_factor_R1
+        kernels.put_biases(d, into, subtracts=self.subtracts, decay_factor_R1=factor_R1)
 
     def put_biases(self, number: int, gradient: Tensor) -> None:
         """Put the gradient of a layer's biases, of shape (R, 1, O); they decay before."""
