@@ -43,7 +43,9 @@ class Component(Protocol):
 
 _STRENGTH: Parameters = {"number": Number(low=0, open_low=True)}
 _TRAIN_SHIFTS: dict[str, Parameters] = {"none": {}, "covariate": _STRENGTH, "label": _STRENGTH}
-_PRECISIONS = ("float32", "float64", "bfloat16", "tf32")
+# Those in which a GPU alone trains.
+GPU_PRECISIONS = ("tf32", "tf32x3")
+_PRECISIONS = ("float32", "float64", "bfloat16", *GPU_PRECISIONS)
 
 
 def _one_of(table: Mapping[str, Component]) -> Word:
@@ -99,7 +101,7 @@ SETTINGS = _settings(
         None,
         "gradient clipping: largest norm of the gradient of all parameters",
     ),
-    ("precision", _words(*_PRECISIONS), "float32", "floating-point precision of training"),
+    ("precision", _words(*_PRECISIONS), "float32", "floating-point precision of training; tf32 and tf32x3 need a GPU"),
     ("features", Count(words=("all",)), "all", "number of input features that are used, counted from the first"),
     ("input_scale", Number(low=0, open_low=True), 1.0, "factor on all inputs, in training and in testing"),
     (

@@ -16,6 +16,7 @@ from mlpbench.executors.executor import EXECUTORS, Setup, StackRows, device_name
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import Stack
+from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.anytime_budget import within_budget
 from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take_inventory
@@ -196,8 +197,10 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
 
 def check_precision(runs: Sequence[Run], options: Options) -> None:
     """Raise InputError where a run can't be trained on the device that was asked for."""
-    if not options.on_gpu and any(run.settings.precision == "tf32" for run in runs):
-        raise InputError("precision tf32 needs a GPU, got the device cpu")
+    wanted = {run.settings.precision for run in runs} if not options.on_gpu else set()
+    for precision in GPU_PRECISIONS:
+        if precision in wanted:
+            raise InputError(f"precision {precision} needs a GPU, got the device cpu")
 
 
 def get_data(experiment: Experiment, options: Options, say: Say = say_nothing) -> None:

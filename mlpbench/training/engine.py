@@ -28,6 +28,7 @@ from mlpbench.experiment.plan import (
     neighbourhood,
     training_flops,
 )
+from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.shift_spec import Shifts
 from mlpbench.training import gpu
 from mlpbench.training.batches.device_data import DeviceData, DrawnData, Indices
@@ -67,10 +68,10 @@ def train_stack(
     # What `use_deterministic_algorithms` does but for loading the compiler, which takes a worker a second.
     torch.set_deterministic_debug_mode("error")
     torch.set_flush_denormal(True)
-    tf32 = runs[0].settings.precision == "tf32"
-    if tf32 and data.device.type == "cpu":
-        raise ValueError("precision tf32 needs a GPU")
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    precision = runs[0].settings.precision
+    if precision in GPU_PRECISIONS and data.device.type == "cpu":
+        raise ValueError(f"precision {precision} needs a GPU")
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     report = progress or (lambda share: None)
     if data.device.type != "cuda":
         with torch.no_grad():

@@ -27,7 +27,7 @@ from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.components.schedules import SCHEDULES
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import signature, training_flops
-from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.settings import GPU_PRECISIONS, SETTINGS
 from mlpbench.experiment.value_types import Word, parse_call
 from mlpbench.training.engine import _Stack
 from mlpbench.training.measures.run_rows import Model
@@ -198,10 +198,10 @@ def test_every_level_has_a_row() -> None:
 
 
 def test_every_precision_has_its_rows() -> None:
-    """Rounded precisions have an oracle of their own: test_precision.py, and test_gpu.py for tf32."""
+    """Rounded precisions have an oracle of their own: test_precision.py, and test_gpu.py and test_dense_kernels.py for tf32 and tf32x3."""
     kind = SETTINGS["precision"].value_type
     assert isinstance(kind, Word)
-    assert {*TOLERANCE, "bfloat16", "tf32"} == set(kind.table)
+    assert {*TOLERANCE, "bfloat16", *GPU_PRECISIONS} == set(kind.table)
 
 
 def test_every_setting_has_a_row() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlpbench.experiment.components.losses import LOSSES
+from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.training.batches.stacked_inputs import Group, Inputs
 from mlpbench.training.engine import train_stack
 from mlpbench.training.network.mlp_stack import Network, Workspace
@@ -144,6 +145,7 @@ def test_bfloat16_learns_what_float32_learns() -> None:
     assert rows["bfloat16"]["weights_sha256"] != rows["float32"]["weights_sha256"]
 
 
-def test_tf32_is_refused_on_a_cpu() -> None:
-    with pytest.raises(ValueError, match="precision tf32 needs a GPU"):
-        train_stack(runs(MADE, {"precision": "tf32"}), MADE.data)
+@pytest.mark.parametrize("precision", GPU_PRECISIONS)
+def test_tensor_cores_are_refused_on_a_cpu(precision: str) -> None:
+    with pytest.raises(ValueError, match=f"precision {precision} needs a GPU"):
+        train_stack(runs(MADE, {"precision": precision}), MADE.data)

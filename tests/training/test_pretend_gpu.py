@@ -20,6 +20,7 @@ import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import BRICK, brick
+from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.jobs.export import find_run, weights_of
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.verify import verify
@@ -143,16 +144,17 @@ def test_a_whole_run_on_a_gpu_says_what_trains_and_leaves_it_in_the_tables(
     assert f"pretend: training on cuda:0, {pretend_gpu.NAME}" in capsys.readouterr().out
 
 
-def test_runs_in_tf32_are_not_verified_or_exported_without_a_gpu(tmp_path: Path) -> None:
-    fixed = {"train_size": 40, "epochs": 1, "width": 5, "precision": "tf32"}
+@pytest.mark.parametrize("precision", GPU_PRECISIONS)
+def test_runs_on_tensor_cores_are_not_verified_or_exported_without_a_gpu(precision: str, tmp_path: Path) -> None:
+    fixed = {"train_size": 40, "epochs": 1, "width": 5, "precision": precision}
     spec = {"name": "tf32", "question": "?", "dataset": "mnist1d", "fixed": fixed}
     with pretend_gpu.gpu():
         ended = mlpbench.run(spec, results=tmp_path, executor="inline", device="cuda", report=False)
     experiment, store = read_folder(tmp_path / "tf32"), Store(tmp_path / "tf32")
     options = Options(results=tmp_path, executor="inline", quiet=True, device="cpu")
-    with pytest.raises(InputError, match="precision tf32 needs a GPU, got the device cpu"):
+    with pytest.raises(InputError, match=f"precision {precision} needs a GPU, got the device cpu"):
         verify(experiment, store, options, None)
-    with pytest.raises(InputError, match="precision tf32 needs a GPU, got the device cpu"):
+    with pytest.raises(InputError, match=f"precision {precision} needs a GPU, got the device cpu"):
         weights_of(find_run(ended.runs["run_id"].iloc[0], [tmp_path]), options)
 
 
