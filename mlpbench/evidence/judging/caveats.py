@@ -191,6 +191,34 @@ class JudgedByFlips(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgedByBets(Caveat):
+    """The test by bets, and the fewest replicates that it may support a claim by."""
+
+    template = (
+        "Judged by bets on a mean of numbers between {low:g} and {high:g}, which ask nothing of their distribution: if all are 0, "
+        "{least} replicates are the fewest that show it."
+    )
+    low: float
+    high: float
+    least: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FarReplicates(Caveat):
+    """Numbers far from the others, as of a run that collapsed, of which a mean and its t test know too little."""
+
+    template = (
+        "{far} of {n} {plural} lie{s} far from the others ({times:.0f} times their spread): where few runs collapse, the t test is wrong "
+        "in up to half of experiments; `test: sign` or `of: median` judges such."
+    )
+    plural: str
+    far: int
+    n: int
+    s: str
+    times: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeastSpread(Caveat):
     """Numbers that differ by less than the metric can show, of an accuracy by less than one example."""
 

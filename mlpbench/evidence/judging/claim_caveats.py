@@ -13,10 +13,11 @@ from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.divergence import divergence_caveats
 from mlpbench.evidence.judging.draws import streams_to_vary
-from mlpbench.evidence.statistics.effect_sizes import is_skewed, skewness
+from mlpbench.evidence.statistics.bounded_mean import least_replicates
+from mlpbench.evidence.statistics.effect_sizes import far_from_others, is_skewed, skewness
 from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, median_places
 from mlpbench.evidence.statistics.t_test import LEVEL
-from mlpbench.experiment.claims.hypothesis import Hypothesis
+from mlpbench.experiment.claims.hypothesis import BettingTest, Hypothesis
 from mlpbench.experiment.grid import Condition, format_level, resolve
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.plan import CURVE_POINTS
@@ -142,12 +143,18 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
     if test.about != "mean":
         return noted
     plural = hypothesis.quantity.plural
-    if not test.assumes_normal:
+    if isinstance(test, BettingTest):
+        least = least_replicates(hypothesis.bound, test.reach)
+        noted.append(caveats.JudgedByBets(low=-test.reach, high=test.reach, least=least))
+    elif not test.assumes_normal:
         noted.append(caveats.JudgedByFlips(n=n))
     elif values.sd < values.least_spread:
         noted.append(caveats.LeastSpread(plural=plural, least=values.least_spread))
     elif is_skewed(values.complete):
         noted.append(caveats.Skewed(plural=plural, skewness=skewness(values.complete), n=n))
+    if test.assumes_normal and (far := far_from_others(values.complete)):
+        count, times = far
+        noted.append(caveats.FarReplicates(plural=plural, far=count, n=n, s="s" * (count == 1), times=times))
     if values.at_edge:
         noted.append(caveats.BestAtEdge(replicates=values.at_edge, n=n))
     if test.interval == "bca":

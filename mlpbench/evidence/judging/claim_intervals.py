@@ -16,8 +16,9 @@ from mlpbench.evidence.estimates.example_sampling import Widened
 from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.verdict import Interval
 from mlpbench.evidence.statistics import resampling
+from mlpbench.evidence.statistics.bounded_mean import interval_by_bets
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
-from mlpbench.experiment.claims.hypothesis import BCA_LEAST, Decision, Hypothesis, SignFlipTest
+from mlpbench.experiment.claims.hypothesis import BCA_LEAST, BettingTest, Decision, Hypothesis, SignFlipTest
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.metrics.metric import metric
 
@@ -39,6 +40,8 @@ def interval_of_mean(hypothesis: Hypothesis, values: ClaimValues, sample: Sample
     if isinstance(hypothesis.test, SignFlipTest):
         flipped = resampling.sign_flip_interval(values.complete, level, one_sided=hypothesis.sense == "equivalent")
         return None if flipped is None else within_limits(hypothesis, flipped, level)
+    if isinstance(hypothesis.test, BettingTest):
+        return within_limits(hypothesis, interval_by_bets(values.complete, level, hypothesis.test.reach), level)
     return within_limits(hypothesis, sample.interval(level), level)
 
 

@@ -1,6 +1,6 @@
 """The verdict on each claim: estimate, interval, p, corrected p, decision, and what would decide it.
 
-A claim comes down to one number per replicate (its `Hypothesis`). The t test and the sign-flip test judge the mean of these
+A claim comes down to one number per replicate (its `Hypothesis`). The t test and the sign-flip test (and bets) judge the mean of these
 numbers, the sign test their median; the share of a random stream is judged by variances. A claim is decided where its p,
 corrected by Holm's method, is at most 0.05: supported or refuted by the side of the bound on which the estimate lies, of a
 median by the side on which more replicates lie. What is not decided may lie at its margin (`at_the_margin`), which is a verdict
@@ -41,6 +41,7 @@ from mlpbench.evidence.judging.verdict import (
     Verdict,
 )
 from mlpbench.evidence.statistics import assurance, resampling, t_test, variance_components
+from mlpbench.evidence.statistics.bounded_mean import beyond_by_bets, equivalence_by_bets
 from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
 from mlpbench.evidence.statistics.sign_test import (
     censored_median,
@@ -54,6 +55,7 @@ from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import (
     EVERY_LEAST,
+    BettingTest,
     Decision,
     EveryReplicate,
     ExactNumber,
@@ -274,6 +276,11 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
         return Assessment(verdict=verdict, leans=leans)
     if isinstance(hypothesis.test, SignFlipTest):
         p = _flip_p(values.complete - centre, hypothesis.sense, hypothesis.bound)
+    elif isinstance(hypothesis.test, BettingTest):
+        judged = equivalence_by_bets if leans == SUPPORTED else beyond_by_bets
+        return Assessment(
+            verdict=replace(verdict, p=judged(values.complete, hypothesis.bound, hypothesis.test.reach)), leans=leans
+        )
     else:
         p = _t_p(replace(sample, mean=mean - centre), hypothesis.sense, hypothesis.bound)
     sampled: Widened | NoInterval | None = None
@@ -417,6 +424,7 @@ def _of_exact(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) ->
 ASSESSED_BY: Mapping[type[Test], Callable[[Verdict, ClaimValues, TestSet | None], Assessment]] = {
     TTest: _of_mean,
     SignFlipTest: _of_mean,
+    BettingTest: _of_mean,
     SignTest: _of_median,
     EveryReplicate: _of_every,
     ExactNumber: _of_exact,

@@ -13,6 +13,8 @@ from scipy.special import gammaln
 Floats = npt.NDArray[np.float64]
 # A skewness this many of its standard errors under normality from 0 is called visible.
 VISIBLE = 1.96
+# Modified z-scores beyond which a value is called far, and the sd of normal numbers over their median distance from the median.
+FAR, NORMAL_MAD = 10.0, 1.4826
 
 
 def standardised(mean: float, sd: float, n: int) -> float:
@@ -113,3 +115,19 @@ def is_skewed(values: npt.NDArray[Any]) -> bool:
     """
     n = len(values)
     return n >= 5 and abs(skewness(values)) > VISIBLE * math.sqrt(6 * (n - 2) / ((n + 1) * (n + 3)))
+
+
+def far_from_others(values: npt.NDArray[Any]) -> tuple[int, float] | None:
+    """Return how many values lie far from the others, and how far the furthest does in units of their spread; None where none does.
+
+    Far is more than `FAR` times the median distance from the median, in units in which that of normal numbers is their standard deviation.
+    Of normal samples that is true of 3% at 5 replicates, of 1% at 6, and of fewer than 0.2% from 10 on. A distance of 0 says nothing of the spread:
+    half of the values are equal then.
+    Reference: Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993 (modified z-scores).
+    """
+    if len(values) < 5:
+        return None
+    away = np.abs(values - np.median(values))
+    spread = NORMAL_MAD * float(np.median(away))
+    far = away > FAR * spread
+    return (int(far.sum()), float(away.max()) / spread) if spread > 0 and far.any() else None

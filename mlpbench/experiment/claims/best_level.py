@@ -9,7 +9,15 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mlpbench.base.models import Path, SpecProblem, shown
 from mlpbench.experiment.claims.claim_form import ClaimForm, too_few
-from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, Hypothesis, Quantity, SignFlipTest, Test, Wording
+from mlpbench.experiment.claims.hypothesis import (
+    SIGN_FLIP_LEAST,
+    BettingTest,
+    Hypothesis,
+    Quantity,
+    SignFlipTest,
+    Test,
+    Wording,
+)
 from mlpbench.experiment.claims.replicate_numbers import BestPlace
 from mlpbench.experiment.claims.selectors import (
     are_numbers,
@@ -51,7 +59,7 @@ class Best(ClaimForm):
     def check_options(self, test: str, interval: str, n: int, path: Path) -> None:
         """Raise SpecProblem for options, and for too few replicates."""
         super().check_options(test, interval, n, path)
-        if n < SIGN_FLIP_LEAST:
+        if self.expect != "same" and n < SIGN_FLIP_LEAST:
             raise SpecProblem((*path, self.name), too_few("sign-flip", n))
 
     def check(self, design: Design, measured: Metric, path: Path) -> None:
@@ -99,7 +107,7 @@ class Best(ClaimForm):
         return Hypothesis(
             metric=self.metric,
             number=BestPlace(sides=(a, b), better=better),
-            test=SignFlipTest(),
+            test=BettingTest(reach=len(order) - 1) if same else SignFlipTest(),
             sense="equivalent" if same else "greater" if self.expect == "higher" else "less",
             bound=SAME_PLACE if same else 0.0,
             quantity=Quantity(name=name, kind="place", plural="places", unit=" levels", axis=f"{self.metric}, levels"),

@@ -65,6 +65,15 @@ class SignFlipTest(_Test):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BettingTest(_Test):
+    """A test of the mean of numbers that lie within `reach` of 0, by bets: nothing else is asked of their distribution."""
+
+    about = "mean"
+    reach: float
+    least: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
 class SignTest(_Test):
     """A sign test of the median; a censored replicate counts where the side it lies on is known."""
 
@@ -103,7 +112,7 @@ class LargestVariance(_Test):
     least: int = VARIANCE_LEAST
 
 
-Test = TTest | SignFlipTest | SignTest | EveryReplicate | ExactNumber | LargestVariance
+Test = TTest | SignFlipTest | BettingTest | SignTest | EveryReplicate | ExactNumber | LargestVariance
 
 
 @dataclass(frozen=True, kw_only=True)
