@@ -164,11 +164,14 @@ def plan(
     if as_json:
         of_claims: dict[str, Any] = {"detectable": detects.to_json()} if claims else {}
         of_claims |= {} if planned is None else {"pilot": planned.to_json()}
+        of_claims |= {"tuning": experiment.tuning_rule} if experiment.tuning_rule else {}
         click.echo(json.dumps(summary | of_claims | {"claims": claims}, indent=2))
     else:
         for key, value in summary.items():
             label, text = _described(key, value)
             click.echo(f"{label:<20}{text}")
+        if experiment.tuning_rule:
+            click.echo(f"{'tuning':<20}{experiment.tuning_rule}")
         _print_claims(claims, detects)
     if planned is not None:
         _print_pilot(planned, figure, quiet=as_json)

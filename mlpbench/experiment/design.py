@@ -84,6 +84,23 @@ class Design(Model):
         return self.validation is not None or self.folds is not None
 
     @property
+    def set_aside(self) -> int:
+        """How many of the first replicates tune settings, and are not judged."""
+        return int(bool(self.nuisance) and self.folds is None and self.replicates > 1)
+
+    @property
+    def tuning_rule(self) -> str:
+        """By which replicates nuisance settings are tuned, in a sentence; empty where there are none."""
+        names = ", ".join(self.nuisance)
+        if not names:
+            return ""
+        if self.folds is not None:
+            return f"Tuned in each replicate on its {self.folds} folds: {names}."
+        if not self.set_aside:
+            return f"Tuned on the replicate that is judged, the only one: {names}."
+        return f"Tuned in each replicate by those before it, so that the first is not judged: {names}."
+
+    @property
     def validation_written(self) -> float | dict[str, Any] | None:
         """What a file says under `validation`."""
         if self.folds is None:

@@ -156,8 +156,10 @@ def _check_top_up(experiment: Experiment) -> None:
         raise SpecProblem(path, f"max_replicates must be above replicates, {first}, got {most}")
     if not experiment.claims:
         raise SpecProblem(("until_decided",), "until_decided needs claims to decide, got none", key=True)
-    if first < 2:
-        raise SpecProblem(path, f"until_decided needs 2 replicates or more at the first interim analysis, got {first}")
+    if first < 2 + experiment.set_aside:
+        rule = f"until_decided needs {2 + experiment.set_aside} replicates or more at the first interim analysis"
+        rule += ", of which the first only tunes" * experiment.set_aside
+        raise SpecProblem(path, f"{rule}, got {first}")
     if not experiment.vary:
         raise SpecProblem(path, "until_decided needs a stream in which replicates differ, got vary []")
 

@@ -189,6 +189,14 @@ def test_a_plan_counts_what_is_done_and_what_is_missing(spec: Path, results: Pat
     assert claim.startswith("claim wider-is-better: test_accuracy: ")
 
 
+def test_a_plan_says_by_which_replicates_settings_are_tuned(spec: Path, tmp_path: Path) -> None:
+    tuned = "experiments/width_tuned.yaml"
+    rule = "Tuned in each replicate by those before it, so that the first is not judged: lr."
+    assert json.loads(invoke("plan", tuned, "--results", tmp_path, "--json").stdout)["tuning"] == rule
+    assert rule in invoke("plan", tuned, "--results", tmp_path).stdout
+    assert "tuning" not in json.loads(invoke("plan", spec, "--results", tmp_path, "--json").stdout)
+
+
 def test_a_plan_writes_nothing(spec: Path, tmp_path: Path) -> None:
     assert invoke("plan", spec, "--results", tmp_path / "none").exit_code == 0
     assert list(tmp_path.iterdir()) == []

@@ -78,19 +78,75 @@ def lr_seen(found: TunedGrid) -> list[float]:
     return [round(v, 6) for v in (1000 * rest).tolist()]
 
 
-def test_the_best_mean_over_replicates_wins_in_all_of_them() -> None:
-    """0.1 is best on the mean for width 8, though 0.3 wins two of three replicates; 0.03 for width 32."""
-    table = {0.03: [0.5, 0.5, 0.5], 0.1: [0.7, 0.7, 0.7], 0.3: [0.71, 0.71, 0.1]}
-    found = gathered(tuned(), lambda w, lr, r, f: table[lr][r] if w == 8 else 0.9 - lr)
-    assert lr_seen(found) == [0.1] * 3 + [0.03] * 3
-    assert [c.settings.lr for c in found.conditions] == [0.1, 0.03]
+def test_the_best_mean_over_the_replicates_before_wins_in_each() -> None:
+    """For width 8 that is 0.3 until it fails in the third replicate, for width 32 0.03; the first replicate has no row."""
+    table = {0.03: [0.5] * 4, 0.1: [0.7] * 4, 0.3: [0.71, 0.71, 0.1, 0.1]}
+    found = gathered(tuned(replicates=4), lambda w, lr, r, f: table[lr][r] if w == 8 else 0.9 - lr)
+    assert lr_seen(found) == [0.3, 0.3, 0.1] + [0.03] * 3
+    assert found.observed["replicate"].tolist() == [1, 2, 3] * 2
+    assert [c.settings.lr for c in found.conditions] == [0.3, 0.03]
     assert [c.label for c in found.conditions] == ["width=8", "width=32"]
     assert [dict(c.levels) for c in found.conditions] == [{"width": 8}, {"width": 32}]
     wins = found.tuning.set_index(["position", "tuning"])["wins"]
-    assert wins.loc[0].to_dict() == {"lr=0.03": 0, "lr=0.1": 1, "lr=0.3": 2}
+    assert wins.loc[0].to_dict() == {"lr=0.03": 0, "lr=0.1": 2, "lr=0.3": 2}
     assert found.tuning.set_index(["position", "tuning"])["chosen"].loc[0].to_dict() == {
-        "lr=0.03": 0, "lr=0.1": 3, "lr=0.3": 0,
+        "lr=0.03": 0, "lr=0.1": 1, "lr=0.3": 2,
     }  # fmt: skip
+    assert winners(found.tuning, 0) == "lr=0.3 (2 of 3) or lr=0.1 (1 of 3)"
+    assert winners(found.tuning, 1) == "lr=0.03"
+
+
+def test_what_is_judged_has_no_part_in_its_choice_and_later_replicates_change_none() -> None:
+    rng = np.random.default_rng(0)
+    scores = {(w, lr, r): float(rng.random()) for w in (8, 32) for lr in LRS for r in range(9)}
+    before = chosen(tuned(replicates=9), lambda w, lr, r, f: scores[w, lr, r])
+    for last in (2, 5, 8):
+        fewer = chosen(tuned(replicates=last + 1), lambda w, lr, r, f: scores[w, lr, r])
+        assert fewer == [row[: last + 1] for row in before]
+        altered = scores | {(w, lr, r): -s for (w, lr, r), s in scores.items() if r >= last}
+        now = chosen(tuned(replicates=9), lambda w, lr, r, f, altered=altered: altered[w, lr, r])
+        assert [row[: last + 1] for row in now] == [row[: last + 1] for row in before]
+
+
+def test_one_replicate_is_tuned_on_itself_and_says_so() -> None:
+    experiment = tuned(replicates=1)
+    found = gathered(experiment, lambda w, lr, r, f: lr)
+    assert lr_seen(found) == [0.3, 0.3]
+    (verdict,) = interim_analysis.judge(
+        experiment, grid.conditions(experiment), rows_of(experiment, lambda w, lr, r, f: lr), pd.DataFrame()
+    ).verdicts
+    assert "Tuned on the replicate that is judged, the only one: lr." in verdict.note
+    assert "There is but one replicate" in section(experiment, lambda w, lr, r, f: lr)
+
+
+def test_claims_and_report_say_by_which_replicates_settings_are_tuned() -> None:
+    by_others = tuned()
+    on_folds = tuned(folds=2)
+    said = ["Tuned in each replicate by those before it, so that the first is not judged: lr.", "on its 2 folds: lr."]
+    for experiment, words in zip((by_others, on_folds), said, strict=True):
+        made, rows = grid.conditions(experiment), rows_of(experiment, lambda w, lr, r, f: 0.9 - lr)
+        (verdict,) = interim_analysis.judge(experiment, made, rows, pd.DataFrame()).verdicts
+        assert words in verdict.note
+        assert verdict.planned == experiment.replicates - experiment.set_aside
+    assert "had no part in the choice" in section(by_others, lambda w, lr, r, f: 0.9 - lr)
+
+
+def test_a_top_up_waits_for_all_runs_by_which_settings_are_tuned() -> None:
+    """That of a level that is not chosen, too: it might have been."""
+    experiment = tuned(replicates=3, until_decided={"max_replicates": 6})
+    made = grid.conditions(experiment)
+
+    def score(w: int, lr: float, r: int, f: int | None) -> float | None:
+        return None if r > 2 or (w, lr, r) == (8, 0.3, 1) else 0.9 - lr
+
+    topped = experiment.model_copy(update={"replicates": 6, "until_decided": None})
+    judged = interim_analysis.judge(experiment, made, rows_of(topped, score), pd.DataFrame())
+    assert [a.complete for a in judged.interim_analyses] == [False]
+
+
+def test_tuned_settings_need_a_replicate_more_for_a_top_up() -> None:
+    with pytest.raises(ValueError, match="needs 3 replicates or more at the first .*, of which the first only tunes"):
+        tuned(replicates=2, until_decided={"max_replicates": 6})
 
 
 @pytest.mark.parametrize("folds", [None, 3])
@@ -149,7 +205,8 @@ def test_a_level_with_a_run_that_did_not_end_well_wins_only_where_all_have_one(e
             return ended if lr == 0.3 and r == 0 else lr  # 0.3 would be best in the other replicates
         return ended if r < {0.03: 2, 0.1: 1, 0.3: 3}[lr] else 0.5
 
-    assert chosen(tuned(), score) == [[1] * 3, [1] * 3]
+    # All levels of width 32 lost the first run, which is all that the second replicate knows; the first one has its own.
+    assert chosen(tuned(), score) == [[1] * 3, [0, 0, 1]]
 
 
 def test_folds_are_averaged_and_each_replicate_chooses_for_itself() -> None:

@@ -39,6 +39,8 @@ def caveats_of(
     """Return the caveats of a claim that follow from its numbers, in the order they are said in."""
     noted: list[Caveat] = []
     reaches = metric_names.reaches(metric_names.plain(hypothesis.metric))
+    if experiment.tuning_rule:
+        noted.append(caveats.Remark(text=experiment.tuning_rule))
     if hypothesis.averaged:
         noted.append(caveats.AveragedOver(factors=hypothesis.averaged))
     noted += _left_out(hypothesis, values, conditions)

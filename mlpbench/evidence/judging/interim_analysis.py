@@ -37,7 +37,8 @@ class InterimAnalysis:
     """An interim analysis: the verdicts at one number of replicates on the claims that were undecided before it.
 
     `number` counts from 1; `level` is for all claims together. An analysis is `complete` once no run that it needs is
-    missing: it decides only then. `whole_level` is what all analyses spend together, `most` the number of replicates of the last one.
+    missing: it decides only then. `whole_level` is what all analyses spend together, `most` the number of replicates of the last one,
+    of which `set_aside` only tune settings.
     """
 
     number: int
@@ -46,6 +47,7 @@ class InterimAnalysis:
     level: float
     complete: bool
     whole_level: float = ALPHA
+    set_aside: int = 0
     verdicts: Sequence[Verdict]
 
 
@@ -119,6 +121,7 @@ def _analyse(
     registration: Registration | None,
 ) -> Judgement:
     at = schedule(experiment.replicates, experiment.most_replicates)
+    judged = [n - experiment.set_aside for n in at]
     counts = [at[0]] * (len(conditions) // count_tunings(experiment))
     grid = tuned_grid(experiment, conditions, runs, counts)
     observed = {c.id for c in experiment.claims if c.hypothesis(experiment, grid.conditions).is_observed}
@@ -128,7 +131,7 @@ def _analyse(
     alive = tested
     verdicts: dict[str, Verdict] = {}
     analyses: list[InterimAnalysis] = []
-    for number, (n, level) in enumerate(zip(at, spent(at, whole), strict=True), start=1):
+    for number, (n, level) in enumerate(zip(at, spent(judged, whole), strict=True), start=1):
         if not alive and analyses:
             break
         needed = {g for c in alive for g in _needed(c, experiment, grid.conditions)}
@@ -141,11 +144,10 @@ def _analyse(
         at_margin = sum(v.p_at_margin is not None and v.p_at_margin <= v.level for v in verdicts.values())
         dropped = dropped_claims(registration)
         correct = AtInterimAnalysis(
-            at=at,
+            at=judged,
             number=number,
             undecided=len(tested) + dropped - rejected,
             with_margin=len(margins) + dropped - at_margin,
-            is_nested=_is_nested(experiment),
         )
         current = judge_claims(
             narrowed,
@@ -167,6 +169,7 @@ def _analyse(
                 most=at[-1],
                 level=level,
                 whole_level=whole,
+                set_aside=experiment.set_aside,
                 complete=complete,
                 verdicts=current,
             )
@@ -195,14 +198,6 @@ def _analyse(
 def _there(grid: TunedGrid, runs: pd.DataFrame) -> int:
     """Return how many are there of the runs that verdicts and the choice of tunings rest on."""
     return int(is_among(grid.run_ids, runs["run_id"]).sum())
-
-
-def _is_nested(experiment: Experiment) -> bool:
-    """Return whether further replicates leave the numbers of the first ones as they are.
-
-    Levels of nuisance settings that are chosen over all replicates may be others then; on folds each replicate chooses its own.
-    """
-    return not experiment.nuisance or experiment.folds is not None
 
 
 def _may_decide(verdict: Verdict) -> bool:
@@ -258,9 +253,11 @@ def describe(analyses: Sequence[InterimAnalysis]) -> str:
     waiting = [
         f"Interim analysis {a.number}, at {a.replicates} replicates, is incomplete." for a in analyses if not a.complete
     ]
+    of_all, aside = analyses[-1].most, analyses[-1].set_aside
+    share = f"((n - {aside}) / {of_all - aside})" if aside else f"(n / {of_all})"
     rule = (
         "Undecided claims get more replicates, as the experiment declares. Once there are n of at most "
-        f"{analyses[-1].most} replicates, the share (n / {analyses[-1].most})^3 of the level may have been spent (Kim and DeMets, "
+        f"{analyses[-1].most} replicates, the share {share}^3 of the level may have been spent (Kim and DeMets, "
         "1987), by t tests with the levels that spend just that. Claims share it equally, and those that are decided leave their "
         "share to the others (Maurer and Bretz, 2013). A verdict stands at the analysis that decided it."
     )

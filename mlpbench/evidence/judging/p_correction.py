@@ -57,8 +57,6 @@ class AtInterimAnalysis:
         number: which of them this is, from 1.
         undecided: the number of claims, dropped ones too, that none of them has decided before.
         with_margin: the number of claims with a margin, dropped ones too, that none of them has found at it before.
-        is_nested: whether the numbers of the first replicates are the same at all of them, as those of settings that are
-            tuned over all replicates are not.
 
     """
 
@@ -66,7 +64,6 @@ class AtInterimAnalysis:
     number: int
     undecided: int
     with_margin: int = 0
-    is_nested: bool = True
 
     def __call__(self, verdicts: Sequence[Verdict]) -> Corrected:
         """Return the corrected p, and at which p the last analysis will decide what this one leaves undecided."""
@@ -88,7 +85,7 @@ class AtInterimAnalysis:
         They are known of one t test of all replicates; what is spent is one for every test.
         """
         tested = verdict.hypothesis
-        is_whole = verdict.n == verdict.planned and self.is_nested
+        is_whole = verdict.n == verdict.planned
         if not isinstance(tested.test, TTest) or tested.every_step or not is_whole:
             return spent(self.at, level)
         from mlpbench.evidence.statistics.t_boundary import nominal_levels  # most grids need none of it

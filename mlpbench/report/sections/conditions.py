@@ -56,9 +56,15 @@ def tuning(context: Context) -> Section | None:
 def _how_tuned(experiment: Experiment, metric: str) -> str:
     """Say from which runs the level is chosen, and which runs the metrics of a condition are of."""
     if not experiment.folds:
+        share = f"on a validation set of a share of {experiment.validation or 0:g} of the training examples"
+        if not experiment.set_aside:
+            return (
+                f"The level with the best {metric} was chosen, {share}. There is but one replicate: the level is chosen on what is "
+                "compared, so that a condition with more levels looks better than it is."
+            )
         return (
-            f"The level with the best mean {metric} over replicates was chosen, on a validation set of a share of "
-            f"{experiment.validation or 0:g} of the training examples; comparisons use only the runs of the chosen level."
+            f"In each replicate the level with the best mean {metric} over the replicates before it was chosen, {share}: what is judged "
+            "had no part in the choice. The first replicate only tunes. Comparisons use only the runs of the chosen levels."
         )
     chosen = f"In each replicate the level with the best mean {metric} over {experiment.folds} folds was chosen"
     if has_regret(experiment):
@@ -71,8 +77,8 @@ def _tuning_row(r: Mapping[str, Any]) -> list[str]:
         ""
         if not r["chosen"]
         else Markdown("**yes**")
-        if r["chosen"] == r["planned"]
-        else f"in {r['chosen']} of {r['planned']}"
+        if r["chosen"] == r["judged"]
+        else f"in {r['chosen']} of {r['judged']}"
     )
     wins = f"{r['wins']} of {r['planned']} replicates"
     return [r["label"], r["tuning"], fixed(r["value"], 0.0), chosen, wins, f"{r['diverged']} of {r['runs']}"]

@@ -104,7 +104,9 @@ def how_to_read(context: Context) -> str:
             "over all claims that have a margin: in at most 5% of experiments any is wrongly found so."
         )
     about_seeds = levels_of_seeds(context.verdicts)
-    return paragraph(fixed, one_draw, method, near, about_seeds, exploratory_claims(context.verdicts))
+    return paragraph(
+        fixed, context.experiment.tuning_rule, one_draw, method, near, about_seeds, exploratory_claims(context.verdicts)
+    )
 
 
 def levels_of_seeds(verdicts: Sequence[Verdict]) -> str:
