@@ -21,6 +21,7 @@ from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.files import read_regular, sealed
 from mlpbench.base.models import SHOWN
 from mlpbench.data.npy_files import read_npy, read_npz
+from mlpbench.experiment.metrics.metric_names import LATE_RIGHT
 from mlpbench.results.seal import remedy, write_sealed
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ METRIC = "test_accuracy"
 class TestSet:
     """Where predictions, labels and images come from; each is called only where it is needed.
 
-    `predictions` returns the table's rows for some runs. `labels` returns the class of each test example, `images` the
+    `predictions` returns the table's rows for some runs, `late_right` those with counts of right predictions over the later half of
+    training. `labels` returns the class of each test example, `images` the
     bytes of some, a row each, or None where they are not known.
     """
 
@@ -46,6 +48,7 @@ class TestSet:
     predictions: Callable[[Sequence[str]], pd.DataFrame]
     labels: Callable[[], Classes | None]
     images: Callable[[Places], Classes | None] = lambda _at: None
+    late_right: Callable[[Sequence[str]], pd.DataFrame] = lambda _ids: pd.DataFrame(columns=["run_id", LATE_RIGHT])
 
 
 def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = False) -> TestSet:
@@ -60,14 +63,18 @@ def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = F
         return read_labels(experiment, store)
 
     def predictions(run_ids: Sequence[str]) -> pd.DataFrame:
-        rows = store.read("predictions", run_ids, sound=True)
+        rows = store.read("predictions", run_ids, ["run_id", "predicted"], sound=True)
         return rows[rows["predicted"].notna()]
+
+    def late_right(run_ids: Sequence[str]) -> pd.DataFrame:
+        rows = store.read("predictions", run_ids, ["run_id", LATE_RIGHT], sound=True)
+        return rows[rows[LATE_RIGHT].notna()]
 
     def images(at: Places) -> Classes | None:
         images_kept = _kept_images(experiment, store, at)
         return _keep_images(experiment, store, at) if images_kept is None and keep_images else images_kept
 
-    return TestSet(predictions=predictions, labels=labels, images=images)
+    return TestSet(predictions=predictions, labels=labels, images=images, late_right=late_right)
 
 
 def keep_labels(experiment: Experiment, store: Store) -> None:

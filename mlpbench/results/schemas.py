@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mlpbench.base.models import SHOWN
 from mlpbench.experiment.metrics.metric import METRICS, WEIGHT_QUANTILES
-from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
+from mlpbench.experiment.metrics.metric_names import LATE_RIGHT, LAYER_METRICS
 from mlpbench.experiment.run_settings import LATER
 from mlpbench.experiment.settings import SETTINGS
 
@@ -86,7 +86,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             WEIGHT_QUANTILES: "list<double>",
         }
     ),
-    "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary())]),  # type: ignore[arg-type]
+    "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary()), (LATE_RIGHT, pa.binary())]),  # type: ignore[arg-type]
 }
 # Metrics that every folder has. Columns of others, and of some settings, are younger than the first folders: an older row has
 # a null there, which does not count as a difference.
@@ -94,9 +94,9 @@ FIRST_METRICS = (
     "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy", "gap_loss", "gap_accuracy",
     "weight_norm", "sparsity", "dead_units", "distinct_units", "diverged", "train_seconds", "flops",
 )  # fmt: skip
-CAME_LATER = (*LATER, *(name for name in METRICS if name not in FIRST_METRICS), WEIGHT_QUANTILES)
+CAME_LATER = (*LATER, *(name for name in METRICS if name not in FIRST_METRICS), WEIGHT_QUANTILES, LATE_RIGHT)
 # Columns that `trim` empties where the report does not read them.
-DROPPABLE = {"curves": ("loss", "accuracy"), "layers": (WEIGHT_QUANTILES,), "predictions": ("predicted",)}
+DROPPABLE = {"curves": ("loss", "accuracy"), "layers": (WEIGHT_QUANTILES,), "predictions": ("predicted", LATE_RIGHT)}
 # How a run can end.
 STATUSES = {"ok", "diverged", "failed"}
 # Whole numbers of a table are counts, places and sizes: more are none that a machine has.

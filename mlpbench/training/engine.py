@@ -19,6 +19,7 @@ from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.metrics import metric as metrics
 from mlpbench.experiment.metrics.metric import TrainedRun, finite
+from mlpbench.experiment.metrics.metric_names import LATE_RIGHT
 from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
 from mlpbench.experiment.plan import (
     CURVE_EXAMPLES,
@@ -38,7 +39,7 @@ from mlpbench.training.batches.stacked_inputs import batches_of
 from mlpbench.training.measures.evaluation import Evaluated, Evaluator
 from mlpbench.training.measures.memory import buffer_bytes
 from mlpbench.training.measures.probes import Prober
-from mlpbench.training.measures.run_rows import Model, prediction
+from mlpbench.training.measures.run_rows import LateCounts, Model, prediction
 from mlpbench.training.measures.solutions import Solutions
 from mlpbench.training.network.mlp_stack import Network
 from mlpbench.training.network.parameters import initialise
@@ -139,6 +140,7 @@ class _Stack:
         self.prober = Prober(self.runs, self.network, self.train_part, probes)
         self.diverged_at = torch.full((len(self.runs),), -1, dtype=torch.int64, device=data.device)
         self.points: list[_CurvePoint] = []
+        self.late = LateCounts()
 
     def train(self, progress: Callable[[float], None]) -> StackRows:
         s = self.settings
@@ -159,7 +161,9 @@ class _Stack:
         ended = (
             self.evaluator(self.train_part, scores=SCORES, active_in=CURVE_EXAMPLES),
             self.evaluator(self.validation_part, scores=SCORES) if self.validation_part is not None else None,
-            self.evaluator(self.test_part, scores=SCORES, predict=True) if self.test_part is not None else None,
+            self.evaluator(self.test_part, scores=SCORES, predict=True, mark=True)
+            if self.test_part is not None
+            else None,
         )
         # Finite weights may still give losses that overflow: such a run has no result either.
         for evaluated in filter(None, ended):
@@ -204,8 +208,12 @@ class _Stack:
         for i, (name, examples) in enumerate(zip(("train", "validation", "test"), parts)):
             if examples is None:
                 continue
-            evaluated = self.evaluator(examples) if ended is None else ended[i]
+            is_late = name == "test" and 2 * step > self.settings.steps
+            evaluated = self.evaluator(examples, mark=is_late) if ended is None else ended[i]
             assert evaluated is not None
+            if is_late:
+                self.late.add(evaluated)
+            evaluated = replace(evaluated, predicted=None, right=None)
             self.points.append(_CurvePoint(step, name, evaluated, len(examples), self.diverged_at))
 
     def _curves(self) -> Iterator[Row]:
@@ -294,7 +302,8 @@ class _Stack:
                     content = encoded(model, run, self.data.facts)
                     rows.weights.append({"run_id": run.run_id, "content": content})
                 if test is not None:
-                    rows.predictions.append({"run_id": run.run_id, "predicted": prediction(i, test)})
+                    late = {LATE_RIGHT: self.late.of_run(i)}
+                    rows.predictions.append({"run_id": run.run_id, "predicted": prediction(i, test)} | late)
             rows.runs.append(row)
         return rows
 

@@ -35,7 +35,8 @@ class StackRows:
     """The rows of a stack's runs, in the order in which the runs were given.
 
     A prediction is the bytes of a run's outputs for the test examples in order: uint8 classes, or float32 numbers,
-    little-endian. Weights are those of runs that ended well, each as the bytes of a file, where they were asked for.
+    little-endian; beside it a byte with the number of points in the later half of training, and at how many of them each class was
+    predicted right. Weights are those of runs that ended well, each as the bytes of a file, where they were asked for.
     """
 
     runs: list[Row] = field(default_factory=list)

@@ -11,7 +11,7 @@ import pytest
 from arithmetic_folders import make_folder
 
 from mlpbench.evidence.agreement import agreement
-from mlpbench.results.folders import DIFFERENT, IDENTICAL
+from mlpbench.results.folders import DIFFERENT, IDENTICAL, WITHIN
 from mlpbench.results.schemas import CAME_LATER, SCHEMAS
 from mlpbench.results.store import Store
 
@@ -97,3 +97,24 @@ def test_an_older_row_agrees_with_a_newer_one(column: str) -> None:
 
     assert list(agreement(tables(None), tables(2.0))["grade"]) == [IDENTICAL]
     assert list(agreement(tables(1.0), tables(2.0))["grade"]) == [DIFFERENT]
+
+
+@pytest.mark.parametrize(("wrong_at", "expected"), [(0, IDENTICAL), (4, WITHIN)])
+def test_counts_of_right_predictions_are_compared_where_both_have_them(
+    wrong_at: int, expected: str, whole: dict[str, pd.DataFrame]
+) -> None:
+    """Other weights may be right at other points; a folder that is older than the counts is no other one."""
+    n = len(whole["predictions"])
+    counts = np.full(360, 3, dtype=np.uint8)
+    moved = counts.copy()
+    moved[:wrong_at] += 1
+
+    def with_counts(of: np.ndarray[Any, Any]) -> dict[str, pd.DataFrame]:
+        column = [bytes([5]) + of.tobytes()] * n
+        drifted = whole["runs"].assign(weights_sha256="f" * 64) if of is moved and wrong_at else whole["runs"]
+        return whole | {"predictions": whole["predictions"].assign(late_right=column), "runs": drifted}
+
+    pairs = agreement(with_counts(counts), with_counts(moved))
+    predicted = pairs["run_id"].isin(whole["predictions"]["run_id"])
+    assert set(pairs.loc[predicted, "grade"]) == {expected}
+    assert set(agreement(whole, with_counts(counts))["grade"]) == {IDENTICAL}

@@ -194,7 +194,10 @@ def test_predictions_are_read_for_claims_on_test_accuracy_alone() -> None:
     made, test_set, asked = predicted(tables(late), FLIPS)
     (row,) = judged_table(*made.parts, test_set=test_set).to_dict("records")
     assert asked == []
-    assert row["sampling"] == "No test-set-sampling interval: predictions are stored for the final step only."
+    # A folder that is older than the counts.
+    assert (
+        "of 10 of 10 runs predictions are stored for the final step only; `mlpbench run --rerun all`" in row["sampling"]
+    )
     made, test_set, asked = predicted(tables(COMPARE, LOSS), FLIPS)
     judged_table(*made.parts, test_set=test_set)
     assert asked == [10]
@@ -222,3 +225,39 @@ def test_why_it_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(example_sampling, "MOST_RUNS", 9)
     assert said() == "it takes predictions of 10 runs, more than 9."
+
+
+@pytest.mark.parametrize("points", [1, 3])
+def test_a_late_accuracy_has_the_interval_of_the_shares_of_points_that_examples_were_right_at(points: int) -> None:
+    late = {"compare": COMPARE["compare"] | {"metric": "late_test_accuracy"}}
+    made, test_set, asked = predicted(tables(late), FLIPS)
+    rng = np.random.default_rng(points)
+    runs = made.runs["run_id"].tolist()
+    counts = {i: rng.binomial(points, 0.9, N).astype(np.uint8) for i in runs}
+    rows = pd.DataFrame({"run_id": runs, "late_right": [bytes([points]) + counts[i].tobytes() for i in runs]})
+    # The curve has a point before the later half, and then as many as are counted.
+    steps = [0, *range(100, 100 + points)]
+    curves = pd.DataFrame(
+        [
+            {"run_id": i, "epoch": float(step), "step": step, "split": "test", "loss": 0.1,
+             "accuracy": 0.1 if step == 0 else float(counts[i].mean() / points)}
+            for i in runs for step in steps
+        ]
+    )  # fmt: skip
+    made = replace(made, curves=curves)
+    with_counts = replace(test_set, late_right=lambda ids: rows[rows["run_id"].isin(ids)])
+    (row,) = judged_table(*made.parts, test_set=with_counts).to_dict("records")
+    assert asked == []
+    by_condition = {c.condition_id: made.runs[made.runs["condition_id"] == c.condition_id] for c in made.conditions}
+    narrow, wide = (
+        np.stack([counts[i] / points for i in of.sort_values("replicate")["run_id"]]) for of in by_condition.values()
+    )
+    expected = widen(sample_of(wide - narrow), iter(wide - narrow)).interval()
+    assert (row["low_test"], row["high_test"]) == pytest.approx(expected)
+    assert row["sampling"] == ""
+    lacking = replace(test_set, late_right=lambda ids: rows[rows["run_id"].isin(ids)].iloc[1:])
+    (row,) = judged_table(*made.parts, test_set=lacking).to_dict("records")
+    assert "of 1 of 10 runs predictions are stored for the final step only" in row["sampling"]
+    wrong = replace(test_set, late_right=lambda ids: rows.assign(late_right=[bytes([points]) + bytes(N)] * len(rows)))
+    (row,) = judged_table(*made.parts, test_set=wrong).to_dict("records")
+    assert "predictions and accuracies disagree" in row["sampling"]

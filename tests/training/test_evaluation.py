@@ -124,6 +124,23 @@ def test_metrics_are_those_of_the_trained_weights(precision: str) -> None:
         assert {k for k, v in row.items() if v is not None} >= MEASURED
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_counts_of_right_predictions_have_the_mean_of_the_later_half_of_the_curve(epochs: int) -> None:
+    base = {k: v for k, v in BASE.items() if k != "steps"} | {"epochs": epochs}
+    members = runs(MADE, base, [{"activation": "relu"}, {"activation": "tanh"}], replicates=2)
+    rows, _ = trained(members)
+    for run, packed in zip(members, rows.predictions, strict=True):
+        steps = run.settings.steps
+        curve = [r for r in rows.curves if r["run_id"] == run.run_id and r["split"] == "test" and 2 * r["step"] > steps]
+        counts = np.frombuffer(packed["late_right"], np.uint8)
+        right = (np.frombuffer(packed["predicted"], np.uint8) == MADE.dataset.y_test).astype(np.uint8)
+        assert counts[0] == len(curve) == epochs // 2 + epochs % 2
+        assert counts[1:].mean() / counts[0] == pytest.approx(np.mean([r["accuracy"] for r in curve]), abs=1e-12)
+        assert (counts[1:] >= right).all()
+        if epochs == 1:
+            assert (counts[1:] == right).all()
+
+
 def test_the_digest_is_that_of_the_little_endian_parameters() -> None:
     """What `verify` compares: anyone can compute it from exported weights."""
     members = runs(MADE, BASE, [{"activation": "relu"}, {"activation": "tanh"}])

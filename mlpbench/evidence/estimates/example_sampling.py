@@ -24,6 +24,7 @@ from mlpbench.experiment.metrics import metric_names
 from mlpbench.results.examples import METRIC, Classes, TestSet
 
 Floats = npt.NDArray[np.float64]
+LATE_METRIC = metric_names.LATE + METRIC
 # Predictions of more runs than this are not read: they have a byte for each example.
 MOST_RUNS = 5_000
 # An accuracy and the share of right predictions are the same number but for rounding.
@@ -87,7 +88,10 @@ def widen(sample: Sample, correct: Iterable[Floats]) -> Widened:
 class Lacking(enum.Enum):
     """Why a claim about test accuracy has no interval that includes the sampling of the test set, as an end of a sentence."""
 
-    LAST_STEP = "predictions are stored for the final step only"
+    LAST_STEP = Markdown(
+        "of {missing} of {runs} runs predictions are stored for the final step only; `mlpbench run --rerun all` adds what they were right "
+        "about before"
+    )
     MEDIAN = "it is known for means only, not for medians"
     TOO_MANY = "it takes predictions of {runs} runs, more than {most}"
     LABELS = Markdown("the folder lacks the labels; `mlpbench report` adds them where the data are")
@@ -113,9 +117,7 @@ class NoInterval:
 
 def unsupported(metric: str, *, median: bool) -> NoInterval | None:
     """Return why a claim on an accuracy of the test set can't have the interval, None where it can or needs none."""
-    if metric == metric_names.LATE + METRIC:
-        return NoInterval(why=Lacking.LAST_STEP)
-    return NoInterval(why=Lacking.MEDIAN) if metric == METRIC and median else None
+    return NoInterval(why=Lacking.MEDIAN) if metric in (METRIC, LATE_METRIC) and median else None
 
 
 def widened_mean(
@@ -132,22 +134,46 @@ def widened_mean(
         test_set: what reads labels and predictions.
 
     """
-    if metric != METRIC:
-        return unsupported(metric, median=False)
+    if metric not in (METRIC, LATE_METRIC):
+        return None
     if run_ids.size > MOST_RUNS:
         return NoInterval(why=Lacking.TOO_MANY, runs=run_ids.size)
-    stored = read_classes(test_set, run_ids.ravel())
+    read = read_right if metric == METRIC else read_late_right
+    stored = read(test_set, run_ids.ravel())
     if isinstance(stored, NoInterval):
         return stored
-    predicted, labels = stored
+    right, points = stored
+    shares_C = weights_C / points.reshape(run_ids.shape)
 
-    def correct(predicted_CN: Classes) -> Floats:
-        return np.asarray(sum(w * (p == labels) for w, p in zip(weights_C, predicted_CN, strict=True)), dtype=float)
+    def correct(of_replicate: tuple[Classes, Floats]) -> Floats:
+        return np.asarray(sum(w * r for w, r in zip(of_replicate[1], of_replicate[0], strict=True)), dtype=float)
 
-    replicates = predicted.reshape(*run_ids.shape, len(labels))
+    replicates = list(zip(right.reshape(*run_ids.shape, -1), shares_C, strict=True))
     if abs(float(correct(replicates[0]).mean()) - first) > AGREES:
         return NoInterval(why=Lacking.DISAGREE)
     return widen(sample, map(correct, replicates))
+
+
+def read_right(test_set: TestSet, run_ids: npt.NDArray[Any]) -> tuple[Classes, Classes] | NoInterval:
+    """Return of each run which examples it predicts right, (runs, examples), and 1, or why that is not known."""
+    stored = read_classes(test_set, run_ids)
+    if isinstance(stored, NoInterval):
+        return stored
+    predicted, labels = stored
+    return (predicted == labels).view(np.uint8), np.ones(len(run_ids), np.uint8)
+
+
+def read_late_right(test_set: TestSet, run_ids: npt.NDArray[Any]) -> tuple[Classes, Classes] | NoInterval:
+    """Return of each run at how many points of the later half each example was right, and of how many, or why that is not known."""
+    stored = test_set.late_right(list(run_ids)).drop_duplicates("run_id")
+    at = places(pd.Series(run_ids), stored["run_id"])
+    if (at < 0).any():
+        return NoInterval(why=Lacking.LAST_STEP, runs=len(run_ids), missing=int((at < 0).sum()))
+    raw: list[Any] = stored[metric_names.LATE_RIGHT].to_numpy(dtype=object)[at].tolist()
+    if len({len(counts) for counts in raw}) > 1 or any(len(counts) < 2 or not counts[0] for counts in raw):
+        return NoInterval(why=Lacking.OTHER_SET)
+    counted = np.stack([np.frombuffer(counts, dtype=np.uint8) for counts in raw])
+    return counted[:, 1:], counted[:, 0]
 
 
 def read_classes(test_set: TestSet, run_ids: npt.NDArray[Any]) -> tuple[Classes, Classes] | NoInterval:

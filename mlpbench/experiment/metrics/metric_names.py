@@ -59,6 +59,8 @@ NAMED_EPOCHS = {"start": 0.0, "end": math.inf}
 
 # Metrics of curves of which there is a mean over the later half of training, by what they are made of: (split, measure, sign).
 LATE = "late_"
+# The column with at how many points of that half each test example was predicted right, behind the number of these points.
+LATE_RIGHT = "late_right"
 _LATE_PARTS: dict[str, tuple[tuple[str, str, float], ...]] = {
     "train_loss": (("train", "loss", 1.0),),
     "train_accuracy": (("train", "accuracy", 1.0),),

@@ -27,13 +27,14 @@ class Evaluated:
     """Sums of `scores` over each chunk, of shape (R, K), and on request the predictions and the active units.
 
     A score that has no meaning for the target, as accuracy for numbers, has no sums. Predictions are classes as bytes, (R, N),
-    or numbers as float32, (R, N, C).
+    or numbers as float32, (R, N, C). `right` is 1 for each example whose class is predicted right, (R, N), else 0.
     """
 
     n: int
     scores: Collection[str]
     sums_RK: Mapping[str, Tensor]
     predicted: Tensor | None
+    right: Tensor | None = None
     active_RU: Sequence[Tensor]
     chunk: int = CHUNK
 
@@ -63,9 +64,10 @@ class Evaluator:
         *,
         scores: Collection[str] = CURVE_SCORES,
         predict: bool = False,
+        mark: bool = False,
         active_in: int = 0,
     ) -> Evaluated:
-        """Evaluate all runs, by the loss and other `scores`.
+        """Evaluate all runs, by the loss and other `scores`; `mark` asks which classes are predicted right.
 
         With `active_in`, note which hidden units are non-zero on some of the first examples.
 
@@ -82,7 +84,7 @@ class Evaluator:
         target = "numbers" if numbers else "classes"
         kernels = {name: SCORES[name].of_examples for name in scores if target in SCORES[name].targets}
         sums: dict[str, list[Tensor]] = {name: [] for name in kernels}
-        predictions = []
+        predictions, right = [], []
         units = [u for _, u in network.shapes[:-1]]
         active = [torch.zeros(network.runs, u, dtype=torch.bool, device=network.device) for u in units]
         for start in range(0, len(examples), chunk):
@@ -101,6 +103,8 @@ class Evaluator:
                 if of_examples is not None:
                     each.x_RNM[:, 0] = of_examples(torch, z.x_RNM, y)
                     sums[name].append(each.x_RNM[:, 0].sum(1, dtype=torch.float64))
+                if mark and name == "accuracy":
+                    right.append(each.x_RNM[:, 0].to(torch.uint8))
             self._loss.forward(torch, z, y, each)
             sums["loss"].append(each.x_RNM[:, 0].sum(1, dtype=torch.float64))
         return Evaluated(
@@ -108,6 +112,7 @@ class Evaluator:
             scores=scores,
             sums_RK={name: torch.stack(chunks, 1) for name, chunks in sums.items()},
             predicted=torch.cat(predictions, 1) if predict else None,
+            right=torch.cat(right, 1) if right else None,
             active_RU=active,
             chunk=chunk,
         )

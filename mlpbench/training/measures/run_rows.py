@@ -55,6 +55,26 @@ class Model:
         return hashed.hexdigest()
 
 
+class LateCounts:
+    """At how many points of the later half of training each test example was predicted right, of each run."""
+
+    def __init__(self) -> None:
+        self._points = 0
+        self._right_RN: Tensor | None = None
+
+    def add(self, evaluated: Evaluated) -> None:
+        """Count a point at which the test examples were evaluated."""
+        if evaluated.right is not None:
+            self._points += 1
+            self._right_RN = evaluated.right if self._right_RN is None else self._right_RN + evaluated.right
+
+    def of_run(self, i: int) -> bytes | None:
+        """Return a byte with the number of points, and one for each example; None without a point of classes."""
+        if self._right_RN is None:
+            return None
+        return bytes([self._points]) + self._right_RN[i].cpu().numpy().tobytes()
+
+
 def prediction(i: int, test: Evaluated) -> bytes:
     """Return run i's outputs for the test examples as the table has them."""
     assert test.predicted is not None
