@@ -254,18 +254,18 @@ def _registers_beside(folder: Path, conditions: Collection[str]) -> Iterator[Reg
     """Yield the registers of the folders directly beside one; raise InputError where one is damaged or was removed."""
     place = folder.resolve()
     try:
-        beside = sorted(p for p in place.parent.iterdir() if p != place and not p.name.startswith("."))
+        others = sorted(p for p in place.parent.iterdir() if p != place and not p.name.startswith("."))
+        beside = [p for p in others if any((p / name).exists() for name in (REGISTER, INTERIM_ANALYSES, seal.NAME))]
     except FileNotFoundError:
         return
     except OSError as error:
         raise refused(place.parent, error) from error
     for path in beside:
-        if any((path / name).exists() for name in (REGISTER, INTERIM_ANALYSES, seal.NAME)):
-            for name, why in seal.flaws(path, (REGISTER, INTERIM_ANALYSES, SPEC)).items():
-                remedy = seal.remedy(name, missing=why == seal.MISSING)
-                counts = f"it stands beside {folder}, and says at which seeds claims were looked at"
-                raise InputError(f"{path / name} {why}; {counts}: {remedy}")
-            yield read_register(path, about=conditions)
+        for name, why in seal.flaws(path, (REGISTER, INTERIM_ANALYSES, SPEC)).items():
+            remedy = seal.remedy(name, missing=why == seal.MISSING)
+            counts = f"it stands beside {folder}, and says at which seeds claims were looked at"
+            raise InputError(f"{path / name} {why}; {counts}: {remedy}")
+        yield read_register(path, about=conditions)
 
 
 def _in_words(declared: Declaration) -> str:

@@ -6,23 +6,30 @@ import copy
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from error_rates import at_most, say
+from scipy import stats
 from sealed_folders import seal_again
 
 import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 from mlpbench.evidence.statistics.alpha_spending import seed_level
+from mlpbench.evidence.statistics.e_process import EProcess, of_mean
+from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.jobs import run as runner
 from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.merge import merge
 from mlpbench.report.words import terminal_table
 from mlpbench.results import seal
+from mlpbench.results.store import Store
 
 COMPARED = {"metric": "test_accuracy", "a": {"width": 3}, "b": {"width": 2}, "expect": "greater"}
 SPEC: dict[str, Any] = {
@@ -156,6 +163,25 @@ def test_each_of_twenty_seeds_in_a_loop_is_decided_at_its_level(results: Path) -
         assert f"Seed {seed + 1} of {seed + 1} looked at" in row["note"]
 
 
+@pytest.mark.prove
+def test_the_best_of_twenty_seeds_of_real_runs_is_false_in_at_most_five_percent() -> None:
+    """Networks as they are initialised classify by no more than chance, whatever their width: classes are alike to them."""
+    loops, seeds, n = 24, 20, 5
+    tree = copy.deepcopy(SPEC) | {"replicates": loops * seeds * n, "claims": []}
+    tree["fixed"] |= {"lr": 1e-9, "activation": "tanh"}
+    with tempfile.TemporaryDirectory() as results:
+        runs = run(tree, Path(results)).runs
+    accuracy = runs.pivot(index="replicate", columns="width", values="test_accuracy").to_numpy()
+    p = np.asarray(stats.ttest_1samp(np.diff(accuracy).reshape(loops, seeds, n), 0, axis=-1).pvalue)
+    by_loop = np.where(np.isnan(p), 1.0, p)
+    say("one seed at 5%", int((by_loop <= ALPHA).sum()), loops * seeds)
+    before = int((by_loop <= ALPHA).any(axis=1).sum())
+    say("best of 20 seeds, 5% each", before, loops)
+    levels = np.array([seed_level(j) for j in range(1, seeds + 1)])
+    at_most("best of 20 seeds, at the level of each", int((by_loop <= levels).any(axis=1).sum()), loops)
+    assert before > loops / 3
+
+
 def test_what_is_restated_at_a_new_seed_is_of_the_same_comparison(results: Path) -> None:
     tree = with_claims({"metric": "train_loss", "expect": "less", "margin": 0.1}, seed=5, replicates=7)
     assert standing(run(tree, results)) == [(2, False)]
@@ -211,6 +237,12 @@ def test_more_replicates_than_were_declared_are_exploratory(results: Path) -> No
 def test_more_replicates_in_a_renamed_folder_are_exploratory(results: Path) -> None:
     os.rename(results / "w", results / "v")
     assert standing(run(SPEC | {"replicates": 7}, results)) == [LATE, LATE]
+
+
+def test_a_claim_altered_in_a_renamed_folder_is_exploratory(results: Path) -> None:
+    os.rename(results / "w", results / "v")
+    tree = with_claims({"margin": 0.001}, {"metric": "test_loss", "expect": "less"})
+    assert standing(run(tree, results)) == [LATE, FIRST]
 
 
 @pytest.mark.parametrize("renamed", [False, True])
@@ -343,3 +375,41 @@ def _first_stack_alone(train: Callable[..., Iterator[Any]]) -> Callable[..., Ite
         raise KeyboardInterrupt
 
     return ends_early
+
+
+# Looks at any time.
+
+ANYTIME = SPEC | {"claims": SPEC["claims"][1:], "until_decided": {"anytime": True}}
+
+
+def test_a_claim_stated_late_is_judged_by_replicates_trained_since(tmp_path: Path) -> None:
+    (first,) = run(ANYTIME, tmp_path, budget=6).verdicts
+    altered = with_claims({"metric": "train_loss", "expect": "less"}, until_decided={"anytime": True})
+    (late,) = run(altered, tmp_path, budget=6).verdicts
+    assert (first.exploratory, late.exploratory, late.e_value) == (False, True, 1.0)
+    (later,) = run(altered, tmp_path, budget=10).verdicts
+    runs = mlpbench.load(tmp_path / "w").runs
+    losses = runs.pivot(index="replicate", columns="width", values="train_loss")
+    since = (losses[3] - losses[2]).to_numpy()[6:]
+    e = of_mean(since, 0.0).largest()[0]
+    assert later.e_value == pytest.approx(e, rel=1e-6)
+    assert later.p_corrected == pytest.approx(min(1.0, 2 / e), rel=1e-6)  # the dropped claim counts
+    assert "when 6 replicates had been looked at" in later.note
+
+
+def test_e_values_of_two_seeds_multiply(tmp_path: Path) -> None:
+    run(ANYTIME, tmp_path, budget=6)
+    (second,) = run(ANYTIME, tmp_path, seed=1, budget=7).verdicts
+    (alone,) = run(ANYTIME | {"name": "alone"}, tmp_path / "elsewhere", seed=1, budget=7).verdicts
+    run(ANYTIME, tmp_path, budget=12)  # what the first seed comes to later is no evidence for the second
+    assert mlpbench.load(tmp_path / "w").verdicts[0].seed_number == 1
+    (again,) = run(ANYTIME, tmp_path, seed=1, budget=7).verdicts
+    process = {seed: _process(tmp_path / "w", seed, n) for seed, n in ((0, 6), (1, second.n))}
+    assert second.e_value == again.e_value == pytest.approx(process[0].then(process[1]).largest()[0], rel=1e-6)
+    assert alone.e_value == pytest.approx(process[1].largest()[0], rel=1e-6)
+
+
+def _process(folder: Path, seed: int, n: int) -> EProcess:
+    runs = Store(folder).read("runs")
+    losses = runs[runs["seed"] == seed].pivot(index="replicate", columns="width", values="test_loss")
+    return of_mean((losses[3] - losses[2]).to_numpy()[:n], 0.0)
