@@ -246,8 +246,9 @@ def test_undecided_claims_alone_get_further_replicates(topped: Path) -> None:
     assert [e.replicates for e in looks] == [3, 5, 8]
     assert [set(e.claims) for e in looks] == [{"clear", "close"}, {"close"}, {"close"}]
     text = (topped / "topped" / "report.md").read_text()
+    # The level of the first seed, 0.05 x 6 / pi^2, times (3 / 8)^3, and so on.
     assert (
-        "There were 3 interim analyses, at 3, 5, 8 replicates, which spent 0.00264, 0.00957, 0.0378 of the level of 0.05"
+        "There were 3 interim analyses, at 3, 5, 8 replicates, which spent 0.0016, 0.00582, 0.023 of the level of 0.0304"
         in text
     )
     assert inventory(DECLARED, topped).n_todo(None) == 0
