@@ -182,7 +182,7 @@ class _NeededRuns:
             conditions=measured.conditions,
             table=table[whole],
             run_ids=run_ids[whole],
-            replicates=np.flatnonzero(whole),
+            replicates=np.flatnonzero(whole) + self.experiment.set_aside,
             at_edge=numbers.at_edge,
             is_one_draw=are_one_draw(hypothesis, self.experiment, needed),
             together=together,
