@@ -7,7 +7,8 @@ The file lies beside `report.md` and is written with it: a JSON object with sort
                  and `p`, uncorrected, null where the claim is not tested
     benchmarks   the number of kernel benchmarks; 0 for an experiment
     figure       the first figure of the report: `file`, its path seen from the report, and `alt`; null where there is none
-    format       1, the version of these keys
+    format       1, the version of these keys. Further keys leave it as it is: whoever reads it takes those they know, and
+                 does without one that an older file lacks. A verdict that they do not know is none that they can count.
     name         the name of the experiment
     question     its question
     runs         the number of runs that the report rests on, by status: ok, diverged, failed

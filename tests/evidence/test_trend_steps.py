@@ -18,8 +18,9 @@ from arithmetic_tables import Tables, judged_table, make, replace_metric, spec
 from error_rates import at_most, say
 from scipy import stats
 
+from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
-from mlpbench.evidence.judging.trend_steps import EveryStep, StepGoesBack, StepNotJudged
+from mlpbench.evidence.judging.trend_steps import EveryStep, StepGoesBack, StepNotJudged, judge_step
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.report.words import verdict_sentence
 
@@ -211,3 +212,57 @@ def test_monotone_is_refuted_wrongly_in_at_most_five_percent_and_has_power(repea
     counts, _ = simulated(trend(shape="monotone"), (0, 2, 4, 6), repeats, seed=6)
     say("monotone by 2 sd a step, supported", counts["supported"], repeats)
     assert counts["supported"] > 0.9 * repeats
+
+
+def test_words_of_monotone_with_a_margin_say_both() -> None:
+    """The slope may be below the margin although every step rises."""
+    verdict = judged(blank(trend(shape="monotone", margin=0.1), 8), levels(0.0, 0.01, 0.02, 0.03))
+    assert verdict.decision == "refuted"
+    assert "any rise is below the margin of 10 pp, or not every step rises" in verdict_sentence(verdict)
+    wording = verdict.hypothesis.wording
+    assert wording.supported == "the rise is above the margin of {margin}, and every step rises"
+    assert wording.question == "whether it exceeds {bound} and every step rises"
+    plain = judged(blank(trend(shape="monotone"), 8), levels(0.0, 0.01, 0.02, 0.03)).hypothesis.wording
+    assert (plain.refuted, plain.question) == ("not every step rises", "whether every step rises")
+
+
+def values_of_step(x: Any) -> ClaimValues:
+    n = len(x)
+    return ClaimValues(
+        complete=x, lower=x, upper=x, planned=n, left_out={}, censored=False, least_spread=0.0, conditions=(),
+        table=x[:, None], run_ids=np.empty((n, 1), dtype=object), replicates=np.arange(n),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("test", ["t", "sign"])
+@pytest.mark.parametrize(("expect", "sign"), [("rises", 1), ("falls", -1)])
+def test_who_looks_whenever_they_like_has_steps_that_hold_at_any_time(expect: str, sign: int, test: str) -> None:
+    made = blank(trend(expect, test), 8)
+    (claim,) = made.experiment.claims
+    hypothesis = claim.hypothesis(made.experiment, made.conditions)
+    rng = np.random.default_rng(0)
+    back, forth = (values_of_step(sign * rng.normal(shift, 1, 40)) for shift in (-2.0, 2.0))
+    step = hypothesis.steps[0]
+    assert judge_step(step, hypothesis, back, anytime=True).back < 1e-4
+    assert judge_step(step, hypothesis, back, anytime=True).forth > 0.2
+    assert judge_step(step, hypothesis, forth, anytime=True).forth < 1e-4
+    # What was seen once stays: replicates that are added make no p larger.
+    seen = [judge_step(step, hypothesis, values_of_step(back.complete[:n]), anytime=True).back for n in range(6, 41)]
+    assert seen == sorted(seen, reverse=True)
+
+
+@pytest.mark.parametrize("repeats", [100, pytest.param(2_000, marks=pytest.mark.prove)])
+def test_a_flat_step_is_seldom_found_to_go_back_however_often_one_looks(repeats: int) -> None:
+    made = blank(trend(), 8)
+    (claim,) = made.experiment.claims
+    hypothesis = claim.hypothesis(made.experiment, made.conditions)
+    rng, now, before = np.random.default_rng(8), 0, 0
+    for _ in range(repeats):
+        x = rng.normal(0, 1, 60)
+        now += judge_step(hypothesis.steps[0], hypothesis, values_of_step(x), anytime=True).back <= 0.05
+        before += any(
+            judge_step(hypothesis.steps[0], hypothesis, values_of_step(x[:n])).back <= 0.05 for n in range(5, 61)
+        )
+    say("flat step, looked at after each of 5 to 60 replicates, goes back at fixed n", before, repeats)
+    at_most("flat step, looked at after each of 5 to 60 replicates, goes back at any time", now, repeats)
+    assert before > 0.1 * repeats

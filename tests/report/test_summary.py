@@ -46,6 +46,17 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     assert read_summary(tmp_path) == summary
 
 
+def test_a_key_more_or_one_that_came_later_leaves_the_format_as_it_is(tmp_path: Path) -> None:
+    summary = report_of(width_tables()).summary
+    written = json.loads(summary.content)
+    older = written | {"answers": [{k: v for k, v in a.items() if k != "p"} for a in written["answers"]]}
+    for content in (older, written | {"later": 1}):
+        (tmp_path / NAME).write_text(json.dumps(content))
+        read = read_summary(tmp_path)
+        assert read is not None
+        assert [a.verdict for a in read.answers] == [a.verdict for a in summary.answers]
+
+
 BARE: dict[str, Any] = {**Summary(name="n", question="q").model_dump(), "answers": []}
 
 

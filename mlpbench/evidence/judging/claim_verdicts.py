@@ -256,7 +256,7 @@ def _assess(
         assessment = replace(assessment, verdict=verdict, leans=leans)
     if not hypothesis.steps or (assessment.verdict.p is None and hypothesis.test.is_tested):
         return assessment
-    judged, leans, withheld = weigh_steps(assessment.verdict, assessment.leans, of_steps)
+    judged, leans, withheld = weigh_steps(assessment.verdict, assessment.leans, of_steps, anytime=experiment.is_anytime)
     sample, larger = (None, None) if hypothesis.every_step else (assessment.sample, assessment.larger)
     return replace(assessment, verdict=judged, leans=leans, withheld=withheld, sample=sample, larger=larger)
 

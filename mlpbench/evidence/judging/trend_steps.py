@@ -14,6 +14,9 @@ in at most 5% by either. A step that does go back is found as often as its size 
 max_k forth_k is a valid p of "some step does not go forth" without a correction (intersection-union test). It is refuted where
 the slope or a step goes back: (K + 1) times the smallest one-sided p, by Bonferroni. Either is wrong in at most 5%.
 
+Where replicates are looked at whenever one likes, forth_k and back_k are 1 over the largest value of the e-process of the step while it
+went that way, so that a trend that goes back nowhere is withheld in at most 5% by either, however often one looks.
+
 References: Berger, Multiparameter Hypothesis Testing and Acceptance Sampling, 1982 (intersection-union); Holm, A Simple Sequentially
 Rejective Multiple Test Procedure, 1979.
 """
@@ -25,6 +28,7 @@ from dataclasses import dataclass, replace
 
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
+from mlpbench.evidence.judging.p_correction import process_of
 from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, Verdict
 from mlpbench.evidence.statistics import resampling, t_test
 from mlpbench.evidence.statistics.sign_test import EstimateIs, censored_median, count_sides, sign_test
@@ -98,14 +102,17 @@ class EveryStep(Caveat):
 
 
 def weigh_steps(
-    verdict: Verdict, leans: Decision, of_steps: Sequence[ClaimValues]
+    verdict: Verdict, leans: Decision, of_steps: Sequence[ClaimValues], *, anytime: bool = False
 ) -> tuple[Verdict, Decision, Caveat | None]:
     """Return a verdict on the slope with what the steps, of which each has its values, make of it.
 
-    Beside it, whether it leans to being supported, and why it is not supported even so.
+    Beside it, whether it leans to being supported, and why it is not supported even so. `anytime` asks for what holds whenever one looks.
     """
     hypothesis = verdict.hypothesis
-    steps = [judge_step(step, hypothesis, values) for step, values in zip(hypothesis.steps, of_steps, strict=True)]
+    steps = [
+        judge_step(step, hypothesis, values, anytime=anytime)
+        for step, values in zip(hypothesis.steps, of_steps, strict=True)
+    ]
     if not hypothesis.every_step:
         withheld = withheld_by(steps, hypothesis)
         if withheld is not None and verdict.decision == SUPPORTED:  # of an exact number
@@ -120,7 +127,7 @@ def weigh_steps(
     return verdict, SUPPORTED if supports else REFUTED, None
 
 
-def judge_step(step: Step, hypothesis: Hypothesis, values: ClaimValues) -> JudgedStep:
+def judge_step(step: Step, hypothesis: Hypothesis, values: ClaimValues, *, anytime: bool = False) -> JudgedStep:
     """Return a step judged by the test of its claim; p values are 1 where too few replicates are complete.
 
     Of an exact number they are 0 or 1.
@@ -150,9 +157,19 @@ def judge_step(step: Step, hypothesis: Hypothesis, values: ClaimValues) -> Judge
         p, side, estimate = resampling.sign_flip(values.complete), mean, mean
     forth = side if hypothesis.sense == "greater" else -side
     ahead, behind = (p / 2, 1 - p / 2) if forth > 0 else (1 - p / 2, p / 2) if forth < 0 else (1.0, 1.0)
+    if anytime and test.is_tested:
+        ahead, behind = _at_any_time(hypothesis, values)
     return JudgedStep(
         name=step.name, estimate=estimate, known=known, forth=ahead, back=behind, n=n, adjacent=step.adjacent
     )
+
+
+def _at_any_time(hypothesis: Hypothesis, values: ClaimValues) -> tuple[float, float]:
+    """Return 1 over the largest e of a step while it went as its claim expects, and while it went back."""
+    process = process_of(replace(hypothesis, bound=0.0), values)
+    forth = 1 if hypothesis.sense == "greater" else -1
+    ahead, behind = (float(process.e[process.side == side].max(initial=1.0)) for side in (forth, -forth))
+    return 1 / ahead, 1 / behind
 
 
 def withheld_by(steps: Sequence[JudgedStep], hypothesis: Hypothesis) -> Caveat | None:

@@ -75,11 +75,15 @@ class Trend(ClaimForm):
             f"{name}, {self.expect}{every}{margin}{of_median}", "slope", sense, self.margin, median
         )
         if self.shape == "monotone":
+            # Without a margin every step says all: where each rises, the slope does.
+            also = f"{wording.question} and " if self.margin else "whether "
             wording = replace(
                 wording,
                 supported=f"{wording.supported}, and every step {self.expect}",
-                refuted=f"not every step {self.expect}",
-                question=f"whether every step {self.expect}",
+                refuted=f"{wording.refuted}, or not every step {self.expect}"
+                if self.margin
+                else f"not every step {self.expect}",
+                question=f"{also}every step {self.expect}",
             )
         return Hypothesis(
             metric=self.metric,
