@@ -40,12 +40,14 @@ class ClaimTest:
         hypothesis: what the claim comes down to.
         family: the number of tested claims: Holm's method tests the smallest p at the level of the seed over it.
         is_anytime: whether an e-process judges it, which asks for more at the same number of replicates.
+        set_aside: how many of the replicates only tune settings.
 
     """
 
     hypothesis: Hypothesis
     family: int
     is_anytime: bool = False
+    set_aside: int = 0
 
     @property
     def is_foreseen(self) -> bool:
@@ -57,8 +59,13 @@ class ClaimTest:
         """Whether it claims that a number lies near another."""
         return self.hypothesis.sense == "equivalent"
 
+    def judged(self, n: int) -> int:
+        """Return how many of n replicates are judged."""
+        return max(0, n - self.set_aside)
+
     def level(self, n: int) -> float:
         """Return the level at which n replicates are tested, 0 where they are too few to decide anything."""
+        n = self.judged(n)
         if n < self.hypothesis.test.least:
             return 0.0
         if self.is_anytime:
@@ -74,6 +81,7 @@ class ClaimTest:
         level = self.level(n)
         if not self.is_foreseen or level == 0:
             return None
+        n = self.judged(n)
         if isinstance(self.hypothesis.test, SignTest):
             share = detectable_share(n, level, POWER)
             return float(ndtri(share)) if share < 1 else None
@@ -105,6 +113,7 @@ class PilotClaim:
         level, bound = self.test.level(n), self.test.hypothesis.bound
         if level == 0:
             return 0.0
+        n = self.test.judged(n)
         if self.sample is None:
             return sign_assurance(self.larger, self.counted, round(n * self.counted / self.n), level)
         bounds = (-bound, bound) if self.test.is_equivalence else (bound,)
@@ -121,7 +130,9 @@ def claim_tests(experiment: Experiment, conditions: Sequence[Condition]) -> dict
     hypotheses = {claim.id: claim.hypothesis(experiment, scientific) for claim in experiment.claims}
     family = max(1, sum(not hypothesis.is_observed for hypothesis in hypotheses.values()))
     return {
-        name: ClaimTest(hypothesis=hypothesis, family=family, is_anytime=experiment.is_anytime)
+        name: ClaimTest(
+            hypothesis=hypothesis, family=family, is_anytime=experiment.is_anytime, set_aside=experiment.set_aside
+        )
         for name, hypothesis in hypotheses.items()
     }
 

@@ -170,3 +170,13 @@ def test_an_experiment_looked_at_at_any_time_detects_less_and_nothing_by_few() -
     assert later is not None
     assert sooner is not None
     assert later > sooner
+
+
+def test_a_replicate_that_only_tunes_detects_nothing() -> None:
+    """Ten replicates of settings tuned by those before are nine."""
+    experiment = yaml_reader.read(ROOT / "experiments" / "width_tuned.yaml")
+    for tuned in claim_tests(experiment, grid.conditions(experiment)).values():
+        plain = ClaimTest(hypothesis=tuned.hypothesis, family=tuned.family)
+        assert tuned.set_aside == 1
+        assert tuned.detectable(10) == plain.detectable(9)
+        assert tuned.level(2) == plain.level(1) == 0
