@@ -37,6 +37,70 @@ def sfc64_uniform(states, out, count, lanes, LANES: tl.constexpr):  # type: igno
 
 
 @triton.jit  # type: ignore[untyped-decorator]
+def sfc64_normal(  # type: ignore[no-untyped-def]
+    states, out, count, lanes, widths, bounds, densities, R: tl.constexpr, LANES: tl.constexpr
+):  # fmt: skip
+    """Write `count` float32 normals of each of LANES streams, as `sfc64_uniform` does uniforms, by numpy's ziggurat.
+
+    A lane is in one of four phases: a number is drawn (0), one at the edge of its layer is examined (1), or one of the tail
+    is drawn and examined (2, 3). Of the 256 layers `widths` are float32, `bounds` int32 and `densities` float32.
+    """
+    lane = tl.program_id(0).to(tl.int64) * LANES + tl.arange(0, LANES)
+    there = lane < lanes
+    a = tl.load(states + lane * 3, mask=there, other=0).to(tl.uint64, bitcast=True)
+    b = tl.load(states + lane * 3 + 1, mask=there, other=0).to(tl.uint64, bitcast=True)
+    c = tl.load(states + lane * 3 + 2, mask=there, other=0).to(tl.uint64, bitcast=True)
+    w = a * 0 + 1
+    for _ in range(12):
+        t = a + b + w
+        w += 1
+        a = b ^ (b >> 11)
+        b = c + (c << 3)
+        c = ((c << 24) | (c >> 40)) + t
+    at = tl.where(there, 0, count)
+    phase, layer = at * 0, at * 0
+    x, first = at.to(tl.float32) * 0, at.to(tl.float32) * 0
+    out += lane * count
+    while tl.min(at, 0) < count:
+        t = a + b + w
+        w += 1
+        a = b ^ (b >> 11)
+        b = c + (c << 3)
+        c = ((c << 24) | (c >> 40)) + t
+        for half in tl.static_range(2):
+            drawn = ((t >> (32 * half)) & 0xFFFFFFFF).to(tl.int64)
+            own = (drawn & 0xFF).to(tl.int32)
+            size = (drawn >> 9).to(tl.int32)
+            fresh = size.to(tl.float32) * tl.load(widths + own)
+            fresh = tl.where((drawn >> 8) & 1 == 1, -fresh, fresh)
+            inside = size < tl.load(bounds + own)
+            new = phase == 0
+            emits, value = new & inside, fresh
+            next_phase = tl.where(new & (inside == 0), tl.where(own == 0, 2, 1), 0)
+            if tl.max(tl.where(phase > 0, 1, 0), 0) > 0:
+                u = (drawn >> 8).to(tl.float32) * 5.9604644775390625e-08
+                edge = tl.where(phase == 1, layer, 1)
+                below, above = tl.load(densities + edge), tl.load(densities + edge - 1)
+                height = (above - below) * u + below
+                wide = x.to(tl.float64)
+                under = height.to(tl.float64) < tl.exp(-0.5 * wide * wide)
+                minus_log = (-tl.log((1 - u).to(tl.float64))).to(tl.float32)
+                beyond = minus_log * (1 / R)
+                in_tail = minus_log + minus_log > first * first
+                emits = emits | ((phase == 1) & under) | ((phase == 3) & in_tail)
+                tail = tl.where((layer >> 8) & 1 == 1, -(R + first), R + first)
+                value = tl.where(phase == 1, x, tl.where(phase == 3, tail, value))
+                next_phase = tl.where(phase == 2, 3, tl.where((phase == 3) & (in_tail == 0), 2, next_phase))
+                first = tl.where(phase == 2, beyond, first)
+            # Of the tail, the sign is kept where the layer would be.
+            layer = tl.where(new, tl.where(own == 0, size & 0x100, own), layer)
+            x = tl.where(new, fresh, x)
+            phase = next_phase
+            tl.store(out + at, value, mask=emits & (at < count))
+            at += tl.where(emits & (at < count), 1, 0)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
 def gather_scaled(  # type: ignore[no-untyped-def]
     source, index, out, columns, wide, labels, labelling, classes, total, rows, SCALE: tl.constexpr, BLOCK: tl.constexpr,
     LABELLED: tl.constexpr,

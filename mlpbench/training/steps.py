@@ -51,7 +51,7 @@ class Steps:
         self._fused = network.side_by_side(shared, first.batch_size) if fuses and shared else None
         is_cross_entropy = self._loss is LOSSES["cross_entropy"] and fits_loss(network.sizes[-1])
         self._kernel_takes_loss = is_cross_entropy and self._weights is None
-        self._work_of = recorded(self._descend, network.device, unless=self._input_noise.acts)
+        self._work_of = recorded(self._descend, network.device, unless=self._input_noise.from_host)
 
     def settle(self) -> None:
         """Copy the weights of fused first layers back into the network; without that they are stale between steps."""

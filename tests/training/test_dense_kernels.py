@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_data import made
+from small_data import runs as small_runs
 from torch import Tensor
 
 from mlpbench.base.streams import address, generator
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.components.optimisers import BETA_1, BETA_2, OPTIMISERS, Step
-from mlpbench.training.batches.device_streams import states
+from mlpbench.training.batches.device_streams import NormalDraws, states
+from mlpbench.training.batches.stacked_inputs import Inputs
+from mlpbench.training.batches.training_noise import InputNoise
 from mlpbench.training.buffers import Stacked
 from mlpbench.training.network.dense_kernels import DenseKernels
 
@@ -222,6 +226,42 @@ def test_streams_are_those_of_numpy(count: int) -> None:
     for (replicate, layer, step), drawn_N in zip(addresses, out.cpu().numpy(), strict=True):
         expected = generator(11, replicate, "dropout", layer, step).random(count, dtype=np.float32)
         np.testing.assert_array_equal(drawn_N, expected)
+
+
+def test_normals_are_those_of_numpy() -> None:
+    """As many streams as a warp has lanes and more, long enough for edges of layers and the tail."""
+    addresses, count = [address("noise", i, 2, 7) for i in range(40)], 400 if INTERPRETED else 20_000
+    draws = NormalDraws([(11, a[:-1]) for a in addresses], count, AT)
+    from mlpbench.training import kernels
+
+    draws._u_SGN = torch.zeros(1, len(addresses), count, device=AT)
+    lanes = torch.from_numpy(states(11, addresses).view(np.int64)).to(AT)
+    draws._launch(kernels, lanes, len(addresses))
+    expected = [generator(11, i, "noise", 2, 7).standard_normal(count, dtype=np.float32) for i in range(40)]
+    got = draws._u_SGN[0].cpu().numpy()
+    np.testing.assert_allclose(got, np.stack(expected), rtol=0, atol=1e-6)
+    assert (got != np.stack(expected)).mean() < 1e-4
+    assert np.abs(got).max() > 2.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_noise_of_inputs_is_what_the_host_draws(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlpbench.training import kernels
+
+    data, conditions = made(n_train=20, n_test=5, features=3, classes=2), [{"input_noise": 0.0}, {"input_noise": 0.2}]
+    members = small_runs(data, {"batch_size": 6}, conditions, replicates=2)
+    x = torch.rand(len(members), 6, 3, dtype=dtype, generator=torch.Generator().manual_seed(1)).to(AT)
+    noised = []
+    for own in (kernels, None):
+        for module in ("training_noise", "device_streams"):
+            monkeypatch.setattr(f"mlpbench.training.batches.{module}.kernels_for", lambda device, own=own: own)
+        noise = InputNoise(members, 3, dtype=dtype, device=AT)
+        for step, n in ((3, 6), (4, 5)):
+            noise.draw(step, n)
+            noised.append(noise.added(Inputs(x_GBI=x[:, :n])).x_GBI.clone())
+    for on_device, on_host in zip(noised[:2], noised[2:], strict=True):
+        torch.testing.assert_close(on_device, on_host, rtol=0, atol=1e-6)
+        assert torch.equal(on_device[0], x[0, : on_device.shape[1]]) == (members[0].settings.input_noise == 0)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter rounds twice where a GPU does once")

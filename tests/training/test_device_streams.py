@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpbench.base.streams import address, generator
-from mlpbench.training.batches.device_streams import UniformDraws, states
+from mlpbench.training.batches.device_streams import UniformDraws, states, ziggurat
 from mlpbench.training.gpu import kernels_for
 
 number = st.integers(0, 2**32 - 1)
@@ -20,6 +22,12 @@ def test_states_are_those_of_seed_sequence(seed: int, addresses: list[list[int]]
     for found, key in zip(states(seed, addresses), addresses, strict=True):
         expected = np.random.SeedSequence(seed, spawn_key=tuple(key)).generate_state(3, np.uint64)
         assert found.tolist() == expected.tolist()
+
+
+def test_layers_of_the_ziggurat_are_those_of_numpy() -> None:
+    """To the last bit: another bound takes a number more or less from a stream. Digests of numpy's ziggurat_constants.h."""
+    digests = [hashlib.sha256(table.tobytes()).hexdigest()[:16] for table in ziggurat()]
+    assert digests == ["7e876b6f831f031c", "b00c1701b8ee9b5e", "3ec75aef4fc5308b"]
 
 
 @pytest.mark.gpu

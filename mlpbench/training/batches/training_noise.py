@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlpbench.base.streams import address, generator
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches.device_streams import UniformDraws
+from mlpbench.training.batches.device_streams import NormalDraws, UniformDraws
 from mlpbench.training.batches.stacked_inputs import Inputs, groups
 from mlpbench.training.buffers import Stacked, column
 from mlpbench.training.gpu import kernels_for
@@ -54,7 +54,10 @@ class DropoutNoise:
 
 
 class InputNoise:
-    """Gaussian noise on the inputs of training: one draw for each distinct stream, scaled by each run's deviation."""
+    """Gaussian noise on the inputs of training: one draw for each distinct stream, scaled by each run's deviation.
+
+    A GPU draws the same numbers itself, where it can, but for roundings in the tail.
+    """
 
     def __init__(self, runs: Sequence[Run], features: int, *, dtype: torch.dtype, device: torch.device) -> None:
         self._groups, self._first = groups(runs, lambda r: (r.seed, r.streams["noise"]))
@@ -65,10 +68,24 @@ class InputNoise:
         self._features = features
         self._x = Stacked.zeros(len(runs), batch, features, dtype=dtype, device=device)
         self._drawn = Inputs(x_GBI=torch.empty(0))
+        self._on_device: NormalDraws | None = None
+        if self.acts and kernels_for(device) is not None:
+            streams = [(r.seed, address("noise", r.streams["noise"], 2)) for r in self._first]
+            self._on_device = NormalDraws(streams, batch * features, device)
+            self._of_run = torch.tensor([g.batch for g in self._groups for _ in range(len(g))], device=device)
+            # Where it stays, for steps that are recorded.
+            self._noise = torch.zeros(len(runs), batch * features, device=device)
+
+    @property
+    def from_host(self) -> bool:
+        """Whether the host draws: then a step takes something that isn't in place before it begins."""
+        return self.acts and self._on_device is None
 
     def draw(self, step: int, n: int) -> None:
         """Draw the noise of a step for n examples, where any run has noise."""
-        if self.acts:
+        if self._on_device is not None:
+            torch.index_select(self._on_device.at(step), 0, self._of_run, out=self._noise)
+        elif self.acts:
             draws = [
                 generator(r.seed, r.streams["noise"], "noise", 2, step).standard_normal(
                     (n, self._features), dtype=np.float32
@@ -83,6 +100,10 @@ class InputNoise:
         if not self.acts:
             return inputs
         x_RBI = self._x.rows(inputs.x_GBI.shape[1]).x_RNM
+        if self._on_device is not None:
+            n = x_RBI.shape[1] * self._features
+            torch.addcmul(inputs.x_GBI, self._noise[:, :n].view(x_RBI.shape), self._deviation, out=x_RBI)
+            return Inputs(x_GBI=x_RBI)
         for own, clean in inputs.parts():
             x_RBI[own] = clean
         for own, noise_RBI in self._drawn.parts():
