@@ -39,9 +39,9 @@ class Assurances:
 
         >>> shown = Assurances(replicates=[5, 10], times=["10 s", "20 s"], chances={"a": [0.25, 0.5]}, wanted=[0.8], needed={"a": ["31"]})
         >>> print(shown.text())
-        replicates         5    10   80% at
+        replicates         5    10    80% at
         expected time   10 s  20 s
-        a               0.25  0.50       31
+        a               0.25  0.50        31
         """
         rows = [
             ["replicates", *map(str, self.replicates), *(f"{w:.0%} at" for w in self.wanted)],
