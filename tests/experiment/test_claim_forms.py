@@ -151,6 +151,8 @@ CASES: list[tuple[dict[str, Any], str, dict[str, Any], dict[str, Any]]] = [
     (GRID | {"replicates": 15}, "bound", BOUND, {"interval": "bca", "test": "sign_flip"}),
     (GRID, "bound", BOUND, {"test": "sign"}),
     (GRID, "trend", TREND, {"test": "sign"}),
+    (GRID, "wins", {"a": {"width": 8}, "b": {"width": 64}, "above": 0.6}, {}),
+    (GRID, "fails", {"a": {"width": 8}, "b": {"width": 64}, "worse_than": 0.2, "expect": "less"}, {}),
 ]  # fmt: skip
 
 

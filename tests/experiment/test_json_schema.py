@@ -114,6 +114,8 @@ def test_every_word_is_offered_and_a_misspelt_one_refused(name: str) -> None:
         {"contrast": {"metric": "flops", "terms": [{"weight": -1.5, "where": {"lr": 1}}], "expect": "greater"}},
         {"best": {"metric": "test_loss", "over": "lr", "where": {"width": 8}, "and": {"width": 16}, "expect": "same"}},
         {"share": {"metric": "test_loss", "stream": "init", "expect": "largest"}},
+        {"wins": {"metric": "test_loss", "a": {"lr": 1}, "b": {"lr": 2}, "above": 0.6}},
+        {"fails": {"metric": "test_loss", "a": {"lr": 1}, "b": {"lr": 2}, "expect": "less", "worse_than": 2.0}},
     ],
     ids=lambda form: next(iter(form)),
 )

@@ -191,6 +191,38 @@ class JudgedByFlips(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WinsCounted(Caveat):
+    """In how many replicates each side is better."""
+
+    template = (
+        "{a} is better in {above} of {n} replicates, {b} in {below}; they tie in {ties}, which are left out. Exact binomial test, and Clopper "
+        "and Pearson's interval."
+    )
+    a: str
+    b: str
+    above: int
+    below: int
+    ties: int
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailuresCounted(Caveat):
+    """In how many replicates one side alone fails."""
+
+    template = (
+        "More runs of {a} fail in {above} of {n} replicates, more of {b} in {below}, as many in {ties}. McNemar's exact test on the "
+        "replicates that differ."
+    )
+    a: str
+    b: str
+    above: int
+    below: int
+    ties: int
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgedByBets(Caveat):
     """The test by bets, and the fewest replicates that it may support a claim by."""
 

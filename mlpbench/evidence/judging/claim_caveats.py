@@ -45,7 +45,7 @@ def caveats_of(
         noted.append(caveats.AveragedOver(factors=hypothesis.averaged))
     noted += _left_out(hypothesis, values, conditions)
     noted += divergence_caveats(hypothesis, values)
-    if values.censored and not hypothesis.is_of_median:
+    if values.censored and hypothesis.test.about not in ("median", "wins", "failures"):
         noted.append(caveats.CensoredMean(unit=reaches.unit if reaches else "steps"))
     if reaches is not None:
         every_epoch = all(c.settings.steps <= CURVE_POINTS * c.settings.steps_per_epoch for c in conditions)
@@ -62,7 +62,7 @@ def caveats_of(
         return [*noted, *_without_draws(values, experiment, conditions)]
     if n < test.least:
         noted.append(caveats.TooFewReplicates(least=test.least, n=n))
-    elif n > 1 and test.about != "variances" and np.ptp(values.complete) == 0:
+    elif n > 1 and test.about not in ("variances", "failures") and np.ptp(values.complete) == 0:
         noted.append(caveats.EQUAL_REPLICATES)
     if n >= test.least:
         noted += _of_test(hypothesis, values)
@@ -142,6 +142,11 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
             coverage=coverage,
         )
         return [*noted, signs]
+    if test.about in ("wins", "failures"):
+        above, below = count_sides(values.lower, 0.0, values.upper)
+        ties = count_ties(values.lower, 0.0, values.upper)
+        counted = caveats.WinsCounted if test.about == "wins" else caveats.FailuresCounted
+        return [*noted, counted(a=hypothesis.sides[0], b=hypothesis.sides[1], above=above, below=below, ties=ties, n=n)]
     if test.about != "mean":
         return noted
     plural = hypothesis.quantity.plural

@@ -161,13 +161,13 @@ class _NeededRuns:
             worst={"higher": -math.inf, "lower": math.inf}.get(metric(hypothesis.metric).better, math.nan),
         )
         lost = measured.diverged_RC & np.isnan(table)
-        numbers = number.numbers(measured, bound, bounded=hypothesis.is_of_median)
+        numbers = number.numbers(measured, bound, bounded=hypothesis.takes_bounds)
         whole, together = numbers.whole, 0
         if metric(hypothesis.metric).source == "clock":
             apart = measured_apart(table[whole])
             numbers = replace(numbers, lower=numbers.lower[apart], upper=numbers.upper[apart])
             whole, together = np.isin(np.arange(len(table)), np.flatnonzero(whole)[apart]), int((~apart).sum())
-        usable = whole & ~np.isnan(table).any(axis=1) if hypothesis.is_of_median else whole
+        usable = whole & ~np.isnan(table).any(axis=1) if hypothesis.takes_bounds else whole
         own_values = MetricValues(**{name: rows(array).ravel() for name, array in vars(self.values).items()})
         return ClaimValues(
             complete=np.where((numbers.lower < numbers.upper) | np.isinf(numbers.lower), np.nan, numbers.lower),

@@ -25,7 +25,7 @@ from mlpbench.evidence.judging import at_the_margin
 from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Confounded
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
 from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples, stands
-from mlpbench.evidence.judging.claim_values import ClaimValues, Floats, values_of
+from mlpbench.evidence.judging.claim_values import ClaimValues, values_of
 from mlpbench.evidence.judging.divergence import no_mean
 from mlpbench.evidence.judging.p_correction import Bet, Correction, by_e_value, by_holm
 from mlpbench.evidence.judging.registered_verdict import dropped_claims, levels_of
@@ -43,6 +43,7 @@ from mlpbench.evidence.judging.verdict import (
 from mlpbench.evidence.statistics import assurance, resampling, t_test, variance_components
 from mlpbench.evidence.statistics.bounded_mean import beyond_by_bets, equivalence_by_bets
 from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
+from mlpbench.evidence.statistics.paired_shares import failure_difference, win_share
 from mlpbench.evidence.statistics.sign_test import (
     censored_median,
     count_sides,
@@ -59,12 +60,14 @@ from mlpbench.experiment.claims.hypothesis import (
     Decision,
     EveryReplicate,
     ExactNumber,
+    FailureTest,
     Hypothesis,
     LargestVariance,
     SignFlipTest,
     SignTest,
     Test,
     TTest,
+    WinTest,
 )
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.grid import Condition
@@ -275,14 +278,14 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
     if values.censored or n < hypothesis.test.least:
         return Assessment(verdict=verdict, leans=leans)
     if isinstance(hypothesis.test, SignFlipTest):
-        p = _flip_p(values.complete - centre, hypothesis.sense, hypothesis.bound)
+        p = resampling.p_of_sense(values.complete - centre, hypothesis.sense, hypothesis.bound)
     elif isinstance(hypothesis.test, BettingTest):
         judged = equivalence_by_bets if leans == SUPPORTED else beyond_by_bets
         return Assessment(
             verdict=replace(verdict, p=judged(values.complete, hypothesis.bound, hypothesis.test.reach)), leans=leans
         )
     else:
-        p = _t_p(replace(sample, mean=mean - centre), hypothesis.sense, hypothesis.bound)
+        p = t_test.p_of_sense(replace(sample, mean=mean - centre), hypothesis.sense, hypothesis.bound)
     sampled: Widened | NoInterval | None = None
     if test_set is not None and isinstance(hypothesis.number, WeightedSum):
         weights = hypothesis.number.weights_of(values.conditions)
@@ -360,20 +363,6 @@ def _of_variances(blank: Verdict, values: ClaimValues, _test_set: TestSet | None
     return Assessment(verdict=verdict, leans=SUPPORTED if leads else REFUTED)
 
 
-def _t_p(sample: Sample, sense: str, bound: float) -> float:
-    if sense != "equivalent":
-        return t_test.two_sided(sample, bound)
-    inside = abs(sample.mean) <= bound
-    return t_test.equivalence(sample, bound) if inside else t_test.beyond(sample, bound)
-
-
-def _flip_p(values: Floats, sense: str, bound: float) -> float:
-    if sense != "equivalent":
-        return resampling.sign_flip(values - bound)
-    inside = abs(values.mean()) <= bound
-    return resampling.equivalence_flip(values, bound) if inside else resampling.beyond_flip(values, bound)
-
-
 def _side(sense: str, estimate: float, bound: float) -> Decision:
     expected = {"greater": estimate > bound, "less": estimate < bound, "equivalent": abs(estimate) <= bound}
     return SUPPORTED if expected[sense] else REFUTED
@@ -409,6 +398,18 @@ def _of_every(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) ->
     return Assessment(verdict=verdict)
 
 
+def _of_share(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
+    """Return estimate, interval and p of the share of replicates that one side wins, or of the difference of failure rates."""
+    hypothesis = blank.hypothesis
+    wins = isinstance(hypothesis.test, WinTest)
+    found = win_share(values.lower, values.upper, hypothesis.bound) if wins and blank.n else None
+    found = failure_difference(values.lower) if blank.n and not wins else found
+    if found is None:
+        return Assessment(verdict=blank)
+    verdict = replace(blank, estimate=found.estimate, interval=Interval(low=found.low, high=found.high), p=found.p)
+    return Assessment(verdict=verdict, leans=_side(hypothesis.sense, found.estimate, hypothesis.bound))
+
+
 def _of_exact(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
     """Return the verdict on a number that follows from the settings, by the number itself."""
     if not blank.n:
@@ -425,6 +426,8 @@ ASSESSED_BY: Mapping[type[Test], Callable[[Verdict, ClaimValues, TestSet | None]
     TTest: _of_mean,
     SignFlipTest: _of_mean,
     BettingTest: _of_mean,
+    WinTest: _of_share,
+    FailureTest: _of_share,
     SignTest: _of_median,
     EveryReplicate: _of_every,
     ExactNumber: _of_exact,

@@ -35,6 +35,8 @@ class Interval:
     level: float = LEVEL
 
 
+# The tests of claims that count replicates, as the public table names them.
+OWN_NAMES = {"wins": "binomial", "failures": "mcnemar"}
 # How the public table has no interval.
 NO_INTERVAL = Interval(low=math.nan, high=math.nan)
 
@@ -149,11 +151,15 @@ class Verdict:
         """The test: `t`, `sign_flip`, or `sign` for a median; `exact` where there is nothing to test."""
         if self.hypothesis.is_exact:
             return "exact"
+        if self.hypothesis.test.about in OWN_NAMES:
+            return OWN_NAMES[self.hypothesis.test.about]
         return "sign" if self.hypothesis.is_of_median else self.claim.test
 
     @property
     def interval_by(self) -> str:
         """How the interval is made: `t`, `bca`, `sign_flip` (the means that are not rejected), or `order` statistics for a median."""
+        if self.hypothesis.test.about in OWN_NAMES:
+            return "clopper_pearson"
         if isinstance(self.hypothesis.test, SignFlipTest) and self.claim.interval == "t":
             return "sign_flip"
         return "order" if self.hypothesis.is_of_median else self.claim.interval

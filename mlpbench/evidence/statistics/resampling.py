@@ -113,6 +113,13 @@ def beyond_flip(values: Floats, margin: float) -> float:
     return min(1.0, sign_flip(outward - margin, "greater") + opposite)
 
 
+def p_of_sense(values: Floats, sense: str, bound: float) -> float:
+    """Return the p of a claim: against a bound, or of an equivalence of the side on which the mean lies."""
+    if sense != "equivalent":
+        return sign_flip(values - bound)
+    return equivalence_flip(values, bound) if abs(values.mean()) <= bound else beyond_flip(values, bound)
+
+
 def bca(values: Floats, level: float) -> tuple[float, float]:
     """Return the bias-corrected and accelerated bootstrap interval of the mean, of 9,999 seeded resamples.
 

@@ -85,6 +85,13 @@ def beyond(sample: Sample, margin: float) -> float:
     return min(1.0, sum(float(stdtr(sample.n - 1, (at - abs(sample.mean)) / sample.error)) for at in (margin, -margin)))
 
 
+def p_of_sense(sample: Sample, sense: str, bound: float) -> float:
+    """Return the p of a claim: against a bound, or of an equivalence of the side on which the mean lies."""
+    if sense != "equivalent":
+        return two_sided(sample, bound)
+    return equivalence(sample, bound) if abs(sample.mean) <= bound else beyond(sample, bound)
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p values, in the order given; NaN stays NaN but counts as a member of the family.
 

@@ -27,9 +27,9 @@ from mlpbench.experiment.metrics.metric import metric
 
 # isort: off
 # Being imported registers the forms that a module defines, in this order.
-from mlpbench.experiment.claims import comparisons, trend, value_claims, best_level, variance_share
+from mlpbench.experiment.claims import comparisons, trend, value_claims, best_level, variance_share, run_shares
 
-DEFINED_IN = (comparisons, trend, value_claims, best_level, variance_share)
+DEFINED_IN = (comparisons, trend, value_claims, best_level, variance_share, run_shares)
 # isort: on
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.experiment.claims.claim import Claim
-from mlpbench.experiment.claims.replicate_numbers import BestPlace, ReplicateNumber, WeightedSum
+from mlpbench.experiment.claims.replicate_numbers import BestPlace, FailureDifference, ReplicateNumber, WeightedSum
 from mlpbench.experiment.claims.selectors import selects
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition, count_tunings
@@ -90,6 +90,8 @@ def _sides(number: ReplicateNumber) -> list[frozenset[str]]:
         sides = [frozenset(c for c, w in number.weights.items() if sign * w > 0) for sign in (1, -1)]
     elif isinstance(number, BestPlace):
         sides = [frozenset(c for level in side for c in level) for side in number.sides]
+    elif isinstance(number, FailureDifference):
+        sides = [frozenset(side) for side in number.sides]
     return [side for side in sides if side]
 
 

@@ -39,7 +39,7 @@ class _Test:
 
     """
 
-    about: ClassVar[Literal["mean", "median", "every", "variances", "exact"]]
+    about: ClassVar[Literal["mean", "median", "every", "variances", "exact", "wins", "failures"]]
     assumes_normal: ClassVar[bool] = False
     is_tested: ClassVar[bool] = True
 
@@ -82,6 +82,22 @@ class SignTest(_Test):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WinTest(_Test):
+    """An exact binomial test of the share of replicates that lie above 0, of those that don't tie."""
+
+    about = "wins"
+    least: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureTest(_Test):
+    """McNemar's exact test of the difference of two failure rates, replicate by replicate."""
+
+    about = "failures"
+    least: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class EveryReplicate(_Test):
     """No test: every replicate must keep the bound, and so many that 90% of further ones would, with 95% confidence."""
 
@@ -112,7 +128,17 @@ class LargestVariance(_Test):
     least: int = VARIANCE_LEAST
 
 
-Test = TTest | SignFlipTest | BettingTest | SignTest | EveryReplicate | ExactNumber | LargestVariance
+Test = (
+    TTest
+    | SignFlipTest
+    | BettingTest
+    | SignTest
+    | WinTest
+    | FailureTest
+    | EveryReplicate
+    | ExactNumber
+    | LargestVariance
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,7 +296,12 @@ class Hypothesis:
     @property
     def is_a_level(self) -> bool:
         """Whether the number is the metric's own, and no difference."""
-        return not self.quantity.signed and self.test.about != "variances"
+        return not self.quantity.signed and self.test.about not in ("variances", "wins")
+
+    @property
+    def takes_bounds(self) -> bool:
+        """Whether a replicate of which only bounds are known counts, and a diverged run as the worst value: on a side it may be known."""
+        return self.test.about in ("median", "wins")
 
     @property
     def middle(self) -> str:

@@ -212,3 +212,36 @@ class BestPlace:
     def least_spread(self, steps: Mapping[str, float], n: int) -> float:
         """Return the sd of one replicate in n whose place is off by one."""
         return 1 / math.sqrt(n)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureDifference:
+    """The share of a side's runs that fail in a replicate minus that of the other: of single conditions 1, 0 or -1.
+
+    A run fails that diverges, that never comes to the loss or accuracy that the metric counts up to, or whose metric is worse than
+    `worse_than`. Each side has the weights of its conditions.
+    """
+
+    sides: tuple[Mapping[str, float], Mapping[str, float]]
+    worse_than: float | None
+    better: Literal["higher", "lower"]
+
+    @property
+    def conditions(self) -> frozenset[str]:
+        """The conditions of both sides."""
+        return frozenset(c for side in self.sides for c in side)
+
+    def numbers(self, measured: Measured, bound: float, *, bounded: bool) -> Numbers:
+        """Return the difference in each replicate whose runs all ended."""
+        failed = measured.diverged_RC | ~np.isnan(measured.beyond_RC)
+        whole: Bools = ~np.asarray((np.isnan(measured.value_RC) & ~failed).any(axis=1))
+        if self.worse_than is not None:
+            value, limit = measured.value_RC, self.worse_than
+            failed = failed | (value < limit if self.better == "higher" else value > limit)
+        weights_C = np.array([self.sides[0].get(c, 0.0) - self.sides[1].get(c, 0.0) for c in measured.conditions])
+        differences = _sums(weights_C, failed[whole].astype(float), 0.0)
+        return Numbers(whole=whole, lower=differences, upper=differences)
+
+    def least_spread(self, steps: Mapping[str, float], n: int) -> float:
+        """Return the sd of one replicate in n that differs by one."""
+        return 1 / math.sqrt(n)
