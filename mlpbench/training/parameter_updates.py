@@ -124,7 +124,6 @@ class Updates:
         self._plain_sgd = first.plain_sgd
         self._factors = {s.schedule: factors(s.schedule, s.steps) for s in settings if s.schedule != "constant"}
         self._rate_R1 = self._vector([s.lr for s in settings])
-        self._ones_R1 = torch.ones_like(self._rate_R1)
         self._l1_R1 = self._vector([s.l1 for s in settings]) if first.l1 > 0 else None
         self._decays = any(s.weight_decay > 0 for s in settings)
         self._decays_bias = any(s.weight_decay > 0 and s.decay_bias for s in settings)
@@ -184,7 +183,7 @@ class Updates:
     @property
     def output_rate_R1(self) -> Tensor:
         """The learning rate in plain SGD, 1 otherwise: what dL/dz at the outputs is multiplied by, (R, 1)."""
-        return self._rate_R1 if self._plain_sgd else self._ones_R1
+        return self._rate_R1 if self._plain_sgd else torch.ones_like(self._rate_R1)
 
     def output_factor(self) -> Tensor:
         """Return what dL/dz at the outputs is multiplied by, (R, 1, 1): the learning rate in plain SGD, 1 otherwise."""

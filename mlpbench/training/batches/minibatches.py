@@ -125,7 +125,8 @@ class Gather:
         self._x = torch.zeros(distinct * batch * padded(features), dtype=dtype, device=device)
         fits = source == torch.uint8 and dtype == torch.float32 and features <= MOST_IN_A_KERNEL
         self._kernels = kernels_for(device) if fits else None
-        self._y = torch.zeros(distinct * batch, dtype=torch.int64, device=device)
+        classes = distinct * batch if self._kernels is not None else 0
+        self._y = torch.zeros(classes, dtype=torch.int64, device=device)
         self._scale = torch.tensor(PIXEL_MAX, dtype=dtype, device=device)
 
     def __call__(self, examples: Examples, start: int, stop: int) -> tuple[Inputs, Tensor]:
