@@ -107,7 +107,7 @@ def test_e_values_of_the_seeds_of_one_claim_multiply() -> None:
     assert expected > judged(now, number=2, seeds=2).e_value  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("repeats", [400, pytest.param(40_000, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("repeats", [400, pytest.param(10_000, marks=pytest.mark.prove)])
 def test_the_best_of_four_claims_is_false_in_at_most_five_percent_by_later_replicates(repeats: int) -> None:
     """Looking after every replicate to 24; the claim is stated after 8, as the best of four, for the side on which it lies."""
     rng = np.random.default_rng(16)
@@ -127,7 +127,7 @@ def test_the_best_of_four_claims_is_false_in_at_most_five_percent_by_later_repli
     assert whole > later
 
 
-@pytest.mark.parametrize("repeats", [400, pytest.param(40_000, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("repeats", [400, pytest.param(10_000, marks=pytest.mark.prove)])
 def test_seeds_whose_e_values_multiply_are_false_in_at_most_five_percent(repeats: int) -> None:
     """Four seeds of six replicates, of no difference, looked at after every one."""
     rng = np.random.default_rng(16)
