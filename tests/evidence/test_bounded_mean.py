@@ -24,7 +24,7 @@ from mlpbench.evidence.statistics.bounded_mean import (
 )
 from mlpbench.evidence.statistics.effect_sizes import far_from_others
 
-REPEATS = pytest.mark.parametrize("repeats", [400, pytest.param(10_000, marks=pytest.mark.prove)])
+REPEATS = pytest.mark.parametrize("repeats", [400, pytest.param(2_000, marks=pytest.mark.prove)])
 
 
 def test_the_e_value_is_the_mean_of_products_and_one_at_most_under_the_hypothesis() -> None:
@@ -53,12 +53,12 @@ def test_the_interval_never_contradicts_the_verdict(places: list[int], margin: f
 
 
 @REPEATS
-@pytest.mark.parametrize("n", [6, 20])
+@pytest.mark.parametrize("n", [6, 14])
 @pytest.mark.parametrize("far", [1, 2, 4])
 def test_a_best_level_that_moves_rarely_but_far_is_called_the_same_in_at_most_five_percent(
     far: int, n: int, repeats: int
 ) -> None:
-    """Of five levels, by `far` levels with chance 0.5 / far: half a level in the mean. Sign flips call it the same in 53%."""
+    """Of five levels, by `far` levels with chance 0.5 / far: half a level in the mean. Sign flips call it the same in up to 45%."""
     rng = np.random.default_rng(10 * far + n)
     wrong = refuted = before = 0
     for _ in range(repeats):

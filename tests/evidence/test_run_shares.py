@@ -26,7 +26,7 @@ from mlpbench.evidence.statistics.sign_test import sign_test
 from mlpbench.report.sections.verdicts import explanations
 from mlpbench.report.words import terminal_table
 
-REPEATS = pytest.mark.parametrize("repeats", [500, pytest.param(20_000, marks=pytest.mark.prove)])
+REPEATS = pytest.mark.parametrize("repeats", [500, pytest.param(5_000, marks=pytest.mark.prove)])
 TIES = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=2, max_size=40)
 ACCURACY = "test_accuracy"
 
