@@ -56,6 +56,8 @@ _OF_GPUS: dict[str, str | None] = {
     "PYTORCH_TUNABLEOP_ENABLED": None,
     "TORCH_BLAS_PREFER_CUBLASLT": None,
     "CUDA_LAUNCH_BLOCKING": None,
+    "TRITON_INTERPRET": None,
+    "TRITON_DEFAULT_FP_FUSION": None,
 }
 # What would have the same libraries take other kernels in any mode.
 _NEVER = ("MKL_ENABLE_INSTRUCTIONS", "MKL_VML_DEBUG_CPU_TYPE", "DNNL_MAX_CPU_ISA", "NPY_ENABLE_CPU_FEATURES")

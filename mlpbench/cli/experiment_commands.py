@@ -217,9 +217,10 @@ def _print_pilot(planned: PilotPlan, figure: Path | None, *, quiet: bool) -> Non
             if claim.missing:
                 click.echo(f"claim {name}: no assurance, {printable(claim.missing)}")
         even, likely, sure = planned.suggested
+        each = "each claim" if len(planned.foreseen) == len(planned.claims) else "each of these claims"
         time = "" if likely is None else f", {_short_time(planned.seconds(likely))}"
         click.echo(
-            f"suggested: {in_replicates(likely)} replicates, with which each claim has 80%{time}; "
+            f"suggested: {in_replicates(likely)} replicates, with which {each} has 80%{time}; "
             f"{in_replicates(even)} for 50%, {in_replicates(sure)} for 90%"
         )
     if figure is not None:

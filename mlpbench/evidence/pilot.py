@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy.special import ndtri
 
+from mlpbench.base.models import STREAMS
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
 from mlpbench.evidence.judging.claim_values import ClaimValues, values_of
@@ -25,6 +26,7 @@ from mlpbench.evidence.statistics.e_process import crossing_p
 from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, detectable_share
 from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, POWER, Sample, smallest_enough
 from mlpbench.experiment.claims.hypothesis import Hypothesis, SignFlipTest, SignTest, TTest
+from mlpbench.experiment.drawn_streams import streams_that_matter
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
 
@@ -160,7 +162,10 @@ def pilot_claims(
         layers: reads the table of layers.
 
     """
-    grid = tuned_grid(pilot, pilot_conditions, runs)
+    groups = len(pilot_conditions) // count_tunings(pilot)
+    grid = tuned_grid(
+        pilot, pilot_conditions, runs, [pilot.most_replicates] * groups
+    )  # those that are missing are left out
     by_content = {group: place for place, group in enumerate(_contents(pilot, pilot_conditions))}
     planned = conditions[:: count_tunings(experiment)]
     places = {
@@ -171,6 +176,8 @@ def pilot_claims(
         needed = [c for c in planned if c.condition_id in test.hypothesis.conditions]
         if not test.is_foreseen:
             claims[name] = PilotClaim(test=test, missing="its test has no power that is known beforehand")
+        elif differs := _differs(experiment, planned, pilot):
+            claims[name] = PilotClaim(test=test, missing=differs)
         elif lacking := [c.label for c in needed if places[c.condition_id] is None]:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
             claims[name] = PilotClaim(test=test, missing=f"the pilot has no condition {lacking[0]}{more}")
@@ -178,6 +185,20 @@ def pilot_claims(
             at = [place for c in needed if (place := places[c.condition_id]) is not None]
             claims[name] = _summed_up(test, _values(test, pilot, needed, at, grid, curves, layers))
     return claims
+
+
+def _differs(experiment: Experiment, conditions: Sequence[Condition], pilot: Experiment) -> str:
+    """Say how the replicates of a pilot are others than those that are planned; nothing where they are not."""
+    matter = {s for c in conditions for s in streams_that_matter(c.settings, experiment)}
+    vary, varied = (
+        ", ".join(s for s in STREAMS if s in matter and s in e.vary) + " one at a time" * e.one_at_a_time
+        for e in (experiment, pilot)
+    )
+    if vary != varied:
+        return f"the replicates of the pilot differ by {varied or 'nothing'}, those that are planned by {vary or 'nothing'}"
+    if experiment.folds != pilot.folds:
+        return f"the pilot has {pilot.folds or 'no'} folds, and {experiment.folds or 'none'} are planned"
+    return ""
 
 
 def _contents(experiment: Experiment, conditions: Sequence[Condition]) -> list[frozenset[str]]:

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
@@ -119,9 +121,9 @@ class _Worker:
         assert isinstance(answer, StackRows), "rows are all that it answers with"
         return job, answer
 
-    def end(self) -> None:
+    def end(self, seconds: float) -> None:
         """Wait until it has ended, after SIGTERM; a process that is stopped ends by no other signal than SIGKILL."""
-        self.process.join(SECONDS_TO_END)
+        self.process.join(seconds)
         if self.process.exitcode is None:
             self.process.kill()
             self.process.join()
@@ -193,6 +195,8 @@ class ProcessPool:
     ) -> Iterator[tuple[_Job, StackRows]]:
         """Yield each job with its rows; raise _WorkerEnded where a worker ends meanwhile, once all of them have."""
         waiting = deque(jobs)
+        for job in jobs:  # parts of a stack have one share
+            shares[job.slot] = 0.0
         self._started.clear()
         try:
             with _STARTING, _quiet_start({**variables(self.setup.numerics, self.setup.threads), **SAFE_PATH}):
@@ -224,8 +228,9 @@ class ProcessPool:
     def _end_workers(self) -> None:
         for worker in self._started:
             worker.process.terminate()
+        until = time.monotonic() + SECONDS_TO_END
         for worker in self._started:
-            worker.end()
+            worker.end(max(0.0, until - time.monotonic()))
 
 
 def _serve(connection: Connection, shares: Any) -> None:
@@ -237,24 +242,37 @@ def _serve(connection: Connection, shares: Any) -> None:
         # Imported in the worker: the parent never loads torch.
         from mlpbench.training import worker
 
-        worker.start(connection.recv(), shares)
-    except EOFError:
-        return
+        if (setup := _received(connection)) is None:
+            return
+        worker.start(setup, shares)
     except Exception as error:
         if is_out_of_memory(error):
             os._exit(NO_MEMORY)
         raise
-    while True:
+    while (orders := _received(connection)) is not None:
         try:
-            index, runs = connection.recv()
-        except EOFError:
-            return
-        try:
-            answer: object = worker.work(index, runs)
+            answer: object = worker.work(*orders)
         except Exception as error:
-            error.add_note(traceback.format_exc())
-            answer = error
+            answer = _carried(error)
         connection.send(answer)
+
+
+def _received(connection: Connection) -> Any:
+    """Return the next orders, None where none come any more."""
+    try:
+        return connection.recv()
+    except EOFError:
+        return None
+
+
+def _carried(error: Exception) -> Exception:
+    """Return an error as it may be handed over, with where it was raised; not all can be pickled, and read again."""
+    error.add_note(traceback.format_exc())
+    try:
+        again = ForkingPickler.loads(ForkingPickler.dumps(error))
+    except Exception:
+        again = None
+    return error if isinstance(again, Exception) else RuntimeError(traceback.format_exc())
 
 
 @contextmanager

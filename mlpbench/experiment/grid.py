@@ -24,6 +24,8 @@ from mlpbench.experiment.run_settings import resolve as resolve
 
 # Raised by one whenever the engine's arithmetic changes the bits of a run: every identity changes with it.
 NUMERICS_VERSION = 1
+# The identities of a condition are kept while a command goes on, where it has no more runs than this.
+MOST_KEPT = 10_000
 
 
 Levels = dict[str, Value]
@@ -193,18 +195,21 @@ def run_ids(
         # `streams` is the last key in order: what stands before it is hashed once for all replicates.
         assert max(canonical) < "streams"
         beginnings.append(_json(canonical)[:-1] + ',"streams":')
-    return list(_identities(tuple(beginnings), tuple(_drawn(experiment, condition, r) for r in replicates)))
+    drawn = [_drawn(experiment, condition, replicate) for replicate in replicates]
+    vary = drawn[0][0] if drawn else ()
+    found = _identities if len(beginnings) * len(drawn) <= MOST_KEPT else _identities.__wrapped__
+    return list(found(tuple(beginnings), vary, tuple(replicate for _, replicate in drawn)))
 
 
 @functools.lru_cache(maxsize=10_000)
-def _identities(beginnings: tuple[str, ...], drawn: tuple[tuple[tuple[str, ...], int], ...]) -> tuple[str, ...]:
-    """Return identities by how canonical forms begin, one for each fold, and the streams that each replicate draws.
+def _identities(beginnings: tuple[str, ...], vary: tuple[str, ...], replicates: tuple[int, ...]) -> tuple[str, ...]:
+    """Return identities by how canonical forms begin, one for each fold, and the replicates of the streams that vary.
 
     A command asks for those of a condition several times.
     """
     hashed = [_hash(beginning) for beginning in beginnings]
     identities = []
-    for vary, replicate in drawn:
+    for replicate in replicates:
         ending = _ending(vary, replicate)
         for beginning in hashed:
             whole = beginning.copy()

@@ -83,7 +83,14 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
             trained += more
         store.compact()
         _say_what_is_left(inventory, todo, options, say)
-        outcome = finish(experiment, store, inventory.conditions, report=options.report, trained=trained, filed=filed)
+        outcome = finish(
+            experiment,
+            store,
+            inventory.conditions,
+            report=options.report,
+            trained=trained,
+            filed=None if options.pilot else filed,
+        )
     return replace(outcome, notes=tuple(notes))
 
 

@@ -152,8 +152,9 @@ def seed_number(comparison: str, seed: int, claims: Iterable[RegisteredClaim]) -
 def merged_registers(registers: Sequence[Register]) -> Register:
     """Return the register of a folder with the runs of several, those of the first folder first.
 
-    A claim that was registered in several is one. Seeds are counted on. At a seed that several folders have, a claim that
-    the first of them does not have is late: who stated it may have seen the runs of the other.
+    A claim that was registered in several is one. Seeds are counted on. At a seed that several folders have, a claim about
+    conditions that an earlier one compares, and that it does not have, is late: who stated it may have seen the runs of the other.
+    It was after all replicates of either.
 
     Raises InputError where runs of a pilot would come to be judged.
     """
@@ -167,8 +168,13 @@ def merged_registers(registers: Sequence[Register]) -> Register:
             if (claim.seed, claim.digest) in known:
                 continue
             number = max(claim.number, seed_number(claim.comparison, claim.seed, claims))
-            late = claim.late or (claim.seed, claim.comparison) in seen
-            claims.append(claim.model_copy(update={"number": number, "late": late}))
+            changed: dict[str, object] = {"number": number}
+            if (claim.seed, claim.comparison) in seen:
+                most = max(
+                    [claim.before, *(r.replicates for r in (*merged.runs, *register.runs) if r.seed == claim.seed)]
+                )
+                changed |= {"late": True, "before": most}
+            claims.append(claim.model_copy(update=changed))
         merged = merged.model_copy(update={"claims": claims})
         for trained in register.runs:
             merged = merged.with_runs(trained.seed, trained.conditions, trained.replicates, pilot=trained.pilot)

@@ -9,6 +9,7 @@ these are read once, here, and the number is stored
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -251,10 +252,14 @@ def _alike(one: Declaration, other: Declaration) -> bool:
 
 
 def _registers_beside(folder: Path, conditions: Collection[str]) -> Iterator[Register]:
-    """Yield the registers of the folders directly beside one; raise InputError where one is damaged or was removed."""
+    """Yield the registers of the folders directly beside one; raise InputError where one is damaged or was removed.
+
+    A folder that may not be looked into, `lost+found` or one of the system, has no results of who runs this.
+    """
     place = folder.resolve()
     try:
         others = sorted(p for p in place.parent.iterdir() if p != place and not p.name.startswith("."))
+        others = [p for p in others if os.access(p, os.R_OK | os.X_OK)]
         beside = [p for p in others if any((p / name).exists() for name in (REGISTER, INTERIM_ANALYSES, seal.NAME))]
     except FileNotFoundError:
         return

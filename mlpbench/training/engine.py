@@ -72,6 +72,8 @@ def train_stack(
     precision = runs[0].settings.precision
     if precision in GPU_PRECISIONS and data.device.type == "cpu":
         raise ValueError(f"precision {precision} needs a GPU")
+    if precision == "tf32x3" and torch.version.cuda is not None and gpu.kernels_for(data.device) is None:
+        raise ValueError("precision tf32x3 needs Triton, which is not installed")
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     report = progress or (lambda share: None)
     if data.device.type != "cuda":

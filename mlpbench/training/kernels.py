@@ -1,7 +1,7 @@
 """Kernels of a GPU, in Triton, which comes with builds of torch for CUDA on Linux; imported only where it is.
 
-Each does in one pass over memory what the plain way does in several. Draws and gathered batches have the bits of the plain
-way; products, losses and updates agree with it within rounding. A program works on one run alone, in tiles whose sizes
+Each does in one pass over memory what the plain way does in several. Uniform draws and gathered batches have the bits of the
+plain way; products, losses and updates agree with it within rounding. A program works on one run alone, in tiles whose sizes
 do not follow from the number of runs, so that a run has the same bits alone and in any company.
 
 Shapes: `R` runs, `B` batch, `I` inputs and `O` outputs of a layer (rows of a run are `P` long, see buffers.py), `C` classes.
@@ -357,7 +357,7 @@ def update(  # type: ignore[no-untyped-def]
         square = tl.load(m + place, mask=fits, other=0.0) * ALPHA + slope * slope * (1 - ALPHA)
         tl.store(m + place, square, mask=fits)
         weight -= tl.div_rn(slope * eta, tl.sqrt_rn(square) + EPS)
-    else:
+    elif RULE == "adam" or RULE == "adamw":
         moment = tl.load(m + place, mask=fits, other=0.0)
         moment += (slope - moment) * (1 - BETA_1)
         square = tl.load(v + place, mask=fits, other=0.0) * BETA_2 + slope * slope * (1 - BETA_2)

@@ -29,7 +29,7 @@ from mlpbench.experiment.grid import RunSettings
 from mlpbench.experiment.value_types import parse_call
 from mlpbench.training.batches.stacked_inputs import Inputs
 from mlpbench.training.buffers import Stacked
-from mlpbench.training.network.dense_kernels import DenseKernels
+from mlpbench.training.network.dense_kernels import RULES, DenseKernels
 from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import GradientTarget
 
@@ -68,7 +68,7 @@ class OptimiserState:
         steps: int = 0,
     ) -> None:
         self._name, self._optimiser = name, OPTIMISERS[name]
-        self._kernels = kernels
+        self._kernels = kernels = kernels if name in RULES else None
         if kernels is not None:  # they read what Adam divides by, of all steps
             t = np.arange(steps + 1 if self._optimiser.states == 2 else 1)
             corrections = np.stack([1 - BETA_1**t, np.sqrt(1 - BETA_2**t)], axis=1)
@@ -76,6 +76,11 @@ class OptimiserState:
         self._parameter_R1 = parameter_R1
         self._parameters = parameters
         self._states = [[torch.zeros_like(p.value.flat_RS) for _ in range(self._optimiser.states)] for p in parameters]
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether kernels take the steps."""
+        return self._kernels is not None
 
     def step(self, rate_R1: Tensor, number: int | Tensor) -> None:
         """Take a step, counted from 1, with each run's learning rate."""
@@ -178,7 +183,7 @@ class Updates:
             return False
         # In plain SGD only the products of dense layers and the sums of their biases are kernels.
         dense = kernels.products and self._network.front is None and not (p.slopes or p.gammas)
-        return dense if self._plain_sgd else True
+        return dense if self._plain_sgd else self._optimiser.is_kernel
 
     @property
     def output_rate_R1(self) -> Tensor:

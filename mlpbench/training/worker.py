@@ -103,8 +103,8 @@ _shares: MutableSequence[float] = []
 def start(setup: Setup, shares: MutableSequence[float]) -> None:
     """Make this process a worker; `shares` is shared memory, one number a stack, where progress is left."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Leave at once: rows are handed over when a stack ends, tidying up would take most of a second, and the exit status of a
-    # worker is not read. Handlers of `atexit` that were registered earlier do not run.
+    # Leave at once: rows are handed over when a stack ends, and tidying up would take most of a second. Handlers of `atexit`
+    # that were registered earlier do not run.
     atexit.register(os._exit, 0)
     global _worker, _shares
     _shares = shares

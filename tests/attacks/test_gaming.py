@@ -29,6 +29,7 @@ from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.merge import merge
 from mlpbench.report.words import terminal_table
 from mlpbench.results import seal
+from mlpbench.results.register import read_register
 from mlpbench.results.store import Store
 
 COMPARED = {"metric": "test_accuracy", "a": {"width": 3}, "b": {"width": 2}, "expect": "greater"}
@@ -395,6 +396,17 @@ def test_a_claim_stated_late_is_judged_by_replicates_trained_since(tmp_path: Pat
     assert later.e_value == pytest.approx(e, rel=1e-6)
     assert later.p_corrected == pytest.approx(min(1.0, 2 / e), rel=1e-6)  # the dropped claim counts
     assert "when 6 replicates had been looked at" in later.note
+
+
+def test_what_one_folder_had_is_no_later_evidence_for_a_claim_of_another(tmp_path: Path) -> None:
+    altered = with_claims({"metric": "train_loss", "expect": "less"}, until_decided={"anytime": True})
+    for place, spec in (("a", ANYTIME), ("b", altered)):
+        run(spec, tmp_path / place, budget=6)
+    for first, second in (("a", "b"), ("b", "a")):
+        both = tmp_path / f"{first}{second}" / "w"
+        merge([tmp_path / first / "w", tmp_path / second / "w"], both)
+        late = [claim for claim in read_register(both).claims if claim.late]
+        assert [claim.before for claim in late] == [6]
 
 
 def test_e_values_of_two_seeds_multiply(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.evidence.statistics import resampling
+from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.evidence.statistics.bounded_mean import (
     BETS,
     beyond_by_bets,
@@ -23,6 +24,7 @@ from mlpbench.evidence.statistics.bounded_mean import (
     least_replicates,
 )
 from mlpbench.evidence.statistics.effect_sizes import far_from_others
+from mlpbench.results.registration import ClaimStanding, Registration
 
 REPEATS = pytest.mark.parametrize("repeats", [400, pytest.param(2_000, marks=pytest.mark.prove)])
 
@@ -81,13 +83,14 @@ def judged(moves: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Verdict:
     table = np.full((2, 3, n), 0.8)
     table[0, 0], table[1, moves, np.arange(n)] = 0.9, 0.9
     values = {(i, r): float(v) for i, row in enumerate(table.reshape(6, n)) for r, v in enumerate(row)}
-    (verdict,) = judge_claims(*replace_metric(made, "test_accuracy", values).parts)
+    registration = Registration(standings={"c": ClaimStanding()})
+    (verdict,) = judge_claims(*replace_metric(made, "test_accuracy", values).parts, registration=registration)
     return verdict
 
 
 def test_as_many_replicates_as_the_note_says_show_that_a_best_level_is_the_same() -> None:
-    least = least_replicates(0.5, 2)
-    assert least == 16
+    least = least_replicates(0.5, 2, seed_level(1))
+    assert least == 18
     assert judged(np.zeros(least, dtype=np.int64)).decision == "supported"
     assert judged(np.zeros(least - 1, dtype=np.int64)).decision == "undecided"
     assert f"{least} replicates are the fewest that show it" in judged(np.zeros(6, dtype=np.int64)).note

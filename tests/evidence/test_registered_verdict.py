@@ -107,6 +107,18 @@ def test_e_values_of_the_seeds_of_one_claim_multiply() -> None:
     assert expected > judged(now, number=2, seeds=2).e_value  # type: ignore[operator]
 
 
+def test_a_seed_at_which_runs_diverged_leaves_the_claim_undecided() -> None:
+    """Its other runs alone would be evidence for whatever it is that makes the others diverge."""
+    now = tables(anytime(seed=1), draws(3.0, 9, seed=2))
+    before = tables(of_seed(now.experiment, 0, 6), draws(3.0, 6, seed=1))
+    both = Tables(now.experiment, now.conditions, pd.concat([before.runs, now.runs], ignore_index=True), now.curves)
+    assert judged(both, number=2, seeds=2, earlier=((0, 6),)).decision == SUPPORTED
+    both.runs.loc[both.runs["run_id"] == before.runs["run_id"].iloc[-1], "status"] = "diverged"
+    verdict = judged(both, number=2, seeds=2, earlier=((0, 6),))
+    assert verdict.decision == UNDECIDED
+    assert "at seed 0, whose evidence counts too, runs diverged" in verdict.note
+
+
 @pytest.mark.parametrize("repeats", [400, pytest.param(10_000, marks=pytest.mark.prove)])
 def test_the_best_of_four_claims_is_false_in_at_most_five_percent_by_later_replicates(repeats: int) -> None:
     """Looking after every replicate to 24; the claim is stated after 8, as the best of four, for the side on which it lies."""

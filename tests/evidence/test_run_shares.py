@@ -27,7 +27,7 @@ from mlpbench.report.sections.verdicts import explanations
 from mlpbench.report.words import terminal_table
 
 REPEATS = pytest.mark.parametrize("repeats", [500, pytest.param(5_000, marks=pytest.mark.prove)])
-TIES = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=2, max_size=40)
+TIES = st.lists(st.sampled_from([-1.0, -0.1, 0.0, 0.3, 1.0]), min_size=2, max_size=40)
 ACCURACY = "test_accuracy"
 
 
@@ -59,6 +59,7 @@ def test_intervals_and_p_are_those_of_scipy(n: int, k: int, share: float) -> Non
 
 @given(values=TIES, share=st.sampled_from([0.5, 0.6, 0.75]))
 def test_what_is_decided_lies_outside_of_the_interval(values: list[float], share: float) -> None:
+    """Of sides of several conditions each replicate has a fraction, of which the side counts."""
     x = np.array(values)
     won = win_share(x, x, share)
     if won is not None:

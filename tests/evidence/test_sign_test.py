@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -229,7 +230,7 @@ def test_through_the_tables_a_verdict_at_the_bound_is_given_in_at_most_five_perc
     repeats = 1000
     made = make(spec(replicates=n, claims=[median(above=1.0)]))
     made = replace(made, curves=made.curves.iloc[:0])
-    rng, counts = np.random.default_rng(n), {"supported": 0, "refuted": 0, "undecided": 0}
+    rng, counts = np.random.default_rng(n), Counter[str]()
     by_t = 0
     for row in rng.lognormal(0, 1, (repeats, n)):
         tables = replace_metric(made, "test_loss", {(0, r): float(v) for r, v in enumerate(row)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from table_equality import same_tables
 
 import mlpbench
 from mlpbench.base.errors import InputError
+from mlpbench.executors.process_pool import _carried
 
 SPEC: dict[str, Any] = {
     "name": "inline",
@@ -64,3 +66,20 @@ def test_a_mode_that_libraries_read_when_they_are_loaded_needs_its_environment(
 def test_an_executor_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--executor must be one of local, inline, got 'ray'"):
         mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="ray")
+
+
+class Unreadable(Exception):
+    """An exception that can be pickled, and not be made again from that."""
+
+    def __init__(self, place: str, *, why: str) -> None:
+        super().__init__(f"{place}: {why}")
+
+
+def test_an_error_is_handed_over_whatever_it_is() -> None:
+    for error in (ValueError("none"), Unreadable("here", why="none"), RuntimeError("none", lambda: None)):
+        try:
+            raise error
+        except Exception as raised:
+            carried = pickle.loads(pickle.dumps(_carried(raised)))
+        assert "none" in str(carried)
+        assert type(carried) in (ValueError, RuntimeError)

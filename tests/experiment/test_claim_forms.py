@@ -128,6 +128,21 @@ def test_options_are_refused_where_they_can_not_keep_their_word(
     assert refusal(GRID | {"replicates": replicates}, form, fields, **options) == rule
 
 
+@pytest.mark.parametrize(
+    ("options", "replicates", "rule"),
+    [
+        ({"test": "sign"}, 6, "claims.0.test: a sign test needs 6 replicates or more, since 5 can't reach p < 0.05, got 5"),
+        ({"interval": "bca"}, 15, "claims.0.interval: a BCa interval needs 15 replicates or more: at 5 it covered 85% instead of 95%, got 14"),
+    ],
+)  # fmt: skip
+def test_a_replicate_that_only_tunes_is_not_counted(options: dict[str, Any], replicates: int, rule: str) -> None:
+    tuned = GRID | {"replicates": replicates, "nuisance": {"weight_decay": [0, 0.1]}, "validation": 0.1}
+    said = refusal(tuned, "trend", TREND, **options)
+    assert said == f"{rule}: of {replicates} the first only tunes"
+    more = tuned | {"replicates": replicates + 1}
+    assert claimed(more, "trend", TREND, **options).claims[0].form.name == "trend"
+
+
 def test_options_are_accepted_at_their_least_replicates() -> None:
     assert claimed(GRID, "bound", BOUND, test="sign_flip").claims[0].test == "sign_flip"
     assert claimed(GRID | {"replicates": 15}, "bound", BOUND, interval="bca").claims[0].interval == "bca"

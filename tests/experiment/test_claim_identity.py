@@ -78,3 +78,19 @@ def test_the_sides_are_all_tunings_of_the_conditions_of_each() -> None:
     falling, rising = identity(claim=trend | {"compare": None}).sides
     assert falling.isdisjoint(rising)
     assert min(len(falling), len(rising)) == 1  # the middle level of three has hardly a weight, on either side
+
+
+def test_on_how_many_folds_settings_are_tuned_is_part_of_the_claim() -> None:
+    folded = {k: identity(**TUNED | {"validation": {"folds": k}}) for k in (2, 5)}
+    assert folded[2].digest != folded[5].digest
+    assert folded[2].comparison == folded[5].comparison
+
+
+def test_a_condition_of_next_to_no_weight_makes_no_other_comparison() -> None:
+    def contrasted(*others: tuple[float, int]) -> str:
+        terms = [{"weight": w, "where": {"width": width}} for w, width in ((1, 8), (-1, 16), *others)]
+        claim = {"compare": None, "contrast": {"metric": "test_loss", "terms": terms, "expect": "less"}}
+        return identity(claim=claim).comparison
+
+    assert contrasted((1e-9, 32)) == contrasted() == identity().comparison
+    assert contrasted((0.5, 32)) != contrasted()

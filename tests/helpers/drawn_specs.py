@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import STREAMS
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.settings import GPU_PRECISIONS, SETTINGS
 from mlpbench.experiment.spec import INSTEAD_OF, Experiment
 
 # Training in this process leaves the processor flushing subnormal numbers: no test may depend on whether it has.
@@ -60,7 +60,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "label_noise": SHARES | st.sampled_from([0, 1]),
     "norm": st.sampled_from(["none", "layer", "batch"]),
     "clip_norm": POSITIVE | st.integers(1, 3) | st.sampled_from([None, "none"]),
-    "precision": st.sampled_from(["float32", "float64", "bfloat16", "tf32"]),
+    "precision": st.sampled_from(["float32", "float64", "bfloat16", *GPU_PRECISIONS]),
     "features": st.integers(1, 784) | st.just("all"),
     "input_scale": POSITIVE | st.integers(1, 3),
     "train_shift": st.just("none")

@@ -86,6 +86,14 @@ def test_a_smaller_pilot_is_found_by_content_and_claims_it_lacks_are_named(tmp_p
     assert times == sorted(times)
 
 
+def test_a_pilot_whose_replicates_differ_in_less_is_named() -> None:
+    result = plan(
+        ROOT / "experiments" / "width.yaml", "--set", "seed=99", "--set", "vary=[init]", "--pilot", REFERENCE / "width"
+    )
+    assert result.exit_code == 2
+    assert "the replicates of the pilot differ by init, order, those that are planned by init" in result.stderr
+
+
 def test_assurance_grows_and_the_numbers_follow_from_it() -> None:
     shown = facts(ROOT / "experiments" / "dropout.yaml", "--pilot", REFERENCE / "dropout", "--set", "seed=9")["pilot"]
     for claim in shown["claims"].values():

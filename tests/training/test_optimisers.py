@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -245,3 +246,10 @@ def test_a_rule_of_one_run_never_reads_another() -> None:
                 own.step(column(RATES), t)
         for p, q in zip(made, other):
             assert torch.equal(p.value.flat_RS[1], q.value.flat_RS[1])
+
+
+def test_an_optimiser_that_kernels_do_not_know_takes_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPTIMISERS, "other", OPTIMISERS["momentum"])
+    kernels: Any = object()
+    takes = {name: OptimiserState(name, [], torch.zeros(1, 1), kernels).is_kernel for name in OPTIMISERS}
+    assert takes == {name: name != "other" for name in OPTIMISERS}

@@ -53,6 +53,11 @@ def completed(spec: Path, results: Path, undisturbed: Path) -> None:
     assert not list(again.folder.rglob("*.tmp"))
 
 
+def workers_of(command: int) -> list[int]:
+    """The worker processes of a command that leads its group."""
+    return [pid for pid in members(command) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
 def test_kill_9_leaves_no_worker_behind_and_loses_at_most_what_was_in_flight(
     spec: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
@@ -114,7 +119,8 @@ def test_a_worker_that_is_killed_while_it_hands_over_rows_is_replaced(tmp_path: 
     before = None
     while before != (before := sum(map(cpu_seconds, members(process.pid)))):
         time.sleep(1)
-    os.kill(max(members(process.pid)), signal.SIGKILL)
+    assert finished_stacks(tmp_path) < len(widths) - 1, "both workers have a stack"
+    os.kill(max(workers_of(process.pid)), signal.SIGKILL)
     os.kill(process.pid, signal.SIGCONT)
     try:
         _, errors = process.communicate(timeout=60)
@@ -123,6 +129,17 @@ def test_a_worker_that_is_killed_while_it_hands_over_rows_is_replaced(tmp_path: 
             os.killpg(process.pid, signal.SIGKILL)
     assert (process.returncode, errors) == (0, "")
     assert list(pd.read_parquet(tmp_path / "faulty" / "runs")["status"]) == ["ok"] * 2 * len(widths)
+
+
+def test_ctrl_c_ends_workers_that_are_stopped(spec: Path, tmp_path: Path) -> None:
+    process = started(spec, tmp_path, "--workers", "2")
+    wait_for_stacks(process, tmp_path)
+    for pid in workers_of(process.pid):
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.count("interrupted")) == (130, 1)
+    end_of_group(process.pid)
 
 
 def test_a_file_the_machine_refuses_to_write_ends_with_3_and_keeps_what_was_finished(

@@ -1,7 +1,7 @@
 """Claims of an experiment whose replicates are looked at whenever one likes: `until_decided: {anytime: true}`.
 
 Each claim is judged by an e-process (see `statistics.e_process`): its p is 1 over the largest e that any number of its first
-replicates reached, which holds however often one looks. A claim is decided where e reaches m / 0.05, with m claims (Bonferroni), for
+replicates reached, which holds however often one looks. A claim is decided where e reaches m over its level, with m claims (Bonferroni), for
 the side on which the estimate was when it first did. There is no schedule and no largest number: an undecided claim asks for half as many
 replicates again as there are, up to what a command may train.
 """
@@ -19,9 +19,10 @@ from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
 from mlpbench.evidence.judging.caveats import TooFewYet
 from mlpbench.evidence.judging.claim_values import values_of
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims, points_of
+from mlpbench.evidence.judging.divergence import no_mean
 from mlpbench.evidence.judging.p_correction import AtAnyTime, Bet, process_of
-from mlpbench.evidence.judging.registered_verdict import dropped_claims, levels_of
-from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
+from mlpbench.evidence.judging.registered_verdict import LostSeed, dropped_claims, levels_of, without_verdict
+from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.evidence.statistics.alpha_spending import step
 from mlpbench.evidence.statistics.e_process import EProcess
 from mlpbench.evidence.statistics.t_test import ALPHA
@@ -65,15 +66,16 @@ def follow(
     correct = AtAnyTime(
         claims=max(1, dropped_claims(registration) + sum(not h.is_observed for h in hypotheses.values()))
     )
-    bets = {
-        claim.id: Bet(
-            needed=correct.needed(level),
-            first=0 if registration is None else registration.standings[claim.id].before,
-            earlier=_earlier(claim, experiment, conditions, runs, curves, layers, registration),
-        )
-        for claim, level in zip(experiment.claims, levels_of(experiment.claims, registration), strict=True)
-        if not hypotheses[claim.id].is_observed
-    }
+    bets: dict[str, Bet] = {}
+    lost: dict[str, LostSeed] = {}
+    for claim, level in zip(experiment.claims, levels_of(experiment.claims, registration), strict=True):
+        if hypotheses[claim.id].is_observed:
+            continue
+        before, why = _earlier(claim, experiment, conditions, runs, curves, layers, registration)
+        first_that_counts = 0 if registration is None else registration.standings[claim.id].before
+        bets[claim.id] = Bet(needed=correct.needed(level), first=first_that_counts, earlier=before)
+        if why is not None:
+            lost[claim.id] = why
     verdicts: dict[str, Verdict] = {}
     counts = [first] * groups
     for n, claims in by_number.items():
@@ -92,12 +94,13 @@ def follow(
             bets=bets,
         ):
             name = verdict.claim.id
+            if name in lost:
+                verdict = replace(without_verdict(verdict, lost[name]), withheld=lost[name])
             asked = min(most, n + step(n)) if have[name] >= first and may_decide(verdict) else n
             for g in needed[name]:
                 counts[g] = max(counts[g], asked)
             if have[name] < first:
-                waits = TooFewYet(there=have[name], first=first)
-                verdict = replace(verdict, decision=UNDECIDED, caveats=(*verdict.caveats, waits))
+                verdict = without_verdict(verdict, TooFewYet(there=have[name], first=first))
             verdicts[name] = verdict
     return tuned_grid(experiment, conditions, runs, counts), [verdicts[c.id] for c in experiment.claims], counts
 
@@ -110,8 +113,11 @@ def _earlier(
     curves: Curves,
     layers: Layers | None,
     registration: Registration | None,
-) -> EProcess | None:
-    """Return the e-process of the seeds at which a claim was registered before; their evidence multiplies."""
+) -> tuple[EProcess | None, LostSeed | None]:
+    """Return the e-process of the seeds at which a claim was registered before, whose evidence multiplies, or why there is none.
+
+    Where runs of one of them diverged, the numbers of the others alone would not be of what was trained.
+    """
     process = None
     for seed, n in () if registration is None else registration.standings[claim.id].earlier:
         before = of_seed(experiment, seed, n)
@@ -120,9 +126,11 @@ def _earlier(
         observed = with_layers([(hypothesis.metric, hypothesis.conditions)], grid.observed, layers)
         points = points_of([hypothesis], observed, curves)
         values, *_ = values_of(hypothesis, before, grid.conditions, observed, points)
+        if no_mean(hypothesis, values) is not None:
+            return None, LostSeed(seed=seed)
         of_seed_alone = process_of(hypothesis, values)
         process = of_seed_alone if process is None else process.then(of_seed_alone)
-    return process
+    return process, None
 
 
 def _leading(observed: pd.DataFrame, position: int) -> int:

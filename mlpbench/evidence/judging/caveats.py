@@ -228,7 +228,7 @@ class JudgedByBets(Caveat):
 
     template = (
         "Judged by bets on a mean of numbers between {low:g} and {high:g}, which ask nothing of their distribution: if all are 0, "
-        "{least} replicates are the fewest that show it."
+        "{least} replicates are the fewest that show it, at a first seed and beside no other claim."
     )
     low: float
     high: float

@@ -13,6 +13,7 @@ from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.divergence import divergence_caveats
 from mlpbench.evidence.judging.draws import streams_to_vary
+from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.evidence.statistics.bounded_mean import least_replicates
 from mlpbench.evidence.statistics.effect_sizes import far_from_others, is_skewed, skewness
 from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, median_places
@@ -151,7 +152,7 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
         return noted
     plural = hypothesis.quantity.plural
     if isinstance(test, BettingTest):
-        least = least_replicates(hypothesis.bound, test.reach)
+        least = least_replicates(hypothesis.bound, test.reach, seed_level(1))
         noted.append(caveats.JudgedByBets(low=-test.reach, high=test.reach, least=least))
     elif not test.assumes_normal:
         noted.append(caveats.JudgedByFlips(n=n))

@@ -2,7 +2,7 @@
 
 A claim comes down to one number per replicate (its `Hypothesis`). The t test and the sign-flip test (and bets) judge the mean of these
 numbers, the sign test their median; the share of a random stream is judged by variances. A claim is decided where its p,
-corrected by Holm's method, is at most 0.05: supported or refuted by the side of the bound on which the estimate lies, of a
+corrected by Holm's method, is at most its level, 0.05 or that of its seed: supported or refuted by the side of the bound on which the estimate lies, of a
 median by the side on which more replicates lie. What is not decided may lie at its margin (`at_the_margin`), which is a verdict
 too; everything else is undecided. A claim `of: every` is about the replicates that
 were run, not about a mean: it is observed, not tested, has no p, and is no member of Holm's family.

@@ -50,6 +50,17 @@ class FurtherSeed(Caveat):
     level: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class LostSeed(Caveat):
+    """A seed at which a claim was registered before, and runs diverged."""
+
+    template = (
+        "Undecided: at seed {seed}, whose evidence counts too, runs diverged, and one of the others alone would not be of what was "
+        "trained."
+    )
+    seed: int
+
+
 PILOT = Remark(text="A pilot gives no verdicts: it registers no claims and spends no level.")
 
 
@@ -70,9 +81,9 @@ def by_registration(verdict: Verdict, registration: Registration | None) -> Verd
     if registration is None:
         return verdict
     standing = registration.standings[verdict.claim.id]
-    verdict = replace(verdict, seed_number=standing.number, seeds=standing.seeds)
     if registration.is_pilot:
         return replace(without_verdict(verdict, PILOT), exploratory=True)
+    verdict = replace(verdict, seed_number=standing.number, seeds=standing.seeds)
     if verdict.e_value is not None and standing.is_confirmed_later:
         later = LaterReplicates(before=standing.before)
         is_decided = verdict.decision != UNDECIDED

@@ -148,10 +148,18 @@ def checked_claims(claims: Sequence[Claim], design: Design) -> tuple[Claim, ...]
         if claim.id in seen:
             raise SpecProblem((*path, "id"), f"claim ids must differ, got {claim.id!r} twice")
         seen.add(claim.id)
-        claim.form.check_options(claim.test, claim.interval, design.replicates, path)
-        if claim.interval == "bca" and design.replicates < BCA_LEAST:
-            rule = f"a BCa interval needs {BCA_LEAST} replicates or more: at 5 it covered 85% instead of 95%"
-            raise SpecProblem((*path, "interval"), f"{rule}, got {design.replicates}")
+        judged = design.replicates - design.set_aside
+        try:
+            claim.form.check_options(claim.test, claim.interval, judged, path)
+            if claim.interval == "bca" and judged < BCA_LEAST:
+                rule = f"a BCa interval needs {BCA_LEAST} replicates or more: at 5 it covered 85% instead of 95%"
+                raise SpecProblem((*path, "interval"), f"{rule}, got {judged}")
+        except SpecProblem as problem:
+            if design.set_aside and problem.message.endswith(f"got {judged}"):
+                raise SpecProblem(
+                    problem.path, f"{problem.message}: of {design.replicates} the first only tunes"
+                ) from None
+            raise
         form = claim.form.read(design, (*path, claim.form.name)).for_test(claim.test, path)
         checked.append(replace(claim, form=form))
     return tuple(checked)

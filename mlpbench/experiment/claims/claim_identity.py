@@ -1,8 +1,9 @@
 """What makes two claims the same: their content, whatever they are called and in whatever words they are stated.
 
-A claim's `digest` is a hash of what it asks: form, metric, margin, expectation, test, interval, the streams that vary, and its
-conditions by content, each with its tuning grid. Its `comparison` is a hash of the set of conditions alone: claims of any
-form, on any metric, about the same conditions are one comparison. Neither depends on id, words, source, seed, number of
+A claim's `digest` is a hash of what it asks: form, metric, margin, expectation, test, interval, the streams that vary, the number
+of folds, and its conditions by content, each with its tuning grid. Its `comparison` is a hash of the set of conditions alone:
+claims of any form, on any metric, about the same conditions are one comparison. Conditions that weigh next to nothing in a
+contrast don't make it another one. Neither depends on id, words, source, seed, number of
 replicates, the experiment's name, or how the file spells a setting.
 """
 
@@ -19,6 +20,9 @@ from mlpbench.experiment.claims.replicate_numbers import BestPlace, FailureDiffe
 from mlpbench.experiment.claims.selectors import selects
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition, count_tunings
+
+# Of the largest weight in a comparison, a condition has at least this share.
+WEIGHTY = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +77,25 @@ def _identity(
         "test": claim.test,
         "interval": claim.interval,
         "vary": [design.one_at_a_time, sorted(design.vary)],
+        # A condition's identity is that of its refit on all examples, which doesn't know on how many folds it was tuned.
+        **({} if design.folds is None else {"folds": design.folds}),
     }
+    compared = _weighty(hypothesis.number).union(*(step.number.conditions for step in hypothesis.steps))
     return ClaimIdentity(
         claim_id=claim.id,
         digest=_hash(content),
-        comparison=_hash(content["conditions"]),
+        comparison=_hash(sorted(contents[c] for c in compared)),
         sides=tuple(frozenset().union(*(tuned[c] for c in side)) for side in _sides(hypothesis.number)),
         is_observed=hypothesis.is_observed,
     )
+
+
+def _weighty(number: ReplicateNumber) -> frozenset[str]:
+    """Return the conditions that a number rests on but those of next to no weight."""
+    if not isinstance(number, WeightedSum):
+        return number.conditions
+    least = WEIGHTY * max(map(abs, number.weights.values()), default=0.0)
+    return frozenset(c for c, w in number.weights.items() if abs(w) >= least)
 
 
 def _sides(number: ReplicateNumber) -> list[frozenset[str]]:

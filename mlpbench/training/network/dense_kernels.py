@@ -3,7 +3,7 @@
 A product is one kernel with what is done to its result: biases and ReLU forward; dropout's mask and ReLU's derivative on
 the way back; in plain SGD the update. Tiles follow from the shape of a run's own matrices, by a fixed table: never from the
 number of runs, and never from a measurement while training, so that bits depend on neither. Which products are faster
-this way than by cuBLAS was measured on an H100: see `tile`.
+this way than by cuBLAS was measured on an H100: see `of` and `goes_back`.
 
 Shapes: `R` runs, `B` batch, `I` inputs and `O` outputs of a layer, `P` columns padded.
 """
@@ -57,6 +57,9 @@ TILES: Mapping[str, Mapping[str, Sequence[tuple[int, Tile]]]] = {
         "descend": [(16, Tile(64, 16, 32, 4, 3)), (32, Tile(64, 32, 32, 4, 3)), (WIDEST, Tile(64, 64, 32, 4, 3))],
     },
 }
+
+# The optimisers that the kernel of updates knows; others take the plain way.
+RULES = frozenset({"sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"})
 
 
 def tile(precision: str, kernel: str, columns: int) -> Tile:
