@@ -193,10 +193,10 @@ CLAIMS: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ["iris", "diabetes"])
 def test_a_csv_and_a_yaml_give_tables_report_and_verdicts(folder: Path, tmp_path: Path, table: str) -> None:
-    keys = {"factors": {"depth": [0, 1]}, "replicates": 3, "validation": 0.2, "claims": CLAIMS[table]}
+    keys = {"factors": {"depth": [0, 1]}, "replicates": 5, "validation": 0.2, "claims": CLAIMS[table]}
     tree = spec(folder, table, **keys)
     ran = mlpbench.run(tree, results=tmp_path / "a", workers=2)
-    assert ran.trained == 6
+    assert ran.trained == 10
     assert (ran.runs["status"] == "ok").all()
     assert set(ran.runs["dataset"]) == {f"{table}.csv"}
     assert ran.claims["verdict"].iloc[0] == "supported"
