@@ -137,7 +137,6 @@ def plan(
     from mlpbench.jobs.anytime_budget import within_budget
     from mlpbench.jobs.inventory import take_inventory
     from mlpbench.jobs.options import Options
-    from mlpbench.jobs.pilot_plan import detectable, read_pilot
     from mlpbench.results.folder_check import check_folder
     from mlpbench.results.seal import SPEC
     from mlpbench.results.store import Store
@@ -155,14 +154,19 @@ def plan(
         raise InputError("\n".join(records))
     experiment = within_budget(experiment, store, options)
     inventory = take_inventory(experiment, store, options)
-    detects = detectable(experiment, inventory.conditions)
-    claims = {name: test.hypothesis.wording.formula for name, test in detects.tests.items()}
+    detects: Detectable | None = None
+    planned: PilotPlan | None = None
+    if experiment.claims or pilot is not None:
+        from mlpbench.jobs.pilot_plan import detectable, read_pilot  # scipy takes a while to load
+
+        detects = detectable(experiment, inventory.conditions)
+        planned = None if pilot is None else read_pilot(pilot, experiment, inventory.conditions, options, warn)
+    claims = {} if detects is None else {name: t.hypothesis.wording.formula for name, t in detects.tests.items()}
     summary = inventory.summary(options).to_json()
-    planned = None if pilot is None else read_pilot(pilot, experiment, inventory.conditions, options, warn)
     for line in [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]:
         click.echo(line, err=True)
     if as_json:
-        of_claims: dict[str, Any] = {"detectable": detects.to_json()} if claims else {}
+        of_claims: dict[str, Any] = {} if detects is None else {"detectable": detects.to_json()}
         of_claims |= {} if planned is None else {"pilot": planned.to_json()}
         of_claims |= {"tuning": experiment.tuning_rule} if experiment.tuning_rule else {}
         click.echo(json.dumps(summary | of_claims | {"claims": claims}, indent=2))
@@ -172,7 +176,8 @@ def plan(
             click.echo(f"{label:<20}{text}")
         if experiment.tuning_rule:
             click.echo(f"{'tuning':<20}{experiment.tuning_rule}")
-        _print_claims(claims, detects)
+        if detects is not None:
+            _print_claims(claims, detects)
     if planned is not None:
         _print_pilot(planned, figure, quiet=as_json)
 
