@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,15 +56,16 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Expected]:
-    found = {}
-    for name in COMMANDS:
+def undisturbed(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Expected]:
+    @functools.cache
+    def expected(name: str) -> Expected:
         place = prepared(target, tmp_path_factory.mktemp("undisturbed") / "a")
         began = time.monotonic()
         done = subprocess.run(command(target, name), cwd=place, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, ""), (name, done.stderr)
-        found[name] = Expected(left(place), place, time.monotonic() - began)
-    return found
+        return Expected(left(place), place, time.monotonic() - began)
+
+    return expected
 
 
 def prepared(target: Target, place: Path) -> Path:
@@ -210,14 +212,14 @@ def told(came: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("n", [pytest.param(4, marks=pytest.mark.slow), pytest.param(SIGNALS, marks=pytest.mark.prove)])
 def test_a_signal_at_any_moment_ends_any_command_tidily(
-    n: int, target: Target, undisturbed: Mapping[str, Expected], tmp_path: Path
+    n: int, target: Target, undisturbed: Callable[[str], Expected], tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(n)
     came = []
     for i in range(n):
         name, sent = list(COMMANDS)[2 * i % len(COMMANDS)], SENT[int(rng.integers(len(SENT)))]
         share = float(rng.uniform(0, 1.1))
-        what = signalled(target, tmp_path / str(i), name, sent, share, undisturbed[name])
+        what = signalled(target, tmp_path / str(i), name, sent, share, undisturbed(name))
         came.append((name, sent.name, f"{share:.3f}", *what))
         shutil.rmtree(tmp_path / str(i))
     assert told(came) == []
@@ -225,7 +227,7 @@ def test_a_signal_at_any_moment_ends_any_command_tidily(
 
 @pytest.mark.parametrize("n", [pytest.param(4, marks=pytest.mark.slow), pytest.param(DISKS, marks=pytest.mark.prove)])
 def test_a_full_disk_ends_any_command_with_3_and_the_same_command_goes_on(
-    n: int, target: Target, undisturbed: Mapping[str, Expected], tmp_path: Path
+    n: int, target: Target, undisturbed: Callable[[str], Expected], tmp_path: Path
 ) -> None:
     needs_mounts()
     rng = np.random.default_rng(n)
@@ -233,7 +235,7 @@ def test_a_full_disk_ends_any_command_with_3_and_the_same_command_goes_on(
     for i in range(n):
         name = list(COMMANDS)[2 * i % len(COMMANDS)]
         kib = 4 * int(2 ** rng.uniform(0, 8))
-        what = filled(target, tmp_path / str(i), name, kib, undisturbed[name])
+        what = filled(target, tmp_path / str(i), name, kib, undisturbed(name))
         came.append((name, f"{kib} KiB", *what))
         shutil.rmtree(tmp_path / str(i))
     assert told(came) == []

@@ -77,7 +77,7 @@ def test_the_baseline_is_as_good_as_a_plain_loop(outcome: Outcome, fashion: Data
     assert abs(late["accuracy"].mean() - np.mean(plain)) < 0.01
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_a_run_is_trained_again_alone_bit_for_bit(outcome: Outcome, tmp_path: Path) -> None:
     folder = shutil.copytree(outcome.folder, tmp_path / "baseline")
     done = CliRunner().invoke(main, ["verify", str(folder), "--sample", "1"])

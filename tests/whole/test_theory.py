@@ -73,9 +73,12 @@ def test_the_product_of_a_hundred_random_matrices_explodes() -> None:
     assert math.log10(median) == pytest.approx(100 * growth / math.log(10), abs=1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("initialiser", "function", "sd", "first"), [("he_normal", "relu", 1.0, 2.0), ("xavier_normal", "tanh", 0.01, 1.0)]
+    ("initialiser", "function", "sd", "first"),
+    [
+        pytest.param("he_normal", "relu", 1.0, 2.0, marks=pytest.mark.slow),
+        pytest.param("xavier_normal", "tanh", 0.01, 1.0, marks=pytest.mark.prove),
+    ],
 )
 def test_he_keeps_the_second_moment_of_relu_and_xavier_that_of_small_tanh(
     initialiser: str, function: str, sd: float, first: float

@@ -40,9 +40,8 @@ def peak(folder: Path, **fixed: object) -> int:
     return int(result.stdout)
 
 
-@pytest.mark.parametrize(
-    "optimizer", [pytest.param("sgd", marks=pytest.mark.prove), pytest.param("adam", marks=pytest.mark.slow)]
-)
+@pytest.mark.prove
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_32_runs_take_less_than_a_gibibyte_beyond_data_and_libraries(optimizer: str, tmp_path: Path) -> None:
     least = peak(tmp_path / "least", width=1, train_size=1000)
     used = peak(tmp_path / "used", optimizer=optimizer) - least
