@@ -1,7 +1,7 @@
 """The register of claims of a results folder, `register.json`: which claims were stated before their runs were trained, at which seeds.
 
-    claims    each claim at each seed it was judged at: `id`, `digest` and `comparison` (see `claim_identity`), `seed`, `number` (the
-              how-manieth seed of its comparison it is), `replicates` and `max_replicates` as they were declared, `late`
+    claims    each claim at each seed it was judged at: `id`, `digest` and `comparison` (see `claim_identity`), `seed`, `number` (which
+              seed of its comparison it is, counted from 1), `replicates` and `max_replicates` as they were declared, `late`
               (whether runs of all its sides had been looked at before), `before` (how many replicates there were then), `observed`
               (no member of Holm's family), `earlier` (the seeds at which it was registered before, not late, where replicates may
               be looked at at any time, each with the number of replicates that it had come to)
@@ -143,7 +143,7 @@ def write_register(folder: Path, register: Register) -> None:
 
 
 def seed_number(comparison: str, seed: int, claims: Iterable[RegisteredClaim]) -> int:
-    """Return the how-manieth seed of a comparison a seed is, given the claims that are registered."""
+    """Return which seed of a comparison a seed is, counted from 1, given the claims that are registered."""
     alike = [claim for claim in claims if claim.comparison == comparison]
     known = [claim.number for claim in alike if claim.seed == seed]
     return max(known) if known else 1 + len({claim.seed for claim in alike})

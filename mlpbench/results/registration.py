@@ -38,7 +38,7 @@ class ClaimStanding:
 
     Attributes:
         seed: the seed it is judged at.
-        number: the how-manieth seed of its comparison that is.
+        number: which seed of its comparison that is, counted from 1.
         seeds: at how many seeds its comparison is registered here.
         is_registered: whether it was registered before it is judged.
         is_late: whether runs of all its sides had been looked at when it was.

@@ -69,7 +69,7 @@ def test_an_executor_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 class Unreadable(Exception):
-    """An exception that can be pickled, and not be made again from that."""
+    """An exception that pickles, and does not unpickle."""
 
     def __init__(self, place: str, *, why: str) -> None:
         super().__init__(f"{place}: {why}")

@@ -191,35 +191,33 @@ class JudgedByFlips(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WinsCounted(Caveat):
+class SidesCounted(Caveat):
+    """In how many of n replicates side a is ahead (above), side b (below), and neither (ties)."""
+
+    a: str
+    b: str
+    above: int
+    below: int
+    ties: int
+    n: int
+
+
+class WinsCounted(SidesCounted):
     """In how many replicates each side is better."""
 
     template = (
         "{a} is better in {above} of {n} replicates, {b} in {below}; they tie in {ties}, which are left out. Exact binomial test, and Clopper "
         "and Pearson's interval."
     )
-    a: str
-    b: str
-    above: int
-    below: int
-    ties: int
-    n: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class FailuresCounted(Caveat):
-    """In how many replicates one side alone fails."""
+class FailuresCounted(SidesCounted):
+    """In how many replicates more runs of a side fail."""
 
     template = (
         "More runs of {a} fail in {above} of {n} replicates, more of {b} in {below}, as many in {ties}. McNemar's exact test on the "
         "replicates that differ."
     )
-    a: str
-    b: str
-    above: int
-    below: int
-    ties: int
-    n: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,7 @@ class Verdict:
         exploratory: whether the claim, or the number of its replicates, was stated after its runs had been looked at.
         anytime: whether a claim that was stated late is decided by replicates that were trained since, whenever one looks.
         level: a verdict is decided where `p_corrected` is at most this.
-        seed_number, seeds: the how-manieth of how many seeds at which these conditions were compared it is judged at; None
+        seed_number, seeds: which seed, counted from 1, of all at which these conditions were compared it is judged at; None
             where no results folder says so.
         caveats: what was averaged or left out, how it was tested, and how far that can be trusted.
         withheld: why the claim is undecided whatever its p, or without one; it stands among the caveats too.

@@ -60,7 +60,7 @@ def spent(at: Sequence[int], level: float = ALPHA) -> list[float]:
 
 
 def seed_level(number: int) -> float:
-    """Return the level of the how-manieth seed at which conditions are compared; over any number of seeds the sum is `ALPHA`.
+    """Return the level of a seed at which conditions are compared, by its number from 1; over any number of seeds the sum is `ALPHA`.
 
     level(j) = alpha 6 / (pi^2 j^2), since sum_j 1 / j^2 = pi^2 / 6. Whoever tries one seed after the other and reports the one
     that pleases is wrong in at most alpha, by the union bound.
