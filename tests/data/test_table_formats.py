@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from repository import ROOT
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.table.columns import MISSING
+from mlpbench.data.table.column_types import MISSING
 from mlpbench.data.table.table_data import TableData, TableFacts, TableOptions
 from mlpbench.experiment.file import yaml_reader
 

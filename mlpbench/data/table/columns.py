@@ -17,13 +17,10 @@ from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.base.escapes import printable
-from mlpbench.base.models import LARGEST, shown
+from mlpbench.base.models import shown
 
 ColumnType = Literal["number", "flag", "word"]
 TYPE_NAMES: dict[ColumnType, str] = {"number": "numbers", "flag": "true and false", "word": "text"}
-NO_MISSING = "a table must have no missing values"
-# What stands for a missing value in the tables of other programs, in columns of numbers and of text alike.
-MISSING = r"^(?i:na|n/a|#n/a|<na>|nan|null|none|\?|-)$"
 # Files, and what they contain once it is unpacked.
 MAX_BYTES = 2 * 2**30
 # A small file may come to this much once it is unpacked, a larger one to so many times its size: beyond are files made to
@@ -126,68 +123,6 @@ def column_names(written: Sequence[str], file: str) -> list[str]:
             raise file_error(f"the columns of a table must have different names, got {shown(column)} twice", file)
         seen.add(column)
     return names
-
-
-def number_column(
-    place: ColumnPlace, values: NDArray[np.generic], *, whole: bool, written: Callable[[int], object] | None = None
-) -> Column:
-    """Return a column of numbers; raise InputError where one is missing or infinite.
-
-    Whole numbers that float64 may have merged are refused too: `written` gives them as the file has them, by row. 2^53 itself
-    is what 2^53 + 1 is rounded to.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        read = np.asarray(values, np.float64)
-    finite = np.isfinite(read)
-    if not finite.all():
-        at = int(np.argmin(finite))
-        rule = NO_MISSING if np.isnan(read[at]) else "a number must be finite and fit 64 bits"
-        raise place.error(f"{rule}, got {read[at]}", at)
-    large = np.abs(read) > LARGEST
-    if written is not None and large.any():
-        at = int(np.argmax(large))
-        message = f"a whole number must lie within 2^53, so that no two become one, got {shown(written(at))}"
-        raise place.error(f"{message}; an identifier? take it out, or write it as text", at)
-    return Column(name=place.column, type="number", values=read, whole=whole)
-
-
-def flag_column(place: ColumnPlace, values: NDArray[np.generic]) -> Column:
-    """Return a column of true and false as 1 and 0."""
-    return Column(name=place.column, type="flag", values=values.astype(np.float64))
-
-
-def text_column(place: ColumnPlace, raw: Any, among: str = TYPE_NAMES["word"]) -> Column:
-    """Return a column of text from an array of pyarrow, as codes into its sorted words; spaces around a word do not count.
-
-    Raises InputError for missing values `among` others, and for two words that differ only in the spaces around them: one of
-    them is a slip, and which one is not to be known.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    coded = raw.dictionary_encode()
-    codes = coded.indices.to_numpy()
-    text = pc.utf8_trim_whitespace(coded.dictionary)
-
-    def row(word: int) -> int:
-        return int(np.argmax(codes == word))
-
-    if (at := first_true(pc.equal(text, pa.scalar("", text.type)))) is not None:
-        raise place.error(f"{NO_MISSING}, got an empty value", row(at))
-    if (at := first_true(pc.match_substring_regex(text, MISSING))) is not None:
-        hint = "if it is a word and no missing value, write another one"
-        raise place.error(f"{NO_MISSING}, got {text[at].as_py()!r} among {among}; {hint}", row(at))
-    words = [str(word) for word in text.to_pylist()]
-    if len(set(words)) < len(words):
-        seen: dict[str, int] = {}
-        at = next(i for i, word in enumerate(words) if seen.setdefault(word, i) != i)
-        both = " and ".join(repr(coded.dictionary[i].as_py()) for i in (seen[words[at]], at))
-        raise place.error(f"words must differ in more than the spaces around them, got {both}", row(at))
-    order = sorted(range(len(words)), key=words.__getitem__)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    values = rank[codes].astype(np.float64)
-    return Column(name=place.column, type="word", values=values, words=tuple(words[i] for i in order))
 
 
 def letters(column: Any) -> int:

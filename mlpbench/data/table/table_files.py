@@ -11,16 +11,14 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -29,33 +27,29 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.files import read_regular
 from mlpbench.base.models import shown, suggestion
 from mlpbench.data.npy_files import ArrayError, read_header, read_values
+from mlpbench.data.table.column_types import (
+    COLUMN_RULE,
+    flag_column,
+    is_text,
+    number_column,
+    text_column,
+    typed_column,
+    written_column,
+)
 from mlpbench.data.table.columns import (
     MAX_BYTES,
-    MISSING,
     MOST_COLUMNS,
-    NO_MISSING,
-    TYPE_NAMES,
     Column,
     ColumnPlace,
-    ColumnType,
     Table,
     check_unpacked,
     column_names,
     file_error,
-    first_true,
-    flag_column,
     letters,
-    number_column,
     reading,
     reason,
-    text_column,
 )
 
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_WHOLE = r"^[+-]?[0-9]+$"
-_FLAG = r"^(true|false|True|False|TRUE|FALSE)$"
-_NOT_FINITE = r"^(?i:[+-]?(inf|infinity|nan))$"
-_COLUMN_RULE = "a column must hold numbers, true and false or text"
 _PLAIN = "the arrays of an npz file must be plain numbers, true and false or text"
 
 
@@ -82,7 +76,7 @@ def read_csv(path: Path, name: str) -> Table:
         return _record(content.decode("utf-8-sig"), row + 1)[1]
 
     places = [ColumnPlace(file=name, column=n, line=line) for n in names]
-    return Table(name=name, columns=[_csv_column(p, read.column(i).combine_chunks()) for i, p in enumerate(places)])
+    return Table(name=name, columns=[written_column(p, read.column(i).combine_chunks()) for i, p in enumerate(places)])
 
 
 def _text(content: bytes, name: str) -> str:
@@ -153,45 +147,13 @@ def _parsed(content: bytes, header: Sequence[str], name: str) -> pa.Table:
     return read
 
 
-def _csv_column(place: ColumnPlace, raw: pa.Array[Any]) -> Column:
-    """Return a column of the one type that all its values are written in; raise InputError where there are several."""
-    text = pc.utf8_trim_whitespace(raw)
-    if (at := first_true(pc.equal(text, pa.scalar("")))) is not None:
-        raise place.error(f"{NO_MISSING}, got an empty value", at)
-    number = pc.match_substring_regex(text, _NUMBER)
-    if pc.all(number).as_py():
-        whole = bool(pc.all(pc.match_substring_regex(text, _WHOLE)).as_py())
-        written = (lambda row: text[row].as_py()) if whole else None
-        return number_column(place, pc.cast(text, pa.float64()).to_numpy(), whole=whole, written=written)
-    flag = pc.match_substring_regex(text, _FLAG)
-    if pc.all(flag).as_py():
-        return flag_column(place, pc.equal(pc.utf8_lower(text), pa.scalar("true")).to_numpy(zero_copy_only=False))
-    missing = pc.match_substring_regex(text, MISSING)
-    numeric = pc.or_(number, pc.match_substring_regex(text, _NOT_FINITE))
-    if pc.any(numeric).as_py() and pc.all(pc.or_(numeric, missing)).as_py():
-        at = first_true(pc.invert(number))
-        assert at is not None
-        value = text[at].as_py()
-        rule = "a number must be finite" if re.match(r"(?i)[+-]?inf", value) else NO_MISSING
-        raise place.error(f"{rule}, got {value!r} among numbers", at)
-    masks: tuple[tuple[pa.Array[Any], ColumnType], ...] = ((number, "number"), (flag, "flag"))
-    for mask, masked_type in masks:
-        if pc.any(mask).as_py() and not pc.all(pc.or_(mask, missing)).as_py():
-            few = 2 * np.count_nonzero(mask.to_numpy(zero_copy_only=False)) < len(text)
-            at = first_true(mask if few else pc.invert(mask))
-            assert at is not None
-            message = f"a column must hold one kind of value, got {shown(text[at].as_py())}"
-            raise place.error(f"{message} among {TYPE_NAMES['word' if few else masked_type]}", at)
-    return text_column(place, raw, TYPE_NAMES["flag" if pc.any(flag).as_py() else "word"])
-
-
 def read_parquet(path: Path, name: str) -> Table:
     """Return the table of a parquet file; raise InputError, with the row, where it is not a clean one."""
     try:
         with path.open("rb") as opened:
             size = os.fstat(opened.fileno()).st_size
             schema = pq.read_schema(opened)
-            text = [field.name for field in schema if _is_text(field.type)]
+            text = [field.name for field in schema if is_text(field.type)]
             # A word that stands in many rows stands once in memory, until it is known how much all of them come to.
             with pq.ParquetFile(opened, read_dictionary=text) as file:
                 written = list(schema.names)
@@ -201,7 +163,7 @@ def read_parquet(path: Path, name: str) -> Table:
                 names = column_names(written, name)
                 for field in schema:
                     if pa.types.is_nested(field.type):
-                        raise ColumnPlace(file=name, column=field.name).error(f"{_COLUMN_RULE}, got {field.type}")
+                        raise ColumnPlace(file=name, column=field.name).error(f"{COLUMN_RULE}, got {field.type}")
                 groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
                 numbers = file.metadata.num_rows * (len(written) - len(text)) * 8
                 check_unpacked(max(numbers, sum(group.total_byte_size for group in groups)), size, name)
@@ -214,35 +176,7 @@ def read_parquet(path: Path, name: str) -> Table:
     if not table.num_rows:
         raise file_error("a data file must have rows, got a header alone", name)
     places = [ColumnPlace(file=name, column=n) for n in names]
-    return Table(name=name, columns=[_parquet_column(p, table.column(i)) for i, p in enumerate(places)])
-
-
-def _is_text(dtype: pa.DataType) -> bool:
-    return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
-
-
-def _parquet_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any]) -> Column:
-    try:
-        raw = chunked.combine_chunks()
-        if pa.types.is_dictionary(raw.type):
-            raw = raw.cast(raw.type.value_type)
-        # Unchecked, bytes that are no text fail much later.
-        raw.validate(full=True)
-    except pa.ArrowException as error:
-        raise place.error(f"a column must hold what its type says, text in UTF-8, got {reason(error)}") from None
-    dtype = raw.type
-    if raw.null_count:
-        raise place.error(f"{NO_MISSING}, got a null", first_true(pc.is_null(raw)))
-    if pa.types.is_boolean(dtype):
-        return flag_column(place, raw.to_numpy(zero_copy_only=False))
-    whole = pa.types.is_integer(dtype)
-    if whole or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
-        values = raw.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        exact = whole or (pa.types.is_decimal(dtype) and dtype.scale <= 0)
-        return number_column(place, values, whole=whole, written=(lambda row: raw[row].as_py()) if exact else None)
-    if _is_text(dtype):
-        return text_column(place, raw)
-    raise place.error(f"{_COLUMN_RULE}, got {dtype}")
+    return Table(name=name, columns=[typed_column(p, table.column(i)) for i, p in enumerate(places)])
 
 
 def read_npz(path: Path, name: str, target: str) -> tuple[Table, Table | None]:
