@@ -42,6 +42,28 @@ class LinearTruth:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetScale:
+    """How the target y of a regression becomes what a network is trained on: t = (y - mean) / sd, or (log y - mean) / sd.
+
+    Losses and errors of t become those of y, or of log y, by `sd`: an absolute error once, a squared one twice.
+    """
+
+    mean: float
+    sd: float
+    log: bool = False
+
+    def trained(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return t of targets."""
+        return ((np.log(y) if self.log else y) - self.mean) / self.sd
+
+    def own_units(self, t: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Return y of outputs; infinite beyond what float64 holds."""
+        y = t.astype(np.float64) * self.sd + self.mean
+        with np.errstate(over="ignore"):
+            return np.exp(y) if self.log else y
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataFacts:
     """What a plan, an engine and a report need to know of a data set.
 
@@ -53,6 +75,7 @@ class DataFacts:
         class_names: a name for each class, in order; none where the target is a number.
         fingerprint: SHA-256, in hex, the identity of the data that a network sees.
         truth: the function behind the target, where it is known.
+        target_scale: how a target that is a number is scaled for training; None where it is trained on as it is.
         is_drawn_anew: whether each replicate draws its own examples.
 
     """
@@ -65,6 +88,7 @@ class DataFacts:
     class_names: tuple[str, ...] = ()
     fingerprint: str
     truth: LinearTruth | None = None
+    target_scale: TargetScale | None = None
     is_drawn_anew: bool = False
 
     @property
@@ -83,6 +107,11 @@ class DataFacts:
         return len(self.class_names) or None
 
     @property
+    def squared_unit(self) -> float:
+        """By what a squared error of outputs is multiplied to be one of the target: 1 unless the target is scaled."""
+        return 1.0 if self.target_scale is None else self.target_scale.sd**2
+
+    @property
     def n_outputs(self) -> int:
         """Outputs of a network: one per class, or one for the number."""
         return self.n_classes or 1
@@ -96,6 +125,8 @@ class DataFacts:
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """The examples of a data set as read-only arrays; bytes are pixels, for which a network's input is x / 255.
+
+    Targets are what a network is trained on: scaled, where `facts.target_scale` says so.
 
     Shape:
         - x_train: uint8 or float32 [n_train, n_features], C-contiguous

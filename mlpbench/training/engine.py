@@ -138,7 +138,13 @@ class _Stack:
         # Runs on folds are for choosing between settings: the test set is read by the refits alone.
         self.test_part = self._test_examples() if self.settings.folds is None else None
         chunk = evaluation_chunk(self.settings)
-        self.evaluator = Evaluator(self.network, LOSSES[self.settings.loss], data.n_features, chunk=chunk)
+        self.evaluator = Evaluator(
+            self.network,
+            LOSSES[self.settings.loss],
+            data.n_features,
+            chunk=chunk,
+            squared_unit=data.facts.squared_unit,
+        )
         self.prober = Prober(self.runs, self.network, self.train_part, probes)
         self.diverged_at = torch.full((len(self.runs),), -1, dtype=torch.int64, device=data.device)
         self.points: list[_CurvePoint] = []
@@ -305,7 +311,9 @@ class _Stack:
                     rows.weights.append({"run_id": run.run_id, "content": content})
                 if test is not None:
                     late = {LATE_RIGHT: self.late.of_run(i)}
-                    rows.predictions.append({"run_id": run.run_id, "predicted": prediction(i, test)} | late)
+                    rows.predictions.append(
+                        {"run_id": run.run_id, "predicted": prediction(i, test, self.data.facts)} | late
+                    )
             rows.runs.append(row)
         return rows
 

@@ -3,12 +3,13 @@
 Shapes: `I` inputs, `O` outputs of a layer. Names and orientation are those of torch.nn: `layers.0.weight` (O, I) and
 `layers.0.bias` (O,) of each Linear; `convolutions.0.weight` (O, C, 3, 3), `.bias` and `convolution_activations.0.weight` of
 convolutions in front, whose file says the shape of its images; `norms.0.weight`, `.bias`, and for batches
-`.running_mean`, `.running_var`; `activations.0.weight` (1,), the slope of PReLU. The metadata has the run's identity, its settings and its digest.
+`.running_mean`, `.running_var`; `activations.0.weight` (1,), the slope of PReLU. The metadata has the run's identity, its settings and its digest, and how a target was scaled: layers are those of the scaled target.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
 from mlpbench.base.files import MOST_WEIGHTS, is_as_written, ordered_header, read_metadata, read_regular
 from mlpbench.base.models import SHOWN
-from mlpbench.data.dataset import DataFacts
+from mlpbench.data.dataset import DataFacts, TargetScale
 from mlpbench.experiment.components.activations import ACTIVATIONS, activation
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.value_types import entry_of
@@ -33,9 +34,29 @@ POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "aver
 # What the metadata may say.
 KEYS = {
     "format", "mlpbench", "run_id", "condition", "replicate", "seed", "fold", "settings", "dataset", "dataset_fingerprint",
-    "weights_sha256", "image_shape", "checksum",
+    "weights_sha256", "image_shape", "target_scale", "checksum",
 }  # fmt: skip
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
+
+
+class OwnUnits(nn.Module):
+    """Numbers in the target's own units from outputs z of a network that was trained on a scaled target.
+
+    y = sd z + mean, or exp(sd z + mean) where the logarithm was scaled.
+    """
+
+    def __init__(self, scale: TargetScale) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return y, of the shape of z."""
+        y = z * self.scale.sd + self.scale.mean
+        return y.exp() if self.scale.log else y
+
+    def extra_repr(self) -> str:
+        """Return mean and sd, as the module prints them."""
+        return f"mean={self.scale.mean:g}, sd={self.scale.sd:g}" + ", log" * self.scale.log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +108,8 @@ def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
     }
     if s.conv_channels:
         metadata["image_shape"] = json.dumps(facts.image_shape)
+    if facts.target_scale is not None:
+        metadata["target_scale"] = json.dumps(asdict(facts.target_scale), sort_keys=True)
     return ordered_header(save(tensors, metadata=metadata))
 
 
@@ -94,8 +117,9 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
     """Return the network of a file, in evaluation mode; raise InputError where it is no whole file of weights.
 
     Of convolutions, if there are any, Unflatten; of each Conv2d, the activation and the pooling; Flatten. Of each hidden layer
-    Linear, the norm if there is one, the activation, Dropout where it is above 0; then Linear. Inputs are of shape (B, I), as
-    the network saw them: for images pixels in [0, 1], row by row. Outputs are logits or numbers.
+    Linear, the norm if there is one, the activation, Dropout where it is above 0; then Linear, and `OwnUnits` where the target
+    was scaled. Inputs are of shape (B, I), as the network saw them: for images pixels in [0, 1], row by row. Outputs are logits, or
+    numbers in the target's own units.
     """
     try:
         (length,) = struct.unpack_from("<Q", content)
@@ -106,6 +130,8 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
             raise ValueError(f"its metadata have an unknown entry {min(other)[:SHOWN]!r}")
         settings, tensors = json.loads(metadata["settings"]), load(content)
         network = _network(settings, tensors, json.loads(metadata.get("image_shape", "[]")))
+        if "target_scale" in metadata:
+            network.append(OwnUnits(_target_scale(json.loads(metadata["target_scale"]))))
         if _digest(settings, tensors) != metadata["weights_sha256"]:
             raise ValueError("it is damaged: its weights are not those of its weights_sha256")
     except InputError:
@@ -115,6 +141,14 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
         why = (str(error).splitlines() or [type(error).__name__])[0][:SHOWN]
         raise InputError(f"a file of weights must be whole, as it was written, got {path} ({why})") from None
     return network.eval()
+
+
+def _target_scale(written: Mapping[str, Any]) -> TargetScale:
+    """Return how a target was scaled, from the metadata; raise ValueError where it is no scale."""
+    scale = TargetScale(mean=float(written["mean"]), sd=float(written["sd"]), log=bool(written["log"]))
+    if not (math.isfinite(scale.mean) and 0 < scale.sd < math.inf and set(written) == {"mean", "sd", "log"}):
+        raise ValueError(f"a target scale must have a mean and a positive sd, got {str(written)[:SHOWN]!r}")
+    return scale
 
 
 def _digest(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

@@ -100,7 +100,10 @@ def test_what_a_target_is_follows_from_its_values_unless_the_task_is_told(
     together = np.sort(np.concatenate([made.y_train, made.y_test]))
     if classes is None:
         assert made.y_train.dtype == np.float32
-        assert np.array_equal(together, np.sort(frame[target].to_numpy().astype(np.float32)))
+        scale = made.facts.target_scale
+        assert scale is not None
+        values = np.sort(frame[target].to_numpy().astype(np.float64))
+        np.testing.assert_allclose(scale.own_units(together), values, rtol=1e-6, atol=1e-6)
     else:
         assert made.y_train.dtype == np.uint8
         codes = (
@@ -162,7 +165,7 @@ def test_rows_keep_their_order_and_their_target(csv: Path) -> None:
     frame["length"] = np.arange(60.0)
     frame["price"] = np.arange(60) + 0.5
     frame.to_csv(csv, index=False)
-    made = arrays(csv, "price", scale="none")
+    made = arrays(csv, "price", scale="none", target_scale="none")
     for x, y in ((made.x_train, made.y_train), (made.x_test, made.y_test)):
         assert np.array_equal(x[:, 0] + 0.5, y)
         assert (np.diff(x[:, 0]) > 0).all()

@@ -150,10 +150,11 @@ def test_a_linear_network_finds_the_least_squares_line(folder: Path) -> None:
     (run,) = grid.runs(yaml_reader.from_mapping(tree))
     rows = train_stack([run], DeviceData(data, CPU))
     line = LinearRegression().fit(data.x_train.astype(float), data.y_train.astype(float))
-    predicted = np.frombuffer(rows.predictions[0]["predicted"], "<f4")
-    np.testing.assert_allclose(predicted, line.predict(data.x_test.astype(float)), atol=2e-3)
+    predicted, scale = np.frombuffer(rows.predictions[0]["predicted"], "<f4"), data.facts.target_scale
+    assert scale is not None
+    np.testing.assert_allclose(predicted, scale.own_units(line.predict(data.x_test.astype(float))), atol=2e-3)
     residual = line.predict(data.x_train.astype(float)) - data.y_train
-    assert rows.runs[0]["train_loss"] == pytest.approx(0.5 * np.mean(residual**2), rel=1e-5)
+    assert rows.runs[0]["train_loss"] == pytest.approx(0.5 * scale.sd**2 * np.mean(residual**2), rel=1e-5)
 
 
 def test_float_inputs_are_seen_as_they_are_and_bytes_as_shares_of_255() -> None:
@@ -243,7 +244,9 @@ def test_results_need_the_file_to_train_only(folder: Path, tmp_path: Path) -> No
 def test_a_target_too_large_for_the_rate_diverges_and_is_data(folder: Path, tmp_path: Path) -> None:
     frame = pd.read_csv(folder / "diabetes.csv")
     frame.assign(target=frame["target"] * 1e6).to_csv(tmp_path / "diabetes.csv", index=False)
-    ran = mlpbench.run(spec(tmp_path, "diabetes", replicates=2), results=tmp_path / "r", executor="inline")
+    tree = spec(tmp_path, "diabetes", replicates=2)
+    tree["dataset"] |= {"target_scale": "none"}
+    ran = mlpbench.run(tree, results=tmp_path / "r", executor="inline")
     assert (ran.runs["status"] == "diverged").all()
     assert all(math.isnan(v) for v in ran.runs["test_loss"])
     assert "diverged" in (ran.folder / "report.md").read_text()

@@ -2,7 +2,7 @@
 
 Shapes: `N` rows, `I` inputs. Numbers are inputs as they are, true and false are 1 and 0, text has one 0/1 input for each of
 its words in order. With `scale: standard` a column of numbers becomes (x - mean) / sd, by mean and sd (over N, not N - 1) of
-the training rows; 0/1 inputs and the target of a regression stay as they are.
+the training rows; 0/1 inputs stay as they are. The target of a regression is scaled by its mean and sd there.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.models import shown, suggestion
-from mlpbench.data.dataset import held_out
+from mlpbench.data.dataset import TargetScale, held_out
 from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, file_error
 
 Task = Literal["classes", "number"]
 Scale = Literal["standard", "none"]
+TargetScaling = Literal["standard", "log", "none"]
 
 MOST_WORDS = 1000
 LONGEST_CLASS = 200
@@ -48,6 +49,7 @@ class Encoded:
     y_test: NDArray[np.uint8] | NDArray[np.float32]
     classes: tuple[str, ...] | None
     fingerprint: str
+    target_scale: TargetScale | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,14 @@ class _Target:
 
 
 def encode(
-    rows: Table, test_rows: Table | None, target: str, *, share: float, scale: Scale, task: Task | None
+    rows: Table,
+    test_rows: Table | None,
+    target: str,
+    *,
+    share: float,
+    scale: Scale,
+    task: Task | None,
+    target_scale: TargetScaling | None = None,
 ) -> Encoded:
     """Return the arrays of a table; raise InputError for what cannot be learned.
 
@@ -73,6 +82,7 @@ def encode(
         share: the share of the rows to test on otherwise, of each class alike.
         scale: `standard`, or `none` for numbers as they are.
         task: `classes` or `number` where the values of the target column do not say which.
+        target_scale: how numbers that are the target are scaled, by default `standard`.
 
     """
     table = rows if test_rows is None else _joined(rows, test_rows)
@@ -92,11 +102,15 @@ def encode(
         "classes": aim.classes and len(aim.classes),
         "numeric": is_number.tolist() if scale == "standard" else None,
     }
+    scaled = _target_scale(aim, ~is_test, target_scale)
+    if scaled is not None:
+        options |= {"target_scale": "log" if scaled.log else "standard"}
     fingerprint = _fingerprint(x, aim.values, options)
     if scale == "standard":
         _standardise(x, is_number, ~is_test, owners, table.name)
     _check_range(x, owners, table.name)
-    y = aim.values.astype(np.float32) if aim.classes is None else aim.values.astype(np.uint8)
+    numbers = aim.values if scaled is None else scaled.trained(aim.values)
+    y = numbers.astype(np.float32) if aim.classes is None else aim.values.astype(np.uint8)
     x32 = x.astype(np.float32)
     return Encoded(
         x_train=x32[~is_test],
@@ -105,7 +119,22 @@ def encode(
         y_test=y[is_test],
         classes=aim.classes,
         fingerprint=fingerprint,
+        target_scale=scaled,
     )
+
+
+def _target_scale(aim: _Target, train: NDArray[np.bool_], said: TargetScaling | None) -> TargetScale | None:
+    """Return the mean and sd of the target over the training rows, or those of its logarithm; None where it stays as it is."""
+    if aim.classes is not None:
+        if said is not None:
+            raise aim.place.error(f"target_scale is for a target of numbers, got {said} for classes; leave it out")
+        return None
+    if said == "none":
+        return None
+    if said == "log" and (least := aim.values.min()) <= 0:
+        raise aim.place.error(f"target_scale log needs a target above 0, got {least:g}", int(aim.values.argmin()))
+    values = np.log(aim.values[train]) if said == "log" else aim.values[train]
+    return TargetScale(mean=float(values.mean()), sd=float(values.std()), log=said == "log")
 
 
 def _joined(rows: Table, test_rows: Table) -> Table:

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import Model, SpecProblem, first_problem, shown, suggestion
 from mlpbench.base.models import Path as Place
-from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource
+from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource, TargetScale
 from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, Table, file_error
 
 SUFFIXES = (".csv", ".parquet", ".npz")
@@ -48,6 +48,8 @@ class TableFacts(Model):
     n_test: int = Field(ge=1)
     n_features: int = Field(ge=1)
     classes: tuple[str, ...] | None = Field(default=None, strict=False, min_length=2, max_length=MOST_CLASSES)
+    target_mean: float | None = None
+    target_sd: float | None = Field(default=None, gt=0)
 
     @field_validator("fingerprint")
     @classmethod
@@ -69,6 +71,7 @@ class TableOptions(Model):
     test_file: str | None = Field(default=None, min_length=1)
     scale: Literal["standard", "none"] = "standard"
     task: Literal["classes", "number"] | None = None
+    target_scale: Literal["standard", "log", "none"] | None = None
     facts: TableFacts | None = None
 
     @model_validator(mode="after")
@@ -106,7 +109,15 @@ class TableData(DataSource):
             input_shape=(self.file_facts.n_features,),
             class_names=self.file_facts.classes or (),
             fingerprint=self.file_facts.fingerprint,
+            target_scale=self._target_scale,
         )
+
+    @property
+    def _target_scale(self) -> TargetScale | None:
+        mean, sd = self.file_facts.target_mean, self.file_facts.target_sd
+        if mean is None or sd is None:
+            return None
+        return TargetScale(mean=mean, sd=sd, log=self.options.target_scale == "log")
 
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
         """Return the arrays to train on; raise InputError where the file is gone or does not match its facts."""
@@ -161,6 +172,9 @@ def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
     names = {key: str(base / path) for key, path in options.paths.items()}
     whole = options.model_copy(update={key: _whole(path, base) for key, path in options.paths.items()})
     if options.facts is not None:
+        if options.facts.classes is None and options.facts.target_mean is None:
+            # Written before targets were scaled: the runs there are of the target as it is.
+            whole = whole.model_copy(update={"target_scale": "none"})
         return TableData(options=whole.model_copy(update={"facts": None}), file_facts=options.facts)
     _check_files(whole.paths, names)
     return _read(whole, names)[0]
@@ -193,15 +207,28 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
             raise SpecProblem((KEY, "test_file"), "test_file must be a table, csv or parquet, got an npz file")
         test_table = read_table(Path(options.test_file), names["test_file"])
     share = options.test if options.test is not None else TEST_SHARE
-    encoded = encode(table, test_table, target, share=share, scale=options.scale, task=options.task)
+    encoded = encode(
+        table,
+        test_table,
+        target,
+        share=share,
+        scale=options.scale,
+        task=options.task,
+        target_scale=options.target_scale,
+    )
+    scaled = encoded.target_scale
     file_facts = TableFacts(
         fingerprint=encoded.fingerprint,
         n_train=len(encoded.y_train),
         n_test=len(encoded.y_test),
         n_features=encoded.x_train.shape[1],
         classes=encoded.classes,
+        target_mean=None if scaled is None else scaled.mean,
+        target_sd=None if scaled is None else scaled.sd,
     )
-    update = {"facts": None, "test": share if test_table is None else None}
+    update: dict[str, Any] = {"facts": None, "test": share if test_table is None else None}
+    if encoded.classes is None and options.target_scale is None:
+        update["target_scale"] = "standard"
     data = TableData(options=options.model_copy(update=update), file_facts=file_facts)
     arrays = {part: getattr(encoded, part) for part in ("x_train", "y_train", "x_test", "y_test")}
     return data, Dataset(facts=data.facts, **arrays).read_only()

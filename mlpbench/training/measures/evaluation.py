@@ -37,23 +37,30 @@ class Evaluated:
     right: Tensor | None = None
     active_RU: Sequence[Tensor]
     chunk: int = CHUNK
+    squared_unit: float = 1.0
 
     def means(self, first: int | None = None) -> Mapping[str, Sequence[float | None]]:
         """Return the mean of each score of each run over the first examples (a whole number of chunks), or over all.
 
-        None where it has no meaning for the target.
+        Losses of a scaled target are in the target's own units. None where a score has no meaning for the target.
         """
         n = self.n if first is None else min(first, self.n)
         chunks = -(-n // self.chunk)
-        means = {name: (sums[:, :chunks].sum(1) / n).tolist() for name, sums in self.sums_RK.items()}
-        return {name: means.get(name, [None] * len(means["loss"])) for name in self.scores}
+        means = {name: (sums[:, :chunks].sum(1) / n) for name, sums in self.sums_RK.items()}
+        if self.squared_unit != 1.0:
+            means["loss"] = means["loss"] * self.squared_unit
+        listed = {name: values.tolist() for name, values in means.items()}
+        return {name: listed.get(name, [None] * len(listed["loss"])) for name in self.scores}
 
 
 class Evaluator:
     """Evaluates a stack; its buffers are allocated once."""
 
-    def __init__(self, network: Network, loss: Loss, features: int, *, chunk: int = CHUNK) -> None:
+    def __init__(
+        self, network: Network, loss: Loss, features: int, *, chunk: int = CHUNK, squared_unit: float = 1.0
+    ) -> None:
         self._network, self._loss, self._features, self._chunk = network, loss, features, chunk
+        self._squared_unit = squared_unit
         self._work = Workspace(network, chunk, backward=False)
         self._gathers: dict[tuple[int, torch.dtype], Gather] = {}
         self._fused: dict[tuple[Group, ...], Fused] = {}
@@ -115,6 +122,7 @@ class Evaluator:
             right=torch.cat(right, 1) if right else None,
             active_RU=active,
             chunk=chunk,
+            squared_unit=self._squared_unit,
         )
 
     def _side_by_side(self, examples: Examples) -> Fused | None:

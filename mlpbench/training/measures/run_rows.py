@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
+from mlpbench.data.dataset import DataFacts
 from mlpbench.training.measures.evaluation import Evaluated
 from mlpbench.training.network.mlp_stack import Network
 
@@ -75,8 +77,11 @@ class LateCounts:
         return bytes([self._points]) + self._right_RN[i].cpu().numpy().tobytes()
 
 
-def prediction(i: int, test: Evaluated) -> bytes:
-    """Return run i's outputs for the test examples as the table has them."""
+def prediction(i: int, test: Evaluated, facts: DataFacts) -> bytes:
+    """Return run i's predictions of the test examples as the table has them: classes, or numbers in the target's own units."""
     assert test.predicted is not None
     predicted = test.predicted[i].cpu().numpy()
+    if facts.target_scale is not None:
+        with np.errstate(over="ignore"):
+            predicted = facts.target_scale.own_units(predicted).astype(predicted.dtype)
     return predicted.astype(predicted.dtype.newbyteorder("<"), copy=False).tobytes()
