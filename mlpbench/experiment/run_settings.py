@@ -12,6 +12,7 @@ from mlpbench.base.models import Path, SpecProblem, Value, shown
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.losses import Target, losses_of
 from mlpbench.experiment.components.optimisers import OPTIMISERS
+from mlpbench.experiment.components.schedules import in_steps
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.settings import SETTINGS
@@ -181,6 +182,7 @@ def resolve(
         "batch_size": batch,
         "epochs": steps // per_epoch if steps % per_epoch == 0 else None,
         "steps": steps,
+        "schedule": in_steps(value["schedule"], steps),
         "train_size": train_size,
         "loss": loss,
         "norm": value["norm"] if hidden else "none",

@@ -12,7 +12,18 @@ from mlpbench.experiment.components.initialisers import INITIALISERS
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.components.schedules import SCHEDULES
-from mlpbench.experiment.value_types import DEEPEST, Count, Flag, Number, Parameters, PerLayer, Sizes, ValueType, Word
+from mlpbench.experiment.value_types import (
+    DEEPEST,
+    Chain,
+    Count,
+    Flag,
+    Number,
+    Parameters,
+    PerLayer,
+    Sizes,
+    ValueType,
+    Word,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +93,12 @@ SETTINGS = _settings(
     ("l1", Number(low=0), 0.0, "lambda of lambda||w||_1, by soft threshold after each step"),
     ("optimizer", _one_of(OPTIMISERS), "sgd", "rule by which gradients update parameters"),
     ("lr", Number(low=0, open_low=True), 0.1, "learning rate"),
-    ("schedule", _one_of(SCHEDULES), "constant", "schedule of the learning rate over gradient steps"),
+    (
+        "schedule",
+        Chain(word=_one_of(SCHEDULES), first="warmup"),
+        "constant",
+        "schedule of the learning rate over gradient steps",
+    ),
     (
         "batch_size",
         Count(words=("full",)),

@@ -15,7 +15,10 @@ from typing import Any, TypeVar
 from mlpbench.base.models import LARGEST, Column, Value, suggestion
 
 _CALL = re.compile(r"([a-z_]+)\(([^()]+)\)")
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 DEEPEST = 10_000
+# Stands between a word and what follows it.
+THEN = "+"
 Entry = TypeVar("Entry")
 
 
@@ -25,8 +28,13 @@ def parse_call(text: str) -> tuple[str, tuple[float, ...]]:
     >>> parse_call("normal(0.01)"), parse_call("relu")
     (('normal', (0.01,)), ('relu', ()))
     """
+    word, arguments = _split_call(text)
+    return word, tuple(map(float, arguments))
+
+
+def _split_call(text: str) -> tuple[str, list[str]]:
     match = _CALL.fullmatch(text)
-    return (match[1], tuple(map(float, match[2].split(",")))) if match else (text, ())
+    return (match[1], match[2].split(",")) if match else (text, [])
 
 
 def entry_of(table: Mapping[str, Entry], canonical: str) -> tuple[Entry, tuple[float, ...]]:
@@ -78,11 +86,15 @@ class Number:
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """A whole number from `low` to `high`; `words` are accepted in its place."""
+    """A whole number from `low` to `high`; `words` are accepted in its place.
+
+    One of steps may be a share of all steps of a run too, `10%`, where `share` says so.
+    """
 
     low: int = 1
     high: int = LARGEST
     words: tuple[str, ...] = ()
+    share: bool = False
     default: int | None = None
     column: Column = "int64"
 
@@ -90,12 +102,18 @@ class Count:
     def rule(self) -> str:
         """The range in words."""
         words = f"of at least {self.low}" if self.high == LARGEST else f"in [{self.low}, {self.high}]"
-        return " or ".join([f"a whole number {words}", *map(repr, self.words)])
+        share = ["a share of the steps such as '10%'"] * self.share
+        return " or ".join([f"a whole number {words}", *share, *map(repr, self.words)])
 
     def read(self, value: object) -> Value:
         """Return the canonical count or word; raise ValueError with the rule."""
         if isinstance(value, str) and value in self.words:
             return value
+        if self.share and isinstance(value, str) and (match := _SHARE.fullmatch(value)):
+            percent = float(match[1])
+            if not 0 < percent <= 100:
+                raise ValueError(f"{self.rule}, above 0% and at most 100%")
+            return f"{percent!r}%".replace(".0%", "%")
         if isinstance(value, bool) or not isinstance(value, int) or value < self.low:
             raise ValueError(self.rule + _near(value, self.words))
         if value > self.high:
@@ -138,19 +156,73 @@ class Word:
             _read_parameter(word, name, limits, number)
             for (name, limits), number in zip(parameters.items(), _arguments(word, parameters, argument))
         ]
-        return f"{word}({','.join(map(repr, numbers))})"
+        return f"{word}({','.join(n if isinstance(n, str) else repr(n) for n in numbers)})"
 
     def _parts(self, value: object) -> tuple[Any, object]:
         """Return the word and its argument: of `normal(0.01)`, `{normal: 0.01}` or a word alone, whose argument is None."""
         if isinstance(value, str):
+            word, written = _split_call(value)
             try:
-                word, numbers = parse_call(value)
+                numbers = tuple(n.strip() if n.strip().endswith("%") else float(n) for n in written)
             except ValueError:
                 raise ValueError(self.rule) from None
             return word, numbers if len(numbers) > 1 else numbers[0] if numbers else None
         if isinstance(value, Mapping) and len(value) == 1:
             return next(iter(value.items()))
         raise ValueError(self.rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """A word of the table, or `first` and what follows it: `{warmup: 200, then: cosine}`, canonically `warmup(200)+cosine`."""
+
+    word: Word
+    first: str
+    column: Column = "string"
+
+    @property
+    def table(self) -> Mapping[str, Parameters]:
+        """The words, with the parameters of each."""
+        return self.word.table
+
+    @property
+    def rule(self) -> str:
+        """The words, and how one follows another."""
+        return f"{self.word.rule}, or {self._form}"
+
+    @property
+    def _form(self) -> str:
+        return f"{{{self.first}: {next(iter(self.word.table[self.first]))}, then: another}}"
+
+    def read(self, value: object) -> Value:
+        """Return the canonical string; raise ValueError with the rule."""
+        if isinstance(value, str) and THEN in value:
+            first, _, then = value.partition(THEN)
+            return self._chained(first, then)
+        if isinstance(value, Mapping) and "then" in value:
+            if set(value) != {self.first, "then"}:
+                raise ValueError(f"{self._form} where one follows another")
+            return self._chained({self.first: value[self.first]}, value["then"])
+        try:
+            return self.word.read(value)
+        except ValueError as error:
+            rule, mark, near = str(error).partition("; did you mean")
+            raise ValueError((self.rule if rule == self.word.rule else rule) + mark + near) from None
+
+    def _chained(self, first: object, then: object) -> str:
+        before, after = str(self.word.read(first)), str(self.word.read(then))
+        if parse_word(before) != self.first or parse_word(after) == self.first:
+            raise ValueError(f"{self._form}, of which another is none of {self.first}")
+        return before + THEN + after
+
+
+def parse_word(canonical: str) -> str:
+    """Return the word of a canonical string, whatever its parameters are.
+
+    >>> parse_word("warmup(10%)")
+    'warmup'
+    """
+    return _split_call(canonical)[0]
 
 
 def _form(word: str, parameters: Parameters) -> str:
@@ -236,4 +308,4 @@ def _near(value: object, known: Iterable[str]) -> str:
     return suggestion(value, known) if isinstance(value, str) else ""
 
 
-ValueType = Number | Count | Word | Flag | PerLayer | Sizes
+ValueType = Number | Count | Word | Chain | Flag | PerLayer | Sizes

@@ -20,7 +20,7 @@ from mlpbench.cli.main import main
 from mlpbench.experiment.file.json_schema import MEANINGS, schema
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS
-from mlpbench.experiment.value_types import Word
+from mlpbench.experiment.value_types import Chain, Word
 
 SHIPPED = sorted(EXPERIMENTS.rglob("*.yaml"))
 SCHEMA = schema()
@@ -91,10 +91,10 @@ def test_every_setting_has_its_meaning_and_its_default_is_valid(name: str) -> No
     assert says(PLAIN | {"fixed": {name: {"no": "such"}}})
 
 
-@pytest.mark.parametrize("name", [n for n, s in SETTINGS.items() if isinstance(s.value_type, Word)])
+@pytest.mark.parametrize("name", [n for n, s in SETTINGS.items() if isinstance(s.value_type, Word | Chain)])
 def test_every_word_is_offered_and_a_misspelt_one_refused(name: str) -> None:
     kind = SETTINGS[name].value_type
-    assert isinstance(kind, Word)
+    assert isinstance(kind, Word | Chain)
     text = json.dumps(SCHEMA["$defs"][f"setting.{name}"])
     for word, parameters in kind.table.items():
         assert f'"{word}"' in text

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 
 from mlpbench.base.models import shown, suggestion
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.value_types import Count, Flag, Number, PerLayer, Word, parse_call
+from mlpbench.experiment.value_types import Chain, Count, Flag, Number, PerLayer, Word, parse_call
 
 NOT_NUMBERS = [True, False, math.nan, math.inf, -math.inf, "0.1", "", None, [], {}, 10**400, b"1", 1j]
 COUNTS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Count)]
 NUMBERS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Number)]
-WORDS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Word)]
+WORDS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Word | Chain)]
 FLAGS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Flag)]
 
 
 STEP = "step with its parameters, written {step: {every: number, factor: number}}"
+OR_SHARE = "a whole number of at least 1 or a share of the steps such as '10%'"
 
 
 def refusal(name: str, value: object) -> str:
@@ -176,19 +177,19 @@ def test_what_is_no_word_is_refused(name: str, value: object) -> None:
         (
             "schedule",
             {"step": {"every": 0, "factor": 0.5}},
-            "step with a parameter 'every' that is a whole number of at least 1",
+            f"step with a parameter 'every' that is {OR_SHARE}",
         ),
         (
             "schedule",
             {"step": {"every": 2.5, "factor": 0.5}},
-            "step with a parameter 'every' that is a whole number of at least 1",
+            f"step with a parameter 'every' that is {OR_SHARE}",
         ),
         ("schedule", {"step": {"every": 5, "factor": 0}}, "step with a parameter 'factor' that is a number above 0"),
         ("schedule", "step(5,0)", "step with a parameter 'factor' that is a number above 0"),
         ("schedule", "warmup", "warmup with its parameter, written {warmup: steps}"),
-        ("schedule", {"warmup": 0}, "warmup with a parameter 'steps' that is a whole number of at least 1"),
-        ("schedule", {"warmup": 1.5}, "warmup with a parameter 'steps' that is a whole number of at least 1"),
-        ("schedule", {"warmup": True}, "warmup with a parameter 'steps' that is a whole number of at least 1"),
+        ("schedule", {"warmup": 0}, f"warmup with a parameter 'steps' that is {OR_SHARE}"),
+        ("schedule", {"warmup": 1.5}, f"warmup with a parameter 'steps' that is {OR_SHARE}"),
+        ("schedule", {"warmup": True}, f"warmup with a parameter 'steps' that is {OR_SHARE}"),
         ("schedule", {"cosine": 5}, "cosine without a parameter"),
         ("schedule", "step(a,b)", SETTINGS["schedule"].value_type.rule),
         ("norm", {"batch": 0.1}, "batch without a parameter"),

@@ -188,6 +188,10 @@ OTHER_ROWS: dict[str, Row] = {
     "step that grows": Row({"schedule": {"step": {"every": 10, "factor": 1.5}}, "lr": 0.1}),
     "cosine in an epoch and some steps": Row({"epochs": None, "steps": 7, "schedule": "cosine"}),
     "warmup beyond the end": Row({"schedule": {"warmup": 100}, "lr": 1.0}),
+    "warmup, then cosine": Row({"schedule": {"warmup": 9, "then": "cosine"}, "lr": 0.3}),
+    "warmup of a share, then steps": Row(
+        {"schedule": {"warmup": "25%", "then": {"step": {"every": "10%", "factor": 0.7}}}}
+    ),
     "warmup of 1": Row({"schedule": {"warmup": 1}, "lr": 0.19}),
     "clipping that never acts": Row({"clip_norm": 1e6}),
     "clipping to next to nothing": Row({"clip_norm": 1e-3, "lr": 1.0}),

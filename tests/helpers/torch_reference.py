@@ -21,7 +21,7 @@ from torch.optim import lr_scheduler
 from mlpbench.base.streams import generator
 from mlpbench.data.dataset import Dataset
 from mlpbench.experiment.grid import Run, RunSettings
-from mlpbench.experiment.value_types import parse_call
+from mlpbench.experiment.value_types import THEN, parse_call
 from mlpbench.training.batches.biased_selection import standardised_mean
 from mlpbench.training.batches.device_data import DeviceData, split
 from mlpbench.training.batches.example_weights import weights
@@ -136,6 +136,11 @@ SCHEDULES: dict[str, Scheduled] = {
 def scheduler_of(canonical: str, optimiser: torch.optim.Optimizer, steps: int) -> lr_scheduler.LRScheduler:
     """Return torch's scheduler for the canonical name of a schedule."""
     by_word = {parse_call(name)[0]: make for name, make in SCHEDULES.items()}
+    if THEN in canonical:
+        first, then = canonical.split(THEN)
+        warm = int(parse_call(first)[1][0])
+        both = [scheduler_of(first, optimiser, warm), scheduler_of(then, optimiser, max(steps - warm, 0))]
+        return lr_scheduler.SequentialLR(optimiser, both, milestones=[warm])
     word, parameters = parse_call(canonical)
     return by_word[word](optimiser, steps, parameters)
 

@@ -28,7 +28,7 @@ from mlpbench.experiment.components.schedules import SCHEDULES
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import signature, training_flops
 from mlpbench.experiment.settings import GPU_PRECISIONS, SETTINGS
-from mlpbench.experiment.value_types import Word, parse_call
+from mlpbench.experiment.value_types import THEN, Chain, Word, parse_call
 from mlpbench.training.engine import _Stack
 from mlpbench.training.measures.run_rows import Model
 from mlpbench.training.worker_setup import StackRows
@@ -180,7 +180,8 @@ def settings_of(name: str) -> RunSettings:
 
 
 def levels_of(setting: str) -> set[str]:
-    return {parse_call(getattr(settings_of(name), setting))[0] for name in ROWS}
+    levels = [getattr(settings_of(name), setting) for name in ROWS]
+    return {parse_call(part)[0] for level in levels for part in level.split(THEN)}
 
 
 def test_every_level_has_a_row() -> None:
@@ -193,7 +194,7 @@ def test_every_level_has_a_row() -> None:
     assert levels_of("optimizer") == set(OPTIMISERS)
     assert levels_of("schedule") == set(SCHEDULES)
     for name, setting in SETTINGS.items():
-        if isinstance(setting.value_type, Word) and name != "precision":
+        if isinstance(setting.value_type, Word | Chain) and name != "precision":
             assert levels_of(name) == set(setting.value_type.table), name
 
 
@@ -219,7 +220,7 @@ def test_there_are_many_rows_and_most_of_them_are_long() -> None:
         assert any(s.clip_norm is not None for s in mine)
         assert any(s.l1 > 0 for s in mine)
         assert {s.weight_decay * (1 + s.decay_bias) > s.weight_decay for s in mine if s.weight_decay} == {False, True}
-        assert {parse_call(s.schedule)[0] for s in mine} == set(SCHEDULES)
+        assert {parse_call(s.schedule.partition(THEN)[0])[0] for s in mine} == set(SCHEDULES)
         assert {s.norm for s in mine} == {"none", "layer", "batch"}
 
 

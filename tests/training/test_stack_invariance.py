@@ -27,7 +27,12 @@ INITS = [{"normal": 0.01}, {"normal": 1.0}, "default", "he_uniform", "xavier_nor
 BIAS_INITS = ["zeros", {"normal": 1.0}, "default"]
 SCHEDULES: list[Any] = [
     *("constant", "constant", "cosine", {"step": {"every": 2, "factor": 0.5}}, {"step": {"every": 1, "factor": 1.5}}),
-    *({"warmup": 1}, {"warmup": 5}),
+    *(
+        {"warmup": 1},
+        {"warmup": 5},
+        {"warmup": 2, "then": "cosine"},
+        {"warmup": "50%", "then": {"step": {"every": 1, "factor": 0.5}}},
+    ),
 ]
 OPTIMISERS = ["sgd", *torch_reference.OPTIMISERS]
 # In place of classes: data whose target is a number.

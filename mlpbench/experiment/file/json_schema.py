@@ -21,7 +21,7 @@ from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.shift_spec import ShiftKind
 from mlpbench.experiment.spec import FILE_KEYS, Experiment, UntilDecided
-from mlpbench.experiment.value_types import Count, Flag, Number, Parameters, PerLayer, Sizes, ValueType, Word
+from mlpbench.experiment.value_types import Chain, Count, Flag, Number, Parameters, PerLayer, Sizes, ValueType, Word
 
 Schema = dict[str, Any]
 
@@ -156,6 +156,8 @@ def _value_type(values: ValueType) -> Schema:
         return _number(values)
     if isinstance(values, Word):
         return _word(values)
+    if isinstance(values, Chain):
+        return _chain(values)
     if isinstance(values, PerLayer):
         each = _number(values.each)
         return {"anyOf": [each, {"type": "array", "items": each}]}
@@ -172,6 +174,8 @@ def _number(values: Number | Count) -> Schema:
     if values.high < (LARGEST if isinstance(values, Count) else math.inf):
         number["maximum"] = values.high
     words: list[str | None] = list(values.words) if isinstance(values, Count) else ["none", None] * values.or_none
+    if isinstance(values, Count) and values.share:
+        return {"anyOf": [number, {"type": "string", "pattern": r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$"}]}
     return {"anyOf": [number, {"enum": words}]} if words else number
 
 
@@ -184,6 +188,15 @@ def _word(values: Word) -> Schema:
             shapes.append(_object({word: _parameters(parameters)}, needed=[word]))
             shapes.append({"type": "string", "pattern": rf"^{word}\([^()]+\)$"})
     return {"anyOf": shapes} if len(shapes) > 1 else shapes[0]
+
+
+def _chain(values: Chain) -> Schema:
+    """A word in any of its forms, `first` with what follows it under `then`, or the canonical string: `warmup(200)+cosine`."""
+    after = _word(Word(table={w: p for w, p in values.word.table.items() if w != values.first}))
+    first = {values.first: _parameters(values.word.table[values.first]), "then": after}
+    shapes: list[Schema] = _word(values.word)["anyOf"]
+    chained = {"type": "string", "pattern": rf"^{values.first}\([^()]+\)\+[a-z_]+(\([^()]+\))?$"}
+    return {"anyOf": [*shapes, _object(first, needed=list(first)), chained]}
 
 
 def _parameters(parameters: Parameters) -> Schema:
