@@ -77,6 +77,7 @@ class DataFacts:
         truth: the function behind the target, where it is known.
         target_scale: how a target that is a number is scaled for training; None where it is trained on as it is.
         is_drawn_anew: whether each replicate draws its own examples.
+        notes: what a person should know of how the data were read, a sentence each.
 
     """
 
@@ -90,6 +91,7 @@ class DataFacts:
     truth: LinearTruth | None = None
     target_scale: TargetScale | None = None
     is_drawn_anew: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def n_features(self) -> int:
