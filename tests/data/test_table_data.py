@@ -234,15 +234,19 @@ def test_what_changes_the_arrays_changes_the_fingerprint(csv: Path, tmp_path: Pa
 def test_a_test_file_is_the_test_set_and_shares_words_with_the_file(csv: Path, tmp_path: Path) -> None:
     whole = table()[["length", "count", "flag", "colour", "kind"]]
     whole.iloc[:40].replace("ärgerlich", "red").to_csv(csv, index=False)
-    # Other columns order, other words: a word the network never saw has an input of its own, 0 in training.
+    # Other columns order, other words: a word that no training row has is 0 in every input.
     whole.iloc[40:][["kind", "colour", "flag", "length", "count"]].to_parquet(tmp_path / "test.parquet", index=False)
     assert "ärgerlich" in set(whole["colour"].iloc[40:])
-    made = arrays(csv, test_file=tmp_path / "test.parquet", scale="none")
+    experiment = spec(csv, test_file=tmp_path / "test.parquet", scale="none")
+    made = experiment.dataset.load()
     assert (len(made.y_train), len(made.y_test)) == (40, 20)
     assert np.array_equal(made.x_test[:, 0], whole["length"].iloc[40:].to_numpy().astype(np.float32))
-    assert made.x_train.shape[1] == 3 + 4
-    assert not made.x_train[:, -1].any()
-    assert made.x_test[:, -1].any()
+    assert made.x_train.shape[1] == 3 + 3
+    unseen = (whole["colour"].iloc[40:] == "ärgerlich").to_numpy()
+    assert made.x_train[:, 3:].sum(1).tolist() == [1] * 40
+    assert made.x_test[:, 3:].sum(1).tolist() == (~unseen).astype(int).tolist()
+    said = f"{unseen.sum()} test rows have words that no training row has ('ärgerlich'): 0 in every input"
+    assert experiment.data.notes == (f"table.csv: column 'colour': {said}",)
 
 
 def test_npz_arrays_may_have_test_rows_names_and_more_axes(tmp_path: Path) -> None:

@@ -152,3 +152,22 @@ def test_every_form_of_a_key_is_taken(keys: dict[str, Any]) -> None:
 def test_every_key_of_a_file_has_a_meaning() -> None:
     assert set(MEANINGS) == set(FILE_KEYS) == set(SCHEMA["properties"])
     assert all(SCHEMA["properties"][key]["description"] for key in FILE_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("options", "fits"),
+    [
+        ({"missing": "drop_rows", "missing_values": [-999, "unknown", 0.5], "words": ["zip"], "day_first": True}, True),
+        ({"scale": "quantile"}, True),
+        ({"missing": "drop"}, False),
+        ({"missing_values": [[1]]}, False),
+        ({"missing_values": []}, False),
+        ({"words": "zip"}, False),
+        ({"words": [3]}, False),
+        ({"day_first": "yes"}, False),
+        ({"scale": "ranks"}, False),
+    ],
+)
+def test_options_of_columns_are_seen(options: dict[str, Any], fits: bool) -> None:
+    dataset = {"file": "t.csv", "target": "kind", **options}
+    assert (says({"name": "own", "question": "?", "dataset": dataset}) == []) == fits

@@ -1,12 +1,13 @@
 """What type the values of a column have: numbers, true and false, or text, as they are written or by the type of a file.
 
-Each function returns a `Column`, or raises InputError with the place of the value that fits none.
+Dates and times are numbers, and so are `1,234`, `$5` and `12%`, with a note. Each function returns columns, or raises
+InputError with the place of the value that fits none and with what would make it fit.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,74 +15,94 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mlpbench.base.errors import InputError
 from mlpbench.base.models import LARGEST, shown
-from mlpbench.data.table.columns import TYPE_NAMES, Column, ColumnPlace, ColumnType, first_true, reason
+from mlpbench.data.table.columns import (
+    PLAIN,
+    Column,
+    ColumnOptions,
+    ColumnPlace,
+    first_true,
+    reason,
+)
+from mlpbench.data.table.dates import Moments, moments_of, read_dates
+from mlpbench.data.table.written_numbers import (
+    UnreadValue,
+    WrittenNumbers,
+    decimal_marks,
+    looks_like_number,
+    read_numbers,
+)
 
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_WHOLE = r"^[+-]?[0-9]+$"
-_FLAG = r"^(true|false|True|False|TRUE|FALSE)$"
-_NOT_FINITE = r"^(?i:[+-]?(inf|infinity|nan))$"
-COLUMN_RULE = "a column must hold numbers, true and false or text"
-NO_MISSING = "a table must have no missing values"
+NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+COLUMN_RULE = "a column must hold numbers, dates, true and false or text"
 # What stands for a missing value in the tables of other programs, in columns of numbers and of text alike.
 MISSING = r"^(?i:na|n/a|#n/a|<na>|nan|null|none|\?|-)$"
+_FINITE = "a number must be finite and fit 64 bits"
+
+# An array of pyarrow, of whose types the stubs know less than the library.
+Texts = Any
+Mask = NDArray[np.bool_]
 
 
-def written_column(place: ColumnPlace, raw: pa.Array[Any]) -> Column:
-    """Return a column of the one type that all its values are written in; raise InputError where there are several."""
-    text = pc.utf8_trim_whitespace(raw)
-    if (at := first_true(pc.equal(text, pa.scalar("")))) is not None:
-        raise place.error(f"{NO_MISSING}, got an empty value", at)
-    number = pc.match_substring_regex(text, _NUMBER)
-    if pc.all(number).as_py():
-        whole = bool(pc.all(pc.match_substring_regex(text, _WHOLE)).as_py())
-        written = (lambda row: text[row].as_py()) if whole else None
-        return number_column(place, pc.cast(text, pa.float64()).to_numpy(), whole=whole, written=written)
-    flag = pc.match_substring_regex(text, _FLAG)
-    if pc.all(flag).as_py():
-        return flag_column(place, pc.equal(pc.utf8_lower(text), pa.scalar("true")).to_numpy(zero_copy_only=False))
-    missing = pc.match_substring_regex(text, MISSING)
-    numeric = pc.or_(number, pc.match_substring_regex(text, _NOT_FINITE))
-    if pc.any(numeric).as_py() and pc.all(pc.or_(numeric, missing)).as_py():
-        at = first_true(pc.invert(number))
-        assert at is not None
-        value = text[at].as_py()
-        rule = "a number must be finite" if re.match(r"(?i)[+-]?inf", value) else NO_MISSING
-        raise place.error(f"{rule}, got {value!r} among numbers", at)
-    masks: tuple[tuple[pa.Array[Any], ColumnType], ...] = ((number, "number"), (flag, "flag"))
-    for mask, masked_type in masks:
-        if pc.any(mask).as_py() and not pc.all(pc.or_(mask, missing)).as_py():
-            few = 2 * np.count_nonzero(mask.to_numpy(zero_copy_only=False)) < len(text)
-            at = first_true(mask if few else pc.invert(mask))
-            assert at is not None
-            message = f"a column must hold one kind of value, got {shown(text[at].as_py())}"
-            raise place.error(f"{message} among {TYPE_NAMES['word' if few else masked_type]}", at)
-    return text_column(place, raw, TYPE_NAMES["flag" if pc.any(flag).as_py() else "word"])
-
-
-def typed_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any]) -> Column:
-    """Return a column of the type that a file says; raise InputError where values are missing or the type is another one."""
+def typed_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any], asked: ColumnOptions = PLAIN) -> Column:
+    """Return a column of the type that a file says; raise InputError where it is none that can be learned from."""
     try:
-        raw = chunked.combine_chunks()
+        raw: Texts = chunked.combine_chunks()
         if pa.types.is_dictionary(raw.type):
+            # Unchecked, bytes that are no text fail much later.
+            raw.dictionary.validate(full=True)
+            if raw.type.ordered and is_text(raw.type.value_type) and place.column not in asked.words:
+                return _ordered_column(place, raw)
             raw = raw.cast(raw.type.value_type)
-        # Unchecked, bytes that are no text fail much later.
         raw.validate(full=True)
     except pa.ArrowException as error:
         raise place.error(f"a column must hold what its type says, text in UTF-8, got {reason(error)}") from None
     dtype = raw.type
-    if raw.null_count:
-        raise place.error(f"{NO_MISSING}, got a null", first_true(pc.is_null(raw)))
+    if place.column in asked.words and not is_text(dtype):
+        try:
+            return text_column(place, raw.cast(pa.string()), asked)
+        except pa.ArrowException:
+            raise place.error(f"words must be text or have a spelling, got {dtype}") from None
+    if pa.types.is_null(dtype):
+        return Column(name=place.column, type="number", values=np.full(len(raw), np.nan), place=place)
     if pa.types.is_boolean(dtype):
-        return flag_column(place, raw.to_numpy(zero_copy_only=False))
+        gap, flags = raw.is_null(), raw.fill_null(False)
+        return flag_column(place, flags.to_numpy(zero_copy_only=False), gap.to_numpy(zero_copy_only=False))
     whole = pa.types.is_integer(dtype)
     if whole or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         values = raw.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         exact = whole or (pa.types.is_decimal(dtype) and dtype.scale <= 0)
-        return number_column(place, values, whole=whole, written=(lambda row: raw[row].as_py()) if exact else None)
+        written = (lambda row: raw[row].as_py()) if exact else None
+        return number_column(place, values, whole=whole, written=written, asked=asked)
     if is_text(dtype):
-        return text_column(place, raw)
+        return typed_text_column(place, raw, asked)
+    if (moments := moments_of(raw)) is not None:
+        values, unit, note = moments
+        return Column(name=place.column, type="number", values=values, unit=unit, notes=(note,), place=place)
     raise place.error(f"{COLUMN_RULE}, got {dtype}")
+
+
+def typed_text_column(place: ColumnPlace, raw: Texts, asked: ColumnOptions = PLAIN) -> Column:
+    """Return a column whose type is text: of dates or of numbers with marks where all values are such, of words else.
+
+    Plain digits are words: whoever writes a table with types says of a postcode that it is text.
+    """
+    if place.column not in asked.words:
+        text = pc.utf8_trim_whitespace(raw)
+        values = strings(pc.unique(text.filter(pc.invert(gaps_of(text, asked)))))
+        if (column := column_of_dates(place, text, values, asked)) is not None:
+            return column
+        plain = pc.match_substring_regex(pa.array(values, raw.type), NUMBER)
+        if not pc.all(plain).as_py() and all(map(looks_like_number, values)):
+            marks = decimal_marks(values)
+            return column_of_numbers(place, text, values, marks if len(marks) == 1 else ".", asked)
+    return text_column(place, raw, asked)
+
+
+def strings(texts: Texts) -> list[str]:
+    """Return the values of an array of text that has no nulls, as Python's."""
+    return list(texts.to_pylist())
 
 
 def is_text(dtype: pa.DataType) -> bool:
@@ -90,59 +111,149 @@ def is_text(dtype: pa.DataType) -> bool:
 
 
 def number_column(
-    place: ColumnPlace, values: NDArray[np.generic], *, whole: bool, written: Callable[[int], object] | None = None
+    place: ColumnPlace,
+    values: NDArray[np.generic],
+    *,
+    whole: bool,
+    written: Callable[[int], object] | None = None,
+    asked: ColumnOptions = PLAIN,
 ) -> Column:
-    """Return a column of numbers; raise InputError where one is missing or infinite.
+    """Return a column of numbers, with gaps where they are not-a-number; raise InputError where one is infinite.
 
-    Whole numbers that float64 may have merged are refused too: `written` gives them as the file has them, by row. 2^53 itself
-    is what 2^53 + 1 is rounded to.
+    Args:
+        place: the name of the column and where its values stand.
+        values: the numbers.
+        whole: whether they are of a whole-number type, or written as such.
+        written: gives a whole number as the file has it, by row.
+        asked: what the experiment file says of columns.
+
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        read = np.asarray(values, np.float64)
-    finite = np.isfinite(read)
-    if not finite.all():
-        at = int(np.argmin(finite))
-        rule = NO_MISSING if np.isnan(read[at]) else "a number must be finite and fit 64 bits"
-        raise place.error(f"{rule}, got {read[at]}", at)
+        read = np.array(values, np.float64)
+    if spelt := _numbers_of(asked.missing_values):
+        read[np.isin(read, spelt)] = np.nan
+    if (infinite := np.isinf(read)).any():
+        at = int(np.argmax(infinite))
+        raise place.error(f"{_FINITE}, got {read[at]}; `missing_values: [{read[at]}]` takes it for a gap", at)
+    # 2^53 itself is what 2^53 + 1 is rounded to.
     large = np.abs(read) > LARGEST
+    merged = None
     if written is not None and large.any():
         at = int(np.argmax(large))
-        message = f"a whole number must lie within 2^53, so that no two become one, got {shown(written(at))}"
-        raise place.error(f"{message}; an identifier? take it out, or write it as text", at)
-    return Column(name=place.column, type="number", values=read, whole=whole)
+        merged = (at, written(at))
+    return Column(name=place.column, type="number", values=read, whole=whole, merged=merged, place=place)
 
 
-def flag_column(place: ColumnPlace, values: NDArray[np.generic]) -> Column:
-    """Return a column of true and false as 1 and 0."""
-    return Column(name=place.column, type="flag", values=values.astype(np.float64))
+def flag_column(place: ColumnPlace, values: NDArray[np.generic], gap: Mask | None = None) -> Column:
+    """Return a column of true and false as 1 and 0, with gaps where there are some."""
+    read = values.astype(np.float64)
+    if gap is not None:
+        read[gap] = np.nan
+    return Column(name=place.column, type="flag", values=read, place=place)
 
 
-def text_column(place: ColumnPlace, raw: Any, among: str = TYPE_NAMES["word"]) -> Column:
+def text_column(place: ColumnPlace, raw: Any, asked: ColumnOptions = PLAIN) -> Column:
     """Return a column of text from an array of pyarrow, as codes into its sorted words; spaces around a word do not count.
 
-    Raises InputError for missing values `among` others, and for two words that differ only in the spaces around them: one of
-    them is a slip, and which one is not to be known.
+    Raises InputError for two words that differ only in the spaces around them: one of them is a slip, and which one is not
+    to be known.
     """
     coded = raw.dictionary_encode()
-    codes = coded.indices.to_numpy()
+    codes = pc.fill_null(coded.indices, -1).to_numpy()
     text = pc.utf8_trim_whitespace(coded.dictionary)
-
-    def row(word: int) -> int:
-        return int(np.argmax(codes == word))
-
-    if (at := first_true(pc.equal(text, pa.scalar("", text.type)))) is not None:
-        raise place.error(f"{NO_MISSING}, got an empty value", row(at))
-    if (at := first_true(pc.match_substring_regex(text, MISSING))) is not None:
-        hint = "if it is a word and no missing value, write another one"
-        raise place.error(f"{NO_MISSING}, got {text[at].as_py()!r} among {among}; {hint}", row(at))
+    gap = gaps_of(text, asked, spelt=place.column not in asked.words).to_numpy(zero_copy_only=False)
     words = [str(word) for word in text.to_pylist()]
-    if len(set(words)) < len(words):
-        seen: dict[str, int] = {}
-        at = next(i for i, word in enumerate(words) if seen.setdefault(word, i) != i)
-        both = " and ".join(repr(coded.dictionary[i].as_py()) for i in (seen[words[at]], at))
-        raise place.error(f"words must differ in more than the spaces around them, got {both}", row(at))
-    order = sorted(range(len(words)), key=words.__getitem__)
-    rank = np.empty(len(order), np.int64)
+    kept = [i for i in range(len(words)) if not gap[i]]
+    seen: dict[str, int] = {}
+    if (again := next((i for i in kept if seen.setdefault(words[i], i) != i), None)) is not None:
+        both = " and ".join(repr(coded.dictionary[i].as_py()) for i in (seen[words[again]], again))
+        message = f"words must differ in more than the spaces around them, got {both}"
+        raise place.error(message, int(np.argmax(codes == again)))
+    order = sorted(kept, key=words.__getitem__)
+    rank = np.full(len(words) + 1, np.nan)  # the last one is that of code -1, a null
     rank[order] = np.arange(len(order))
-    values = rank[codes].astype(np.float64)
-    return Column(name=place.column, type="word", values=values, words=tuple(words[i] for i in order))
+    asked_for = set(map(str, asked.missing_values))
+    spelt = sorted({words[i] for i in range(len(words)) if gap[i] and words[i] and words[i] not in asked_for})
+    notes = (f"{', '.join(map(repr, spelt[:3]))} is read as a gap; `words` has columns in which it is a word",)
+    values: NDArray[np.float64] = rank[codes]
+    sorted_words = tuple(words[i] for i in order)
+    return Column(
+        name=place.column, type="word", values=values, words=sorted_words, notes=notes if spelt else (), place=place
+    )
+
+
+def _ordered_column(place: ColumnPlace, raw: Any) -> Column:
+    """Return a column of categories in the order that the file gives them."""
+    words = [str(word).strip() for word in raw.dictionary.to_pylist()]
+    if len(set(words)) < len(words) or "" in words:
+        raise place.error(f"ordered categories must be different words, got {shown(words)}")
+    values = pc.fill_null(pc.cast(raw.indices, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    return Column(name=place.column, type="word", values=values, words=tuple(words), ordered=True, place=place)
+
+
+def column_of_dates(place: ColumnPlace, text: Texts, values: Sequence[str], asked: ColumnOptions) -> Column | None:
+    """Return a column of dates or times as numbers; None where its different `values` are none, or have several forms."""
+    try:
+        moments = read_dates(values, asked.day_first)
+    except UnreadValue as unread:
+        raise _unread(place, text, unread) from None
+    return None if moments is None else _looked_up(place, text, moments, asked)
+
+
+def column_of_numbers(
+    place: ColumnPlace, text: Texts, values: Sequence[str], mark: str, asked: ColumnOptions
+) -> Column:
+    """Return a column of numbers with marks; raise InputError where one is none by the decimal mark.
+
+    Args:
+        place: the name of the column and where its values stand.
+        text: its values, trimmed.
+        values: the different ones of them, gaps left out.
+        mark: the decimal mark.
+        asked: what the experiment file says of columns.
+
+    """
+    try:
+        read = read_numbers(values, mark)
+    except UnreadValue as unread:
+        raise _unread(place, text, unread) from None
+    return _looked_up(place, text, read, asked)
+
+
+def _looked_up(place: ColumnPlace, text: Texts, read: Moments | WrittenNumbers, asked: ColumnOptions) -> Column:
+    """Return a column of numbers by their spellings; whatever has none is a gap."""
+    coded = text.dictionary_encode()
+    by_code: NDArray[np.float64] = np.array(
+        [read.numbers.get(word, np.nan) for word in strings(coded.dictionary)] + [np.nan]
+    )
+    values = by_code[pc.fill_null(coded.indices, -1).to_numpy()]
+    column = number_column(place, values, whole=False, asked=asked)
+    return replace(column, unit=read.unit, notes=(read.note,))
+
+
+def _unread(place: ColumnPlace, text: Texts, unread: UnreadValue) -> InputError:
+    hint = unread.hint or f"`words: [{place.column}]` takes all values for words"
+    return place.error(f"{unread.rule}, got {shown(unread.value)}; {hint}", _row(text, unread.value))
+
+
+def _row(text: Texts, value: str) -> int | None:
+    return first_true(pc.equal(text, pa.scalar(value, text.type)))
+
+
+def gaps_of(text: Any, asked: ColumnOptions, *, spelt: bool = True) -> Texts:
+    """Return which values are gaps: nulls, empty ones, those that are named, and what other programs write, if `spelt`."""
+    named = ["", *map(str, asked.missing_values)]
+    gap = pc.is_in(text, pa.array(named, text.type))
+    if spelt:
+        gap = pc.or_(gap, pc.fill_null(pc.match_substring_regex(text, MISSING), False))
+    return pc.or_(gap, pc.is_null(text))
+
+
+def _numbers_of(values: Sequence[str | float]) -> list[float]:
+    numbers = []
+    for value in values:
+        try:
+            numbers.append(float(value))
+        except ValueError:
+            continue
+    return [n for n in numbers if not np.isnan(n)]

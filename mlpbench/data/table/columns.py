@@ -1,13 +1,13 @@
 """What a file of the user's own becomes, whatever its format: a table of columns of numbers, true/false, or words.
 
-A column has no missing and no infinite values. A file with anything else is refused, with the file, the column and the
+A column may have gaps, and has no infinite values. A file with anything else is refused, with the file, the column and the
 line or row.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,10 +32,40 @@ MOST_CLASSES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
+class ColumnOptions:
+    """What an experiment file says of how columns are read.
+
+    Attributes:
+        missing_values: spellings of a gap, besides those that are known; a number is a gap wherever it stands.
+        words: names of columns of words, whatever they look like; only an empty value, or one of `missing_values`, is a gap.
+        day_first: whether 03/04/2004 is in April; None where the dates of a column must show it.
+
+    """
+
+    missing_values: tuple[str | int | float, ...] = ()
+    words: tuple[str, ...] = ()
+    day_first: bool | None = None
+
+
+PLAIN = ColumnOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Column:
     """The values of one column as float64: numbers, 0 and 1 for flags, codes 0, 1, ... into `words` for text.
 
-    `whole` numbers are written without a decimal point, or are of a whole-number type.
+    Attributes:
+        name: the name of the column.
+        type: what its values are.
+        values: the values; not-a-number where there is a gap.
+        words: different words, in alphabetical order, or in their own where they are `ordered`.
+        whole: whether numbers are written without a decimal point, or are of a whole-number type.
+        ordered: whether the words are categories of which the file says the order.
+        merged: the first row with a whole number beyond 2^53, where float64 may make one of two, and that number.
+        unit: what numbers count, where that is known: the unit they are written with, or that of dates.
+        notes: what is to be known of how it was read, in phrases that go with `column 'a': `.
+        place: where its values stand.
+
     """
 
     name: str
@@ -43,6 +73,16 @@ class Column:
     values: NDArray[np.float64]
     words: tuple[str, ...] = ()
     whole: bool = False
+    ordered: bool = False
+    merged: tuple[int, object] | None = None
+    unit: str = ""
+    notes: tuple[str, ...] = ()
+    place: ColumnPlace
+
+    @property
+    def gaps(self) -> NDArray[np.bool_]:
+        """The rows that have no value."""
+        return np.isnan(self.values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +151,18 @@ class ColumnPlace:
         if at is None or self.line is None:
             return file_error(message, self.file, column=self.column, row=None if at is None else at + 1)
         return file_error(message, self.file, column=self.column, line=self.line(at))
+
+
+def named(columns: Sequence[str], counts: Mapping[str, int] | None = None, most: int = 5) -> str:
+    """Return the names of columns as notes have them, with counts where there are some: the first few, and how many more.
+
+    >>> named(["a", "b", "c"], {"a": 3}, most=2)
+    "columns 'a' (3), 'b' and 1 more"
+    """
+    counted = counts or {}
+    some = ", ".join(shown(c) + (f" ({counted[c]})" if c in counted else "") for c in columns[:most])
+    more = f" and {len(columns) - most} more" if len(columns) > most else ""
+    return f"column{'s' if len(columns) > 1 else ''} {some}{more}"
 
 
 def column_names(written: Sequence[str], file: str) -> list[str]:

@@ -1,14 +1,14 @@
 """From the columns of the user's own files to what a network learns from: encoded, split and scaled.
 
-Shapes: `N` rows, `I` inputs. Numbers are inputs as they are, true and false are 1 and 0, text has one 0/1 input for each of
-its words in order. With `scale: standard` a column of numbers becomes (x - mean) / sd, by mean and sd (over N, not N - 1) of
-the training rows; 0/1 inputs stay as they are. The target of a regression is scaled by its mean and sd there.
+Shapes: `N` rows, `I` inputs. `table_inputs` says what inputs columns become, `scaling` how those that are numbers are scaled,
+`gaps` which rows are left out; 0/1 inputs stay as they are. The target of a regression is scaled by its mean and sd in training.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from mlpbench.base.models import shown, suggestion
 from mlpbench.data.dataset import TargetScale, held_out
-from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, file_error
+from mlpbench.data.table.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, file_error, named
+from mlpbench.data.table.dates import DAY, DAYS, SECONDS
+from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
+from mlpbench.data.table.scaling import Scale, constant_inputs, scaled
+from mlpbench.data.table.table_inputs import Inputs, id_notes, reading_notes, table_inputs
 
 Task = Literal["classes", "number"]
-Scale = Literal["standard", "none"]
 TargetScaling = Literal["standard", "log", "none"]
 
-MOST_WORDS = 1000
 LONGEST_CLASS = 200
 # Whole numbers with more different values than this are a quantity; with fewer, classes.
 MOST_WHOLE_CLASSES = 20
@@ -72,6 +74,8 @@ def encode(
     scale: Scale,
     task: Task | None,
     target_scale: TargetScaling | None = None,
+    missing: Missing = "impute",
+    words: Sequence[str] = (),
 ) -> Encoded:
     """Return the arrays of a table; raise InputError for what cannot be learned.
 
@@ -82,38 +86,55 @@ def encode(
         test_rows: the rows to test on, where they are given.
         target: the target column; all others are inputs.
         share: the share of the rows to test on otherwise, of each class alike.
-        scale: `standard`, or `none` for numbers as they are.
+        scale: how numbers are scaled; `none` leaves them as they are.
         task: `classes` or `number` where the values of the target column do not say which.
         target_scale: how numbers that are the target are scaled, by default `standard`.
+        missing: what becomes of gaps.
+        words: columns of text that may have any number of different words.
 
     """
+    if missing == "refuse":
+        for given in (rows, test_rows):
+            if given is not None:
+                check_gaps(given)
     table = rows if test_rows is None else _joined(rows, test_rows)
-    inputs = [c for c in table.columns if c.name != target]
-    if not inputs:
+    if len(table.columns) < 2:
         raise file_error(f"a data file must have a column beside the target, got {target!r} alone", table.name)
-    aim = _target(next(c for c in table.columns if c.name == target), task, table.name)
-    x, owners = _inputs(inputs, table)
-    is_number = np.array([c.type == "number" for c in owners])
-    is_test = _test_rows(aim, share) if test_rows is None else np.arange(table.rows) >= rows.rows
+    kept, notes = kept_rows(table, target, missing)
+    of_test = (np.arange(table.rows) >= rows.rows)[kept]
+    columns = rows_of(table.columns, kept)
+    inputs = [c for c in columns if c.name != target]
+    aim = _target(next(c for c in columns if c.name == target), task)
+    is_test = _test_rows(aim, share) if test_rows is None else of_test
+    if not is_test.any() or is_test.all():
+        part = "training" if is_test.all() else "test"
+        raise file_error(f"both files must have rows without gaps, got no {part} rows", table.name)
     _check_training_rows(aim, is_test, has_test_rows=test_rows is not None)
+    made = table_inputs(inputs, ~is_test, table, words)
+    constant = constant_inputs(made.x[~is_test]) if scale != "none" else np.zeros(len(made.owners), bool)
     options = {
         "version": VERSION,
         "scale": scale,
         "test": share if test_rows is None else None,
-        "train_rows": rows.rows if test_rows is not None else None,
+        "train_rows": int(np.count_nonzero(~of_test)) if test_rows is not None else None,
         "classes": aim.classes and len(aim.classes),
-        "numeric": is_number.tolist() if scale == "standard" else None,
+        "numeric": made.numeric.tolist() if scale != "none" else None,
     }
-    scaled = _target_scale(aim, ~is_test, target_scale)
-    if scaled is not None:
-        options |= {"target_scale": "log" if scaled.log else "standard"}
-    fingerprint = _fingerprint(x, aim.values, options)
+    of_target = _target_scale(aim, ~is_test, target_scale)
+    if of_target is not None:
+        options |= {"target_scale": "log" if of_target.log else "standard"}
+    if constant.any():
+        options["constant"] = np.flatnonzero(constant).tolist()
+    fingerprint = _fingerprint(made.x, aim.values, options)
     if scale == "standard":
-        _standardise(x, is_number, ~is_test, owners, table.name)
-    _check_range(x, owners, table.name)
-    numbers = aim.values if scaled is None else scaled.trained(aim.values)
+        _check_deviations(made, ~is_test)
+    x, scale_notes = scaled(made.x, ~is_test, made.numeric & ~constant, scale, made.owners)
+    x[:, constant] = 0.0
+    _check_range(x, made.owners, table.name)
+    numbers = aim.values if of_target is None else of_target.trained(aim.values)
     y = numbers.astype(np.float32) if aim.classes is None else aim.values.astype(np.uint8)
     x32 = x.astype(np.float32)
+    of_columns = [*reading_notes(columns), *notes, *id_notes(inputs), *made.notes]
     return Encoded(
         x_train=x32[~is_test],
         y_train=y[~is_test],
@@ -121,7 +142,8 @@ def encode(
         y_test=y[is_test],
         classes=aim.classes,
         fingerprint=fingerprint,
-        target_scale=scaled,
+        target_scale=of_target,
+        notes=(*of_columns, *_constant_notes(made, constant, ~is_test), *scale_notes),
     )
 
 
@@ -154,24 +176,52 @@ def _joined(rows: Table, test_rows: Table) -> Table:
 
 
 def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
+    if a.gaps.all() or b.gaps.all():
+        # A part without a value is of any type.
+        with_values = b if a.gaps.all() else a
+        return replace(with_values, values=np.concatenate([a.values, b.values]), place=a.place)
     if a.type != b.type:
         message = f"a column must hold {TYPE_NAMES[a.type]}, as in {a_name}, got {TYPE_NAMES[b.type]}"
         raise file_error(message, b_name, column=a.name)
-    words = tuple(sorted({*a.words, *b.words}))
+    if a.unit != b.unit:
+        if {a.unit, b.unit} == {DAYS, SECONDS}:
+            return _extended(_in_seconds(a), _in_seconds(b), a_name, b_name)
+        in_units = [f"numbers in {c.unit}" if c.unit else "plain numbers" for c in (a, b)]
+        raise file_error(f"a column must hold {in_units[0]}, as in {a_name}, got {in_units[1]}", b_name, column=a.name)
+    if a.ordered and b.ordered and a.words != b.words:
+        message = f"ordered categories must be those of {a_name}, in their order, {shown(a.words)}"
+        raise file_error(f"{message}, got {shown(b.words)}", b_name, column=a.name)
+    words = a.words if a.ordered and b.ordered else tuple(sorted({*a.words, *b.words}))
     code = {word: float(i) for i, word in enumerate(words)}
-    parts = [np.array([code[w] for w in c.words])[c.values.astype(np.int64)] if words else c.values for c in (a, b)]
-    return replace(a, values=np.concatenate(parts), words=words, whole=a.whole and b.whole)
+    parts = [np.array([code[w] for w in c.words] + [np.nan])[_codes(c)] if words else c.values for c in (a, b)]
+    notes = tuple(dict.fromkeys((*a.notes, *b.notes)))
+    whole, ordered = a.whole and b.whole, a.ordered and b.ordered
+    return replace(a, values=np.concatenate(parts), words=words, whole=whole, ordered=ordered, notes=notes)
 
 
-def _target(column: Column, task: Task | None, file: str) -> _Target:
+def _in_seconds(c: Column) -> Column:
+    """Return dates as seconds since 1970-01-01, because the other part of the column has times."""
+    return replace(c, values=c.values * DAY, unit=SECONDS, notes=()) if c.unit == DAYS else c
+
+
+def _codes(c: Column) -> NDArray[np.int64]:
+    """Return the codes of words, with that of a gap behind them all."""
+    return np.where(c.gaps, len(c.words), np.nan_to_num(c.values)).astype(np.int64)
+
+
+def _target(column: Column, task: Task | None) -> _Target:
     """Return the target as classes or numbers: text, flags and few different whole numbers are classes, unless `task` says."""
-    place = ColumnPlace(file=file, column=column.name)
+    place = column.place
+    if column.merged is not None:
+        row, number = column.merged
+        message = f"a whole number must lie within 2^53, so that no two become one, got {shown(number)}"
+        raise place.error(f"{message}; an identifier? take it out, or write it as text", row)
     different, codes = np.unique(column.values, return_inverse=True)
     few = column.type != "number" or (column.whole and len(different) <= MOST_WHOLE_CLASSES)
     if task == "number" and column.type == "word":
         raise place.error("regression needs a target of numbers, got text; leave `task: number` out")
     if len(different) < 2:
-        got = column.words[0] if column.type == "word" else f"{different[0]:g}"
+        got = column.words[int(different[0])] if column.type == "word" else f"{different[0]:g}"
         raise place.error(f"a target must have different values, got only {shown(got)}")
     if task == "number" or (task is None and not few):
         if (largest := np.abs(different).max()) > LARGEST:
@@ -190,29 +240,11 @@ def _target(column: Column, task: Task | None, file: str) -> _Target:
             raise place.error(f"{message} between {different[0]:.0f} and {different[-1]:.0f}; {hint}")
     if long := next((w for w in column.words if len(w) > LONGEST_CLASS), None):
         raise place.error(f"a class must have a name of at most {LONGEST_CLASS} characters, got {shown(long[:40])}")
-    names = [f"{v:.0f}" for v in different] if column.type == "number" else ["false", "true"]
-    return _Target(place=place, values=codes.astype(np.float64), classes=column.words or tuple(names))
-
-
-def _inputs(columns: Sequence[Column], table: Table) -> tuple[NDArray[np.float64], list[Column]]:
-    """Return x of shape (N, I), and the column that each input is of."""
-    for c in columns:
-        if len(c.words) > MOST_WORDS:
-            message = f"a column of text must have at most {MOST_WORDS} different values, got {len(c.words)}"
-            raise file_error(f"{message}; an identifier? take it out", table.name, column=c.name)
-    owners = [c for c in columns for _ in range(max(1, len(c.words)))]
-    if table.rows * len(owners) * 4 > MAX_BYTES:
-        message = f"own data must have at most {MAX_BYTES // 4} inputs over all rows, got {table.rows} rows"
-        raise file_error(f"{message} of {len(owners)} inputs, one per word of text", table.name)
-    x = np.zeros((table.rows, len(owners)))
-    start = 0
-    for c in columns:
-        if c.words:
-            x[np.arange(table.rows), start + c.values.astype(np.int64)] = 1
-        else:
-            x[:, start] = c.values + 0.0  # -0.0 and 0.0 are one value
-        start += max(1, len(c.words))
-    return x, owners
+    if column.type == "word":
+        names = [column.words[int(code)] for code in different]
+    else:
+        names = [f"{v:.0f}" for v in different] if column.type == "number" else ["false", "true"]
+    return _Target(place=place, values=codes.astype(np.float64), classes=tuple(names))
 
 
 def _test_rows(aim: _Target, share: float) -> NDArray[np.bool_]:
@@ -244,26 +276,24 @@ def _check_training_rows(aim: _Target, is_test: NDArray[np.bool_], *, has_test_r
         raise aim.place.error(message)
 
 
-def _standardise(
-    x: NDArray[np.float64], is_number: NDArray[np.bool_], train: NDArray[np.bool_], owners: Sequence[Column], file: str
-) -> None:
-    rows = x[train]
-    for i, c in enumerate(owners):
-        values = rows[:, i] if is_number[i] else x[:, i]
-        if np.ptp(values) == 0 and len(c.words) < 2:
-            got = shown(c.words[0] if c.words else f"{values[0]:g}")
-            message = (
-                f"a column must vary for scale standard, got {got} in {'the training' if is_number[i] else 'all'} rows"
-            )
-            raise file_error(f"{message}; take it out, or say `scale: none`", file, column=c.name)
-    mean = rows.mean(0)
+def _constant_notes(made: Inputs, constant: NDArray[np.bool_], train: NDArray[np.bool_]) -> list[str]:
+    """Return a note on the columns of which no input varies."""
+    made_of = [c for c in made.owners if not c.gaps[train].all()]
+    width, still = (
+        Counter(c.name for c in made_of),
+        Counter(c.name for c, is_still in zip(made.owners, constant) if is_still),
+    )
+    names = [name for name in width if still[name] == width[name]]
+    return [f"{named(names)}: one value in the training rows: its inputs are 0"] if names else []
+
+
+def _check_deviations(made: Inputs, train: NDArray[np.bool_]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
-        sd = rows.std(0)
-    if len(infinite := np.flatnonzero(is_number & ~np.isfinite(sd))):
-        c = owners[infinite[0]]
-        message = f"the standard deviation of a column must be finite, got numbers up to {np.abs(c.values).max():g}"
-        raise file_error(message, file, column=c.name)
-    x[:, is_number] = (x[:, is_number] - mean[is_number]) / np.where(sd[is_number] > 0, sd[is_number], 1.0)
+        sd = made.x[train].std(0)
+    if len(infinite := np.flatnonzero(made.numeric & ~np.isfinite(sd))):
+        largest = np.abs(made.x[:, infinite[0]]).max()
+        message = f"the standard deviation of a column must be finite, got numbers up to {largest:g}"
+        raise made.owners[infinite[0]].place.error(message)
 
 
 def _check_range(x: NDArray[np.float64], owners: Sequence[Column], file: str) -> None:

@@ -24,7 +24,7 @@ from mlpbench.base.escapes import printable
 from mlpbench.base.models import Model, SpecProblem, first_problem, shown, suggestion
 from mlpbench.base.models import Path as Place
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource, TargetScale
-from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, Table, file_error
+from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, ColumnOptions, Table, file_error
 
 if TYPE_CHECKING:
     from mlpbench.data.table.encode import Encoded
@@ -81,7 +81,11 @@ class TableOptions(Model):
     target: str = NPZ_TARGET
     test: float | None = Field(default=None, gt=0, lt=1)
     test_file: str | None = Field(default=None, min_length=1)
-    scale: Literal["standard", "none"] = "standard"
+    scale: Literal["standard", "robust", "minmax", "quantile", "none"] = "standard"
+    missing: Literal["impute", "drop_rows", "refuse"] = "impute"
+    missing_values: tuple[str | int | float, ...] | None = Field(default=None, strict=False, min_length=1)
+    words: tuple[str, ...] | None = Field(default=None, strict=False, min_length=1)
+    day_first: bool | None = None
     task: Literal["classes", "number"] | None = None
     target_scale: Literal["standard", "log", "none"] | None = None
     facts: TableFacts | None = None
@@ -160,6 +164,9 @@ class TableData(DataSource):
         Raises InputError for a path that is no text in the locale's encoding.
         """
         tree = self.options.model_dump(exclude_none=True)
+        if tree["missing"] == "impute":  # as files of before are written, which had no gaps
+            del tree["missing"]
+        tree = {k: list(v) if isinstance(v, tuple) else v for k, v in tree.items()}
         for key, path in self.options.paths.items():
             written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
             tree[key] = _spelt(written, key)
@@ -202,15 +209,17 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
     from mlpbench.data.table.encode import encode
     from mlpbench.data.table.table_files import read_npz, read_table
 
+    words = options.words or ()
+    asked = ColumnOptions(missing_values=options.missing_values or (), words=words, day_first=options.day_first)
     test_table = None
     if options.file.endswith(".npz"):
-        table, test_table = read_npz(Path(options.file), names["file"], options.target)
+        table, test_table = read_npz(Path(options.file), names["file"], options.target, asked)
         target = table.columns[-1].name
         if test_table is not None:
             _check_one_test_part(options, names["file"])
             test_table = _renamed(test_table, table)
     else:
-        table, target = read_table(Path(options.file), names["file"]), options.target
+        table, target = read_table(Path(options.file), names["file"], asked), options.target
         if target not in [c.name for c in table.columns]:
             columns = [c.name for c in table.columns]
             message = f"target must be a column of {names['file']} ({shown(', '.join(columns))[1:-1]})"
@@ -218,7 +227,8 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
     if options.test_file is not None:
         if options.test_file.endswith(".npz"):
             raise SpecProblem((KEY, "test_file"), "test_file must be a table, csv or parquet, got an npz file")
-        test_table = read_table(Path(options.test_file), names["test_file"])
+        test_table = read_table(Path(options.test_file), names["test_file"], asked)
+    _check_words(options, table)
     share = options.test if options.test is not None else TEST_SHARE
     encoded = encode(
         table,
@@ -228,6 +238,8 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         scale=options.scale,
         task=options.task,
         target_scale=options.target_scale,
+        missing=options.missing,
+        words=words,
     )
     scaled = encoded.target_scale
     file_facts = TableFacts(
@@ -306,6 +318,14 @@ def _beside(path: Path) -> list[str]:
         return sorted(p.name for p in path.parent.iterdir() if p.suffix in SUFFIXES)
     except OSError:
         return []
+
+
+def _check_words(options: TableOptions, table: Table) -> None:
+    columns = [c.name for c in table.columns]
+    for i, column in enumerate(options.words or ()):
+        if column not in columns:
+            message = f"words must be columns of {options.name}, got {shown(column)}{suggestion(column, columns)}"
+            raise SpecProblem((KEY, "words", i), message)
 
 
 def _check_one_test_part(options: TableOptions, name: str) -> None:

@@ -32,14 +32,15 @@ from mlpbench.data.table.column_types import (
     flag_column,
     is_text,
     number_column,
-    text_column,
     typed_column,
-    written_column,
+    typed_text_column,
 )
 from mlpbench.data.table.columns import (
     MAX_BYTES,
     MOST_COLUMNS,
+    PLAIN,
     Column,
+    ColumnOptions,
     ColumnPlace,
     Table,
     check_unpacked,
@@ -49,17 +50,18 @@ from mlpbench.data.table.columns import (
     reading,
     reason,
 )
+from mlpbench.data.table.written_columns import written_columns
 
 _PLAIN = "the arrays of an npz file must be plain numbers, true and false or text"
 
 
-def read_table(path: Path, name: str) -> Table:
+def read_table(path: Path, name: str, asked: ColumnOptions = PLAIN) -> Table:
     """Return the table of a csv or parquet file, called `name` in errors; raise InputError where it is not a clean one."""
     with reading(name):
-        return (read_csv if path.suffix == ".csv" else read_parquet)(path, name)
+        return (read_csv if path.suffix == ".csv" else read_parquet)(path, name, asked)
 
 
-def read_csv(path: Path, name: str) -> Table:
+def read_csv(path: Path, name: str, asked: ColumnOptions = PLAIN) -> Table:
     """Return the table of a csv file; raise InputError, with the line, where it is not a clean one."""
     content = read_regular(path, MAX_BYTES)
     text = _text(content, name)
@@ -76,7 +78,8 @@ def read_csv(path: Path, name: str) -> Table:
         return _record(content.decode("utf-8-sig"), row + 1)[1]
 
     places = [ColumnPlace(file=name, column=n, line=line) for n in names]
-    return Table(name=name, columns=[written_column(p, read.column(i).combine_chunks()) for i, p in enumerate(places)])
+    raw = [read.column(i).combine_chunks() for i in range(len(places))]
+    return Table(name=name, columns=written_columns(places, raw, asked))
 
 
 def _text(content: bytes, name: str) -> str:
@@ -147,7 +150,7 @@ def _parsed(content: bytes, header: Sequence[str], name: str) -> pa.Table:
     return read
 
 
-def read_parquet(path: Path, name: str) -> Table:
+def read_parquet(path: Path, name: str, asked: ColumnOptions = PLAIN) -> Table:
     """Return the table of a parquet file; raise InputError, with the row, where it is not a clean one."""
     try:
         with path.open("rb") as opened:
@@ -176,10 +179,10 @@ def read_parquet(path: Path, name: str) -> Table:
     if not table.num_rows:
         raise file_error("a data file must have rows, got a header alone", name)
     places = [ColumnPlace(file=name, column=n) for n in names]
-    return Table(name=name, columns=[typed_column(p, table.column(i)) for i, p in enumerate(places)])
+    return Table(name=name, columns=[typed_column(p, table.column(i), asked) for i, p in enumerate(places)])
 
 
-def read_npz(path: Path, name: str, target: str) -> tuple[Table, Table | None]:
+def read_npz(path: Path, name: str, target: str, asked: ColumnOptions = PLAIN) -> tuple[Table, Table | None]:
     """Return the table of `x` and the target of an npz file; or of `x_train` and `x_test`, each with its target.
 
     x is (rows, ...), read as one column for each number of a row; the target is (rows,), and the last column. Raises
@@ -192,7 +195,7 @@ def read_npz(path: Path, name: str, target: str) -> tuple[Table, Table | None]:
         check_unpacked(sum(m.file_size for m in members), path.stat().st_size, name)
         arrays = {n: _array(archive, members[names.index(n)], n, name) for n in wanted}
     check_unpacked(4 * sum(a.size for a in arrays.values() if a.itemsize), path.stat().st_size, name)
-    tables = [_npz_table(arrays, x, y, name) for x, y in zip(wanted[::2], wanted[1::2])]
+    tables = [_npz_table(arrays, x, y, name, asked) for x, y in zip(wanted[::2], wanted[1::2])]
     return tables[0], tables[1] if len(tables) > 1 else None
 
 
@@ -239,7 +242,9 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n: str, name: str)
         return read_values(file, header)
 
 
-def _npz_table(arrays: dict[str, NDArray[np.generic]], x_name: str, y_name: str, name: str) -> Table:
+def _npz_table(
+    arrays: dict[str, NDArray[np.generic]], x_name: str, y_name: str, name: str, asked: ColumnOptions
+) -> Table:
     x, y = arrays[x_name], arrays[y_name]
     if x.ndim < 2 or x.dtype.kind not in "iufb":
         message = f"{x_name} must be numbers of shape (rows, columns)"
@@ -253,19 +258,22 @@ def _npz_table(arrays: dict[str, NDArray[np.generic]], x_name: str, y_name: str,
     if flat.shape[1] > MOST_COLUMNS:
         raise file_error(f"{x_name} must have at most {MOST_COLUMNS} numbers per row, got {flat.shape[1]}", name)
     named = {f"{x_name}[:, {i}]": flat[:, i] for i in range(flat.shape[1])} | {y_name: y}
-    return Table(name=name, columns=[_npz_column(ColumnPlace(file=name, column=n), v) for n, v in named.items()])
+    return Table(name=name, columns=[_npz_column(ColumnPlace(file=name, column=n), v, asked) for n, v in named.items()])
 
 
-def _npz_column(place: ColumnPlace, values: NDArray[np.generic]) -> Column:
+def _npz_column(place: ColumnPlace, values: NDArray[np.generic], asked: ColumnOptions) -> Column:
+    if values.dtype.kind == "U":
+        return _npz_text_column(place, values, asked)
+    if place.column in asked.words:
+        return typed_column(place, pa.chunked_array([pa.array(values)]), asked)
     if values.dtype.kind == "b":
         return flag_column(place, values)
-    if values.dtype.kind == "U":
-        return _npz_text_column(place, values)
     whole = values.dtype.kind in "iu"
-    return number_column(place, values, whole=whole, written=(lambda row: values[row].item()) if whole else None)
+    written = (lambda row: values[row].item()) if whole else None
+    return number_column(place, values, whole=whole, written=written, asked=asked)
 
 
-def _npz_text_column(place: ColumnPlace, values: NDArray[np.generic]) -> Column:
+def _npz_text_column(place: ColumnPlace, values: NDArray[np.generic], asked: ColumnOptions) -> Column:
     # Any 32 bits can stand in an array of text, not all of them are characters.
     width = max(1, values.dtype.itemsize // 4)
     points = values.astype(f"=U{width}").view(np.uint32).reshape(len(values), width)
@@ -273,4 +281,4 @@ def _npz_text_column(place: ColumnPlace, values: NDArray[np.generic]) -> Column:
     if odd.any():
         at = int(np.argmax(odd.any(1)))
         raise place.error(f"text must be of Unicode characters, got {points[at][odd[at]][0]:#x}", at)
-    return text_column(place, pa.array(values.tolist(), pa.string()))
+    return typed_text_column(place, pa.array(values.tolist(), pa.string()), asked)

@@ -1,0 +1,74 @@
+"""Rows with gaps: rows without a target are left out, and other gaps are imputed, drop their rows, or are refused.
+
+What is imputed is said in `table_inputs`, by the training rows; which rows there are is settled here, before any is split off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpbench.data.table.columns import Column, Table, file_error, named
+
+Missing = Literal["impute", "drop_rows", "refuse"]
+Mask = NDArray[np.bool_]
+
+NO_MISSING = "a table must have no missing values where `missing: refuse` says so"
+
+
+def check_gaps(table: Table) -> None:
+    """Raise InputError, with its place, for the first gap of a table."""
+    for column in table.columns:
+        if column.gaps.any():
+            raise column.place.error(f"{NO_MISSING}, got a gap", int(np.argmax(column.gaps)))
+
+
+def kept_rows(table: Table, target: str, missing: Missing) -> tuple[Mask, list[str]]:
+    """Return which rows are learned from, or tested on, and notes on those that are left out.
+
+    Args:
+        table: all rows.
+        target: the name of the target column.
+        missing: whether rows with other gaps are left out too: `drop_rows`.
+
+    Raises InputError where no row is left.
+
+    """
+    aim = next(c for c in table.columns if c.name == target)
+    kept, notes = ~aim.gaps, []
+    if not kept.any():
+        raise file_error(
+            f"a data file must have rows with a target, got none in {counted(table.rows, 'row')}", table.name
+        )
+    if n := int(aim.gaps.sum()):
+        notes.append(f"{counted(n, 'row')} without a target {'is' if n == 1 else 'are'} left out")
+    if missing == "drop_rows":
+        with_gaps = [c for c in table.columns if c.name != target and (c.gaps & kept).any()]
+        complete = kept & ~np.logical_or.reduce([np.zeros(table.rows, bool), *(c.gaps for c in with_gaps)])
+        if n := int((kept & ~complete).sum()):
+            where = named([c.name for c in with_gaps])
+            notes.append(f"{counted(n, 'row')} with a gap in {where} {'is' if n == 1 else 'are'} left out")
+        kept = complete
+    if not kept.any():
+        raise file_error(
+            f"a data file must have rows without gaps, got a gap in each of {counted(table.rows, 'row')}", table.name
+        )
+    return kept, notes
+
+
+def rows_of(columns: Sequence[Column], kept: Mask) -> list[Column]:
+    """Return columns with some of their rows."""
+    return list(columns) if kept.all() else [replace(c, values=c.values[kept]) for c in columns]
+
+
+def counted(n: int, what: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "row"), counted(3, "row")
+    ('1 row', '3 rows')
+    """
+    return f"{n} {what}{'' if n == 1 else 's'}"

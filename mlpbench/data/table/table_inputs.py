@@ -1,0 +1,184 @@
+"""From columns to inputs: numbers as they are, 0/1 for true and false, one 0/1 input for each word, and what gaps become.
+
+Shapes: `N` rows, `I` inputs. All that is counted is counted over the training rows: medians, and the words that have an input.
+A gap in a number or a flag becomes the median, and an input behind it says where there are gaps; a gap among words is one more
+word. A word, or a gap among words, that no training row has is 0 in every input of its column: a network has learned nothing
+of it. Ordered categories are the numbers 0, 1, ... in their order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpbench.base.models import shown
+from mlpbench.data.table.columns import MAX_BYTES, Column, Table, file_error, named
+from mlpbench.data.table.gaps import counted
+
+MOST_WORDS = 50
+# Words of which so large a share of the rows has one of its own are names or free text; a few rows say nothing.
+MOST_DIFFERENT, LEAST_DIFFERENT = 0.9, 10
+# What a column of identifiers is called.
+_ID_NAME = re.compile(r"(?i)^(id|index|key|uuid|row|nr|no|number)$|^id[\W_]|[\W_]id$|(?-i:[a-z]I[dD]$)")
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(kw_only=True)
+class Inputs:
+    """The inputs of a table.
+
+    Attributes:
+        x: float64, (N, I).
+        owners: the column that each input is of.
+        numeric: which inputs are numbers, to be scaled, (I,).
+        notes: what became of columns where that is not plain.
+
+    """
+
+    x: Floats
+    owners: list[Column]
+    numeric: Mask
+    notes: list[str]
+
+
+@dataclass(kw_only=True)
+class _Plan:
+    """What each column becomes, before there is memory for it."""
+
+    levels: dict[str, list[int]] = field(default_factory=dict)
+    width: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    unseen: dict[str, str] = field(default_factory=dict)
+
+
+def table_inputs(columns: Sequence[Column], train: Mask, table: Table, words: Sequence[str]) -> Inputs:
+    """Return the inputs that columns become; raise InputError for too many of them.
+
+    Args:
+        columns: the columns beside the target.
+        train: the training rows, (N,).
+        table: the table, which has the name of its file and the memory it may take.
+        words: columns that may have any number of different words.
+
+    """
+    plan = _Plan()
+    for c in columns:
+        _check_words(c, words)
+        gap_in_training = bool(c.gaps[train].any())
+        if c.type == "word" and not c.ordered:
+            seen = np.unique(c.values[train & ~c.gaps]).astype(np.int64).tolist()
+            plan.levels[c.name] = seen
+            plan.width[c.name] = max(1, len(seen) + gap_in_training)
+        else:
+            # Where no training row has a value there is nothing to impute, and nothing that a second input could say.
+            plan.width[c.name] = 1 + (gap_in_training and not c.gaps[train].all())
+    owners = [c for c in columns for _ in range(plan.width[c.name])]
+    rows = len(train)
+    if rows * len(owners) * 4 > MAX_BYTES:
+        message = f"own data must have at most {MAX_BYTES // 4} inputs over all rows, got {rows} rows"
+        raise file_error(f"{message} of {len(owners)} inputs, one per word of text", table.name)
+    x = np.zeros((rows, len(owners)))
+    numeric = np.zeros(len(owners), bool)
+    start = 0
+    for c in columns:
+        part = x[:, start : start + plan.width[c.name]]
+        if c.name in plan.levels:
+            _fill_words(part, c, plan, train)
+        else:
+            _fill_numbers(part, c, plan, train)
+            numeric[start] = c.type != "flag"
+        start += plan.width[c.name]
+    gaps = {c.name: int(c.gaps.sum()) for c in columns if c.gaps.any()}
+    said = [f"{named(names, gaps)}: {note}" for note, names in plan.groups.items()]
+    said += [f"{named([name])}: {note}" for name, note in plan.unseen.items()]
+    return Inputs(x=x, owners=owners, numeric=numeric, notes=said)
+
+
+def reading_notes(columns: Sequence[Column]) -> list[str]:
+    """Return what is to be known of how columns were read, columns of which the same is to be known together."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for c in columns:
+        for note in c.notes:
+            groups[note].append(c.name)
+        if c.ordered:
+            order = " < ".join(map(shown, c.words[:4])) + (" < ..." if len(c.words) > 4 else "")
+            groups[f"ordered categories, {order}"].append(c.name)
+    return [f"{named(names)}: {note}" for note, names in groups.items()]
+
+
+def id_notes(columns: Sequence[Column]) -> list[str]:
+    """Return a note on the columns whose numbers look like those of an id: whole, and all different."""
+    names = [c.name for c in columns if _looks_like_id(c)]
+    if not names:
+        return []
+    return [f"{named(names)}: whole numbers, all different: an id? `drop` leaves out what is no input"]
+
+
+def _looks_like_id(c: Column) -> bool:
+    if c.merged is not None:
+        return True
+    values = c.values[~c.gaps]
+    if not c.whole or len(values) < LEAST_DIFFERENT or len(np.unique(values)) < len(values):
+        return False
+    return bool(np.ptp(values) == len(values) - 1 or _ID_NAME.search(c.name))
+
+
+def _check_words(c: Column, words: Sequence[str]) -> None:
+    if c.type != "word" or c.ordered or c.name in words:
+        return
+    values = c.values[~c.gaps]
+    n, total = len(np.unique(values)), len(values)
+    hint = f"`drop: [{c.name}]` leaves it out, `words: [{c.name}]` makes {counted(n, 'input')} of it"
+    if n > MOST_WORDS:
+        message = (
+            f"a column of text must have at most {MOST_WORDS} different values, got {n} in {counted(total, 'row')}"
+        )
+        raise c.place.error(f"{message}; a name, an id or free text? {hint}")
+    if n > LEAST_DIFFERENT and n > MOST_DIFFERENT * total:
+        message = f"the values of a column of text must come again, got {n} different ones in {counted(total, 'row')}"
+        raise c.place.error(f"{message}; a name, an id or free text? {hint}")
+
+
+def _fill_words(part: Floats, c: Column, plan: _Plan, train: Mask) -> None:
+    levels = plan.levels[c.name]
+    position = np.full(len(c.words) + 1, -1)
+    position[levels] = np.arange(len(levels))
+    gaps_in_training = np.count_nonzero(c.gaps[train])
+    if gaps_in_training:
+        position[-1] = len(levels)
+    codes = np.where(c.gaps, len(c.words), np.nan_to_num(c.values)).astype(np.int64)
+    at = position[codes]
+    rows = np.flatnonzero(at >= 0)
+    part[rows, at[rows]] = 1
+    if gaps_in_training:
+        plan.groups["gaps are a word of their own"].append(c.name)
+    elif c.gaps.any():
+        plan.groups["gaps in test rows alone: 0 in every input of the column"].append(c.name)
+    unseen = ~c.gaps & (at < 0)
+    if n := int(unseen.sum()):
+        new = [c.words[i] for i in np.unique(c.values[unseen]).astype(np.int64)]
+        some = ", ".join(shown(w) for w in new[:3]) + (f" and {len(new) - 3} more" if len(new) > 3 else "")
+        has = "has a word" if n == 1 else "have words"
+        plan.unseen[c.name] = f"{counted(n, 'test row')} {has} that no training row has ({some}): 0 in every input"
+
+
+def _fill_numbers(part: Floats, c: Column, plan: _Plan, train: Mask) -> None:
+    part[:, 0] = c.values + 0.0  # -0.0 and 0.0 are one value
+    if not c.gaps.any():
+        return
+    there = c.values[train & ~c.gaps]
+    part[c.gaps, 0] = np.median(there) if len(there) else 0.0
+    if not len(there):
+        part[:, 0] = 0.0
+        plan.groups["no value in the training rows: 0"].append(c.name)
+    elif part.shape[1] == 2:
+        part[:, 1] = c.gaps
+        plan.groups["gaps become the median, and an input says where they are"].append(c.name)
+    else:
+        plan.groups["gaps in test rows alone become the median"].append(c.name)

@@ -1,0 +1,152 @@
+"""Columns of text files, each of the one type that all its values are written in: numbers, dates, true and false, words.
+
+A decimal comma and a comma between thousands are told apart by all columns of numbers together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlpbench.base.models import shown
+from mlpbench.data.table.column_types import (
+    NUMBER,
+    Texts,
+    column_of_dates,
+    column_of_numbers,
+    flag_column,
+    gaps_of,
+    number_column,
+    strings,
+    text_column,
+)
+from mlpbench.data.table.columns import PLAIN, TYPE_NAMES, Column, ColumnOptions, ColumnPlace, first_true
+from mlpbench.data.table.dates import looks_like_date
+from mlpbench.data.table.written_numbers import decimal_marks, looks_like_number
+
+_WHOLE = r"^[+-]?[0-9]+$"
+_FLAG = r"^(true|false|True|False|TRUE|FALSE)$"
+_INFINITE = r"^(?i:[+-]?(inf|infinity))$"
+# A number of this form is another one where `.` stands between thousands.
+_OF_THOUSANDS = r"^[+-]?([1-9][0-9]{0,2}(\.[0-9]{3})+|[0-9]+)$"
+_MAY_BE_NUMBER = r"^[^A-DF-Za-df-z]*[0-9][^A-DF-Za-df-z]*$"
+_DATES = "dates and times"
+
+
+def written_columns(places: Sequence[ColumnPlace], raw: Sequence[Texts], asked: ColumnOptions = PLAIN) -> list[Column]:
+    """Return columns, each of the one type that all its values are written in; raise InputError where there are several.
+
+    Args:
+        places: the name of each column and where its values stand.
+        raw: the text of all values, by column.
+        asked: what the experiment file says of columns.
+
+    """
+    written = [_Written(place, values, asked) for place, values in zip(places, raw)]
+    numbers = [w for w in written if w.is_number]
+    marks = {id(w): decimal_marks(w.values) for w in numbers if not w.is_plain}
+    of_file = _mark_of_file(numbers, marks)
+    return [w.column(marks.get(id(w), ""), of_file) for w in written]
+
+
+class _Written:
+    """A column of text that has yet to be read: its values without gaps, and whether they are numbers."""
+
+    def __init__(self, place: ColumnPlace, raw: Texts, asked: ColumnOptions) -> None:
+        self.place, self.raw, self.asked = place, raw, asked
+        self.is_number = self.is_plain = False
+        if place.column in asked.words:
+            return
+        self.text: Texts = pc.utf8_trim_whitespace(raw)
+        self.gap = gaps_of(self.text, asked)
+        self.is_plain = self._all(self._matching(NUMBER))
+        self.is_number = self.is_plain or self._all(self._in(self._numberlike()))
+
+    @property
+    def values(self) -> list[str]:
+        """The different values, gaps left out, in the order in which they come."""
+        return strings(pc.unique(self.text.filter(pc.invert(self.gap))))
+
+    def proves_point(self) -> bool:
+        """Return whether plain numbers have a `.` that cannot stand between thousands."""
+        return self.is_plain and not self._all(self._matching(_OF_THOUSANDS))
+
+    def column(self, marks: str, of_file: str) -> Column:
+        """Return the column; `marks` are the decimal marks with which it is numbers, `of_file` that of the file."""
+        if self.place.column in self.asked.words:
+            return text_column(self.place, self.raw, self.asked)
+        if self.is_number:
+            return self._numbers(marks, of_file)
+        if self._all(self._matching(_FLAG)):
+            flags = pc.equal(pc.utf8_lower(self.text), pa.scalar("true")).to_numpy(zero_copy_only=False)
+            return flag_column(self.place, flags, self.gap.to_numpy(zero_copy_only=False))
+        infinite = self._matching(_INFINITE)
+        if pc.any(infinite).as_py() and self._all(pc.or_(self._in(self._numberlike()), infinite)):
+            at = first_true(infinite)
+            value = self.text[at].as_py()
+            hint = f"`missing_values: [{value}]` takes it for a gap"
+            raise self.place.error(f"a number must be finite, got {value!r} among numbers; {hint}", at)
+        if (column := column_of_dates(self.place, self.text, self.values, self.asked)) is not None:
+            return column
+        self._check_one_type()
+        return text_column(self.place, self.raw, self.asked)
+
+    def _numbers(self, marks: str, of_file: str) -> Column:
+        by_comma = of_file == "," and pc.any(pc.match_substring(self.text, ".")).as_py()
+        if self.is_plain and not (by_comma and self._all(self._matching(_OF_THOUSANDS))):
+            whole = self._all(self._matching(_WHOLE)) and not pc.all(self.gap).as_py()
+            text: Texts = pc.if_else(self.gap, pa.scalar("nan"), self.text)
+            read = text.cast(pa.float64()).to_numpy()
+            written = (lambda row: text[row].as_py()) if whole else None
+            return number_column(self.place, read, whole=whole, written=written, asked=self.asked)
+        return column_of_numbers(self.place, self.text, self.values, marks if len(marks) == 1 else of_file, self.asked)
+
+    def _check_one_type(self) -> None:
+        """Refuse text among which there are numbers or flags, and dates among which there is text."""
+        dates = [v for v in self.values if looks_like_date(v)]
+        masks = (
+            (self._in(self._numberlike()), TYPE_NAMES["number"]),
+            (self._matching(_FLAG), TYPE_NAMES["flag"]),
+            (self._in(dates), _DATES),
+        )
+        total = len(self.text) - _count(self.gap)
+        words = f"`words: [{self.place.column}]` takes all values for words"
+        for mask, masked in masks:
+            few = 2 * _count(mask) < total
+            if not _count(mask) or (masked == _DATES and few):
+                continue
+            if _count(mask) == total:
+                some = " and ".join(map(shown, (dates[0], dates[-1])))
+                raise self.place.error(f"dates and times of a column must have one form, got {some}; {words}")
+            at = first_true(mask if few else pc.invert(pc.or_(mask, self.gap)))
+            value = shown(self.text[at].as_py())
+            hint = words if few else f"`missing_values: [{value}]` takes it for a gap, {words}"
+            among = TYPE_NAMES["word"] if few else masked
+            raise self.place.error(f"a column must hold one kind of value, got {value} among {among}; {hint}", at)
+
+    def _numberlike(self) -> list[str]:
+        distinct = pc.unique(self.text.filter(pc.invert(self.gap)))
+        some = distinct.filter(pc.match_substring_regex(distinct, _MAY_BE_NUMBER))
+        return [v for v in strings(some) if looks_like_number(v)]
+
+    def _matching(self, pattern: str) -> Texts:
+        return pc.and_not(pc.match_substring_regex(self.text, pattern), self.gap)
+
+    def _in(self, values: Sequence[str]) -> Texts:
+        return pc.is_in(self.text, pa.array(values, self.text.type))
+
+    def _all(self, mask: Texts) -> bool:
+        return bool(pc.all(pc.or_(mask, self.gap)).as_py())
+
+
+def _count(mask: Texts) -> int:
+    return int(np.count_nonzero(mask.to_numpy(zero_copy_only=False)))
+
+
+def _mark_of_file(numbers: Sequence[_Written], marks: dict[int, str]) -> str:
+    """Return the decimal mark of columns that may have either: a comma where others prove it, and none proves a point."""
+    proven = {m for m in marks.values() if len(m) == 1} | {"." for w in numbers if w.proves_point()}
+    return "," if proven == {","} else "."

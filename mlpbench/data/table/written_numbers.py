@@ -1,0 +1,134 @@
+"""Numbers that people and programs write with marks: `1,234.5`, `0,126`, `$1003`, `12%`, `1 000`, `-€ 5`.
+
+What a comma means is not to be seen in `1,234` alone. All values of a column must be read with one decimal mark; where both
+marks would do, the other columns of the file decide, and where they do not, commas stand between thousands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+# `$` and the like before or after, `%` after; signs before or after a currency.
+_UNITS = "$€£¥₹₩₽"
+_SPACES = " \N{THIN SPACE}\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+_BETWEEN = "'\N{RIGHT SINGLE QUOTATION MARK}" + _SPACES  # thousands, beside `,` and `.`
+_MINUS = "\N{MINUS SIGN}"
+_MARKED = re.compile(
+    rf"(?P<sign>[+\-{_MINUS}]?)[{_SPACES}]*(?P<before>[{_UNITS}]?)[{_SPACES}]*(?P<inner>[+\-{_MINUS}]?)[{_SPACES}]*"
+    rf"(?P<digits>[0-9](?:[0-9.,{_BETWEEN}]*[0-9])?[.,]?|[.,][0-9]+)(?P<power>[eE][+-]?[0-9]+)?"
+    rf"[{_SPACES}]*(?P<after>[{_UNITS}%]?)"
+)
+# No number is longer, and the time that a pattern takes over a hostile text stays short.
+LONGEST = 60
+_BY_MARK = {
+    mark: re.compile(
+        rf"(?P<whole>[0-9]*|[1-9][0-9]{{0,2}}(?P<group>[{re.escape(other)}]|[{_BETWEEN}])[0-9]{{3}}"
+        rf"(?:(?P=group)[0-9]{{3}})*)(?:{re.escape(mark)}(?P<part>[0-9]*))?"
+    )
+    for mark, other in ((".", ","), (",", "."))
+}
+
+
+class UnreadValue(ValueError):
+    """A value of a column that cannot be read like the others: the rule, the value as it is written, and a way forward."""
+
+    def __init__(self, rule: str, value: str, hint: str = "") -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.value = value
+        self.hint = hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenNumbers:
+    """The numbers of a column by their spellings, their unit, and the marks they are written with, in a phrase for a note."""
+
+    numbers: dict[str, float]
+    unit: str
+    note: str
+
+
+def looks_like_number(text: str) -> bool:
+    """Return whether a text is a number, with or without marks.
+
+    >>> [looks_like_number(t) for t in ("1,234", "$ 5", "12%", "1 000", "12 34", "3+")]
+    [True, True, True, True, False, False]
+    """
+    return any(_number(text, mark) is not None for mark in _BY_MARK)
+
+
+def decimal_marks(texts: Iterable[str]) -> str:
+    """Return the decimal marks, of `.` and `,`, with which all texts are numbers; both only where they differ in a value.
+
+    >>> decimal_marks(["0,126", "1,234"]), decimal_marks(["1,234"]), decimal_marks(["1 000"])
+    (',', '.,', '.')
+    """
+    found, differ = ".,", False
+    for text in texts:
+        by_mark = {mark: _number(text, mark) for mark in found}
+        found = "".join(mark for mark in found if by_mark[mark] is not None)
+        differ |= len(set(by_mark.values())) > 1
+        if not found:
+            return ""
+    return found if differ or len(found) < 2 else "."
+
+
+def read_numbers(texts: Sequence[str], mark: str) -> WrittenNumbers:
+    """Return the numbers that different texts are with a decimal mark; raise UnreadValue for one that is none with it."""
+    numbers: dict[str, float] = {}
+    units: dict[str, str] = {}
+    for text in texts:
+        number = _number(text, mark)
+        if number is None:
+            raise UnreadValue(f"numbers of a column must have one decimal mark, here {mark!r}", text)
+        numbers[text] = number
+        if number or _unit(text):  # a plain 0 is 0 in any unit
+            units.setdefault(_unit(text), text)
+    if len(units) > 1:
+        first, other = list(units.values())[:2]
+        raise UnreadValue(f"numbers of a column must have one unit, here that of {first!r}", other)
+    unit = next(iter(units), "")
+    return WrittenNumbers(numbers=numbers, unit=unit, note=_note(texts, mark, unit))
+
+
+def _note(texts: Sequence[str], mark: str, unit: str) -> str:
+    groups: dict[str, None] = {}
+    has_part = False
+    for text in texts:
+        match = _parts(text, mark)
+        if match is not None:
+            groups.setdefault(match["group"] or "")
+            has_part |= match["part"] is not None
+    between = [g for g in groups if g]
+    said = ["a decimal comma"] if mark == "," and has_part else []
+    said += [f"{', '.join(repr(g) for g in between)} between thousands"] if between else []
+    said += [f"{unit!r}" + (" (12% is 12)" if unit == "%" else "")] if unit else []
+    return f"numbers with {' and '.join(said)}" if said else "numbers"
+
+
+def _unit(text: str) -> str:
+    match = _marked(text)
+    return "" if match is None else match["before"] or match["after"]
+
+
+def _marked(text: str) -> re.Match[str] | None:
+    return _MARKED.fullmatch(text) if len(text) <= LONGEST else None
+
+
+def _parts(text: str, mark: str) -> re.Match[str] | None:
+    match = _marked(text)
+    return None if match is None else _BY_MARK[mark].fullmatch(match["digits"])
+
+
+def _number(text: str, mark: str) -> float | None:
+    """Return the number that a text is with a decimal mark; None where it is none."""
+    match, parts = _marked(text), _parts(text, mark)
+    if match is None or parts is None or (match["before"] and match["after"]) or (match["sign"] and match["inner"]):
+        return None
+    whole = re.sub(r"[^0-9]", "", parts["whole"])
+    if not whole and not parts["part"]:
+        return None
+    sign = "" if (match["sign"] or match["inner"] or "+") == "+" else "-"
+    return float(f"{sign}{whole or '0'}.{parts['part'] or '0'}{match['power'] or ''}")
