@@ -212,3 +212,20 @@ def test_a_part_without_a_value_is_of_the_type_of_the_other(tmp_path: Path) -> N
         made = pair(tmp_path, train, test).dataset.load()
         assert np.isfinite(made.x_train).all()
         assert np.isfinite(made.x_test).all()
+
+
+def test_notes_on_very_many_columns_are_few(tmp_path: Path) -> None:
+    """200 columns with a gap each, and with a word each that only test rows have: a screen of notes, not 400."""
+    train = pd.DataFrame(
+        {f"c{i}": ["red", "blue", None, "red", "blue", "red"] for i in range(200)} | {"kind": PAIR["kind"]}
+    )
+    test = train.assign(**{f"c{i}": f"new {i}" for i in range(200)})
+    notes = pair(tmp_path, train, test).data.notes
+    assert len(notes) == 10
+    assert notes[0].startswith("train.csv: columns 'c0' (1), 'c1' (1), ")
+    assert "'c4' (1) and 195 more: gaps are a word of their own" in notes[0]
+    assert (
+        notes[1]
+        == "train.csv: column 'c0': 6 test rows have words that no training row has ('new 0'): 0 in every input"
+    )
+    assert notes[-1] == "train.csv: 192 more columns: the same, with other words"

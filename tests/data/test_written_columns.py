@@ -93,7 +93,7 @@ def test_a_column_that_shows_no_mark_follows_the_others() -> None:
         (["1", "2", "many", "3"], ":4: column 'a': a column must hold one kind of value, got 'many' among numbers; `missing_values: ['many']` takes it for a gap, `words: [a]` takes all values for words"),
         (["low", "high", "5%", "mid"], "got '5%' among text; `words: [a]`"),
         (["true", "false", "unknown", "true"], "got 'unknown' among true and false; `missing_values: ['unknown']`"),
-        (["1.5", "inf", "$", "2"], "got '$' among numbers"),
+        (["1.5", "inf", "$", "2"], "got 'inf' among numbers; `missing_values: ['inf']`"),
         (["1.5", "inf", "2"], "a number must be finite, got 'inf' among numbers; `missing_values: [inf]`"),
         (["03/04/2004", "05/06/2004"], "say `day_first: true`"),
         (["03/04/2004", "13/14/2004"], "a date must be one of the calendar"),

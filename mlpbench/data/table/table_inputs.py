@@ -21,6 +21,8 @@ from mlpbench.data.table.columns import MAX_BYTES, Column, Table, file_error, na
 from mlpbench.data.table.gaps import counted
 
 MOST_WORDS = 50
+# Notes of one kind that are said of different columns.
+MOST_NOTES = 8
 # Words of which so large a share of the rows has one of its own are names or free text; a few rows say nothing.
 MOST_DIFFERENT, LEAST_DIFFERENT = 0.9, 10
 # What a column of identifiers is called.
@@ -96,8 +98,15 @@ def table_inputs(columns: Sequence[Column], train: Mask, table: Table, words: Se
         start += plan.width[c.name]
     gaps = {c.name: int(c.gaps.sum()) for c in columns if c.gaps.any()}
     said = [f"{named(names, gaps)}: {note}" for note, names in plan.groups.items()]
-    said += [f"{named([name])}: {note}" for name, note in plan.unseen.items()]
-    return Inputs(x=x, owners=owners, numeric=numeric, notes=said)
+    return Inputs(x=x, owners=owners, numeric=numeric, notes=[*said, *_few(plan.unseen)])
+
+
+def _few(notes: dict[str, str]) -> list[str]:
+    """Return notes that each column has of its own: of many columns, those of the first few and how many more have one."""
+    said = [f"{named([name])}: {note}" for name, note in list(notes.items())[:MOST_NOTES]]
+    if (more := len(notes) - MOST_NOTES) > 0:
+        said.append(f"{counted(more, 'more column')}: the same, with other words")
+    return said
 
 
 def reading_notes(columns: Sequence[Column]) -> list[str]:
@@ -109,7 +118,9 @@ def reading_notes(columns: Sequence[Column]) -> list[str]:
         if c.ordered:
             order = " < ".join(map(shown, c.words[:4])) + (" < ..." if len(c.words) > 4 else "")
             groups[f"ordered categories, {order}"].append(c.name)
-    return [f"{named(names)}: {note}" for note, names in groups.items()]
+    said = [f"{named(names)}: {note}" for note, names in groups.items()]
+    more = [name for names in list(groups.values())[MOST_NOTES:] for name in names]
+    return said[:MOST_NOTES] + ([f"{named(more)}: read in yet other ways"] if more else [])
 
 
 def id_notes(columns: Sequence[Column]) -> list[str]:

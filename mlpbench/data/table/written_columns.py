@@ -33,6 +33,7 @@ _INFINITE = r"^(?i:[+-]?(inf|infinity))$"
 # A number of this form is another one where `.` stands between thousands.
 _OF_THOUSANDS = r"^[+-]?([1-9][0-9]{0,2}(\.[0-9]{3})+|[0-9]+)$"
 _MAY_BE_NUMBER = r"^[^A-DF-Za-df-z]*[0-9][^A-DF-Za-df-z]*$"
+_MARKS = ".,"
 _DATES = "dates and times"
 
 
@@ -45,41 +46,54 @@ def written_columns(places: Sequence[ColumnPlace], raw: Sequence[Texts], asked: 
         asked: what the experiment file says of columns.
 
     """
-    written = [_Written(place, values, asked) for place, values in zip(places, raw)]
-    numbers = [w for w in written if w.is_number]
-    marks = {id(w): decimal_marks(w.values) for w in numbers if not w.is_plain}
-    of_file = _mark_of_file(numbers, marks)
-    return [w.column(marks.get(id(w), ""), of_file) for w in written]
+    columns: list[Column | _Written] = []
+    proven: set[str] = set()
+    # One column after the other, so that a copy of few of them is in memory.
+    for place, values in zip(places, raw):
+        written = _Written(place, values, asked)
+        proven |= {written.marks} & set(_MARKS)
+        columns.append(written if written.marks == _MARKS else written.column(written.marks))
+    mark = "," if proven == {","} else "."
+    return [c.column(mark) if isinstance(c, _Written) else c for c in columns]
 
 
 class _Written:
-    """A column of text that has yet to be read: its values without gaps, and whether they are numbers."""
+    """A column of text that has yet to be read.
+
+    `marks` are the decimal marks with which all its values are numbers: both where they are other numbers with each, none where
+    it has no decimal mark, or values of other types.
+    """
 
     def __init__(self, place: ColumnPlace, raw: Texts, asked: ColumnOptions) -> None:
         self.place, self.raw, self.asked = place, raw, asked
+        self.marks = ""
         self.is_number = self.is_plain = False
         if place.column in asked.words:
             return
         self.text: Texts = pc.utf8_trim_whitespace(raw)
         self.gap = gaps_of(self.text, asked)
         self.is_plain = self._all(self._matching(NUMBER))
-        self.is_number = self.is_plain or self._all(self._in(self._numberlike()))
+        if self.is_plain:
+            self.is_number = True
+            if pc.any(pc.match_substring(self.text, ".")).as_py():
+                self.marks = _MARKS if self._all(self._matching(_OF_THOUSANDS)) else "."
+        elif self._all(self._matching(_MAY_BE_NUMBER)):
+            self.marks = decimal_marks(self.values)
+            self.is_number = bool(self.marks) or all(map(looks_like_number, self.values))
 
     @property
     def values(self) -> list[str]:
         """The different values, gaps left out, in the order in which they come."""
         return strings(pc.unique(self.text.filter(pc.invert(self.gap))))
 
-    def proves_point(self) -> bool:
-        """Return whether plain numbers have a `.` that cannot stand between thousands."""
-        return self.is_plain and not self._all(self._matching(_OF_THOUSANDS))
-
-    def column(self, marks: str, of_file: str) -> Column:
-        """Return the column; `marks` are the decimal marks with which it is numbers, `of_file` that of the file."""
+    def column(self, mark: str) -> Column:
+        """Return the column; `mark` is the decimal mark of its numbers, where they have one."""
         if self.place.column in self.asked.words:
             return text_column(self.place, self.raw, self.asked)
+        if self.is_plain and mark != ",":
+            return self._plain_numbers()
         if self.is_number:
-            return self._numbers(marks, of_file)
+            return column_of_numbers(self.place, self.text, self.values, mark or ".", self.asked)
         if self._all(self._matching(_FLAG)):
             flags = pc.equal(pc.utf8_lower(self.text), pa.scalar("true")).to_numpy(zero_copy_only=False)
             return flag_column(self.place, flags, self.gap.to_numpy(zero_copy_only=False))
@@ -94,15 +108,12 @@ class _Written:
         self._check_one_type()
         return text_column(self.place, self.raw, self.asked)
 
-    def _numbers(self, marks: str, of_file: str) -> Column:
-        by_comma = of_file == "," and pc.any(pc.match_substring(self.text, ".")).as_py()
-        if self.is_plain and not (by_comma and self._all(self._matching(_OF_THOUSANDS))):
-            whole = self._all(self._matching(_WHOLE)) and not pc.all(self.gap).as_py()
-            text: Texts = pc.if_else(self.gap, pa.scalar("nan"), self.text)
-            read = text.cast(pa.float64()).to_numpy()
-            written = (lambda row: text[row].as_py()) if whole else None
-            return number_column(self.place, read, whole=whole, written=written, asked=self.asked)
-        return column_of_numbers(self.place, self.text, self.values, marks if len(marks) == 1 else of_file, self.asked)
+    def _plain_numbers(self) -> Column:
+        whole = self._all(self._matching(_WHOLE)) and not pc.all(self.gap).as_py()
+        text: Texts = pc.if_else(self.gap, pa.scalar("nan"), self.text)
+        written = (lambda row: text[row].as_py()) if whole else None
+        values = text.cast(pa.float64()).to_numpy()
+        return number_column(self.place, values, whole=whole, written=written, asked=self.asked)
 
     def _check_one_type(self) -> None:
         """Refuse text among which there are numbers or flags, and dates among which there is text."""
@@ -144,9 +155,3 @@ class _Written:
 
 def _count(mask: Texts) -> int:
     return int(np.count_nonzero(mask.to_numpy(zero_copy_only=False)))
-
-
-def _mark_of_file(numbers: Sequence[_Written], marks: dict[int, str]) -> str:
-    """Return the decimal mark of columns that may have either: a comma where others prove it, and none proves a point."""
-    proven = {m for m in marks.values() if len(m) == 1} | {"." for w in numbers if w.proves_point()}
-    return "," if proven == {","} else "."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # `$` and the like before or after, `%` after; signs before or after a currency.
 _UNITS = "$€£¥₹₩₽"
@@ -69,7 +70,7 @@ def decimal_marks(texts: Iterable[str]) -> str:
     for text in texts:
         by_mark = {mark: _number(text, mark) for mark in found}
         found = "".join(mark for mark in found if by_mark[mark] is not None)
-        differ |= len(set(by_mark.values())) > 1
+        differ |= len({number and number.value for number in by_mark.values()}) > 1
         if not found:
             return ""
     return found if differ or len(found) < 2 else "."
@@ -79,56 +80,51 @@ def read_numbers(texts: Sequence[str], mark: str) -> WrittenNumbers:
     """Return the numbers that different texts are with a decimal mark; raise UnreadValue for one that is none with it."""
     numbers: dict[str, float] = {}
     units: dict[str, str] = {}
+    between: dict[str, None] = {}
+    has_part = False
     for text in texts:
         number = _number(text, mark)
         if number is None:
             raise UnreadValue(f"numbers of a column must have one decimal mark, here {mark!r}", text)
-        numbers[text] = number
-        if number or _unit(text):  # a plain 0 is 0 in any unit
-            units.setdefault(_unit(text), text)
+        numbers[text] = number.value
+        if number.value or number.unit:  # a plain 0 is 0 in any unit
+            units.setdefault(number.unit, text)
+        if number.between:
+            between.setdefault(number.between)
+        has_part |= number.has_part
     if len(units) > 1:
         first, other = list(units.values())[:2]
         raise UnreadValue(f"numbers of a column must have one unit, here that of {first!r}", other)
     unit = next(iter(units), "")
-    return WrittenNumbers(numbers=numbers, unit=unit, note=_note(texts, mark, unit))
-
-
-def _note(texts: Sequence[str], mark: str, unit: str) -> str:
-    groups: dict[str, None] = {}
-    has_part = False
-    for text in texts:
-        match = _parts(text, mark)
-        if match is not None:
-            groups.setdefault(match["group"] or "")
-            has_part |= match["part"] is not None
-    between = [g for g in groups if g]
     said = ["a decimal comma"] if mark == "," and has_part else []
-    said += [f"{', '.join(repr(g) for g in between)} between thousands"] if between else []
+    said += [f"{', '.join(map(repr, between))} between thousands"] if between else []
     said += [f"{unit!r}" + (" (12% is 12)" if unit == "%" else "")] if unit else []
-    return f"numbers with {' and '.join(said)}" if said else "numbers"
+    note = f"numbers with {' and '.join(said)}" if said else "numbers"
+    return WrittenNumbers(numbers=numbers, unit=unit, note=note)
 
 
-def _unit(text: str) -> str:
-    match = _marked(text)
-    return "" if match is None else match["before"] or match["after"]
+class _Number(NamedTuple):
+    """A number, its unit, what stands between its thousands, and whether it has a decimal mark."""
+
+    value: float
+    unit: str
+    between: str
+    has_part: bool
 
 
-def _marked(text: str) -> re.Match[str] | None:
-    return _MARKED.fullmatch(text) if len(text) <= LONGEST else None
-
-
-def _parts(text: str, mark: str) -> re.Match[str] | None:
-    match = _marked(text)
-    return None if match is None else _BY_MARK[mark].fullmatch(match["digits"])
-
-
-def _number(text: str, mark: str) -> float | None:
+def _number(text: str, mark: str) -> _Number | None:
     """Return the number that a text is with a decimal mark; None where it is none."""
-    match, parts = _marked(text), _parts(text, mark)
-    if match is None or parts is None or (match["before"] and match["after"]) or (match["sign"] and match["inner"]):
+    match = _MARKED.fullmatch(text) if len(text) <= LONGEST else None
+    if match is None:
         return None
-    whole = re.sub(r"[^0-9]", "", parts["whole"])
-    if not whole and not parts["part"]:
+    sign, before, inner, digits, power, after = match.groups()
+    parts = _BY_MARK[mark].fullmatch(digits)
+    if parts is None or (before and after) or (sign and inner):
         return None
-    sign = "" if (match["sign"] or match["inner"] or "+") == "+" else "-"
-    return float(f"{sign}{whole or '0'}.{parts['part'] or '0'}{match['power'] or ''}")
+    whole, group, part = parts.groups()
+    if not whole and not part:
+        return None
+    plain = whole.replace(group, "") if group else whole
+    minus = "-" if (sign or inner or "+") != "+" else ""
+    value = float(f"{minus}{plain or '0'}.{part or '0'}{power or ''}")
+    return _Number(value, before or after, group or "", part is not None)
