@@ -229,3 +229,12 @@ def test_notes_on_very_many_columns_are_few(tmp_path: Path) -> None:
         == "train.csv: column 'c0': 6 test rows have words that no training row has ('new 0'): 0 in every input"
     )
     assert notes[-1] == "train.csv: 192 more columns: the same, with other words"
+
+
+def test_a_value_of_the_target_is_named_by_its_line_whatever_was_dropped_before(tmp_path: Path) -> None:
+    table = PAIR.assign(kind=["1.5", "", "2.5", "-3.5", "4.5", "5.5"])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(
+        InputError, match=r"/t\.csv:5: column 'kind': target_scale log needs a target above 0, got -3\.5"
+    ):
+        spec(tmp_path / "t.csv", target_scale="log")

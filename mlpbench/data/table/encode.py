@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.base.errors import InputError
 from mlpbench.base.models import shown, suggestion
 from mlpbench.data.dataset import TargetScale, held_out
 from mlpbench.data.table.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, file_error, named
@@ -58,11 +59,20 @@ class Encoded:
 
 @dataclass(frozen=True, kw_only=True)
 class _Target:
-    """The target of every row: codes of sorted classes, or numbers where `classes` is None."""
+    """The target of every row: codes of sorted classes, or numbers where `classes` is None.
+
+    `rows` are the rows of the first file in which the values stand, -1 for those of a test file.
+    """
 
     place: ColumnPlace
     values: NDArray[np.float64]
     classes: tuple[str, ...] | None
+    rows: NDArray[np.int64]
+
+    def error(self, message: str, at: int) -> InputError:
+        """Return the error of a value."""
+        row = int(self.rows[at])
+        return self.place.error(message, row if row >= 0 else None)
 
 
 def encode(
@@ -104,7 +114,8 @@ def encode(
     of_test = (np.arange(table.rows) >= rows.rows)[kept]
     columns = rows_of(table.columns, kept)
     inputs = [c for c in columns if c.name != target]
-    aim = _target(next(c for c in columns if c.name == target), task)
+    file_rows = np.where(of_test, -1, np.flatnonzero(kept))
+    aim = _target(next(c for c in columns if c.name == target), task, file_rows)
     is_test = _test_rows(aim, share) if test_rows is None else of_test
     if not is_test.any() or is_test.all():
         part = "training" if is_test.all() else "test"
@@ -156,7 +167,7 @@ def _target_scale(aim: _Target, train: NDArray[np.bool_], said: TargetScaling | 
     if said == "none":
         return None
     if said == "log" and (least := aim.values.min()) <= 0:
-        raise aim.place.error(f"target_scale log needs a target above 0, got {least:g}", int(aim.values.argmin()))
+        raise aim.error(f"target_scale log needs a target above 0, got {least:g}", int(aim.values.argmin()))
     values = np.log(aim.values[train]) if said == "log" else aim.values[train]
     return TargetScale(mean=float(values.mean()), sd=float(values.std()), log=said == "log")
 
@@ -209,7 +220,7 @@ def _codes(c: Column) -> NDArray[np.int64]:
     return np.where(c.gaps, len(c.words), np.nan_to_num(c.values)).astype(np.int64)
 
 
-def _target(column: Column, task: Task | None) -> _Target:
+def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> _Target:
     """Return the target as classes or numbers: text, flags and few different whole numbers are classes, unless `task` says."""
     place = column.place
     if column.merged is not None:
@@ -226,7 +237,7 @@ def _target(column: Column, task: Task | None) -> _Target:
     if task == "number" or (task is None and not few):
         if (largest := np.abs(different).max()) > LARGEST:
             raise place.error(f"a target must fit float32, got {largest:g}")
-        return _Target(place=place, values=column.values, classes=None)
+        return _Target(place=place, values=column.values, classes=None, rows=rows)
     if len(different) > MOST_CLASSES:
         message = f"a target must have at most {MOST_CLASSES} classes, got {len(different)} different values"
         raise place.error(f"{message}; an identifier? take another column")
@@ -244,7 +255,7 @@ def _target(column: Column, task: Task | None) -> _Target:
         names = [column.words[int(code)] for code in different]
     else:
         names = [f"{v:.0f}" for v in different] if column.type == "number" else ["false", "true"]
-    return _Target(place=place, values=codes.astype(np.float64), classes=tuple(names))
+    return _Target(place=place, values=codes.astype(np.float64), classes=tuple(names), rows=rows)
 
 
 def _test_rows(aim: _Target, share: float) -> NDArray[np.bool_]:
