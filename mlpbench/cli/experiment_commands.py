@@ -163,7 +163,8 @@ def plan(
         planned = None if pilot is None else read_pilot(pilot, experiment, inventory.conditions, options, warn)
     claims = {} if detects is None else {name: t.hypothesis.wording.formula for name, t in detects.tests.items()}
     summary = inventory.summary(options).to_json()
-    for line in [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]:
+    of_files = [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]
+    for line in [*of_files, *experiment.data.notes]:
         click.echo(line, err=True)
     if as_json:
         of_claims: dict[str, Any] = {} if detects is None else {"detectable": detects.to_json()}

@@ -54,6 +54,7 @@ class DataFacts:
         fingerprint: SHA-256, in hex, the identity of the data that a network sees.
         truth: the function behind the target, where it is known.
         is_drawn_anew: whether each replicate draws its own examples.
+        notes: what a person should know of how the data were read, a sentence each.
 
     """
 
@@ -66,6 +67,7 @@ class DataFacts:
     fingerprint: str
     truth: LinearTruth | None = None
     is_drawn_anew: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def n_features(self) -> int:

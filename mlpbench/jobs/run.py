@@ -56,6 +56,8 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
     spoilt = _look_at(experiment, store, notes)
     for note in notes:
         tell(note)
+    for note in experiment.data.notes:
+        say(note)
     inventory = take_inventory(experiment, store, options)
     _confirm(inventory, options)
 

@@ -47,10 +47,14 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The columns of one file, called `name` in errors."""
+    """The columns of one file, called `name` in errors.
+
+    `notes` say how the file was read where that is not plain: sentences that do not name the file.
+    """
 
     name: str
     columns: Sequence[Column]
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

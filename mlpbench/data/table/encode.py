@@ -39,7 +39,8 @@ VERSION = 1
 class Encoded:
     """The arrays of a table: x float32 (N, I), y uint8 classes or float32 numbers (N,), for training and for testing.
 
-    `classes` has the name of each class, and is None for regression.
+    `classes` has the name of each class, and is None for regression. `notes` say what became of columns where that is not
+    plain: sentences that do not name the file.
     """
 
     x_train: NDArray[np.float32]
@@ -48,6 +49,7 @@ class Encoded:
     y_test: NDArray[np.uint8] | NDArray[np.float32]
     classes: tuple[str, ...] | None
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,15 +15,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.escapes import printable
 from mlpbench.base.models import Model, SpecProblem, first_problem, shown, suggestion
 from mlpbench.base.models import Path as Place
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource
 from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, Table, file_error
+
+if TYPE_CHECKING:
+    from mlpbench.data.table.encode import Encoded
 
 SUFFIXES = (".csv", ".parquet", ".npz")
 TEST_SHARE = 0.2
@@ -41,13 +45,17 @@ HOW_TO_NAME_A_TABLE = "a data set of your own is {file: PATH, target: COLUMN}"
 
 
 class TableFacts(Model):
-    """What is known of a file that has been read; `classes` is None for regression."""
+    """What is known of a file that has been read; `classes` is None for regression.
+
+    `notes` say how it was understood where that is not plain, a sentence each; data with other notes are the same data.
+    """
 
     fingerprint: str
     n_train: int = Field(ge=2)
     n_test: int = Field(ge=1)
     n_features: int = Field(ge=1)
     classes: tuple[str, ...] | None = Field(default=None, strict=False, min_length=2, max_length=MOST_CLASSES)
+    notes: tuple[str, ...] = Field(default=(), strict=False)
 
     @field_validator("fingerprint")
     @classmethod
@@ -55,6 +63,10 @@ class TableFacts(Model):
         if not re.fullmatch(r"[0-9a-f]{64}", value):
             raise ValueError(f"fingerprint must be 64 hex digits, got {shown(value)}")
         return value
+
+    def without_notes(self) -> TableFacts:
+        """Return what identifies the data: later versions may word notes otherwise."""
+        return self.model_copy(update={"notes": ()})
 
 
 class TableOptions(Model):
@@ -106,6 +118,7 @@ class TableData(DataSource):
             input_shape=(self.file_facts.n_features,),
             class_names=self.file_facts.classes or (),
             fingerprint=self.file_facts.fingerprint,
+            notes=self.file_facts.notes,
         )
 
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
@@ -119,7 +132,7 @@ class TableData(DataSource):
             now, dataset = _read(self.options, paths)
         except SpecProblem as problem:
             raise InputError(f"{self.options.file}: {problem.message}") from None
-        if now.file_facts != self.file_facts:
+        if now.file_facts.without_notes() != self.file_facts.without_notes():
             was, got = self.file_facts.fingerprint[:12], now.file_facts.fingerprint[:12]
             message = f"the data must be those of the experiment's facts, {was}, got {got}"
             hint = "the file or its options have changed; remove `facts` to start again with them"
@@ -139,7 +152,7 @@ class TableData(DataSource):
         for key, path in self.options.paths.items():
             written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
             tree[key] = _spelt(written, key)
-        file_facts = self.file_facts.model_dump(exclude_none=True)
+        file_facts = self.file_facts.model_dump(exclude_none=True, exclude_defaults=True)
         return tree | {"facts": {k: list(v) if isinstance(v, tuple) else v for k, v in file_facts.items()}}
 
 
@@ -200,11 +213,21 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         n_test=len(encoded.y_test),
         n_features=encoded.x_train.shape[1],
         classes=encoded.classes,
+        notes=_notes(options, table, test_table, encoded),
     )
     update = {"facts": None, "test": share if test_table is None else None}
     data = TableData(options=options.model_copy(update=update), file_facts=file_facts)
     arrays = {part: getattr(encoded, part) for part in ("x_train", "y_train", "x_test", "y_test")}
     return data, Dataset(facts=data.facts, **arrays).read_only()
+
+
+def _notes(options: TableOptions, table: Table, test_table: Table | None, encoded: Encoded) -> tuple[str, ...]:
+    """Return what is to be known of how the files were read, each line with the name of its file, without its folder."""
+    test_name = os.path.basename(options.test_file) if options.test_file is not None else options.name
+    said = [f"{options.name}: {note}" for note in table.notes]
+    said += [f"{test_name}: {note}" for note in (test_table.notes if test_table is not None else ())]
+    said += [f"{options.name}: {note}" for note in encoded.notes]
+    return tuple(map(printable, dict.fromkeys(said)))
 
 
 def _spelt(path: str, key: str) -> str:

@@ -21,6 +21,7 @@ def section(context: Context) -> Section:
     runs = context.runs
     data = context.experiment.data
     rows: list[list[str]] = [["data", Markdown("{}, {}").format(data.title, code(data.fingerprint[:12]))]]
+    rows += [["note on the data", note] for note in data.notes]
     differing = []
     for name, column in PROVENANCE.items():
         counts: dict[str, int] = {}

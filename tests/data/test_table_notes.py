@@ -1,0 +1,58 @@
+"""What a person should know of how their table was read: said by commands, kept in the folder, shown in the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from mlpbench.cli.main import main
+from mlpbench.data.table.table_data import TableData
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+
+NOTE = "t.csv: the first row is | odd"
+ROWS = "a,kind\n" + "".join(f"{i % 5}.5,{'yes' if i % 2 else 'no'}\n" for i in range(20))
+
+
+def tree(notes: list[str], facts: dict[str, Any]) -> dict[str, Any]:
+    known = {**facts, **({"notes": notes} if notes else {})}
+    dataset = {"file": "t.csv", "target": "kind", **({"facts": known} if known else {})}
+    fixed = {"width": 4, "init": "he_normal", "batch_size": 8, "steps": 2}
+    return {"name": "noted", "question": "?", "dataset": dataset, "fixed": fixed, "replicates": 1}
+
+
+@pytest.fixture
+def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The facts of a plain table in this folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text(ROWS)
+    written = yaml_reader.from_mapping(tree([], {})).dataset.as_written(None)
+    assert isinstance(written, dict)
+    assert "notes" not in written["facts"]
+    return dict(written["facts"])
+
+
+def test_notes_are_kept_and_are_no_part_of_what_the_data_are(facts: dict[str, Any]) -> None:
+    plain, noted = (yaml_reader.from_mapping(tree(notes, facts)) for notes in ([], [NOTE]))
+    assert noted.data.notes == (NOTE,)
+    assert [r.run_id for r in grid.runs(plain)] == [r.run_id for r in grid.runs(noted)]
+    again = yaml_reader.from_mapping(tree([], {}) | {"dataset": noted.dataset.as_written(None)})
+    assert again.dataset == noted.dataset
+    assert isinstance(noted.dataset, TableData)
+    assert len(noted.dataset.load().y_test) == facts["n_test"]
+
+
+def test_run_and_plan_say_each_note_once_and_the_report_has_it(facts: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "noted.yaml").write_text(yaml_reader.dump(yaml_reader.from_mapping(tree([NOTE], facts)), tmp_path))
+    planned = CliRunner().invoke(main, ["plan", "noted.yaml"])
+    assert (planned.exit_code, planned.stderr) == (0, NOTE + "\n")
+    run = CliRunner().invoke(main, ["run", "noted.yaml", "--workers", "1"])
+    assert run.exit_code == 0, run.output
+    assert run.stdout.count(NOTE) == 1
+    report = Path("results/noted/report.md").read_text()
+    assert "| note on the data | t.csv: the first row is \\| odd |" in report
+    quiet = CliRunner().invoke(main, ["run", "noted.yaml", "--workers", "1", "--quiet"])
+    assert quiet.output == ""
