@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlpbench.base.models import LARGEST, shown
-from mlpbench.data.table.columns import TYPE_NAMES, Column, ColumnPlace, ColumnType, first_true, reason
+from mlpbench.data.file_errors import reason
+from mlpbench.data.table.columns import TYPE_NAMES, Column, ColumnPlace, ColumnType, first_true
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _WHOLE = r"^[+-]?[0-9]+$"

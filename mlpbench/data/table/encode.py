@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from mlpbench.base.models import shown, suggestion
 from mlpbench.data.dataset import held_out
-from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, file_error
+from mlpbench.data.file_errors import MAX_BYTES, file_error
+from mlpbench.data.table.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table
 
 Task = Literal["classes", "number"]
 Scale = Literal["standard", "none"]
