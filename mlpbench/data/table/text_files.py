@@ -19,7 +19,7 @@ from mlpbench.data.file_errors import file_error, reason
 from mlpbench.data.table.column_choice import ColumnChoice
 from mlpbench.data.table.column_types import written_column
 from mlpbench.data.table.columns import ColumnPlace, Table
-from mlpbench.data.text.dialect import MOST_ROWS, SAMPLE, recognise, record, records
+from mlpbench.data.text.dialect import MOST_ROWS, recognise, record, records, sample
 from mlpbench.data.text.header_row import index_note, names_for, read_header
 from mlpbench.data.text.number_marks import with_points
 from mlpbench.data.text.packed_files import read_content
@@ -42,14 +42,10 @@ def read_text(path: Path, name: str, suffix: str, choice: ColumnChoice, options:
     _check(text, name)
     dialect = recognise(text, options, name, suffix)
     del text
-    rows = records(
-        dialect.text[:SAMPLE] if dialect.text.count("\n", 0, SAMPLE) > MOST_ROWS else dialect.text,
-        dialect.separator,
-        MOST_ROWS,
-    )
+    rows = records(sample(dialect.text), dialect.separator, MOST_ROWS)
     if not rows:
         raise file_error("a data file must have rows, got comments alone", name)
-    separator, first_line = dialect.separator, record(dialect.text, dialect.separator, 0)[1]
+    separator, first_line = dialect.separator, record(sample(dialect.text), dialect.separator, 0)[1]
     header = read_header(rows, dialect.commented, options, name, first_line)
     if header.in_file and len(rows) == 1:
         raise file_error("a data file must have rows, got a header alone", name)

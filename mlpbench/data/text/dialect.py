@@ -18,8 +18,8 @@ from itertools import accumulate, islice
 from mlpbench.data.file_errors import file_error
 from mlpbench.data.text.text_options import TextOptions, in_words
 
-# What a file is recognised by: so many letters of it, and so many rows. A row may be longer.
-SAMPLE, MOST_ROWS = 2**22, 1000
+# What a file is recognised by: so many of its rows.
+MOST_ROWS = 1000
 _CANDIDATES = (",", ";", "\t", "|")
 _SPACES = " "
 # Two separators are told apart by this much, of the greatest difference 1.
@@ -65,16 +65,16 @@ def recognise(text: str, options: TextOptions, name: str, suffix: str) -> Dialec
         text = text.replace("\r", "\n")  # line ends of old Macs
     mark = _COMMENT if options.comment is None else options.comment
     # Most texts have neither comments nor lines without values: they are not split into lines.
-    lines = text.split("\n") if mark and re.search(rf"(?m)^[ \t]*{re.escape(mark)}", text) else []
+    lines = text.split("\n") if mark and mark in text else []
     comments = _comments(lines, mark)
-    sample = _sample(_without(lines, comments) if comments else text)
-    separator = options.separator or _separator(sample, name, suffix)
+    head = sample(_without(lines, comments) if comments else text)
+    separator = options.separator or _separator(head, name, suffix)
     notes = []
     if options.separator is None and separator != ("\t" if suffix == ".tsv" else ","):
         notes.append(f"columns are separated by {in_words(separator)}")
     commented: tuple[str, ...] = ()
     if comments:
-        width = _mode([len(r) for r in records(sample, separator, MOST_ROWS)])
+        width = _mode([len(r) for r in records(head, separator, MOST_ROWS)])
         if options.comment is None:
             comments = [i for i in comments if not _is_row(lines, i, comments, separator, width)]
         commented = _commented(lines, comments, mark, separator, width)
@@ -83,7 +83,7 @@ def recognise(text: str, options: TextOptions, name: str, suffix: str) -> Dialec
         notes.append(
             _counted(len(comments), f"that begins with {mark!r} is a comment", f"that begin with {mark!r} are comments")
         )
-    if re.search(rf"(?m)^[{re.escape(separator)} \t]+\r?$", text):
+    if any(f"\n{first}" in text or text.startswith(first) for first in (separator, " ", "\t")):
         text, without_values = _without_blank(text, separator)
         if without_values:
             notes.append(
@@ -123,19 +123,20 @@ def _any_length() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _sample(text: str) -> str:
-    """Return the lines of a text that it is recognised by."""
-    if len(text) <= SAMPLE:
-        return text
-    end = text.rfind("\n", 0, SAMPLE)
-    head = text[: end + 1]
-    # Rows so long that few of them are a sample are taken whole; a quote that is cut open would hide all that follows it.
-    return head if head.count("\n") > 2 and head.count('"') % 2 == 0 else text
+def sample(text: str) -> str:
+    """Return the lines of a text that it is recognised by: the first thousand, and more where those end within quotes."""
+    start = lines = quotes = 0
+    while (end := text.find("\n", start)) >= 0:
+        quotes += text.count('"', start, end)
+        start, lines = end + 1, lines + 1
+        if lines > MOST_ROWS and quotes % 2 == 0:
+            return text[:start]
+    return text
 
 
-def _separator(sample: str, name: str, suffix: str) -> str:
-    quality = {s: _quality(records(sample, s, MOST_ROWS), s) for s in _CANDIDATES}
-    spaces = _quality(records(sample, _SPACES, MOST_ROWS), _SPACES)
+def _separator(head: str, name: str, suffix: str) -> str:
+    quality = {s: _quality(records(head, s, MOST_ROWS), s) for s in _CANDIDATES}
+    spaces = _quality(records(head, _SPACES, MOST_ROWS), _SPACES)
     # Tabs are spaces too, of which there may be more within columns.
     if spaces > quality["\t"] + _MARGIN:
         quality[_SPACES] = spaces
