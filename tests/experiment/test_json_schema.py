@@ -163,7 +163,7 @@ def test_every_key_of_a_file_has_a_meaning() -> None:
         ({"missing_values": [[1]]}, False),
         ({"missing_values": []}, False),
         ({"words": "zip"}, False),
-        ({"words": [3]}, False),
+        ({"words": [3, -1]}, True),
         ({"day_first": "yes"}, False),
         ({"scale": "ranks"}, False),
     ],

@@ -39,7 +39,8 @@ from repository import ROOT
 
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
-from mlpbench.data.table import columns, table_files
+from mlpbench.data import file_errors
+from mlpbench.data.table import array_files
 from mlpbench.experiment.file import yaml_reader
 
 
@@ -143,18 +144,18 @@ def test_files_beyond_the_limit_are_refused_unread(here: Path) -> None:
     """The large one is a hole in the disk; the other unpacks to more than it shows."""
     put(here, spec(""))
     with (here / "bad.csv").open("r+b") as file:
-        file.truncate(columns.MAX_BYTES + 1)
+        file.truncate(file_errors.MAX_BYTES + 1)
     before = (here / "bad.csv").stat().st_size
     result = CliRunner().invoke(main, ["run", "own.yaml"])
     assert result.exit_code == 2
-    assert f"file must have at most {columns.MAX_BYTES} bytes, got {before}" in result.stderr
+    assert f"file must have at most {file_errors.MAX_BYTES} bytes, got {before}" in result.stderr
     (here / "bad.csv").unlink()
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused_unread(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = packed(x=np.zeros((1000, 5000)), y=np.arange(1000) % 2)
     assert len(content) < 100_000
-    monkeypatch.setattr(table_files, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(array_files, "MAX_BYTES", 1_000_000)
     put(here, npz("", content, ""))
     assert "an npz file must hold at most 1000000 bytes, got 4000" in refused(here, "run", "own.yaml")
 

@@ -71,11 +71,38 @@ def zipped_zeros(path: Path) -> None:
         archive.writestr("y.npy", y.getvalue())
 
 
+def gzipped_rows(path: Path) -> None:
+    """A csv file of 3 GB that says the same in each row."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    rows = b"0.5,1\n" * 10**6
+    path.write_bytes(
+        b"".join([packer.compress(b"a,y\n"), *(packer.compress(rows) for _ in range(500)), packer.flush()])
+    )
+
+
+def zipped_rows(path: Path) -> None:
+    """The same in a zip file."""
+    import zipfile
+
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("b.csv", "w", force_zip64=True) as member,
+    ):
+        for _ in range(400):
+            member.write(b"0.5,1\n" * 10**6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "make"),
-    [("b.parquet", dictionary_of_a_long_word), ("b.parquet", column_of_zeros), ("b.npz", zipped_zeros)],
-    ids=["dictionary", "zeros", "npz"],
+    [
+        ("b.parquet", dictionary_of_a_long_word),
+        ("b.parquet", column_of_zeros),
+        ("b.npz", zipped_zeros),
+        ("b.csv.gz", gzipped_rows),
+        ("b.csv.zip", zipped_rows),
+    ],
+    ids=["dictionary", "zeros", "npz", "gz", "zip"],
 )
 def test_a_table_that_unpacks_to_gigabytes_is_refused(name: str, make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / name)

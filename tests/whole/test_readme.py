@@ -68,6 +68,16 @@ def test_an_error_reads_as_the_readme_shows(monkeypatch: pytest.MonkeyPatch, tmp
     assert place.startswith("mlpbench: experiments/x.yaml:4:")
 
 
+def test_a_file_is_read_with_the_notes_that_the_readme_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (rows,) = blocks("csv")
+    (notes,) = (block for block in blocks("text") if block.startswith("wine.data: "))
+    (tmp_path / "wine.data").write_text(rows * 8)
+    (tmp_path / "w.yaml").write_text('name: w\nquestion: Which?\ndataset: {file: wine.data, target: "5"}\n')
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["plan", "w.yaml"])
+    assert (result.exit_code, result.stderr) == (0, notes)
+
+
 def test_the_main_job_prints_the_verdicts_of_the_reference_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (output,) = (o for c, o in COMMANDS if c == "make run")

@@ -78,7 +78,7 @@ def rows_of_csv(file: str, target: str, n_test: int) -> Examples:
     from mlpbench.data.table.encode import encode
     from mlpbench.data.table.table_files import read_table
 
-    table = read_table(Path(__file__).with_name(file), file)
+    table, _ = read_table(Path(__file__).with_name(file), file)
     encoded = encode(table, None, target, share=n_test / table.rows, scale="standard", task=None)
     x = np.concatenate([encoded.x_train, encoded.x_test])
     y = np.concatenate([encoded.y_train, encoded.y_test])

@@ -17,16 +17,10 @@ from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import LARGEST, shown
-from mlpbench.data.table.columns import (
-    PLAIN,
-    Column,
-    ColumnOptions,
-    ColumnPlace,
-    first_true,
-    reason,
-)
-from mlpbench.data.table.dates import Moments, moments_of, read_dates
-from mlpbench.data.table.written_numbers import (
+from mlpbench.data.file_errors import reason
+from mlpbench.data.table.columns import PLAIN, Column, ColumnOptions, ColumnPlace, first_true
+from mlpbench.data.text.dates import Moments, moments_of, read_dates
+from mlpbench.data.text.written_numbers import (
     UnreadValue,
     WrittenNumbers,
     decimal_marks,
@@ -178,7 +172,13 @@ def text_column(place: ColumnPlace, raw: Any, asked: ColumnOptions = PLAIN) -> C
     values: NDArray[np.float64] = rank[codes]
     sorted_words = tuple(words[i] for i in order)
     return Column(
-        name=place.column, type="word", values=values, words=sorted_words, notes=notes if spelt else (), place=place
+        name=place.column,
+        type="word",
+        values=values,
+        words=sorted_words,
+        is_asked_for=place.column in asked.words,
+        notes=notes if spelt else (),
+        place=place,
     )
 
 

@@ -6,26 +6,19 @@ line or row.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.base.errors import InputError, MachineError
-from mlpbench.base.escapes import printable
+from mlpbench.base.errors import InputError
 from mlpbench.base.models import shown
+from mlpbench.data.file_errors import file_error
 
 ColumnType = Literal["number", "flag", "word"]
 TYPE_NAMES: dict[ColumnType, str] = {"number": "numbers", "flag": "true and false", "word": "text"}
-# Files, and what they contain once it is unpacked.
-MAX_BYTES = 2 * 2**30
-# A small file may come to this much once it is unpacked, a larger one to so many times its size: beyond are files made to
-# fill a memory, and tables so regular that they can be written without compression.
-SMALL_BYTES, MOST_TIMES = 2**28, 100
 MOST_COLUMNS = 1_000_000
 # A prediction is stored as a byte.
 MOST_CLASSES = 256
@@ -60,6 +53,7 @@ class Column:
         values: the values; not-a-number where there is a gap.
         words: different words, in alphabetical order, or in their own where they are `ordered`.
         whole: whether numbers are written without a decimal point, or are of a whole-number type.
+        is_asked_for: whether the experiment file says that its values are words, however many there are.
         ordered: whether the words are categories of which the file says the order.
         merged: the first row with a whole number beyond 2^53, where float64 may make one of two, and that number.
         unit: what numbers count, where that is known: the unit they are written with, or that of dates.
@@ -73,6 +67,7 @@ class Column:
     values: NDArray[np.float64]
     words: tuple[str, ...] = ()
     whole: bool = False
+    is_asked_for: bool = False
     ordered: bool = False
     merged: tuple[int, object] | None = None
     unit: str = ""
@@ -89,53 +84,20 @@ class Column:
 class Table:
     """The columns of one file, called `name` in errors.
 
-    `notes` say how the file was read where that is not plain: sentences that do not name the file.
+    `notes` say how the file was read where that is not plain: sentences that do not name the file. `target` is the name of
+    the target, where one was chosen, and `left_out` has the names of columns that were not.
     """
 
     name: str
     columns: Sequence[Column]
     notes: tuple[str, ...] = ()
+    target: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         """Number of rows of every column."""
         return len(self.columns[0].values)
-
-
-def file_error(
-    message: str, file: str, *, line: int | None = None, column: str | None = None, row: int | None = None
-) -> InputError:
-    """Return the error of a data file: where, `own.csv:4: column 'age'`, then rule and value."""
-    place = [file if line is None else f"{file}:{line}"]
-    if column is not None:
-        place.append(f"column {column!r}" + (f", row {row}" if row is not None else ""))
-    return InputError(printable(": ".join([*place, message])))
-
-
-def reason(error: Exception) -> str:
-    """Return what a library says is wrong, as errors print it; the type of the error where it says nothing."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return shown(next((line.rstrip(".") for line in lines if line), type(error).__name__))
-
-
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turn what the machine says of a file, called `name`, into one message."""
-    try:
-        yield
-    except OSError as error:
-        why = repr(error.strerror.lower()) if error.strerror else reason(error)
-        raise file_error(f"a data file must be readable, got {why}", name) from None
-    except MemoryError:
-        raise MachineError(f"{name}: own data must fit this machine's memory, got more") from None
-
-
-def check_unpacked(unpacked: int, file_bytes: int, name: str) -> None:
-    """Refuse a file that comes to much more than its size: before it is unpacked, by what it says of itself."""
-    most = max(SMALL_BYTES, MOST_TIMES * file_bytes)
-    if unpacked > most:
-        rule = f"a data file must come to at most {most} bytes once it is unpacked, {MOST_TIMES} times its size"
-        raise file_error(f"{rule}, got {unpacked}; write it without compression", name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,22 +125,6 @@ def named(columns: Sequence[str], counts: Mapping[str, int] | None = None, most:
     some = ", ".join(shown(c) + (f" ({counted[c]})" if c in counted else "") for c in columns[:most])
     more = f" and {len(columns) - most} more" if len(columns) > most else ""
     return f"column{'s' if len(columns) > 1 else ''} {some}{more}"
-
-
-def column_names(written: Sequence[str], file: str) -> list[str]:
-    """Return the names of columns without the spaces around them; refuse those that are missing or stand twice."""
-    names = [n.strip() for n in written]
-    if len(names) > MOST_COLUMNS:
-        raise file_error(f"a table must have at most {MOST_COLUMNS} columns, got {len(names)}", file)
-    seen: set[str] = set()
-    for i, column in enumerate(names):
-        if not column or re.fullmatch(r"__index_level_\d+__", column):
-            hint = "a table that pandas wrote with its index? write it with index=False"
-            raise file_error(f"a column must have a name of its own, got {column!r} for column {i + 1}; {hint}", file)
-        if column in seen:
-            raise file_error(f"the columns of a table must have different names, got {shown(column)} twice", file)
-        seen.add(column)
-    return names
 
 
 def letters(column: Any) -> int:

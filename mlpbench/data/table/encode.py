@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import shown, suggestion
 from mlpbench.data.dataset import TargetScale, held_out
-from mlpbench.data.table.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, file_error, named
-from mlpbench.data.table.dates import DAY, DAYS, SECONDS
+from mlpbench.data.file_errors import file_error
+from mlpbench.data.table.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, named
 from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
 from mlpbench.data.table.scaling import Scale, constant_inputs, scaled
 from mlpbench.data.table.table_inputs import Inputs, id_notes, reading_notes, table_inputs
+from mlpbench.data.text.dates import DAY, DAYS, SECONDS
 
 Task = Literal["classes", "number"]
 TargetScaling = Literal["standard", "log", "none"]
@@ -85,7 +86,6 @@ def encode(
     task: Task | None,
     target_scale: TargetScaling | None = None,
     missing: Missing = "impute",
-    words: Sequence[str] = (),
 ) -> Encoded:
     """Return the arrays of a table; raise InputError for what cannot be learned.
 
@@ -100,7 +100,6 @@ def encode(
         task: `classes` or `number` where the values of the target column do not say which.
         target_scale: how numbers that are the target are scaled, by default `standard`.
         missing: what becomes of gaps.
-        words: columns of text that may have any number of different words.
 
     """
     if missing == "refuse":
@@ -121,7 +120,7 @@ def encode(
         part = "training" if is_test.all() else "test"
         raise file_error(f"both files must have rows without gaps, got no {part} rows", table.name)
     _check_training_rows(aim, is_test, has_test_rows=test_rows is not None)
-    made = table_inputs(inputs, ~is_test, table, words)
+    made = table_inputs(inputs, ~is_test, table)
     constant = constant_inputs(made.x[~is_test]) if scale != "none" else np.zeros(len(made.owners), bool)
     options = {
         "version": VERSION,

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.data.table.columns import Column, Table, file_error, named
+from mlpbench.data.file_errors import file_error
+from mlpbench.data.table.columns import Column, Table, named
 
 Missing = Literal["impute", "drop_rows", "refuse"]
 Mask = NDArray[np.bool_]

@@ -1,5 +1,6 @@
 """The user's own data in an experiment: `{file: PATH, target: COLUMN, test: 0.2, scale: standard}`.
 
+How a text file is written is recognised, or said: `separator`, `decimal`, `thousands`, `encoding`, `header`, `comment`.
 The file is read when the experiment is, for its facts: what a plan, identities and a report need. A results folder's
 `spec.yaml` has the facts too, under `facts`, so that `report` and `claims` work where the file is gone; training reads the
 file again and refuses one whose facts have changed.
@@ -12,26 +13,32 @@ import re
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable
 from mlpbench.base.models import Model, SpecProblem, first_problem, shown, suggestion
 from mlpbench.base.models import Path as Place
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource, TargetScale
-from mlpbench.data.table.columns import MAX_BYTES, MOST_CLASSES, ColumnOptions, Table, file_error
+from mlpbench.data.file_errors import MAX_BYTES, file_error
+from mlpbench.data.table.column_choice import ColumnChoice
+from mlpbench.data.table.columns import MOST_CLASSES, ColumnOptions, Table
+from mlpbench.data.table.table_files import FORMATS, NPZ, TEXT, format_of, read_table
+from mlpbench.data.text.packed_files import PACKED
+from mlpbench.data.text.text_encoding import checked_encoding
+from mlpbench.data.text.text_options import DECIMALS, THOUSANDS, TextOptions, checked_mark, checked_separator
 
 if TYPE_CHECKING:
     from mlpbench.data.table.encode import Encoded
 
-SUFFIXES = (".csv", ".parquet", ".npz")
 TEST_SHARE = 0.2
 NPZ_TARGET = "y"
+TEXT_KEYS = tuple(field.name for field in fields(TextOptions))
 _FILE_TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -41,6 +48,7 @@ _FILE_TYPES = {
 }
 _LOCALE_RULE = "in the locale's encoding"
 _LOCALE_HINT = f"which is {sys.getfilesystemencoding()}; where that is not utf-8, set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+_A_COLUMN = "the name of a column, or its position as a whole number"
 HOW_TO_NAME_A_TABLE = "a data set of your own is {file: PATH, target: COLUMN}"
 
 
@@ -78,23 +86,82 @@ class TableOptions(Model):
     """
 
     file: str = Field(min_length=1)
-    target: str = NPZ_TARGET
+    target: str | int = NPZ_TARGET
+    drop: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
+    columns: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
     test: float | None = Field(default=None, gt=0, lt=1)
     test_file: str | None = Field(default=None, min_length=1)
     scale: Literal["standard", "robust", "minmax", "quantile", "none"] = "standard"
     missing: Literal["impute", "drop_rows", "refuse"] = "impute"
-    missing_values: tuple[str | int | float, ...] | None = Field(default=None, strict=False, min_length=1)
-    words: tuple[str, ...] | None = Field(default=None, strict=False, min_length=1)
+    missing_values: Annotated[tuple[str | int | float, ...], Field(strict=False, min_length=1)] | None = None
+    words: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
     day_first: bool | None = None
     task: Literal["classes", "number"] | None = None
     target_scale: Literal["standard", "log", "none"] | None = None
+    separator: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    encoding: str | None = None
+    header: bool | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    comment: str | None = Field(default=None, max_length=10)
     facts: TableFacts | None = None
 
     @model_validator(mode="after")
     def _one_test(self) -> TableOptions:
         if self.test is not None and self.test_file is not None:
             raise ValueError("test is a share of the file, test_file another file: give one of them, got both")
+        if self.drop is not None and self.columns is not None:
+            raise ValueError("drop says what is left out, columns what is read: give one of them, got both")
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands must be different marks, got {self.decimal!r} for both")
         return self
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _one_column(cls, value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError(f"target must be {_A_COLUMN}, got {shown(value)}")
+        return value
+
+    @field_validator("drop", "columns", mode="before")
+    @classmethod
+    def _some_columns(cls, value: object, info: ValidationInfo) -> object:
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError(f"{info.field_name} must be a list of columns, got {shown(value)}")
+        if wrong := [v for v in value if isinstance(v, bool) or not isinstance(v, str | int)]:
+            raise ValueError(f"an entry of {info.field_name} must be {_A_COLUMN}, got {shown(wrong[0])}")
+        return value
+
+    @field_validator("header", mode="before")
+    @classmethod
+    def _header(cls, value: object) -> object:
+        if value is None or isinstance(value, bool):
+            return value
+        if not isinstance(value, list | tuple) or not value or not all(isinstance(v, str) for v in value):
+            raise ValueError(f"header must be true, false, or a list of names of columns, got {shown(value)}")
+        return value
+
+    @field_validator("separator")
+    @classmethod
+    def _separator(cls, value: str | None) -> str | None:
+        return value if value is None else checked_separator(value)
+
+    @field_validator("decimal")
+    @classmethod
+    def _decimal(cls, value: str | None) -> str | None:
+        return value if value is None else checked_mark("decimal", value, DECIMALS)
+
+    @field_validator("thousands")
+    @classmethod
+    def _thousands(cls, value: str | None) -> str | None:
+        return value if value is None else checked_mark("thousands", value, THOUSANDS)
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding(cls, value: str | None) -> str | None:
+        return value if value is None else checked_encoding(value)
 
     @property
     def paths(self) -> dict[str, str]:
@@ -105,6 +172,11 @@ class TableOptions(Model):
     def name(self) -> str:
         """The name of the file."""
         return os.path.basename(self.file)
+
+    @property
+    def text(self) -> TextOptions:
+        """What is said of how text files are written."""
+        return TextOptions(**{key: getattr(self, key) for key in TEXT_KEYS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +191,7 @@ class TableData(DataSource):
         """The facts; the fingerprint is of values, split and scale: neither path nor format is part of it."""
         return DataFacts(
             name=self.options.name,
-            title=f"{self.options.name}, target {self.options.target}",
+            title=f"{self.options.name}, target {'column ' * isinstance(self.options.target, int)}{self.options.target}",
             n_train=self.file_facts.n_train,
             n_test=self.file_facts.n_test,
             input_shape=(self.file_facts.n_features,),
@@ -163,15 +235,14 @@ class TableData(DataSource):
 
         Raises InputError for a path that is no text in the locale's encoding.
         """
-        tree = self.options.model_dump(exclude_none=True)
+        tree = _as_lists(self.options.model_dump(exclude_none=True))
         if tree["missing"] == "impute":  # as files of before are written, which had no gaps
             del tree["missing"]
-        tree = {k: list(v) if isinstance(v, tuple) else v for k, v in tree.items()}
         for key, path in self.options.paths.items():
             written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
             tree[key] = _spelt(written, key)
         file_facts = self.file_facts.model_dump(exclude_none=True, exclude_defaults=True)
-        return tree | {"facts": {k: list(v) if isinstance(v, tuple) else v for k, v in file_facts.items()}}
+        return tree | {"facts": _as_lists(file_facts)}
 
 
 def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
@@ -187,7 +258,7 @@ def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
         options = TableOptions.model_validate(tree)
     except ValidationError as error:
         raise _problem(error, tree) from None
-    if "target" not in tree and not options.file.endswith(".npz"):
+    if "target" not in tree and format_of(options.file) != NPZ:
         raise SpecProblem((KEY,), f"{HOW_TO_NAME_A_TABLE}, got no target for {shown(options.file)}")
     names = {key: str(base / path) for key, path in options.paths.items()}
     whole = options.model_copy(update={key: _whole(path, base) for key, path in options.paths.items()})
@@ -205,42 +276,40 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
 
     Raises SpecProblem where the target is no column, InputError for what is wrong inside a file.
     """
-    # Whoever has no table of their own need not wait for the readers.
+    # Whoever has no table of their own need not wait for pyarrow.
     from mlpbench.data.table.encode import encode
-    from mlpbench.data.table.table_files import read_npz, read_table
 
-    words = options.words or ()
-    asked = ColumnOptions(missing_values=options.missing_values or (), words=words, day_first=options.day_first)
-    test_table = None
-    if options.file.endswith(".npz"):
-        table, test_table = read_npz(Path(options.file), names["file"], options.target, asked)
-        target = table.columns[-1].name
-        if test_table is not None:
-            _check_one_test_part(options, names["file"])
-            test_table = _renamed(test_table, table)
-    else:
-        table, target = read_table(Path(options.file), names["file"], asked), options.target
-        if target not in [c.name for c in table.columns]:
-            columns = [c.name for c in table.columns]
-            message = f"target must be a column of {names['file']} ({shown(', '.join(columns))[1:-1]})"
-            raise SpecProblem((KEY, "target"), f"{message}, got {shown(target)}{suggestion(target, columns)}")
+    _check_text_options(options, names["file"])
+    choice = ColumnChoice(target=options.target, drop=options.drop, columns=options.columns, words=options.words or ())
+    asked = ColumnOptions(missing_values=options.missing_values or (), day_first=options.day_first)
+    table, test_table = read_table(Path(options.file), names["file"], choice, options.text, asked)
+    if test_table is not None:
+        _check_one_test_part(options, names["file"])
+        test_table = _renamed(test_table, table)
     if options.test_file is not None:
-        if options.test_file.endswith(".npz"):
-            raise SpecProblem((KEY, "test_file"), "test_file must be a table, csv or parquet, got an npz file")
-        test_table = read_table(Path(options.test_file), names["test_file"], asked)
-    _check_words(options, table)
+        if format_of(options.test_file) == NPZ:
+            raise SpecProblem((KEY, "test_file"), "test_file must be a table, text, parquet or npy, got an npz file")
+        other = ColumnChoice(target=table.target, ignore=frozenset(table.left_out))
+        asked = replace(asked, words=tuple(c.name for c in table.columns if c.is_asked_for))
+        test_table, _ = read_table(Path(options.test_file), names["test_file"], other, options.text, asked)
     share = options.test if options.test is not None else TEST_SHARE
-    encoded = encode(
-        table,
-        test_table,
-        target,
-        share=share,
-        scale=options.scale,
-        task=options.task,
-        target_scale=options.target_scale,
-        missing=options.missing,
-        words=words,
-    )
+    try:
+        encoded = encode(
+            table,
+            test_table,
+            table.target,
+            share=share,
+            scale=options.scale,
+            task=options.task,
+            target_scale=options.target_scale,
+            missing=options.missing,
+        )
+    except InputError as error:
+        # How a file was understood may be why it can't be learned from.
+        notes = "; ".join(dict.fromkeys([*table.notes, *(test_table.notes if test_table is not None else ())]))
+        if not notes:
+            raise
+        raise InputError(f"{error} (as it was read: {printable(notes)})") from None
     scaled = encoded.target_scale
     file_facts = TableFacts(
         fingerprint=encoded.fingerprint,
@@ -267,6 +336,19 @@ def _notes(options: TableOptions, table: Table, test_table: Table | None, encode
     said += [f"{test_name}: {note}" for note in (test_table.notes if test_table is not None else ())]
     said += [f"{options.name}: {note}" for note in encoded.notes]
     return tuple(map(printable, dict.fromkeys(said)))
+
+
+def _as_lists(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in tree.items()}
+
+
+def _check_text_options(options: TableOptions, name: str) -> None:
+    """Refuse what is said of text where no file is text."""
+    if any(format_of(path) in TEXT for path in options.paths.values()):
+        return
+    if key := next((key for key in TEXT_KEYS if getattr(options, key) is not None), None):
+        message = f"{key} must be left out where the file is no text, as {name} is none"
+        raise SpecProblem((KEY, key), f"{message}, got {shown(getattr(options, key))}")
 
 
 def _spelt(path: str, key: str) -> str:
@@ -307,25 +389,19 @@ def _check_file(path: Path, name: str, place: Place) -> None:
         # To open a pipe would wait for whoever writes into it.
         file_type = _FILE_TYPES.get(stat.S_IFMT(status.st_mode), "something else")
         raise SpecProblem(place, f"{key} must be a regular file, got {file_type}, {name}")
-    if path.suffix not in SUFFIXES:
-        raise SpecProblem(place, f"{key} must end in {', '.join(SUFFIXES)}, got {shown(path.name)}")
+    if format_of(path.name) is None:
+        packed = f"{', '.join(TEXT)}, which {' or '.join(PACKED)} may follow"
+        others = ", ".join(f for f in FORMATS if f not in TEXT)
+        raise SpecProblem(place, f"{key} must end in {packed}, or in {others}, got {shown(path.name)}")
     if status.st_size > MAX_BYTES:
         raise SpecProblem(place, f"{key} must have at most {MAX_BYTES} bytes, got {status.st_size}")
 
 
 def _beside(path: Path) -> list[str]:
     try:
-        return sorted(p.name for p in path.parent.iterdir() if p.suffix in SUFFIXES)
+        return sorted(p.name for p in path.parent.iterdir() if format_of(p.name) is not None)
     except OSError:
         return []
-
-
-def _check_words(options: TableOptions, table: Table) -> None:
-    columns = [c.name for c in table.columns]
-    for i, column in enumerate(options.words or ()):
-        if column not in columns:
-            message = f"words must be columns of {options.name}, got {shown(column)}{suggestion(column, columns)}"
-            raise SpecProblem((KEY, "words", i), message)
 
 
 def _check_one_test_part(options: TableOptions, name: str) -> None:

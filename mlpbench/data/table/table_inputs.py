@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.models import shown
-from mlpbench.data.table.columns import MAX_BYTES, Column, Table, file_error, named
+from mlpbench.data.file_errors import MAX_BYTES, file_error
+from mlpbench.data.table.columns import Column, Table, named
 from mlpbench.data.table.gaps import counted
 
 MOST_WORDS = 50
@@ -59,19 +60,18 @@ class _Plan:
     unseen: dict[str, str] = field(default_factory=dict)
 
 
-def table_inputs(columns: Sequence[Column], train: Mask, table: Table, words: Sequence[str]) -> Inputs:
+def table_inputs(columns: Sequence[Column], train: Mask, table: Table) -> Inputs:
     """Return the inputs that columns become; raise InputError for too many of them.
 
     Args:
         columns: the columns beside the target.
         train: the training rows, (N,).
         table: the table, which has the name of its file and the memory it may take.
-        words: columns that may have any number of different words.
 
     """
     plan = _Plan()
     for c in columns:
-        _check_words(c, words)
+        _check_words(c)
         gap_in_training = bool(c.gaps[train].any())
         if c.type == "word" and not c.ordered:
             seen = np.unique(c.values[train & ~c.gaps]).astype(np.int64).tolist()
@@ -140,8 +140,8 @@ def _looks_like_id(c: Column) -> bool:
     return bool(np.ptp(values) == len(values) - 1 or _ID_NAME.search(c.name))
 
 
-def _check_words(c: Column, words: Sequence[str]) -> None:
-    if c.type != "word" or c.ordered or c.name in words:
+def _check_words(c: Column) -> None:
+    if c.type != "word" or c.ordered or c.is_asked_for:
         return
     values = c.values[~c.gaps]
     n, total = len(np.unique(values)), len(values)

@@ -24,8 +24,8 @@ from mlpbench.data.table.column_types import (
     text_column,
 )
 from mlpbench.data.table.columns import PLAIN, TYPE_NAMES, Column, ColumnOptions, ColumnPlace, first_true
-from mlpbench.data.table.dates import looks_like_date
-from mlpbench.data.table.written_numbers import decimal_marks, looks_like_number
+from mlpbench.data.text.dates import looks_like_date
+from mlpbench.data.text.written_numbers import decimal_marks, looks_like_number
 
 _WHOLE = r"^[+-]?[0-9]+$"
 _FLAG = r"^(true|false|True|False|TRUE|FALSE)$"

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlpbench.data.table.written_numbers import LONGEST, UnreadValue
+from mlpbench.data.text.written_numbers import LONGEST, UnreadValue
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH_NAMES = {

@@ -1,0 +1,1 @@
+"""Tables in text files: how they are packed, encoded, separated, headed, and how their numbers are written."""
