@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlpbench.base.errors import InputError
+from mlpbench.data.table.columns import ColumnOptions
 from mlpbench.data.table.table_data import TableData
 from mlpbench.data.table.table_files import read_table
 from mlpbench.experiment.file import yaml_reader
@@ -66,6 +67,7 @@ def zipped(**members: str) -> bytes:
 
 FRAME = pd.DataFrame({"x": X, "count": COUNT, "kind": KIND})
 MATRIX = np.column_stack([X, COUNT, np.arange(N) % 2])
+COMMA = "column '{}': numbers with a decimal comma"
 NO_HEADER = "no header, line 1 is a row: columns are named 1 to 3"
 SPACED = text([(x, c, k.center(7)) for x, c, k in PLAIN], separator="   ", head="x {0} count{0}kind")
 EUROPE = text([(commas(x), f"{10**6 * c + 1234:,}".replace(",", "."), k) for x, c, k in PLAIN], separator=";")
@@ -98,22 +100,27 @@ GOOD = {
         names=("1", "2", "3"),
         notes=("columns are separated by spaces", NO_HEADER),
     ),
-    "europe": Good(content=EUROPE, notes=("columns are separated by ';', decimals by ','",), count=tuple(1e6 * c + 1234 for c in COUNT)),
-    "decimal-commas-in-quotes": Good(content=text([(f'"{commas(x)}"', c, k) for x, c, k in PLAIN]), notes=("decimals are written with ','",)),
+    "europe": Good(content=EUROPE, notes=("columns are separated by ';'", COMMA.format("x"), "column 'count': numbers with '.' between thousands"), count=tuple(1e6 * c + 1234 for c in COUNT)),
+    "decimal-commas-in-quotes": Good(content=text([(f'"{commas(x)}"', c, k) for x, c, k in PLAIN]), notes=(COMMA.format("x"),)),
     "commas-and-points": Good(
         content=text([(x, f'"{commas(c + 0.5)}"', k) for x, c, k in PLAIN]),
-        notes=("decimals are written with ',' in 'count'",),
+        notes=(COMMA.format("count"),),
         count=tuple(c + 0.5 for c in COUNT),
     ),
     "thousands": Good(
         content=text([(x, f'"{1000 * c + 1234:,}"', k) for x, c, k in PLAIN]),
-        notes=("commas between thousands are left out in 'count'",),
+        notes=("column 'count': numbers with ',' between thousands",),
         count=tuple(1000.0 * c + 1234 for c in COUNT),
     ),
     "swiss-thousands": Good(
         content=text([(x, f"{1000 * c + 1234:,}".replace(",", "'"), k) for x, c, k in PLAIN]),
-        notes=("spaces or apostrophes between thousands are left out in 'count'",),
+        notes=("column 'count': numbers with \"'\" between thousands",),
         count=tuple(1000.0 * c + 1234 for c in COUNT),
+    ),
+    "points-among-decimal-commas": Good(
+        content=text([(commas(x), f"{c + 1}.250", k) for x, c, k in PLAIN], separator=";"),
+        notes=("columns are separated by ';'", COMMA.format("x"), "column 'count': numbers with '.' between thousands"),
+        count=tuple(1000.0 * c + 1250 for c in COUNT),
     ),
     "no-header": Good(content=text(head=""), file="iris.data", names=("1", "2", "3"), notes=(NO_HEADER,)),
     "numbers-for-a-header": Good(
@@ -136,9 +143,7 @@ GOOD = {
         content="# " + text(head="x,count,kind"), notes=("1 line that begins with '#' is a comment", "the last comment above the rows is the header")
     ),
     "percent-comments": Good(content="% arff\n" + text(), options={"comment": "%"}),
-    "rows-that-begin-with-a-hash": Good(
-        content=text([(f"#{c % 3}", c, k) for x, c, k in PLAIN])
-    ),
+    "rows-that-begin-with-a-hash": Good(content=text([(f"#{i % 3}", c, k) for i, (x, c, k) in enumerate(PLAIN)])),
     "blank-lines": Good(content="\n\n" + text(end="\n \n")),
     "rows-of-separators": Good(content=text() + ",,\n,,\n", notes=("2 lines of separators alone are left out",)),
     "separators-at-the-ends": Good(
@@ -208,7 +213,11 @@ def test_a_file_is_read_and_what_was_understood_is_noted(tmp_path: Path, case: G
     assert [s for s in said if not s.startswith("the target, column ")] == list(case.notes)
     if case.file != "t.npz" or case.options.get("target") is None:
         table, _ = read_table(
-            tmp_path / case.file, case.file, None if "columns" not in case.options else _choice(case), data.options.text
+            tmp_path / case.file,
+            case.file,
+            None if "columns" not in case.options else _choice(case),
+            options=data.options.text,
+            asked=ColumnOptions(decimal=data.options.decimal),
         )
         assert tuple(c.name for c in table.columns) == case.names
         assert tuple(table.columns[case.names.index("count") if "count" in case.names else 1].values) == case.count
@@ -245,11 +254,8 @@ class Refused:
 
 HALF = [(f'"{v},250"', k) for v, k in zip(range(1, N + 1), KIND)]
 REFUSED = {
-    "comma-of-decimals-or-thousands": Refused(content=text(HALF, head="x{0}kind"), says="column 'x': it must be certain what ',' in '1,250' stands before, decimals or thousands; say `decimal: ','` or `decimal: '.'`", forward={"decimal": ","}),
-    "comma-of-thousands-said": Refused(content=text(HALF, head="x{0}kind"), says="decimals or thousands", forward={"thousands": ","}),
-    "point-among-decimal-commas": Refused(
-        content=text([(commas(x), f"{c + 1}.250", k) for x, c, k in PLAIN], separator=";"), says="column 'count': it must be certain what '.' in '1.250' stands before", forward={"decimal": ","}
-    ),
+    "comma-of-decimals-or-thousands": Refused(content=text(HALF, head="x{0}kind"), says="t.csv:2: column 'x': it must be certain whether a comma stands before decimals or thousands, got '1,250'; say `decimal: ','` or `decimal: '.'`", forward={"decimal": ","}),
+    "comma-of-thousands-said": Refused(content=text(HALF, head="x{0}kind"), says="decimals or thousands", forward={"decimal": "."}),
     "comma-or-spaces": Refused(
         content=text([(commas(x), c + 100, k) for x, c, k in PLAIN], head="", separator=" "), says="what separates columns must be certain, got ',' or spaces; say `separator: ','` or `separator: ' '`", forward={"separator": " "}
     ),
@@ -270,7 +276,7 @@ REFUSED = {
     "drop-and-columns": Refused(content=text(), options={"drop": ["x"], "columns": ["count"]}, says="drop says what is left out, columns what is read: give one of them, got both", forward={"columns": ["count"]}),
     "separator-of-two": Refused(content=text(separator="; "), options={"separator": "; "}, says="separator must be one character", forward={"separator": ";"}),
     "encoding-unknown": Refused(content=text(), options={"encoding": "utf-9"}, says="encoding must be one that Python knows, such as utf-8", forward={"encoding": "utf-8"}),
-    "decimal-unknown": Refused(content=text(), options={"decimal": ";"}, says="decimal must be one of '.', ',', got ';'", forward={"decimal": "."}),
+    "decimal-unknown": Refused(content=text(), options={"decimal": ";"}, says="decimal must be '.' or ',', got ';'", forward={"decimal": "."}),
     "separator-of-parquet": Refused(content=parquet(FRAME), file="t.parquet", options={"separator": ";"}, says="separator must be left out where the file is no text", forward={}),
     "parquet-lists": Refused(content=parquet(pa.table({"x": X, "many": [[1, 2]] * N, "kind": KIND})), file="t.parquet", says="which is many values in one; leave it out with `drop: ['many']`", forward={"drop": ["many"]}),
     "parquet-bytes": Refused(content=parquet(FRAME.assign(raw=[b"ab"] * N)[["x", "raw", "kind"]]), file="t.parquet", says="got binary, which is bytes; leave it out with `drop: ['raw']`", forward={"drop": [2]}),
@@ -298,7 +304,7 @@ def test_there_are_many_awkward_files() -> None:
 
 def test_what_is_said_and_would_be_recognised_leaves_the_data_as_they_are(tmp_path: Path) -> None:
     recognised = planned(tmp_path, "a.csv", EUROPE, {})
-    said = {"separator": ";", "decimal": ",", "thousands": ".", "encoding": "utf-8", "header": True, "comment": "#"}
+    said = {"separator": ";", "decimal": ",", "encoding": "utf-8", "header": True, "comment": "#"}
     assert planned(tmp_path, "a.csv", EUROPE, said).facts.fingerprint == recognised.facts.fingerprint
     plain = text([(x, 10**6 * c + 1234, k) for x, c, k in PLAIN])
     assert planned(tmp_path, "b.csv", plain, {}).facts.fingerprint == recognised.facts.fingerprint

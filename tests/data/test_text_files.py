@@ -10,13 +10,14 @@ import pytest
 from drawn_texts import DrawnText, draw
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.table.columns import Table
+from mlpbench.data.table.columns import ColumnOptions, Table
 from mlpbench.data.table.table_files import read_table
-from mlpbench.data.text.text_options import TextOptions
+from mlpbench.data.text.dialect import TextOptions
 
 
 def read(path: Path, **options: Any) -> Table:
-    return read_table(path, path.name, None, TextOptions(**options))[0]
+    asked = ColumnOptions(decimal=options.pop("decimal", None))
+    return read_table(path, path.name, options=TextOptions(**options), asked=asked)[0]
 
 
 def values(table: Table) -> list[list[Any]]:
@@ -59,9 +60,9 @@ def recognised(seeds: range, folder: Path) -> float:
 
 
 def test_random_files_are_read_as_they_were_written_or_ask_for_an_option(tmp_path: Path) -> None:
-    assert recognised(range(150), tmp_path) < 0.07
+    assert recognised(range(150), tmp_path) < 0.05
 
 
 @pytest.mark.slow
 def test_many_random_files_are_read_as_they_were_written_or_ask_for_an_option(tmp_path: Path) -> None:
-    assert recognised(range(1000, 3000), tmp_path) < 0.06
+    assert recognised(range(1000, 3000), tmp_path) < 0.05

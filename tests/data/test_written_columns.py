@@ -73,11 +73,16 @@ def test_a_number_with_marks_is_the_number_and_noted(spelling: str, cents: list[
 
 
 def test_a_column_that_shows_no_mark_follows_the_others() -> None:
-    """`1,234` is 1.234 beside a column of decimal commas, and 1234 beside decimal points or nothing."""
+    """`1,234` is 1.234 beside a column of decimal commas, and 1234 beside decimal points; alone, it is what is said."""
     unclear, comma, point = ["1,234", "5,678"], ["0,5", "1,25"], ["0.5", "1.25"]
     assert read(unclear, comma)[0].values.tolist() == [1.234, 5.678]
     assert read(unclear, point)[0].values.tolist() == [1234, 5678]
-    assert read(unclear)[0].values.tolist() == [1234, 5678]
+    for columns in ([unclear], [unclear, point, comma]):
+        with pytest.raises(InputError, match=r"column 'a': it must be certain .* got '1,234'; say `decimal: ','` or"):
+            read(*columns)
+    assert read(unclear, options=ColumnOptions(decimal="."))[0].values.tolist() == [1234, 5678]
+    assert read(unclear, point, comma, options=ColumnOptions(decimal=","))[0].values.tolist() == [1.234, 5.678]
+    assert read(["1.234", "5.678"])[0].values.tolist() == [1.234, 5.678]
     assert read(["1.234", "5.678"], comma)[0].values.tolist() == [1234, 5678]
     assert read(["1.234", "5.678"], point)[0].values.tolist() == [1.234, 5.678]
     assert read(["1", "23"], comma)[0].whole

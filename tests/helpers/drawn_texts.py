@@ -75,8 +75,6 @@ def draw(seed: int, folder: Path) -> DrawnText:
     path = folder / f"t{seed}{rng.choice(SUFFIXES)}{suffix}"
     path.write_bytes(zipped(content) if suffix == ".zip" else PACK[suffix](content))
     options = {"separator": separator, "decimal": decimal, "encoding": encoding, "header": has_header}
-    if thousands:
-        options["thousands"] = thousands
     return DrawnText(columns=columns, path=path, options=options, has_header=has_header)
 
 

@@ -32,12 +32,14 @@ class ColumnOptions:
         missing_values: spellings of a gap, besides those that are known; a number is a gap wherever it stands.
         words: names of columns of words, whatever they look like; only an empty value, or one of `missing_values`, is a gap.
         day_first: whether 03/04/2004 is in April; None where the dates of a column must show it.
+        decimal: the decimal mark of numbers in text; None where they must show it.
 
     """
 
     missing_values: tuple[str | int | float, ...] = ()
     words: tuple[str, ...] = ()
     day_first: bool | None = None
+    decimal: str | None = None
 
 
 PLAIN = ColumnOptions()

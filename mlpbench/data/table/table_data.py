@@ -1,6 +1,6 @@
 """The user's own data in an experiment: `{file: PATH, target: COLUMN, test: 0.2, scale: standard}`.
 
-How a text file is written is recognised, or said: `separator`, `decimal`, `thousands`, `encoding`, `header`, `comment`.
+How a text file is written is recognised, or said: `separator`, `decimal`, `encoding`, `header`, `comment`.
 The file is read when the experiment is, for its facts: what a plan, identities and a report need. A results folder's
 `spec.yaml` has the facts too, under `facts`, so that `report` and `claims` work where the file is gone; training reads the
 file again and refuses one whose facts have changed.
@@ -29,9 +29,9 @@ from mlpbench.data.file_errors import MAX_BYTES, file_error
 from mlpbench.data.table.column_choice import ColumnChoice
 from mlpbench.data.table.columns import MOST_CLASSES, ColumnOptions, Table
 from mlpbench.data.table.table_files import FORMATS, NPZ, TEXT, format_of, read_table
+from mlpbench.data.text.dialect import TextOptions, checked_separator
 from mlpbench.data.text.packed_files import PACKED
 from mlpbench.data.text.text_encoding import checked_encoding
-from mlpbench.data.text.text_options import DECIMALS, THOUSANDS, TextOptions, checked_mark, checked_separator
 
 if TYPE_CHECKING:
     from mlpbench.data.table.encode import Encoded
@@ -99,8 +99,7 @@ class TableOptions(Model):
     task: Literal["classes", "number"] | None = None
     target_scale: Literal["standard", "log", "none"] | None = None
     separator: str | None = None
-    decimal: str | None = None
-    thousands: str | None = None
+    decimal: Literal[".", ","] | None = None
     encoding: str | None = None
     header: bool | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     comment: str | None = Field(default=None, max_length=10)
@@ -112,8 +111,6 @@ class TableOptions(Model):
             raise ValueError("test is a share of the file, test_file another file: give one of them, got both")
         if self.drop is not None and self.columns is not None:
             raise ValueError("drop says what is left out, columns what is read: give one of them, got both")
-        if self.decimal is not None and self.decimal == self.thousands:
-            raise ValueError(f"decimal and thousands must be different marks, got {self.decimal!r} for both")
         return self
 
     @field_validator("target", mode="before")
@@ -147,16 +144,6 @@ class TableOptions(Model):
     @classmethod
     def _separator(cls, value: str | None) -> str | None:
         return value if value is None else checked_separator(value)
-
-    @field_validator("decimal")
-    @classmethod
-    def _decimal(cls, value: str | None) -> str | None:
-        return value if value is None else checked_mark("decimal", value, DECIMALS)
-
-    @field_validator("thousands")
-    @classmethod
-    def _thousands(cls, value: str | None) -> str | None:
-        return value if value is None else checked_mark("thousands", value, THOUSANDS)
 
     @field_validator("encoding")
     @classmethod
@@ -281,7 +268,8 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
 
     _check_text_options(options, names["file"])
     choice = ColumnChoice(target=options.target, drop=options.drop, columns=options.columns, words=options.words or ())
-    asked = ColumnOptions(missing_values=options.missing_values or (), day_first=options.day_first)
+    missing_values = options.missing_values or ()
+    asked = ColumnOptions(missing_values=missing_values, day_first=options.day_first, decimal=options.decimal)
     table, test_table = read_table(Path(options.file), names["file"], choice, options.text, asked)
     if test_table is not None:
         _check_one_test_part(options, names["file"])
@@ -346,7 +334,7 @@ def _check_text_options(options: TableOptions, name: str) -> None:
     """Refuse what is said of text where no file is text."""
     if any(format_of(path) in TEXT for path in options.paths.values()):
         return
-    if key := next((key for key in TEXT_KEYS if getattr(options, key) is not None), None):
+    if key := next((key for key in (*TEXT_KEYS, "decimal") if getattr(options, key) is not None), None):
         message = f"{key} must be left out where the file is no text, as {name} is none"
         raise SpecProblem((KEY, key), f"{message}, got {shown(getattr(options, key))}")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from mlpbench.data.file_errors import reading
 from mlpbench.data.table.column_choice import ColumnChoice
 from mlpbench.data.table.columns import PLAIN, ColumnOptions, Table
+from mlpbench.data.text.dialect import TextOptions
 from mlpbench.data.text.packed_files import PACKED
-from mlpbench.data.text.text_options import TextOptions
 
 TEXT = (".csv", ".tsv", ".txt", ".data")
 PARQUET, NPY, NPZ = ".parquet", ".npy", ".npz"

@@ -19,12 +19,10 @@ from mlpbench.data.file_errors import file_error, reason
 from mlpbench.data.table.column_choice import ColumnChoice
 from mlpbench.data.table.columns import PLAIN, ColumnOptions, ColumnPlace, Table
 from mlpbench.data.table.written_columns import written_columns
-from mlpbench.data.text.dialect import MOST_ROWS, recognise, record, records, sample
+from mlpbench.data.text.dialect import MOST_ROWS, TextOptions, in_words, recognise, record, records, sample
 from mlpbench.data.text.header_row import index_note, names_for, read_header
-from mlpbench.data.text.number_marks import with_points
 from mlpbench.data.text.packed_files import read_content
 from mlpbench.data.text.text_encoding import decoded
-from mlpbench.data.text.text_options import TextOptions, in_words
 
 
 def read_text(
@@ -71,36 +69,13 @@ def read_text(
         return record(body, separator, row)[1]
 
     places = [ColumnPlace(file=name, column=names[i], line=line) for i in chosen.keep]
-    kept = [left[i] for i in chosen.keep]
-    asked = chosen.asked(asked)
-    maybe = [i for i, place in enumerate(places) if place.column not in asked.words]
-    maybe_places = [places[i] for i in maybe]
-    pointed, marks = with_points(
-        [kept[i] for i in maybe],
-        [p.column for p in maybe_places],
-        options,
-        lambda i, message: maybe_places[i].error(message),
-    )
-    for i, values in zip(maybe, pointed):
-        kept[i] = values
-    notes = _joined([*notes, *marks])
     return Table(
         name=name,
-        columns=written_columns(places, kept, asked),
+        columns=written_columns(places, [left[i] for i in chosen.keep], chosen.asked(asked)),
         notes=(*notes, *chosen.notes),
         target=chosen.target or "",
         left_out=chosen.left_out,
     )
-
-
-def _joined(notes: Sequence[str]) -> list[str]:
-    """Return the notes, separator and decimal mark in one."""
-    separated = next((n for n in notes if n.startswith("columns are separated by ")), None)
-    decimals = next((n for n in notes if n.startswith("decimals are written with ")), None)
-    if separated is None or decimals is None:
-        return list(notes)
-    both = f"{separated}, {decimals.replace('are written with', 'by', 1)}"
-    return [both if n == separated else n for n in notes if n != decimals]
 
 
 def _check(text: str, name: str) -> None:

@@ -53,8 +53,9 @@ def written_columns(places: Sequence[ColumnPlace], raw: Sequence[Texts], asked: 
         written = _Written(place, values, asked)
         proven |= {written.marks} & set(_MARKS)
         columns.append(written if written.marks == _MARKS else written.column(written.marks))
-    mark = "," if proven == {","} else "."
-    return [c.column(mark) if isinstance(c, _Written) else c for c in columns]
+    mark = asked.decimal or ("," if proven == {","} else ".")
+    is_certain = asked.decimal is not None or len(proven) == 1
+    return [c.column(mark if is_certain else c.only_mark()) if isinstance(c, _Written) else c for c in columns]
 
 
 class _Written:
@@ -80,6 +81,19 @@ class _Written:
         elif self._all(self._matching(_MAY_BE_NUMBER)):
             self.marks = decimal_marks(self.values)
             self.is_number = bool(self.marks) or all(map(looks_like_number, self.values))
+
+    def only_mark(self) -> str:
+        """Return the decimal point, where neither the other columns nor the user say which mark numbers have.
+
+        Raises InputError where a comma may be one between thousands or a decimal comma: 1.25 and 1250 are both `1,250`.
+        """
+        if not self.is_plain:
+            at = first_true(pc.match_substring(self.text, ","))
+            message = (
+                f"it must be certain whether a comma stands before decimals or thousands, got {str(self.text[at])!r}"
+            )
+            raise self.place.error(f"{message}; say `decimal: ','` or `decimal: '.'`", at)
+        return "."
 
     @property
     def values(self) -> list[str]:

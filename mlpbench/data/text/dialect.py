@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, islice
 
+from mlpbench.base.models import shown
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.text.text_options import TextOptions, in_words
 
 # What a file is recognised by: so many of its rows.
 MOST_ROWS = 1000
@@ -31,6 +31,27 @@ _GROUPED = re.compile(r"\s*[+-]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?\s*")
 _NUMBERS = re.compile(r"\s*[+-]?[\d.,]+([eE][+-]?\d+)?(\s+[+-]?[\d.,]+([eE][+-]?\d+)?)+\s*")
 _OUTSIDE_QUOTES = re.compile(r'"(?:[^"]|"")*"|[ \t]+')
 _COMMENT = "#"
+_SPELLINGS = {"tab": "\t", "\\t": "\t", "space": " ", "spaces": " ", "\\s+": " "}
+_NO_SEPARATOR = frozenset("\"'.+-\r\n\0#")
+_SEPARATOR_WORDS = {"\t": "tabs", " ": "spaces"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """What is said of a text file, each None where it is to be recognised.
+
+    Attributes:
+        separator: what stands between columns; a space means runs of spaces and tabs.
+        encoding: an encoding that Python knows.
+        header: whether the first line has the names of the columns, or their names.
+        comment: what lines begin with that are no rows; "" for none.
+
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    header: bool | tuple[str, ...] | None = None
+    comment: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +70,20 @@ class Dialect:
     separator: str
     commented: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def checked_separator(written: str) -> str:
+    """Return a separator by its character; raise ValueError for what can be none."""
+    separator = _SPELLINGS.get(written, written)
+    if len(separator) != 1 or not separator.isascii() or separator.isalnum() or separator in _NO_SEPARATOR:
+        rule = "separator must be one character such as ',', ';', '|', or tab or spaces"
+        raise ValueError(f"{rule}, got {shown(written)}")
+    return separator
+
+
+def in_words(separator: str) -> str:
+    """Return a separator as sentences have it."""
+    return _SEPARATOR_WORDS.get(separator, repr(separator))
 
 
 def recognise(text: str, options: TextOptions, name: str, suffix: str) -> Dialect:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pyarrow.compute as pc
 
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.text.text_options import TextOptions, in_words
+from mlpbench.data.text.dialect import TextOptions, in_words
 
 Shape = Literal["number", "date", "flag", "text"]
 

@@ -1,7 +1,7 @@
 """Numbers that people and programs write with marks: `1,234.5`, `0,126`, `$1003`, `12%`, `1 000`, `-€ 5`.
 
 What a comma means is not to be seen in `1,234` alone. All values of a column must be read with one decimal mark; where both
-marks would do, the other columns of the file decide, and where they do not, commas stand between thousands.
+marks would do, the other columns of the file decide, and where they do not, `decimal` must be said.
 """
 
 from __future__ import annotations
