@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
 import mlpbench
+from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 
@@ -111,3 +112,41 @@ def test_a_word_that_no_training_row_has_is_no_input(tmp_path: Path, words: dict
     assert linear.score(made.x_test, made.y_test) > 0.98
     means = trained(tmp_path / "r", dataset, 10, width=16)
     assert (means["test_accuracy"] > 0.94).all()
+
+
+def test_a_file_without_a_header_keeps_its_first_row(tmp_path: Path) -> None:
+    """The first of 768 rows of numbers became the names of columns; its last value, `"1"`, was then accepted as a target."""
+    rng = np.random.default_rng(2)
+    x = rng.integers(0, 200, (768, 8))
+    rows = np.column_stack([x, x[:, 1] > 100]).astype(int)
+    np.savetxt(tmp_path / "pima.csv", rows, fmt="%d", delimiter=",")
+    no_header = "no header, line 1 has numbers and is taken for a row: columns are named 1 to 9"
+    for target in (-1, 9, "9"):
+        dataset = {"file": tmp_path / "pima.csv", "target": target}
+        assert [note.partition(" (")[0] for note in notes(dataset)] == [no_header]
+        data = yaml_reader.from_mapping(tree(dataset)).data
+        assert (data.n_train + data.n_test, data.n_features, data.class_names) == (768, 8, ("0", "1"))
+
+
+def test_the_index_of_a_pandas_table_is_no_input(tmp_path: Path) -> None:
+    """A named index of patients came to an input for each of 200, which a network learned by heart."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    table = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": np.where(x.sum(1) > 0, "yes", "no")})
+    table.to_parquet(tmp_path / "plain.parquet")
+    table.index = pd.Index([f"id{i}" for i in range(200)], name="patient")
+    table.to_parquet(tmp_path / "named.parquet")
+    table.to_csv(tmp_path / "named.csv")
+    table.reset_index(drop=True).to_csv(tmp_path / "counted.csv")
+    names = ("plain.parquet", "named.parquet", "counted.csv")
+    assert [notes({"file": tmp_path / n, "target": "y"}) for n in names] == [
+        [],
+        ["the index 'patient' of the pandas table is left out"],
+        ["the first column, without a name, is an index and left out"],
+    ]
+    of = {n: yaml_reader.from_mapping(tree({"file": tmp_path / n, "target": "y"})) for n in names}
+    assert len({e.data.fingerprint for e in of.values()}) == 1
+    assert of["plain.parquet"].data.n_features == 2
+    # By its name it is a column as any other, and one that says what it is.
+    with pytest.raises(InputError, match=r"column 'patient': .* `drop: \[patient\]` leaves it out"):
+        yaml_reader.from_mapping(tree({"file": tmp_path / "named.csv", "target": "y"}))

@@ -31,6 +31,8 @@ _GROUPED = re.compile(r"\s*[+-]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?\s*")
 _NUMBERS = re.compile(r"\s*[+-]?[\d.,]+([eE][+-]?\d+)?(\s+[+-]?[\d.,]+([eE][+-]?\d+)?)+\s*")
 _OUTSIDE_QUOTES = re.compile(r'"(?:[^"]|"")*"|[ \t]+')
 _COMMENT = "#"
+# The first line of tables that Excel writes, or is to read.
+_EXCEL = re.compile(r'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 _SPELLINGS = {"tab": "\t", "\\t": "\t", "space": " ", "spaces": " ", "\\s+": " "}
 _NO_SEPARATOR = frozenset("\"'.+-\r\n\0#")
 _SEPARATOR_WORDS = {"\t": "tabs", " ": "spaces"}
@@ -98,12 +100,15 @@ def recognise(text: str, options: TextOptions, name: str, suffix: str) -> Dialec
     """
     if "\n" not in text:
         text = text.replace("\r", "\n")  # line ends of old Macs
+    said = options.separator
+    if first := _EXCEL.match(text):
+        said, text = said or first[1], text[first.end() - 1 :]
     mark = _COMMENT if options.comment is None else options.comment
     # Most texts have neither comments nor lines without values: they are not split into lines.
     lines = text.split("\n") if mark and mark in text else []
     comments = _comments(lines, mark)
     head = sample(_without(lines, comments) if comments else text)
-    separator = options.separator or _separator(head, name, suffix)
+    separator = said or _separator(head, name, suffix)
     notes = []
     if options.separator is None and separator != ("\t" if suffix == ".tsv" else ","):
         notes.append(f"columns are separated by {in_words(separator)}")

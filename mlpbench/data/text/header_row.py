@@ -117,7 +117,8 @@ def names_for(header: Header, width: int, options: TextOptions, separator: str, 
 def index_note(name: str, values: Any, separator: str, file: str, *, unnamed_by_header: bool) -> str | None:
     """Return what is to be said of a first column that is an index and left out; None where it is an ordinary column.
 
-    A column without a name, or with the one that pandas gives to such, is an index where no value stands twice. What a header
+    A column without a name, or with the one that pandas gives to such, is an index where no value stands twice and none is a
+    fraction. What a header
     leaves unnamed between commas may be the whole part of a number with a decimal comma: it must be words or count the rows.
 
     Args:
@@ -134,6 +135,8 @@ def index_note(name: str, values: Any, separator: str, file: str, *, unnamed_by_
         return None
     text = pc.utf8_trim_whitespace(values)
     is_index = pc.count_distinct(text).as_py() == len(text)
+    if pc.any(pc.match_substring_regex(text, r"^[+-]?[0-9]*[.,][0-9]+([eE][+-]?[0-9]+)?$")).as_py():
+        is_index = False
     if is_index and name:
         is_index = bool(pc.all(pc.match_substring_regex(text, r"^[0-9]+$")).as_py())
     if unnamed_by_header and is_index and separator == ",":
