@@ -23,7 +23,7 @@ from mlpbench.data.dataset import TargetScale, held_out
 from mlpbench.data.file_errors import file_error
 from mlpbench.data.table.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, named
 from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
-from mlpbench.data.table.scaling import Scale, constant_inputs, scaled
+from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
 from mlpbench.data.table.table_inputs import Inputs, id_notes, reading_notes, table_inputs
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
 
@@ -128,7 +128,7 @@ def encode(
         raise file_error(f"both files must have rows without gaps, got no {part} rows", table.name)
     _check_training_rows(aim, is_test, has_test_rows=test_rows is not None)
     made = table_inputs(inputs, ~is_test, table)
-    constant = constant_inputs(made.x[~is_test]) if scale != "none" else np.zeros(len(made.owners), bool)
+    input_scale, scale_notes = fitted_scale(made.x[~is_test], made.numeric, scale, made.owners)
     options = {
         "version": VERSION,
         "scale": scale,
@@ -140,13 +140,12 @@ def encode(
     of_target = _target_scale(aim, ~is_test, target_scale)
     if of_target is not None:
         options |= {"target_scale": "log" if of_target.log else "standard"}
-    if constant.any():
-        options["constant"] = np.flatnonzero(constant).tolist()
+    if input_scale.constant:
+        options["constant"] = list(input_scale.constant)
     fingerprint = _fingerprint(made.x, aim.values, options)
     if scale == "standard":
         _check_deviations(made, ~is_test)
-    x, scale_notes = scaled(made.x, ~is_test, made.numeric & ~constant, scale, made.owners)
-    x[:, constant] = 0.0
+    x = input_scale.apply(made.x)
     _check_range(x, made.owners, table.name)
     numbers = aim.values if of_target is None else of_target.trained(aim.values)
     y = numbers.astype(np.float32) if aim.classes is None else aim.values.astype(np.uint8)
@@ -160,7 +159,7 @@ def encode(
         classes=aim.classes,
         fingerprint=fingerprint,
         target_scale=of_target,
-        notes=(*of_columns, *_constant_notes(made, constant, ~is_test), *scale_notes),
+        notes=(*of_columns, *_constant_notes(made, input_scale, ~is_test), *scale_notes),
     )
 
 
@@ -293,12 +292,12 @@ def _check_training_rows(aim: _Target, is_test: NDArray[np.bool_], *, has_test_r
         raise aim.place.error(message)
 
 
-def _constant_notes(made: Inputs, constant: NDArray[np.bool_], train: NDArray[np.bool_]) -> list[str]:
+def _constant_notes(made: Inputs, input_scale: InputScale, train: NDArray[np.bool_]) -> list[str]:
     """Return a note on the columns of which no input varies."""
     made_of = [c for c in made.owners if not c.gaps[train].all()]
     width, still = (
         Counter(c.name for c in made_of),
-        Counter(c.name for c, is_still in zip(made.owners, constant) if is_still),
+        Counter(made.owners[i].name for i in input_scale.constant),
     )
     names = [name for name in width if still[name] == width[name]]
     return [f"{named(names)}: one value in the training rows: its inputs are 0"] if names else []

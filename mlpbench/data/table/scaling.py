@@ -14,11 +14,13 @@ Shapes: `N` rows, `I` inputs. Equations are those of scikit-learn's classes, whi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from mlpbench.base.models import Model
 from mlpbench.data.table.columns import Column, named
 
 Scale = Literal["standard", "robust", "minmax", "quantile", "none"]
@@ -42,31 +44,64 @@ def constant_inputs(x: Floats) -> Mask:
     return bound
 
 
-def scaled(x: Floats, train: Mask, numeric: Mask, scale: Scale, owners: Sequence[Column]) -> tuple[Floats, list[str]]:
-    """Return inputs with their numbers scaled, and notes; x is changed in place.
+class InputScale(Model):
+    """How inputs are scaled, by the training rows: enough to scale those of other rows.
+
+    Attributes:
+        scale: how numbers are scaled.
+        scaled: the places of the inputs that are; all others stay as they are, but for the constant ones.
+        centre, spread: what is taken from each of them, and what that is divided by; none of `quantile`.
+        quantiles: of each of them its quantiles at equal steps; of `quantile` alone.
+        constant: the places of inputs that did not vary, and are 0.
+
+    """
+
+    scale: Scale
+    scaled: tuple[int, ...] = Field(default=(), strict=False)
+    centre: tuple[float, ...] = Field(default=(), strict=False)
+    spread: tuple[float, ...] = Field(default=(), strict=False)
+    quantiles: tuple[Annotated[tuple[float, ...], Field(strict=False)], ...] = Field(default=(), strict=False)
+    constant: tuple[int, ...] = Field(default=(), strict=False)
+
+    def apply(self, x: Floats) -> Floats:
+        """Return inputs, (N, I), scaled; they are changed in place."""
+        at = list(self.scaled)
+        if self.scale == "quantile":
+            for i, quantiles in zip(at, self.quantiles, strict=True):
+                x[:, i] = _deviates(x[:, i], np.array(quantiles))
+        elif at:
+            x[:, at] = (x[:, at] - np.array(self.centre)) / np.array(self.spread)
+        x[:, list(self.constant)] = 0.0
+        return x
+
+
+def fitted_scale(rows: Floats, numeric: Mask, scale: Scale, owners: Sequence[Column]) -> tuple[InputScale, list[str]]:
+    """Return how inputs are scaled, and notes.
 
     Args:
-        x: the inputs, (N, I), all finite.
-        train: the training rows, (N,).
+        rows: the inputs of the training rows, (N, I), all finite.
         numeric: the inputs that are numbers, (I,); all others stay as they are.
         scale: how numbers are scaled.
         owners: the column of each input.
 
     """
+    constant = constant_inputs(rows) if scale != "none" else np.zeros(rows.shape[1], bool)
+    still = tuple(np.flatnonzero(constant).tolist())
+    numeric = numeric & ~constant
     if scale == "none" or not numeric.any():
-        return x, []
-    notes: list[str] = []
+        return InputScale(scale=scale, constant=still), []
+    places = tuple(np.flatnonzero(numeric).tolist())
     if scale == "quantile":
-        for i in np.flatnonzero(numeric):
-            x[:, i] = _deviates(x[:, i], x[train, i])
-        return x, notes
-    rows = x[train]
+        quantiles = tuple(tuple(_quantiles(rows[:, i]).tolist()) for i in places)
+        return InputScale(scale=scale, scaled=places, quantiles=quantiles, constant=still), []
     centre, spread = _centre_and_spread(rows, scale)
+    notes = []
     if scale == "robust" and (alike := numeric & (spread == 0)).any():
         which = named(list(dict.fromkeys(owners[i].name for i in np.flatnonzero(alike).tolist())))
         notes.append(f"{which}: the middle half of the training rows has one value: centred by it, not scaled")
-    x[:, numeric] = (x[:, numeric] - centre[numeric]) / np.where(spread[numeric] > 0, spread[numeric], 1.0)
-    return x, notes
+    divisor = np.where(spread > 0, spread, 1.0)[numeric]
+    by = {"centre": tuple(centre[numeric].tolist()), "spread": tuple(divisor.tolist())}
+    return InputScale(scale=scale, scaled=places, constant=still, **by), notes
 
 
 def _centre_and_spread(rows: Floats, scale: Scale) -> tuple[Floats, Floats]:
@@ -79,12 +114,18 @@ def _centre_and_spread(rows: Floats, scale: Scale) -> tuple[Floats, Floats]:
     return median, upper - lower
 
 
-def _deviates(values: Floats, rows: Floats) -> Floats:
-    """Return the normal deviates of values among rows: where values are tied, of the middle of their shares."""
+def _quantiles(rows: Floats) -> Floats:
+    """Return the quantiles of values at equal steps, from the least to the greatest."""
+    shares = np.linspace(0, 1, min(MOST_QUANTILES, len(rows)))
+    quantiles: Floats = np.maximum.accumulate(np.percentile(rows, 100 * shares))
+    return quantiles
+
+
+def _deviates(values: Floats, quantiles: Floats) -> Floats:
+    """Return the normal deviates of values among others with these quantiles: tied ones have the middle of their shares."""
     from scipy.special import ndtri
 
-    shares = np.linspace(0, 1, min(MOST_QUANTILES, len(rows)))
-    quantiles = np.maximum.accumulate(np.percentile(rows, 100 * shares))
+    shares = np.linspace(0, 1, len(quantiles))
     below = np.interp(values, quantiles, shares)
     above = np.interp(-values, -quantiles[::-1], -shares[::-1])
     share = (below - above) / 2

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from mlpbench.base.models import shown
 from mlpbench.data.file_errors import MAX_BYTES, file_error
 from mlpbench.data.table.columns import Column, Table, named
 from mlpbench.data.table.gaps import counted
+from mlpbench.data.table.input_columns import InputColumn, fitted
 
 MOST_WORDS = 50
 # Notes of one kind that are said of different columns.
@@ -38,6 +39,7 @@ class Inputs:
 
     Attributes:
         x: float64, (N, I).
+        columns: what each column becomes.
         owners: the column that each input is of.
         numeric: which inputs are numbers, to be scaled, (I,).
         notes: what became of columns where that is not plain.
@@ -45,19 +47,10 @@ class Inputs:
     """
 
     x: Floats
+    columns: list[InputColumn]
     owners: list[Column]
     numeric: Mask
     notes: list[str]
-
-
-@dataclass(kw_only=True)
-class _Plan:
-    """What each column becomes, before there is memory for it."""
-
-    levels: dict[str, list[int]] = field(default_factory=dict)
-    width: dict[str, int] = field(default_factory=dict)
-    groups: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    unseen: dict[str, str] = field(default_factory=dict)
 
 
 def table_inputs(columns: Sequence[Column], train: Mask, table: Table) -> Inputs:
@@ -69,36 +62,61 @@ def table_inputs(columns: Sequence[Column], train: Mask, table: Table) -> Inputs
         table: the table, which has the name of its file and the memory it may take.
 
     """
-    plan = _Plan()
     for c in columns:
         _check_words(c)
-        gap_in_training = bool(c.gaps[train].any())
-        if c.type == "word" and not c.ordered:
-            seen = np.unique(c.values[train & ~c.gaps]).astype(np.int64).tolist()
-            plan.levels[c.name] = seen
-            plan.width[c.name] = max(1, len(seen) + gap_in_training)
-        else:
-            # Where no training row has a value there is nothing to impute, and nothing that a second input could say.
-            plan.width[c.name] = 1 + (gap_in_training and not c.gaps[train].all())
-    owners = [c for c in columns for _ in range(plan.width[c.name])]
+    made = [fitted(c, train) for c in columns]
+    owners = [c for c, column in zip(columns, made) for _ in range(column.width)]
     rows = len(train)
     if rows * len(owners) * 4 > MAX_BYTES:
         message = f"own data must have at most {MAX_BYTES // 4} inputs over all rows, got {rows} rows"
         raise file_error(f"{message} of {len(owners)} inputs, one per word of text", table.name)
-    x = np.zeros((rows, len(owners)))
-    numeric = np.zeros(len(owners), bool)
-    start = 0
-    for c in columns:
-        part = x[:, start : start + plan.width[c.name]]
-        if c.name in plan.levels:
-            _fill_words(part, c, plan, train)
-        else:
-            _fill_numbers(part, c, plan, train)
-            numeric[start] = c.type != "flag"
-        start += plan.width[c.name]
+    x, unseen = filled(made, columns)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for c, column in zip(columns, made):
+        if c.gaps.any():
+            groups[_gap_note(column)].append(c.name)
     gaps = {c.name: int(c.gaps.sum()) for c in columns if c.gaps.any()}
-    said = [f"{named(names, gaps)}: {note}" for note, names in plan.groups.items()]
-    return Inputs(x=x, owners=owners, numeric=numeric, notes=[*said, *_few(plan.unseen)])
+    said = [f"{named(names, gaps)}: {note}" for note, names in groups.items()]
+    new = {c.name: unseen_words(c, unseen[c.name], "test row") for c in columns if c.name in unseen}
+    return Inputs(x=x, columns=made, owners=owners, numeric=numeric_inputs(made), notes=[*said, *_few(new)])
+
+
+def filled(made: Sequence[InputColumn], columns: Sequence[Column]) -> tuple[Floats, dict[str, Mask]]:
+    """Return the inputs of columns, (N, I), and by the name of a column the rows with a word that has no input."""
+    x, unseen, start = np.zeros((len(columns[0].values), sum(c.width for c in made))), {}, 0
+    for column, c in zip(made, columns, strict=True):
+        new = column.fill(x[:, start : start + column.width], c)
+        if new.any():
+            unseen[c.name] = new
+        start += column.width
+    return x, unseen
+
+
+def numeric_inputs(made: Sequence[InputColumn]) -> Mask:
+    """Return which inputs are numbers, (I,): the first one of a column of numbers or of ordered categories."""
+    parts = [[not (c.one_hot or c.type == "flag"), *[False] * (c.width - 1)] for c in made]
+    return np.array([is_number for part in parts for is_number in part], bool)
+
+
+def _gap_note(column: InputColumn) -> str:
+    if column.one_hot and column.has_gaps:
+        return "gaps are a word of their own"
+    if column.one_hot:
+        return "gaps in test rows alone: 0 in every input of the column"
+    if column.median is None:
+        return "no value in the training rows: 0"
+    if column.has_gaps:
+        return "gaps become the median, and an input says where they are"
+    return "gaps in test rows alone become the median"
+
+
+def unseen_words(c: Column, unseen: Mask, what: str) -> str:
+    """Return how many rows of a column have words without an input, and which: `3 rows have words that ... ('a', 'b')`."""
+    n = int(unseen.sum())
+    new = [c.words[i] for i in np.unique(c.values[unseen]).astype(np.int64)]
+    some = ", ".join(shown(w) for w in new[:3]) + (f" and {len(new) - 3} more" if len(new) > 3 else "")
+    has = "has a word" if n == 1 else "have words"
+    return f"{counted(n, what)} {has} that no training row has ({some}): 0 in every input"
 
 
 def _few(notes: dict[str, str]) -> list[str]:
@@ -154,42 +172,3 @@ def _check_words(c: Column) -> None:
     if n > LEAST_DIFFERENT and n > MOST_DIFFERENT * total:
         message = f"the values of a column of text must come again, got {n} different ones in {counted(total, 'row')}"
         raise c.place.error(f"{message}; a name, an id or free text? {hint}")
-
-
-def _fill_words(part: Floats, c: Column, plan: _Plan, train: Mask) -> None:
-    levels = plan.levels[c.name]
-    position = np.full(len(c.words) + 1, -1)
-    position[levels] = np.arange(len(levels))
-    gaps_in_training = np.count_nonzero(c.gaps[train])
-    if gaps_in_training:
-        position[-1] = len(levels)
-    codes = np.where(c.gaps, len(c.words), np.nan_to_num(c.values)).astype(np.int64)
-    at = position[codes]
-    rows = np.flatnonzero(at >= 0)
-    part[rows, at[rows]] = 1
-    if gaps_in_training:
-        plan.groups["gaps are a word of their own"].append(c.name)
-    elif c.gaps.any():
-        plan.groups["gaps in test rows alone: 0 in every input of the column"].append(c.name)
-    unseen = ~c.gaps & (at < 0)
-    if n := int(unseen.sum()):
-        new = [c.words[i] for i in np.unique(c.values[unseen]).astype(np.int64)]
-        some = ", ".join(shown(w) for w in new[:3]) + (f" and {len(new) - 3} more" if len(new) > 3 else "")
-        has = "has a word" if n == 1 else "have words"
-        plan.unseen[c.name] = f"{counted(n, 'test row')} {has} that no training row has ({some}): 0 in every input"
-
-
-def _fill_numbers(part: Floats, c: Column, plan: _Plan, train: Mask) -> None:
-    part[:, 0] = c.values + 0.0  # -0.0 and 0.0 are one value
-    if not c.gaps.any():
-        return
-    there = c.values[train & ~c.gaps]
-    part[c.gaps, 0] = np.median(there) if len(there) else 0.0
-    if not len(there):
-        part[:, 0] = 0.0
-        plan.groups["no value in the training rows: 0"].append(c.name)
-    elif part.shape[1] == 2:
-        part[:, 1] = c.gaps
-        plan.groups["gaps become the median, and an input says where they are"].append(c.name)
-    else:
-        plan.groups["gaps in test rows alone become the median"].append(c.name)
