@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.models import SpecProblem
+from mlpbench.data.table.column_choice import ColumnChoice
 from mlpbench.data.table.columns import ColumnOptions
 from mlpbench.data.table.table_data import TableData
 from mlpbench.data.table.table_files import read_table
@@ -95,6 +97,11 @@ GOOD = {
     "pipes": Good(content=text(separator="|"), file="t.data", notes=("columns are separated by '|'",)),
     "spaces": Good(content=SPACED, file="t.data", notes=("columns are separated by spaces",)),
     "spaces-in-front": Good(content="\n".join("  " + s for s in SPACED.split("\n")), file="t.txt", notes=("columns are separated by spaces",)),
+    "tabs-of-which-one-is-double": Good(
+        content=text(separator="\t").replace("\t", "\t\t", 1).replace("\tyes", "\t\tyes", 1),
+        file="t.txt",
+        notes=("columns are separated by spaces",),
+    ),
     "quoted-names-after-a-tab": Good(
         content=text([(x, f'{c}\t"the {k} one"') for x, c, k in PLAIN], head="", separator="   "),
         file="auto-mpg.data",
@@ -237,8 +244,6 @@ def _plain(data: TableData) -> dict[str, Any]:
 
 
 def _choice(case: Good) -> Any:
-    from mlpbench.data.table.column_choice import ColumnChoice
-
     return ColumnChoice(target="kind", columns=tuple(case.options["columns"]))
 
 
@@ -344,3 +349,43 @@ def test_columns_that_are_left_out_are_left_out_of_both_files(tmp_path: Path) ->
 def test_a_target_by_position_is_named(tmp_path: Path) -> None:
     assert planned(tmp_path, "t.csv", text(), {}).facts.notes == ("t.csv: the target, column -1, is 'kind'",)
     assert planned(tmp_path, "t.csv", text(), {"target": 3}).facts.title == "t.csv, target column 3"
+
+
+PIECES = (
+    b",",
+    b";",
+    b"\t",
+    b" ",
+    b'"',
+    b"\n",
+    b"\r",
+    b"#",
+    b"\0",
+    b"\xff",
+    b"\xe9",
+    b"1,5",
+    b"",
+    b"\xef\xbb\xbf",
+    b'""',
+    b"sep=;\n",
+)
+
+
+@pytest.mark.slow
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
+    """Pieces of all files above, exchanged at random for what separates, quotes, comments or ends."""
+    rng = np.random.default_rng(5)
+    refused = 0
+    for _ in range(1500):
+        case = [*GOOD.values()][rng.integers(len(GOOD))]
+        content = bytearray(case.content if isinstance(case.content, bytes) else case.content.encode())
+        for _ in range(rng.integers(1, 4)):
+            start = int(rng.integers(0, len(content) + 1))
+            content[start : start + int(rng.choice([0, 1, 3]))] = PIECES[rng.integers(len(PIECES))]
+        (tmp_path / case.file).write_bytes(content)
+        try:
+            read_table(tmp_path / case.file, case.file, ColumnChoice(target=-1))
+        except (InputError, SpecProblem) as error:
+            refused += 1
+            assert "\n" not in str(error)  # noqa: PT017 - most files are refused, some are read
+    assert 200 < refused < 1500

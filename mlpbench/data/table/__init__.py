@@ -1,1 +1,1 @@
-"""The user's own tables: csv, parquet and npz files with a target column."""
+"""The user's own tables: text files, parquet and arrays of numpy with a target column."""

@@ -13,7 +13,7 @@ from mlpbench.data.table.columns import PLAIN, ColumnOptions, Table
 from mlpbench.data.text.dialect import TextOptions
 from mlpbench.data.text.packed_files import PACKED
 
-TEXT = (".csv", ".tsv", ".txt", ".data")
+TEXT = (".csv", ".tsv", ".txt", ".data", ".dat")
 PARQUET, NPY, NPZ = ".parquet", ".npy", ".npz"
 FORMATS = (*TEXT, PARQUET, NPZ, NPY)
 

@@ -177,9 +177,10 @@ def sample(text: str) -> str:
 def _separator(head: str, name: str, suffix: str) -> str:
     quality = {s: _quality(records(head, s, MOST_ROWS), s) for s in _CANDIDATES}
     spaces = _quality(records(head, _SPACES, MOST_ROWS), _SPACES)
-    # Tabs are spaces too, of which there may be more within columns.
-    if spaces > quality["\t"] + _MARGIN:
+    # Tabs are spaces too: where some rows have several of them for one, spaces separate all rows alike, and tabs do not.
+    if spaces > quality["\t"]:
         quality[_SPACES] = spaces
+        quality["\t"] = 0.0 if spaces == 1 else quality["\t"]
     (best, most), (second, other) = Counter(quality).most_common(2)
     if not most:
         return "\t" if suffix == ".tsv" else ","
