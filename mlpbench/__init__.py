@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 
     from mlpbench.api import load, model, run
     from mlpbench.training.saved_model import load_weights
+    from mlpbench.training.table_model import load_model
 
     __version__: str
 
-__all__ = ["__version__", "load", "load_weights", "model", "run"]
+__all__ = ["__version__", "load", "load_model", "load_weights", "model", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,6 +26,10 @@ def __getattr__(name: str) -> Any:
         from mlpbench.training import saved_model
 
         return saved_model.load_weights
+    if name == "load_model":
+        from mlpbench.training import table_model
+
+        return table_model.load_model
     if name == "__version__":
         from mlpbench.base.environment import VERSION
 

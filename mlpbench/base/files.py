@@ -16,6 +16,7 @@ import os
 import re
 import stat
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -216,14 +217,15 @@ def read_metadata(header: bytes, path: Path) -> dict[str, str]:
     return metadata
 
 
-def ordered_header(content: bytes) -> bytes:
+def ordered_header(content: bytes, more: Mapping[str, str] | None = None) -> bytes:
     """Return a safetensors file with the keys of its header in order, and a checksum of the whole file in its metadata.
 
     Reads the same; the library leaves the metadata in no order. The same weights then have the same bytes in every process.
+    `more` is added to the metadata.
     """
     end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
     header: Any = json.loads(content[LENGTH_BYTES:end])
-    header["__metadata__"]["checksum"] = "0" * 16
+    header["__metadata__"] |= {**(more or {}), "checksum": "0" * 16}
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-len(text) % LENGTH_BYTES)
     ordered = len(text).to_bytes(LENGTH_BYTES, "little") + text + content[end:]

@@ -1,4 +1,4 @@
-"""Commands about experiment files and data: train or plan an experiment, list them, print the schema, list and fetch data."""
+"""Commands about experiment files: train or plan an experiment, list them, print the schema."""
 
 from __future__ import annotations
 
@@ -301,33 +301,3 @@ def schema() -> None:
     from mlpbench.experiment.file.json_schema import schema
 
     click.echo(json.dumps(schema(), indent=2))
-
-
-@click.group()
-def data() -> None:
-    """List the data sets that have a name, and fetch them."""
-
-
-@data.command(name="list")
-def data_list() -> None:
-    """List the data sets that have a name: size, whether they are on this machine, and where they come from."""
-    from mlpbench.data.data_sets import DATA_SETS
-
-    for name, source in DATA_SETS.items():
-        facts = source.facts
-        target = f"{facts.n_classes} classes" if facts.n_classes else "regression"
-        click.echo(f"{name:<16}{facts.n_train} train, {facts.n_test} test, {target}  {source.availability()}")
-
-
-@data.command(name="fetch")
-@click.argument("name")
-@DATA_DIR
-def data_fetch(name: str, data_dir: Path | None) -> None:
-    """Fetch a data set of `mlpbench data list`, check it by SHA-256 and cache it.
-
-    --data-dir, or MLPBENCH_DATA, is a folder with the files as they are distributed, in it or in a sub-folder with the name
-    of the data set.
-    """
-    from mlpbench.data.data_sets import lookup
-
-    click.echo(f"{name}: {lookup(name).fetch(data_dir=data_dir, say=click.echo)}")

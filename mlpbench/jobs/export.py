@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ import pandas as pd
 
 from mlpbench.base.environment import KIND, differences
 from mlpbench.base.errors import InputError, MlpbenchError
-from mlpbench.base.files import MOST_WEIGHTS, read_regular, write_whole
+from mlpbench.base.files import MOST_WEIGHTS, ordered_header, read_regular, write_whole
 from mlpbench.data.dataset import Say, say_nothing
+from mlpbench.data.table.table_data import TableData
 from mlpbench.experiment import grid
 from mlpbench.experiment.plan import make_stack
 from mlpbench.jobs.options import Options, environment
@@ -163,5 +165,22 @@ def export(
     if path.exists() and not force:
         raise InputError(f"the file exists: {path}; --force overwrites it")
     exported = weights_of(find_run(prefix, results, say), options, say)
-    write_whole(path, exported.content)
+    write_whole(path, ordered_header(exported.content, _of_table(exported.stored.store, say)))
     return exported
+
+
+def _of_table(store: Store, say: Say) -> dict[str, str]:
+    """Return what a model of a table of the user's own needs to predict new rows, as metadata; nothing of other data.
+
+    `say` gets a line where the file of the table is gone, or is another one by now: the weights are written without.
+    """
+    source = open_folder(store, say_nothing)[0].dataset
+    if not isinstance(source, TableData):
+        return {}
+    try:
+        encoder = source.encoder()
+    except InputError as error:
+        say(f"the file of weights has no columns, which `mlpbench predict` needs: {error}")
+        return {}
+    names = json.dumps(list(source.facts.class_names), ensure_ascii=False)
+    return {"table": encoder.model_dump_json(exclude_defaults=True), "class_names": names}

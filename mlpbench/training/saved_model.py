@@ -34,7 +34,8 @@ POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "aver
 # What the metadata may say.
 KEYS = {
     "format", "mlpbench", "run_id", "condition", "replicate", "seed", "fold", "settings", "dataset", "dataset_fingerprint",
-    "weights_sha256", "image_shape", "target_scale", "checksum",
+    "weights_sha256", "image_shape", "target_scale", "table", "class_names",
+    "checksum",
 }  # fmt: skip
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
 

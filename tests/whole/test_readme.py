@@ -30,7 +30,7 @@ def shown(text: str) -> Iterator[tuple[str, str]]:
 
 
 COMMANDS = [pair for block in blocks("console") for pair in shown(block)]
-PRINTING = [pair for pair in COMMANDS if re.match(r"mlpbench (?!run|verify|diff)", pair[0])]
+PRINTING = [pair for pair in COMMANDS if re.match(r"mlpbench (?!run|verify|diff|export|predict)", pair[0])]
 VERDICTS = re.compile(r"^claim  .*?(?=\n\n)", flags=re.MULTILINE | re.DOTALL)
 
 
@@ -117,6 +117,19 @@ def test_the_example_of_own_data_is_the_one_that_ships_prints_what_is_shown_and_
     assert of_results
     for command, shown in of_results:
         assert printed(command.replace("results/", f"{tmp_path}/")).replace(str(tmp_path), "results") == shown
+    ((exporting, written),) = (pair for pair in COMMANDS if pair[0].startswith("mlpbench export "))
+    ((predicting, rows),) = (pair for pair in COMMANDS if pair[0].startswith("mlpbench predict "))
+    model = str(tmp_path / "iris.safetensors")
+    found = printed(f"{exporting} --results {tmp_path}".replace("iris.safetensors", model))
+    assert found.replace(model, "iris.safetensors").replace(str(tmp_path), "results") == written
+    command, _, head = predicting.partition(" | head -")
+    lines = printed(command.replace("iris.safetensors", model)).splitlines()[: int(head)]
+    assert lines[0] == rows.splitlines()[0]
+    for line, expected in zip(lines[1:], rows.splitlines()[1:], strict=True):
+        (found_class, *found_p), (shown_class, *shown_p) = line.split(","), expected.split(",")
+        assert found_class == shown_class
+        # Probabilities may differ in their last digits from processor to processor.
+        assert [float(p) for p in found_p] == pytest.approx([float(p) for p in shown_p], abs=1e-4)
 
 
 def test_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def read_npy(path: Path, name: str, choice: ColumnChoice, asked: ColumnOptions =
     check_unpacked(size, size, name)
     with path.open("rb") as file:
         array = _values(file, os.fstat(file.fileno()).st_size, "the array", name)
-    return _matrix_table(array, "the array", name, choice, asked)
+    return matrix_table(array, "the array", name, choice, asked)
 
 
 def read_npz(path: Path, name: str, choice: ColumnChoice, asked: ColumnOptions = PLAIN) -> tuple[Table, Table | None]:
@@ -54,7 +54,7 @@ def read_npz(path: Path, name: str, choice: ColumnChoice, asked: ColumnOptions =
         arrays = {n: _array(archive, members[names.index(n)], n, name) for n in wanted}
     check_unpacked(4 * sum(a.size for a in arrays.values() if a.itemsize), path.stat().st_size, name)
     if len(wanted) == 1:
-        return _matrix_table(arrays[wanted[0]], wanted[0], name, choice, asked), None
+        return matrix_table(arrays[wanted[0]], wanted[0], name, choice, asked), None
     tables = [_npz_table(arrays, x, y, name, choice, asked) for x, y in zip(wanted[::2], wanted[1::2])]
     return tables[0], tables[1] if len(tables) > 1 else None
 
@@ -115,7 +115,7 @@ def _values(file: IO[bytes], size: int, n: str, name: str) -> NDArray[np.generic
     return read_values(file, header)
 
 
-def _matrix_table(array: NDArray[np.generic], n: str, name: str, choice: ColumnChoice, asked: ColumnOptions) -> Table:
+def matrix_table(array: NDArray[np.generic], n: str, name: str, choice: ColumnChoice, asked: ColumnOptions) -> Table:
     """Return the table of an array of two axes, whose columns are named by position, from 1."""
     if array.ndim != 2 or array.dtype.kind not in "iufbU" or not array.size:
         message = f"{n}, which is alone, must be numbers, true and false or text of shape (rows, columns)"
@@ -135,6 +135,7 @@ def _matrix_table(array: NDArray[np.generic], n: str, name: str, choice: ColumnC
         notes=(f"columns of the array are named 1 to {len(names)}",),
         target=chosen.target or "",
         left_out=chosen.left_out,
+        is_named=False,
     )
 
 
@@ -165,7 +166,7 @@ def _npz_table(
     asked = replace(asked, words=(*asked.words, *words))
     named = {f"{x_name}[:, {i}]": flat[:, i] for i in chosen} | {y_name: y}
     columns = [_npz_column(ColumnPlace(file=name, column=n), v, asked) for n, v in named.items()]
-    return Table(name=name, columns=columns, target=y_name)
+    return Table(name=name, columns=columns, target=y_name, is_named=False)
 
 
 def _inputs(choice: ColumnChoice, width: int, name: str) -> list[int]:
@@ -179,7 +180,7 @@ def _inputs(choice: ColumnChoice, width: int, name: str) -> list[int]:
 def _npz_column(place: ColumnPlace, values: NDArray[np.generic], asked: ColumnOptions) -> Column:
     if values.dtype.kind == "U":
         return typed_text_column(place, _texts(place, values), asked)
-    if place.column in asked.words:
+    if asked.are_words(place.column):
         return typed_column(place, pa.chunked_array([pa.array(values)]), asked)
     if values.dtype.kind == "b":
         return flag_column(place, values)

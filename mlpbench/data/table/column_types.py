@@ -46,14 +46,14 @@ def typed_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any], asked: Colum
         if pa.types.is_dictionary(raw.type):
             # Unchecked, bytes that are no text fail much later.
             raw.dictionary.validate(full=True)
-            if raw.type.ordered and is_text(raw.type.value_type) and place.column not in asked.words:
+            if raw.type.ordered and is_text(raw.type.value_type) and not asked.are_words(place.column):
                 return _ordered_column(place, raw)
             raw = raw.cast(raw.type.value_type)
         raw.validate(full=True)
     except pa.ArrowException as error:
         raise place.error(f"a column must hold what its type says, text in UTF-8, got {reason(error)}") from None
     dtype = raw.type
-    if place.column in asked.words and not is_text(dtype):
+    if asked.are_words(place.column) and not is_text(dtype):
         try:
             return text_column(place, raw.cast(pa.string()), asked)
         except pa.ArrowException:
@@ -82,7 +82,7 @@ def typed_text_column(place: ColumnPlace, raw: Texts, asked: ColumnOptions = PLA
 
     Plain digits are words: whoever writes a table with types says of a postcode that it is text.
     """
-    if place.column not in asked.words:
+    if not asked.are_words(place.column):
         text = pc.utf8_trim_whitespace(raw)
         gap = gaps_of(text, asked)
         values, named = strings(pc.unique(text.filter(pc.invert(gap)))), named_gaps(text, gap, asked)

@@ -33,6 +33,7 @@ class ColumnOptions:
         words: names of columns of words, whatever they look like; only an empty value, or one of `missing_values`, is a gap.
         day_first: whether 03/04/2004 is in April; None where the dates of a column must show it.
         decimal: the decimal mark of numbers in text; None where they must show it.
+        text: names of columns that are words too, with the usual spellings of gaps: those that were words in training.
 
     """
 
@@ -40,6 +41,11 @@ class ColumnOptions:
     words: tuple[str, ...] = ()
     day_first: bool | None = None
     decimal: str | None = None
+    text: tuple[str, ...] = ()
+
+    def are_words(self, column: str) -> bool:
+        """Return whether the values of a column are words, whatever they look like."""
+        return column in self.words or column in self.text
 
 
 PLAIN = ColumnOptions()
@@ -89,7 +95,8 @@ class Table:
     """The columns of one file, called `name` in errors.
 
     `notes` say how the file was read where that is not plain: sentences that do not name the file. `target` is the name of
-    the target, where one was chosen, and `left_out` has the names of columns that were not.
+    the target, where one was chosen, and `left_out` has the names of columns that were not. Where columns are not `is_named`,
+    their names are their positions, from 1.
     """
 
     name: str
@@ -97,6 +104,7 @@ class Table:
     notes: tuple[str, ...] = ()
     target: str = ""
     left_out: tuple[str, ...] = ()
+    is_named: bool = True
 
     @property
     def rows(self) -> int:

@@ -23,6 +23,7 @@ from mlpbench.data.dataset import TargetScale, held_out
 from mlpbench.data.file_errors import file_error
 from mlpbench.data.table.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, named
 from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
+from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
 from mlpbench.data.table.table_inputs import Inputs, id_notes, reading_notes, table_inputs
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
@@ -45,7 +46,7 @@ class Encoded:
     """The arrays of a table: x float32 (N, I), y uint8 classes or float32 numbers (N,), for training and for testing.
 
     `classes` has the name of each class, and is None for regression. `notes` say what became of columns where that is not
-    plain: sentences that do not name the file.
+    plain: sentences that do not name the file. `columns` and `input_scale` make the same inputs of other rows.
     """
 
     x_train: NDArray[np.float32]
@@ -56,6 +57,8 @@ class Encoded:
     fingerprint: str
     target_scale: TargetScale | None = None
     notes: tuple[str, ...] = ()
+    columns: tuple[InputColumn, ...]
+    input_scale: InputScale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +146,6 @@ def encode(
     if input_scale.constant:
         options["constant"] = list(input_scale.constant)
     fingerprint = _fingerprint(inputs.x, aim.values, options)
-    if scale == "standard":
-        _check_deviations(inputs, ~is_test)
     x = input_scale.apply(inputs.x)
     _check_range(x, inputs.owners, table.name)
     numbers = aim.values if of_target is None else of_target.trained(aim.values)
@@ -159,6 +160,8 @@ def encode(
         classes=aim.classes,
         fingerprint=fingerprint,
         target_scale=of_target,
+        columns=tuple(inputs.columns),
+        input_scale=input_scale,
         notes=(*of_columns, *_constant_notes(inputs, input_scale, ~is_test), *scale_notes),
     )
 
@@ -302,15 +305,6 @@ def _constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.b
     )
     names = [name for name in width if still[name] == width[name]]
     return [f"{named(names)}: one value in the training rows: its inputs are 0"] if names else []
-
-
-def _check_deviations(inputs: Inputs, train: NDArray[np.bool_]) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        sd = inputs.x[train].std(0)
-    if len(infinite := np.flatnonzero(inputs.numeric & ~np.isfinite(sd))):
-        largest = np.abs(inputs.x[:, infinite[0]]).max()
-        message = f"the standard deviation of a column must be finite, got numbers up to {largest:g}"
-        raise inputs.owners[infinite[0]].place.error(message)
 
 
 def _check_range(x: NDArray[np.float64], owners: Sequence[Column], file: str) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +19,10 @@ from mlpbench.data.file_errors import MAX_BYTES, check_unpacked, file_error, rea
 from mlpbench.data.table.column_choice import ColumnChoice
 from mlpbench.data.table.column_types import COLUMN_RULE, is_text, typed_column
 from mlpbench.data.table.columns import PLAIN, ColumnOptions, ColumnPlace, Table, letters
+from mlpbench.data.table.written_columns import written_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_parquet(path: Path, name: str, choice: ColumnChoice, asked: ColumnOptions = PLAIN) -> Table:
@@ -74,6 +80,40 @@ def read_parquet(path: Path, name: str, choice: ColumnChoice, asked: ColumnOptio
         target=chosen.target or "",
         left_out=(*chosen.left_out, *(n.strip() for n in index)),
     )
+
+
+def frame_table(
+    frame: pd.DataFrame, name: str, choice: ColumnChoice, asked: ColumnOptions = PLAIN, written: Collection[str] = ()
+) -> Table:
+    """Return the table of a DataFrame, whose index is none of its columns; raise InputError, with the row, for what can't be read.
+
+    Args:
+        frame: the rows.
+        name: what the table is called in errors.
+        choice: the columns that are read.
+        asked: what is said of how columns are read.
+        written: columns whose text is read as that of a text file: numbers, dates and flags are what they look like.
+
+    """
+    named = frame.set_axis([str(column).strip() for column in frame.columns], axis=1)
+    chosen = choice.of(list(named.columns), name)
+    if not len(named):
+        raise file_error("a table must have rows, got none", name)
+    columns = []
+    for i in chosen.keep:
+        place = ColumnPlace(file=name, column=named.columns[i])
+        try:
+            values = pa.chunked_array([pa.Array.from_pandas(named.iloc[:, i])])
+        except pa.ArrowException as error:
+            raise place.error(f"{COLUMN_RULE}, got {reason(error)}") from None
+        if refused := _refused(values.type):
+            raise place.error(f"{COLUMN_RULE}, got {shown(str(values.type))[1:-1]}{refused}")
+        if place.column in written and is_text(values.type):
+            text = values.combine_chunks().fill_null("")
+            columns += written_columns([place], [text], chosen.asked(asked))
+        else:
+            columns.append(typed_column(place, values, chosen.asked(asked)))
+    return Table(name=name, columns=columns, notes=chosen.notes, target=chosen.target or "", left_out=chosen.left_out)
 
 
 def _index_columns(schema: pa.Schema) -> list[str]:

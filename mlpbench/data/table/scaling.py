@@ -27,6 +27,9 @@ Scale = Literal["standard", "robust", "minmax", "quantile", "none"]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+SPREADS: dict[Scale, str] = {
+    "standard": "standard deviation", "robust": "range between quartiles", "minmax": "range", "quantile": "range",
+}  # fmt: skip
 MOST_QUANTILES = 1000
 # The share of rows that the least and the greatest value are taken for, so that their deviates are finite: 5.2 in size.
 _LEAST_SHARE = 1e-7
@@ -92,32 +95,44 @@ def fitted_scale(rows: Floats, numeric: Mask, scale: Scale, owners: Sequence[Col
         return InputScale(scale=scale, constant=still), []
     places = tuple(np.flatnonzero(numeric).tolist())
     if scale == "quantile":
-        quantiles = tuple(tuple(_quantiles(rows[:, i]).tolist()) for i in places)
+        quantiles = tuple(tuple(_finite(_quantiles(rows[:, i]), scale, rows, owners, i)) for i in places)
         return InputScale(scale=scale, scaled=places, quantiles=quantiles, constant=still), []
     centre, spread = _centre_and_spread(rows, scale)
     notes = []
     if scale == "robust" and (alike := numeric & (spread == 0)).any():
         which = named(list(dict.fromkeys(owners[i].name for i in np.flatnonzero(alike).tolist())))
         notes.append(f"{which}: the middle half of the training rows has one value: centred by it, not scaled")
+    for i in places:
+        _finite(spread[i : i + 1], scale, rows, owners, i)
     divisor = np.where(spread > 0, spread, 1.0)[numeric]
     by = {"centre": tuple(centre[numeric].tolist()), "spread": tuple(divisor.tolist())}
     return InputScale(scale=scale, scaled=places, constant=still, **by), notes
+
+
+def _finite(found: Floats, scale: Scale, rows: Floats, owners: Sequence[Column], i: int) -> list[float]:
+    """Return what was found of an input; raise InputError where it is infinite: numbers that are too large to be scaled."""
+    if not np.isfinite(found).all():
+        message = f"the {SPREADS[scale]} of a column must be finite, got numbers up to {np.abs(rows[:, i]).max():g}"
+        raise owners[i].place.error(message)
+    return [float(value) for value in found]
 
 
 def _centre_and_spread(rows: Floats, scale: Scale) -> tuple[Floats, Floats]:
     if scale == "standard":
         with np.errstate(over="ignore", invalid="ignore"):
             return rows.mean(0), rows.std(0)
-    if scale == "minmax":
-        return rows.min(0), np.ptp(rows, 0)
-    lower, median, upper = np.percentile(rows, (25, 50, 75), axis=0)
-    return median, upper - lower
+    with np.errstate(over="ignore", invalid="ignore"):
+        if scale == "minmax":
+            return rows.min(0), np.ptp(rows, 0)
+        lower, median, upper = np.percentile(rows, (25, 50, 75), axis=0)
+        return median, upper - lower
 
 
 def _quantiles(rows: Floats) -> Floats:
     """Return the quantiles of values at equal steps, from the least to the greatest."""
     shares = np.linspace(0, 1, min(MOST_QUANTILES, len(rows)))
-    quantiles: Floats = np.maximum.accumulate(np.percentile(rows, 100 * shares))
+    with np.errstate(over="ignore", invalid="ignore"):
+        quantiles: Floats = np.maximum.accumulate(np.percentile(rows, 100 * shares))
     return quantiles
 
 

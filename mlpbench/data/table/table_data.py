@@ -36,6 +36,9 @@ from mlpbench.data.text.text_encoding import checked_encoding
 if TYPE_CHECKING:
     from mlpbench.data.table.encode import Encoded
 
+if TYPE_CHECKING:
+    from mlpbench.data.table.table_encoder import TableEncoder
+
 TEST_SHARE = 0.2
 NPZ_TARGET = "y"
 TEXT_KEYS = tuple(field.name for field in fields(TextOptions))
@@ -197,13 +200,20 @@ class TableData(DataSource):
 
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
         """Return the arrays to train on; raise InputError where the file is gone or does not match its facts."""
+        return self._read_again()[1]
+
+    def encoder(self) -> TableEncoder:
+        """Return what makes inputs of new rows; raise InputError where the file is gone or does not match its facts."""
+        return self._read_again()[2]
+
+    def _read_again(self) -> tuple[TableData, Dataset, TableEncoder]:
         paths = self.options.paths
         try:
             _check_files(paths, paths)
         except SpecProblem as problem:
             raise InputError(f"{problem.message} (training needs the data)") from None
         try:
-            now, dataset = _read(self.options, paths)
+            now, dataset, encoder = _read(self.options, paths)
         except SpecProblem as problem:
             raise InputError(f"{self.options.file}: {problem.message}") from None
         if now.file_facts.without_notes() != self.file_facts.without_notes():
@@ -211,7 +221,7 @@ class TableData(DataSource):
             message = f"the data must be those of the experiment's facts, {was}, got {got}"
             hint = "the file or its options have changed; remove `facts` to start again with them"
             raise InputError(f"{self.options.file}: {message}: {hint}")
-        return dataset
+        return now, dataset, encoder
 
     def origin(self) -> str:
         """Return the path of the file."""
@@ -258,13 +268,14 @@ def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
     return _read(whole, names)[0]
 
 
-def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, Dataset]:
-    """Read the files: return the table with its facts, and its examples; `names` are the files' names in errors.
+def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, Dataset, TableEncoder]:
+    """Read the files: return the table with its facts, its examples, and its encoder; `names` are the files' names in errors.
 
     Raises SpecProblem where the target is no column, InputError for what is wrong inside a file.
     """
     # Whoever has no table of their own need not wait for pyarrow.
     from mlpbench.data.table.encode import encode
+    from mlpbench.data.table.table_encoder import OPTION_KEYS, TableEncoder
 
     _check_text_options(options, names["file"])
     choice = ColumnChoice(target=options.target, drop=options.drop, columns=options.columns, words=options.words or ())
@@ -314,7 +325,16 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         update["target_scale"] = "standard"
     data = TableData(options=options.model_copy(update=update), file_facts=file_facts)
     arrays = {part: getattr(encoded, part) for part in ("x_train", "y_train", "x_test", "y_test")}
-    return data, Dataset(facts=data.facts, **arrays).read_only()
+    encoder = TableEncoder(
+        target=table.target,
+        columns=encoded.columns,
+        scale=encoded.input_scale,
+        left_out=table.left_out,
+        is_named=table.is_named,
+        asked_for=tuple(c.name for c in table.columns if c.is_asked_for),
+        **{key: getattr(options, key) for key in ("missing", *OPTION_KEYS) if getattr(options, key) is not None},
+    )
+    return data, Dataset(facts=data.facts, **arrays).read_only(), encoder
 
 
 def _notes(options: TableOptions, table: Table, test_table: Table | None, encoded: Encoded) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class _Written:
         self.place, self.raw, self.asked = place, raw, asked
         self.marks = ""
         self.is_number = self.is_plain = False
-        if place.column in asked.words:
+        if asked.are_words(place.column):
             return
         self.text: Texts = pc.utf8_trim_whitespace(raw)
         self.gap = gaps_of(self.text, asked)
@@ -104,7 +104,7 @@ class _Written:
 
     def column(self, mark: str) -> Column:
         """Return the column; `mark` is the decimal mark of its numbers, where they have one."""
-        if self.place.column in self.asked.words:
+        if self.asked.are_words(self.place.column):
             return text_column(self.place, self.raw, self.asked)
         column = self._read(mark)
         named = named_gaps(self.text, self.gap, self.asked)

@@ -1,0 +1,62 @@
+"""Commands about data: list and fetch those that have a name, and predict rows of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mlpbench.cli.common_options import DATA_DIR, FOLDER, warn
+
+
+@click.group()
+def data() -> None:
+    """List the data sets that have a name, and fetch them."""
+
+
+@data.command(name="list")
+def data_list() -> None:
+    """List the data sets that have a name: size, whether they are on this machine, and where they come from."""
+    from mlpbench.data.data_sets import DATA_SETS
+
+    for name, source in DATA_SETS.items():
+        facts = source.facts
+        target = f"{facts.n_classes} classes" if facts.n_classes else "regression"
+        click.echo(f"{name:<16}{facts.n_train} train, {facts.n_test} test, {target}  {source.availability()}")
+
+
+@data.command(name="fetch")
+@click.argument("name")
+@DATA_DIR
+def data_fetch(name: str, data_dir: Path | None) -> None:
+    """Fetch a data set of `mlpbench data list`, check it by SHA-256 and cache it.
+
+    --data-dir, or MLPBENCH_DATA, is a folder with the files as they are distributed, in it or in a sub-folder with the name
+    of the data set.
+    """
+    from mlpbench.data.data_sets import lookup
+
+    click.echo(f"{name}: {lookup(name).fetch(data_dir=data_dir, say=click.echo)}")
+
+
+@click.command()
+@click.argument("model", type=FOLDER, metavar="MODEL.safetensors")
+@click.argument("table", type=FOLDER, metavar="TABLE")
+@click.option(
+    "-o", "--output", type=FOLDER, metavar="FILE", help="Write to a .csv or .parquet file.  [default: print csv]"
+)
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+def predict(model: Path, table: Path, output: Path | None, force: bool) -> None:
+    """Predict the rows of TABLE with a model that `mlpbench export` wrote of a run on a table of your own.
+
+    TABLE is text, parquet or npy with the columns that were learned from; the target may be absent. For each of its rows, in their
+    order, there is the predicted class and the probability of each, or a number in the target's own units. How the table was read
+    is said on standard error.
+    """
+    from mlpbench.jobs.predict import predict
+
+    printed = predict(model, table, output, warn, force=force)
+    if output is None:
+        click.echo(printed, nl=False)
+    else:
+        click.echo(f"predictions: {output}")

@@ -1,0 +1,178 @@
+"""From new rows of a table to the inputs of a network that was trained on others: all that is needed, as one JSON value.
+
+Shapes: `N` rows, `I` inputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mlpbench.base.models import Model, shown, suggestion
+from mlpbench.data.file_errors import MAX_BYTES, file_error
+from mlpbench.data.table.column_choice import ColumnChoice
+from mlpbench.data.table.columns import TYPE_NAMES, Column, ColumnOptions, Table, named
+from mlpbench.data.table.gaps import counted
+from mlpbench.data.table.input_columns import InputColumn
+from mlpbench.data.table.scaling import InputScale
+from mlpbench.data.table.table_files import FORMATS, NPZ, format_of, read_table
+from mlpbench.data.table.table_inputs import filled, reading_notes, unseen_words
+from mlpbench.data.text.dates import DAY, DAYS, SECONDS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Mask = NDArray[np.bool_]
+FRAME = "the table"
+# Options of the table that say how columns are read, of new rows too.
+OPTION_KEYS = ("missing_values", "day_first", "decimal")
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRows:
+    """Inputs of new rows, float32 (N, I); `known` says which rows can be predicted; `notes` how they were understood."""
+
+    x: NDArray[np.float32]
+    known: Mask
+    notes: tuple[str, ...]
+
+
+class TableEncoder(Model):
+    """What a network has learned from: columns with their inputs, and scales, by the training rows.
+
+    Attributes:
+        target: the name of the target, which new rows may lack.
+        columns: the columns that became inputs, in order.
+        scale: how inputs are scaled.
+        left_out: columns that were no inputs, and are passed over.
+        missing: what became of gaps; of `drop_rows` and `refuse` no row with one is predicted.
+        is_named: whether columns had names, and are not known by their positions alone.
+        asked_for: columns that were said to be words.
+        missing_values, day_first, decimal: what was said of how columns are read.
+
+    """
+
+    target: str
+    columns: tuple[InputColumn, ...] = Field(strict=False, min_length=1)
+    scale: InputScale
+    left_out: tuple[str, ...] = Field(default=(), strict=False)
+    missing: Literal["impute", "drop_rows", "refuse"] = "impute"
+    is_named: bool = True
+    asked_for: tuple[str, ...] = Field(default=(), strict=False)
+    missing_values: tuple[str | int | float, ...] = Field(default=(), strict=False)
+    day_first: bool | None = None
+    decimal: str | None = None
+
+    @property
+    def width(self) -> int:
+        """The number of inputs, I."""
+        return sum(c.width for c in self.columns)
+
+    def read(self, path: Path, name: str) -> NewRows:
+        """Return the inputs of the rows of a file, called `name` in errors; raise InputError for what does not fit."""
+        if format_of(path.name) in (None, NPZ):
+            formats = ", ".join(f for f in FORMATS if f != NPZ)
+            raise file_error(f"new rows must be in a file that ends in {formats}, got {shown(path.name)}", name)
+        return self.rows(read_table(path, name, self._choice, None, self._asked)[0])
+
+    def of_frame(self, frame: pd.DataFrame) -> NewRows:
+        """Return the inputs of the rows of a DataFrame; raise InputError for what does not fit."""
+        from mlpbench.data.table.parquet_files import frame_table
+
+        written = {c.name for c in self.columns if c.type != "word"}
+        return self.rows(frame_table(frame, FRAME, self._choice, self._asked, written))
+
+    def of_array(self, array: NDArray[Any]) -> NewRows:
+        """Return the inputs of the rows of an array of shape (N, columns); raise InputError for what does not fit."""
+        from mlpbench.data.table.array_files import matrix_table
+
+        return self.rows(matrix_table(array, FRAME, FRAME, ColumnChoice(), self._asked))
+
+    @property
+    def _choice(self) -> ColumnChoice:
+        # Columns that are passed over may hold anything. Of columns without names, which one is missing is not known yet.
+        return ColumnChoice(ignore=frozenset({self.target, *self.left_out}) if self.is_named else frozenset())
+
+    @property
+    def _asked(self) -> ColumnOptions:
+        words = tuple(c.name for c in self.columns if c.type == "word" and c.name not in self.asked_for)
+        said = {key: getattr(self, key) for key in OPTION_KEYS}
+        return ColumnOptions(words=self.asked_for, text=words, **said)
+
+    def rows(self, table: Table) -> NewRows:
+        """Return the inputs of the rows of a table, whose other columns are passed over.
+
+        Raises InputError for a column that is not there, or is of another type.
+        """
+        there = {c.name: c for c in table.columns}
+        notes = list(table.notes)
+        if not table.is_named and len(there) == len(self.columns) and set(there) != {c.name for c in self.columns}:
+            there = {column.name: c for column, c in zip(self.columns, table.columns)}
+            notes.append("columns are those learned from, in their order, without the target")
+        if missing := [c.name for c in self.columns if c.name not in there]:
+            near = suggestion(missing[0], [n for n in there if n not in {c.name for c in self.columns}])
+            raise file_error(
+                f"new rows must have the columns that were learned from, got no {named(missing)}{near}", table.name
+            )
+        if table.rows * self.width * 4 > MAX_BYTES:
+            message = f"rows must have at most {MAX_BYTES // 4} inputs in all, got {table.rows} rows"
+            raise file_error(f"{message} of {self.width} inputs", table.name)
+        used = [_like(column, there[column.name]) for column in self.columns]
+        x, unseen = filled(self.columns, used)
+        scaled = self.scale.apply(x)
+        known = np.ones(table.rows, bool)
+        notes += reading_notes(used)
+        if extra := [n for n in there if n not in {c.name for c in self.columns} and n != self.target]:
+            notes.append(f"{named(extra)}: nothing was learned of {'it' if len(extra) == 1 else 'them'}, passed over")
+        if with_gaps := {c.name: int(c.gaps.sum()) for c in used if c.gaps.any()}:
+            if self.missing == "impute":
+                notes.append(f"{named(list(with_gaps), with_gaps)}: gaps are filled as in training")
+            else:
+                known &= ~np.logical_or.reduce([c.gaps for c in used])
+                notes.append(
+                    f"{named(list(with_gaps), with_gaps)}: rows with gaps have no prediction, as none was trained on"
+                )
+        notes += [f"column {shown(c.name)}: {unseen_words(c, unseen[c.name], 'row')}" for c in used if c.name in unseen]
+        beyond = np.abs(scaled).max(1, initial=0.0) > LARGEST
+        if beyond.any():
+            known &= ~beyond
+            notes.append(f"{counted(int(beyond.sum()), 'row')} with a number that does not fit float32: no prediction")
+        x32 = np.where(known[:, None], scaled, 0.0).astype(np.float32)
+        return NewRows(x=x32, known=known, notes=tuple(dict.fromkeys(notes)))
+
+
+def _like(column: InputColumn, c: Column) -> Column:
+    """Return a column of new rows as the one that was learned from: its type, its unit, its order of categories."""
+    if c.gaps.all():
+        return replace(c, type=column.type, values=np.full(len(c.values), np.nan), words=(), ordered=column.ordered)
+    if column.type == "word" and c.type == "word":
+        return replace(c, ordered=False) if column.one_hot else _ordered(column, c)
+    if column.type != c.type:
+        raise c.place.error(
+            f"a column must hold {TYPE_NAMES[column.type]}, as those learned from, got {TYPE_NAMES[c.type]}"
+        )
+    if column.unit == c.unit:
+        return c
+    if (column.unit, c.unit) == (SECONDS, DAYS):
+        return replace(c, values=c.values * DAY, unit=SECONDS)
+    if (column.unit, c.unit) == (DAYS, SECONDS):
+        return replace(c, values=c.values / DAY, unit=DAYS)
+    was, got = (f"numbers in {unit}" if unit else "plain numbers" for unit in (column.unit, c.unit))
+    raise c.place.error(f"a column must hold {was}, as those learned from, got {got}")
+
+
+def _ordered(column: InputColumn, c: Column) -> Column:
+    """Return words as the places of the categories that were learned from; others are refused: no number stands for them."""
+    place = {word: float(i) for i, word in enumerate(column.words)}
+    if new := [w for w in c.words if w not in place and (c.values == c.words.index(w)).any()]:
+        message = f"ordered categories must be those learned from, {shown(column.words)}"
+        raise c.place.error(f"{message}, got {shown(new[0])}{suggestion(new[0], column.words)}")
+    codes = np.array([place.get(w, np.nan) for w in c.words] + [np.nan])
+    values = codes[np.where(c.gaps, len(c.words), np.nan_to_num(c.values)).astype(np.int64)]
+    return replace(c, values=values, words=column.words, ordered=True)

@@ -1,0 +1,172 @@
+"""What was learned from a table makes the same inputs of the same rows later: bit for bit, from a file, a frame, or without target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlpbench.base.errors import InputError
+from mlpbench.data.table.table_data import TableData, read_options
+from mlpbench.data.table.table_encoder import TableEncoder
+
+SCALES = ("standard", "robust", "minmax", "quantile", "none")
+
+
+def drawn(seed: int, rows: int = 80) -> pd.DataFrame:
+    """Return a table of all types of columns, with gaps, words that come seldom, dates, and columns that hold still."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "size": rng.normal(3, 2, rows),
+            "count": rng.integers(-5, 50, rows),
+            "price": [f"${v:,.2f}" for v in rng.uniform(500, 5000, rows)],
+            "colour": rng.choice(["red", "green", "NA", "blue", ""], rows),
+            "rare": np.where(np.arange(rows) % 20 == seed % 20, [f"w{i}" for i in range(rows)], "usual"),
+            "flag": rng.choice(["true", "false"], rows),
+            "day": pd.to_datetime("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, rows), "D"),
+            "still": 7,
+            "gone": np.nan,
+            "digits": rng.choice(["1", "2", "x"], rows),
+        }
+    )
+    frame.loc[rng.random(rows) < 0.2, "size"] = np.nan
+    frame["target"] = rng.choice(["yes", "no"], rows)
+    return frame
+
+
+def graded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with a column of ordered categories too."""
+    order = ["low", "mid", "high"]
+    words = [order[i % 3] for i in range(len(frame))]
+    return frame.assign(grade=pd.Categorical(words, categories=order, ordered=True))
+
+
+def table_of(folder: Path, frame: pd.DataFrame, test: pd.DataFrame, suffix: str = ".csv", **options: Any) -> TableData:
+    for name, part in (("train", frame), ("test", test)):
+        path = folder / f"{name}{suffix}"
+        part.to_csv(path, index=False) if suffix == ".csv" else part.to_parquet(path, index=False)
+    written = {
+        "file": f"train{suffix}",
+        "test_file": f"test{suffix}",
+        "target": "target",
+        "words": ["digits"],
+    } | options
+    return read_options(written, folder)
+
+
+def again(encoder: TableEncoder) -> TableEncoder:
+    """Return an encoder as a file of weights has it."""
+    return TableEncoder.model_validate_json(encoder.model_dump_json(exclude_defaults=True))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_become_the_inputs_that_they_were_in_training(seed: int, scale: str, suffix: str, tmp_path: Path) -> None:
+    train, test = drawn(seed), drawn(100 + seed, 40)
+    if suffix == ".parquet":
+        train, test = graded(train), graded(test)
+    data = table_of(tmp_path, train, test, suffix, scale=scale)
+    encoder, arrays = again(data.encoder()), data.load()
+    for name, x, frame in (("train", arrays.x_train, train), ("test", arrays.x_test, test)):
+        found = encoder.read(tmp_path / f"{name}{suffix}", name)
+        assert found.x.dtype == np.float32
+        np.testing.assert_array_equal(found.x, x)
+        assert found.known.all()
+        without = frame.drop(columns="target").iloc[:, ::-1].assign(more="new")
+        path = tmp_path / f"new{suffix}"
+        without.to_csv(path, index=False) if suffix == ".csv" else without.to_parquet(path, index=False)
+        np.testing.assert_array_equal(encoder.read(path, name).x, x)
+        if suffix == ".parquet":
+            np.testing.assert_array_equal(encoder.of_frame(without).x, x)
+    assert encoder.width == arrays.x_train.shape[1]
+
+
+def test_a_word_column_that_looks_like_numbers_now_is_still_words(tmp_path: Path) -> None:
+    train = drawn(1)
+    encoder = table_of(tmp_path, train, drawn(2, 40)).encoder()
+    only = train.assign(digits="1", colour="7").drop(columns="target")
+    only.to_csv(tmp_path / "new.csv", index=False)
+    start = [sum(c.width for c in encoder.columns[:i]) for i in range(len(encoder.columns))]
+    at = {c.name: slice(s, s + c.width) for c, s in zip(encoder.columns, start)}
+    found, was = encoder.read(tmp_path / "new.csv", "n"), encoder.read(tmp_path / "train.csv", "t").x
+    is_one = train["digits"] == "1"
+    np.testing.assert_array_equal(found.x[is_one, at["digits"]], was[is_one, at["digits"]])
+    assert (found.x[:, at["colour"]] == 0).all()
+    assert "column 'colour': 80 rows have words that no training row has ('7'): 0 in every input" in found.notes
+
+
+def test_what_was_never_seen_is_said(tmp_path: Path) -> None:
+    encoder = table_of(tmp_path, drawn(1), drawn(2, 40)).encoder()
+    new = drawn(1, 3).drop(columns="target").assign(colour="violet", more=1)
+    found = encoder.of_frame(new)
+    assert "column 'colour': 3 rows have words that no training row has ('violet'): 0 in every input" in found.notes
+    assert "column 'more': nothing was learned of it, passed over" in found.notes
+
+
+@pytest.mark.parametrize("missing", ["drop_rows", "refuse"])
+def test_rows_with_gaps_have_no_prediction_where_none_was_trained_on(missing: str, tmp_path: Path) -> None:
+    train = drawn(1).drop(columns=["size", "colour", "gone"])
+    encoder = table_of(tmp_path, train, train.iloc[:30], missing=missing).encoder()
+    new = train.drop(columns="target").iloc[:5].astype({"count": float})
+    new.iloc[2, 0] = np.nan
+    found = encoder.of_frame(new)
+    assert found.known.tolist() == [True, True, False, True, True]
+    assert "column 'count' (1): rows with gaps have no prediction, as none was trained on" in found.notes
+
+
+@pytest.mark.parametrize("target", [1, -1, 3])
+def test_columns_without_names_are_known_by_their_order(target: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(60, 5))
+    np.savetxt(tmp_path / "t.csv", values, delimiter=",", fmt="%.17g")
+    data = read_options({"file": "t.csv", "target": target, "target_scale": "none"}, tmp_path)
+    encoder, arrays = again(data.encoder()), data.load()
+    at = target - 1 if target > 0 else 4
+    without = np.delete(values, at, axis=1)
+    np.savetxt(tmp_path / "new.csv", without, delimiter=",", fmt="%.17g")
+    whole = encoder.read(tmp_path / "t.csv", "t").x
+    np.testing.assert_array_equal(encoder.read(tmp_path / "new.csv", "n").x, whole)
+    np.testing.assert_array_equal(encoder.of_array(without).x, whole)
+    of_target = values[:, at].astype(np.float32)
+    order = [int(np.flatnonzero(of_target == y)[0]) for y in np.concatenate([arrays.y_train, arrays.y_test])]
+    np.testing.assert_array_equal(whole[order], np.concatenate([arrays.x_train, arrays.x_test]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns=["size", "flag"]), "got no columns 'size', 'flag'"),
+        (lambda f: f.rename(columns={"size": "sise"}), "got no column 'size'; did you mean 'sise'?"),
+        (
+            lambda f: f.assign(flag="a"),
+            "column 'flag': a column must hold true and false, as those learned from, got text",
+        ),
+        (
+            lambda f: f.assign(day=3),
+            "column 'day': a column must hold numbers in days since 1970-01-01, as those learned from, got plain numbers",
+        ),
+        (lambda f: f.assign(size="big"), "column 'size': a column must hold numbers, as those learned from, got text"),
+        (lambda f: f.iloc[:0], "rows"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(change: Any, message: str, tmp_path: Path) -> None:
+    encoder = table_of(tmp_path, drawn(1), drawn(2, 40)).encoder()
+    change(drawn(1).drop(columns="target")).to_csv(tmp_path / "new.csv", index=False)
+    with pytest.raises(InputError) as refused:
+        encoder.read(tmp_path / "new.csv", "new.csv")
+    assert message in str(refused.value)
+
+
+def test_categories_have_the_order_that_was_learned(tmp_path: Path) -> None:
+    train = graded(drawn(1, 60))
+    encoder = table_of(tmp_path, train, train.iloc[:30], ".parquet").encoder()
+    new = train.drop(columns="target").iloc[:6]
+    expected = encoder.of_frame(new).x
+    np.testing.assert_array_equal(encoder.of_frame(new.assign(grade=list(new["grade"]))).x, expected)
+    with pytest.raises(InputError, match="ordered categories must be those learned from"):
+        encoder.of_frame(new.assign(grade="hihg"))
