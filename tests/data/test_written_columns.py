@@ -104,6 +104,8 @@ def test_a_column_that_shows_no_mark_follows_the_others() -> None:
         (["03/04/2004", "13/14/2004"], "a date must be one of the calendar"),
         (["2004-02-30", "2004-02-28"], ":2: column 'a': a date must be one of the calendar"),
         (["2004-02-28", "later", "2004-02-29"], "got 'later' among dates and times"),
+        (["03/04/04", "13/04/04"], ":2: column 'a': a date must have a year of four digits, got '03/04/04'; `words: [a]`"),
+        (["3-Mar-04", "14-Apr-05"], "a date must have a year of four digits, got '3-Mar-04'"),
         (["10:00", "25:00"], "a time one of the clock, got '25:00'"),
         (["2004-02-28", "28.02.2004"], "dates and times of a column must have one form"),
     ],

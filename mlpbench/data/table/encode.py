@@ -114,7 +114,14 @@ def encode(
     columns = rows_of(table.columns, kept)
     inputs = [c for c in columns if c.name != target]
     file_rows = np.where(of_test, -1, np.flatnonzero(kept))
-    aim = _target(next(c for c in columns if c.name == target), task, file_rows)
+    column = next(c for c in columns if c.name == target)
+    try:
+        aim = _target(column, task, file_rows)
+    except InputError as error:
+        # Rows that were left out may be why.
+        if not notes:
+            raise
+        raise InputError(f"{error}; {'; '.join((*notes, *column.notes))}") from None
     is_test = _test_rows(aim, share) if test_rows is None else of_test
     if not is_test.any() or is_test.all():
         part = "training" if is_test.all() else "test"

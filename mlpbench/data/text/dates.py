@@ -40,6 +40,8 @@ _DAY_NAME = re.compile(
     rf"(?P<day>\d{{1,2}})[-/. ]+(?P<name>[A-Za-z]{{3,9}})\.?[-/, ]+(?P<year>\d{{4}}){_TIME}", re.ASCII
 )
 _NAME_DAY = re.compile(rf"(?P<name>[A-Za-z]{{3,9}})\.? +(?P<day>\d{{1,2}}),? +(?P<year>\d{{4}}){_TIME}", re.ASCII)
+# Of `10/03/04` any number may be the year, and the year of any century.
+_SHORT_YEAR = re.compile(rf"[0-9]{{1,2}}([-/.])([0-9]{{1,2}}|[A-Za-z]{{3}})\1[0-9]{{2}}{_TIME}", re.ASCII)
 _CLOCK_ALONE = re.compile(_CLOCK, re.ASCII)
 _CLOCK_OF_POINTS = re.compile(r"(?P<hour>\d{1,2})\.(?P<minute>\d{2})\.(?P<second>\d{2})", re.ASCII)
 _TIMES = (_CLOCK_ALONE, _CLOCK_OF_POINTS)
@@ -77,9 +79,11 @@ def read_dates(texts: Sequence[str], day_first: bool | None) -> Moments | None:
         texts: the different values of a column.
         day_first: whether the day stands before the month where both are numbers and the year comes last.
 
-    Raises UnreadValue for a date that no calendar has, and where day and month could change places.
+    Raises UnreadValue for a date that no calendar has, a year of two digits, and where day and month could change places.
 
     """
+    if texts and all(len(text) <= LONGEST and _SHORT_YEAR.fullmatch(text) for text in texts) and not _are_times(texts):
+        raise UnreadValue("a date must have a year of four digits", texts[0])
     for form in _FORMS:
         if not texts or not _match(form, texts[0]):
             continue
@@ -125,6 +129,10 @@ def _counted(seconds: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
     if np.nan_to_num(seconds % DAY).any():
         return seconds, SECONDS
     return seconds / DAY, DAYS
+
+
+def _are_times(texts: Sequence[str]) -> bool:
+    return all(any(_match(form, text) for form in _TIMES) for text in texts)
 
 
 def _match(form: re.Pattern[str], text: str) -> re.Match[str] | None:
