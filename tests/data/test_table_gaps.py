@@ -14,6 +14,7 @@ from bad_tables import CSV, KINDS, X, Y, arrays, edited, frame, labels, numbered
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import Dataset
+from mlpbench.data.table import table_inputs
 from mlpbench.data.table.table_data import TableData
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
@@ -238,3 +239,27 @@ def test_a_value_of_the_target_is_named_by_its_line_whatever_was_dropped_before(
         InputError, match=r"/t\.csv:5: column 'kind': target_scale log needs a target above 0, got -3\.5"
     ):
         spec(tmp_path / "t.csv", target_scale="log")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_spelling_that_no_column_has_is_said(tmp_path: Path, suffix: str) -> None:
+    """A slip of the pen would leave `unknown` a word, and -999 a number."""
+    table = PAIR.assign(a=[1.0, 5.0, 2.0, -999.0, 9.0, 3.0], when=["2020-01-01"] * 5 + ["never"])
+    table = table.assign(price=["$1", "$2", "free", "$3", "$1", "$2"], colour=["red", "blue", "unknown"] * 2)
+    file = tmp_path / f"t.{suffix}"
+    table.to_csv(file, index=False) if suffix == "csv" else table.to_parquet(file, index=False)
+    told = ["unknown", -999, "never", "free"]
+    lost = "missing_values: no column has "
+    assert not any(lost in note for note in spec(file, missing_values=told).data.notes)
+    notes = spec(file, missing_values=[*told, "unkown", -99]).data.notes
+    assert f"t.{suffix}: {lost}'unkown', -99" in notes
+
+
+def test_words_beyond_memory_are_refused_before_there_are_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.DataFrame({"name": [f"n{i}" for i in range(300)], "kind": ["yes", "no"] * 150})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    monkeypatch.setattr(table_inputs, "MAX_BYTES", 200_000)
+    with pytest.raises(InputError, match="at most 50000 inputs over all rows, got 300 rows of 240 inputs"):
+        spec(tmp_path / "t.csv", words=["name"])

@@ -84,13 +84,15 @@ def typed_text_column(place: ColumnPlace, raw: Texts, asked: ColumnOptions = PLA
     """
     if place.column not in asked.words:
         text = pc.utf8_trim_whitespace(raw)
-        values = strings(pc.unique(text.filter(pc.invert(gaps_of(text, asked)))))
+        gap = gaps_of(text, asked)
+        values, named = strings(pc.unique(text.filter(pc.invert(gap)))), named_gaps(text, gap, asked)
         if (column := column_of_dates(place, text, values, asked)) is not None:
-            return column
+            return replace(column, named_gaps=named)
         plain = pc.match_substring_regex(pa.array(values, raw.type), NUMBER)
         if not pc.all(plain).as_py() and all(map(looks_like_number, values)):
             marks = decimal_marks(values)
-            return column_of_numbers(place, text, values, marks if len(marks) == 1 else ".", asked)
+            column = column_of_numbers(place, text, values, marks if len(marks) == 1 else ".", asked)
+            return replace(column, named_gaps=named)
     return text_column(place, raw, asked)
 
 
@@ -124,8 +126,11 @@ def number_column(
     """
     with np.errstate(over="ignore", invalid="ignore"):
         read = np.array(values, np.float64)
-    if spelt := _numbers_of(asked.missing_values):
-        read[np.isin(read, spelt)] = np.nan
+    named = {
+        spelling: number for spelling, number in _numbers_of(asked.missing_values).items() if (read == number).any()
+    }
+    if named:
+        read[np.isin(read, list(named.values()))] = np.nan
     if (infinite := np.isinf(read)).any():
         at = int(np.argmax(infinite))
         raise place.error(f"{_FINITE}, got {read[at]}; `missing_values: [{read[at]}]` takes it for a gap", at)
@@ -135,7 +140,15 @@ def number_column(
     if written is not None and large.any():
         at = int(np.argmax(large))
         merged = (at, written(at))
-    return Column(name=place.column, type="number", values=read, whole=whole, merged=merged, place=place)
+    return Column(
+        name=place.column,
+        type="number",
+        values=read,
+        whole=whole,
+        named_gaps=frozenset(named),
+        merged=merged,
+        place=place,
+    )
 
 
 def flag_column(place: ColumnPlace, values: NDArray[np.generic], gap: Mask | None = None) -> Column:
@@ -177,6 +190,7 @@ def text_column(place: ColumnPlace, raw: Any, asked: ColumnOptions = PLAIN) -> C
         values=values,
         words=sorted_words,
         is_asked_for=place.column in asked.words,
+        named_gaps=frozenset(asked_for.intersection(words)),
         notes=notes if spelt else (),
         place=place,
     )
@@ -249,11 +263,19 @@ def gaps_of(text: Any, asked: ColumnOptions, *, spelt: bool = True) -> Texts:
     return pc.or_(gap, pc.is_null(text))
 
 
-def _numbers_of(values: Sequence[str | float]) -> list[float]:
-    numbers = []
+def named_gaps(text: Texts, gap: Texts, asked: ColumnOptions) -> frozenset[str]:
+    """Return which of the spellings that the experiment file adds stand among the gaps of a column of text."""
+    if not asked.missing_values:
+        return frozenset()
+    return frozenset(map(str, asked.missing_values)).intersection(pc.unique(text.filter(gap)).to_pylist())
+
+
+def _numbers_of(values: Sequence[str | float]) -> dict[str, float]:
+    """Return the numbers among spellings of a gap."""
+    numbers = {}
     for value in values:
         try:
-            numbers.append(float(value))
+            numbers[str(value)] = float(value)
         except ValueError:
             continue
-    return [n for n in numbers if not np.isnan(n)]
+    return {spelling: number for spelling, number in numbers.items() if not np.isnan(number)}

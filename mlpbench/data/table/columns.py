@@ -57,6 +57,7 @@ class Column:
         whole: whether numbers are written without a decimal point, or are of a whole-number type.
         is_asked_for: whether the experiment file says that its values are words, however many there are.
         ordered: whether the words are categories of which the file says the order.
+        named_gaps: which of the `missing_values` of an experiment file it has.
         merged: the first row with a whole number beyond 2^53, where float64 may make one of two, and that number.
         unit: what numbers count, where that is known: the unit they are written with, or that of dates.
         notes: what is to be known of how it was read, in phrases that go with `column 'a': `.
@@ -71,6 +72,7 @@ class Column:
     whole: bool = False
     is_asked_for: bool = False
     ordered: bool = False
+    named_gaps: frozenset[str] = frozenset()
     merged: tuple[int, object] | None = None
     unit: str = ""
     notes: tuple[str, ...] = ()

@@ -322,6 +322,10 @@ def _notes(options: TableOptions, table: Table, test_table: Table | None, encode
     test_name = os.path.basename(options.test_file) if options.test_file is not None else options.name
     said = [f"{options.name}: {note}" for note in table.notes]
     said += [f"{test_name}: {note}" for note in (test_table.notes if test_table is not None else ())]
+    columns = [c for part in (table, test_table) if part is not None for c in part.columns]
+    named = {spelling for c in columns for spelling in c.named_gaps}
+    lost = [value for value in options.missing_values or () if str(value) not in named]
+    said += [f"{options.name}: missing_values: no column has {', '.join(map(shown, lost))}"] if lost else []
     said += [f"{options.name}: {note}" for note in encoded.notes]
     return tuple(map(printable, dict.fromkeys(said)))
 

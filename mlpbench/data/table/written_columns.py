@@ -6,6 +6,7 @@ A decimal comma and a comma between thousands are told apart by all columns of n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from mlpbench.data.table.column_types import (
     column_of_numbers,
     flag_column,
     gaps_of,
+    named_gaps,
     number_column,
     strings,
     text_column,
@@ -104,6 +106,11 @@ class _Written:
         """Return the column; `mark` is the decimal mark of its numbers, where they have one."""
         if self.place.column in self.asked.words:
             return text_column(self.place, self.raw, self.asked)
+        column = self._read(mark)
+        named = named_gaps(self.text, self.gap, self.asked)
+        return replace(column, named_gaps=column.named_gaps | named) if named else column
+
+    def _read(self, mark: str) -> Column:
         if self.is_plain and mark != ",":
             return self._plain_numbers()
         if self.is_number:
