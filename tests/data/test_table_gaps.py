@@ -180,7 +180,7 @@ def test_a_spelling_of_a_gap_is_a_word_where_its_column_is_one_of_words(tmp_path
     """Masonry of houses: "None" is a level; an empty cell is still a gap. So is a class."""
     frame = PAIR.assign(colour=["None", "Brick", "", "None", "Stone", "None"])
     plain = pair(tmp_path, frame, frame)
-    assert any("'None' is read as a gap; `words` has columns in which it is a word" in n for n in plain.data.notes)
+    assert any("'None' is read as a gap; where it is a word, name the column in `words`" in n for n in plain.data.notes)
     told = pair(tmp_path, frame, frame, words=["colour"])
     assert not any("'None'" in n for n in told.data.notes)
     # a, gap in a, b; Brick, None, Stone, gap

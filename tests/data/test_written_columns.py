@@ -228,6 +228,28 @@ def test_ordered_categories_are_numbers_in_their_order_and_classes_in_it(tmp_pat
     assert spec(tmp_path, plain).data.n_features == 3
 
 
+def test_a_test_file_has_the_categories_of_the_file_in_their_order(tmp_path: Path) -> None:
+    """Test rows may be of text, which has no order of its own, and of any of the categories; but of no others."""
+    order = ["small", "mid", "large"]
+    table = pd.DataFrame({"size": ["small", "large", "mid", "mid"] * 5, "kind": ["yes", "no", "no", "yes"] * 5})
+    table.assign(size=pd.Categorical(table["size"], order, ordered=True)).to_parquet(tmp_path / "train.parquet")
+    files = {"file": tmp_path / "train.parquet", "test_file": tmp_path / "test.parquet", "target": "kind"}
+
+    def tested(sizes: Any, **options: Any) -> Any:
+        table.assign(size=sizes).to_parquet(tmp_path / "test.parquet")
+        dataset = {**files, "scale": "none", **options}
+        return yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset}).dataset.load()
+
+    assert tested(["large"] * 20).x_test[:, 0].tolist() == [2] * 20
+    assert tested(pd.Categorical(["mid"] * 20, order, ordered=True)).x_test[:, 0].tolist() == [1] * 20
+    for sizes in (["huge"] * 20, pd.Categorical(["mid"] * 20, order[::-1], ordered=True)):
+        with pytest.raises(
+            InputError, match=r"test\.parquet: column 'size': ordered categories must be those of .*words: "
+        ):
+            tested(sizes)
+        assert tested(sizes, words=["size"]).x_train.shape == (20, 3)
+
+
 def test_numbers_are_words_where_that_is_said(tmp_path: Path) -> None:
     table = pd.DataFrame(
         {"zip": [10115, 20095, 80331, 10115] * 5, "flag": [True, False] * 10, "kind": ["yes", "no"] * 10}

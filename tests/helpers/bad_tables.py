@@ -151,7 +151,7 @@ FILES = [
     csv("named-gap", edited(4, ",4,", ",-999,"), ":4: column 'count'", NO_GAPS, options="target: kind, missing: refuse, missing_values: [-999]"),
     csv("gap-in-target", edited(4, "no", ""), ":4: column 'kind'", NO_GAPS, options="target: kind, missing: refuse"),
     csv("gaps-everywhere", "a,kind\n" + ",yes\n,no\n" * 5, "", "a data file must have rows without gaps", options="target: kind, missing: drop_rows"),
-    csv("class-that-is-a-gap", CSV.replace(",yes", ",None"), ": column 'kind'", "got only 'no'; 10 rows without a target are left out; 'None' is read as a gap; `words` has columns in which it is a word"),
+    csv("class-that-is-a-gap", CSV.replace(",yes", ",None"), ": column 'kind'", "got only 'no'; 10 rows without a target are left out; 'None' is read as a gap; where it is a word, name the column in `words`"),
     csv("target-of-gaps", CSV.replace(",yes", ",").replace(",no", ",?"), "", "a data file must have rows with a target, got none in 20 rows"),
     csv("inf", edited(4, ",4,", ",-inf,"), ":4: column 'count'", "a number must be finite, got '-inf' among numbers"),
     csv("too-large", edited(4, ",4,", ",1e999,"), ":4: column 'count'", "a number must be finite and fit 64 bits, got inf"),

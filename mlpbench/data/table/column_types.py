@@ -181,7 +181,7 @@ def text_column(place: ColumnPlace, raw: Any, asked: ColumnOptions = PLAIN) -> C
     rank[order] = np.arange(len(order))
     asked_for = set(map(str, asked.missing_values))
     spelt = sorted({words[i] for i in range(len(words)) if gap[i] and words[i] and words[i] not in asked_for})
-    notes = (f"{', '.join(map(repr, spelt[:3]))} is read as a gap; `words` has columns in which it is a word",)
+    notes = (f"{', '.join(map(repr, spelt[:3]))} is read as a gap; where it is a word, name the column in `words`",)
     values: NDArray[np.float64] = rank[codes]
     sorted_words = tuple(words[i] for i in order)
     return Column(

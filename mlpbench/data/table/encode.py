@@ -112,7 +112,7 @@ def encode(
     kept, notes = kept_rows(table, target, missing)
     of_test = (np.arange(table.rows) >= rows.rows)[kept]
     columns = rows_of(table.columns, kept)
-    inputs = [c for c in columns if c.name != target]
+    input_columns = [c for c in columns if c.name != target]
     file_rows = np.where(of_test, -1, np.flatnonzero(kept))
     column = next(c for c in columns if c.name == target)
     try:
@@ -127,31 +127,31 @@ def encode(
         part = "training" if is_test.all() else "test"
         raise file_error(f"both files must have rows without gaps, got no {part} rows", table.name)
     _check_training_rows(aim, is_test, has_test_rows=test_rows is not None)
-    made = table_inputs(inputs, ~is_test, table)
-    constant = constant_inputs(made.x[~is_test]) if scale != "none" else np.zeros(len(made.owners), bool)
+    inputs = table_inputs(input_columns, ~is_test, table)
+    constant = constant_inputs(inputs.x[~is_test]) if scale != "none" else np.zeros(len(inputs.owners), bool)
     options = {
         "version": VERSION,
         "scale": scale,
         "test": share if test_rows is None else None,
         "train_rows": int(np.count_nonzero(~of_test)) if test_rows is not None else None,
         "classes": aim.classes and len(aim.classes),
-        "numeric": made.numeric.tolist() if scale != "none" else None,
+        "numeric": inputs.numeric.tolist() if scale != "none" else None,
     }
     of_target = _target_scale(aim, ~is_test, target_scale)
     if of_target is not None:
         options |= {"target_scale": "log" if of_target.log else "standard"}
     if constant.any():
         options["constant"] = np.flatnonzero(constant).tolist()
-    fingerprint = _fingerprint(made.x, aim.values, options)
+    fingerprint = _fingerprint(inputs.x, aim.values, options)
     if scale == "standard":
-        _check_deviations(made, ~is_test)
-    x, scale_notes = scaled(made.x, ~is_test, made.numeric & ~constant, scale, made.owners)
+        _check_deviations(inputs, ~is_test)
+    x, scale_notes = scaled(inputs.x, ~is_test, inputs.numeric & ~constant, scale, inputs.owners)
     x[:, constant] = 0.0
-    _check_range(x, made.owners, table.name)
+    _check_range(x, inputs.owners, table.name)
     numbers = aim.values if of_target is None else of_target.trained(aim.values)
     y = numbers.astype(np.float32) if aim.classes is None else aim.values.astype(np.uint8)
     x32 = x.astype(np.float32)
-    of_columns = [*reading_notes(columns), *notes, *id_notes(inputs), *made.notes]
+    of_columns = [*reading_notes(columns), *notes, *id_notes(input_columns), *inputs.notes]
     return Encoded(
         x_train=x32[~is_test],
         y_train=y[~is_test],
@@ -160,7 +160,7 @@ def encode(
         classes=aim.classes,
         fingerprint=fingerprint,
         target_scale=of_target,
-        notes=(*of_columns, *_constant_notes(made, constant, ~is_test), *scale_notes),
+        notes=(*of_columns, *_constant_notes(inputs, constant, ~is_test), *scale_notes),
     )
 
 
@@ -197,23 +197,24 @@ def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
         # A part without a value is of any type.
         with_values = b if a.gaps.all() else a
         return replace(with_values, values=np.concatenate([a.values, b.values]), place=a.place)
+    hint = f"`words: [{a.name}]` takes all values for words"
     if a.type != b.type:
         message = f"a column must hold {TYPE_NAMES[a.type]}, as in {a_name}, got {TYPE_NAMES[b.type]}"
-        raise file_error(message, b_name, column=a.name)
+        raise file_error(f"{message}; {hint}", b_name, column=a.name)
     if a.unit != b.unit:
         if {a.unit, b.unit} == {DAYS, SECONDS}:
             return _extended(_in_seconds(a), _in_seconds(b), a_name, b_name)
         in_units = [f"numbers in {c.unit}" if c.unit else "plain numbers" for c in (a, b)]
-        raise file_error(f"a column must hold {in_units[0]}, as in {a_name}, got {in_units[1]}", b_name, column=a.name)
-    if a.ordered and b.ordered and a.words != b.words:
+        message = f"a column must hold {in_units[0]}, as in {a_name}, got {in_units[1]}"
+        raise file_error(f"{message}; {hint}", b_name, column=a.name)
+    if a.ordered and (a.words != b.words if b.ordered else not set(b.words) <= set(a.words)):
         message = f"ordered categories must be those of {a_name}, in their order, {shown(a.words)}"
-        raise file_error(f"{message}, got {shown(b.words)}", b_name, column=a.name)
-    words = a.words if a.ordered and b.ordered else tuple(sorted({*a.words, *b.words}))
+        raise file_error(f"{message}, got {shown(b.words)}; {hint}", b_name, column=a.name)
+    words = a.words if a.ordered else tuple(sorted({*a.words, *b.words}))
     code = {word: float(i) for i, word in enumerate(words)}
     parts = [np.array([code[w] for w in c.words] + [np.nan])[_codes(c)] if words else c.values for c in (a, b)]
     notes = tuple(dict.fromkeys((*a.notes, *b.notes)))
-    whole, ordered = a.whole and b.whole, a.ordered and b.ordered
-    return replace(a, values=np.concatenate(parts), words=words, whole=whole, ordered=ordered, notes=notes)
+    return replace(a, values=np.concatenate(parts), words=words, whole=a.whole and b.whole, notes=notes)
 
 
 def _in_seconds(c: Column) -> Column:
@@ -293,24 +294,24 @@ def _check_training_rows(aim: _Target, is_test: NDArray[np.bool_], *, has_test_r
         raise aim.place.error(message)
 
 
-def _constant_notes(made: Inputs, constant: NDArray[np.bool_], train: NDArray[np.bool_]) -> list[str]:
+def _constant_notes(inputs: Inputs, constant: NDArray[np.bool_], train: NDArray[np.bool_]) -> list[str]:
     """Return a note on the columns of which no input varies."""
-    made_of = [c for c in made.owners if not c.gaps[train].all()]
+    owners = [c for c in inputs.owners if not c.gaps[train].all()]
     width, still = (
-        Counter(c.name for c in made_of),
-        Counter(c.name for c, is_still in zip(made.owners, constant) if is_still),
+        Counter(c.name for c in owners),
+        Counter(c.name for c, is_still in zip(inputs.owners, constant) if is_still),
     )
     names = [name for name in width if still[name] == width[name]]
     return [f"{named(names)}: one value in the training rows: its inputs are 0"] if names else []
 
 
-def _check_deviations(made: Inputs, train: NDArray[np.bool_]) -> None:
+def _check_deviations(inputs: Inputs, train: NDArray[np.bool_]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
-        sd = made.x[train].std(0)
-    if len(infinite := np.flatnonzero(made.numeric & ~np.isfinite(sd))):
-        largest = np.abs(made.x[:, infinite[0]]).max()
+        sd = inputs.x[train].std(0)
+    if len(infinite := np.flatnonzero(inputs.numeric & ~np.isfinite(sd))):
+        largest = np.abs(inputs.x[:, infinite[0]]).max()
         message = f"the standard deviation of a column must be finite, got numbers up to {largest:g}"
-        raise made.owners[infinite[0]].place.error(message)
+        raise inputs.owners[infinite[0]].place.error(message)
 
 
 def _check_range(x: NDArray[np.float64], owners: Sequence[Column], file: str) -> None:
