@@ -266,6 +266,15 @@ def test_numbers_are_words_where_that_is_said(tmp_path: Path) -> None:
     assert yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": npz}).data.n_features == 4
 
 
+def test_digits_whose_type_is_text_are_words_and_noted(tmp_path: Path) -> None:
+    """Whoever writes a table with types says of a postcode that it is text; whoever did not mean it reads the note."""
+    table = pd.DataFrame({"zip": ["10115", "20095"] * 10, "kind": ["yes", "no"] * 10})
+    experiment = spec(tmp_path, table)
+    assert experiment.data.n_features == 2
+    assert experiment.data.notes == ("t.parquet: column 'zip': numbers whose type is text, read as words",)
+    assert spec(tmp_path, table, words=["zip"]).data.notes == ()
+
+
 @pytest.mark.parametrize(("distinct", "fits"), [(50, True), (51, False)])
 def test_text_of_many_words_asks_what_it_is(tmp_path: Path, distinct: int, fits: bool) -> None:
     table = pd.DataFrame({"name": [f"n{i % distinct}" for i in range(300)], "kind": ["yes", "no"] * 150})

@@ -88,8 +88,11 @@ def typed_text_column(place: ColumnPlace, raw: Texts, asked: ColumnOptions = PLA
         values, named = strings(pc.unique(text.filter(pc.invert(gap)))), named_gaps(text, gap, asked)
         if (column := column_of_dates(place, text, values, asked)) is not None:
             return replace(column, named_gaps=named)
-        plain = pc.match_substring_regex(pa.array(values, raw.type), NUMBER)
-        if not pc.all(plain).as_py() and all(map(looks_like_number, values)):
+        plain = pc.all(pc.match_substring_regex(pa.array(values, raw.type), NUMBER)).as_py()
+        if plain and values:
+            column = text_column(place, raw, asked)
+            return replace(column, notes=(*column.notes, "numbers whose type is text, read as words"))
+        if not plain and all(map(looks_like_number, values)):
             marks = decimal_marks(values)
             column = column_of_numbers(place, text, values, marks if len(marks) == 1 else ".", asked)
             return replace(column, named_gaps=named)

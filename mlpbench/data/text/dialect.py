@@ -18,8 +18,8 @@ from itertools import accumulate, islice
 from mlpbench.base.models import shown
 from mlpbench.data.file_errors import file_error
 
-# What a file is recognised by: so many of its rows.
-MOST_ROWS = 1000
+# What a file is recognised by: so many of its rows, or fewer long ones that come to so many letters.
+MOST_ROWS, LEAST_ROWS, SAMPLE = 1000, 30, 2**19
 _CANDIDATES = (",", ";", "\t", "|")
 _SPACES = " "
 # Two separators are told apart by this much, of the greatest difference 1.
@@ -164,12 +164,12 @@ def _any_length() -> Iterator[None]:
 
 
 def sample(text: str) -> str:
-    """Return the lines of a text that it is recognised by: the first thousand, and more where those end within quotes."""
+    """Return the lines of a text that it is recognised by: the first ones, and more where those end within quotes."""
     start = lines = quotes = 0
     while (end := text.find("\n", start)) >= 0:
         quotes += text.count('"', start, end)
         start, lines = end + 1, lines + 1
-        if lines > MOST_ROWS and quotes % 2 == 0:
+        if (lines > MOST_ROWS or (lines > LEAST_ROWS and start > SAMPLE)) and quotes % 2 == 0:
             return text[:start]
     return text
 

@@ -15,14 +15,13 @@ from typing import Any, Literal
 import pyarrow.compute as pc
 
 from mlpbench.data.file_errors import file_error
+from mlpbench.data.text.dates import looks_like_date
 from mlpbench.data.text.dialect import TextOptions, in_words
+from mlpbench.data.text.written_numbers import looks_like_number
 
 Shape = Literal["number", "date", "flag", "text"]
 
-_NUMBER = re.compile(
-    r"[+-]?([$€£¥]\s?)?([\d]+([.,' ]\d+)*[.,]?|[.,]\d+)([eE][+-]?\d+)?\s?[%$€£¥]?|[+-]?(?i:inf|infinity)"
-)
-_DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[:.]\d{2}([:.]\d{2})?(\s?[AaPp][Mm])?")
+_INFINITE = re.compile(r"[+-]?(?i:inf|infinity)")
 _FLAG = re.compile(r"(?i:true|false)")
 _GAP = re.compile(r"(?i:na|n/a|#n/a|<na>|nan|null|none|\?|-|)")
 _INDEX_NAME = re.compile(r"(Unnamed: ?0(\.\d+)?)?")
@@ -201,8 +200,9 @@ def _kind_of(values: Sequence[str]) -> Shape | None:
 
 
 def _shape(value: str) -> Shape:
-    if _NUMBER.fullmatch(value.strip()):
+    text = value.strip()
+    if looks_like_number(text) or _INFINITE.fullmatch(text):
         return "number"
-    if _DATE.fullmatch(value.strip()):
+    if looks_like_date(text):
         return "date"
-    return "flag" if _FLAG.fullmatch(value.strip()) else "text"
+    return "flag" if _FLAG.fullmatch(text) else "text"
