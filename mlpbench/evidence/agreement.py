@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from mlpbench.evidence.frames import places, records
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
+from mlpbench.experiment.metrics.set_scores import OF_VARIANCE
 from mlpbench.results.folders import DIFFERENT, GRADES, IDENTICAL, WITHIN
 from mlpbench.results.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
 
@@ -27,7 +28,7 @@ from mlpbench.results.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
 # shares the difference itself, of everything else the difference relative to the larger number.
 SHARE_TOLERANCE = 0.01
 RELATIVE_TOLERANCE = 0.05
-SHARES = ("fraction", "0 or 1")
+SHARES = ("fraction", "0 or 1", OF_VARIANCE)
 SHARES_BESIDE = {"accuracy", *(name for name, m in LAYER_METRICS.items() if m.unit in SHARES)}
 MOST_COLUMNS = 4
 # Columns that a run may lack, and is not compared in then: they came later, or `trim` has dropped them.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from mlpbench.base.models import Path, SpecProblem, Value, shown
+from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.losses import Target, losses_of
 from mlpbench.experiment.components.optimisers import OPTIMISERS
@@ -16,11 +16,13 @@ from mlpbench.experiment.components.schedules import in_steps
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.value_types import entry_of, parse_call
+from mlpbench.experiment.value_types import class_weights, entry_of, parse_call
 
 # Real data accept fewer examples than `accepted_share` expects of even ones: at most this share of that may be asked for.
 SPARE_SHARE = 0.9
 LARGE_STRENGTH = 20.0
+# Classes that a message names.
+MOST_NAMED = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ class RunSettings:
     pooling: str = "max"
     train_shift: str = "none"
     weighting: str = "none"
+    class_weights: str = "none"
     folds: int | None = None
     in_fold: int | None = None
 
@@ -64,6 +67,11 @@ class RunSettings:
     def plain_sgd(self) -> bool:
         """Whether a step is w -= eta g, which training takes within the products of the backward pass."""
         return entry_of(OPTIMISERS, self.optimizer)[0].linear and self.clip_norm is None
+
+    @property
+    def weighs_examples(self) -> bool:
+        """Whether training examples differ in their weight in the loss."""
+        return self.weighting != "none" or self.class_weights != "none"
 
     @property
     def n_validation(self) -> int:
@@ -162,6 +170,7 @@ def resolve(
         message = f"label_noise must be 0 where the target is numbers, as in {data.name}, got {value['label_noise']}"
         raise problem("label_noise", message)
     _check_shift(value, data, train_size, problem)
+    _check_class_weights(value["class_weights"], data, problem)
     validation = experiment.validation or (1 / experiment.folds if experiment.folds and in_fold is not None else 0.0)
     n_fit = train_size - (round(train_size * validation) if in_fold is None else in_fold)
     if n_fit < 1:
@@ -219,6 +228,18 @@ def _check_shift(
     if train_size > most:
         rule = f"train_size must be at most {most} of {data.n_train} under train_shift {shift}, by what it accepts"
         raise problem("train_size", f"{rule}, got {train_size}")
+
+
+def _check_class_weights(weights: str, data: DataFacts, problem: Callable[[str, str], SpecProblem]) -> None:
+    """Raise SpecProblem for weights of classes where there are none, or of one that the data lack."""
+    if weights != "none" and data.n_classes is None:
+        rule = f"class_weights must be none where the target is numbers, as in {data.name}"
+        raise problem("class_weights", f"{rule}, got {weights}")
+    for name in class_weights(weights):
+        if name not in data.class_names:
+            classes = ", ".join(data.class_names[:MOST_NAMED]) + ", ..." * (len(data.class_names) > MOST_NAMED)
+            rule = f"class_weights must name classes of {data.name} ({classes})"
+            raise problem("class_weights", f"{rule}, got {name!r}{suggestion(name, data.class_names)}")
 
 
 def accepted_share(kind: str, strength: float, classes: int | None) -> float:

@@ -15,6 +15,7 @@ from mlpbench.experiment.components.schedules import SCHEDULES
 from mlpbench.experiment.value_types import (
     DEEPEST,
     Chain,
+    ClassWeights,
     Count,
     Flag,
     Number,
@@ -138,5 +139,11 @@ SETTINGS = _settings(
         _words("none", "exact", "classifier", "bbse"),
         "none",
         "importance weights of training examples that correct for the shift",
+    ),
+    (
+        "class_weights",
+        ClassWeights(),
+        "none",
+        "weight of each class in the loss of training; balanced: inverse to how frequent it is",
     ),
 )

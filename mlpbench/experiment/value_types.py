@@ -6,6 +6,7 @@ identities are made of; `parse_call` splits it again.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -304,8 +305,51 @@ class Sizes:
         return tuple(value)
 
 
+@dataclass(frozen=True)
+class ClassWeights:
+    """`none`, `balanced`, or a weight for each class by its name; of classes that are not named it is 1.
+
+    The canonical form of weights is a JSON object, names in order: `{"cat": 5.0, "dog": 1.0}`.
+    """
+
+    column: Column = "string"
+    rule: str = "none, balanced, or a mapping from classes to numbers above 0"
+    words: tuple[str, ...] = ("none", "balanced")
+
+    def read(self, value: object) -> Value:
+        """Return the canonical string; raise ValueError with the rule."""
+        if isinstance(value, str) and not value.startswith("{"):
+            if value not in self.words:
+                raise ValueError(self.rule + _near(value, self.words))
+            return value
+        try:
+            weights = json.loads(value) if isinstance(value, str) else value
+            if not isinstance(weights, Mapping) or not weights:
+                raise ValueError(self.rule)
+            named = {_class_name(name): Number(low=0, open_low=True).read(w) for name, w in weights.items()}
+        except ValueError:
+            raise ValueError(self.rule) from None
+        if len(named) < len(weights):
+            raise ValueError(f"{self.rule}, each class once")
+        return json.dumps(named, sort_keys=True, ensure_ascii=False)
+
+
+def class_weights(canonical: str) -> Mapping[str, float]:
+    """Return the weights that a canonical string of `ClassWeights` gives to classes by name; none for a word."""
+    return dict(json.loads(canonical)) if canonical.startswith("{") else {}
+
+
+def _class_name(key: object) -> str:
+    """Return a key as YAML has it as the name of a class: 1 and true are names as they are written."""
+    if isinstance(key, bool):
+        return str(key).lower()
+    if not isinstance(key, str | int | float):
+        raise ValueError("a name")
+    return str(key)
+
+
 def _near(value: object, known: Iterable[str]) -> str:
     return suggestion(value, known) if isinstance(value, str) else ""
 
 
-ValueType = Number | Count | Word | Chain | Flag | PerLayer | Sizes
+ValueType = Number | Count | Word | Chain | Flag | PerLayer | Sizes | ClassWeights

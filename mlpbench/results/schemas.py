@@ -108,7 +108,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     **{
         m.name: _DIFFERENCE if m.name.startswith("gap_") else _FRACTION
         for m in METRICS.values()
-        if m.is_accuracy or m.name == "sparsity"
+        if m.unit == "fraction"
     },
     "diverged": (0, 1),
     "train_seconds": (0, math.inf),

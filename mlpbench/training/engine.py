@@ -9,10 +9,11 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mlpbench.experiment.components.activations import activation
 from mlpbench.experiment.components.losses import LOSSES
@@ -21,6 +22,7 @@ from mlpbench.experiment.metrics import metric as metrics
 from mlpbench.experiment.metrics.metric import TrainedRun, finite
 from mlpbench.experiment.metrics.metric_names import LATE_RIGHT
 from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
+from mlpbench.experiment.metrics.set_scores import TestOutputs, constant_loss, keeps_outputs, of_constant
 from mlpbench.experiment.plan import (
     CURVE_EXAMPLES,
     brick,
@@ -137,6 +139,7 @@ class _Stack:
         self.validation_part = self._examples([p.validation for p in parts]) if self.settings.n_validation else None
         # Runs on folds are for choosing between settings: the test set is read by the refits alone.
         self.test_part = self._test_examples() if self.settings.folds is None else None
+        self.keeps = keeps_outputs(data.facts.n_test, data.n_classes)
         chunk = evaluation_chunk(self.settings)
         self.evaluator = Evaluator(
             self.network,
@@ -169,7 +172,7 @@ class _Stack:
         ended = (
             self.evaluator(self.train_part, scores=SCORES, active_in=CURVE_EXAMPLES),
             self.evaluator(self.validation_part, scores=SCORES) if self.validation_part is not None else None,
-            self.evaluator(self.test_part, scores=SCORES, predict=True, mark=True)
+            self.evaluator(self.test_part, scores=SCORES, predict=True, mark=True, keep=self.keeps)
             if self.test_part is not None
             else None,
         )
@@ -221,7 +224,7 @@ class _Stack:
             assert evaluated is not None
             if is_late:
                 self.late.add(evaluated)
-            evaluated = replace(evaluated, predicted=None, right=None)
+            evaluated = replace(evaluated, predicted=None, right=None, outputs=None)
             self.points.append(_CurvePoint(step, name, evaluated, len(examples), self.diverged_at))
 
     def _curves(self) -> Iterator[Row]:
@@ -297,6 +300,8 @@ class _Stack:
                 weights=model.weights,
                 biases=model.biases,
                 distances=solutions.distances(run, model, self.fit[i]) if ended_well else {},
+                test=self._test_outputs(run, i, test) if ended_well and test is not None else None,
+                constants=self._constants(run, i) if ended_well and test is not None else {},
             )
             row: Row = {"run_id": run.run_id, "status": "ok" if ended_well else "diverged"}
             row |= metrics.values(torch, trained) | {"stack_size": len(self.requested)}
@@ -316,6 +321,35 @@ class _Stack:
                     )
             rows.runs.append(row)
         return rows
+
+    def _test_targets(self, run: Run) -> NDArray[Any]:
+        at = self.data.test_index([self.data.draw_of(run)])[0]
+        targets: NDArray[Any] = self.data.y_test[at].cpu().numpy()
+        return targets
+
+    def _own_units(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return classes as they are, and numbers in the target's own units."""
+        scale = self.data.facts.target_scale
+        return numbers if scale is None else scale.own_units(numbers)
+
+    def _test_outputs(self, run: Run, i: int, test: Evaluated) -> TestOutputs:
+        assert test.predicted is not None
+        return TestOutputs(
+            targets=self._own_units(self._test_targets(run)),
+            predicted=self._own_units(test.predicted[i].cpu().numpy()),
+            n_classes=self.data.n_classes,
+            outputs=None if test.outputs is None else test.outputs[i].cpu().numpy(),
+            are_logits=LOSSES[self.settings.loss].of_softmax,
+        )
+
+    def _constants(self, run: Run, i: int) -> dict[str, float]:
+        chosen = torch.from_numpy(self.fit[i]).to(self.data.device)
+        fitted, targets = self.labels.y_KN[self.labels.of_run[i], chosen].cpu().numpy(), self._test_targets(run)
+        found = of_constant(self._own_units(fitted), self._own_units(targets), self.data.n_classes)
+        half_squares = LOSSES[self.settings.loss].half_squares
+        if self.data.n_classes is None and half_squares is not None and len(targets):
+            found["constant_loss"] = self.data.facts.squared_unit * constant_loss(fitted, targets, half_squares)
+        return found
 
     def _model(self, i: int) -> Model:
         return Model.of(self.network, i, sloped=activation(self.runs[i].settings.activation)[0].learnt is not None)

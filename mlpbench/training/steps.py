@@ -38,7 +38,7 @@ class Steps:
         settings = [r.settings for r in runs]
         self._network = network
         self._loss = LOSSES[settings[0].loss]
-        self._weights = weighted(runs, fit, data, network.dtype)
+        self._weights = weighted(runs, fit, data, labels, network.dtype)
         self._batches = Batches(runs, fit, labels, data, dtype=network.dtype)
         self._input_noise = InputNoise(runs, data.n_features, **make)
         self._dropout_noise = DropoutNoise(runs, **make)

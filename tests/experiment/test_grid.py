@@ -63,6 +63,8 @@ def fixed(**values: Any) -> str:
         [{"schedule": {"step": {"every": 5, "factor": 1}}}, {"schedule": {"step": {"factor": 1.0, "every": 5}}}, {"schedule": "step(5,1)"}],
         [{"schedule": {"warmup": 5}}, {"schedule": "warmup(5)"}],
         [{"depth": 0}, {"depth": 0, "norm": "batch"}],
+        [{"class_weights": {"Coat": 2, "Bag": 0.5}}, {"class_weights": {"Bag": 0.5, "Coat": 2.0}}, {"class_weights": '{"Coat": 2, "Bag": 0.5}'}],
+        [{}, {"class_weights": "none"}],
     ],
 )  # fmt: skip
 def test_spellings_of_one_run_are_one_run(spellings: list[dict[str, Any]]) -> None:
@@ -100,6 +102,7 @@ CHANGES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "pooling": ("max", "average", {"conv_channels": [1]}),
     "train_shift": ({"label": 1}, {"label": 1.0000000001}, {"train_size": 1000}),
     "weighting": ("exact", "bbse", {"train_size": 1000, "train_shift": {"label": 1}}),
+    "class_weights": ({"Coat": 2}, {"Coat": 2.0000000001}, {}),
 }
 
 

@@ -24,10 +24,13 @@ def test_every_metric_goes_by_its_own_name() -> None:
 
 
 def test_accuracies_are_better_higher_and_losses_lower_and_nothing_else_has_their_margin() -> None:
-    splits = {f"{s}_accuracy" for s in ("train", "val", "test")}
-    assert {m.name for m in METRICS.values() if m.better == "higher"} == splits
-    assert {m.name for m in METRICS.values() if m.is_accuracy} == splits | {"gap_accuracy"}
+    accuracies = {f"{s}_accuracy" for s in ("train", "val", "test", "constant")}
+    accuracies |= {f"test_{s}_accuracy" for s in ("balanced", "top_3", "top_5")}
+    others = {"test_macro_f1", "test_roc_auc", "test_r2"}
+    assert {m.name for m in METRICS.values() if m.better == "higher"} == accuracies | others
+    assert {m.name for m in METRICS.values() if m.is_accuracy} == accuracies | {"gap_accuracy"}
     assert all(m.better == "lower" for m in METRICS.values() if m.name.endswith("_loss"))
+    assert all(m.limits == (0, 1) for m in METRICS.values() if m.name in accuracies | {"test_ece", "test_roc_auc"})
 
 
 @pytest.mark.parametrize("threshold", ["0.5", "1", ".45", "0.001", "12.75"])

@@ -228,6 +228,7 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "conv_channels": [4],
         "features": 100,
         "input_scale": 2.0,
+        "class_weights": "balanced",
     }
     # Poolings differ where there are convolutions: see test_convolution_shapes.py. Shifts and weights are below.
     assert {*free, *bound} | {"hidden_sizes", "steps", "pooling", "train_shift", "weighting"} == set(SETTINGS)
@@ -249,6 +250,15 @@ def test_shifts_may_differ_in_a_stack_and_weighted_runs_stand_apart() -> None:
         )
     )
     assert base == shifted != exact == estimated
+
+
+def test_classes_weigh_differently_in_one_stack() -> None:
+    weighed = [
+        signature(of(replicates=1, fixed={"class_weights": w})[0].settings)
+        for w in ("balanced", {"Bag": 2}, {"Bag": 3})
+    ]
+    assert len(set(weighed)) == 1
+    assert weighed[0] != signature(of(replicates=1)[0].settings)
 
 
 def test_numbers_of_what_all_have_may_differ_in_a_stack() -> None:

@@ -104,7 +104,7 @@ OTHERWISE: dict[str, Value] = {
     "lr": 0.7, "schedule": "cosine", "batch_size": 77, "epochs": 13, "steps": 33, "train_size": 4444, "loss": "mse",
     "label_noise": 0.5, "norm": "layer", "clip_norm": 2.0, "precision": "float64",
     "conv_channels": (3,), "pooling": "average", "features": 100, "input_scale": 2.0, "train_shift": "label(1.0)",
-    "weighting": "exact",
+    "weighting": "exact", "class_weights": "balanced",
 }  # fmt: skip
 
 

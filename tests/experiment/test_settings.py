@@ -270,3 +270,27 @@ def test_shown_values_are_spelt_as_in_an_experiment_file() -> None:
         == "{'init': {'normal': null}, 2: [true, (false, 'a')]}"
     )
     assert shown(()) == "()"
+
+
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [
+        ({"b": 2, "a": 0.5}, '{"a": 0.5, "b": 2.0}'),
+        ({1: 3, 0: 1}, '{"0": 1.0, "1": 3.0}'),
+        ({True: 2, "é": 1e300}, '{"true": 2.0, "é": 1e+300}'),
+        ({1.5: 1}, '{"1.5": 1.0}'),
+        ({'"': 1}, '{"\\"": 1.0}'),
+        ("balanced", "balanced"),
+    ],
+)
+def test_classes_go_by_their_names_in_order(value: object, canonical: str) -> None:
+    assert SETTINGS["class_weights"].read(value) == SETTINGS["class_weights"].read(canonical) == canonical
+
+
+@pytest.mark.parametrize("value", ["{", "{}", "[1]", '{"a": true}', '{"a": NaN}', '{"a": null}', {"a": -1}, {(1, 2): 1}, {"a": "2"}, {None: 1}, 2, True, None])  # fmt: skip
+def test_what_are_no_weights_of_classes_is_refused(value: object) -> None:
+    assert refusal("class_weights", value).startswith("class_weights must be none, balanced, or a mapping from classes")
+
+
+def test_a_class_has_one_weight() -> None:
+    assert "each class once" in refusal("class_weights", {1: 2, "1": 3})

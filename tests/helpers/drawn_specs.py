@@ -67,6 +67,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     | st.builds(lambda kind, s: {kind: s}, st.sampled_from(["covariate", "label"]), POSITIVE)
     | st.builds(lambda kind, s: f"{kind}({s!r})", st.sampled_from(["covariate", "label"]), POSITIVE),
     "weighting": st.sampled_from(["none", "exact", "classifier", "bbse"]),
+    "class_weights": st.sampled_from(
+        ["none", "balanced", {"Coat": 2, "Bag": 0.5}, '{"Bag": 0.5, "Coat": 2.0}', {"Coat": 3.0}]
+    ),
     "conv_channels": st.lists(st.integers(1, 64), max_size=4),
     "pooling": st.sampled_from(["max", "average"]),
 }

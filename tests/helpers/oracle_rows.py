@@ -238,6 +238,17 @@ OTHER_ROWS: dict[str, Row] = {
     "label shift, exact, naive cross-entropy": Row(
         {"train_shift": {"label": 1}, "weighting": "exact", "loss": "naive_cross_entropy"}
     ),
+    "class weights": Row({"class_weights": {"0": 5, "3": 0.5}}),
+    "class weights, balanced": Row({"class_weights": "balanced"}),
+    "class weights, balanced, label noise": Row({"class_weights": "balanced", "label_noise": 0.4}, {"validation": 0.2}),
+    "class weights, balanced, squared error": Row({"class_weights": "balanced", "loss": "squared_error", "lr": 0.05}),
+    "class weights, naive cross-entropy, adam": Row(
+        {"class_weights": {"1": 3}, "loss": "naive_cross_entropy", "optimizer": "adam", "lr": 0.01}
+    ),
+    "class weights, balanced, full batch": Row({"class_weights": "balanced", "batch_size": "full", "dropout": 0.3}),
+    "class weights, label shift, exact": Row(
+        {"train_shift": {"label": 1}, "weighting": "exact", "class_weights": {"2": 4}}
+    ),
     "only noise varies": Row({"input_noise": 0.2, "label_noise": 0.2, "dropout": 0.3}, {"vary": ["noise"]}),
     "features": Row({"features": 7}),
     "features, one": Row({"features": 1, "input_noise": 0.2, "dropout": 0.2}),

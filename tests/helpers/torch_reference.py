@@ -7,13 +7,15 @@ its addressed streams draw for initial values, batch order, noise of dropout, in
 from __future__ import annotations
 
 import itertools
+import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import lr_scheduler
@@ -295,6 +297,13 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
     if s.weighting != "none":
         weight[parts.fit] = torch.from_numpy(weights(run, parts.fit, on_device))
     x, y = _inputs(data.x_train, s), labels_of(run, data)
+    weighted_loss = None
+    if s.class_weights != "none":
+        of_class = _class_weights(s, y[parts.fit], data.facts.class_names)
+        mean = (weight * of_class[y])[parts.fit].mean()
+        weight = weight * of_class[y] / mean
+        if s.weighting == "none" and s.loss == "cross_entropy":
+            weighted_loss = nn.CrossEntropyLoss(weight=(of_class / mean).to(x.dtype), reduction="none")
     x_test, y_test = _inputs(data.x_test, s), _targets(data.y_test, s.precision)
     sets = {"train": (x[parts.fit[:CURVE]], y[parts.fit[:CURVE]]), "test": (x_test, y_test)}
     if len(parts.validation):
@@ -317,7 +326,10 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
             drawn = _tensor(rng.standard_normal((len(batch), features), dtype=np.float32))
             inputs = inputs + s.input_noise * drawn.to(inputs.dtype)
         model.train()
-        loss = _weighted(loss_of, model(inputs), y[parts.fit[batch]], weight[parts.fit[batch]], s)
+        if weighted_loss is not None:
+            loss = weighted_loss(model(inputs), y[parts.fit[batch]]).mean()
+        else:
+            loss = _weighted(loss_of, model(inputs), y[parts.fit[batch]], weight[parts.fit[batch]], s)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         if s.clip_norm is not None:
@@ -346,9 +358,22 @@ def _weighted(
     loss_of: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor, weight: Tensor, s: RunSettings
 ) -> Tensor:
     """Return the mean loss, or where examples have weights 1/B sum_i w_i l_i, one example after the other."""
-    if s.weighting == "none":
+    if not s.weighs_examples:
         return loss_of(z, y)
     return torch.stack([w * loss_of(z[i : i + 1], y[i : i + 1]) for i, w in enumerate(weight.to(z.dtype))]).mean()
+
+
+def _class_weights(s: RunSettings, y: Tensor, names: Sequence[str]) -> Tensor:
+    """Return the weight of each class, (C,), as scikit-learn computes them from the labels that a run learns."""
+    said: Any = s.class_weights if s.class_weights == "balanced" else None
+    if said is None:
+        of_names = json.loads(s.class_weights)
+        said = {c: of_names.get(name, 1.0) for c, name in enumerate(names)}
+    there = np.unique(y.numpy())
+    of_class = torch.ones(len(names), dtype=torch.float64)
+    kept = said if isinstance(said, str) else {c: said[c] for c in there.tolist()}
+    of_class[there] = torch.from_numpy(compute_class_weight(kept, classes=there, y=y.numpy()))
+    return of_class
 
 
 def labels_of(run: Run, data: Dataset) -> Tensor:

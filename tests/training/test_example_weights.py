@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
-from small_data import made, made_images, made_numbers, runs
+from sklearn.utils.class_weight import compute_class_weight
+from small_data import Made, made, made_images, made_numbers, made_of, runs
 
 from mlpbench.data.dataset import Dataset
 from mlpbench.experiment import grid
@@ -23,6 +25,7 @@ from mlpbench.training.batches.example_weights import (
     pooled,
     weighted,
     weights,
+    weights_of_classes,
 )
 from mlpbench.training.batches.minibatches import Batches, noisy_labels
 from mlpbench.training.engine import train_stack
@@ -172,7 +175,7 @@ def test_each_run_of_a_batch_has_the_weights_of_its_own_examples() -> None:
     fit = [split(r, MADE.data.labels, MADE.data.z_train).fit for r in stack]
     labels = noisy_labels(stack, MADE.data)
     batches = Batches(stack, fit, labels, MADE.data, dtype=torch.float64)
-    found = weighted(stack, fit, MADE.data, torch.float64)
+    found = weighted(stack, fit, MADE.data, labels, torch.float64)
     assert found is not None
     for step in (0, 3, 23, 24, 47):
         inputs, y = batches.at(step)
@@ -245,3 +248,83 @@ def test_the_first_features_alone_have_the_weights_of_whole_images(shift: str, w
     assert seen.n_features == 7
     fit = seen.split(part).fit
     assert weights(part, fit, seen).tolist() == weights(whole, fit, images.data).tolist()
+
+
+def torch_loss(z: torch.Tensor, y: torch.Tensor, w: Floats, reduction: str) -> float:
+    return float(torch.nn.CrossEntropyLoss(weight=torch.from_numpy(w), reduction=reduction)(z, y).mean())
+
+
+@pytest.mark.parametrize("canonical", ["balanced", '{"0": 5.0, "3": 0.25}', '{"1": 1e-06}'])
+def test_class_weights_are_those_of_torch_and_of_scikit_learn(canonical: str) -> None:
+    """Over all examples both reductions of torch are one; of a batch, w_i l_i is added up and divided by its size."""
+    rng = np.random.default_rng(0)
+    y, z = MADE.data.labels[:900].astype(np.int64), torch.from_numpy(rng.normal(0, 2, (900, 5)))
+    by_class = weights_of_classes(canonical, y, MADE.facts.class_names)
+    said: Any = canonical if canonical == "balanced" else {c: json.loads(canonical).get(str(c), 1) for c in range(5)}
+    assert by_class == pytest.approx(compute_class_weight(said, classes=np.arange(5), y=y))
+    each = by_class[y] / by_class[y].mean()
+    own = torch.nn.functional.cross_entropy(z, torch.from_numpy(y), reduction="none").numpy()
+    assert np.mean(each * own) == pytest.approx(torch_loss(z, torch.from_numpy(y), by_class, "mean"))
+    batch = slice(0, 37)
+    normed = by_class / by_class[y].mean()
+    assert np.mean((each * own)[batch]) == pytest.approx(
+        torch_loss(z[batch], torch.from_numpy(y[batch]), normed, "none")
+    )
+
+
+def test_balanced_classes_weigh_the_same_in_all_and_one_that_is_missing_takes_nothing() -> None:
+    y = np.array([0] * 10 + [2] * 30)
+    by_class = weights_of_classes("balanced", y, ("a", "b", "c"))
+    assert by_class[[0, 2]].tolist() == [2, 40 / 60]
+    assert by_class[y].mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_runs_with_class_weights_have_the_same_bits_alone_and_in_company(precision: str) -> None:
+    """Beside neighbours with other weights, label noise, dropout and other draws, and one that diverges."""
+    fixed = {"hidden_sizes": [31, 5], "train_size": 400, "batch_size": 37, "steps": 13, "precision": precision}
+    members = [
+        {"class_weights": "balanced", "lr": 0.3, "label_noise": 0.0},
+        {"class_weights": "balanced", "lr": 0.3, "label_noise": 0.5},
+        {"class_weights": {"0": 9}, "lr": 0.3, "label_noise": 0.5},
+        {"class_weights": {"0": 9, "4": 0.1}, "lr": 1e30, "label_noise": 0.0},
+        {"class_weights": {"4": 3}, "lr": 0.3, "label_noise": 0.0, "train_shift": {"label": 1}, "weighting": "exact"},
+    ]
+    shifted = {"train_shift": "none", "weighting": "none"}
+    stack = runs(MADE, fixed, [shifted | member for member in members], replicates=2, validation=0.1)
+    company = {r["run_id"]: r for r in train_stack(stack, MADE.data).runs}
+    for run in stack:
+        (alone,) = train_stack([run], MADE.data).runs
+        for key in alone.keys() - {"train_seconds", "stack_size"}:
+            assert repr(alone[key]) == repr(company[run.run_id][key]), key
+    assert {r["status"] for r in company.values()} == {"ok", "diverged"}
+    digests = [r.get("weights_sha256") for r in company.values() if r["status"] == "ok"]
+    assert len(set(digests)) == len(digests), "each has weights of its own"
+
+
+def test_balanced_weights_raise_balanced_accuracy_where_a_class_is_rare() -> None:
+    """Two overlapping classes, one of them a twentieth: unweighted, a network hardly ever predicts it."""
+    rng = np.random.default_rng(0)
+    source = made(n_train=4_000, n_test=4_000, features=1, classes=2).source
+    parts: dict[str, Any] = {}
+    for part in ("train", "test"):
+        y = (rng.random(4_000) < 0.05).astype(np.uint8)
+        parts |= {f"x_{part}": (100 + 30 * y + rng.normal(0, 20, 4_000)).clip(0, 255).astype(np.uint8)[:, None]}
+        parts |= {f"y_{part}": y}
+    rare = made_of(source, **parts)
+    fixed = {"depth": 0, "epochs": 30, "lr": 5.0, "batch_size": 100}
+    plain, balanced = train_stack_each(rare, fixed, ["none", "balanced"])
+    assert plain["test_balanced_accuracy"] < 0.6
+    assert balanced["test_balanced_accuracy"] > 0.7
+    assert balanced["test_accuracy"] < plain["test_accuracy"]
+
+
+def train_stack_each(data: Made, fixed: dict[str, Any], class_weights: list[str]) -> list[dict[str, Any]]:
+    return [train_stack(runs(data, fixed | {"class_weights": w}), data.data).runs[0] for w in class_weights]
+
+
+def test_weights_that_are_all_the_same_are_no_weights_at_all() -> None:
+    fixed = FIXED | {"precision": "float64"}
+    plain, same = train_stack_each(MADE, fixed, ["none", '{"0": 7.0, "1": 7.0, "2": 7.0, "3": 7.0, "4": 7.0}'])
+    assert plain["test_loss"] == pytest.approx(same["test_loss"], rel=1e-12)
+    assert plain["run_id"] != same["run_id"]

@@ -21,10 +21,13 @@ from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.frames import places
 from mlpbench.evidence.statistics.t_test import LEVEL, Sample
 from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics.set_scores import SET_SCORES
 from mlpbench.results.examples import METRIC, Classes, TestSet
 
 Floats = npt.NDArray[np.float64]
 LATE_METRIC = metric_names.LATE + METRIC
+# Metrics of the whole test set, which are no means over examples, or whose examples are not stored.
+OF_TEST_SET = frozenset(f"test_{name}" for name in SET_SCORES)
 # Predictions of more runs than this are not read: they have a byte for each example.
 MOST_RUNS = 5_000
 # An accuracy and the share of right predictions are the same number but for rounding.
@@ -93,6 +96,7 @@ class Lacking(enum.Enum):
         "about before"
     )
     MEDIAN = "it is known for means only, not for medians"
+    OTHER_METRIC = Markdown("it is known for `test_accuracy` and `late_test_accuracy` only")
     TOO_MANY = "it takes predictions of {runs} runs, more than {most}"
     LABELS = Markdown("the folder lacks the labels; `mlpbench report` adds them where the data are")
     PREDICTIONS = "{missing} of {runs} runs have no predictions"
@@ -135,7 +139,7 @@ def widened_mean(
 
     """
     if metric not in (METRIC, LATE_METRIC):
-        return None
+        return NoInterval(why=Lacking.OTHER_METRIC) if metric in OF_TEST_SET else None
     if run_ids.size > MOST_RUNS:
         return NoInterval(why=Lacking.TOO_MANY, runs=run_ids.size)
     read = read_right if metric == METRIC else read_late_right

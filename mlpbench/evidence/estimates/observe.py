@@ -166,6 +166,7 @@ def accuracy_step(name: str, settings: RunSettings, n_test: int) -> float:
         "test": [n_test],
         "gap": [settings.n_fit, n_test],
         "shift": [n_test],
+        "constant": [n_test],
     }
     if metric_names.late(name) is not None:  # curves are of the first training examples
         examples["train"] = [min(settings.n_fit, CURVE_EXAMPLES)]

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 from mlpbench.base.models import Path, SpecProblem
 from mlpbench.data.data_sets import DATA_SETS
+from mlpbench.data.dataset import DataFacts
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.metrics.scores import SCORES
+from mlpbench.experiment.metrics.set_scores import MOST_OUTPUTS, SET_SCORES, SetScore, keeps_outputs
 from mlpbench.experiment.plan import probe_steps
 
-MEASURED_ON_VALIDATION = "val_"
+MEASURED_ON_VALIDATION, OF_TEST_SET = "val_", "test_"
 SOLVED = ("param_error", "closed_form_gap")
 
 
@@ -25,19 +28,46 @@ def check_metric(name: str, design: Design, conditions: Sequence[Condition], pat
         raise SpecProblem(path, f"{rule}, got {name!r}")
     needed, target = metric(plain).targets, "numbers" if design.data.n_classes is None else "classes"
     if target not in needed:
-        score = max((score for score in SCORES if score in plain), key=len)
-        rule = f"{SCORES[score].title} needs {needed[0]}, and the target of {design.data.name} is {target}"
+        titles = {name: of.title for scores in (SCORES, SET_SCORES) for name, of in scores.items()}
+        score = max((score for score in titles if score in plain), key=len)
+        rule = f"{titles[score]} needs {needed[0]}, and the target of {design.data.name} is {target}"
         near = f"did you mean '{name.replace(score, 'loss')}'" + (
             ", or `task: classes` in dataset?" if target == "numbers" else "?"
         )
         raise SpecProblem(path, f"{rule}, got {name!r}; {near}")
     _check_solution(plain, design, conditions, path)
+    _check_test_set(plain, design.data, path)
 
 
 def check_metric_of(name: str, conditions: Sequence[Condition], path: Path) -> None:
     """Raise SpecProblem for a metric that some of the conditions a claim is about can't have."""
     _check_layers(name, conditions, path)
     _check_late(name, conditions, path)
+    score = set_score(metric_names.plain(name))
+    other = next((c for c in conditions if not LOSSES[c.settings.loss].of_softmax), None)
+    if score is not None and score.needs == "probabilities" and other is not None:
+        likely = ", ".join(loss for loss, of in LOSSES.items() if of.of_softmax)
+        rule = f"{score.title} is of probabilities, so that loss must be one of {likely}"
+        raise SpecProblem(path, f"{rule}, got {name!r} for {other.label!r}, whose loss is {other.settings.loss}")
+
+
+def set_score(name: str) -> SetScore | None:
+    """Return the score of the whole test set that a metric is; None for another metric."""
+    return SET_SCORES.get(name.removeprefix(OF_TEST_SET)) if name.startswith(OF_TEST_SET) else None
+
+
+def _check_test_set(name: str, data: DataFacts, path: Path) -> None:
+    """Refuse a score of outputs where they are too many, or as many as the classes it counts among."""
+    score, classes = set_score(name), data.n_classes
+    if score is None or classes is None or score.needs == "predictions":
+        return
+    if not keeps_outputs(data.n_test, classes):
+        rule = f"{score.title} is computed where the test set has at most {MOST_OUTPUTS:,} outputs"
+        of = f"{data.name} has {data.n_test:,} examples times {classes} classes"
+        raise SpecProblem(path, f"{rule}, and {of}, got {name!r}; did you mean 'test_balanced_accuracy'?")
+    if score.classes_above is not None and classes <= score.classes_above:
+        rule = f"{score.title} needs more than {score.classes_above} classes, and {data.name} has {classes}"
+        raise SpecProblem(path, f"{rule}, got {name!r}; did you mean 'test_accuracy'?")
 
 
 def _check_solution(name: str, design: Design, conditions: Sequence[Condition], path: Path) -> None:

@@ -30,7 +30,8 @@ class Loss:
     `forward(torch, z, y, loss)` writes the loss of each example into `loss`, and leaves in z what the gradient needs; y are
     classes (R, B, 1) or numbers (R, B, C). `gradient(torch, z, y, scale, d)` follows on the same buffers and writes d =
     scale * dloss/dz; scale is (R, 1, 1), or (R, B, 1) where examples have weights. Padding columns of d stay zero.
-    `half_squares` is the factor on half the squared error that the loss of one number is, if it is that.
+    `half_squares` is the factor on half the squared error that the loss of one number is, if it is that. `of_softmax` says that
+    outputs are fitted as logits: their softmax are probabilities.
     """
 
     forward: Callable[[Any, Buffer, Tensor, Buffer], object]
@@ -38,6 +39,7 @@ class Loss:
     targets: tuple[Target, ...] = ("classes",)
     default_of: Target | None = None
     half_squares: float | None = None
+    of_softmax: bool = False
 
 
 def _cross_entropy(torch: Any, z: Buffer, y_RB1: Tensor, loss: Buffer) -> None:
@@ -99,8 +101,10 @@ def _mse(torch: Any, z: Buffer, y: Tensor, loss: Buffer) -> None:
 
 
 LOSSES: Mapping[str, Loss] = {
-    "cross_entropy": Loss(forward=_cross_entropy, gradient=_cross_entropy_gradient, default_of="classes"),
-    "naive_cross_entropy": Loss(forward=_naive_cross_entropy, gradient=_naive_cross_entropy_gradient),
+    "cross_entropy": Loss(
+        forward=_cross_entropy, gradient=_cross_entropy_gradient, default_of="classes", of_softmax=True
+    ),
+    "naive_cross_entropy": Loss(forward=_naive_cross_entropy, gradient=_naive_cross_entropy_gradient, of_softmax=True),
     "squared_error": Loss(
         forward=_squared_error,
         gradient=lambda torch, z, y, scale, d: torch.mul(z.x_RNM, scale, out=d.x_RNM),

@@ -21,7 +21,18 @@ from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.shift_spec import ShiftKind
 from mlpbench.experiment.spec import FILE_KEYS, Experiment, UntilDecided
-from mlpbench.experiment.value_types import Chain, Count, Flag, Number, Parameters, PerLayer, Sizes, ValueType, Word
+from mlpbench.experiment.value_types import (
+    Chain,
+    ClassWeights,
+    Count,
+    Flag,
+    Number,
+    Parameters,
+    PerLayer,
+    Sizes,
+    ValueType,
+    Word,
+)
 
 Schema = dict[str, Any]
 
@@ -163,6 +174,13 @@ def _value_type(values: ValueType) -> Schema:
         return {"anyOf": [each, {"type": "array", "items": each}]}
     if isinstance(values, Sizes):
         return {"type": "array", "items": {"type": "integer", "minimum": 1}}
+    if isinstance(values, ClassWeights):
+        weights: Schema = {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"type": "number", "exclusiveMinimum": 0},
+        }
+        return {"anyOf": [{"enum": list(values.words)}, weights, {"type": "string", "pattern": r"^\{"}]}
     assert isinstance(values, Flag)
     return {"type": "boolean"}
 

@@ -1,6 +1,7 @@
 """The metrics of a run: name, meaning, unit, which way is better, and how each is computed from a trained run.
 
-Rows of the `runs` table have one column for each name in `METRICS`. Means over examples follow from the entries of `SCORES`.
+Rows of the `runs` table have one column for each name in `METRICS`. Means over examples follow from the entries of `SCORES`,
+what is of the whole test set from those of `SET_SCORES`.
 Metrics of layers, and what is computed from other tables, `steps_to_train_loss_X` and `log10_METRIC` for example, are in
 `metric_names`.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from mlpbench.experiment.components.losses import Target
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.metrics.scores import SCORES, Better, Tensor
+from mlpbench.experiment.metrics.set_scores import OF_VARIANCE, SET_SCORES, TestOutputs, of_set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class TrainedRun:
         active: of each hidden layer, which units are non-zero on some of the first training examples, (O,).
         weights, biases: of each layer, (I, O) and (O,).
         distances: `param_error` and `closed_form_gap`, where they are defined.
+        test: what it gave for the test set; None where it is not evaluated there.
+        constants: what a prediction that looks at no input is worth there, by the name of the metric.
 
     """
 
@@ -46,6 +50,8 @@ class TrainedRun:
     weights: Sequence[Tensor]
     biases: Sequence[Tensor]
     distances: Mapping[str, float]
+    test: TestOutputs | None = None
+    constants: Mapping[str, float] = field(default_factory=dict)
 
 
 Value = Callable[[Any, TrainedRun], float | None]
@@ -82,7 +88,12 @@ class Metric:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The least and the largest value it may have: 0 and 1 of a fraction, -1 and 1 of a difference of two, else infinite."""
+        """The least and the largest value it may have: 0 and 1 of a fraction, -1 and 1 of a difference of two, else infinite.
+
+        A share of variance has no least one.
+        """
+        if self.unit == OF_VARIANCE:
+            return -math.inf, 1.0
         if self.unit not in ("fraction", "0 or 1"):
             return -math.inf, math.inf
         differs = self.name.removeprefix(metric_names.LATE).startswith(("gap_", "split_excess_"))
@@ -124,6 +135,27 @@ def _of_examples() -> Iterator[Metric]:
 
 def _of_score(score: str, name: str, meaning: str, better: Better, value: Value | None = None) -> Metric:
     return _metric(name, meaning, SCORES[score].unit, better, value=value, targets=SCORES[score].targets)
+
+
+def _of_test_set() -> Iterator[Metric]:
+    """Yield the metrics of the whole test set."""
+    for name, score in SET_SCORES.items():
+        meaning = f"{score.title} on the test set: {score.meaning}"
+        value, targets = partial(_of_set, score=name), (score.target,)
+        yield _metric(f"test_{name}", meaning, score.unit, score.better, value=value, targets=targets)
+
+
+def _of_set(torch: Any, run: TrainedRun, *, score: str) -> float | None:
+    return finite(of_set(score, run.test)) if run.test is not None else None
+
+
+def _constant(name: str, meaning: str, unit: str, better: Better, target: Target) -> Metric:
+    value = partial(_of_constant, name=name)
+    return _metric(name, meaning, unit, better, value=value, targets=(target,))
+
+
+def _of_constant(torch: Any, run: TrainedRun, *, name: str) -> float | None:
+    return finite(run.constants.get(name))
 
 
 def _weight_norm(torch: Any, run: TrainedRun) -> float:
@@ -183,6 +215,19 @@ METRICS: dict[str, Metric] = {
             "eval_bytes", "bytes of the buffers in which a batch is evaluated, the run alone", "bytes", "lower",
             value=lambda torch, run: float(run.buffer_bytes["eval"]), is_cost=True, source="settings",
         ),
+        *_of_test_set(),
+        _constant(
+            "constant_accuracy", "test accuracy of always predicting the most frequent class of the training examples",
+            "fraction", "higher", "classes",
+        ),
+        _constant(
+            "constant_loss", "test loss of always predicting the mean of the training targets", "per example", "lower",
+            "numbers",
+        ),
+        _constant(
+            "constant_rmse", "test RMSE of always predicting the mean of the training targets", "target units", "lower",
+            "numbers",
+        ),
     )
 }  # fmt: skip
 
@@ -209,8 +254,10 @@ REGRETS: dict[str, Metric] = {
     )
 }  # fmt: skip
 
-# What a name may go on with: the forms of names that stand for many metrics.
+# The forms of names that stand for many metrics, and what is named by one of them alone.
+_OF_A_FORM = {*(f"test_{name}" for name in SET_SCORES), *(n for n in METRICS if n.startswith("constant_")), *REGRETS}
 FORMS = (
+    f"test_{{{','.join(SET_SCORES)}}}", "constant_{accuracy,loss,rmse}", "{regret,split_regret,split_excess}_{accuracy,loss}",
     "NAME[LAYER]", "NAME[LAYER,EPOCH]", "log10_METRIC", *metric_names.LATE_NAMES, "epochs_to_train_loss_X", "epochs_to_train_accuracy_X",
     "steps_to_train_accuracy_X", "shift_accuracy[KIND,SEVERITY]", "shift_loss[KIND,SEVERITY]",
 )  # fmt: skip
@@ -228,9 +275,8 @@ def metric(name: str) -> Metric:
         if matched is not None:
             return matched
     near = suggestion(name.partition("[")[0], (*by_name, *LAYER_METRICS, *metric_names.LATE_NAMES))
-    raise ValueError(
-        f"metric must be one of {', '.join((*by_name, *FORMS))} or steps_to_train_loss_X, got {name!r}{near}"
-    )
+    names = (*(n for n in by_name if n not in _OF_A_FORM), *FORMS)
+    raise ValueError(f"metric must be one of {', '.join(names)} or steps_to_train_loss_X, got {name!r}{near}")
 
 
 def _reaches(name: str) -> Metric | None:

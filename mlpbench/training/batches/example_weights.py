@@ -1,4 +1,4 @@
-"""Weights of training examples that undo a shift: known, or estimated from examples of the target without labels.
+"""Weights of training examples: such that undo a shift, known or estimated without labels, and those of their classes.
 
 Shapes: `N` examples of training (source), `M` of the target, `F` features, `C` classes. Weights have mean 1 over what a run
 is fitted to.
@@ -8,6 +8,10 @@ is fitted to.
                  ones, L2-penalised; clipped to [1/50, 50]
     bbse         w(y), w = C^-1 mu clipped at 0: C_ij the share of one half of the source that is of class j and predicted as
                  i, mu_i that of the target predicted as i, by ridge regression on the one-hot labels of the other half
+
+A class weighs what `class_weights` says, or, balanced, n / (C n_c) where n_c of n examples, of C classes that occur, are learnt as
+c; that is multiplied. With mean 1, 1/B sum_i w_i l_i over a batch is the mean of torch's CrossEntropyLoss(weight=w, reduction="none"),
+and over all examples that of reduction="mean" too: there the sum of the weights in each batch takes the place of B.
 
 Features are means of blocks of the image (7x7, for bbse 14x14), or of consecutive inputs where there is no image.
 
@@ -29,8 +33,10 @@ from torch import Tensor
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.shift_spec import image_axes
+from mlpbench.experiment.value_types import class_weights
 from mlpbench.training.batches.biased_selection import Floats, Indices, Values, acceptance, unlabelled
 from mlpbench.training.batches.device_data import PIXEL_MAX, DeviceData
+from mlpbench.training.batches.minibatches import Labels
 
 SIDE, SIDE_OF_PREDICTOR = 7, 14
 NEWTON_STEPS = 20
@@ -51,18 +57,25 @@ class Weights:
         return self.w_KN[self.of_run[:, None], index_RB].unsqueeze(2)
 
 
-def weighted(runs: Sequence[Run], fit: Sequence[Indices], data: DeviceData, dtype: torch.dtype) -> Weights | None:
+def weighted(
+    runs: Sequence[Run], fit: Sequence[Indices], data: DeviceData, labels: Labels, dtype: torch.dtype
+) -> Weights | None:
     """Return the weights of a stack, None where its runs have none; what a run is not fitted to has weight 0."""
-    if runs[0].settings.weighting == "none":
+    if not runs[0].settings.weighs_examples:
         return None
     distinct: dict[Hashable, tuple[int, Floats]] = {}
     of_run = []
-    for run, chosen in zip(runs, fit):
+    for run, chosen, labelling in zip(runs, fit, labels.of_run.tolist()):
         s = run.settings
-        key = (run.seed, run.streams["split"], run.fold, s.train_shift, s.weighting)
+        of_labels = () if s.class_weights == "none" else (s.class_weights, labelling)
+        key = (run.seed, run.streams["split"], run.fold, s.train_shift, s.weighting, *of_labels)
         if key not in distinct:
             whole = np.zeros(len(data.labels))
             whole[chosen] = weights(run, chosen, data)
+            if s.class_weights != "none":
+                y = labels.y_KN[labelling].cpu().numpy()[chosen]
+                by_class = weights_of_classes(s.class_weights, y, data.facts.class_names)
+                whole[chosen] = _with_mean_1(whole[chosen] * by_class[y])
             distinct[key] = (len(distinct), whole)
         of_run.append(distinct[key][0])
     w_KN = torch.from_numpy(np.stack([w for _, w in distinct.values()])).to(device=data.device, dtype=dtype)
@@ -70,10 +83,32 @@ def weighted(runs: Sequence[Run], fit: Sequence[Indices], data: DeviceData, dtyp
 
 
 def weights(run: Run, fit: Indices, data: DeviceData) -> Floats:
-    """Return the weights of the examples a run is fitted to, of shape (N,), with mean 1."""
-    raw = ESTIMATORS[run.settings.weighting](run, fit, data)
+    """Return the weights against the shift of the examples a run is fitted to, of shape (N,), with mean 1; ones without."""
+    if run.settings.weighting == "none":
+        return np.ones(len(fit))
+    return _with_mean_1(ESTIMATORS[run.settings.weighting](run, fit, data))
+
+
+def _with_mean_1(raw: Floats) -> Floats:
     mean = raw.mean()
-    return raw / mean if mean > 0 else np.ones(len(fit))
+    return raw / mean if mean > 0 else np.ones(len(raw))
+
+
+def weights_of_classes(canonical: str, y: Indices, names: Sequence[str]) -> Floats:
+    """Return the weight of each class, of shape (C,).
+
+    Args:
+        canonical: what `class_weights` says, as the settings of a run have it.
+        y: the class that a run learns of each example it is fitted to; label noise may have replaced some.
+        names: the names of the classes, in order.
+
+    """
+    if canonical == "balanced":
+        counts = np.bincount(y, minlength=len(names))
+        balanced: Floats = len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return balanced
+    given = class_weights(canonical)
+    return np.array([given.get(name, 1.0) for name in names])
 
 
 def _exact(run: Run, fit: Indices, data: DeviceData) -> Floats:

@@ -27,7 +27,7 @@ class Evaluated:
     """Sums of `scores` over each chunk, of shape (R, K), and on request the predictions and the active units.
 
     A score that has no meaning for the target, as accuracy for numbers, has no sums. Predictions are classes as bytes, (R, N),
-    or numbers as float32, (R, N, C). `right` is 1 for each example whose class is predicted right, (R, N), else 0.
+    or numbers as float32, (R, N, C); `outputs` are of classes, (R, N, C). `right` is 1 for each example whose class is predicted right, (R, N), else 0.
     """
 
     n: int
@@ -36,6 +36,7 @@ class Evaluated:
     predicted: Tensor | None
     right: Tensor | None = None
     active_RU: Sequence[Tensor]
+    outputs: Tensor | None = None
     chunk: int = CHUNK
     squared_unit: float = 1.0
 
@@ -72,9 +73,10 @@ class Evaluator:
         scores: Collection[str] = CURVE_SCORES,
         predict: bool = False,
         mark: bool = False,
+        keep: bool = False,
         active_in: int = 0,
     ) -> Evaluated:
-        """Evaluate all runs, by the loss and other `scores`; `mark` asks which classes are predicted right.
+        """Evaluate all runs, by the loss and other `scores`; `mark` asks which classes are predicted right, `keep` for outputs.
 
         With `active_in`, note which hidden units are non-zero on some of the first examples.
 
@@ -92,6 +94,8 @@ class Evaluator:
         kernels = {name: SCORES[name].of_examples for name in scores if target in SCORES[name].targets}
         sums: dict[str, list[Tensor]] = {name: [] for name in kernels}
         predictions, right = [], []
+        shape = (network.runs, len(examples), network.sizes[-1])
+        outputs = torch.empty(shape, dtype=network.dtype, device=network.device) if keep else None
         units = [u for _, u in network.shapes[:-1]]
         active = [torch.zeros(network.runs, u, dtype=torch.bool, device=network.device) for u in units]
         for start in range(0, len(examples), chunk):
@@ -101,6 +105,8 @@ class Evaluator:
             if predict:  # a copy: the loss is computed in place
                 predicted = z.x_RNM.to(torch.float32, copy=True) if numbers else z.x_RNM.argmax(2).to(torch.uint8)
                 predictions.append(predicted)
+            if outputs is not None:  # a copy too
+                outputs[:, start:stop] = z.x_RNM
             if start < active_in:
                 for seen, a in zip(active, work.activations(stop - start)):
                     seen |= (a != 0).any(tuple(range(1, a.ndim - 1)))
@@ -121,6 +127,7 @@ class Evaluator:
             predicted=torch.cat(predictions, 1) if predict else None,
             right=torch.cat(right, 1) if right else None,
             active_RU=active,
+            outputs=outputs,
             chunk=chunk,
             squared_unit=self._squared_unit,
         )
