@@ -242,6 +242,32 @@ def test_a_replicate_of_which_every_run_failed_has_no_choice() -> None:
     assert chosen(tuned(folds=2, replicates=2), lambda w, lr, r, f: "failed" if r == 0 else lr) == [[NONE, 2]] * 2
 
 
+@pytest.mark.parametrize("refit", ["chosen", "all"])
+def test_a_replicate_whose_folds_all_failed_is_left_out_as_a_failed_run_and_no_verdict_waits_for_it(refit: str) -> None:
+    """Nothing will come of it: the others are judged, and it is said to have failed, as of a run without folds."""
+    experiment = tuned(replicates=4).model_copy(update={"validation": None, "folds": 2, "refit": refit})
+
+    def score(w: int, lr: float, r: int, f: int | None) -> float | str:
+        return "failed" if (w, r) == (8, 1) and f is not None else 0.9 - lr
+
+    made, rows = grid.conditions(experiment), rows_of(experiment, score)
+    unchosen = [run.run_id for run in grid.runs(experiment) if run.fold is None and run.settings.lr != 0.03]
+    unchosen += [r.run_id for r in grid.runs(experiment) if (r.fold, r.settings.width, r.replicate) == (None, 8, 1)]
+    rows = rows if refit == "all" else rows[~rows["run_id"].isin(unchosen)]  # what `run` trains
+    judged = interim_analysis.judge(experiment, made, rows, pd.DataFrame())
+    assert judged.grid.observed["status"].tolist() == ["ok", "failed", "ok", "ok"] + ["ok"] * 4
+    (verdict,) = judged.verdicts
+    assert (verdict.decision, verdict.n, verdict.planned) == ("supported", 3, 4)
+    assert "1 of 4 replicates failed in width=8." in verdict.note
+    assert judged.grid.run_ids.is_unique
+    text = report_of(Tables(experiment, made, rows, frame("curves", []))).markdown
+    assert "7 of 8 runs finished; 1 failed." in text
+    one_fold_missing = rows.drop(rows.index[(rows["status"] == "failed").argmax()])
+    (waiting,) = interim_analysis.judge(experiment, made, one_fold_missing, pd.DataFrame()).verdicts
+    assert waiting.decision == "undecided"
+    assert "No verdict before all runs are there" in waiting.note
+
+
 def test_a_fold_that_diverged_leaves_its_replicate_without_a_validation_metric() -> None:
     experiment = spec(validation={"folds": 2}, replicates=2, factors={"width": [8, 32]})
     found = gathered(experiment, lambda w, lr, r, f: "diverged" if (w, r, f) == (8, 0, 1) else 0.5)

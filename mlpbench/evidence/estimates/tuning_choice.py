@@ -232,8 +232,13 @@ def tuned_grid(
             regretted.append(of_condition)
             refitted += ids
         for replicate, t in list(enumerate(picked))[experiment.set_aside :]:
-            # No run has the identity of one that is not chosen yet.
-            run_id = refits[t][replicate] if t >= 0 else f"not chosen {g} {replicate}"
+            if t >= 0:
+                run_id = refits[t][replicate]
+            elif choice is not None and choice.settled[g, replicate]:
+                # There never will be a choice: every run on a fold failed, and the first of them stands for the replicate.
+                run_id = run_ids(experiment, members[0], [replicate], [0])[0]
+            else:
+                run_id = f"not chosen {g} {replicate}"  # which no run has
             rows.append((g, condition.condition_id, condition.label, replicate, run_id, max(t, 0)))
     planned = pd.DataFrame(rows, columns=["position", "condition_id", "label", "replicate", "run_id", "tuning"])
     observed = observe_runs(planned.astype({"run_id": object, "label": object, "condition_id": object}), runs)
@@ -244,7 +249,7 @@ def tuned_grid(
         observed = observed.assign(
             **means, **{n: np.where(observed["status"] == OK, v, np.nan) for n, v in of_regret.items()}
         )
-        used = list(dict.fromkeys([*used, *refitted])) + of_folds
+        used = list(dict.fromkeys([*used, *refitted, *of_folds]))
     elif choice is not None:
         used = [
             i
