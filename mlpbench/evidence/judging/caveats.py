@@ -141,6 +141,22 @@ class TooFewReplicates(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TooFewToDecide(Caveat):
+    """Replicates that decide a claim at its level in no case, and how many there must be; of a share how many to support it."""
+
+    n: int
+    least: int
+    to_support: int
+    level: float
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        support = f", {self.to_support} can support it" * (self.to_support > self.least)
+        return f"{self.n} replicates can't decide it at level {self.level:.2g}, whatever they show: {self.least} can{support}."
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgedBySigns(Caveat):
     """The sign test of the median.
 
