@@ -139,7 +139,9 @@ def test_at_the_level_of_a_first_seed_power_is_in_the_same_proportion(shift: flo
     experiments = draws([shift], repeats, seed=6)
     new = sum(0 in followed(values, NEW, level) for values in experiments)
     at_once = sum(p_of(values[0]) <= level for values in experiments)
-    print(f"\n{shift:g} sd at level {level:.4f}: {interval(new, repeats)} decided; 30 at once {interval(at_once, repeats)}")
+    print(
+        f"\n{shift:g} sd at level {level:.4f}: {interval(new, repeats)} decided; 30 at once {interval(at_once, repeats)}"
+    )
     if shift == 0:
         assert new <= level * repeats + 4 * math.sqrt(repeats * level * (1 - level))
         return

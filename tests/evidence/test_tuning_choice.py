@@ -182,6 +182,42 @@ def test_of_levels_with_equally_many_right_the_lower_loss_wins() -> None:
     assert choose(experiment, grid.conditions(experiment), rows, [3, 3]).chosen.tolist() == [[2] * 3] * 2
 
 
+@pytest.mark.parametrize("folds", [None, 2])
+def test_levels_that_tie_in_loss_too_are_named_whichever_comes_first_in_the_file(folds: int | None) -> None:
+    """On folds levels 0.1 and 0.3 of width 8 tie in the last three replicates; over those before they never do, nor do lost ones."""
+    first = {(0.1, 0): 0.75, (0.1, 1): 0.6}
+
+    def score(w: int, lr: float, r: int, f: int | None) -> float:
+        return 0.9 - lr if w == 32 else 0.5 if lr == 0.03 else first.get((lr, r), 0.7)
+
+    def lost(w: int, lr: float, r: int, f: int | None) -> float | str:
+        return "diverged" if w == 8 else 0.9 - lr
+
+    estimates, notes = set(), set()
+    for levels in (LRS, LRS[::-1]):
+        experiment = tuned(folds=folds, replicates=5, nuisance={"lr": levels})
+        verdict, of_none = (
+            interim_analysis.judge(
+                experiment, grid.conditions(experiment), rows_of(experiment, s), pd.DataFrame()
+            ).verdicts[0]
+            for s in (score, lost)
+        )
+        estimates.add(verdict.estimate)
+        notes.add(verdict.note)
+        assert "tie" not in of_none.note
+    assert len(estimates) == len(notes) == 1
+    said = "In 3 of 5 replicates several tuned levels tie in width=8, in right predictions and in loss"
+    assert (said in notes.pop()) == bool(folds)
+
+
+def test_levels_that_are_the_same_over_all_replicates_before_are_named() -> None:
+    experiment = tuned(replicates=4)
+    rows = rows_of(experiment, lambda w, lr, r, f: 0.5 if w == 8 else 0.9 - lr)
+    (verdict,) = interim_analysis.judge(experiment, grid.conditions(experiment), rows, pd.DataFrame()).verdicts
+    assert "In 3 of 3 replicates several tuned levels tie in width=8" in verdict.note
+    assert "tie in width=32" not in verdict.note
+
+
 def test_numbers_are_tuned_by_their_loss() -> None:
     from mlpbench.data.table.table_data import TableFacts
 

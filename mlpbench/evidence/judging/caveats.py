@@ -79,6 +79,19 @@ class Confounded(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TiedTunings(Caveat):
+    """Replicates in which several levels of tuned settings are as good by validation, in predictions and in loss."""
+
+    template = (
+        "In {tied} of {n} replicates several tuned levels tie in {where}, in right predictions and in loss: one of them was taken by an order of their contents, "
+        "not by their place in the file."
+    )
+    tied: int
+    n: int
+    where: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeftOut(Caveat):
     """Replicates without a number in a condition, or in many: `fewest` to `most` in each.
 

@@ -18,7 +18,7 @@ from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid, winners
 from mlpbench.evidence.frames import is_among
 from mlpbench.evidence.judging import anytime
-from mlpbench.evidence.judging.caveats import IncompleteAnalysis, Unfinished
+from mlpbench.evidence.judging.caveats import IncompleteAnalysis, TiedTunings, Unfinished
 from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
 from mlpbench.evidence.judging.p_correction import AtInterimAnalysis, by_holm
 from mlpbench.evidence.judging.registered_verdict import by_registration, dropped_claims, levels_of, without_verdict
@@ -104,9 +104,10 @@ def judge(
         judgement = Judgement(grid=grid, verdicts=verdicts, replicates=[experiment.replicates] * groups)
     else:
         judgement = _analyse(experiment, conditions, runs, curves, test_set, layers, registration)
-    tuned = _tuned(experiment, judgement.grid)
+    tuned, tied = _tuned(experiment, judgement.grid), _tied(experiment, judgement.grid)
     verdicts = tuple(
-        by_registration(replace(v, tuned=t), registration) for v, t in zip(judgement.verdicts, tuned, strict=True)
+        by_registration(replace(v, tuned=t, caveats=(*v.caveats, *ties)), registration)
+        for v, t, ties in zip(judgement.verdicts, tuned, tied, strict=True)
     )
     return replace(judgement, verdicts=verdicts)
 
@@ -231,6 +232,22 @@ def _tuned(experiment: Experiment, grid: TunedGrid) -> list[str]:
         else:
             texts.append("; ".join(f"{grid.conditions[g].label}: {w}" for g, w in chosen.items()))
     return texts
+
+
+def _tied(experiment: Experiment, grid: TunedGrid) -> list[list[TiedTunings]]:
+    """Return for each claim in how many replicates the winners of the conditions it rests on tie with other tunings."""
+    if grid.tuning.empty:
+        return [[] for _ in experiment.claims]
+    of_condition = grid.tuning.groupby("position")[["tied", "chosen"]].sum()
+    ties: list[list[TiedTunings]] = []
+    for claim in experiment.claims:
+        needed = [g for g in _needed(claim, experiment, grid.conditions) if of_condition.loc[g, "tied"]]
+        counts = [of_condition.loc[g].astype(int) for g in needed]
+        labels = [grid.conditions[g].label for g in needed]
+        ties.append(
+            [TiedTunings(tied=int(n["tied"]), n=int(n["chosen"]), where=w) for n, w in zip(counts, labels, strict=True)]
+        )
+    return ties
 
 
 def describe(analyses: Sequence[InterimAnalysis]) -> str:
