@@ -17,8 +17,7 @@ from scipy.special import ndtri
 from mlpbench.base.models import STREAMS
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
-from mlpbench.evidence.judging.claim_values import ClaimValues, values_of
-from mlpbench.evidence.judging.claim_verdicts import Curves, read_curves
+from mlpbench.evidence.judging.claim_values import ClaimValues, Curves, read_curves, values_of
 from mlpbench.evidence.statistics import outlook, t_test
 from mlpbench.evidence.statistics.alpha_spending import schedule, seed_level
 from mlpbench.evidence.statistics.assurance import assurance, sign_assurance

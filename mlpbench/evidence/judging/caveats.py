@@ -220,6 +220,15 @@ class JudgedByFlips(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgedByMiddle(Caveat):
+    """The interquartile mean of n replicates, of which so many are cut off at each end."""
+
+    template = "Interquartile mean: the {cut} largest and the {cut} smallest of {n} replicates are cut off. Studentised sign-flip test, not a t test."
+    n: int
+    cut: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SidesCounted(Caveat):
     """In how many of n replicates side a is ahead (above), side b (below), and neither (ties)."""
 
@@ -268,7 +277,7 @@ class FarReplicates(Caveat):
 
     template = (
         "{far} of {n} {plural} lie{s} far from the others ({times:.0f} times their spread): where few runs collapse, the t test is wrong "
-        "in up to half of experiments; `test: sign` or `of: median` judges such."
+        "in up to half of experiments; `of: typical` (of `compare` and `bound`) or `test: sign` judges such."
     )
     plural: str
     far: int

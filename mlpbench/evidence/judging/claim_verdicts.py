@@ -21,12 +21,11 @@ import pandas as pd
 from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, unsupported, widened_mean
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.observe import DIVERGED, observe
-from mlpbench.evidence.frames import with_finite
 from mlpbench.evidence.judging import at_the_margin
 from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Confounded, TooFewToDecide
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
-from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples, stands
-from mlpbench.evidence.judging.claim_values import ClaimValues, values_of
+from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples, stands, within_limits
+from mlpbench.evidence.judging.claim_values import ClaimValues, Curves, points_of, values_of
 from mlpbench.evidence.judging.divergence import no_mean
 from mlpbench.evidence.judging.p_correction import AtAnyTime, AtInterimAnalysis, Bet, Correction, by_e_value, by_holm
 from mlpbench.evidence.judging.registered_verdict import dropped_claims, levels_of
@@ -42,7 +41,7 @@ from mlpbench.evidence.judging.verdict import (
 )
 from mlpbench.evidence.statistics import outlook, resampling, t_test, variance_components
 from mlpbench.evidence.statistics.bounded_mean import beyond_by_bets, equivalence_by_bets
-from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
+from mlpbench.evidence.statistics.effect_sizes import Sizes, interquartile_mean, sizes_of
 from mlpbench.evidence.statistics.outlook import HALF, Outlook
 from mlpbench.evidence.statistics.paired_shares import failure_difference, win_share
 from mlpbench.evidence.statistics.sign_test import (
@@ -53,6 +52,7 @@ from mlpbench.evidence.statistics.sign_test import (
     sign_test,
 )
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
+from mlpbench.evidence.statistics.typical import TypicalSample, of_sense
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import (
     EVERY_LEAST,
@@ -67,35 +67,18 @@ from mlpbench.experiment.claims.hypothesis import (
     SignTest,
     Test,
     TTest,
+    TypicalTest,
     WinTest,
 )
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import METRICS
-from mlpbench.experiment.metrics.metric_names import late, plain, reaches
-from mlpbench.experiment.shift_spec import measured as measured_shift
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.examples import TestSet
 from mlpbench.results.registration import Registration
 
 RUN_COLUMNS = ["run_id", "status", *METRICS]
 NO_BETS: Mapping[str, Bet] = {}
-
-# The table, or what reads it: all of it, or that of some runs.
-Curves = pd.DataFrame | Callable[[Sequence[str] | None], pd.DataFrame]
-
-
-def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return the table of curves; where it is still to be read, that of some runs."""
-    return with_finite(curves if isinstance(curves, pd.DataFrame) else curves(run_ids), ["loss", "accuracy"])
-
-
-def points_of(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
-    """Return the curves of the runs that claims on metrics of curves rest on; nothing where there are no such claims."""
-    of_curves = [h for h in hypotheses if any(parse(plain(h.metric)) for parse in (reaches, late, measured_shift))]
-    needed = {c for h in of_curves for c in h.conditions}
-    run_ids = observed.loc[observed["condition_id"].isin(needed), "run_id"]
-    return read_curves(curves, list(run_ids)) if needed else pd.DataFrame()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +98,7 @@ class Assessment:
 
     verdict: Verdict
     leans: Decision = UNDECIDED
-    foresee: Callable[[float, bool], Outlook] | None = None
+    foresee: Callable[..., Outlook] | None = None
     widened: Widened | None = None
     withheld: Caveat | None = None
     p_at_margin: float = math.nan
@@ -153,7 +136,7 @@ class Assessment:
         v = self.verdict
         if self.foresee is None or v.decision not in (UNDECIDED, AT_THE_MARGIN) or v.observed or v.withheld is not None:
             return Outlook()
-        return self.foresee(level, v.decision == UNDECIDED)
+        return self.foresee(level, near=v.decision == UNDECIDED)
 
 
 def judge_claims(
@@ -283,7 +266,7 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
         return Assessment(
             verdict=replace(verdict, p=judged(values.complete, hypothesis.bound, reach)),
             leans=leans,
-            foresee=lambda level, _: outlook.of_bets(values.complete, hypothesis.bound, reach, level),
+            foresee=partial(outlook.of_bets, values.complete, hypothesis.bound, reach),
         )
     else:
         p = t_test.p_of_sense(replace(sample, mean=mean - centre), hypothesis.sense, hypothesis.bound)
@@ -332,11 +315,31 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
     p = sign_test(lower, bound, upper, drop_ties=hypothesis.drops_ties)
     counted = n - count_ties(lower, bound, upper) * hypothesis.drops_ties
     verdict = replace(verdict, p=p, test_sampling=TestSampling(unknown=unknown))
-    return Assessment(
-        verdict=verdict,
-        leans=leans,
-        foresee=lambda level, _: outlook.of_median(n, counted, max(above, below), level),
+    foresee = partial(outlook.of_median, n, counted, max(above, below))
+    return Assessment(verdict=verdict, leans=leans, foresee=foresee)
+
+
+def _of_typical(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:
+    """Return estimate, interval, sizes and p of a claim about the interquartile mean, judged by studentised sign flips."""
+    hypothesis, n = blank.hypothesis, blank.n
+    if not n:
+        return Assessment(verdict=blank)
+    estimate, centre = interquartile_mean(values.complete), hypothesis.centre
+    if n < hypothesis.test.least or values.censored:
+        return Assessment(verdict=replace(blank, estimate=estimate))
+    sample = TypicalSample(values=values.complete, least_spread=values.least_spread)
+    sizes = sizes_of(values.complete, values.tested_sd, compared=hypothesis.wording.outcomes is not None)
+    verdict = replace(
+        blank,
+        estimate=sample.iqm,
+        interval=within_limits(hypothesis, sample.interval(LEVEL), LEVEL),
+        sizes=replace(sizes, effect=None),  # Hedges' g is of the mean
+        p=of_sense(sample, hypothesis.sense, centre, hypothesis.bound),
+        test_sampling=TestSampling(unknown=None if test_set is None else unsupported(hypothesis.metric, median=True)),
     )
+    about = Sample(n=n, mean=sample.iqm, sd=sample.error * math.sqrt(n))
+    leans = _side(hypothesis.sense, sample.iqm - centre, hypothesis.bound)
+    return Assessment(verdict=verdict, leans=leans, foresee=partial(outlook.of_mean, about, hypothesis))
 
 
 def _median_sizes(values: ClaimValues, *, compared: bool) -> Sizes:
@@ -414,12 +417,9 @@ def _of_share(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) ->
         return Assessment(verdict=blank)
     verdict = replace(blank, estimate=found.estimate, interval=Interval(low=found.low, high=found.high), p=found.p)
     above, below = count_sides(values.lower, 0.0, values.upper)
-    share = hypothesis.bound if wins else HALF
-    return Assessment(
-        verdict=verdict,
-        leans=_side(hypothesis.sense, found.estimate, hypothesis.bound),
-        foresee=lambda level, _: outlook.of_share(blank.n, above + below, above, share, level),
-    )
+    leans, share = _side(hypothesis.sense, found.estimate, hypothesis.bound), hypothesis.bound if wins else HALF
+    foresee = partial(outlook.of_share, blank.n, above + below, above, share)
+    return Assessment(verdict=verdict, leans=leans, foresee=foresee)
 
 
 def _of_exact(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
@@ -441,6 +441,7 @@ ASSESSED_BY: Mapping[type[Test], Callable[[Verdict, ClaimValues, TestSet | None]
     WinTest: _of_share,
     FailureTest: _of_share,
     SignTest: _of_median,
+    TypicalTest: _of_typical,
     EveryReplicate: _of_every,
     ExactNumber: _of_exact,
     LargestVariance: _of_variances,

@@ -16,10 +16,11 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid, winners
-from mlpbench.evidence.frames import is_among
+from mlpbench.evidence.frames import is_among, records
 from mlpbench.evidence.judging import anytime
 from mlpbench.evidence.judging.caveats import IncompleteAnalysis, TiedTunings, Unfinished
-from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
+from mlpbench.evidence.judging.claim_values import Curves
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.p_correction import AtInterimAnalysis, by_holm
 from mlpbench.evidence.judging.registered_verdict import by_registration, dropped_claims, levels_of, without_verdict
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
@@ -238,16 +239,15 @@ def _tied(experiment: Experiment, grid: TunedGrid) -> list[list[TiedTunings]]:
     """Return for each claim in how many replicates the winners of the conditions it rests on tie with other tunings."""
     if grid.tuning.empty:
         return [[] for _ in experiment.claims]
-    of_condition = grid.tuning.groupby("position")[["tied", "chosen"]].sum()
-    ties: list[list[TiedTunings]] = []
-    for claim in experiment.claims:
-        needed = [g for g in _needed(claim, experiment, grid.conditions) if of_condition.loc[g, "tied"]]
-        counts = [of_condition.loc[g].astype(int) for g in needed]
-        labels = [grid.conditions[g].label for g in needed]
-        ties.append(
-            [TiedTunings(tied=int(n["tied"]), n=int(n["chosen"]), where=w) for n, w in zip(counts, labels, strict=True)]
-        )
-    return ties
+    counts = {
+        int(r["position"]): r for r in records(grid.tuning.groupby("position")[["tied", "chosen"]].sum().reset_index())
+    }
+    found = {
+        g: TiedTunings(tied=int(n["tied"]), n=int(n["chosen"]), where=grid.conditions[g].label)
+        for g, n in counts.items()
+        if n["tied"]
+    }
+    return [[found[g] for g in _needed(c, experiment, grid.conditions) if g in found] for c in experiment.claims]
 
 
 def describe(analyses: Sequence[InterimAnalysis]) -> str:

@@ -36,8 +36,8 @@ class Interval:
     level: float = LEVEL
 
 
-# The tests of claims that count replicates, as the public table names them.
-OWN_NAMES = {"wins": "binomial", "failures": "mcnemar"}
+# The tests that forms have of their own, as the public table names them.
+OWN_NAMES = {"wins": "binomial", "failures": "mcnemar", "typical": "studentised_flip"}
 # How the public table has no interval.
 NO_INTERVAL = Interval(low=math.nan, high=math.nan)
 
@@ -143,7 +143,7 @@ class Verdict:
     def interval_by(self) -> str:
         """How the interval is made: `t`, `bca`, `sign_flip` (the means that are not rejected), or `order` statistics for a median."""
         if self.hypothesis.test.about in OWN_NAMES:
-            return "clopper_pearson"
+            return "studentised_flip" if self.hypothesis.test.about == "typical" else "clopper_pearson"
         if isinstance(self.hypothesis.test, SignFlipTest) and self.claim.interval == "t":
             return "sign_flip"
         return "order" if self.hypothesis.is_of_median else self.claim.interval

@@ -30,6 +30,7 @@ from mlpbench.experiment.claims.hypothesis import (
     Hypothesis,
     SignFlipTest,
     SignTest,
+    TypicalTest,
     WinTest,
 )
 
@@ -78,9 +79,10 @@ def fewest(hypothesis: Hypothesis, level: float) -> int:
         return least_counted(min(hypothesis.bound, 1 - hypothesis.bound), level)
     if isinstance(test, BettingTest):
         return min(fewest_to_support(hypothesis, level), least_to_refute(hypothesis.bound, test.reach, level))
-    if isinstance(test, SignTest | FailureTest | SignFlipTest):
+    if isinstance(test, SignTest | FailureTest | SignFlipTest | TypicalTest):
         # Each of the two tests of an equivalence is of one side.
-        p_of_all = 2 * level if hypothesis.sense == "equivalent" else level
+        one_sided = hypothesis.sense == "equivalent" and isinstance(test, SignFlipTest)
+        p_of_all = 2 * level if one_sided else level
         return max(test.least, least_counted(HALF, p_of_all))
     return test.least
 
@@ -113,7 +115,7 @@ def too_few(hypothesis: Hypothesis, level: float, at: Sequence[int]) -> TooFew |
     return TooFew(n=at[-1], least=fewest(hypothesis, last), to_support=fewest_to_support(hypothesis, last), level=last)
 
 
-def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, near: bool) -> Outlook:
+def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool) -> Outlook:
     """Return what a claim about a mean could show now, and after how many further replicates it is decided with which chance, by t.
 
     Args:
@@ -137,7 +139,7 @@ def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, near: bool) ->
     return Outlook(is_foreseen=True, detectable=distance, more_replicates=likely, more_for_even=even)
 
 
-def of_median(n: int, counted: int, larger: int, level: float) -> Outlook:
+def of_median(n: int, counted: int, larger: int, level: float, **_: bool) -> Outlook:
     """Return how many more of n replicates a median needs, of which so many counted have a side, and so many lie on one of them."""
     if counted == 0:
         return Outlook(is_foreseen=True, unknown="no replicate has a side so far")
@@ -146,7 +148,7 @@ def of_median(n: int, counted: int, larger: int, level: float) -> Outlook:
     return Outlook(is_foreseen=True, more_replicates=None if needed is None else math.ceil(needed * n / counted) - n)
 
 
-def of_share(n: int, counted: int, hits: int, share: float, level: float) -> Outlook:
+def of_share(n: int, counted: int, hits: int, share: float, level: float, **_: bool) -> Outlook:
     """Return how many more of n replicates a share needs, of which so many are counted and so many of these are hits."""
     if counted == 0:
         return Outlook(is_foreseen=True, unknown="both sides are alike in every replicate so far")
@@ -154,7 +156,7 @@ def of_share(n: int, counted: int, hits: int, share: float, level: float) -> Out
     return Outlook(is_foreseen=True, more_replicates=None if needed is None else math.ceil(needed * n / counted) - n)
 
 
-def of_bets(values: Floats, margin: float, reach: float, level: float) -> Outlook:
+def of_bets(values: Floats, margin: float, reach: float, level: float, **_: bool) -> Outlook:
     """Return by how many more replicates bets on a mean within a margin are won, in 80% of draws from the values there are."""
     n = len(values)
     drawn = np.random.default_rng(SEED).integers(0, n, (SEQUENCES, MOST_DRAWN))
