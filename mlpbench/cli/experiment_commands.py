@@ -130,7 +130,7 @@ def plan(
     """Show what `run` would train and judge: runs, stacks, what is done, FLOPs, expected time, memory, claims and margins.
 
     Each claim says which effect the planned replicates detect with 80% power at its level by Holm's method, in standard
-    deviations of the replicates' numbers. With --pilot there is for each claim its assurance, the chance to be decided over
+    deviations of the replicates' numbers. The level is that of its seed, by the register of the results folder. With --pilot there is for each claim its assurance, the chance to be decided over
     what the effect may be after the pilot, against the number of replicates and the time they take, and a number is suggested.
     """
     from mlpbench.experiment.file import yaml_reader
@@ -138,6 +138,7 @@ def plan(
     from mlpbench.jobs.inventory import take_inventory
     from mlpbench.jobs.options import Options
     from mlpbench.results.folder_check import check_folder
+    from mlpbench.results.registration import planned_registration
     from mlpbench.results.seal import SPEC
     from mlpbench.results.store import Store
 
@@ -159,8 +160,12 @@ def plan(
     if experiment.claims or pilot is not None:
         from mlpbench.jobs.pilot_plan import detectable, read_pilot  # scipy takes a while to load
 
-        detects = detectable(experiment, inventory.conditions)
-        planned = None if pilot is None else read_pilot(pilot, experiment, inventory.conditions, options, warn)
+        readable = store.folder / SPEC not in found.records
+        registration = planned_registration(store, experiment, inventory.conditions, spec=readable)
+        detects = detectable(experiment, inventory.conditions, registration)
+        planned = (
+            None if pilot is None else read_pilot(pilot, experiment, inventory.conditions, options, detects.tests, warn)
+        )
     claims = {} if detects is None else {name: t.hypothesis.wording.formula for name, t in detects.tests.items()}
     summary = inventory.summary(options).to_json()
     of_files = [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]
@@ -184,23 +189,30 @@ def plan(
 
 
 def _print_claims(claims: Mapping[str, str], detects: Detectable) -> None:
-    """Print each claim as a formula, with what the planned replicates detect of it."""
-    from mlpbench.evidence.pilot import FIRST_SEED
-
-    if any(test.is_foreseen for test in detects.tests.values()):
-        family = next(iter(detects.tests.values())).family
-        level = f"at {FIRST_SEED:.3g}" + (f" / {family}" if family > 1 else "")
-        by = f"with 80% power by {detects.replicates} replicates, {level}, in sd over replicates"
+    """Print each claim as a formula, with what the planned replicates detect of it, and the level it is judged at."""
+    tested = [test for test in detects.tests.values() if not test.hypothesis.is_observed]
+    seeds = {test.standing.number for test in tested}
+    if any(test.is_foreseen for test in tested):
+        share = f" / {tested[0].family}" if tested[0].family > 1 else ""
+        level = (
+            f"level {tested[0].seed_level:.3g}{share} (seed {min(seeds)})" if len(seeds) == 1 else f"its level{share}"
+        )
+        by = f"with 80% power by {detects.replicates} replicates, at {level}, in sd over replicates"
         click.echo(f"{'detectable':<20}{by}")
     for name, formula in claims.items():
-        test, sds = detects.tests[name], detects.sds[name]
-        if not test.is_foreseen:
+        test, sds, few = detects.tests[name], detects.sds[name], detects.too_few.get(name)
+        if few is not None:
+            detected = f"; {few.n} replicates can't decide it ({few.least} can)"
+        elif not test.is_foreseen:
             detected = ""
         elif sds is None:
             detected = "; detects nothing"
         else:
             detected = f"; shows equality within {sds:.2g} sd" if test.is_equivalence else f"; detects {sds:.2g} sd"
-        click.echo(f"claim {name}: {printable(formula)}{detected}")
+        if len(seeds) > 1 and not test.hypothesis.is_observed:
+            detected += f", at level {test.seed_level:.3g} (seed {test.standing.number})"
+        late = "; exploratory: its runs have been looked at" if test.standing.is_late else ""
+        click.echo(f"claim {name}: {printable(formula)}{detected}{late}")
 
 
 def _print_pilot(planned: PilotPlan, figure: Path | None, *, quiet: bool) -> None:

@@ -17,21 +17,23 @@ from scipy.special import ndtri
 from mlpbench.base.models import STREAMS
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
-from mlpbench.evidence.judging.claim_values import ClaimValues, values_of
-from mlpbench.evidence.judging.claim_verdicts import Curves, read_curves
-from mlpbench.evidence.statistics import t_test
-from mlpbench.evidence.statistics.alpha_spending import seed_level
+from mlpbench.evidence.judging.claim_values import ClaimValues, Curves, read_curves, values_of
+from mlpbench.evidence.statistics import outlook, t_test
+from mlpbench.evidence.statistics.alpha_spending import schedule, seed_level
 from mlpbench.evidence.statistics.assurance import assurance, sign_assurance
 from mlpbench.evidence.statistics.e_process import crossing_p
+from mlpbench.evidence.statistics.outlook import TooFew
 from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, detectable_share
 from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, POWER, Sample, smallest_enough
 from mlpbench.experiment.claims.hypothesis import Hypothesis, SignFlipTest, SignTest, TTest
 from mlpbench.experiment.drawn_streams import streams_that_matter
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
+from mlpbench.results.registration import ClaimStanding, Registration
 
 # The level of claims at the first seed at which their conditions are compared.
 FIRST_SEED = seed_level(1)
+FIRST_LOOK = ClaimStanding()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +42,11 @@ class ClaimTest:
 
     Attributes:
         hypothesis: what the claim comes down to.
-        family: the number of tested claims: Holm's method tests the smallest p at the level of the seed over it.
+        family: the number of tested claims, dropped ones too: Holm's method tests the smallest p at the level of the seed over it.
         is_anytime: whether an e-process judges it, which asks for more at the same number of replicates.
         set_aside: how many of the replicates only tune settings.
+        standing: how the claim is registered, or will be: at which seed of its comparison.
+        analyses: at how many replicates a top-up has interim analyses; empty where there is none.
 
     """
 
@@ -50,6 +54,13 @@ class ClaimTest:
     family: int
     is_anytime: bool = False
     set_aside: int = 0
+    standing: ClaimStanding = FIRST_LOOK
+    analyses: Sequence[int] = ()
+
+    @property
+    def seed_level(self) -> float:
+        """The level at which it is decided, by a p that is corrected for the other claims."""
+        return seed_level(self.standing.number)
 
     @property
     def is_foreseen(self) -> bool:
@@ -71,9 +82,16 @@ class ClaimTest:
         if n < self.hypothesis.test.least:
             return 0.0
         if self.is_anytime:
-            return crossing_p(n, self.family / FIRST_SEED)
-        level = FIRST_SEED / self.family
+            return crossing_p(n, self.family / self.seed_level)
+        level = self.seed_level / self.family
         return 0.0 if isinstance(self.hypothesis.test, SignFlipTest) and 2.0 ** (1 - n) > level else level
+
+    def too_few(self, n: int) -> TooFew | None:
+        """Return that n replicates, with a top-up at most, decide it in no case; None where they may, and where one looks at any time."""
+        if self.is_anytime:
+            return None
+        at = [self.judged(k) for k in self.analyses if k < n]
+        return outlook.too_few(self.hypothesis, self.seed_level, [*at, self.judged(n)])
 
     def detectable(self, n: int) -> float | None:
         """Return the distance from the bound, in sds, that n replicates detect with 80% power; of an equivalence the least margin.
@@ -111,7 +129,7 @@ class PilotClaim:
     counted: int = 0
 
     def assurance(self, n: int) -> float:
-        """Return the chance that n replicates of another seed decide the claim, either way."""
+        """Return the chance that n replicates of another seed decide the claim, either way, or find it at its margin."""
         level, bound = self.test.level(n), self.test.hypothesis.bound
         if level == 0:
             return 0.0
@@ -119,21 +137,34 @@ class PilotClaim:
         if self.sample is None:
             return sign_assurance(self.larger, self.counted, round(n * self.counted / self.n), level)
         bounds = (-bound, bound) if self.test.is_equivalence else (bound,)
-        return assurance(self.sample, n, bounds, level, alone=True)
+        half = outlook.HALF * (self.test.hypothesis.margin or 0.0)
+        return assurance(self.sample, n, bounds, level, half, alone=True)
 
     def replicates_for(self, wanted: float) -> int | None:
         """Return the number of replicates with which assurance is `wanted`; None where it takes more than 100,000."""
         return smallest_enough(1, lambda n: self.assurance(n) >= wanted, MOST_REPLICATES)
 
 
-def claim_tests(experiment: Experiment, conditions: Sequence[Condition]) -> dict[str, ClaimTest]:
-    """Return how each claim of a planned experiment is judged, by its id, over its conditions with their first tuning."""
+def claim_tests(
+    experiment: Experiment, conditions: Sequence[Condition], registration: Registration | None = None
+) -> dict[str, ClaimTest]:
+    """Return how each claim of a planned experiment is judged, by its id, over its conditions with their first tuning.
+
+    `registration` says how the claims are registered, or will be; without it they are judged at a first seed.
+    """
     scientific = conditions[:: count_tunings(experiment)]
     hypotheses = {claim.id: claim.hypothesis(experiment, scientific) for claim in experiment.claims}
-    family = max(1, sum(not hypothesis.is_observed for hypothesis in hypotheses.values()))
+    dropped = 0 if registration is None else registration.dropped
+    family = max(1, dropped + sum(not hypothesis.is_observed for hypothesis in hypotheses.values()))
+    most = experiment.most_replicates
     return {
         name: ClaimTest(
-            hypothesis=hypothesis, family=family, is_anytime=experiment.is_anytime, set_aside=experiment.set_aside
+            hypothesis=hypothesis,
+            family=family,
+            is_anytime=experiment.is_anytime,
+            set_aside=experiment.set_aside,
+            standing=FIRST_LOOK if registration is None else registration.standings[name],
+            analyses=() if experiment.until_decided is None else schedule(experiment.replicates, most),
         )
         for name, hypothesis in hypotheses.items()
     }

@@ -17,9 +17,11 @@ import pandas as pd
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import Say
+from mlpbench.evidence.judging.caveats import TooFewToDecide
 from mlpbench.evidence.judging.claim_verdicts import RUN_COLUMNS
 from mlpbench.evidence.pilot import ClaimTest, PilotClaim, claim_tests, pilot_claims
 from mlpbench.evidence.statistics.assurance import EVEN, LIKELY
+from mlpbench.evidence.statistics.outlook import TooFew
 from mlpbench.evidence.statistics.t_test import MOST_REPLICATES
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition
@@ -27,6 +29,7 @@ from mlpbench.experiment.plan import outline
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options
 from mlpbench.results.folder_check import open_folder
+from mlpbench.results.registration import Registration
 
 # The assurances that numbers of replicates are given for: the one that is suggested, and the ends of its range.
 SURE = 0.9
@@ -53,10 +56,32 @@ class Detectable:
         """The distance from the bound in standard deviations, by claim; None where none is detected or known."""
         return {name: test.detectable(self.replicates) for name, test in self.tests.items()}
 
+    @cached_property
+    def too_few(self) -> Mapping[str, TooFew]:
+        """The claims that so many replicates decide in no case."""
+        found = {name: test.too_few(self.replicates) for name, test in self.tests.items()}
+        return {name: few for name, few in found.items() if few is not None}
+
+    def notes(self) -> list[str]:
+        """Return a line about each claim that the planned replicates decide in no case."""
+        return [f"claim {name}: {TooFewToDecide(**vars(few)).sentence}" for name, few in self.too_few.items()]
+
     def to_json(self) -> dict[str, Any]:
         """Return it as `plan --json` has it."""
         levels = {name: test.level(self.replicates) for name, test in self.tests.items() if test.is_foreseen}
-        return {"replicates": self.replicates, "levels": levels, "sd": dict(self.sds)}
+        seeds = {
+            name: {
+                "level": test.seed_level,
+                "seed_number": test.standing.number,
+                "exploratory": test.standing.is_exploratory,
+            }
+            for name, test in self.tests.items()
+            if not test.hypothesis.is_observed
+        }
+        fewest = {name: few.least for name, few in self.too_few.items()}
+        family = {"family": next(iter(self.tests.values())).family} if self.tests else {}
+        of_claims = {"levels": levels, "sd": dict(self.sds), "seeds": seeds, "too_few": fewest}
+        return {"replicates": self.replicates} | family | of_claims
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,13 +172,19 @@ class PilotPlan:
         }
 
 
-def detectable(experiment: Experiment, conditions: Sequence[Condition]) -> Detectable:
-    """Return what the planned number of replicates detects."""
-    return Detectable(replicates=experiment.most_replicates, tests=claim_tests(experiment, conditions))
+def detectable(experiment: Experiment, conditions: Sequence[Condition], registration: Registration) -> Detectable:
+    """Return what the planned number of replicates detects, by claims that are registered, or will be."""
+    tests = claim_tests(experiment, conditions, registration)
+    return Detectable(replicates=experiment.most_replicates, tests=tests)
 
 
 def read_pilot(
-    folder: Path, experiment: Experiment, conditions: Sequence[Condition], options: Options, say: Say
+    folder: Path,
+    experiment: Experiment,
+    conditions: Sequence[Condition],
+    options: Options,
+    tests: Mapping[str, ClaimTest],
+    say: Say,
 ) -> PilotPlan:
     """Return what a results folder says of the claims of a planned experiment.
 
@@ -162,6 +193,7 @@ def read_pilot(
         experiment: what is planned.
         conditions: its conditions.
         options: how it is to be trained.
+        tests: how its claims are judged, by id.
         say: gets a line about what should be known of the pilot.
 
     Raises:
@@ -178,7 +210,6 @@ def read_pilot(
         return store.read("curves", ids if some is None else some)
 
     runs = store.read("runs", ids, columns=RUN_COLUMNS)
-    tests = claim_tests(experiment, conditions)
     claims = pilot_claims(tests, experiment, conditions, pilot, pilot_conditions, runs, curves, store.read_layers)
     plan = PilotPlan(
         folder=folder,

@@ -26,7 +26,7 @@ from mlpbench.jobs.progress import Progress
 from mlpbench.results import seal
 from mlpbench.results.folder_check import check_folder, first_messages, listed
 from mlpbench.results.register import Register, write_register
-from mlpbench.results.registration import registered
+from mlpbench.results.registration import registered, registration_in
 from mlpbench.results.seal import NAME as SEAL
 from mlpbench.results.seal import SPEC
 from mlpbench.results.store import ASIDE, Store
@@ -66,6 +66,9 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
 
     readable = spoilt is None
     register()  # what is wrong with it is said before anything is written
+    if experiment.claims and not options.pilot and inventory.n_todo(options.rerun):
+        for note in _undecidable(inventory, register()):
+            tell(note)
     _prepare(inventory, options, say)
     with store.writing() as damaged:
         for path, why in damaged.items():
@@ -94,6 +97,14 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
             filed=None if options.pilot else filed,
         )
     return replace(outcome, notes=tuple(notes))
+
+
+def _undecidable(inventory: Inventory, register: Register) -> list[str]:
+    """Return a line about each claim that its replicates decide in no case, before they are trained."""
+    from mlpbench.jobs.pilot_plan import detectable  # scipy takes a while to load
+
+    experiment, conditions = inventory.experiment, inventory.conditions
+    return detectable(experiment, conditions, registration_in(register, experiment, conditions)).notes()
 
 
 def _look_at(experiment: Experiment, store: Store, notes: list[str]) -> Path | None:

@@ -17,8 +17,8 @@ from mlpbench.evidence.estimates.observe import DIVERGED, OK, estimate, estimate
 from mlpbench.evidence.estimates.paired_differences import Difference, worse_than
 from mlpbench.evidence.estimates.predictions import Predictions, read_predictions
 from mlpbench.evidence.frames import places, records
+from mlpbench.evidence.judging.claim_values import Curves, read_curves
 from mlpbench.evidence.judging.claim_verdicts import RUN_COLUMNS as JUDGED_COLUMNS
-from mlpbench.evidence.judging.claim_verdicts import Curves, read_curves
 from mlpbench.evidence.judging.interim_analysis import Judgement
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment.grid import Condition

@@ -12,6 +12,7 @@ from mlpbench.evidence.judging.at_the_margin import edge_of, reach_of
 from mlpbench.evidence.judging.caveats import BoundKept, Unfinished
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import LEVEL
+from mlpbench.experiment.claims.hypothesis import BettingTest
 from mlpbench.experiment.metrics.metric import LOG10_UNIT
 from mlpbench.report.section import paragraph, table
 
@@ -225,7 +226,7 @@ def verdict_sentence(verdict: Verdict) -> str:
         finding = _filled(wording.supported, verdict, q)
         return paragraph(f"{estimated}: {finding} {tail}, and yet the claim is not supported.", more)
     if verdict.decision == AT_THE_MARGIN:
-        return paragraph(f"{estimated}: {_at_the_margin(verdict, q)} {tail}.", more)
+        return paragraph(f"{estimated}: {_at_the_margin(verdict, q)} {tail}.", needed(verdict), more)
     if verdict.decision == UNDECIDED:
         question = _filled(wording.question, verdict, q)
         inconclusive = f"{estimated}; inconclusive: the data do not show {question} {tail}."
@@ -295,29 +296,45 @@ def _equals(p: float) -> str:
 def needed(verdict: Verdict) -> str:
     """Return about how many more replicates decide an undecided claim, and how surely; nothing where that is not known."""
     even, more = verdict.outlook.more_for_even, verdict.outlook.more_replicates
-    if verdict.hypothesis.is_of_median:
-        same = "if the share on that side stays the same"
+    if verdict.outlook.unknown:
+        return f"How many replicates would decide it can't be said: {verdict.outlook.unknown}."
+    if same := _if_they_stay(verdict):
         return "" if more is None else f"About {about(more)} more replicates needed for 80% power {same}."
     if even is None:
         return ""
     likely = f"about {about(more)} with one of 80%" if more is not None else "80% takes more than 100,000"
-    return f"About {about(even)} more replicate{'s' * (even != 1)} would decide it with a chance of 50%, {likely}."
+    decide = "tell on which side of it" if verdict.decision == AT_THE_MARGIN else "decide it"
+    return f"About {about(even)} more replicate{'s' * (even != 1)} would {decide} with a chance of 50%, {likely}."
+
+
+def _if_they_stay(verdict: Verdict) -> str:
+    """Return under which condition a number of further replicates is said, of a test that counts, or bets; else nothing."""
+    test = verdict.hypothesis.test
+    if isinstance(test, BettingTest):
+        return "if they come out as those there are"
+    counted = {
+        "median": "if the share on that side stays the same",
+        "wins": "if that share stays the same",
+        "failures": "if runs fail as often as they have",
+    }
+    return counted.get(test.about, "")
 
 
 def _outlook(verdict: Verdict, q: Digits) -> str:
     """Say what the test detects at this n, and how many replicates it would take."""
     tested, outlook = verdict.hypothesis, verdict.outlook
-    if tested.is_of_median:
-        if (
-            verdict.p_corrected is not None and verdict.p_corrected <= verdict.level
-        ):  # decided, but for an incomplete analysis
+    if same := _if_they_stay(verdict):
+        if not outlook.is_foreseen:  # decided, but for an incomplete analysis, say
             return ""
-        unknown = (
-            "if as many replicates stay censored"
-            if verdict.is_partly_known
-            else "if the shares above and below stay the same"
+        if tested.is_of_median:
+            same = "if the shares above and below stay the same"
+            same = "if as many replicates stay censored" if verdict.is_partly_known else same
+        most = (
+            "Not even 1,000 more give"
+            if isinstance(tested.test, BettingTest)
+            else "No affordable number of replicates gives"
         )
-        return needed(verdict) or f"No affordable number of replicates gives 80% power {unknown}."
+        return needed(verdict) or f"{most} 80% power {same}."
     if outlook.detectable is None or verdict.estimate is None:
         return ""
     inside = tested.sense == "equivalent" and abs(verdict.estimate - tested.centre) <= tested.bound

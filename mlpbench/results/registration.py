@@ -99,7 +99,25 @@ def of_seed(experiment: Experiment, seed: int, replicates: int) -> Experiment:
 
 def registration_of(folder: Path, experiment: Experiment, conditions: Sequence[Condition]) -> Registration:
     """Return how the claims of an experiment are registered in its folder; raise InputError where the register is damaged."""
-    register = read_register(folder)
+    return registration_in(read_register(folder), experiment, conditions)
+
+
+def planned_registration(
+    store: Store, experiment: Experiment, conditions: Sequence[Condition], *, spec: bool = True
+) -> Registration:
+    """Return how the claims of an experiment will be registered once it is run, where claims can be at its seed.
+
+    `spec` says whether the experiment that the folder has can be read. Raises InputError where a register is damaged or was
+    removed, in the folder or beside.
+    """
+    register = read_register(store.folder, spec=spec)
+    if not register.has_pilot(experiment.seed):  # whose runs are for another seed
+        register = registered(store, experiment, conditions, experiment, spec=spec)
+    return registration_in(register, experiment, conditions)
+
+
+def registration_in(register: Register, experiment: Experiment, conditions: Sequence[Condition]) -> Registration:
+    """Return how the claims of an experiment are registered in a register."""
     seed, declared = experiment.seed, Declaration.of(experiment)
     at = {claim.digest: claim for claim in register.at(seed)}
     standings = {}

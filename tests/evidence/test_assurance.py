@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ SAMPLES = [Sample(n=5, mean=0.3, sd=1.0), Sample(n=12, mean=-0.1, sd=0.7), Sampl
 REPEATS = pytest.mark.parametrize("repeats", [400, pytest.param(4_000, marks=pytest.mark.prove)])
 
 
-def decided(sample: Sample, bounds: tuple[float, ...]) -> bool:
-    """Return whether the tests of claims decide."""
+def decided(sample: Sample, bounds: tuple[float, ...], half: float = 0.0) -> bool:
+    """Return whether the tests of claims decide, or find the mean within half of a margin of a bound."""
+    if half and min(t_test.equivalence(replace(sample, mean=sample.mean - b), half) for b in bounds) <= ALPHA:
+        return True
     if len(bounds) == 1:
         return t_test.two_sided(sample, bounds[0]) <= ALPHA
     inside = abs(sample.mean) <= bounds[1]
@@ -67,6 +70,20 @@ def test_it_is_how_often_replicates_drawn_from_the_posterior_decide(
     hits = sum(decided(seen(row if alone else np.concatenate([first, row])), bounds) for row in drawn)
     expected = assurance(sample, more, bounds, ALPHA, alone=alone)
     assert hits / repeats == pytest.approx(expected, abs=0.01 + 4 * math.sqrt(0.25 / repeats))
+
+
+@pytest.mark.parametrize("bounds", [(0.2,), (-0.5, 0.5)])
+@pytest.mark.parametrize("half", [0.1, 0.25])
+def test_what_lies_at_the_margin_is_decided_too(bounds: tuple[float, ...], half: float) -> None:
+    sample, repeats, more = Sample(n=12, mean=0.3, sd=0.4), 3_000, 60
+    rng = np.random.default_rng(7)
+    first = stats.zscore(np.arange(12.0), ddof=1) * sample.sd + sample.mean
+    sigma = sample.sd * np.sqrt(11 / rng.chisquare(11, repeats))
+    drawn = rng.normal(rng.normal(sample.mean, sigma / math.sqrt(12))[:, None], sigma[:, None], (repeats, more))
+    hits = sum(decided(seen(np.concatenate([first, row])), bounds, half) for row in drawn)
+    with_half, without = (assurance(sample, more, bounds, ALPHA, h) for h in (half, 0.0))
+    assert hits / repeats == pytest.approx(with_half, abs=0.01 + 4 * math.sqrt(0.25 / repeats))
+    assert with_half > without + 0.01
 
 
 @given(mean=st.floats(-3, 3), n=st.integers(3, 50), margin=st.floats(0.0, 2.0), two=st.booleans())

@@ -24,6 +24,7 @@ from mlpbench.evidence.judging.p_correction import AtAnyTime, AtInterimAnalysis,
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict, claims_table
 from mlpbench.evidence.statistics import t_test
 from mlpbench.evidence.statistics.alpha_spending import schedule, spent
+from mlpbench.evidence.statistics.assurance import assurance, more_for
 from mlpbench.evidence.statistics.e_process import of_mean
 from mlpbench.evidence.statistics.sign_test import one_sided
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample, holm
@@ -79,11 +80,29 @@ def test_a_difference_on_its_margin_is_at_it_by_every_test(expect: str, sign: in
     assert verdict.p_corrected > 0.05
     assert verdict.p_at_margin is not None
     assert verdict.p_at_margin <= 0.05
-    assert verdict.outlook.more_replicates is None
+    assert verdict.outlook.detectable is None
     ends = (1, 3) if sign > 0 else (-3, -1)
     assert f"at the margin, between {ends[0] / 100:g} and {ends[1] / 100:g} (p" in verdict_sentence(verdict)
     assert "at the margin" in terminal_table([verdict])
     assert claims_table([verdict])["p_at_margin"].item() == verdict.p_at_margin
+
+
+def test_it_says_how_many_replicates_would_tell_the_side_and_an_undecided_claim_when_it_would_be_there() -> None:
+    near = one(MARGIN + 0.0008 + 0.002 * EVEN)
+    assert near.decision == AT_THE_MARGIN
+    x = Sample(n=12, mean=0.0008, sd=0.002)
+    more = near.outlook.more_for_even
+    assert more is not None
+    assert assurance(x, more, (0.0,), 0.05) >= 0.5 > assurance(x, more - 1, (0.0,), 0.05)
+    assert f"About {more} more replicates would tell on which side of it with a chance of 50%" in verdict_sentence(near)
+    wide = one(MARGIN + 0.0005 + 0.05 * EVEN)
+    assert wide.decision == "undecided"
+    counted = Sample(n=12, mean=0.0005, sd=0.05)
+    likely = wide.outlook.more_replicates
+    assert likely is not None
+    by_side = more_for(counted, 0.8, (0.0,), 0.05)
+    assert by_side is not None
+    assert likely < by_side / 4, "so near to the margin it would be at it long before its side is known"
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3, 0.5, 0.6, 0.75, 0.9, 1.0, 1.2, 1.4, 1.5])

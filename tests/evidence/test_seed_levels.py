@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from arithmetic_tables import COMPARED, verdict_with
 from error_rates import at_most, say
 from scipy import stats
 
 from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.evidence.statistics.t_test import ALPHA, holm
+from mlpbench.report.sections.verdicts import levels_of_seeds
 
 
 def simulated_p(*shape: int) -> np.ndarray:
@@ -43,3 +47,15 @@ def test_the_best_of_four_claims_is_false_in_at_most_five_percent_where_dropped_
     family = np.array([holm([p, 1.0, 1.0, 1.0])[0] for p in best])
     at_most("best of 4 claims, the others kept with p = 1", int((family <= seed_level(1)).sum()), repeats)
     assert before / repeats == pytest.approx(1 - 0.95**4, abs=4 * 0.5 / repeats**0.5)
+
+
+def test_the_report_says_of_how_many_experiments_each_kind_of_verdict_is_false() -> None:
+    """Those at the margin are tested apart, at 5% too: of claims that have a margin it is said beside the other 5%."""
+    verdicts = [
+        replace(verdict_with(fields=COMPARED | {"margin": margin}), seed_number=1, seeds=1, level=seed_level(1))
+        for margin in (0.0, 0.01)
+    ]
+    without, also = levels_of_seeds(verdicts[:1]), levels_of_seeds(verdicts)
+    said = "the chance that any of these claims has a false verdict is at most 5% for supported and refuted"
+    assert without.endswith(f"{said}.")
+    assert also.endswith(f"{said} and at most 5% for at the margin.")

@@ -21,7 +21,7 @@ from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.p_correction import AtInterimAnalysis
 from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Verdict
 from mlpbench.evidence.statistics import t_test
-from mlpbench.evidence.statistics.alpha_spending import schedule
+from mlpbench.evidence.statistics.alpha_spending import schedule, seed_level
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample
 
 FIRST, MOST = 5, 30
@@ -37,27 +37,27 @@ def interval(found: int, repeats: int) -> str:
 
 
 @functools.cache
-def blank() -> Verdict:
+def blank(level: float) -> Verdict:
     """Return an undecided verdict on a claim judged by t, against 0."""
     made = verdict_with("compare", {"a": {"width": 16}, "b": {"width": 8}, "expect": "greater", "margin": 0.0})
-    return replace(made, decision=UNDECIDED, p=None, p_corrected=None)
+    return replace(made, decision=UNDECIDED, p=None, p_corrected=None, level=level)
 
 
 def p_of(values: Array) -> float:
     return t_test.two_sided(Sample(n=len(values), mean=float(values.mean()), sd=float(values.std(ddof=1))), 0.0)
 
 
-def followed(values_CR: Array, at: Sequence[int]) -> dict[int, tuple[int, bool]]:
-    """Return at which n each claim that is decided is, and whether for the side above 0, by the rules."""
+def followed(values_CR: Array, at: Sequence[int], level: float = ALPHA) -> dict[int, tuple[int, bool]]:
+    """Return at which n each claim that is decided at a level is, and whether for the side above 0, by the rules."""
     decided: dict[int, tuple[int, bool]] = {}
     for number, n in enumerate(at, start=1):
         judged = [i for i in range(len(values_CR)) if i not in decided]
         if not judged:
             break
-        verdicts = [replace(blank(), n=n, planned=n, p=p_of(values_CR[i, :n])) for i in judged]
+        verdicts = [replace(blank(level), n=n, planned=n, p=p_of(values_CR[i, :n])) for i in judged]
         correct = AtInterimAnalysis(at=at, number=number, undecided=len(judged))
         for i, p in zip(judged, correct(verdicts).p, strict=True):
-            if p <= ALPHA:
+            if p <= level:
                 decided[i] = (n, float(values_CR[i, :n].mean()) > 0)
     return decided
 
@@ -129,6 +129,25 @@ def test_power_is_nearly_that_of_all_replicates_at_once(repeats: int) -> None:
     assert at_once == pytest.approx(0.754 * repeats, abs=4 * math.sqrt(repeats * 0.19))
     assert new >= 0.72 * repeats - (0 if repeats > 5000 else 2 * math.sqrt(repeats * 0.2))
     assert at_once - new <= 0.04 * repeats
+
+
+@REPEATS
+@pytest.mark.parametrize("shift", [0.5, 0.0])
+def test_at_the_level_of_a_first_seed_power_is_in_the_same_proportion(shift: float, repeats: int) -> None:
+    """Of half a standard deviation: at least 0.72 of what 30 at once decide 0.76 of, both at 0.0304; of nothing no more than that."""
+    level = seed_level(1)
+    experiments = draws([shift], repeats, seed=6)
+    new = sum(0 in followed(values, NEW, level) for values in experiments)
+    at_once = sum(p_of(values[0]) <= level for values in experiments)
+    print(
+        f"\n{shift:g} sd at level {level:.4f}: {interval(new, repeats)} decided; 30 at once {interval(at_once, repeats)}"
+    )
+    if shift == 0:
+        assert new <= level * repeats + 4 * math.sqrt(repeats * level * (1 - level))
+        return
+    exact = t_test.power(MOST, shift, level / 2)
+    assert at_once == pytest.approx(exact * repeats, abs=4 * math.sqrt(repeats * 0.22))
+    assert new >= 0.72 / 0.76 * at_once - (0 if repeats > 5000 else math.sqrt(repeats * 0.05))
 
 
 @REPEATS

@@ -182,6 +182,42 @@ def test_of_levels_with_equally_many_right_the_lower_loss_wins() -> None:
     assert choose(experiment, grid.conditions(experiment), rows, [3, 3]).chosen.tolist() == [[2] * 3] * 2
 
 
+@pytest.mark.parametrize("folds", [None, 2])
+def test_levels_that_tie_in_loss_too_are_named_whichever_comes_first_in_the_file(folds: int | None) -> None:
+    """On folds levels 0.1 and 0.3 of width 8 tie in the last three replicates; over those before they never do, nor do lost ones."""
+    first = {(0.1, 0): 0.75, (0.1, 1): 0.6}
+
+    def score(w: int, lr: float, r: int, f: int | None) -> float:
+        return 0.9 - lr if w == 32 else 0.5 if lr == 0.03 else first.get((lr, r), 0.7)
+
+    def lost(w: int, lr: float, r: int, f: int | None) -> float | str:
+        return "diverged" if w == 8 else 0.9 - lr
+
+    estimates, notes = set(), set()
+    for levels in (LRS, LRS[::-1]):
+        experiment = tuned(folds=folds, replicates=5, nuisance={"lr": levels})
+        verdict, of_none = (
+            interim_analysis.judge(
+                experiment, grid.conditions(experiment), rows_of(experiment, s), pd.DataFrame()
+            ).verdicts[0]
+            for s in (score, lost)
+        )
+        estimates.add(verdict.estimate)
+        notes.add(verdict.note)
+        assert "tie" not in of_none.note
+    assert len(estimates) == len(notes) == 1
+    said = "In 3 of 5 replicates several tuned levels tie in width=8, in right predictions and in loss"
+    assert (said in notes.pop()) == bool(folds)
+
+
+def test_levels_that_are_the_same_over_all_replicates_before_are_named() -> None:
+    experiment = tuned(replicates=4)
+    rows = rows_of(experiment, lambda w, lr, r, f: 0.5 if w == 8 else 0.9 - lr)
+    (verdict,) = interim_analysis.judge(experiment, grid.conditions(experiment), rows, pd.DataFrame()).verdicts
+    assert "In 3 of 3 replicates several tuned levels tie in width=8" in verdict.note
+    assert "tie in width=32" not in verdict.note
+
+
 def test_numbers_are_tuned_by_their_loss() -> None:
     from mlpbench.data.table.table_data import TableFacts
 
@@ -240,6 +276,32 @@ def test_a_replicate_whose_folds_are_not_all_there_has_no_choice_and_no_row_yet(
 
 def test_a_replicate_of_which_every_run_failed_has_no_choice() -> None:
     assert chosen(tuned(folds=2, replicates=2), lambda w, lr, r, f: "failed" if r == 0 else lr) == [[NONE, 2]] * 2
+
+
+@pytest.mark.parametrize("refit", ["chosen", "all"])
+def test_a_replicate_whose_folds_all_failed_is_left_out_as_a_failed_run_and_no_verdict_waits_for_it(refit: str) -> None:
+    """Nothing will come of it: the others are judged, and it is said to have failed, as of a run without folds."""
+    experiment = tuned(replicates=4).model_copy(update={"validation": None, "folds": 2, "refit": refit})
+
+    def score(w: int, lr: float, r: int, f: int | None) -> float | str:
+        return "failed" if (w, r) == (8, 1) and f is not None else 0.9 - lr
+
+    made, rows = grid.conditions(experiment), rows_of(experiment, score)
+    unchosen = [run.run_id for run in grid.runs(experiment) if run.fold is None and run.settings.lr != 0.03]
+    unchosen += [r.run_id for r in grid.runs(experiment) if (r.fold, r.settings.width, r.replicate) == (None, 8, 1)]
+    rows = rows if refit == "all" else rows[~rows["run_id"].isin(unchosen)]  # what `run` trains
+    judged = interim_analysis.judge(experiment, made, rows, pd.DataFrame())
+    assert judged.grid.observed["status"].tolist() == ["ok", "failed", "ok", "ok"] + ["ok"] * 4
+    (verdict,) = judged.verdicts
+    assert (verdict.decision, verdict.n, verdict.planned) == ("supported", 3, 4)
+    assert "1 of 4 replicates failed in width=8." in verdict.note
+    assert judged.grid.run_ids.is_unique
+    text = report_of(Tables(experiment, made, rows, frame("curves", []))).markdown
+    assert "7 of 8 runs finished; 1 failed." in text
+    one_fold_missing = rows[rows["run_id"] != rows.loc[rows["status"] == "failed", "run_id"].iloc[0]]
+    (waiting,) = interim_analysis.judge(experiment, made, one_fold_missing, pd.DataFrame()).verdicts
+    assert waiting.decision == "undecided"
+    assert "No verdict before all runs are there" in waiting.note
 
 
 def test_a_fold_that_diverged_leaves_its_replicate_without_a_validation_metric() -> None:

@@ -258,7 +258,7 @@ def test_a_margin_is_filled_in_where_there_is_a_default() -> None:
         ("bound", {"above": float("nan")}, "above must be a finite number, got nan"),
         ("bound", {"above": "1"}, "above must be a number, got '1'"),
         ("bound", {"above": 10**400}, "above must be a number, got 1000"),
-        ("bound", {"above": 1, "of": "most"}, "of must be 'mean', 'every' or 'median', got 'most'"),
+        ("bound", {"above": 1, "of": "most"}, "of must be 'mean', 'every', 'median' or 'typical', got 'most'"),
         ("bound", {"above": 1, "where": {"lr": 3}}, "a claim about lr names one of its levels"),
         ("trend", {"factor": "lrr", "expect": "rises"}, "a claim here names a factor (lr), got 'lrr'; did you mean 'lr'?"),
         ("trend", {"factor": "lr", "expect": "grows"}, "expect must be 'rises' or 'falls', got 'grows'"),

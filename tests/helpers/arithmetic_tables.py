@@ -13,8 +13,9 @@ import pyarrow as pa
 from single_runs import make_run
 
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
-from mlpbench.evidence.judging.verdict import Interval, Outlook, Verdict, claims_table
+from mlpbench.evidence.judging.verdict import Interval, Verdict, claims_table
 from mlpbench.evidence.statistics.effect_sizes import Sizes
+from mlpbench.evidence.statistics.outlook import Outlook
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment, build

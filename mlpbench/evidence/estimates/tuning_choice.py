@@ -77,12 +77,13 @@ class TunedGrid:
 class Choice:
     """The tuning chosen in each replicate, and what the choice rests on.
 
-    **Shape**: `chosen`, `alone` and `split` (G, R), the others (G, T, R).
+    **Shape**: `chosen`, `alone`, `split` and `tied` (G, R), the others (G, T, R).
 
     Attributes:
         chosen: the number of the tuning, `NONE` where it can't be chosen yet.
         alone: the tuning that each replicate would choose for itself.
         split: the tuning that each replicate would choose by its first fold alone.
+        tied: whether another one is as good as the chosen.
         cost: the objective, validation loss or minus validation accuracy; infinite for failed and diverged runs.
         diverged, failed, missing: number of runs, one for each fold, that ended so.
 
@@ -91,6 +92,7 @@ class Choice:
     chosen: Ints
     alone: Ints
     split: Ints
+    tied: npt.NDArray[np.bool_]
     cost: Floats
     diverged: Ints
     failed: Ints
@@ -115,7 +117,8 @@ def choose(
     The tuning with the fewest runs that diverged, or failed, comes first; of those with equally many, the one that classifies
     the most validation examples right over the replicates before, or over the folds of a replicate; of equal ones that of the lower mean
     validation loss, which alone counts where the target is numbers. What is equal in that too is ordered by its content,
-    never by its place in the file. A diverged run wins only where every tuning has one. Runs that are not there yet are no
+    never by its place in the file, and claims say that it is. Its runs can't be averaged: a refit is made of the chosen tuning alone, and
+    curves, layers and predictions are those of one run. A diverged run wins only where every tuning has one. Runs that are not there yet are no
     part of a mean and count like diverged ones.
     """
     tunings, replicates = count_tunings(experiment), max(counts)
@@ -143,15 +146,29 @@ def choose(
     alone = np.where(planned & ended, ranked.best(bad), NONE)
     first = np.isin(status[..., 0], (DIVERGED, FAILED, MISSING)).astype(np.int64)
     split = np.where(planned & ended, ranked.of_first_fold.best(first), NONE)
-    chosen = alone if experiment.folds else np.where(planned, _by_those_before(ranked, bad), NONE)
+    if experiment.folds:
+        chosen, tied = alone, ranked.are_tied(bad)
+    else:
+        chosen, tied = _by_those_before(ranked, bad)
+    chosen = np.where(planned, chosen, NONE)
     cost = _mean(loss if of_loss else -accuracy, (3,))
-    return Choice(chosen=chosen, alone=alone, split=split, cost=cost, diverged=diverged, failed=failed, missing=missing)
+    return Choice(
+        chosen=chosen,
+        alone=alone,
+        split=split,
+        tied=tied & (chosen != NONE),
+        cost=cost,
+        diverged=diverged,
+        failed=failed,
+        missing=missing,
+    )
 
 
-def _by_those_before(ranked: Ranked, bad: Ints) -> Ints:
-    """Return the best tuning over the replicates before each, (G, R); the first has but its own."""
-    best = [ranked.of_first(r).best(bad[:, :, :r].sum(axis=2, keepdims=True)) for r in (1, *range(1, bad.shape[2]))]
-    return np.concatenate(best, axis=1)
+def _by_those_before(ranked: Ranked, bad: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Return the best tuning over the replicates before each, and whether others tie with it, (G, R); the first has but its own."""
+    before = [(ranked.of_first(r), bad[:, :, :r].sum(axis=2, keepdims=True)) for r in (1, *range(1, bad.shape[2]))]
+    best, tied = ([getattr(some, name)(lost) for some, lost in before] for name in ("best", "are_tied"))
+    return np.concatenate(best, axis=1), np.concatenate(tied, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,13 +194,23 @@ class Ranked:
 
     def best(self, bad: Ints) -> Ints:
         """Return the best tuning by the fewest bad runs, (G, T, R): in each replicate or, of shape (G, T, 1), over all."""
+        order = np.broadcast_to(self.order, bad.shape)
+        return np.asarray(np.lexsort((order, *reversed(self._keys(bad))), axis=1)[:, 0], dtype=np.int64)
+
+    def are_tied(self, bad: Ints) -> npt.NDArray[np.bool_]:
+        """Return where another tuning is as good as the best, (G, R), so that the order of contents tells them apart."""
+        keys = np.stack(self._keys(bad))
+        at_best = np.take_along_axis(keys, self.best(bad)[None, :, None, :], axis=2)
+        return np.asarray(((keys == at_best).all(axis=0) & np.isfinite(keys[2])).sum(axis=1) > 1)
+
+    def _keys(self, bad: Ints) -> tuple[Floats, Floats, Floats]:
+        """Return what tunings are compared by, in this order: bad runs, the share of wrong predictions and the mean loss, (G, T, R)."""
         axes = (3,) if bad.shape[2] == self.loss.shape[2] else (2, 3)
         known = np.isfinite(self.accuracy)
         right = np.rint(np.where(known, self.accuracy, 0.0) * self.n).sum(axis=axes, keepdims=True)
         of = np.where(known, self.n, 0).sum(axis=axes, keepdims=True)
         error = np.where(of > 0, 1 - right / np.maximum(of, 1), np.inf)[..., 0]
-        order = np.broadcast_to(self.order, bad.shape)
-        return np.asarray(np.lexsort((order, _mean(self.loss, axes), error, bad), axis=1)[:, 0], dtype=np.int64)
+        return bad.astype(float), error, _mean(self.loss, axes)
 
 
 def _mean(values: Floats, axes: tuple[int, ...]) -> Floats:
@@ -232,8 +259,13 @@ def tuned_grid(
             regretted.append(of_condition)
             refitted += ids
         for replicate, t in list(enumerate(picked))[experiment.set_aside :]:
-            # No run has the identity of one that is not chosen yet.
-            run_id = refits[t][replicate] if t >= 0 else f"not chosen {g} {replicate}"
+            if t >= 0:
+                run_id = refits[t][replicate]
+            elif choice is not None and choice.settled[g, replicate]:
+                # There never will be a choice: every run on a fold failed, and the first of them stands for the replicate.
+                run_id = run_ids(experiment, members[0], [replicate], [0])[0]
+            else:
+                run_id = f"not chosen {g} {replicate}"  # which no run has
             rows.append((g, condition.condition_id, condition.label, replicate, run_id, max(t, 0)))
     planned = pd.DataFrame(rows, columns=["position", "condition_id", "label", "replicate", "run_id", "tuning"])
     observed = observe_runs(planned.astype({"run_id": object, "label": object, "condition_id": object}), runs)
@@ -244,7 +276,7 @@ def tuned_grid(
         observed = observed.assign(
             **means, **{n: np.where(observed["status"] == OK, v, np.nan) for n, v in of_regret.items()}
         )
-        used = list(dict.fromkeys([*used, *refitted])) + of_folds
+        used = list(dict.fromkeys([*used, *refitted, *of_folds]))
     elif choice is not None:
         used = [
             i
@@ -301,7 +333,8 @@ def _tuning(
 ) -> pd.DataFrame:
     """Return a row for each scientific condition and tuning: its validation metric, how often it is chosen, its lost runs.
 
-    `value` is the mean of the metric that is tuned by; `chosen` the number of replicates, of those `judged`, that it represents;
+    `value` is the mean of the metric that is tuned by; `chosen` the number of replicates, of those `judged`, that it represents, and
+    `tied` in how many of these another is as good;
     `wins` the number of replicates, of those planned, that would choose it, each for itself; `runs` the number of planned runs; `edges` the settings whose chosen
     level is the lowest or highest of a range of numbers.
     """
@@ -323,6 +356,7 @@ def _tuning(
                     "value": sign * float(finished.mean()) if len(finished) else np.nan,
                     "n": len(finished),
                     "chosen": chosen,
+                    "tied": int((choice.tied & (choice.chosen == t))[g, experiment.set_aside : n].sum()),
                     "wins": int((choice.alone[g, :n] == t).sum()),
                     "planned": n,
                     "judged": n - experiment.set_aside,

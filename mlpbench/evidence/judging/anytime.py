@@ -17,8 +17,8 @@ from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.observe import MISSING
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
 from mlpbench.evidence.judging.caveats import TooFewYet
-from mlpbench.evidence.judging.claim_values import values_of
-from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims, points_of
+from mlpbench.evidence.judging.claim_values import Curves, points_of, values_of
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.divergence import no_mean
 from mlpbench.evidence.judging.p_correction import AtAnyTime, Bet, process_of
 from mlpbench.evidence.judging.registered_verdict import LostSeed, dropped_claims, levels_of, without_verdict

@@ -3,7 +3,7 @@
 A claim with a margin m > 0 has an edge: the margin, or of an equivalence the one on the side of the estimate. It is `at the margin`
 where its main test has not decided it, and two one-sided tests find its number within half of the margin of the edge:
 
-    reject mean <= edge - m / 2 and mean >= edge + m / 2, by the test of the claim (t, sign flips, or signs of a median).
+    reject mean <= edge - m / 2 and mean >= edge + m / 2, by the test of the claim (t, sign flips, signs of a median, or flips of typical replicates).
 
 With t that is where the 90% interval lies within half of the margin on either side of the edge.
 
@@ -43,6 +43,7 @@ from mlpbench.evidence.statistics.alpha_spending import share_out, spent
 from mlpbench.evidence.statistics.e_process import EProcess
 from mlpbench.evidence.statistics.sign_test import one_sided
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample
+from mlpbench.evidence.statistics.typical import TypicalSample, between
 from mlpbench.experiment.claims.hypothesis import Hypothesis
 
 HALF = 0.5
@@ -77,6 +78,10 @@ def p_at_the_margin(verdict: Verdict, values: ClaimValues, bet: Bet | None = Non
         return _at_any_time(hypothesis, values, (edge - half, edge + half), bet.start(values))
     if hypothesis.is_of_median:
         return one_sided(values.lower, values.upper, (edge - half, edge + half))
+    if hypothesis.test.about == "typical":
+        return between(
+            TypicalSample(values=values.complete, least_spread=values.least_spread), (edge - half, edge + half)
+        )
     if not hypothesis.test.assumes_normal:
         return resampling.equivalence_flip(values.complete - edge, half)
     return t_test.equivalence(Sample(n=verdict.n, mean=float(values.complete.mean()) - edge, sd=values.tested_sd), half)

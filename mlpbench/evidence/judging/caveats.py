@@ -79,6 +79,19 @@ class Confounded(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TiedTunings(Caveat):
+    """Replicates in which several levels of tuned settings are as good by validation, in predictions and in loss."""
+
+    template = (
+        "In {tied} of {n} replicates several tuned levels tie in {where}, in right predictions and in loss: one of them was taken by an order of their contents, "
+        "not by their place in the file."
+    )
+    tied: int
+    n: int
+    where: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeftOut(Caveat):
     """Replicates without a number in a condition, or in many: `fewest` to `most` in each.
 
@@ -141,6 +154,22 @@ class TooFewReplicates(Caveat):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TooFewToDecide(Caveat):
+    """Replicates that decide a claim at its level in no case, and how many there must be; of a share how many to support it."""
+
+    n: int
+    least: int
+    to_support: int
+    level: float
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        support = f", {self.to_support} can support it" * (self.to_support > self.least)
+        return f"{self.n} replicates can't decide it at level {self.level:.2g}, whatever they show: {self.least} can{support}."
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgedBySigns(Caveat):
     """The sign test of the median.
 
@@ -188,6 +217,15 @@ class JudgedByFlips(Caveat):
         all_of_them = f"all {2**self.n} assignments of signs"
         flipped = all_of_them if self.n <= MOST_EXACT else f"{DRAWN} seeded assignments of signs"
         return f"Sign-flip test ({flipped}), not a t test."
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedByMiddle(Caveat):
+    """The interquartile mean of n replicates, of which so many are cut off at each end."""
+
+    template = "Interquartile mean: the {cut} largest and the {cut} smallest of {n} replicates are cut off. Studentised sign-flip test, not a t test."
+    n: int
+    cut: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +277,7 @@ class FarReplicates(Caveat):
 
     template = (
         "{far} of {n} {plural} lie{s} far from the others ({times:.0f} times their spread): where few runs collapse, the t test is wrong "
-        "in up to half of experiments; `test: sign` or `of: median` judges such."
+        "in up to half of experiments; `of: typical` (of `compare` and `bound`) or `test: sign` judges such."
     )
     plural: str
     far: int

@@ -70,7 +70,7 @@ def caveats_of(
     shared = shared_streams(experiment, conditions)
     if (shared or experiment.one_at_a_time) and test.about != "variances":
         noted.append(caveats.SharedStreams(streams=tuple(shared), one_varies=experiment.one_at_a_time))
-    if values.censored and test.about == "mean" and hypothesis.sense != "equivalent":
+    if values.censored and test.about in ("mean", "typical") and hypothesis.sense != "equivalent":
         noted.append(caveats.MEDIAN_WOULD_DO)
     return noted
 
@@ -143,6 +143,8 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
             coverage=coverage,
         )
         return [*noted, signs]
+    if test.about == "typical":
+        return [*noted, caveats.JudgedByMiddle(n=n, cut=n // 4)]
     if test.about in ("wins", "failures"):
         above, below = count_sides(values.lower, 0.0, values.upper)
         ties = count_ties(values.lower, 0.0, values.upper)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accuracy_step, metric_values
+from mlpbench.evidence.frames import with_finite
 from mlpbench.evidence.judging.draws import are_one_draw, measured_apart
 from mlpbench.evidence.statistics.effect_sizes import standard_deviation
+from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.hypothesis import Hypothesis
 from mlpbench.experiment.claims.replicate_numbers import Measured, ReplicateNumber, WeightedSum
 from mlpbench.experiment.grid import Condition
@@ -30,6 +32,24 @@ from mlpbench.experiment.spec import Experiment
 Floats = npt.NDArray[np.float64]
 # Units of metrics that count: they move by whole units, see `_steps`.
 COUNTED = ("0 or 1", "units")
+
+OF_CURVES = (metric_names.reaches, metric_names.late, shift_spec.measured)
+
+# The table, or what reads it: all of it, or that of some runs.
+Curves = pd.DataFrame | Callable[[Sequence[str] | None], pd.DataFrame]
+
+
+def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the table of curves; where it is still to be read, that of some runs."""
+    return with_finite(curves if isinstance(curves, pd.DataFrame) else curves(run_ids), ["loss", "accuracy"])
+
+
+def points_of(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
+    """Return the curves of the runs that claims on metrics of curves rest on; nothing where there are no such claims."""
+    of_curves = [h for h in hypotheses if any(parse(metric_names.plain(h.metric)) for parse in OF_CURVES)]
+    needed = {c for h in of_curves for c in h.conditions}
+    run_ids = observed.loc[observed["condition_id"].isin(needed), "run_id"]
+    return read_curves(curves, list(run_ids)) if needed else pd.DataFrame()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,14 +21,13 @@ import pandas as pd
 from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, unsupported, widened_mean
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
 from mlpbench.evidence.estimates.observe import DIVERGED, observe
-from mlpbench.evidence.frames import with_finite
 from mlpbench.evidence.judging import at_the_margin
-from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Confounded
+from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Confounded, TooFewToDecide
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
-from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples, stands
-from mlpbench.evidence.judging.claim_values import ClaimValues, values_of
+from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples, stands, within_limits
+from mlpbench.evidence.judging.claim_values import ClaimValues, Curves, points_of, values_of
 from mlpbench.evidence.judging.divergence import no_mean
-from mlpbench.evidence.judging.p_correction import Bet, Correction, by_e_value, by_holm
+from mlpbench.evidence.judging.p_correction import AtAnyTime, AtInterimAnalysis, Bet, Correction, by_e_value, by_holm
 from mlpbench.evidence.judging.registered_verdict import dropped_claims, levels_of
 from mlpbench.evidence.judging.trend_steps import weigh_steps
 from mlpbench.evidence.judging.verdict import (
@@ -36,23 +36,23 @@ from mlpbench.evidence.judging.verdict import (
     SUPPORTED,
     UNDECIDED,
     Interval,
-    Outlook,
     TestSampling,
     Verdict,
 )
-from mlpbench.evidence.statistics import assurance, resampling, t_test, variance_components
+from mlpbench.evidence.statistics import outlook, resampling, t_test, variance_components
 from mlpbench.evidence.statistics.bounded_mean import beyond_by_bets, equivalence_by_bets
-from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
+from mlpbench.evidence.statistics.effect_sizes import Sizes, interquartile_mean, sizes_of
+from mlpbench.evidence.statistics.outlook import HALF, Outlook
 from mlpbench.evidence.statistics.paired_shares import failure_difference, win_share
 from mlpbench.evidence.statistics.sign_test import (
     censored_median,
     count_sides,
     count_ties,
     median_interval,
-    more_needed,
     sign_test,
 )
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
+from mlpbench.evidence.statistics.typical import TypicalSample, of_sense
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import (
     EVERY_LEAST,
@@ -67,35 +67,18 @@ from mlpbench.experiment.claims.hypothesis import (
     SignTest,
     Test,
     TTest,
+    TypicalTest,
     WinTest,
 )
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import METRICS
-from mlpbench.experiment.metrics.metric_names import late, plain, reaches
-from mlpbench.experiment.shift_spec import measured as measured_shift
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.examples import TestSet
 from mlpbench.results.registration import Registration
 
 RUN_COLUMNS = ["run_id", "status", *METRICS]
 NO_BETS: Mapping[str, Bet] = {}
-
-# The table, or what reads it: all of it, or that of some runs.
-Curves = pd.DataFrame | Callable[[Sequence[str] | None], pd.DataFrame]
-
-
-def read_curves(curves: Curves, run_ids: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return the table of curves; where it is still to be read, that of some runs."""
-    return with_finite(curves if isinstance(curves, pd.DataFrame) else curves(run_ids), ["loss", "accuracy"])
-
-
-def points_of(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: Curves) -> pd.DataFrame:
-    """Return the curves of the runs that claims on metrics of curves rest on; nothing where there are no such claims."""
-    of_curves = [h for h in hypotheses if any(parse(plain(h.metric)) for parse in (reaches, late, measured_shift))]
-    needed = {c for h in of_curves for c in h.conditions}
-    run_ids = observed.loc[observed["condition_id"].isin(needed), "run_id"]
-    return read_curves(curves, list(run_ids)) if needed else pd.DataFrame()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +88,8 @@ class Assessment:
     Attributes:
         verdict: the verdict so far, undecided but for a claim that is observed.
         leans: the decision if the corrected p is small enough.
-        sample: of a claim about a mean, the replicates' numbers summed up, from which the outlook follows.
-        larger: of a claim about a median, the share of the `counted` replicates on the side of the bound where more lie.
+        foresee: what would decide the claim at a level, and whether what lies at the margin is decided; None where that is not
+            a question of replicates.
         widened: the sample with test-set sampling, of which a number that lies at the margin has another interval.
         withheld: why the claim is not supported even if it leans to that.
         p_at_margin: the p of a number that does not lie at the margin, NaN where there is none.
@@ -115,9 +98,7 @@ class Assessment:
 
     verdict: Verdict
     leans: Decision = UNDECIDED
-    sample: Sample | None = None
-    larger: float | None = None
-    counted: int = 0
+    foresee: Callable[..., Outlook] | None = None
     widened: Widened | None = None
     withheld: Caveat | None = None
     p_at_margin: float = math.nan
@@ -151,15 +132,11 @@ class Assessment:
         return replace(self, verdict=v)
 
     def outlook(self, level: float) -> Outlook:
-        """Return what would decide an undecided claim at a level."""
+        """Return what would decide an undecided claim at a level, or one at its margin, but for being there."""
         v = self.verdict
-        if v.decision != UNDECIDED or v.observed or v.withheld is not None:
+        if self.foresee is None or v.decision not in (UNDECIDED, AT_THE_MARGIN) or v.observed or v.withheld is not None:
             return Outlook()
-        if self.larger is not None:
-            needed = more_needed(self.counted, self.larger, level, t_test.POWER, t_test.MOST_REPLICATES)
-            share = self.counted / v.n  # of further replicates as many tie
-            return Outlook(more_replicates=None if needed is None else math.ceil(needed / share) - v.n)
-        return Outlook() if self.sample is None else _outlook(self.sample, v.hypothesis, level)
+        return self.foresee(level, near=v.decision == UNDECIDED)
 
 
 def judge_claims(
@@ -216,8 +193,13 @@ def judge_claims(
     near = at_the_margin.corrected(p_near, [levels[i] for i in having], correct, dropped_claims(registration))
     for i, p in zip(having, near, strict=True):
         assessed[i] = assessed[i].with_margin(p)
+    at_once = not isinstance(correct, AtInterimAnalysis | AtAnyTime)
     for i, level in zip(tested, corrected.levels, strict=True):
-        assessed[i] = replace(assessed[i], verdict=replace(assessed[i].verdict, outlook=assessed[i].outlook(level)))
+        v = replace(assessed[i].verdict, outlook=assessed[i].outlook(level))
+        too_few = outlook.too_few(v.hypothesis, v.level, [v.n]) if at_once and v.p is not None else None
+        if too_few is not None and v.withheld is None:
+            v = replace(v, caveats=(*v.caveats, TooFewToDecide(**vars(too_few))))
+        assessed[i] = replace(assessed[i], verdict=v)
     return tuple(a.verdict for a in assessed)
 
 
@@ -260,8 +242,8 @@ def _assess(
     if not hypothesis.steps or (assessment.verdict.p is None and hypothesis.test.is_tested):
         return assessment
     judged, leans, withheld = weigh_steps(assessment.verdict, assessment.leans, of_steps, anytime=experiment.is_anytime)
-    sample, larger = (None, None) if hypothesis.every_step else (assessment.sample, assessment.larger)
-    return replace(assessment, verdict=judged, leans=leans, withheld=withheld, sample=sample, larger=larger)
+    foresee = None if hypothesis.every_step else assessment.foresee
+    return replace(assessment, verdict=judged, leans=leans, withheld=withheld, foresee=foresee)
 
 
 def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:
@@ -280,9 +262,11 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
     if isinstance(hypothesis.test, SignFlipTest):
         p = resampling.p_of_sense(values.complete - centre, hypothesis.sense, hypothesis.bound)
     elif isinstance(hypothesis.test, BettingTest):
-        judged = equivalence_by_bets if leans == SUPPORTED else beyond_by_bets
+        judged, reach = equivalence_by_bets if leans == SUPPORTED else beyond_by_bets, hypothesis.test.reach
         return Assessment(
-            verdict=replace(verdict, p=judged(values.complete, hypothesis.bound, hypothesis.test.reach)), leans=leans
+            verdict=replace(verdict, p=judged(values.complete, hypothesis.bound, reach)),
+            leans=leans,
+            foresee=partial(outlook.of_bets, values.complete, hypothesis.bound, reach),
         )
     else:
         p = t_test.p_of_sense(replace(sample, mean=mean - centre), hypothesis.sense, hypothesis.bound)
@@ -296,7 +280,8 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
     else:
         sampling = TestSampling(unknown=sampled)
     verdict = replace(verdict, p=p, test_sampling=sampling)
-    return Assessment(verdict=verdict, leans=leans, sample=sample, widened=widened)
+    foresee = partial(outlook.of_mean, sample, hypothesis)
+    return Assessment(verdict=verdict, leans=leans, foresee=foresee, widened=widened)
 
 
 def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interval | None, Sizes]:
@@ -330,7 +315,31 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
     p = sign_test(lower, bound, upper, drop_ties=hypothesis.drops_ties)
     counted = n - count_ties(lower, bound, upper) * hypothesis.drops_ties
     verdict = replace(verdict, p=p, test_sampling=TestSampling(unknown=unknown))
-    return Assessment(verdict=verdict, leans=leans, larger=max(above, below) / max(counted, 1), counted=counted)
+    foresee = partial(outlook.of_median, n, counted, max(above, below))
+    return Assessment(verdict=verdict, leans=leans, foresee=foresee)
+
+
+def _of_typical(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:
+    """Return estimate, interval, sizes and p of a claim about the interquartile mean, judged by studentised sign flips."""
+    hypothesis, n = blank.hypothesis, blank.n
+    if not n:
+        return Assessment(verdict=blank)
+    estimate, centre = interquartile_mean(values.complete), hypothesis.centre
+    if n < hypothesis.test.least or values.censored:
+        return Assessment(verdict=replace(blank, estimate=estimate))
+    sample = TypicalSample(values=values.complete, least_spread=values.least_spread)
+    sizes = sizes_of(values.complete, values.tested_sd, compared=hypothesis.wording.outcomes is not None)
+    verdict = replace(
+        blank,
+        estimate=sample.iqm,
+        interval=within_limits(hypothesis, sample.interval(LEVEL), LEVEL),
+        sizes=replace(sizes, effect=None),  # Hedges' g is of the mean
+        p=of_sense(sample, hypothesis.sense, centre, hypothesis.bound),
+        test_sampling=TestSampling(unknown=None if test_set is None else unsupported(hypothesis.metric, median=True)),
+    )
+    about = Sample(n=n, mean=sample.iqm, sd=sample.error * math.sqrt(n))
+    leans = _side(hypothesis.sense, sample.iqm - centre, hypothesis.bound)
+    return Assessment(verdict=verdict, leans=leans, foresee=partial(outlook.of_mean, about, hypothesis))
 
 
 def _median_sizes(values: ClaimValues, *, compared: bool) -> Sizes:
@@ -407,7 +416,10 @@ def _of_share(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) ->
     if found is None:
         return Assessment(verdict=blank)
     verdict = replace(blank, estimate=found.estimate, interval=Interval(low=found.low, high=found.high), p=found.p)
-    return Assessment(verdict=verdict, leans=_side(hypothesis.sense, found.estimate, hypothesis.bound))
+    above, below = count_sides(values.lower, 0.0, values.upper)
+    leans, share = _side(hypothesis.sense, found.estimate, hypothesis.bound), hypothesis.bound if wins else HALF
+    foresee = partial(outlook.of_share, blank.n, above + below, above, share)
+    return Assessment(verdict=verdict, leans=leans, foresee=foresee)
 
 
 def _of_exact(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
@@ -429,22 +441,8 @@ ASSESSED_BY: Mapping[type[Test], Callable[[Verdict, ClaimValues, TestSet | None]
     WinTest: _of_share,
     FailureTest: _of_share,
     SignTest: _of_median,
+    TypicalTest: _of_typical,
     EveryReplicate: _of_every,
     ExactNumber: _of_exact,
     LargestVariance: _of_variances,
 }
-
-
-def _outlook(sample: Sample, hypothesis: Hypothesis, level: float) -> Outlook:
-    """Return what an undecided claim could show now, and after how many further replicates it is decided with which chance, by t."""
-    equivalent, bound = hypothesis.sense == "equivalent", hypothesis.bound
-    sample = replace(sample, mean=sample.mean - hypothesis.centre)
-    if equivalent and abs(sample.mean) <= bound:
-        shift = t_test.detectable_margin(sample.n, level)
-    else:
-        shift = t_test.detectable_shift(sample.n, level if equivalent else level / 2)
-    even, likely = (
-        assurance.more_for(sample, wanted, (-bound, bound) if equivalent else (bound,), level)
-        for wanted in (assurance.EVEN, assurance.LIKELY)
-    )
-    return Outlook(detectable=shift * sample.sd, more_replicates=likely, more_for_even=even)

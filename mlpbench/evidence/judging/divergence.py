@@ -80,19 +80,19 @@ class FailureRates(Caveat):
 
 def no_mean(hypothesis: Hypothesis, values: ClaimValues) -> NoMean | None:
     """Return why a claim gets no verdict: its number has no value where runs diverged. None where that is not so."""
-    if not values.diverged or hypothesis.test.about not in ("mean", "median", "variances"):
+    if not values.diverged or hypothesis.test.about not in ("mean", "median", "typical", "variances"):
         return None
     return NoMean(
-        what="variance" if hypothesis.test.about == "variances" else "mean",
+        what="variance" if hypothesis.test.about == "variances" else hypothesis.middle,
         metric=hypothesis.metric,
         has_better_side=metric(hypothesis.metric).better != "neither",
-        sign_would_do=hypothesis.test.about == "mean" and hypothesis.sense != "equivalent",
+        sign_would_do=hypothesis.test.about in ("mean", "typical") and hypothesis.sense != "equivalent",
     )
 
 
 def divergence_caveats(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
     """Return what is to be said of diverged runs beside a claim about a mean or a median; nothing where none diverged."""
-    if hypothesis.test.about not in ("mean", "median") or not values.diverged_sides:
+    if hypothesis.test.about not in ("mean", "median", "typical") or not values.diverged_sides:
         return []
     noted: list[Caveat] = []
     if values.worst:

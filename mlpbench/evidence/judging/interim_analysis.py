@@ -16,10 +16,11 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid, winners
-from mlpbench.evidence.frames import is_among
+from mlpbench.evidence.frames import is_among, records
 from mlpbench.evidence.judging import anytime
-from mlpbench.evidence.judging.caveats import IncompleteAnalysis, Unfinished
-from mlpbench.evidence.judging.claim_verdicts import Curves, judge_claims
+from mlpbench.evidence.judging.caveats import IncompleteAnalysis, TiedTunings, Unfinished
+from mlpbench.evidence.judging.claim_values import Curves
+from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.p_correction import AtInterimAnalysis, by_holm
 from mlpbench.evidence.judging.registered_verdict import by_registration, dropped_claims, levels_of, without_verdict
 from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
@@ -104,9 +105,10 @@ def judge(
         judgement = Judgement(grid=grid, verdicts=verdicts, replicates=[experiment.replicates] * groups)
     else:
         judgement = _analyse(experiment, conditions, runs, curves, test_set, layers, registration)
-    tuned = _tuned(experiment, judgement.grid)
+    tuned, tied = _tuned(experiment, judgement.grid), _tied(experiment, judgement.grid)
     verdicts = tuple(
-        by_registration(replace(v, tuned=t), registration) for v, t in zip(judgement.verdicts, tuned, strict=True)
+        by_registration(replace(v, tuned=t, caveats=(*v.caveats, *ties)), registration)
+        for v, t, ties in zip(judgement.verdicts, tuned, tied, strict=True)
     )
     return replace(judgement, verdicts=verdicts)
 
@@ -231,6 +233,21 @@ def _tuned(experiment: Experiment, grid: TunedGrid) -> list[str]:
         else:
             texts.append("; ".join(f"{grid.conditions[g].label}: {w}" for g, w in chosen.items()))
     return texts
+
+
+def _tied(experiment: Experiment, grid: TunedGrid) -> list[list[TiedTunings]]:
+    """Return for each claim in how many replicates the winners of the conditions it rests on tie with other tunings."""
+    if grid.tuning.empty:
+        return [[] for _ in experiment.claims]
+    counts = {
+        int(r["position"]): r for r in records(grid.tuning.groupby("position")[["tied", "chosen"]].sum().reset_index())
+    }
+    found = {
+        g: TiedTunings(tied=int(n["tied"]), n=int(n["chosen"]), where=grid.conditions[g].label)
+        for g, n in counts.items()
+        if n["tied"]
+    }
+    return [[found[g] for g in _needed(c, experiment, grid.conditions) if g in found] for c in experiment.claims]
 
 
 def describe(analyses: Sequence[InterimAnalysis]) -> str:

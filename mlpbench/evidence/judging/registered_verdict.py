@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mlpbench.evidence.judging.caveats import Caveat, Exploratory, Remark
-from mlpbench.evidence.judging.verdict import UNDECIDED, Outlook, Verdict
+from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
 from mlpbench.evidence.statistics.alpha_spending import seed_level
+from mlpbench.evidence.statistics.outlook import Outlook
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.results.registration import ClaimStanding, Registration

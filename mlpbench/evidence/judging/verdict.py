@@ -12,6 +12,7 @@ import pandas as pd
 from mlpbench.evidence.estimates.example_sampling import NoInterval
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.statistics.effect_sizes import Sizes
+from mlpbench.evidence.statistics.outlook import Outlook
 from mlpbench.evidence.statistics.sign_test import EstimateIs
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL
 from mlpbench.experiment.claims.claim import Claim
@@ -35,27 +36,10 @@ class Interval:
     level: float = LEVEL
 
 
-# The tests of claims that count replicates, as the public table names them.
-OWN_NAMES = {"wins": "binomial", "failures": "mcnemar"}
+# The tests that forms have of their own, as the public table names them.
+OWN_NAMES = {"wins": "binomial", "failures": "mcnemar", "typical": "studentised_flip"}
 # How the public table has no interval.
 NO_INTERVAL = Interval(low=math.nan, high=math.nan)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outlook:
-    """What would decide an undecided claim.
-
-    Attributes:
-        detectable: distance from the bound that the test finds with 80% power at the present n, in the metric's unit.
-        more_replicates, more_for_even: number of further replicates with which the chance is 80%, or 50%, that the claim is
-            decided either way, given what the present ones have shown (`statistics.assurance`); of a median the number for 80%
-            power if the share on that side stays the same. None where it is more than 100,000.
-
-    """
-
-    detectable: float | None = None
-    more_replicates: int | None = None
-    more_for_even: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +75,7 @@ class Verdict:
         p, p_corrected: p of the test, and p corrected for the other claims (and interim analyses).
         p_at_margin: corrected p of a number half of the margin or more from it; None where the claim has no margin or no test.
         sizes: spread and effect sizes of the replicates' numbers.
-        outlook: what would decide an undecided claim.
+        outlook: what would decide an undecided claim, or tell on which side of its margin one lies that is at it.
         test_sampling: the interval that includes the sampling of the test set.
         held_fixed: settings that are the same on all sides, as `lr=0.1, epochs=10`.
         tuned: tuned settings of the conditions, as `lr=0.1`.
@@ -159,7 +143,7 @@ class Verdict:
     def interval_by(self) -> str:
         """How the interval is made: `t`, `bca`, `sign_flip` (the means that are not rejected), or `order` statistics for a median."""
         if self.hypothesis.test.about in OWN_NAMES:
-            return "clopper_pearson"
+            return "studentised_flip" if self.hypothesis.test.about == "typical" else "clopper_pearson"
         if isinstance(self.hypothesis.test, SignFlipTest) and self.claim.interval == "t":
             return "sign_flip"
         return "order" if self.hypothesis.is_of_median else self.claim.interval

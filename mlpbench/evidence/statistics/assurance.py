@@ -75,14 +75,17 @@ def _errors_beyond(n: int, level: float) -> tuple[Floats, Floats]:
     return margins, low
 
 
-def assurance(sample: Sample, more: int, bounds: tuple[float, ...], level: float, *, alone: bool = False) -> float:
-    """Return the chance that a claim is decided, either way, by a t test at `level` after so many more replicates.
+def assurance(
+    sample: Sample, more: int, bounds: tuple[float, ...], level: float, half: float = 0.0, *, alone: bool = False
+) -> float:
+    """Return the chance that a claim is decided, either way or at its margin, by t tests at `level` after so many more replicates.
 
     Args:
         sample: what replicates have shown; two or more, which are not equal.
         more: number of further replicates, two or more.
         bounds: one, or the two of an equivalence about 0.
         level: of the test: two-sided for one bound, else that of each one-sided test.
+        half: how far from a bound a number lies at the margin, which two one-sided tests find; 0 where nothing does.
         alone: whether the further replicates are tested alone, and not with the others.
 
     >>> sample = Sample(n=5, mean=0.3, sd=1.0)
@@ -91,7 +94,7 @@ def assurance(sample: Sample, more: int, bounds: tuple[float, ...], level: float
 
     """
     # In units of the sd, as squares of very large or small numbers are none; a mean further off is decided all the same.
-    x, *ends = (min(max(number / sample.sd, -FURTHEST), FURTHEST) for number in (sample.mean, *bounds))
+    x, half, *ends = (min(max(number / sample.sd, -FURTHEST), FURTHEST) for number in (sample.mean, half, *bounds))
     n, bounds = sample.n, tuple(ends)
     sigma2 = (n - 1) / chdtri(n - 1, _chances(SIGMAS))[:, None]
     y = x + np.sqrt(sigma2 * (1 / n + 1 / more)) * ndtri(_chances(MEANS))[None, :]
@@ -101,15 +104,19 @@ def assurance(sample: Sample, more: int, bounds: tuple[float, ...], level: float
         tested = n + more
         mean = (n * x + more * y) / tested
         before = (n - 1) + n * more / tested * (x - y) ** 2
-    squares = (tested - 1) * tested * largest_error(mean, tested, bounds, level) ** 2
+    largest = largest_error(mean, tested, bounds, level)
+    if half:
+        off = np.minimum.reduce([np.abs(mean - bound) for bound in bounds])
+        largest = np.maximum(largest, (half - off) / float(stdtrit(tested - 1, 1 - level)))
+    squares = (tested - 1) * tested * largest**2
     return float(chdtr(more - 1, np.maximum(squares - before, 0.0) / sigma2).mean())
 
 
-def more_for(sample: Sample, wanted: float, bounds: tuple[float, ...], level: float) -> int | None:
+def more_for(sample: Sample, wanted: float, bounds: tuple[float, ...], level: float, half: float = 0.0) -> int | None:
     """Return the number of further replicates with which assurance is `wanted`; None where it takes `MOST_REPLICATES` and more."""
     if sample.sd == 0:
         return None
-    return smallest_enough(1, lambda more: assurance(sample, more, bounds, level) >= wanted, MOST_REPLICATES)
+    return smallest_enough(1, lambda more: assurance(sample, more, bounds, level, half) >= wanted, MOST_REPLICATES)
 
 
 def sign_assurance(larger: int, n: int, more: int, level: float) -> float:

@@ -76,3 +76,15 @@ def least_replicates(margin: float, reach: float, level: float = 0.05) -> int:
     while equivalence_by_bets(np.zeros(n), margin, reach) > level:
         n += 1
     return n
+
+
+def least_to_refute(margin: float, reach: float, level: float = 0.05) -> int:
+    """Return the fewest numbers, all as far out as they can be, of which the mean is found beyond a margin.
+
+    >>> [least_to_refute(0.5, reach) for reach in (1, 2, 4)]
+    [19, 12, 9]
+    """
+    n = 1
+    while beyond_by_bets(np.full(n, float(reach)), margin, reach) > level:
+        n += 1
+    return n

@@ -14,6 +14,7 @@ Learning Benchmarks, 2021 (P(a > b) above 0.75).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from scipy.special import bdtr, bdtrc, betaincinv
 
 from mlpbench.evidence.statistics.sign_test import count_sides, count_ties
-from mlpbench.evidence.statistics.t_test import LEVEL
+from mlpbench.evidence.statistics.t_test import LEVEL, smallest_enough
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,6 +56,48 @@ def binomial_interval(k: int, n: int, level: float = LEVEL) -> tuple[float, floa
     tail = (1 - level) / 2
     low = float(betaincinv(k, n - k + 1, tail)) if k else 0.0
     return low, float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+
+
+def least_counted(share: float, level: float) -> int:
+    """Return the fewest trials, all of them hits, whose p at a share is at most a level: 2 share^n.
+
+    >>> [least_counted(share, 0.05) for share in (0.25, 0.5, 0.75)]
+    [3, 6, 13]
+    """
+    n = max(1, math.floor(math.log(level / 2) / math.log(share)))
+    while 2 * share**n > level:
+        n += 1
+    return n
+
+
+def more_counted(n: int, hits: int, share: float, level: float, wanted: float, most: int) -> int | None:
+    """Return the smallest number of trials above n with which the test of a share has power `wanted`, were hits as frequent.
+
+    None where that is more than `most`, and where they are as frequent as the share.
+
+    >>> more_counted(10, 9, 0.5, 0.05, 0.8, 1000)
+    12
+    """
+    if n == 0 or hits == share * n:
+        return None
+    above = hits > share * n
+    of_one, tested = (hits / n, share) if above else (1 - hits / n, 1 - share)
+
+    def enough(m: int) -> bool:
+        least = int(least_hits(m, tested, level / 2))
+        return least <= m and (1.0 if least < 1 else float(bdtrc(least - 1, m, of_one))) >= wanted
+
+    return smallest_enough(n, enough, most)
+
+
+def least_hits(n: int, share: float, tail: float) -> int:
+    """Return the least k with P(X >= k) of at most a tail, X ~ Binomial(n, share); n + 1 where there is none."""
+    low, high = 0, n + 1
+    while low < high:
+        middle = (low + high) // 2
+        reached = middle > 0 and float(bdtrc(middle - 1, n, share)) <= tail
+        low, high = (low, middle) if reached else (middle + 1, high)
+    return low
 
 
 def win_share(lower: Floats, upper: Floats, share: float) -> JudgedShare | None:

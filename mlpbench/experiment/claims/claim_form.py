@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from mlpbench.base.models import LARGEST, Levels, Model, Path, SpecProblem, shown
-from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, Hypothesis, Test
+from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, TYPICAL_LEAST, Hypothesis, Test
 from mlpbench.experiment.claims.selectors import read_selector, selects
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
@@ -122,7 +122,7 @@ class ClaimForm(Model):
             rule += f" and {self.asks_for_nearness} whether it lies near one"
             raise SpecProblem((*path, "test"), f"{rule}, got {shown(test)}; did you mean 'sign_flip'?")
         self.for_test(test, path)
-        what = "a bound of the median" if self.is_of_median else "a claim judged by the sign test"
+        what = f"a {self.name} of the median" if self.is_of_median else "a claim judged by the sign test"
         for option, value in (("test", test), ("interval", interval)):
             if value not in ("t", "sign"):
                 rule = f"{what} has its own test and interval: it takes no {option}"
@@ -142,9 +142,15 @@ def too_few(test: str, n: int) -> str:
     return f"{rule}, got {n}"
 
 
+def too_few_typical(n: int) -> str:
+    """Return why an interquartile mean needs more than n replicates."""
+    return f"an interquartile mean needs {TYPICAL_LEAST} replicates or more, of which a quarter at each end is cut off, got {n}"
+
+
 def median_words(test: Test) -> tuple[str, str]:
     """Return `median ` and ` in the median` where a test is of the median, nothing where it is of the mean."""
-    return ("median ", " in the median") if test.about == "median" else ("", "")
+    words = {"median": ("median ", " in the median"), "typical": ("typical ", " in the interquartile mean")}
+    return words.get(test.about, ("", ""))
 
 
 def _check_derived(design: Design, measured: Metric, path: Path) -> None:

@@ -8,8 +8,17 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from mlpbench.base.models import Levels, Model, Path, SpecProblem, shown
-from mlpbench.experiment.claims.claim_form import ClaimForm, median_words
-from mlpbench.experiment.claims.hypothesis import Hypothesis, Sense, Test, Wording, metric_quantity
+from mlpbench.experiment.claims.claim_form import ClaimForm, median_words, too_few_typical
+from mlpbench.experiment.claims.hypothesis import (
+    TYPICAL_LEAST,
+    Hypothesis,
+    Sense,
+    SignTest,
+    Test,
+    TypicalTest,
+    Wording,
+    metric_quantity,
+)
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import (
     averaged_factors,
@@ -54,6 +63,10 @@ class _Difference(ClaimForm):
         """Return weights and selectors."""
         raise NotImplementedError
 
+    def test_of(self, test: Test) -> Test:
+        """Return the test that judges the form, given the one that is asked for."""
+        return test
+
     def in_words(self) -> str:
         """Return the sum in words."""
         raise NotImplementedError
@@ -68,6 +81,7 @@ class _Difference(ClaimForm):
 
     def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
         """Return the test of sum_c weight_c metric_c against the margin."""
+        test = self.test_of(test)
         (expect, stated), (median, of_median) = self.stated(), median_words(test)
         margin = stated or 0.0
         weights: dict[str, float] = {}
@@ -150,6 +164,35 @@ class Compare(_Difference):
     b: dict[str, Any]
     expect: Literal["greater", "less", "equivalent"]
     margin: float | None = Field(default=None, ge=0)
+    of: Literal["mean", "median", "typical"] | None = None
+
+    @property
+    def own_test(self) -> str:
+        """A typical difference is judged by studentised sign flips."""
+        return "a compare of typical replicates has its own test" if self.of == "typical" else ""
+
+    @property
+    def is_of_median(self) -> bool:
+        """Whether it says `of: median`."""
+        return self.of == "median"
+
+    def check_options(self, test: str, interval: str, n: int, path: Path) -> None:
+        """Raise SpecProblem for options, and for too few replicates."""
+        super().check_options(test, interval, n, path)
+        if self.of == "typical" and n < TYPICAL_LEAST:
+            raise SpecProblem((*path, self.name, "of"), too_few_typical(n))
+
+    def for_test(self, test: str, path: Path) -> Self:
+        """Return the comparison in the one way in which it says of what it is: nothing of the mean, and of the median by sign test."""
+        if test == "sign" and self.of == "mean":
+            rule = "the sign test is of the median, and this compare of the mean"
+            raise SpecProblem((*path, "test"), f"{rule}, got {test!r}; did you mean 'of: median'?")
+        return self.model_copy(update={"of": None}) if test == "sign" or self.of == "mean" else self
+
+    def test_of(self, test: Test) -> Test:
+        """Return the sign test of the median, the test of typical replicates, or the test that is asked for."""
+        own: dict[str, Test] = {"median": SignTest(), "typical": TypicalTest()}
+        return own.get(self.of or "mean", test)
 
     def stated(self) -> tuple[Sense, float | None]:
         """Return what is expected and the margin."""

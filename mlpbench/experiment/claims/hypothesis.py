@@ -16,6 +16,8 @@ Sense = Literal["greater", "less", "equivalent"]
 Decision = Literal["supported", "refuted", "at the margin", "undecided"]
 # With fewer replicates than this no assignment of signs has a two-sided p below 0.05: 2 / 2^5 = 0.0625.
 SIGN_FLIP_LEAST = 6
+# With fewer, the middle half is too small to say how far it spreads.
+TYPICAL_LEAST = 10
 # With fewer, the BCa interval covers less than it says: 85% instead of 95% at 5 replicates, in simulation.
 BCA_LEAST = 15
 # If 90% of all replicates keep a bound, so many all do in less than 5%: 0.9^29 = 0.047.
@@ -39,7 +41,7 @@ class _Test:
 
     """
 
-    about: ClassVar[Literal["mean", "median", "every", "variances", "exact", "wins", "failures"]]
+    about: ClassVar[Literal["mean", "median", "typical", "every", "variances", "exact", "wins", "failures"]]
     assumes_normal: ClassVar[bool] = False
     is_tested: ClassVar[bool] = True
 
@@ -79,6 +81,14 @@ class SignTest(_Test):
 
     about = "median"
     least: int = SIGN_FLIP_LEAST
+
+
+@dataclass(frozen=True, kw_only=True)
+class TypicalTest(_Test):
+    """A studentised sign-flip test of the interquartile mean, the mean of the middle half of the replicates."""
+
+    about = "typical"
+    least: int = TYPICAL_LEAST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +143,7 @@ Test = (
     | SignFlipTest
     | BettingTest
     | SignTest
+    | TypicalTest
     | WinTest
     | FailureTest
     | EveryReplicate
@@ -306,4 +317,4 @@ class Hypothesis:
     @property
     def middle(self) -> str:
         """What of the replicates the claim is about."""
-        return "median" if self.is_of_median else "mean"
+        return {"median": "median", "typical": "interquartile mean"}.get(self.test.about, "mean")

@@ -8,8 +8,17 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from mlpbench.base.models import Path, SpecProblem
-from mlpbench.experiment.claims.claim_form import ClaimForm
-from mlpbench.experiment.claims.hypothesis import EveryReplicate, Hypothesis, SignTest, Test, Wording, metric_quantity
+from mlpbench.experiment.claims.claim_form import ClaimForm, median_words, too_few_typical
+from mlpbench.experiment.claims.hypothesis import (
+    TYPICAL_LEAST,
+    EveryReplicate,
+    Hypothesis,
+    SignTest,
+    Test,
+    TypicalTest,
+    Wording,
+    metric_quantity,
+)
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import at_words, averaged_factors, equal_weights
 from mlpbench.experiment.design import Design
@@ -17,7 +26,7 @@ from mlpbench.experiment.grid import Condition
 
 
 class Bound(ClaimForm):
-    """A metric above or below a number, in the mean, in the median or in every replicate."""
+    """A metric above or below a number, in the mean, in the median, in the typical replicate or in every one."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["above"]}, {"required": ["below"]}]})
     name = "bound"
@@ -26,7 +35,7 @@ class Bound(ClaimForm):
     where: dict[str, Any] = Field(default_factory=dict)
     above: float | None = None
     below: float | None = None
-    of: Literal["mean", "every", "median"] = "mean"
+    of: Literal["mean", "every", "median", "typical"] = "mean"
 
     @model_validator(mode="after")
     def _one_side(self) -> Bound:
@@ -37,8 +46,16 @@ class Bound(ClaimForm):
 
     @property
     def own_test(self) -> str:
-        """A bound of every replicate is observed."""
+        """A bound of every replicate is observed, one of typical ones judged by studentised sign flips."""
+        if self.of == "typical":
+            return "a bound of typical replicates has its own test"
         return "a bound of every replicate is observed, not tested" if self.of == "every" else ""
+
+    def check_options(self, test: str, interval: str, n: int, path: Path) -> None:
+        """Raise SpecProblem for options, and for too few replicates."""
+        super().check_options(test, interval, n, path)
+        if self.of == "typical" and n < TYPICAL_LEAST:
+            raise SpecProblem((*path, self.name, "of"), too_few_typical(n))
 
     @property
     def is_of_median(self) -> bool:
@@ -60,11 +77,11 @@ class Bound(ClaimForm):
         limit = self.above if self.above is not None else self.below
         assert limit is not None
         side, sign = ("above", ">") if above else ("below", "<")
-        tests: dict[str, Test] = {"mean": test, "median": SignTest(), "every": EveryReplicate()}
-        used = tests[self.of]
-        middle = "median" if used.about == "median" else "mean"
+        own: dict[str, Test] = {"median": SignTest(), "typical": TypicalTest(), "every": EveryReplicate()}
+        used = own.get(self.of, test)
+        middle = {"median": "median", "typical": "interquartile mean"}.get(used.about, "mean")
         is_above, is_below = (f"the {middle} is {s} {{bound}}" for s in ("above", "below"))
-        in_every = {"every": "in every replicate", "median": "in the median", "mean": "in the mean"}[self.of]
+        in_every = "in every replicate" if self.of == "every" else f"in the {middle}"
         name = f"{self.metric}{at_words(self.where)}"
         return Hypothesis(
             metric=self.metric,
@@ -75,7 +92,7 @@ class Bound(ClaimForm):
             quantity=metric_quantity(name, self.metric, kind="level", plural="values"),
             wording=Wording(
                 formula=f"{name}: {side} {limit:g} {in_every}",
-                expected=f"{'median ' if middle == 'median' else ''}{sign} {{bound}}",
+                expected=f"{median_words(used)[0]}{sign} {{bound}}",
                 supported=is_above if above else is_below,
                 refuted=is_below if above else is_above,
                 question=f"whether it {'exceeds' if above else 'is below'} {{bound}}",

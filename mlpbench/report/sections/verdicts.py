@@ -116,9 +116,11 @@ def levels_of_seeds(verdicts: Sequence[Verdict]) -> str:
     if not by_level:
         return ""
     level_each = "; ".join(f"level {level:.2g} (seed {j} of {n} looked at)" for level, j, n in by_level)
+    near = f" and at most {ALPHA:.0%} for at the margin" if any(v.hypothesis.margin is not None for v in tested) else ""
     return (
         f"A claim is decided where its corrected p is at most its level: {level_each}. Seed j at which the same conditions "
-        f"are compared has 6 / (pi^2 j^2) of {ALPHA:g}, so that the chance of a false verdict is at most {ALPHA:g} over all of them."
+        f"are compared has 6 / (pi^2 j^2) of {ALPHA:g}: over all "
+        f"seeds the chance that any of these claims has a false verdict is at most {ALPHA:.0%} for supported and refuted{near}."
     )
 
 
