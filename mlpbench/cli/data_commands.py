@@ -53,7 +53,7 @@ def predict(model: Path, table: Path, output: Path | None, force: bool) -> None:
     order, there is the predicted class and the probability of each, or a number in the target's own units. How the table was read
     is said on standard error.
     """
-    from mlpbench.jobs.predict import predict
+    from mlpbench.executors.prediction import predict
 
     printed = predict(model, table, output, warn, force=force)
     if output is None:

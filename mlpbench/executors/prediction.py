@@ -1,36 +1,70 @@
-"""Predictions by a model of a file, in this process."""
+"""Predictions for the rows of a table by a model of a file, in this process, as a table of their own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlpbench.training.table_model import load_model
+from mlpbench.base.errors import InputError
+from mlpbench.base.files import write_whole
+from mlpbench.base.models import shown
+from mlpbench.data.dataset import Say, say_nothing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+FORMATS = (".csv", ".parquet")
+# What float32 holds, in text.
+DIGITS = "%.7g"
 
-@dataclass(frozen=True, kw_only=True)
-class Predicted:
-    """Predictions of the rows of a file, in their order: `predicted`, of classes each one's probability; and notes on reading.
 
-    A row that can't be predicted has missing values.
+def predict(model: Path, table: Path, to: Path | None, say: Say = say_nothing, *, force: bool = False) -> str:
+    """Predict the rows of a table and write them to a file; return them as csv text where there is none.
+
+    Args:
+        model: what `mlpbench export` wrote of a run on a table of the user's own.
+        table: new rows: text, parquet or npy, with the columns that were learned from.
+        to: a csv or parquet file.
+        say: gets a line about what is not plain in how the table was read.
+        force: whether an existing file is overwritten.
+
+    Raises InputError for a model or table that does not fit, or where the file exists; MachineError where the disk refuses.
+
     """
+    if to is not None and to.suffix not in FORMATS:
+        raise InputError(f"predictions are written to a file that ends in {' or '.join(FORMATS)}, got {shown(to.name)}")
+    if to is not None and (to.is_dir() or (to.exists() and not force)):
+        raise InputError(f"the {'folder' if to.is_dir() else 'file'} exists: {to}; --force overwrites a file")
+    if not table.is_file():
+        raise InputError(f"table not found: {table}")
+    rows = predictions(model, table, say)
+    if to is None:
+        return str(rows.to_csv(index=False, float_format=DIGITS))
+    content = io.BytesIO()
+    if to.suffix == ".csv":
+        rows.to_csv(content, index=False, float_format=DIGITS)
+    else:
+        rows.to_parquet(content, index=False)
+    write_whole(to, content.getvalue())
+    return ""
 
-    rows: pd.DataFrame
-    target: str
-    notes: tuple[str, ...]
 
+def predictions(model: Path, table: Path, say: Say = say_nothing) -> pd.DataFrame:
+    """Return a row for each row of a table, in their order: `predicted`, and of classes the probability of each.
 
-def predict(model: Path, table: Path) -> Predicted:
-    """Return the predictions of a model for the rows of a table; raise InputError for a file that does not fit."""
+    A row that can't be predicted has missing values. Raises InputError for a file that does not fit.
+    """
+    # The arguments are checked before torch is loaded.
     import numpy as np
     import pandas as pd
 
+    from mlpbench.training.table_model import load_model
+
     loaded = load_model(model)
     of_rows = loaded.encoder.read(table, str(table))
+    for note in of_rows.notes:
+        say(f"{table.name}: {note}")
     if loaded.class_names:
         shares = loaded.probabilities(of_rows)
         rows = pd.DataFrame({"predicted": loaded.classes_[shares.argmax(1)].astype(object)})
@@ -38,4 +72,4 @@ def predict(model: Path, table: Path) -> Predicted:
     else:
         rows = pd.DataFrame({"predicted": loaded.numbers(of_rows)})
     rows[~of_rows.known] = np.nan
-    return Predicted(rows=rows, target=loaded.encoder.target, notes=of_rows.notes)
+    return rows

@@ -19,10 +19,10 @@ import pytest
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem
-from mlpbench.data.table.column_choice import ColumnChoice
-from mlpbench.data.table.columns import ColumnOptions
+from mlpbench.data.formats.column_choice import ColumnChoice
+from mlpbench.data.formats.columns import ColumnOptions
+from mlpbench.data.formats.table_files import read_table
 from mlpbench.data.table.table_data import TableData
-from mlpbench.data.table.table_files import read_table
 from mlpbench.experiment.file import yaml_reader
 
 N = 24

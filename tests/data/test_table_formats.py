@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from repository import ROOT
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.table.column_types import MISSING
+from mlpbench.data.formats.column_types import MISSING
 from mlpbench.data.table.table_data import TableData, TableFacts, TableOptions
 from mlpbench.experiment.file import yaml_reader
 
@@ -105,6 +105,6 @@ def test_a_path_that_is_no_text_is_not_dumped() -> None:
 
 
 def test_the_readers_do_without_the_facts_that_are_made_of_them() -> None:
-    code = "import sys; import mlpbench.data.table.table_files, mlpbench.data.table.encode"
+    code = "import sys; import mlpbench.data.formats.table_files, mlpbench.data.table.encode"
     check = f"{code}; sys.exit('mlpbench.data.table.table_data' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT).returncode == 0

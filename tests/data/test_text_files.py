@@ -10,8 +10,8 @@ import pytest
 from drawn_texts import DrawnText, draw
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.table.columns import ColumnOptions, Table
-from mlpbench.data.table.table_files import read_table
+from mlpbench.data.formats.columns import ColumnOptions, Table
+from mlpbench.data.formats.table_files import read_table
 from mlpbench.data.text.dialect import TextOptions
 
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.table.columns import Column, ColumnOptions, ColumnPlace
-from mlpbench.data.table.written_columns import written_columns
+from mlpbench.data.formats.columns import Column, ColumnOptions, ColumnPlace
+from mlpbench.data.formats.written_columns import written_columns
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
 

@@ -40,7 +40,7 @@ from repository import ROOT
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 from mlpbench.data import file_errors
-from mlpbench.data.table import array_files
+from mlpbench.data.formats import array_files
 from mlpbench.experiment.file import yaml_reader
 
 

@@ -75,8 +75,8 @@ def _mnist1d(n_test: int) -> Examples:
 def rows_of_csv(file: str, target: str, n_test: int) -> Examples:
     """Return the rows of a csv file of this folder, with standardised inputs; each class has its share of the test rows."""
     # Pyarrow takes long to import; workers on other data do without.
+    from mlpbench.data.formats.table_files import read_table
     from mlpbench.data.table.encode import encode
-    from mlpbench.data.table.table_files import read_table
 
     table, _ = read_table(Path(__file__).with_name(file), file)
     encoded = encode(table, None, target, share=n_test / table.rows, scale="standard", task=None)

@@ -21,7 +21,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.models import shown, suggestion
 from mlpbench.data.dataset import TargetScale, held_out
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.table.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, named
+from mlpbench.data.formats.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, named
 from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale

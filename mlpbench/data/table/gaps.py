@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.table.columns import Column, Table, named
+from mlpbench.data.formats.columns import Column, Table, named
 
 Missing = Literal["impute", "drop_rows", "refuse"]
 Mask = NDArray[np.bool_]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mlpbench.base.models import Model
-from mlpbench.data.table.columns import Column
+from mlpbench.data.formats.columns import Column
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mlpbench.base.models import Model
-from mlpbench.data.table.columns import Column, named
+from mlpbench.data.formats.columns import Column, named
 
 Scale = Literal["standard", "robust", "minmax", "quantile", "none"]
 Floats = NDArray[np.float64]

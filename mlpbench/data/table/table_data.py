@@ -26,9 +26,9 @@ from mlpbench.base.models import Model, SpecProblem, first_problem, shown, sugge
 from mlpbench.base.models import Path as Place
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource, TargetScale
 from mlpbench.data.file_errors import MAX_BYTES, file_error
-from mlpbench.data.table.column_choice import ColumnChoice
-from mlpbench.data.table.columns import MOST_CLASSES, ColumnOptions, Table
-from mlpbench.data.table.table_files import FORMATS, NPZ, TEXT, format_of, read_table
+from mlpbench.data.formats.column_choice import ColumnChoice
+from mlpbench.data.formats.columns import MOST_CLASSES, ColumnOptions, Table
+from mlpbench.data.formats.table_files import FORMATS, NPZ, TEXT, format_of, read_table
 from mlpbench.data.text.dialect import TextOptions, checked_separator
 from mlpbench.data.text.packed_files import PACKED
 from mlpbench.data.text.text_encoding import checked_encoding

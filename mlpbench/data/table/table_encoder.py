@@ -15,12 +15,12 @@ from pydantic import Field
 
 from mlpbench.base.models import Model, shown, suggestion
 from mlpbench.data.file_errors import MAX_BYTES, file_error
-from mlpbench.data.table.column_choice import ColumnChoice
-from mlpbench.data.table.columns import TYPE_NAMES, Column, ColumnOptions, Table, named
+from mlpbench.data.formats.column_choice import ColumnChoice
+from mlpbench.data.formats.columns import TYPE_NAMES, Column, ColumnOptions, Table, named
+from mlpbench.data.formats.table_files import FORMATS, NPZ, format_of, read_table
 from mlpbench.data.table.gaps import counted
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale
-from mlpbench.data.table.table_files import FORMATS, NPZ, format_of, read_table
 from mlpbench.data.table.table_inputs import filled, reading_notes, unseen_words
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
 
@@ -83,14 +83,14 @@ class TableEncoder(Model):
 
     def of_frame(self, frame: pd.DataFrame) -> NewRows:
         """Return the inputs of the rows of a DataFrame; raise InputError for what does not fit."""
-        from mlpbench.data.table.parquet_files import frame_table
+        from mlpbench.data.formats.parquet_files import frame_table
 
         written = {c.name for c in self.columns if c.type != "word"}
         return self.rows(frame_table(frame, FRAME, self._choice, self._asked, written))
 
     def of_array(self, array: NDArray[Any]) -> NewRows:
         """Return the inputs of the rows of an array of shape (N, columns); raise InputError for what does not fit."""
-        from mlpbench.data.table.array_files import matrix_table
+        from mlpbench.data.formats.array_files import matrix_table
 
         return self.rows(matrix_table(array, FRAME, FRAME, ColumnChoice(), self._asked))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mlpbench.base.models import shown
 from mlpbench.data.file_errors import MAX_BYTES, file_error
-from mlpbench.data.table.columns import Column, Table, named
+from mlpbench.data.formats.columns import Column, Table, named
 from mlpbench.data.table.gaps import counted
 from mlpbench.data.table.input_columns import InputColumn, fitted
 

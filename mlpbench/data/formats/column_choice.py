@@ -14,7 +14,7 @@ from mlpbench.base.models import Path as Place
 from mlpbench.base.models import SpecProblem, shown, suggestion
 from mlpbench.data.dataset import KEY
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.table.columns import MOST_COLUMNS, ColumnOptions
+from mlpbench.data.formats.columns import MOST_COLUMNS, ColumnOptions
 
 Named = str | int
 

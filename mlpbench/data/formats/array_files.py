@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem, shown, suggestion
 from mlpbench.data.file_errors import MAX_BYTES, check_unpacked, file_error, reading, reason
+from mlpbench.data.formats.column_choice import ColumnChoice
+from mlpbench.data.formats.column_types import flag_column, number_column, typed_column, typed_text_column
+from mlpbench.data.formats.columns import MOST_COLUMNS, PLAIN, Column, ColumnOptions, ColumnPlace, Table
+from mlpbench.data.formats.written_columns import written_columns
 from mlpbench.data.npy_files import ArrayError, read_header, read_values
-from mlpbench.data.table.column_choice import ColumnChoice
-from mlpbench.data.table.column_types import flag_column, number_column, typed_column, typed_text_column
-from mlpbench.data.table.columns import MOST_COLUMNS, PLAIN, Column, ColumnOptions, ColumnPlace, Table
-from mlpbench.data.table.written_columns import written_columns
 
 _PLAIN = "the arrays of an {} file must be plain numbers, true and false or text"
 

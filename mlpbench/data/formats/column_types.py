@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import LARGEST, shown
 from mlpbench.data.file_errors import reason
-from mlpbench.data.table.columns import PLAIN, Column, ColumnOptions, ColumnPlace, first_true
+from mlpbench.data.formats.columns import PLAIN, Column, ColumnOptions, ColumnPlace, first_true
 from mlpbench.data.text.dates import Moments, moments_of, read_dates
 from mlpbench.data.text.written_numbers import (
     UnreadValue,

@@ -16,9 +16,9 @@ import pyarrow.csv
 
 from mlpbench.base.models import shown
 from mlpbench.data.file_errors import file_error, reason
-from mlpbench.data.table.column_choice import ColumnChoice
-from mlpbench.data.table.columns import PLAIN, ColumnOptions, ColumnPlace, Table
-from mlpbench.data.table.written_columns import written_columns
+from mlpbench.data.formats.column_choice import ColumnChoice
+from mlpbench.data.formats.columns import PLAIN, ColumnOptions, ColumnPlace, Table
+from mlpbench.data.formats.written_columns import written_columns
 from mlpbench.data.text.dialect import MOST_ROWS, TextOptions, in_words, recognise, record, records, sample
 from mlpbench.data.text.header_row import index_note, names_for, read_header
 from mlpbench.data.text.packed_files import read_content

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlpbench.base.models import shown
-from mlpbench.data.table.column_types import (
+from mlpbench.data.formats.column_types import (
     NUMBER,
     Texts,
     column_of_dates,
@@ -25,7 +25,7 @@ from mlpbench.data.table.column_types import (
     strings,
     text_column,
 )
-from mlpbench.data.table.columns import PLAIN, TYPE_NAMES, Column, ColumnOptions, ColumnPlace, first_true
+from mlpbench.data.formats.columns import PLAIN, TYPE_NAMES, Column, ColumnOptions, ColumnPlace, first_true
 from mlpbench.data.text.dates import looks_like_date
 from mlpbench.data.text.written_numbers import decimal_marks, looks_like_number
 

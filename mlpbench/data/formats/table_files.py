@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlpbench.data.file_errors import reading
-from mlpbench.data.table.column_choice import ColumnChoice
-from mlpbench.data.table.columns import PLAIN, ColumnOptions, Table
+from mlpbench.data.formats.column_choice import ColumnChoice
+from mlpbench.data.formats.columns import PLAIN, ColumnOptions, Table
 from mlpbench.data.text.dialect import TextOptions
 from mlpbench.data.text.packed_files import PACKED
 
@@ -54,13 +54,13 @@ def read_table(
     choice, suffix = choice or ColumnChoice(), format_of(path.name)
     with reading(name):
         if suffix == PARQUET:
-            from mlpbench.data.table.parquet_files import read_parquet
+            from mlpbench.data.formats.parquet_files import read_parquet
 
             return read_parquet(path, name, choice, asked), None
         if suffix in (NPY, NPZ):
-            from mlpbench.data.table.array_files import read_npy, read_npz
+            from mlpbench.data.formats.array_files import read_npy, read_npz
 
             return read_npz(path, name, choice, asked) if suffix == NPZ else (read_npy(path, name, choice, asked), None)
-        from mlpbench.data.table.text_files import read_text
+        from mlpbench.data.formats.text_files import read_text
 
         return read_text(path, name, suffix or ".csv", choice, options or TextOptions(), asked), None

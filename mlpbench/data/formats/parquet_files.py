@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from mlpbench.base.models import SpecProblem, shown
 from mlpbench.data.file_errors import MAX_BYTES, check_unpacked, file_error, reason
-from mlpbench.data.table.column_choice import ColumnChoice
-from mlpbench.data.table.column_types import COLUMN_RULE, is_text, typed_column
-from mlpbench.data.table.columns import PLAIN, ColumnOptions, ColumnPlace, Table, letters
-from mlpbench.data.table.written_columns import written_columns
+from mlpbench.data.formats.column_choice import ColumnChoice
+from mlpbench.data.formats.column_types import COLUMN_RULE, is_text, typed_column
+from mlpbench.data.formats.columns import PLAIN, ColumnOptions, ColumnPlace, Table, letters
+from mlpbench.data.formats.written_columns import written_columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""Tables of the user's own as files: formats, columns and the types of their values."""
