@@ -23,6 +23,7 @@ from mlpbench.evidence.judging.interim_analysis import Judgement
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
+from mlpbench.experiment.metrics.set_scores import SET_SCORES
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.section import paragraph
 from mlpbench.results.examples import TestSet
@@ -39,6 +40,8 @@ PROVENANCE = {
 }  # fmt: skip
 # Scores of the test set beside loss and accuracy, by their columns, and what headings call them.
 FURTHER_SCORES = {f"test_{name}": f"test {score.title}" for name, score in SCORES.items() if name not in CURVE_SCORES}
+# Metrics of the whole test set, which have a section of their own.
+OF_TEST_SET = {f"test_{name}": score.title for name, score in SET_SCORES.items()}
 # The columns of the table `runs` that a report reads.
 RUN_COLUMNS = [*JUDGED_COLUMNS, "error", "diverged_at_step", "env_dirty", *PROVENANCE.values()]
 
@@ -106,6 +109,12 @@ class Context:
     def outcome(self) -> str:
         """The metric that says how good a condition is."""
         return f"test_{self.measure}"
+
+    @cached_property
+    def constant(self) -> float | None:
+        """The mean outcome of a prediction that looks at no input; None where it is not known: runs of older folders lack it."""
+        known = self.observed[f"constant_{self.measure}"].dropna()
+        return None if known.empty else float(known.mean())
 
     @cached_property
     def estimates(self) -> pd.DataFrame:

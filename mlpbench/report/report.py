@@ -35,6 +35,7 @@ SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     verdicts.section,
     conditions.tuning,
     conditions.section,
+    conditions.further,
     learning_curves.section,
     error_curves.section,
     learning_curves.under_shift,

@@ -54,7 +54,7 @@ def calibration_error(p: Array, y: Array) -> float:
 
 
 def roc_auc(p: Array, y: Array) -> float:
-    return reference.roc_auc_score(y, p[:, 1] if p.shape[1] == 2 else p, multi_class="ovr")
+    return float(reference.roc_auc_score(y, p[:, 1] if p.shape[1] == 2 else p, multi_class="ovr"))
 
 
 # Of each score what another library makes of probabilities (N, C), or predicted numbers (N, 1), and targets.

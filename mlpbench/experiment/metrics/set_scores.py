@@ -107,14 +107,16 @@ class TestOutputs:
         return self._at_target(ahead_CN) - log_sum_N
 
     def _at_target(self, x_CN: Floats) -> Floats:
-        return np.take_along_axis(x_CN, self.y_N[None], axis=0)[0]
+        own_N: Floats = np.take_along_axis(x_CN, self.y_N[None], axis=0)[0]
+        return own_N
 
     @cached_property
     def ahead_N(self) -> NDArray[np.int64]:
         """How many classes are ranked before the class of each example."""
         z_CN, own_N = self.z_CN, self._at_target(self.z_CN)
         earlier_CN = np.arange(len(z_CN))[:, None] < self.y_N
-        return ((z_CN > own_N) | ((z_CN == own_N) & earlier_CN)).sum(axis=0)
+        ahead_N: NDArray[np.int64] = ((z_CN > own_N) | ((z_CN == own_N) & earlier_CN)).sum(axis=0)
+        return ahead_N
 
 
 def _balanced_accuracy(of: TestOutputs) -> float:
@@ -170,7 +172,8 @@ def _top(of: TestOutputs, *, k: int) -> float:
 
 
 def _errors(of: TestOutputs) -> Floats:
-    return of.predicted.astype(np.float64) - of.targets
+    errors: Floats = of.predicted.astype(np.float64) - of.targets
+    return errors
 
 
 def _r2(of: TestOutputs) -> float | None:

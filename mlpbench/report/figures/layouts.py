@@ -42,11 +42,18 @@ def rows_axis(ax: Axes, labels: list[str], title: str) -> None:
 
 
 def replicate_rows(
-    estimates: pd.DataFrame, points: pd.DataFrame, colours: ConditionColours, title: str, *, is_share: bool = False
+    estimates: pd.DataFrame,
+    points: pd.DataFrame,
+    colours: ConditionColours,
+    title: str,
+    *,
+    is_share: bool = False,
+    constant: float | None = None,
 ) -> Figure:
     """Return a row for each condition: its replicates, their mean and interval; n where runs lack a value.
 
-    `estimates` has position, condition_id, mean, low, high, n and planned; `points` has position and value.
+    `estimates` has position, condition_id, mean, low, high, n and planned; `points` has position and value. `constant` is the
+    value of a prediction that looks at no input, where it is known.
     """
     with theme.style():
         figure, (ax,) = theme.new(row_height(len(estimates)))
@@ -68,7 +75,7 @@ def replicate_rows(
         mean = Line2D([], [], color=theme.INK, marker="D", markersize=4.5, linewidth=2, label="mean with 95% interval")
         dot = Line2D([], [], color=theme.INK, marker="o", alpha=0.35, markersize=4, linestyle="none")
         dot.set_label("one replicate")
-        theme.legend_below(figure, [mean, dot])
+        theme.legend_below(figure, [mean, dot, *theme.constant_line(ax, constant, "x")])
         ax.grid(axis="y", visible=False)
     return figure
 

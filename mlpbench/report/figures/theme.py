@@ -37,6 +37,8 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOST_COLOURS = 10
 # A factor with more levels than this has round numbers on its axis.
 MOST_TICKS = 60
+# So far beyond the ends of an axis, in its lengths, it is made longer for a line of reference.
+REACH = 0.5
 # Letters of tick labels that the width of a figure has room for.
 LETTERS = 60
 
@@ -139,6 +141,29 @@ def line_with_band(
     ax.plot(line[x], line["mean"], color=colour, linewidth=linewidth, **style)
     if band:
         ax.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.18, linewidth=0)
+
+
+def constant_line(ax: Axes, value: float | None, axis: Literal["x", "y"]) -> list[Line2D]:
+    """Draw where a prediction that looks at no input lies, and return entries of a legend: none where it is out of sight.
+
+    Args:
+        ax: where the data have been drawn.
+        value: where it lies; None where that is not known.
+        axis: the axis of the outcome.
+
+    It is in sight up to half of the axis beyond its ends: farther off, it would leave the data too little room.
+
+    """
+    if value is None:
+        return []
+    limits = ax.get_xlim() if axis == "x" else ax.get_ylim()
+    point = (value, ax.get_ylim()[0]) if axis == "x" else (ax.get_xlim()[0], value)
+    place = (ax.transData + ax.transAxes.inverted()).transform(point)["xy".index(axis)]
+    if not -REACH <= place <= 1 + REACH:
+        return []
+    (ax.set_xlim if axis == "x" else ax.set_ylim)(min(*limits, value), max(*limits, value))
+    (ax.axvline if axis == "x" else ax.axhline)(value, color=INK, linewidth=0.9, linestyle="dashdot")
+    return [Line2D([], [], color=INK, linewidth=0.9, linestyle="dashdot", label="constant prediction")]
 
 
 def log_ticks(

@@ -10,12 +10,12 @@ import pandas as pd
 
 from mlpbench.base.escapes import Markdown, bullets
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
-from mlpbench.evidence.estimates.observe import intervals
+from mlpbench.evidence.estimates.observe import estimate, intervals
 from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, has_regret, tuned_by
 from mlpbench.evidence.frames import floats, records
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
-from mlpbench.report.context import FURTHER_SCORES, Context
+from mlpbench.report.context import FURTHER_SCORES, OF_TEST_SET, Context
 from mlpbench.report.figures.layouts import replicate_rows
 from mlpbench.report.section import Section, blocks, figure_section, paragraph, table
 from mlpbench.report.words import fixed, scientific, with_spread
@@ -134,9 +134,50 @@ def regret_sentence(experiment: Experiment, observed: pd.DataFrame) -> str:
 
 def section(context: Context) -> Section:
     """Return a row for each condition listed: mean ± sd of the main metrics, how many replicates, how many diverged."""
-    estimates, listed = context.estimates, context.excerpt.listed
-    metrics = [m for m in HEADINGS if m in set(estimates["metric"])]
-    estimates = estimates[estimates["position"].isin(list(listed))]
+    metrics = [m for m in HEADINGS if m in set(context.estimates["metric"])]
+    meaning = f"Mean ± standard deviation over replicates. The gap is {GAPS[context.measure]}."
+    return Section(
+        title="Conditions",
+        sentences=paragraph(meaning, constant_sentence(context), context.excerpt.listed_by),
+        table=_metrics_table(context, context.estimates, {m: HEADINGS[m] for m in metrics}),
+    )
+
+
+def constant_sentence(context: Context) -> str:
+    """Say what a prediction that looks at no input is worth on the test set; nothing where that is not known."""
+    if context.constant is None:
+        return ""
+    if context.measure == "accuracy":
+        what, value = "the most frequent class of the training examples", f"an accuracy of {context.constant:.4f}"
+    else:
+        rmse = float(context.observed["constant_rmse"].mean())
+        what, value = "the mean of the training targets", f"a loss of {context.constant:.4g}, an RMSE of {rmse:.4g}"
+    return f"Always predicting {what} has {value} on the test set."
+
+
+def further(context: Context) -> Section | None:
+    """Return a table of further metrics of the test set; None where no run has any: those of older folders have none."""
+    listed = context.observed[context.observed["position"].isin(list(context.excerpt.listed))]
+    metrics = [name for name in OF_TEST_SET if listed[name].notna().any()]
+    losses = {context.conditions[i].settings.loss for i in context.excerpt.listed}
+    if losses == {"cross_entropy"} and "test_log_loss" in metrics:
+        metrics.remove("test_log_loss")  # the test loss, which stands above
+    if not metrics:
+        return None
+    estimates = estimate(context.experiment, context.conditions, listed, pd.DataFrame(), metrics)
+    definitions = [f"{OF_TEST_SET[m]}: {metric(m).meaning.partition(': ')[2]}" for m in metrics]
+    return Section(
+        title="Further metrics",
+        sentences=paragraph("Of the test set, mean ± standard deviation over replicates.", context.excerpt.listed_by),
+        table=_metrics_table(context, estimates, {m: OF_TEST_SET[m] for m in metrics}),
+        notes=bullets([f"{line[0].upper()}{line[1:]}." for line in definitions]),
+    )
+
+
+def _metrics_table(context: Context, estimates: pd.DataFrame, headings: Mapping[str, str]) -> str:
+    """Return a table with a row for each condition listed and a column for each metric."""
+    metrics, listed = list(headings), context.excerpt.listed
+    estimates = estimates[estimates["position"].isin(list(listed)) & estimates["metric"].isin(metrics)]
     cells = {(r["position"], r["metric"]): r for r in records(estimates)}
     # One number of digits a column, so that it can be read down: by its middle spread, since one run that explodes would
     # take the digits of all others.
@@ -146,13 +187,8 @@ def section(context: Context) -> Section:
         numbers = [_number(cells[i, m]["mean"], cells[i, m]["sd"], spread[m]) for m in metrics]
         some = cells[i, metrics[0]]
         rows.append([context.short_label(i), *numbers, str(some["n"]), f"{some['diverged']} of {some['planned']}"])
-    head = [context.label_heading, *(HEADINGS[m] for m in metrics), "n", "diverged"]
-    meaning = f"Mean ± standard deviation over replicates. The gap is {GAPS[context.measure]}."
-    return Section(
-        title="Conditions",
-        sentences=paragraph(meaning, context.excerpt.listed_by),
-        table=table(head, rows, "l" + "r" * (len(head) - 1)),
-    )
+    head = [context.label_heading, *headings.values(), "n", "diverged"]
+    return table(head, rows, "l" + "r" * (len(head) - 1))
 
 
 def _middle(sds: pd.Series[float]) -> float:
@@ -184,7 +220,7 @@ def replicates(context: Context) -> Section | None:
         context.excerpt.drawn_by,
         figure="replicates",
         alt=f"{title.capitalize()} of every replicate by condition.",
-        draw=partial(replicate_rows, drawn, dots, context.colours, title),
+        draw=partial(replicate_rows, drawn, dots, context.colours, title, constant=context.constant),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -56,7 +57,7 @@ def section(context: Context) -> Section | None:
         context.excerpt.drawn_by,
         figure="learning_curves",
         alt=f"{measures} on train and test examples against epochs.",
-        draw=partial(draw, curves, context.colours),
+        draw=partial(draw, curves, context.colours, context.constant, context.measure),
     )
 
 
@@ -101,21 +102,35 @@ def runs_without_curves(context: Context) -> str:
     return f"{lacking} of {len(finished)} finished runs have no curves: this folder was trimmed."
 
 
-def draw(curves: pd.DataFrame, colours: ConditionColours) -> Figure:
-    """Return the figure for estimates by condition, split, epoch and measure, with `low` and `high` as bands."""
+def draw(
+    curves: pd.DataFrame, colours: ConditionColours, constant: float | None = None, outcome: str = "accuracy"
+) -> Figure:
+    """Return the figure for estimates by condition, split, epoch and measure, with `low` and `high` as bands.
+
+    Args:
+        curves: the estimates.
+        colours: those of the conditions.
+        constant: the outcome of a prediction that looks at no input; None where it is not known.
+        outcome: the measure that it is of.
+
+    """
     splits = [s for s in SPLITS if (curves["split"] == s).any()]
     measures = [m for m in MEASURES if (curves["measure"] == m).any()]
     with theme.style():
         if len(colours.colours) > MOST_TOGETHER:
             figure = _a_panel_for_each_split(curves, measures, splits, colours)
             handles = []
+            panels = dict(zip(itertools.product(measures, splits), figure.axes, strict=True))
         else:
             figure, axes = theme.new(3.4, 1, len(measures))
             for ax, measure in zip(axes, measures, strict=True):
                 draw_panel(ax, curves[curves["measure"] == measure], measure, colours)
                 ax.set_ylabel(measure)
                 ax.set_xlabel("epoch")
+            panels = {(measure, "test"): ax for measure, ax in zip(measures, axes, strict=True)}
             handles = [Line2D([], [], color=theme.INK, linestyle=SPLITS[s], linewidth=1.4, label=s) for s in splits]
+        if (outcome, "test") in panels:
+            handles += theme.constant_line(panels[outcome, "test"], constant, "y")
         handles += theme.colour_handles(colours.entries)
         theme.legend_below(figure, handles, colours.title if len(colours.entries) > 1 else "")
     return figure
