@@ -18,6 +18,7 @@ from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import Run, RunSettings
+from mlpbench.experiment.metrics.set_scores import keeps_outputs
 from mlpbench.experiment.value_types import entry_of, parse_call
 
 # Measured on two-core AVX-512 machines at batch 256, one thread: the rate of the products, and what an example costs
@@ -293,6 +294,8 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     numbers = (
         copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs + _map_numbers(s, data) + _fused_numbers(s, data)
     )
+    if s.folds is None and keeps_outputs(data.n_test, data.n_classes):
+        numbers += data.n_test * data.n_outputs
     # A draw stands alone and below others; the one being made is in float64 too.
     return itemsize * numbers + 8 * s.n_fit + 3 * data.draw_bytes
 

@@ -106,6 +106,7 @@ FILES = [
     bad("claim-of-train", claim("bound: {metric: §train_roc_auc, above: 1}"), "metric must be one of", "got 'train_roc_auc'; did you mean 'test_roc_auc'?"),
     bad("claim-condition", HEAD + "factors: {zip: {lr: [1, 2], width: [4, 8]}}\nclaims: [{id: c, says: so, bound: {metric: flops, where: §{lr: 1, width: 8}, above: 1}}]", "a claim must name levels of which some condition has all, got {'lr': 1.0, 'width': 8}"),
     bad("claim-margin", claim("compare: §{metric: flops, a: {width: 4}, b: {width: 8}, expect: equivalent}"), "equivalent on flops must state a margin"),
+    bad("claim-margin-of-f1", claim("compare: §{metric: test_macro_f1, a: {width: 4}, b: {width: 8}, expect: equivalent}"), "equivalent on test_macro_f1 must state a margin"),
     bad("claim-sides", claim("bound: §{metric: flops, above: 1, below: 2}"), "a bound has exactly one of 'above' and 'below', got both"),
     bad("claim-nan", claim("bound: {metric: flops, above: §.nan}"), "above must be a finite number, got nan"),
     bad("claim-form", claim("§bond: {metric: flops, above: 1}"), "unknown key 'bond'; did you mean 'bound'?"),

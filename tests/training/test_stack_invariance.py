@@ -74,6 +74,7 @@ class Shared:
     optimizer: str
     clips: bool
     has_l1: bool
+    weighs: bool = False
 
 
 def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]]:
@@ -88,6 +89,7 @@ def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]
             "l1": st.sampled_from([1e-4, 0.01, 3.0]) if shared.has_l1 else st.just(0),
             "input_noise": st.sampled_from([0, 0, 0.1, 3.0]),
             "label_noise": st.just(0) if numbers else st.sampled_from([0, 0, 0.3, 1]),
+            "class_weights": st.sampled_from(["balanced", {"0": 5}, {"1": 0.2}]) if shared.weighs else st.just("none"),
             "lr": st.sampled_from([0.03, 0.1, 0.5, 3.0, DIVERGES]),
             "activation": st.sampled_from(ACTIVATIONS),
             "init": st.sampled_from(INITS),
@@ -112,7 +114,9 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
     # Whole batches, and one that is not: the buffers then hold rows of the step before.
     n_train = batch * draw(st.integers(1, 2)) + draw(st.integers(0, batch - 1))
     validation = draw(st.sampled_from([{}, {}, {"validation": 0.3}])) if n_train > 5 else {}
-    shared = Shared(depth, draw(st.sampled_from(OPTIMISERS)), *draw(st.tuples(st.booleans(), st.booleans())))
+    flags = draw(st.tuples(st.booleans(), st.booleans()))
+    weighs = not numbers and draw(st.sampled_from([False, False, True]))
+    shared = Shared(depth, draw(st.sampled_from(OPTIMISERS)), *flags, weighs)
     classes = NUMBERS if numbers else draw(st.integers(2, 13))
     members = draw(st.lists(member(shared, numbers=numbers), min_size=1, max_size=4, unique_by=different))
     replicates = draw(st.integers(1, 3))
