@@ -22,7 +22,7 @@ from mlpbench.experiment.metrics import metric as metrics
 from mlpbench.experiment.metrics.metric import TrainedRun, finite
 from mlpbench.experiment.metrics.metric_names import LATE_RIGHT
 from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
-from mlpbench.experiment.metrics.set_scores import TestOutputs, keeps_outputs, of_constant
+from mlpbench.experiment.metrics.set_scores import TestOutputs, constant_loss, keeps_outputs, of_constant
 from mlpbench.experiment.plan import (
     CURVE_EXAMPLES,
     brick,
@@ -327,20 +327,29 @@ class _Stack:
         targets: NDArray[Any] = self.data.y_test[at].cpu().numpy()
         return targets
 
+    def _own_units(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return classes as they are, and numbers in the target's own units."""
+        scale = self.data.facts.target_scale
+        return numbers if scale is None else scale.own_units(numbers)
+
     def _test_outputs(self, run: Run, i: int, test: Evaluated) -> TestOutputs:
         assert test.predicted is not None
         return TestOutputs(
-            targets=self._test_targets(run),
-            predicted=test.predicted[i].cpu().numpy(),
+            targets=self._own_units(self._test_targets(run)),
+            predicted=self._own_units(test.predicted[i].cpu().numpy()),
             n_classes=self.data.n_classes,
             outputs=None if test.outputs is None else test.outputs[i].cpu().numpy(),
             are_logits=LOSSES[self.settings.loss].of_softmax,
         )
 
     def _constants(self, run: Run, i: int) -> dict[str, float]:
-        fitted = self.labels.y_KN[self.labels.of_run[i], torch.from_numpy(self.fit[i]).to(self.data.device)]
+        chosen = torch.from_numpy(self.fit[i]).to(self.data.device)
+        fitted, targets = self.labels.y_KN[self.labels.of_run[i], chosen].cpu().numpy(), self._test_targets(run)
+        found = of_constant(self._own_units(fitted), self._own_units(targets), self.data.n_classes)
         half_squares = LOSSES[self.settings.loss].half_squares
-        return of_constant(fitted.cpu().numpy(), self._test_targets(run), self.data.n_classes, half_squares)
+        if self.data.n_classes is None and half_squares is not None and len(targets):
+            found["constant_loss"] = self.data.facts.squared_unit * constant_loss(fitted, targets, half_squares)
+        return found
 
     def _model(self, i: int) -> Model:
         return Model.of(self.network, i, sloped=activation(self.runs[i].settings.activation)[0].learnt is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from small_data import Made, made, made_numbers, made_of, runs
 from test_scores import FIXED
 
 from mlpbench.data.data_sets import lookup
+from mlpbench.data.dataset import TargetScale
 from mlpbench.experiment import grid
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.grid import Run
@@ -30,11 +32,12 @@ from mlpbench.experiment.metrics.set_scores import (
     SET_SCORES,
     TestOutputs,
     area_under_curve,
+    constant_loss,
     of_constant,
     of_set,
 )
 from mlpbench.experiment.spec import build
-from mlpbench.training.batches.device_data import DrawnData
+from mlpbench.training.batches.device_data import DeviceData, DrawnData
 from mlpbench.training.engine import _Stack, train_stack
 
 Array = NDArray[Any]
@@ -246,9 +249,33 @@ def test_the_constant_prediction_is_scikit_learns_dummy(of: str) -> None:
 def test_the_constant_loss_is_that_of_training() -> None:
     y, y_test = np.array([[1.0], [3.0]]), np.array([[2.0], [5.0]])
     for name, factor in (("squared_error", 0.5), ("mse", 1.0)):
-        found = of_constant(y, y_test, None, LOSSES[name].half_squares)
-        assert found["constant_loss"] == factor * 4.5
-    assert set(of_constant(y, y_test, None, None)) == {"constant_rmse"}
+        half_squares = LOSSES[name].half_squares
+        assert half_squares is not None
+        assert constant_loss(y, y_test, half_squares) == factor * 4.5
+    assert of_constant(y, y_test, None) == {"constant_rmse": np.sqrt(4.5)}
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_numbers_of_a_scaled_target_are_scored_in_its_own_units(log: bool) -> None:
+    """Of a logarithm the loss is in units of that; errors are of the numbers themselves."""
+    scale = TargetScale(mean=2.0, sd=3.0, log=log)
+    source = NUMBERS.source
+    scaled = made_numbers(n_train=1_700, n_test=1_234, features=19)
+    facts = replace(source.facts, target_scale=scale)
+    data = DeviceData(replace(scaled.dataset, facts=facts), torch.device("cpu"))
+    (run,) = runs(NUMBERS, FIXED | {"lr": 0.01})
+    made_of_it = train_stack([run], data)
+    row = made_of_it.runs[0]
+    predicted = np.frombuffer(made_of_it.predictions[0]["predicted"], "<f4")
+    y, fitted = (scale.own_units(a) for a in (scaled.dataset.y_test, scaled.dataset.y_train))
+    assert row["test_rmse"] == pytest.approx(reference.root_mean_squared_error(y, predicted), rel=1e-6)
+    assert row["test_mae"] == pytest.approx(reference.mean_absolute_error(y, predicted), rel=1e-6)
+    assert row["test_r2"] == pytest.approx(reference.r2_score(y, predicted), rel=1e-5)
+    assert row["constant_rmse"] == pytest.approx(reference.root_mean_squared_error(y, np.full(len(y), fitted.mean())))
+    of_loss = scaled.dataset.y_test - scaled.dataset.y_train.astype(float).mean()
+    assert row["constant_loss"] == pytest.approx(9 * np.mean(of_loss**2) / 2, rel=1e-6)
+    if not log:
+        assert row["constant_loss"] == pytest.approx(row["constant_rmse"] ** 2 / 2, rel=1e-5)
 
 
 COMPANY: dict[str, Any] = {"hidden_sizes": [17], "batch_size": 64, "steps": 9, "precision": "float32"}

@@ -15,7 +15,8 @@ p = softmax(z), which are probabilities where the loss is a cross-entropy:
     brier               mean of sum_c (p_c - [c = y])^2; of two classes half of that, (p_1 - y)^2
     ece                 sum over 15 bins ((m-1)/15, m/15] of max_c p_c of |sum in the bin of [right] - max_c p_c| / N
     top_k_accuracy      share with fewer than k classes ahead of y: with a larger output, or as large a one and a smaller number
-    rmse, mae, r2       sqrt(mean (z - y)^2), mean |z - y|, 1 - sum (z - y)^2 / sum (y - mean y)^2; of several numbers the mean
+    rmse, mae, r2       sqrt(mean (z - y)^2), mean |z - y|, 1 - sum (z - y)^2 / sum (y - mean y)^2, of numbers in the target's own
+                        units; of several numbers the mean
 
 References: T. Fawcett, An introduction to ROC analysis, 2006; D. Hand, R. Till, A simple generalisation of the area under the ROC
 curve, 2001; G. Brier, Verification of forecasts expressed in terms of probability, 1950; C. Guo et al., On calibration of modern
@@ -268,9 +269,7 @@ def of_set(name: str, of: TestOutputs) -> float | None:
     return score.of_set(of)
 
 
-def of_constant(
-    fitted: NDArray[Any], targets: NDArray[Any], n_classes: int | None, half_squares: float | None
-) -> dict[str, float]:
+def of_constant(fitted: NDArray[Any], targets: NDArray[Any], n_classes: int | None) -> dict[str, float]:
     """Return what a prediction that looks at no input is worth on the test set, by the names of its metrics.
 
     Args:
@@ -278,16 +277,20 @@ def of_constant(
             their mean.
         targets: those of the test set.
         n_classes: the number of classes; None of numbers.
-        half_squares: the factor on half the squared error that the loss is; None where it is another.
 
     """
     if not len(targets):
         return {}
     if n_classes is not None:
         return {"constant_accuracy": float((targets == np.bincount(fitted, minlength=n_classes).argmax()).mean())}
-    mean = np.broadcast_to(fitted.astype(np.float64).mean(axis=0), targets.shape)
-    constant = TestOutputs(targets=targets, predicted=mean, n_classes=None)
-    found = {"constant_rmse": SET_SCORES["rmse"].of_set(constant)}
-    if half_squares is not None:
-        found["constant_loss"] = half_squares / 2 * float(np.square(_errors(constant)).mean())
-    return {name: value for name, value in found.items() if value is not None}
+    return {"constant_rmse": float(np.sqrt(np.square(_from_mean(fitted, targets)).mean(axis=0)).mean())}
+
+
+def constant_loss(fitted: NDArray[Any], targets: NDArray[Any], half_squares: float) -> float:
+    """Return the loss of always predicting the mean of numbers; `half_squares` is its factor on half the squared error."""
+    return half_squares / 2 * float(np.square(_from_mean(fitted, targets)).mean())
+
+
+def _from_mean(fitted: NDArray[Any], targets: NDArray[Any]) -> Floats:
+    distances: Floats = targets.astype(np.float64) - fitted.astype(np.float64).mean(axis=0)
+    return distances
