@@ -15,6 +15,7 @@ from repository import ROOT
 
 import mlpbench
 from mlpbench.cli.main import main
+from mlpbench.evidence.frames import records
 from mlpbench.results.store import Store
 
 SPEC = """\
@@ -77,7 +78,7 @@ def test_what_is_stored_is_what_scikit_learn_makes_of_stored_predictions(folder:
     runs = results.runs.set_index("run_id")
     predicted = store.read("predictions").set_index("run_id")["predicted"]
     y = results.experiment.dataset.load().y_test
-    for run_id, row in runs.iterrows():
+    for run_id, row in zip(map(str, runs.index), records(runs), strict=True):
         p = np.frombuffer(predicted[run_id], np.uint8)
         assert row["test_balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(y, p))
         assert row["test_macro_f1"] == pytest.approx(reference.f1_score(y, p, average="macro"))

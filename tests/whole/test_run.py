@@ -181,7 +181,8 @@ def test_load_of_a_folder_without_results_says_what_one_has(tmp_path: Path) -> N
 def test_the_reports_numbers_are_those_of_the_tables(done: Path) -> None:
     text = (done / "report.md").read_text()
     runs = pd.read_parquet(done / "runs")
-    lines = [line.split("|") for line in text.splitlines() if line.startswith("| width=") and "±" in line]
+    table = text.partition("## Conditions\n")[2].partition("\n## ")[0]
+    lines = [line.split("|") for line in table.splitlines() if line.startswith("| width=") and "±" in line]
     rows = {tuple(cells[1].split(", ")): cells for cells in lines}
     for width, lr in ((5, 0.1), (16, 0.5)):
         chosen = runs[(runs["width"] == width) & (runs["lr"] == lr)]["test_loss"]
