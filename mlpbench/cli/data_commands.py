@@ -1,17 +1,21 @@
-"""Commands about data: list and fetch those that have a name, and predict rows of a table."""
+"""Commands about data: list and fetch those that have a name, describe a table, and predict its rows."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from mlpbench.cli.common_options import DATA_DIR, FOLDER, warn
+from mlpbench.base.errors import InputError
+from mlpbench.base.models import SpecProblem
+from mlpbench.cli.common_options import DATA_DIR, FOLDER, JSON, warn
 
 
 @click.group()
 def data() -> None:
-    """List the data sets that have a name, and fetch them."""
+    """List and fetch the data sets that have a name, and describe a table of your own."""
 
 
 @data.command(name="list")
@@ -37,6 +41,37 @@ def data_fetch(name: str, data_dir: Path | None) -> None:
     from mlpbench.data.data_sets import lookup
 
     click.echo(f"{name}: {lookup(name).fetch(data_dir=data_dir, say=click.echo)}")
+
+
+@data.command(name="describe")
+@click.argument("table", type=FOLDER, metavar="TABLE")
+@click.option("--target", help="The target column: a name, or a position such as -1, the last.")
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of `dataset`, such as missing=drop_rows; repeatable.",
+)
+@JSON
+def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_json: bool) -> None:
+    """Say how a table of your own is read: rows, inputs, what each column becomes, classes, gaps, and rows that come again.
+
+    An experiment reads it so with `dataset: {file: TABLE, target: COLUMN}` and the same options.
+    """
+    from mlpbench.data.table.description import describe
+    from mlpbench.data.table.table_data import read_options
+    from mlpbench.experiment.file.yaml_reader import parsed
+
+    written = [f"target={target}"] * (target is not None) + list(options)
+    try:
+        described = describe(read_options({"file": table} | {o.key: o.value for o in map(parsed, written)}, Path()))
+    except SpecProblem as problem:
+        raise InputError(problem.message) from None
+    if as_json:
+        click.echo(json.dumps(asdict(described), indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(described.lines()))
 
 
 @click.command()

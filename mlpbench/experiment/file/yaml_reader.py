@@ -365,7 +365,8 @@ def _place(mark: StreamMark) -> Place:
     return mark.line + 1, mark.column + 1
 
 
-def _parsed(text: str) -> Override:
+def parsed(text: str) -> Override:
+    """Return what `KEY=VALUE` sets, a value in YAML; raise InputError where it is no such text."""
     key, equals, written = text.partition("=")
     if not equals or not key:
         raise InputError(f"--set {text}: an override must be KEY=VALUE, got {text!r}")
@@ -376,7 +377,7 @@ def _override(tree: dict[str, Any], overrides: Overrides) -> dict[str, str]:
     """Put `KEY=VALUE` overrides into the tree: a setting takes the role its value asks for, a list makes it a factor."""
     set_by: dict[str, str] = {}
     for override in overrides:
-        key, value, place = _parsed(override) if isinstance(override, str) else override
+        key, value, place = parsed(override) if isinstance(override, str) else override
         set_by[key] = place
         if key not in SETTINGS:
             if key not in FILE_KEYS:
