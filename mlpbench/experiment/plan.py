@@ -157,7 +157,15 @@ def signature(s: RunSettings) -> tuple[Any, ...]:
     """Return what runs of one stack have in common."""
     shapes = (s.hidden_sizes, s.batch_size, s.steps, s.train_size, s.n_validation, s.folds, s.norm, s.loss, s.precision)
     inputs = (s.features, s.input_scale, s.conv_channels, s.pooling)
-    return (*shapes, *inputs, s.weighs_examples, parse_call(s.optimizer)[0], s.clip_norm is None, s.l1 > 0)
+    return (
+        *shapes,
+        *inputs,
+        s.weighs_examples,
+        s.label_smoothing > 0,
+        parse_call(s.optimizer)[0],
+        s.clip_norm is None,
+        s.l1 > 0,
+    )
 
 
 def make_stack(runs: Iterable[Run], data: DataFacts, *, on_gpu: bool = False) -> Stack:

@@ -60,6 +60,7 @@ class RunSettings:
     train_shift: str = "none"
     weighting: str = "none"
     class_weights: str = "none"
+    label_smoothing: float = 0.0
     folds: int | None = None
     in_fold: int | None = None
 
@@ -171,6 +172,9 @@ def resolve(
         raise problem("label_noise", message)
     _check_shift(value, data, train_size, problem)
     _check_class_weights(value["class_weights"], data, problem)
+    if value["label_smoothing"] > 0 and loss != "cross_entropy":
+        rule = f"label_smoothing must be 0 where the loss is {loss}: it is of cross_entropy"
+        raise problem("label_smoothing", f"{rule}, got {value['label_smoothing']}")
     validation = experiment.validation or (1 / experiment.folds if experiment.folds and in_fold is not None else 0.0)
     n_fit = train_size - (round(train_size * validation) if in_fold is None else in_fold)
     if n_fit < 1:

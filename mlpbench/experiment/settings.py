@@ -141,6 +141,12 @@ SETTINGS = _settings(
         "importance weights of training examples that correct for the shift",
     ),
     (
+        "label_smoothing",
+        Number(low=0, high=1),
+        0.0,
+        "share of each training label that is spread evenly over all classes, in cross_entropy",
+    ),
+    (
         "class_weights",
         ClassWeights(),
         "none",

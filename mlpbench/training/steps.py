@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlpbench.experiment.components.losses import LOSSES
+from mlpbench.experiment.components.losses import LOSSES, smooth_labels
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.device_data import DeviceData, Indices
 from mlpbench.training.batches.example_weights import weighted
@@ -50,7 +50,10 @@ class Steps:
         fuses = fits and network.worth_fusing(shared or (), heights(first.n_fit, first.batch_size))
         self._fused = network.side_by_side(shared, first.batch_size) if fuses and shared else None
         is_cross_entropy = self._loss is LOSSES["cross_entropy"] and fits_loss(network.sizes[-1])
-        self._kernel_takes_loss = is_cross_entropy and self._weights is None
+        self._smoothing_R11 = None
+        if first.label_smoothing > 0:
+            self._smoothing_R11 = torch.tensor([s.label_smoothing for s in settings], **make)[:, None, None]
+        self._kernel_takes_loss = is_cross_entropy and self._weights is None and self._smoothing_R11 is None
         self._work_of = recorded(self._descend, network.device, unless=self._input_noise.from_host)
 
     def settle(self) -> None:
@@ -113,5 +116,8 @@ class Steps:
         factor = self._updates.output_factor() / n
         if self._weights is not None:
             factor = factor * self._weights.of(self._batches.indices(n))
-        self._loss.gradient(torch, z, y_RB1, factor, work.d_outputs.rows(n))
+        gradient = work.d_outputs.rows(n)
+        self._loss.gradient(torch, z, y_RB1, factor, gradient)
+        if self._smoothing_R11 is not None:
+            smooth_labels(torch, y_RB1, factor * self._smoothing_R11, gradient.x_RNM)
         return loss_R

@@ -58,7 +58,7 @@ def fixed(**values: Any) -> str:
         [{}, {"loss": "cross_entropy"}],
         [{}, {"clip_norm": None}, {"clip_norm": "none"}],
         [{"clip_norm": 1}, {"clip_norm": 1.0}],
-        [{}, {"schedule": "constant"}, {"norm": "none"}, {"label_noise": 0}, {"input_noise": -0.0}, {"l1": 0}],
+        [{}, {"schedule": "constant"}, {"norm": "none"}, {"label_noise": 0}, {"label_smoothing": 0}, {"input_noise": -0.0}, {"l1": 0}],
         [{"optimizer": "momentum"}, {"optimizer": {"momentum": 0.9}}, {"optimizer": "momentum(0.9)"}],
         [{"schedule": {"step": {"every": 5, "factor": 1}}}, {"schedule": {"step": {"factor": 1.0, "every": 5}}}, {"schedule": "step(5,1)"}],
         [{"schedule": {"warmup": 5}}, {"schedule": "warmup(5)"}],
@@ -102,6 +102,7 @@ CHANGES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "pooling": ("max", "average", {"conv_channels": [1]}),
     "train_shift": ({"label": 1}, {"label": 1.0000000001}, {"train_size": 1000}),
     "weighting": ("exact", "bbse", {"train_size": 1000, "train_shift": {"label": 1}}),
+    "label_smoothing": (0.1, 0.1000000001, {}),
     "class_weights": ({"Coat": 2}, {"Coat": 2.0000000001}, {}),
 }
 

@@ -223,6 +223,7 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "precision": "float64",
         "optimizer": "adam",
         "norm": "layer",
+        "label_smoothing": 0.1,
         "clip_norm": 1.0,
         "l1": 0.1,
         "conv_channels": [4],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn_specs import BARS_MAPS, PLAIN, TOGETHER, VALUES, made, spec, trees
+from drawn_specs import BARS_MAPS, NOT_ALONE, PLAIN, TOGETHER, VALUES, made, spec, trees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +27,7 @@ ROLES = ("fixed", "factors", "zip", "conditions")
 def given_settings(draw: st.DrawFn) -> dict[str, Any]:
     """Draw values of some settings that fit together."""
     together: dict[str, Any] = draw(st.sampled_from([{}, *TOGETHER]))
-    apart = [name for name in SETTINGS if name not in ("train_shift", "weighting", *together)]
+    apart = [name for name in SETTINGS if name not in (*NOT_ALONE, *together)]
     chosen = draw(st.lists(st.sampled_from(apart), unique=True, max_size=8))
     for short, others in INSTEAD_OF.items():
         if short in chosen:
@@ -104,7 +104,7 @@ OTHERWISE: dict[str, Value] = {
     "lr": 0.7, "schedule": "cosine", "batch_size": 77, "epochs": 13, "steps": 33, "train_size": 4444, "loss": "mse",
     "label_noise": 0.5, "norm": "layer", "clip_norm": 2.0, "precision": "float64",
     "conv_channels": (3,), "pooling": "average", "features": 100, "input_scale": 2.0, "train_shift": "label(1.0)",
-    "weighting": "exact", "class_weights": "balanced",
+    "weighting": "exact", "class_weights": "balanced", "label_smoothing": 0.1,
 }  # fmt: skip
 
 

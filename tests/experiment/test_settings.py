@@ -88,6 +88,7 @@ def test_what_is_not_true_or_false_is_refused(name: str, value: object) -> None:
         ("input_noise", [0, 1e9], [-1e-9]),
         ("l1", [0, 1e9], [-1e-9]),
         ("label_noise", [0, 1, 0.5], [-1e-9, 1.2]),
+        ("label_smoothing", [0, 1, 0.5], [-1e-9, 1.2]),
         ("features", [1, 2**53 - 1, "all"], [0, -1, 1.5, "full"]),
         ("input_scale", [1e-300, 1e9], [0, -0.0, -1]),
         ("clip_norm", [1e-300, 1e9, None], [0, -0.0, -1, "None", "nothing"]),

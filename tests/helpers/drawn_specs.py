@@ -67,6 +67,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     | st.builds(lambda kind, s: {kind: s}, st.sampled_from(["covariate", "label"]), POSITIVE)
     | st.builds(lambda kind, s: f"{kind}({s!r})", st.sampled_from(["covariate", "label"]), POSITIVE),
     "weighting": st.sampled_from(["none", "exact", "classifier", "bbse"]),
+    "label_smoothing": SHARES | st.sampled_from([0, 1]),
     "class_weights": st.sampled_from(
         ["none", "balanced", {"Coat": 2, "Bag": 0.5}, '{"Bag": 0.5, "Coat": 2.0}', {"Coat": 3.0}]
     ),
@@ -79,7 +80,9 @@ TOGETHER: tuple[dict[str, Any], ...] = (
     {"train_size": 500, "train_shift": {"label": 0.5}, "weighting": "bbse", "label_noise": 0},
     {"train_size": 1_000, "train_shift": "covariate(1.0)", "weighting": "exact"},
     {"train_size": 1_000, "train_shift": {"label": 3}, "weighting": "none"},
+    {"loss": "cross_entropy", "label_smoothing": 0.1},
 )
+NOT_ALONE = ("train_shift", "weighting", "label_smoothing")
 # What does not stand beside convolutions.
 BARS_MAPS = ("norm", "features")
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
@@ -104,7 +107,7 @@ def spec(**keys: Any) -> Experiment:
 @st.composite
 def trees(draw: st.DrawFn, *, claims: bool = True) -> dict[str, Any]:
     """Draw the plain tree of a valid experiment: at most 60 conditions."""
-    apart = [name for name in VALUES if name not in ("train_shift", "weighting")]
+    apart = [name for name in VALUES if name not in NOT_ALONE]
     chosen = draw(st.lists(st.sampled_from(apart), unique=True, max_size=6))
     for short, others in INSTEAD_OF.items():
         if short in chosen:

@@ -238,6 +238,15 @@ OTHER_ROWS: dict[str, Row] = {
     "label shift, exact, naive cross-entropy": Row(
         {"train_shift": {"label": 1}, "weighting": "exact", "loss": "naive_cross_entropy"}
     ),
+    "label smoothing": Row({"label_smoothing": 0.1}),
+    "label smoothing of all": Row({"label_smoothing": 1.0, "activation": "tanh"}),
+    "label smoothing, adam, clipping": Row({"label_smoothing": 0.3, "optimizer": "adam", "lr": 0.01, "clip_norm": 0.5}),
+    "label smoothing, label noise, weight decay": Row(
+        {"label_smoothing": 0.2, "label_noise": 0.3, "weight_decay": 0.05}
+    ),
+    "label smoothing, label shift, exact": Row(
+        {"train_shift": {"label": 1}, "weighting": "exact", "label_smoothing": 0.2}
+    ),
     "class weights": Row({"class_weights": {"0": 5, "3": 0.5}}),
     "class weights, balanced": Row({"class_weights": "balanced"}),
     "class weights, balanced, label noise": Row({"class_weights": "balanced", "label_noise": 0.4}, {"validation": 0.2}),

@@ -288,7 +288,9 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
     s = run.settings
     features = s.features or data.x_train.shape[1]
     model = build(run, features, data.facts.n_outputs, data.facts.image_shape)
-    loss_of = LOSSES[s.loss]
+    loss_of = measured_loss = LOSSES[s.loss]
+    if s.label_smoothing > 0:
+        loss_of = nn.CrossEntropyLoss(label_smoothing=s.label_smoothing)
     optimiser = optimiser_of(s, model)
     scheduler = scheduler_of(s.schedule, optimiser, s.steps)
     on_device = DeviceData(data, torch.device("cpu"))
@@ -302,7 +304,7 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
         of_class = _class_weights(s, y[parts.fit], data.facts.class_names)
         mean = (weight * of_class[y])[parts.fit].mean()
         weight = weight * of_class[y] / mean
-        if s.weighting == "none" and s.loss == "cross_entropy":
+        if s.weighting == "none" and s.loss == "cross_entropy" and s.label_smoothing == 0:
             weighted_loss = nn.CrossEntropyLoss(weight=(of_class / mean).to(x.dtype), reduction="none")
     x_test, y_test = _inputs(data.x_test, s), _targets(data.y_test, s.precision)
     sets = {"train": (x[parts.fit[:CURVE]], y[parts.fit[:CURVE]]), "test": (x_test, y_test)}
@@ -313,7 +315,7 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
 
     def record(step: int) -> None:
         for part, (inputs, labels) in sets.items():
-            done.curves[step, part] = _measure(model, loss_of, inputs, labels, near)
+            done.curves[step, part] = _measure(model, measured_loss, inputs, labels, near)
 
     record(0)
     for step, batch in enumerate(_batches(run, len(parts.fit)), start=1):
@@ -344,11 +346,11 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
         if step % s.steps_per_epoch == 0 or step == s.steps:
             record(step)
     done.metrics = {
-        "train": _measure(model, loss_of, x[parts.fit], y[parts.fit], near),
-        "test": _measure(model, loss_of, x_test, y_test, near),
+        "train": _measure(model, measured_loss, x[parts.fit], y[parts.fit], near),
+        "test": _measure(model, measured_loss, x_test, y_test, near),
     }
     if "validation" in sets:
-        done.metrics["val"] = _measure(model, loss_of, *sets["validation"], near)
+        done.metrics["val"] = _measure(model, measured_loss, *sets["validation"], near)
     with torch.no_grad():
         done.test_logits = model(x_test)
     return done

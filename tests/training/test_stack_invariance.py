@@ -75,6 +75,7 @@ class Shared:
     clips: bool
     has_l1: bool
     weighs: bool = False
+    smooths: bool = False
 
 
 def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]]:
@@ -90,6 +91,7 @@ def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]
             "input_noise": st.sampled_from([0, 0, 0.1, 3.0]),
             "label_noise": st.just(0) if numbers else st.sampled_from([0, 0, 0.3, 1]),
             "class_weights": st.sampled_from(["balanced", {"0": 5}, {"1": 0.2}]) if shared.weighs else st.just("none"),
+            "label_smoothing": st.sampled_from([0.1, 0.5, 1]) if shared.smooths else st.just(0),
             "lr": st.sampled_from([0.03, 0.1, 0.5, 3.0, DIVERGES]),
             "activation": st.sampled_from(ACTIVATIONS),
             "init": st.sampled_from(INITS),
@@ -116,7 +118,9 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
     validation = draw(st.sampled_from([{}, {}, {"validation": 0.3}])) if n_train > 5 else {}
     flags = draw(st.tuples(st.booleans(), st.booleans()))
     weighs = not numbers and draw(st.sampled_from([False, False, True]))
-    shared = Shared(depth, draw(st.sampled_from(OPTIMISERS)), *flags, weighs)
+    loss = draw(st.sampled_from(losses_of("numbers") if numbers else LOSSES))
+    smooths = loss == "cross_entropy" and draw(st.sampled_from([False, False, True]))
+    shared = Shared(depth, draw(st.sampled_from(OPTIMISERS)), *flags, weighs, smooths)
     classes = NUMBERS if numbers else draw(st.integers(2, 13))
     members = draw(st.lists(member(shared, numbers=numbers), min_size=1, max_size=4, unique_by=different))
     replicates = draw(st.integers(1, 3))
@@ -130,7 +134,7 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
             "hidden_sizes": draw(st.lists(width, min_size=depth, max_size=depth)),
             "batch_size": batch,
             "steps": draw(st.integers(1, 7)),
-            "loss": draw(st.sampled_from(losses_of("numbers") if numbers else LOSSES)),
+            "loss": loss,
             "norm": draw(st.sampled_from(["none", "none", "layer", "batch"])),
             "precision": draw(st.sampled_from(["float32", "float32", "float64", "bfloat16"])),
         },

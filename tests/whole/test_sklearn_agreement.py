@@ -56,7 +56,7 @@ def houses() -> pd.DataFrame:
 
 def wine_quality() -> pd.DataFrame:
     """Return the wines with an alcohol of their own as the target."""
-    frame = load_wine(as_frame=True).frame.drop(columns="target")
+    frame: pd.DataFrame = load_wine(as_frame=True).frame.drop(columns="target")
     return frame.rename(columns={"alcohol": "target"})
 
 

@@ -9,7 +9,9 @@ In nats or squared units, of an example with outputs z and target y (a class, wh
     squared_error        1/2 sum_c (z_c - y_c)^2                       gradient  z - y
     mse                  1/C sum_c (z_c - y_c)^2                       gradient  2/C (z - y)
 
-naive_cross_entropy is not finite where exp overflows or p_y underflows to zero.
+naive_cross_entropy is not finite where exp overflows or p_y underflows to zero. Labels that are smoothed by e, of cross_entropy, stand for
+(1 - e) onehot(y) + e / C: then the gradient is softmax(z) - onehot(y) + e (onehot(y) - 1 / C) (C. Szegedy et al., "Rethinking the
+Inception architecture for computer vision", 2016). Losses that are measured are those of the labels as they are.
 """
 
 from __future__ import annotations
@@ -66,6 +68,12 @@ def _subtract_at(torch: Any, y_RB1: Tensor, amount_RB1: Tensor, x_RBC: Tensor) -
         return x_RBC.scatter_add_(2, y_RB1, -amount_RB1.expand_as(y_RB1))
     is_class = y_RB1 == torch.arange(x_RBC.shape[2], device=x_RBC.device)
     return torch.where(is_class, x_RBC - amount_RB1, x_RBC, out=x_RBC)
+
+
+def smooth_labels(torch: Any, y_RB1: Tensor, amount: Tensor, d_RBC: Tensor) -> None:
+    """Add to the gradient of a cross-entropy, scaled by s, what smoothing labels by e does: amount (onehot(y) - 1 / C), amount = s e."""
+    _subtract_at(torch, y_RB1, -amount, d_RBC)
+    d_RBC.sub_(amount / d_RBC.shape[2])
 
 
 def _naive_cross_entropy(torch: Any, z: Buffer, y_RB1: Tensor, loss: Buffer) -> None:
