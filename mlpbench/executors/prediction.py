@@ -51,7 +51,7 @@ def predict(model: Path, table: Path, to: Path | None, say: Say = say_nothing, *
 
 
 def predictions(model: Path, table: Path, say: Say = say_nothing) -> pd.DataFrame:
-    """Return a row for each row of a table, in their order: `predicted`, and of classes the probability of each.
+    """Return a row for each row of a table, in their order: `predicted`, and of classes the probability of each, where it has one.
 
     A row that can't be predicted has missing values. Raises InputError for a file that does not fit.
     """
@@ -68,7 +68,8 @@ def predictions(model: Path, table: Path, say: Say = say_nothing) -> pd.DataFram
     if loaded.class_names:
         shares = loaded.probabilities(of_rows)
         rows = pd.DataFrame({"predicted": loaded.classes_[shares.argmax(1)].astype(object)})
-        rows = rows.join(pd.DataFrame(shares, columns=[f"p({name})" for name in loaded.class_names]))
+        if loaded.has_probabilities:
+            rows = rows.join(pd.DataFrame(shares, columns=[f"p({name})" for name in loaded.class_names]))
     else:
         rows = pd.DataFrame({"predicted": loaded.numbers(of_rows)})
     rows[~of_rows.known] = np.nan

@@ -16,7 +16,7 @@ from mlpbench.experiment.components.schedules import in_steps
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.experiment.value_types import class_weights, entry_of, parse_call
+from mlpbench.experiment.value_types import class_weights, entry_of, parse_call, relative_weights
 
 # Real data accept fewer examples than `accepted_share` expects of even ones: at most this share of that may be asked for.
 SPARE_SHARE = 0.9
@@ -196,6 +196,7 @@ def resolve(
         "epochs": steps // per_epoch if steps % per_epoch == 0 else None,
         "steps": steps,
         "schedule": in_steps(value["schedule"], steps),
+        "class_weights": relative_weights(value["class_weights"], data.class_names),
         "train_size": train_size,
         "loss": loss,
         "norm": value["norm"] if hidden else "none",

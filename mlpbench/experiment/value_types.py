@@ -199,7 +199,7 @@ class Chain:
         """Return the canonical string; raise ValueError with the rule."""
         if isinstance(value, str) and THEN in value:
             first, _, then = value.partition(THEN)
-            return self._chained(first, then)
+            return self._chained(first.strip(), then.strip())
         if isinstance(value, Mapping) and "then" in value:
             if set(value) != {self.first, "then"}:
                 raise ValueError(f"{self._form} where one follows another")
@@ -337,6 +337,20 @@ class ClassWeights:
 def class_weights(canonical: str) -> Mapping[str, float]:
     """Return the weights that a canonical string of `ClassWeights` gives to classes by name; none for a word."""
     return dict(json.loads(canonical)) if canonical.startswith("{") else {}
+
+
+def relative_weights(canonical: str, names: Sequence[str]) -> str:
+    """Return weights of classes in the one form that all of equal meaning have: relative to the last class, 1 left out.
+
+    >>> relative_weights('{"a": 10.0, "b": 2.0, "c": 2.0}', ["a", "b", "c"]), relative_weights('{"a": 2.0, "b": 2.0}', ["a", "b"])
+    ('{"a": 5.0}', 'none')
+    """
+    given = class_weights(canonical)
+    if not given:
+        return canonical
+    weights = {name: given.get(name, 1.0) / given.get(names[-1], 1.0) for name in names}
+    different = {name: weight for name, weight in weights.items() if weight != 1.0}
+    return json.dumps(different, sort_keys=True, ensure_ascii=False) if different else "none"
 
 
 def _class_name(key: object) -> str:

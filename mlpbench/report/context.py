@@ -112,9 +112,13 @@ class Context:
 
     @cached_property
     def constant(self) -> float | None:
-        """The mean outcome of a prediction that looks at no input; None where it is not known: runs of older folders lack it."""
+        """The mean outcome of a prediction that looks at no input.
+
+        None where it is not known, as in older folders, or where conditions have different losses, of which it would be a mixture.
+        """
         known = self.observed[f"constant_{self.measure}"].dropna()
-        return None if known.empty else float(known.mean())
+        losses = {run.settings.loss for run in self.conditions}
+        return None if known.empty or (self.measure == "loss" and len(losses) > 1) else float(known.mean())
 
     @cached_property
     def estimates(self) -> pd.DataFrame:

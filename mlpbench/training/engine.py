@@ -347,7 +347,10 @@ class _Stack:
         fitted, targets = self.labels.y_KN[self.labels.of_run[i], chosen].cpu().numpy(), self._test_targets(run)
         found = of_constant(self._own_units(fitted), self._own_units(targets), self.data.n_classes)
         half_squares = LOSSES[self.settings.loss].half_squares
-        if self.data.n_classes is None and half_squares is not None and len(targets):
+        scale = self.data.facts.target_scale
+        # The mean of the logarithms is another prediction than the mean, of which RMSE speaks.
+        is_log = scale is not None and scale.log
+        if self.data.n_classes is None and half_squares is not None and len(targets) and not is_log:
             found["constant_loss"] = self.data.facts.squared_unit * constant_loss(fitted, targets, half_squares)
         return found
 

@@ -6,6 +6,7 @@ Shapes: `N` rows, `C` classes.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.files import MOST_WEIGHTS, read_metadata, read_regular
 from mlpbench.base.models import SHOWN
 from mlpbench.data.table.table_encoder import NewRows, TableEncoder
+from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.training.saved_model import decoded
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class TableModel:
         class_names: the name of each class, in order; none where the target is a number.
         features: how many inputs the network sees, the first ones; None for all.
         input_scale: the factor on inputs.
+        has_probabilities: whether the softmax of the outputs are probabilities, as after training by cross-entropy.
 
     """
 
@@ -50,6 +53,7 @@ class TableModel:
     class_names: Sequence[str] = ()
     features: int | None = None
     input_scale: float = 1.0
+    has_probabilities: bool = True
 
     @property
     def classes_(self) -> NDArray[np.str_]:
@@ -87,18 +91,33 @@ class TableModel:
         """Return the probability of each class, (N, C); raises what `predict` raises, AttributeError where the target is a number."""
         if not self.class_names:
             raise AttributeError("predict_proba: the target is a number")
+        if not self.has_probabilities:
+            raise AttributeError(
+                "predict_proba: the network was trained by squared errors, its outputs are no probabilities"
+            )
         return self.probabilities(self._all_known(rows))
 
     def score(self, rows: pd.DataFrame | NDArray[Any], target: Any) -> float:
         """Return the accuracy, or R^2 = 1 - sum (y - predicted)^2 / sum (y - mean y)^2 of numbers, as scikit-learn does."""
         predicted, y = self.predict(rows), np.asarray(target)
+        if y.shape not in ((len(predicted),), (len(predicted), 1)):
+            raise InputError(f"a target must have the shape ({len(predicted)},), one for each row, got {y.shape}")
+        y = y.ravel()
         if self.class_names:
-            return float((predicted == y.astype(str)).mean())
+            return float((predicted == _spelt_as_classes(y)).mean())
         return float(1 - ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
 
     def encoded(self, rows: pd.DataFrame | NDArray[Any]) -> NewRows:
         """Return the inputs of rows, with notes of how they were understood."""
-        return self.encoder.of_array(rows) if isinstance(rows, np.ndarray) else self.encoder.of_frame(rows)
+        if not isinstance(rows, np.ndarray) and hasattr(rows, "columns"):
+            return self.encoder.of_frame(rows)
+        array = np.asarray(rows)
+        if array.ndim != 2:
+            columns = len(self.encoder.columns)
+            raise InputError(
+                f"rows must be a DataFrame, or of shape (N, {columns}), got {type(rows).__name__} of {array.shape}"
+            )
+        return self.encoder.of_array(array)
 
     def _all_known(self, rows: pd.DataFrame | NDArray[Any]) -> NewRows:
         of_rows = self.encoded(rows)
@@ -155,9 +174,35 @@ def load_model(path: str | Path) -> TableModel:
             raise ValueError(f"class_names must be a list of names, got {str(class_names)[:SHOWN]!r}")
         features, factor = settings.get("features"), float(settings.get("input_scale", 1.0))
         first = next(m for m in network if isinstance(m, nn.Linear))
+        last = [m for m in network if isinstance(m, nn.Linear)][-1]
         if first.in_features != (features or encoder.width):
             raise ValueError(f"the network must have {features or encoder.width} inputs, got {first.in_features}")
-    except (ValidationError, ValueError, KeyError, TypeError, StopIteration) as error:
+        if last.out_features != (len(class_names) or 1) or len(set(class_names)) < len(class_names):
+            raise ValueError(f"the network must have an output for each class, got {last.out_features}")
+        if not math.isfinite(factor):
+            raise ValueError(f"input_scale must be finite, got {factor}")
+        of_softmax = LOSSES[settings["loss"]].of_softmax
+    except ValidationError as error:
+        first_error = error.errors()[0]
+        why = f"its table: {'.'.join(map(str, first_error['loc']))}: {first_error['msg']}"[:SHOWN]
+        raise InputError(f"a file of weights must be whole, as it was written, got {path} ({why})") from None
+    except (ValueError, KeyError, TypeError, StopIteration, RecursionError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0][:SHOWN]
         raise InputError(f"a file of weights must be whole, as it was written, got {path} ({why})") from None
-    return TableModel(network=network, encoder=encoder, class_names=class_names, features=features, input_scale=factor)
+    return TableModel(
+        network=network,
+        encoder=encoder,
+        class_names=class_names,
+        features=features,
+        input_scale=factor,
+        has_probabilities=of_softmax,
+    )
+
+
+def _spelt_as_classes(y: NDArray[Any]) -> NDArray[np.str_]:
+    """Return targets as class names are spelt: whole numbers without a point, true and false in small letters."""
+    if y.dtype.kind == "b" or all(isinstance(v, bool | np.bool_) for v in y):
+        return np.array([str(bool(v)).lower() for v in y])
+    if y.dtype.kind == "f" and (y == np.floor(y)).all():
+        return y.astype(np.int64).astype(str)
+    return y.astype(str)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.table.table_data import TableData, read_options
@@ -170,3 +172,83 @@ def test_categories_have_the_order_that_was_learned(tmp_path: Path) -> None:
     np.testing.assert_array_equal(encoder.of_frame(new.assign(grade=list(new["grade"]))).x, expected)
     with pytest.raises(InputError, match="ordered categories must be those learned from"):
         encoder.of_frame(new.assign(grade="hihg"))
+
+
+def rows_of(text: str, tmp_path: Path, **options: Any) -> tuple[TableEncoder, Path]:
+    """Write a table of text and return its encoder, and the place of new rows."""
+    (tmp_path / "t.csv").write_text(text)
+    data = read_options({"file": "t.csv", "target": "y", "scale": "none", **options}, tmp_path)
+    return again(data.encoder()), tmp_path / "new.csv"
+
+
+def test_the_decimal_mark_that_was_learned_is_that_of_new_rows(tmp_path: Path) -> None:
+    """`1.250` is 1250 beside `0,5`, and 1.25 beside `0.5`, whatever else the new rows have."""
+    comma, new = rows_of("a;b;y\n" + "".join(f"1.{100 + i};0,{i}5;{'pq'[i % 2]}\n" for i in range(40)), tmp_path)
+    new.write_text("a;b\n1.250;7\n")
+    assert comma.read(new, "n").x.tolist() == [[1250, 7]]
+    assert comma.of_frame(pd.DataFrame({"a": ["1.250"], "b": ["7"]})).x.tolist() == [[1250, 7]]
+    point, new = rows_of("a,b,y\n" + "".join(f"{i}.5,1,{'pq'[i % 2]}\n" for i in range(40)), tmp_path)
+    new.write_text('a,b,extra\n1.250,7,"1,5"\n')
+    assert point.read(new, "n").x.tolist() == [[1.25, 7]]
+    new.write_text('a,b\n"1,25",7\n')
+    with pytest.raises(InputError, match="column 'a'"):
+        point.read(new, "n")
+
+
+@pytest.mark.parametrize(("day", "first"), [("{}/03/2004", True), ("03/{}/2004", False)])
+def test_the_order_of_day_and_month_that_was_learned_is_that_of_new_rows(day: str, first: bool, tmp_path: Path) -> None:
+    text = "d,y\n" + "".join(f"{day.format(i + 1)},{'pq'[i % 2]}\n" for i in range(28))
+    encoder, new = rows_of(text, tmp_path)
+    new.write_text("d\n03/04/2004\n")
+    expected = pd.Timestamp(2004, 4 if first else 3, 3 if first else 4)
+    assert encoder.read(new, "n").x.tolist() == [[(expected - pd.Timestamp(0)).days]]
+
+
+def test_a_test_file_is_read_by_the_marks_of_the_training_file(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("a;b;y\n1.250;7;p\n1.300;7;q\n")
+    text = "a;b;y\n" + "".join(f"1.{100 + i};0,{i}5;{'pq'[i % 2]}\n" for i in range(40))
+    (tmp_path / "t.csv").write_text(text)
+    data = read_options({"file": "t.csv", "test_file": "test.csv", "target": "y", "scale": "none"}, tmp_path)
+    assert data.load().x_test[:, 0].tolist() == [1250, 1300]
+
+
+def test_classes_of_a_test_file_may_have_a_point(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40)))
+    (tmp_path / "test.csv").write_text("a,y\n1.5,0.0\n2.5,1.0\n")
+    data = read_options({"file": "t.csv", "test_file": "test.csv", "target": "y"}, tmp_path)
+    assert data.facts.class_names == ("0", "1")
+
+
+def test_a_target_too_small_to_be_scaled_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a target must have a standard deviation that float64 holds"):
+        rows_of("a,y\n" + "".join(f"{i},{i + 0.5}e-200\n" for i in range(40)), tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"target": 1, "drop": [4]}, {"target": -1}])
+def test_rows_without_names_are_never_used_a_column_off(options: dict[str, Any], tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(40, 5))
+    np.savetxt(tmp_path / "t.csv", values, delimiter=",", fmt="%.17g")
+    encoder = read_options({"file": "t.csv", **options}, tmp_path).encoder()
+    learned = [int(c.name) - 1 for c in encoder.columns]
+    whole = encoder.of_array(values).x
+    np.testing.assert_array_equal(encoder.of_array(values[:, learned]).x, whole)
+    frame = pd.DataFrame(values[:, learned])
+    for other in (values[:, 1:4][:, :2], np.hstack([values, values])):
+        with pytest.raises(InputError, match="columns without names must be the"):
+            encoder.of_array(other)
+    np.testing.assert_array_equal(encoder.of_frame(frame).x, whole)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scaled": [0, 99]}, {"scaled": [-1]}, {"constant": [1000]}, {"centre": [1.0]}, {"spread": [0.0, 0.0]},
+        {"scale": "quantile"}, {"quantiles": [[]]},
+    ],
+)  # fmt: skip
+def test_scales_that_fit_no_columns_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{i},{i * i},{'pq'[i % 2]}\n" for i in range(40)))
+    tree = read_options({"file": "t.csv", "target": "y"}, tmp_path).encoder().model_dump(mode="json")
+    with pytest.raises(ValidationError):
+        TableEncoder.model_validate_json(json.dumps(tree | {"scale": tree["scale"] | change}))

@@ -233,13 +233,13 @@ def test_a_report_draws_and_words_it() -> None:
 @pytest.mark.parametrize(
     ("claim", "replicates", "message"),
     [
-        (compare(), 9, "an interquartile mean needs 10 replicates or more, of which a quarter at each end is cut off, got 9"),
+        (compare(), 19, "an interquartile mean needs 20 replicates or more, of which a quarter at each end is cut off, got 19"),
         (compare() | {"test": "sign"}, 20, "a compare of typical replicates has its own test: it takes no test, got 'sign'"),
         (compare() | {"interval": "bca"}, 20, "a compare of typical replicates has its own test: it takes no interval, got 'bca'"),
         (compare("mean") | {"test": "sign"}, 20, "the sign test is of the median, and this compare of the mean, got 'sign'; did you mean 'of: median'?"),
         (compare("iqm"), 20, "of must be 'mean', 'median' or 'typical', got 'iqm'"),
         (compare("median", expect="equivalent"), 20, "the sign test asks on which side of a number the median lies"),
-        ({"bound": {"metric": "test_loss", "above": 1, "of": "typical"}}, 9, "an interquartile mean needs 10 replicates"),
+        ({"bound": {"metric": "test_loss", "above": 1, "of": "typical"}}, 9, "an interquartile mean needs 20 replicates"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_judged_so_is_refused(claim: dict[str, Any], replicates: int, message: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from numpy.typing import NDArray
 from safetensors import safe_open
 from sklearn.metrics import accuracy_score, r2_score
 
@@ -18,8 +19,10 @@ import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.base.files import ordered_header
 from mlpbench.cli.main import main
+from mlpbench.training import table_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_process", "blank_figures")]
+GAPS = "gaps become the median of the training rows, or what gaps were among words"
 CASES: dict[str, dict[str, Any]] = {
     "classes": {"target": "kind"},
     "numbers": {"target": "price"},
@@ -50,7 +53,7 @@ class Made:
         self.folder, self.test = folder, table(60, 1)
         table(200, 0).to_csv(folder / "train.csv", index=False)
         self.test.to_csv(folder / "test.csv", index=False)
-        settings = {k: options[k] for k in ("features", "input_scale") if k in options}
+        settings = {k: options[k] for k in ("features", "input_scale", "loss") if k in options}
         dataset = {k: v for k, v in options.items() if k not in settings}
         self.spec: dict[str, Any] = {
             "name": "own",
@@ -80,7 +83,7 @@ def test_predictions_for_the_test_rows_are_those_that_were_stored(made: Made) ->
     done = command("predict", made.model, made.folder / "test.csv")
     assert done.exit_code == 0
     gaps = made.test["size"].isna().sum()
-    assert done.stderr == f"mlpbench: test.csv: column 'size' ({gaps}): gaps are filled as in training\n"
+    assert done.stderr == f"mlpbench: test.csv: column 'size' ({gaps}): {GAPS}\n"
     rows = pd.read_csv(io.StringIO(done.stdout))
     of_frame = mlpbench.load_model(made.model).predict(made.test)
     if made.ran.experiment.data.n_classes is None:
@@ -106,6 +109,7 @@ def test_a_model_is_an_estimator_of_scikit_learns_kind(made: Made) -> None:
         assert model.classes_.tolist() == ["large", "small"]
         assert model.predict_proba(made.test).shape == (60, 2)
         assert model.score(made.test, made.test[target]) == accuracy_score(made.test[target], predicted)
+        assert model.score(made.test, made.test[["kind"]]) == model.score(made.test, made.test["kind"])
     else:
         assert not hasattr(model, "classes_")
         assert model.score(made.test, made.test[target]) == pytest.approx(r2_score(made.test[target], predicted))
@@ -167,6 +171,9 @@ def test_without_its_table_a_run_is_exported_with_a_warning_and_can_t_predict(tm
         ("class_names", '{"a": 1}'),
         ("class_names", "[1, 2]"),
         ("settings", "{}"),
+        ("class_names", '["large"]'),
+        ("class_names", '["large", "large"]'),
+        ("class_names", "[" * 5000),
     ],
 )
 def test_a_model_of_wrong_content_is_refused(of_classes: Made, key: str, value: str, tmp_path: Path) -> None:
@@ -185,7 +192,7 @@ def test_another_table_s_columns_do_not_pass(of_classes: Made, tmp_path: Path) -
     content = ordered_header(of_classes.model.read_bytes(), {"table": json.dumps(written)})
     (tmp_path / "m.safetensors").write_bytes(content)
     done = command("predict", tmp_path / "m.safetensors", of_classes.folder / "test.csv")
-    assert (done.exit_code, "the network must have" in done.stderr) == (2, True)
+    assert (done.exit_code, "a file of weights must be whole" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -218,3 +225,31 @@ def test_what_can_t_be_predicted_is_one_message(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_outputs_of_squared_errors_are_no_probabilities(tmp_path: Path) -> None:
+    made = Made(tmp_path, CASES["classes"] | {"loss": "squared_error"})
+    done = command("predict", made.model, made.folder / "test.csv")
+    assert done.stdout.splitlines()[0] == "predicted"
+    with pytest.raises(AttributeError, match="its outputs are no probabilities"):
+        mlpbench.load_model(made.model).predict_proba(made.test)
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        (np.array([True, False]), ["true", "false"]),
+        (np.array([0.0, 1.0]), ["0", "1"]),
+        (np.array(["a", "b"]), ["a", "b"]),
+    ],
+)
+def test_targets_are_spelt_as_classes_are(target: NDArray[Any], names: list[str]) -> None:
+    assert table_model._spelt_as_classes(target).tolist() == names
+
+
+def test_rows_of_another_shape_are_refused(of_classes: Made) -> None:
+    model = mlpbench.load_model(of_classes.model)
+    with pytest.raises(InputError, match="rows must be a DataFrame, or of shape"):
+        model.predict(of_classes.test["size"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a target must have the shape"):
+        model.score(of_classes.test, [1, 2])

@@ -47,6 +47,7 @@ class ColumnChoice:
         columns: the inputs, all others being left out.
         words: columns of words, whatever they look like.
         ignore: names of columns that are left out where they are: those that the other file of the experiment lost.
+        only: names of the columns that are read where they are, all others being left out; None for all.
 
     """
 
@@ -55,10 +56,12 @@ class ColumnChoice:
     columns: tuple[Named, ...] | None = None
     words: tuple[Named, ...] = ()
     ignore: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
 
     def names(self) -> set[str]:
         """Return the names that are asked for: a column of such a name is no index."""
-        return {n for n in (self.target, *(self.columns or ()), *self.words) if isinstance(n, str)}
+        named = (self.target, *(self.columns or ()), *self.words, *(self.only or ()))
+        return {n for n in named if isinstance(n, str)}
 
     def of(self, names: Sequence[str], file: str, *, named: bool = True) -> ChosenColumns:
         """Return the columns of a file that are read.
@@ -76,6 +79,8 @@ class ColumnChoice:
         notes = []
         target = None if self.target is None else self._target(names, file)
         dropped = {i for i, n in enumerate(names) if n in self.ignore and i != target}
+        if self.only is not None:
+            dropped |= {i for i, n in enumerate(names) if n not in self.only}
         for k, which in enumerate(self.drop or ()):
             at = self._found(which, names, file, (KEY, "drop", k))
             if target in at:

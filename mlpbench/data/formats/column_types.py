@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import LARGEST, shown
 from mlpbench.data.file_errors import reason
-from mlpbench.data.formats.columns import PLAIN, Column, ColumnOptions, ColumnPlace, first_true
+from mlpbench.data.formats.columns import PLAIN, Column, ColumnOptions, ColumnPlace, WrittenForm, first_true
 from mlpbench.data.text.dates import Moments, moments_of, read_dates
 from mlpbench.data.text.written_numbers import (
     UnreadValue,
@@ -93,8 +93,8 @@ def typed_text_column(place: ColumnPlace, raw: Texts, asked: ColumnOptions = PLA
             column = text_column(place, raw, asked)
             return replace(column, notes=(*column.notes, "numbers whose type is text, read as words"))
         if not plain and all(map(looks_like_number, values)):
-            marks = decimal_marks(values)
-            column = column_of_numbers(place, text, values, marks if len(marks) == 1 else ".", asked)
+            marks, learned = decimal_marks(values), asked.form(place.column).decimal
+            column = column_of_numbers(place, text, values, learned or (marks if len(marks) == 1 else "."), asked)
             return replace(column, named_gaps=named)
     return text_column(place, raw, asked)
 
@@ -211,10 +211,13 @@ def _ordered_column(place: ColumnPlace, raw: Any) -> Column:
 def column_of_dates(place: ColumnPlace, text: Texts, values: Sequence[str], asked: ColumnOptions) -> Column | None:
     """Return a column of dates or times as numbers; None where its different `values` are none, or have several forms."""
     try:
-        moments = read_dates(values, asked.day_first)
+        moments = read_dates(values, asked.form(place.column).day_first)
     except UnreadValue as unread:
         raise _unread(place, text, unread) from None
-    return None if moments is None else _looked_up(place, text, moments, asked)
+    if moments is None:
+        return None
+    column = _looked_up(place, text, moments, asked)
+    return replace(column, form=WrittenForm(day_first=moments.day_first))
 
 
 def column_of_numbers(
@@ -234,7 +237,7 @@ def column_of_numbers(
         read = read_numbers(values, mark)
     except UnreadValue as unread:
         raise _unread(place, text, unread) from None
-    return _looked_up(place, text, read, asked)
+    return replace(_looked_up(place, text, read, asked), form=WrittenForm(decimal=mark))
 
 
 def _looked_up(place: ColumnPlace, text: Texts, read: Moments | WrittenNumbers, asked: ColumnOptions) -> Column:

@@ -7,7 +7,7 @@ line or row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +25,14 @@ MOST_CLASSES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
+class WrittenForm:
+    """How numbers and dates of a column are written: the decimal mark, whether the day comes first; None where it does not matter."""
+
+    decimal: str | None = None
+    day_first: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ColumnOptions:
     """What an experiment file says of how columns are read.
 
@@ -34,6 +42,7 @@ class ColumnOptions:
         day_first: whether 03/04/2004 is in April; None where the dates of a column must show it.
         decimal: the decimal mark of numbers in text; None where they must show it.
         text: names of columns that are words too, with the usual spellings of gaps: those that were words in training.
+        learned: of columns by name, how numbers and dates were written in the rows that were learned from.
 
     """
 
@@ -42,6 +51,13 @@ class ColumnOptions:
     day_first: bool | None = None
     decimal: str | None = None
     text: tuple[str, ...] = ()
+    learned: Mapping[str, WrittenForm] = field(default_factory=dict)
+
+    def form(self, column: str) -> WrittenForm:
+        """Return what is known of how numbers and dates of a column are written, learned or said."""
+        learned = self.learned.get(column, WrittenForm())
+        day_first = self.day_first if learned.day_first is None else learned.day_first
+        return WrittenForm(decimal=learned.decimal, day_first=day_first)
 
     def are_words(self, column: str) -> bool:
         """Return whether the values of a column are words, whatever they look like."""
@@ -67,6 +83,7 @@ class Column:
         merged: the first row with a whole number beyond 2^53, where float64 may make one of two, and that number.
         unit: what numbers count, where that is known: the unit they are written with, or that of dates.
         notes: what is to be known of how it was read, in phrases that go with `column 'a': `.
+        form: how numbers and dates are written, where other values could be read in two ways.
         place: where its values stand.
 
     """
@@ -82,6 +99,7 @@ class Column:
     merged: tuple[int, object] | None = None
     unit: str = ""
     notes: tuple[str, ...] = ()
+    form: WrittenForm = WrittenForm()
     place: ColumnPlace
 
     @property

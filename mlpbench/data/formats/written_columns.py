@@ -25,7 +25,7 @@ from mlpbench.data.formats.column_types import (
     strings,
     text_column,
 )
-from mlpbench.data.formats.columns import PLAIN, TYPE_NAMES, Column, ColumnOptions, ColumnPlace, first_true
+from mlpbench.data.formats.columns import PLAIN, TYPE_NAMES, Column, ColumnOptions, ColumnPlace, WrittenForm, first_true
 from mlpbench.data.text.dates import looks_like_date
 from mlpbench.data.text.written_numbers import decimal_marks, looks_like_number
 
@@ -54,7 +54,9 @@ def written_columns(places: Sequence[ColumnPlace], raw: Sequence[Texts], asked: 
     for place, values in zip(places, raw):
         written = _Written(place, values, asked)
         proven |= {written.marks} & set(_MARKS)
-        columns.append(written if written.marks == _MARKS else written.column(written.marks))
+        learned = asked.form(place.column).decimal if written.marks else None
+        is_open = written.marks == _MARKS and learned is None
+        columns.append(written if is_open else written.column(learned or written.marks))
     mark = asked.decimal or ("," if proven == {","} else ".")
     is_certain = asked.decimal is not None or len(proven) == 1
     return [c.column(mark if is_certain else c.only_mark()) if isinstance(c, _Written) else c for c in columns]
@@ -134,7 +136,8 @@ class _Written:
         text: Texts = pc.if_else(self.gap, pa.scalar("nan"), self.text)
         written = (lambda row: text[row].as_py()) if whole else None
         values = text.cast(pa.float64()).to_numpy()
-        return number_column(self.place, values, whole=whole, written=written, asked=self.asked)
+        column = number_column(self.place, values, whole=whole, written=written, asked=self.asked)
+        return replace(column, form=WrittenForm(decimal=".")) if self.marks else column
 
     def _check_one_type(self) -> None:
         """Refuse text among which there are numbers or flags, and dates among which there is text."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -177,7 +178,11 @@ def _target_scale(aim: _Target, train: NDArray[np.bool_], said: TargetScaling | 
     if said == "log" and (least := aim.values.min()) <= 0:
         raise aim.error(f"target_scale log needs a target above 0, got {least:g}", int(aim.values.argmin()))
     values = np.log(aim.values[train]) if said == "log" else aim.values[train]
-    return TargetScale(mean=float(values.mean()), sd=float(values.std()), log=said == "log")
+    scale = TargetScale(mean=float(values.mean()), sd=float(values.std()), log=said == "log")
+    if not (math.isfinite(scale.mean) and 0 < scale.sd < math.inf):
+        message = f"a target must have a standard deviation that float64 holds, got {scale.sd:g} of its training rows"
+        raise aim.place.error(f"{message}; write it in another unit, or say `target_scale: none`")
+    return scale
 
 
 def _joined(rows: Table, test_rows: Table) -> Table:
@@ -216,7 +221,9 @@ def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
     code = {word: float(i) for i, word in enumerate(words)}
     parts = [np.array([code[w] for w in c.words] + [np.nan])[_codes(c)] if words else c.values for c in (a, b)]
     notes = tuple(dict.fromkeys((*a.notes, *b.notes)))
-    return replace(a, values=np.concatenate(parts), words=words, whole=a.whole and b.whole, notes=notes)
+    # 0.0 and 1.0 of a test file are the classes 0 and 1 that were trained on.
+    whole = a.whole and bool((b.values == np.floor(b.values))[~b.gaps].all())
+    return replace(a, values=np.concatenate(parts), words=words, whole=whole, notes=notes)
 
 
 def _in_seconds(c: Column) -> Column:

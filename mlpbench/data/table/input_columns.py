@@ -29,6 +29,7 @@ class InputColumn(Model):
         words: those that have an input, or all of ordered categories.
         median: what takes the place of a gap in numbers; None where there was no value, and the input is 0.
         has_gaps: whether there were gaps: one more word among words, one more input behind a number.
+        decimal, day_first: how its numbers and dates were written, where others could be read in two ways.
 
     """
 
@@ -39,6 +40,8 @@ class InputColumn(Model):
     words: tuple[str, ...] = Field(default=(), strict=False)
     median: float | None = None
     has_gaps: bool = False
+    decimal: str | None = None
+    day_first: bool | None = None
 
     @property
     def one_hot(self) -> bool:
@@ -96,4 +99,6 @@ def fitted(c: Column, train: Mask) -> InputColumn:
         words=c.words if c.ordered else (),
         median=float(np.median(there)) if len(there) else None,
         has_gaps=has_gaps,
+        decimal=c.form.decimal,
+        day_first=c.form.day_first,
     )

@@ -66,6 +66,21 @@ class InputScale(Model):
     quantiles: tuple[Annotated[tuple[float, ...], Field(strict=False)], ...] = Field(default=(), strict=False)
     constant: tuple[int, ...] = Field(default=(), strict=False)
 
+    def check(self, width: int) -> None:
+        """Raise ValueError where it is none of so many inputs."""
+        n = len(self.scaled)
+        of_quantile = self.scale == "quantile"
+        sizes = (0, 0, n) if of_quantile else (n, n, 0)
+        if (len(self.centre), len(self.spread), len(self.quantiles)) != sizes:
+            raise ValueError("each scaled input must have a centre and a spread, or quantiles")
+        places = (*self.scaled, *self.constant)
+        if len(set(places)) < len(places) or not all(0 <= i < width for i in places):
+            raise ValueError(f"scaled and constant inputs must be different ones of {width}")
+        if not all(spread > 0 for spread in self.spread):
+            raise ValueError("a spread must be above 0")
+        if not all(q and list(q) == sorted(q) for q in self.quantiles):
+            raise ValueError("quantiles must be in order")
+
     def apply(self, x: Floats) -> Floats:
         """Return inputs, (N, I), scaled; they are changed in place."""
         at = list(self.scaled)

@@ -35,8 +35,6 @@ from mlpbench.data.text.text_encoding import checked_encoding
 
 if TYPE_CHECKING:
     from mlpbench.data.table.encode import Encoded
-
-if TYPE_CHECKING:
     from mlpbench.data.table.table_encoder import TableEncoder
 
 TEST_SHARE = 0.2
@@ -289,7 +287,8 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         if format_of(options.test_file) == NPZ:
             raise SpecProblem((KEY, "test_file"), "test_file must be a table, text, parquet or npy, got an npz file")
         other = ColumnChoice(target=table.target, ignore=frozenset(table.left_out))
-        asked = replace(asked, words=tuple(c.name for c in table.columns if c.is_asked_for))
+        forms = {c.name: c.form for c in table.columns}
+        asked = replace(asked, words=tuple(c.name for c in table.columns if c.is_asked_for), learned=forms)
         test_table, _ = read_table(Path(options.test_file), names["test_file"], other, options.text, asked)
     share = options.test if options.test is not None else TEST_SHARE
     try:
@@ -332,6 +331,7 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         left_out=table.left_out,
         is_named=table.is_named,
         asked_for=tuple(c.name for c in table.columns if c.is_asked_for),
+        text={key: getattr(options, key) for key in TEXT_KEYS if getattr(options, key) is not None},
         **{key: getattr(options, key) for key in ("missing", *OPTION_KEYS) if getattr(options, key) is not None},
     )
     return data, Dataset(facts=data.facts, **arrays).read_only(), encoder

@@ -5,24 +5,25 @@ Shapes: `N` rows, `I` inputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlpbench.base.models import Model, shown, suggestion
 from mlpbench.data.file_errors import MAX_BYTES, file_error
 from mlpbench.data.formats.column_choice import ColumnChoice
-from mlpbench.data.formats.columns import TYPE_NAMES, Column, ColumnOptions, Table, named
+from mlpbench.data.formats.columns import TYPE_NAMES, Column, ColumnOptions, Table, WrittenForm, named
 from mlpbench.data.formats.table_files import FORMATS, NPZ, format_of, read_table
 from mlpbench.data.table.gaps import counted
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale
 from mlpbench.data.table.table_inputs import filled, reading_notes, unseen_words
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
+from mlpbench.data.text.dialect import TextOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,7 @@ class TableEncoder(Model):
         is_named: whether columns had names, and are not known by their positions alone.
         asked_for: columns that were said to be words.
         missing_values, day_first, decimal: what was said of how columns are read.
+        text: what was said of how a text file is written.
 
     """
 
@@ -68,6 +70,24 @@ class TableEncoder(Model):
     missing_values: tuple[str | int | float, ...] = Field(default=(), strict=False)
     day_first: bool | None = None
     decimal: str | None = None
+    text: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits(self) -> TableEncoder:
+        if len({c.name for c in self.columns}) < len(self.columns):
+            raise ValueError("columns must have different names")
+        if any(len(set(c.words)) < len(c.words) for c in self.columns):
+            raise ValueError("the words of a column must be different")
+        if unknown := set(self.text) - {f.name for f in fields(TextOptions)}:
+            raise ValueError(f"text has an unknown option {min(unknown)!r}")
+        header = self.text.get("header")
+        if not all(isinstance(v, str) for k, v in self.text.items() if k != "header") or not (
+            isinstance(header, bool | None)
+            or (isinstance(header, list | tuple) and all(isinstance(v, str) for v in header))
+        ):
+            raise ValueError("options of text must be text, a header true, false or names")
+        self.scale.check(self.width)
+        return self
 
     @property
     def width(self) -> int:
@@ -79,7 +99,8 @@ class TableEncoder(Model):
         if format_of(path.name) in (None, NPZ):
             formats = ", ".join(f for f in FORMATS if f != NPZ)
             raise file_error(f"new rows must be in a file that ends in {formats}, got {shown(path.name)}", name)
-        return self.rows(read_table(path, name, self._choice, None, self._asked)[0])
+        said: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.text.items()}
+        return self.rows(read_table(path, name, self._choice, TextOptions(**said), self._asked)[0])
 
     def of_frame(self, frame: pd.DataFrame) -> NewRows:
         """Return the inputs of the rows of a DataFrame; raise InputError for what does not fit."""
@@ -97,13 +118,14 @@ class TableEncoder(Model):
     @property
     def _choice(self) -> ColumnChoice:
         # Columns that are passed over may hold anything. Of columns without names, which one is missing is not known yet.
-        return ColumnChoice(ignore=frozenset({self.target, *self.left_out}) if self.is_named else frozenset())
+        return ColumnChoice(only=frozenset(c.name for c in self.columns) if self.is_named else None)
 
     @property
     def _asked(self) -> ColumnOptions:
         words = tuple(c.name for c in self.columns if c.type == "word" and c.name not in self.asked_for)
         said = {key: getattr(self, key) for key in OPTION_KEYS}
-        return ColumnOptions(words=self.asked_for, text=words, **said)
+        forms = {c.name: WrittenForm(decimal=c.decimal, day_first=c.day_first) for c in self.columns}
+        return ColumnOptions(words=self.asked_for, text=words, learned=forms, **said)
 
     def rows(self, table: Table) -> NewRows:
         """Return the inputs of the rows of a table, whose other columns are passed over.
@@ -112,11 +134,12 @@ class TableEncoder(Model):
         """
         there = {c.name: c for c in table.columns}
         notes = list(table.notes)
-        if not table.is_named and len(there) == len(self.columns) and set(there) != {c.name for c in self.columns}:
-            there = {column.name: c for column, c in zip(self.columns, table.columns)}
-            notes.append("columns are those learned from, in their order, without the target")
+        if not (self.is_named and table.is_named):
+            there = self._by_position(table, notes)
         if missing := [c.name for c in self.columns if c.name not in there]:
-            near = suggestion(missing[0], [n for n in there if n not in {c.name for c in self.columns}])
+            near = suggestion(
+                missing[0], [*table.left_out, *(n for n in there if n not in {c.name for c in self.columns})]
+            )
             raise file_error(
                 f"new rows must have the columns that were learned from, got no {named(missing)}{near}", table.name
             )
@@ -128,11 +151,12 @@ class TableEncoder(Model):
         scaled = self.scale.apply(x)
         known = np.ones(table.rows, bool)
         notes += reading_notes(used)
-        if extra := [n for n in there if n not in {c.name for c in self.columns} and n != self.target]:
+        if extra := [n for n in table.left_out if n != self.target and n not in self.left_out]:
             notes.append(f"{named(extra)}: nothing was learned of {'it' if len(extra) == 1 else 'them'}, passed over")
         if with_gaps := {c.name: int(c.gaps.sum()) for c in used if c.gaps.any()}:
             if self.missing == "impute":
-                notes.append(f"{named(list(with_gaps), with_gaps)}: gaps are filled as in training")
+                gaps = "gaps become the median of the training rows, or what gaps were among words"
+                notes.append(f"{named(list(with_gaps), with_gaps)}: {gaps}")
             else:
                 known &= ~np.logical_or.reduce([c.gaps for c in used])
                 notes.append(
@@ -145,6 +169,18 @@ class TableEncoder(Model):
             notes.append(f"{counted(int(beyond.sum()), 'row')} with a number that does not fit float32: no prediction")
         x32 = np.where(known[:, None], scaled, 0.0).astype(np.float32)
         return NewRows(x=x32, known=known, notes=tuple(dict.fromkeys(notes)))
+
+    def _by_position(self, table: Table, notes: list[str]) -> dict[str, Column]:
+        """Return the columns by the names that were learned, where there, or here, they have none but their positions."""
+        n, learned, whole = len(table.columns), len(self.columns), len(self.columns) + len(self.left_out) + 1
+        if n == learned:
+            notes.append("columns are those learned from, in their order, without the target")
+            return {column.name: c for column, c in zip(self.columns, table.columns)}
+        if n == whole and not self.is_named:
+            return {str(i + 1): c for i, c in enumerate(table.columns)}
+        message = f"columns without names must be the {learned} learned from, in their order"
+        more = f", or all {whole} of the table that was learned from" * (not self.is_named)
+        raise file_error(f"{message}{more}, got {n}", table.name)
 
 
 def _like(column: InputColumn, c: Column) -> Column:

@@ -56,11 +56,15 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
-    """Dates or times as numbers, by their spellings, what they count, and that in a phrase for a note."""
+    """Dates or times as numbers, by their spellings, what they count, and that in a phrase for a note.
+
+    `day_first` says whether the day stands first, where day and month are both numbers.
+    """
 
     numbers: dict[str, float]
     unit: str
     note: str
+    day_first: bool | None = None
 
 
 def looks_like_date(text: str) -> bool:
@@ -98,7 +102,7 @@ def read_dates(texts: Sequence[str], day_first: bool | None) -> Moments | None:
         values, unit = _counted(np.array(list(seconds.values())))
         first = "" if order is None else f" with the {'day' if order else 'month'} first"
         note = f"{_WHAT[unit]}{first}, as {unit}"
-        return Moments(numbers=dict(zip(seconds, values.tolist())), unit=unit, note=note)
+        return Moments(numbers=dict(zip(seconds, values.tolist())), unit=unit, note=note, day_first=order)
     return None
 
 

@@ -116,7 +116,8 @@ def recognise(text: str, options: TextOptions, name: str, suffix: str) -> Dialec
     if comments:
         width = _mode([len(r) for r in records(head, separator, MOST_ROWS)])
         if options.comment is None:
-            comments = [i for i in comments if not _is_row(lines, i, comments, separator, width)]
+            rows = _rows_among(lines, comments, separator, width)
+            comments = [i for i in comments if i not in rows]
         commented = _commented(lines, comments, mark, separator, width)
         text = _without(lines, comments)
     if comments and options.comment is None:
@@ -226,15 +227,12 @@ def _comments(lines: Sequence[str], mark: str) -> list[int]:
     return marked if any(i not in known and line.strip() for i, line in enumerate(lines)) else []
 
 
-def _is_row(lines: Sequence[str], at: int, marked: Sequence[int], separator: str, width: int) -> bool:
-    """Return whether a line that begins like a comment is a row: further down, with as many fields as rows have."""
+def _rows_among(lines: Sequence[str], marked: Sequence[int], separator: str, width: int) -> set[int]:
+    """Return which lines that begin like comments are rows: they have as many fields, and one of these is further down."""
     known = set(marked)
     first_row = next(i for i, line in enumerate(lines) if line.strip() and i not in known)
-
-    def has_fields(i: int) -> bool:
-        return width > 1 and [len(r) for r in records(lines[i], separator, 2)] == [width]
-
-    return has_fields(at) and (at > first_row or any(i > first_row and has_fields(i) for i in marked))
+    with_fields = {i for i in marked if width > 1 and [len(r) for r in records(lines[i], separator, 2)] == [width]}
+    return with_fields if any(i > first_row for i in with_fields) else set()
 
 
 def _commented(lines: Sequence[str], comments: Sequence[int], mark: str, separator: str, width: int) -> tuple[str, ...]:

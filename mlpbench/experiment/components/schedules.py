@@ -64,9 +64,15 @@ def factors(canonical: str, steps: int) -> Steps:
 
 
 def in_steps(canonical: str, steps: int) -> str:
-    """Return a schedule with numbers of steps where it has shares of all steps.
+    """Return a schedule with numbers of steps where it has shares of all steps, without what follows where that changes nothing.
 
     >>> in_steps("warmup(10%)+step(25%,0.5)", 1000), in_steps("warmup(0.01%)", 10)
     ('warmup(100)+step(250,0.5)', 'warmup(1)')
+    >>> in_steps("warmup(100)+cosine", 100), in_steps("warmup(5)+constant", 100)
+    ('warmup(100)', 'warmup(5)')
     """
-    return _SHARE.sub(lambda match: str(max(1, round(float(match[1]) / 100 * steps))), canonical)
+    counted = _SHARE.sub(lambda match: str(max(1, round(float(match[1]) / 100 * steps))), canonical)
+    first, _, then = counted.partition(THEN)
+    if then and (then == "constant" or entry_of(SCHEDULES, first)[1][0] >= steps):
+        return first
+    return counted
