@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def _row(path: Path, results: Path, options: Options, say: Say, note: Say) -> Li
 def _flaws(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Return what is wrong with the files of a results folder, and which are missing and can be restored, by name.
 
-    It is seen from their names and checksums, without a look into tables.
+    It is seen from their names and checksums, without a look into tables but where a journal says that they are exchanged.
     """
     try:
         flaws = seal.flaws(folder)
@@ -90,6 +91,13 @@ def _flaws(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         return {seal.NAME: str(error)}, {}
     flaws |= seal.altered_parts(folder)
     lines = {n: f"{folder / n} {why}: {seal.remedy(n, missing=why == MISSING)}" for n, why in flaws.items()}
+    if os.path.lexists(folder / seal.JOURNAL):
+        from mlpbench.results.part_files import Journal
+
+        try:
+            Journal.read(folder)
+        except InputError as error:
+            lines[seal.JOURNAL] = str(error)
     missing = {n for n, why in flaws.items() if why == MISSING}.difference(seal.IRREPLACEABLE)
     return {n: lines[n] for n in lines if n not in missing}, {n: lines[n] for n in sorted(missing)}
 

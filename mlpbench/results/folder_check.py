@@ -15,9 +15,8 @@ from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results import examples, seal
 from mlpbench.results.folders import read_folder, read_interim_analyses, read_verifications
-from mlpbench.results.part_files import JOURNAL
 from mlpbench.results.register import read_register
-from mlpbench.results.seal import INTERIM_ANALYSES, MISSING, REGISTER, SPEC, VERIFICATIONS
+from mlpbench.results.seal import INTERIM_ANALYSES, JOURNAL, MISSING, REGISTER, SPEC, VERIFICATIONS
 from mlpbench.results.store import Store, damage_message
 
 MOST_NAMED = 20

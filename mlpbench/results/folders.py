@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
-from pydantic import StringConstraints, TypeAdapter
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.files import read_record, record
+from mlpbench.base.models import LARGEST
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
@@ -100,12 +101,19 @@ def digest_of(value: object) -> str | None:
     return None if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
 
+# What a record may say, and no more.
+EXACT = ConfigDict(extra="forbid")
+Replicates = Annotated[int, Field(ge=1, le=LARGEST)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
     """What an experiment says about the number of its replicates before any result is known."""
 
-    replicates: int
-    max_replicates: int | Literal["anytime"] | None
+    __pydantic_config__ = EXACT
+
+    replicates: Replicates
+    max_replicates: Replicates | Literal["anytime"] | None
 
     @classmethod
     def of(cls, experiment: Experiment) -> Declaration:
@@ -123,7 +131,9 @@ class InterimRecord:
     `claims` has for each claim id its `n`, `verdict`, `p` and `p_holm`.
     """
 
-    replicates: int
+    __pydantic_config__ = EXACT
+
+    replicates: Replicates
     declared: Declaration
     seed: int
     conditions: Sequence[str]

@@ -36,11 +36,11 @@ from mlpbench.base.files import (
     write_whole,
 )
 from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES, TABLES, mismatch
+from mlpbench.results.seal import JOURNAL
 
 # zstd's highest level that needs no more memory to read.
 SMALLEST = 19
 PART = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]-([0-9a-f]{16})\.parquet")
-JOURNAL = ".journal.json"
 # What a part may come to in memory, and how many times its size a large one may.
 SMALL_PART, MOST_TIMES = 2**30, 1000
 # How many bytes, and how many rows of places in a dictionary, to unpack at once; and how often, before that takes long.
@@ -184,10 +184,13 @@ class Journal:
         return journal
 
     def lost(self) -> str | None:
-        """Return an old file with a run that no new one has: of its table or, where runs lose all rows of one, of the runs."""
+        """Return an old file with a run that no new one has: of its table or, where runs lose all rows of one, of the runs.
+
+        Runs lose rows where they are replaced: then their old rows of the runs go too.
+        """
         if self.old and not self.new:
             return min(self.old)
-        replaced = self._run_ids("runs")
+        replaced = self._run_ids("runs") if any(name.startswith("runs/") for name in self.old) else set()
         for name in sorted(self.old - self.new):
             table = name.partition("/")[0]
             if not _run_ids(self.folder / name) <= self._run_ids(table) | replaced:

@@ -45,6 +45,8 @@ from mlpbench.base.files import (
 NAME = "seal.json"
 SPEC, INTERIM_ANALYSES, VERIFICATIONS, SUMMARY = "spec.yaml", "looks.json", "verified.json", "summary.json"
 REGISTER = "register.json"
+# An exchange of files that may not be finished: see part_files.
+JOURNAL = ".journal.json"
 _REMEDIES = {
     SPEC: "restore it from a copy; `mlpbench run` of the experiment file writes it again",
     INTERIM_ANALYSES: "restore it from a copy, it says which analyses of these claims came before; without one, run the experiment into another "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,20 @@ def test_the_verdicts_of_real_results_are_those_the_claims_command_counts() -> N
         (rows,) = json.loads(told.output).values()
         counts = {v: sum(r["verdict"] == v for r in rows) for v in {r["verdict"] for r in rows}}
         assert summary.verdicts == counts
+
+
+@pytest.mark.parametrize("written", ["[1,2]", '{"new": ["runs/x"]}', None])
+def test_a_damaged_journal_is_named(written: str | None, tmp_path: Path) -> None:
+    """A pipe in its place is not waited for."""
+    (tmp_path / "width").mkdir()
+    journal = tmp_path / "width" / ".journal.json"
+    if written is None:
+        os.mkfifo(journal)
+    else:
+        journal.write_text(written)
+    result = invoke(ROOT / "experiments", "--results", tmp_path)
+    assert f"{journal} is damaged (" in result.stderr
+    assert "width " in result.output
 
 
 def test_no_line_is_longer_than_a_terminal(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.results import seal
+from mlpbench.results.folders import read_interim_analyses
 from mlpbench.results.seal import ALTERED, MISSING, NAME, flaws, write_sealed
 
 
@@ -144,3 +145,30 @@ def test_a_figure_that_is_no_longer_the_first_one_is_no_longer_sealed(tmp_path: 
     sealed = seal.read(tmp_path / "firsts")
     assert sealed is not None
     assert [name for name in sealed.files if name.startswith("figures/")] == ["figures/verdicts.png"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"replicates": -5},
+        {"replicates": 10**30},
+        {"more": 1},
+        {"declared": {"replicates": 0, "max_replicates": None}},
+        {"seed": "x"},
+    ],
+)
+def test_a_record_of_analyses_that_says_what_none_can_is_damaged(change: dict[str, Any], tmp_path: Path) -> None:
+    """Under a right seal."""
+    told = {
+        "replicates": 5,
+        "declared": {"replicates": 5, "max_replicates": None},
+        "seed": 0,
+        "conditions": ["a"],
+        "claims": {},
+    }
+    write_sealed(tmp_path, {"looks.json": json.dumps([told]).encode()})
+    (analysis,) = read_interim_analyses(tmp_path)
+    assert analysis.replicates == 5
+    write_sealed(tmp_path, {"looks.json": json.dumps([told | change]).encode()})
+    with pytest.raises(InputError, match=r"looks\.json is damaged"):
+        read_interim_analyses(tmp_path)

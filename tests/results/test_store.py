@@ -434,6 +434,8 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
         (["runs/second"], ["runs/first"]),
         (["curves/first"], ["runs/first"]),
         (["runs/second"], ["curves/first"]),
+        (["runs/first"], ["curves/first"]),
+        (["runs/first"], ["curves/first", "layers/first", "predictions/first"]),
         (["runs/first", "curves/first"], ["runs/first", "runs/second"]),
     ],
 )
