@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import pytest
 from bad_tables import CSV, KINDS, X, Y, arrays, edited, frame, labels, numbered, stored
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.models import SpecProblem
 from mlpbench.data.dataset import Dataset
 from mlpbench.data.table import table_inputs
-from mlpbench.data.table.table_data import TableData
+from mlpbench.data.table.table_data import TableData, read_options
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
 
@@ -263,3 +265,19 @@ def test_words_beyond_memory_are_refused_before_there_are_inputs(
     monkeypatch.setattr(table_inputs, "MAX_BYTES", 200_000)
     with pytest.raises(InputError, match="at most 50000 inputs over all rows, got 300 rows of 240 inputs"):
         spec(tmp_path / "t.csv", words=["name"])
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ([True], "an entry of missing_values must be text or a finite number, got true; text is written in quotes"),
+        ([None], "an entry of missing_values must be text or a finite number, got null"),
+        (["x", math.nan], "an entry of missing_values must be text or a finite number, got nan"),
+        ([math.inf], "an entry of missing_values must be text or a finite number, got inf"),
+    ],
+)
+def test_spellings_of_gaps_are_text_or_numbers(written: object, message: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i},{'pq'[i % 2]}\n" for i in range(20)))
+    with pytest.raises(SpecProblem) as refused:
+        read_options({"file": "t.csv", "target": "y", "missing_values": written}, tmp_path)
+    assert message in str(refused.value)

@@ -12,6 +12,7 @@ from drawn_texts import DrawnText, draw
 from mlpbench.base.errors import InputError
 from mlpbench.data.formats.columns import ColumnOptions, Table
 from mlpbench.data.formats.table_files import read_table
+from mlpbench.data.table.table_data import read_options
 from mlpbench.data.text.dialect import TextOptions
 
 
@@ -66,3 +67,11 @@ def test_random_files_are_read_as_they_were_written_or_ask_for_an_option(tmp_pat
 @pytest.mark.slow
 def test_many_random_files_are_read_as_they_were_written_or_ask_for_an_option(tmp_path: Path) -> None:
     assert recognised(range(1000, 3000), tmp_path) < 0.05
+
+
+def test_a_comma_in_words_moves_no_column(tmp_path: Path) -> None:
+    """`1,Smith, John,p` under `id,name,y`: the header has a name for the ids, so that none of the four fields is an index."""
+    rows = "".join(f"{i},Smith{i}, John,{'pq'[i % 2]}\n" for i in range(1, 21))
+    (tmp_path / "t.csv").write_text("id,name,y\n" + rows)
+    with pytest.raises(InputError, match="a header must have a name for each of the 4 columns.* words with a comma"):
+        read_options({"file": "t.csv", "target": "y"}, tmp_path)

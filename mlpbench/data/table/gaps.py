@@ -5,6 +5,7 @@ What is imputed is said in `table_inputs`, by the training rows; which rows ther
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -12,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.base.models import shown
 from mlpbench.data.file_errors import file_error
 from mlpbench.data.formats.columns import Column, Table, named
 
@@ -73,3 +75,14 @@ def counted(n: int, what: str) -> str:
     ('1 row', '3 rows')
     """
     return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def checked_spellings(value: object) -> object:
+    """Return what `missing_values` says; raise ValueError for an entry that is neither text nor a finite number."""
+    for entry in value if isinstance(value, list | tuple) else ():
+        rule = "an entry of missing_values must be text or a finite number"
+        if isinstance(entry, bool) or not isinstance(entry, str | int | float):
+            raise ValueError(f"{rule}, got {shown(entry)}; text is written in quotes")
+        if isinstance(entry, float) and not math.isfinite(entry):
+            raise ValueError(f"{rule}, got {entry}; text is written in quotes")
+    return value

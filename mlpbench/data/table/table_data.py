@@ -29,6 +29,7 @@ from mlpbench.data.file_errors import MAX_BYTES, file_error
 from mlpbench.data.formats.column_choice import ColumnChoice
 from mlpbench.data.formats.columns import MOST_CLASSES, ColumnOptions, Table
 from mlpbench.data.formats.table_files import FORMATS, NPZ, TEXT, format_of, read_table
+from mlpbench.data.table.gaps import checked_spellings
 from mlpbench.data.text.dialect import TextOptions, checked_separator
 from mlpbench.data.text.packed_files import PACKED
 from mlpbench.data.text.text_encoding import checked_encoding
@@ -131,6 +132,11 @@ class TableOptions(Model):
         if wrong := [v for v in value if isinstance(v, bool) or not isinstance(v, str | int)]:
             raise ValueError(f"an entry of {info.field_name} must be {_A_COLUMN}, got {shown(wrong[0])}")
         return value
+
+    @field_validator("missing_values", mode="before")
+    @classmethod
+    def _spellings(cls, value: object) -> object:
+        return checked_spellings(value)
 
     @field_validator("header", mode="before")
     @classmethod

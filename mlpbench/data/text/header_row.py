@@ -24,6 +24,7 @@ Shape = Literal["number", "date", "flag", "text"]
 _INFINITE = re.compile(r"[+-]?(?i:inf|infinity)")
 _FLAG = re.compile(r"(?i:true|false)")
 _GAP = re.compile(r"(?i:na|n/a|#n/a|<na>|nan|null|none|\?|-|)")
+_ID = re.compile(r"(?i)id|index|key|uuid|row|nr|no|number|name")
 _INDEX_NAME = re.compile(r"(Unnamed: ?0(\.\d+)?)?")
 # Of a column, so many values must be of one kind for the kind to be the column's: the others are slips.
 _MOST = 0.9
@@ -104,12 +105,14 @@ def names_for(header: Header, width: int, options: TextOptions, separator: str, 
         return names, False
     if isinstance(options.header, tuple):
         raise file_error(f"header must name all {width} columns, got {len(names)} names", file)
-    if len(names) == width - 1 and len(names) > 1:
+    # A header that names the ids has a name for them: it is a comma in the values that makes one column more.
+    has_ids = separator == "," and _ID.fullmatch(names[0]) is not None
+    if len(names) == width - 1 and len(names) > 1 and not has_ids:
         return ["", *names], True
     message = f"a header must have a name for each of the {width} columns, separated by {in_words(separator)}"
     hint = "say `separator`, or `header: [...]` with all names"
     if separator == "," and len(names) < width:
-        hint += "; numbers with a decimal comma need another separator or quotes"
+        hint += "; words with a comma, and numbers with a decimal comma, need another separator or quotes"
     raise file_error(f"{message}, got {len(names)}; {hint}", file)
 
 
