@@ -63,6 +63,7 @@ def test_the_least_step_of_an_accuracy_is_one_example_of_its_set() -> None:
     steps = {k: accuracy_step(f"{k}_accuracy", condition.settings, 10_000) for k in ("train", "val", "test", "gap")}
     assert steps == {"train": 1 / 54_000, "val": 1 / 6_000, "test": 1 / 10_000, "gap": 1 / 10_000}
     assert accuracy_step("test_loss", condition.settings, 10_000) == 0
+    assert accuracy_step("test_macro_f1", condition.settings, 10_000) == 1 / 10_000
     late = {k: accuracy_step(f"late_{k}_accuracy", condition.settings, 20_000) for k in ("train", "test", "gap")}
     assert late == {"train": 1 / 10_000, "test": 1 / 20_000, "gap": 1 / 10_000}, (
         "curves are of 10,000 training examples"
