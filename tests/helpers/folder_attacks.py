@@ -67,7 +67,9 @@ def _put(make: Callable[[Path], object]) -> Damage:
 
 
 def _longer(path: Path, rng: np.random.Generator, other: Path) -> None:
-    path.write_bytes(path.read_bytes() + bytes([int(rng.integers(256))]))
+    # White space behind a JSON value says nothing else; any other byte does.
+    byte = rng.choice([b for b in range(256) if bytes([b]).strip()])
+    path.write_bytes(path.read_bytes() + bytes([int(byte)]))
 
 
 def _swap(path: Path, rng: np.random.Generator, other: Path) -> None:
