@@ -24,6 +24,12 @@ from mlpbench.jobs.judge import load
 REFERENCE = ROOT / "results" / "reference"
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans look into the folder `results`: that of whoever runs the tests is none of theirs."""
+    monkeypatch.chdir(tmp_path)
+
+
 def plan(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["plan", *map(str, arguments)], catch_exceptions=False)
 
