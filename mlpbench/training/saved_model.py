@@ -123,8 +123,7 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
     numbers in the target's own units.
     """
     try:
-        (length,) = struct.unpack_from("<Q", content)
-        metadata = read_metadata(content[8 : 8 + length], path)
+        metadata = metadata_of(content, path)
         if "checksum" in metadata and not is_as_written(content):
             raise ValueError("it is damaged: its bytes are not those that were written")
         if other := set(metadata) - KEYS:
@@ -202,10 +201,20 @@ def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: 
     return nn.Sequential(*modules)
 
 
+def metadata_of(content: bytes, path: Path) -> dict[str, str]:
+    """Return the metadata of a file of weights; raise InputError, or struct.error, where there are none of ours."""
+    (length,) = struct.unpack_from("<Q", content)
+    return read_metadata(content[8 : 8 + length], path)
+
+
 def load_weights(path: str | Path) -> nn.Sequential:
     """Return the network of a file of weights, as `mlpbench.model` does; raise InputError where it is none."""
-    path = Path(path)
+    return decoded(read_weights(Path(path)), Path(path))
+
+
+def read_weights(path: Path) -> bytes:
+    """Return the bytes of a file of weights; raise InputError where it can't be read."""
     try:
-        return decoded(read_regular(path, MOST_WEIGHTS), path)
+        return read_regular(path, MOST_WEIGHTS)
     except OSError as error:
         raise InputError(f"a file of weights must be readable, got '{error.strerror}' for {path}") from None

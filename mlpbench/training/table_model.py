@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import MOST_WEIGHTS, read_metadata, read_regular
 from mlpbench.base.models import SHOWN
 from mlpbench.data.table.table_encoder import NewRows, TableEncoder
 from mlpbench.experiment.components.losses import LOSSES
-from mlpbench.training.saved_model import decoded
+from mlpbench.training.saved_model import decoded, metadata_of, read_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,13 +154,8 @@ def load_model(path: str | Path) -> TableModel:
     Raises InputError where it is no such file, is damaged, or has no table.
     """
     path = Path(path)
-    try:
-        content = read_regular(path, MOST_WEIGHTS)
-    except OSError as error:
-        raise InputError(f"a file of weights must be readable, got '{error.strerror}' for {path}") from None
-    network = decoded(content, path)
-    (length,) = struct.unpack_from("<Q", content)
-    metadata = read_metadata(content[8 : 8 + length], path)
+    content = read_weights(path)
+    network, metadata = decoded(content, path), metadata_of(content, path)
     if "table" not in metadata:
         rule = "predictions need a model of a run on a table of your own, exported where the table could be read"
         raise InputError(f"{rule}, got {path} of {metadata.get('dataset', 'other data')!r}")

@@ -133,7 +133,7 @@ def test_a_model_with_another_scale_than_one_can_be_is_refused(scale: Any, tmp_p
 
 
 def test_a_folder_of_before_is_trained_on_with_the_target_as_it_is(tmp_path: Path) -> None:
-    """Its spec has facts of a target that was not scaled, and no `target_scale`: its runs are made again with the same bits."""
+    """Its spec has facts of a target that was not scaled, and no `target_scale`: its runs are trained again with the same bits."""
     path = written(tmp_path, "t")
     ran = trained(path, tmp_path / "r", {"lr": 0.01}, target_scale="none")
     text = (ran.folder / "spec.yaml").read_text()

@@ -20,6 +20,8 @@ from mlpbench.data.file_errors import file_error
 ColumnType = Literal["number", "flag", "word"]
 TYPE_NAMES: dict[ColumnType, str] = {"number": "numbers", "flag": "true and false", "word": "text"}
 MOST_COLUMNS = 1_000_000
+# What a network is given, inputs and targets, is float32.
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 # A prediction is stored as a byte.
 MOST_CLASSES = 256
 
@@ -106,6 +108,11 @@ class Column:
     def gaps(self) -> NDArray[np.bool_]:
         """The rows that have no value."""
         return np.isnan(self.values)
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """The code of each row's word, that of a gap behind them all."""
+        return np.where(self.gaps, len(self.words), np.nan_to_num(self.values)).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,7 @@ class TableDescription:
 
 def describe(data: TableData) -> TableDescription:
     """Return what became of a table; raise InputError where its file is gone, or is another one by now."""
-    dataset, encoder = data.load(), data.encoder()
+    _, dataset, encoder = data.read_again()
     facts = data.facts
     train, test = (Counter(y.tolist()) for y in (dataset.y_train, dataset.y_test))
     classes = {name: (train[i], test[i]) for i, name in enumerate(facts.class_names)}

@@ -22,7 +22,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.models import shown, suggestion
 from mlpbench.data.dataset import TargetScale, held_out
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.formats.columns import MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, named
+from mlpbench.data.formats.columns import LARGEST_FLOAT32, MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, named
 from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
@@ -35,7 +35,6 @@ TargetScaling = Literal["standard", "log", "none"]
 LONGEST_CLASS = 200
 # Whole numbers with more different values than this are a quantity; with fewer, classes.
 MOST_WHOLE_CLASSES = 20
-LARGEST = float(np.finfo(np.float32).max)
 # The address of the one permutation that splits off test rows: verdicts concern one test set, so no replicate moves it.
 SPLIT_SEED = 0
 # Part of the fingerprint: raised by one whenever the same table comes to give other arrays.
@@ -219,7 +218,7 @@ def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
         raise file_error(f"{message}, got {shown(b.words)}; {hint}", b_name, column=a.name)
     words = a.words if a.ordered else tuple(sorted({*a.words, *b.words}))
     code = {word: float(i) for i, word in enumerate(words)}
-    parts = [np.array([code[w] for w in c.words] + [np.nan])[_codes(c)] if words else c.values for c in (a, b)]
+    parts = [np.array([code[w] for w in c.words] + [np.nan])[c.codes] if words else c.values for c in (a, b)]
     notes = tuple(dict.fromkeys((*a.notes, *b.notes)))
     # 0.0 and 1.0 of a test file are the classes 0 and 1 that were trained on.
     whole = a.whole and bool((b.values == np.floor(b.values))[~b.gaps].all())
@@ -229,11 +228,6 @@ def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
 def _in_seconds(c: Column) -> Column:
     """Return dates as seconds since 1970-01-01, because the other part of the column has times."""
     return replace(c, values=c.values * DAY, unit=SECONDS, notes=()) if c.unit == DAYS else c
-
-
-def _codes(c: Column) -> NDArray[np.int64]:
-    """Return the codes of words, with that of a gap behind them all."""
-    return np.where(c.gaps, len(c.words), np.nan_to_num(c.values)).astype(np.int64)
 
 
 def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> _Target:
@@ -251,7 +245,7 @@ def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> _Targ
         got = column.words[int(different[0])] if column.type == "word" else f"{different[0]:g}"
         raise place.error(f"a target must have different values, got only {shown(got)}")
     if task == "number" or (task is None and not few):
-        if (largest := np.abs(different).max()) > LARGEST:
+        if (largest := np.abs(different).max()) > LARGEST_FLOAT32:
             raise place.error(f"a target must fit float32, got {largest:g}")
         return _Target(place=place, values=column.values, classes=None, rows=rows)
     if len(different) > MOST_CLASSES:
@@ -316,7 +310,7 @@ def _constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.b
 
 def _check_range(x: NDArray[np.float64], owners: Sequence[Column], file: str) -> None:
     largest = np.abs(x).max(0)
-    if len(beyond := np.flatnonzero(largest > LARGEST)):
+    if len(beyond := np.flatnonzero(largest > LARGEST_FLOAT32)):
         message = f"an input must fit float32, got {largest[beyond[0]]:g}; divide it, or say `scale: standard`"
         raise file_error(message, file, column=owners[beyond[0]].name)
 

@@ -78,7 +78,7 @@ class InputColumn(Model):
     def _fill_words(self, part: Floats, c: Column) -> Mask:
         place = {word: i for i, word in enumerate(self.words)}
         position = np.array([place.get(word, -1) for word in c.words] + [len(self.words) if self.has_gaps else -1])
-        at = position[np.where(c.gaps, len(c.words), np.nan_to_num(c.values)).astype(np.int64)]
+        at = position[c.codes]
         rows = np.flatnonzero(at >= 0)
         part[rows, at[rows]] = 1
         unseen: Mask = ~c.gaps & (at < 0)

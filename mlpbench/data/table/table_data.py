@@ -204,13 +204,14 @@ class TableData(DataSource):
 
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
         """Return the arrays to train on; raise InputError where the file is gone or does not match its facts."""
-        return self._read_again()[1]
+        return self.read_again()[1]
 
     def encoder(self) -> TableEncoder:
         """Return what makes inputs of new rows; raise InputError where the file is gone or does not match its facts."""
-        return self._read_again()[2]
+        return self.read_again()[2]
 
-    def _read_again(self) -> tuple[TableData, Dataset, TableEncoder]:
+    def read_again(self) -> tuple[TableData, Dataset, TableEncoder]:
+        """Return the table with its facts, its arrays and its encoder; raise InputError as `load` does."""
         paths = self.options.paths
         try:
             _check_files(paths, paths)

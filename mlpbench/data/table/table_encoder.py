@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from mlpbench.base.models import Model, shown, suggestion
 from mlpbench.data.file_errors import MAX_BYTES, file_error
 from mlpbench.data.formats.column_choice import ColumnChoice
-from mlpbench.data.formats.columns import TYPE_NAMES, Column, ColumnOptions, Table, WrittenForm, named
+from mlpbench.data.formats.columns import LARGEST_FLOAT32, TYPE_NAMES, Column, ColumnOptions, Table, WrittenForm, named
 from mlpbench.data.formats.table_files import FORMATS, NPZ, format_of, read_table
 from mlpbench.data.table.gaps import counted
 from mlpbench.data.table.input_columns import InputColumn
@@ -32,7 +32,6 @@ Mask = NDArray[np.bool_]
 FRAME = "the table"
 # Options of the table that say how columns are read, of new rows too.
 OPTION_KEYS = ("missing_values", "day_first", "decimal")
-LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +162,7 @@ class TableEncoder(Model):
                     f"{named(list(with_gaps), with_gaps)}: rows with gaps have no prediction, as none was trained on"
                 )
         notes += [f"column {shown(c.name)}: {unseen_words(c, unseen[c.name], 'row')}" for c in used if c.name in unseen]
-        beyond = np.abs(scaled).max(1, initial=0.0) > LARGEST
+        beyond = np.abs(scaled).max(1, initial=0.0) > LARGEST_FLOAT32
         if beyond.any():
             known &= ~beyond
             notes.append(f"{counted(int(beyond.sum()), 'row')} with a number that does not fit float32: no prediction")
@@ -210,5 +209,5 @@ def _ordered(column: InputColumn, c: Column) -> Column:
         message = f"ordered categories must be those learned from, {shown(column.words)}"
         raise c.place.error(f"{message}, got {shown(new[0])}{suggestion(new[0], column.words)}")
     codes = np.array([place.get(w, np.nan) for w in c.words] + [np.nan])
-    values = codes[np.where(c.gaps, len(c.words), np.nan_to_num(c.values)).astype(np.int64)]
+    values = codes[c.codes]
     return replace(c, values=values, words=column.words, ordered=True)
