@@ -13,7 +13,8 @@ from mlpbench.data.bundled.bundled_data import BUNDLED
 from mlpbench.data.dataset import KEY, DataSource
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.data.synthetic import SYNTHETIC
-from mlpbench.data.table.table_data import TableOptions, read_options
+from mlpbench.data.table.table_data import read_options
+from mlpbench.data.table.table_options import TableOptions
 
 # What `dataset: NAME` may say.
 DATA_SETS: dict[str, DataSource] = {**CATALOGUE, **BUNDLED, **SYNTHETIC}

@@ -18,7 +18,8 @@ from repository import ROOT
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.formats.column_types import MISSING
-from mlpbench.data.table.table_data import TableData, TableFacts, TableOptions
+from mlpbench.data.table.table_data import TableData
+from mlpbench.data.table.table_options import TableFacts, TableOptions
 from mlpbench.experiment.file import yaml_reader
 
 

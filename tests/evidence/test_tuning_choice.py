@@ -219,7 +219,7 @@ def test_levels_that_are_the_same_over_all_replicates_before_are_named() -> None
 
 
 def test_numbers_are_tuned_by_their_loss() -> None:
-    from mlpbench.data.table.table_data import TableFacts
+    from mlpbench.data.table.table_options import TableFacts
 
     facts = TableFacts(fingerprint="0" * 64, n_train=500, n_test=50, n_features=3)
     data = {"file": "/gone/made.csv", "target": "y", "facts": facts.model_dump()}

@@ -165,7 +165,7 @@ def test_a_file_names_the_place_and_says_that_brackets_are_quoted(tmp_path: Path
 
 
 def test_accuracies_are_refused_where_the_target_is_numbers() -> None:
-    from mlpbench.data.table.table_data import TableFacts
+    from mlpbench.data.table.table_options import TableFacts
 
     facts = TableFacts(fingerprint="0" * 64, n_train=500, n_test=50, n_features=3)
     data = {"file": "/gone/made.csv", "target": "y", "facts": facts.model_dump()}

@@ -15,7 +15,8 @@ import torch
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.dataset import DataFacts, Dataset, DataSource
 from mlpbench.data.named.named_data import NamedData
-from mlpbench.data.table.table_data import TableData, TableFacts, TableOptions
+from mlpbench.data.table.table_data import TableData
+from mlpbench.data.table.table_options import TableFacts, TableOptions
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.spec import build

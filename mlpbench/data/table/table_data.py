@@ -9,168 +9,32 @@ file again and refuses one whose facts have changed.
 from __future__ import annotations
 
 import os
-import re
-import stat
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from typing import TYPE_CHECKING, Any
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable
-from mlpbench.base.models import Model, SpecProblem, first_problem, shown, suggestion
-from mlpbench.base.models import Path as Place
+from mlpbench.base.models import SpecProblem, shown
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource, TargetScale
-from mlpbench.data.file_errors import MAX_BYTES, file_error
+from mlpbench.data.file_errors import file_error
 from mlpbench.data.formats.column_choice import ColumnChoice
-from mlpbench.data.formats.columns import MOST_CLASSES, ColumnOptions, Table
-from mlpbench.data.formats.table_files import FORMATS, NPZ, TEXT, format_of, read_table
-from mlpbench.data.table.gaps import checked_spellings
-from mlpbench.data.text.dialect import TextOptions, checked_separator
-from mlpbench.data.text.packed_files import PACKED
-from mlpbench.data.text.text_encoding import checked_encoding
+from mlpbench.data.formats.columns import ColumnOptions, Table
+from mlpbench.data.formats.table_files import NPZ, TEXT, format_of, read_table
+from mlpbench.data.table.table_options import (
+    TEST_SHARE,
+    TEXT_KEYS,
+    TableFacts,
+    TableOptions,
+    checked_options,
+)
+from mlpbench.data.table.table_paths import check_files, spelt, whole_path
 
 if TYPE_CHECKING:
     from mlpbench.data.table.encode import Encoded
     from mlpbench.data.table.table_encoder import TableEncoder
-
-TEST_SHARE = 0.2
-NPZ_TARGET = "y"
-TEXT_KEYS = tuple(field.name for field in fields(TextOptions))
-_FILE_TYPES = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
-_LOCALE_RULE = "in the locale's encoding"
-_LOCALE_HINT = f"which is {sys.getfilesystemencoding()}; where that is not utf-8, set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
-_A_COLUMN = "the name of a column, or its position as a whole number"
-HOW_TO_NAME_A_TABLE = "a data set of your own is {file: PATH, target: COLUMN}"
-
-
-class TableFacts(Model):
-    """What is known of a file that has been read; `classes` is None for regression.
-
-    `notes` say how it was understood where that is not plain, a sentence each; data with other notes are the same data.
-    """
-
-    fingerprint: str
-    n_train: int = Field(ge=2)
-    n_test: int = Field(ge=1)
-    n_features: int = Field(ge=1)
-    classes: tuple[str, ...] | None = Field(default=None, strict=False, min_length=2, max_length=MOST_CLASSES)
-    target_mean: float | None = None
-    target_sd: float | None = Field(default=None, gt=0)
-    notes: tuple[str, ...] = Field(default=(), strict=False)
-
-    @field_validator("fingerprint")
-    @classmethod
-    def _digits(cls, value: str) -> str:
-        if not re.fullmatch(r"[0-9a-f]{64}", value):
-            raise ValueError(f"fingerprint must be 64 hex digits, got {shown(value)}")
-        return value
-
-    def without_notes(self) -> TableFacts:
-        """Return what identifies the data: later versions may word notes otherwise."""
-        return self.model_copy(update={"notes": ()})
-
-
-class TableOptions(Model):
-    """What a file says of a table: which file, which column is the target, and how to split and scale the rest.
-
-    `test` is None where test rows are given, by `test_file` or by an npz file.
-    """
-
-    file: str = Field(min_length=1)
-    target: str | int = NPZ_TARGET
-    drop: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
-    columns: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
-    test: float | None = Field(default=None, gt=0, lt=1)
-    test_file: str | None = Field(default=None, min_length=1)
-    scale: Literal["standard", "robust", "minmax", "quantile", "none"] = "standard"
-    missing: Literal["impute", "drop_rows", "refuse"] = "impute"
-    missing_values: Annotated[tuple[str | int | float, ...], Field(strict=False, min_length=1)] | None = None
-    words: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
-    day_first: bool | None = None
-    task: Literal["classes", "number"] | None = None
-    target_scale: Literal["standard", "log", "none"] | None = None
-    separator: str | None = None
-    decimal: Literal[".", ","] | None = None
-    encoding: str | None = None
-    header: bool | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
-    comment: str | None = Field(default=None, max_length=10)
-    facts: TableFacts | None = None
-
-    @model_validator(mode="after")
-    def _one_test(self) -> TableOptions:
-        if self.test is not None and self.test_file is not None:
-            raise ValueError("test is a share of the file, test_file another file: give one of them, got both")
-        if self.drop is not None and self.columns is not None:
-            raise ValueError("drop says what is left out, columns what is read: give one of them, got both")
-        return self
-
-    @field_validator("target", mode="before")
-    @classmethod
-    def _one_column(cls, value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            raise ValueError(f"target must be {_A_COLUMN}, got {shown(value)}")
-        return value
-
-    @field_validator("drop", "columns", mode="before")
-    @classmethod
-    def _some_columns(cls, value: object, info: ValidationInfo) -> object:
-        if value is None:
-            return None
-        if not isinstance(value, list | tuple) or not value:
-            raise ValueError(f"{info.field_name} must be a list of columns, got {shown(value)}")
-        if wrong := [v for v in value if isinstance(v, bool) or not isinstance(v, str | int)]:
-            raise ValueError(f"an entry of {info.field_name} must be {_A_COLUMN}, got {shown(wrong[0])}")
-        return value
-
-    @field_validator("missing_values", mode="before")
-    @classmethod
-    def _spellings(cls, value: object) -> object:
-        return checked_spellings(value)
-
-    @field_validator("header", mode="before")
-    @classmethod
-    def _header(cls, value: object) -> object:
-        if value is None or isinstance(value, bool):
-            return value
-        if not isinstance(value, list | tuple) or not value or not all(isinstance(v, str) for v in value):
-            raise ValueError(f"header must be true, false, or a list of names of columns, got {shown(value)}")
-        return value
-
-    @field_validator("separator")
-    @classmethod
-    def _separator(cls, value: str | None) -> str | None:
-        return value if value is None else checked_separator(value)
-
-    @field_validator("encoding")
-    @classmethod
-    def _encoding(cls, value: str | None) -> str | None:
-        return value if value is None else checked_encoding(value)
-
-    @property
-    def paths(self) -> dict[str, str]:
-        """The files, by option."""
-        return {"file": self.file} | ({"test_file": self.test_file} if self.test_file is not None else {})
-
-    @property
-    def name(self) -> str:
-        """The name of the file."""
-        return os.path.basename(self.file)
-
-    @property
-    def text(self) -> TextOptions:
-        """What is said of how text files are written."""
-        return TextOptions(**{key: getattr(self, key) for key in TEXT_KEYS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +78,7 @@ class TableData(DataSource):
         """Return the table with its facts, its arrays and its encoder; raise InputError as `load` does."""
         paths = self.options.paths
         try:
-            _check_files(paths, paths)
+            check_files(paths, paths)
         except SpecProblem as problem:
             raise InputError(f"{problem.message} (training needs the data)") from None
         try:
@@ -242,7 +106,7 @@ class TableData(DataSource):
             del tree["missing"]
         for key, path in self.options.paths.items():
             written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
-            tree[key] = _spelt(written, key)
+            tree[key] = spelt(written, key)
         file_facts = self.file_facts.model_dump(exclude_none=True, exclude_defaults=True)
         return tree | {"facts": _as_lists(file_facts)}
 
@@ -256,20 +120,15 @@ def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
     if not_a_word := next((k for k in written if not isinstance(k, str)), None):
         raise SpecProblem((KEY, not_a_word), f"a key must be a word, got {shown(not_a_word)}", key=True)
     tree = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in written.items()}
-    try:
-        options = TableOptions.model_validate(tree)
-    except ValidationError as error:
-        raise _problem(error, tree) from None
-    if "target" not in tree and format_of(options.file) != NPZ:
-        raise SpecProblem((KEY,), f"{HOW_TO_NAME_A_TABLE}, got no target for {shown(options.file)}")
+    options = checked_options(tree)
     names = {key: str(base / path) for key, path in options.paths.items()}
-    whole = options.model_copy(update={key: _whole(path, base) for key, path in options.paths.items()})
+    whole = options.model_copy(update={key: whole_path(path, base) for key, path in options.paths.items()})
     if options.facts is not None:
         if options.facts.classes is None and options.facts.target_mean is None:
             # Written before targets were scaled: the runs there are of the target as it is.
             whole = whole.model_copy(update={"target_scale": "none"})
         return TableData(options=whole.model_copy(update={"facts": None}), file_facts=options.facts)
-    _check_files(whole.paths, names)
+    check_files(whole.paths, names)
     return _read(whole, names)[0]
 
 
@@ -370,59 +229,6 @@ def _check_text_options(options: TableOptions, name: str) -> None:
         raise SpecProblem((KEY, key), f"{message}, got {shown(getattr(options, key))}")
 
 
-def _spelt(path: str, key: str) -> str:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{key} must be a path {_LOCALE_RULE}, got {shown(path)}, {_LOCALE_HINT}") from None
-    return path
-
-
-def _whole(path: str, base: Path) -> str:
-    # The folder is resolved, not the file: a link to today's table is what the user means, wherever it leads.
-    start = os.path.realpath(base)
-    return os.path.normpath(os.path.join(start, os.path.expanduser(path)))
-
-
-def _check_files(paths: Mapping[str, str], names: Mapping[str, str]) -> None:
-    for key, path in paths.items():
-        _check_file(Path(path), names[key], (KEY, key))
-    if "test_file" in paths and os.path.samefile(paths["file"], paths["test_file"]):
-        message = f"test_file must be another file than file, got {shown(names['test_file'])}"
-        raise SpecProblem((KEY, "test_file"), f"{message}; leave it out to hold out a share of the rows")
-
-
-def _check_file(path: Path, name: str, place: Place) -> None:
-    key = place[-1]
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        near = suggestion(path.name, _beside(path))
-        raise SpecProblem(place, f"{key} not found: {name}{near}") from None
-    except UnicodeEncodeError:
-        message = f"{key} must be a path {_LOCALE_RULE}, got {shown(name)}, {_LOCALE_HINT}"
-        raise SpecProblem(place, message) from None
-    except (OSError, ValueError) as error:
-        raise SpecProblem(place, f"{key} must be a data file that can be read, got {str(error)!r}") from None
-    if not stat.S_ISREG(status.st_mode):
-        # To open a pipe would wait for whoever writes into it.
-        file_type = _FILE_TYPES.get(stat.S_IFMT(status.st_mode), "something else")
-        raise SpecProblem(place, f"{key} must be a regular file, got {file_type}, {name}")
-    if format_of(path.name) is None:
-        packed = f"{', '.join(TEXT)}, which {' or '.join(PACKED)} may follow"
-        others = ", ".join(f for f in FORMATS if f not in TEXT)
-        raise SpecProblem(place, f"{key} must end in {packed}, or in {others}, got {shown(path.name)}")
-    if status.st_size > MAX_BYTES:
-        raise SpecProblem(place, f"{key} must have at most {MAX_BYTES} bytes, got {status.st_size}")
-
-
-def _beside(path: Path) -> list[str]:
-    try:
-        return sorted(p.name for p in path.parent.iterdir() if format_of(p.name) is not None)
-    except OSError:
-        return []
-
-
 def _check_one_test_part(options: TableOptions, name: str) -> None:
     for key, value in (("test", options.test), ("test_file", options.test_file)):
         if value is not None:
@@ -437,13 +243,3 @@ def _renamed(test: Table, like: Table) -> Table:
         raise file_error(f"{message}, got {len(like.columns) - 1} and {len(test.columns) - 1}", like.name)
     columns = [replace(c, name=other.name) for c, other in zip(test.columns, like.columns)]
     return replace(test, columns=columns)
-
-
-def _problem(error: ValidationError, tree: Mapping[str, Any]) -> SpecProblem:
-    def known(path: Place) -> list[str]:
-        return list(TableFacts.model_fields if "facts" in path[:-1] else TableOptions.model_fields)
-
-    problem = first_problem(error, known)
-    if "file" not in tree and not problem.key:
-        return SpecProblem((KEY,), f"{HOW_TO_NAME_A_TABLE}, got {shown(tree)}")
-    return SpecProblem((KEY, *problem.path), problem.message, key=problem.key)

@@ -1,0 +1,166 @@
+"""What a file says of a table of the user's own, checked, and the facts of one that has been read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from mlpbench.base.models import Model, SpecProblem, first_problem, shown
+from mlpbench.base.models import Path as Place
+from mlpbench.data.dataset import KEY
+from mlpbench.data.formats.columns import MOST_CLASSES
+from mlpbench.data.formats.table_files import NPZ, format_of
+from mlpbench.data.table.gaps import checked_spellings
+from mlpbench.data.text.dialect import TextOptions, checked_separator
+from mlpbench.data.text.text_encoding import checked_encoding
+
+TEST_SHARE = 0.2
+NPZ_TARGET = "y"
+TEXT_KEYS = tuple(field.name for field in fields(TextOptions))
+_A_COLUMN = "the name of a column, or its position as a whole number"
+HOW_TO_NAME_A_TABLE = "a data set of your own is {file: PATH, target: COLUMN}"
+
+
+class TableFacts(Model):
+    """What is known of a file that has been read; `classes` is None for regression.
+
+    `notes` say how it was understood where that is not plain, a sentence each; data with other notes are the same data.
+    """
+
+    fingerprint: str
+    n_train: int = Field(ge=2)
+    n_test: int = Field(ge=1)
+    n_features: int = Field(ge=1)
+    classes: tuple[str, ...] | None = Field(default=None, strict=False, min_length=2, max_length=MOST_CLASSES)
+    target_mean: float | None = None
+    target_sd: float | None = Field(default=None, gt=0)
+    notes: tuple[str, ...] = Field(default=(), strict=False)
+
+    @field_validator("fingerprint")
+    @classmethod
+    def _digits(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            raise ValueError(f"fingerprint must be 64 hex digits, got {shown(value)}")
+        return value
+
+    def without_notes(self) -> TableFacts:
+        """Return what identifies the data: later versions may word notes otherwise."""
+        return self.model_copy(update={"notes": ()})
+
+
+class TableOptions(Model):
+    """What a file says of a table: which file, which column is the target, and how to split and scale the rest.
+
+    `test` is None where test rows are given, by `test_file` or by an npz file.
+    """
+
+    file: str = Field(min_length=1)
+    target: str | int = NPZ_TARGET
+    drop: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
+    columns: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
+    test: float | None = Field(default=None, gt=0, lt=1)
+    test_file: str | None = Field(default=None, min_length=1)
+    scale: Literal["standard", "robust", "minmax", "quantile", "none"] = "standard"
+    missing: Literal["impute", "drop_rows", "refuse"] = "impute"
+    missing_values: Annotated[tuple[str | int | float, ...], Field(strict=False, min_length=1)] | None = None
+    words: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
+    day_first: bool | None = None
+    task: Literal["classes", "number"] | None = None
+    target_scale: Literal["standard", "log", "none"] | None = None
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None
+    header: bool | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    comment: str | None = Field(default=None, max_length=10)
+    facts: TableFacts | None = None
+
+    @model_validator(mode="after")
+    def _one_test(self) -> TableOptions:
+        if self.test is not None and self.test_file is not None:
+            raise ValueError("test is a share of the file, test_file another file: give one of them, got both")
+        if self.drop is not None and self.columns is not None:
+            raise ValueError("drop says what is left out, columns what is read: give one of them, got both")
+        return self
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _one_column(cls, value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError(f"target must be {_A_COLUMN}, got {shown(value)}")
+        return value
+
+    @field_validator("drop", "columns", mode="before")
+    @classmethod
+    def _some_columns(cls, value: object, info: ValidationInfo) -> object:
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError(f"{info.field_name} must be a list of columns, got {shown(value)}")
+        if wrong := [v for v in value if isinstance(v, bool) or not isinstance(v, str | int)]:
+            raise ValueError(f"an entry of {info.field_name} must be {_A_COLUMN}, got {shown(wrong[0])}")
+        return value
+
+    @field_validator("missing_values", mode="before")
+    @classmethod
+    def _spellings(cls, value: object) -> object:
+        return checked_spellings(value)
+
+    @field_validator("header", mode="before")
+    @classmethod
+    def _header(cls, value: object) -> object:
+        if value is None or isinstance(value, bool):
+            return value
+        if not isinstance(value, list | tuple) or not value or not all(isinstance(v, str) for v in value):
+            raise ValueError(f"header must be true, false, or a list of names of columns, got {shown(value)}")
+        return value
+
+    @field_validator("separator")
+    @classmethod
+    def _separator(cls, value: str | None) -> str | None:
+        return value if value is None else checked_separator(value)
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding(cls, value: str | None) -> str | None:
+        return value if value is None else checked_encoding(value)
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The files, by option."""
+        return {"file": self.file} | ({"test_file": self.test_file} if self.test_file is not None else {})
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return os.path.basename(self.file)
+
+    @property
+    def text(self) -> TextOptions:
+        """What is said of how text files are written."""
+        return TextOptions(**{key: getattr(self, key) for key in TEXT_KEYS})
+
+
+def checked_options(tree: Mapping[str, Any]) -> TableOptions:
+    """Return options as a file has them; raise SpecProblem for wrong ones."""
+    try:
+        options = TableOptions.model_validate(tree)
+    except ValidationError as error:
+        raise _problem(error, tree) from None
+    if "target" not in tree and format_of(options.file) != NPZ:
+        raise SpecProblem((KEY,), f"{HOW_TO_NAME_A_TABLE}, got no target for {shown(options.file)}")
+    return options
+
+
+def _problem(error: ValidationError, tree: Mapping[str, Any]) -> SpecProblem:
+    def known(path: Place) -> list[str]:
+        return list(TableFacts.model_fields if "facts" in path[:-1] else TableOptions.model_fields)
+
+    problem = first_problem(error, known)
+    if "file" not in tree and not problem.key:
+        return SpecProblem((KEY,), f"{HOW_TO_NAME_A_TABLE}, got {shown(tree)}")
+    return SpecProblem((KEY, *problem.path), problem.message, key=problem.key)
