@@ -15,6 +15,8 @@ Stream = Literal["init", "order", "dropout", "split", "noise"]
 STREAMS: tuple[Stream, ...] = ("init", "order", "dropout", "split", "noise")
 # The factor that tells conditions apart which differ in the one stream that varies: `vary: {each: [...]}`.
 STREAM = "stream"
+# The factor whose levels are data sets, and the key of the one that all conditions share.
+DATASET = "dataset"
 Levels = dict[str, Value]
 LARGEST = 2**53 - 1  # every whole number up to here is a float too
 Path = tuple[str | int, ...]

@@ -47,6 +47,19 @@ def read_dataset(written: object, base: Path) -> DataSource:
     return DATA_SETS[name].with_options(options)
 
 
+def level_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a data set that is a level of a factor: it may have a word of its own, under `label`."""
+    name, named, file = dataset_schema()["anyOf"]
+    label = {"label": {"type": "string", "pattern": r"\S"}}
+    labelled = [shape | {"properties": shape["properties"] | label} for shape in (named, file)]
+    return {"anyOf": [name, *labelled]}
+
+
+def shared_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the options that all data sets of a factor share: neither a name nor a file."""
+    return {"type": "object", "not": {"anyOf": [{"required": [key]} for key in ("name", "file")]}}
+
+
 def dataset_schema() -> dict[str, Any]:
     """Return the JSON Schema of `dataset`: a name, alone or with its own options, or a file, whose facts mlpbench writes.
 

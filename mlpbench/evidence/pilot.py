@@ -220,7 +220,7 @@ def pilot_claims(
 
 def _differs(experiment: Experiment, conditions: Sequence[Condition], pilot: Experiment) -> str:
     """Say how the replicates of a pilot are others than those that are planned; nothing where they are not."""
-    matter = {s for c in conditions for s in streams_that_matter(c.settings, experiment)}
+    matter = {s for c in conditions for s in streams_that_matter(c, experiment)}
     vary, varied = (
         ", ".join(s for s in STREAMS if s in matter and s in e.vary) + " one at a time" * e.one_at_a_time
         for e in (experiment, pilot)

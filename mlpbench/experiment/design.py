@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, InstanceOf, WithJsonSchema, field_validator, model_validator
 
-from mlpbench.base.models import LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value, shown
+from mlpbench.base.models import DATASET, LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value, shown
 from mlpbench.data.dataset import DataFacts, DataSource
 
 
@@ -32,7 +33,8 @@ class Design(Model):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
     question: str
-    dataset: Annotated[InstanceOf[DataSource], WithJsonSchema({"type": "object"})]
+    # By what levels and selectors call them; the one that all conditions share by its name.
+    datasets: dict[str, Annotated[InstanceOf[DataSource], WithJsonSchema({"type": "object"})]] = Field(min_length=1)
     validation: float | None = Field(default=None, gt=0, lt=1)
     folds: int | None = Field(default=None, ge=2)
     refit: Literal["chosen", "all"] = "chosen"
@@ -68,15 +70,35 @@ class Design(Model):
             raise ValueError(f"question must not be empty, got {value!r}")
         return value
 
+    def source_of(self, levels: Mapping[str, Value]) -> DataSource:
+        """Return the data set of a condition with these levels."""
+        name = levels.get(DATASET)
+        return next(iter(self.datasets.values())) if name is None else self.datasets[str(name)]
+
     @property
-    def data(self) -> DataFacts:
-        """The facts of the data set."""
-        return self.dataset.facts
+    def varies_data(self) -> bool:
+        """Whether the data set is a factor, or one of settings that are varied together."""
+        return DATASET in self.factors or DATASET in self.zipped or any(DATASET in c for c in self.conditions)
+
+    @property
+    def sources(self) -> Sequence[DataSource]:
+        """The data sets, in the order of the file."""
+        return list(self.datasets.values())
+
+    @property
+    def facts(self) -> Sequence[DataFacts]:
+        """The facts of each data set, in the order of the file."""
+        return [source.facts for source in self.sources]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether targets are classes, of all data sets alike, or numbers."""
+        return self.facts[0].n_classes is not None
 
     @property
     def draws_anew(self) -> bool:
         """Whether every replicate has examples of its own, to train on and to test on."""
-        return self.data.is_drawn_anew and "split" in self.vary and not self.one_at_a_time
+        return all(data.is_drawn_anew for data in self.facts) and "split" in self.vary and not self.one_at_a_time
 
     @property
     def validates(self) -> bool:

@@ -12,42 +12,49 @@ from typing import cast
 from mlpbench.base.models import STREAM, STREAMS, SpecProblem, Stream
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.run_settings import RunSettings
 
 
 def _is_random(init: str) -> bool:
     return init != "zeros" and not init.startswith("constant")
 
 
-def _splits(s: RunSettings, design: Design) -> bool:
+def _splits(condition: Condition, design: Design) -> bool:
+    s, data = condition.settings, condition.data
     is_tuned_on_folds = design.folds is not None and bool(design.nuisance)
-    chosen = s.n_fit < design.data.n_train or s.train_shift != "none"
-    return design.data.is_drawn_anew or is_tuned_on_folds or chosen
+    chosen = s.n_fit < data.n_train or s.train_shift != "none"
+    return data.is_drawn_anew or is_tuned_on_folds or chosen
 
 
 # When runs draw from a stream, in words and as a rule.
-DRAWN: Mapping[Stream, tuple[str, Callable[[RunSettings, Design], bool]]] = {
-    "init": ("init or bias_init is random", lambda s, _: _is_random(s.init) or _is_random(s.bias_init)),
-    "order": ("there are steps", lambda s, _: s.steps > 0),
-    "dropout": ("dropout is above 0", lambda s, _: s.steps > 0 and any(0 < p < 1 for p in s.dropout)),
+DRAWN: Mapping[Stream, tuple[str, Callable[[Condition, Design], bool]]] = {
+    "init": (
+        "init or bias_init is random",
+        lambda c, _: _is_random(c.settings.init) or _is_random(c.settings.bias_init),
+    ),
+    "order": ("there are steps", lambda c, _: c.settings.steps > 0),
+    "dropout": ("dropout is above 0", lambda c, _: c.settings.steps > 0 and any(0 < p < 1 for p in c.settings.dropout)),
     "split": ("there is validation, tuning on folds or train_shift, or train_size is below all", _splits),
-    "noise": ("input_noise or label_noise is above 0", lambda s, _: s.input_noise > 0 or s.label_noise > 0),
+    "noise": (
+        "input_noise or label_noise is above 0",
+        lambda c, _: c.settings.input_noise > 0 or c.settings.label_noise > 0,
+    ),
 }
 
 
-def streams_that_matter(settings: RunSettings, design: Design) -> tuple[Stream, ...]:
-    """Return the streams that move a run by more than rounding.
+def streams_that_matter(condition: Condition, design: Design) -> tuple[Stream, ...]:
+    """Return the streams that move the runs of a condition by more than rounding.
 
     The order of one batch of all examples does not, but where there is dropout, it says which example gets which mask.
     """
-    drawn = [s for s in STREAMS if DRAWN[s][1](settings, design)]
+    settings = condition.settings
+    drawn = [s for s in STREAMS if DRAWN[s][1](condition, design)]
     return tuple(s for s in drawn if s != "order" or settings.batch_size < settings.n_fit or "dropout" in drawn)
 
 
 def varied_in(condition: Condition, design: Design) -> tuple[Stream, ...]:
     """Return the streams by which the replicates of a condition differ."""
     vary = (cast(Stream, condition.levels[STREAM]),) if design.one_at_a_time else design.vary
-    return tuple(s for s in streams_that_matter(condition.settings, design) if s in vary)
+    return tuple(s for s in streams_that_matter(condition, design) if s in vary)
 
 
 def check_streams(design: Design, conditions: Sequence[Condition]) -> None:
@@ -56,7 +63,7 @@ def check_streams(design: Design, conditions: Sequence[Condition]) -> None:
         return
     for i, stream in enumerate(design.vary):
         when, is_drawn = DRAWN[stream]
-        still = next((c for c in conditions if c.levels[STREAM] == stream and not is_drawn(c.settings, design)), None)
+        still = next((c for c in conditions if c.levels[STREAM] == stream and not is_drawn(c, design)), None)
         if still is not None:
             rule = (
                 f"a stream that varies alone must be one that runs draw from, and they draw {stream} only where {when}"

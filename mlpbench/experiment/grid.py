@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.base.models import STREAM, STREAMS, Path, SpecProblem, Value
+from mlpbench.base.models import DATASET, STREAM, STREAMS, Path, SpecProblem, Value
+from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.run_settings import LATER
 from mlpbench.experiment.run_settings import RunSettings as RunSettings
@@ -35,7 +36,7 @@ Axis = list[tuple[Levels, dict[str, Path]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """One combination of levels, those of nuisance settings included.
+    """One combination of levels, those of nuisance settings included, and the facts of its data set.
 
     `in_folds` has the settings of its run on each fold: batches and steps follow from how many examples are left.
     """
@@ -43,6 +44,7 @@ class Condition:
     condition_id: str
     label: str
     levels: Mapping[str, Value]
+    data: DataFacts
     settings: RunSettings
     in_folds: tuple[RunSettings, ...] = ()
 
@@ -68,6 +70,11 @@ class Run:
         return self.condition.label + ("" if self.fold is None else f", fold {self.fold}")
 
     @property
+    def data(self) -> DataFacts:
+        """The facts of the data set that the run learns."""
+        return self.condition.data
+
+    @property
     def settings(self) -> RunSettings:
         """The resolved settings of the run."""
         return self.condition.settings_of(self.fold)
@@ -77,12 +84,12 @@ def conditions(experiment: Design) -> list[Condition]:
     """Return the conditions in the order of the file; raise SpecProblem where levels do not fit together or the data."""
     grid = []
     seen: dict[str, str] = {}
-    fingerprint = experiment.data.fingerprint
     for levels, places in _combinations(experiment):
-        settings = {k: v for k, v in levels.items() if k not in ("label", STREAM)}
-        resolved = resolve(experiment.fixed | settings, experiment, places)
+        settings = {k: v for k, v in levels.items() if k not in ("label", STREAM, DATASET)}
+        data = experiment.source_of(levels).facts
+        resolved = resolve(experiment.fixed | settings, experiment, data, places)
         alone = {STREAM: levels[STREAM]} if STREAM in levels else {}
-        identity = _hash(_json(_canonical(resolved, fingerprint) | alone)).hexdigest()[:12]
+        identity = _hash(_json(_canonical(resolved, data.fingerprint) | alone)).hexdigest()[:12]
         label = label_of(levels, experiment)
         if identity in seen:
             place = next(iter(places.values()), ("factors",))
@@ -93,15 +100,16 @@ def conditions(experiment: Design) -> list[Condition]:
                 condition_id=identity,
                 label=label,
                 levels=levels,
+                data=data,
                 settings=resolved,
-                in_folds=_in_folds(experiment.fixed | settings, experiment, places, resolved.train_size),
+                in_folds=_in_folds(experiment.fixed | settings, experiment, data, places, resolved.train_size),
             )
         )
     return grid
 
 
 def _in_folds(
-    levels: Mapping[str, Value], experiment: Design, places: Mapping[str, Path], total: int
+    levels: Mapping[str, Value], experiment: Design, data: DataFacts, places: Mapping[str, Path], total: int
 ) -> tuple[RunSettings, ...]:
     if experiment.folds is None:
         return ()
@@ -109,7 +117,7 @@ def _in_folds(
         rule = f"folds must be at most train_size, so that each has an example, which is {total}"
         raise SpecProblem(("validation", "folds"), f"{rule}, got {experiment.folds}")
     sizes = [fold_size(total, experiment.folds, fold) for fold in range(experiment.folds)]
-    by_size = {size: resolve(levels, experiment, places, in_fold=size) for size in dict.fromkeys(sizes)}
+    by_size = {size: resolve(levels, experiment, data, places, in_fold=size) for size in dict.fromkeys(sizes)}
     return tuple(by_size[size] for size in sizes)
 
 
@@ -184,7 +192,7 @@ def run_ids(
     experiment: Design, condition: Condition, replicates: Iterable[int], folds: Sequence[int | None] = (None,)
 ) -> list[str]:
     """Return the identities of the runs of a condition in some replicates and folds, without making the runs."""
-    fingerprint = experiment.data.fingerprint
+    fingerprint = condition.data.fingerprint
     beginnings: list[str] = []
     for fold in folds:
         canonical = _canonical(condition.settings_of(fold), fingerprint) | {

@@ -73,19 +73,20 @@ class Stack:
         return hashlib.sha256(",".join(sorted(r.run_id for r in self.runs)).encode()).hexdigest()[:16]
 
 
-def plan(runs: Sequence[Run], data: DataFacts, *, workers: int, memory: int, on_gpu: bool = False) -> list[Stack]:
+def plan(runs: Sequence[Run], *, workers: int, memory: int, on_gpu: bool = False) -> list[Stack]:
     """Return stacks that cover the runs once, long ones first, each within `memory` bytes and fit to share the work.
 
     On a GPU a stack is a `brick` of runs, or what is left of them.
     """
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
-        groups.setdefault(signature(run.settings), []).append(run)
-    cuts = _cuts([_counted(g) for g in groups.values()], data, workers=workers, memory=memory, on_gpu=on_gpu)
+        groups.setdefault((run.data.fingerprint, signature(run.settings)), []).append(run)
+    counted = [(_counted(g), g[0].data) for g in groups.values()]
+    cuts = _cuts(counted, workers=workers, memory=memory, on_gpu=on_gpu)
     stacks = []
     for g, places in zip(groups.values(), cuts, strict=True):
         ordered = sorted(g, key=neighbourhood)
-        stacks += [make_stack(ordered[a:b], data, on_gpu=on_gpu) for a, b in itertools.pairwise(places)]
+        stacks += [make_stack(ordered[a:b], on_gpu=on_gpu) for a, b in itertools.pairwise(places)]
     return sorted(stacks, key=lambda s: (-s.seconds, s.stack_id))
 
 
@@ -112,22 +113,19 @@ class Outline:
 
 
 def outline(
-    wanted: Iterable[tuple[RunSettings, int]], data: DataFacts, *, workers: int, memory: int, on_gpu: bool = False
+    wanted: Iterable[tuple[RunSettings, DataFacts, int]], *, workers: int, memory: int, on_gpu: bool = False
 ) -> Outline:
-    """Return the outline of what `plan` gives for a number of runs of each settings, without making the runs.
+    """Return the outline of what `plan` gives for a number of runs of each settings on a data set, without making the runs.
 
     Where runs of one signature differ in what they cost (dropout, noise), each counts as their mean.
     """
-    groups: dict[tuple[Any, ...], Counter[RunSettings]] = {}
-    for settings, n in wanted:
+    groups: dict[tuple[Any, ...], tuple[Counter[RunSettings], DataFacts]] = {}
+    for settings, facts, n in wanted:
         if n:
-            groups.setdefault(signature(settings), Counter())[settings] += n
+            groups.setdefault((facts.fingerprint, signature(settings)), (Counter(), facts))[0][settings] += n
     flops, memories, stacks = 0, [0], []
-    for g, places in zip(
-        groups.values(),
-        _cuts(list(groups.values()), data, workers=workers, memory=memory, on_gpu=on_gpu),
-        strict=True,
-    ):
+    cuts = _cuts(list(groups.values()), workers=workers, memory=memory, on_gpu=on_gpu)
+    for (g, data), places in zip(groups.values(), cuts, strict=True):
         s, n = next(iter(g)), g.total()
         each = (_seconds(g, data) - _seconds_of_steps(s)) / n
         sizes = [b - a for a, b in itertools.pairwise(places)]
@@ -168,12 +166,13 @@ def signature(s: RunSettings) -> tuple[Any, ...]:
     )
 
 
-def make_stack(runs: Iterable[Run], data: DataFacts, *, on_gpu: bool = False) -> Stack:
-    """Return the stack of these runs with its estimates."""
+def make_stack(runs: Iterable[Run], *, on_gpu: bool = False) -> Stack:
+    """Return the stack of these runs of one data set with its estimates."""
     members = tuple(runs)
+    data = members[0].data
     return Stack(
         runs=members,
-        seconds=_seconds_on_gpu(members[0].settings, data) if on_gpu else seconds(members, data),
+        seconds=_seconds_on_gpu(members[0].settings, data) if on_gpu else seconds(members),
         bytes=len(members) * run_bytes(members[0].settings, data),
         flops=len(members) * training_flops(members[0].settings, data),
     )
@@ -227,9 +226,9 @@ def evaluation_examples(s: RunSettings, data: DataFacts) -> int:
     return points * (min(CURVE_EXAMPLES, s.n_fit) + held_out) + s.n_fit + held_out
 
 
-def seconds(runs: Sequence[Run], data: DataFacts) -> float:
-    """Return the time that training these runs of one signature is expected to take in one worker."""
-    return _seconds(_counted(runs), data)
+def seconds(runs: Sequence[Run]) -> float:
+    """Return the time that training these runs of one signature and data set is expected to take in one worker."""
+    return _seconds(_counted(runs), runs[0].data)
 
 
 def _counted(runs: Sequence[Run]) -> Counter[RunSettings]:
@@ -339,17 +338,17 @@ def _map_numbers(s: RunSettings, data: DataFacts) -> int:
 
 
 def _cuts(
-    groups: Sequence[Counter[RunSettings]], data: DataFacts, *, workers: int, memory: int, on_gpu: bool
+    groups: Sequence[tuple[Counter[RunSettings], DataFacts]], *, workers: int, memory: int, on_gpu: bool
 ) -> Iterator[list[int]]:
-    """Yield where the runs of each signature are cut into near-equal stacks; both ends are included.
+    """Yield where the runs of each signature and data set are cut into near-equal stacks; both ends are included.
 
     Stacks are within memory and cache. Work that is a large part of all is cut further, so that stacks can be dealt out to
     the workers; work of one signature is cut evenly anyway.
     """
-    times = [_seconds(g, data) for g in groups]
+    times = [_seconds(g, data) for g, data in groups]
     alone = len(groups) == 1
     rounds = 1 if alone and sum(times) / workers < SECONDS_UNCUT else 2
-    for g, time in zip(groups, times, strict=True):
+    for (g, data), time in zip(groups, times, strict=True):
         n, s = g.total(), next(iter(g))
         if on_gpu:
             yield [*range(0, n, brick(s, data)), n]

@@ -129,18 +129,23 @@ LATER: Mapping[str, Value] = {
 
 
 def resolve(
-    levels: Mapping[str, Value], experiment: Design, places: Mapping[str, Path], *, in_fold: int | None = None
+    levels: Mapping[str, Value],
+    experiment: Design,
+    data: DataFacts,
+    places: Mapping[str, Path],
+    *,
+    in_fold: int | None = None,
 ) -> RunSettings:
     """Return the settings of a run with these levels, defaults filled in; raise SpecProblem where they do not go together.
 
     Args:
         levels: settings of the condition, fixed ones included.
-        experiment: for its data and its validation.
+        experiment: for its validation.
+        data: of the data set that the run learns.
         places: path of each level in the file, for errors.
         in_fold: number of examples in the fold that the run is validated on; None for a run on all examples.
 
     """
-    data = experiment.data
 
     def problem(name: str, message: str) -> SpecProblem:
         return SpecProblem(places.get(name, ("fixed", name)), message)

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import InstanceOf, ValidationError
 
 from mlpbench.base.models import (
+    DATASET,
     Levels,
     Path,
     SpecProblem,
@@ -24,9 +25,10 @@ from mlpbench.base.models import (
     unknown,
     unknown_key,
 )
-from mlpbench.data.data_sets import read_dataset
+from mlpbench.data.dataset import DataSource
 from mlpbench.experiment import shift_spec as shifting
 from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims
+from mlpbench.experiment.dataset_levels import DatasetLevels
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.design import UntilDecided as UntilDecided
 from mlpbench.experiment.settings import SETTINGS
@@ -43,7 +45,7 @@ class Experiment(Design):
 
 # Zipped factors and whole conditions stand under `factors` in a file, folds under `validation`, `each` under `vary`.
 WITHIN = ("zipped", "conditions", "folds", "refit", "one_at_a_time")
-FILE_KEYS = tuple(k for k in Experiment.model_fields if k not in WITHIN)
+FILE_KEYS = tuple(DATASET if k == "datasets" else k for k in Experiment.model_fields if k not in WITHIN)
 
 
 def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experiment:
@@ -58,30 +60,44 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
         if key not in FILE_KEYS:
             raise unknown_key((key,), FILE_KEYS)
     canonical = {key: value for key, value in tree.items() if key != "claims"}
-    roles = _Roles(canonical)
+    datasets = DatasetLevels(canonical.pop(DATASET, None), base or pathlib.Path())
+    roles = _Roles(canonical, datasets)
     if isinstance(canonical.get("validation"), Mapping):
         canonical |= _folds(canonical.pop("validation"), has_nuisance=bool(roles.nuisance))
     if isinstance(canonical.get("vary"), Mapping):
         canonical |= {"vary": _each(canonical["vary"]), "one_at_a_time": True}
     if "shifts" in canonical:
         canonical["shifts"] = shifting.read(canonical["shifts"])
-    if "dataset" in canonical:
-        canonical["dataset"] = read_dataset(canonical["dataset"], base or pathlib.Path())
+    if not datasets.sources and DATASET in tree:
+        datasets.read_only()
+    _check_targets(datasets.sources)
     try:
-        experiment = Experiment.model_validate(canonical | roles.fields())
+        experiment = Experiment.model_validate(
+            canonical | roles.fields() | ({"datasets": datasets.sources} if datasets.sources else {})
+        )
     except ValidationError as error:
-        raise _in_each(first_problem(error, _known_keys), canonical) from None
+        raise _as_in_file(first_problem(error, _known_keys), canonical) from None
     if "claims" in tree:
         experiment = experiment.model_copy(update={"claims": read_claims(tree["claims"])})
     if not experiment.vary and experiment.replicates > 1:
         message = f"vary must name a stream in which replicates differ, got [] for {experiment.replicates} replicates"
         raise SpecProblem(("vary",), message)
     _check_top_up(experiment)
-    shifting.check(experiment.shifts, experiment.data)
+    for data in experiment.facts:
+        shifting.check(experiment.shifts, data)
     experiment = experiment.model_copy(update={"claims": checked_claims(experiment.claims, experiment)})
     if experiment.is_anytime:
         _check_anytime(experiment)
     return experiment
+
+
+def _check_targets(sources: Mapping[str, DataSource]) -> None:
+    """Refuse data sets of which some have classes and others numbers: no metric would speak of all."""
+    by_kind = {source.facts.n_classes is None: name for name, source in sources.items()}
+    if len(by_kind) > 1:
+        rule = "the data sets of an experiment must all have classes or all numbers as targets"
+        got = f"got classes in {by_kind[False]} and numbers in {by_kind[True]}"
+        raise SpecProblem(("factors",), f"{rule}, {got}; an experiment for each kind compares them", key=True)
 
 
 def _known_keys(path: Path) -> list[str]:
@@ -103,8 +119,10 @@ def _each(vary: Mapping[str, Any]) -> list[Any]:
     return streams
 
 
-def _in_each(problem: SpecProblem, canonical: Mapping[str, Any]) -> SpecProblem:
-    """Return a problem with a stream where the file has it."""
+def _as_in_file(problem: SpecProblem, canonical: Mapping[str, Any]) -> SpecProblem:
+    """Return a problem with a stream, or a lack of data, where the file has it."""
+    if not problem.path and problem.message.startswith("an experiment needs datasets"):
+        return SpecProblem((), problem.message.replace("datasets", DATASET, 1))
     if problem.path[:1] != ("vary",) or not canonical.get("one_at_a_time"):
         return problem
     message = problem.message.replace(" of vary ", " of each ")
@@ -167,7 +185,8 @@ def _check_top_up(experiment: Experiment) -> None:
 class _Roles:
     """Settings of the file by role, canonical; each setting has one role."""
 
-    def __init__(self, tree: dict[str, Any]) -> None:
+    def __init__(self, tree: dict[str, Any], datasets: DatasetLevels) -> None:
+        self._datasets = datasets
         self._role: dict[str, str] = {}
         fixed = _mapping(tree.pop("fixed", None), ("fixed",))
         factors = _mapping(tree.pop("factors", None), ("factors",))
@@ -195,8 +214,10 @@ class _Roles:
         return roles | {"zipped": self.zipped, "conditions": self.conditions}
 
     def _read(self, name: str, value: object, path: Path, role: str) -> Value:
-        setting = SETTINGS.get(name)
         key = path if path[-1] == name else path[:-1]
+        if name == DATASET:
+            return self._read_dataset(value, path, key, role)
+        setting = SETTINGS.get(name)
         if setting is None:
             message = unknown("setting", name, SETTINGS)
             raise SpecProblem(key, message, key=True)
@@ -207,6 +228,15 @@ class _Roles:
             return setting.read(value)
         except ValueError as error:
             raise SpecProblem(path, str(error)) from None
+
+    def _read_dataset(self, value: object, path: Path, key: Path, role: str) -> str:
+        """Return the word of a data set that is a level."""
+        if not role.startswith("factors"):
+            rule = "dataset stands at the top of a file, or under factors where it varies"
+            raise SpecProblem(key, f"{rule}, got it under {role}", key=True)
+        if self._role.setdefault(DATASET, role) != role:
+            raise SpecProblem(key, f"dataset has one role, but stands under {self._role[DATASET]} and {role}", key=True)
+        return self._datasets.read(value, path)
 
     def _levels(self, name: str, values: object, path: Path, *, role: str = "factors") -> tuple[Value, ...]:
         if not isinstance(values, list) or not values:

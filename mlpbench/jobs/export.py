@@ -28,7 +28,7 @@ from mlpbench.results.store import Store
 
 _PREFIX = re.compile("[0-9a-f]{1,16}")
 MOST_NAMED = 5
-COLUMNS = list(dict.fromkeys(["run_id", "status", "error", "weights_sha256", *KIND, *TRAINED_ON]))
+COLUMNS = list(dict.fromkeys(["run_id", "status", "error", "weights_sha256", *KIND, *TRAINED_ON, "env_dataset"]))
 
 
 class OtherWeights(MlpbenchError):
@@ -142,7 +142,7 @@ def weights_of(stored: StoredRun, options: Options, say: Say = say_nothing) -> E
     options = as_trained(options, stored.row)
     check_precision([run], options)
     get_data(experiment, options)
-    ((_, rows),) = train(experiment, [make_stack([run], experiment.data)], options, save_weights=True)
+    ((_, rows),) = train(experiment, [make_stack([run])], options, save_weights=True)
     (row,) = rows.runs
     if row.get("weights_sha256") != stored.row["weights_sha256"]:
         ending = "" if row["status"] == "ok" else f" (it {_ending(pd.Series(row))})"
@@ -165,16 +165,17 @@ def export(
     if path.exists() and not force:
         raise InputError(f"the file exists: {path}; --force overwrites it")
     exported = weights_of(find_run(prefix, results, say), options, say)
-    write_whole(path, ordered_header(exported.content, _of_table(exported.stored.store, say)))
+    write_whole(path, ordered_header(exported.content, _of_table(exported.stored, say)))
     return exported
 
 
-def _of_table(store: Store, say: Say) -> dict[str, str]:
+def _of_table(stored: StoredRun, say: Say) -> dict[str, str]:
     """Return what a model of a table of the user's own needs to predict new rows, as metadata; nothing of other data.
 
     `say` gets a line where the file of the table is gone, or is another one by now: the weights are written without.
     """
-    source = open_folder(store, say_nothing)[0].dataset
+    sources = open_folder(stored.store, say_nothing)[0].sources
+    source = next((s for s in sources if s.facts.fingerprint == stored.row["env_dataset"]), None)
     if not isinstance(source, TableData):
         return {}
     try:

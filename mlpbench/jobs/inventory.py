@@ -144,7 +144,7 @@ class Inventory:
 
     def stacks(self, todo: Sequence[Run], options: Options) -> list[Stack]:
         """Put runs into stacks."""
-        return plan(todo, self.experiment.data, **options.resources)
+        return plan(todo, **options.resources)
 
     def summary(self, options: Options, rerun: Rerun | None = None) -> PlanSummary:
         """Return counts of runs, and the work that is left."""
@@ -154,11 +154,10 @@ class Inventory:
         todo[:: grid.count_tunings(self.experiment), -1] += self.refits_to_come
         work = outline(
             (
-                (condition.settings_of(fold), n)
+                (condition.settings_of(fold), condition.data, n)
                 for condition, counts in zip(self.conditions, todo.tolist(), strict=True)
                 for fold, n in zip(slots, counts)
             ),
-            self.experiment.data,
             **options.resources,
         )
         asked_for, to_come = self.states != RunState.NOT_ASKED_FOR, int(self.refits_to_come.sum())

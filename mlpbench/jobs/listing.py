@@ -109,11 +109,14 @@ def expected_seconds(experiment: Experiment, options: Options) -> float:
     work = outline(
         (
             # Which level is refitted is not known yet: it is taken to cost what that of the first does.
-            (c.settings_of(f), experiment.replicates if f is not None or len(slots) == 1 or i % tunings == 0 else 0)
+            (
+                c.settings_of(f),
+                c.data,
+                experiment.replicates if f is not None or len(slots) == 1 or i % tunings == 0 else 0,
+            )
             for i, c in enumerate(grid.conditions(experiment))
             for f in slots
         ),
-        experiment.data,
         **options.resources,
     )
     return work.elapsed(options.n_workers)

@@ -132,11 +132,11 @@ class PilotPlan:
         tunings = grid.count_tunings(experiment)
         refits = tunings if experiment.folds and experiment.refit == "chosen" else 1
         runs = (
-            (condition.settings_of(fold), replicates if fold is not None or i % refits == 0 else 0)
+            (condition.settings_of(fold), condition.data, replicates if fold is not None or i % refits == 0 else 0)
             for i, condition in enumerate(self.conditions)
             for fold in slots
         )
-        work = outline(runs, experiment.data, **self.options.resources)
+        work = outline(runs, **self.options.resources)
         return work.elapsed(self.options.n_workers)
 
     def to_json(self) -> dict[str, Any]:

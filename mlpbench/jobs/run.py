@@ -56,7 +56,7 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
     spoilt = _look_at(experiment, store, notes)
     for note in notes:
         tell(note)
-    for note in experiment.data.notes:
+    for note in dict.fromkeys(note for data in experiment.facts for note in data.notes):
         say(note)
     inventory = take_inventory(experiment, store, options)
     _confirm(inventory, options)
@@ -225,7 +225,8 @@ def check_precision(runs: Sequence[Run], options: Options) -> None:
 
 def get_data(experiment: Experiment, options: Options, say: Say = say_nothing) -> None:
     """Get the data of an experiment and check them; raise InputError or MachineError where that is not possible."""
-    experiment.dataset.fetch(data_dir=options.data_dir, say=say)
+    for source in experiment.sources:
+        source.fetch(data_dir=options.data_dir, say=say)
 
 
 def _say_what_is_left(inventory: Inventory, todo: Sequence[Run], options: Options, say: Say) -> None:
@@ -266,7 +267,7 @@ def train(
 ) -> Generator[tuple[Stack, StackRows], None, None]:
     """Yield each stack with the rows of all tables, and with weights if asked for, as it is trained; show progress."""
     setup = Setup(
-        dataset=experiment.dataset,
+        datasets=experiment.sources,
         device=device_name(options.device),
         threads=options.threads,
         numerics=options.numerics,
@@ -282,7 +283,7 @@ def train(
     ):
         for stack, measured in trained:
             runs = {run.run_id: run for run in stack.runs}
-            rows = [_complete_row(row, runs[row["run_id"]], experiment) for row in measured.runs]
+            rows = [_complete_row(row, runs[row["run_id"]]) for row in measured.runs]
             yield stack, replace(measured, runs=rows)
             progress.finish(stack)
             for row in rows:
@@ -290,7 +291,7 @@ def train(
                     progress.print(f"{row['run_id']} failed: {row['error']}")
 
 
-def _complete_row(row: Mapping[str, Any], run: Run, experiment: Experiment) -> dict[str, Any]:
+def _complete_row(row: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Return a row of the runs table: what was known before training, and what the worker measured."""
     return {
         **asdict(run.settings),
@@ -298,8 +299,8 @@ def _complete_row(row: Mapping[str, Any], run: Run, experiment: Experiment) -> d
         "replicate": run.replicate,
         "fold": run.fold,
         "seed": run.seed,
-        "dataset": experiment.data.name,
+        "dataset": run.data.name,
         **environment.environment(),
-        "env_dataset": experiment.data.fingerprint,
+        "env_dataset": run.data.fingerprint,
         **row,
     }

@@ -67,7 +67,7 @@ def trim(folder: Path, say: Say = say_nothing) -> Mapping[str, TrimmedTable]:
     experiment, _ = open_folder(store, say)
     with store.writing():
         examples.keep_labels(experiment, store)
-        if examples.needed(experiment) and examples.read_test_set(experiment, store).labels() is None:
+        if examples.lacks_labels(experiment, store):
             rule = "trim needs the test labels, to know which predictions the report reads"
             raise InputError(
                 f"{rule}, got {folder} without them: run `mlpbench report` where the data are, which adds them"

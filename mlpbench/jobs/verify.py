@@ -126,7 +126,7 @@ def _train_alone(
     experiment: Experiment, runs: Sequence[Run], options: Options
 ) -> Iterator[tuple[Run, dict[str, pd.DataFrame]]]:
     """Yield each run with the rows of its tables, trained alone."""
-    stacks = sorted((make_stack([r], experiment.data) for r in runs), key=lambda s: (-s.seconds, s.stack_id))
+    stacks = sorted((make_stack([r]) for r in runs), key=lambda s: (-s.seconds, s.stack_id))
     for stack, trained in train(experiment, stacks, options):
         rows = {t: pa.Table.from_pylist(vars(trained)[t], schema=SCHEMAS[t]) for t in TABLES}
         yield stack.runs[0], {t: table.to_pandas() for t, table in rows.items()}

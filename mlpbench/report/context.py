@@ -103,7 +103,7 @@ class Context:
     @property
     def measure(self) -> str:
         """What a network is judged by: `accuracy`, or `loss` where the target is a number."""
-        return "loss" if self.experiment.data.n_classes is None else "accuracy"
+        return "accuracy" if self.experiment.has_classes else "loss"
 
     @property
     def outcome(self) -> str:
@@ -112,13 +112,25 @@ class Context:
 
     @cached_property
     def constant(self) -> float | None:
-        """The mean outcome of a prediction that looks at no input.
+        """The mean outcome of a prediction that looks at no input, where conditions share one data set; see `constants`."""
+        return next(iter(self.constants.values()), None) if len(self.experiment.datasets) == 1 else None
 
-        None where it is not known, as in older folders, or where conditions have different losses, of which it would be a mixture.
+    @cached_property
+    def constants(self) -> Mapping[str, float]:
+        """The mean outcome of a prediction that looks at no input, by data set.
+
+        Left out where it is not known, as in older folders, or where conditions have different losses, of which it would be a mixture.
         """
-        known = self.observed[f"constant_{self.measure}"].dropna()
-        losses = {run.settings.loss for run in self.conditions}
-        return None if known.empty or (self.measure == "loss" and len(losses) > 1) else float(known.mean())
+        return self.means_by_data(f"constant_{self.measure}")
+
+    def means_by_data(self, name: str) -> Mapping[str, float]:
+        """Return the mean of a metric over the runs of each data set that have it; nothing of a loss where losses differ."""
+        if self.measure == "loss" and len({c.settings.loss for c in self.conditions}) > 1:
+            return {}
+        words = {source.facts.fingerprint: word for word, source in self.experiment.datasets.items()}
+        word = self.observed["position"].map(lambda i: words[self.conditions[i].data.fingerprint])
+        means = self.observed[name].groupby(word, sort=False).mean().dropna()
+        return {str(data): float(mean) for data, mean in means.items()}
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
@@ -243,11 +255,13 @@ class Context:
     def best_predictions(self) -> Predictions | None:
         """The predictions of the best condition; None where they are not known, or where no condition can be the best.
 
-        None is the best where the target is a number, and where conditions are the random streams that vary one at a time.
+        None is the best where the target is a number, where conditions are the random streams that vary one at a time, and where
+        they are of several data sets.
         """
-        if self.test_set is None or self.best is None or self.measure != "accuracy" or self.experiment.one_at_a_time:
+        alike = not self.experiment.one_at_a_time and len(self.experiment.datasets) == 1
+        if self.test_set is None or self.best is None or self.measure != "accuracy" or not alike:
             return None
-        return read_predictions(self.test_set, self.observed, self.best)
+        return read_predictions(self.test_set, self.conditions[self.best].data, self.observed, self.best)
 
     def worse_than(self, reference: int, positions: Sequence[int], name: str) -> dict[int, Difference]:
         """Return by how much each condition is worse than a reference in one metric, replicate by replicate."""

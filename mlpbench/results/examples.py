@@ -25,7 +25,7 @@ from mlpbench.experiment.metrics.metric_names import LATE_RIGHT
 from mlpbench.results.seal import remedy, write_sealed
 
 if TYPE_CHECKING:
-    from mlpbench.data.dataset import Dataset
+    from mlpbench.data.dataset import DataFacts, Dataset, DataSource
     from mlpbench.experiment.spec import Experiment
     from mlpbench.results.store import Store
 
@@ -39,15 +39,15 @@ class TestSet:
     """Where predictions, labels and images come from; each is called only where it is needed.
 
     `predictions` returns the table's rows for some runs, `late_right` those with counts of right predictions over the later half of
-    training. `labels` returns the class of each test example, `images` the
-    bytes of some, a row each, or None where they are not known.
+    training. `labels` returns the class of each test example of a data set,
+    `images` the bytes of some, a row each, or None where they are not known.
     """
 
     __test__ = False  # no test of pytest's
 
     predictions: Callable[[Sequence[str]], pd.DataFrame]
-    labels: Callable[[], Classes | None]
-    images: Callable[[Places], Classes | None] = lambda _at: None
+    labels: Callable[[DataFacts], Classes | None]
+    images: Callable[[DataFacts, Places], Classes | None] = lambda _data, _at: None
     late_right: Callable[[Sequence[str]], pd.DataFrame] = lambda _ids: pd.DataFrame(columns=["run_id", LATE_RIGHT])
 
 
@@ -59,8 +59,8 @@ def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = F
     """
 
     @functools.cache
-    def labels() -> Classes | None:
-        return read_labels(experiment, store)
+    def labels(data: DataFacts) -> Classes | None:
+        return read_labels(data, store)
 
     def predictions(run_ids: Sequence[str]) -> pd.DataFrame:
         rows = store.read("predictions", run_ids, ["run_id", "predicted"], sound=True)
@@ -70,9 +70,12 @@ def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = F
         rows = store.read("predictions", run_ids, ["run_id", LATE_RIGHT], sound=True)
         return rows[rows[LATE_RIGHT].notna()]
 
-    def images(at: Places) -> Classes | None:
-        images_kept = _kept_images(experiment, store, at)
-        return _keep_images(experiment, store, at) if images_kept is None and keep_images else images_kept
+    def images(data: DataFacts, at: Places) -> Classes | None:
+        images_kept = _kept_images(data, store, at)
+        if images_kept is not None or not keep_images:
+            return images_kept
+        source = next(s for s in experiment.sources if s.facts.fingerprint == data.fingerprint)
+        return _keep_images(source, store, at)
 
     return TestSet(predictions=predictions, labels=labels, images=images, late_right=late_right)
 
@@ -82,14 +85,19 @@ def keep_labels(experiment: Experiment, store: Store) -> None:
 
     Nothing is fetched for it. Raises MachineError where the disk refuses.
     """
-    if not needed(experiment) or read_labels(experiment, store) is not None:
+    if not needed(experiment):
         return
-    data = _at_hand(experiment)
-    if data is None:
-        return
-    content = io.BytesIO()
-    np.save(content, data.y_test.astype(np.uint8), allow_pickle=False)
-    write_sealed(store.folder, {labels_name(experiment): content.getvalue()})
+    for source in experiment.sources:
+        data = _at_hand(source) if read_labels(source.facts, store) is None else None
+        if data is not None:
+            content = io.BytesIO()
+            np.save(content, data.y_test.astype(np.uint8), allow_pickle=False)
+            write_sealed(store.folder, {labels_name(source.facts): content.getvalue()})
+
+
+def lacks_labels(experiment: Experiment, store: Store) -> bool:
+    """Return whether a claim needs the classes of test examples that the folder lacks."""
+    return needed(experiment) and any(read_labels(data, store) is None for data in experiment.facts)
 
 
 def needed(experiment: Experiment) -> bool:
@@ -97,9 +105,8 @@ def needed(experiment: Experiment) -> bool:
     return any(claim.form.metric == METRIC for claim in experiment.claims)
 
 
-def _at_hand(experiment: Experiment) -> Dataset | None:
-    """Return the data of an experiment where they need not be fetched."""
-    source = experiment.dataset
+def _at_hand(source: DataSource) -> Dataset | None:
+    """Return a data set where it need not be fetched."""
     if source.facts.is_drawn_anew or not source.is_cached():
         return None
     try:
@@ -108,16 +115,16 @@ def _at_hand(experiment: Experiment) -> Dataset | None:
         return None
 
 
-def _keep_images(experiment: Experiment, store: Store, at: Places) -> Classes | None:
+def _keep_images(source: DataSource, store: Store, at: Places) -> Classes | None:
     """Put the images of some test examples into the folder in place of others, and return them."""
-    data = _at_hand(experiment)
+    data = _at_hand(source)
     if data is None:
         return None
     images = _as_bytes(data.x_test, at)
     content = io.BytesIO()
     np.savez_compressed(content, at=at, images=images)
-    name = sealed(_stem("test_examples", experiment), content.getvalue(), ".npz")
-    others = dict.fromkeys(path.name for path in _image_files(experiment, store))
+    name = sealed(_stem("test_examples", source.facts), content.getvalue(), ".npz")
+    others = dict.fromkeys(path.name for path in _image_files(source.facts, store))
     write_sealed(store.folder, {**others, name: content.getvalue()})
     return images
 
@@ -130,39 +137,39 @@ def _as_bytes(examples: npt.NDArray[np.uint8] | npt.NDArray[np.float32], at: Pla
     return np.round(255 * (examples[at] - low) / (high - low or 1.0)).astype(np.uint8)
 
 
-def _kept_images(experiment: Experiment, store: Store, at: Places) -> Classes | None:
+def _kept_images(data: DataFacts, store: Store, at: Places) -> Classes | None:
     """Return the images that the folder has of some test examples, None where it lacks one or its file was altered."""
-    for path in _image_files(experiment, store):
+    for path in _image_files(data, store):
         try:
             content = read_regular(path)
-            if path.name != sealed(_stem("test_examples", experiment), content, ".npz"):
+            if path.name != sealed(_stem("test_examples", data), content, ".npz"):
                 continue
             kept, images = read_npz(content, ("at", "images"))
         except (OSError, ValueError):
             continue
         place = {int(i): row for row, i in enumerate(kept)}
-        if all(int(i) in place for i in at) and images.shape == (len(kept), experiment.data.n_features):
+        if all(int(i) in place for i in at) and images.shape == (len(kept), data.n_features):
             return np.asarray(images[[place[int(i)] for i in at]], dtype=np.uint8)
     return None
 
 
-def _image_files(experiment: Experiment, store: Store) -> list[Path]:
-    return sorted(store.folder.glob(f"{_stem('test_examples', experiment)}-*.npz"))
+def _image_files(data: DataFacts, store: Store) -> list[Path]:
+    return sorted(store.folder.glob(f"{_stem('test_examples', data)}-*.npz"))
 
 
-def _stem(what: str, experiment: Experiment) -> str:
-    return f"{what}-{experiment.data.fingerprint[:12]}"
+def _stem(what: str, data: DataFacts) -> str:
+    return f"{what}-{data.fingerprint[:12]}"
 
 
-def read_labels(experiment: Experiment, store: Store) -> Classes | None:
+def read_labels(data: DataFacts, store: Store) -> Classes | None:
     """Return the labels that the folder has, None where it has none; raise InputError where their file is damaged."""
-    path, n = store.folder / labels_name(experiment), experiment.data.n_test
+    path, n = store.folder / labels_name(data), data.n_test
     try:
         labels = read_npy(read_regular(path))
         if labels.dtype != np.uint8 or labels.shape != (n,):
             raise ValueError(f"it must hold {n} whole numbers of a byte")
-        if n and labels.max() >= experiment.data.n_classes:
-            raise ValueError(f"its classes must be below {experiment.data.n_classes}, got {labels.max()}")
+        if n and labels.max() >= len(data.class_names):
+            raise ValueError(f"its classes must be below {len(data.class_names)}, got {labels.max()}")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -171,6 +178,6 @@ def read_labels(experiment: Experiment, store: Store) -> Classes | None:
     return labels
 
 
-def labels_name(experiment: Experiment) -> str:
+def labels_name(data: DataFacts) -> str:
     """Return the name of the file of test labels."""
-    return f"{_stem('test_labels', experiment)}.npy"
+    return f"{_stem('test_labels', data)}.npy"

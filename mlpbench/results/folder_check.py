@@ -6,6 +6,7 @@ what a report or a run makes again where it is missing, a note is enough.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,8 @@ def check_folder(store: Store, experiment: Experiment | None = None, *, spec: bo
     noting(REGISTER, lambda: read_register(folder, about=()))
     noting(VERIFICATIONS, lambda: read_verifications(folder))
     if experiment is not None and examples.needed(experiment):
-        noting(examples.labels_name(experiment), lambda: examples.read_labels(experiment, store))
+        for data in experiment.facts:
+            noting(examples.labels_name(data), functools.partial(examples.read_labels, data, store))
     check = FolderCheck(store=store, experiment=experiment, records=records)
     try:
         check.tables.update({path: damage_message(path, why) for path, why in store.damaged().items()})

@@ -15,7 +15,7 @@ import torch
 
 from mlpbench.base import environment as provenance
 from mlpbench.experiment.grid import Run
-from mlpbench.training.batches.device_data import on_device
+from mlpbench.training.batches.device_data import DeviceData, DrawnData, on_device
 from mlpbench.training.engine import train_stack
 from mlpbench.training.worker_setup import Setup, StackRows
 
@@ -24,12 +24,13 @@ BEGUN = 1e-6
 
 
 class Worker:
-    """A worker with its data on the device."""
+    """A worker with its data on the device, each set from when the first stack needs it."""
 
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)
         self.setup = setup
-        self._data = on_device(setup.dataset, torch.device(setup.device), data_dir=setup.data_dir)
+        self._sources = {source.facts.fingerprint: source for source in setup.datasets}
+        self._data: dict[str, DeviceData | DrawnData] = {}
 
     def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> StackRows:
         """Train a stack; one that fails is halved until the run at fault is alone: its row has the error.
@@ -39,7 +40,7 @@ class Worker:
         failed = False
         try:
             measured = (self.setup.probes, self.setup.shifts)
-            rows = train_stack(runs, self._data, progress, *measured, save_weights=self.setup.save_weights)
+            rows = train_stack(runs, self._data_of(runs[0]), progress, *measured, save_weights=self.setup.save_weights)
         except torch.OutOfMemoryError:
             # Fewer runs are filled up to the same brick.
             rows = _failed(runs, f"{self.setup.device} has no memory left for these runs; fewer --workers share it")
@@ -52,6 +53,13 @@ class Worker:
             return StackRows.joined([self.train(part, progress) for part in (runs[:half], runs[half:])])
         environment = self._environment()
         return replace(rows, runs=[row | environment for row in rows.runs])
+
+    def _data_of(self, run: Run) -> DeviceData | DrawnData:
+        fingerprint = run.data.fingerprint
+        if fingerprint not in self._data:
+            device, source = torch.device(self.setup.device), self._sources[fingerprint]
+            self._data[fingerprint] = on_device(source, device, data_dir=self.setup.data_dir)
+        return self._data[fingerprint]
 
     def _environment(self) -> dict[str, Any]:
         cuda = self.setup.device.startswith("cuda")

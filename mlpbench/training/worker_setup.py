@@ -18,9 +18,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """The data and the device of the workers, how many threads each may use, and how far their bits are to carry."""
+    """The data sets and the device of the workers, how many threads each may use, and how far their bits are to carry."""
 
-    dataset: DataSource
+    datasets: Sequence[DataSource]
     device: str
     threads: int
     numerics: Numerics

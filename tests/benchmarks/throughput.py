@@ -58,7 +58,7 @@ def phase(width: int, runs: int) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     spec = yaml_reader.from_mapping(experiment(width, runs, 10))
-    members = plan(grid.runs(spec), spec.data, workers=2, memory=2**33)[0].runs
+    members = plan(grid.runs(spec), workers=2, memory=2**33)[0].runs
     data = DeviceData(lookup("fashion_mnist").load(), torch.device("cpu"))
     settings = [r.settings for r in members]
     network = Network(settings, [784, width, 10], dtype=torch.float32, device=data.device)
@@ -67,13 +67,13 @@ def phase(width: int, runs: int) -> dict[str, Any]:
         steps = Steps(members, network, fit, labels, data)
         inputs, _ = Batches(members, fit, labels, data, dtype=torch.float32).at(0)
         work = Workspace(network, BATCH, backward=True)
-        number = max(3, int(0.5 * 90e9 / (make_stack(members, spec.data).flops / (10 * 235))))
+        number = max(3, int(0.5 * 90e9 / (make_stack(members).flops / (10 * 235))))
         counter = iter(range(10**9))
         ours, alone = [], []
         for _ in range(PASSES):
             ours.append(seconds(lambda: steps.take(next(counter)), number))
             alone.append(seconds(lambda: products(network, inputs, work), number))
-    flops = make_stack(members, spec.data).flops / (10 * 234.375)
+    flops = make_stack(members).flops / (10 * 234.375)
     return {
         "what": "phase",
         "width": width,

@@ -210,8 +210,8 @@ def planned(folder: Path, file: str, content: bytes | str, options: Mapping[str,
     (folder / file).write_bytes(content.encode() if isinstance(content, str) else content)
     dataset = {"file": str(folder / file), "target": -1, **options}
     experiment = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset})
-    assert isinstance(experiment.dataset, TableData)
-    return experiment.dataset
+    assert isinstance(experiment.sources[0], TableData)
+    return experiment.sources[0]
 
 
 @pytest.mark.parametrize("case", GOOD.values(), ids=GOOD)
@@ -232,7 +232,7 @@ def test_a_file_is_read_and_what_was_understood_is_noted(tmp_path: Path, case: G
     again = yaml_reader.from_mapping(
         {"name": "own", "question": "?", "dataset": {k: v for k, v in _plain(data).items() if k != "facts"}}
     )
-    assert again.dataset == data
+    assert again.sources[0] == data
     assert data.load().x_train.shape[1] == data.facts.n_features
 
 

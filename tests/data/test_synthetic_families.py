@@ -26,7 +26,7 @@ def spec(dataset: Any, **keys: Any) -> Experiment:
 
 
 def data(dataset: Any) -> Synthetic:
-    found = spec(dataset).dataset
+    found = spec(dataset).sources[0]
     assert isinstance(found, Synthetic)
     return found
 
@@ -142,19 +142,23 @@ def test_a_dumped_experiment_is_the_same_experiment(given: Any, tmp_path: Path) 
     experiment = spec(given)
     (tmp_path / "spec.yaml").write_text(yaml_reader.dump(experiment, tmp_path))
     again = yaml_reader.read(tmp_path / "spec.yaml")
-    assert again.dataset == experiment.dataset
+    assert again.sources[0] == experiment.sources[0]
     assert [r.run_id for r in grid.runs(again)] == [r.run_id for r in grid.runs(experiment)]
 
 
 def test_an_override_may_name_a_family() -> None:
     over = yaml_reader.from_mapping({"name": "x", "question": "?", "dataset": "fashion_mnist"}, ["dataset=polynomial"])
-    assert over.dataset == PolynomialData()
+    assert over.sources[0] == PolynomialData()
 
 
 def test_bundled_data_are_known_by_name_and_by_recipe() -> None:
     experiment = spec("mnist1d")
-    assert experiment.dataset is BUNDLED["mnist1d"]
-    assert (experiment.data.n_train, experiment.data.n_features, experiment.data.n_classes) == (4000, 40, 10)
+    assert experiment.sources[0] is BUNDLED["mnist1d"]
+    assert (experiment.facts[0].n_train, experiment.facts[0].n_features, experiment.facts[0].n_classes) == (
+        4000,
+        40,
+        10,
+    )
     assert len({d.facts.fingerprint for d in BUNDLED.values()}) == len(BUNDLED)
 
 

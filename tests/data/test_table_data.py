@@ -37,12 +37,12 @@ def spec(
 
 
 def data_of(experiment: Experiment) -> TableData:
-    assert isinstance(experiment.dataset, TableData)
-    return experiment.dataset
+    assert isinstance(experiment.sources[0], TableData)
+    return experiment.sources[0]
 
 
 def arrays(file: Path, target: str | None = "kind", **options: Any) -> Dataset:
-    return spec(file, target, **options).dataset.load()
+    return spec(file, target, **options).sources[0].load()
 
 
 def table(n: int = 60) -> pd.DataFrame:
@@ -116,12 +116,12 @@ def test_what_a_target_is_follows_from_its_values_unless_the_task_is_told(
 def test_whole_numbers_are_classes_up_to_twenty_of_them(tmp_path: Path, distinct: int, is_class: bool) -> None:
     values = np.arange(10 * distinct) % distinct
     pd.DataFrame({"x": values * 0.5, "kind": values}).to_csv(tmp_path / "t.csv", index=False)
-    assert (spec(tmp_path / "t.csv").data.n_classes == distinct) == is_class
+    assert (spec(tmp_path / "t.csv").facts[0].n_classes == distinct) == is_class
 
 
 def test_whole_numbers_with_a_point_are_numbers(tmp_path: Path) -> None:
     pd.DataFrame({"x": np.arange(30.0) % 7, "kind": np.arange(30) % 3 * 1.0}).to_csv(tmp_path / "t.csv", index=False)
-    assert spec(tmp_path / "t.csv").data.n_classes is None
+    assert spec(tmp_path / "t.csv").facts[0].n_classes is None
     assert data_of(spec(tmp_path / "t.csv", task="classes")).file_facts.classes == ("0", "1", "2")
 
 
@@ -179,7 +179,7 @@ def test_the_split_has_each_class_in_its_proportion_and_is_no_replicates(tmp_pat
     made = arrays(tmp_path / "iris.csv", "target", test=share)
     assert np.bincount(made.y_test).tolist() == [round(50 * share)] * 3
     other = spec(tmp_path / "iris.csv", "target", {"seed": 9}, test=share)
-    again = other.dataset.load()
+    again = other.sources[0].load()
     assert np.array_equal(made.x_test, again.x_test)
     assert not np.array_equal(made.y_test, np.sort(frame["target"])[-len(made.y_test) :])
 
@@ -193,7 +193,7 @@ def test_a_table_is_the_same_data_whatever_its_format_and_name(tmp_path: Path) -
     found = [spec(tmp_path / "a.csv", "target"), spec(tmp_path / "b.parquet", "target"), spec(tmp_path / "c.npz", None)]
     ids = [[r.run_id for r in grid.runs(e)] for e in found]
     assert ids[0] == ids[1] == ids[2]
-    made = [e.dataset.load() for e in found]
+    made = [e.sources[0].load() for e in found]
     for other in made[1:]:
         assert np.array_equal(made[0].x_train, other.x_train)
         assert np.array_equal(made[0].y_test, other.y_test)
@@ -201,12 +201,12 @@ def test_a_table_is_the_same_data_whatever_its_format_and_name(tmp_path: Path) -
 
 def test_what_changes_the_arrays_changes_the_fingerprint(csv: Path, tmp_path: Path) -> None:
     """And what does not, does not: the name of the file, other spellings of the same options and numbers."""
-    base = spec(csv).data.fingerprint
+    base = spec(csv).facts[0].fingerprint
     same = shutil.copy(csv, tmp_path / "other.csv")
-    assert spec(same).data.fingerprint == base
-    assert spec(csv, test=0.2, scale="standard", task="classes").data.fingerprint == base
+    assert spec(same).facts[0].fingerprint == base
+    assert spec(csv, test=0.2, scale="standard", task="classes").facts[0].fingerprint == base
     table().assign(count=lambda f: f["count"].astype(float)).to_csv(same, index=False)
-    assert spec(same).data.fingerprint == base
+    assert spec(same).facts[0].fingerprint == base
     changed = [
         spec(csv, test=0.3),
         spec(csv, scale="none"),
@@ -227,7 +227,7 @@ def test_what_changes_the_arrays_changes_the_fingerprint(csv: Path, tmp_path: Pa
     for edit in edits:
         edit(table()).to_csv(same, index=False)
         changed.append(spec(same))
-    prints = [e.data.fingerprint for e in changed]
+    prints = [e.facts[0].fingerprint for e in changed]
     assert len({base, *prints}) == len(prints) + 1
 
 
@@ -238,7 +238,7 @@ def test_a_test_file_is_the_test_set_and_shares_words_with_the_file(csv: Path, t
     whole.iloc[40:][["kind", "colour", "flag", "length", "count"]].to_parquet(tmp_path / "test.parquet", index=False)
     assert "ärgerlich" in set(whole["colour"].iloc[40:])
     experiment = spec(csv, test_file=tmp_path / "test.parquet", scale="none")
-    made = experiment.dataset.load()
+    made = experiment.sources[0].load()
     assert (len(made.y_train), len(made.y_test)) == (40, 20)
     assert np.array_equal(made.x_test[:, 0], whole["length"].iloc[40:].to_numpy().astype(np.float32))
     assert made.x_train.shape[1] == 3 + 3
@@ -246,7 +246,7 @@ def test_a_test_file_is_the_test_set_and_shares_words_with_the_file(csv: Path, t
     assert made.x_train[:, 3:].sum(1).tolist() == [1] * 40
     assert made.x_test[:, 3:].sum(1).tolist() == (~unseen).astype(int).tolist()
     said = f"{unseen.sum()} test rows have words that no training row has ('ärgerlich'): 0 in every input"
-    assert experiment.data.notes == (f"table.csv: column 'colour': {said}",)
+    assert experiment.facts[0].notes == (f"table.csv: column 'colour': {said}",)
 
 
 def test_npz_arrays_may_have_test_rows_names_and_more_axes(tmp_path: Path) -> None:
@@ -286,16 +286,16 @@ def test_a_dumped_experiment_finds_its_file_from_its_folder_and_needs_it_only_to
     assert str(tmp_path) not in text
     (folder / "spec.yaml").write_text(text)
     again = yaml_reader.read(folder / "spec.yaml")
-    assert again.dataset == experiment.dataset
+    assert again.sources[0] == experiment.sources[0]
     assert [r.run_id for r in grid.runs(again)] == [r.run_id for r in grid.runs(experiment)]
     moved = shutil.move(tmp_path, tmp_path.with_name(f"{tmp_path.name}-moved"))
     there = yaml_reader.read(Path(moved) / "results" / "own" / "spec.yaml")
-    assert there.dataset.load().facts.fingerprint == experiment.data.fingerprint
+    assert there.sources[0].load().facts.fingerprint == experiment.facts[0].fingerprint
     (Path(moved) / "wine.csv").unlink()
     gone = yaml_reader.read(Path(moved) / "results" / "own" / "spec.yaml")
-    assert gone.data.class_names == ("0", "1", "2")
+    assert gone.facts[0].class_names == ("0", "1", "2")
     with pytest.raises(InputError, match="file not found: .*training needs the data"):
-        gone.dataset.load()
+        gone.sources[0].load()
 
 
 @pytest.mark.parametrize("change", ["values", "options", "facts"])
@@ -326,9 +326,9 @@ def test_class_names_of_any_text_survive_the_file_and_the_dump(tmp_path: Path, w
     frame = pd.DataFrame({"x": np.arange(len(rows)) % 7 * 1.0, "kind": rows})
     frame.to_parquet(tmp_path / "t.parquet")
     experiment = spec(tmp_path / "t.parquet")
-    assert experiment.data.class_names == tuple(sorted(words))
+    assert experiment.facts[0].class_names == tuple(sorted(words))
     (tmp_path / "spec.yaml").write_text(yaml_reader.dump(experiment, tmp_path), encoding="utf-8", newline="")
-    assert yaml_reader.read(tmp_path / "spec.yaml").dataset == experiment.dataset
+    assert yaml_reader.read(tmp_path / "spec.yaml").sources[0] == experiment.sources[0]
 
 
 NUMBERS = st.floats(-1e12, 1e12, allow_nan=False, allow_subnormal=False).map(lambda v: float(np.float64(v)))
@@ -346,7 +346,7 @@ def test_csv_and_parquet_of_any_numbers_are_the_same_data(
     found = []
     for name in ("t.csv", "t.parquet"):
         try:
-            found.append(spec(tmp_path / name, "price", test=share, task="number").data.fingerprint)
+            found.append(spec(tmp_path / name, "price", test=share, task="number").facts[0].fingerprint)
         except InputError as error:
             found.append(str(error).partition(" (")[0].replace(name, ""))
     assert found[0] == found[1]
@@ -360,7 +360,7 @@ def test_the_default_loss_follows_the_target(csv: Path) -> None:
 
 def test_a_named_data_set_may_be_written_as_a_mapping() -> None:
     by_name = yaml_reader.from_mapping({"name": "x", "question": "?", "dataset": {"name": "fashion_mnist"}})
-    assert by_name.dataset is DATA_SETS["fashion_mnist"]
+    assert by_name.sources[0] is DATA_SETS["fashion_mnist"]
 
 
 def test_the_split_and_the_identity_of_a_table_never_change() -> None:

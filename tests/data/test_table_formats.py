@@ -27,8 +27,8 @@ def facts(file: Path, **options: Any) -> TableFacts:
     """Return what is known of a file."""
     dataset = {"file": file, **({} if file.suffix == ".npz" else {"target": "kind"}), **options}
     experiment = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset})
-    assert isinstance(experiment.dataset, TableData)
-    return experiment.dataset.file_facts
+    assert isinstance(experiment.sources[0], TableData)
+    return experiment.sources[0].file_facts
 
 
 WORDS = st.sampled_from(

@@ -74,12 +74,12 @@ def test_a_table_with_gaps_is_learned_from_and_says_so(tmp_path: Path, name: str
     content, rows, inputs, note = BECOMES[name]
     # Every tenth row or so is for testing: rows with a gap may be there, and then have no input of their own.
     experiment = written(tmp_path, content, test=0.1)
-    made = experiment.dataset.load()
+    made = experiment.sources[0].load()
     assert len(made.y_train) + len(made.y_test) == rows
     assert np.isfinite(made.x_train).all()
     assert np.isfinite(made.x_test).all()
-    assert any(note in line for line in experiment.data.notes), experiment.data.notes
-    assert made.x_train.shape[1] == experiment.data.n_features == inputs
+    assert any(note in line for line in experiment.facts[0].notes), experiment.facts[0].notes
+    assert made.x_train.shape[1] == experiment.facts[0].n_features == inputs
 
 
 PAIR = pd.DataFrame(
@@ -105,7 +105,7 @@ def rows_of(made: Dataset) -> tuple[list[list[float]], list[list[float]]]:
 def test_gaps_become_the_median_of_the_training_rows_and_a_level_of_words(tmp_path: Path) -> None:
     """By hand: the median of 1, 5, 2, 9, 3 is 3, whatever the test rows have."""
     test = PAIR.assign(a=[np.nan, 100, 100, 100, 100, 100])
-    train_x, test_x = rows_of(pair(tmp_path, PAIR, test).dataset.load())
+    train_x, test_x = rows_of(pair(tmp_path, PAIR, test).sources[0].load())
     # a, gap in a, b, blue, red, gap
     assert train_x == [
         [1, 0, 1, 0, 1, 0],
@@ -122,11 +122,11 @@ def test_gaps_become_the_median_of_the_training_rows_and_a_level_of_words(tmp_pa
 def test_gaps_in_test_rows_alone_have_no_input_of_their_own(tmp_path: Path) -> None:
     train = PAIR.dropna()
     experiment = pair(tmp_path, train, PAIR)
-    made = experiment.dataset.load()
+    made = experiment.sources[0].load()
     assert made.x_train.shape == (4, 4)
     assert made.x_test[3].tolist() == [4, 4, 0, 1]  # the median of 1, 5, 9, 3
     assert made.x_test[2].tolist() == [2, 3, 0, 0]
-    assert experiment.data.notes == (
+    assert experiment.facts[0].notes == (
         "train.csv: column 'a' (1): gaps in test rows alone become the median",
         "train.csv: column 'colour' (1): gaps in test rows alone: 0 in every input of the column",
     )
@@ -134,21 +134,21 @@ def test_gaps_in_test_rows_alone_have_no_input_of_their_own(tmp_path: Path) -> N
 
 def test_rows_with_gaps_are_dropped_where_that_is_said(tmp_path: Path) -> None:
     experiment = pair(tmp_path, PAIR, PAIR, missing="drop_rows")
-    made = experiment.dataset.load()
+    made = experiment.sources[0].load()
     complete = PAIR.dropna()
     assert made.x_train[:, 0].tolist() == made.x_test[:, 0].tolist() == complete["a"].tolist()
     assert made.y_train.tolist() == [1, 0, 1, 0]
-    assert experiment.data.notes == ("train.csv: 4 rows with a gap in columns 'a', 'colour' are left out",)
+    assert experiment.facts[0].notes == ("train.csv: 4 rows with a gap in columns 'a', 'colour' are left out",)
     complete.to_csv(tmp_path / "complete.csv", index=False)
     again = pair(tmp_path, complete, complete)
-    assert again.data.fingerprint == experiment.data.fingerprint
+    assert again.facts[0].fingerprint == experiment.facts[0].fingerprint
 
 
 def test_rows_without_a_target_are_no_rows(tmp_path: Path) -> None:
     train = PAIR.assign(kind=["yes", "", "yes", "no", "?", "no"])
     experiment = pair(tmp_path, train, PAIR)
-    assert (experiment.data.n_train, experiment.data.n_test) == (4, 6)
-    assert "train.csv: 2 rows without a target are left out" in experiment.data.notes
+    assert (experiment.facts[0].n_train, experiment.facts[0].n_test) == (4, 6)
+    assert "train.csv: 2 rows without a target are left out" in experiment.facts[0].notes
     with pytest.raises(InputError, match=r"/train\.csv:3: column 'kind': a table must have no missing values"):
         pair(tmp_path, train.assign(a=1, colour="red"), PAIR, missing="refuse")
 
@@ -164,16 +164,17 @@ def test_missing_values_are_further_spellings_of_a_gap(tmp_path: Path) -> None:
     """A number is a gap however it is written, and in a parquet file and an npz file too."""
     gaps = PAIR.assign(a=["1", "5.0", "2", "-999.0", "9", "3"], colour=["red", "blue", "unknown", "red", "blue", "red"])
     options: dict[str, Any] = {"missing_values": [-999, "unknown"]}
-    expected = pair(tmp_path, PAIR, PAIR).data
-    assert pair(tmp_path, gaps, gaps, **options).data.fingerprint == expected.fingerprint
+    expected = pair(tmp_path, PAIR, PAIR).facts[0]
+    assert pair(tmp_path, gaps, gaps, **options).facts[0].fingerprint == expected.fingerprint
     typed = PAIR.assign(a=PAIR["a"].fillna(-999), colour=PAIR["colour"].fillna("unknown"))
     typed.to_parquet(tmp_path / "t.parquet")
     found = spec(tmp_path / "t.parquet", test_file=tmp_path / "test.csv", scale="none", **options)
-    assert found.data.fingerprint == expected.fingerprint
+    assert found.facts[0].fingerprint == expected.fingerprint
     np.savez(tmp_path / "t.npz", x=typed[["a", "b"]].to_numpy(), y=np.arange(6) % 2)
     assert (
         spec(tmp_path / "t.npz", target="y", missing_values=["-999"], test=0.4)
-        .data.notes[0]
+        .facts[0]
+        .notes[0]
         .startswith("t.npz: column 'x[:, 0]' (1): gaps")
     )
 
@@ -182,13 +183,15 @@ def test_a_spelling_of_a_gap_is_a_word_where_its_column_is_one_of_words(tmp_path
     """Masonry of houses: "None" is a level; an empty cell is still a gap. So is a class."""
     frame = PAIR.assign(colour=["None", "Brick", "", "None", "Stone", "None"])
     plain = pair(tmp_path, frame, frame)
-    assert any("'None' is read as a gap; where it is a word, name the column in `words`" in n for n in plain.data.notes)
+    assert any(
+        "'None' is read as a gap; where it is a word, name the column in `words`" in n for n in plain.facts[0].notes
+    )
     told = pair(tmp_path, frame, frame, words=["colour"])
-    assert not any("'None'" in n for n in told.data.notes)
+    assert not any("'None'" in n for n in told.facts[0].notes)
     # a, gap in a, b; Brick, None, Stone, gap
-    assert told.dataset.load().x_train[:, 3:].tolist()[:3] == [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+    assert told.sources[0].load().x_train[:, 3:].tolist()[:3] == [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
     classes = frame.assign(kind=["None", "other"] * 3)
-    assert pair(tmp_path, classes, classes, words=["kind"]).data.class_names == ("None", "other")
+    assert pair(tmp_path, classes, classes, words=["kind"]).facts[0].class_names == ("None", "other")
 
 
 def test_options_of_gaps_go_round_by_the_spec_and_are_left_out_at_their_defaults(tmp_path: Path) -> None:
@@ -202,9 +205,9 @@ def test_options_of_gaps_go_round_by_the_spec_and_are_left_out_at_their_defaults
     text = yaml_reader.dump(told, tmp_path)
     (tmp_path / "spec.yaml").write_text(text)
     again = yaml_reader.read(tmp_path / "spec.yaml")
-    assert isinstance(again.dataset, TableData)
-    assert again.dataset == told.dataset
-    assert again.dataset.load().facts == told.dataset.load().facts
+    assert isinstance(again.sources[0], TableData)
+    assert again.sources[0] == told.sources[0]
+    assert again.sources[0].load().facts == told.sources[0].load().facts
     plain = yaml_reader.dump(pair(tmp_path, PAIR, PAIR, missing="impute"), tmp_path)
     assert not re.search("missing|words|day_first", plain)
 
@@ -212,7 +215,7 @@ def test_options_of_gaps_go_round_by_the_spec_and_are_left_out_at_their_defaults
 def test_a_part_without_a_value_is_of_the_type_of_the_other(tmp_path: Path) -> None:
     """Test rows, or training rows, in which a column of text is empty from end to end."""
     for train, test in ((PAIR, PAIR.assign(colour=None)), (PAIR.assign(colour=None), PAIR)):
-        made = pair(tmp_path, train, test).dataset.load()
+        made = pair(tmp_path, train, test).sources[0].load()
         assert np.isfinite(made.x_train).all()
         assert np.isfinite(made.x_test).all()
 
@@ -223,7 +226,7 @@ def test_notes_on_very_many_columns_are_few(tmp_path: Path) -> None:
         {f"c{i}": ["red", "blue", None, "red", "blue", "red"] for i in range(200)} | {"kind": PAIR["kind"]}
     )
     test = train.assign(**{f"c{i}": f"new {i}" for i in range(200)})
-    notes = pair(tmp_path, train, test).data.notes
+    notes = pair(tmp_path, train, test).facts[0].notes
     assert len(notes) == 10
     assert notes[0].startswith("train.csv: columns 'c0' (1), 'c1' (1), ")
     assert "'c4' (1) and 195 more: gaps are a word of their own" in notes[0]
@@ -252,8 +255,8 @@ def test_a_spelling_that_no_column_has_is_said(tmp_path: Path, suffix: str) -> N
     table.to_csv(file, index=False) if suffix == "csv" else table.to_parquet(file, index=False)
     told = ["unknown", -999, "never", "free"]
     lost = "missing_values: no column has "
-    assert not any(lost in note for note in spec(file, missing_values=told).data.notes)
-    notes = spec(file, missing_values=[*told, "unkown", -99]).data.notes
+    assert not any(lost in note for note in spec(file, missing_values=told).facts[0].notes)
+    notes = spec(file, missing_values=[*told, "unkown", -99]).facts[0].notes
     assert f"t.{suffix}: {lost}'unkown', -99" in notes
 
 

@@ -88,7 +88,7 @@ def test_a_plain_table_has_the_fingerprint_it_always_had(
     tmp_path: Path, write: Write, target: str, options: dict[str, Any], inputs: int, fingerprint: str
 ) -> None:
     dataset = {"file": write(plain(), tmp_path), "target": target, **options}
-    data = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset}).data
+    data = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset}).facts[0]
     assert (data.n_features, data.fingerprint) == (inputs, fingerprint)
 
 
@@ -96,7 +96,7 @@ def test_a_plain_pair_of_files_has_the_fingerprint_it_always_had(tmp_path: Path)
     plain()[:30].to_csv(tmp_path / "a.csv", index=False)
     plain()[30:].to_csv(tmp_path / "b.csv", index=False)
     dataset = {"file": tmp_path / "a.csv", "target": "kind", "test_file": tmp_path / "b.csv"}
-    data = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset}).data
+    data = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset}).facts[0]
     assert data.fingerprint == "6e8527ae0b6b257997f7f5b5c682c1d28e2bce6f2e8adb722797f7d0d8be9502"
 
 
@@ -105,5 +105,5 @@ def test_data_whose_inputs_are_others_now_have_another_fingerprint(tmp_path: Pat
     plain()[:30].assign(flag=True).to_csv(tmp_path / "a.csv", index=False)
     plain()[30:].to_csv(tmp_path / "b.csv", index=False)
     dataset = {"file": tmp_path / "a.csv", "target": "kind", "test_file": tmp_path / "b.csv"}
-    data = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset}).data
+    data = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset}).facts[0]
     assert data.fingerprint != "761548e5d4343fd8009ddaaeee95f7369d453d461bf009b5ed3b48b78ade433e"

@@ -29,7 +29,7 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The facts of a plain table in this folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text(ROWS)
-    written = yaml_reader.from_mapping(tree([], {})).dataset.as_written(None)
+    written = yaml_reader.from_mapping(tree([], {})).sources[0].as_written(None)
     assert isinstance(written, dict)
     assert "notes" not in written["facts"]
     return dict(written["facts"])
@@ -37,12 +37,12 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_notes_are_kept_and_are_no_part_of_what_the_data_are(facts: dict[str, Any]) -> None:
     plain, noted = (yaml_reader.from_mapping(tree(notes, facts)) for notes in ([], [NOTE]))
-    assert noted.data.notes == (NOTE,)
+    assert noted.facts[0].notes == (NOTE,)
     assert [r.run_id for r in grid.runs(plain)] == [r.run_id for r in grid.runs(noted)]
-    again = yaml_reader.from_mapping(tree([], {}) | {"dataset": noted.dataset.as_written(None)})
-    assert again.dataset == noted.dataset
-    assert isinstance(noted.dataset, TableData)
-    assert len(noted.dataset.load().y_test) == facts["n_test"]
+    again = yaml_reader.from_mapping(tree([], {}) | {"dataset": noted.sources[0].as_written(None)})
+    assert again.sources[0] == noted.sources[0]
+    assert isinstance(noted.sources[0], TableData)
+    assert len(noted.sources[0].load().y_test) == facts["n_test"]
 
 
 def test_run_and_plan_say_each_note_once_and_the_report_has_it(facts: dict[str, Any], tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def spec(folder: Path, train: pd.DataFrame, test: pd.DataFrame, **options: Any) 
 
 
 def arrays(folder: Path, train: pd.DataFrame, test: pd.DataFrame, **options: Any) -> Dataset:
-    return spec(folder, train, test, **options).dataset.load()
+    return spec(folder, train, test, **options).sources[0].load()
 
 
 def numbers(rng: np.random.Generator, n: int) -> pd.DataFrame:
@@ -144,8 +144,8 @@ def test_columns_of_one_value_but_for_rounding_are_zeros_with_a_note(tmp_path: P
     assert train["nearly"].nunique() == 2
     experiment = spec(tmp_path, train, test, scale=scale)
     names = "columns 'same', 'nearly', 'word', 'flag'"
-    assert experiment.data.notes == (f"train.parquet: {names}: one value in the training rows: its inputs are 0",)
-    made = experiment.dataset.load()
+    assert experiment.facts[0].notes == (f"train.parquet: {names}: one value in the training rows: its inputs are 0",)
+    made = experiment.sources[0].load()
     assert made.x_train.shape == (n, 5)
     assert float(np.ptp(made.x_train[:, 0])) > 0.9
     assert not made.x_train[:, 1:].any()
@@ -163,12 +163,14 @@ def test_a_column_that_varies_a_little_is_not_taken_for_constant() -> None:
 def test_the_middle_half_of_one_value_is_said(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": np.where(np.arange(40) % 8, 0.0, 3.0), "kind": ["yes", "no"] * 20})
     experiment = spec(tmp_path, frame, frame, scale="robust")
-    assert experiment.data.notes[0].endswith(
-        "the middle half of the training rows has one value: centred by it, not scaled"
+    assert (
+        experiment.facts[0]
+        .notes[0]
+        .endswith("the middle half of the training rows has one value: centred by it, not scaled")
     )
 
 
 def test_each_scale_is_another_data_set(tmp_path: Path) -> None:
     frame = numbers(np.random.default_rng(0), 40)
-    prints = {spec(tmp_path, frame, frame, scale=scale).data.fingerprint for scale in (*SCALERS, "none")}
+    prints = {spec(tmp_path, frame, frame, scale=scale).facts[0].fingerprint for scale in (*SCALERS, "none")}
     assert len(prints) == 5

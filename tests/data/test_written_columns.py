@@ -177,7 +177,7 @@ def test_dates_of_a_parquet_file_are_numbers(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "t.parquet")
     dataset = {"file": tmp_path / "t.parquet", "target": "kind", "scale": "minmax"}
     experiment = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset})
-    said = "\n".join(experiment.data.notes)
+    said = "\n".join(experiment.facts[0].notes)
     for note in (
         "columns 'day', 'text': dates, as days since 1970-01-01",
         "columns 'stamp', 'there': dates and times, as seconds since 1970-01-01 (UTC)",
@@ -187,7 +187,7 @@ def test_dates_of_a_parquet_file_are_numbers(tmp_path: Path) -> None:
         "column 'clock': one value in the training rows: its inputs are 0",
     ):
         assert note in said
-    x = np.concatenate([experiment.dataset.load().x_train, experiment.dataset.load().x_test])
+    x = np.concatenate([experiment.sources[0].load().x_train, experiment.sources[0].load().x_test])
     order = np.argsort(x[:, 0])
     for i in (1, 2, 4, 5, 6):
         assert (np.diff(x[order, i]) > 0).all()
@@ -204,7 +204,7 @@ def test_dates_meet_dates_with_times_and_nothing_else(tmp_path: Path) -> None:
         files = {"file": tmp_path / "train.csv", "test_file": tmp_path / "test.csv"}
         return yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": {**files, "target": "kind"}})
 
-    made = tested([f"{d} 12:00" for d in days]).dataset.load()
+    made = tested([f"{d} 12:00" for d in days]).sources[0].load()
     gap = np.diff(made.x_train[:, 0])[0]
     assert made.x_test[:, 0] - made.x_train[:, 0] == pytest.approx(gap / 2, rel=1e-3)
     with pytest.raises(InputError, match=r"test\.csv: column 'when': a column must hold numbers in days since 1970"):
@@ -215,17 +215,17 @@ def test_ordered_categories_are_numbers_in_their_order_and_classes_in_it(tmp_pat
     sizes = pd.Categorical(["small", "large", "mid", "mid"] * 5, ["small", "mid", "large", "huge"], ordered=True)
     table = pd.DataFrame({"size": sizes, "kind": ["yes", "no", "no", "yes"] * 5})
     experiment = spec(tmp_path, table)
-    assert experiment.data.notes == (
+    assert experiment.facts[0].notes == (
         "t.parquet: column 'size': ordered categories, 'small' < 'mid' < 'large' < 'huge'",
     )
-    made = experiment.dataset.load()
+    made = experiment.sources[0].load()
     assert made.x_train.shape == (16, 1)
     assert set(made.x_train[:, 0].tolist()) == {0, 1, 2}
     aim = spec(tmp_path, table.assign(a=np.arange(20) % 7), target="size")
-    assert aim.data.class_names == ("small", "mid", "large")
-    assert spec(tmp_path, table, words=["size"]).data.n_features == 3
+    assert aim.facts[0].class_names == ("small", "mid", "large")
+    assert spec(tmp_path, table, words=["size"]).facts[0].n_features == 3
     plain = table.assign(size=sizes.as_unordered())
-    assert spec(tmp_path, plain).data.n_features == 3
+    assert spec(tmp_path, plain).facts[0].n_features == 3
 
 
 def test_a_test_file_has_the_categories_of_the_file_in_their_order(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_test_file_has_the_categories_of_the_file_in_their_order(tmp_path: Pat
     def tested(sizes: Any, **options: Any) -> Any:
         table.assign(size=sizes).to_parquet(tmp_path / "test.parquet")
         dataset = {**files, "scale": "none", **options}
-        return yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset}).dataset.load()
+        return yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset}).sources[0].load()
 
     assert tested(["large"] * 20).x_test[:, 0].tolist() == [2] * 20
     assert tested(pd.Categorical(["mid"] * 20, order, ordered=True)).x_test[:, 0].tolist() == [1] * 20
@@ -254,37 +254,37 @@ def test_numbers_are_words_where_that_is_said(tmp_path: Path) -> None:
     table = pd.DataFrame(
         {"zip": [10115, 20095, 80331, 10115] * 5, "flag": [True, False] * 10, "kind": ["yes", "no"] * 10}
     )
-    made = spec(tmp_path, table, words=["zip", "flag"]).dataset.load()
+    made = spec(tmp_path, table, words=["zip", "flag"]).sources[0].load()
     assert made.x_train.shape == (16, 5)
     assert (made.x_train.sum(1) == 2).all()
     table.to_csv(tmp_path / "t.csv", index=False)
     dataset = {"file": tmp_path / "t.csv", "target": "kind", "words": ["zip"]}
     csv = yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": dataset})
-    assert csv.data.n_features == 4
+    assert csv.facts[0].n_features == 4
     np.savez(tmp_path / "t.npz", x=table[["zip", "flag"]].to_numpy(float), y=np.arange(20) % 2)
     npz = {"file": tmp_path / "t.npz", "words": ["x[:, 0]"]}
-    assert yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": npz}).data.n_features == 4
+    assert yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": npz}).facts[0].n_features == 4
 
 
 def test_digits_whose_type_is_text_are_words_and_noted(tmp_path: Path) -> None:
     """Whoever writes a table with types says of a postcode that it is text; whoever did not mean it reads the note."""
     table = pd.DataFrame({"zip": ["10115", "20095"] * 10, "kind": ["yes", "no"] * 10})
     experiment = spec(tmp_path, table)
-    assert experiment.data.n_features == 2
-    assert experiment.data.notes == ("t.parquet: column 'zip': numbers whose type is text, read as words",)
-    assert spec(tmp_path, table, words=["zip"]).data.notes == ()
+    assert experiment.facts[0].n_features == 2
+    assert experiment.facts[0].notes == ("t.parquet: column 'zip': numbers whose type is text, read as words",)
+    assert spec(tmp_path, table, words=["zip"]).facts[0].notes == ()
 
 
 @pytest.mark.parametrize(("distinct", "fits"), [(50, True), (51, False)])
 def test_text_of_many_words_asks_what_it_is(tmp_path: Path, distinct: int, fits: bool) -> None:
     table = pd.DataFrame({"name": [f"n{i % distinct}" for i in range(300)], "kind": ["yes", "no"] * 150})
     if fits:
-        assert spec(tmp_path, table).data.n_features == distinct
+        assert spec(tmp_path, table).facts[0].n_features == distinct
         return
     hint = r"`drop: \[name\]` leaves it out, `words: \[name\]` makes 51 inputs of it"
     with pytest.raises(InputError, match=hint):
         spec(tmp_path, table)
-    assert spec(tmp_path, table, words=["name"]).data.n_features == distinct
+    assert spec(tmp_path, table, words=["name"]).facts[0].n_features == distinct
 
 
 @pytest.mark.parametrize(
@@ -307,5 +307,5 @@ def test_numbers_that_look_like_an_id_are_noted(tmp_path: Path, name: str, value
     table = pd.DataFrame({name: values, "kind": (["yes", "no"] * 15)[: len(values)]})
     experiment = spec(tmp_path, table)
     note = f"t.parquet: column {name!r}: whole numbers, all different: an id? `drop` leaves out what is no input"
-    assert experiment.data.notes == ((note,) if is_id else ())
-    assert experiment.data.n_features == 1
+    assert experiment.facts[0].notes == ((note,) if is_id else ())
+    assert experiment.facts[0].n_features == 1

@@ -102,9 +102,9 @@ def test_a_broken_bound_refutes_from_one_draw_too() -> None:
 def test_streams_of_a_run_follow_from_its_settings() -> None:
     made = spec(factors={"width": [8]}, fixed=FIXED | {"dropout": 0.5, "input_noise": 0.1}, validation=0.1)
     (condition,) = grid.conditions(made)
-    assert streams_that_matter(condition.settings, made) == ("init", "order", "dropout", "split", "noise")
+    assert streams_that_matter(condition, made) == ("init", "order", "dropout", "split", "noise")
     whole = spec(factors={"width": [8]}, fixed=FIXED | {"batch_size": "full", "dropout": 1})
-    assert streams_that_matter(grid.conditions(whole)[0].settings, whole) == ("init",)
+    assert streams_that_matter(grid.conditions(whole)[0], whole) == ("init",)
 
 
 @pytest.mark.parametrize("metric", ["flops", "train_bytes", "eval_bytes"])

@@ -139,7 +139,7 @@ def predicted(
         return table[table["run_id"].isin(run_ids)]
 
     made = replace_metric(tables, "test_accuracy", accuracy)
-    return made, TestSet(predictions=read, labels=lambda: LABELS), asked
+    return made, TestSet(predictions=read, labels=lambda _: LABELS), asked
 
 
 def tables(*claims: dict[str, Any], **keys: Any) -> Tables:
@@ -214,14 +214,14 @@ def test_why_it_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         assert row["sampling"].startswith(prefix)
         return str(row["sampling"]).removeprefix(prefix)
 
-    assert said(labels=lambda: None) == "the folder lacks the labels; `mlpbench report` adds them where the data are."
+    assert said(labels=lambda _: None) == "the folder lacks the labels; `mlpbench report` adds them where the data are."
     assert asked == [], "without labels nothing is read"
     assert said(predictions=lambda ids: test_set.predictions(ids[1:])) == "1 of 10 runs have no predictions."
-    assert said(labels=lambda: LABELS[:5]) == "predictions are not those of this test set."
-    assert said(labels=lambda: LABELS[::-1]) == "predictions and accuracies disagree."
+    assert said(labels=lambda _: LABELS[:5]) == "predictions are not those of this test set."
+    assert said(labels=lambda _: LABELS[::-1]) == "predictions and accuracies disagree."
     assert (
         "the folder lacks the labels; `mlpbench report` adds them where the data are."
-        in report_of(made, test_set=replace(test_set, labels=lambda: None)).markdown
+        in report_of(made, test_set=replace(test_set, labels=lambda _: None)).markdown
     )
     monkeypatch.setattr(example_sampling, "MOST_RUNS", 9)
     assert said() == "it takes predictions of 10 runs, more than 9."

@@ -229,7 +229,7 @@ def test_words_of_monotone_with_a_margin_say_both() -> None:
 def values_of_step(x: Any) -> ClaimValues:
     n = len(x)
     return ClaimValues(
-        complete=x, lower=x, upper=x, planned=n, left_out={}, censored=False, least_spread=0.0, conditions=(),
+        complete=x, lower=x, upper=x, planned=n, left_out={}, censored=False, least_spread=0.0, conditions=(), data=(),
         table=x[:, None], run_ids=np.empty((n, 1), dtype=object), replicates=np.arange(n),
     )  # fmt: skip
 

@@ -72,7 +72,7 @@ def test_positions_that_no_pooling_reads_are_not_counted() -> None:
 def test_more_channels_take_longer_and_need_more_memory() -> None:
     less, more, deeper = (resolved(conv_channels=c) for c in ([8], [16], [8, 8]))
     for bigger in (more, deeper):
-        assert seconds([bigger], FASHION) > seconds([less], FASHION)
+        assert seconds([bigger]) > seconds([less])
         assert run_bytes(bigger.settings, FASHION) > run_bytes(less.settings, FASHION)
     # Taps and maps of the second convolution, forward and back.
     assert run_bytes(deeper.settings, FASHION) - run_bytes(less.settings, FASHION) > 4 * 256 * 196 * (72 + 3 * 8)

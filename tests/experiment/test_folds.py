@@ -99,7 +99,7 @@ def test_folds_of_one_size_stand_in_one_stack_and_those_of_another_or_refits_do_
     for members in (runs, grid.runs(spec(fixed=SMALL, validation={"folds": 3}))):
         assert len({signature(r.settings) for r in members}) == 3
     experiment = spec(fixed=SMALL, replicates=2, validation={"folds": 5})
-    stacks = plan(grid.runs(experiment), experiment.data, workers=1, memory=2**33)
+    stacks = plan(grid.runs(experiment), workers=1, memory=2**33)
     held = [{r.fold for r in s.runs} for s in stacks]
     assert all(folds == {None} or None not in folds for folds in held)
     assert any(len(folds) > 1 for folds in held)

@@ -49,7 +49,7 @@ def of(**keys: Any) -> list[Run]:
 
 
 def planned(some: list[Run], workers: int, memory: int = 2**40) -> list[Stack]:
-    return plan(some, DATA, workers=workers, memory=memory)
+    return plan(some, workers=workers, memory=memory)
 
 
 @pytest.mark.slow
@@ -61,11 +61,11 @@ def test_stacks_cover_the_runs_once(tree: dict[str, Any], workers: int, memory: 
     stacks = planned(some, workers, memory)
     assert sorted(r.run_id for s in stacks for r in s.runs) == sorted(r.run_id for r in some)
     for stack in stacks:
-        assert len({signature(r.settings) for r in stack.runs}) == 1
-        assert stack.bytes == len(stack.runs) * run_bytes(stack.runs[0].settings, DATA)
+        assert len({(r.data.fingerprint, signature(r.settings)) for r in stack.runs}) == 1
+        assert stack.bytes == len(stack.runs) * run_bytes(stack.runs[0].settings, stack.runs[0].data)
         assert stack.bytes <= memory or len(stack.runs) == 1
-        assert stack.flops == sum(training_flops(r.settings, DATA) for r in stack.runs)
-        assert stack.seconds == seconds(stack.runs, DATA) > 0
+        assert stack.flops == sum(training_flops(r.settings, r.data) for r in stack.runs)
+        assert stack.seconds == seconds(stack.runs) > 0
     assert [s.seconds for s in stacks] == sorted((s.seconds for s in stacks), reverse=True)
     assert len({s.stack_id for s in stacks}) == len(stacks)
 
@@ -75,14 +75,14 @@ def test_stacks_cover_the_runs_once(tree: dict[str, Any], workers: int, memory: 
 def test_an_outline_is_what_the_stacks_come_to(tree: dict[str, Any], workers: int, memory: int) -> None:
     some = runs(made(tree))
     stacks = planned(some, workers, memory)
-    told = outline([(r.settings, 1) for r in some], DATA, workers=workers, memory=memory)
+    told = outline([(r.settings, r.data, 1) for r in some], workers=workers, memory=memory)
     assert told.flops == sum(s.flops for s in stacks)
     assert told.stacks == len(stacks)
     assert told.bytes == max(s.bytes for s in stacks)
     assert math.isclose(told.seconds, sum(s.seconds for s in stacks))
     groups: dict[Any, set[float]] = {}
     for run in some:
-        groups.setdefault(signature(run.settings), set()).add(seconds([run], DATA))
+        groups.setdefault((run.data.fingerprint, signature(run.settings)), set()).add(seconds([run]))
     if all(len(costs) == 1 for costs in groups.values()):
         assert math.isclose(told.longest, max(s.seconds for s in stacks))
 
@@ -90,11 +90,11 @@ def test_an_outline_is_what_the_stacks_come_to(tree: dict[str, Any], workers: in
 def test_an_outline_counts_each_run_at_its_own_cost() -> None:
     """Dropout costs time but is no part of a signature: half the runs of these stacks have it."""
     some = of(replicates=8, factors={"dropout": [0.0, 0.5]}, fixed={"width": 1024, "train_size": 10_000})
-    told = outline([(r.settings, 1) for r in some], DATA, workers=1, memory=2**40)
-    steps = seconds(some[:1], DATA) - (seconds(some[:2], DATA) - seconds(some[:1], DATA))
-    each = sum(seconds([r], DATA) - steps for r in some)
+    told = outline([(r.settings, r.data, 1) for r in some], workers=1, memory=2**40)
+    steps = seconds(some[:1]) - (seconds(some[:2]) - seconds(some[:1]))
+    each = sum(seconds([r]) - steps for r in some)
     assert math.isclose(told.seconds, each + told.stacks * steps)
-    assert outline([], DATA, workers=1, memory=1).stacks == 0
+    assert outline([], workers=1, memory=1).stacks == 0
 
 
 @given(tree=trees(claims=False), workers=WORKERS, replicates=st.integers(1, 40))
@@ -103,15 +103,15 @@ def test_stacks_are_short_enough_to_share_the_work(tree: dict[str, Any], workers
     some = runs(made(tree | {"replicates": replicates}))
     groups: dict[Any, list[Run]] = {}
     for run in some:
-        groups.setdefault(signature(run.settings), []).append(run)
-    each = sum(seconds(g, DATA) for g in groups.values()) / workers
+        groups.setdefault((run.data.fingerprint, signature(run.settings)), []).append(run)
+    each = sum(seconds(g) for g in groups.values()) / workers
     share = each / (1 if len(groups) == 1 and each < SECONDS_UNCUT else 2)
     for stack in planned(some, workers):
         n = len(stack.runs)
         # Half a worker's share, or all of it where that is short, a run more or less; pairs and triples stay together,
         # since a lone run costs two.
         if n > 3:
-            assert (n - 1) * (stack.seconds - seconds(stack.runs[1:], DATA)) <= share * (1 + 1e-9)
+            assert (n - 1) * (stack.seconds - seconds(stack.runs[1:])) <= share * (1 + 1e-9)
 
 
 @given(n=st.integers(1, 60), workers=WORKERS)
@@ -194,8 +194,8 @@ def test_no_runs_make_no_stacks() -> None:
 
 def test_a_stack_is_named_by_its_runs_in_any_order() -> None:
     one, other, third = of(replicates=3)
-    assert make_stack([one, other], DATA).stack_id == make_stack([other, one], DATA).stack_id
-    assert make_stack([one, other], DATA).stack_id != make_stack([one, third], DATA).stack_id
+    assert make_stack([one, other]).stack_id == make_stack([other, one]).stack_id
+    assert make_stack([one, other]).stack_id != make_stack([one, third]).stack_id
 
 
 def test_one_signature_is_what_a_stacked_product_needs() -> None:
@@ -344,7 +344,7 @@ def test_evaluations_are_as_many_as_the_engine_makes(
 
 def test_more_of_anything_takes_longer() -> None:
     base = {"width": 64, "train_size": 6400, "epochs": 4}
-    before = seconds(of(replicates=2, fixed=base), DATA)
+    before = seconds(of(replicates=2, fixed=base))
     for more in (
         {"width": 128},
         {"depth": 2},
@@ -355,8 +355,8 @@ def test_more_of_anything_takes_longer() -> None:
         {"input_noise": 0.5},
         {"batch_size": 8},
     ):
-        assert seconds(of(replicates=2, fixed=base | more), DATA) > before, more
-    assert before < seconds(of(replicates=3, fixed=base), DATA) < 1.5 * before, "a stack shares its steps' overhead"
+        assert seconds(of(replicates=2, fixed=base | more)) > before, more
+    assert before < seconds(of(replicates=3, fixed=base)) < 1.5 * before, "a stack shares its steps' overhead"
 
 
 def test_memory_holds_what_a_run_must_hold() -> None:

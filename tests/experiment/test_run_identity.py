@@ -89,10 +89,10 @@ def test_the_spelling_of_settings_changes_no_run(tmp_path: Path, tree: dict[str,
     experiment = made(tree)
     path = tmp_path / "respelt.yaml"
     kept = {"name": "respelt", "question": "Is it?"} | {
-        key: tree[key] for key in ("dataset", "seed", "validation", "vary", "replicates") if key in tree
+        key: tree[key] for key in ("seed", "validation", "vary", "replicates") if key in tree
     }
-    head = "".join(f"{key}: {json.dumps(value)}\n" for key, value in kept.items())
     for run in runs(experiment)[:: experiment.replicates]:
+        head = "".join(f"{key}: {json.dumps(value)}\n" for key, value in (kept | {"dataset": run.data.name}).items())
         path.write_text(head + respelt(run.settings))
         assert ids(yaml_reader.read(path))[run.replicate] == run.run_id
 

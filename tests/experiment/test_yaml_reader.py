@@ -328,7 +328,7 @@ def test_a_dump_reads_as_the_same_experiment(tmp_path: Path, tree: dict[str, Any
     kept = (
         "name",
         "question",
-        "dataset",
+        "datasets",
         "validation",
         "probes",
         "replicates",

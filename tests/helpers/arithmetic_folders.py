@@ -63,8 +63,8 @@ def _runs(experiment: Experiment, part: list[grid.Condition], ids: list[list[str
     ).take(np.repeat(np.arange(len(part)), experiment.replicates))
     flat = accuracy.ravel()
     same = environment.environment() | {
-        "seed": experiment.seed, "status": "ok", "dataset": experiment.data.name, "env_device": "cpu",
-        "env_numerics": "fast", "env_threads": 1, "env_dataset": experiment.data.fingerprint, "n_parameters": 1000,
+        "seed": experiment.seed, "status": "ok", "dataset": experiment.facts[0].name, "env_device": "cpu",
+        "env_numerics": "fast", "env_threads": 1, "env_dataset": experiment.facts[0].fingerprint, "n_parameters": 1000,
         "stack_size": experiment.replicates, "diverged": 0.0, "weight_norm": 9.0, "sparsity": 0.0, "dead_units": 0.0,
         "distinct_units": 8.0, "flops": 1e10,
     }  # fmt: skip
@@ -88,7 +88,7 @@ def _others(
     """Return curves that end where the runs do, probes of every layer, and predictions as long as the real ones."""
     curves: list[dict[str, Any]] = []
     layers: list[dict[str, Any]] = []
-    predicted = bytes(i % 10 for i in range(experiment.data.n_test))
+    predicted = bytes(i % 10 for i in range(experiment.facts[0].n_test))
     for condition, some, ends in zip(part, ids, accuracy, strict=True):
         s = condition.settings
         for run_id, end in zip(some, ends, strict=False):

@@ -146,11 +146,11 @@ def _identity(experiment: Experiment, run: grid.Run) -> dict[str, Any]:
         "env_python": "3.11.9", "env_torch": "2.12.0", "env_numpy": "2.4.0", "env_mlpbench": "0.1.0",
         "env_commit": "0123456789abcdef0123456789abcdef01234567", "env_dirty": False, "env_cpu": "Some CPU @ 2.0 GHz",
         "env_capability": "AVX512", "env_threads": 1, "env_numerics": "fast", "env_device": "cpu",
-        "env_dataset": experiment.data.fingerprint,
+        "env_dataset": experiment.facts[0].fingerprint,
     }  # fmt: skip
     return settings | environment | {
         "run_id": run.run_id, "condition_id": run.condition.condition_id, "replicate": run.replicate,
-        "seed": run.seed, "dataset": experiment.data.name, "stack_size": experiment.replicates,
+        "seed": run.seed, "dataset": experiment.facts[0].name, "stack_size": experiment.replicates,
     }  # fmt: skip
 
 

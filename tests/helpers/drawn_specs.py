@@ -10,7 +10,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.models import STREAMS
+from mlpbench.base.models import DATASET, STREAMS
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.settings import GPU_PRECISIONS, SETTINGS
 from mlpbench.experiment.spec import INSTEAD_OF, Experiment
@@ -75,6 +75,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "pooling": st.sampled_from(["max", "average"]),
 }
 # Settings that hang together: what one may be follows from the others, so that trees have them as a whole.
+# Of one shape and size, as their levels are written.
+DATA_LEVELS: tuple[Any, ...] = ("fashion_mnist", "mnist", {"name": "kmnist", "label": "old characters"})
 TOGETHER: tuple[dict[str, Any], ...] = (
     {"train_size": 500, "train_shift": {"covariate": 2}, "weighting": "classifier"},
     {"train_size": 500, "train_shift": {"label": 0.5}, "weighting": "bbse", "label_noise": 0},
@@ -132,13 +134,25 @@ def trees(draw: st.DrawFn, *, claims: bool = True) -> dict[str, Any]:
             rows = rows or [{"label": v} for v in draw(st.lists(LABELS, unique=True, min_size=n_rows, max_size=n_rows))]
             for row in rows:
                 row[name] = draw(VALUES[name])
+    data = draw(st.sampled_from(["shared", "shared", "factor", "zip", "row"]))
+    if "class_weights" in chosen:  # which name classes of one of them
+        data = "shared"
+    if data == "factor":
+        factors[DATASET] = draw(st.lists(st.sampled_from(DATA_LEVELS), min_size=1, max_size=3, unique_by=str))
+    elif data == "zip" and zipped:
+        zipped[DATASET] = draw(st.lists(st.sampled_from(DATA_LEVELS), min_size=n_zipped, max_size=n_zipped))
+    elif data == "row" and rows:
+        for row in rows:
+            row[DATASET] = draw(st.sampled_from(DATA_LEVELS))
     together = draw(st.sampled_from([{}, {}, *TOGETHER]))
     if not together.keys() & set(chosen):
         fixed |= together
     if "hidden_sizes" in fixed and "dropout" in fixed:
         n = len(fixed["hidden_sizes"])
         fixed["dropout"] = draw(st.lists(SHARES, min_size=n, max_size=n))
-    tree: dict[str, Any] = {"name": draw(NAMES), "question": draw(WORDS), "dataset": "fashion_mnist"}
+    tree: dict[str, Any] = {"name": draw(NAMES), "question": draw(WORDS)}
+    if not any(DATASET in levels for levels in (factors, zipped, *rows)):
+        tree[DATASET] = "fashion_mnist"
     tree |= draw(
         st.fixed_dictionaries(
             {},
@@ -165,7 +179,8 @@ def trees(draw: st.DrawFn, *, claims: bool = True) -> dict[str, Any]:
 @st.composite
 def _claims(draw: st.DrawFn, factors: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Draw claims of every form that the factors allow."""
-    axes = {**factors, **({"label": [r["label"] for r in rows]} if rows else {})}
+    words = [level if isinstance(level, str) else level["label"] for level in factors.get(DATASET, ())]
+    axes = {**factors, **({DATASET: words} if words else {}), **({"label": [r["label"] for r in rows]} if rows else {})}
     forms: list[dict[str, Any]] = [{"bound": {"metric": "test_accuracy", "above": draw(SHARES), "of": "every"}}]
     for name, levels in axes.items():
         forms.append({"bound": {"metric": "steps_to_train_loss_0.5", "where": {name: levels[0]}, "below": 3}})
@@ -175,7 +190,7 @@ def _claims(draw: st.DrawFn, factors: Mapping[str, Any], rows: list[dict[str, An
         compare = {"metric": "test_loss", "a": one, "b": other, "expect": "equivalent", "margin": draw(SHARES)}
         terms = [{"weight": draw(st.integers(1, 3)), "where": one}, {"weight": -draw(POSITIVE), "where": other}]
         forms += [{"compare": compare}, {"contrast": {"metric": "flops", "terms": terms, "expect": "less"}}]
-        if name != "label":
+        if name not in ("label", DATASET):
             forms.append({"trend": {"metric": "gap_loss", "factor": name, "expect": "falls", "scale": "rank"}})
     picked = draw(st.lists(st.sampled_from(forms), max_size=3))
     return [{"id": f"claim-{i}", "says": draw(WORDS), **form} for i, form in enumerate(picked)]

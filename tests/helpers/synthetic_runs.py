@@ -25,4 +25,4 @@ def drawn_runs(
         tree["fixed"] = {k: v for k, v in tree["fixed"].items() if not any(k in c for c in conditions)}
         tree["factors"] = {"conditions": [{"label": str(i), **c} for i, c in enumerate(conditions)]}
     experiment = build(tree | keys)
-    return experiment.dataset, DrawnData(experiment.dataset, torch.device("cpu")), grid.runs(experiment)
+    return experiment.sources[0], DrawnData(experiment.sources[0], torch.device("cpu")), grid.runs(experiment)

@@ -18,6 +18,7 @@ from reports import context_of
 from sklearn.metrics import confusion_matrix
 
 from mlpbench.data.data_sets import lookup
+from mlpbench.data.dataset import DataFacts
 from mlpbench.evidence.estimates.observe import observe
 from mlpbench.evidence.estimates.predictions import CORRECT, WRONG, WRONG_OF_A_PAIR, Predictions, choose_examples
 from mlpbench.evidence.estimates.predictions import confusion as shares_of
@@ -63,13 +64,19 @@ def given(
         asked.extend(run_ids)
         return table[table["run_id"].isin(run_ids)].iloc[::-1]
 
-    def images(at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    def images(_: DataFacts, at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         return np.repeat((at % 256).astype(np.uint8)[:, None], 784, axis=1)
 
-    test_set = TestSet(predictions=read, labels=lambda: labels, images=keys.get("images", images))
+    test_set = TestSet(predictions=read, labels=lambda _: labels, images=keys.get("images", images))
     found = context_of(made, test_set=test_set)
     if "data" in keys:
-        found = replace(found, experiment=found.experiment.model_copy(update={"dataset": keys["data"]}))
+        source, grid = keys["data"], found.judgement.grid
+        conditions = [replace(c, data=source.facts) for c in grid.conditions]
+        found = replace(
+            found,
+            experiment=found.experiment.model_copy(update={"datasets": {source.facts.name: source}}),
+            judgement=replace(found.judgement, grid=replace(grid, conditions=conditions)),
+        )
     return found, asked
 
 
@@ -109,7 +116,7 @@ def test_predictions_that_do_not_fit_are_not_shown(rows: Any, labels: Any) -> No
 
 
 def test_numbers_have_no_classes_to_confuse() -> None:
-    of, asked = given(data=yaml_reader.read(EXPERIMENTS / "polynomial.yaml").dataset)
+    of, asked = given(data=yaml_reader.read(EXPERIMENTS / "polynomial.yaml").sources[0])
     assert of.measure == "loss"
     assert sections(of) == []
     assert asked == []
@@ -207,7 +214,7 @@ def test_the_panel_shows_the_images_it_names() -> None:
         assert isinstance(image, AxesImage)
         assert np.asarray(image.get_array()).shape == (28, 28)
         assert set(np.asarray(image.get_array()).ravel()) == {i % 256}
-    names = of.experiment.data.class_names
+    names = of.experiment.facts[0].class_names
     assert [ax.get_title() for ax in section.figures[0].draw().axes if ax.images] == [names[i] for i in chosen.true]
     signs = [ax.texts[0].get_text()[0] for ax in section.figures[0].draw().axes if ax.images]
     assert signs == ["✓" if t == p else "✗" for t, p in zip(chosen.true, chosen.predicted, strict=True)]
@@ -216,12 +223,12 @@ def test_the_panel_shows_the_images_it_names() -> None:
 
 def test_images_of_the_package_are_shown_too_and_signals_are_not() -> None:
     for dataset, panels in (("digits", ["test_images"]), ("mnist1d", [])):
-        of, _ = given(images=lambda at: np.zeros((len(at), 64), np.uint8), data=lookup(dataset))
+        of, _ = given(images=lambda _, at: np.zeros((len(at), 64), np.uint8), data=lookup(dataset))
         assert [s.figures[0].name for s in sections(of)] == ["confusion", *panels]
 
 
 def test_without_images_the_matrix_stands_alone() -> None:
-    of, _ = given(images=lambda _at: None)
+    of, _ = given(images=lambda _, _at: None)
     assert [s.figures[0].name for s in sections(of)] == ["confusion"]
 
 

@@ -150,13 +150,13 @@ def test_a_check_writes_nothing_and_a_report_puts_the_images_back(folder: Path) 
 
 def test_other_examples_take_the_place_of_those_that_were_kept(folder: Path, fashion: Dataset) -> None:
     experiment, store = read_folder(folder), Store(folder)
-    old = kept(folder)
+    old, facts = kept(folder), experiment.facts[0]
     at = np.array([7, 3, 9_999])
-    assert examples.read_test_set(experiment, store).images(at) is None
-    images = examples.read_test_set(experiment, store, keep_images=True).images(at)
+    assert examples.read_test_set(experiment, store).images(facts, at) is None
+    images = examples.read_test_set(experiment, store, keep_images=True).images(facts, at)
     assert (images == fashion.x_test[at]).all()
     assert kept(folder) != old
-    some = examples.read_test_set(experiment, store).images(at[[2, 0]])
+    some = examples.read_test_set(experiment, store).images(facts, at[[2, 0]])
     assert (some == fashion.x_test[at[[2, 0]]]).all()
 
 

@@ -37,7 +37,7 @@ def test_a_stack_that_fails_is_let_go_before_its_halves_are_trained(monkeypatch:
     spec = {"name": "halves", "question": "Which half?", "dataset": "digits", "fixed": {"epochs": 1}, "replicates": 4}
     experiment = yaml_reader.from_mapping(spec)
     runs = list(grid.runs(experiment))
-    setup = Setup(dataset=experiment.dataset, device="cpu", threads=1, numerics="fast", data_dir=None, probes=())
+    setup = Setup(datasets=experiment.sources, device="cpu", threads=1, numerics="fast", data_dir=None, probes=())
     rows = worker.Worker(setup).train(runs, lambda _: None)
     assert [row["run_id"] for row in rows.runs] == [run.run_id for run in runs]
     assert len(held) == 7
@@ -56,7 +56,9 @@ def test_a_stack_that_a_gpu_has_no_memory_for_is_not_tried_again_in_parts(monkey
     experiment = yaml_reader.from_mapping(spec)
     runs = list(grid.runs(experiment))
     with pretend_gpu.gpu():
-        setup = Setup(dataset=experiment.dataset, device="cuda:0", threads=1, numerics="fast", data_dir=None, probes=())
+        setup = Setup(
+            datasets=experiment.sources, device="cuda:0", threads=1, numerics="fast", data_dir=None, probes=()
+        )
         rows = worker.Worker(setup).train(runs, lambda _: None)
     assert tried == [4]
     assert {row["error"] for row in rows.runs} == {"cuda:0 has no memory left for these runs; fewer --workers share it"}

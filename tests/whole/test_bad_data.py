@@ -295,4 +295,4 @@ def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, m
         return
     again = tmp_path / "again.yaml"
     again.write_text(yaml_reader.dump(experiment, tmp_path))
-    assert yaml_reader.read(again).data.fingerprint == experiment.data.fingerprint
+    assert yaml_reader.read(again).facts[0].fingerprint == experiment.facts[0].fingerprint

@@ -77,7 +77,7 @@ def test_what_is_stored_is_what_scikit_learn_makes_of_stored_predictions(folder:
     store = Store(folder / "rare")
     runs = results.runs.set_index("run_id")
     predicted = store.read("predictions").set_index("run_id")["predicted"]
-    y = results.experiment.dataset.load().y_test
+    y = results.experiment.sources[0].load().y_test
     for run_id, row in zip(map(str, runs.index), records(runs), strict=True):
         p = np.frombuffer(predicted[run_id], np.uint8)
         assert row["test_balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(y, p))

@@ -58,7 +58,7 @@ def spec(folder: Path, table: str, **keys: Any) -> dict[str, Any]:
 
 
 def loaded(folder: Path, table: str) -> Dataset:
-    return yaml_reader.from_mapping(spec(folder, table)).dataset.load()
+    return yaml_reader.from_mapping(spec(folder, table)).sources[0].load()
 
 
 def test_a_worker_sees_the_table_as_float32_with_its_facts(folder: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_worker_sees_the_table_as_float32_with_its_facts(folder: Path) -> None
 
 def test_fetch_tells_where_the_data_are_and_refuses_those_that_have_changed(folder: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(folder / "wine.csv", tmp_path / "wine.csv"))
-    dataset = yaml_reader.from_mapping(spec(tmp_path, "wine")).dataset
+    dataset = yaml_reader.from_mapping(spec(tmp_path, "wine")).sources[0]
     assert dataset.fetch() == str(path.resolve())
     path.write_text(path.read_text().replace("\n", "\n1,1,1,1,1,1,1,1,1,1,1,1,1,1\n", 1))
     with pytest.raises(InputError, match="the data must be those of the experiment's facts"):

@@ -64,7 +64,7 @@ def test_the_planned_time_is_within_a_factor_of_two(fixed: dict[str, Any], fashi
     tree = {"name": "x", "question": "?", "dataset": "fashion_mnist", "replicates": 4, "fixed": {"epochs": 1} | fixed}
     runs = grid.runs(yaml_reader.from_mapping(tree))
     train_stack(runs[:1], data, probes=())  # what is paid once in a process
-    planned = make_stack(runs, data.facts).seconds
+    planned = make_stack(runs).seconds
     for _ in range(6):  # others on the machine slow products and training down, and not at the same moments
         by_products = planned * REFERENCE / square_product()
         began = time.process_time()

@@ -86,7 +86,7 @@ def test_predictions_for_the_test_rows_are_those_that_were_stored(made: Made) ->
     assert done.stderr == f"mlpbench: test.csv: column 'size' ({gaps}): {GAPS}\n"
     rows = pd.read_csv(io.StringIO(done.stdout))
     of_frame = mlpbench.load_model(made.model).predict(made.test)
-    if made.ran.experiment.data.n_classes is None:
+    if made.ran.experiment.facts[0].n_classes is None:
         assert list(rows.columns) == ["predicted"]
         np.testing.assert_allclose(rows["predicted"], np.frombuffer(made.stored, "<f4"), rtol=1e-5)
         np.testing.assert_allclose(of_frame, rows["predicted"], rtol=1e-6)

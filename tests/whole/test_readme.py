@@ -107,7 +107,7 @@ def test_the_example_of_own_data_is_the_one_that_ships_prints_what_is_shown_and_
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT)
-    (text,) = (t for t in blocks("yaml") if "file:" in t)
+    (text,) = (t for t in blocks("yaml") if t.startswith("name: iris"))
     assert text == (ROOT / "experiments" / "own_data" / "iris.yaml").read_text()
     (output,) = (o for c, o in COMMANDS if c == "mlpbench run experiments/own_data/iris.yaml")
     result = CliRunner().invoke(main, ["run", "experiments/own_data/iris.yaml", "--results", str(tmp_path)])

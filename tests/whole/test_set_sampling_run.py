@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def accuracies(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     """What was predicted rightly, by run, from the predictions and the file of the data alone."""
 
-    labels = mlpbench.load(folder).experiment.dataset.load().y_test
+    labels = mlpbench.load(folder).experiment.sources[0].load().y_test
     table = pd.read_parquet(folder / "predictions")
     return {r: np.frombuffer(p, np.uint8) == labels for r, p in zip(table["run_id"], table["predicted"], strict=True)}
 

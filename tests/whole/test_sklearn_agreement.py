@@ -90,7 +90,7 @@ def trained(frame: pd.DataFrame, folder: Path, decay: float) -> mlpbench.Outcome
 
 def arrays(folder: Path) -> tuple[NDArray[np.float64], ...]:
     tree = {"name": "t", "question": "q", "dataset": {"file": folder / "t.csv", "target": "target"}}
-    data = yaml_reader.from_mapping(tree).dataset.load()
+    data = yaml_reader.from_mapping(tree).sources[0].load()
     return tuple(np.asarray(a, np.float64) for a in (data.x_train, data.y_train, data.x_test, data.y_test))
 
 

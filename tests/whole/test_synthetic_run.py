@@ -120,7 +120,7 @@ def test_predictions_are_of_each_replicates_own_test_examples(results: Path) -> 
     found = mlpbench.load(results / "line")
     packed = pd.read_parquet(results / "line" / "predictions").set_index("run_id")["predicted"]
     for row in found.runs.itertuples():
-        y = found.experiment.dataset.draw(0, int(str(row.replicate))).y_test.astype(float)
+        y = found.experiment.sources[0].draw(0, int(str(row.replicate))).y_test.astype(float)
         loss = float(((np.frombuffer(packed.loc[str(row.run_id)], "<f4") - y) ** 2).mean() / 2)
         assert loss == pytest.approx(row.test_loss, rel=1e-3)
 

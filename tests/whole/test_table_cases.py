@@ -33,7 +33,7 @@ def trained(folder: Path, dataset: dict[str, Any], replicates: int = 3, **fixed:
 
 
 def notes(dataset: dict[str, Any]) -> list[str]:
-    return [note.partition(": ")[2] for note in yaml_reader.from_mapping(tree(dataset)).data.notes]
+    return [note.partition(": ")[2] for note in yaml_reader.from_mapping(tree(dataset)).facts[0].notes]
 
 
 def test_rounding_in_a_constant_column_spoils_no_test_set(tmp_path: Path) -> None:
@@ -72,14 +72,14 @@ def test_a_decimal_comma_is_the_same_data_and_a_price_a_number(tmp_path: Path) -
         pd.DataFrame({"a": values, "y": y}).to_csv(tmp_path / f"{name}.csv", index=False)
         experiment = yaml_reader.from_mapping(tree({"file": tmp_path / f"{name}.csv", "target": "y"}))
         prints.append([r.run_id for r in grid.runs(experiment)])
-        assert experiment.data.n_features == 1
+        assert experiment.facts[0].n_features == 1
     assert prints[0] == prints[1]
     assert notes({"file": tmp_path / "point.csv", "target": "y"}) == []
     assert notes({"file": tmp_path / "comma.csv", "target": "y"})
     prices = [f"{1500 + 20 * round(5 * v):,}" for v in x]
     assert len(set(prices)) > 20
     pd.DataFrame({"a": x, "price": prices}).to_csv(tmp_path / "price.csv", index=False)
-    data = yaml_reader.from_mapping(tree({"file": tmp_path / "price.csv", "target": "price"})).data
+    data = yaml_reader.from_mapping(tree({"file": tmp_path / "price.csv", "target": "price"})).facts[0]
     assert data.n_classes is None
 
 
@@ -104,7 +104,7 @@ def test_a_word_that_no_training_row_has_is_no_input(tmp_path: Path, words: dict
     dataset = {"file": tmp_path / "train.csv", "test_file": tmp_path / "unseen.csv", "target": "y"}
     said = "200 test rows have words that no training row has ('blue'): 0 in every input"
     assert notes(dataset) == [f"column 'colour': {said}"]
-    made = yaml_reader.from_mapping(tree(dataset)).dataset.load()
+    made = yaml_reader.from_mapping(tree(dataset)).sources[0].load()
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(words["train"][["colour"]])
     assert np.array_equal(made.x_train[:, 2:], encoder.transform(words["train"][["colour"]]))
     assert np.array_equal(made.x_test[:, 2:], encoder.transform(words["unseen"][["colour"]]))
@@ -124,7 +124,7 @@ def test_a_file_without_a_header_keeps_its_first_row(tmp_path: Path) -> None:
     for target in (-1, 9, "9"):
         dataset = {"file": tmp_path / "pima.csv", "target": target}
         assert [note.partition(" (")[0] for note in notes(dataset)] == [no_header]
-        data = yaml_reader.from_mapping(tree(dataset)).data
+        data = yaml_reader.from_mapping(tree(dataset)).facts[0]
         assert (data.n_train + data.n_test, data.n_features, data.class_names) == (768, 8, ("0", "1"))
 
 
@@ -145,8 +145,8 @@ def test_the_index_of_a_pandas_table_is_no_input(tmp_path: Path) -> None:
         ["the first column, without a name, is an index and left out"],
     ]
     of = {n: yaml_reader.from_mapping(tree({"file": tmp_path / n, "target": "y"})) for n in names}
-    assert len({e.data.fingerprint for e in of.values()}) == 1
-    assert of["plain.parquet"].data.n_features == 2
+    assert len({e.facts[0].fingerprint for e in of.values()}) == 1
+    assert of["plain.parquet"].facts[0].n_features == 2
     # By its name it is a column as any other, and one that says what it is.
     with pytest.raises(InputError, match=r"column 'patient': .* `drop: \[patient\]` leaves it out"):
         yaml_reader.from_mapping(tree({"file": tmp_path / "named.csv", "target": "y"}))

@@ -48,7 +48,7 @@ def spec(path: Path, fixed: dict[str, Any] | None = None, **options: Any) -> dic
 
 
 def data(path: Path, **options: Any) -> Dataset:
-    return yaml_reader.from_mapping(spec(path, **options)).dataset.load()
+    return yaml_reader.from_mapping(spec(path, **options)).sources[0].load()
 
 
 def trained(path: Path, tmp_path: Path, fixed: dict[str, Any] | None = None, **options: Any) -> mlpbench.Outcome:
@@ -140,12 +140,12 @@ def test_a_folder_of_before_is_trained_on_with_the_target_as_it_is(tmp_path: Pat
     assert text.count("  target_scale: none\n") == 1
     (ran.folder / "spec.yaml").write_text(text.replace("  target_scale: none\n", ""))
     old = yaml_reader.read(ran.folder / "spec.yaml")
-    assert old.dataset.facts.target_scale is None
+    assert old.sources[0].facts.target_scale is None
     assert (
-        old.dataset.facts.fingerprint
-        == yaml_reader.from_mapping(spec(path, {"lr": 0.01}, target_scale="none")).dataset.facts.fingerprint
+        old.sources[0].facts.fingerprint
+        == yaml_reader.from_mapping(spec(path, {"lr": 0.01}, target_scale="none")).sources[0].facts.fingerprint
     )
-    assert old.dataset.load().y_train.max() > 1.5
+    assert old.sources[0].load().y_train.max() > 1.5
 
 
 @pytest.mark.parametrize(

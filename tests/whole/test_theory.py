@@ -34,7 +34,7 @@ def stack_of(fixed: dict[str, Any], **keys: Any) -> _Stack:
     """Return a stack of an experiment on lines with noise, as the engine makes it."""
     experiment = build({"name": "x", "question": "?", "dataset": LINEAR, "fixed": PLAIN | fixed} | keys)
     with torch.no_grad():
-        return _Stack(grid.runs(experiment), on_device(experiment.dataset, torch.device("cpu")))
+        return _Stack(grid.runs(experiment), on_device(experiment.sources[0], torch.device("cpu")))
 
 
 def trained(fixed: dict[str, Any], **keys: Any) -> _Stack:

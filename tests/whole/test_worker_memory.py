@@ -46,7 +46,7 @@ def test_32_runs_take_less_than_a_gibibyte_beyond_data_and_libraries(optimizer: 
     least = peak(tmp_path / "least", width=1, train_size=1000)
     used = peak(tmp_path / "used", optimizer=optimizer) - least
     spec = yaml_reader.from_mapping(SPEC | {"fixed": {**SPEC["fixed"], "optimizer": optimizer}})  # type: ignore[dict-item]
-    planned = max(s.bytes for s in plan(grid.runs(spec), spec.data, workers=2, memory=4 * GIB))
+    planned = max(s.bytes for s in plan(grid.runs(spec), workers=2, memory=4 * GIB))
     assert used < GIB
     assert used < 1.5 * planned + 64 * 2**20
     print(f"{optimizer}: {used / 2**20:.0f} MiB used, {planned / 2**20:.0f} MiB planned")

@@ -124,7 +124,7 @@ def by_severity(
         names = {0.0: f"test_{outcome}"} | {s: f"shift_{outcome}[{kind},{s:g}]" for s in severities}
         for severity, name in names.items():
             measured = measure(observed, curves, name).dropna(subset=["value"])
-            floors = [accuracy_step(name, c.settings, experiment.data.n_test) for c in conditions]
+            floors = [accuracy_step(name, c.settings, c.data.n_test) for c in conditions]
             limits = METRICS[f"test_{outcome}"].limits
             part = intervals(measured, ["position"], pd.Series(floors, dtype=float), limits).reset_index()
             parts.append(part.assign(kind=kind, severity=severity))

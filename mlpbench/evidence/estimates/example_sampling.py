@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from mlpbench.base.escapes import Markdown
+from mlpbench.data.dataset import DataFacts
 from mlpbench.evidence.frames import places
 from mlpbench.evidence.statistics.t_test import LEVEL, Sample
 from mlpbench.experiment.metrics import metric_names
@@ -100,6 +101,7 @@ class Lacking(enum.Enum):
     TOO_MANY = "it takes predictions of {runs} runs, more than {most}"
     LABELS = Markdown("the folder lacks the labels; `mlpbench report` adds them where the data are")
     PREDICTIONS = "{missing} of {runs} runs have no predictions"
+    SEVERAL_SETS = "it is known where all runs are tested on the same examples, and these are of several data sets"
     OTHER_SET = "predictions are not those of this test set"
     DISAGREE = "predictions and accuracies disagree"
 
@@ -125,7 +127,13 @@ def unsupported(metric: str, *, median: bool) -> NoInterval | None:
 
 
 def widened_mean(
-    metric: str, sample: Sample, run_ids: npt.NDArray[Any], weights_C: Floats, first: float, test_set: TestSet
+    metric: str,
+    sample: Sample,
+    run_ids: npt.NDArray[Any],
+    weights_C: Floats,
+    first: float,
+    test_set: TestSet,
+    data: Sequence[DataFacts],
 ) -> Widened | NoInterval | None:
     """Return the widened sample of a claim about test accuracy, or why there is none; None for a claim that needs none.
 
@@ -136,14 +144,17 @@ def widened_mean(
         weights_C: the weight of each condition.
         first: the number of the first replicate, which predictions must agree with.
         test_set: what reads labels and predictions.
+        data: the facts of the data sets of these runs.
 
     """
     if metric not in (METRIC, LATE_METRIC):
         return NoInterval(why=Lacking.OTHER_METRIC) if metric in OF_TEST_SET else None
+    if len(data) > 1:
+        return NoInterval(why=Lacking.SEVERAL_SETS)
     if run_ids.size > MOST_RUNS:
         return NoInterval(why=Lacking.TOO_MANY, runs=run_ids.size)
     read = read_right if metric == METRIC else read_late_right
-    stored = read(test_set, run_ids.ravel())
+    stored = read(test_set, data[0], run_ids.ravel())
     if isinstance(stored, NoInterval):
         return stored
     right, points = stored
@@ -158,16 +169,18 @@ def widened_mean(
     return widen(sample, map(correct, replicates))
 
 
-def read_right(test_set: TestSet, run_ids: npt.NDArray[Any]) -> tuple[Classes, Classes] | NoInterval:
+def read_right(test_set: TestSet, data: DataFacts, run_ids: npt.NDArray[Any]) -> tuple[Classes, Classes] | NoInterval:
     """Return of each run which examples it predicts right, (runs, examples), and 1, or why that is not known."""
-    stored = read_classes(test_set, run_ids)
+    stored = read_classes(test_set, data, run_ids)
     if isinstance(stored, NoInterval):
         return stored
     predicted, labels = stored
     return (predicted == labels).view(np.uint8), np.ones(len(run_ids), np.uint8)
 
 
-def read_late_right(test_set: TestSet, run_ids: npt.NDArray[Any]) -> tuple[Classes, Classes] | NoInterval:
+def read_late_right(
+    test_set: TestSet, _data: DataFacts, run_ids: npt.NDArray[Any]
+) -> tuple[Classes, Classes] | NoInterval:
     """Return of each run at how many points of the later half each example was right, and of how many, or why that is not known."""
     stored = test_set.late_right(list(run_ids)).drop_duplicates("run_id")
     at = places(pd.Series(run_ids), stored["run_id"])
@@ -180,9 +193,9 @@ def read_late_right(test_set: TestSet, run_ids: npt.NDArray[Any]) -> tuple[Class
     return counted[:, 1:], counted[:, 0]
 
 
-def read_classes(test_set: TestSet, run_ids: npt.NDArray[Any]) -> tuple[Classes, Classes] | NoInterval:
+def read_classes(test_set: TestSet, data: DataFacts, run_ids: npt.NDArray[Any]) -> tuple[Classes, Classes] | NoInterval:
     """Return the predictions of one run or more, shape (runs, examples), and the true classes, or why they are not known."""
-    labels = test_set.labels()
+    labels = test_set.labels(data)
     if labels is None:
         return NoInterval(why=Lacking.LABELS)
     stored = test_set.predictions(list(run_ids)).drop_duplicates("run_id")

@@ -198,7 +198,7 @@ def estimate(
         by_condition = measured.groupby("position", sort=True)
         ended = (DIVERGED, FAILED, MISSING)
         status = {e: (measured["status"] == e).groupby(measured["position"]).sum() for e in ended}
-        floors = [accuracy_step(name, c.settings, experiment.data.n_test) for c in conditions]
+        floors = [accuracy_step(name, c.settings, c.data.n_test) for c in conditions]
         part = intervals(measured, ["position"], pd.Series(floors, dtype=float), metric(name).limits).assign(
             metric=name, planned=by_condition.size(), censored=by_condition["censored"].sum(), **status
         )
@@ -255,7 +255,7 @@ def estimate_curves(
             if some[measure].isna().all():
                 continue
             some = some.assign(value=some[measure].astype(float))
-            floors = [_curve_step(split, c.settings, experiment.data.n_test) for c in conditions]
+            floors = [_curve_step(split, c.settings, c.data.n_test) for c in conditions]
             least = pd.Series(floors if measure == "accuracy" else [0.0] * len(floors), dtype=float)
             limits = METRICS[f"test_{measure}"].limits
             part = intervals(some, ["position", "epoch", "step"], least, limits).reset_index()

@@ -62,7 +62,7 @@ def worse_than(
     sign = -1.0 if metric(name).better == "higher" else 1.0
     values = by_replicate(observed, name, [*dict.fromkeys([reference, *positions])])
     signed = {p: {r: sign * v for r, v in of.items()} for p, of in values.items()}
-    steps = {p: accuracy_step(name, conditions[p].settings, experiment.data.n_test) for p in values}
+    steps = {p: accuracy_step(name, conditions[p].settings, conditions[p].data.n_test) for p in values}
     lowest, highest = metric(name).limits
     most = highest - lowest
     return {p: difference(signed[p], signed[reference], steps[p] + steps[reference], most) for p in positions}

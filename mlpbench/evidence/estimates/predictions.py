@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlpbench.data.dataset import DataFacts
 from mlpbench.evidence.estimates.example_sampling import AGREES, NoInterval, read_classes
 from mlpbench.results.examples import Classes, TestSet
 
@@ -47,7 +48,7 @@ class ChosenExamples:
     votes: npt.NDArray[np.int64]
 
 
-def read_predictions(test_set: TestSet, observed: pd.DataFrame, position: int) -> Predictions | None:
+def read_predictions(test_set: TestSet, data: DataFacts, observed: pd.DataFrame, position: int) -> Predictions | None:
     """Return the predictions of the replicates of a condition that have a test accuracy; None where they are not known.
 
     That is: where the folder has no labels of the test set, or no predictions of a run, or such as do not give the run's
@@ -55,7 +56,7 @@ def read_predictions(test_set: TestSet, observed: pd.DataFrame, position: int) -
     """
     rows = observed[(observed["position"] == position) & observed["test_accuracy"].notna()]
     rows = rows.sort_values("replicate").head(MOST_REPLICATES)
-    stored = None if rows.empty else read_classes(test_set, rows["run_id"].to_numpy(dtype=object))
+    stored = None if rows.empty else read_classes(test_set, data, rows["run_id"].to_numpy(dtype=object))
     if stored is None or isinstance(stored, NoInterval):
         return None
     predicted, labels = stored

@@ -40,7 +40,8 @@ def by_stream(
         frame = measure(observed, pd.DataFrame(), name).dropna(subset=["value"])
         values_of = {i: group["value"].to_numpy(dtype=float) for i, group in frame.groupby("position")}
         keyed = sorted(range(len(conditions)), key=lambda i: _beside(conditions[i], experiment))
-        for label, places in itertools.groupby(keyed, key=lambda i: _beside(conditions[i], experiment)):
+        for label, grouped in itertools.groupby(keyed, key=lambda i: _beside(conditions[i], experiment)):
+            places = list(grouped)
             values = {str(conditions[i].levels[STREAM]): values_of[i] for i in places if len(values_of.get(i, ())) > 1}
             total = math.fsum(v.var(ddof=1) for v in values.values())
             for stream, v in values.items():
@@ -50,7 +51,7 @@ def by_stream(
                 parts = {"share": part, "share_low": at_least, "share_high": at_most}
                 rows.append({"metric": name, "label": label} | row | parts)
             if values and name == "test_accuracy":
-                p, n_test = float(np.mean([v.mean() for v in values.values()])), experiment.data.n_test
+                p, n_test = float(np.mean([v.mean() for v in values.values()])), conditions[places[0]].data.n_test
                 row = {"stream": TEST_SET, "n": n_test, "mean": p, "sd": math.sqrt(max(0.0, p * (1 - p)) / n_test)}
                 beside = row["sd"] ** 2 / total if total > 0 else math.nan
                 rows.append({"metric": name, "label": label} | row | {"share": beside})

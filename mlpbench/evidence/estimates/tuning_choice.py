@@ -106,7 +106,7 @@ class Choice:
 
 def tuned_by(experiment: Experiment) -> str:
     """Return the metric that settings are tuned by: validation accuracy, or loss where the target is numbers."""
-    return "val_loss" if experiment.data.n_classes is None else "val_accuracy"
+    return "val_accuracy" if experiment.has_classes else "val_loss"
 
 
 def choose(

@@ -91,7 +91,7 @@ def held_fixed(experiment: Experiment, conditions: Sequence[Condition], shared: 
     """
     settings = [c.settings for c in conditions]
     same = {n: getattr(settings[0], n) for n in SETTINGS if len({getattr(s, n) for s in settings}) == 1}
-    default = resolve({"hidden_sizes": settings[0].hidden_sizes}, experiment, {})
+    default = resolve({"hidden_sizes": settings[0].hidden_sizes}, experiment, conditions[0].data, {})
     either = {n for ways in (SHAPE, LENGTH) for way in ways for n in way}
     named: dict[str, Value] = {}
     for ways in (SHAPE, LENGTH):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlpbench.data.dataset import DataFacts
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accuracy_step, metric_values
 from mlpbench.evidence.frames import with_finite
 from mlpbench.evidence.judging.draws import are_one_draw, measured_apart
@@ -66,6 +67,7 @@ class ClaimValues:
         censored: whether some were left out because a run never got to its loss or accuracy.
         least_spread: the least standard deviation that the replicates are credited with.
         conditions: the `condition_id` of each column.
+        data: the facts of each of their data sets, once.
         table, run_ids: the metric and the run of each replicate and condition, (R, C).
         replicates: which replicates these are.
         at_edge: number of replicates whose best level is the first or the last one.
@@ -86,6 +88,7 @@ class ClaimValues:
     censored: bool
     least_spread: float
     conditions: Sequence[str]
+    data: Sequence[DataFacts]
     table: Floats
     run_ids: npt.NDArray[Any]
     replicates: npt.NDArray[np.int64]
@@ -197,9 +200,10 @@ class _NeededRuns:
             left_out=_left_out(np.repeat(self.positions[its_own], len(table)), rows(self.status).ravel(), own_values),
             censored=numbers.censored,
             least_spread=number.least_spread(
-                _steps(hypothesis.metric, needed, self.experiment.data.n_test, table[usable]), max(int(usable.sum()), 1)
+                _steps(hypothesis.metric, needed, table[usable]), max(int(usable.sum()), 1)
             ),
             conditions=measured.conditions,
+            data=tuple({c.data.fingerprint: c.data for c in needed}.values()),
             table=table[whole],
             run_ids=run_ids[whole],
             replicates=np.flatnonzero(whole) + self.experiment.set_aside,
@@ -231,7 +235,7 @@ def _left_out(
     return Counter(zip(why.tolist(), position[lacking].tolist(), strict=True))
 
 
-def _steps(measured: str, needed: Sequence[Condition], n_test: int, table: Floats) -> dict[str, float]:
+def _steps(measured: str, needed: Sequence[Condition], table: Floats) -> dict[str, float]:
     """Return the least that the metric moves by in each condition, as an sd of the replicates.
 
     For an accuracy: one example. Counts, steps and `diverged` are coarse, and equal in all of few replicates by luck: they
@@ -249,7 +253,7 @@ def _steps(measured: str, needed: Sequence[Condition], n_test: int, table: Float
             apart = float(np.diff(curve_steps(c.settings)).max(initial=1))
             step = (apart if reaches.unit == "steps" else apart / c.settings.steps_per_epoch) / math.sqrt(n)
         else:
-            step = accuracy_step(name, c.settings, n_test)
+            step = accuracy_step(name, c.settings, c.data.n_test)
         if name != measured and step and len(table):
             step /= math.log(10) * 10 ** float(table[:, i].mean())
         steps[c.condition_id] = step

@@ -273,7 +273,9 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
     sampled: Widened | NoInterval | None = None
     if test_set is not None and isinstance(hypothesis.number, WeightedSum):
         weights = hypothesis.number.weights_of(values.conditions)
-        sampled = widened_mean(hypothesis.metric, sample, values.run_ids, weights, values.complete[0], test_set)
+        sampled = widened_mean(
+            hypothesis.metric, sample, values.run_ids, weights, values.complete[0], test_set, values.data
+        )
     widened = None
     if isinstance(sampled, Widened):
         widened, sampling = sampled, TestSampling(interval=interval_with_examples(hypothesis, sampled, interval))

@@ -69,7 +69,7 @@ def are_one_draw(hypothesis: Hypothesis, experiment: Experiment, needed: Sequenc
 
 def streams_to_vary(experiment: Experiment, needed: Sequence[Condition]) -> list[Stream]:
     """Return the streams that some of the conditions draw from."""
-    matter = {s for c in needed for s in streams_that_matter(c.settings, experiment)}
+    matter = {s for c in needed for s in streams_that_matter(c, experiment)}
     return [s for s in STREAMS if s in matter]
 
 

@@ -26,23 +26,25 @@ def check_metric(name: str, design: Design, conditions: Sequence[Condition], pat
     if plain.startswith(MEASURED_ON_VALIDATION) and not design.validates:
         rule = "a metric of validation examples needs validation, which this experiment does not have"
         raise SpecProblem(path, f"{rule}, got {name!r}")
-    needed, target = metric(plain).targets, "numbers" if design.data.n_classes is None else "classes"
+    needed, target = metric(plain).targets, "classes" if design.has_classes else "numbers"
     if target not in needed:
         titles = {name: of.title for scores in (SCORES, SET_SCORES) for name, of in scores.items()}
         score = max((score for score in titles if score in plain), key=len)
-        rule = f"{titles[score]} needs {needed[0]}, and the target of {design.data.name} is {target}"
+        rule = f"{titles[score]} needs {needed[0]}, and the target of {design.facts[0].name} is {target}"
         near = f"did you mean '{name.replace(score, 'loss')}'" + (
             ", or `task: classes` in dataset?" if target == "numbers" else "?"
         )
         raise SpecProblem(path, f"{rule}, got {name!r}; {near}")
     _check_solution(plain, design, conditions, path)
-    _check_test_set(plain, design.data, path)
 
 
 def check_metric_of(name: str, conditions: Sequence[Condition], path: Path) -> None:
     """Raise SpecProblem for a metric that some of the conditions a claim is about can't have."""
     _check_layers(name, conditions, path)
     _check_late(name, conditions, path)
+    for data in {c.data.fingerprint: c.data for c in conditions}.values():
+        _check_test_set(metric_names.plain(name), data, path)
+        _check_truth(metric_names.plain(name), data, path)
     score = set_score(metric_names.plain(name))
     other = next((c for c in conditions if not LOSSES[c.settings.loss].of_softmax), None)
     if score is not None and score.needs == "probabilities" and other is not None:
@@ -74,17 +76,21 @@ def _check_solution(name: str, design: Design, conditions: Sequence[Condition], 
     """Refuse a distance from a solution that there is none of: no truth, no number, or no linear model."""
     if name not in SOLVED:
         return
-    if name == "param_error" and design.data.truth is None:
-        names = ", ".join(n for n, data in DATA_SETS.items() if data.facts.truth is not None)
-        rule = f"{name} needs a data set with known weights ({names}), and those of {design.data.name} are not known"
-        raise SpecProblem(path, f"{rule}, got {name!r}")
-    if design.data.n_classes is not None:
-        rule = f"{name} needs a target that is a number, and {design.data.name} has classes"
+    if design.has_classes:
+        rule = f"{name} needs a target that is a number, and {design.facts[0].name} has classes"
         raise SpecProblem(path, f"{rule}, got {name!r}")
     if all(c.settings.depth > 0 for c in conditions):
         raise SpecProblem(
             path, f"{name} needs a condition at depth 0, which this experiment does not have, got {name!r}"
         )
+
+
+def _check_truth(name: str, data: DataFacts, path: Path) -> None:
+    """Refuse a distance from weights that are not known."""
+    if name == "param_error" and data.truth is None:
+        names = ", ".join(n for n, known in DATA_SETS.items() if known.facts.truth is not None)
+        rule = f"{name} needs a data set with known weights ({names}), and those of {data.name} are not known"
+        raise SpecProblem(path, f"{rule}, got {name!r}")
 
 
 def _check_late(name: str, conditions: Sequence[Condition], path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from mlpbench.base.models import STREAM, Levels, Path, SpecProblem, Value, shown, suggestion
+from mlpbench.base.models import DATASET, STREAM, Levels, Path, SpecProblem, Value, shown, suggestion
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.settings import SETTINGS
@@ -31,6 +31,8 @@ def read_selector(design: Design, where: Mapping[str, Any], path: Path) -> Level
             levels, level = [c["label"] for c in design.conditions], value
         elif name == STREAM:
             levels, level = list(design.vary), value
+        elif name == DATASET:
+            levels, level = list(design.datasets), _data_set(design, value)
         else:
             levels = design.factors.get(name) or design.zipped[name]
             try:
@@ -43,6 +45,12 @@ def read_selector(design: Design, where: Mapping[str, Any], path: Path) -> Level
             raise SpecProblem((*path, name), f"{rule}, got {shown(value)}{near}")
         canonical[name] = level
     return canonical
+
+
+def _data_set(design: Design, value: Value) -> Value:
+    """Return the level that is meant by its word, or by the name of its file or data set where one alone has that."""
+    meant = [name for name, source in design.datasets.items() if source.facts.name == value]
+    return meant[0] if value not in design.datasets and len(meant) == 1 else value
 
 
 def factor_levels(design: Design, name: str, path: Path) -> Sequence[Value]:

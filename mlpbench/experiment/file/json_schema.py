@@ -12,8 +12,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mlpbench.base.models import LARGEST, STREAM, STREAMS
-from mlpbench.data.data_sets import dataset_schema
+from mlpbench.base.models import DATASET, LARGEST, STREAM, STREAMS
+from mlpbench.data.data_sets import dataset_schema, level_schema, shared_schema
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import claim_model
 from mlpbench.experiment.claims.claim_form import FORMS
@@ -40,10 +40,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MEANINGS: Mapping[str, str] = {
     "name": "A plain word; names the folder of results.",
     "question": "What the experiment asks, in a sentence.",
-    "dataset": "A named data set (`mlpbench data list` has them), with options as a mapping, or a file of your own.",
+    "dataset": "A named data set (`mlpbench data list` has them), with options as a mapping, or a file of your own; or what several share that are levels of a factor.",
     "validation": "A share of the training examples held out, or folds.",
     "fixed": "One value for each setting that is not varied; what is left out has its default.",
-    "factors": "Levels for each setting that is varied: all combinations are trained.",
+    "factors": "Levels for each setting that is varied, or data sets: all combinations are trained.",
     "nuisance": "Levels for each setting that is tuned on validation, for each condition.",
     "replicates": "How often every condition is repeated, each time with other random draws.",
     "seed": "Where the random streams start.",
@@ -76,6 +76,8 @@ def schema() -> Schema:
         "title": "An experiment of mlpbench",
         "type": "object",
         "required": [n for n, f in Experiment.model_fields.items() if f.is_required() and n in FILE_KEYS],
+        # Data sets that are levels stand under `factors`.
+        "anyOf": [{"required": [DATASET]}, {"required": ["factors"]}],
         "additionalProperties": False,
         "properties": {key: {"description": MEANINGS[key], **keys[key]} for key in FILE_KEYS},
         "$defs": {
@@ -83,7 +85,7 @@ def schema() -> Schema:
             "Selector": {
                 "type": "object",
                 "description": "Levels that tell which conditions are meant; of others the mean is taken.",
-                "propertyNames": {"enum": [*SETTINGS, "label", STREAM]},
+                "propertyNames": {"enum": [*SETTINGS, "label", STREAM, DATASET]},
             },
             **{f"setting.{n}": {"description": s.meaning, **_value_type(s.value_type)} for n, s in SETTINGS.items()},
             **definitions,
@@ -108,7 +110,9 @@ def _keys() -> dict[str, Schema]:
     settings = {name: {"$ref": f"#/$defs/setting.{name}"} for name in SETTINGS}
     levels = {n: {"type": "array", "minItems": 1, "items": s} for n, s in settings.items()}
     different = {n: s | {"uniqueItems": True} for n, s in levels.items()}
-    condition = {"required": ["label"], **_object({"label": {"type": "string", "pattern": r"\S"}, **settings})}
+    label: Schema = {"type": "string", "pattern": r"\S"}
+    condition = {"required": ["label"], **_object({"label": label, DATASET: level_schema(), **settings})}
+    data_sets: Schema = {"type": "array", "minItems": 1, "items": level_schema()}
     most = UntilDecided.model_json_schema()["properties"]["max_replicates"]["anyOf"][0]
     stream = {"enum": list(STREAMS)}
     model = Experiment.model_json_schema()["properties"]
@@ -121,11 +125,16 @@ def _keys() -> dict[str, Schema]:
     return {
         **limits,
         "question": {"type": "string", "pattern": r"\S"},
-        "dataset": dataset_schema(),
+        DATASET: {"anyOf": [*dataset_schema()["anyOf"], shared_schema()]},
         "validation": {"anyOf": [share, _object(folds, needed=["folds"])]},
         "fixed": _object(settings),
         "factors": _object(
-            different | {"zip": _object(levels), "conditions": {"type": "array", "minItems": 1, "items": condition}}
+            different
+            | {
+                DATASET: data_sets | {"uniqueItems": True},
+                "zip": _object(levels | {DATASET: data_sets}),
+                "conditions": {"type": "array", "minItems": 1, "items": condition},
+            }
         ),
         "nuisance": _object(different),
         "shifts": _object({kind: _severities(of) for kind, of in shift_spec.KINDS.items()}),

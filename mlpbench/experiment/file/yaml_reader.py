@@ -33,9 +33,10 @@ from ruamel.yaml.representer import SafeRepresenter
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable, shortened
 from mlpbench.base.files import read_regular
-from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion, unknown
+from mlpbench.base.models import DATASET, Path, SpecProblem, Value, shown, suggestion, unknown
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
+from mlpbench.experiment.dataset_levels import written_level
 from mlpbench.experiment.drawn_streams import check_streams
 from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.settings import SETTINGS
@@ -128,15 +129,21 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     instead = {other for short, others in INSTEAD_OF.items() if short in settled for other in others}
     defaults = {s.name: s.default for s in SETTINGS.values() if s.default is not None}
     fixed = {k: v for k, v in defaults.items() if k not in settled | instead} | experiment.fixed
-    factors: dict[str, Any] = {k: list(map(_plain, v)) for k, v in experiment.factors.items()}
+
+    def level(name: str, value: Value) -> Any:
+        if name != DATASET:
+            return _plain(value)
+        return written_level(experiment.datasets[str(value)], str(value), folder)
+
+    factors: dict[str, Any] = {k: [level(k, v) for v in levels] for k, levels in experiment.factors.items()}
     if experiment.zipped:
-        factors["zip"] = {k: list(map(_plain, v)) for k, v in experiment.zipped.items()}
+        factors["zip"] = {k: [level(k, v) for v in levels] for k, levels in experiment.zipped.items()}
     if experiment.conditions:
-        factors["conditions"] = [{k: _plain(v) for k, v in c.items()} for c in experiment.conditions]
+        factors["conditions"] = [{k: level(k, v) for k, v in c.items()} for c in experiment.conditions]
     tree: dict[str, Any] = {
         "name": experiment.name,
         "question": experiment.question,
-        "dataset": experiment.dataset.as_written(folder),
+        **({} if experiment.varies_data else {DATASET: experiment.sources[0].as_written(folder)}),
         "fixed": {k: _plain(fixed[k]) for k in SETTINGS if k in fixed},
     }
     probes, until = experiment.probes, experiment.until_decided

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlpbench.base.escapes import Markdown, bullets
+from mlpbench.base.escapes import Markdown, bullets, printable
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import estimate, intervals
 from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, has_regret, tuned_by
@@ -108,7 +108,7 @@ def regret_sentence(experiment: Experiment, observed: pd.DataFrame) -> str:
     """
     if not has_regret(experiment):
         return ""
-    what = "loss" if experiment.data.n_classes is None else "accuracy"
+    what = "accuracy" if experiment.has_classes else "loss"
     factor, unit = (1.0, "") if what == "loss" else (100.0, " pp")
     choosers = {
         f"regret_{what}": f"all {experiment.folds} folds choose",
@@ -145,14 +145,19 @@ def section(context: Context) -> Section:
 
 def constant_sentence(context: Context) -> str:
     """Say what a prediction that looks at no input is worth on the test set; nothing where that is not known."""
-    if context.constant is None:
+    if not context.constants:
         return ""
     if context.measure == "accuracy":
-        what, value = "the most frequent class of the training examples", f"an accuracy of {context.constant:.4f}"
+        what = "the most frequent class of the training examples"
+        values = {data: f"{value:.4f}" for data, value in context.constants.items()}
+        worth = "an accuracy of"
     else:
-        rmse = float(context.observed["constant_rmse"].mean())
-        what, value = "the mean of the training targets", f"a loss of {context.constant:.4g}, an RMSE of {rmse:.4g}"
-    return f"Always predicting {what} has {value} on the test set."
+        what, worth, rmse = "the mean of the training targets", "a loss of", context.means_by_data("constant_rmse")
+        values = {data: f"{value:.4g}, an RMSE of {rmse[data]:.4g}" for data, value in context.constants.items()}
+    if len(context.experiment.datasets) == 1:
+        return f"Always predicting {what} has {worth} {next(iter(values.values()))} on the test set."
+    each = "; ".join(f"{printable(data)} {value}" for data, value in values.items())
+    return f"Always predicting {what} has {worth} this on the test set: {each}."
 
 
 def further(context: Context) -> Section | None:

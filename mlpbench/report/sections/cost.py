@@ -28,7 +28,12 @@ MOST_NAMED, LONGEST_NAME = 10, 24
 
 
 def tradeoff(context: Context) -> Section | None:
-    """Return the outcome against costs, where the arithmetic of conditions differs by a factor of two or more."""
+    """Return the outcome against costs, where the arithmetic of conditions differs by a factor of two or more.
+
+    None where conditions are of several data sets: an easy one is no bargain.
+    """
+    if len(context.experiment.datasets) > 1:
+        return None
     costs = outcome_and_costs(context)
     if costs.empty or costs["flops"].max() < LEAST_RATIO * costs["flops"].min():
         return None

@@ -41,7 +41,7 @@ def confusion_matrix(context: Context) -> Section | None:
     predictions = context.best_predictions
     if predictions is None:
         return None
-    names = list(context.experiment.data.class_names)
+    names = list(context.conditions[predictions.position].data.class_names)
     shares = confusion(predictions, len(names))
     label = "" if len(context.conditions) == 1 else context.conditions[predictions.position].label
     some = (context.observed["position"] == predictions.position).sum() > predictions.n
@@ -117,13 +117,16 @@ def short_name(name: str) -> str:
 
 def example_images(context: Context) -> Section | None:
     """Return some test images with their predictions; None where the data are no images, or either is not known."""
-    shape = _image_shape(context.experiment.data.input_shape)
-    predictions = None if shape is None else context.best_predictions
-    if shape is None or predictions is None or context.test_set is None:
+    if context.test_set is None or not any(_image_shape(data.input_shape) for data in context.experiment.facts):
         return None
-    names = list(context.experiment.data.class_names)
+    predictions = context.best_predictions
+    data = None if predictions is None else context.conditions[predictions.position].data
+    shape = None if data is None else _image_shape(data.input_shape)
+    if shape is None or predictions is None or data is None:
+        return None
+    names = list(data.class_names)
     chosen = choose_examples(predictions, len(names))
-    images = context.test_set.images(chosen.at)
+    images = context.test_set.images(data, chosen.at)
     if images is None:
         return None
     rows = pd.DataFrame(

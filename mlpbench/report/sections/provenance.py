@@ -19,9 +19,11 @@ from mlpbench.results.folders import GRADES, VerifiedRun
 def section(context: Context) -> Section:
     """Return the versions and the machine the runs come from; where runs differ, every value with its count."""
     runs = context.runs
-    data = context.experiment.data
-    rows: list[list[str]] = [["data", Markdown("{}, {}").format(data.title, code(data.fingerprint[:12]))]]
-    rows += [["note on the data", note] for note in data.notes]
+    facts = context.experiment.facts
+    rows: list[list[str]] = [
+        ["data", Markdown("{}, {}").format(data.title, code(data.fingerprint[:12]))] for data in facts
+    ]
+    rows += [["note on the data", note] for note in dict.fromkeys(note for data in facts for note in data.notes)]
     differing = []
     for name, column in PROVENANCE.items():
         counts: dict[str, int] = {}

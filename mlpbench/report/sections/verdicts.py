@@ -88,7 +88,9 @@ def how_to_read(context: Context) -> str:
     analyses = interim_analysis.describe(context.judgement.interim_analyses)
     analyses = anytime.RULE if context.experiment.is_anytime else analyses
     corrected = "for interim analyses and claims" if analyses else "over the claims of this experiment by Holm's method"
-    concern = "data drawn in this way, test examples too" if context.experiment.draws_anew else "this test set"
+    concern = "these data sets and their test examples" if len(context.experiment.datasets) > 1 else "this test set"
+    if context.experiment.draws_anew:
+        concern = "data drawn in this way, test examples too"
     method = (
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
         f"one-sided ones, whose interval is of 90%), corrected {corrected}; intervals are not corrected, so that one may exclude its "
