@@ -10,6 +10,7 @@ from pydantic import Field, InstanceOf, WithJsonSchema, field_validator, model_v
 
 from mlpbench.base.models import DATASET, LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value, shown
 from mlpbench.data.dataset import DataFacts, DataSource
+from mlpbench.experiment.ablation import Ablation
 
 
 class UntilDecided(Model):
@@ -42,6 +43,7 @@ class Design(Model):
     factors: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     zipped: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     conditions: tuple[Levels, ...] = ()
+    ablate: Ablation | None = None
     nuisance: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     replicates: int = Field(default=5, ge=1, le=100_000)
     seed: int = Field(default=0, ge=0, lt=2**63)

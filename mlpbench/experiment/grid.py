@@ -255,8 +255,7 @@ def _combinations(experiment: Design) -> Iterator[tuple[Levels, Mapping[str, Pat
         rows = [dict(zip(experiment.zipped, row, strict=True)) for row in zip(*experiment.zipped.values(), strict=True)]
         axes.append([(row, {k: ("factors", "zip", k, i) for k in row}) for i, row in enumerate(rows)])
     if experiment.conditions:
-        listed = enumerate(experiment.conditions)
-        axes.append([(dict(row), {k: ("factors", "conditions", i, k) for k in row}) for i, row in listed])
+        axes.append([(dict(row), _places(experiment, i, row)) for i, row in enumerate(experiment.conditions)])
     if experiment.one_at_a_time:
         axes.append(axis(STREAM, experiment.vary, "vary", "each"))
     axes += [axis(name, levels, "nuisance", name) for name, levels in experiment.nuisance.items()]
@@ -267,6 +266,13 @@ def _combinations(experiment: Design) -> Iterator[tuple[Levels, Mapping[str, Pat
             levels |= part
             places |= where
         yield levels, places
+
+
+def _places(experiment: Design, i: int, row: Levels) -> dict[str, Path]:
+    """Return where a file has the levels of a listed condition."""
+    if experiment.ablate is not None:
+        return {k: experiment.ablate.place(row, k) for k in row if k != "label"}
+    return {k: ("factors", "conditions", i, k) for k in row}
 
 
 def label_of(levels: Mapping[str, Value], experiment: Design) -> str:

@@ -27,6 +27,7 @@ from mlpbench.base.models import (
 )
 from mlpbench.data.dataset import DataSource
 from mlpbench.experiment import shift_spec as shifting
+from mlpbench.experiment.ablation import Ablation, read_ablation
 from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims
 from mlpbench.experiment.dataset_levels import DatasetLevels
 from mlpbench.experiment.design import Design
@@ -198,6 +199,7 @@ class _Roles:
         if len({len(v) for v in self.zipped.values()}) > 1:
             raise SpecProblem(("factors", "zip"), "zipped factors must have equally many levels")
         self.conditions = () if conditions is None else self._conditions(conditions, ("factors", "conditions"))
+        self.ablate = self._ablation(tree.pop("ablate")) if tree.get("ablate") is not None else None
         nuisance = _mapping(tree.pop("nuisance", None), ("nuisance",))
         self.nuisance = {k: self._levels(k, v, ("nuisance", k), role="nuisance") for k, v in nuisance.items()}
         if self.nuisance and tree.get("validation") is None:
@@ -211,7 +213,7 @@ class _Roles:
 
     def fields(self) -> dict[str, Any]:
         roles = {"fixed": self.fixed, "factors": self.factors, "nuisance": self.nuisance}
-        return roles | {"zipped": self.zipped, "conditions": self.conditions}
+        return roles | {"zipped": self.zipped, "conditions": self.conditions, "ablate": self.ablate}
 
     def _read(self, name: str, value: object, path: Path, role: str) -> Value:
         key = path if path[-1] == name else path[:-1]
@@ -253,6 +255,15 @@ class _Roles:
                 )
             seen.add(level)
         return levels
+
+    def _ablation(self, written: object) -> Ablation:
+        """Read an ablation, whose conditions stand for those that a file may list."""
+        if self.conditions:
+            rule = "conditions are listed under factors, or follow from ablate"
+            raise SpecProblem(("ablate",), f"{rule}: give one of them, got both", key=True)
+        ablation = read_ablation(written, lambda name, value, path: self._read(name, value, path, "ablate"))
+        self.conditions = ablation.conditions
+        return ablation
 
     def _conditions(self, rows: object, path: Path) -> tuple[Levels, ...]:
         if not isinstance(rows, list) or not rows:

@@ -15,6 +15,7 @@ from typing import Any
 from mlpbench.base.models import DATASET, LARGEST, STREAM, STREAMS
 from mlpbench.data.data_sets import dataset_schema, level_schema, shared_schema
 from mlpbench.experiment import shift_spec
+from mlpbench.experiment.ablation import BASE, REMOVE
 from mlpbench.experiment.claims.claim import claim_model
 from mlpbench.experiment.claims.claim_form import FORMS
 from mlpbench.experiment.metrics.metric import METRICS
@@ -44,6 +45,7 @@ MEANINGS: Mapping[str, str] = {
     "validation": "A share of the training examples held out, or folds.",
     "fixed": "One value for each setting that is not varied; what is left out has its default.",
     "factors": "Levels for each setting that is varied, or data sets: all combinations are trained.",
+    "ablate": "An ablation: settings of the base, and for each piece its value where it is removed.",
     "nuisance": "Levels for each setting that is tuned on validation, for each condition.",
     "replicates": "How often every condition is repeated, each time with other random draws.",
     "seed": "Where the random streams start.",
@@ -54,8 +56,10 @@ MEANINGS: Mapping[str, str] = {
     "save_weights": "Whether the weights of finished runs are kept, a safetensors file for each.",
     "claims": "Stated hypotheses, to be judged.",
 }
+# The parts of an ablation, each with the least number of settings.
+PARTS = {BASE: 1, REMOVE: 2}
 # Keys after which a file may have nothing.
-MAY_BE_EMPTY = ("fixed", "factors", "nuisance", "validation", "until_decided")
+MAY_BE_EMPTY = ("fixed", "factors", "ablate", "nuisance", "validation", "until_decided")
 
 
 def schema() -> Schema:
@@ -136,6 +140,7 @@ def _keys() -> dict[str, Schema]:
                 "conditions": {"type": "array", "minItems": 1, "items": condition},
             }
         ),
+        "ablate": _object({part: _object(settings) | {"minProperties": n} for part, n in PARTS.items()}, list(PARTS)),
         "nuisance": _object(different),
         "shifts": _object({kind: _severities(of) for kind, of in shift_spec.KINDS.items()}),
         "probes": {"type": "array", "items": {"anyOf": [{"type": "number", "minimum": 0}, {"enum": ["start", "end"]}]}},

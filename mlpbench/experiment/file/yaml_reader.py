@@ -138,7 +138,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     factors: dict[str, Any] = {k: [level(k, v) for v in levels] for k, levels in experiment.factors.items()}
     if experiment.zipped:
         factors["zip"] = {k: [level(k, v) for v in levels] for k, levels in experiment.zipped.items()}
-    if experiment.conditions:
+    if experiment.conditions and experiment.ablate is None:
         factors["conditions"] = [{k: level(k, v) for k, v in c.items()} for c in experiment.conditions]
     tree: dict[str, Any] = {
         "name": experiment.name,
@@ -150,6 +150,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     optional: dict[str, Any] = {
         "validation": experiment.validation_written,
         "factors": factors or None,
+        "ablate": None if experiment.ablate is None else experiment.ablate.as_written(_plain),
         "nuisance": {k: list(map(_plain, v)) for k, v in experiment.nuisance.items()} or None,
         "probes": None if probes is None else ["end" if math.isinf(e) else e for e in probes],
         "shifts": shift_spec.plain(experiment.shifts) or None,

@@ -1,0 +1,103 @@
+"""What each piece of an ablation contributes: by how much the base is better than the base without it, replicate by replicate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlpbench.evidence.estimates.observe import accuracy_step
+from mlpbench.evidence.statistics.t_test import LEVEL, Sample, holm, two_sided
+from mlpbench.experiment.ablation import BASE
+from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics.metric import metric
+from mlpbench.experiment.spec import Experiment
+
+Floats = npt.NDArray[np.float64]
+ALL = "without all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contribution:
+    """By how much the outcome is better with something: n replicates, mean, 95% t interval, two-sided p against 0.
+
+    Interval and p are NaN below two replicates. `p_holm` is p corrected over the pieces by Holm's method, NaN for what is no piece.
+    """
+
+    name: str
+    n: int
+    mean: float
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
+    p_holm: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contributions:
+    """The pieces in the order of the file, all of them together, and what is left of that beside the sum of the pieces."""
+
+    pieces: Sequence[Contribution]
+    together: Contribution
+    left_over: Contribution
+
+
+def contributions(
+    experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, name: str
+) -> Contributions:
+    """Return what the pieces of an ablation contribute to a metric; levels of other factors are averaged in each replicate.
+
+    With y_0 of the base, y_k without piece k, y_all without all, signed so that more is better, and in each replicate:
+
+        contribution_k = y_0 - y_k,   together = y_0 - y_all,   left over = together - sum_k contribution_k.
+
+    Without interaction nothing is left over. A replicate counts where all runs that the number needs have a value. The sd is
+    that of the replicates, or what one test example moves the number by, if that is more.
+    References: Student, The Probable Error of a Mean, 1908; Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+    """
+    assert experiment.ablate is not None, "there are contributions where there are pieces"
+    sign = -1.0 if metric(name).better == "lower" else 1.0
+    means = {label: sign * _by_replicate(conditions, observed, name, label) for label in _labels(experiment)}
+    step = max(accuracy_step(name, c.settings, c.data.n_test) for c in conditions)
+    pieces = list(experiment.ablate.remove)
+    base, whole = means[BASE], means[ALL]
+    each = {piece: base - means[f"without {piece}"] for piece in pieces}
+    found = [_contribution(piece, values, step) for piece, values in each.items()]
+    corrected = holm([c.p for c in found])
+    rest = base - whole - sum(each.values())
+    return Contributions(
+        pieces=[_with_holm(c, p) for c, p in zip(found, corrected, strict=True)],
+        together=_contribution("all", base - whole, step),
+        left_over=_contribution("left over", rest, step * max(1, len(pieces) - 1)),
+    )
+
+
+def _labels(experiment: Experiment) -> list[str]:
+    return [str(condition["label"]) for condition in experiment.conditions]
+
+
+def _by_replicate(conditions: Sequence[Condition], observed: pd.DataFrame, name: str, label: str) -> Floats:
+    """Return the mean over the conditions of a label in each replicate, NaN where one of them has no value."""
+    positions = [i for i, c in enumerate(conditions) if c.levels["label"] == label]
+    rows = observed[observed["position"].isin(positions)]
+    values = rows.groupby("replicate", sort=True)[name].agg(lambda of: of.mean(skipna=False))
+    return np.asarray(values, dtype=np.float64)
+
+
+def _contribution(name: str, values: Floats, step: float) -> Contribution:
+    known = values[~np.isnan(values)]
+    mean = float(known.mean()) if len(known) else math.nan
+    if len(known) < 2:
+        return Contribution(name=name, n=len(known), mean=mean)
+    sample = Sample(n=len(known), mean=mean, sd=max(float(known.std(ddof=1)), step))
+    low, high = sample.interval(LEVEL)
+    return Contribution(name=name, n=sample.n, mean=mean, low=low, high=high, p=two_sided(sample, 0.0))
+
+
+def _with_holm(found: Contribution, p: float) -> Contribution:
+    fields: Mapping[str, float] = {k: getattr(found, k) for k in ("mean", "low", "high", "p")}
+    return Contribution(name=found.name, n=found.n, **fields, p_holm=math.nan if math.isnan(found.p) else p)

@@ -1,0 +1,136 @@
+"""What pieces contribute, against the same numbers made in another way, and how the report says it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from arithmetic_tables import Tables, make, replace_metric, spec
+from reports import context_of
+from scipy import stats
+
+from mlpbench.evidence.estimates.contributions import contributions
+from mlpbench.report.context import Context
+from mlpbench.report.sections import ablation
+
+BASE = {"dropout": 0.1, "norm": "layer", "weight_decay": 1e-4}
+REMOVE = {"dropout": 0, "norm": "none", "weight_decay": 0}
+N = 6
+
+
+def tables(values: Any, metric: str = "test_accuracy", **keys: Any) -> Tables:
+    """Return tables with a metric of each condition (base, without each, without all) and replicate."""
+    experiment = spec(replicates=len(values[0]), fixed={"epochs": 1}, ablate={"base": BASE, "remove": REMOVE}, **keys)
+    return replace_metric(
+        make(experiment), metric, {(i, r): float(v) for (i, r), v in np.ndenumerate(np.asarray(values))}
+    )
+
+
+def drawn(seed: int = 0) -> Any:
+    rng = np.random.default_rng(seed)
+    means = np.array([0.9, 0.88, 0.9, 0.91, 0.86])
+    return means[:, None] + rng.normal(0, 0.002, (5, N)) + rng.normal(0, 0.01, N)
+
+
+def test_contributions_are_paired_t_tests_with_holm() -> None:
+    values = drawn()
+    found = of(tables(values))
+    base, *without, whole = values
+    p = [stats.ttest_rel(base, w).pvalue for w in without]
+    for c, w, raw in zip(found.pieces, without, p, strict=True):
+        interval = tuple(stats.ttest_rel(base, w).confidence_interval(0.95))
+        assert math.isclose(c.mean, float((base - w).mean()), rel_tol=1e-9)
+        assert np.allclose([c.low, c.high], interval, rtol=1e-9)
+        assert math.isclose(c.p, raw, rel_tol=1e-9)
+    ranked = sorted(range(3), key=lambda i: p[i])
+    corrected, highest = [0.0] * 3, 0.0
+    for rank, i in enumerate(ranked):
+        highest = max(highest, min(1.0, (3 - rank) * p[i]))
+        corrected[i] = highest
+    assert np.allclose([c.p_holm for c in found.pieces], corrected)
+    rest = base - whole - sum(base - w for w in without)
+    assert math.isclose(found.left_over.mean, float(rest.mean()), rel_tol=1e-9)
+    assert np.allclose(
+        [found.left_over.low, found.left_over.high], stats.ttest_1samp(rest, 0).confidence_interval(0.95)
+    )
+
+
+def test_pieces_without_interaction_leave_nothing_over() -> None:
+    rng = np.random.default_rng(1)
+    pieces, base = rng.normal(0.01, 0.01, (3, N)), rng.uniform(0.8, 0.9, N)
+    found = of(tables([base, *(base - p for p in pieces), base - pieces.sum(axis=0)]))
+    assert abs(found.left_over.mean) < 1e-12
+    assert found.left_over.low < 0 < found.left_over.high
+
+
+def test_a_loss_that_is_lower_with_a_piece_counts_for_it() -> None:
+    values = 1 - drawn()
+    found = contributions(*parts(tables(values, "test_loss")), "test_loss")
+    assert found.pieces[0].mean > 0
+
+
+def test_equal_accuracies_are_credited_with_one_test_example() -> None:
+    values = np.full((5, N), 0.9)
+    found = of(tables(values))
+    assert all(c.low < 0 < c.high and c.p == 1 for c in found.pieces)
+
+
+def test_a_replicate_without_a_result_is_left_out_where_it_is_needed() -> None:
+    values = drawn()
+    values[1, 2] = math.nan
+    found = of(tables(values))
+    assert [c.n for c in found.pieces] == [N - 1, N, N]
+    assert (found.together.n, found.left_over.n) == (N, N - 1)
+
+
+def test_the_section_says_what_the_numbers_say() -> None:
+    text = text_of(tables(drawn()))
+    assert "Of 3 pieces dropout contributes most to test accuracy: " in text
+    assert "It is significantly better with dropout and significantly worse with weight_decay." in text
+    assert "| norm | layer | none |" in text
+    harmed = np.array([[0.9], [0.92], [0.93], [0.95], [0.96]]) + np.random.default_rng(0).normal(0, 0.001, (5, N))
+    worse = text_of(tables(harmed))
+    assert "No piece contributes to test accuracy; the one that harms least is dropout: -" in worse
+
+
+def test_other_experiments_have_no_such_section() -> None:
+    assert ablation.section(context(make(spec(factors={"width": [4, 8]}, replicates=2)))) is None
+
+
+def test_with_one_replicate_there_are_no_intervals() -> None:
+    text = text_of(tables(drawn()[:, :1]))
+    assert "| - | 1 | - |" in text
+
+
+@pytest.mark.parametrize("values", [drawn(), drawn(3)])
+def test_the_figure_has_the_numbers_of_the_table(values: Any) -> None:
+    of_section = ablation.section(context(tables(values)))
+    assert of_section is not None
+    (ax,) = of_section.figures[0].draw().axes
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert labels[-2:] == ["all together", "left over"]
+    assert set(labels[:-2]) == set(BASE)
+    dots = [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "D"]  # type: ignore[arg-type, index]
+    found = {c.name: 100 * c.mean for c in of(tables(values)).pieces}
+    assert np.allclose(dots[:3], [found[name] for name in labels[:-2]])
+
+
+def text_of(made: Tables) -> str:
+    section = ablation.section(context(made))
+    assert section is not None
+    return section.markdown
+
+
+def context(made: Tables) -> Context:
+    return context_of(made)
+
+
+def parts(made: Tables) -> tuple[Any, Any, Any]:
+    found = context_of(made)
+    return found.experiment, found.conditions, found.observed
+
+
+def of(made: Tables) -> Any:
+    return contributions(*parts(made), "test_accuracy")
