@@ -13,7 +13,6 @@ from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Drawing, Section, blocks, heading
 from mlpbench.report.sections import (
-    ablation,
     activation_panels,
     conditions,
     cost,
@@ -21,6 +20,7 @@ from mlpbench.report.sections import (
     error_curves,
     layer_signals,
     learning_curves,
+    piece_contributions,
     predicted_classes,
     provenance,
     training_failures,
@@ -34,7 +34,7 @@ from mlpbench.report.words import estimate_cell
 # The sections in the order of a report. A section that has nothing to show returns None, and is left out.
 SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     verdicts.section,
-    ablation.section,
+    piece_contributions.section,
     conditions.tuning,
     conditions.section,
     conditions.further,

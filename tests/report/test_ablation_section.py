@@ -13,7 +13,7 @@ from scipy import stats
 
 from mlpbench.evidence.estimates.contributions import contributions
 from mlpbench.report.context import Context
-from mlpbench.report.sections import ablation
+from mlpbench.report.sections import piece_contributions
 
 BASE = {"dropout": 0.1, "norm": "layer", "weight_decay": 1e-4}
 REMOVE = {"dropout": 0, "norm": "none", "weight_decay": 0}
@@ -40,7 +40,7 @@ def test_contributions_are_paired_t_tests_with_holm() -> None:
     base, *without, whole = values
     p = [stats.ttest_rel(base, w).pvalue for w in without]
     for c, w, raw in zip(found.pieces, without, p, strict=True):
-        interval = tuple(stats.ttest_rel(base, w).confidence_interval(0.95))
+        interval: Any = stats.ttest_rel(base, w).confidence_interval(0.95)
         assert math.isclose(c.mean, float((base - w).mean()), rel_tol=1e-9)
         assert np.allclose([c.low, c.high], interval, rtol=1e-9)
         assert math.isclose(c.p, raw, rel_tol=1e-9)
@@ -96,7 +96,7 @@ def test_the_section_says_what_the_numbers_say() -> None:
 
 
 def test_other_experiments_have_no_such_section() -> None:
-    assert ablation.section(context(make(spec(factors={"width": [4, 8]}, replicates=2)))) is None
+    assert piece_contributions.section(context(make(spec(factors={"width": [4, 8]}, replicates=2)))) is None
 
 
 def test_with_one_replicate_there_are_no_intervals() -> None:
@@ -106,7 +106,7 @@ def test_with_one_replicate_there_are_no_intervals() -> None:
 
 @pytest.mark.parametrize("values", [drawn(), drawn(3)])
 def test_the_figure_has_the_numbers_of_the_table(values: Any) -> None:
-    of_section = ablation.section(context(tables(values)))
+    of_section = piece_contributions.section(context(tables(values)))
     assert of_section is not None
     (ax,) = of_section.figures[0].draw().axes
     labels = [t.get_text() for t in ax.get_yticklabels()]
@@ -118,7 +118,7 @@ def test_the_figure_has_the_numbers_of_the_table(values: Any) -> None:
 
 
 def text_of(made: Tables) -> str:
-    section = ablation.section(context(made))
+    section = piece_contributions.section(context(made))
     assert section is not None
     return section.markdown
 
