@@ -52,9 +52,8 @@ def test_contributions_are_paired_t_tests_with_holm() -> None:
     assert np.allclose([c.p_holm for c in found.pieces], corrected)
     rest = base - whole - sum(base - w for w in without)
     assert math.isclose(found.left_over.mean, float(rest.mean()), rel_tol=1e-9)
-    assert np.allclose(
-        [found.left_over.low, found.left_over.high], stats.ttest_1samp(rest, 0).confidence_interval(0.95)
-    )
+    of_rest: Any = stats.ttest_1samp(rest, 0).confidence_interval(0.95)
+    assert np.allclose([found.left_over.low, found.left_over.high], of_rest)
 
 
 def test_pieces_without_interaction_leave_nothing_over() -> None:
