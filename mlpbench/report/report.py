@@ -10,23 +10,20 @@ from functools import cached_property
 from mlpbench.base.errors import MlpbenchError
 from mlpbench.base.escapes import printable
 from mlpbench.report.context import Context
+from mlpbench.report.diagnostics import activation_panels, layer_signals, training_failures, weight_distributions
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Drawing, Section, blocks, heading
 from mlpbench.report.sections import (
-    activation_panels,
     conditions,
     cost,
     crossed_factors,
     error_curves,
-    layer_signals,
     learning_curves,
     piece_contributions,
     predicted_classes,
     provenance,
-    training_failures,
     variance,
     verdicts,
-    weight_distributions,
 )
 from mlpbench.report.summary import Answer, FirstFigure, Summary
 from mlpbench.report.words import estimate_cell

@@ -16,9 +16,9 @@ from reports import context_of, report_of, section_text
 
 from mlpbench.evidence.estimates.excerpt import Excerpt
 from mlpbench.report.context import Context
+from mlpbench.report.diagnostics import activation_panels, weight_distributions
 from mlpbench.report.figures.condition_colours import condition_colours
 from mlpbench.report.report import SECTIONS
-from mlpbench.report.sections import activation_panels, weight_distributions
 
 DEEP: dict[str, Any] = {"factors": {"activation": ["relu", "tanh"], "depth": [2, 5, 10]}, "replicates": 3}
 MANY: dict[str, Any] = {

@@ -26,6 +26,7 @@ from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.report import summary
 from mlpbench.report.context import Context
+from mlpbench.report.diagnostics.training_failures import ending
 from mlpbench.report.figures import theme
 from mlpbench.report.pages.curves_svg import chart
 from mlpbench.report.pages.markdown_html import VERDICTS, body
@@ -33,7 +34,6 @@ from mlpbench.report.pages.report_digest import HTML, MARKDOWN
 from mlpbench.report.report import Report
 from mlpbench.report.sections.conditions import HEADINGS
 from mlpbench.report.sections.learning_curves import has_curves
-from mlpbench.report.sections.training_failures import ending
 from mlpbench.results.seal import forget_but, write_sealed
 
 SCRIPTS = ("vendor/sortable.min.js", "script.js")

@@ -1,0 +1,1 @@
+"""Sections on how networks train: signals and weights by layer, activations, and runs that fail."""
