@@ -252,7 +252,7 @@ def _check_blocks(
         raise problem("train_shift", f"{rule}, got {value['train_shift']!r}")
     if data.blocks is not None and not data.blocks.in_time and train_size < data.n_train:
         rule = f"train_size must be all where rows are in groups, which stay whole, as in {data.name}"
-        hint = "leave groups out of a file of their own to train on fewer"
+        hint = "a file without some of the groups has fewer rows"
         raise problem("train_size", f"{rule}, got {train_size} of {data.n_train}; {hint}")
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem, shown, suggestion
+from mlpbench.data.dataset import KEY
 from mlpbench.data.file_errors import MAX_BYTES, check_unpacked, file_error, reading, reason
 from mlpbench.data.formats.column_choice import ColumnChoice
 from mlpbench.data.formats.column_types import flag_column, number_column, typed_column, typed_text_column
@@ -135,6 +136,7 @@ def matrix_table(array: NDArray[np.generic], n: str, name: str, choice: ColumnCh
         notes=(f"columns of the array are named 1 to {len(names)}",),
         target=chosen.target or "",
         left_out=chosen.left_out,
+        split_by=chosen.split_by,
         is_named=False,
     )
 
@@ -161,6 +163,11 @@ def _npz_table(
     flat = x.reshape(len(x), -1)
     if flat.shape[1] > MOST_COLUMNS:
         raise file_error(f"{x_name} must have at most {MOST_COLUMNS} numbers per row, got {flat.shape[1]}", name)
+    if choice.split_by is not None:
+        option = choice.split_by.option
+        rule = f"{option} must be a column of a table, and x and y of an npz file have none for it"
+        hint = "put all columns in one array of two axes, or in a text or parquet file"
+        raise SpecProblem((KEY, option), f"{rule}, got {shown(choice.split_by.column)}; {hint}")
     chosen = _inputs(choice, flat.shape[1], name)
     words = choice.found_words([*(f"{x_name}[:, {i}]" for i in range(flat.shape[1])), y_name], name)
     asked = replace(asked, words=(*asked.words, *words))

@@ -168,7 +168,7 @@ def text_column(place: ColumnPlace, raw: Any, asked: ColumnOptions = PLAIN) -> C
     Raises InputError for two words that differ only in the spaces around them: one of them is a slip, and which one is not
     to be known.
     """
-    coded = raw.dictionary_encode()
+    coded = (pc.utf8_trim_whitespace(raw) if place.column in asked.trimmed else raw).dictionary_encode()
     codes = pc.fill_null(coded.indices, -1).to_numpy()
     text = pc.utf8_trim_whitespace(coded.dictionary)
     gap = gaps_of(text, asked, spelt=place.column not in asked.words).to_numpy(zero_copy_only=False)

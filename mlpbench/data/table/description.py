@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.models import shown
-from mlpbench.data.dataset import Dataset
 from mlpbench.data.table.gaps import counted
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale
@@ -26,9 +25,10 @@ class TableDescription:
     Attributes:
         name: the name of the file.
         target: the name of the target.
-        n_train, n_test, inputs: numbers of rows to train on and to test on, and of inputs.
+        n_train, n_validation, n_test, inputs: numbers of rows to train on, to validate on where a column says so, and to test on, and
+            of inputs.
         columns: of each column, in order, what became of it.
-        classes: of each class by name, its training and test rows; none where the target is a number.
+        classes: of each class by name, its training, validation and test rows; none where the target is a number.
         target_mean, target_sd: those of a target that is a number, over the training rows; None of classes.
         repeated: how many test rows have the inputs of a training row.
         notes: how the file was read, where that is not plain.
@@ -38,10 +38,11 @@ class TableDescription:
     name: str
     target: str
     n_train: int
+    n_validation: int
     n_test: int
     inputs: int
     columns: dict[str, str]
-    classes: dict[str, tuple[int, int]]
+    classes: dict[str, tuple[int, int, int]]
     target_mean: float | None
     target_sd: float | None
     repeated: int
@@ -50,11 +51,13 @@ class TableDescription:
     def lines(self) -> list[str]:
         """Return it as text, the columns of a table aligned."""
         task = f"{len(self.classes)} classes" if self.classes else "numbers"
-        rows = f"{self.n_train + self.n_test} rows, {self.n_train} to train on and {self.n_test} to test on"
+        validated = f", {self.n_validation} to validate on" if self.n_validation else ""
+        total = self.n_train + self.n_validation + self.n_test
+        rows = f"{total} rows, {self.n_train} to train on{validated} and {self.n_test} to test on"
         lines = [f"{self.name}: {rows}; {counted(self.inputs, 'input')}; target {shown(self.target)}, {task}"]
         lines += _aligned([("column", "becomes"), *self.columns.items()])
         if self.classes:
-            lines += _aligned([("class", "training rows", "test rows"), *self._class_rows()])
+            lines += _aligned(self._class_rows())
         elif self.target_mean is not None:
             lines.append(
                 f"target: mean {self.target_mean:g}, standard deviation {self.target_sd:g} over the training rows"
@@ -63,34 +66,38 @@ class TableDescription:
             lines.append(f"{counted(self.repeated, 'test row')} with the inputs of a training row")
         return [*lines, *self.notes]
 
-    def _class_rows(self) -> list[tuple[str, str, str]]:
-        return [
-            (name, f"{train} ({train / self.n_train:.1%})", f"{test} ({test / self.n_test:.1%})")
-            for name, (train, test) in self.classes.items()
-        ]
+    def _class_rows(self) -> list[tuple[str, ...]]:
+        parts = {"training rows": self.n_train, "validation rows": self.n_validation, "test rows": self.n_test}
+        there = [i for i, n in enumerate(parts.values()) if n]
+        totals = list(parts.values())
+        rows = [(name, *(f"{n[i]} ({n[i] / totals[i]:.1%})" for i in there)) for name, n in self.classes.items()]
+        return [("class", *(list(parts)[i] for i in there)), *rows]
 
 
 def describe(data: TableData) -> TableDescription:
     """Return what became of a table; raise InputError where its file is gone, or is another one by now."""
     _, dataset, encoder = data.read_again()
     facts = data.facts
-    train, test = (Counter(y.tolist()) for y in (dataset.y_train, dataset.y_test))
-    classes = {name: (train[i], test[i]) for i, name in enumerate(facts.class_names)}
+    # Behind the training rows stand those that a column gives for validation.
+    trained = dataset.y_train[: facts.n_train]
+    parts = [Counter(y.tolist()) for y in (trained, dataset.y_train[facts.n_train :], dataset.y_test)]
+    classes = {name: (parts[0][i], parts[1][i], parts[2][i]) for i, name in enumerate(facts.class_names)}
     mean = sd = None
     if not classes:
-        y = dataset.y_train if facts.target_scale is None else facts.target_scale.own_units(dataset.y_train)
+        y = trained if facts.target_scale is None else facts.target_scale.own_units(trained)
         mean, sd = float(y.mean(dtype=np.float64)), float(y.std(dtype=np.float64))
     return TableDescription(
         name=facts.name,
         target=encoder.target,
         n_train=facts.n_train,
+        n_validation=facts.n_validation,
         n_test=facts.n_test,
         inputs=encoder.width,
         columns=_columns(encoder),
         classes=classes,
         target_mean=mean,
         target_sd=sd,
-        repeated=_repeated(dataset),
+        repeated=_repeated(dataset.x_train[: facts.n_train], dataset.x_test),
         notes=facts.notes,
     )
 
@@ -119,9 +126,9 @@ def _became(column: InputColumn, start: int, scale: InputScale) -> str:
     return f"{what}, {scaled}{gaps}"
 
 
-def _repeated(dataset: Dataset) -> int:
-    trained = {row.tobytes() for row in _rows(dataset.x_train)}
-    return sum(row.tobytes() in trained for row in _rows(dataset.x_test))
+def _repeated(x_train: NDArray[np.generic], x_test: NDArray[np.generic]) -> int:
+    trained = {row.tobytes() for row in _rows(x_train)}
+    return sum(row.tobytes() in trained for row in _rows(x_test))
 
 
 def _rows(x: NDArray[np.generic]) -> NDArray[np.generic]:
