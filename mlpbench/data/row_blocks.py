@@ -216,6 +216,8 @@ def _taken(sizes: tuple[tuple[int, int], ...], share: float) -> tuple[int, ...]:
 @functools.lru_cache(maxsize=64)
 def _dealt(sizes: tuple[tuple[int, int], ...], folds: int) -> Indices:
     """Return the fold of each group, the largest first, (G,): that with the fewest rows so far, and of equal ones the first."""
+    if (groups := sum(count for _, count in sizes)) > MOST_GROUPS:
+        raise ValueError(f"groups to train on must be at most {MOST_GROUPS} where there are folds, got {groups}")
     filled = [(0, fold) for fold in range(folds)]
     dealt = []
     for rows, count in sizes:

@@ -28,7 +28,8 @@ class TableDescription:
         n_train, n_validation, n_test, inputs: numbers of rows to train on, to validate on where a column says so, and to test on, and
             of inputs.
         columns: of each column, in order, what became of it.
-        classes: of each class by name, its training, validation and test rows; none where the target is a number.
+        classes: of each class by name, its training and test rows; none where the target is a number.
+        validation_classes: of each class by name, its validation rows, where a column says so.
         target_mean, target_sd: those of a target that is a number, over the training rows; None of classes.
         repeated: how many test rows have the inputs of a training row.
         notes: how the file was read, where that is not plain.
@@ -42,7 +43,8 @@ class TableDescription:
     n_test: int
     inputs: int
     columns: dict[str, str]
-    classes: dict[str, tuple[int, int, int]]
+    classes: dict[str, tuple[int, int]]
+    validation_classes: dict[str, int]
     target_mean: float | None
     target_sd: float | None
     repeated: int
@@ -67,11 +69,14 @@ class TableDescription:
         return [*lines, *self.notes]
 
     def _class_rows(self) -> list[tuple[str, ...]]:
-        parts = {"training rows": self.n_train, "validation rows": self.n_validation, "test rows": self.n_test}
-        there = [i for i, n in enumerate(parts.values()) if n]
-        totals = list(parts.values())
-        rows = [(name, *(f"{n[i]} ({n[i] / totals[i]:.1%})" for i in there)) for name, n in self.classes.items()]
-        return [("class", *(list(parts)[i] for i in there)), *rows]
+        rows = [["class", "training rows", "test rows"]]
+        for name, (train, test) in self.classes.items():
+            rows.append([name, f"{train} ({train / self.n_train:.1%})", f"{test} ({test / self.n_test:.1%})"])
+        if self.validation_classes:
+            rows[0].insert(2, "validation rows")
+            for row, n in zip(rows[1:], self.validation_classes.values(), strict=True):
+                row.insert(2, f"{n} ({n / self.n_validation:.1%})")
+        return list(map(tuple, rows))
 
 
 def describe(data: TableData) -> TableDescription:
@@ -80,8 +85,8 @@ def describe(data: TableData) -> TableDescription:
     facts = data.facts
     # Behind the training rows stand those that a column gives for validation.
     trained = dataset.y_train[: facts.n_train]
-    parts = [Counter(y.tolist()) for y in (trained, dataset.y_train[facts.n_train :], dataset.y_test)]
-    classes = {name: (parts[0][i], parts[1][i], parts[2][i]) for i, name in enumerate(facts.class_names)}
+    train, validation, test = (Counter(y.tolist()) for y in (trained, dataset.y_train[facts.n_train :], dataset.y_test))
+    classes = {name: (train[i], test[i]) for i, name in enumerate(facts.class_names)}
     mean = sd = None
     if not classes:
         y = trained if facts.target_scale is None else facts.target_scale.own_units(trained)
@@ -95,6 +100,7 @@ def describe(data: TableData) -> TableDescription:
         inputs=encoder.width,
         columns=_columns(encoder),
         classes=classes,
+        validation_classes={name: validation[i] for i, name in enumerate(facts.class_names)} if validation else {},
         target_mean=mean,
         target_sd=sd,
         repeated=_repeated(dataset.x_train[: facts.n_train], dataset.x_test),
