@@ -123,7 +123,9 @@ def _flagged(c: Column, word: str) -> Side:
 
 
 def _by_group(c: Column, share: float, given: Mask | None) -> RowSplit:
-    _, group_N = np.unique(c.values, return_inverse=True)
+    # Numbered in the order of the file: what groups are called is no part of what the data are.
+    _, first, found = np.unique(c.values, return_index=True, return_inverse=True)
+    group_N = np.argsort(np.argsort(first))[found]
     blocks = RowBlocks.of_groups(group_N)
     if blocks.n_blocks > MOST_GROUPS:
         raise c.place.error(f"rows must be of at most {MOST_GROUPS} groups, got {blocks.n_blocks}")
