@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import GroupKFold
 
 from mlpbench.base.errors import InputError
+from mlpbench.cli.main import main
 from mlpbench.data.table.table_data import TableData
 from mlpbench.experiment import grid
 from mlpbench.experiment.drawn_streams import varied_in
@@ -154,9 +156,9 @@ def test_a_column_says_which_rows_are_for_what(tmp_path: Path) -> None:
         assert set(tested) == set(np.flatnonzero(of["t"]))
         assert not (of["t"] | of["v"])[fit].any()
     assert made.data.n_train == (~(of["t"] | of["v"])).sum()
-    assert made.data.notes == (
+    assert made.data.notes[0] == (
         "t.csv: column 'part' says which rows are for what, and is no input: 'Train' and 'train' 20 training rows, "
-        "'Development' and 'val' 20 validation rows, 'TEST' and 'hold-out' 20 test rows",
+        "'Development' and 'val' 20 validation rows, 'TEST' and 'hold-out' 20 test rows"
     )
 
 
@@ -395,3 +397,35 @@ def test_what_an_experiment_may_not_ask_of_such_rows(tmp_path: Path, name: str) 
     with pytest.raises(InputError) as raised:
         experiment(path, {"columns": ["row"], **dataset}, **keys)
     assert said in str(raised.value)
+
+
+def test_x_and_y_of_an_npz_file_have_no_column_for_it_and_one_array_has(tmp_path: Path) -> None:
+    rows = np.column_stack([np.arange(60.0), np.arange(60) // 3, np.arange(60) % 2])
+    np.savez(tmp_path / "pair.npz", x=rows[:, :2], y=rows[:, 2])
+    with pytest.raises(
+        InputError, match="groups must be a column of a table, and x and y of an npz file have none for it"
+    ):
+        experiment(tmp_path / "pair.npz", {"groups": 2, "target": "y"})
+    np.savez(tmp_path / "whole.npz", rows=rows)
+    np.save(tmp_path / "whole.npy", rows)
+    for name in ("whole.npz", "whole.npy"):
+        made = experiment(tmp_path / name, {"groups": 2, "target": -1, "task": "classes"}, validation=0.25)
+        for _, fit, held, tested in sides(made):
+            assert not {i // 3 for i in fit} & {i // 3 for i in held}
+            assert not {i // 3 for i in tested} & {i // 3 for i in [*fit, *held]}
+
+
+def test_a_description_counts_the_rows_of_each_side(tmp_path: Path) -> None:
+    path = table(tmp_path, part=["train", "val", "test", "train", "test", "train"] * 10, g=np.repeat(np.arange(20), 3))
+    lines = CliRunner().invoke(main, ["data", "describe", str(path), "--target", "kind", "--set", "split=part"]).output
+    assert lines.splitlines()[0].startswith("t.csv: 60 rows, 30 to train on, 10 to validate on and 20 to test on; ")
+    assert [line.split() for line in lines.splitlines() if line.startswith(("class", "no", "yes"))] == [
+        ["class", "training", "rows", "validation", "rows", "test", "rows"],
+        ["no", "10", "(33.3%)", "0", "(0.0%)", "20", "(100.0%)"],
+        ["yes", "20", "(66.7%)", "10", "(100.0%)", "0", "(0.0%)"],
+    ]
+    lines = CliRunner().invoke(main, ["data", "describe", str(path), "--target", "kind", "--set", "groups=g"]).output
+    assert (
+        "t.csv: column 'g': 20 groups that stay whole, and no input: 16 with 48 rows to train on, 4 with 12 rows (20%)"
+        in lines
+    )

@@ -295,7 +295,6 @@ FILES = [
     spec("split-by-the-target", "split must be another column than the target, got 'kind'", options="target: kind, split: §kind"),
     spec("groups-as-an-input", "columns must leave out that of groups, which is no input, got 'colour'", options="target: kind, groups: colour, columns: [length, §colour]"),
     spec("groups-that-are-a-list", "groups must be the name of a column, or its position as a whole number, got ['colour']", options="target: kind, groups: §[colour]"),
-    Bad("groups-in-a-pair", arrays(x=X, y=Y), ("groups must be a column of a table, and x and y of an npz file have none for it, got 1; put all columns in one array",), "own.yaml:3:34: ", "bad.npz", "groups: 1"),
     spec("groups-and-time", "split, groups and time each name the column that says how rows are split: give one of them, got groups and time", options="target: kind, groups: colour, time: count"),
     spec("split-and-test", "split names a column that says which rows are for testing, test is a share, test_file another file: give one of them, got split and test", options="target: kind, split: colour, test: 0.2"),
     spec("split-and-test-file", "give one of them, got split and test_file", options="target: kind, split: colour, test_file: link.csv"),
