@@ -110,7 +110,9 @@ def _check_validation(experiment: Experiment) -> None:
     written = experiment.validation_written
     data = next((data for data in experiment.facts if data.n_validation), None)
     if data is not None and written is not None:
-        rule = f"validation must be left out where a column says which rows are for it, {data.n_validation} of {data.name}"
+        rule = (
+            f"validation must be left out where a column says which rows are for it, {data.n_validation} of {data.name}"
+        )
         raise SpecProblem(("validation",), f"{rule}, got {shown(written)}", key=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def experiment(path: Path, dataset: dict[str, Any], **keys: Any) -> Experiment:
     return yaml_reader.from_mapping(tree | keys)
 
 
-def table(folder: Path, **columns: Sequence[object]) -> Path:
+def table(folder: Path, **columns: Any) -> Path:
     """Write a table of rows that know their number, with two classes in turn."""
     n = len(next(iter(columns.values())))
     numbered = {"row": range(n), "kind": ["yes" if i % 2 else "no" for i in range(n)]}
@@ -49,7 +48,7 @@ def table(folder: Path, **columns: Sequence[object]) -> Path:
 
 def sides(made: Experiment) -> list[tuple[grid.Run, np.ndarray, np.ndarray, np.ndarray]]:
     """Return of each run the numbers of the rows that it is fitted to, validated on and tested on."""
-    data = DeviceData(made.dataset.load(), CPU)
+    data = DeviceData(made.sources[0].load(), CPU)
     row, tested = data.x_train[:, 0].numpy().astype(int), data.x_test[:, 0].numpy().astype(int)
     parts = [(run, data.split(run)) for run in grid.runs(made)]
     return [(run, row[part.fit], row[part.validation], tested) for run, part in parts]
@@ -82,7 +81,7 @@ def test_no_group_stands_on_two_sides_in_any_replicate_share_or_fold(
             if run.fold is not None:
                 fitted.setdefault(run.replicate, set()).update(held)
         if made.folds:
-            assert all(len(rows) == made.data.n_train for rows in fitted.values())
+            assert all(len(rows) == made.facts[0].n_train for rows in fitted.values())
         again = experiment(path, {"groups": "patient", "test": test}, validation=validation)
         assert [r.run_id for r in grid.runs(again)] == [r.run_id for r in grid.runs(made)]
 
@@ -114,7 +113,7 @@ def test_the_latest_rows_are_tested_on_and_of_the_others_the_latest_are_validate
             check_sizes(run, fit, held)
             assert when[fit].max() < when[tested].min()
             if run.fold is None and made.folds:
-                assert len(fit) == made.data.n_train
+                assert len(fit) == made.facts[0].n_train
                 continue
             assert when[fit].max() < when[held].min() <= when[held].max() < when[tested].min()
         first, *others = (fit for run, fit, _, _ in sides(made) if run.fold == 0 or not made.folds)
@@ -155,8 +154,8 @@ def test_a_column_says_which_rows_are_for_what(tmp_path: Path) -> None:
         assert set(held) == set(np.flatnonzero(of["v"]))
         assert set(tested) == set(np.flatnonzero(of["t"]))
         assert not (of["t"] | of["v"])[fit].any()
-    assert made.data.n_train == (~(of["t"] | of["v"])).sum()
-    assert made.data.notes[0] == (
+    assert made.facts[0].n_train == (~(of["t"] | of["v"])).sum()
+    assert made.facts[0].notes[0] == (
         "t.csv: column 'part' says which rows are for what, and is no input: 'Train' and 'train' 20 training rows, "
         "'Development' and 'val' 20 validation rows, 'TEST' and 'hold-out' 20 test rows"
     )
@@ -177,7 +176,7 @@ def test_a_column_says_which_rows_are_for_what(tmp_path: Path) -> None:
 def test_what_stands_for_which_side(tmp_path: Path, name: str, values: list[str], tested: str) -> None:
     said = [values[i % 5 > 2] for i in range(40)]
     made = experiment(table(tmp_path, **{name: said}), {"split": name})
-    assert made.data.n_features == 1
+    assert made.facts[0].n_features == 1
     _, _, held, found = sides(made)[0]
     assert set(found) == {i for i, value in enumerate(said) if value == tested}
     assert not len(held)
@@ -202,7 +201,7 @@ def test_validation_rows_take_no_part_in_training_and_settings_are_tuned_on_them
         {"split": "part", "columns": ["a"], "scale": "standard"},
         factors={"lr": [0.1, 1]},
     )
-    found, same = (train_stack(grid.runs(of), DeviceData(of.dataset.load(), CPU)).runs for of in (whole, fewer))
+    found, same = (train_stack(grid.runs(of), DeviceData(of.sources[0].load(), CPU)).runs for of in (whole, fewer))
     for row, other in zip(found, same, strict=True):
         assert (row["train_loss"], row["test_loss"]) == (other["train_loss"], other["test_loss"])
         assert row["val_loss"] > 0
@@ -229,7 +228,7 @@ def test_replicates_differ_by_the_split_only_where_something_is_drawn(tmp_path: 
 
 
 def fingerprint(path: Path, dataset: dict[str, Any]) -> str:
-    return experiment(path, dataset).data.fingerprint
+    return experiment(path, dataset).facts[0].fingerprint
 
 
 def test_what_splits_rows_is_part_of_what_the_data_are(tmp_path: Path) -> None:
@@ -267,16 +266,16 @@ def test_facts_are_enough_for_the_grid_where_the_file_is_gone(
     path.unlink()
     (tmp_path / "spec.yaml").write_text(text)
     again = yaml_reader.read(tmp_path / "spec.yaml")
-    assert isinstance(again.dataset, TableData)
-    assert again.data == made.data
+    assert isinstance(again.sources[0], TableData)
+    assert again.facts[0] == made.facts[0]
     assert [(r.run_id, r.settings) for r in grid.runs(again)] == [(r.run_id, r.settings) for r in grid.runs(made)]
 
 
 def test_a_time_is_an_input_only_where_columns_name_it_and_a_note_says_so(tmp_path: Path) -> None:
     path = table(tmp_path, t=range(60), a=range(60))
-    plain = experiment(path, {"time": "t"}).data
-    named = experiment(path, {"time": "t", "columns": ["a", "t"]}).data
-    without = experiment(path, {"time": "t", "columns": ["a"]}).data
+    plain = experiment(path, {"time": "t"}).facts[0]
+    named = experiment(path, {"time": "t", "columns": ["a", "t"]}).facts[0]
+    without = experiment(path, {"time": "t", "columns": ["a"]}).facts[0]
     assert (plain.n_features, named.n_features, without.n_features) == (2, 2, 1)
     assert "48 rows of 0 to 47 to train on, the latest of them to validate on, 12 rows of 48 to 59" in plain.notes[0]
     assert plain.notes[0].endswith("it is no input unless `columns` names it")
@@ -287,8 +286,8 @@ def test_rows_without_a_group_or_a_time_are_left_out_with_a_note_or_refused(tmp_
     group = [None if i in (3, 8) else f"p{i % 9}" for i in range(60)]
     path = table(tmp_path, g=group)
     made = experiment(path, {"groups": "g"})
-    assert made.data.n_train + made.data.n_test == 58
-    assert "t.csv: 2 rows without a value in column 'g' are left out" in made.data.notes
+    assert made.facts[0].n_train + made.facts[0].n_test == 58
+    assert "t.csv: 2 rows without a value in column 'g' are left out" in made.facts[0].notes
     assert not {3, 8} & {int(i) for _, *parts in sides(made)[:1] for part in parts for i in part}
     with pytest.raises(InputError, match="no missing values where `missing: refuse` says so, got a gap"):
         experiment(path, {"groups": "g", "missing": "refuse"})
@@ -297,7 +296,7 @@ def test_rows_without_a_group_or_a_time_are_left_out_with_a_note_or_refused(tmp_
 def test_a_class_that_groups_leave_out_of_a_side_and_a_group_of_most_rows_are_said(tmp_path: Path) -> None:
     group = ["a"] * 30 + ["b"] * 4 + ["c"] * 4 + ["d"] * 12
     path = table(tmp_path, g=group, kind=["no"] * 20 + ["yes"] * 14 + ["yes"] * 4 + ["yes"] * 12)
-    notes = experiment(path, {"groups": "g"}).data.notes
+    notes = experiment(path, {"groups": "g"}).facts[0].notes
     assert (
         "t.csv: column 'g': 4 groups that stay whole, and no input: 3 with 38 rows to train on, 1 with 12 rows (24%)"
         in notes[0]
@@ -314,18 +313,18 @@ def test_a_test_file_has_no_group_of_the_rows_to_train_on(tmp_path: Path) -> Non
     rows[48:].to_csv(tmp_path / "b.csv", index=False)
     dataset = {"groups": "g", "test_file": tmp_path / "b.csv"}
     made = experiment(tmp_path / "a.csv", dataset, validation={"folds": 4})
-    assert (made.data.n_train, made.data.n_test, made.data.n_features) == (48, 12, 1)
-    assert "16 with 48 rows to train on, 4 with 12 rows" in made.data.notes[0]
+    assert (made.facts[0].n_train, made.facts[0].n_test, made.facts[0].n_features) == (48, 12, 1)
+    assert "16 with 48 rows to train on, 4 with 12 rows" in made.facts[0].notes[0]
     rows[47:].to_csv(tmp_path / "b.csv", index=False)
     with pytest.raises(InputError, match=r"must not stand on both sides.*got '15'; leave its rows out of one"):
         experiment(tmp_path / "a.csv", dataset)
     late = experiment(tmp_path / "a.csv", {"time": "row", "test_file": tmp_path / "b.csv", "words": ["g"]})
-    assert any("the test file begins before the rows to train on end" in n for n in late.data.notes)
+    assert any("the test file begins before the rows to train on end" in n for n in late.facts[0].notes)
 
 
 def test_new_rows_need_no_column_that_split_the_table(tmp_path: Path) -> None:
     path = table(tmp_path, g=np.repeat(np.arange(20), 3), a=np.arange(60) / 7)
-    dataset = experiment(path, {"groups": "g"}).dataset
+    dataset = experiment(path, {"groups": "g"}).sources[0]
     assert isinstance(dataset, TableData)
     encoder = dataset.encoder()
     rows = pd.read_csv(path)
@@ -429,3 +428,22 @@ def test_a_description_counts_the_rows_of_each_side(tmp_path: Path) -> None:
         "t.csv: column 'g': 20 groups that stay whole, and no input: 16 with 48 rows to train on, 4 with 12 rows (20%)"
         in lines
     )
+
+
+def test_data_sets_of_one_experiment_are_each_split_in_their_own_way(tmp_path: Path) -> None:
+    path = table(tmp_path, g=np.repeat(np.arange(20), 3), t=np.arange(60), s=["fit", "dev", "test"] * 20)
+    shared = {"file": str(path), "target": "kind", "columns": ["row"]}
+    ways: list[dict[str, Any]] = [{"label": "plain"}, {"label": "g", "groups": "g"}, {"label": "t", "time": "t"}]
+    tree = {"name": "own", "question": "?", "fixed": FIXED, "validation": {"folds": 3}, "replicates": 2}
+    both = yaml_reader.from_mapping(tree | {"factors": {"dataset": [shared | way for way in ways]}})
+    alone = [
+        experiment(path, {k: v for k, v in (shared | way).items() if k != "label"} | {"scale": "standard"}, **tree)
+        for way in ways
+    ]
+    assert [r.run_id for r in grid.runs(both)] == [r.run_id for of in alone for r in grid.runs(of)]
+    mixed = [shared | {"label": "given", "split": "s"}, shared | {"label": "plain"}]
+    with pytest.raises(
+        InputError, match="validation must be left out where a column says which rows are for it, 20 of t"
+    ):
+        yaml_reader.from_mapping(tree | {"factors": {"dataset": mixed}})
+    assert not yaml_reader.from_mapping(tree | {"validation": None, "factors": {"dataset": mixed}}).validates
