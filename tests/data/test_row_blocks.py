@@ -11,7 +11,10 @@ from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 from mlpbench.data.row_blocks import MOST_TIMES, FoldPart, RowBlocks
 
 GROUPS = st.lists(st.integers(1, 40), min_size=2, max_size=40)
-TIMES = st.lists(st.integers(1, 6), min_size=3, max_size=60)
+# Times of one size stand side by side, as days of a table of one row a day do.
+TIMES = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 9)), min_size=2, max_size=12).map(
+    lambda pairs: [rows for rows, count in pairs for _ in range(count)]
+)
 SHARES = st.floats(0.01, 0.99)
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -130,6 +130,19 @@ def test_folds_in_time_grow_and_each_follows_what_it_is_fitted_to(tmp_path: Path
         assert held.tolist() == list(range(len(fit), len(fit) + 8))
 
 
+def test_folds_in_time_stand_in_stacks_of_their_own_whatever_their_steps(tmp_path: Path) -> None:
+    """Each is fitted to another number of rows, which no stack may mix."""
+    steps = {"width": 4, "init": "he_normal", "batch_size": 8, "steps": 10}
+    made = experiment(table(tmp_path, t=range(50)), {"time": "t"}, validation={"folds": 4}, fixed=steps)
+    found = {(r.fold, signature(r.settings)) for r in grid.runs(made)}
+    assert len(found) == len({of for _, of in found}) == 5
+    runs, data = grid.runs(made), DeviceData(made.sources[0].load(), CPU)
+    for fold in range(4):
+        stack = [run for run in runs if run.fold == fold]
+        together, alone = train_stack(stack, data).runs, train_stack(stack[:1], data).runs
+        assert together[0]["val_loss"] == alone[0]["val_loss"]
+
+
 def test_a_train_size_in_time_takes_the_latest_rows(tmp_path: Path) -> None:
     path = table(tmp_path, t=[f"{i * 7 % 50}.5" for i in range(50)])
     made = experiment(path, {"time": "t"}, fixed=FIXED | {"train_size": 12}, validation=0.25)
