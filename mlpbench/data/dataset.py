@@ -77,6 +77,7 @@ class DataFacts:
         truth: the function behind the target, where it is known.
         target_scale: how a target that is a number is scaled for training; None where it is trained on as it is.
         is_drawn_anew: whether each replicate draws its own examples.
+        is_resplit: whether it draws them from the rows of one table, which replicates share: they are not independent.
         notes: what a person should know of how the data were read, a sentence each.
 
     """
@@ -91,6 +92,7 @@ class DataFacts:
     truth: LinearTruth | None = None
     target_scale: TargetScale | None = None
     is_drawn_anew: bool = False
+    is_resplit: bool = False
     notes: tuple[str, ...] = ()
 
     @property

@@ -60,9 +60,24 @@ class Encoded:
     columns: tuple[InputColumn, ...]
     input_scale: InputScale
 
+    @property
+    def n_train(self) -> int:
+        """Number of rows to train on."""
+        return len(self.y_train)
+
+    @property
+    def n_test(self) -> int:
+        """Number of rows to test on."""
+        return len(self.y_test)
+
+    @property
+    def n_features(self) -> int:
+        """Number of inputs, I."""
+        return int(self.x_train.shape[1])
+
 
 @dataclass(frozen=True, kw_only=True)
-class _Target:
+class Target:
     """The target of every row: codes of sorted classes, or numbers where `classes` is None.
 
     `rows` are the rows of the first file in which the values stand, -1 for those of a test file.
@@ -73,10 +88,83 @@ class _Target:
     classes: tuple[str, ...] | None
     rows: NDArray[np.int64]
 
+    @property
+    def labels(self) -> NDArray[np.float64] | NDArray[np.int64]:
+        """What rows are held out by: numbers alike, of classes each its share."""
+        return self.values if self.classes is None else self.values.astype(np.int64)
+
+    def arrays(self, scale: TargetScale | None) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Return what a network is trained on: classes, or numbers on a scale."""
+        if self.classes is not None:
+            return self.values.astype(np.uint8)
+        return (self.values if scale is None else scale.trained(self.values)).astype(np.float32)
+
     def error(self, message: str, at: int) -> InputError:
         """Return the error of a value."""
         row = int(self.rows[at])
         return self.place.error(message, row if row >= 0 else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedTable:
+    """The rows that are learned from, and tested on, before any is split off.
+
+    Attributes:
+        table: all rows, of both files where there are two.
+        columns: the columns of the rows that are kept.
+        input_columns: those of them that are not the target.
+        target: the target of these rows.
+        of_test: which of them are of a test file.
+        notes: which rows are left out.
+
+    """
+
+    table: Table
+    columns: Sequence[Column]
+    input_columns: Sequence[Column]
+    target: Target
+    of_test: NDArray[np.bool_]
+    notes: Sequence[str]
+
+
+def prepare(rows: Table, test_rows: Table | None, target: str, task: Task | None, missing: Missing) -> PreparedTable:
+    """Return the rows to learn from, with their target; raise InputError for what cannot be learned.
+
+    Args:
+        rows: the rows to train on, or all rows.
+        test_rows: the rows to test on, where they are given.
+        target: the target column.
+        task: `classes` or `number` where the values of the target column do not say which.
+        missing: what becomes of gaps.
+
+    """
+    if missing == "refuse":
+        for given in (rows, test_rows):
+            if given is not None:
+                check_gaps(given)
+    table = rows if test_rows is None else _joined(rows, test_rows)
+    if len(table.columns) < 2:
+        raise file_error(f"a data file must have a column beside the target, got {target!r} alone", table.name)
+    kept, notes = kept_rows(table, target, missing)
+    of_test = (np.arange(table.rows) >= rows.rows)[kept]
+    columns = rows_of(table.columns, kept)
+    file_rows = np.where(of_test, -1, np.flatnonzero(kept))
+    column = next(c for c in columns if c.name == target)
+    try:
+        aim = _target(column, task, file_rows)
+    except InputError as error:
+        # Rows that were left out may be why.
+        if not notes:
+            raise
+        raise InputError(f"{error}; {'; '.join((*notes, *column.notes))}") from None
+    return PreparedTable(
+        table=table,
+        columns=columns,
+        input_columns=[c for c in columns if c.name != target],
+        target=aim,
+        of_test=of_test,
+        notes=notes,
+    )
 
 
 def encode(
@@ -105,31 +193,14 @@ def encode(
         missing: what becomes of gaps.
 
     """
-    if missing == "refuse":
-        for given in (rows, test_rows):
-            if given is not None:
-                check_gaps(given)
-    table = rows if test_rows is None else _joined(rows, test_rows)
-    if len(table.columns) < 2:
-        raise file_error(f"a data file must have a column beside the target, got {target!r} alone", table.name)
-    kept, notes = kept_rows(table, target, missing)
-    of_test = (np.arange(table.rows) >= rows.rows)[kept]
-    columns = rows_of(table.columns, kept)
-    input_columns = [c for c in columns if c.name != target]
-    file_rows = np.where(of_test, -1, np.flatnonzero(kept))
-    column = next(c for c in columns if c.name == target)
-    try:
-        aim = _target(column, task, file_rows)
-    except InputError as error:
-        # Rows that were left out may be why.
-        if not notes:
-            raise
-        raise InputError(f"{error}; {'; '.join((*notes, *column.notes))}") from None
+    prepared = prepare(rows, test_rows, target, task, missing)
+    table, columns, aim, of_test = prepared.table, prepared.columns, prepared.target, prepared.of_test
+    input_columns, notes = prepared.input_columns, prepared.notes
     is_test = _test_rows(aim, share) if test_rows is None else of_test
     if not is_test.any() or is_test.all():
         part = "training" if is_test.all() else "test"
         raise file_error(f"both files must have rows without gaps, got no {part} rows", table.name)
-    _check_training_rows(aim, is_test, has_test_rows=test_rows is not None)
+    check_training_rows(aim, is_test, has_test_rows=test_rows is not None)
     inputs = table_inputs(input_columns, ~is_test, table)
     input_scale, scale_notes = fitted_scale(inputs.x[~is_test], inputs.numeric, scale, inputs.owners)
     options = {
@@ -140,16 +211,15 @@ def encode(
         "classes": aim.classes and len(aim.classes),
         "numeric": inputs.numeric.tolist() if scale != "none" else None,
     }
-    of_target = _target_scale(aim, ~is_test, target_scale)
+    of_target = target_scale_of(aim, ~is_test, target_scale)
     if of_target is not None:
         options |= {"target_scale": "log" if of_target.log else "standard"}
     if input_scale.constant:
         options["constant"] = list(input_scale.constant)
-    fingerprint = _fingerprint(inputs.x, aim.values, options)
+    fingerprint = fingerprint_of(inputs.x, aim.values, options)
     x = input_scale.apply(inputs.x)
-    _check_range(x, inputs.owners, table.name)
-    numbers = aim.values if of_target is None else of_target.trained(aim.values)
-    y = numbers.astype(np.float32) if aim.classes is None else aim.values.astype(np.uint8)
+    check_range(x, inputs.owners, table.name)
+    y = aim.arrays(of_target)
     x32 = x.astype(np.float32)
     of_columns = [*reading_notes(columns), *notes, *id_notes(input_columns), *inputs.notes]
     return Encoded(
@@ -162,11 +232,11 @@ def encode(
         target_scale=of_target,
         columns=tuple(inputs.columns),
         input_scale=input_scale,
-        notes=(*of_columns, *_constant_notes(inputs, input_scale, ~is_test), *scale_notes),
+        notes=(*of_columns, *constant_notes(inputs, input_scale, ~is_test), *scale_notes),
     )
 
 
-def _target_scale(aim: _Target, train: NDArray[np.bool_], said: TargetScaling | None) -> TargetScale | None:
+def target_scale_of(aim: Target, train: NDArray[np.bool_], said: TargetScaling | None) -> TargetScale | None:
     """Return the mean and sd of the target over the training rows, or those of its logarithm; None where it stays as it is."""
     if aim.classes is not None:
         if said is not None:
@@ -230,7 +300,7 @@ def _in_seconds(c: Column) -> Column:
     return replace(c, values=c.values * DAY, unit=SECONDS, notes=()) if c.unit == DAYS else c
 
 
-def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> _Target:
+def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> Target:
     """Return the target as classes or numbers: text, flags and few different whole numbers are classes, unless `task` says."""
     place = column.place
     if column.merged is not None:
@@ -247,7 +317,7 @@ def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> _Targ
     if task == "number" or (task is None and not few):
         if (largest := np.abs(different).max()) > LARGEST_FLOAT32:
             raise place.error(f"a target must fit float32, got {largest:g}")
-        return _Target(place=place, values=column.values, classes=None, rows=rows)
+        return Target(place=place, values=column.values, classes=None, rows=rows)
     if len(different) > MOST_CLASSES:
         message = f"a target must have at most {MOST_CLASSES} classes, got {len(different)} different values"
         raise place.error(f"{message}; an identifier? take another column")
@@ -265,21 +335,28 @@ def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> _Targ
         names = [column.words[int(code)] for code in different]
     else:
         names = [f"{v:.0f}" for v in different] if column.type == "number" else ["false", "true"]
-    return _Target(place=place, values=codes.astype(np.float64), classes=tuple(names), rows=rows)
+    return Target(place=place, values=codes.astype(np.float64), classes=tuple(names), rows=rows)
 
 
-def _test_rows(aim: _Target, share: float) -> NDArray[np.bool_]:
+def _test_rows(aim: Target, share: float) -> NDArray[np.bool_]:
     """Return which rows are for testing: of classes, each has its share."""
+    total = number_of_test_rows(aim, share)
+    order = np.random.Generator(np.random.SFC64(SPLIT_SEED)).permutation(len(aim.values))
+    return held_out(aim.labels, order, total)
+
+
+def number_of_test_rows(aim: Target, share: float) -> int:
+    """Return how many rows a share of them is; raise InputError where a part is left without rows."""
     rows = len(aim.values)
     total = round(share * rows)
     if total < 1 or rows - total < 2:
         message = f"test must hold out a row of a data file and leave two for training, got {share:g} of {rows} rows"
         raise file_error(message, aim.place.file)
-    order = np.random.Generator(np.random.SFC64(SPLIT_SEED)).permutation(rows)
-    return held_out(aim.values if aim.classes is None else aim.values.astype(np.int64), order, total)
+    return total
 
 
-def _check_training_rows(aim: _Target, is_test: NDArray[np.bool_], *, has_test_rows: bool) -> None:
+def check_training_rows(aim: Target, is_test: NDArray[np.bool_], *, has_test_rows: bool) -> None:
+    """Raise InputError where the target does not vary among the training rows, or a class has none of them."""
     if aim.classes is None:
         if np.ptp(aim.values[~is_test]) == 0:
             raise aim.place.error("a target must have different values among the training rows, got one")
@@ -297,7 +374,7 @@ def _check_training_rows(aim: _Target, is_test: NDArray[np.bool_], *, has_test_r
         raise aim.place.error(message)
 
 
-def _constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.bool_]) -> list[str]:
+def constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.bool_]) -> list[str]:
     """Return a note on the columns of which no input varies."""
     owners = [c for c in inputs.owners if not c.gaps[train].all()]
     width, still = (
@@ -308,14 +385,16 @@ def _constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.b
     return [f"{named(names)}: one value in the training rows: its inputs are 0"] if names else []
 
 
-def _check_range(x: NDArray[np.float64], owners: Sequence[Column], file: str) -> None:
+def check_range(x: NDArray[np.float64], owners: Sequence[Column], file: str) -> None:
+    """Raise InputError for an input that float32 does not hold."""
     largest = np.abs(x).max(0)
     if len(beyond := np.flatnonzero(largest > LARGEST_FLOAT32)):
         message = f"an input must fit float32, got {largest[beyond[0]]:g}; divide it, or say `scale: standard`"
         raise file_error(message, file, column=owners[beyond[0]].name)
 
 
-def _fingerprint(x: NDArray[np.float64], y: NDArray[np.float64], options: dict[str, object]) -> str:
+def fingerprint_of(x: NDArray[np.float64], y: NDArray[np.float64], options: dict[str, object]) -> str:
+    """Return the SHA-256, in hex, of inputs and targets before they are scaled, and of what is done with them."""
     hashed = hashlib.sha256(json.dumps(options | {"shape": x.shape}, sort_keys=True).encode())
     for array in (x, y + 0.0):
         hashed.update(np.ascontiguousarray(array, "<f8").data)

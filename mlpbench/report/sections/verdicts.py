@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mlpbench.base.escapes import Markdown, bullets, code, printable
 from mlpbench.evidence.estimates.excerpt import MOST_ROWS
+from mlpbench.evidence.estimates.overlap import METHOD
 from mlpbench.evidence.judging import anytime, interim_analysis
 from mlpbench.evidence.judging.claim_caveats import shared_streams
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict
@@ -91,6 +92,11 @@ def how_to_read(context: Context) -> str:
     concern = "these data sets and their test examples" if len(context.experiment.datasets) > 1 else "this test set"
     if context.experiment.draws_anew:
         concern = "data drawn in this way, test examples too"
+    if context.experiment.data.is_resplit:
+        concern = (
+            "tables like this one, not to one split of it: each replicate draws its own test rows, so that the sampling of these is in "
+            f"every interval, and intervals and p are {METHOD}"
+        )
     method = (
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
         f"one-sided ones, whose interval is of 90%), corrected {corrected}; intervals are not corrected, so that one may exclude its "
