@@ -17,7 +17,7 @@ from mlpbench.experiment.grid import Condition
 
 RULE = "where each replicate draws its own test rows (resplit)"
 # What a claim may be judged by in place of a form that has a test of its own.
-INSTEAD = "`compare`, `terms`, `trend` or `bound` of the mean"
+INSTEAD = "`compare`, `contrast`, `trend`, `bound` or `matches` of a mean"
 
 _KEYS = f"{KEY}: {{resplit: true}}"
 # Tests by what they are about, in words.

@@ -73,7 +73,8 @@ class TableData(DataSource):
     def fetch(self, *, data_dir: Path | None = None, cache_dir: Path | None = None, say: Say = say_nothing) -> str:
         """Make sure that the file is there and matches its facts, and return its path; raise InputError where not."""
         if self.options.resplit:
-            _kept_for_draws(self)
+            # Not the one that is kept: the file may have gone since, and workers read it again.
+            self._read_whole()
             return self.origin()
         return super().fetch(data_dir=data_dir, cache_dir=cache_dir, say=say)
 

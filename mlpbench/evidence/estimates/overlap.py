@@ -29,7 +29,7 @@ from mlpbench.experiment.run_settings import RunSettings
 # What is measured on test rows, by how its name begins.
 OF_TEST_ROWS = ("test", "gap", "shift", "constant", "regret", "split")
 METHOD = (
-    "over replicates that draw their own test rows; corrected for overlapping training rows, Nadeau and Bengio 2003"
+    "over replicates that draw their own test rows, corrected for overlapping training rows (Nadeau and Bengio 2003)"
 )
 
 

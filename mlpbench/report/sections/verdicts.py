@@ -92,10 +92,12 @@ def how_to_read(context: Context) -> str:
     concern = "these data sets and their test examples" if len(context.experiment.datasets) > 1 else "this test set"
     if context.experiment.draws_anew:
         concern = "data drawn in this way, test examples too"
+    of_splits = ""
     if context.experiment.data.is_resplit:
-        concern = (
-            "tables like this one, not to one split of it: each replicate draws its own test rows, so that the sampling of these is in "
-            f"every interval, and intervals and p are {METHOD}"
+        concern = "tables like this one, not to one split of it"
+        of_splits = (
+            "Each replicate draws its own test rows, so that the sampling of these is in every interval; intervals and p are "
+            f"{METHOD}."
         )
     method = (
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
@@ -113,7 +115,14 @@ def how_to_read(context: Context) -> str:
         )
     about_seeds = levels_of_seeds(context.verdicts)
     return paragraph(
-        fixed, context.experiment.tuning_rule, one_draw, method, near, about_seeds, exploratory_claims(context.verdicts)
+        fixed,
+        context.experiment.tuning_rule,
+        one_draw,
+        method,
+        of_splits,
+        near,
+        about_seeds,
+        exploratory_claims(context.verdicts),
     )
 
 
