@@ -47,7 +47,9 @@ def read_dataset(written: object, base: Path) -> DataSource:
         raise SpecProblem(place, f"{rule}{suggestion(name, DATA_SETS)}")
     source = DATA_SETS[name]
     if RESPLIT in options:
-        why = "each replicate draws its own data anyway" if source.facts.is_drawn_anew else "it has a test set of its own"
+        why = (
+            "each replicate draws its own data anyway" if source.facts.is_drawn_anew else "it has a test set of its own"
+        )
         rule = f"resplit is for a table of your own, {{file: PATH, target: COLUMN, resplit: true}}; of {name}, {why}"
         raise SpecProblem((KEY, RESPLIT), f"{rule}: leave it out", key=True)
     return source.with_options(options)

@@ -12,6 +12,7 @@ from sklearn import preprocessing
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem
+from mlpbench.data.formats.table_files import read_table
 from mlpbench.data.table import table_data
 from mlpbench.data.table.table_data import TableData, read_options
 
@@ -175,8 +176,12 @@ def test_facts_are_known_without_the_file_and_the_file_is_read_once(
         kept.fetch()
     (tmp_path / "own.csv").write_bytes(content)
     reads = []
-    read = table_data.read_table
-    monkeypatch.setattr(table_data, "read_table", lambda *args: reads.append(args) or read(*args))
+
+    def counting(*args: Any) -> Any:
+        reads.append(args)
+        return read_table(*args)
+
+    monkeypatch.setattr(table_data, "read_table", counting)
     for replicate in range(3):
         kept.draw(0, replicate)
     assert len(reads) == 1

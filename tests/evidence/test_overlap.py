@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from arithmetic_tables import Tables, make, replace_metric
-from error_rates import say
+from error_rates import at_most, say
 from reports import report_of, section_text
 from scipy import stats
 
@@ -33,6 +33,7 @@ from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.evidence.pilot import claim_tests
 from mlpbench.evidence.statistics import outlook, t_test
 from mlpbench.evidence.statistics.assurance import assurance, more_for
+from mlpbench.evidence.statistics.t_boundary import nominal_levels
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment, build
@@ -153,7 +154,8 @@ def test_every_interval_over_replicates_is_wider_by_the_root_of_1_plus_n_times_t
     ratios = {"test": 20 / 60, "val": 20 / 60, "train": 60 / 40}
     plain, conditions = as_if_independent(experiment), tables.conditions
     assert [c.condition_id for c in grid.conditions(plain)] == [c.condition_id for c in conditions]
-    found, bare = ({}, {})
+    found: dict[str, Array] = {}
+    bare: dict[str, Array] = {}
     for e, into in ((experiment, found), (plain, bare)):
         observed = observe(e, conditions, tables.runs)
         curves = tables.curves
@@ -203,28 +205,33 @@ def test_figures_of_layers_and_units_have_the_ratio_of_training_rows(tmp_path: P
 
 def test_claims_are_judged_by_the_corrected_t(tmp_path: Path) -> None:
     """Interval, p, what is detected and what a margin holds: against the formula, from the numbers of the replicates."""
-    experiment = experiment_on(tmp_path, claims=CLAIMS)
-    tables = tables_of(experiment)
-    wide, bare = (
-        claims_table(judge_claims(e, *tables.parts[1:])).set_index("id")
-        for e in (experiment, as_if_independent(experiment))
-    )
-    for claim, row in wide.iterrows():
-        ratio, plain = 4.0 if claim == "fits" else 0.25, bare.loc[claim]
-        inflation = math.sqrt(1 + 6 * ratio)
-        assert row["estimate"] == plain["estimate"]
-        assert row["high"] - row["low"] == pytest.approx(inflation * (plain["high"] - plain["low"]), rel=1e-9)
-        assert row["p"] > plain["p"]
-        assert row["detectable"] == pytest.approx(inflation * plain["detectable"], rel=1e-9) or math.isnan(
-            plain["detectable"]
+    detected = 0
+    for claim in CLAIMS:
+        experiment = experiment_on(tmp_path, claims=[claim])
+        tables = tables_of(experiment)
+        wide, plain = (
+            claims_table(judge_claims(e, *tables.parts[1:])).iloc[0]
+            for e in (experiment, as_if_independent(experiment))
         )
-    runs = tables.runs.assign(
-        position=tables.runs["condition_id"].map({c.condition_id: i for i, c in enumerate(tables.conditions)})
-    )
-    by_replicate = runs.pivot_table(index="replicate", columns="position", values="test_accuracy")
-    differences = (by_replicate[2] - by_replicate[1]).to_numpy()
-    t = (differences.mean() - 0.002) / (differences.std(ddof=1) * math.sqrt(1 / 6 + 20 / 80))
-    assert wide.loc["better", "p"] == pytest.approx(2 * stats.t.sf(abs(t), 5), rel=1e-9)
+        inflation = math.sqrt(1 + 6 * (4.0 if claim["id"] == "fits" else 0.25))
+        assert wide["estimate"] == plain["estimate"]
+        assert wide["high"] - wide["low"] == pytest.approx(inflation * (plain["high"] - plain["low"]), rel=1e-9)
+        assert wide["p"] > plain["p"]
+        if not math.isnan(plain["detectable"]):
+            detected += 1
+            assert wide["detectable"] == pytest.approx(inflation * plain["detectable"], rel=1e-9)
+    assert detected
+    for metric, error in (("test_loss", math.sqrt(1 / 6 + 20 / 80)), ("train_loss", math.sqrt(1 / 6 + 80 / 20))):
+        lower = {"metric": metric, "a": {"width": 8}, "b": {"width": 4}, "expect": "less"}
+        experiment = experiment_on(tmp_path, claims=[{"id": "lower", "says": "so", "compare": lower}])
+        tables = tables_of(experiment)
+        (verdict,) = judge_claims(*tables.parts)
+        places = {c.condition_id: i for i, c in enumerate(tables.conditions)}
+        runs = tables.runs.assign(position=tables.runs["condition_id"].map(places))
+        by_replicate = runs.pivot_table(index="replicate", columns="position", values=metric)
+        differences = np.asarray(by_replicate[2]) - np.asarray(by_replicate[1])
+        t = differences.mean() / (differences.std(ddof=1) * error)
+        assert verdict.p == pytest.approx(2 * stats.t.sf(abs(t), 5), rel=1e-9)
 
 
 def test_what_a_plan_detects_is_that_of_the_corrected_t(tmp_path: Path) -> None:
@@ -263,6 +270,19 @@ def test_of_normal_numbers_with_that_correlation_interval_and_power_are_exact(n:
     say(f"n {n}, ratio {ratio:g}: distance is found", found, repeats)
     assert abs(held / repeats - 0.95) < 4 * math.sqrt(0.95 * 0.05 / repeats)
     assert abs(found / repeats - 0.80) < 4 * math.sqrt(0.80 * 0.20 / repeats)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.1, 0.5])
+def test_interim_analyses_of_splits_of_one_table_spend_no_more_than_they_may(ratio: float) -> None:
+    """Their estimates correlate by more than those of independent replicates, for which the levels are made: the latter spend all."""
+    rng, repeats, at = np.random.default_rng(7), 4_000, (10, 20, 40)
+    levels = nominal_levels(at, 0.05)
+    wrong = 0
+    for row in correlated(rng, 0.0, 40, ratio / (1 + ratio), repeats):
+        seen = [Sample(n=n, mean=float(row[:n].mean()), sd=float(row[:n].std(ddof=1)), overlap=ratio) for n in at]
+        wrong += any(t_test.two_sided(s, 0.0) <= level for s, level in zip(seen, levels, strict=True))
+    at_most(f"ratio {ratio:g}: a true number is refused at one of three analyses", wrong, repeats)
+    assert ratio > 0 or wrong > 0.035 * repeats
 
 
 @pytest.mark.parametrize("more", [4, 40, 4_000])
@@ -402,15 +422,36 @@ def coverage(target: str, rows: int, share: float, n: int, tables: int) -> dict[
     return counts
 
 
-# The least and the most that corrected intervals may hold the truth in, by what is estimated. Accuracies of two learners differ
-# on few rows, which the correction takes for more alike than they are; squared errors are skewed, in small tables most of all.
+# Corrected intervals hold what is true in at least so many: squared errors are skewed, in tables of 60 rows too much for t.
+LEAST = {60: 0.88, 200: 0.925, 500: 0.925}
 SETTINGS = [
     *(pytest.param(target, 200, 0.2, 10, 400, id=f"{target}-quick") for target in ("class", "number")),
     *(
-        pytest.param(target, rows, share, n, 2_000, id=f"{target}-{rows}-{share:g}-{n}", marks=pytest.mark.prove)
+        pytest.param(target, rows, share, n, 1_000, id=f"{target}-{rows}-{share:.2f}-{n}", marks=pytest.mark.prove)
         for target in ("class", "number")
         for rows in (60, 200, 500)
         for share in (0.1, 0.2, 1 / 3, 0.5)
         for n in (10, 30)
     ),
 ]
+
+
+@pytest.mark.parametrize(("target", "rows", "share", "n", "tables"), SETTINGS)
+def test_corrected_intervals_hold_what_is_true_of_the_population_and_plain_ones_do_not(
+    target: str, rows: int, share: float, n: int, tables: int
+) -> None:
+    """Expected accuracy, or squared error, of ridge regression on five inputs and on two, and their difference, on test and training rows.
+
+    Of 2,000 tables a setting, corrected intervals of test scores held the truth in 94 to 97% for accuracies in tables of 200 and
+    500 rows, in 90 to 97% of 60, and for squared errors in 89 to 93% of 60. Differences were held in 92 to 99.9%: where two
+    learners differ on few rows, the correction takes replicates for more alike than they are. Plain ones held 28 to 88%.
+    """
+    for name, (plain, corrected) in coverage(target, rows, share, n, tables).items():
+        where = f"{target}, {rows} rows, test {share:.0%}, {n} replicates: {name}"
+        say(f"{where}, plain", plain, tables)
+        say(f"{where}, corrected", corrected, tables)
+        spread = 4 * math.sqrt(0.05 * 0.95 / tables)
+        assert corrected / tables > LEAST[rows] - spread
+        assert plain / tables < (0.88 if share == 0.1 else 0.83) + spread
+        if name in ("test a", "test b") and rows > 60:
+            assert corrected / tables < 0.97 + spread

@@ -16,7 +16,9 @@ HEAD = "name: own\nquestion: Is it?\n"
 DATA = "dataset: {file: own.csv, target: kind, resplit: true}\n"
 PLAIN = "dataset: {file: own.csv, target: kind}\n"
 REST = "fixed: {epochs: 1}\nfactors: {width: [4, 8]}\nreplicates: 30\n"
-INSTEAD = "; say `compare`, `contrast`, `trend`, `bound` or `matches` of a mean, or leave out `dataset: {resplit: true}`"
+INSTEAD = (
+    "; say `compare`, `contrast`, `trend`, `bound` or `matches` of a mean, or leave out `dataset: {resplit: true}`"
+)
 BY_T = "a claim must be judged by t where each replicate draws its own test rows (resplit), as other tests take replicates for independent, got "
 SIDES = "metric: test_accuracy, a: {width: 8}, b: {width: 4}"
 
@@ -99,11 +101,15 @@ def test_what_is_judged_by_t_is_read_and_written_again(rest: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("digits", "it has a test set of its own"), ("linear", "each replicate draws its own data anyway")]
+    ("name", "why"),
+    [("digits", "it has a test set of its own"), ("linear", "each replicate draws its own data anyway")],
 )
 def test_data_that_have_a_name_are_not_split_anew(name: str, why: str, tmp_path: Path) -> None:
     text = HEAD + f"dataset: {{name: {name}, resplit: true}}\n" + REST
     with pytest.raises(InputError) as refused:
         read(written(tmp_path, text))
     assert ":3:" in str(refused.value)
-    assert f"resplit is for a table of your own, {{file: PATH, target: COLUMN, resplit: true}}; of {name}, {why}" in str(refused.value)
+    assert (
+        f"resplit is for a table of your own, {{file: PATH, target: COLUMN, resplit: true}}; of {name}, {why}"
+        in str(refused.value)
+    )

@@ -120,7 +120,9 @@ def test_reports_say_what_is_spoken_of_and_show_nothing_of_a_shared_test_set(res
 def test_every_command_knows_them(results: Path) -> None:
     for target in ("kind", "price"):
         assert "report is up to date" in said("report", results / target, "--check")
-        assert "6 runs trained again, alone: 6 identical" in said("verify", results / target, "--all").replace("6 of ", "")
+        assert "6 runs trained again, alone: 6 identical" in said("verify", results / target, "--all").replace(
+            "6 of ", ""
+        )
     assert "deeper" in said("claims", results / "kind")
     file, options = results / "own.csv", ("--set", "resplit=true", "--set", "drop=[price]")
     described = said("data", "describe", file, "--target", "kind", *options)

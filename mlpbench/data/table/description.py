@@ -32,6 +32,7 @@ class TableDescription:
         target_mean, target_sd: those of a target that is a number, over the training rows; None of classes.
         repeated: how many test rows have the inputs of a training row.
         notes: how the file was read, where that is not plain.
+        is_of_a_draw: whether each replicate draws its own test rows, so that this is one of many.
 
     """
 
@@ -46,11 +47,13 @@ class TableDescription:
     target_sd: float | None
     repeated: int
     notes: tuple[str, ...]
+    is_of_a_draw: bool = False
 
     def lines(self) -> list[str]:
         """Return it as text, the columns of a table aligned."""
         task = f"{len(self.classes)} classes" if self.classes else "numbers"
         rows = f"{self.n_train + self.n_test} rows, {self.n_train} to train on and {self.n_test} to test on"
+        rows += "; below those of replicate 0 of seed 0" * self.is_of_a_draw
         lines = [f"{self.name}: {rows}; {counted(self.inputs, 'input')}; target {shown(self.target)}, {task}"]
         lines += _aligned([("column", "becomes"), *self.columns.items()])
         if self.classes:
@@ -92,6 +95,7 @@ def describe(data: TableData) -> TableDescription:
         target_sd=sd,
         repeated=_repeated(dataset),
         notes=facts.notes,
+        is_of_a_draw=facts.is_resplit,
     )
 
 
