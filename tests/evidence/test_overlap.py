@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import Tables, make, replace_metric
+from arithmetic_tables import Tables, make, replace_metric, verdict_with
 from error_rates import at_most, say
 from reports import report_of, section_text
 from scipy import stats
@@ -37,6 +37,7 @@ from mlpbench.evidence.statistics.t_boundary import nominal_levels
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment, build
+from mlpbench.report.words import needed
 
 Array = np.ndarray[Any, Any]
 ROWS, TEST = 100, 20
@@ -199,7 +200,7 @@ def test_figures_of_layers_and_units_have_the_ratio_of_training_rows(tmp_path: P
     for estimates in made:
         wide, bare = estimates(overlaps), estimates(None)
         assert len(wide) > 2
-        logs = [np.log10(frame["high"] / frame["low"]).to_numpy(dtype=float) for frame in (wide, bare)]
+        logs = [np.log10(np.asarray(frame["high"] / frame["low"], dtype=float)) for frame in (wide, bare)]
         np.testing.assert_allclose(logs[0], inflation * logs[1], rtol=1e-9)
 
 
@@ -325,6 +326,12 @@ def test_beyond_the_floor_no_number_of_replicates_decides_and_it_is_said(tmp_pat
     words = section_text(report_of(tables), "Verdicts")
     assert "No number of replicates would decide it with a chance of 50%: the standard error stays above" in words
     assert outlook.Outlook().floor is None
+    likely = verdict_with(decision="undecided", more_for_even=12)
+    words = needed(replace(likely, outlook=replace(likely.outlook, floor=0.0123)))
+    assert words == (
+        "About 12 more replicates would decide it with a chance of 50%, no number with one of 80%, as the standard error stays above "
+        "1.23 pp on one table."
+    )
 
 
 def test_the_report_says_what_a_verdict_is_about_and_what_was_corrected(tmp_path: Path) -> None:

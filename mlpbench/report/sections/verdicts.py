@@ -99,6 +99,10 @@ def how_to_read(context: Context) -> str:
             "Each replicate draws its own test rows, so that the sampling of these is in every interval; intervals and p are "
             f"{METHOD}."
         )
+        of_splits += (
+            " The levels of interim analyses are those of independent replicates; of splits of one table, which are more alike, "
+            "they spend less."
+        ) * bool(analyses)
     method = (
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
         f"one-sided ones, whose interval is of 90%), corrected {corrected}; intervals are not corrected, so that one may exclude its "
