@@ -169,15 +169,15 @@ def claim_tests(
             set_aside=experiment.set_aside,
             standing=FIRST_LOOK if registration is None else registration.standings[name],
             analyses=() if experiment.until_decided is None else schedule(experiment.replicates, most),
-            overlap=_overlap(hypothesis, experiment, scientific),
+            overlap=_overlap(hypothesis, scientific),
         )
         for name, hypothesis in hypotheses.items()
     }
 
 
-def _overlap(hypothesis: Hypothesis, experiment: Experiment, conditions: Sequence[Condition]) -> float:
+def _overlap(hypothesis: Hypothesis, conditions: Sequence[Condition]) -> float:
     needed = [conditions[i] for i in hypothesis.positions(conditions)]
-    return largest_overlap(hypothesis.metric, needed, experiment.data)
+    return largest_overlap(hypothesis.metric, needed)
 
 
 def pilot_claims(

@@ -34,8 +34,11 @@ NAMES = {
 
 def check_resplit(design: Design, claims: Sequence[Claim], conditions: Sequence[Condition]) -> None:
     """Raise SpecProblem for what has no meaning, or no test, where each replicate draws its own test rows."""
-    if not design.data.is_resplit:
+    if not any(data.is_resplit for data in design.facts):
         return
+    if other := next((data.name for data in design.facts if not data.is_resplit), None):
+        rule = "resplit must be said of all data sets of an experiment or of none, as verdicts speak of tables, or of test sets"
+        raise SpecProblem((KEY,), f"{rule}, got {other} without it", key=True)
     _check_design(design)
     for i, claim in enumerate(claims):
         _check_claim(claim, claim.hypothesis(design, conditions), ("claims", i))

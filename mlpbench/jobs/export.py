@@ -29,7 +29,9 @@ from mlpbench.results.store import Store
 _PREFIX = re.compile("[0-9a-f]{1,16}")
 MOST_NAMED = 5
 COLUMNS = list(
-    dict.fromkeys(["run_id", "status", "error", "weights_sha256", "seed", "replicate", *KIND, *TRAINED_ON, "env_dataset"])
+    dict.fromkeys(
+        ["run_id", "status", "error", "weights_sha256", "seed", "replicate", *KIND, *TRAINED_ON, "env_dataset"]
+    )
 )
 
 

@@ -241,7 +241,7 @@ class Context:
     def overlaps_of_training(self, positions: Sequence[int] | None = None) -> pd.Series[float]:
         """Return how far replicates are from independent in what is measured in training, of all conditions or some."""
         some = self.conditions if positions is None else [self.conditions[i] for i in positions]
-        return by_position("train", some, self.experiment.data)
+        return by_position("train", some)
 
     @cached_property
     def best(self) -> int | None:

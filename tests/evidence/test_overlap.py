@@ -70,11 +70,10 @@ def experiment_on(folder: Path, **keys: Any) -> Experiment:
 
 def as_if_independent(experiment: Experiment) -> Experiment:
     """Return the experiment with the same conditions and runs, on data that no replicate draws from one table."""
-    data = experiment.dataset
+    ((name, data),) = experiment.datasets.items()
     assert isinstance(data, TableData)
-    return experiment.model_copy(
-        update={"dataset": replace(data, options=data.options.model_copy(update={"resplit": False}))}
-    )
+    plain = replace(data, options=data.options.model_copy(update={"resplit": False}))
+    return experiment.model_copy(update={"datasets": {name: plain}})
 
 
 def tables_of(experiment: Experiment) -> Tables:
@@ -94,7 +93,7 @@ def tables_of(experiment: Experiment) -> Tables:
 
 def settings_with(folder: Path, **keys: Any) -> Any:
     experiment = experiment_on(folder, **keys)
-    return grid.conditions(experiment)[0].settings, experiment.data
+    return grid.conditions(experiment)[0].settings, experiment.facts[0]
 
 
 def test_the_ratio_is_that_of_the_rows_that_are_measured_on(tmp_path: Path) -> None:
@@ -153,11 +152,12 @@ def test_every_interval_over_replicates_is_wider_by_the_root_of_1_plus_n_times_t
     experiment = experiment_on(tmp_path, validation=0.25, shifts={"noise": [0.5]})
     tables = tables_of(experiment)
     ratios = {"test": 20 / 60, "val": 20 / 60, "train": 60 / 40}
-    plain, conditions = as_if_independent(experiment), tables.conditions
-    assert [c.condition_id for c in grid.conditions(plain)] == [c.condition_id for c in conditions]
+    plain = as_if_independent(experiment)
+    assert [c.condition_id for c in grid.conditions(plain)] == [c.condition_id for c in tables.conditions]
     found: dict[str, Array] = {}
     bare: dict[str, Array] = {}
     for e, into in ((experiment, found), (plain, bare)):
+        conditions = grid.conditions(e)
         observed = observe(e, conditions, tables.runs)
         curves = tables.curves
         shift = curves[curves["split"] == "test"].groupby("run_id").tail(1).assign(split="shift:noise:0.5")
@@ -211,7 +211,7 @@ def test_claims_are_judged_by_the_corrected_t(tmp_path: Path) -> None:
         experiment = experiment_on(tmp_path, claims=[claim])
         tables = tables_of(experiment)
         wide, plain = (
-            claims_table(judge_claims(e, *tables.parts[1:])).iloc[0]
+            claims_table(judge_claims(e, grid.conditions(e), *tables.parts[2:])).iloc[0]
             for e in (experiment, as_if_independent(experiment))
         )
         inflation = math.sqrt(1 + 6 * (4.0 if claim["id"] == "fits" else 0.25))
@@ -237,8 +237,7 @@ def test_claims_are_judged_by_the_corrected_t(tmp_path: Path) -> None:
 
 def test_what_a_plan_detects_is_that_of_the_corrected_t(tmp_path: Path) -> None:
     experiment = experiment_on(tmp_path, claims=CLAIMS)
-    conditions = grid.conditions(experiment)
-    wide, bare = (claim_tests(e, conditions) for e in (experiment, as_if_independent(experiment)))
+    wide, bare = (claim_tests(e, grid.conditions(e)) for e in (experiment, as_if_independent(experiment)))
     for name, test in wide.items():
         for n in (6, 30):
             distance, plain = test.detectable(n), bare[name].detectable(n)

@@ -92,11 +92,11 @@ def test_best_levels_are_refused(tmp_path: Path) -> None:
 )
 def test_what_is_judged_by_t_is_read_and_written_again(rest: str, tmp_path: Path) -> None:
     experiment = read(written(tmp_path, HEAD + DATA + rest))
-    assert experiment.data.is_resplit
+    assert experiment.is_resplit
     again = tmp_path / "again"
     again.mkdir()
     other = read(written(again, dump(experiment, again)))
-    assert other.dataset == experiment.dataset
+    assert other.datasets == experiment.datasets
     assert grid.all_run_ids(other, grid.conditions(other)) == grid.all_run_ids(experiment, grid.conditions(experiment))
 
 
@@ -113,3 +113,24 @@ def test_data_that_have_a_name_are_not_split_anew(name: str, why: str, tmp_path:
         f"resplit is for a table of your own, {{file: PATH, target: COLUMN, resplit: true}}; of {name}, {why}"
         in str(refused.value)
     )
+
+
+def test_data_sets_are_all_split_anew_or_none(tmp_path: Path) -> None:
+    """Where they are levels of a factor: said once for all, or of each; a mixture is refused."""
+    (tmp_path / "other.csv").write_bytes((tmp_path / "own.csv").read_bytes() + b"0.5,a\n")
+    own, other = "{file: own.csv, target: kind", "{file: other.csv, target: kind"
+
+    def text(shared: str, first: str, second: str) -> str:
+        levels = f"[{own}{first}}}, {other}{second}}}]"
+        return HEAD + shared + f"fixed: {{epochs: 1}}\nfactors: {{width: [4, 8], dataset: {levels}}}\n"
+
+    shared, each = (
+        read(written(tmp_path, t))
+        for t in (text("dataset: {resplit: true}\n", "", ""), text("", ", resplit: true", ", resplit: true"))
+    )
+    assert [facts.is_resplit for facts in shared.facts] == [True, True]
+    assert [facts.fingerprint for facts in shared.facts] == [facts.fingerprint for facts in each.facts]
+    with pytest.raises(
+        InputError, match="resplit must be said of all data sets of an experiment or of none.* got own.csv without it"
+    ):
+        read(written(tmp_path, text("", "", ", resplit: true")))

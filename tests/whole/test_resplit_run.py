@@ -66,7 +66,7 @@ def said(*words: str | Path, code: int = 0) -> str:
 def test_the_numbers_of_a_replicate_are_those_of_its_own_test_rows(results: Path, target: str) -> None:
     found = mlpbench.load(results / target)
     packed = pd.read_parquet(results / target / "predictions").set_index("run_id")["predicted"]
-    data = found.experiment.dataset
+    data = found.experiment.sources[0]
     scale = data.facts.target_scale
     for row in found.runs.itertuples():
         y = data.draw(int(str(row.seed)), int(str(row.replicate))).y_test
@@ -92,7 +92,7 @@ def test_an_exported_run_predicts_its_own_test_rows_as_it_did(results: Path, tar
         model = mlpbench.load_model(path)
         encoders.add(model.encoder.model_dump_json())
         x = model.encoder.of_frame(table().drop(columns=["kind", "price"])).x
-        own = found.experiment.dataset.draw(int(str(row.seed)), int(str(row.replicate)))
+        own = found.experiment.sources[0].draw(int(str(row.seed)), int(str(row.replicate)))
         # Which rows of the table are the test rows, in their order: those with the same inputs.
         at = [int(np.flatnonzero((x == test).all(1))[0]) for test in own.x_test]
         predicted = model.predict(table().drop(columns=["kind", "price"]).iloc[at])

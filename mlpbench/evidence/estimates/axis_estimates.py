@@ -127,7 +127,7 @@ def by_severity(
             measured = measure(observed, curves, name).dropna(subset=["value"])
             floors = [accuracy_step(name, c.settings, c.data.n_test) for c in conditions]
             limits = METRICS[f"test_{outcome}"].limits
-            together = pd.Series([overlap(name, c.settings, experiment.data) for c in conditions], dtype=float)
+            together = pd.Series([overlap(name, c.settings, c.data) for c in conditions], dtype=float)
             part = intervals(measured, ["position"], pd.Series(floors, dtype=float), limits, together).reset_index()
             parts.append(part.assign(kind=kind, severity=severity))
     parts = [p for p in parts if len(p)]

@@ -272,7 +272,7 @@ def estimate_curves(
             floors = [_curve_step(split, c.settings, c.data.n_test) for c in conditions]
             least = pd.Series(floors if measure == "accuracy" else [0.0] * len(floors), dtype=float)
             limits = METRICS[f"test_{measure}"].limits
-            together = by_position(split, conditions, experiment.data)
+            together = by_position(split, conditions)
             part = intervals(some, ["position", "epoch", "step"], least, limits, together).reset_index()
             parts.append(part.assign(split=split, measure=measure))
     columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]

@@ -62,11 +62,11 @@ def of_part(part: str, settings: RunSettings, data: DataFacts) -> float:
     return fitted / (rows - fitted)
 
 
-def by_position(part: str, conditions: Sequence[Condition], data: DataFacts) -> pd.Series[float]:
+def by_position(part: str, conditions: Sequence[Condition]) -> pd.Series[float]:
     """Return what `of_part` does of each condition, by its position."""
-    return pd.Series([of_part(part, c.settings, data) for c in conditions], dtype=float)
+    return pd.Series([of_part(part, c.settings, c.data) for c in conditions], dtype=float)
 
 
-def largest_overlap(name: str, conditions: Iterable[Condition], data: DataFacts) -> float:
+def largest_overlap(name: str, conditions: Iterable[Condition]) -> float:
     """Return the largest overlap of some conditions, which a number that is of them all is credited with."""
-    return max((overlap(name, c.settings, data) for c in conditions), default=0.0)
+    return max((overlap(name, c.settings, c.data) for c in conditions), default=0.0)

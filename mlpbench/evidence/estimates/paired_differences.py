@@ -74,5 +74,5 @@ def worse_than(
     steps = {p: accuracy_step(name, conditions[p].settings, conditions[p].data.n_test) for p in values}
     lowest, highest = metric(name).limits
     most = highest - lowest
-    shared = largest_overlap(name, [conditions[p] for p in values], experiment.data)
+    shared = largest_overlap(name, [conditions[p] for p in values])
     return {p: difference(signed[p], signed[reference], steps[p] + steps[reference], most, shared) for p in positions}

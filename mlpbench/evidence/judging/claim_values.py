@@ -217,7 +217,7 @@ class _NeededRuns:
             table=table[whole],
             run_ids=run_ids[whole],
             replicates=np.flatnonzero(whole) + self.experiment.set_aside,
-            overlap=largest_overlap(hypothesis.metric, needed, self.experiment.data),
+            overlap=largest_overlap(hypothesis.metric, needed),
             at_edge=numbers.at_edge,
             is_one_draw=are_one_draw(hypothesis, self.experiment, needed),
             together=together,

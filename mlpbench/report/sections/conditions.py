@@ -127,7 +127,7 @@ def regret_sentence(experiment: Experiment, observed: pd.DataFrame, conditions: 
         frame = pd.DataFrame({"all": 0, "value": means.to_numpy(dtype=float)})
         if frame.empty:
             continue
-        together = pd.Series([largest_overlap(name, conditions, experiment.data)])
+        together = pd.Series([largest_overlap(name, conditions)])
         row = intervals(frame, ["all"], pd.Series([0.0]), metric(name).limits, together).iloc[0]
         spread = factor * float(row["high"] - row["low"]) / 2
         mean, low, high = (fixed(factor * float(row[k]), spread) for k in ("mean", "low", "high"))

@@ -93,8 +93,9 @@ def how_to_read(context: Context) -> str:
     if context.experiment.draws_anew:
         concern = "data drawn in this way, test examples too"
     of_splits = ""
-    if context.experiment.data.is_resplit:
-        concern = "tables like this one, not to one split of it"
+    if context.experiment.is_resplit:
+        one = len(context.experiment.datasets) == 1
+        concern = f"tables like {'this one, not to one split of it' if one else 'these, not to one split of each'}"
         of_splits = (
             "Each replicate draws its own test rows, so that the sampling of these is in every interval; intervals and p are "
             f"{METHOD}."
