@@ -16,6 +16,7 @@ from mlpbench.data.synthetic import SYNTHETIC
 from mlpbench.data.table.table_data import read_options
 from mlpbench.data.table.table_options import TableOptions
 
+RESPLIT = "resplit"
 # What `dataset: NAME` may say.
 DATA_SETS: dict[str, DataSource] = {**CATALOGUE, **BUNDLED, **SYNTHETIC}
 
@@ -44,7 +45,14 @@ def read_dataset(written: object, base: Path) -> DataSource:
     if name not in DATA_SETS:
         rule = f"dataset must be one of {', '.join(DATA_SETS)}, got {name!r}"
         raise SpecProblem(place, f"{rule}{suggestion(name, DATA_SETS)}")
-    return DATA_SETS[name].with_options(options)
+    source = DATA_SETS[name]
+    if RESPLIT in options:
+        why = (
+            "each replicate draws its own data anyway" if source.facts.is_drawn_anew else "it has a test set of its own"
+        )
+        rule = f"resplit is for a table of your own, {{file: PATH, target: COLUMN, resplit: true}}; of {name}, {why}"
+        raise SpecProblem((KEY, RESPLIT), f"{rule}: leave it out", key=True)
+    return source.with_options(options)
 
 
 def level_schema() -> dict[str, Any]:

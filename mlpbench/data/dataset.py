@@ -78,6 +78,7 @@ class DataFacts:
         truth: the function behind the target, where it is known.
         target_scale: how a target that is a number is scaled for training; None where it is trained on as it is.
         is_drawn_anew: whether each replicate draws its own examples.
+        is_resplit: whether it draws them from the rows of one table, which replicates share: they are not independent.
         notes: what a person should know of how the data were read, a sentence each.
         n_validation: number of examples beside those to train on that the data set gives for validation.
         blocks: which training examples stay together whatever splits them; None where each stands alone.
@@ -94,6 +95,7 @@ class DataFacts:
     truth: LinearTruth | None = None
     target_scale: TargetScale | None = None
     is_drawn_anew: bool = False
+    is_resplit: bool = False
     notes: tuple[str, ...] = ()
     n_validation: int = 0
     blocks: RowBlocks | None = None

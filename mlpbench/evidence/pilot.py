@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from scipy.special import ndtri
 
 from mlpbench.base.models import STREAMS
 from mlpbench.evidence.estimates.layer_estimates import Layers, with_layers
+from mlpbench.evidence.estimates.overlap import largest_overlap
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid
 from mlpbench.evidence.judging.claim_values import ClaimValues, Curves, read_curves, values_of
 from mlpbench.evidence.statistics import outlook, t_test
@@ -47,6 +48,7 @@ class ClaimTest:
         set_aside: how many of the replicates only tune settings.
         standing: how the claim is registered, or will be: at which seed of its comparison.
         analyses: at how many replicates a top-up has interim analyses; empty where there is none.
+        overlap: how far replicates are from independent (`estimates.overlap`).
 
     """
 
@@ -56,6 +58,7 @@ class ClaimTest:
     set_aside: int = 0
     standing: ClaimStanding = FIRST_LOOK
     analyses: Sequence[int] = ()
+    overlap: float = 0.0
 
     @property
     def seed_level(self) -> float:
@@ -105,7 +108,8 @@ class ClaimTest:
         if isinstance(self.hypothesis.test, SignTest):
             share = detectable_share(n, level, POWER)
             return float(ndtri(share)) if share < 1 else None
-        return t_test.detectable_margin(n, level) if self.is_equivalence else t_test.detectable_shift(n, level / 2)
+        shift = t_test.detectable_margin(n, level) if self.is_equivalence else t_test.detectable_shift(n, level / 2)
+        return shift * t_test.inflation(n, self.overlap)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +169,15 @@ def claim_tests(
             set_aside=experiment.set_aside,
             standing=FIRST_LOOK if registration is None else registration.standings[name],
             analyses=() if experiment.until_decided is None else schedule(experiment.replicates, most),
+            overlap=_overlap(hypothesis, scientific),
         )
         for name, hypothesis in hypotheses.items()
     }
+
+
+def _overlap(hypothesis: Hypothesis, conditions: Sequence[Condition]) -> float:
+    needed = [conditions[i] for i in hypothesis.positions(conditions)]
+    return largest_overlap(hypothesis.metric, needed)
 
 
 def pilot_claims(
@@ -275,7 +285,7 @@ def _summed_up(test: ClaimTest, values: ClaimValues) -> PilotClaim:
     if values.diverged or values.censored:
         why = "runs of the pilot diverged" if values.diverged else "runs of the pilot never got there"
         return PilotClaim(test=test, n=n, missing=f"{why}, so that there is no mean")
-    sample = Sample(n=n, mean=float(values.complete.mean()) - hypothesis.centre, sd=values.tested_sd)
+    sample = replace(values.sample, mean=values.sample.mean - hypothesis.centre)
     if not sample.sd > 0 or not math.isfinite(sample.mean):
         return PilotClaim(test=test, n=n, missing="the pilot's replicates are equal")
     return PilotClaim(test=test, n=n, sample=sample)

@@ -103,6 +103,11 @@ class Design(Model):
         return all(data.is_drawn_anew for data in self.facts) and "split" in self.vary and not self.one_at_a_time
 
     @property
+    def is_resplit(self) -> bool:
+        """Whether each replicate draws its own test rows from tables that replicates share: of all data sets, or of none."""
+        return self.facts[0].is_resplit
+
+    @property
     def validates(self) -> bool:
         """Whether runs have validation examples: a share of the training examples, folds, or what the data set gives."""
         given = all(data.n_validation for data in self.facts)

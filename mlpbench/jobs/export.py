@@ -28,7 +28,11 @@ from mlpbench.results.store import Store
 
 _PREFIX = re.compile("[0-9a-f]{1,16}")
 MOST_NAMED = 5
-COLUMNS = list(dict.fromkeys(["run_id", "status", "error", "weights_sha256", *KIND, *TRAINED_ON, "env_dataset"]))
+COLUMNS = list(
+    dict.fromkeys(
+        ["run_id", "status", "error", "weights_sha256", "seed", "replicate", *KIND, *TRAINED_ON, "env_dataset"]
+    )
+)
 
 
 class OtherWeights(MlpbenchError):
@@ -179,7 +183,7 @@ def _of_table(stored: StoredRun, say: Say) -> dict[str, str]:
     if not isinstance(source, TableData):
         return {}
     try:
-        encoder = source.encoder()
+        encoder = source.encoder(int(stored.row["seed"]), int(stored.row["replicate"]))
     except InputError as error:
         say(f"the file of weights has no columns, which `mlpbench predict` needs: {error}")
         return {}

@@ -14,6 +14,7 @@ from mlpbench.evidence.estimates import axis_estimates, excerpt, layer_estimates
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
 from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, estimate, estimate_curves
+from mlpbench.evidence.estimates.overlap import by_position
 from mlpbench.evidence.estimates.paired_differences import Difference, worse_than
 from mlpbench.evidence.estimates.predictions import Predictions, read_predictions
 from mlpbench.evidence.frames import places, records
@@ -236,6 +237,11 @@ class Context:
         ends = self.experiment.probes is None or math.inf in self.experiment.probes
         conditions = [self.conditions[i] for i in positions]
         return layer_estimates.measured(runs, conditions, self.layers, columns, ends=ends)
+
+    def overlaps_of_training(self, positions: Sequence[int] | None = None) -> pd.Series[float]:
+        """Return how far replicates are from independent in what is measured in training, of all conditions or some."""
+        some = self.conditions if positions is None else [self.conditions[i] for i in positions]
+        return by_position("train", some)
 
     @cached_property
     def best(self) -> int | None:

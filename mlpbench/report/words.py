@@ -300,9 +300,20 @@ def needed(verdict: Verdict) -> str:
         return f"How many replicates would decide it can't be said: {verdict.outlook.unknown}."
     if same := _if_they_stay(verdict):
         return "" if more is None else f"About {about(more)} more replicates needed for 80% power {same}."
+    floor = verdict.outlook.floor
+    never = (
+        ""
+        if floor is None
+        else f"the standard error stays above {Digits(verdict).full(floor, signed=False)} on one table"
+    )
     if even is None:
-        return ""
+        return (
+            f"No number of replicates would decide it with a chance of 50%: {never}, however often it is split."
+            if never
+            else ""
+        )
     likely = f"about {about(more)} with one of 80%" if more is not None else "80% takes more than 100,000"
+    likely = f"no number with one of 80%, as {never}" if never else likely
     decide = "tell on which side of it" if verdict.decision == AT_THE_MARGIN else "decide it"
     return f"About {about(even)} more replicate{'s' * (even != 1)} would {decide} with a chance of 50%, {likely}."
 

@@ -460,3 +460,9 @@ def test_data_sets_of_one_experiment_are_each_split_in_their_own_way(tmp_path: P
     ):
         yaml_reader.from_mapping(tree | {"factors": {"dataset": mixed}})
     assert not yaml_reader.from_mapping(tree | {"validation": None, "factors": {"dataset": mixed}}).validates
+
+
+def test_rows_that_a_column_splits_are_not_split_anew_in_each_replicate(tmp_path: Path) -> None:
+    path = table(tmp_path, g=np.repeat(np.arange(20), 3))
+    with pytest.raises(InputError, match="leave it out where a column says how rows are split, got groups too"):
+        experiment(path, {"groups": "g", "resplit": True})

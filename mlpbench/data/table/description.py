@@ -33,6 +33,7 @@ class TableDescription:
         target_mean, target_sd: those of a target that is a number, over the training rows; None of classes.
         repeated: how many test rows have the inputs of a training row.
         notes: how the file was read, where that is not plain.
+        is_of_a_draw: whether each replicate draws its own test rows, so that this is one of many.
 
     """
 
@@ -49,6 +50,7 @@ class TableDescription:
     target_sd: float | None
     repeated: int
     notes: tuple[str, ...]
+    is_of_a_draw: bool = False
 
     def lines(self) -> list[str]:
         """Return it as text, the columns of a table aligned."""
@@ -56,6 +58,7 @@ class TableDescription:
         validated = f", {self.n_validation} to validate on" if self.n_validation else ""
         total = self.n_train + self.n_validation + self.n_test
         rows = f"{total} rows, {self.n_train} to train on{validated} and {self.n_test} to test on"
+        rows += "; below those of replicate 0 of seed 0" * self.is_of_a_draw
         lines = [f"{self.name}: {rows}; {counted(self.inputs, 'input')}; target {shown(self.target)}, {task}"]
         lines += _aligned([("column", "becomes"), *self.columns.items()])
         if self.classes:
@@ -105,6 +108,7 @@ def describe(data: TableData) -> TableDescription:
         target_sd=sd,
         repeated=_repeated(dataset.x_train[: facts.n_train], dataset.x_test),
         notes=facts.notes,
+        is_of_a_draw=facts.is_resplit,
     )
 
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +21,8 @@ from mlpbench.data.dataset import TargetScale, held_out
 from mlpbench.data.file_errors import file_error
 from mlpbench.data.formats.columns import (
     LARGEST_FLOAT32,
-    MOST_CLASSES,
     TYPE_NAMES,
     Column,
-    ColumnPlace,
     SplitColumn,
     Table,
     named,
@@ -38,14 +33,9 @@ from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.row_split import SPLIT_SEED, RowSplit, split_rows
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
 from mlpbench.data.table.table_inputs import Inputs, id_notes, reading_notes, table_inputs
+from mlpbench.data.table.target_column import Target, TargetScaling, Task, target_of, target_scale_of
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
 
-Task = Literal["classes", "number"]
-TargetScaling = Literal["standard", "log", "none"]
-
-LONGEST_CLASS = 200
-# Whole numbers with more different values than this are a quantity; with fewer, classes.
-MOST_WHOLE_CLASSES = 20
 # Part of the fingerprint: raised by one whenever the same table comes to give other arrays.
 VERSION = 1
 
@@ -73,23 +63,87 @@ class Encoded:
     blocks: RowBlocks | None = None
     block_train: Indices | None = None
 
+    @property
+    def n_train(self) -> int:
+        """Number of rows to train on."""
+        return len(self.y_train) - self.n_validation
+
+    @property
+    def n_test(self) -> int:
+        """Number of rows to test on."""
+        return len(self.y_test)
+
+    @property
+    def n_features(self) -> int:
+        """Number of inputs, I."""
+        return int(self.x_train.shape[1])
+
 
 @dataclass(frozen=True, kw_only=True)
-class _Target:
-    """The target of every row: codes of sorted classes, or numbers where `classes` is None.
+class PreparedTable:
+    """The rows that are learned from, and tested on, before any is split off.
 
-    `rows` are the rows of the first file in which the values stand, -1 for those of a test file.
+    Attributes:
+        table: all rows, of both files where there are two.
+        columns: the columns of the rows that are kept.
+        input_columns: those of them that are not the target, nor say how rows are split.
+        target: the target of these rows.
+        of_test: which of them are of a test file.
+        notes: which rows are left out.
+
     """
 
-    place: ColumnPlace
-    values: NDArray[np.float64]
-    classes: tuple[str, ...] | None
-    rows: NDArray[np.int64]
+    table: Table
+    columns: Sequence[Column]
+    input_columns: Sequence[Column]
+    target: Target
+    of_test: NDArray[np.bool_]
+    notes: Sequence[str]
 
-    def error(self, message: str, at: int) -> InputError:
-        """Return the error of a value."""
-        row = int(self.rows[at])
-        return self.place.error(message, row if row >= 0 else None)
+
+def prepare(rows: Table, test_rows: Table | None, target: str, task: Task | None, missing: Missing) -> PreparedTable:
+    """Return the rows to learn from, with their target; raise InputError for what cannot be learned.
+
+    Args:
+        rows: the rows to train on, or all rows.
+        test_rows: the rows to test on, where they are given.
+        target: the target column.
+        task: `classes` or `number` where the values of the target column do not say which.
+        missing: what becomes of gaps.
+
+    """
+    if missing == "refuse":
+        for given in (rows, test_rows):
+            if given is not None:
+                check_gaps(given)
+    table = rows if test_rows is None else _joined(rows, test_rows)
+    if len(table.columns) < 2:
+        raise file_error(f"a data file must have a column beside the target, got {target!r} alone", table.name)
+    by = rows.split_by
+    kept, notes = kept_rows(table, target, missing, by.name if by is not None else None)
+    of_test = (np.arange(table.rows) >= rows.rows)[kept]
+    columns = rows_of(table.columns, kept)
+    no_inputs = [target] if by is None or by.is_input else [target, by.name]
+    input_columns = [c for c in columns if c.name not in no_inputs]
+    if not input_columns:
+        raise file_error(f"a data file must have an input beside {' and '.join(map(repr, no_inputs))}", table.name)
+    file_rows = np.where(of_test, -1, np.flatnonzero(kept))
+    column = next(c for c in columns if c.name == target)
+    try:
+        aim = target_of(column, task, file_rows)
+    except InputError as error:
+        # Rows that were left out may be why.
+        if not notes:
+            raise
+        raise InputError(f"{error}; {'; '.join((*notes, *column.notes))}") from None
+    return PreparedTable(
+        table=table,
+        columns=columns,
+        input_columns=input_columns,
+        target=aim,
+        of_test=of_test,
+        notes=notes,
+    )
 
 
 def encode(
@@ -118,30 +172,9 @@ def encode(
         missing: what becomes of gaps.
 
     """
-    if missing == "refuse":
-        for given in (rows, test_rows):
-            if given is not None:
-                check_gaps(given)
-    table = rows if test_rows is None else _joined(rows, test_rows)
-    if len(table.columns) < 2:
-        raise file_error(f"a data file must have a column beside the target, got {target!r} alone", table.name)
-    by = rows.split_by
-    kept, notes = kept_rows(table, target, missing, by.name if by is not None else None)
-    of_test = (np.arange(table.rows) >= rows.rows)[kept]
-    columns = rows_of(table.columns, kept)
-    no_inputs = [target] if by is None or by.is_input else [target, by.name]
-    input_columns = [c for c in columns if c.name not in no_inputs]
-    if not input_columns:
-        raise file_error(f"a data file must have an input beside {' and '.join(map(repr, no_inputs))}", table.name)
-    file_rows = np.where(of_test, -1, np.flatnonzero(kept))
-    column = next(c for c in columns if c.name == target)
-    try:
-        aim = _target(column, task, file_rows)
-    except InputError as error:
-        # Rows that were left out may be why.
-        if not notes:
-            raise
-        raise InputError(f"{error}; {'; '.join((*notes, *column.notes))}") from None
+    prepared = prepare(rows, test_rows, target, task, missing)
+    table, columns, aim, of_test = prepared.table, prepared.columns, prepared.target, prepared.of_test
+    input_columns, notes, by = prepared.input_columns, list(prepared.notes), rows.split_by
     apart = of_test if test_rows is not None else None
     if apart is not None and (not apart.any() or apart.all()):
         part = "training" if apart.all() else "test"
@@ -150,7 +183,7 @@ def encode(
     if by is not None:
         split = split_rows(next(c for c in columns if c.name == by.name), by, share, apart)
     train, is_test = split.is_training, split.is_test
-    notes += _check_training_rows(aim, split, by, has_test_rows=test_rows is not None)
+    notes += check_training_rows(aim, split, by, has_test_rows=test_rows is not None)
     inputs = table_inputs(
         input_columns, train, table, "test or validation row" if split.is_validation.any() else "test row"
     )
@@ -164,16 +197,15 @@ def encode(
         "numeric": inputs.numeric.tolist() if scale != "none" else None,
     }
     options |= split.identity
-    of_target = _target_scale(aim, train, target_scale)
+    of_target = target_scale_of(aim, train, target_scale)
     if of_target is not None:
         options |= {"target_scale": "log" if of_target.log else "standard"}
     if input_scale.constant:
         options["constant"] = list(input_scale.constant)
-    fingerprint = _fingerprint(inputs.x, aim.values, options)
+    fingerprint = fingerprint_of(inputs.x, aim.values, options)
     x = input_scale.apply(inputs.x)
-    _check_range(x, inputs.owners, table.name)
-    numbers = aim.values if of_target is None else of_target.trained(aim.values)
-    y = numbers.astype(np.float32) if aim.classes is None else aim.values.astype(np.uint8)
+    check_range(x, inputs.owners, table.name)
+    y = aim.arrays(of_target)
     x32 = x.astype(np.float32)
     of_columns = [*split.notes, *reading_notes(columns), *notes, *id_notes(input_columns), *inputs.notes]
     trained = np.concatenate([np.flatnonzero(train), np.flatnonzero(split.is_validation)])
@@ -187,29 +219,11 @@ def encode(
         target_scale=of_target,
         columns=tuple(inputs.columns),
         input_scale=input_scale,
-        notes=(*of_columns, *_constant_notes(inputs, input_scale, train), *scale_notes),
+        notes=(*of_columns, *constant_notes(inputs, input_scale, train), *scale_notes),
         n_validation=int(split.is_validation.sum()),
         blocks=split.blocks,
         block_train=split.block_train,
     )
-
-
-def _target_scale(aim: _Target, train: NDArray[np.bool_], said: TargetScaling | None) -> TargetScale | None:
-    """Return the mean and sd of the target over the training rows, or those of its logarithm; None where it stays as it is."""
-    if aim.classes is not None:
-        if said is not None:
-            raise aim.place.error(f"target_scale is for a target of numbers, got {said} for classes; leave it out")
-        return None
-    if said == "none":
-        return None
-    if said == "log" and (least := aim.values.min()) <= 0:
-        raise aim.error(f"target_scale log needs a target above 0, got {least:g}", int(aim.values.argmin()))
-    values = np.log(aim.values[train]) if said == "log" else aim.values[train]
-    scale = TargetScale(mean=float(values.mean()), sd=float(values.std()), log=said == "log")
-    if not (math.isfinite(scale.mean) and 0 < scale.sd < math.inf):
-        message = f"a target must have a standard deviation that float64 holds, got {scale.sd:g} of its training rows"
-        raise aim.place.error(f"{message}; write it in another unit, or say `target_scale: none`")
-    return scale
 
 
 def _joined(rows: Table, test_rows: Table) -> Table:
@@ -258,61 +272,33 @@ def _in_seconds(c: Column) -> Column:
     return replace(c, values=c.values * DAY, unit=SECONDS, notes=()) if c.unit == DAYS else c
 
 
-def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> _Target:
-    """Return the target as classes or numbers: text, flags and few different whole numbers are classes, unless `task` says."""
-    place = column.place
-    if column.merged is not None:
-        row, number = column.merged
-        message = f"a whole number must lie within 2^53, so that no two become one, got {shown(number)}"
-        raise place.error(f"{message}; an identifier? take it out, or write it as text", row)
-    different, codes = np.unique(column.values, return_inverse=True)
-    few = column.type != "number" or (column.whole and len(different) <= MOST_WHOLE_CLASSES)
-    if task == "number" and column.type == "word":
-        raise place.error("regression needs a target of numbers, got text; leave `task: number` out")
-    if len(different) < 2:
-        got = column.words[int(different[0])] if column.type == "word" else f"{different[0]:g}"
-        raise place.error(f"a target must have different values, got only {shown(got)}")
-    if task == "number" or (task is None and not few):
-        if (largest := np.abs(different).max()) > LARGEST_FLOAT32:
-            raise place.error(f"a target must fit float32, got {largest:g}")
-        return _Target(place=place, values=column.values, classes=None, rows=rows)
-    if len(different) > MOST_CLASSES:
-        message = f"a target must have at most {MOST_CLASSES} classes, got {len(different)} different values"
-        raise place.error(f"{message}; an identifier? take another column")
-    if column.type == "number":
-        if (fractions := different[different != np.floor(different)]).size:
-            raise place.error(f"classes must be text, true and false or whole numbers, got {fractions[0]:g}")
-        gap = next((int(a) + 1 for a, b in pairwise(different) if b - a > 1), None)
-        if task is None and gap is not None:
-            message = f"classes that are whole numbers must follow one another, got none with {gap}"
-            hint = "say `task: classes` to take them as they are, or `task: number`"
-            raise place.error(f"{message} between {different[0]:.0f} and {different[-1]:.0f}; {hint}")
-    if long := next((w for w in column.words if len(w) > LONGEST_CLASS), None):
-        raise place.error(f"a class must have a name of at most {LONGEST_CLASS} characters, got {shown(long[:40])}")
-    if column.type == "word":
-        names = [column.words[int(code)] for code in different]
-    else:
-        names = [f"{v:.0f}" for v in different] if column.type == "number" else ["false", "true"]
-    return _Target(place=place, values=codes.astype(np.float64), classes=tuple(names), rows=rows)
-
-
-def _plain_split(aim: _Target, share: float, given: NDArray[np.bool_] | None) -> RowSplit:
+def _plain_split(aim: Target, share: float, given: NDArray[np.bool_] | None) -> RowSplit:
     """Return the rows to test on, those given or a share: of classes, each has its share."""
-    rows = len(aim.values)
-    none = np.zeros(rows, bool)
+    none = np.zeros(len(aim.values), bool)
     if given is not None:
         return RowSplit(is_test=given, is_validation=none)
+    total = number_of_test_rows(aim, share)
+    order = np.random.Generator(np.random.SFC64(SPLIT_SEED)).permutation(len(aim.values))
+    return RowSplit(is_test=held_out(aim.labels, order, total), is_validation=none)
+
+
+def number_of_test_rows(aim: Target, share: float) -> int:
+    """Return how many rows a share of them is; raise InputError where a part is left without rows."""
+    rows = len(aim.values)
     total = round(share * rows)
     if total < 1 or rows - total < 2:
         message = f"test must hold out a row of a data file and leave two for training, got {share:g} of {rows} rows"
         raise file_error(message, aim.place.file)
-    order = np.random.Generator(np.random.SFC64(SPLIT_SEED)).permutation(rows)
-    targets = aim.values if aim.classes is None else aim.values.astype(np.int64)
-    return RowSplit(is_test=held_out(targets, order, total), is_validation=none)
+    return total
 
 
-def _check_training_rows(aim: _Target, split: RowSplit, by: SplitColumn | None, *, has_test_rows: bool) -> list[str]:
-    """Refuse training rows that nothing can be learned from; return notes on classes that groups or times leave out of a side."""
+def check_training_rows(
+    aim: Target, split: RowSplit, by: SplitColumn | None = None, *, has_test_rows: bool
+) -> list[str]:
+    """Return notes on classes that groups or times leave out of a side.
+
+    Raises InputError where the target does not vary among the training rows, or a class has none of them otherwise.
+    """
     train = split.is_training
     if aim.classes is None:
         if np.ptp(aim.values[train]) == 0:
@@ -350,7 +336,7 @@ def _check_training_rows(aim: _Target, split: RowSplit, by: SplitColumn | None, 
     return []
 
 
-def _constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.bool_]) -> list[str]:
+def constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.bool_]) -> list[str]:
     """Return a note on the columns of which no input varies."""
     owners = [c for c in inputs.owners if not c.gaps[train].all()]
     width, still = (
@@ -361,14 +347,16 @@ def _constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.b
     return [f"{named(names)}: one value in the training rows: its inputs are 0"] if names else []
 
 
-def _check_range(x: NDArray[np.float64], owners: Sequence[Column], file: str) -> None:
+def check_range(x: NDArray[np.float64], owners: Sequence[Column], file: str) -> None:
+    """Raise InputError for an input that float32 does not hold."""
     largest = np.abs(x).max(0)
     if len(beyond := np.flatnonzero(largest > LARGEST_FLOAT32)):
         message = f"an input must fit float32, got {largest[beyond[0]]:g}; divide it, or say `scale: standard`"
         raise file_error(message, file, column=owners[beyond[0]].name)
 
 
-def _fingerprint(x: NDArray[np.float64], y: NDArray[np.float64], options: dict[str, object]) -> str:
+def fingerprint_of(x: NDArray[np.float64], y: NDArray[np.float64], options: dict[str, object]) -> str:
+    """Return the SHA-256, in hex, of inputs and targets before they are scaled, and of what is done with them."""
     hashed = hashlib.sha256(json.dumps(options | {"shape": x.shape}, sort_keys=True).encode())
     for array in (x, y + 0.0):
         hashed.update(np.ascontiguousarray(array, "<f8").data)

@@ -8,8 +8,9 @@ file again and refuses one whose facts have changed.
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable
 from mlpbench.base.models import SpecProblem, shown
-from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource, TargetScale
+from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource, Say, TargetScale, say_nothing
 from mlpbench.data.file_errors import file_error
 from mlpbench.data.formats.column_choice import ColumnChoice, RowColumn
 from mlpbench.data.formats.columns import ColumnOptions, Table
@@ -36,6 +37,7 @@ from mlpbench.data.table.table_paths import check_files, spelt, whole_path
 
 if TYPE_CHECKING:
     from mlpbench.data.table.encode import Encoded
+    from mlpbench.data.table.table_draws import TableDraws
     from mlpbench.data.table.table_encoder import TableEncoder
 
 
@@ -58,6 +60,8 @@ class TableData(DataSource):
             class_names=self.file_facts.classes or (),
             fingerprint=self.file_facts.fingerprint,
             target_scale=self._target_scale,
+            is_drawn_anew=self.options.resplit,
+            is_resplit=self.options.resplit,
             notes=self.file_facts.notes,
             n_validation=self.file_facts.n_validation,
             blocks=self._blocks,
@@ -75,31 +79,59 @@ class TableData(DataSource):
             return None
         return TargetScale(mean=mean, sd=sd, log=self.options.target_scale == "log")
 
+    def fetch(self, *, data_dir: Path | None = None, cache_dir: Path | None = None, say: Say = say_nothing) -> str:
+        """Make sure that the file is there and matches its facts, and return its path; raise InputError where not."""
+        if self.options.resplit:
+            # Not the one that is kept: the file may have gone since, and workers read it again.
+            self._read_whole()
+            return self.origin()
+        return super().fetch(data_dir=data_dir, cache_dir=cache_dir, say=say)
+
     def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
         """Return the arrays to train on; raise InputError where the file is gone or does not match its facts."""
+        if self.options.resplit:
+            return super().load()
         return self.read_again()[1]
 
-    def encoder(self) -> TableEncoder:
-        """Return what makes inputs of new rows; raise InputError where the file is gone or does not match its facts."""
+    def draw(self, seed: int, replicate: int) -> Dataset:
+        """Return the arrays of a replicate that draws its own test rows; raise as `load` does."""
+        if not self.options.resplit:
+            return super().draw(seed, replicate)
+        return _dataset(self, _kept_for_draws(self).encoded(seed, replicate))
+
+    def encoder(self, seed: int = 0, replicate: int = 0) -> TableEncoder:
+        """Return what makes inputs of new rows; raise InputError where the file is gone or does not match its facts.
+
+        Where replicates draw their own test rows, it is that of one of them.
+        """
+        if self.options.resplit:
+            return _kept_for_draws(self).encoder(seed, replicate)
         return self.read_again()[2]
 
     def read_again(self) -> tuple[TableData, Dataset, TableEncoder]:
-        """Return the table with its facts, its arrays and its encoder; raise InputError as `load` does."""
+        """Return the table with its facts, its arrays and its encoder; raise InputError as `load` does.
+
+        Where replicates draw their own test rows, arrays and encoder are those of replicate 0 of seed 0.
+        """
+        read = self._read_whole()
+        return read.data, _dataset(read.data, read.encoded()), read.encoder()
+
+    def _read_whole(self) -> _TableRead:
         paths = self.options.paths
         try:
             check_files(paths, paths)
         except SpecProblem as problem:
             raise InputError(f"{problem.message} (training needs the data)") from None
         try:
-            now, dataset, encoder = _read(self.options, paths)
+            now = _read(self.options, paths)
         except SpecProblem as problem:
             raise InputError(f"{self.options.file}: {problem.message}") from None
-        if now.file_facts.without_notes() != self.file_facts.without_notes():
-            was, got = self.file_facts.fingerprint[:12], now.file_facts.fingerprint[:12]
+        if now.data.file_facts.without_notes() != self.file_facts.without_notes():
+            was, got = self.file_facts.fingerprint[:12], now.data.file_facts.fingerprint[:12]
             message = f"the data must be those of the experiment's facts, {was}, got {got}"
             hint = "the file or its options have changed; remove `facts` to start again with them"
             raise InputError(f"{self.options.file}: {message}: {hint}")
-        return now, dataset, encoder
+        return now
 
     def origin(self) -> str:
         """Return the path of the file."""
@@ -113,6 +145,8 @@ class TableData(DataSource):
         tree = _as_lists(self.options.model_dump(exclude_none=True))
         if tree["missing"] == "impute":  # as files of before are written, which had no gaps
             del tree["missing"]
+        if not tree["resplit"]:
+            del tree["resplit"]
         for key, path in self.options.paths.items():
             written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
             tree[key] = spelt(written, key)
@@ -138,17 +172,61 @@ def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
             whole = whole.model_copy(update={"target_scale": "none"})
         return TableData(options=whole.model_copy(update={"facts": None}), file_facts=options.facts)
     check_files(whole.paths, names)
-    return _read(whole, names)[0]
+    return _read(whole, names).data
 
 
-def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, Dataset, TableEncoder]:
-    """Read the files: return the table with its facts, its examples, and its encoder; `names` are the files' names in errors.
+@dataclass(frozen=True, kw_only=True)
+class _TableRead:
+    """A table that has been read: with its facts, its columns, and what it is encoded to, or what draws that."""
+
+    data: TableData
+    table: Table
+    source: Encoded | TableDraws
+
+    def encoded(self, seed: int = 0, replicate: int = 0) -> Encoded:
+        """Return the arrays, of a replicate where each has its own."""
+        from mlpbench.data.table.table_draws import TableDraws
+
+        return self.source.draw(seed, replicate) if isinstance(self.source, TableDraws) else self.source
+
+    def encoder(self, seed: int = 0, replicate: int = 0) -> TableEncoder:
+        """Return what makes inputs of new rows, of a replicate where each has its own."""
+        from mlpbench.data.table.table_encoder import OPTION_KEYS, TableEncoder
+
+        options, encoded, by = self.data.options, self.encoded(seed, replicate), self.table.split_by
+        return TableEncoder(
+            target=self.table.target,
+            columns=encoded.columns,
+            scale=encoded.input_scale,
+            left_out=(*self.table.left_out, *((by.name,) if by is not None and not by.is_input else ())),
+            is_named=self.table.is_named,
+            asked_for=tuple(
+                c.name for c in self.table.columns if c.is_asked_for and not (by is not None and c.name == by.name)
+            ),
+            text={key: getattr(options, key) for key in TEXT_KEYS if getattr(options, key) is not None},
+            **{key: getattr(options, key) for key in ("missing", *OPTION_KEYS) if getattr(options, key) is not None},
+        )
+
+
+@functools.lru_cache(maxsize=4)
+def _kept_for_draws(data: TableData) -> _TableRead:
+    """Return a table of which each replicate draws its own rows; it is read once in a process."""
+    return data._read_whole()
+
+
+def _dataset(data: TableData, encoded: Encoded) -> Dataset:
+    arrays = {part: getattr(encoded, part) for part in ("x_train", "y_train", "x_test", "y_test", "block_train")}
+    return Dataset(facts=data.facts, **arrays).read_only()
+
+
+def _read(options: TableOptions, names: Mapping[str, str]) -> _TableRead:
+    """Read the files: return the table with its facts and what it is encoded to; `names` are the files' names in errors.
 
     Raises SpecProblem where the target is no column, InputError for what is wrong inside a file.
     """
     # Whoever has no table of their own need not wait for pyarrow.
-    from mlpbench.data.table.encode import encode
-    from mlpbench.data.table.table_encoder import OPTION_KEYS, TableEncoder
+    from mlpbench.data.table.encode import encode, prepare
+    from mlpbench.data.table.table_draws import draws_of
 
     _check_text_options(options, names["file"])
     choice = ColumnChoice(
@@ -173,57 +251,50 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         asked = replace(asked, words=tuple(c.name for c in table.columns if c.is_asked_for), learned=forms)
         test_table, _ = read_table(Path(options.test_file), names["test_file"], other, options.text, asked)
     share = options.test if options.test is not None else TEST_SHARE
+    source: Encoded | TableDraws
     try:
-        encoded = encode(
-            table,
-            test_table,
-            table.target,
-            share=share,
-            scale=options.scale,
-            task=options.task,
-            target_scale=options.target_scale,
-            missing=options.missing,
-        )
+        if options.resplit:
+            prepared = prepare(table, None, table.target, options.task, options.missing)
+            source = draws_of(prepared, share, options.scale, options.target_scale)
+        else:
+            source = encode(
+                table,
+                test_table,
+                table.target,
+                share=share,
+                scale=options.scale,
+                task=options.task,
+                target_scale=options.target_scale,
+                missing=options.missing,
+            )
     except InputError as error:
         # How a file was understood may be why it can't be learned from.
         notes = "; ".join(dict.fromkeys([*table.notes, *(test_table.notes if test_table is not None else ())]))
         if not notes:
             raise
         raise InputError(f"{error} (as it was read: {printable(notes)})") from None
-    scaled = encoded.target_scale
+    scaled = source.target_scale
     file_facts = TableFacts(
-        fingerprint=encoded.fingerprint,
-        n_train=len(encoded.y_train) - encoded.n_validation,
-        n_test=len(encoded.y_test),
-        n_features=encoded.x_train.shape[1],
-        classes=encoded.classes,
+        fingerprint=source.fingerprint,
+        n_train=source.n_train,
+        n_test=source.n_test,
+        n_features=source.n_features,
+        classes=source.classes,
         target_mean=None if scaled is None else scaled.mean,
         target_sd=None if scaled is None else scaled.sd,
-        notes=_notes(options, table, test_table, encoded),
-        n_validation=encoded.n_validation,
-        blocks=() if encoded.blocks is None else tuple(chain.from_iterable(encoded.blocks.sizes)),
+        notes=_notes(options, table, test_table, source.notes),
+        n_validation=source.n_validation,
+        blocks=() if source.blocks is None else tuple(chain.from_iterable(source.blocks.sizes)),
     )
     has_share = test_table is None and options.split is None
     update: dict[str, Any] = {"facts": None, "test": share if has_share else None}
-    if encoded.classes is None and options.target_scale is None:
+    if source.classes is None and options.target_scale is None:
         update["target_scale"] = "standard"
     data = TableData(options=options.model_copy(update=update), file_facts=file_facts)
-    arrays = {part: getattr(encoded, part) for part in ("x_train", "y_train", "x_test", "y_test", "block_train")}
-    by = table.split_by
-    encoder = TableEncoder(
-        target=table.target,
-        columns=encoded.columns,
-        scale=encoded.input_scale,
-        left_out=(*table.left_out, *((by.name,) if by is not None and not by.is_input else ())),
-        is_named=table.is_named,
-        asked_for=tuple(c.name for c in table.columns if c.is_asked_for and not (by is not None and c.name == by.name)),
-        text={key: getattr(options, key) for key in TEXT_KEYS if getattr(options, key) is not None},
-        **{key: getattr(options, key) for key in ("missing", *OPTION_KEYS) if getattr(options, key) is not None},
-    )
-    return data, Dataset(facts=data.facts, **arrays).read_only(), encoder
+    return _TableRead(data=data, table=table, source=source)
 
 
-def _notes(options: TableOptions, table: Table, test_table: Table | None, encoded: Encoded) -> tuple[str, ...]:
+def _notes(options: TableOptions, table: Table, test_table: Table | None, of_rows: Sequence[str]) -> tuple[str, ...]:
     """Return what is to be known of how the files were read, each line with the name of its file, without its folder."""
     test_name = os.path.basename(options.test_file) if options.test_file is not None else options.name
     said = [f"{options.name}: {note}" for note in table.notes]
@@ -232,7 +303,7 @@ def _notes(options: TableOptions, table: Table, test_table: Table | None, encode
     named = {spelling for c in columns for spelling in c.named_gaps}
     lost = [value for value in options.missing_values or () if str(value) not in named]
     said += [f"{options.name}: missing_values: no column has {', '.join(map(shown, lost))}"] if lost else []
-    said += [f"{options.name}: {note}" for note in encoded.notes]
+    said += [f"{options.name}: {note}" for note in of_rows]
     return tuple(map(printable, dict.fromkeys(said)))
 
 
@@ -250,7 +321,7 @@ def _check_text_options(options: TableOptions, name: str) -> None:
 
 
 def _check_one_test_part(options: TableOptions, name: str) -> None:
-    for key, value in (("test", options.test), ("test_file", options.test_file)):
+    for key, value in (("test", options.test), ("test_file", options.test_file), ("resplit", options.resplit or None)):
         if value is not None:
             message = f"{key} must be left out where the file has test arrays of its own, as {name} has"
             raise SpecProblem((KEY, key), f"{message}, got {shown(value)}")

@@ -75,7 +75,7 @@ class TableFacts(Model):
 class TableOptions(Model):
     """What a file says of a table: which file, which column is the target, and how to split and scale the rest.
 
-    `test` is None where test rows are given, by `test_file` or by an npz file.
+    `test` is None where test rows are given, by `test_file` or by an npz file. With `resplit` each replicate draws its own.
     """
 
     file: str = Field(min_length=1)
@@ -84,6 +84,7 @@ class TableOptions(Model):
     columns: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
     test: float | None = Field(default=None, gt=0, lt=1)
     test_file: str | None = Field(default=None, min_length=1)
+    resplit: bool = False
     scale: Literal["standard", "robust", "minmax", "quantile", "none"] = "standard"
     missing: Literal["impute", "drop_rows", "refuse"] = "impute"
     missing_values: Annotated[tuple[str | int | float, ...], Field(strict=False, min_length=1)] | None = None
@@ -105,12 +106,17 @@ class TableOptions(Model):
     def _one_test(self) -> TableOptions:
         if self.test is not None and self.test_file is not None:
             raise ValueError("test is a share of the file, test_file another file: give one of them, got both")
+        if self.resplit and self.test_file is not None:
+            raise ValueError("resplit draws test rows from all rows of file: put those of test_file there, got both")
         if self.drop is not None and self.columns is not None:
             raise ValueError("drop says what is left out, columns what is read: give one of them, got both")
         said = [key for key in ROW_OPTIONS if getattr(self, key) is not None]
         if len(said) > 1:
             rule = "split, groups and time each name the column that says how rows are split: give one of them"
             raise ValueError(f"{rule}, got {' and '.join(said)}")
+        if said and self.resplit:
+            rule = "resplit draws test rows for each replicate, and takes each row for one of its own"
+            raise ValueError(f"{rule}: leave it out where a column says how rows are split, got {said[0]} too")
         if self.split is not None and (others := [k for k in ("test", "test_file") if getattr(self, k) is not None]):
             rule = "split names a column that says which rows are for testing, test is a share, test_file another file"
             raise ValueError(f"{rule}: give one of them, got split and {others[0]}")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
 from mlpbench.evidence.estimates.observe import accuracy_step, intervals, measure, with_labels
+from mlpbench.evidence.estimates.overlap import overlap
 from mlpbench.experiment.claims.selectors import are_numbers
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.metrics.metric import METRICS
@@ -126,7 +127,8 @@ def by_severity(
             measured = measure(observed, curves, name).dropna(subset=["value"])
             floors = [accuracy_step(name, c.settings, c.data.n_test) for c in conditions]
             limits = METRICS[f"test_{outcome}"].limits
-            part = intervals(measured, ["position"], pd.Series(floors, dtype=float), limits).reset_index()
+            together = pd.Series([overlap(name, c.settings, c.data) for c in conditions], dtype=float)
+            part = intervals(measured, ["position"], pd.Series(floors, dtype=float), limits, together).reset_index()
             parts.append(part.assign(kind=kind, severity=severity))
     parts = [p for p in parts if len(p)]
     estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SHIFT_COLUMNS)

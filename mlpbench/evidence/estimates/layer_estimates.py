@@ -37,6 +37,8 @@ FINISHED = ["n", "mean", "sd", "low", "high", "zeros"]
 WIDE = 10.0
 # What reads the layers of some runs: `run_id`, `epoch`, `step`, `layer`, some metrics, and the `steps` the run was to take.
 Layers = Callable[[Sequence[str], Sequence[str]], pd.DataFrame]
+# How far replicates are from independent, by position: of splits of one table alone.
+Overlaps = pd.Series | None
 
 
 def with_layers(
@@ -135,7 +137,7 @@ def at_start_and_end(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([start, end], ignore_index=True)
 
 
-def signals(rows: pd.DataFrame) -> pd.DataFrame:
+def signals(rows: pd.DataFrame, overlaps: Overlaps = None) -> pd.DataFrame:
     """Return activation variance of hidden layers and gradient norm of all layers, at start and end.
 
     Keys are position, when, measure and layer.
@@ -143,10 +145,10 @@ def signals(rows: pd.DataFrame) -> pd.DataFrame:
     rows = at_start_and_end(rows)
     variance = rows[rows["layer"] <= rows["depth"]].assign(measure=VARIANCE, value=rows["act_var"])
     gradient = rows.assign(measure=GRADIENT, value=rows["grad_norm"])
-    return _geometric(pd.concat([variance, gradient]), ["position", "when", "measure", "layer"])
+    return _geometric(pd.concat([variance, gradient]), ["position", "when", "measure", "layer"], overlaps)
 
 
-def gains(rows: pd.DataFrame) -> pd.DataFrame:
+def gains(rows: pd.DataFrame, overlaps: Overlaps = None) -> pd.DataFrame:
     """Return the gain over all hidden layers, at start and end; keys are position, when, measure and depth.
 
     forward   rms a_L-1 / rms x           = product of forward_gain over l = 1 ... L-1
@@ -162,10 +164,10 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
             logs = np.log10(rows[column].astype(float).fillna(0.0))
         total = rows.assign(log=logs).groupby(keys, sort=True)["log"].sum().reset_index()
         parts.append(total.assign(measure=measure))
-    return _from_logs(pd.concat(parts), ["position", "when", "measure", "depth"])
+    return _from_logs(pd.concat(parts), ["position", "when", "measure", "depth"], overlaps)
 
 
-def over_steps(rows: pd.DataFrame) -> pd.DataFrame:
+def over_steps(rows: pd.DataFrame, overlaps: Overlaps = None) -> pd.DataFrame:
     """Return variance and gradient norm of the first and the last hidden layer at every probe of finished runs.
 
     Keys are position, measure, which and step; of one hidden layer there is the first alone.
@@ -174,10 +176,10 @@ def over_steps(rows: pd.DataFrame) -> pd.DataFrame:
     deep = rows[(rows["layer"] == rows["depth"]) & (rows["depth"] > 1)].assign(which=LAST)
     both = pd.concat([rows[rows["layer"] == 1].assign(which=FIRST), deep])
     parts = [both.assign(measure=m, value=both[c]) for m, c in ((VARIANCE, "act_var"), (GRADIENT, "grad_norm"))]
-    return _geometric(pd.concat(parts), ["position", "measure", "which", "step"])
+    return _geometric(pd.concat(parts), ["position", "measure", "which", "step"], overlaps)
 
 
-def scales(rows: pd.DataFrame, groups: dict[int, str]) -> pd.DataFrame:
+def scales(rows: pd.DataFrame, groups: dict[int, str], overlaps: Overlaps = None) -> pd.DataFrame:
     """Return the root mean square of the last hidden layer's activations at every probe of finished runs.
 
     Conditions of one width and one group (`groups` has that of each position) are averaged within the replicate. Keys are
@@ -190,23 +192,25 @@ def scales(rows: pd.DataFrame, groups: dict[int, str]) -> pd.DataFrame:
     keys = ["group", "width", "epoch"]
     rows = rows.assign(position=rows.groupby(keys)["position"].transform("min"))
     whole = rows.groupby(["position", *keys, "measure", "replicate"], sort=True)["log"].mean().reset_index()
-    return _from_logs(whole, ["position", *keys, "measure"])
+    return _from_logs(whole, ["position", *keys, "measure"], overlaps)
 
 
-def _geometric(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _geometric(rows: pd.DataFrame, keys: list[str], overlaps: Overlaps) -> pd.DataFrame:
     with np.errstate(divide="ignore"):
         logs = np.log10(rows["value"].astype(float))
-    return _from_logs(rows.assign(log=logs), keys)
+    return _from_logs(rows.assign(log=logs), keys, overlaps)
 
 
-def _from_logs(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _from_logs(rows: pd.DataFrame, keys: list[str], overlaps: Overlaps) -> pd.DataFrame:
     """Return the keys and `FINISHED` of `log`, in its own unit again; `sd` stays in log10 units."""
     if rows.empty:
         return pd.DataFrame(columns=[*keys, *FINISHED])
     log = rows["log"].to_numpy(dtype=float)
     rows = rows.assign(value=np.where(np.isfinite(log), log, np.nan), zero=np.isneginf(log))
     floors = pd.Series(0.0, index=rows[keys[0]].unique())
-    estimates = intervals(rows, keys, floors).join(rows.groupby(keys, sort=True)["zero"].sum().rename("zeros"))
+    estimates = intervals(rows, keys, floors, overlaps=overlaps).join(
+        rows.groupby(keys, sort=True)["zero"].sum().rename("zeros")
+    )
     shown = (estimates["zeros"] == 0).to_numpy()
     for name in ("mean", "low", "high"):
         estimates[name] = (10.0 ** estimates[name]).where(shown)

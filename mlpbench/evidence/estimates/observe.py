@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
+from mlpbench.evidence.estimates.overlap import by_position, overlap
 from mlpbench.evidence.frames import places
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment import shift_spec
@@ -187,7 +188,7 @@ def estimate(
 ) -> pd.DataFrame:
     """Return a row for each condition and metric: n, mean, sd, t interval, and how many runs have no value, and why.
 
-    interval = mean ± t(0.975, n - 1) s / sqrt(n), in the metric's unit, where s is the standard deviation or, of an accuracy,
+    interval = mean ± t(0.975, n - 1) s sqrt(1/n + overlap), in the metric's unit, where s is the standard deviation or, of an accuracy,
     one example if that is more: equal accuracies on a finite set do not make equal networks. It ends where the metric does, at 0
     and 1 for an accuracy.
     Reference: Student, The Probable Error of a Mean, 1908.
@@ -199,7 +200,9 @@ def estimate(
         ended = (DIVERGED, FAILED, MISSING)
         status = {e: (measured["status"] == e).groupby(measured["position"]).sum() for e in ended}
         floors = [accuracy_step(name, c.settings, c.data.n_test) for c in conditions]
-        part = intervals(measured, ["position"], pd.Series(floors, dtype=float), metric(name).limits).assign(
+        together = pd.Series([overlap(name, c.settings, c.data) for c in conditions], dtype=float)
+        of_floors, limits = pd.Series(floors, dtype=float), metric(name).limits
+        part = intervals(measured, ["position"], of_floors, limits, together).assign(
             metric=name, planned=by_condition.size(), censored=by_condition["censored"].sum(), **status
         )
         parts.append(part.reset_index())
@@ -214,12 +217,21 @@ def with_labels(estimates: pd.DataFrame, conditions: Sequence[Condition], at: in
 
 
 def intervals(
-    frame: pd.DataFrame, by: list[str], floors: pd.Series[float], limits: tuple[float, float] = (-np.inf, np.inf)
+    frame: pd.DataFrame,
+    by: list[str],
+    floors: pd.Series[float],
+    limits: tuple[float, float] = (-np.inf, np.inf),
+    overlaps: pd.Series[float] | None = None,
 ) -> pd.DataFrame:
-    """Return n, mean, sd and t interval of `value` for each group.
+    """Return n, mean, sd and t interval of `value` for each group. One value has a mean but neither sd nor interval.
 
-    `floors` are the least sds that intervals are made of, by the first key of a group; intervals end at the `limits` of what
-    is measured. One value has a mean but neither sd nor interval.
+    Args:
+        frame: the numbers of replicates, with their keys.
+        by: the keys.
+        floors: the least sds that intervals are made of, by the first key of a group.
+        limits: where intervals end at the latest.
+        overlaps: how far replicates are from independent (`estimates.overlap`), by the first key; they are without.
+
     """
     groups = frame.groupby(by, sort=True)["value"]
     estimates = pd.DataFrame({"n": groups.count(), "mean": groups.mean(), "sd": groups.std()})
@@ -230,6 +242,8 @@ def intervals(
     n = estimates["n"].to_numpy(dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
         half = stdtrit(np.where(n > 1, n - 1, np.nan), 0.5 + LEVEL / 2) * spread / np.sqrt(n)
+        if overlaps is not None and overlaps.any():
+            half *= np.sqrt(1 + n * overlaps.reindex(estimates.index.get_level_values(0)).to_numpy())
     estimates["low"] = (estimates["mean"] - half).clip(lower=limits[0])
     estimates["high"] = (estimates["mean"] + half).clip(upper=limits[1])
     return estimates
@@ -258,7 +272,8 @@ def estimate_curves(
             floors = [_curve_step(split, c.settings, c.data.n_test) for c in conditions]
             least = pd.Series(floors if measure == "accuracy" else [0.0] * len(floors), dtype=float)
             limits = METRICS[f"test_{measure}"].limits
-            part = intervals(some, ["position", "epoch", "step"], least, limits).reset_index()
+            together = by_position(split, conditions)
+            part = intervals(some, ["position", "epoch", "step"], least, limits, together).reset_index()
             parts.append(part.assign(split=split, measure=measure))
     columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]
     estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.evidence.estimates.observe import accuracy_step
+from mlpbench.evidence.estimates.overlap import largest_overlap
 from mlpbench.evidence.statistics.t_test import LEVEL, Sample
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import metric
@@ -35,17 +36,25 @@ def by_replicate(observed: pd.DataFrame, name: str, positions: Sequence[int]) ->
     }
 
 
-def difference(a: Mapping[int, float], b: Mapping[int, float], least: float = 0.0, most: float = np.inf) -> Difference:
-    """Return a minus b over the replicates that both have.
+def difference(
+    a: Mapping[int, float], b: Mapping[int, float], least: float = 0.0, most: float = np.inf, overlap: float = 0.0
+) -> Difference:
+    """Return a minus b over the replicates that both have, with mean ± t(0.975, n - 1) sd sqrt(1/n + overlap).
 
-    mean ± t(0.975, n - 1) sd / sqrt(n); `least` is the smallest sd the differences are credited with, `most` the largest
-    difference there can be.
+    Args:
+        a: the numbers by replicate.
+        b: those that are taken off.
+        least: the smallest sd the differences are credited with.
+        most: the largest difference there can be.
+        overlap: how far replicates are from independent (`estimates.overlap`).
+
     Reference: Student, The Probable Error of a Mean, 1908.
+
     """
     both = np.array([a[r] - b[r] for r in sorted(a.keys() & b.keys())])
     if len(both) < 2:
         return Difference(n=len(both), mean=float(both.mean()) if len(both) else np.nan, low=np.nan, high=np.nan)
-    sample = Sample(n=len(both), mean=float(both.mean()), sd=max(float(both.std(ddof=1)), least))
+    sample = Sample(n=len(both), mean=float(both.mean()), sd=max(float(both.std(ddof=1)), least), overlap=overlap)
     low, high = sample.interval(LEVEL)
     return Difference(n=sample.n, mean=sample.mean, low=max(low, -most), high=min(high, most))
 
@@ -65,4 +74,5 @@ def worse_than(
     steps = {p: accuracy_step(name, conditions[p].settings, conditions[p].data.n_test) for p in values}
     lowest, highest = metric(name).limits
     most = highest - lowest
-    return {p: difference(signed[p], signed[reference], steps[p] + steps[reference], most) for p in positions}
+    shared = largest_overlap(name, [conditions[p] for p in values])
+    return {p: difference(signed[p], signed[reference], steps[p] + steps[reference], most, shared) for p in positions}

@@ -13,12 +13,14 @@ from mlpbench.experiment.claims.selectors import are_numbers
 from mlpbench.experiment.grid import Condition, format_level
 
 
-def dead_shares(observed: pd.DataFrame, conditions: Sequence[Condition]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def dead_shares(
+    observed: pd.DataFrame, conditions: Sequence[Condition], overlaps: pd.Series[float] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the share of dead hidden units by condition, with interval, and by replicate.
 
     share = dead_units / number of hidden units, of conditions that have any; a channel of a convolution is one. Intervals
     are t intervals over replicates, cut at 0 and 1. The first frame has position, condition_id, label, n, mean, sd, low, high and planned; the second position and
-    value.
+    value. `overlaps` is for `intervals`.
     """
     units = pd.Series([float(sum(c.settings.conv_channels) + sum(c.settings.hidden_sizes)) for c in conditions])
     hidden = observed["position"].map(units)
@@ -26,7 +28,7 @@ def dead_shares(observed: pd.DataFrame, conditions: Sequence[Condition]) -> tupl
     points = points.assign(value=points["dead_units"] / hidden[hidden > 0])[["position", "value"]]
     planned = points.groupby("position", sort=True).size()
     floors = pd.Series(0.0, index=planned.index)
-    estimates = intervals(points, ["position"], floors, (0.0, 1.0)).assign(planned=planned).reset_index()
+    estimates = intervals(points, ["position"], floors, (0.0, 1.0), overlaps).assign(planned=planned).reset_index()
     return with_labels(estimates, conditions, at=1), points
 
 

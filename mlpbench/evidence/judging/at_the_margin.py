@@ -42,7 +42,7 @@ from mlpbench.evidence.statistics import resampling, t_test
 from mlpbench.evidence.statistics.alpha_spending import share_out, spent
 from mlpbench.evidence.statistics.e_process import EProcess
 from mlpbench.evidence.statistics.sign_test import one_sided
-from mlpbench.evidence.statistics.t_test import ALPHA, Sample
+from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.evidence.statistics.typical import TypicalSample, between
 from mlpbench.experiment.claims.hypothesis import Hypothesis
 
@@ -84,7 +84,8 @@ def p_at_the_margin(verdict: Verdict, values: ClaimValues, bet: Bet | None = Non
         )
     if not hypothesis.test.assumes_normal:
         return resampling.equivalence_flip(values.complete - edge, half)
-    return t_test.equivalence(Sample(n=verdict.n, mean=float(values.complete.mean()) - edge, sd=values.tested_sd), half)
+    sample = values.sample
+    return t_test.equivalence(replace(sample, mean=sample.mean - edge), half)
 
 
 def _at_any_time(hypothesis: Hypothesis, values: ClaimValues, ends: tuple[float, float], first: int) -> float:

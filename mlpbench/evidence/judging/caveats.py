@@ -40,6 +40,8 @@ class Remark(Caveat):
         return self.text
 
 
+OTHERS_JUDGE = "`of: typical` (of `compare` and `bound`) or `test: sign` judges such."
+NONE_JUDGES = "no other test is for replicates that draw their own test rows."
 MEDIAN_WOULD_DO = Remark(
     text=Markdown(
         f"`test: sign` ({SIGN_FLIP_LEAST} replicates or more, and more beside other claims) would judge the median with them."
@@ -277,13 +279,26 @@ class FarReplicates(Caveat):
 
     template = (
         "{far} of {n} {plural} lie{s} far from the others ({times:.0f} times their spread): where few runs collapse, the t test is wrong "
-        "in up to half of experiments; `of: typical` (of `compare` and `bound`) or `test: sign` judges such."
+        "in up to half of experiments; {judges}"
     )
     plural: str
     far: int
     n: int
     s: str
     times: float
+    judges: str = OTHERS_JUDGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectedForOverlap(Caveat):
+    """That replicates split one table anew, by which the variance of their mean is larger than of independent ones."""
+
+    template = (
+        "Interval and p are {method}: the variance of the mean of n replicates is s^2 (1/n + {overlap:.3g}). They hold the sampling "
+        "of test rows, so that there is no second interval that adds it."
+    )
+    method: str
+    overlap: float
 
 
 @dataclass(frozen=True, kw_only=True)

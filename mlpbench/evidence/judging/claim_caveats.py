@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mlpbench.base.models import Value
+from mlpbench.evidence.estimates.overlap import METHOD
 from mlpbench.evidence.judging import caveats, draws
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
@@ -70,7 +71,12 @@ def caveats_of(
     shared = shared_streams(experiment, conditions)
     if (shared or experiment.one_at_a_time) and test.about != "variances":
         noted.append(caveats.SharedStreams(streams=tuple(shared), one_varies=experiment.one_at_a_time))
-    if values.censored and test.about in ("mean", "typical") and hypothesis.sense != "equivalent":
+    if (
+        values.censored
+        and test.about in ("mean", "typical")
+        and hypothesis.sense != "equivalent"
+        and not values.overlap
+    ):
         noted.append(caveats.MEDIAN_WOULD_DO)
     return noted
 
@@ -129,6 +135,8 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
     """Return how the claim was tested where that is not by t, and where t is not to be trusted."""
     n, test = len(values.complete), hypothesis.test
     noted: list[Caveat] = [caveats.Remark(text=hypothesis.wording.remark)] if hypothesis.wording.remark else []
+    if values.overlap:
+        noted.append(caveats.CorrectedForOverlap(method=METHOD, overlap=values.overlap))
     if test.about == "median":
         above, below = count_sides(values.lower, hypothesis.bound, values.upper)
         place, coverage = median_places(n, LEVEL)
@@ -164,7 +172,8 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
         noted.append(caveats.Skewed(plural=plural, skewness=skewness(values.complete), n=n))
     if test.assumes_normal and (far := far_from_others(values.complete)):
         count, times = far
-        noted.append(caveats.FarReplicates(plural=plural, far=count, n=n, s="s" * (count == 1), times=times))
+        judges = {"judges": caveats.NONE_JUDGES} if values.overlap else {}
+        noted.append(caveats.FarReplicates(plural=plural, far=count, n=n, s="s" * (count == 1), times=times, **judges))
     if values.at_edge:
         noted.append(caveats.BestAtEdge(replicates=values.at_edge, n=n))
     if test.interval == "bca":

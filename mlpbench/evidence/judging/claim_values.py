@@ -18,9 +18,11 @@ import pandas as pd
 
 from mlpbench.data.dataset import DataFacts
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accuracy_step, metric_values
+from mlpbench.evidence.estimates.overlap import largest_overlap
 from mlpbench.evidence.frames import with_finite
 from mlpbench.evidence.judging.draws import are_one_draw, measured_apart
 from mlpbench.evidence.statistics.effect_sizes import standard_deviation
+from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.hypothesis import Hypothesis
 from mlpbench.experiment.claims.replicate_numbers import Measured, ReplicateNumber, WeightedSum
@@ -66,6 +68,7 @@ class ClaimValues:
         left_out: number of replicates without a value, by why and by position of the condition.
         censored: whether some were left out because a run never got to its loss or accuracy.
         least_spread: the least standard deviation that the replicates are credited with.
+        overlap: how far they are from independent (`estimates.overlap`).
         conditions: the `condition_id` of each column.
         data: the facts of each of their data sets, once.
         table, run_ids: the metric and the run of each replicate and condition, (R, C).
@@ -98,6 +101,13 @@ class ClaimValues:
     diverged: bool = False
     worst: int = 0
     diverged_sides: Sequence[npt.NDArray[np.bool_]] = ()
+    overlap: float = 0.0
+
+    @property
+    def sample(self) -> Sample:
+        """The complete replicates, summed up for a t test; there must be one."""
+        mean, n = float(self.complete.mean()), len(self.complete)
+        return Sample(n=n, mean=mean, sd=self.tested_sd, overlap=self.overlap)
 
     @property
     def sd(self) -> float:
@@ -207,6 +217,7 @@ class _NeededRuns:
             table=table[whole],
             run_ids=run_ids[whole],
             replicates=np.flatnonzero(whole) + self.experiment.set_aside,
+            overlap=largest_overlap(hypothesis.metric, needed),
             at_edge=numbers.at_edge,
             is_one_draw=are_one_draw(hypothesis, self.experiment, needed),
             together=together,

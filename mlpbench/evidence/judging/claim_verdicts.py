@@ -271,7 +271,7 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
     else:
         p = t_test.p_of_sense(replace(sample, mean=mean - centre), hypothesis.sense, hypothesis.bound)
     sampled: Widened | NoInterval | None = None
-    if test_set is not None and isinstance(hypothesis.number, WeightedSum):
+    if test_set is not None and not values.overlap and isinstance(hypothesis.number, WeightedSum):
         weights = hypothesis.number.weights_of(values.conditions)
         sampled = widened_mean(
             hypothesis.metric, sample, values.run_ids, weights, values.complete[0], test_set, values.data
@@ -288,9 +288,8 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
 
 def _spread(hypothesis: Hypothesis, values: ClaimValues) -> tuple[Sample, Interval | None, Sizes]:
     """Return the sample of two replicates or more, the interval of its mean where there is one, and its sizes."""
-    sample = Sample(n=len(values.complete), mean=float(values.complete.mean()), sd=values.tested_sd)
     sizes = sizes_of(values.complete, values.tested_sd, compared=hypothesis.wording.outcomes is not None)
-    return sample, interval_of_mean(hypothesis, values, sample), sizes
+    return values.sample, interval_of_mean(hypothesis, values, values.sample), sizes
 
 
 def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:

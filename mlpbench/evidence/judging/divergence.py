@@ -64,18 +64,20 @@ class FailureRates(Caveat):
     n: int
     low: float
     high: float
+    has_interval: bool = True
 
     @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
-        ends = f"{100 * self.low:+.0f} to {100 * self.high:+.0f} pp"
+        none = "no interval: replicates share rows"
+        ends = f"95% interval {100 * self.low:+.0f} to {100 * self.high:+.0f} pp" if self.has_interval else none
         if len(self.failed) == 1:
-            ends = f"{100 * self.low:.0f}% to {100 * self.high:.0f}%"
+            ends = f"95% interval {100 * self.low:.0f}% to {100 * self.high:.0f}%" if self.has_interval else none
             rate = f"{self.failed[0] / self.n:.0%}"
-            return f"Runs diverged in {self.failed[0]} of {self.n} replicates: {rate} (95% interval {ends})."
+            return f"Runs diverged in {self.failed[0]} of {self.n} replicates: {rate} ({ends})."
         counts = " and ".join(f"{k} of {self.n} ({side})" for k, side in zip(self.failed, self.sides, strict=True))
         difference = 100 * (self.failed[0] - self.failed[1]) / self.n
-        return f"Runs diverged in {counts} replicates: a difference of {difference:+.0f} pp (95% interval {ends})."
+        return f"Runs diverged in {counts} replicates: a difference of {difference:+.0f} pp ({ends})."
 
 
 def no_mean(hypothesis: Hypothesis, values: ClaimValues) -> NoMean | None:
@@ -86,7 +88,9 @@ def no_mean(hypothesis: Hypothesis, values: ClaimValues) -> NoMean | None:
         what="variance" if hypothesis.test.about == "variances" else hypothesis.middle,
         metric=hypothesis.metric,
         has_better_side=metric(hypothesis.metric).better != "neither",
-        sign_would_do=hypothesis.test.about in ("mean", "typical") and hypothesis.sense != "equivalent",
+        sign_would_do=hypothesis.test.about in ("mean", "typical")
+        and hypothesis.sense != "equivalent"
+        and not values.overlap,
     )
 
 
@@ -98,11 +102,12 @@ def divergence_caveats(hypothesis: Hypothesis, values: ClaimValues) -> list[Cave
     if values.worst:
         noted.append(CountedAsWorst(metric=hypothesis.metric, replicates=values.worst, n=len(values.complete)))
     failed, n = [int(side.sum()) for side in values.diverged_sides], len(values.diverged_sides[0])
+    known = not values.overlap
     if n and len(failed) == 1:
         low, high = rate_interval(failed[0], n, LEVEL)
-        noted.append(FailureRates(sides=(), failed=failed, n=n, low=low, high=high))
+        noted.append(FailureRates(sides=(), failed=failed, n=n, low=low, high=high, has_interval=known))
     elif n:
         first, second = values.diverged_sides
         low, high = paired_rate_interval(first, second, LEVEL)
-        noted.append(FailureRates(sides=hypothesis.sides, failed=failed, n=n, low=low, high=high))
+        noted.append(FailureRates(sides=hypothesis.sides, failed=failed, n=n, low=low, high=high, has_interval=known))
     return noted

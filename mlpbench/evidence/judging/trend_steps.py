@@ -32,7 +32,7 @@ from mlpbench.evidence.judging.p_correction import process_of
 from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, Verdict
 from mlpbench.evidence.statistics import resampling, t_test
 from mlpbench.evidence.statistics.sign_test import EstimateIs, censored_median, count_sides, sign_test
-from mlpbench.evidence.statistics.t_test import ALPHA, Sample
+from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis, Step
 
 EXACTLY: EstimateIs = ""
@@ -152,7 +152,7 @@ def judge_step(step: Step, hypothesis: Hypothesis, values: ClaimValues, *, anyti
     elif not test.is_tested:
         p, side, estimate = 0.0, mean, mean
     elif test.assumes_normal:
-        p, side, estimate = t_test.two_sided(Sample(n=n, mean=mean, sd=values.tested_sd), 0.0), mean, mean
+        p, side, estimate = t_test.two_sided(values.sample, 0.0), mean, mean
     else:
         p, side, estimate = resampling.sign_flip(values.complete), mean, mean
     forth = side if hypothesis.sense == "greater" else -side

@@ -11,6 +11,10 @@ the standard error of the replicates it sees is small enough for their mean. Of 
 (n x + m y) / (n + m) and the sum of squares (n - 1) s^2 + S + n m / (n + m) (x - y)^2: what the first have shown stays, and the
 chance is a predictive one. In an experiment of its own the m are alone, and the first n were its pilot.
 
+Replicates that split one table anew have what is special to the table in common: it moves x and y alike, and adds nothing to their
+distance. The test knows that it may, and takes the standard error s sqrt(1/n + overlap), which has a floor: chances that no number of
+replicates reaches are had by no number.
+
 The mean over mu and sigma is taken by quadrature, so that the same numbers give the same answer. It holds in the mean over effects
 that the data allow, and of no single one: where the effect is small beside them, claims are decided less often.
 
@@ -27,7 +31,7 @@ import numpy.typing as npt
 from scipy.special import bdtr, bdtrc, betaincinv, chdtr, chdtri, ndtri, stdtr, stdtrit
 
 from mlpbench.evidence.statistics.sign_test import least_on_one_side
-from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, Sample, smallest_enough
+from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, Sample, inflation, smallest_enough
 
 Floats = npt.NDArray[np.float64]
 # At these numbers of replicates it is as likely as not that a claim is decided, and likely.
@@ -108,7 +112,7 @@ def assurance(
     if half:
         off = np.minimum.reduce([np.abs(mean - bound) for bound in bounds])
         largest = np.maximum(largest, (half - off) / float(stdtrit(tested - 1, 1 - level)))
-    squares = (tested - 1) * tested * largest**2
+    squares = (tested - 1) * tested * (largest / inflation(tested, sample.overlap)) ** 2
     return float(chdtr(more - 1, np.maximum(squares - before, 0.0) / sigma2).mean())
 
 

@@ -23,7 +23,7 @@ from mlpbench.evidence.statistics.alpha_spending import spent
 from mlpbench.evidence.statistics.bounded_mean import BETS, least_replicates, least_to_refute
 from mlpbench.evidence.statistics.paired_shares import least_counted, more_counted
 from mlpbench.evidence.statistics.sign_test import more_needed
-from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, POWER, Sample
+from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, POWER, Sample, inflation
 from mlpbench.experiment.claims.hypothesis import (
     BettingTest,
     FailureTest,
@@ -52,6 +52,7 @@ class Outlook:
             power if they stay as they are. None where it is more than 100,000, of bets more than 1,000.
         unknown: why no such number can be said, in words.
         is_foreseen: whether one was looked for.
+        floor: the standard error that replicates of one table never fall below, where that is why no number of them is enough.
 
     """
 
@@ -60,6 +61,7 @@ class Outlook:
     more_for_even: int | None = None
     unknown: str = ""
     is_foreseen: bool = False
+    floor: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +137,9 @@ def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool)
     even, likely = (
         assurance.more_for(sample, wanted, bounds, level, half) for wanted in (assurance.EVEN, assurance.LIKELY)
     )
-    distance = shift * sample.sd if near else None
-    return Outlook(is_foreseen=True, detectable=distance, more_replicates=likely, more_for_even=even)
+    distance = shift * sample.sd * inflation(sample.n, sample.overlap) if near else None
+    floor = math.sqrt(sample.overlap) * sample.sd if sample.overlap and likely is None else None
+    return Outlook(is_foreseen=True, detectable=distance, more_replicates=likely, more_for_even=even, floor=floor)
 
 
 def of_median(n: int, counted: int, larger: int, level: float, **_: bool) -> Outlook:

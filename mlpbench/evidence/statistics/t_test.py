@@ -19,7 +19,9 @@ MOST_REPLICATES = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One number per replicate, summed up: how many, their mean and standard deviation.
+    """One number per replicate, summed up: how many, their mean and standard deviation, and how far they are from independent.
+
+    `overlap` is rho / (1 - rho) of replicates that correlate by rho, as splits of one table do (`estimates.overlap`).
 
     >>> sample = Sample(n=5, mean=0.012, sd=0.01)
     >>> [round(end, 4) for end in sample.interval(0.95)]
@@ -29,22 +31,34 @@ class Sample:
     n: int
     mean: float
     sd: float
+    overlap: float = 0.0
 
     @property
     def error(self) -> float:
-        """Standard error of the mean, sd / sqrt(n)."""
-        return self.sd / math.sqrt(self.n)
+        """Standard error of the mean, sd / sqrt(n), or sd sqrt(1/n + overlap)."""
+        return self.sd * inflation(self.n, self.overlap) / math.sqrt(self.n)
 
     def t(self, at: float) -> float:
-        """Return t = (mean - at) / (sd / sqrt(n)); signed infinity, or 0, where there is no spread."""
+        """Return t = (mean - at) / error; signed infinity, or 0, where there is no spread."""
         if self.error > 0:
             return (self.mean - at) / self.error
         return math.copysign(math.inf, self.mean - at) if self.mean != at else 0.0
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Return mean ± t((1 + level)/2, n - 1) sd / sqrt(n)."""
+        """Return mean ± t((1 + level)/2, n - 1) error."""
         half = float(stdtrit(self.n - 1, 0.5 + level / 2)) * self.error
         return self.mean - half, self.mean + half
+
+
+def inflation(n: int, overlap: float) -> float:
+    """Return how many times the standard error of n replicates is that of independent ones: sqrt(1 + n overlap).
+
+    >>> inflation(10, 0.0), inflation(12, 0.25)
+    (1.0, 2.0)
+
+    Reference: Nadeau and Bengio, Inference for the Generalization Error, 2003.
+    """
+    return math.sqrt(1 + n * overlap)
 
 
 def two_sided(sample: Sample, at: float) -> float:

@@ -39,6 +39,7 @@ from mlpbench.experiment.claims.claim import check_conditions
 from mlpbench.experiment.dataset_levels import written_level
 from mlpbench.experiment.drawn_streams import check_streams
 from mlpbench.experiment.grid import conditions, count_conditions
+from mlpbench.experiment.resplit_rules import check_resplit
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, build
 
@@ -107,6 +108,7 @@ def _checked(tree: Mapping[str, Any], base: FilePath | None = None) -> Experimen
     grid = conditions(experiment)
     check_streams(experiment, grid)
     check_conditions(experiment.claims, experiment, grid)
+    check_resplit(experiment, experiment.claims, grid)
     return experiment
 
 

@@ -55,7 +55,10 @@ def by_layer(context: Context) -> Section | None:
     rows = context.layer_rows if max(depths.values()) > 1 else pd.DataFrame()
     if rows.empty:
         return None
-    estimates, lines = layer_estimates.signals(rows), _arranged(context)
+    estimates, lines = (
+        layer_estimates.signals(rows, context.overlaps_of_training(context.excerpt.drawn)),
+        _arranged(context),
+    )
     return figure_section(
         "Signal by layer",
         by_layer_sentence(estimates, _labels(context), depths),
@@ -113,7 +116,10 @@ def against_depth(context: Context) -> Section | None:
     depths = {c.settings.n_hidden for c in context.drawn_conditions} - {0}
     if "depth" not in context.experiment.factor_names or len(depths) < FEWEST or context.layer_rows.empty:
         return None
-    estimates, lines = layer_estimates.gains(context.layer_rows), _arranged(context, "depth")
+    estimates, lines = (
+        layer_estimates.gains(context.layer_rows, context.overlaps_of_training(context.excerpt.drawn)),
+        _arranged(context, "depth"),
+    )
     return figure_section(
         "Gain against depth",
         gain_sentence(estimates, _labels(context)),
@@ -158,7 +164,10 @@ def over_training(context: Context) -> Section | None:
     """Return layers over steps if layers were measured at 3 steps or more, in a condition with a hidden layer."""
     if len(context.experiment.probes or ()) < FEWEST or context.layer_rows.empty:
         return None
-    estimates, lines = layer_estimates.over_steps(context.layer_rows), _arranged(context)
+    estimates, lines = (
+        layer_estimates.over_steps(context.layer_rows, context.overlaps_of_training(context.excerpt.drawn)),
+        _arranged(context),
+    )
     if estimates["step"].nunique() < FEWEST:
         return None
     return figure_section(
@@ -216,7 +225,9 @@ def coordinate_check(context: Context) -> Section | None:
     others = [n for n, levels in texts.items() if len(set(levels)) > 1]
     by = next((n for n in others if len(set(texts[n])) <= MOST_PANELS), "")
     groups = [f"{by}={level}" for level in texts[by]] if by else [""] * len(drawn)
-    estimates = layer_estimates.scales(context.layer_rows, dict(enumerate(groups)))
+    estimates = layer_estimates.scales(
+        context.layer_rows, dict(enumerate(groups)), context.overlaps_of_training(context.excerpt.drawn)
+    )
     if estimates["epoch"].nunique() < FEWEST:
         return None
     averaged = [n for n in others if n != by]

@@ -160,7 +160,7 @@ def dead_units(context: Context) -> Section | None:
     """Return the share of dead hidden units if a run has any and activation, lr, init or bias_init is varied."""
     if not (context.observed["dead_units"] > 0).any() or not context.varied_settings(DEATH_SETTINGS):
         return None
-    estimates, points = run_endings.dead_shares(context.observed, context.conditions)
+    estimates, points = run_endings.dead_shares(context.observed, context.conditions, context.overlaps_of_training())
     sentence = dead_units_sentence(estimates)
     place = {p: i for i, p in enumerate(p for p in context.excerpt.drawn if p in set(estimates["position"]))}
     few = context.observed["replicate"].reindex(points.index) < MOST_DOTS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,10 @@ import pandas as pd
 from mlpbench.base.escapes import Markdown, bullets, printable
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import estimate, intervals
+from mlpbench.evidence.estimates.overlap import largest_overlap
 from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, has_regret, tuned_by
 from mlpbench.evidence.frames import floats, records
+from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import FURTHER_SCORES, OF_TEST_SET, Context
@@ -49,7 +51,12 @@ def tuning(context: Context) -> Section | None:
     head = ["condition", "level", metric, "chosen", "would be chosen by", "diverged"]
     missing = int(tuned["missing"].sum())
     waiting = f"{missing} runs are still missing: the choice may change." if missing else ""
-    notes = blocks(_warnings(tuned), waiting, context.excerpt.listed_by, regret_sentence(experiment, context.observed))
+    notes = blocks(
+        _warnings(tuned),
+        waiting,
+        context.excerpt.listed_by,
+        regret_sentence(experiment, context.observed, context.conditions),
+    )
     return Section(title="Tuning", sentences=how, table=table(head, rows, "llrlll"), notes=notes)
 
 
@@ -104,7 +111,7 @@ def _warnings(tuning: pd.DataFrame) -> str:
     return bullets(lines[:MOST_LISTED] + ([f"and {more} more"] if more > 0 else [])) if lines else ""
 
 
-def regret_sentence(experiment: Experiment, observed: pd.DataFrame) -> str:
+def regret_sentence(experiment: Experiment, observed: pd.DataFrame, conditions: Sequence[Condition] = ()) -> str:
     """Say what the choice by folds loses against the best refit, and that of a single split; nothing where neither is known.
 
     A mean over conditions within the replicate, with a t interval over replicates.
@@ -123,7 +130,8 @@ def regret_sentence(experiment: Experiment, observed: pd.DataFrame) -> str:
         frame = pd.DataFrame({"all": 0, "value": means.to_numpy(dtype=float)})
         if frame.empty:
             continue
-        row = intervals(frame, ["all"], pd.Series([0.0]), metric(name).limits).iloc[0]
+        together = pd.Series([largest_overlap(name, conditions)])
+        row = intervals(frame, ["all"], pd.Series([0.0]), metric(name).limits, together).iloc[0]
         spread = factor * float(row["high"] - row["low"]) / 2
         mean, low, high = (fixed(factor * float(row[k]), spread) for k in ("mean", "low", "high"))
         within = f"95% interval {low} to {high}, " if row["n"] > 1 else ""

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mlpbench.base.escapes import Markdown, bullets, code, printable
 from mlpbench.evidence.estimates.excerpt import MOST_ROWS
+from mlpbench.evidence.estimates.overlap import METHOD
 from mlpbench.evidence.judging import anytime, interim_analysis
 from mlpbench.evidence.judging.claim_caveats import shared_streams
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict
@@ -96,6 +97,18 @@ def how_to_read(context: Context) -> str:
     concern = "these data sets and their test examples" if len(context.experiment.datasets) > 1 else "this test set"
     if context.experiment.draws_anew:
         concern = "data drawn in this way, test examples too"
+    of_splits = ""
+    if context.experiment.is_resplit:
+        one = len(context.experiment.datasets) == 1
+        concern = f"tables like {'this one, not to one split of it' if one else 'these, not to one split of each'}"
+        of_splits = (
+            "Each replicate draws its own test rows, so that the sampling of these is in every interval; intervals and p are "
+            f"{METHOD}."
+        )
+        of_splits += (
+            " The levels of interim analyses are those of independent replicates; of splits of one table, which are more alike, "
+            "they spend less."
+        ) * bool(analyses)
     method = (
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
         f"one-sided ones, whose interval is of 90%), corrected {corrected}; intervals are not corrected, so that one may exclude its "
@@ -112,7 +125,14 @@ def how_to_read(context: Context) -> str:
         )
     about_seeds = levels_of_seeds(context.verdicts)
     return paragraph(
-        fixed, context.experiment.tuning_rule, one_draw, method, near, about_seeds, exploratory_claims(context.verdicts)
+        fixed,
+        context.experiment.tuning_rule,
+        one_draw,
+        method,
+        of_splits,
+        near,
+        about_seeds,
+        exploratory_claims(context.verdicts),
     )
 
 

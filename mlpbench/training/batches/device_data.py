@@ -72,10 +72,14 @@ class DeviceData:
         """Return which of the draws a run sees."""
         return 0 if self._draws is None else self._draws[draw_key(run)]
 
+    def rows_of(self, run: Run) -> slice:
+        """Return the training examples of a run's own draw, as rows of `x_train`."""
+        n, draw = len(self.labels) // self.n_draws, self.draw_of(run)
+        return slice(draw * n, (draw + 1) * n)
+
     def labels_of(self, run: Run) -> Values:
         """Return the training targets of a run's own draw."""
-        n, draw = len(self.labels) // self.n_draws, self.draw_of(run)
-        return self.labels[draw * n : (draw + 1) * n]
+        return self.labels[self.rows_of(run)]
 
     def split(self, run: Run) -> Split:
         """Choose a run's examples, see `split`, as indices into `x_train`."""
@@ -196,8 +200,9 @@ class DrawnData:
         keys = list(dict.fromkeys(map(draw_key, runs)))
         drawn = [self._source.draw(*key) for key in keys]
 
-        def below(part: Part) -> NDArray[np.float32]:
-            return np.concatenate([np.asarray(getattr(d, part), np.float32) for d in drawn])
+        def below(part: Part) -> Values:
+            values: Values = np.concatenate([getattr(d, part) for d in drawn])
+            return values
 
         whole = Dataset(
             facts=self.facts,

@@ -38,7 +38,7 @@ class Labels:
 def noisy_labels(runs: Sequence[Run], data: DeviceData) -> Labels:
     """Replace each run's share of training labels by random classes; a smaller share replaces a part of a larger one.
 
-    A random class may be the right one. Splits are stratified by the labels as they were.
+    A random class may be the right one. Where replicates draw their own examples, those of the run's draw are replaced alone. Splits are stratified by the labels as they were.
     """
     clean = data.y_train
     distinct: dict[Hashable, tuple[int, Tensor]] = {}
@@ -46,9 +46,14 @@ def noisy_labels(runs: Sequence[Run], data: DeviceData) -> Labels:
     for run in runs:
         share = run.settings.label_noise
         address = (run.seed, run.streams["noise"])
-        key = (*address, share) if share else None
+        key = (*address, share, data.draw_of(run)) if share else None
         if key not in distinct:
-            distinct[key] = (len(distinct), _replaced(clean, address, share, data.n_outputs) if share else clean)
+            noisy = clean
+            if share:
+                own = data.rows_of(run)
+                noisy = clean.clone()
+                noisy[own] = _replaced(clean[own], address, share, data.n_outputs)
+            distinct[key] = (len(distinct), noisy)
         of_run.append(distinct[key][0])
     y_KN = torch.stack([y for _, y in distinct.values()])
     return Labels(y_KN=y_KN, of_run=torch.tensor(of_run, device=data.device))
