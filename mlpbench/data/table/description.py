@@ -33,6 +33,7 @@ class TableDescription:
         target_mean, target_sd: those of a target that is a number, over the training rows; None of classes.
         repeated: how many test rows have the inputs of a training row.
         notes: how the file was read, where that is not plain.
+        credits: who made a table that comes with mlpbench, and on what terms; nothing of a table of the user's own.
 
     """
 
@@ -49,6 +50,7 @@ class TableDescription:
     target_sd: float | None
     repeated: int
     notes: tuple[str, ...]
+    credits: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return it as text, the columns of a table aligned."""
@@ -66,7 +68,7 @@ class TableDescription:
             )
         if self.repeated:
             lines.append(f"{counted(self.repeated, 'test row')} with the inputs of a training row")
-        return [*lines, *self.notes]
+        return [*lines, *self.notes, *self.credits]
 
     def _class_rows(self) -> list[tuple[str, ...]]:
         rows = [["class", "training rows", "test rows"]]
@@ -105,6 +107,7 @@ def describe(data: TableData) -> TableDescription:
         target_sd=sd,
         repeated=_repeated(dataset.x_train[: facts.n_train], dataset.x_test),
         notes=facts.notes,
+        credits=data.credits(),
     )
 
 
