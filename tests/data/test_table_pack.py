@@ -29,6 +29,9 @@ from mlpbench.data.table.table_data import read_options
 from mlpbench.data.table_pack import pack_files, pack_table
 from mlpbench.data.table_pack.pack_entries import ENTRIES, LICENCES
 from mlpbench.data.table_pack.pack_table import FOLDER, TABLE_PACK, PackTable
+from mlpbench.experiment import grid
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.spec import build
 
 # Rows of each class as the makers of the tables count them.
 COUNTS = {
@@ -167,6 +170,22 @@ def test_options_are_those_of_tables_of_ones_own(written: dict[str, Any], tmp_pa
         assert again == written
         assert read_dataset(again, tmp_path) == table
     assert np.array_equal(table.load().x_train, as_own.load().x_train)
+
+
+def test_tables_are_levels_of_a_factor_that_share_options(tmp_path: Path) -> None:
+    """Options that all share are those of the package's tables too, and a level may have its own."""
+    levels = ["iris", {"name": "wine", "test": 0.5}, {"name": "wine", "scale": "none", "label": "raw wine"}]
+    tree = {"name": "t", "question": "q", "dataset": {"scale": "robust"}, "factors": {"dataset": levels}}
+    (tmp_path / "spec.yaml").write_text(yaml_reader.dump(build(tree, tmp_path), tmp_path))
+    conditions = grid.conditions(yaml_reader.read(tmp_path / "spec.yaml"))
+    assert [c.levels["dataset"] for c in conditions] == ["iris", "wine", "raw wine"]
+    expected = [
+        {"name": "iris", "scale": "robust"},
+        {"name": "wine", "scale": "robust", "test": 0.5},
+        {"name": "wine", "scale": "none"},
+    ]
+    for condition, alone in zip(conditions, expected, strict=True):
+        assert condition.data.fingerprint == read_dataset(alone, tmp_path).facts.fingerprint
 
 
 @pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)

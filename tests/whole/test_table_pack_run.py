@@ -57,7 +57,7 @@ def test_a_results_folder_has_name_and_options_and_no_path(dataset: str | dict[s
     assert str(FOLDER) not in written
     assert ".csv" not in written
     elsewhere = ran.folder.rename(tmp_path / "moved")
-    assert mlpbench.load(elsewhere).experiment.dataset == ran.experiment.dataset
+    assert mlpbench.load(elsewhere).experiment.sources == ran.experiment.sources
     assert CliRunner().invoke(main, ["report", str(elsewhere), "--check"]).exit_code == 0
     verified = CliRunner().invoke(main, ["verify", str(elsewhere), "--all"])
     assert verified.exit_code == 0
