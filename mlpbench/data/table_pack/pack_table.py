@@ -81,8 +81,7 @@ class PackTable(TableData):
             return self
         tree = {"file": self.entry.file, "target": self.entry.target, **options}
         read = read_options(tree, FOLDER, called=self.entry.file)
-        table = PackTable(options=read.options, file_facts=read.file_facts, entry=self.entry)
-        return self if table.file_facts == self.file_facts and table.options == self.options else table
+        return PackTable(options=read.options, file_facts=read.file_facts, entry=self.entry)
 
     def as_written(self, folder: Path | None) -> str | dict[str, Any]:
         """Return the name, with the options that are not at their default."""
