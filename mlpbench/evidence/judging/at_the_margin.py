@@ -3,7 +3,7 @@
 A claim with a margin m > 0 has an edge: the margin, or of an equivalence the one on the side of the estimate. It is `at the margin`
 where its main test has not decided it, and two one-sided tests find its number within half of the margin of the edge:
 
-    reject mean <= edge - m / 2 and mean >= edge + m / 2, by the test of the claim (t, sign flips, signs of a median, or flips of typical replicates).
+    reject mean <= edge - m / 2 and mean >= edge + m / 2, by the test of the claim (t, sign flips, signs of a median, flips of typical replicates, or signed ranks of data sets).
 
 With t that is where the 90% interval lies within half of the margin on either side of the edge.
 
@@ -38,6 +38,8 @@ import numpy as np
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats
 from mlpbench.evidence.judging.p_correction import AtAnyTime, AtInterimAnalysis, Bet, Correction, process_of
 from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.evidence.ranks import signed_rank
+from mlpbench.evidence.ranks.signed_rank import SignedRankSample
 from mlpbench.evidence.statistics import resampling, t_test
 from mlpbench.evidence.statistics.alpha_spending import share_out, spent
 from mlpbench.evidence.statistics.e_process import EProcess
@@ -82,6 +84,8 @@ def p_at_the_margin(verdict: Verdict, values: ClaimValues, bet: Bet | None = Non
         return between(
             TypicalSample(values=values.complete, least_spread=values.least_spread), (edge - half, edge + half)
         )
+    if hypothesis.test.about == "pseudomedian":
+        return signed_rank.between(SignedRankSample(values=values.complete), (edge - half, edge + half))
     if not hypothesis.test.assumes_normal:
         return resampling.equivalence_flip(values.complete - edge, half)
     return t_test.equivalence(Sample(n=verdict.n, mean=float(values.complete.mean()) - edge, sd=values.tested_sd), half)
