@@ -96,6 +96,8 @@ def how_to_read(context: Context) -> str:
     concern = "these data sets and their test examples" if len(context.experiment.datasets) > 1 else "this test set"
     if context.experiment.draws_anew:
         concern = "data drawn in this way, test examples too"
+    if any(v.datasets for v in context.verdicts):
+        concern += "; those over data sets to data sets like these, of which replicates are no further ones"
     method = (
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
         f"one-sided ones, whose interval is of 90%), corrected {corrected}; intervals are not corrected, so that one may exclude its "
