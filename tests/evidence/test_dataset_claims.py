@@ -19,7 +19,7 @@ from scipy import stats
 from mlpbench.base.models import SpecProblem
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict, claims_table
-from mlpbench.evidence.pilot import claim_tests
+from mlpbench.evidence.pilot import claim_tests, pilot_claims
 from mlpbench.evidence.ranks.signed_rank import SignedRankSample
 from mlpbench.evidence.statistics import outlook
 from mlpbench.evidence.statistics.alpha_spending import seed_level
@@ -174,6 +174,14 @@ def test_every_form_of_a_number_is_judged_over_data_sets(form: dict[str, Any], o
         assert verdict.p == pytest.approx(expected.p(0.0))
 
 
+def test_an_interval_over_data_sets_ends_where_the_metric_does() -> None:
+    """A t interval of two accuracies far apart would go below 0 and above 1."""
+    bound = {"bound": {"metric": "test_accuracy", "where": {"width": 8}, "above": 0.1}} | OVER | {"test": "t"}
+    verdict = judged(bound, [[-0.9, -0.9], [-0.1, -0.1]], metric="test_accuracy")
+    assert verdict.interval is not None
+    assert (verdict.interval.low, verdict.interval.high) == pytest.approx((0.0, 1.0))
+
+
 def test_a_step_that_goes_back_over_data_sets_withholds_a_trend() -> None:
     """Down from 8 to 16 and far up to 32: the slope rises, a step goes back."""
     trend = {"id": "c", "says": "so", "trend": {"metric": "test_loss", "factor": "width", "expect": "rises"}} | OVER
@@ -282,6 +290,30 @@ def test_a_top_up_gives_it_no_replicates_and_its_whole_level_at_once() -> None:
     alone = experiment.model_copy(update={"claims": experiment.claims[:1]})
     judgement = interim_analysis.judge(alone, *tables.parts[1:])
     assert set(judgement.replicates) == {5}
+
+
+def test_at_the_margin_it_spends_its_whole_level_at_once_too() -> None:
+    """At the first of several analyses, which spends next to nothing of the level of claims that are judged at all of them."""
+    claim = one() | compare("equivalent", margin=1.0)
+    experiment, tables = on_datasets([f"d{i}" for i in range(8)], [claim], replicates=30)
+    experiment = experiment.model_copy(update={"replicates": 5, "until_decided": UntilDecided(max_replicates=30)})
+    values = 1.0 + np.linspace(-0.3, 0.3, 8)[:, None] + np.zeros((8, 30))
+    tables = with_numbers(tables, "test_loss", numbers_of(values))
+    (verdict,) = interim_analysis.judge(experiment, *tables.parts[1:]).verdicts
+    assert (verdict.decision, verdict.interim_analysis) == (AT_THE_MARGIN, 1)
+    assert verdict.p_at_margin == pytest.approx(2.0**-8)
+    greater = checked_claims(read_claims([one() | compare()]), experiment)
+    (verdict,) = interim_analysis.judge(experiment.model_copy(update={"claims": greater}), *tables.parts[1:]).verdicts
+    assert (verdict.decision, verdict.interim_analysis) == ("supported", 1)
+    assert verdict.p_corrected == pytest.approx(2.0**-7)
+
+
+def test_a_pilot_and_a_plan_say_that_replicates_add_no_data_sets() -> None:
+    experiment, tables = on_datasets([f"d{i}" for i in range(8)], [one() | compare()], replicates=3)
+    tests = claim_tests(experiment, tables.conditions)
+    of_pilot = pilot_claims(tests, *tables.parts[:2], *tables.parts)
+    assert of_pilot["c"].missing == "it is judged over data sets, to which replicates add none"
+    assert tests["c"].detectable(30) is None
 
 
 REFUSED: list[tuple[dict[str, Any], int, str]] = [

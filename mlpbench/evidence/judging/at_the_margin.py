@@ -103,7 +103,9 @@ def e_between(low: EProcess, high: EProcess) -> Floats:
     return np.where((low.side > 0) & (high.side < 0), np.minimum(low.e, high.e), 1.0)
 
 
-def corrected(p: Sequence[float], levels: Sequence[float], correct: Correction, dropped: int = 0) -> Sequence[float]:
+def corrected(
+    p: Sequence[float], levels: Sequence[float], correct: Correction, dropped: int = 0, once: Sequence[bool] = ()
+) -> Sequence[float]:
     """Return the p of claims with a margin, corrected for each other; NaN stays NaN and counts as one of them.
 
     Args:
@@ -111,6 +113,7 @@ def corrected(p: Sequence[float], levels: Sequence[float], correct: Correction, 
         levels: the levels at which they are decided.
         correct: the correction of the main tests: it says whether this is an interim analysis, and which, or one of any time.
         dropped: the number of claims that are stated no more.
+        once: whether each is judged at the first interim analysis alone, where it spends all of its level; none where empty.
 
     """
     if isinstance(correct, AtAnyTime):
@@ -118,6 +121,11 @@ def corrected(p: Sequence[float], levels: Sequence[float], correct: Correction, 
     if isinstance(correct, AtInterimAnalysis):
         number, of_alpha = correct.number - 1, [level / ALPHA for level in levels]
         undecided = max(len(p), correct.with_margin)
-        shared = share_out(p, lambda i, level: spent(correct.at, level * of_alpha[i])[number], undecided)
+
+        def nominal(i: int, level: float) -> float:
+            level *= of_alpha[i]
+            return level if once and once[i] else spent(correct.at, level)[number]
+
+        shared = share_out(p, nominal, undecided)
         return [v if math.isnan(v) else min(1.0, v * part) for v, part in zip(shared, of_alpha, strict=True)]
     return t_test.holm([*p, *[1.0] * dropped])[: len(p)]

@@ -198,7 +198,8 @@ def judge_claims(
         assessed[i] = assessed[i].corrected(p)
     having = [i for i in tested if hypotheses[i].margin is not None]
     p_near = [assessed[i].p_at_margin for i in having]
-    near = at_the_margin.corrected(p_near, [levels[i] for i in having], correct, dropped_claims(registration))
+    once = [bool(hypotheses[i].datasets) for i in having]
+    near = at_the_margin.corrected(p_near, [levels[i] for i in having], correct, dropped_claims(registration), once)
     for i, p in zip(having, near, strict=True):
         assessed[i] = assessed[i].with_margin(p)
     at_once = not isinstance(correct, AtInterimAnalysis | AtAnyTime)
