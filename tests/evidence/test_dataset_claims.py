@@ -311,7 +311,9 @@ def test_at_the_margin_it_spends_its_whole_level_at_once_too() -> None:
 def test_a_pilot_and_a_plan_say_that_replicates_add_no_data_sets() -> None:
     experiment, tables = on_datasets([f"d{i}" for i in range(8)], [one() | compare()], replicates=3)
     tests = claim_tests(experiment, tables.conditions)
-    of_pilot = pilot_claims(tests, *tables.parts[:2], *tables.parts)
+    of_pilot = pilot_claims(
+        tests, experiment, tables.conditions, experiment, tables.conditions, tables.runs, tables.curves
+    )
     assert of_pilot["c"].missing == "it is judged over data sets, to which replicates add none"
     assert tests["c"].detectable(30) is None
 

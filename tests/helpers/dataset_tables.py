@@ -24,7 +24,10 @@ def on_datasets(
     """Return an experiment in which data sets and widths are factors, and its tables; claims are read and checked."""
     made = make(spec(factors={"lr": [(i + 1) / 100 for i in range(len(names))], "width": list(widths)}, **keys))
     factors = {"dataset": tuple(names), "width": tuple(widths)}
-    experiment = made.experiment.model_copy(update={"factors": factors})
+    (source,) = made.experiment.sources
+    experiment = made.experiment.model_copy(
+        update={"factors": factors, "datasets": dict.fromkeys(map(str, names), source)}
+    )
     conditions = [
         replace(c, levels={"dataset": names[i // len(widths)], "width": widths[i % len(widths)]})
         for i, c in enumerate(made.conditions)

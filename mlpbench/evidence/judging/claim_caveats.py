@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlpbench.base.models import Value
+from mlpbench.base.models import DATASET, Value
 from mlpbench.evidence.judging import caveats, draws
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
@@ -23,7 +23,6 @@ from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, medi
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.dataset_unit import by_dataset
 from mlpbench.experiment.claims.hypothesis import BettingTest, Hypothesis
-from mlpbench.experiment.claims.selectors import DATASET
 from mlpbench.experiment.grid import Condition, format_level, resolve
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.plan import CURVE_POINTS

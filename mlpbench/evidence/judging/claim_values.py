@@ -215,6 +215,7 @@ def over_datasets(names: Sequence[str], each: Sequence[ClaimValues], near: Seque
         censored=any(v.censored for v in each),
         least_spread=max((v.least_spread / math.sqrt(len(v.complete)) for v in there), default=0.0),
         conditions=[c for v in each for c in v.conditions],
+        data=tuple({data.fingerprint: data for v in each for data in v.data}.values()),
         table=np.empty((len(there), 0)),
         run_ids=np.empty((len(there), 0), dtype=object),
         replicates=np.flatnonzero([len(v.complete) > 0 for v in each]),

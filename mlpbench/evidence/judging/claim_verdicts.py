@@ -382,10 +382,9 @@ def _of_variances(blank: Verdict, values: ClaimValues, _test_set: TestSet | None
 def _of_every(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
     """Return the verdict on a bound of every replicate: one that breaks it refutes; all planned must keep it, 29 or more.
 
-    A diverged run has no value that could keep a bound, so it breaks it. The share of replicates that would keep it in
-    the long run is at least 0.05^(1/n), with 95% confidence, when n of n do: at least 90% from 29 on.
-    Reference: Clopper and Pearson, The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial,
-    1934.
+    A diverged run has no value that could keep a bound, so it breaks it. The share of replicates that would keep it in the long run
+    is at least 0.05^(1/n), with 95% confidence, when n of n do: at least 90% from 29 on. Reference: Clopper and Pearson, The Use of
+    Confidence or Fiducial Limits Illustrated in the Case of the Binomial, 1934.
     """
     above, bound = blank.hypothesis.sense == "greater", blank.hypothesis.bound
     kept = int((values.complete > bound).sum() if above else (values.complete < bound).sum())

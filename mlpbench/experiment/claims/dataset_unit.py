@@ -13,24 +13,17 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mlpbench.base.models import Path, SpecProblem, Value, shown
+from mlpbench.base.models import DATASET, Path, SpecProblem, shown
 from mlpbench.experiment.claims.claim_form import ClaimForm
 from mlpbench.experiment.claims.hypothesis import BCA_LEAST, SIGN_FLIP_LEAST, Hypothesis, OfDataSet, Test
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
-from mlpbench.experiment.claims.selectors import DATASET, without_zeros
+from mlpbench.experiment.claims.selectors import without_zeros
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.metrics.metric import metric
 
 # The tests that judge numbers of data sets, and their names in sentences.
 TESTS = {"signed_rank": "signed-rank", "t": "t", "sign": "sign"}
-
-
-def dataset_levels(design: Design) -> list[Value]:
-    """Return the data sets that are levels of the factor, in the order of the file; none where data sets are no factor."""
-    listed = [row[DATASET] for row in design.conditions if DATASET in row]
-    levels = design.factors.get(DATASET) or design.zipped.get(DATASET) or listed
-    return list(dict.fromkeys(levels))
 
 
 def usual_test(form: ClaimForm) -> str:
@@ -41,8 +34,8 @@ def usual_test(form: ClaimForm) -> str:
 def check_dataset_unit(form: ClaimForm, test: str, interval: str, design: Design, path: Path) -> None:
     """Raise SpecProblem, below the path of a claim with `unit: dataset`, where it can't be judged over data sets."""
     unit = (*path, "unit")
-    n = len(dataset_levels(design))
-    if not n:
+    n = len(design.datasets)
+    if not design.varies_data:
         rule = "unit: dataset needs data sets that are levels of a factor, `factors: {dataset: [...]}`"
         raise SpecProblem(unit, f"{rule}, got factors {shown(list(design.factor_names))}; leave `unit` out")
     if form.own_test:

@@ -14,8 +14,6 @@ from mlpbench.experiment.settings import SETTINGS
 
 # A weight of less than this share of the largest one is 0 but for rounding.
 NEGLIGIBLE = 1e-12
-# The factor whose levels are data sets.
-DATASET = "dataset"
 
 
 def read_selector(design: Design, where: Mapping[str, Any], path: Path) -> Levels:

@@ -15,11 +15,12 @@ from matplotlib.lines import Line2D
 from scipy.special import stdtrit
 
 from mlpbench.base.escapes import Markdown, printable
+from mlpbench.base.models import DATASET
 from mlpbench.evidence.frames import records
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.evidence.ranks.rank_table import RankTable, rank_table
 from mlpbench.evidence.statistics.t_test import LEVEL
-from mlpbench.experiment.claims.selectors import DATASET, in_words
+from mlpbench.experiment.claims.selectors import in_words
 from mlpbench.experiment.grid import format_level
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import Context
