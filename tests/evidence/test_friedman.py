@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -53,12 +54,22 @@ def test_it_is_the_test_of_scipy_in_the_form_of_iman_and_davenport(table: list[l
         assert math.isnan(found.p)
         return
     q = stats.friedmanchisquare(*x.T).statistic if k > 2 else _two(stats.rankdata(x, axis=1))
-    if n * (k - 1) - q < 1e-9:
-        assert (found.f, found.p) == (math.inf, 0.0)
-        return
-    f = (n - 1) * q / (n * (k - 1) - q)
+    agree = n * (k - 1) - q < 1e-9
+    f = math.inf if agree else (n - 1) * q / (n * (k - 1) - q)
     assert found.f == pytest.approx(f)
-    assert found.p == pytest.approx(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
+    ahead, behind = int((x[:, 0] < x[:, 1]).sum()), int((x[:, 0] > x[:, 1]).sum())
+    least = math.factorial(k) ** (1.0 - n)
+    expected = 0.0 if agree else stats.f.sf(f, k - 1, (k - 1) * (n - 1))
+    expected = stats.binomtest(ahead, ahead + behind).pvalue if k == 2 else max(least, expected)
+    assert found.p == pytest.approx(expected)
+
+
+def test_where_all_data_sets_agree_p_is_the_chance_of_that() -> None:
+    """Counted over all orders of three conditions on each of four data sets."""
+    agreed = np.tile([1.0, 2.0, 3.0], (4, 1))
+    orders = list(itertools.product(itertools.permutations([1.0, 2.0, 3.0]), repeat=4))
+    as_far = sum(friedman(np.array(order)).f == math.inf for order in orders)
+    assert friedman(agreed).p == pytest.approx(as_far / len(orders))
 
 
 def _two(rank_NK: Any) -> float:

@@ -54,8 +54,22 @@ def test_a_published_table_is_ranked_and_worded() -> None:
     assert words.startswith(
         "3 has the least mean rank, 1.96 of 4 over 14 data sets. By the Friedman test mean ranks differ by"
     )
-    assert "F(3, 39) = 4.19, p = 0.012" in words
-    assert "where they are 1.25 apart (Nemenyi): 0, 1 and 2 can't be told from 3." in words
+    assert "(Iman and Davenport's F(3, 39) is 4.19, p = 0.012)." in words
+    assert words.endswith("at 5% over all pairs, is 1.25: 0, 1 and 2 can't be told from 3.")
+
+
+def test_two_conditions_are_told_apart_by_signs_and_not_where_chance_would_do() -> None:
+    seven = friedman_sentence(ranked(np.tile([0.2, 0.9], (7, 1))))
+    assert (
+        "By the sign test, which is that of Friedman for two conditions, mean ranks differ by more than chance (p = 0.016)"
+        in seven
+    )
+    assert seven.endswith("is 0.74: 1 differs from all others.")
+    five = friedman_sentence(ranked(np.tile([0.2, 0.9], (5, 1))))
+    assert "mean ranks do not differ by more than chance (p = 0.062)" in five
+    assert five.endswith("at 5% over all pairs, is 0.88.")
+    assert friedman_sentence(ranked([[1.0, 1.0], [2.0, 2.0]])) == "All 2 conditions tie on each of 2 data sets."
+    assert friedman_sentence(ranked([[1.0, 2.0]])) == "1 has the least rank on the only data set."
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=3, max_size=3), min_size=1, max_size=6), st.data())
@@ -110,7 +124,7 @@ def test_a_report_has_outcomes_ranks_and_mean_ranks() -> None:
     assert "| iris | 0.700 (2.5) | 0.720 (1) | 0.700 (2.5) |" in text
     assert "| mean rank | 2.50 | 1.00 | 2.50 |" in text
     assert "width=16 has the least mean rank, 1.00 of 3 over 7 data sets." in text
-    assert "infinite, all data sets agree, p < 0.001" in text
+    assert "F(2, 12) is infinite, as all data sets agree, p < 0.001)." in text
     assert "can't be told from" not in text
 
 

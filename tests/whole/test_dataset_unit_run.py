@@ -96,4 +96,8 @@ def test_the_report_ranks_and_draws(folder: Path) -> None:
     assert (folder / "results" / "tables" / "figures" / "data_sets.png").read_bytes().startswith(b"\x89PNG")
     assert "it speaks of these, and not of data sets like them" in text
     printed = json.loads(command("claims", str(folder / "results" / "tables"), "--json").output)
-    assert {c["id"]: c["unit"] for c in printed["tables"]} == {"over": "dataset", "these": "replicate", "first": "replicate"}
+    assert {c["id"]: c["unit"] for c in printed["tables"]} == {
+        "over": "dataset",
+        "these": "replicate",
+        "first": "replicate",
+    }

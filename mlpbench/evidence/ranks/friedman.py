@@ -6,6 +6,9 @@ condition were better than any other all orders would be as likely, and the mean
     Q = (k - 1) N^2 sum_j (R_j - (k + 1) / 2)^2 / (sum_ij r_ij^2 - N k (k + 1)^2 / 4),
     F = (N - 1) Q / (N (k - 1) - Q),    F with k - 1 and (k - 1)(N - 1) degrees of freedom.
 
+F is an approximation, which knows nothing of how few orders there are: p is never below (k!)^(1 - N), the chance that all data sets agree.
+Of two conditions the test is the sign test, which is exact.
+
 Two of the conditions differ, over all pairs of them at 5%, where their mean ranks do by
 
     CD = q(0.95; k, infinity) / sqrt(2) sqrt(k (k + 1) / (6 N))
@@ -29,6 +32,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import fdtrc
 
+from mlpbench.evidence.statistics.sign_test import sign_test
 from mlpbench.evidence.statistics.t_test import LEVEL
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +58,7 @@ class Friedman:
 
     Attributes:
         mean_ranks: the mean rank of each condition.
-        f, p: Iman and Davenport's F and its p; both are NaN where all conditions tie in every data set.
+        f, p: Iman and Davenport's F and its p, of two conditions that of the sign test; NaN where all tie in every data set.
         critical_difference: by which two mean ranks differ at 5%.
 
     """
@@ -85,6 +89,9 @@ def friedman(rank_NK: Floats) -> Friedman:
         left = n * (k - 1) - q
         f = (n - 1) * q / left if left > 1e-9 * q else math.inf
         p = float(fdtrc(k - 1, (k - 1) * (n - 1), f)) if math.isfinite(f) else 0.0
+        p = max(p, math.exp((1 - n) * math.lgamma(k + 1)))
+        if k == 2:
+            p = sign_test(rank_NK[:, 1] - rank_NK[:, 0], 0.0, drop_ties=True)
     return Friedman(mean_ranks=means, f=f, p=p, critical_difference=critical_difference(n, k))
 
 

@@ -78,30 +78,31 @@ def claims_in_words(verdicts: Sequence[Verdict]) -> str:
 
 
 def friedman_sentence(ranked: RankTable) -> str:
-    """Say which condition has the least mean rank, and whether ranks differ by more than chance."""
-    best = ranked.conditions[ranked.best]
-    n, k = ranked.rank_NK.shape
-    first = f"{best} has the least mean rank, {ranked.mean_ranks[ranked.best]:.2f} of {k} over {n} data sets."
-    tested = ranked.test
+    """Say which condition has the least mean rank, whether ranks differ by more than chance, and from which others it differs."""
+    best, (n, k), tested = ranked.conditions[ranked.best], ranked.rank_NK.shape, ranked.test
     if tested is None:
-        return f"{best} ranks first on the only data set."
+        return f"{best} has the least rank on the only data set."
     if math.isnan(tested.p):
         return f"All {k} conditions tie on each of {n} data sets."
-    finding = (
-        "mean ranks differ by more than chance"
-        if tested.p <= 1 - LEVEL
-        else "mean ranks do not differ by more than chance"
-    )
-    f = f"{tested.f:.2f}" if math.isfinite(tested.f) else "infinite, all data sets agree"
+    first = f"{best} has the least mean rank, {ranked.mean_ranks[ranked.best]:.2f} of {k} over {n} data sets."
+    differ = tested.p <= 1 - LEVEL
+    finding = "mean ranks differ by more than chance" if differ else "mean ranks do not differ by more than chance"
     p = probability(tested.p).replace("<", "< ")
-    equals = "" if p.startswith("<") else "= "
-    test = f"By the Friedman test {finding} (Iman and Davenport's F({k - 1}, {(k - 1) * (n - 1)}) {'' if f[0] == 'i' else '= '}{f}, p {equals}{p})."
-    apart = f"Two of them differ at 5%, over all pairs, where they are {tested.critical_difference:.2f} apart (Nemenyi)"
-    near = list(ranked.near_best)
+    f = f"{tested.f:.2f}" if math.isfinite(tested.f) else "infinite, as all data sets agree"
+    how = f"the Friedman test {finding} (Iman and Davenport's F({k - 1}, {(k - 1) * (n - 1)}) is {f}"
+    if k == 2:
+        how = f"the sign test, which is that of Friedman for two conditions, {finding} ("
+    p = f"p {p}" if p.startswith("<") else f"p = {p}"
+    apart = (
+        f"The Nemenyi critical difference of two mean ranks, at 5% over all pairs, is {tested.critical_difference:.2f}"
+    )
+    near, far = list(ranked.near_best), [c for c in ranked.conditions if c not in {best, *ranked.near_best}]
     if len(near) > MOST_COLUMNS:
         near = [*near[:MOST_COLUMNS], f"{len(near) - MOST_COLUMNS} more"]
-    told = f": {listing(near)} can't be told from {best}." if near else f": all others are worse than {best}."
-    return paragraph(first, test, apart + told)
+    told = (
+        f": {listing(near)} can't be told from {best}" if near else f": {best} differs from all others" if far else ""
+    )
+    return paragraph(first, f"By {how}{', ' * (k > 2)}{p}).", f"{apart}{told if differ else ''}.")
 
 
 def how_ranked(context: Context, ranked: RankTable) -> str:
