@@ -85,7 +85,7 @@ def test_the_verdict_is_over_means_of_data_sets(folder: Path) -> None:
     assert (over["unit"], over["n"], over["test"], over["interval"]) == ("dataset", 7, "signed_rank", "walsh")
     differences = (means[1] - means[0]).to_numpy() - 0.002
     assert over["p"] == pytest.approx(stats.wilcoxon(differences, zero_method="zsplit", method="exact").pvalue)
-    assert claims.loc["these", "n"] == claims.loc["first", "n"] == 3
+    assert claims.loc[["these", "first"], "n"].tolist() == [3, 3]
 
 
 def test_the_report_ranks_and_draws(folder: Path) -> None:
