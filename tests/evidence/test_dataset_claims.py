@@ -25,6 +25,8 @@ from mlpbench.evidence.statistics import outlook
 from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims
 from mlpbench.experiment.claims.claim_identity import claim_identities
+from mlpbench.experiment.claims.dataset_unit import check_each_dataset
+from mlpbench.experiment.claims.run_shares import Fails
 from mlpbench.experiment.spec import UntilDecided
 from mlpbench.report.words import terminal_table, verdict_sentence
 
@@ -350,6 +352,15 @@ def test_looks_at_any_time_are_refused() -> None:
     design = experiment.model_copy(update={"until_decided": UntilDecided(anytime=True)})
     with pytest.raises(SpecProblem, match="is judged once, as further replicates are no further data sets"):
         checked_claims(read_claims([one() | compare()]), design)
+
+
+def test_a_form_of_another_number_is_refused_even_if_it_names_no_test_of_its_own() -> None:
+    experiment, tables = on_datasets([f"d{i}" for i in range(8)])
+    form = Fails(metric="test_loss", a={"width": 8}, b={"width": 16}, expect="greater")
+    rule = "fails has no weighted sum of conditions, of which data sets have a mean, got 'dataset'; `compare` of"
+    with pytest.raises(SpecProblem, match=rule) as refused:
+        check_each_dataset(form, experiment, tables.conditions, ("claims", 0, "fails"))
+    assert refused.value.path == ("claims", 0, "unit")
 
 
 def digest(claim: Mapping[str, Any]) -> str:

@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 from scipy import stats
 
 import mlpbench
 from mlpbench.cli.main import main
+from mlpbench.experiment.file.json_schema import schema
 
 NAMES = [f"table_{i}" for i in range(7)]
 SPEC = """
@@ -74,6 +77,13 @@ def test_the_plan_says_over_how_many_data_sets_and_whether_they_are_enough(folde
     formula = "test_accuracy: depth=1 minus depth=0, greater by 0.002 in the pseudo-median, over"
     assert lines[6] == f"claim over: {formula} 6 data sets; 6 data sets can't decide it (7 can)"
     assert lines[7] == f"claim over: {formula} 7 data sets"
+
+
+@pytest.mark.parametrize(("said", "is_valid"), [("dataset", True), ("replicate", True), ("datasets", False)])
+def test_the_schema_knows_units(said: str, is_valid: bool) -> None:
+    text = SPEC.format(files="{file: a.csv}, {file: b.csv}").replace("unit: dataset", f"unit: {said}")
+    tree = YAML(typ="safe", pure=True).load(text)
+    assert jsonschema.Draft202012Validator(schema()).is_valid(tree) == is_valid
 
 
 def test_the_verdict_is_over_means_of_data_sets(folder: Path) -> None:

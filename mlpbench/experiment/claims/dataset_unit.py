@@ -15,7 +15,14 @@ from dataclasses import replace
 
 from mlpbench.base.models import DATASET, Path, SpecProblem, shown
 from mlpbench.experiment.claims.claim_form import ClaimForm
-from mlpbench.experiment.claims.hypothesis import BCA_LEAST, SIGN_FLIP_LEAST, Hypothesis, OfDataSet, Test
+from mlpbench.experiment.claims.hypothesis import (
+    BCA_LEAST,
+    SIGN_FLIP_LEAST,
+    Hypothesis,
+    OfDataSet,
+    SignedRankTest,
+    Test,
+)
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import without_zeros
 from mlpbench.experiment.design import Design
@@ -110,6 +117,9 @@ def check_each_dataset(form: ClaimForm, design: Design, conditions: Sequence[Con
         except SpecProblem as problem:
             message = f"{problem.message}; of data set {name}, as unit: dataset asks for a number of each"
             raise SpecProblem(problem.path, message) from None
+        if not isinstance(form.hypothesis(design, own, SignedRankTest()).number, WeightedSum):
+            rule = f"{form.name or 'this form'} has no weighted sum of conditions, of which data sets have a mean"
+            raise SpecProblem((*path[:-1], "unit"), f"{rule}, got 'dataset'; {form.instead_over_datasets}")
 
 
 def over_datasets(form: ClaimForm, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
