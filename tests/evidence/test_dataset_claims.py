@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arithmetic_tables import make
 from dataset_tables import judged, make_status, on_datasets, with_numbers
 from error_rates import at_most, say
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict, claims_table
@@ -27,7 +29,8 @@ from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims
 from mlpbench.experiment.claims.claim_identity import claim_identities
 from mlpbench.experiment.claims.dataset_unit import check_each_dataset
 from mlpbench.experiment.claims.run_shares import Fails
-from mlpbench.experiment.spec import UntilDecided
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.spec import UntilDecided, build
 from mlpbench.report.words import terminal_table, verdict_sentence
 
 Array = np.ndarray[Any, Any]
@@ -361,6 +364,40 @@ def test_a_form_of_another_number_is_refused_even_if_it_names_no_test_of_its_own
     with pytest.raises(SpecProblem, match=rule) as refused:
         check_each_dataset(form, experiment, tables.conditions, ("claims", 0, "fails"))
     assert refused.value.path == ("claims", 0, "unit")
+
+
+LISTED = [{"label": "A", "dataset": "digits"}, {"label": "B", "dataset": "mnist1d"}]
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {"dataset": ["digits", "mnist1d"], "depth": [0, 1]},
+        {"zip": {"dataset": ["digits", "mnist1d"], "lr": [0.1, 0.2]}, "depth": [0, 1]},
+        {"zip": {"dataset": ["digits", "digits", "mnist1d", "mnist1d"], "depth": [0, 1, 0, 1]}},
+        {"conditions": LISTED, "depth": [0, 1]},
+    ],
+    ids=["factor", "zip", "all in zip", "conditions"],
+)
+def test_data_sets_may_be_varied_in_any_way_that_files_have(factors: dict[str, Any]) -> None:
+    deeper = {"compare": {"metric": "test_loss", "a": {"depth": 1}, "b": {"depth": 0}, "expect": "less"}}
+    claims = [{"id": "these", "says": "so"} | deeper, {"id": "over", "says": "so"} | deeper | OVER | {"test": "t"}]
+    fixed = {"width": 8, "epochs": 1}
+    made = {"name": "x", "question": "?", "fixed": fixed, "replicates": 2, "factors": factors, "claims": claims}
+    tables = make(build(made))
+    these, over = interim_analysis.judge(*tables.parts).verdicts
+    assert [d.name for d in over.datasets] == ["digits", "mnist1d"]
+    assert over.estimate == pytest.approx(these.estimate)
+    assert "2 data sets with equal weights (digits, mnist1d)" in these.note
+
+
+def test_a_data_set_without_a_level_of_what_is_compared_is_refused() -> None:
+    compare_depths = {"compare": {"metric": "test_loss", "a": {"depth": 1}, "b": {"depth": 0}, "expect": "less"}}
+    zipped = {"zip": {"dataset": ["digits", "mnist1d"], "depth": [0, 1]}}
+    claim = {"id": "over", "says": "so", "unit": "dataset", "test": "t"} | compare_depths
+    made = {"name": "x", "question": "?", "fixed": {"width": 8}, "factors": zipped, "claims": [claim]}
+    with pytest.raises(InputError, match="of data set digits, as unit: dataset asks for a number of each"):
+        yaml_reader.from_mapping(made)
 
 
 def digest(claim: Mapping[str, Any]) -> str:

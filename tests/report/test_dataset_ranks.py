@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from reports import context_of, report_of, section_text
 
 from mlpbench.evidence.ranks.rank_table import RankTable, rank_table
+from mlpbench.experiment.spec import build
 from mlpbench.report.report import Report
 from mlpbench.report.sections.dataset_ranks import draw, friedman_sentence, section
 
@@ -145,6 +146,22 @@ def test_a_condition_that_diverged_is_ranked_last_and_says_so() -> None:
     text = section_text(report_of(lost), "Data sets")
     assert "| iris | 0.700 (1.5) | 0.720 (3, 1 diverged) | 0.700 (1.5) |" in text
     assert "A condition of which runs diverged ranks last" in text
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {"zip": {"dataset": ["digits", "mnist1d"], "lr": [0.1, 0.2]}, "depth": [0, 1]},
+        {"conditions": [{"label": "A", "dataset": "digits"}, {"label": "B", "dataset": "mnist1d"}], "depth": [0, 1]},
+    ],
+    ids=["zip", "conditions"],
+)
+def test_what_goes_with_the_data_set_is_no_part_of_a_condition(factors: dict[str, Any]) -> None:
+    made = make(build({"name": "x", "question": "?", "fixed": {"width": 8}, "replicates": 2, "factors": factors}))
+    shown = section(context_of(made))
+    assert shown is not None
+    assert shown.table.splitlines()[0] == "| data set | depth=0 | depth=1 |"
+    assert [line.split(" | ")[0] for line in shown.table.splitlines()[2:]] == ["| digits", "| mnist1d", "| mean rank"]
 
 
 def test_there_is_no_section_without_the_factor() -> None:

@@ -134,8 +134,9 @@ def caveats_of(
         noted.append(caveats.Remark(text=experiment.tuning_rule))
     if others := [name for name in hypothesis.averaged if name != DATASET]:
         noted.append(caveats.AveragedOver(factors=others))
-    if DATASET in hypothesis.averaged:
-        noted.append(OnTheseDataSets(names=list(by_dataset(conditions))))
+    if DATASET in hypothesis.averaged or ("label" in hypothesis.averaged and experiment.varies_data):
+        needed = [c for c in conditions if c.condition_id in hypothesis.conditions]
+        noted.append(OnTheseDataSets(names=list(by_dataset(experiment, needed))))
     if hypothesis.datasets:
         noted += _of_datasets(hypothesis, values, experiment)
     noted += _left_out(hypothesis, values, conditions)

@@ -101,17 +101,18 @@ def _check_test(form: ClaimForm, test: str, interval: str, n: int, path: Path) -
         raise SpecProblem((*path, "unit"), f"{rule}, got {n}; {near}")
 
 
-def by_dataset(conditions: Sequence[Condition]) -> dict[str, list[Condition]]:
-    """Return the conditions of each data set, by its name, in the order of the grid."""
+def by_dataset(design: Design, conditions: Sequence[Condition]) -> dict[str, list[Condition]]:
+    """Return the conditions of each data set, by its name, in the order of the grid; one that names none has the first."""
+    first, *_ = design.datasets
     grouped: dict[str, list[Condition]] = {}
     for c in conditions:
-        grouped.setdefault(format_level(c.levels[DATASET]), []).append(c)
+        grouped.setdefault(format_level(c.levels.get(DATASET, first)), []).append(c)
     return grouped
 
 
 def check_each_dataset(form: ClaimForm, design: Design, conditions: Sequence[Condition], path: Path) -> None:
     """Raise SpecProblem where the conditions of a data set are not those that a form with `unit: dataset` needs."""
-    for name, own in by_dataset(conditions).items():
+    for name, own in by_dataset(design, conditions).items():
         try:
             form.check_conditions(design, own, path)
         except SpecProblem as problem:
@@ -124,7 +125,7 @@ def check_each_dataset(form: ClaimForm, design: Design, conditions: Sequence[Con
 
 def over_datasets(form: ClaimForm, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
     """Return what a claim over data sets comes down to: the hypothesis of its form on each, put together."""
-    each = {name: form.hypothesis(design, own, test) for name, own in by_dataset(conditions).items()}
+    each = {name: form.hypothesis(design, own, test) for name, own in by_dataset(design, conditions).items()}
     first, *others = each.values()
     names = [s.name for s in first.steps if all(s.name in {o.name for o in h.steps} for h in others)]
     steps = {name: {s.name: s.number for s in h.steps} for name, h in each.items()}

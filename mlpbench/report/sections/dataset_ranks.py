@@ -20,8 +20,8 @@ from mlpbench.evidence.frames import records
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.evidence.ranks.rank_table import RankTable, rank_table
 from mlpbench.evidence.statistics.t_test import LEVEL
+from mlpbench.experiment.claims.dataset_unit import by_dataset
 from mlpbench.experiment.claims.selectors import in_words
-from mlpbench.experiment.grid import format_level
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
@@ -34,7 +34,7 @@ MOST_COLUMNS, MOST_CLAIMS, MOST_SETS, LONGEST = 8, 4, 40, 80
 
 def section(context: Context) -> Section | None:
     """Return ranks over data sets and a figure of claims over data sets; None where data sets are no factor."""
-    if not all(DATASET in c.levels for c in context.conditions):
+    if not context.experiment.varies_data:
         return None
     ranked = rank_table(_cells(context), "higher" if metric(context.outcome).better == "higher" else "lower")
     over = [v for v in context.verdicts if v.datasets and v.estimate is not None]
@@ -60,14 +60,28 @@ def section(context: Context) -> Section | None:
 
 
 def _cells(context: Context) -> pd.DataFrame:
-    """Return mean outcome and number of diverged runs of each condition on each data set."""
+    """Return mean outcome and number of diverged runs of each condition on each data set.
+
+    A condition is its levels but for the data set, and for what goes with it: labels, or settings under `zip`.
+    """
+    by_name = by_dataset(context.experiment, context.conditions)
+    names = {c.condition_id: name for name, own in by_name.items() for c in own}
+    varied = [
+        factor
+        for factor in context.experiment.factor_names
+        if factor != DATASET and any(len({c.levels.get(factor) for c in own}) > 1 for own in by_name.values())
+    ]
     rows = []
     for row in records(context.estimates[context.estimates["metric"] == context.outcome]):
-        levels = dict(context.conditions[row["position"]].levels)
-        dataset = format_level(levels.pop(DATASET))
-        others = {name: level for name, level in levels.items() if name not in context.experiment.nuisance}
+        condition = context.conditions[row["position"]]
+        label = in_words({name: condition.levels[name] for name in varied if name in condition.levels})
         rows.append(
-            {"dataset": dataset, "condition": in_words(others), "mean": row["mean"], "diverged": row["diverged"]}
+            {
+                "dataset": names[condition.condition_id],
+                "condition": label,
+                "mean": row["mean"],
+                "diverged": row["diverged"],
+            }
         )
     return pd.DataFrame(rows)
 
