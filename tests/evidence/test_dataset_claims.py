@@ -248,6 +248,14 @@ def test_noise_of_each_data_set_is_said() -> None:
     assert "the mean of 1 replicate: how far noise moves it is not known" in alone.note
 
 
+def test_replicates_that_are_one_draw_are_one_number_of_their_data_set() -> None:
+    """Nothing varies between them; the data sets differ all the same."""
+    means = np.repeat(clear().mean(axis=1, keepdims=True), 3, axis=1)
+    verdict = judged(compare(), means, vary=["dropout"])
+    assert verdict.p == judged(compare(), means).p
+    assert "the mean of 1 replicate: how far noise moves it is not known" in verdict.note
+
+
 def test_an_undecided_one_asks_for_data_sets_and_not_for_replicates() -> None:
     verdict = judged(compare(), drawn(0.3, datasets=10, seed=3))
     assert verdict.decision == "undecided"

@@ -59,7 +59,7 @@ def points_of(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: 
 class OnDataSet:
     """A claim's number on one data set: the mean over n complete replicates of those planned, and their standard deviation.
 
-    `least_spread` is the least one that they are credited with. Where runs were censored or diverged the mean may be NaN.
+    Replicates that are one draw are one. `least_spread` is the least one that they are credited with. Where runs were censored or diverged the mean may be NaN.
     """
 
     name: str
@@ -229,7 +229,7 @@ def over_datasets(names: Sequence[str], each: Sequence[ClaimValues], near: Seque
         datasets=[
             OnDataSet(
                 name=name,
-                n=len(v.complete),
+                n=min(1, len(v.complete)) if v.is_one_draw else len(v.complete),
                 planned=v.planned,
                 mean=float(v.complete.mean()) if len(v.complete) else math.nan,
                 sd=v.sd if len(v.complete) and not np.isnan(v.complete).any() else math.nan,
