@@ -169,6 +169,6 @@ def test_there_is_no_section_without_the_factor() -> None:
 
 
 def test_verdicts_say_of_what_they_speak() -> None:
-    text = section_text(report(), "Verdicts")
-    assert "those over data sets to data sets like these" in text
-    assert "| 7 data sets |" in text
+    made = report()
+    assert "those over data sets to data sets like these" in section_text(made, "How this was judged")
+    assert "| 7 data sets |" in section_text(made, "Verdicts")
