@@ -17,6 +17,7 @@ import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,10 @@ class Parameter:
 
 
 class OptimiserState:
-    """An optimiser of all parameters of a stack, with its state and the parameter of each run's rule, (R, 1)."""
+    """An optimiser of all parameters of a stack, with its state and the parameter of each run's rule, (R, 1).
+
+    With `numbers`, those of each run in double precision, (R, 1) each, its rule is the tuned one.
+    """
 
     def __init__(
         self,
@@ -66,14 +70,18 @@ class OptimiserState:
         parameter_R1: Tensor,
         kernels: DenseKernels | None = None,
         steps: int = 0,
+        numbers: Sequence[Sequence[float]] = (),
     ) -> None:
-        self._name, self._optimiser = name, OPTIMISERS[name]
-        self._kernels = kernels = kernels if name in RULES else None
+        self._name, self._optimiser = name, OPTIMISERS[name].with_numbers() if numbers else OPTIMISERS[name]
+        self._kernels = kernels = kernels if name in RULES and not numbers else None
         if kernels is not None:  # they read what Adam divides by, of all steps
             t = np.arange(steps + 1 if self._optimiser.states == 2 else 1)
             corrections = np.stack([1 - BETA_1**t, np.sqrt(1 - BETA_2**t)], axis=1)
             self._corrections = torch.from_numpy(corrections.astype(np.float32)).to(parameter_R1.device)
         self._parameter_R1 = parameter_R1
+        self._of_runs = list(zip(*numbers, strict=True))
+        make: dict[str, Any] = {"dtype": torch.float64, "device": parameter_R1.device}
+        self._numbers = [torch.tensor(of_runs, **make)[:, None] for of_runs in self._of_runs]
         self._parameters = parameters
         self._states = [[torch.zeros_like(p.value.flat_RS) for _ in range(self._optimiser.states)] for p in parameters]
 
@@ -88,7 +96,14 @@ class OptimiserState:
             assert isinstance(number, Tensor), "on a GPU"
             self._step_by_kernels(self._kernels, rate_R1, number)
             return
-        step = Step(rate=rate_R1, parameter=self._parameter_R1, number=number, root=root)
+        step = Step(
+            rate=rate_R1,
+            parameter=self._parameter_R1,
+            number=number,
+            root=root,
+            numbers=self._numbers,
+            power=functools.cache(functools.partial(self._power, number)),
+        )
         for p, states in zip(self._parameters, self._states):
             w, g = p.value.flat_RS, p.gradient.flat_RS
             if p.decay_R1 is not None:
@@ -97,6 +112,12 @@ class OptimiserState:
                 else:
                     w.mul_(1 - rate_R1 * p.decay_R1)
             self._optimiser.rule(w, g, states, step)
+
+    def _power(self, number: int | Tensor, i: int) -> Tensor:
+        """Return each run's i-th number to a power, (R, 1); on a CPU one by one, as a vector's last elements may be rounded otherwise."""
+        if isinstance(number, Tensor):
+            return self._numbers[i] ** number
+        return torch.tensor([of_run**number for of_run in self._of_runs[i]], dtype=torch.float64)[:, None]
 
     def _step_by_kernels(self, kernels: DenseKernels, rate_R1: Tensor, number: Tensor) -> None:
         factors, place = (rate_R1, self._parameter_R1), (number, self._corrections)
@@ -156,10 +177,10 @@ class Updates:
             Parameter(value=value, gradient=gradient, decay_R1=by) for (value, gradient), by in zip(pairs, decay)
         ]
         calls = [parse_call(s.optimizer) for s in settings]
-        moments = [parameters[0] if parameters else 0.0 for _, parameters in calls]
-        self._optimiser = OptimiserState(
-            calls[0][0], self._parameters, self._vector(moments), network.kernels, first.steps
-        )
+        moments = self._vector([numbers[0] if numbers else 0.0 for _, numbers in calls])
+        name = calls[0][0]
+        numbers = [own for _, own in calls] if len(calls[0][1]) > OPTIMISERS[name].usual else []
+        self._optimiser = OptimiserState(name, self._parameters, moments, network.kernels, first.steps, numbers)
 
     def advance(self, step: int) -> None:
         """Put the learning rates of a step, counted from 0, and what follows from them where the step reads them."""

@@ -265,12 +265,26 @@ def test_classes_weigh_differently_in_one_stack() -> None:
 def test_numbers_of_what_all_have_may_differ_in_a_stack() -> None:
     for name, one, other in (
         ("optimizer", {"momentum": 0.5}, {"momentum": 0.9}),
+        ("optimizer", {"adam": {"eps": 1e-6}}, {"adam": {"betas": [0.5, 0.9]}}),
+        ("optimizer", {"rmsprop": {"momentum": 0.5}}, {"rmsprop": {"alpha": 0.9}}),
         ("clip_norm", 0.5, 2),
         ("l1", 0.1, 0.2),
         ("schedule", {"step": {"every": 3, "factor": 0.5}}, {"warmup": 4}),
     ):
         a, b = (of(replicates=1, fixed={name: value})[0].settings for value in (one, other))
         assert signature(a) == signature(b), name
+
+
+def test_another_rule_of_an_optimiser_stands_in_another_stack() -> None:
+    optimisers = [
+        "sgd",
+        "momentum",
+        "adam",
+        "adamw",
+        {"adam": {"eps": 1e-6}},
+        {"sgd": {"momentum": 0.9, "dampening": 0.1}},
+    ]
+    assert len({signature(resolved(optimizer=o)) for o in optimisers}) == len(optimisers)
 
 
 def test_curves_have_a_point_after_each_epoch_until_there_are_too_many() -> None:

@@ -73,6 +73,13 @@ def _number(value: Value) -> str:
         word, numbers = parse_call(value)
         if not numbers:
             return word
+        several = {
+            "adam": "betas: [{}, {}], eps: {}", "adamw": "betas: [{}, {}], eps: {}",
+            "rmsprop": "alpha: {}, eps: {}, momentum: {}", "momentum": "momentum: {}, dampening: {}",
+        }  # fmt: skip
+        if word in several and len(numbers) > 1:
+            inner = several[word].format(*(format(n, ".17e") for n in numbers))
+            return f"{{{'sgd' if word == 'momentum' else word}: {{{inner}}}}}"
         if word == "step":
             return f"{{step: {{factor: {numbers[1]:.17e}, every: {int(numbers[0])}}}}}"
         return f"{{{word}: {int(numbers[0]) if word == 'warmup' else format(numbers[0], '.17e')}}}"

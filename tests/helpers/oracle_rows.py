@@ -180,6 +180,23 @@ OTHER_ROWS: dict[str, Row] = {
     "momentum 0": Row({"optimizer": {"momentum": 0}}),
     "momentum 0.5": Row({"optimizer": {"momentum": 0.5}, "lr": 0.1}),
     "nesterov 0.5": Row({"optimizer": {"nesterov": 0.5}, "lr": 0.1}),
+    **{
+        f"{name}, numbers of its own, {what}": Row({"optimizer": {name: numbers}, "lr": lr, **beside})
+        for name, numbers, lr in (
+            ("sgd", {"momentum": 0.9, "dampening": 0.3}, 0.05),
+            ("rmsprop", {"alpha": 0.9, "eps": 1e-6}, 0.01),
+            ("rmsprop", {"momentum": 0.8}, 0.003),
+            ("adam", {"betas": [0.8, 0.98], "eps": 1e-6}, 0.01),
+            ("adamw", {"betas": [0.5, 0.9]}, 0.01),
+        )
+        for what, beside in BESIDE.items()
+        if what in ("alone", "weight decay", "all of it", "cosine")
+    },
+    "sgd of momentum 0.9": Row({"optimizer": {"sgd": {"momentum": 0.9}}, "lr": 0.04}),
+    "sgd, nesterov": Row({"optimizer": {"sgd": {"momentum": 0.7, "nesterov": True}}, "lr": 0.05}),
+    "adam of other betas, batch norm": Row(
+        {"optimizer": {"adam": {"betas": [0.8, 0.9], "eps": 1e-3}}, "lr": 0.01, "norm": "layer"}
+    ),
     "momentum, batch beyond the data": Row({"optimizer": "momentum", "lr": 0.05, "batch_size": 512}),
     "adam, depth 0": of_depth(0, optimizer="adam", lr=0.01),
     "adam, last batch of 1": Row({"optimizer": "adam", "lr": 0.01, "batch_size": 23, "epochs": 3}),

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,25 +106,36 @@ Groups = list[dict[str, Any]]
 
 
 class TorchOptimiser(NamedTuple):
-    """torch's optimiser, from parameter groups, rate and momentum; and the rate of the oracle's rows.
+    """torch's optimiser, from parameter groups, rate and the numbers of its canonical name; and the rate of the oracle's rows.
 
     `normalises`: a step is about as long for a small gradient as for a large one.
     """
 
-    make: Callable[[Groups, float, float], torch.optim.Optimizer]
+    make: Callable[[Groups, float, tuple[float, ...]], torch.optim.Optimizer]
     lr: float
     normalises: bool = False
 
 
+def _adam(numbers: tuple[float, ...]) -> dict[str, Any]:
+    return {"betas": numbers[:2], "eps": numbers[2]} if numbers else {}
+
+
+def _rmsprop(numbers: tuple[float, ...]) -> dict[str, Any]:
+    return dict(zip(("alpha", "eps", "momentum"), numbers))
+
+
+def _sgd(groups: Groups, lr: float, numbers: tuple[float, ...], *, nesterov: bool = False) -> torch.optim.Optimizer:
+    momentum, dampening = (*numbers, 0.0, 0.0)[:2]
+    return torch.optim.SGD(groups, lr, momentum=momentum, dampening=dampening, nesterov=nesterov)
+
+
 OPTIMISERS: dict[str, TorchOptimiser] = {
-    "sgd": TorchOptimiser(lambda groups, lr, momentum: torch.optim.SGD(groups, lr), 0.2),
-    "momentum": TorchOptimiser(lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum), 0.05),
-    "nesterov": TorchOptimiser(
-        lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum, nesterov=True), 0.05
-    ),
-    "rmsprop": TorchOptimiser(lambda groups, lr, momentum: torch.optim.RMSprop(groups, lr), 0.01, normalises=True),
-    "adam": TorchOptimiser(lambda groups, lr, momentum: torch.optim.Adam(groups, lr), 0.01, normalises=True),
-    "adamw": TorchOptimiser(lambda groups, lr, momentum: torch.optim.AdamW(groups, lr), 0.01, normalises=True),
+    "sgd": TorchOptimiser(_sgd, 0.2),
+    "momentum": TorchOptimiser(_sgd, 0.05),
+    "nesterov": TorchOptimiser(partial(_sgd, nesterov=True), 0.05),
+    "rmsprop": TorchOptimiser(lambda gs, lr, n: torch.optim.RMSprop(gs, lr, **_rmsprop(n)), 0.01, normalises=True),
+    "adam": TorchOptimiser(lambda gs, lr, n: torch.optim.Adam(gs, lr, **_adam(n)), 0.01, normalises=True),
+    "adamw": TorchOptimiser(lambda gs, lr, n: torch.optim.AdamW(gs, lr, **_adam(n)), 0.01, normalises=True),
 }
 Scheduled = Callable[[torch.optim.Optimizer, int, tuple[float, ...]], lr_scheduler.LRScheduler]
 # (optimiser, steps, parameters) -> scheduler
@@ -277,7 +289,7 @@ def optimiser_of(s: RunSettings, model: nn.Sequential) -> torch.optim.Optimizer:
     ]
     name, numbers = parse_call(s.optimizer)
     groups: Groups = [{"params": params, "weight_decay": by} for params, by in decay if params]
-    return OPTIMISERS[name].make(groups, s.lr, numbers[0] if numbers else 0.0)
+    return OPTIMISERS[name].make(groups, s.lr, numbers)
 
 
 def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:

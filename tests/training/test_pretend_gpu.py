@@ -98,8 +98,10 @@ MIXED = [
 ]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_every_product_and_sum_has_the_shape_of_the_brick_whatever_the_company(optimizer: str) -> None:
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", "adam", {"adam": {"betas": [0.8, 0.98]}}, {"rmsprop": {"momentum": 0.5}}], ids=str
+)
+def test_every_product_and_sum_has_the_shape_of_the_brick_whatever_the_company(optimizer: object) -> None:
     members = runs(CLASSES, BASE | {"optimizer": optimizer}, MIXED, replicates=4)
     with shapes() as of_few:
         trained([members[4]], CLASSES)  # PReLU: what it learns is summed up for itself

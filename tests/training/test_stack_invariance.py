@@ -35,6 +35,19 @@ SCHEDULES: list[Any] = [
     ),
 ]
 OPTIMISERS = ["sgd", *torch_reference.OPTIMISERS]
+# Optimisers with further numbers: these may differ within a stack.
+TUNED: dict[str, list[Any]] = {
+    "momentum": [{"sgd": {"momentum": m, "dampening": d}} for m, d in ((0.9, 0.5), (0.5, 1), (1, 0.1))],
+    "rmsprop": [
+        {"rmsprop": {"momentum": 0.9}},
+        {"rmsprop": {"alpha": 0.5}},
+        {"rmsprop": {"eps": 1e-3, "momentum": 0.5}},
+    ],
+    **{
+        name: [{name: {"betas": b, "eps": e}} for b, e in (([0.9, 0.98], 1e-8), ([0.5, 0.9], 1e-3), ([0, 0.999], 1e-8))]
+        for name in ("adam", "adamw")
+    },
+}
 # In place of classes: data whose target is a number.
 NUMBERS = 0
 LOSSES = ["cross_entropy", *torch_reference.LOSSES]
@@ -76,15 +89,20 @@ class Shared:
     has_l1: bool
     weighs: bool = False
     smooths: bool = False
+    tuned: bool = False
 
 
 def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]]:
     p = st.sampled_from([0, 0, 0.1, 0.5, 1])
     depth = shared.depth
-    momenta = st.sampled_from([{shared.optimizer: m} for m in (0, 0.5, 0.9, 1)])
+    optimisers: st.SearchStrategy[Any] = st.just(shared.optimizer)
+    if shared.tuned:
+        optimisers = st.sampled_from(TUNED[shared.optimizer])
+    elif shared.optimizer in ("momentum", "nesterov"):
+        optimisers = st.sampled_from([{shared.optimizer: m} for m in (0, 0.5, 0.9, 1)])
     return st.fixed_dictionaries(
         {
-            "optimizer": momenta if shared.optimizer in ("momentum", "nesterov") else st.just(shared.optimizer),
+            "optimizer": optimisers,
             "schedule": st.sampled_from(SCHEDULES),
             "clip_norm": st.sampled_from([0.01, 0.5, 1e6]) if shared.clips else st.none(),
             "l1": st.sampled_from([1e-4, 0.01, 3.0]) if shared.has_l1 else st.just(0),
@@ -120,7 +138,9 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
     weighs = not numbers and draw(st.sampled_from([False, False, True]))
     loss = draw(st.sampled_from(losses_of("numbers") if numbers else LOSSES))
     smooths = loss == "cross_entropy" and draw(st.sampled_from([False, False, True]))
-    shared = Shared(depth, draw(st.sampled_from(OPTIMISERS)), *flags, weighs, smooths)
+    optimizer = draw(st.sampled_from(OPTIMISERS))
+    tuned = optimizer in TUNED and draw(st.booleans())
+    shared = Shared(depth, optimizer, *flags, weighs, smooths, tuned)
     classes = NUMBERS if numbers else draw(st.integers(2, 13))
     members = draw(st.lists(member(shared, numbers=numbers), min_size=1, max_size=4, unique_by=different))
     replicates = draw(st.integers(1, 3))

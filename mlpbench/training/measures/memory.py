@@ -14,10 +14,9 @@ from collections.abc import Mapping, Sequence
 
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.activations import activation
-from mlpbench.experiment.components.optimisers import OPTIMISERS
+from mlpbench.experiment.components.optimisers import optimiser
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import RunSettings
-from mlpbench.experiment.value_types import entry_of
 from mlpbench.training.buffers import elements, padded
 
 
@@ -81,5 +80,6 @@ def _updates(s: RunSettings, data: DataFacts) -> int:
     own = 1 + (s.l1 > 0) + decays + decays_bias
     if s.plain_sgd:
         return own
-    optimiser, _ = entry_of(OPTIMISERS, s.optimizer)
-    return own + 1 + (s.clip_norm is not None) + (1 + optimiser.states) * _parameters(s, data)
+    rule, numbers = optimiser(s.optimizer)
+    doubles = (1 if s.precision == "float64" else 2) * len(numbers) * (len(numbers) > rule.usual)
+    return own + 1 + doubles + (s.clip_norm is not None) + (1 + rule.states) * _parameters(s, data)
