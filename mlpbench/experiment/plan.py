@@ -16,6 +16,7 @@ from typing import Any
 
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.optimisers import optimiser
+from mlpbench.experiment.components.parametrizations import STANDARD
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.metrics.set_scores import keeps_outputs
@@ -166,6 +167,9 @@ def signature(s: RunSettings) -> tuple[Any, ...]:
         len(numbers),  # with more of them than usual it has another rule
         s.clip_norm is None,
         s.l1 > 0,
+        s.bias,
+        s.residual,
+        s.parametrization == STANDARD,
     )
 
 
@@ -300,6 +304,8 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     states = optimiser(s.optimizer)[0].states
     copies = 3 + (s.precision == "bfloat16") + (0 if s.plain_sgd else 1 + states)
     rows = 5 * s.batch_size + 2 * EVALUATION_CHUNK + 4 * PROBE_EXAMPLES
+    if s.residual:  # sums of layers, and their gradients
+        rows += 2 * s.batch_size + EVALUATION_CHUNK + 2 * PROBE_EXAMPLES
     inputs = (s.batch_size + EVALUATION_CHUNK) * s.n_inputs(data)
     numbers = (
         copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs + _map_numbers(s, data) + _fused_numbers(s, data)

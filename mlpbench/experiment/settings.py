@@ -11,6 +11,7 @@ from mlpbench.experiment.components.activations import ACTIVATIONS
 from mlpbench.experiment.components.initialisers import INITIALISERS
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.components.optimisers import OPTIMISERS, OptimiserWord
+from mlpbench.experiment.components.parametrizations import PARAMETRIZATIONS, STANDARD
 from mlpbench.experiment.components.schedules import SCHEDULES
 from mlpbench.experiment.value_types import (
     DEEPEST,
@@ -156,5 +157,18 @@ SETTINGS = _settings(
         ClassWeights(),
         "none",
         "weight of each class in the loss of training; balanced: inverse to how frequent it is",
+    ),
+    ("bias", Flag(), True, "whether layers have biases, which are 0 otherwise; a normalisation keeps its shift"),
+    (
+        "residual",
+        Flag(),
+        False,
+        "whether a hidden layer adds what it is given to its output, h + f(h), behind one of the same width",
+    ),
+    (
+        "parametrization",
+        Word(table=PARAMETRIZATIONS),
+        STANDARD,
+        "how initial weights and learning rates follow from the width; mup: maximal update, from a base width of 64",
     ),
 )

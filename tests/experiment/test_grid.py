@@ -67,6 +67,11 @@ def fixed(**values: Any) -> str:
         [{"depth": 0}, {"depth": 0, "norm": "batch"}],
         [{"class_weights": {"Coat": 2, "Bag": 0.5}}, {"class_weights": {"Bag": 0.5, "Coat": 2.0}}, {"class_weights": '{"Coat": 2, "Bag": 0.5}'}],
         [{}, {"class_weights": "none"}],
+        [{}, {"bias": True}, {"residual": False}, {"parametrization": "standard"}, {"residual": True}],
+        [{"bias": False}, {"bias": False, "bias_init": "default", "decay_bias": True}],
+        [{"hidden_sizes": [8, 4]}, {"hidden_sizes": [8, 4], "residual": True}],
+        [{"depth": 0}, {"depth": 0, "parametrization": "mup", "residual": True}],
+        [{"parametrization": "mup"}, {"parametrization": {"mup": 64}}, {"parametrization": "mup(64)"}],
     ],
 )  # fmt: skip
 def test_spellings_of_one_run_are_one_run(spellings: list[dict[str, Any]]) -> None:
@@ -105,6 +110,9 @@ CHANGES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "train_shift": ({"label": 1}, {"label": 1.0000000001}, {"train_size": 1000}),
     "weighting": ("exact", "bbse", {"train_size": 1000, "train_shift": {"label": 1}}),
     "label_smoothing": (0.1, 0.1000000001, {}),
+    "bias": (True, False, {}),
+    "residual": (True, False, {"depth": 2}),
+    "parametrization": ({"mup": 64}, {"mup": 65}, {}),
     "class_weights": ({"Coat": 2}, {"Coat": 2.0000000001}, {}),
 }
 

@@ -230,9 +230,13 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "features": 100,
         "input_scale": 2.0,
         "class_weights": "balanced",
+        "bias": False,
+        "parametrization": {"mup": 64},
     }
-    # Poolings differ where there are convolutions: see test_convolution_shapes.py. Shifts and weights are below.
-    assert {*free, *bound} | {"hidden_sizes", "steps", "pooling", "train_shift", "weighting"} == set(SETTINGS)
+    # Residual connections need a second hidden layer: see below. Poolings differ where there are convolutions: see test_convolution_shapes.py. Shifts and weights are below.
+    assert {*free, *bound} | {"hidden_sizes", "steps", "residual", "pooling", "train_shift", "weighting"} == set(
+        SETTINGS
+    )
     for name, value in free.items():
         assert signature(of(replicates=1, fixed={name: value})[0].settings) == signature(base), name
     for name, value in bound.items():
@@ -285,6 +289,14 @@ def test_another_rule_of_an_optimiser_stands_in_another_stack() -> None:
         {"sgd": {"momentum": 0.9, "dampening": 0.1}},
     ]
     assert len({signature(resolved(optimizer=o)) for o in optimisers}) == len(optimisers)
+
+
+def test_what_has_another_structure_stands_in_another_stack() -> None:
+    several: list[dict[str, Any]] = [{}, {"bias": False}, {"residual": True}, {"parametrization": "mup"}]
+    shapes = [signature(resolved(depth=2, **more)) for more in several]
+    assert len(set(shapes)) == len(several)
+    mup = [signature(resolved(depth=2, parametrization={"mup": base})) for base in (32, 64)]
+    assert mup[0] == mup[1] == shapes[-1], "factors differ by run, not by stack"
 
 
 def test_curves_have_a_point_after_each_epoch_until_there_are_too_many() -> None:

@@ -225,6 +225,9 @@ def test_what_is_no_word_is_refused(name: str, value: object) -> None:
         ("schedule", {"cosine": 5}, "cosine without a parameter"),
         ("schedule", "step(a,b)", SETTINGS["schedule"].value_type.rule),
         ("norm", {"batch": 0.1}, "batch without a parameter"),
+        ("parametrization", {"mup": 0}, "mup with a parameter 'base_width' that is a whole number of at least 1"),
+        ("parametrization", {"mup": 1.5}, "mup with a parameter 'base_width' that is a whole number of at least 1"),
+        ("parametrization", {"standard": 64}, "standard without a parameter"),
     ],
 )
 def test_parameters_are_where_they_belong(name: str, value: object, rule: str) -> None:

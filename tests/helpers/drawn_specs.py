@@ -79,6 +79,11 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "class_weights": st.sampled_from(
         ["none", "balanced", {"Coat": 2, "Bag": 0.5}, '{"Bag": 0.5, "Coat": 2.0}', {"Coat": 3.0}]
     ),
+    "bias": st.booleans(),
+    "residual": st.booleans(),
+    "parametrization": st.just("standard")
+    | st.sampled_from(["mup", "mup(64)", {"mup": 64}])
+    | st.builds(lambda w: {"mup": w}, st.integers(1, 4096)),
     "conv_channels": st.lists(st.integers(1, 64), max_size=4),
     "pooling": st.sampled_from(["max", "average"]),
 }
@@ -91,8 +96,10 @@ TOGETHER: tuple[dict[str, Any], ...] = (
     {"train_size": 1_000, "train_shift": "covariate(1.0)", "weighting": "exact"},
     {"train_size": 1_000, "train_shift": {"label": 3}, "weighting": "none"},
     {"loss": "cross_entropy", "label_smoothing": 0.1},
+    {"parametrization": {"mup": 32}, "init": "he_normal", "l1": 0, "conv_channels": []},
+    {"parametrization": "mup", "init": {"normal": 0.1}, "l1": 0, "conv_channels": []},
 )
-NOT_ALONE = ("train_shift", "weighting", "label_smoothing")
+NOT_ALONE = ("train_shift", "weighting", "label_smoothing", "parametrization")
 # What does not stand beside convolutions.
 BARS_MAPS = ("norm", "features")
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)

@@ -90,6 +90,7 @@ class Shared:
     weighs: bool = False
     smooths: bool = False
     tuned: bool = False
+    mup: bool = False
 
 
 def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]]:
@@ -112,11 +113,12 @@ def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]
             "label_smoothing": st.sampled_from([0.1, 0.5, 1]) if shared.smooths else st.just(0),
             "lr": st.sampled_from([0.03, 0.1, 0.5, 3.0, DIVERGES]),
             "activation": st.sampled_from(ACTIVATIONS),
-            "init": st.sampled_from(INITS),
+            "init": st.sampled_from(INITS[:5] if shared.mup else INITS),
             "bias_init": st.sampled_from(BIAS_INITS),
             "dropout": st.one_of(st.just(0), st.lists(p, min_size=depth, max_size=depth)),
             "weight_decay": st.sampled_from([0, 0, 0.01, 1.0]),
             "decay_bias": st.booleans(),
+            "parametrization": st.sampled_from([{"mup": b} for b in (1, 7, 64)]) if shared.mup else st.just("standard"),
         }
     )
 
@@ -138,9 +140,11 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
     weighs = not numbers and draw(st.sampled_from([False, False, True]))
     loss = draw(st.sampled_from(losses_of("numbers") if numbers else LOSSES))
     smooths = loss == "cross_entropy" and draw(st.sampled_from([False, False, True]))
+    residual = depth > 1 and draw(st.booleans())
     optimizer = draw(st.sampled_from(OPTIMISERS))
     tuned = optimizer in TUNED and draw(st.booleans())
-    shared = Shared(depth, optimizer, *flags, weighs, smooths, tuned)
+    mup = depth > 0 and not flags[1] and draw(st.booleans())
+    shared = Shared(depth, optimizer, *flags, weighs, smooths, tuned, mup)
     classes = NUMBERS if numbers else draw(st.integers(2, 13))
     members = draw(st.lists(member(shared, numbers=numbers), min_size=1, max_size=4, unique_by=different))
     replicates = draw(st.integers(1, 3))
@@ -151,7 +155,11 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
         classes=classes,
         n_train=n_train,
         fixed={
-            "hidden_sizes": draw(st.lists(width, min_size=depth, max_size=depth)),
+            "hidden_sizes": [draw(width)] * depth
+            if residual
+            else draw(st.lists(width, min_size=depth, max_size=depth)),
+            "residual": residual,
+            "bias": draw(st.sampled_from([True, True, False])),
             "batch_size": batch,
             "steps": draw(st.integers(1, 7)),
             "loss": loss,
@@ -258,6 +266,9 @@ def test_alone_equals_in_company_at_other_widths_of_the_book(case: Case) -> None
                 of_numbers(book_sized(depth=0, loss="mse", l1=0.001)),
                 book_sized(depth=0, l1=0.001),
                 book_sized(width=100, depth=2, norm="layer", optimizer="adam"),
+                book_sized(width=100, depth=3, residual=True, bias=False),
+                book_sized(width=256, depth=2, parametrization={"mup": 100}),
+                book_sized(width=300, depth=2, parametrization="mup", optimizer="adam", residual=True),
                 book_sized(optimizer="nesterov", clip_norm=0.5, loss="mse"),
                 of_numbers(book_sized()),
                 of_numbers(book_sized(width=101, depth=2, norm="batch", optimizer="adam")),

@@ -64,7 +64,7 @@ class Optimiser:
     """An optimiser: `rule(w, g, states, step)` updates w (R, S) in place, and may overwrite the gradient g.
 
     `states` is the number of buffers of w's size that it keeps, zeros at first. `coupled` says that weight decay is added to
-    the gradient. `linear` says that the step is w -= eta g and nothing else, which training takes within the product
+    the gradient. `normalises` says that a step is about as long for a small gradient as for a large one. `linear` says that the step is w -= eta g and nothing else, which training takes within the product
     that computes g. `tuned` is the rule where a run has more numbers than the `usual` ones of its canonical name, and
     `tuned_states` the number of its buffers.
     """
@@ -73,6 +73,7 @@ class Optimiser:
     states: int
     parameters: Parameters = field(default_factory=dict)
     coupled: bool = True
+    normalises: bool = False
     linear: bool = False
     usual: int = 0
     tuned: Rule | None = None
@@ -157,9 +158,19 @@ OPTIMISERS: Mapping[str, Optimiser] = {
     ),
     "momentum": Optimiser(rule=_momentum, states=1, parameters=_MOMENTUM, usual=1, tuned=_damped, tuned_states=1),
     "nesterov": Optimiser(rule=_nesterov, states=1, parameters=_MOMENTUM, usual=1),
-    "rmsprop": Optimiser(rule=_rmsprop, states=1, parameters=_OF_RMSPROP, tuned=_tuned_rmsprop, tuned_states=2),
-    "adam": Optimiser(rule=_adam, states=2, parameters=_OF_ADAM, tuned=_tuned_adam, tuned_states=2),
-    "adamw": Optimiser(rule=_adam, states=2, parameters=_OF_ADAM, coupled=False, tuned=_tuned_adam, tuned_states=2),
+    "rmsprop": Optimiser(
+        rule=_rmsprop, states=1, parameters=_OF_RMSPROP, normalises=True, tuned=_tuned_rmsprop, tuned_states=2
+    ),
+    "adam": Optimiser(rule=_adam, states=2, parameters=_OF_ADAM, normalises=True, tuned=_tuned_adam, tuned_states=2),
+    "adamw": Optimiser(
+        rule=_adam,
+        states=2,
+        parameters=_OF_ADAM,
+        coupled=False,
+        normalises=True,
+        tuned=_tuned_adam,
+        tuned_states=2,
+    ),
 }
 
 
