@@ -15,7 +15,7 @@ from mlpbench.cli.common_options import DATA_DIR, FOLDER, JSON, warn
 
 @click.group()
 def data() -> None:
-    """List and fetch the data sets that have a name, and describe a table of your own."""
+    """List and fetch the data sets that have a name, and describe a table."""
 
 
 @data.command(name="list")
@@ -55,17 +55,18 @@ def data_fetch(name: str, data_dir: Path | None) -> None:
 )
 @JSON
 def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_json: bool) -> None:
-    """Say how a table of your own is read: rows, inputs, what each column becomes, classes, gaps, and rows that come again.
+    """Say how a table is read: rows, inputs, what each column becomes, classes, gaps, and rows that come again.
 
-    An experiment reads it so with `dataset: {file: TABLE, target: COLUMN}` and the same options.
+    TABLE is a file of your own, or the name of a table that comes with mlpbench, such as penguins. An experiment reads it so with
+    `dataset: {file: TABLE, target: COLUMN}`, or `dataset: {name: TABLE}`, and the same options.
     """
+    from mlpbench.data.data_sets import table_of
     from mlpbench.data.table.description import describe
-    from mlpbench.data.table.table_data import read_options
     from mlpbench.experiment.file.yaml_reader import parsed
 
     written = [f"target={target}"] * (target is not None) + list(options)
     try:
-        described = describe(read_options({"file": table} | {o.key: o.value for o in map(parsed, written)}, Path()))
+        described = describe(table_of(table, {o.key: o.value for o in map(parsed, written)}))
     except SpecProblem as problem:
         raise InputError(problem.message) from None
     if as_json:

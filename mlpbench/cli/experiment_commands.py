@@ -202,7 +202,7 @@ def _print_claims(claims: Mapping[str, str], detects: Detectable) -> None:
     for name, formula in claims.items():
         test, sds, few = detects.tests[name], detects.sds[name], detects.too_few.get(name)
         if few is not None:
-            detected = f"; {few.n} replicates can't decide it ({few.least} can)"
+            detected = f"; {few.n} {few.units} can't decide it ({few.least} can)"
         elif not test.is_foreseen:
             detected = ""
         elif sds is None:

@@ -68,7 +68,7 @@ class ClaimTest:
     @property
     def is_foreseen(self) -> bool:
         """Whether its power is known: that of a test of a mean or a median."""
-        return isinstance(self.hypothesis.test, TTest | SignFlipTest | SignTest)
+        return isinstance(self.hypothesis.test, TTest | SignFlipTest | SignTest) and not self.hypothesis.datasets
 
     @property
     def is_equivalence(self) -> bool:
@@ -93,6 +93,8 @@ class ClaimTest:
         """Return that n replicates, with a top-up at most, decide it in no case; None where they may, and where one looks at any time."""
         if self.is_anytime:
             return None
+        if self.hypothesis.datasets:
+            return outlook.too_few(self.hypothesis, self.seed_level, [len(self.hypothesis.datasets)])
         at = [self.judged(k) for k in self.analyses if k < n]
         return outlook.too_few(self.hypothesis, self.seed_level, [*at, self.judged(n)])
 
@@ -176,6 +178,8 @@ def claim_tests(
 
 
 def _overlap(hypothesis: Hypothesis, conditions: Sequence[Condition]) -> float:
+    if hypothesis.datasets:
+        return 0.0
     needed = [conditions[i] for i in hypothesis.positions(conditions)]
     return largest_overlap(hypothesis.metric, needed)
 
@@ -215,7 +219,9 @@ def pilot_claims(
     claims = {}
     for name, test in tests.items():
         needed = [c for c in planned if c.condition_id in test.hypothesis.conditions]
-        if not test.is_foreseen:
+        if test.hypothesis.datasets:
+            claims[name] = PilotClaim(test=test, missing="it is judged over data sets, to which replicates add none")
+        elif not test.is_foreseen:
             claims[name] = PilotClaim(test=test, missing="its test has no power that is known beforehand")
         elif differs := _differs(experiment, planned, pilot):
             claims[name] = PilotClaim(test=test, missing=differs)

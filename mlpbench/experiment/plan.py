@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.data.dataset import DataFacts
-from mlpbench.experiment.components.optimisers import OPTIMISERS
+from mlpbench.experiment.components.optimisers import optimiser
+from mlpbench.experiment.components.parametrizations import STANDARD
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.metrics.set_scores import keeps_outputs
-from mlpbench.experiment.value_types import entry_of, parse_call
+from mlpbench.experiment.value_types import parse_call
 
 # Measured on two-core AVX-512 machines at batch 256, one thread: the rate of the products, and what an example costs
 # beside them (gathering, scaling, the loss).
@@ -155,15 +156,20 @@ def signature(s: RunSettings) -> tuple[Any, ...]:
     """Return what runs of one stack have in common."""
     shapes = (s.hidden_sizes, s.batch_size, s.steps, s.train_size, s.n_validation, s.folds, s.norm, s.loss, s.precision)
     inputs = (s.features, s.input_scale, s.conv_channels, s.pooling)
+    name, numbers = parse_call(s.optimizer)
     return (
         *shapes,
         *inputs,
         s.n_fit,
         s.weighs_examples,
         s.label_smoothing > 0,
-        parse_call(s.optimizer)[0],
+        name,
+        len(numbers),  # with more of them than usual it has another rule
         s.clip_norm is None,
         s.l1 > 0,
+        s.bias,
+        s.residual,
+        s.parametrization == STANDARD,
     )
 
 
@@ -295,9 +301,11 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     itemsize = 8 if s.precision == "float64" else 4
     weights = sum(i * o for i, o in s.layer_shapes(data))
     # Beside the weights: those before a probed step and the probe's gradients; then what the update keeps.
-    optimiser, _ = entry_of(OPTIMISERS, s.optimizer)
-    copies = 3 + (s.precision == "bfloat16") + (0 if s.plain_sgd else 1 + optimiser.states)
+    states = optimiser(s.optimizer)[0].states
+    copies = 3 + (s.precision == "bfloat16") + (0 if s.plain_sgd else 1 + states)
     rows = 5 * s.batch_size + 2 * EVALUATION_CHUNK + 4 * PROBE_EXAMPLES
+    if s.residual:  # sums of layers, and their gradients
+        rows += 2 * s.batch_size + EVALUATION_CHUNK + 2 * PROBE_EXAMPLES
     inputs = (s.batch_size + EVALUATION_CHUNK) * s.n_inputs(data)
     numbers = (
         copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs + _map_numbers(s, data) + _fused_numbers(s, data)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion
 from mlpbench.data.dataset import DataFacts
 from mlpbench.data.row_blocks import FoldPart
+from mlpbench.experiment.components.initialisers import INITIALISERS
 from mlpbench.experiment.components.losses import Target, losses_of
 from mlpbench.experiment.components.optimisers import OPTIMISERS
+from mlpbench.experiment.components.parametrizations import STANDARD, LayerScales, layer_scales
 from mlpbench.experiment.components.schedules import in_steps
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
 from mlpbench.experiment.design import Design
@@ -62,6 +64,9 @@ class RunSettings:
     weighting: str = "none"
     class_weights: str = "none"
     label_smoothing: float = 0.0
+    bias: bool = True
+    residual: bool = False
+    parametrization: str = STANDARD
     folds: int | None = None
     in_fold: int | None = None
     validation_size: int | None = None
@@ -70,7 +75,8 @@ class RunSettings:
     @property
     def plain_sgd(self) -> bool:
         """Whether a step is w -= eta g, which training takes within the products of the backward pass."""
-        return entry_of(OPTIMISERS, self.optimizer)[0].linear and self.clip_norm is None
+        linear = entry_of(OPTIMISERS, self.optimizer)[0].linear
+        return linear and self.clip_norm is None and self.parametrization == STANDARD
 
     @property
     def weighs_examples(self) -> bool:
@@ -120,6 +126,16 @@ class RunSettings:
         layers = self.convolutions(data)
         inputs = layers[-1].channels * layers[-1].cells if layers else self.n_inputs(data)
         return [inputs, *self.hidden_sizes, data.n_outputs]
+
+    def layer_scales(self, sizes: Sequence[int]) -> tuple[LayerScales, ...] | None:
+        """Factors of each affine layer of these sizes in the parametrisation; None in the standard one."""
+        rule = entry_of(OPTIMISERS, self.optimizer)[0]
+        return layer_scales(self.parametrization, sizes, normalises=rule.normalises, coupled=rule.coupled)
+
+    def skips(self) -> tuple[bool, ...]:
+        """Whether each hidden layer adds what it is given to its output: behind one of the same width."""
+        pairs = itertools.pairwise(self.hidden_sizes)
+        return (False, *(self.residual and a == b for a, b in pairs)) if self.hidden_sizes else ()
 
     def layer_shapes(self, data: DataFacts) -> list[tuple[int, int]]:
         """(inputs, outputs) of each convolution, 9 inputs a channel, then of each affine layer."""
@@ -184,6 +200,7 @@ def resolve(
         raise problem("label_noise", message)
     _check_shift(value, data, train_size, problem)
     _check_class_weights(value["class_weights"], data, problem)
+    _check_parametrization(value, problem)
     if value["label_smoothing"] > 0 and loss != "cross_entropy":
         rule = f"label_smoothing must be 0 where the loss is {loss}: it is of cross_entropy"
         raise problem("label_smoothing", f"{rule}, got {value['label_smoothing']}")
@@ -215,6 +232,10 @@ def resolve(
         "train_size": train_size,
         "loss": loss,
         "norm": value["norm"] if hidden else "none",
+        "bias_init": value["bias_init"] if value["bias"] else "zeros",
+        "decay_bias": value["decay_bias"] and value["bias"],
+        "residual": value["residual"] and any(a == b for a, b in itertools.pairwise(hidden)),
+        "parametrization": value["parametrization"] if hidden else STANDARD,
         "features": features,
         "pooling": value["pooling"] if value["conv_channels"] else "max",
     }
@@ -294,6 +315,24 @@ def _check_class_weights(weights: str, data: DataFacts, problem: Callable[[str, 
             classes = ", ".join(data.class_names[:MOST_NAMED]) + ", ..." * (len(data.class_names) > MOST_NAMED)
             rule = f"class_weights must name classes of {data.name} ({classes})"
             raise problem("class_weights", f"{rule}, got {name!r}{suggestion(name, data.class_names)}")
+
+
+def _check_parametrization(value: Mapping[str, Any], problem: Callable[[str, str], SpecProblem]) -> None:
+    """Raise SpecProblem for what the maximal update parametrisation has no rule for."""
+    chosen = value["parametrization"]
+    if chosen == STANDARD:
+        return
+    if not entry_of(INITIALISERS, value["init"])[0].of_fans:
+        names = ", ".join(name for name, i in INITIALISERS.items() if i.of_fans)
+        rule = f"init must be one of {names} where parametrization is {chosen}"
+        raise problem("init", f"{rule}, got {value['init']!r}")
+    if value["l1"] > 0:
+        raise problem(
+            "l1", f"l1 must be 0 where parametrization is {chosen}, which has no rule for it, got {value['l1']}"
+        )
+    if value["conv_channels"]:
+        rule = "parametrization must be standard where conv_channels are given"
+        raise problem("parametrization", f"{rule}, got {chosen!r}")
 
 
 def accepted_share(kind: str, strength: float, classes: int | None) -> float:

@@ -10,7 +10,8 @@ from mlpbench.base.models import Value, shown
 from mlpbench.experiment.components.activations import ACTIVATIONS
 from mlpbench.experiment.components.initialisers import INITIALISERS
 from mlpbench.experiment.components.losses import LOSSES
-from mlpbench.experiment.components.optimisers import OPTIMISERS
+from mlpbench.experiment.components.optimisers import OPTIMISERS, OptimiserWord
+from mlpbench.experiment.components.parametrizations import PARAMETRIZATIONS, STANDARD
 from mlpbench.experiment.components.schedules import SCHEDULES
 from mlpbench.experiment.value_types import (
     DEEPEST,
@@ -92,7 +93,12 @@ SETTINGS = _settings(
     ("weight_decay", Number(low=0), 0.0, "lambda of (lambda/2)||w||^2 added to the loss; SGD: w *= 1 - lr*lambda"),
     ("decay_bias", Flag(), False, "whether weight decay applies to biases too"),
     ("l1", Number(low=0), 0.0, "lambda of lambda||w||_1, by soft threshold after each step"),
-    ("optimizer", _one_of(OPTIMISERS), "sgd", "rule by which gradients update parameters"),
+    (
+        "optimizer",
+        OptimiserWord(table=_one_of(OPTIMISERS).table),
+        "sgd",
+        "rule by which gradients update parameters, with numbers of its own where they are not the defaults of torch",
+    ),
     ("lr", Number(low=0, open_low=True), 0.1, "learning rate"),
     (
         "schedule",
@@ -151,5 +157,18 @@ SETTINGS = _settings(
         ClassWeights(),
         "none",
         "weight of each class in the loss of training; balanced: inverse to how frequent it is",
+    ),
+    ("bias", Flag(), True, "whether layers have biases, which are 0 otherwise; a normalisation keeps its shift"),
+    (
+        "residual",
+        Flag(),
+        False,
+        "whether a hidden layer adds what it is given to its output, h + f(h), behind one of the same width",
+    ),
+    (
+        "parametrization",
+        Word(table=PARAMETRIZATIONS),
+        STANDARD,
+        "how initial weights and learning rates follow from the width; mup: maximal update, from a base width of 64",
     ),
 )

@@ -18,6 +18,7 @@ from mlpbench.report.sections import (
     conditions,
     cost,
     crossed_factors,
+    dataset_ranks,
     error_curves,
     learning_curves,
     piece_contributions,
@@ -33,6 +34,7 @@ from mlpbench.report.words import estimate_cell, listing
 SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     verdicts.section,
     piece_contributions.section,
+    dataset_ranks.section,
     conditions.tuning,
     conditions.section,
     conditions.further,

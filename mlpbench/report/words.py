@@ -202,7 +202,7 @@ def verdict_sentence(verdict: Verdict) -> str:
         return ""
     q, wording = Digits(verdict), verdict.hypothesis.wording
     within = "" if verdict.interval is None else f"{_level(verdict.interval)} interval {q.ends(verdict.interval)}, "
-    size = f"({within}n = {verdict.n})"
+    size = f"({within}n = {_counted(verdict)})"
     number = "" if verdict.estimate is None else f"{_estimate(verdict, q)}{q.per}{_linear(verdict)} {size}"
     if verdict.hypothesis.is_exact and verdict.decision != UNDECIDED:
         finding = wording.supported if verdict.decision == SUPPORTED else wording.refuted
@@ -248,6 +248,12 @@ def _at_the_margin(verdict: Verdict, q: Digits) -> str:
     return f"it lies at the margin, between {low} and {high} ({_equals(verdict.p_at_margin)} of both tests, corrected), and not clearly on either side of it"
 
 
+def _counted(verdict: Verdict, n: int | None = None) -> str:
+    """Return a number of replicates, of data sets with what they are: `8 data sets`."""
+    count = verdict.n if n is None else n
+    return f"{count} data sets" if verdict.hypothesis.datasets else str(count)
+
+
 def _of_evidence(e: float) -> str:
     return f"{e:.3g}" if e < 1e6 else "above 1,000,000"
 
@@ -264,7 +270,7 @@ def _sizes(verdict: Verdict, q: Digits) -> str:
     if verdict.hypothesis.is_a_level:
         if sizes.sd is None or sizes.iqm is None:
             return ""
-        return f"Replicates have sd {fixed(sizes.sd, sizes.sd)}, interquartile mean {q.full(sizes.iqm)}."
+        return f"{verdict.hypothesis.units.capitalize()} have sd {fixed(sizes.sd, sizes.sd)}, interquartile mean {q.full(sizes.iqm)}."
     if sizes.wins is None or outcomes is None:
         return ""
     size = "" if sizes.effect is None else f"Effect size {sizes.effect:.1f} (Hedges' g of the differences); "
@@ -272,7 +278,7 @@ def _sizes(verdict: Verdict, q: Digits) -> str:
     losses = verdict.n - sizes.wins - ties
     more, words = (sizes.wins, outcomes[0]) if sizes.wins >= losses else (losses, outcomes[1])
     tied = f", equal in {ties}" if ties else ""
-    return f"{size}{words} in {more} of {verdict.n} replicates{tied}."
+    return f"{size}{words} in {more} of {verdict.n} {verdict.hypothesis.units}{tied}."
 
 
 def _with_test_set(verdict: Verdict, q: Digits) -> str:
@@ -295,11 +301,11 @@ def _equals(p: float) -> str:
 
 def needed(verdict: Verdict) -> str:
     """Return about how many more replicates decide an undecided claim, and how surely; nothing where that is not known."""
-    even, more = verdict.outlook.more_for_even, verdict.outlook.more_replicates
+    even, more, units = verdict.outlook.more_for_even, verdict.outlook.more_replicates, verdict.hypothesis.units
     if verdict.outlook.unknown:
-        return f"How many replicates would decide it can't be said: {verdict.outlook.unknown}."
+        return f"How many {units} would decide it can't be said: {verdict.outlook.unknown}."
     if same := _if_they_stay(verdict):
-        return "" if more is None else f"About {about(more)} more replicates needed for 80% power {same}."
+        return "" if more is None else f"About {about(more)} more {units} needed for 80% power {same}."
     floor = verdict.outlook.floor
     never = (
         ""
@@ -315,7 +321,9 @@ def needed(verdict: Verdict) -> str:
     likely = f"about {about(more)} with one of 80%" if more is not None else "80% takes more than 100,000"
     likely = f"no number with one of 80%, as {never}" if never else likely
     decide = "tell on which side of it" if verdict.decision == AT_THE_MARGIN else "decide it"
-    return f"About {about(even)} more replicate{'s' * (even != 1)} would {decide} with a chance of 50%, {likely}."
+    return (
+        f"About {about(even)} more {units if even != 1 else units[:-1]} would {decide} with a chance of 50%, {likely}."
+    )
 
 
 def _if_they_stay(verdict: Verdict) -> str:
@@ -339,20 +347,20 @@ def _outlook(verdict: Verdict, q: Digits) -> str:
             return ""
         if tested.is_of_median:
             same = "if the shares above and below stay the same"
-            same = "if as many replicates stay censored" if verdict.is_partly_known else same
+            same = f"if as many {tested.units} stay censored" if verdict.is_partly_known else same
         most = (
             "Not even 1,000 more give"
             if isinstance(tested.test, BettingTest)
-            else "No affordable number of replicates gives"
+            else f"No affordable number of {tested.units} gives"
         )
         return needed(verdict) or f"{most} 80% power {same}."
     if outlook.detectable is None or verdict.estimate is None:
-        return ""
+        return needed(verdict) if tested.datasets else ""
     inside = tested.sense == "equivalent" and abs(verdict.estimate - tested.centre) <= tested.bound
     template = tested.wording.equivalent if inside else tested.wording.detectable
     detects = _filled(template, verdict, q, reach=q.full(outlook.detectable, signed=False))
-    then = needed(verdict) or "No affordable number of replicates would decide it with a chance of 50%."
-    return f"{verdict.n} replicates detect {detects} with 80% power. {then}"
+    then = needed(verdict) or f"No affordable number of {tested.units} would decide it with a chance of 50%."
+    return f"{verdict.n} {tested.units} detect {detects} with 80% power. {then}"
 
 
 def verdicts_table(verdicts: Sequence[Verdict]) -> str:
@@ -373,7 +381,7 @@ def _cells(verdict: Verdict, mark: Markdown = _UNMARKED) -> list[str]:
         mark.format(verdict_cell(verdict)),
         estimate_cell(verdict),
         expected_cell(verdict),
-        str(verdict.n),
+        _counted(verdict),
         _p_cell(verdict),
     ]
 
@@ -414,7 +422,7 @@ def terminal_table(verdicts: Sequence[Verdict]) -> str:
     head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
     cells = [
         [
-            v.claim.id, verdict_cell(v), estimate_cell(v, per=False), expected_cell(v), f"{v.n}/{v.planned}", _p_cell(v),
+            v.claim.id, verdict_cell(v), estimate_cell(v, per=False), expected_cell(v), f"{v.n}/{_counted(v, v.planned)}", _p_cell(v),
         ]
         for v in verdicts
     ]  # fmt: skip

@@ -131,7 +131,7 @@ class _Stack:
         dtype = torch.float64 if self.settings.precision == "float64" else torch.float32
         members, convolutions = [r.settings for r in self.runs], self.settings.convolutions(data.facts)
         self.network = Network(members, sizes, dtype=dtype, device=data.device, convolutions=convolutions)
-        initialise(self.network.parameters, self.network.fans, self.runs)
+        initialise(self.network.parameters, self.network.fans, sizes, self.runs)
         parts = [data.split(r) for r in self.runs]
         self.labels = noisy_labels(self.runs, data)
         self.fit = [p.fit for p in parts]

@@ -16,7 +16,8 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from mlpbench.base import environment
 from mlpbench.experiment.components.optimisers import BETA_1, BETA_2, OPTIMISERS, Step
+from mlpbench.experiment.components.parametrizations import STANDARD
 from mlpbench.experiment.components.schedules import factors
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.experiment.value_types import parse_call
@@ -49,15 +51,24 @@ def root(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One array of parameters of every run, its gradient, and lambda of each run, (R, 1), where any of them decays."""
+    """One array of parameters of every run, its gradient, and lambda of each run, (R, 1), where any of them decays.
+
+    Where a parametrisation has factors for each layer, `rate_R1` is that of the learning rate, and `multiplier_R1` that of the
+    gradient whose norm is clipped.
+    """
 
     value: Stacked
     gradient: Stacked
     decay_R1: Tensor | None = None
+    rate_R1: Tensor | None = None
+    multiplier_R1: Tensor | None = None
 
 
 class OptimiserState:
-    """An optimiser of all parameters of a stack, with its state and the parameter of each run's rule, (R, 1)."""
+    """An optimiser of all parameters of a stack, with its state and the parameter of each run's rule, (R, 1).
+
+    With `numbers`, those of each run in double precision, (R, 1) each, its rule is the tuned one.
+    """
 
     def __init__(
         self,
@@ -66,14 +77,18 @@ class OptimiserState:
         parameter_R1: Tensor,
         kernels: DenseKernels | None = None,
         steps: int = 0,
+        numbers: Sequence[Sequence[float]] = (),
     ) -> None:
-        self._name, self._optimiser = name, OPTIMISERS[name]
-        self._kernels = kernels = kernels if name in RULES else None
+        self._name, self._optimiser = name, OPTIMISERS[name].with_numbers() if numbers else OPTIMISERS[name]
+        self._kernels = kernels = kernels if name in RULES and not numbers else None
         if kernels is not None:  # they read what Adam divides by, of all steps
             t = np.arange(steps + 1 if self._optimiser.states == 2 else 1)
             corrections = np.stack([1 - BETA_1**t, np.sqrt(1 - BETA_2**t)], axis=1)
             self._corrections = torch.from_numpy(corrections.astype(np.float32)).to(parameter_R1.device)
         self._parameter_R1 = parameter_R1
+        self._of_runs = list(zip(*numbers, strict=True))
+        make: dict[str, Any] = {"dtype": torch.float64, "device": parameter_R1.device}
+        self._numbers = [torch.tensor(of_runs, **make)[:, None] for of_runs in self._of_runs]
         self._parameters = parameters
         self._states = [[torch.zeros_like(p.value.flat_RS) for _ in range(self._optimiser.states)] for p in parameters]
 
@@ -88,26 +103,42 @@ class OptimiserState:
             assert isinstance(number, Tensor), "on a GPU"
             self._step_by_kernels(self._kernels, rate_R1, number)
             return
-        step = Step(rate=rate_R1, parameter=self._parameter_R1, number=number, root=root)
+        step = Step(
+            rate=rate_R1,
+            parameter=self._parameter_R1,
+            number=number,
+            root=root,
+            numbers=self._numbers,
+            power=functools.cache(functools.partial(self._power, number)),
+        )
         for p, states in zip(self._parameters, self._states):
             w, g = p.value.flat_RS, p.gradient.flat_RS
+            own = step if p.rate_R1 is None else replace(step, rate=rate_R1 * p.rate_R1)
             if p.decay_R1 is not None:
                 if self._optimiser.coupled:
                     g.add_(w * p.decay_R1)
                 else:
-                    w.mul_(1 - rate_R1 * p.decay_R1)
-            self._optimiser.rule(w, g, states, step)
+                    w.mul_(1 - own.rate * p.decay_R1)
+            self._optimiser.rule(w, g, states, own)
+
+    def _power(self, number: int | Tensor, i: int) -> Tensor:
+        """Return each run's i-th number to a power, (R, 1); on a CPU one by one, as a vector's last elements may be rounded otherwise."""
+        if isinstance(number, Tensor):
+            return self._numbers[i] ** number
+        return torch.tensor([of_run**number for of_run in self._of_runs[i]], dtype=torch.float64)[:, None]
 
     def _step_by_kernels(self, kernels: DenseKernels, rate_R1: Tensor, number: Tensor) -> None:
-        factors, place = (rate_R1, self._parameter_R1), (number, self._corrections)
+        place = (number, self._corrections)
         for p, states in zip(self._parameters, self._states):
-            kernels.update(self._name, p.value, p.gradient, states, *factors, p.decay_R1, *place)
+            own_R1 = rate_R1 if p.rate_R1 is None else rate_R1 * p.rate_R1
+            kernels.update(self._name, p.value, p.gradient, states, own_R1, self._parameter_R1, p.decay_R1, *place)
 
 
 def clip(parameters: Sequence[Parameter], limit_R1: Tensor) -> None:
     """Scale each run's whole gradient so that its norm is at most the run's limit."""
     # Array by array: a sum over the first axis of (arrays, R) takes another order in a larger stack.
-    squares_R1 = functools.reduce(torch.add, [p.gradient.flat_RS.square().sum(1, keepdim=True) for p in parameters])
+    flat = [p.gradient.flat_RS if p.multiplier_R1 is None else p.gradient.flat_RS * p.multiplier_R1 for p in parameters]
+    squares_R1 = functools.reduce(torch.add, [g_RS.square().sum(1, keepdim=True) for g_RS in flat])
     scale_R1 = (limit_R1 / (root(squares_R1) + CLIP_EPS)).clamp_max(1.0)
     for p in parameters:
         p.gradient.flat_RS.mul_(scale_R1)
@@ -146,7 +177,8 @@ class Updates:
         self._clip_R1 = self._vector([s.clip_norm for s in settings]) if first.clip_norm is not None else None
         self._gradients = network.layers()
         pairs = list(zip(network.parameters.all, self._gradients.all))
-        weights, biases = len(network.parameters.weights), len(network.parameters.biases)
+        weights = len(network.parameters.weights)
+        biases = weights if network.has_biases else 0
         lambdas = self._vector([s.weight_decay for s in settings])
         lambdas_bias = self._vector([s.weight_decay * s.decay_bias for s in settings])
         decay = [lambdas if self._decays else None] * weights
@@ -155,11 +187,36 @@ class Updates:
         self._parameters = [
             Parameter(value=value, gradient=gradient, decay_R1=by) for (value, gradient), by in zip(pairs, decay)
         ]
+        if first.parametrization != STANDARD:
+            self._parameters = self._scaled(self._parameters)
         calls = [parse_call(s.optimizer) for s in settings]
-        moments = [parameters[0] if parameters else 0.0 for _, parameters in calls]
-        self._optimiser = OptimiserState(
-            calls[0][0], self._parameters, self._vector(moments), network.kernels, first.steps
-        )
+        moments = self._vector([numbers[0] if numbers else 0.0 for _, numbers in calls])
+        name = calls[0][0]
+        numbers = [own for _, own in calls] if len(calls[0][1]) > OPTIMISERS[name].usual else []
+        self._optimiser = OptimiserState(name, self._parameters, moments, network.kernels, first.steps, numbers)
+
+    def _scaled(self, parameters: Sequence[Parameter]) -> list[Parameter]:
+        """Return the parameters with the factors that each run's parametrisation has for their layers."""
+        by_run = [s.layer_scales(self._network.sizes) or () for s in self._settings]
+        arrays, layers = self._network.parameters, range(len(self._network.sizes) - 1)
+
+        def factors(name: str) -> list[Tensor]:
+            return [self._vector([getattr(scales[layer], name) for scales in by_run]) for layer in layers]
+
+        rates, vector_rates = factors("rate"), factors("vector_rate")
+        hidden = vector_rates[:-1] if arrays.gammas else []
+        biases = vector_rates if arrays.has_biases else []
+        decays = [*factors("decay"), *(factors("vector_decay") if arrays.has_biases else [])]
+        all_rates = [*rates, *biases, *([None] * len(arrays.slopes)), *hidden, *hidden]
+        all_decays = [*decays, *([None] * (len(all_rates) - len(decays)))]
+        scaled = [
+            replace(p, rate_R1=rate, decay_R1=p.decay_R1 if p.decay_R1 is None or by is None else p.decay_R1 * by)
+            for p, rate, by in zip(parameters, all_rates, all_decays, strict=True)
+        ]
+        if self._clip_R1 is not None:
+            last = len(rates) - 1
+            scaled[last] = replace(scaled[last], multiplier_R1=factors("multiplier")[last])
+        return scaled
 
     def advance(self, step: int) -> None:
         """Put the learning rates of a step, counted from 0, and what follows from them where the step reads them."""

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -60,9 +61,20 @@ class OwnUnits(nn.Module):
         return f"mean={self.scale.mean:g}, sd={self.scale.sd:g}" + ", log" * self.scale.log
 
 
+class Residual(nn.Sequential):
+    """A hidden layer with its residual connection: h + f(h), where f is the modules in turn."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return the sum, of the shape of h."""
+        changed = h
+        for module in self:
+            changed = module(changed)
+        return h + changed
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Names:
-    """Names of the arrays of a model in the order of `Model`: layers have a weight and a bias each."""
+    """Names of the arrays of a model in the order of `Model`: layers have a weight each, and a bias if the model has any."""
 
     layers: Sequence[str]
     others: Sequence[str]
@@ -91,7 +103,9 @@ def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
     for name, w_IO, b_O in zip(names.layers, model.weights, model.biases, strict=True):
         w_OI = w_IO.T.contiguous()
         of_taps = name.startswith("convolutions")
-        tensors |= {f"{name}.weight": w_OI.view(len(w_OI), -1, 3, 3) if of_taps else w_OI, f"{name}.bias": b_O}
+        tensors[f"{name}.weight"] = w_OI.view(len(w_OI), -1, 3, 3) if of_taps else w_OI
+        if s.bias:
+            tensors[f"{name}.bias"] = b_O
     tensors |= zip(names.others, model.others, strict=True)
     tensors |= zip(names.averages, model.averages, strict=True)
     metadata = {
@@ -118,7 +132,8 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
     """Return the network of a file, in evaluation mode; raise InputError where it is no whole file of weights.
 
     Of convolutions, if there are any, Unflatten; of each Conv2d, the activation and the pooling; Flatten. Of each hidden layer
-    Linear, the norm if there is one, the activation, Dropout where it is above 0; then Linear, and `OwnUnits` where the target
+    Linear, the norm if there is one, the activation, Dropout where it is above 0, all of them in a `Residual` where a layer adds
+    what it is given; then Linear, and `OwnUnits` where the target
     was scaled. Inputs are of shape (B, I), as the network saw them: for images pixels in [0, 1], row by row. Outputs are logits, or
     numbers in the target's own units.
     """
@@ -154,9 +169,13 @@ def _target_scale(written: Mapping[str, Any]) -> TargetScale:
 def _digest(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """Return the digest of the weights of a file, as the row of their run has it."""
     names = _names(settings, learnt=entry_of(ACTIVATIONS, settings["activation"])[0].learnt is not None)
+    weights, has_biases = [tensors[f"{name}.weight"] for name in names.layers], settings.get("bias", True)
     return Model(
-        weights=[tensors[f"{name}.weight"].flatten(1).T.contiguous() for name in names.layers],
-        biases=[tensors[f"{name}.bias"] for name in names.layers],
+        weights=[w.flatten(1).T.contiguous() for w in weights],
+        biases=[
+            tensors[f"{name}.bias"] if has_biases else torch.zeros(len(w)) for name, w in zip(names.layers, weights)
+        ],
+        has_biases=has_biases,
         others=[tensors[name] for name in names.others],
         averages=[tensors[name] for name in names.averages],
     ).digest
@@ -165,6 +184,7 @@ def _digest(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: Sequence[int]) -> nn.Sequential:
     """Build the modules and fill them; every tensor of the file is used, and every parameter is filled."""
     convolved, hidden = len(settings["conv_channels"]), len(settings["hidden_sizes"])
+    has_biases, sizes = settings.get("bias", True), settings["hidden_sizes"]
     f, parameters = entry_of(ACTIVATIONS, settings["activation"])
     modules: list[nn.Module] = []
     left = dict(tensors)
@@ -181,14 +201,15 @@ def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: 
         modules.append(nn.Unflatten(1, (1, rows, columns)))
     for layer in range(convolved):
         channels, before, *_ = tensors[f"convolutions.{layer}.weight"].shape
-        add("convolutions", layer, nn.Conv2d(before, channels, 3, padding=1))
+        add("convolutions", layer, nn.Conv2d(before, channels, 3, padding=1, bias=has_biases))
         add("convolution_activations", layer, f.module(nn, *parameters))
         modules.append(POOLINGS[settings["pooling"]](2))
     if convolved:
         modules.append(nn.Flatten())
     for layer in range(hidden + 1):
         outputs, inputs = tensors[f"layers.{layer}.weight"].shape
-        add("layers", layer, nn.Linear(inputs, outputs))
+        first = len(modules)
+        add("layers", layer, nn.Linear(inputs, outputs, bias=has_biases))
         if layer == hidden:
             break
         if settings["norm"] != "none":
@@ -196,6 +217,8 @@ def _network(settings: Mapping[str, Any], tensors: Mapping[str, Tensor], image: 
         add("activations", layer, f.module(nn, *parameters))
         if settings["dropout"][layer] > 0:
             modules.append(nn.Dropout(settings["dropout"][layer]))
+        if settings.get("residual", False) and layer > 0 and sizes[layer] == sizes[layer - 1]:
+            modules[first:] = [Residual(*modules[first:])]
     if left:
         raise ValueError(f"nothing has the name {min(left)}")
     return nn.Sequential(*modules)

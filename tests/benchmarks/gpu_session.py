@@ -178,7 +178,7 @@ def steps() -> dict[str, Any]:
         settings = [r.settings for r in members]
         torch.set_float32_matmul_precision("highest")
         network = Network(settings, settings[0].sizes(data.facts), dtype=torch.float32, device=GPU)
-        initialise(network.parameters, network.fans, members)
+        initialise(network.parameters, network.fans, network.sizes, members)
         fit, labels = [split(r, data.labels).fit for r in members], noisy_labels(members, data)
         with torch.no_grad():
             stepped = Steps(members, network, fit, labels, data)

@@ -164,6 +164,7 @@ def test_facts_are_known_without_the_file_and_the_file_is_read_once(
 ) -> None:
     data = drawn(tmp_path, frame(1))
     written = data.as_written(tmp_path)
+    assert isinstance(written, dict)
     assert written["resplit"] is True
     content = (tmp_path / "own.csv").read_bytes()
     (tmp_path / "own.csv").unlink()

@@ -90,6 +90,14 @@ SPECS: dict[str, dict[str, Any]] = {
         },
         "replicates": 1,
     },
+    "an optimiser with numbers of its own": {
+        "fixed": {"optimizer": {"adam": {"betas": [0.9, 0.98], "eps": 1e-6}}},
+        "replicates": 1,
+    },
+    "another structure": {
+        "fixed": {"depth": 2, "bias": False, "residual": True, "parametrization": {"mup": 128}},
+        "replicates": 1,
+    },
     "labels that are smoothed": {"fixed": {"label_smoothing": 0.1}, "replicates": 1},
     "classes that weigh differently": {"fixed": {"class_weights": {"Coat": 2, "Bag": 0.5}}, "replicates": 1},
 }
@@ -127,6 +135,8 @@ IDS: dict[str, dict[str, list[str]]] = {
     },
     "convolutions": {"6179afbc12bb": ["9033ce7102ed1c9f", "9097a170cd834bf8"]},
     "what came later": {"482ce1544b16": ["50f3b6aceeede608"]},
+    "an optimiser with numbers of its own": {"f614ec7fafc1": ["ee4b00684818649f"]},
+    "another structure": {"0f8ec8ceebd0": ["d0c8fa69864fa63b"]},
     "labels that are smoothed": {"9f4776968be3": ["d0d26a0e6c65038f"]},
     "classes that weigh differently": {"50b77fafcee3": ["bd83ffc9ae5c0aa0"]},
     # Replicates 0, 10 and 1000.

@@ -59,12 +59,19 @@ def fixed(**values: Any) -> str:
         [{}, {"clip_norm": None}, {"clip_norm": "none"}],
         [{"clip_norm": 1}, {"clip_norm": 1.0}],
         [{}, {"schedule": "constant"}, {"norm": "none"}, {"label_noise": 0}, {"label_smoothing": 0}, {"input_noise": -0.0}, {"l1": 0}],
-        [{"optimizer": "momentum"}, {"optimizer": {"momentum": 0.9}}, {"optimizer": "momentum(0.9)"}],
+        [{"optimizer": "momentum"}, {"optimizer": {"momentum": 0.9}}, {"optimizer": "momentum(0.9)"}, {"optimizer": {"sgd": {"momentum": 0.9}}}],
+        [{"optimizer": "adam"}, {"optimizer": {"adam": {}}}, {"optimizer": {"adam": {"betas": [0.9, 0.999], "eps": 1e-8}}}],
+        [{"optimizer": {"adam": {"betas": [0.9, 0.98]}}}, {"optimizer": "adam(0.9,0.98,1e-08)"}],
         [{"schedule": {"step": {"every": 5, "factor": 1}}}, {"schedule": {"step": {"factor": 1.0, "every": 5}}}, {"schedule": "step(5,1)"}],
         [{"schedule": {"warmup": 5}}, {"schedule": "warmup(5)"}],
         [{"depth": 0}, {"depth": 0, "norm": "batch"}],
         [{"class_weights": {"Coat": 2, "Bag": 0.5}}, {"class_weights": {"Bag": 0.5, "Coat": 2.0}}, {"class_weights": '{"Coat": 2, "Bag": 0.5}'}],
         [{}, {"class_weights": "none"}],
+        [{}, {"bias": True}, {"residual": False}, {"parametrization": "standard"}, {"residual": True}],
+        [{"bias": False}, {"bias": False, "bias_init": "default", "decay_bias": True}],
+        [{"hidden_sizes": [8, 4]}, {"hidden_sizes": [8, 4], "residual": True}],
+        [{"depth": 0}, {"depth": 0, "parametrization": "mup", "residual": True}],
+        [{"parametrization": "mup"}, {"parametrization": {"mup": 64}}, {"parametrization": "mup(64)"}],
     ],
 )  # fmt: skip
 def test_spellings_of_one_run_are_one_run(spellings: list[dict[str, Any]]) -> None:
@@ -103,6 +110,9 @@ CHANGES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "train_shift": ({"label": 1}, {"label": 1.0000000001}, {"train_size": 1000}),
     "weighting": ("exact", "bbse", {"train_size": 1000, "train_shift": {"label": 1}}),
     "label_smoothing": (0.1, 0.1000000001, {}),
+    "bias": (True, False, {}),
+    "residual": (True, False, {"depth": 2}),
+    "parametrization": ({"mup": 64}, {"mup": 65}, {}),
     "class_weights": ({"Coat": 2}, {"Coat": 2.0000000001}, {}),
 }
 
@@ -122,6 +132,9 @@ def test_an_identity_depends_on_every_setting(name: str) -> None:
     [
         ({"optimizer": {"momentum": 0.9}}, {"optimizer": {"momentum": 0.8}}),
         ({"optimizer": "adam"}, {"optimizer": "adamw"}),
+        ({"optimizer": "adam"}, {"optimizer": {"adam": {"eps": 1.0000000001e-8}}}),
+        ({"optimizer": {"adam": {"betas": [0.9, 0.98]}}}, {"optimizer": {"adam": {"betas": [0.98, 0.9]}}}),
+        ({"optimizer": {"momentum": 0.9}}, {"optimizer": {"sgd": {"momentum": 0.9, "dampening": 0.1}}}),
         ({"optimizer": "sgd"}, {"optimizer": {"momentum": 0}}),
         ({"schedule": {"step": {"every": 5, "factor": 0.5}}}, {"schedule": {"step": {"every": 5, "factor": 0.25}}}),
         ({"schedule": {"warmup": 5}}, {"schedule": {"warmup": 6}}),

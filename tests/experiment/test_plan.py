@@ -230,9 +230,13 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "features": 100,
         "input_scale": 2.0,
         "class_weights": "balanced",
+        "bias": False,
+        "parametrization": {"mup": 64},
     }
-    # Poolings differ where there are convolutions: see test_convolution_shapes.py. Shifts and weights are below.
-    assert {*free, *bound} | {"hidden_sizes", "steps", "pooling", "train_shift", "weighting"} == set(SETTINGS)
+    # Residual connections need a second hidden layer: see below. Poolings differ where there are convolutions: see test_convolution_shapes.py. Shifts and weights are below.
+    assert {*free, *bound} | {"hidden_sizes", "steps", "residual", "pooling", "train_shift", "weighting"} == set(
+        SETTINGS
+    )
     for name, value in free.items():
         assert signature(of(replicates=1, fixed={name: value})[0].settings) == signature(base), name
     for name, value in bound.items():
@@ -265,12 +269,34 @@ def test_classes_weigh_differently_in_one_stack() -> None:
 def test_numbers_of_what_all_have_may_differ_in_a_stack() -> None:
     for name, one, other in (
         ("optimizer", {"momentum": 0.5}, {"momentum": 0.9}),
+        ("optimizer", {"adam": {"eps": 1e-6}}, {"adam": {"betas": [0.5, 0.9]}}),
+        ("optimizer", {"rmsprop": {"momentum": 0.5}}, {"rmsprop": {"alpha": 0.9}}),
         ("clip_norm", 0.5, 2),
         ("l1", 0.1, 0.2),
         ("schedule", {"step": {"every": 3, "factor": 0.5}}, {"warmup": 4}),
     ):
         a, b = (of(replicates=1, fixed={name: value})[0].settings for value in (one, other))
         assert signature(a) == signature(b), name
+
+
+def test_another_rule_of_an_optimiser_stands_in_another_stack() -> None:
+    optimisers = [
+        "sgd",
+        "momentum",
+        "adam",
+        "adamw",
+        {"adam": {"eps": 1e-6}},
+        {"sgd": {"momentum": 0.9, "dampening": 0.1}},
+    ]
+    assert len({signature(resolved(optimizer=o)) for o in optimisers}) == len(optimisers)
+
+
+def test_what_has_another_structure_stands_in_another_stack() -> None:
+    several: list[dict[str, Any]] = [{}, {"bias": False}, {"residual": True}, {"parametrization": "mup"}]
+    shapes = [signature(resolved(depth=2, **more)) for more in several]
+    assert len(set(shapes)) == len(several)
+    mup = [signature(resolved(depth=2, parametrization={"mup": base})) for base in (32, 64)]
+    assert mup[0] == mup[1] == shapes[-1], "factors differ by run, not by stack"
 
 
 def test_curves_have_a_point_after_each_epoch_until_there_are_too_many() -> None:

@@ -73,9 +73,16 @@ def _number(value: Value) -> str:
         word, numbers = parse_call(value)
         if not numbers:
             return word
+        several = {
+            "adam": "betas: [{}, {}], eps: {}", "adamw": "betas: [{}, {}], eps: {}",
+            "rmsprop": "alpha: {}, eps: {}, momentum: {}", "momentum": "momentum: {}, dampening: {}",
+        }  # fmt: skip
+        if word in several and len(numbers) > 1:
+            inner = several[word].format(*(format(n, ".17e") for n in numbers))
+            return f"{{{'sgd' if word == 'momentum' else word}: {{{inner}}}}}"
         if word == "step":
             return f"{{step: {{factor: {numbers[1]:.17e}, every: {int(numbers[0])}}}}}"
-        return f"{{{word}: {int(numbers[0]) if word == 'warmup' else format(numbers[0], '.17e')}}}"
+        return f"{{{word}: {int(numbers[0]) if word in ('warmup', 'mup') else format(numbers[0], '.17e')}}}"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.17e}" if isinstance(value, float) else str(value)
@@ -105,6 +112,7 @@ OTHERWISE: dict[str, Value] = {
     "label_noise": 0.5, "norm": "layer", "clip_norm": 2.0, "precision": "float64",
     "conv_channels": (3,), "pooling": "average", "features": 100, "input_scale": 2.0, "train_shift": "label(1.0)",
     "weighting": "exact", "class_weights": "balanced", "label_smoothing": 0.1,
+    "bias": False, "residual": True, "parametrization": "mup(32)",
 }  # fmt: skip
 
 
@@ -133,6 +141,7 @@ def test_a_changed_default_changes_the_runs_that_it_changes_and_no_other(name: s
 # What makes a setting matter, or possible.
 BESIDE: dict[str, dict[str, Any]] = {
     "pooling": {"conv_channels": [4]},
+    "residual": {"depth": 2},
     "train_shift": {"train_size": 1000},
     "weighting": {"train_size": 1000, "train_shift": {"label": 1}},
 }

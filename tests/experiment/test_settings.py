@@ -22,6 +22,8 @@ FLAGS = [name for name, s in SETTINGS.items() if isinstance(s.value_type, Flag)]
 
 
 STEP = "step with its parameters, written {step: {every: number, factor: number}}"
+ADAM = "adam with its parameters, written {adam: {betas: [number, number], eps: number}}"
+SGD = "sgd with its parameters, written {sgd: {momentum: number, dampening: number, nesterov: true}}"
 OR_SHARE = "a whole number of at least 1 or a share of the steps such as '10%'"
 
 
@@ -162,8 +164,37 @@ def test_what_is_no_word_is_refused(name: str, value: object) -> None:
         ("bias_init", "orthogonal", SETTINGS["bias_init"].value_type.rule),
         ("optimizer", {"momentum": 1.5}, "momentum with a parameter that is a number in [0, 1]"),
         ("optimizer", {"nesterov": -0.1}, "nesterov with a parameter that is a number in [0, 1]"),
-        ("optimizer", {"adam": 0.9}, "adam without a parameter"),
-        ("optimizer", "sgd(0.9)", "sgd without a parameter"),
+        ("optimizer", {"adam": 0.9}, ADAM),
+        ("optimizer", "adam(0.9,0.98)", ADAM),
+        ("optimizer", {"adam": {"beta": [0.9, 0.98]}}, ADAM),
+        (
+            "optimizer",
+            {"adam": {"betas": 0.9}},
+            "adam with a parameter 'betas' that is a list of two, each a number in [0, 1)",
+        ),
+        (
+            "optimizer",
+            {"adamw": {"betas": [0.9, 1]}},
+            "adamw with a parameter 'betas' that is a list of two, each a number in [0, 1)",
+        ),
+        (
+            "optimizer",
+            {"adam": {"betas": [0.9, 0.9, 0.9]}},
+            "adam with a parameter 'betas' that is a list of two, each a number in [0, 1)",
+        ),
+        ("optimizer", {"adam": {"eps": 0}}, "adam with a parameter 'eps' that is a number of at least 1e-30"),
+        ("optimizer", {"rmsprop": {"alpha": 1.5}}, "rmsprop with a parameter 'alpha' that is a number in [0, 1]"),
+        ("optimizer", "sgd(0.9)", SGD),
+        ("optimizer", {"sgd": 0.9}, SGD),
+        ("optimizer", {"sgd": {"nesterov": 1}}, "sgd with a parameter 'nesterov' that is true or false"),
+        ("optimizer", {"sgd": {"nesterov": True}}, "sgd with a momentum above 0 where it has nesterov or a dampening"),
+        ("optimizer", {"sgd": {"dampening": 0.5}}, "sgd with a momentum above 0 where it has nesterov or a dampening"),
+        (
+            "optimizer",
+            {"sgd": {"momentum": 0.9, "nesterov": True, "dampening": 0.1}},
+            "sgd with a dampening of 0 where it has nesterov",
+        ),
+        ("optimizer", "momentum(0.9,2)", "sgd with a parameter 'dampening' that is a number in [0, 1]"),
         ("optimizer", {"momentum": {"number": 0.9}}, "momentum with a parameter that is a number in [0, 1]"),
         ("schedule", "step", STEP),
         ("schedule", {"step": 5}, STEP),
@@ -194,6 +225,9 @@ def test_what_is_no_word_is_refused(name: str, value: object) -> None:
         ("schedule", {"cosine": 5}, "cosine without a parameter"),
         ("schedule", "step(a,b)", SETTINGS["schedule"].value_type.rule),
         ("norm", {"batch": 0.1}, "batch without a parameter"),
+        ("parametrization", {"mup": 0}, "mup with a parameter 'base_width' that is a whole number of at least 1"),
+        ("parametrization", {"mup": 1.5}, "mup with a parameter 'base_width' that is a whole number of at least 1"),
+        ("parametrization", {"standard": 64}, "standard without a parameter"),
     ],
 )
 def test_parameters_are_where_they_belong(name: str, value: object, rule: str) -> None:
@@ -208,6 +242,32 @@ def test_a_parameter_may_have_a_default() -> None:
     assert SETTINGS["activation"].read("leaky_relu") == SETTINGS["activation"].read({"leaky_relu": 0.01})
     for name in ("momentum", "nesterov"):
         assert SETTINGS["optimizer"].read(name) == SETTINGS["optimizer"].read({name: 0.9}) == f"{name}(0.9)"
+
+
+@pytest.mark.parametrize(
+    ("spellings", "canonical"),
+    [
+        (["adam", {"adam": {}}, {"adam": {"betas": [0.9, 0.999]}}, {"adam": {"eps": 1e-8}}, "adam(0.9,0.999,1e-08)"], "adam"),
+        ([{"adam": {"betas": [0.9, 0.98]}}, {"adam": {"eps": 1e-8, "betas": [0.9, 0.98]}}, "adam(0.9, 0.98, 1e-8)"],
+         "adam(0.9,0.98,1e-08)"),
+        ([{"adamw": {"eps": 1}}, {"adamw": {"eps": 1.0}}], "adamw(0.9,0.999,1.0)"),
+        (["rmsprop", {"rmsprop": {"alpha": 0.99, "momentum": 0}}], "rmsprop"),
+        ([{"rmsprop": {"momentum": 0.9}}, "rmsprop(0.99,1e-8,0.9)"], "rmsprop(0.99,1e-08,0.9)"),
+        (["sgd", {"sgd": {}}, {"sgd": {"momentum": 0}}, {"sgd": {"momentum": -0.0, "nesterov": False}}], "sgd"),
+        (["momentum", {"momentum": 0.9}, {"sgd": {"momentum": 0.9}}, "momentum(0.9,0)"], "momentum(0.9)"),
+        ([{"nesterov": 0.5}, {"sgd": {"momentum": 0.5, "nesterov": True, "dampening": 0}}], "nesterov(0.5)"),
+        ([{"sgd": {"momentum": 1, "dampening": 0.25}}, "momentum(1,0.25)"], "momentum(1.0,0.25)"),
+    ],
+)  # fmt: skip
+def test_an_optimiser_has_one_canonical_form(spellings: list[Any], canonical: str) -> None:
+    """What is left out is torch's default, and what says nothing new is the plain name."""
+    read = SETTINGS["optimizer"].read
+    assert {read(s) for s in [*spellings, canonical]} == {canonical}
+
+
+def test_a_misspelt_parameter_is_suggested() -> None:
+    assert refusal("optimizer", {"adam": {"beta": [0.9, 0.98]}}).endswith("; did you mean 'betas'?")
+    assert refusal("schedule", {"step": {"evry": 5, "factor": 0.5}}).endswith("; did you mean 'every'?")
 
 
 def test_two_parameters_have_one_canonical_order_and_spelling() -> None:

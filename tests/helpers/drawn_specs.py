@@ -28,6 +28,7 @@ SPELT_INITS = (
     | floats(-2, 2).map(lambda v: {"constant": v})
 )
 MOMENTA = st.sampled_from(["momentum", "nesterov"])
+ADAMS = st.sampled_from(["adam", "adamw"])
 # What a file may say for each setting: tests fail where a setting has no entry.
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "hidden_sizes": st.lists(st.integers(1, 64), max_size=3),
@@ -44,7 +45,14 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "l1": floats(0, 5) | st.integers(0, 3),
     "optimizer": st.sampled_from(["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"])
     | st.builds(lambda name, v: {name: v}, MOMENTA, SHARES)
-    | st.builds(lambda name, v: f"{name}({v!r})", MOMENTA, SHARES),
+    | st.builds(lambda name, v: f"{name}({v!r})", MOMENTA, SHARES)
+    | st.builds(lambda name, b, e: {name: {"betas": [b, 0.98], "eps": e}}, ADAMS, floats(0, 0.99), floats(1e-12, 1))
+    | st.builds(lambda name, e: {name: {"eps": e}}, st.sampled_from(["adam", "adamw", "rmsprop"]), floats(1e-12, 1))
+    | st.builds(lambda name, b: f"{name}(0.9,{b!r},1e-06)", ADAMS, floats(0, 0.99))
+    | st.builds(lambda a, m: {"rmsprop": {"alpha": a, "momentum": m}}, SHARES, SHARES)
+    | st.builds(lambda m, d: {"sgd": {"momentum": m, "dampening": d}}, floats(0.01, 1), SHARES)
+    | st.builds(lambda m, n: {"sgd": {"momentum": m, "nesterov": n}}, floats(0.01, 1), st.booleans())
+    | st.sampled_from([{"sgd": {}}, {"adam": {}}, "momentum(0.9,0.1)", {"sgd": {"momentum": 0}}]),
     "lr": POSITIVE | st.integers(1, 3),
     "schedule": st.sampled_from(["constant", "cosine"])
     | st.builds(lambda k, f: {"step": {"every": k, "factor": f}}, st.integers(1, 10_000), POSITIVE)
@@ -71,6 +79,11 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "class_weights": st.sampled_from(
         ["none", "balanced", {"Coat": 2, "Bag": 0.5}, '{"Bag": 0.5, "Coat": 2.0}', {"Coat": 3.0}]
     ),
+    "bias": st.booleans(),
+    "residual": st.booleans(),
+    "parametrization": st.just("standard")
+    | st.sampled_from(["mup", "mup(64)", {"mup": 64}])
+    | st.builds(lambda w: {"mup": w}, st.integers(1, 4096)),
     "conv_channels": st.lists(st.integers(1, 64), max_size=4),
     "pooling": st.sampled_from(["max", "average"]),
 }
@@ -83,8 +96,10 @@ TOGETHER: tuple[dict[str, Any], ...] = (
     {"train_size": 1_000, "train_shift": "covariate(1.0)", "weighting": "exact"},
     {"train_size": 1_000, "train_shift": {"label": 3}, "weighting": "none"},
     {"loss": "cross_entropy", "label_smoothing": 0.1},
+    {"parametrization": {"mup": 32}, "init": "he_normal", "l1": 0, "conv_channels": []},
+    {"parametrization": "mup", "init": {"normal": 0.1}, "l1": 0, "conv_channels": []},
 )
-NOT_ALONE = ("train_shift", "weighting", "label_smoothing")
+NOT_ALONE = ("train_shift", "weighting", "label_smoothing", "parametrization")
 # What does not stand beside convolutions.
 BARS_MAPS = ("norm", "features")
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)

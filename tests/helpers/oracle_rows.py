@@ -180,6 +180,23 @@ OTHER_ROWS: dict[str, Row] = {
     "momentum 0": Row({"optimizer": {"momentum": 0}}),
     "momentum 0.5": Row({"optimizer": {"momentum": 0.5}, "lr": 0.1}),
     "nesterov 0.5": Row({"optimizer": {"nesterov": 0.5}, "lr": 0.1}),
+    **{
+        f"{name}, numbers of its own, {what}": Row({"optimizer": {name: numbers}, "lr": lr, **beside})
+        for name, numbers, lr in (
+            ("sgd", {"momentum": 0.9, "dampening": 0.3}, 0.05),
+            ("rmsprop", {"alpha": 0.9, "eps": 1e-6}, 0.01),
+            ("rmsprop", {"momentum": 0.8}, 0.003),
+            ("adam", {"betas": [0.8, 0.98], "eps": 1e-6}, 0.01),
+            ("adamw", {"betas": [0.5, 0.9]}, 0.01),
+        )
+        for what, beside in BESIDE.items()
+        if what in ("alone", "weight decay", "all of it", "cosine")
+    },
+    "sgd of momentum 0.9": Row({"optimizer": {"sgd": {"momentum": 0.9}}, "lr": 0.04}),
+    "sgd, nesterov": Row({"optimizer": {"sgd": {"momentum": 0.7, "nesterov": True}}, "lr": 0.05}),
+    "adam of other betas, batch norm": Row(
+        {"optimizer": {"adam": {"betas": [0.8, 0.9], "eps": 1e-3}}, "lr": 0.01, "norm": "layer"}
+    ),
     "momentum, batch beyond the data": Row({"optimizer": "momentum", "lr": 0.05, "batch_size": 512}),
     "adam, depth 0": of_depth(0, optimizer="adam", lr=0.01),
     "adam, last batch of 1": Row({"optimizer": "adam", "lr": 0.01, "batch_size": 23, "epochs": 3}),
@@ -319,4 +336,59 @@ CONVOLUTION_ROWS: dict[str, Row] = {
     "convolution, mse, label noise": of_images([3], [6], loss="mse", label_noise=0.2),
     "convolution, all examples": of_images([3], [], train_size="all", batch_size=1000, epochs=1),
 }
-ROWS = COMPONENT_ROWS | PLAIN_ROWS | OPTIMISER_ROWS | NORM_ROWS | OTHER_ROWS | NUMBER_ROWS | CONVOLUTION_ROWS
+MU = {"parametrization": {"mup": 4}, "init": "he_normal", **BIASED}
+STRUCTURE_ROWS: dict[str, Row] = {
+    "no bias": Row({"bias": False}),
+    "no bias, depth 0": of_depth(0, bias=False),
+    "no bias, depth 0, numbers": Row({"bias": False, "hidden_sizes": [], "lr": 0.02}, numbers=True),
+    "no bias, decay, clipping": Row({"bias": False, "weight_decay": 0.1, "decay_bias": True, "clip_norm": 0.5}),
+    "no bias, l1, relu, dropout": Row({"bias": False, "l1": 0.05, "activation": "relu", "dropout": 0.2}),
+    "no bias, prelu, nesterov": Row({"bias": False, "activation": "prelu", "optimizer": "nesterov", "lr": 0.05}),
+    "no bias, batch norm, adam": Row({"bias": False, "norm": "batch", "optimizer": "adam", "lr": 0.01}),
+    "no bias, layer norm": Row({"bias": False, "norm": "layer"}),
+    "no bias, convolutions": of_images([3, 4], [6], bias=False),
+    "no bias, convolutions, adam": of_images([3, 4], [6], bias=False, optimizer="adam", lr=0.01),
+    "residual": of_depth(3, residual=True, dropout=0),
+    "residual, dropout": of_depth(4, residual=True, activation="gelu", lr=0.1),
+    "residual, dropout in one layer": of_depth(3, residual=True, dropout=[0, 0.5, 0], activation="relu"),
+    "residual, some widths": Row({"residual": True, "hidden_sizes": [7, 7, 9, 9, 9, 5], "lr": 0.1}),
+    "residual, adam, clipping": of_depth(3, residual=True, optimizer="adam", lr=0.01, clip_norm=0.5),
+    "residual, layer norm": of_depth(3, residual=True, norm="layer", activation="relu", init="he_normal", lr=0.05),
+    "residual, batch norm, no bias": of_depth(3, residual=True, norm="batch", bias=False, init="he_normal", lr=0.05),
+    "residual, prelu, decay": of_depth(3, residual=True, activation="prelu", weight_decay=0.1, decay_bias=True, lr=0.1),
+    "residual, last batch of 1": of_depth(3, residual=True, batch_size=23, epochs=3, lr=0.05),
+    "residual, convolution": of_images([3], [6, 6, 6], residual=True, activation="relu"),
+    "residual, numbers": Row({"residual": True, "hidden_sizes": [8, 8, 8], "lr": 0.02}, numbers=True),
+    "mup": Row({**MU, "lr": 0.1}),
+    "mup, another base": Row({**MU, "parametrization": {"mup": 64}}),
+    "mup, one hidden layer": of_depth(1, **MU, lr=0.05),
+    "mup, deep, no bias": of_depth(4, **{**MU, "bias_init": "zeros"}, bias=False, lr=0.05),
+    "mup, residual": of_depth(3, **MU, residual=True, lr=0.03),
+    "mup, prelu, layer norm": Row({**MU, "activation": "prelu", "norm": "layer", "lr": 0.05}),
+    "mup, batch norm, adam": of_norm("batch", **MU, optimizer="adam", lr=0.01),
+    "mup, normal": Row({**MU, "init": {"normal": 0.3}, "bias_init": "default", "lr": 0.1}),
+    "mup, xavier uniform": Row({**MU, "init": "xavier_uniform", "bias_init": "xavier_normal", "lr": 0.1}),
+    "mup, numbers": Row({**MU, "lr": 0.01}, numbers=True),
+    **{
+        f"mup, {name}, {what}": Row({**MU, "optimizer": name, "lr": 0.5 * optimiser.lr, **beside})
+        for name, optimiser in OPTIMISERS.items()
+        for what, beside in (
+            ("alone", {}),
+            ("decay", {"weight_decay": 0.05, "decay_bias": True, "schedule": "cosine"}),
+            ("clipping", {"clip_norm": 0.2, "dropout": 0.2, "weight_decay": 0.05}),
+        )
+    },
+    "mup, adam with numbers of its own": Row(
+        {**MU, "optimizer": {"adam": {"betas": [0.8, 0.9], "eps": 1e-6}}, "lr": 0.01, "weight_decay": 0.05}
+    ),
+}
+ROWS = (
+    STRUCTURE_ROWS
+    | COMPONENT_ROWS
+    | PLAIN_ROWS
+    | OPTIMISER_ROWS
+    | NORM_ROWS
+    | OTHER_ROWS
+    | NUMBER_ROWS
+    | CONVOLUTION_ROWS
+)

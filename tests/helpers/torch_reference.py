@@ -11,8 +11,10 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
+import mup_reference
 import numpy as np
 import torch
 from sklearn.utils.class_weight import compute_class_weight
@@ -105,25 +107,36 @@ Groups = list[dict[str, Any]]
 
 
 class TorchOptimiser(NamedTuple):
-    """torch's optimiser, from parameter groups, rate and momentum; and the rate of the oracle's rows.
+    """torch's optimiser, from parameter groups, rate and the numbers of its canonical name; and the rate of the oracle's rows.
 
     `normalises`: a step is about as long for a small gradient as for a large one.
     """
 
-    make: Callable[[Groups, float, float], torch.optim.Optimizer]
+    make: Callable[[Groups, float, tuple[float, ...]], torch.optim.Optimizer]
     lr: float
     normalises: bool = False
 
 
+def _adam(numbers: tuple[float, ...]) -> dict[str, Any]:
+    return {"betas": numbers[:2], "eps": numbers[2]} if numbers else {}
+
+
+def _rmsprop(numbers: tuple[float, ...]) -> dict[str, Any]:
+    return dict(zip(("alpha", "eps", "momentum"), numbers))
+
+
+def _sgd(groups: Groups, lr: float, numbers: tuple[float, ...], *, nesterov: bool = False) -> torch.optim.Optimizer:
+    momentum, dampening = (*numbers, 0.0, 0.0)[:2]
+    return torch.optim.SGD(groups, lr, momentum=momentum, dampening=dampening, nesterov=nesterov)
+
+
 OPTIMISERS: dict[str, TorchOptimiser] = {
-    "sgd": TorchOptimiser(lambda groups, lr, momentum: torch.optim.SGD(groups, lr), 0.2),
-    "momentum": TorchOptimiser(lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum), 0.05),
-    "nesterov": TorchOptimiser(
-        lambda groups, lr, momentum: torch.optim.SGD(groups, lr, momentum=momentum, nesterov=True), 0.05
-    ),
-    "rmsprop": TorchOptimiser(lambda groups, lr, momentum: torch.optim.RMSprop(groups, lr), 0.01, normalises=True),
-    "adam": TorchOptimiser(lambda groups, lr, momentum: torch.optim.Adam(groups, lr), 0.01, normalises=True),
-    "adamw": TorchOptimiser(lambda groups, lr, momentum: torch.optim.AdamW(groups, lr), 0.01, normalises=True),
+    "sgd": TorchOptimiser(_sgd, 0.2),
+    "momentum": TorchOptimiser(_sgd, 0.05),
+    "nesterov": TorchOptimiser(partial(_sgd, nesterov=True), 0.05),
+    "rmsprop": TorchOptimiser(lambda gs, lr, n: torch.optim.RMSprop(gs, lr, **_rmsprop(n)), 0.01, normalises=True),
+    "adam": TorchOptimiser(lambda gs, lr, n: torch.optim.Adam(gs, lr, **_adam(n)), 0.01, normalises=True),
+    "adamw": TorchOptimiser(lambda gs, lr, n: torch.optim.AdamW(gs, lr, **_adam(n)), 0.01, normalises=True),
 }
 Scheduled = Callable[[torch.optim.Optimizer, int, tuple[float, ...]], lr_scheduler.LRScheduler]
 # (optimiser, steps, parameters) -> scheduler
@@ -191,34 +204,63 @@ class Trained:
 
         A convolution's I are 9 taps a channel.
         """
-        return [t for m in affine(self.model) for t in (m.weight.detach().flatten(1).T, bias_of(m).detach())]
+        return [
+            t
+            for m in affine(self.model)
+            for t in (m.weight.detach().flatten(1).T, *([] if m.bias is None else [m.bias.detach()]))
+        ]
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Weights (I, O), layer by layer."""
+        return [m.weight.detach().flatten(1).T for m in affine(self.model)]
 
     @property
     def others(self) -> list[Tensor]:
         """Slopes of PReLU, then scales and shifts of normalisation, each layer by layer."""
-        norms = [m for m in self.model if isinstance(m, nn.LayerNorm | nn.BatchNorm1d)]
-        slopes = [m.weight for m in self.model if isinstance(m, nn.PReLU)]
+        norms = [m for m in self.model.modules() if isinstance(m, nn.LayerNorm | nn.BatchNorm1d)]
+        slopes = [m.weight for m in self.model.modules() if isinstance(m, nn.PReLU)]
         return [t.detach() for t in (*slopes, *(m.weight for m in norms), *(m.bias for m in norms))]
 
     @property
     def averages(self) -> list[Tensor]:
         """Running mean and variance of batch normalisation, layer by layer."""
-        norms = [m for m in self.model if isinstance(m, nn.BatchNorm1d)]
+        norms = [m for m in self.model.modules() if isinstance(m, nn.BatchNorm1d)]
         return [t for m in norms for t in (m.running_mean, m.running_var) if t is not None]
 
 
 POOLINGS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
-def affine(model: nn.Sequential) -> list[nn.Linear | nn.Conv2d]:
-    """Return the layers that have a weight and a bias, in order."""
-    return [m for m in model if isinstance(m, nn.Linear | nn.Conv2d)]
+class Residual(nn.Module):
+    """A block with what it is given added to what it gives."""
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        self.block = nn.Sequential(*modules)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return h + f(h)."""
+        changed: Tensor = self.block(h)
+        return h + changed
+
+
+def affine(model: nn.Module) -> list[nn.Linear | nn.Conv2d]:
+    """Return the layers that have a weight, and a bias if the run has any, in order."""
+    return [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
 
 
 def bias_of(module: nn.Linear | nn.Conv2d) -> Tensor:
-    """Return the bias, which all of them have."""
+    """Return the bias of a module that has one."""
     assert module.bias is not None
     return module.bias
+
+
+def _fill(module: nn.Linear | nn.Conv2d, w_IO: Tensor, b_O: Tensor) -> None:
+    with torch.no_grad():
+        module.weight.copy_(w_IO.T.reshape(module.weight.shape))
+        if module.bias is not None:
+            module.bias.copy_(b_O)
 
 
 def _convolutions(run: Run, image: tuple[int, int] | None) -> list[nn.Module]:
@@ -229,14 +271,10 @@ def _convolutions(run: Run, image: tuple[int, int] | None) -> list[nn.Module]:
     layers: list[nn.Module] = [nn.Unflatten(1, (1, *image))]
     address = run.seed, run.streams["init"]
     for i, (before, after) in enumerate(itertools.pairwise([1, *s.conv_channels])):
-        convolution = nn.Conv2d(before, after, 3, padding=1, dtype=getattr(torch, s.precision))
+        convolution = nn.Conv2d(before, after, 3, padding=1, bias=s.bias, dtype=getattr(torch, s.precision))
         fans = {"inputs": 9 * before, "outputs": after, "fan_out": 9 * after}
         w_IO = _tensor(parameters.weights(s.init, generator(*address, "init", i, 0), **fans))
-        with torch.no_grad():
-            convolution.weight.copy_(w_IO.T.reshape(convolution.weight.shape))
-            bias_of(convolution).copy_(
-                _tensor(parameters.biases(s.bias_init, generator(*address, "init", i, 1), **fans))
-            )
+        _fill(convolution, w_IO, _tensor(parameters.biases(s.bias_init, generator(*address, "init", i, 1), **fans)))
         layers += [convolution, MODULES[s.activation](), POOLINGS[s.pooling](2)]
     return [*layers, nn.Flatten()]
 
@@ -251,33 +289,36 @@ def build(run: Run, features: int, classes: int, image: tuple[int, int] | None =
             features = nn.Sequential(*layers).to(dtype)(torch.zeros(1, features, dtype=dtype)).shape[1]
     sizes = [features, *s.hidden_sizes, classes]
     for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
-        linear = nn.Linear(inputs, outputs, dtype=dtype)
+        linear = nn.Linear(inputs, outputs, bias=s.bias, dtype=dtype)
         address, at = (run.seed, run.streams["init"]), len(s.conv_channels) + i
-        with torch.no_grad():
-            linear.weight.copy_(
-                _tensor(parameters.weights(s.init, generator(*address, "init", at, 0), inputs, outputs)).T
-            )
-            linear.bias.copy_(
-                _tensor(parameters.biases(s.bias_init, generator(*address, "init", at, 1), inputs, outputs))
-            )
-        layers.append(linear)
-        if i < len(s.hidden_sizes):
-            layers += [NORMS[s.norm](outputs), MODULES[s.activation](), NoisyDropout(s.dropout[i])]
+        own = mup_reference.layers(s, features, classes)[i]
+        fans = {"fan_in": own.fan_in, "fan_out": own.fan_out}
+        w_IO = _tensor(parameters.weights(s.init, generator(*address, "init", at, 0), inputs, outputs, **fans))
+        b_O = _tensor(parameters.biases(s.bias_init, generator(*address, "init", at, 1), inputs, outputs, **fans))
+        _fill(linear, w_IO * own.init, b_O)
+        if i == len(s.hidden_sizes):
+            layers.append(linear)
+            break
+        block = [linear, NORMS[s.norm](outputs), MODULES[s.activation](), NoisyDropout(s.dropout[i])]
+        layers += [Residual(*block)] if s.residual and i > 0 and inputs == outputs else block
     return nn.Sequential(*layers).to(dtype)
 
 
 def optimiser_of(s: RunSettings, model: nn.Sequential) -> torch.optim.Optimizer:
     """Return torch's optimiser of a run: weights decay, biases where told, slopes and norms never."""
     linear = affine(model)
+    name, numbers = parse_call(s.optimizer)
+    if s.parametrization != "standard":
+        groups = mup_reference.groups(s, model, linear, normalises=OPTIMISERS[name].normalises)
+        return OPTIMISERS[name].make(groups, s.lr, numbers)
     kept = {p for m in linear for p in m.parameters()}
     decay = [
         ([m.weight for m in linear], s.weight_decay),
-        ([m.bias for m in linear], s.weight_decay if s.decay_bias else 0.0),
+        ([m.bias for m in linear if m.bias is not None], s.weight_decay if s.decay_bias else 0.0),
         ([p for p in model.parameters() if p not in kept], 0.0),
     ]
-    name, numbers = parse_call(s.optimizer)
-    groups: Groups = [{"params": params, "weight_decay": by} for params, by in decay if params]
-    return OPTIMISERS[name].make(groups, s.lr, numbers[0] if numbers else 0.0)
+    groups = [{"params": params, "weight_decay": by} for params, by in decay if params]
+    return OPTIMISERS[name].make(groups, s.lr, numbers)
 
 
 def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
@@ -319,7 +360,7 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
 
     record(0)
     for step, batch in enumerate(_batches(run, len(parts.fit)), start=1):
-        for i, dropout in enumerate(m for m in model if isinstance(m, NoisyDropout)):
+        for i, dropout in enumerate(m for m in model.modules() if isinstance(m, NoisyDropout)):
             rng = generator(run.seed, run.streams["dropout"], "dropout", i, step - 1)
             dropout.noise = _tensor(rng.random((len(batch), s.hidden_sizes[i]), dtype=np.float32))
         inputs = x[parts.fit[batch]]
@@ -335,7 +376,7 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         if s.clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), s.clip_norm)
+            mup_reference.clip(s, model, affine(model)[-1].weight)
         optimiser.step()
         if s.l1:
             _shrink(model, optimiser.param_groups[0]["lr"] * s.l1)

@@ -214,6 +214,32 @@ def test_the_coordinate_check_has_a_line_for_each_probe() -> None:
     assert "changes by a factor of 1 at epoch 0 and 64 at epoch 2." in found.text
 
 
+def test_the_coordinate_check_has_a_panel_for_each_parametrisation_and_what_there_is_room_for() -> None:
+    """The parametrisation before other factors; rates, of which there are more than panels, are averaged."""
+    factors = {
+        "lr": [0.1, 0.2, 0.3, 0.4, 0.5],
+        "optimizer": ["sgd", "adam"],
+        "width": [8, 16, 64],
+        "parametrization": ["standard", {"mup": 8}],
+    }
+    made = make(spec(factors=factors, fixed={"epochs": 2}, probes=[0, 1, "end"], replicates=2))
+
+    def scale(row: dict[str, Any]) -> dict[str, float]:
+        levels = row["condition"].levels
+        grows = levels["parametrization"] == "standard" and levels["optimizer"] == "adam"
+        return {"act_mean": 0.0, "act_var": float(levels["width"]) ** (2 * row["epoch"] * grows)}
+
+    found = pictures(made, layer_rows(made, scale))["coordinates"]
+    heads = [ax.get_title() for ax in found.draw().axes]
+    assert len(heads) == 4
+    assert (
+        "changes by a factor of 1 at epoch 0 and 1 at epoch 2 with parametrization=standard, optimizer=sgd;"
+        in found.text
+    )
+    assert "64 at epoch 2 with parametrization=standard, optimizer=adam;" in found.text
+    assert "1 at epoch 2 with parametrization=mup(8), optimizer=adam." in found.text
+
+
 def test_dead_units_are_shown_where_there_are_any() -> None:
     made = make(spec(factors={"lr": [0.1, 1.0]}, fixed={"width": 100, "epochs": 2}, replicates=3))
     assert "dead_units" not in pictures(made)

@@ -28,7 +28,7 @@ from mlpbench.experiment.components.schedules import SCHEDULES
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import signature, training_flops
 from mlpbench.experiment.settings import GPU_PRECISIONS, SETTINGS
-from mlpbench.experiment.value_types import THEN, Chain, Word, parse_call
+from mlpbench.experiment.value_types import THEN, Chain, Flag, Word, parse_call
 from mlpbench.training.engine import _Stack
 from mlpbench.training.measures.run_rows import Model
 from mlpbench.training.worker_setup import StackRows
@@ -148,7 +148,7 @@ def assert_metrics(row: Mapping[str, Any], expected: Trained, tolerance: float) 
         assert "gap_accuracy" not in row
     else:
         assert row["gap_accuracy"] == row["train_accuracy"] - row["test_accuracy"]
-    norm = math.sqrt(sum(float(w.double().square().sum()) for w in expected.parameters[::2]))
+    norm = math.sqrt(sum(float(w.double().square().sum()) for w in expected.weights))
     assert_close(row["weight_norm"], norm, tolerance)
     assert row["n_parameters"] == sum(p.numel() for p in expected.model.parameters())
 
@@ -196,6 +196,8 @@ def test_every_level_has_a_row() -> None:
     for name, setting in SETTINGS.items():
         if isinstance(setting.value_type, Word | Chain) and name != "precision":
             assert levels_of(name) == set(setting.value_type.table), name
+        if isinstance(setting.value_type, Flag):
+            assert {getattr(settings_of(row), name) for row in ROWS} == {False, True}, name
 
 
 def test_every_precision_has_its_rows() -> None:
@@ -230,7 +232,7 @@ def test_l1_leaves_the_same_weights_at_exactly_zero(precision: str) -> None:
     for name in (f"{o}, l1" for o in OPTIMISERS):
         run, expected = runs_of(name, precision)[1], oracle(name, precision, 1)
         weights = stacked(signature(run.settings)).models[run.run_id].weights
-        for own, right in zip(weights, expected.parameters[::2]):
+        for own, right in zip(weights, expected.weights):
             assert float(((own == 0) != (right == 0)).double().mean()) < 0.01
         assert any(0 < float((w == 0).double().mean()) < 1 for w in weights), name
 

@@ -64,6 +64,8 @@ def test_an_optimiser_holds_gradients_and_its_state() -> None:
     plain, momentum, adam = (held(optimizer=o)["train"] for o in ("sgd", "momentum", "adam"))
     assert momentum - plain == pytest.approx(2 * parameters, abs=64)
     assert adam - momentum == parameters
+    tuned = held(optimizer={"adam": {"eps": 1e-6}})["train"]
+    assert tuned - adam == 3 * 8, "the betas and eps in double precision"
 
 
 @pytest.mark.parametrize("of", ["train", "eval"])

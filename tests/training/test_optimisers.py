@@ -57,11 +57,13 @@ class Plain:
     optimiser: torch.optim.Optimizer
 
     @classmethod
-    def of(cls, name: str, made: Sequence[Parameter], run: int, decays: Sequence[float] | None, mu: float) -> Plain:
+    def of(
+        cls, name: str, made: Sequence[Parameter], run: int, decays: Sequence[float] | None, numbers: tuple[float, ...]
+    ) -> Plain:
         values = [p.value.x_RNM[run].clone().requires_grad_() for p in made]
         groups = [{"params": [v], "weight_decay": 0.0} for v in values]
         groups[0]["weight_decay"] = decays[run] if decays else 0.0
-        return cls(values, TORCH[name].make(groups, RATES[run], mu))
+        return cls(values, TORCH[name].make(groups, RATES[run], numbers))
 
 
 def test_every_optimiser_is_known_to_torch() -> None:
@@ -70,12 +72,33 @@ def test_every_optimiser_is_known_to_torch() -> None:
     assert set(OPTIMISERS) == set(TORCH) == set(kind.table)
 
 
-def follow(name: str, decays: Sequence[float] | None, steps: int, dtype: torch.dtype, tolerance: float) -> None:
+MOMENTA = [0.9, 0.5, 0.99]
+# Of each run, all numbers of a rule that takes more of them than usual.
+NUMBERS: dict[str, list[tuple[float, ...]]] = {
+    "momentum": [(0.9, 0.1), (0.5, 0.5), (0.99, 1.0)],
+    "rmsprop": [(0.9, 1e-6, 0.0), (0.5, 1e-8, 0.9), (0.99, 1e-2, 0.5)],
+    "adam": [(0.9, 0.98, 1e-8), (0.5, 0.9, 1e-3), (0.0, 0.999, 1e-12)],
+    "adamw": [(0.95, 0.8, 1e-6), (0.3, 0.9, 10.0), (0.9, 0.999, 1e-6)],
+}
+
+
+def test_every_rule_with_further_numbers_has_some() -> None:
+    assert NUMBERS.keys() == {name for name, optimiser in OPTIMISERS.items() if optimiser.tuned}
+
+
+def follow(
+    name: str,
+    decays: Sequence[float] | None,
+    steps: int,
+    dtype: torch.dtype,
+    tolerance: float,
+    numbers: Sequence[tuple[float, ...]] = (),
+) -> None:
     """Take steps down a bowl with noise, whose slope differs by element, and compare all the way."""
-    momenta = [0.9, 0.5, 0.99]
     made = parameters(decays, dtype)
-    plain = [Plain.of(name, made, r, decays, momenta[r]) for r in range(RUNS)]
-    own = OptimiserState(name, made, column(momenta, dtype))
+    said = numbers or [(mu,) if OPTIMISERS[name].usual else () for mu in MOMENTA]
+    plain = [Plain.of(name, made, r, decays, said[r]) for r in range(RUNS)]
+    own = OptimiserState(name, made, column(MOMENTA, dtype), numbers=numbers)
     rng = torch.Generator().manual_seed(1)
     for t in range(1, steps + 1):
         noise = [torch.randn(p.value.x_RNM.shape, generator=rng, dtype=dtype) * 0.3 for p in made]
@@ -101,17 +124,50 @@ def test_steps_are_torchs(name: str, decays: list[float] | None) -> None:
     follow(name, decays, 60, torch.float32, 1e-4)
 
 
+@pytest.mark.parametrize("decays", [None, [0.1, 0.0, 1.0]])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_steps_with_numbers_of_ones_own_are_torchs(name: str, decays: list[float] | None) -> None:
+    follow(name, decays, 60, torch.float64, 1e-11, NUMBERS[name])
+    follow(name, decays, 60, torch.float32, 2e-4, NUMBERS[name])
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_at_the_usual_numbers_both_rules_take_the_same_steps(name: str) -> None:
+    """They stand in stacks of their own, and a name with its defaults is the plain name."""
+    usual = {"momentum": (0.9, 0.0), "rmsprop": (0.99, 1e-8, 0.0)}.get(name, (0.9, 0.999, 1e-8))
+    plain, tuned = parameters(None), parameters(None)
+    states = (
+        OptimiserState(name, plain, column([0.9] * RUNS)),
+        OptimiserState(name, tuned, column([0.9] * RUNS), numbers=[usual] * RUNS),
+    )
+    for t in range(1, 20):
+        for state, some in zip(states, (plain, tuned), strict=True):
+            for p in some:  # a rule may overwrite gradients
+                p.gradient.x_RNM.copy_(p.value.x_RNM + t)
+            state.step(column(RATES), t)
+    for p, q in zip(plain, tuned, strict=True):
+        torch.testing.assert_close(p.value.x_RNM, q.value.x_RNM, rtol=1e-12, atol=1e-12)
+
+
+def test_the_first_step_of_a_dampened_momentum_is_whole() -> None:
+    made = parameters(None)
+    before = [p.value.x_RNM.clone() for p in made]
+    OptimiserState("momentum", made, column([0.9] * RUNS), numbers=[(0.9, 1.0)] * RUNS).step(column(RATES), 1)
+    for p, was in zip(made, before):
+        torch.testing.assert_close(p.value.x_RNM, was - p.gradient.x_RNM * column(RATES)[:, :, None])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "nesterov"])
 def test_a_thousand_steps_are_torchs(name: str) -> None:
     follow(name, [0.1, 0.0, 1.0], 1000, torch.float64, 1e-10)
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_runs_follow_their_own_rate_and_spare_elements_stay_zero(name: str) -> None:
+@pytest.mark.parametrize(("name", "numbers"), [*((name, []) for name in OPTIMISERS), *NUMBERS.items()])
+def test_runs_follow_their_own_rate_and_spare_elements_stay_zero(name: str, numbers: list[tuple[float, ...]]) -> None:
     made = parameters([0.1, 0.2, 0.3])
     before = [p.value.x_RNM.clone() for p in made]
-    own = OptimiserState(name, made, column([0.9] * RUNS))
+    own = OptimiserState(name, made, column([0.9] * RUNS), numbers=numbers)
     own.step(column([0.1, 0.0, 0.1]), 1)
     for p, was in zip(made, before):
         assert not torch.equal(p.value.x_RNM[0], was[0])
@@ -235,13 +291,13 @@ def test_the_soft_threshold_is_torchs_symmetric_and_its_zeros_are_exact(row: lis
 
 def test_a_rule_of_one_run_never_reads_another() -> None:
     """Numbers that are none stay in their run."""
-    for name in OPTIMISERS:
+    for name, numbers in [*((name, []) for name in OPTIMISERS), *NUMBERS.items()]:
         made, other = parameters([0.1] * RUNS), parameters([0.1] * RUNS)
         for p in other:
             p.gradient.flat_RS[0] = torch.nan
             p.value.flat_RS[2] = torch.inf
         for some in (made, other):
-            own = OptimiserState(name, some, column([0.9] * RUNS))
+            own = OptimiserState(name, some, column([0.9] * RUNS), numbers=numbers)
             for t in (1, 2, 3):
                 own.step(column(RATES), t)
         for p, q in zip(made, other):
@@ -253,3 +309,7 @@ def test_an_optimiser_that_kernels_do_not_know_takes_the_plain_way(monkeypatch: 
     kernels: Any = object()
     takes = {name: OptimiserState(name, [], torch.zeros(1, 1), kernels).is_kernel for name in OPTIMISERS}
     assert takes == {name: name != "other" for name in OPTIMISERS}
+    for name, numbers in NUMBERS.items():
+        assert not OptimiserState(name, [], torch.zeros(1, 1), kernels, numbers=numbers).is_kernel, (
+            "they hold the usual ones"
+        )

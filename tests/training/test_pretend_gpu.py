@@ -98,9 +98,24 @@ MIXED = [
 ]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_every_product_and_sum_has_the_shape_of_the_brick_whatever_the_company(optimizer: str) -> None:
-    members = runs(CLASSES, BASE | {"optimizer": optimizer}, MIXED, replicates=4)
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", "adam", {"adam": {"betas": [0.8, 0.98]}}, {"rmsprop": {"momentum": 0.5}}], ids=str
+)
+def test_every_product_and_sum_has_the_shape_of_the_brick_whatever_the_company(optimizer: object) -> None:
+    assert_same_shapes({"optimizer": optimizer})
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [{"bias": False}, {"hidden_sizes": [7, 7], "residual": True}, {"parametrization": {"mup": 3}, "optimizer": "adam"}],
+    ids=str,
+)
+def test_other_structures_have_the_shapes_of_the_brick_too(structure: dict[str, Any]) -> None:
+    assert_same_shapes(structure)
+
+
+def assert_same_shapes(shared: dict[str, Any]) -> None:
+    members = runs(CLASSES, BASE | shared, MIXED, replicates=4)
     with shapes() as of_few:
         trained([members[4]], CLASSES)  # PReLU: what it learns is summed up for itself
     with shapes() as of_many:

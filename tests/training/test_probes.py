@@ -14,6 +14,7 @@ import torch
 from small_data import made, runs
 from torch import Tensor, nn
 from torch_reference import LOSSES, Trained, build, labels_of, train
+from torch_reference import affine as affine_layers
 
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
@@ -65,6 +66,11 @@ class Hooked:
     modules: list[nn.Module]
 
 
+def leaves(model: nn.Module) -> list[nn.Module]:
+    """The modules that compute, those of residual blocks among them, in order."""
+    return [m for m in model.modules() if not any(True for _ in m.children())]
+
+
 def hooked(model: nn.Sequential) -> Hooked:
     seen = Hooked([], [], [], [])
 
@@ -77,9 +83,9 @@ def hooked(model: nn.Sequential) -> Hooked:
         seen.out.append(output.detach())
         seen.modules.append(module)
 
-    for linear in (m for m in model if isinstance(m, nn.Linear)):
+    for linear in affine_layers(model):
         linear.register_forward_hook(affine)
-    for f in list(model)[2::4]:  # a hidden layer is affine, norm, activation, dropout
+    for f in leaves(model)[2::4]:  # a hidden layer is affine, norm, activation, dropout
         f.register_forward_hook(activation)
     return seen
 
@@ -90,7 +96,7 @@ def expected_metrics(run: Run, model: nn.Sequential) -> list[dict[str, float]]:
     fit = split(run, MADE.dataset.y_train).fit[:PROBE_EXAMPLES]
     x = torch.from_numpy(np.array(MADE.dataset.x_train[fit])).to(dtype) / 255
     model.train()
-    for m in model:
+    for m in leaves(model):
         if hasattr(m, "p"):
             m.eval()  # no dropout; batch normalisation uses this very batch
     with torch.enable_grad():
@@ -98,7 +104,7 @@ def expected_metrics(run: Run, model: nn.Sequential) -> list[dict[str, float]]:
         loss = LOSSES[run.settings.loss](model(x), labels_of(run, MADE.dataset)[fit])
         model.zero_grad()
         torch.autograd.backward(loss)
-    linear = [m for m in model if isinstance(m, nn.Linear)]
+    linear = affine_layers(model)
     activations = [x, *seen.out, seen.z[-1].detach()]
     errors = [z.grad for z in seen.z]
     found = []
@@ -161,6 +167,9 @@ SHARED: dict[str, dict[str, Any]] = {
     "layer": {"norm": "layer"},
     "batch": {"norm": "batch"},
     "adam": {"optimizer": "adam", "lr": 0.01},
+    "residual": {"hidden_sizes": [17, 17], "residual": True},
+    "no bias": {"bias": False, "bias_init": "zeros"},
+    "mup, adam": {"parametrization": {"mup": 5}, "optimizer": "adam", "lr": 0.01},
     "l1, clipped, mse": {"l1": 0.05, "clip_norm": 0.5, "loss": "mse"},
 }
 
@@ -187,7 +196,7 @@ def test_every_metric_is_that_of_hooks_and_autograd_at_start_and_end(shared: str
                 if step == 0:
                     assert row["update_ratio"] is None
                     continue
-                old, new = before.parameters[2 * layer], trained.parameters[2 * layer]
+                old, new = before.weights[layer], trained.weights[layer]
                 assert row["update_ratio"] == pytest.approx(float((new - old).norm() / old.norm()), rel=1e-7)
     assert not found, "no other rows"
     assert some > 0.5, "some units are saturated, or the metric is tested at zero only"

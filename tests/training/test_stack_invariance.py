@@ -35,6 +35,19 @@ SCHEDULES: list[Any] = [
     ),
 ]
 OPTIMISERS = ["sgd", *torch_reference.OPTIMISERS]
+# Optimisers with further numbers: these may differ within a stack.
+TUNED: dict[str, list[Any]] = {
+    "momentum": [{"sgd": {"momentum": m, "dampening": d}} for m, d in ((0.9, 0.5), (0.5, 1), (1, 0.1))],
+    "rmsprop": [
+        {"rmsprop": {"momentum": 0.9}},
+        {"rmsprop": {"alpha": 0.5}},
+        {"rmsprop": {"eps": 1e-3, "momentum": 0.5}},
+    ],
+    **{
+        name: [{name: {"betas": b, "eps": e}} for b, e in (([0.9, 0.98], 1e-8), ([0.5, 0.9], 1e-3), ([0, 0.999], 1e-8))]
+        for name in ("adam", "adamw")
+    },
+}
 # In place of classes: data whose target is a number.
 NUMBERS = 0
 LOSSES = ["cross_entropy", *torch_reference.LOSSES]
@@ -76,15 +89,21 @@ class Shared:
     has_l1: bool
     weighs: bool = False
     smooths: bool = False
+    tuned: bool = False
+    mup: bool = False
 
 
 def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]]:
     p = st.sampled_from([0, 0, 0.1, 0.5, 1])
     depth = shared.depth
-    momenta = st.sampled_from([{shared.optimizer: m} for m in (0, 0.5, 0.9, 1)])
+    optimisers: st.SearchStrategy[Any] = st.just(shared.optimizer)
+    if shared.tuned:
+        optimisers = st.sampled_from(TUNED[shared.optimizer])
+    elif shared.optimizer in ("momentum", "nesterov"):
+        optimisers = st.sampled_from([{shared.optimizer: m} for m in (0, 0.5, 0.9, 1)])
     return st.fixed_dictionaries(
         {
-            "optimizer": momenta if shared.optimizer in ("momentum", "nesterov") else st.just(shared.optimizer),
+            "optimizer": optimisers,
             "schedule": st.sampled_from(SCHEDULES),
             "clip_norm": st.sampled_from([0.01, 0.5, 1e6]) if shared.clips else st.none(),
             "l1": st.sampled_from([1e-4, 0.01, 3.0]) if shared.has_l1 else st.just(0),
@@ -94,11 +113,12 @@ def member(shared: Shared, *, numbers: bool) -> st.SearchStrategy[dict[str, Any]
             "label_smoothing": st.sampled_from([0.1, 0.5, 1]) if shared.smooths else st.just(0),
             "lr": st.sampled_from([0.03, 0.1, 0.5, 3.0, DIVERGES]),
             "activation": st.sampled_from(ACTIVATIONS),
-            "init": st.sampled_from(INITS),
+            "init": st.sampled_from(INITS[:5] if shared.mup else INITS),
             "bias_init": st.sampled_from(BIAS_INITS),
             "dropout": st.one_of(st.just(0), st.lists(p, min_size=depth, max_size=depth)),
             "weight_decay": st.sampled_from([0, 0, 0.01, 1.0]),
             "decay_bias": st.booleans(),
+            "parametrization": st.sampled_from([{"mup": b} for b in (1, 7, 64)]) if shared.mup else st.just("standard"),
         }
     )
 
@@ -120,7 +140,11 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
     weighs = not numbers and draw(st.sampled_from([False, False, True]))
     loss = draw(st.sampled_from(losses_of("numbers") if numbers else LOSSES))
     smooths = loss == "cross_entropy" and draw(st.sampled_from([False, False, True]))
-    shared = Shared(depth, draw(st.sampled_from(OPTIMISERS)), *flags, weighs, smooths)
+    residual = depth > 1 and draw(st.booleans())
+    optimizer = draw(st.sampled_from(OPTIMISERS))
+    tuned = optimizer in TUNED and draw(st.booleans())
+    mup = depth > 0 and not flags[1] and draw(st.booleans())
+    shared = Shared(depth, optimizer, *flags, weighs, smooths, tuned, mup)
     classes = NUMBERS if numbers else draw(st.integers(2, 13))
     members = draw(st.lists(member(shared, numbers=numbers), min_size=1, max_size=4, unique_by=different))
     replicates = draw(st.integers(1, 3))
@@ -131,7 +155,11 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
         classes=classes,
         n_train=n_train,
         fixed={
-            "hidden_sizes": draw(st.lists(width, min_size=depth, max_size=depth)),
+            "hidden_sizes": [draw(width)] * depth
+            if residual
+            else draw(st.lists(width, min_size=depth, max_size=depth)),
+            "residual": residual,
+            "bias": draw(st.sampled_from([True, True, False])),
             "batch_size": batch,
             "steps": draw(st.integers(1, 7)),
             "loss": loss,
@@ -238,6 +266,9 @@ def test_alone_equals_in_company_at_other_widths_of_the_book(case: Case) -> None
                 of_numbers(book_sized(depth=0, loss="mse", l1=0.001)),
                 book_sized(depth=0, l1=0.001),
                 book_sized(width=100, depth=2, norm="layer", optimizer="adam"),
+                book_sized(width=100, depth=3, residual=True, bias=False),
+                book_sized(width=256, depth=2, parametrization={"mup": 100}),
+                book_sized(width=300, depth=2, parametrization="mup", optimizer="adam", residual=True),
                 book_sized(optimizer="nesterov", clip_norm=0.5, loss="mse"),
                 of_numbers(book_sized()),
                 of_numbers(book_sized(width=101, depth=2, norm="batch", optimizer="adam")),

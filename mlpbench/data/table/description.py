@@ -34,6 +34,7 @@ class TableDescription:
         repeated: how many test rows have the inputs of a training row.
         notes: how the file was read, where that is not plain.
         is_of_a_draw: whether each replicate draws its own test rows, so that this is one of many.
+        credits: who made a table that comes with mlpbench, and on what terms; nothing of a table of the user's own.
 
     """
 
@@ -51,6 +52,7 @@ class TableDescription:
     repeated: int
     notes: tuple[str, ...]
     is_of_a_draw: bool = False
+    credits: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return it as text, the columns of a table aligned."""
@@ -69,7 +71,7 @@ class TableDescription:
             )
         if self.repeated:
             lines.append(f"{counted(self.repeated, 'test row')} with the inputs of a training row")
-        return [*lines, *self.notes]
+        return [*lines, *self.notes, *self.credits]
 
     def _class_rows(self) -> list[tuple[str, ...]]:
         rows = [["class", "training rows", "test rows"]]
@@ -109,6 +111,7 @@ def describe(data: TableData) -> TableDescription:
         repeated=_repeated(dataset.x_train[: facts.n_train], dataset.x_test),
         notes=facts.notes,
         is_of_a_draw=facts.is_resplit,
+        credits=data.credits(),
     )
 
 

@@ -137,7 +137,11 @@ class TableData(DataSource):
         """Return the path of the file."""
         return self.options.file
 
-    def as_written(self, folder: Path | None) -> dict[str, Any]:
+    def credits(self) -> tuple[str, ...]:
+        """Return who made the table and on what terms, a sentence each; nothing of a table of the user's own."""
+        return ()
+
+    def as_written(self, folder: Path | None) -> str | dict[str, Any]:
         """Return what `read_options` reads: paths from `folder`, which keeps user names out of results, or whole ones.
 
         Raises InputError for a path that is no text in the locale's encoding.
@@ -154,17 +158,24 @@ class TableData(DataSource):
         return tree | {"facts": _as_lists(file_facts)}
 
 
-def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
+def read_options(written: Mapping[Any, Any], base: Path, *, called: str | None = None) -> TableData:
     """Return the table that a file describes: its facts are those written, else they are read from the table.
 
-    A path that is not whole starts at `base`. Raises SpecProblem for wrong options or a file that is not there, InputError
-    for what is wrong inside it.
+    Args:
+        written: the options.
+        base: where a path starts that is not whole.
+        called: what errors call the table's file, by default its path.
+
+    Raises SpecProblem for wrong options or a file that is not there, InputError for what is wrong inside it.
+
     """
     if not_a_word := next((k for k in written if not isinstance(k, str)), None):
         raise SpecProblem((KEY, not_a_word), f"a key must be a word, got {shown(not_a_word)}", key=True)
     tree = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in written.items()}
     options = checked_options(tree)
-    names = {key: str(base / path) for key, path in options.paths.items()}
+    names = {key: str(base / path) for key, path in options.paths.items()} | (
+        {} if called is None else {"file": called}
+    )
     whole = options.model_copy(update={key: whole_path(path, base) for key, path in options.paths.items()})
     if options.facts is not None:
         if options.facts.classes is None and options.facts.target_mean is None:

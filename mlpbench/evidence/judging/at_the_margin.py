@@ -3,7 +3,7 @@
 A claim with a margin m > 0 has an edge: the margin, or of an equivalence the one on the side of the estimate. It is `at the margin`
 where its main test has not decided it, and two one-sided tests find its number within half of the margin of the edge:
 
-    reject mean <= edge - m / 2 and mean >= edge + m / 2, by the test of the claim (t, sign flips, signs of a median, or flips of typical replicates).
+    reject mean <= edge - m / 2 and mean >= edge + m / 2, by the test of the claim (t, sign flips, signs of a median, flips of typical replicates, or signed ranks of data sets).
 
 With t that is where the 90% interval lies within half of the margin on either side of the edge.
 
@@ -38,6 +38,8 @@ import numpy as np
 from mlpbench.evidence.judging.claim_values import ClaimValues, Floats
 from mlpbench.evidence.judging.p_correction import AtAnyTime, AtInterimAnalysis, Bet, Correction, process_of
 from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.evidence.ranks import signed_rank
+from mlpbench.evidence.ranks.signed_rank import SignedRankSample
 from mlpbench.evidence.statistics import resampling, t_test
 from mlpbench.evidence.statistics.alpha_spending import share_out, spent
 from mlpbench.evidence.statistics.e_process import EProcess
@@ -82,6 +84,8 @@ def p_at_the_margin(verdict: Verdict, values: ClaimValues, bet: Bet | None = Non
         return between(
             TypicalSample(values=values.complete, least_spread=values.least_spread), (edge - half, edge + half)
         )
+    if hypothesis.test.about == "pseudomedian":
+        return signed_rank.between(SignedRankSample(values=values.complete), (edge - half, edge + half))
     if not hypothesis.test.assumes_normal:
         return resampling.equivalence_flip(values.complete - edge, half)
     sample = values.sample
@@ -100,7 +104,9 @@ def e_between(low: EProcess, high: EProcess) -> Floats:
     return np.where((low.side > 0) & (high.side < 0), np.minimum(low.e, high.e), 1.0)
 
 
-def corrected(p: Sequence[float], levels: Sequence[float], correct: Correction, dropped: int = 0) -> Sequence[float]:
+def corrected(
+    p: Sequence[float], levels: Sequence[float], correct: Correction, dropped: int = 0, once: Sequence[bool] = ()
+) -> Sequence[float]:
     """Return the p of claims with a margin, corrected for each other; NaN stays NaN and counts as one of them.
 
     Args:
@@ -108,6 +114,7 @@ def corrected(p: Sequence[float], levels: Sequence[float], correct: Correction, 
         levels: the levels at which they are decided.
         correct: the correction of the main tests: it says whether this is an interim analysis, and which, or one of any time.
         dropped: the number of claims that are stated no more.
+        once: whether each is judged at the first interim analysis alone, where it spends all of its level; none where empty.
 
     """
     if isinstance(correct, AtAnyTime):
@@ -115,6 +122,11 @@ def corrected(p: Sequence[float], levels: Sequence[float], correct: Correction, 
     if isinstance(correct, AtInterimAnalysis):
         number, of_alpha = correct.number - 1, [level / ALPHA for level in levels]
         undecided = max(len(p), correct.with_margin)
-        shared = share_out(p, lambda i, level: spent(correct.at, level * of_alpha[i])[number], undecided)
+
+        def nominal(i: int, level: float) -> float:
+            level *= of_alpha[i]
+            return level if once and once[i] else spent(correct.at, level)[number]
+
+        shared = share_out(p, nominal, undecided)
         return [v if math.isnan(v) else min(1.0, v * part) for v, part in zip(shared, of_alpha, strict=True)]
     return t_test.holm([*p, *[1.0] * dropped])[: len(p)]

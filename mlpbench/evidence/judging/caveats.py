@@ -150,9 +150,10 @@ class CountedOnCurve(Caveat):
 class TooFewReplicates(Caveat):
     """Fewer complete replicates than the test needs."""
 
-    template = "A test needs {least} complete replicates, got {n}."
+    template = "A test needs {least} complete {units}, got {n}."
     least: int
     n: int
+    units: str = "replicates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,12 +164,13 @@ class TooFewToDecide(Caveat):
     least: int
     to_support: int
     level: float
+    units: str = "replicates"
 
     @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
         support = f", {self.to_support} can support it" * (self.to_support > self.least)
-        return f"{self.n} replicates can't decide it at level {self.level:.2g}, whatever they show: {self.least} can{support}."
+        return f"{self.n} {self.units} can't decide it at level {self.level:.2g}, whatever they show: {self.least} can{support}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,13 +189,14 @@ class JudgedBySigns(Caveat):
     unknown: int
     place: int
     coverage: float
+    units: str = "replicates"
 
     @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
         left_out = " and left out, as they lie on neither side" if self.drops_ties else ""
         equal = f", {self.equal} equal to it{left_out}" if self.equal else ""
-        counts = f"{self.above} of {self.n} replicates above the bound, {self.below} below{equal}"
+        counts = f"{self.above} of {self.n} {self.units} above the bound, {self.below} below{equal}"
         ends = f"{ordinal(self.place)} to {ordinal(self.n + 1 - self.place)} of {self.n}"
         if not self.unknown:
             return (
@@ -339,13 +342,14 @@ class Bootstrapped(Caveat):
     """A BCa interval, or too few replicates for one."""
 
     n: int
+    units: str = "replicates"
 
     @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
         if self.n >= BCA_LEAST:
             return f"BCa bootstrap interval of {RESAMPLES} seeded resamples."
-        return f"A BCa interval needs {BCA_LEAST} complete replicates, got {self.n}: this one is a t interval."
+        return f"A BCa interval needs {BCA_LEAST} complete {self.units}, got {self.n}: this one is a t interval."
 
 
 @dataclass(frozen=True, kw_only=True)

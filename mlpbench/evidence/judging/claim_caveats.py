@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from mlpbench.base.models import Value
+from mlpbench.base.models import DATASET, Value
 from mlpbench.evidence.estimates.overlap import METHOD
 from mlpbench.evidence.judging import caveats, draws
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.divergence import divergence_caveats
 from mlpbench.evidence.judging.draws import streams_to_vary
+from mlpbench.evidence.ranks.signed_rank import MOST_EXACT
 from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.evidence.statistics.bounded_mean import least_replicates
 from mlpbench.evidence.statistics.effect_sizes import far_from_others, is_skewed, skewness
 from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, median_places
 from mlpbench.evidence.statistics.t_test import LEVEL
+from mlpbench.experiment.claims.dataset_unit import by_dataset
 from mlpbench.experiment.claims.hypothesis import BettingTest, Hypothesis
 from mlpbench.experiment.grid import Condition, format_level, resolve
 from mlpbench.experiment.metrics import metric_names
@@ -26,6 +30,7 @@ from mlpbench.experiment.plan import CURVE_POINTS
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import Experiment
 
+EQUAL_DATA_SETS = caveats.Remark(text="Every data set gave the same number.")
 # Where replicates are lacking in more conditions than this, conditions are counted, not named.
 MOST_NOTED = 20
 # Named even at their defaults: the answer to most questions depends on them.
@@ -33,6 +38,91 @@ ALWAYS = ("activation", "init", "optimizer", "lr", "batch_size")
 # Ways to say one thing: the first of each that is the same on all sides is named.
 SHAPE = (("width", "depth"), ("hidden_sizes",))
 LENGTH = (("epochs",), ("steps",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnTheseDataSets(Caveat):
+    """The data sets over which a claim without a unit averages."""
+
+    names: Sequence[str]
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return (
+            f"Averaged over {len(self.names)} data sets with equal weights ({', '.join(self.names)}): it speaks of these, and not of data "
+            "sets like them, as one with unit: dataset would."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EachDataSet(Caveat):
+    """What the number of each data set is, and how far noise of replicates moves it; `share` is that of the variance over data sets.
+
+    `least` and `most` are the smallest and the largest standard error of a data set's number, in the unit that is printed; infinite
+    where there are too few replicates for one.
+    """
+
+    replicates: str
+    least: float
+    most: float
+    unit: str
+    share: float
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        of = f"One number a data set, the mean of {self.replicates}"
+        if math.isinf(self.most):
+            return f"{of}: how far noise moves it is not known."
+        errors = f"{self.least:.2g} to {self.most:.2g}{self.unit}"
+        share = "" if math.isnan(self.share) else f"; that noise makes {self.share:.0%} of the variance over data sets"
+        return f"{of}, with a standard error of {errors}{share}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSetsLeftOut(Caveat):
+    """Data sets without a complete replicate."""
+
+    names: Sequence[str]
+    planned: int
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        return f"{len(self.names)} of {self.planned} data sets left out, without a complete replicate: {', '.join(self.names)}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedByRanks(Caveat):
+    """The signed-rank test, and how many of n data sets lie where, in words."""
+
+    counted: str
+    n: int
+
+    @property
+    def sentence(self) -> str:
+        """The caveat in a sentence."""
+        exact = "exact" if self.n <= MOST_EXACT else "by the normal distribution"
+        return (
+            f"Signed-rank test ({exact}): {self.counted}. The estimate is the pseudo-median (Hodges and Lehmann); the interval is of those "
+            "that are not rejected."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FarDataSets(caveats.FarReplicates):
+    """Data sets whose numbers lie far from the others, of which a t test knows too little."""
+
+    template = (
+        "{far} of {n} {plural} lie{s} far from the others ({times:.0f} times their spread): the t test is moved by a single data set; "
+        "`test: signed_rank` (the default) is not."
+    )
+
+
+JUDGED_ONCE = caveats.Remark(
+    text="Judged once, at the first interim analysis and at its whole level: further replicates are no further data sets."
+)
 
 
 def caveats_of(
@@ -43,8 +133,13 @@ def caveats_of(
     reaches = metric_names.reaches(metric_names.plain(hypothesis.metric))
     if experiment.tuning_rule:
         noted.append(caveats.Remark(text=experiment.tuning_rule))
-    if hypothesis.averaged:
-        noted.append(caveats.AveragedOver(factors=hypothesis.averaged))
+    if others := [name for name in hypothesis.averaged if name != DATASET]:
+        noted.append(caveats.AveragedOver(factors=others))
+    if DATASET in hypothesis.averaged or ("label" in hypothesis.averaged and experiment.varies_data):
+        needed = [c for c in conditions if c.condition_id in hypothesis.conditions]
+        noted.append(OnTheseDataSets(names=list(by_dataset(experiment, needed))))
+    if hypothesis.datasets:
+        noted += _of_datasets(hypothesis, values, experiment)
     noted += _left_out(hypothesis, values, conditions)
     noted += divergence_caveats(hypothesis, values)
     if values.censored and hypothesis.test.about not in ("median", "wins", "failures"):
@@ -55,7 +150,7 @@ def caveats_of(
     unmeasured = [n for (why, _), n in values.left_out.items() if why == "unmeasured"]
     if unmeasured and hypothesis.metric.startswith(metric_names.LOG10):
         noted.append(caveats.WITHOUT_LOGARITHM)
-    elif values.planned in unmeasured:
+    elif values.replicates_planned in unmeasured:
         noted.append(caveats.WITHOUT_METRIC)
     n, test = len(values.complete), hypothesis.test
     if values.together:
@@ -63,9 +158,9 @@ def caveats_of(
     if test.about == "exact" or values.is_one_draw:
         return [*noted, *_without_draws(values, experiment, conditions)]
     if n < test.least:
-        noted.append(caveats.TooFewReplicates(least=test.least, n=n))
+        noted.append(caveats.TooFewReplicates(least=test.least, n=n, units=hypothesis.units))
     elif n > 1 and test.about not in ("variances", "failures") and np.ptp(values.complete) == 0:
-        noted.append(caveats.EQUAL_REPLICATES)
+        noted.append(EQUAL_DATA_SETS if hypothesis.datasets else caveats.EQUAL_REPLICATES)
     if n >= test.least:
         noted += _of_test(hypothesis, values)
     shared = shared_streams(experiment, conditions)
@@ -73,12 +168,46 @@ def caveats_of(
         noted.append(caveats.SharedStreams(streams=tuple(shared), one_varies=experiment.one_at_a_time))
     if (
         values.censored
-        and test.about in ("mean", "typical")
+        and test.about in ("mean", "typical", "pseudomedian")
         and hypothesis.sense != "equivalent"
         and not values.overlap
     ):
         noted.append(caveats.MEDIAN_WOULD_DO)
     return noted
+
+
+def _of_datasets(hypothesis: Hypothesis, values: ClaimValues, experiment: Experiment) -> list[Caveat]:
+    """Return what the numbers of data sets are made of, and which are left out."""
+    noted: list[Caveat] = [] if experiment.until_decided is None else [JUDGED_ONCE]
+    there = [d for d in values.datasets if d.n]
+    if there:
+        errors = np.array([d.error for d in there])
+        known = errors[np.isfinite(errors)]
+        fewest, most = min(d.n for d in there), max(d.n for d in there)
+        count = f"{most} replicate{'s' * (most != 1)}" if fewest == most else f"{fewest} to {most} replicates"
+        variance = float(np.var(values.complete, ddof=1)) if len(there) > 1 else math.nan
+        each = EachDataSet(
+            replicates=count,
+            least=hypothesis.quantity.factor * float(known.min(initial=math.inf)),
+            most=hypothesis.quantity.factor * float(known.max(initial=-math.inf)),
+            unit=hypothesis.quantity.unit,
+            share=min(1.0, float((errors**2).mean()) / variance) if variance > 0 else math.nan,
+        )
+        noted.append(each)
+    if lost := [d.name for d in values.datasets if not d.n]:
+        noted.append(DataSetsLeftOut(names=lost, planned=values.planned))
+    return noted
+
+
+def _by_ranks(hypothesis: Hypothesis, values: ClaimValues) -> JudgedByRanks:
+    n, bound = len(values.complete), hypothesis.bound
+    if hypothesis.sense == "equivalent":
+        within = int((np.abs(values.complete - hypothesis.centre) <= bound).sum())
+        return JudgedByRanks(counted=f"{within} of {n} data sets within the margin", n=n)
+    above, below = count_sides(values.lower, bound, values.upper)
+    equal = n - above - below
+    ties = f", {equal} equal to it, ranked and on neither side" if equal else ""
+    return JudgedByRanks(counted=f"{above} of {n} data sets above the bound, {below} below{ties}", n=n)
 
 
 def _without_draws(values: ClaimValues, experiment: Experiment, conditions: Sequence[Condition]) -> list[Caveat]:
@@ -124,7 +253,12 @@ def _left_out(hypothesis: Hypothesis, values: ClaimValues, conditions: Sequence[
             ranges = [(min(counts.values()), max(counts.values()), f"each of {len(counts)} conditions")]
         noted += [
             caveats.LeftOut(
-                why=why, goal=goals.get(why, ""), fewest=fewest, most=most, planned=values.planned, where=where
+                why=why,
+                goal=goals.get(why, ""),
+                fewest=fewest,
+                most=most,
+                planned=values.replicates_planned,
+                where=where,
             )
             for fewest, most, where in ranges
         ]
@@ -149,8 +283,11 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
             unknown=values.unknown,
             place=place,
             coverage=coverage,
+            units=hypothesis.units,
         )
         return [*noted, signs]
+    if test.about == "pseudomedian":
+        return [*noted, _by_ranks(hypothesis, values)]
     if test.about == "typical":
         return [*noted, caveats.JudgedByMiddle(n=n, cut=n // 4)]
     if test.about in ("wins", "failures"):
@@ -172,10 +309,11 @@ def _of_test(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
         noted.append(caveats.Skewed(plural=plural, skewness=skewness(values.complete), n=n))
     if test.assumes_normal and (far := far_from_others(values.complete)):
         count, times = far
+        kind = FarDataSets if hypothesis.datasets else caveats.FarReplicates
         judges = {"judges": caveats.NONE_JUDGES} if values.overlap else {}
-        noted.append(caveats.FarReplicates(plural=plural, far=count, n=n, s="s" * (count == 1), times=times, **judges))
+        noted.append(kind(plural=plural, far=count, n=n, s="s" * (count == 1), times=times, **judges))
     if values.at_edge:
         noted.append(caveats.BestAtEdge(replicates=values.at_edge, n=n))
     if test.interval == "bca":
-        noted.append(caveats.Bootstrapped(n=n))
+        noted.append(caveats.Bootstrapped(n=n, units=hypothesis.units))
     return noted

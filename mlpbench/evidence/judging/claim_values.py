@@ -1,6 +1,7 @@
-"""The number of a claim in each replicate.
+"""The number of a claim in each replicate, or on each data set.
 
-A replicate counts where every run it needs has a value; of the others it is said what they lack.
+A replicate counts where every run it needs has a value; of the others it is said what they lack. The number of a data set is the mean
+over its replicates that count; one without any is left out.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accu
 from mlpbench.evidence.estimates.overlap import largest_overlap
 from mlpbench.evidence.frames import with_finite
 from mlpbench.evidence.judging.draws import are_one_draw, measured_apart
-from mlpbench.evidence.statistics.effect_sizes import standard_deviation
+from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of, standard_deviation
+from mlpbench.evidence.statistics.sign_test import count_sides
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.hypothesis import Hypothesis
-from mlpbench.experiment.claims.replicate_numbers import Measured, ReplicateNumber, WeightedSum
+from mlpbench.experiment.claims.replicate_numbers import ROUNDED, Measured, ReplicateNumber, WeightedSum
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import metric
@@ -56,6 +58,26 @@ def points_of(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: 
 
 
 @dataclass(frozen=True, kw_only=True)
+class OnDataSet:
+    """A claim's number on one data set: the mean over n complete replicates of those planned, and their standard deviation.
+
+    Replicates that are one draw are one. `least_spread` is the least one that they are credited with. Where runs were censored or diverged the mean may be NaN.
+    """
+
+    name: str
+    n: int
+    planned: int
+    mean: float
+    sd: float
+    least_spread: float = 0.0
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean; NaN of fewer than two replicates."""
+        return max(self.sd, self.least_spread) / math.sqrt(self.n) if self.n > 1 else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClaimValues:
     """The claim's number in each complete replicate, how many were planned, and why others were left out.
 
@@ -80,6 +102,8 @@ class ClaimValues:
         worst: in how many a diverged run counts as the worst possible value.
         diverged_sides: of a weighted sum, for the conditions with a positive weight and for those with a negative one,
             whether a run of theirs diverged in each replicate of which no run is missing.
+        datasets: where the data set is the unit, what there is on each, also on those that are left out; what stands above of
+            replicates is then said of data sets, but for `left_out`.
 
     """
 
@@ -101,7 +125,13 @@ class ClaimValues:
     diverged: bool = False
     worst: int = 0
     diverged_sides: Sequence[npt.NDArray[np.bool_]] = ()
+    datasets: Sequence[OnDataSet] = ()
     overlap: float = 0.0
+
+    @property
+    def replicates_planned(self) -> int:
+        """The number of planned replicates, of each data set where that is the unit."""
+        return max(d.planned for d in self.datasets) if self.datasets else self.planned
 
     @property
     def sample(self) -> Sample:
@@ -123,6 +153,17 @@ class ClaimValues:
     def unknown(self) -> int:
         """In how many replicates only bounds of the number are known."""
         return int((self.lower < self.upper).sum())
+
+    def known_sizes(self, *, compared: bool) -> Sizes:
+        """Return spread, middle and who was ahead how often, as far as that is known."""
+        if not np.isnan(self.complete).any():
+            sizes = sizes_of(self.complete, self.tested_sd, compared=compared)
+            return replace(sizes, effect=None)  # Hedges' g is of the mean, which may lie on the other side
+        above, below = count_sides(self.lower, 0.0, self.upper)
+        ties = int((self.complete == 0).sum())
+        if not compared or above + below + ties < len(self.complete):
+            return Sizes()
+        return Sizes(wins=above, ties=ties)
 
 
 def values_of(
@@ -148,10 +189,75 @@ def values_of(
         status=runs["status"].to_numpy(dtype=object),
         values=metric_values(runs, curves, hypothesis.metric),
     )
+    if hypothesis.datasets:
+        names = [of.name for of in hypothesis.datasets]
+        numbers = [(of.number, *of.steps) for of in hypothesis.datasets]
+        bounds = [hypothesis.bound, *[0.0] * len(hypothesis.steps)]
+        return [
+            over_datasets(names, [needed.values_of(number, bound) for number in each], (bound, hypothesis.centre))
+            for each, bound in zip(zip(*numbers, strict=True), bounds, strict=True)
+        ]
     return [
         needed.values_of(hypothesis.number, hypothesis.bound),
         *(needed.values_of(step.number, 0.0) for step in hypothesis.steps),
     ]
+
+
+def over_datasets(names: Sequence[str], each: Sequence[ClaimValues], near: Sequence[float]) -> ClaimValues:
+    """Return the values of a claim over data sets: of each the mean over its complete replicates.
+
+    Args:
+        names: the data sets.
+        each: the values of the claim's number on each.
+        near: numbers that means equal which only rounding tells from them.
+
+    """
+    there = [v for v in each if len(v.complete)]
+    lower = np.array([_mean(v.lower, -math.inf, near) for v in there])
+    upper = np.array([_mean(v.upper, math.inf, near) for v in there])
+    sides = max((len(v.diverged_sides) for v in each), default=0)
+    return ClaimValues(
+        complete=np.where((lower < upper) | np.isinf(lower), np.nan, lower),
+        lower=lower,
+        upper=upper,
+        planned=len(each),
+        left_out=sum((Counter(v.left_out) for v in each), Counter()),
+        censored=any(v.censored for v in each),
+        least_spread=max((v.least_spread / math.sqrt(len(v.complete)) for v in there), default=0.0),
+        conditions=[c for v in each for c in v.conditions],
+        data=tuple({data.fingerprint: data for v in each for data in v.data}.values()),
+        table=np.empty((len(there), 0)),
+        run_ids=np.empty((len(there), 0), dtype=object),
+        replicates=np.flatnonzero([len(v.complete) > 0 for v in each]),
+        together=sum(v.together for v in each),
+        diverged=any(v.diverged for v in each),
+        worst=sum(v.worst > 0 for v in each),
+        diverged_sides=[
+            np.array([bool(v.diverged_sides) and bool(v.diverged_sides[side].any()) for v in each])
+            for side in range(sides)
+        ],
+        datasets=[
+            OnDataSet(
+                name=name,
+                n=min(1, len(v.complete)) if v.is_one_draw else len(v.complete),
+                planned=v.planned,
+                mean=float(v.complete.mean()) if len(v.complete) else math.nan,
+                sd=v.sd if len(v.complete) and not np.isnan(v.complete).any() else math.nan,
+                least_spread=v.least_spread,
+            )
+            for name, v in zip(names, each, strict=True)
+        ],
+    )
+
+
+def _mean(numbers: Floats, unknown: float, near: Sequence[float]) -> float:
+    """Return the mean of bounds of replicates' numbers, of which an infinite one leaves nothing known; exact near some numbers."""
+    infinite = numbers[np.isinf(numbers)]
+    if len(infinite):
+        return unknown if (infinite == unknown).any() else -unknown
+    mean, largest = math.fsum(numbers.tolist()) / len(numbers), float(np.abs(numbers).max())
+    close = [number for at in (0.0, *near) for number in (at, -at)]
+    return next((at for at in close if abs(mean - at) <= ROUNDED * (largest + abs(at))), mean)
 
 
 @dataclass(frozen=True, kw_only=True)

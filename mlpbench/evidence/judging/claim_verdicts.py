@@ -1,11 +1,11 @@
 """The verdict on each claim: estimate, interval, p, corrected p, decision, and what would decide it.
 
-A claim comes down to one number per replicate (its `Hypothesis`). The t test and the sign-flip test (and bets) judge the mean of these
-numbers, the sign test their median; the share of a random stream is judged by variances. A claim is decided where its p,
-corrected by Holm's method, is at most its level, 0.05 or that of its seed: supported or refuted by the side of the bound on which the estimate lies, of a
-median by the side on which more replicates lie. What is not decided may lie at its margin (`at_the_margin`), which is a verdict
-too; everything else is undecided. A claim `of: every` is about the replicates that
-were run, not about a mean: it is observed, not tested, has no p, and is no member of Holm's family.
+A claim comes down to one number per replicate, or per data set (its `Hypothesis`). The t test and the sign-flip test (and bets) judge
+the mean of these numbers, the sign test their median, signed ranks the pseudo-median of data sets; the share of a random stream is judged
+by variances. A claim is decided where its p, corrected by Holm's method, is at most its level, 0.05 or that of its seed: supported or
+refuted by the side of the bound on which the estimate lies, of a median by the side on which more replicates lie. What is not decided may
+lie at its margin (`at_the_margin`), which is a verdict too. A claim `of: every` is observed, not tested: it has no p, and is no member of
+Holm's family.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from mlpbench.evidence.estimates.example_sampling import NoInterval, Widened, unsupported, widened_mean
@@ -24,7 +23,13 @@ from mlpbench.evidence.estimates.observe import DIVERGED, observe
 from mlpbench.evidence.judging import at_the_margin
 from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Confounded, TooFewToDecide
 from mlpbench.evidence.judging.claim_caveats import caveats_of, held_fixed
-from mlpbench.evidence.judging.claim_intervals import interval_of_mean, interval_with_examples, stands, within_limits
+from mlpbench.evidence.judging.claim_intervals import (
+    interval_of_mean,
+    interval_with_examples,
+    level_of,
+    stands,
+    within_limits,
+)
 from mlpbench.evidence.judging.claim_values import ClaimValues, Curves, points_of, values_of
 from mlpbench.evidence.judging.divergence import no_mean
 from mlpbench.evidence.judging.p_correction import AtAnyTime, AtInterimAnalysis, Bet, Correction, by_e_value, by_holm
@@ -38,10 +43,13 @@ from mlpbench.evidence.judging.verdict import (
     Interval,
     TestSampling,
     Verdict,
+    side_of,
 )
-from mlpbench.evidence.statistics import outlook, resampling, t_test, variance_components
+from mlpbench.evidence.ranks import signed_rank
+from mlpbench.evidence.ranks.signed_rank import SignedRankSample
+from mlpbench.evidence.statistics import outlook, resampling, t_test, typical, variance_components
 from mlpbench.evidence.statistics.bounded_mean import beyond_by_bets, equivalence_by_bets
-from mlpbench.evidence.statistics.effect_sizes import Sizes, interquartile_mean, sizes_of
+from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of
 from mlpbench.evidence.statistics.outlook import HALF, Outlook
 from mlpbench.evidence.statistics.paired_shares import failure_difference, win_share
 from mlpbench.evidence.statistics.sign_test import (
@@ -52,7 +60,7 @@ from mlpbench.evidence.statistics.sign_test import (
     sign_test,
 )
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL, Sample
-from mlpbench.evidence.statistics.typical import TypicalSample, of_sense
+from mlpbench.evidence.statistics.typical import TypicalSample
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import (
     EVERY_LEAST,
@@ -63,6 +71,7 @@ from mlpbench.experiment.claims.hypothesis import (
     FailureTest,
     Hypothesis,
     LargestVariance,
+    SignedRankTest,
     SignFlipTest,
     SignTest,
     Test,
@@ -78,7 +87,6 @@ from mlpbench.results.examples import TestSet
 from mlpbench.results.registration import Registration
 
 RUN_COLUMNS = ["run_id", "status", *METRICS]
-NO_BETS: Mapping[str, Bet] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +157,7 @@ def judge_claims(
     test_set: TestSet | None = None,
     layers: Layers | None = None,
     registration: Registration | None = None,
-    bets: Mapping[str, Bet] = NO_BETS,
+    bets: Mapping[str, Bet] | None = None,
 ) -> tuple[Verdict, ...]:
     """Return the verdict on each claim, in the order of the file.
 
@@ -180,7 +188,7 @@ def judge_claims(
             observed,
             points,
             test_set,
-            bets.get(claim.id),
+            (bets or {}).get(claim.id),
         ).at_level(level)
         for claim, hypothesis, level in zip(experiment.claims, hypotheses, levels, strict=True)
     ]
@@ -190,13 +198,15 @@ def judge_claims(
         assessed[i] = assessed[i].corrected(p)
     having = [i for i in tested if hypotheses[i].margin is not None]
     p_near = [assessed[i].p_at_margin for i in having]
-    near = at_the_margin.corrected(p_near, [levels[i] for i in having], correct, dropped_claims(registration))
+    once = [bool(hypotheses[i].datasets) for i in having]
+    near = at_the_margin.corrected(p_near, [levels[i] for i in having], correct, dropped_claims(registration), once)
     for i, p in zip(having, near, strict=True):
         assessed[i] = assessed[i].with_margin(p)
     at_once = not isinstance(correct, AtInterimAnalysis | AtAnyTime)
     for i, level in zip(tested, corrected.levels, strict=True):
         v = replace(assessed[i].verdict, outlook=assessed[i].outlook(level))
-        too_few = outlook.too_few(v.hypothesis, v.level, [v.n]) if at_once and v.p is not None else None
+        judged_once = at_once or bool(v.hypothesis.datasets)
+        too_few = outlook.too_few(v.hypothesis, v.level, [v.n]) if judged_once and v.p is not None else None
         if too_few is not None and v.withheld is None:
             v = replace(v, caveats=(*v.caveats, TooFewToDecide(**vars(too_few))))
         assessed[i] = replace(assessed[i], verdict=v)
@@ -221,11 +231,12 @@ def _assess(
         planned=values.planned,
         held_fixed=held_fixed(experiment, conditions, hypothesis.shared),
         caveats=tuple(caveats_of(hypothesis, values, experiment, conditions)),
+        datasets=values.datasets,
     )
     if values.is_one_draw and hypothesis.test.is_tested:
         estimate = float(values.complete.mean()) if len(values.complete) else math.nan
         return Assessment(verdict=replace(blank, estimate=None if math.isnan(estimate) else estimate))
-    assessment = ASSESSED_BY[type(hypothesis.test)](blank, values, test_set)
+    assessment = ASSESSED_BY[type(hypothesis.test)](blank, values, None if hypothesis.datasets else test_set)
     lost = Confounded(factors=hypothesis.confounded) if hypothesis.confounded else no_mean(hypothesis, values)
     if lost is not None:
         v = assessment.verdict
@@ -252,7 +263,7 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
     if not n:
         return Assessment(verdict=blank)
     mean, centre = float(values.complete.mean()), hypothesis.centre
-    leans = _side(hypothesis.sense, mean - centre, hypothesis.bound)
+    leans = side_of(hypothesis.sense, mean - centre, hypothesis.bound)
     if n < 2:
         return Assessment(verdict=replace(blank, estimate=mean), leans=leans)
     sample, interval, sizes = _spread(hypothesis, values)
@@ -299,7 +310,7 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
         return Assessment(verdict=blank)
     lower, upper, bound = values.lower, values.upper, hypothesis.bound
     above, below = count_sides(lower, bound, upper)
-    leans = _side(hypothesis.sense, above - below, 0)
+    leans = side_of(hypothesis.sense, above - below, 0)
     estimate, estimate_is = censored_median(lower, upper, bound)
     verdict = replace(blank, estimate=None if math.isnan(estimate) else estimate, estimate_is=estimate_is)
     if n < 2:
@@ -307,7 +318,7 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
     interval = median_interval(lower, LEVEL, upper)
     verdict = replace(
         verdict,
-        sizes=_median_sizes(values, compared=hypothesis.wording.outcomes is not None),
+        sizes=values.known_sizes(compared=hypothesis.wording.outcomes is not None),
         interval=None if interval is None else Interval(low=interval[0], high=interval[1]),
     )
     if n < hypothesis.test.least:
@@ -320,39 +331,33 @@ def _of_median(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
     return Assessment(verdict=verdict, leans=leans, foresee=foresee)
 
 
-def _of_typical(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:
-    """Return estimate, interval, sizes and p of a claim about the interquartile mean, judged by studentised sign flips."""
-    hypothesis, n = blank.hypothesis, blank.n
+def _of_middle(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> Assessment:
+    """Return estimate, interval, sizes and p of a claim about the interquartile mean of replicates, or the pseudo-median of data sets."""
+    hypothesis, n, of_ranks = blank.hypothesis, blank.n, isinstance(blank.hypothesis.test, SignedRankTest)
     if not n:
         return Assessment(verdict=blank)
-    estimate, centre = interquartile_mean(values.complete), hypothesis.centre
-    if n < hypothesis.test.least or values.censored:
+    flipped = TypicalSample(values=values.complete, least_spread=values.least_spread)
+    ranked = SignedRankSample(values=values.complete)
+    estimate = ranked.pseudo_median if of_ranks else flipped.iqm
+    if n < hypothesis.test.least or values.censored or values.diverged:
         return Assessment(verdict=replace(blank, estimate=estimate))
-    sample = TypicalSample(values=values.complete, least_spread=values.least_spread)
-    sizes = sizes_of(values.complete, values.tested_sd, compared=hypothesis.wording.outcomes is not None)
+    sense, centre, bound = hypothesis.sense, hypothesis.centre, hypothesis.bound
+    if of_ranks:
+        level, sd, foresee = level_of(hypothesis), values.tested_sd, outlook.of_ranks
+        ends, p = ranked.interval(level), signed_rank.of_sense(ranked, sense, centre, bound)
+    else:
+        level, sd, foresee = LEVEL, flipped.error * math.sqrt(n), outlook.of_mean
+        ends, p = flipped.interval(level), typical.of_sense(flipped, sense, centre, bound)
     verdict = replace(
         blank,
-        estimate=sample.iqm,
-        interval=within_limits(hypothesis, sample.interval(LEVEL), LEVEL),
-        sizes=replace(sizes, effect=None),  # Hedges' g is of the mean
-        p=of_sense(sample, hypothesis.sense, centre, hypothesis.bound),
+        estimate=estimate,
+        interval=within_limits(hypothesis, ends, level),
+        sizes=values.known_sizes(compared=hypothesis.wording.outcomes is not None),
+        p=p,
         test_sampling=TestSampling(unknown=None if test_set is None else unsupported(hypothesis.metric, median=True)),
     )
-    about = Sample(n=n, mean=sample.iqm, sd=sample.error * math.sqrt(n))
-    leans = _side(hypothesis.sense, sample.iqm - centre, hypothesis.bound)
-    return Assessment(verdict=verdict, leans=leans, foresee=partial(outlook.of_mean, about, hypothesis))
-
-
-def _median_sizes(values: ClaimValues, *, compared: bool) -> Sizes:
-    """Return spread, middle and who was ahead how often, as far as that is known."""
-    if not np.isnan(values.complete).any():
-        sizes = sizes_of(values.complete, values.tested_sd, compared=compared)
-        return replace(sizes, effect=None)  # Hedges' g is of the mean, which may lie on the other side
-    above, below = count_sides(values.lower, 0.0, values.upper)
-    ties = int((values.complete == 0).sum())
-    if not compared or above + below + ties < len(values.complete):
-        return Sizes()
-    return Sizes(wins=above, ties=ties)
+    about, leans = Sample(n=n, mean=estimate, sd=sd), side_of(sense, estimate - centre, bound)
+    return Assessment(verdict=verdict, leans=leans, foresee=partial(foresee, about, hypothesis))
 
 
 def _of_variances(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
@@ -373,18 +378,12 @@ def _of_variances(blank: Verdict, values: ClaimValues, _test_set: TestSet | None
     return Assessment(verdict=verdict, leans=SUPPORTED if leads else REFUTED)
 
 
-def _side(sense: str, estimate: float, bound: float) -> Decision:
-    expected = {"greater": estimate > bound, "less": estimate < bound, "equivalent": abs(estimate) <= bound}
-    return SUPPORTED if expected[sense] else REFUTED
-
-
 def _of_every(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:
     """Return the verdict on a bound of every replicate: one that breaks it refutes; all planned must keep it, 29 or more.
 
-    A diverged run has no value that could keep a bound, so it breaks it. The share of replicates that would keep it in
-    the long run is at least 0.05^(1/n), with 95% confidence, when n of n do: at least 90% from 29 on.
-    Reference: Clopper and Pearson, The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial,
-    1934.
+    A diverged run has no value that could keep a bound, so it breaks it. The share of replicates that would keep it in the long run
+    is at least 0.05^(1/n), with 95% confidence, when n of n do: at least 90% from 29 on. Reference: Clopper and Pearson, The Use of
+    Confidence or Fiducial Limits Illustrated in the Case of the Binomial, 1934.
     """
     above, bound = blank.hypothesis.sense == "greater", blank.hypothesis.bound
     kept = int((values.complete > bound).sum() if above else (values.complete < bound).sum())
@@ -418,7 +417,7 @@ def _of_share(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) ->
         return Assessment(verdict=blank)
     verdict = replace(blank, estimate=found.estimate, interval=Interval(low=found.low, high=found.high), p=found.p)
     above, below = count_sides(values.lower, 0.0, values.upper)
-    leans, share = _side(hypothesis.sense, found.estimate, hypothesis.bound), hypothesis.bound if wins else HALF
+    leans, share = side_of(hypothesis.sense, found.estimate, hypothesis.bound), hypothesis.bound if wins else HALF
     foresee = partial(outlook.of_share, blank.n, above + below, above, share)
     return Assessment(verdict=verdict, leans=leans, foresee=foresee)
 
@@ -430,7 +429,7 @@ def _of_exact(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) ->
     estimate, hypothesis = float(values.complete[0]), blank.hypothesis
     if (values.complete != estimate).any():
         return Assessment(verdict=replace(blank, estimate=float(values.complete.mean())))
-    side = _side(hypothesis.sense, estimate - hypothesis.centre, hypothesis.bound)
+    side = side_of(hypothesis.sense, estimate - hypothesis.centre, hypothesis.bound)
     return Assessment(verdict=replace(blank, estimate=estimate, decision=side))
 
 
@@ -442,7 +441,8 @@ ASSESSED_BY: Mapping[type[Test], Callable[[Verdict, ClaimValues, TestSet | None]
     WinTest: _of_share,
     FailureTest: _of_share,
     SignTest: _of_median,
-    TypicalTest: _of_typical,
+    TypicalTest: _of_middle,
+    SignedRankTest: _of_middle,
     EveryReplicate: _of_every,
     ExactNumber: _of_exact,
     LargestVariance: _of_variances,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.judging.caveats import Caveat
@@ -29,6 +30,7 @@ class NoMean(Caveat):
     metric: str
     has_better_side: bool
     sign_would_do: bool
+    units: str = "replicates"
 
     @property
     def sentence(self) -> str:
@@ -41,7 +43,7 @@ class NoMean(Caveat):
         ).format(none, self.what)
         if not self.sign_would_do:
             return why
-        would = f"`test: sign` ({SIGN_FLIP_LEAST} replicates or more) judges the median, with diverged runs as the worst possible value."
+        would = f"`test: sign` ({SIGN_FLIP_LEAST} {self.units} or more) judges the median, with diverged runs as the worst possible value."
         return Markdown("{} {}").format(why, Markdown(would))
 
 
@@ -49,10 +51,11 @@ class NoMean(Caveat):
 class CountedAsWorst(Caveat):
     """In how many of the n replicates a diverged run counts."""
 
-    template = "Diverged runs count as the worst possible {metric}: there are some in {replicates} of {n} replicates."
+    template = "Diverged runs count as the worst possible {metric}: there are some in {replicates} of {n} {units}."
     metric: str
     replicates: int
     n: int
+    units: str = "replicates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,7 @@ class FailureRates(Caveat):
     low: float
     high: float
     has_interval: bool = True
+    units: str = "replicates"
 
     @property
     def sentence(self) -> str:
@@ -74,40 +78,45 @@ class FailureRates(Caveat):
         if len(self.failed) == 1:
             ends = f"95% interval {100 * self.low:.0f}% to {100 * self.high:.0f}%" if self.has_interval else none
             rate = f"{self.failed[0] / self.n:.0%}"
-            return f"Runs diverged in {self.failed[0]} of {self.n} replicates: {rate} ({ends})."
+            return f"Runs diverged in {self.failed[0]} of {self.n} {self.units}: {rate} ({ends})."
         counts = " and ".join(f"{k} of {self.n} ({side})" for k, side in zip(self.failed, self.sides, strict=True))
         difference = 100 * (self.failed[0] - self.failed[1]) / self.n
-        return f"Runs diverged in {counts} replicates: a difference of {difference:+.0f} pp ({ends})."
+        return f"Runs diverged in {counts} {self.units}: a difference of {difference:+.0f} pp ({ends})."
 
 
 def no_mean(hypothesis: Hypothesis, values: ClaimValues) -> NoMean | None:
     """Return why a claim gets no verdict: its number has no value where runs diverged. None where that is not so."""
-    if not values.diverged or hypothesis.test.about not in ("mean", "median", "typical", "variances"):
+    if not values.diverged or hypothesis.test.about not in ("mean", "median", "typical", "pseudomedian", "variances"):
         return None
     return NoMean(
         what="variance" if hypothesis.test.about == "variances" else hypothesis.middle,
         metric=hypothesis.metric,
         has_better_side=metric(hypothesis.metric).better != "neither",
-        sign_would_do=hypothesis.test.about in ("mean", "typical")
+        sign_would_do=hypothesis.test.about in ("mean", "typical", "pseudomedian")
         and hypothesis.sense != "equivalent"
         and not values.overlap,
+        units=hypothesis.units,
     )
 
 
 def divergence_caveats(hypothesis: Hypothesis, values: ClaimValues) -> list[Caveat]:
     """Return what is to be said of diverged runs beside a claim about a mean or a median; nothing where none diverged."""
-    if hypothesis.test.about not in ("mean", "median", "typical") or not values.diverged_sides:
+    if hypothesis.test.about not in ("mean", "median", "typical", "pseudomedian") or not values.diverged_sides:
         return []
     noted: list[Caveat] = []
     if values.worst:
-        noted.append(CountedAsWorst(metric=hypothesis.metric, replicates=values.worst, n=len(values.complete)))
+        noted.append(
+            CountedAsWorst(
+                metric=hypothesis.metric, replicates=values.worst, n=len(values.complete), units=hypothesis.units
+            )
+        )
     failed, n = [int(side.sum()) for side in values.diverged_sides], len(values.diverged_sides[0])
-    known = not values.overlap
+    said: dict[str, Any] = {"units": hypothesis.units, "has_interval": not values.overlap}
     if n and len(failed) == 1:
         low, high = rate_interval(failed[0], n, LEVEL)
-        noted.append(FailureRates(sides=(), failed=failed, n=n, low=low, high=high, has_interval=known))
+        noted.append(FailureRates(sides=(), failed=failed, n=n, low=low, high=high, **said))
     elif n:
         first, second = values.diverged_sides
         low, high = paired_rate_interval(first, second, LEVEL)
-        noted.append(FailureRates(sides=hypothesis.sides, failed=failed, n=n, low=low, high=high, has_interval=known))
+        noted.append(FailureRates(sides=hypothesis.sides, failed=failed, n=n, low=low, high=high, **said))
     return noted

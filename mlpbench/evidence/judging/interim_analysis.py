@@ -205,10 +205,10 @@ def _there(grid: TunedGrid, runs: pd.DataFrame) -> int:
 def _may_decide(verdict: Verdict) -> bool:
     """Return whether further replicates may decide what is undecided, and not withheld for what is known already.
 
-    A run that was lost may have left too few for a test. Where the sides of half of the replicates are not known, as their
+    Further replicates are no further data sets: a claim over these is judged at the first analysis alone. A run that was lost may have left too few for a test. Where the sides of half of the replicates are not known, as their
     runs never got there, those of more would not be.
     """
-    if verdict.decision != UNDECIDED or verdict.withheld is not None:
+    if verdict.decision != UNDECIDED or verdict.withheld is not None or verdict.hypothesis.datasets:
         return False
     if verdict.p is None:
         return 0 < verdict.n < verdict.hypothesis.test.least

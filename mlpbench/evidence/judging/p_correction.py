@@ -85,6 +85,8 @@ class AtInterimAnalysis:
         They are known of one t test of all replicates; what is spent is one for every test.
         """
         tested = verdict.hypothesis
+        if tested.datasets:  # judged at the first analysis alone, where it spends all of its level
+            return [level] * len(self.at)
         is_whole = verdict.n == verdict.planned
         if not isinstance(tested.test, TTest) or tested.every_step or not is_whole:
             return spent(self.at, level)

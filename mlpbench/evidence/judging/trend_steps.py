@@ -30,6 +30,7 @@ from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.p_correction import process_of
 from mlpbench.evidence.judging.verdict import REFUTED, SUPPORTED, UNDECIDED, Verdict
+from mlpbench.evidence.ranks.signed_rank import SignedRankSample
 from mlpbench.evidence.statistics import resampling, t_test
 from mlpbench.evidence.statistics.sign_test import EstimateIs, censored_median, count_sides, sign_test
 from mlpbench.evidence.statistics.t_test import ALPHA
@@ -78,11 +79,12 @@ class StepNotJudged(Caveat):
     least: int
     n: int
     diverged: bool
+    units: str = "replicates"
 
     @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
-        why = f"a test needs {self.least} complete replicates, got {self.n}"
+        why = f"a test needs {self.least} complete {self.units}, got {self.n}"
         if self.diverged:
             why = "runs diverged, and what has no value has no mean"
         return f"Not supported, whatever the slope is: {self.name} {why}."
@@ -151,6 +153,9 @@ def judge_step(step: Step, hypothesis: Hypothesis, values: ClaimValues, *, anyti
         estimate, known = censored_median(values.lower, values.upper, 0.0)
     elif not test.is_tested:
         p, side, estimate = 0.0, mean, mean
+    elif test.about == "pseudomedian":
+        ranked = SignedRankSample(values=values.complete)
+        p, side, estimate = ranked.p(0.0), ranked.pseudo_median, ranked.pseudo_median
     elif test.assumes_normal:
         p, side, estimate = t_test.two_sided(values.sample, 0.0), mean, mean
     else:
@@ -176,7 +181,9 @@ def withheld_by(steps: Sequence[JudgedStep], hypothesis: Hypothesis) -> Caveat |
     """Return why a claim that its slope supports is withheld: a step that can't be judged, or one that goes back."""
     for step in steps:
         if step.n < hypothesis.test.least or step.diverged:
-            return StepNotJudged(name=step.name, least=hypothesis.test.least, n=step.n, diverged=step.diverged)
+            return StepNotJudged(
+                name=step.name, least=hypothesis.test.least, n=step.n, diverged=step.diverged, units=hypothesis.units
+            )
     for adjacent in (True, False):
         family = [s for s in steps if s.adjacent == adjacent]
         adjusted = t_test.holm([s.back for s in family])

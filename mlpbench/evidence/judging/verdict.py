@@ -11,17 +11,24 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.example_sampling import NoInterval
 from mlpbench.evidence.judging.caveats import Caveat
+from mlpbench.evidence.judging.claim_values import OnDataSet
 from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.evidence.statistics.outlook import Outlook
 from mlpbench.evidence.statistics.sign_test import EstimateIs
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL
 from mlpbench.experiment.claims.claim import Claim
-from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis, SignFlipTest
+from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis, SignedRankTest, SignFlipTest
 
 SUPPORTED: Decision = "supported"
 REFUTED: Decision = "refuted"
 UNDECIDED: Decision = "undecided"
 AT_THE_MARGIN: Decision = "at the margin"
+
+
+def side_of(sense: str, estimate: float, bound: float) -> Decision:
+    """Return what a claim leans to: whether its number lies where it is expected, from the centre of an equivalence."""
+    expected = {"greater": estimate > bound, "less": estimate < bound, "equivalent": abs(estimate) <= bound}
+    return SUPPORTED if expected[sense] else REFUTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +75,7 @@ class Verdict:
         claim: the claim as the experiment file states it.
         hypothesis: the number per replicate that the claim comes down to, the bound it is tested against, and the words for it.
         decision: `supported`, `refuted`, `at the margin` or `undecided`.
-        n, planned: number of complete replicates, and of planned ones.
+        n, planned: number of complete replicates (or data sets), and of planned ones.
         estimate: mean (or median, or share) of the replicates' numbers, in the metric's unit; None where it isn't known.
         estimate_is: `at least` or `at most` where censored runs leave only a bound of the estimate, else empty.
         interval: unadjusted interval of the estimate.
@@ -90,6 +97,7 @@ class Verdict:
             where no results folder says so.
         caveats: what was averaged or left out, how it was tested, and how far that can be trusted.
         withheld: why the claim is undecided whatever its p, or without one; it stands among the caveats too.
+        datasets: where the data set is the unit, its number on each.
 
     """
 
@@ -119,6 +127,7 @@ class Verdict:
     seeds: int | None = None
     caveats: Sequence[Caveat] = ()
     withheld: Caveat | None = None
+    datasets: Sequence[OnDataSet] = ()
 
     @property
     def metric(self) -> str:
@@ -132,7 +141,7 @@ class Verdict:
 
     @property
     def test(self) -> str:
-        """The test: `t`, `sign_flip`, or `sign` for a median; `exact` where there is nothing to test."""
+        """The test: `t`, `sign_flip`, `signed_rank`, or `sign` for a median; `exact` where there is nothing to test."""
         if self.hypothesis.is_exact:
             return "exact"
         if self.hypothesis.test.about in OWN_NAMES:
@@ -141,7 +150,12 @@ class Verdict:
 
     @property
     def interval_by(self) -> str:
-        """How the interval is made: `t`, `bca`, `sign_flip` (the means that are not rejected), or `order` statistics for a median."""
+        """How the interval is made: `t`, `bca`, `sign_flip` (the means that are not rejected), or `order` statistics for a median.
+
+        `walsh` is that of a signed-rank test, between two Walsh averages.
+        """
+        if isinstance(self.hypothesis.test, SignedRankTest):
+            return "walsh"
         if self.hypothesis.test.about in OWN_NAMES:
             return "studentised_flip" if self.hypothesis.test.about == "typical" else "clopper_pearson"
         if isinstance(self.hypothesis.test, SignFlipTest) and self.claim.interval == "t":
@@ -170,7 +184,7 @@ COLUMNS: dict[str, Any] = {
     "sampling": object, "estimate_is": object, "interval_level": float,
     "e_value": float, "low_anytime": float, "high_anytime": float, "more_for_even": "Int64",
     "level": float, "seed_number": "Int64", "seeds": "Int64",
-    "p_at_margin": float, "anytime": bool,
+    "p_at_margin": float, "anytime": bool, "unit": object,
 }  # fmt: skip
 
 
@@ -203,5 +217,5 @@ def _row(v: Verdict) -> dict[str, Any]:
         "low_anytime": (v.anytime_interval or NO_INTERVAL).low, "high_anytime": (v.anytime_interval or NO_INTERVAL).high,
         "more_for_even": v.outlook.more_for_even,
         "level": v.level, "seed_number": v.seed_number, "seeds": v.seeds,
-        "p_at_margin": v.p_at_margin, "anytime": v.anytime,
+        "p_at_margin": v.p_at_margin, "anytime": v.anytime, "unit": v.claim.unit,
     }  # fmt: skip

@@ -28,6 +28,7 @@ from mlpbench.experiment.claims.hypothesis import (
     BettingTest,
     FailureTest,
     Hypothesis,
+    SignedRankTest,
     SignFlipTest,
     SignTest,
     TypicalTest,
@@ -39,6 +40,8 @@ HALF = 0.5
 # Of bets: so many sequences are drawn, of so many further replicates at most.
 SEQUENCES, MOST_DRAWN = 200, 1_000
 SEED = 20_241_101
+# Of signed ranks beside t, of normal numbers: 3 / pi (Hodges and Lehmann, 1956).
+EFFICIENCY = 3 / math.pi
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,7 @@ class TooFew:
     least: int
     to_support: int
     level: float
+    units: str = "replicates"
 
 
 def fewest(hypothesis: Hypothesis, level: float) -> int:
@@ -81,9 +85,9 @@ def fewest(hypothesis: Hypothesis, level: float) -> int:
         return least_counted(min(hypothesis.bound, 1 - hypothesis.bound), level)
     if isinstance(test, BettingTest):
         return min(fewest_to_support(hypothesis, level), least_to_refute(hypothesis.bound, test.reach, level))
-    if isinstance(test, SignTest | FailureTest | SignFlipTest | TypicalTest):
+    if isinstance(test, SignTest | FailureTest | SignFlipTest | TypicalTest | SignedRankTest):
         # Each of the two tests of an equivalence is of one side.
-        one_sided = hypothesis.sense == "equivalent" and isinstance(test, SignFlipTest)
+        one_sided = hypothesis.sense == "equivalent" and isinstance(test, SignFlipTest | SignedRankTest)
         p_of_all = 2 * level if one_sided else level
         return max(test.least, least_counted(HALF, p_of_all))
     return test.least
@@ -114,7 +118,13 @@ def too_few(hypothesis: Hypothesis, level: float, at: Sequence[int]) -> TooFew |
     if any(n >= fewest(hypothesis, of_n) for n, of_n in zip(at, levels, strict=True)):
         return None
     last = levels[-1]
-    return TooFew(n=at[-1], least=fewest(hypothesis, last), to_support=fewest_to_support(hypothesis, last), level=last)
+    return TooFew(
+        n=at[-1],
+        least=fewest(hypothesis, last),
+        to_support=fewest_to_support(hypothesis, last),
+        level=last,
+        units=hypothesis.units,
+    )
 
 
 def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool) -> Outlook:
@@ -140,6 +150,23 @@ def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool)
     distance = shift * sample.sd * inflation(sample.n, sample.overlap) if near else None
     floor = math.sqrt(sample.overlap) * sample.sd if sample.overlap and likely is None else None
     return Outlook(is_foreseen=True, detectable=distance, more_replicates=likely, more_for_even=even, floor=floor)
+
+
+def of_ranks(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool) -> Outlook:
+    """Return the same of a claim over data sets: by t, of whose power signed ranks have 95% where numbers are normal.
+
+    Of further data sets there must be so many as decide at all at that level.
+    """
+    if sample.sd == 0:
+        return Outlook()
+    by_t, lacking = of_mean(sample, hypothesis, level, near=near), fewest(hypothesis, level) - sample.n
+    even, likely = (
+        None if more is None else max(math.ceil(more / EFFICIENCY), lacking)
+        for more in (by_t.more_for_even, by_t.more_replicates)
+    )
+    can_decide = lacking <= 0 and by_t.detectable is not None
+    detectable = by_t.detectable / math.sqrt(EFFICIENCY) if can_decide and by_t.detectable is not None else None
+    return replace(by_t, detectable=detectable, more_for_even=even, more_replicates=likely)
 
 
 def of_median(n: int, counted: int, larger: int, level: float, **_: bool) -> Outlook:

@@ -11,10 +11,12 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from mlpbench.base.models import Model, Path, SpecProblem, first_problem
 from mlpbench.experiment.claims.claim_form import FORMS, ClaimForm
+from mlpbench.experiment.claims.dataset_unit import check_dataset_unit, check_each_dataset, over_datasets, usual_test
 from mlpbench.experiment.claims.hypothesis import (
     BCA_LEAST,
     ExactNumber,
     Hypothesis,
+    SignedRankTest,
     SignFlipTest,
     SignTest,
     Test,
@@ -40,8 +42,9 @@ class Claim:
     Attributes:
         id, says, source: a plain word, the claim in a sentence, and who makes it.
         form: how it is judged, and what it is about.
-        test: `t`, `sign_flip` or `sign`; a form may have a test of its own.
+        test: `t`, `sign_flip` or `sign`, of data sets `signed_rank`, `t` or `sign`; a form may have a test of its own.
         interval: `t` or `bca`.
+        unit: what it has one number of each of: `replicate`, or `dataset`.
 
     """
 
@@ -51,6 +54,7 @@ class Claim:
     source: str = ""
     test: str = "t"
     interval: str = "t"
+    unit: str = "replicate"
 
     def hypothesis(self, design: Design, conditions: Sequence[Condition]) -> Hypothesis:
         """Return what the claim comes down to over the conditions of an experiment."""
@@ -58,14 +62,20 @@ class Claim:
             "t": TTest(interval=self.interval),
             "sign_flip": SignFlipTest(interval=self.interval),
             "sign": SignTest(),
+            "signed_rank": SignedRankTest(),
         }
+        if self.unit == "dataset":
+            return over_datasets(self.form, design, conditions, tests[self.test])
         hypothesis = self.form.hypothesis(design, conditions, tests[self.test])
         is_exact = metric(hypothesis.metric).source == "settings" and hypothesis.test.about != "variances"
         return replace(hypothesis, test=ExactNumber()) if is_exact else hypothesis
 
     def as_written(self) -> dict[str, Any]:
         """Return the claim as a file has it: options at their defaults are left out."""
-        options = {k: v for k, v in (("test", self.test), ("interval", self.interval)) if v != "t"}
+        usual = {"test": "t", "interval": "t", "unit": "replicate"}
+        if self.unit == "dataset":
+            usual["test"] = usual_test(self.form)
+        options = {name: getattr(self, name) for name, value in usual.items() if getattr(self, name) != value}
         form = self.form.model_dump(exclude_none=True)
         return {"id": self.id, "says": self.says, "source": self.source, self.form.name: form} | options
 
@@ -95,11 +105,12 @@ def claim_model() -> type[Model]:
 def _claim_model(forms: tuple[tuple[str, type[ClaimForm]], ...]) -> type[Model]:
     fields: dict[str, Any] = {name: (form | None, None) for name, form in forms}
     options: dict[str, Any] = {
-        "test": (Literal["t", "sign_flip", "sign"], "t"),
+        "test": (Literal["t", "sign_flip", "sign", "signed_rank"], "t"),
         "interval": (Literal["t", "bca"], "t"),
+        "unit": (Literal["replicate", "dataset"], "replicate"),
     }
     model: type[Model] = create_model(
-        "Claim", __base__=_StatedClaim, __doc__="A stated hypothesis, the form in which it is judged, and the test and the interval.",
+        "Claim", __base__=_StatedClaim, __doc__="A stated hypothesis, the form in which it is judged, and the test, the interval and the unit.",
         **fields, **options,
     )  # fmt: skip
     return model
@@ -119,17 +130,15 @@ def read_claims(written: object) -> tuple[Claim, ...]:
         read: Any = _claims_model(each).model_validate({"claims": written})
     except ValidationError as error:
         raise first_problem(error, lambda path: known_keys(path, each)) from None
-    return tuple(
-        Claim(
-            id=c.id,
-            says=c.says,
-            source=c.source,
-            form=next(form for name in FORMS if (form := getattr(c, name)) is not None),
-            test=c.test,
-            interval=c.interval,
-        )
-        for c in read.claims
-    )
+    return tuple(map(_claim, read.claims))
+
+
+def _claim(c: Any) -> Claim:
+    """Return a claim that was read, with the test that its unit has where the file names none."""
+    form: ClaimForm = next(stated for name in FORMS if (stated := getattr(c, name)) is not None)
+    named = c.unit == "replicate" or "test" in c.model_fields_set
+    test = c.test if named else usual_test(form)
+    return Claim(id=c.id, says=c.says, source=c.source, form=form, test=test, interval=c.interval, unit=c.unit)
 
 
 def known_keys(path: Path, claim: type[Model]) -> list[str]:
@@ -149,7 +158,15 @@ def checked_claims(claims: Sequence[Claim], design: Design) -> tuple[Claim, ...]
             raise SpecProblem((*path, "id"), f"claim ids must differ, got {claim.id!r} twice")
         seen.add(claim.id)
         judged = design.replicates - design.set_aside
+        if claim.unit == "dataset":
+            form = claim.form.read(design, (*path, claim.form.name))
+            check_dataset_unit(form, claim.test, claim.interval, design, path)
+            checked.append(replace(claim, form=form.for_test(claim.test, path)))
+            continue
         try:
+            if claim.test == "signed_rank":
+                rule = "the signed-rank test judges numbers of data sets, `unit: dataset`"
+                raise SpecProblem((*path, "test"), f"{rule}, got 'signed_rank'; did you mean 'sign_flip'?")
             claim.form.check_options(claim.test, claim.interval, judged, path)
             if claim.interval == "bca" and judged < BCA_LEAST:
                 rule = f"a BCa interval needs {BCA_LEAST} replicates or more: at 5 it covered 85% instead of 95%"
@@ -171,4 +188,6 @@ def check_conditions(claims: Sequence[Claim], design: Design, conditions: Sequen
         path: Path = ("claims", i, claim.form.name)
         check_metric(claim.form.metric, design, conditions, (*path, "metric"))
         claim.form.check_conditions(design, conditions, path)
+        if claim.unit == "dataset":
+            check_each_dataset(claim.form, design, conditions, path)
         check_metric_of(claim.form.metric, claim.form.selected(conditions), (*path, "metric"))

@@ -29,6 +29,8 @@ class ClaimForm(Model):
     name: ClassVar[str] = ""
     # Fields that select conditions, by the key that a file has for them.
     selectors: ClassVar[Sequence[str]] = ()
+    # What to do where it is asked for with the data set as unit and has a test of its own.
+    instead_over_datasets: ClassVar[str] = "leave `unit` out, so that it speaks of these data sets"
 
     metric: str
 
@@ -149,7 +151,11 @@ def too_few_typical(n: int) -> str:
 
 def median_words(test: Test) -> tuple[str, str]:
     """Return `median ` and ` in the median` where a test is of the median, nothing where it is of the mean."""
-    words = {"median": ("median ", " in the median"), "typical": ("typical ", " in the interquartile mean")}
+    words = {
+        "median": ("median ", " in the median"),
+        "typical": ("typical ", " in the interquartile mean"),
+        "pseudomedian": ("pseudo-median ", " in the pseudo-median"),
+    }
     return words.get(test.about, ("", ""))
 
 

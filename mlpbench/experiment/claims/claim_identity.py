@@ -1,6 +1,6 @@
 """What makes two claims the same: their content, whatever they are called and in whatever words they are stated.
 
-A claim's `digest` is a hash of what it asks: form, metric, margin, expectation, test, interval, the streams that vary, the number
+A claim's `digest` is a hash of what it asks: form, metric, margin, expectation, unit, test, interval, the streams that vary, the number
 of folds, and its conditions by content, each with its tuning grid. Its `comparison` is a hash of the set of conditions alone:
 claims of any form, on any metric, about the same conditions are one comparison. Conditions that weigh next to nothing in a
 contrast don't make it another one. Neither depends on id, words, source, seed, number of
@@ -79,6 +79,7 @@ def _identity(
         "vary": [design.one_at_a_time, sorted(design.vary)],
         # A condition's identity is that of its refit on all examples, which doesn't know on how many folds it was tuned.
         **({} if design.folds is None else {"folds": design.folds}),
+        **({} if claim.unit == "replicate" else {"unit": claim.unit}),
     }
     compared = _weighty(hypothesis.number).union(*(step.number.conditions for step in hypothesis.steps))
     return ClaimIdentity(

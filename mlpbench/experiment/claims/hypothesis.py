@@ -41,7 +41,9 @@ class _Test:
 
     """
 
-    about: ClassVar[Literal["mean", "median", "typical", "every", "variances", "exact", "wins", "failures"]]
+    about: ClassVar[
+        Literal["mean", "median", "typical", "pseudomedian", "every", "variances", "exact", "wins", "failures"]
+    ]
     assumes_normal: ClassVar[bool] = False
     is_tested: ClassVar[bool] = True
 
@@ -80,6 +82,14 @@ class SignTest(_Test):
     """A sign test of the median; a censored replicate counts where the side it lies on is known."""
 
     about = "median"
+    least: int = SIGN_FLIP_LEAST
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedRankTest(_Test):
+    """Wilcoxon's signed-rank test of the pseudo-median of numbers of which there is one a data set."""
+
+    about = "pseudomedian"
     least: int = SIGN_FLIP_LEAST
 
 
@@ -143,6 +153,7 @@ Test = (
     | SignFlipTest
     | BettingTest
     | SignTest
+    | SignedRankTest
     | TypicalTest
     | WinTest
     | FailureTest
@@ -237,6 +248,15 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OfDataSet:
+    """A claim's number on one data set, and that of each of its steps, of the same data set's conditions alone."""
+
+    name: str
+    number: ReplicateNumber
+    steps: Sequence[WeightedSum] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hypothesis:
     """A claim of any form, as statistics judge it.
 
@@ -255,6 +275,7 @@ class Hypothesis:
         sides: the conditions with a positive and with a negative weight, in words; empty where the latter have none.
         steps: differences that are judged beside the number: the claim is not supported where one goes the other way.
         every_step: whether each step between adjacent levels must go as expected.
+        datasets: where the data set is the unit, the number on each; `number` is their mean. Empty where the replicate is.
 
     """
 
@@ -273,6 +294,12 @@ class Hypothesis:
     sides: Sequence[str] = ()
     steps: Sequence[Step] = ()
     every_step: bool = False
+    datasets: Sequence[OfDataSet] = ()
+
+    @property
+    def units(self) -> str:
+        """What the claim has one number of each of: `replicates`, or `data sets`."""
+        return "data sets" if self.datasets else "replicates"
 
     @property
     def conditions(self) -> frozenset[str]:
@@ -317,4 +344,10 @@ class Hypothesis:
     @property
     def middle(self) -> str:
         """What of the replicates the claim is about."""
-        return {"median": "median", "typical": "interquartile mean"}.get(self.test.about, "mean")
+        return middle_of(self.test)
+
+
+def middle_of(test: Test) -> str:
+    """Return what of its numbers a test is about, in words."""
+    middles = {"median": "median", "typical": "interquartile mean", "pseudomedian": "pseudo-median"}
+    return middles.get(test.about, "mean")

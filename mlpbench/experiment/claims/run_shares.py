@@ -53,6 +53,7 @@ class Wins(_TwoSides):
     """Side a is better than b in more than a share of replicates, ties left out: P(a > b) above 0.75."""
 
     name = "wins"
+    instead_over_datasets = "`compare` with `test: sign` asks on how many data sets a is better than b"
 
     above: float = Field(default=0.75, gt=0, lt=1)
 
@@ -91,6 +92,9 @@ class Fails(_TwoSides):
     """Runs of a fail more often than those of b, or less often: they diverge, or their metric is worse than a number."""
 
     name = "fails"
+    instead_over_datasets = (
+        "`compare` of the metric diverged asks by how much more of the runs of a diverge on each data set"
+    )
 
     worse_than: float | None = None
     expect: Literal["greater", "less"]

@@ -55,6 +55,13 @@ class Trend(ClaimForm):
         if self.scale == "log" and any(v <= 0 for v in levels):  # type: ignore[operator]
             raise SpecProblem((*path, "scale"), f"scale log needs levels above 0, got {shown(list(levels))}")
 
+    def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
+        """Raise SpecProblem where some conditions, as those of a data set, have fewer than two of the levels."""
+        super().check_conditions(design, conditions, path)
+        if len(there := {c.levels[self.factor] for c in conditions}) < 2:
+            rule = "a trend needs conditions at two levels or more"
+            raise SpecProblem((*path, "factor"), f"{rule}, got {shown(list(there))} for {self.factor}")
+
     def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
         """Return the test of the least-squares slope over x, sum_c w_c metric_c, w_c = (x_c - mean x) / sum (x - mean x)^2.
 

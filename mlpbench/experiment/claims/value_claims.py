@@ -18,6 +18,7 @@ from mlpbench.experiment.claims.hypothesis import (
     TypicalTest,
     Wording,
     metric_quantity,
+    middle_of,
 )
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import at_words, averaged_factors, equal_weights
@@ -79,7 +80,7 @@ class Bound(ClaimForm):
         side, sign = ("above", ">") if above else ("below", "<")
         own: dict[str, Test] = {"median": SignTest(), "typical": TypicalTest(), "every": EveryReplicate()}
         used = own.get(self.of, test)
-        middle = {"median": "median", "typical": "interquartile mean"}.get(used.about, "mean")
+        middle = middle_of(used)
         is_above, is_below = (f"the {middle} is {s} {{bound}}" for s in ("above", "below"))
         in_every = "in every replicate" if self.of == "every" else f"in the {middle}"
         name = f"{self.metric}{at_words(self.where)}"
@@ -119,7 +120,7 @@ class Matches(ClaimForm):
 
     def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
         """Return the test that the metric is equivalent to the number."""
-        name = f"{self.metric}{at_words(self.where)}"
+        name, middle = f"{self.metric}{at_words(self.where)}", middle_of(test)
         return Hypothesis(
             metric=self.metric,
             number=WeightedSum(weights=equal_weights(self.where, conditions)),
@@ -130,13 +131,13 @@ class Matches(ClaimForm):
             centre=self.value,
             quantity=metric_quantity(name, self.metric, kind="level", plural="values"),
             wording=Wording(
-                formula=f"{name}: {self.value:g} within {self.tolerance:g} in the mean",
+                formula=f"{name}: {self.value:g} within {self.tolerance:g} in the {middle}",
                 expected="{plain_centre} within {bound}",
-                supported="the mean lies within {bound} of {centre}",
-                refuted="the mean lies beyond {bound} of {centre}",
+                supported=f"the {middle} lies within {{bound}} of {{centre}}",
+                refuted=f"the {middle} lies beyond {{bound}} of {{centre}}",
                 question="whether it lies within {bound} of {centre}",
                 detectable="a distance of {reach} from the tolerance",
-                equivalent="a mean of just {centre} as equivalent within {reach}",
+                equivalent=f"a {middle} of just {{centre}} as equivalent within {{reach}}",
             ),
             averaged=averaged_factors([self.where], design, conditions),
         )

@@ -40,11 +40,15 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Initialiser:
-    """A distribution of initial values; `of_biases` says whether biases, of shape (O,), may have it too."""
+    """A distribution of initial values; `of_biases` says whether biases, of shape (O,), may have it too.
+
+    `of_fans` says that its scale follows from the layer's fans and its parameter alone, and that its mean is 0.
+    """
 
     draw: Callable[[Layer], Array]
     parameters: Parameters = field(default_factory=dict)
     of_biases: bool = True
+    of_fans: bool = True
 
 
 def _normal(deviation: Callable[[Layer], float]) -> Callable[[Layer], Array]:
@@ -73,7 +77,9 @@ INITIALISERS: Mapping[str, Initialiser] = {
     "xavier_normal": Initialiser(draw=_normal(lambda layer: math.sqrt(2 / (layer.fan_in + layer.fan_out)))),
     "he_uniform": Initialiser(draw=_uniform(lambda layer: math.sqrt(6 / layer.fan_in))),
     "he_normal": Initialiser(draw=_normal(lambda layer: math.sqrt(2 / layer.fan_in))),
-    "orthogonal": Initialiser(draw=_orthogonal, of_biases=False),
-    "constant": Initialiser(draw=lambda layer: np.full(layer.shape, layer.parameter), parameters={"number": Number()}),
+    "orthogonal": Initialiser(draw=_orthogonal, of_biases=False, of_fans=False),
+    "constant": Initialiser(
+        draw=lambda layer: np.full(layer.shape, layer.parameter), parameters={"number": Number()}, of_fans=False
+    ),
     "zeros": Initialiser(draw=lambda layer: np.zeros(layer.shape)),
 }

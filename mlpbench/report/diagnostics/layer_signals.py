@@ -30,7 +30,7 @@ BANDS = "Lines are geometric means over replicates, bands 95% intervals."
 # Of rows and columns of panels, from top to bottom and from left to right.
 ORDER = (FORWARD, BACKWARD, VARIANCE, GRADIENT, START, END)
 # The settings that make signals what they are at the start.
-SIGNAL_SETTINGS = ("activation", "init", "bias_init", "depth", "norm", "input_scale")
+SIGNAL_SETTINGS = ("activation", "init", "bias_init", "depth", "norm", "input_scale", "residual", "parametrization")
 # Fewer depths, widths or probed steps than this make no line.
 FEWEST = 3
 # Panels of the coordinate check beside each other.
@@ -44,7 +44,7 @@ GAINS = (
 def by_layer(context: Context) -> Section | None:
     """Return signals by layer if a setting that makes them is varied or nothing is trained, and a condition has 2 hidden layers.
 
-    Those settings are activation, init, bias_init, depth, hidden_sizes, norm and input_scale.
+    Those settings are activation, init, bias_init, depth, hidden_sizes, norm, input_scale, residual and parametrization.
     """
     factors = {name for c in context.conditions for name in c.levels}
     shapes = {c.settings.hidden_sizes for c in context.conditions} if "hidden_sizes" in factors else set()
@@ -213,7 +213,8 @@ def draw_over_training(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
 def coordinate_check(context: Context) -> Section | None:
     """Return whether activations keep their scale as width grows, at the start and after some training.
 
-    It needs `width` as a factor with 3 levels or more, and layers that were measured at 3 steps or more.
+    It needs `width` as a factor with 3 levels or more, and layers that were measured at 3 steps or more. Panels are of the
+    parametrisations, if there are several, and of further factors as far as there is room.
     """
     drawn, names = context.drawn_conditions, context.experiment.factor_names
     widths = {c.settings.width for c in drawn if c.settings.depth > 0}
@@ -223,14 +224,14 @@ def coordinate_check(context: Context) -> Section | None:
         return None
     texts = {n: [format_level(c.levels.get(n)) for c in drawn] for n in names if n != "width"}
     others = [n for n, levels in texts.items() if len(set(levels)) > 1]
-    by = next((n for n in others if len(set(texts[n])) <= MOST_PANELS), "")
-    groups = [f"{by}={level}" for level in texts[by]] if by else [""] * len(drawn)
+    by = _panel_factors({n: len(set(texts[n])) for n in others})
+    groups = [", ".join(f"{n}={texts[n][i]}" for n in by) for i in range(len(drawn))]
     estimates = layer_estimates.scales(
         context.layer_rows, dict(enumerate(groups)), context.overlaps_of_training(context.excerpt.drawn)
     )
     if estimates["epoch"].nunique() < FEWEST:
         return None
-    averaged = [n for n in others if n != by]
+    averaged = [n for n in others if n not in by]
     return figure_section(
         "Coordinate check",
         coordinates_sentence(estimates),
@@ -242,6 +243,17 @@ def coordinate_check(context: Context) -> Section | None:
         alt="Scale of the last hidden layer's activations against width, a line for each probed epoch.",
         draw=partial(draw_coordinates, estimates),
     )
+
+
+def _panel_factors(counts: Mapping[str, int]) -> list[str]:
+    """Return the factors, of so many levels each, whose levels have panels of their own: the parametrisation before others."""
+    by: list[str] = []
+    panels_so_far = 1
+    for name in sorted(counts, key=lambda n: n != "parametrization"):
+        if panels_so_far * counts[name] <= MOST_PANELS:
+            by.append(name)
+            panels_so_far *= counts[name]
+    return by
 
 
 def coordinates_sentence(estimates: pd.DataFrame) -> str:

@@ -109,6 +109,8 @@ def how_to_read(context: Context) -> str:
             " The levels of interim analyses are those of independent replicates; of splits of one table, which are more alike, "
             "they spend less."
         ) * bool(analyses)
+    if any(v.datasets for v in context.verdicts):
+        concern += "; those over data sets to data sets like these, of which replicates are no further ones"
     method = (
         "Conditions are compared replicate by replicate. p is two-sided against the margin (for equivalence, the larger of two "
         f"one-sided ones, whose interval is of 90%), corrected {corrected}; intervals are not corrected, so that one may exclude its "

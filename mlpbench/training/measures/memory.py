@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.activations import activation
-from mlpbench.experiment.components.optimisers import OPTIMISERS
+from mlpbench.experiment.components.optimisers import optimiser
+from mlpbench.experiment.components.parametrizations import STANDARD
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import RunSettings
-from mlpbench.experiment.value_types import entry_of
 from mlpbench.training.buffers import elements, padded
 
 
@@ -50,11 +50,17 @@ def _buffers(s: RunSettings, data: DataFacts, *, backward: bool) -> int:
     keeps_input = backward and activation(s.activation)[0].needs_input
     copies = 1 + keeps_input + (s.norm != "none") + backward
     dense = sum((copies + 2 * (backward and p > 0)) * elements(n, u) for u, p in zip(s.hidden_sizes, s.dropout))
+    # The sum of a layer, which dropout has room for, and its gradient.
+    sums = sum(
+        ((not (backward and p > 0)) + backward) * elements(n, u)
+        for u, p, skips in zip(s.hidden_sizes, s.dropout, s.skips())
+        if skips
+    )
     rounded = s.precision == "bfloat16"
     weights = rounded * sum(elements(padded(i), o) for i, o in s.layer_shapes(data))
     noisy = elements(n, s.n_inputs(data)) if backward and s.input_noise > 0 else 0
     maps = _maps(s.convolutions(data), padded(n), keeps_input=keeps_input, backward=backward)
-    return dense + (1 + backward) * outputs + elements(1, n) + weights + noisy + maps
+    return dense + sums + (1 + backward) * outputs + elements(1, n) + weights + noisy + maps
 
 
 def _maps(convolutions: Sequence[Convolution], lanes: int, *, keeps_input: bool, backward: bool) -> int:
@@ -81,5 +87,19 @@ def _updates(s: RunSettings, data: DataFacts) -> int:
     own = 1 + (s.l1 > 0) + decays + decays_bias
     if s.plain_sgd:
         return own
-    optimiser, _ = entry_of(OPTIMISERS, s.optimizer)
-    return own + 1 + (s.clip_norm is not None) + (1 + optimiser.states) * _parameters(s, data)
+    if s.parametrization != STANDARD:
+        own += _scales(s)
+    rule, numbers = optimiser(s.optimizer)
+    doubles = (1 if s.precision == "float64" else 2) * len(numbers) * (len(numbers) > rule.usual)
+    biases = 0 if s.bias else sum(elements(1, o) for _, o in s.layer_shapes(data))
+    states = rule.states * (_parameters(s, data) - biases)
+    return own + 1 + doubles + (s.clip_norm is not None) + _parameters(s, data) + states
+
+
+def _scales(s: RunSettings) -> int:
+    """Return the numbers of factors: each array has that of its rate and, where it decays, its lambda; outputs one for clipping."""
+    layers, hidden = len(s.hidden_sizes) + 1, len(s.hidden_sizes)
+    vectors = layers if s.bias else hidden * (s.norm != "none")  # scales and shifts of a norm have those of biases
+    rates = layers + vectors
+    lambdas = layers * ((s.weight_decay > 0) + (s.weight_decay > 0 and s.decay_bias))
+    return rates + lambdas - bool(lambdas) * (1 + s.decay_bias) + (s.clip_norm is not None)

@@ -2,7 +2,7 @@
 
 Shapes: `R` runs, `N` probe examples, `U` units of a layer. Dropout and input noise are off; batch normalisation uses the
 probe batch and leaves its running averages alone. With layers l = 1 ... L (L: outputs), z_l before the activation, a_l
-after it (a_L = z_L, a_0 = x), C the mean loss over the probe examples:
+after it (a_L = z_L, a_0 = x) and before a residual connection adds to it, C the mean loss over the probe examples:
 
     act_mean, act_var   mean and variance of a_l over examples and units, of a convolution over positions too
     act_zero            share of a_l that is exactly zero

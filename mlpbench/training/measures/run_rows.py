@@ -18,13 +18,15 @@ from mlpbench.training.network.mlp_stack import Network
 class Model:
     """What one run has learnt, on the CPU: weights (I, O) and biases (O,) layer by layer, then what else it has.
 
-    `others` are slopes, scales and shifts; `averages` the running statistics of batch normalisation.
+    `others` are slopes, scales and shifts; `averages` the running statistics of batch normalisation. Without `has_biases`
+    biases are zeros, and nothing that is learnt.
     """
 
     weights: Sequence[Tensor]
     biases: Sequence[Tensor]
     others: Sequence[Tensor]
     averages: Sequence[Tensor]
+    has_biases: bool = True
 
     @classmethod
     def of(cls, network: Network, i: int, *, sloped: bool) -> Model:
@@ -40,12 +42,14 @@ class Model:
             biases=[b.x_RNM[i, 0].contiguous().cpu() for b in p.biases],
             others=[o.x_RNM[i, 0].contiguous().cpu() for o in others],
             averages=[t[i, 0].contiguous().cpu() for t in averages],
+            has_biases=p.has_biases,
         )
 
     @property
     def learnt(self) -> list[Tensor]:
-        """Weight and bias of each layer in turn, then the rest."""
-        return [t for pair in zip(self.weights, self.biases) for t in pair] + list(self.others)
+        """Weight and bias of each layer in turn, where it has one, then the rest."""
+        pairs = zip(self.weights, self.biases)
+        return [t for w, b in pairs for t in ((w, b) if self.has_biases else (w,))] + list(self.others)
 
     @property
     def digest(self) -> str:

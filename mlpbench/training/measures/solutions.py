@@ -55,7 +55,8 @@ class Solutions:
         s = run.settings
         decoupled = not entry_of(OPTIMISERS, s.optimizer)[0].coupled and s.weight_decay > 0
         half_squares = LOSSES[s.loss].half_squares
-        if half_squares is None or s.l1 > 0 or s.decay_bias or decoupled or s.weighs_examples or len(w_I) > MOST_INPUTS:
+        other = s.l1 > 0 or s.decay_bias or decoupled or s.weighs_examples or not s.bias
+        if half_squares is None or other or len(w_I) > MOST_INPUTS:
             return None
         key = (*draw_key(run), run.fold, s.train_shift)
         if key not in self._reduced:

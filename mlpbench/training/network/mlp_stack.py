@@ -6,7 +6,8 @@ hidden layers l = 1 ... L-1:
     forward    z_l = h_{l-1} W_l + b_l       a_l = f(N(z_l))       h_l = a_l * m_l     (m: dropout mask / (1 - p))
     backward   dW_l = h_{l-1}^T dz_l         db_l = sum_B dz_l     dz_{l-1} = N'((dz_l W_l^T) * m_{l-1} * f'(...))
 
-N is the identity, layer or batch normalisation. Convolutions may stand in front (see convolution.py): then x is what they
+With residual connections h_l = h_{l-1} + a_l * m_l where both layers are hidden and have one width, and dh_l is added to
+dz_l W_l^T. N is the identity, layer or batch normalisation. Convolutions may stand in front (see convolution.py): then x is what they
 leave, and its gradient goes back to them; else the gradient of the inputs is never computed. In precision bfloat16 what
 goes into a product (x, h, W, dz) is rounded to bfloat16 first, and everything else is float32, as under autocast.
 
@@ -51,9 +52,12 @@ class Workspace:
         self.z = [buffer(m) for m in hidden] if keeps_input else self.a
         self.x_hat = [buffer(m) for m in hidden] if network.norms else self.a
         masked = [backward and drops and any_drops for any_drops in network.drops]
-        self.dropped = [buffer(m) if has else a for m, has, a in zip(hidden, masked, self.a)]
+        sums = [has or skips for has, skips in zip(masked, network.skips)]
+        self.dropped = [buffer(m) if has else a for m, has, a in zip(hidden, sums, self.a)]
         self.mask = [buffer(m) if has else None for m, has in zip(hidden, masked)]
         self.d = [buffer(m) for m in hidden] if backward else []
+        # What comes back to a sum, for the layer before it.
+        self.d_sum = [buffer(m) if backward and skips else None for m, skips in zip(hidden, network.skips)]
         self.outputs = buffer(network.sizes[-1])
         self.d_outputs = buffer(network.sizes[-1]) if backward else self.outputs
         rounded = network.parameters.weights if network.rounds else []
@@ -109,6 +113,8 @@ class Network:
         self.front = front if convolutions else None
         self.shapes = [*((c.inputs, c.channels) for c in convolutions), *itertools.pairwise(self.sizes)]
         self.fans = [*((c.inputs, c.fan_out) for c in convolutions), *itertools.pairwise(self.sizes)]
+        self.skips = settings[0].skips()
+        self.has_biases = settings[0].bias
         hidden = range(len(sizes) - 2)
         self.drops = [any(s.dropout[layer] > 0 for s in settings) for layer in hidden]
         self.keep_from = [column([s.dropout[layer] for s in settings], **make) for layer in hidden]
@@ -139,6 +145,7 @@ class Network:
             slopes=[Stacked.zeros(self.runs, 1, 1, **make) for _ in range(activated) if learns],
             gammas=[Stacked.zeros(self.runs, 1, u, **make) for u in hidden if self.norms],
             betas=[Stacked.zeros(self.runs, 1, u, **make) for u in hidden if self.norms],
+            has_biases=self.has_biases,
         )
 
     def forward(self, inputs: Inputs, work: Workspace, *, train: bool) -> Stacked:
@@ -173,7 +180,7 @@ class Network:
                 return z
             if self.norms:
                 self.norms[layer].forward(z, work.x_hat[layer].rows(n), p.gammas[layer], p.betas[layer], train=train)
-            h = self._activate(layer, work, n, train=train, done=relu)
+            h = self._activate(layer, work, n, h if self.skips[layer] else None, train=train, done=relu)
         raise AssertionError("a network has at least one layer")
 
     def _convolve(self, inputs: Inputs, work: Workspace) -> Tensor | None:
@@ -191,15 +198,23 @@ class Network:
             f.forward(torch, z.flat_RS[own], a.flat_RS[own], self.slope(number, own) if f.learnt else parameter)
         self._round(a)
 
-    def _activate(self, layer: int, work: Workspace, n: int, *, train: bool, done: bool) -> Stacked:
+    def _activate(
+        self, layer: int, work: Workspace, n: int, before: Stacked | None, *, train: bool, done: bool
+    ) -> Stacked:
+        """Return what a layer hands on: f(z), with dropout in training, added to what stood before it if that is given."""
         a = work.a[layer]
         if not done:
             self._apply(self.offset + layer, work.z[layer], a)
-        mask = work.mask[layer]
-        if not train or mask is None:
+        mask = work.mask[layer] if train else None
+        if mask is None and before is None:
             return a.rows(n)
         h = work.dropped[layer]
-        torch.mul(a.flat_RS, mask.flat_RS, out=h.flat_RS)
+        if mask is None:
+            h.flat_RS.copy_(a.flat_RS)
+        else:
+            torch.mul(a.flat_RS, mask.flat_RS, out=h.flat_RS)
+        if before is not None:
+            h.flat_RS.add_(before.flat_RS)
         self._round(h)
         return h.rows(n)
 
@@ -240,7 +255,7 @@ class Network:
             self._round(d)
             if layer > 0 and self._products is not None and self._products.goes_back(d.wide_RNP.shape[2]):
                 before, active = work.d[layer - 1].rows(n), work.a[layer - 1].rows(n)
-                derived = self._all_relu and not self.norms
+                derived = self._all_relu and not self.norms and not any(self.skips)
                 mask = work.mask[layer - 1] if derived else None
                 mask = mask.rows(n) if mask is not None else None
                 self._products.back_through(d, operands[number], before, active=active if derived else None, mask=mask)
@@ -265,8 +280,10 @@ class Network:
                 if work.fused is not None:
                     assert target.subtracts, "gradients in buffers are those of every run for itself"
                     work.fused.subtract_gradient(inputs, d, target.decay_factor_R1, target.sums_R)
-            if self._products is None:
+            if self._products is None and self.has_biases:
                 target.put_biases(number, d.wide_RNP.sum(1, keepdim=True))
+            if before is not None:
+                self._through_sums(layer, before, work)
             if before is not None and derived:
                 d = before
             elif before is not None:
@@ -274,6 +291,15 @@ class Network:
                 d = before
         if self.front is not None and work.maps is not None:
             self.front.backward(inputs, work.maps, operands, target, self._derive, self._round)
+
+    def _through_sums(self, layer: int, before: Stacked, work: Workspace) -> None:
+        """Add to the gradient before a layer what its residual connection brings back, and keep the sum for the next one."""
+        kept = work.d_sum[layer] if layer < len(work.d_sum) else None
+        if kept is not None:
+            before.flat_RS.add_(kept.flat_RS)
+        keeps = work.d_sum[layer - 1]
+        if keeps is not None:
+            keeps.flat_RS.copy_(before.flat_RS)
 
     def _through_activation(self, layer: int, d: Stacked, work: Workspace, target: GradientTarget) -> None:
         mask = work.mask[layer]

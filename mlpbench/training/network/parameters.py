@@ -22,18 +22,22 @@ from mlpbench.training.network.dense_kernels import DenseKernels
 
 @dataclass(frozen=True, kw_only=True)
 class Layers:
-    """One array per layer of everything that is learnt; of a network's parameters, or of their gradients."""
+    """One array per layer of everything that is learnt; of a network's parameters, or of their gradients.
+
+    Without `has_biases` the biases are zeros that stay.
+    """
 
     weights: Sequence[Stacked]
     biases: Sequence[Stacked]
     slopes: Sequence[Stacked]
     gammas: Sequence[Stacked]
     betas: Sequence[Stacked]
+    has_biases: bool = True
 
     @property
     def all(self) -> list[Stacked]:
-        """Every array, kind by kind."""
-        return [*self.weights, *self.biases, *self.slopes, *self.gammas, *self.betas]
+        """Every array that is learnt, kind by kind."""
+        return [*self.weights, *(self.biases if self.has_biases else ()), *self.slopes, *self.gammas, *self.betas]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +75,15 @@ class GradientTarget:
 
     def put_dense_biases(self, kernels: DenseKernels, number: int, d: Stacked) -> None:
         """Put the gradient of a dense layer's biases, the sums of d over the batch, by one kernel."""
+        if not self.into.has_biases:
+            return
         into, factor_R1 = self.into.biases[number], self.bias_decay_factor_R1
         kernels.put_biases(d, into, subtracts=self.subtracts, decay_factor_R1=factor_R1)
 
     def put_biases(self, number: int, gradient: Tensor) -> None:
         """Put the gradient of a layer's biases, of shape (R, 1, O); they decay before."""
+        if not self.into.has_biases:
+            return
         biases = self.into.biases[number]
         if self.bias_decay_factor_R1 is not None:
             biases.flat_RS.mul_(self.bias_decay_factor_R1)
@@ -89,29 +97,61 @@ class GradientTarget:
             array.copy_(gradient)
 
 
-def initialise(parameters: Layers, fans: Sequence[tuple[int, int]], runs: Sequence[Run]) -> None:
-    """Fill weights and biases, run by run, each from its own draws; `fans` are those in and out of each layer."""
-    for number, ((fan_in, fan_out), weight, bias) in enumerate(zip(fans, parameters.weights, parameters.biases)):
+def initialise(
+    parameters: Layers, layer_fans: Sequence[tuple[int, int]], sizes: Sequence[int], runs: Sequence[Run]
+) -> None:
+    """Fill weights and biases, run by run, each from its own draws.
+
+    Args:
+        parameters: where they go.
+        layer_fans: those in and out of each layer, of convolutions too.
+        sizes: units of inputs, hidden layers and outputs, which a parametrisation may follow.
+        runs: whose settings say what is drawn.
+
+    """
+    for number, ((fan_in, fan_out), weight, bias) in enumerate(zip(layer_fans, parameters.weights, parameters.biases)):
         outputs = bias.x_RNM.shape[2]
         for i, run in enumerate(runs):
             s, address = run.settings, (run.seed, run.streams["init"])
-            w_IO = weights(s.init, generator(*address, "init", number, 0), fan_in, outputs, fan_out=fan_out)
-            b_O = biases(s.bias_init, generator(*address, "init", number, 1), fan_in, outputs, fan_out=fan_out)
+            scales = s.layer_scales(sizes)
+            fans, scale = {"fan_in": fan_in, "fan_out": fan_out}, 1.0
+            if scales is not None:
+                own = scales[number]
+                fans, scale = {"fan_in": own.fan_in, "fan_out": own.fan_out}, own.init
+            w_IO = scale * weights(s.init, generator(*address, "init", number, 0), fan_in, outputs, **fans)
+            b_O = biases(s.bias_init, generator(*address, "init", number, 1), fan_in, outputs, **fans)
             weight.x_RNM[i, :fan_in] = torch.from_numpy(w_IO)
             bias.x_RNM[i, 0] = torch.from_numpy(b_O)
 
 
-def weights(init: str, rng: np.random.Generator, inputs: int, outputs: int, *, fan_out: int | None = None) -> Array:
+def weights(
+    init: str,
+    rng: np.random.Generator,
+    inputs: int,
+    outputs: int,
+    *,
+    fan_in: int | None = None,
+    fan_out: int | None = None,
+) -> Array:
     """Return initial weights of shape (I, O) for the canonical name of an initialiser, such as `normal(0.01)`.
 
-    `fan_out` is how many outputs an input goes into, where that is not O: a convolution has 9 a channel.
+    `fan_out` is how many outputs an input goes into, where that is not O: a convolution has 9 a channel. Both fans are those
+    of another width where a parametrisation says so.
     """
-    return _drawn(init, rng, (inputs, outputs), inputs, fan_out or outputs)
+    return _drawn(init, rng, (inputs, outputs), fan_in or inputs, fan_out or outputs)
 
 
-def biases(init: str, rng: np.random.Generator, inputs: int, outputs: int, *, fan_out: int | None = None) -> Array:
-    """Return initial biases of shape (O,); `fan_out` as for weights."""
-    return _drawn(init, rng, (outputs,), inputs, fan_out or outputs)
+def biases(
+    init: str,
+    rng: np.random.Generator,
+    inputs: int,
+    outputs: int,
+    *,
+    fan_in: int | None = None,
+    fan_out: int | None = None,
+) -> Array:
+    """Return initial biases of shape (O,); fans as for weights."""
+    return _drawn(init, rng, (outputs,), fan_in or inputs, fan_out or outputs)
 
 
 def _drawn(init: str, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Array:
