@@ -335,8 +335,7 @@ def test_beyond_the_floor_no_number_of_replicates_decides_and_it_is_said(tmp_pat
 
 def test_the_report_says_what_a_verdict_is_about_and_what_was_corrected(tmp_path: Path) -> None:
     experiment = experiment_on(tmp_path, claims=CLAIMS[:2])
-    text = section_text(report_of(tables_of(experiment)), "Verdicts")
-    plain = section_text(report_of(tables_of(as_if_independent(experiment))), "Verdicts")
+    text, plain = (report_of(tables_of(e)).markdown for e in (experiment, as_if_independent(experiment)))
     for said in (
         "Verdicts apply to tables like this one, not to one split of it",
         "(Nadeau and Bengio 2003)",
