@@ -134,3 +134,21 @@ def test_data_sets_are_all_split_anew_or_none(tmp_path: Path) -> None:
         InputError, match="resplit must be said of all data sets of an experiment or of none.* got own.csv without it"
     ):
         read(written(tmp_path, text("", "", ", resplit: true")))
+
+
+def test_claims_over_data_sets_may_have_any_test(tmp_path: Path) -> None:
+    """Tables are independent of each other, whatever replicates of one table are."""
+    names = [f"t{i}" for i in range(8)]
+    for i, name in enumerate(names):
+        (tmp_path / f"{name}.csv").write_bytes((tmp_path / "own.csv").read_bytes() + f"{i}.5,a\n".encode())
+    levels = ", ".join(f"{{file: {name}.csv, target: kind}}" for name in names)
+    text = (
+        HEAD
+        + f"dataset: {{resplit: true}}\nfixed: {{epochs: 1}}\nfactors: {{width: [4, 8], dataset: [{levels}]}}\nreplicates: 6\n"
+    )
+    claims = f"claims:\n  - {{id: c, says: so, compare: {{{SIDES}, expect: greater}}, unit: dataset}}\n"
+    experiment = read(written(tmp_path, text + claims))
+    (claim,) = experiment.claims
+    assert claim.hypothesis(experiment, grid.conditions(experiment)).datasets
+    with pytest.raises(InputError, match="a claim must be judged by t"):
+        read(written(tmp_path, text + claims.replace("unit: dataset", "test: sign_flip")))
