@@ -28,7 +28,7 @@ from mlpbench.report.sections import (
     verdicts,
 )
 from mlpbench.report.summary import Answer, FirstFigure, Summary
-from mlpbench.report.words import estimate_cell, listing
+from mlpbench.report.words import estimate_cell, listing, units_counted
 
 # The sections in the order of a report. A section that has nothing to show returns None, and is left out.
 SECTIONS: Sequence[Callable[[Context], Section | None]] = (
@@ -151,7 +151,9 @@ def answer(verdicts: Sequence[Verdict]) -> str:
         return ""
     first = verdicts[0]
     said = Markdown("{}: {}.").format(Markdown(f"**{first.decision.capitalize()}**"), first.claim.says.rstrip("."))
-    return paragraph(said, "" if first.estimate is None else f"Estimated {estimate_cell(first)}, n = {first.n}.")
+    return paragraph(
+        said, "" if first.estimate is None else f"Estimated {estimate_cell(first)}, n = {units_counted(first)}."
+    )
 
 
 def about(context: Context) -> str:

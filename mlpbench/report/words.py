@@ -202,7 +202,7 @@ def verdict_sentence(verdict: Verdict) -> str:
         return ""
     q, wording = Digits(verdict), verdict.hypothesis.wording
     within = "" if verdict.interval is None else f"{_level(verdict.interval)} interval {q.ends(verdict.interval)}, "
-    size = f"({within}n = {_counted(verdict)})"
+    size = f"({within}n = {units_counted(verdict)})"
     number = "" if verdict.estimate is None else f"{_estimate(verdict, q)}{q.per}{_linear(verdict)} {size}"
     if verdict.hypothesis.is_exact and verdict.decision != UNDECIDED:
         finding = wording.supported if verdict.decision == SUPPORTED else wording.refuted
@@ -248,7 +248,7 @@ def _at_the_margin(verdict: Verdict, q: Digits) -> str:
     return f"it lies at the margin, between {low} and {high} ({_equals(verdict.p_at_margin)} of both tests, corrected), and not clearly on either side of it"
 
 
-def _counted(verdict: Verdict, n: int | None = None) -> str:
+def units_counted(verdict: Verdict, n: int | None = None) -> str:
     """Return a number of replicates, of data sets with what they are: `8 data sets`."""
     count = verdict.n if n is None else n
     return f"{count} data sets" if verdict.hypothesis.datasets else str(count)
@@ -381,7 +381,7 @@ def _cells(verdict: Verdict, mark: Markdown = _UNMARKED) -> list[str]:
         mark.format(verdict_cell(verdict)),
         estimate_cell(verdict),
         expected_cell(verdict),
-        _counted(verdict),
+        units_counted(verdict),
         _p_cell(verdict),
     ]
 
@@ -422,7 +422,7 @@ def terminal_table(verdicts: Sequence[Verdict]) -> str:
     head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
     cells = [
         [
-            v.claim.id, verdict_cell(v), estimate_cell(v, per=False), expected_cell(v), f"{v.n}/{_counted(v, v.planned)}", _p_cell(v),
+            v.claim.id, verdict_cell(v), estimate_cell(v, per=False), expected_cell(v), f"{v.n}/{units_counted(v, v.planned)}", _p_cell(v),
         ]
         for v in verdicts
     ]  # fmt: skip

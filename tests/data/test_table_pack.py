@@ -63,6 +63,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "another target": {"name": "penguins", "target": "body_mass_g", "drop": ["year"]},
     "target of numbers": {"name": "auto_mpg", "target_scale": "log"},
     "gaps": {"name": "heart_disease", "missing": "drop_rows"},
+    "in time": {"name": "seattle_weather", "time": "date"},
+    "in groups": {"name": "penguins", "groups": "island"},
     "words": {"name": "diabetes", "words": ["sex"], "missing_values": [-999]},
 }
 WRONG: dict[str, tuple[dict[Any, Any], str]] = {

@@ -169,6 +169,7 @@ def test_there_is_no_section_without_the_factor() -> None:
 
 
 def test_verdicts_say_of_what_they_speak() -> None:
-    made = report()
-    assert "those over data sets to data sets like these" in section_text(made, "How this was judged")
-    assert "| 7 data sets |" in section_text(made, "Verdicts")
+    text = section_text(report(), "How this was judged")
+    assert "those over data sets to data sets like these" in text
+    assert "| 7 data sets |" in section_text(report(), "Verdicts")
+    assert "n = 7 data sets." in str(report().lead), "the answer to the question"

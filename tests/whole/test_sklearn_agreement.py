@@ -112,7 +112,7 @@ def test_without_hidden_layers_it_is_ridge_regression(name: str, tmp_path: Path)
     (row,) = ran.runs.to_dict("records")
     x_train, y_train, x_test, y_test = arrays(tmp_path)
     model = Ridge(alpha=DECAY * len(y_train)).fit(x_train, y_train)
-    scale = ran.experiment.data.target_scale
+    scale = ran.experiment.sources[0].facts.target_scale
     assert scale is not None
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         loss = 0.5 * scale.sd**2 * np.mean((model.predict(x) - y) ** 2)
