@@ -58,7 +58,7 @@ def groups(s: RunSettings, model: nn.Module, linear: Sequence[Affine], *, normal
     The package divides lambda by what the rate is multiplied by. Its output weights are m_in times as large and have the rate
     of a vector; in these, that is lambda m_in for a decay that follows the rate, m_in^2 for one that goes through Adam's root.
     """
-    coupled = parse_call(s.optimizer)[0] in ("adam", "rmsprop")
+    coupled = normalises and parse_call(s.optimizer)[0] != "adamw"
     table = layers(s, linear[0].weight.shape[1], len(linear[-1].weight))
     made: list[dict[str, Any]] = []
     for m, own in zip(linear, table, strict=True):

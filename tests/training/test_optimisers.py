@@ -70,6 +70,7 @@ def test_every_optimiser_is_known_to_torch() -> None:
     kind = SETTINGS["optimizer"].value_type
     assert isinstance(kind, Word)
     assert set(OPTIMISERS) == set(TORCH) == set(kind.table)
+    assert {n: o.normalises for n, o in OPTIMISERS.items()} == {n: o.normalises for n, o in TORCH.items()}
 
 
 MOMENTA = [0.9, 0.5, 0.99]
