@@ -81,7 +81,7 @@ FILES = [
     bad("mup-orthogonal", HEAD + "fixed: {parametrization: mup, init: §orthogonal}", "init must be one of normal, default, xavier_uniform,", "where parametrization is mup(64), got 'orthogonal'"),
     bad("mup-l1", HEAD + "fixed: {parametrization: {mup: 32}, l1: §0.1}", "l1 must be 0 where parametrization is mup(32), which has no rule for it, got 0.1"),
     bad("mup-convolutions", HEAD + "fixed: {parametrization: §mup, conv_channels: [4]}", "parametrization must be standard where conv_channels are given, got 'mup(64)'"),
-    bad("residual-does-nothing", HEAD + "fixed: {width: 8}\nfactors: {depth: [1, 2], residual: §[false, true]}", "conditions must differ, but 'depth=1, residual=False' and 'depth=1, residual=True' are the same run"),
+    bad("residual-does-nothing", HEAD + "fixed: {width: 8}\nfactors: {depth: [§1, 2], residual: [false, true]}", "conditions must differ, but 'depth=1, residual=False' and 'depth=1, residual=True' are the same run"),
     bad("input-noise", HEAD + "fixed: {input_noise: §-0.1}", "input_noise must be a number of at least 0, got -0.1"),
     bad("l1", HEAD + "fixed: {l1: §-1}", "l1 must be a number of at least 0, got -1"),
     bad("norm", HEAD + "fixed: {norm: §batchnorm}", "norm must be one of none, layer, batch, got 'batchnorm'; did you mean 'batch'?"),
