@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["split", "order", "init", "dropout", "noise", "data"]
+Purpose = Literal["split", "order", "init", "dropout", "noise", "data", "ranges"]
 
 # The numbers are part of every stream's address: never reuse or change one.
-_PURPOSES: dict[Purpose, int] = {"split": 0, "order": 1, "init": 2, "dropout": 3, "noise": 4, "data": 5}
+_PURPOSES: dict[Purpose, int] = {"split": 0, "order": 1, "init": 2, "dropout": 3, "noise": 4, "data": 5, "ranges": 6}
 
 
 def address(purpose: Purpose, replicate: int, *position: int) -> tuple[int, ...]:

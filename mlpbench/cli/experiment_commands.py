@@ -104,6 +104,8 @@ def _print_outcome(outcome: Outcome) -> None:
     counts = [f"{n} run{'s' * (n != 1)}"]
     counts += [f"{n} {status}" for n, status in ((diverged, "diverged"), (outcome.failed, "failed")) if n]
     click.echo(f"{outcome.experiment.name}: {', '.join(counts)}, {outcome.trained} trained now")
+    for warning in outcome.warnings:
+        click.echo(f"warning: {warning}")
     if outcome.report is not None:
         click.echo(f"report: {outcome.report}")
 
@@ -270,6 +272,8 @@ def _described(key: str, value: Any) -> tuple[str, str]:
         return "expected time", planned_time(value)
     if key == "bytes_per_worker":
         return "memory", f"about {value / 2**20:.0f} MiB per worker, excluding data"
+    if key == "stops_early":
+        return "early stopping", "FLOPs and time are those of runs that don't stop early: at most so much"
     return key.replace("_", " "), str(value)
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, InstanceOf, WithJsonSchema, field_validator, model_v
 from mlpbench.base.models import DATASET, LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value, shown
 from mlpbench.data.dataset import DataFacts, DataSource
 from mlpbench.experiment.ablation import Ablation
+from mlpbench.experiment.tuning_ranges import TuningRange
 
 
 class UntilDecided(Model):
@@ -45,6 +46,10 @@ class Design(Model):
     conditions: tuple[Levels, ...] = ()
     ablate: Ablation | None = None
     nuisance: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
+    # Of nuisance settings whose levels are points of a range: theirs go together, those of others are combined.
+    ranges: dict[str, Annotated[InstanceOf[TuningRange], WithJsonSchema({"type": "object"})]] = Field(
+        default_factory=dict
+    )
     replicates: int = Field(default=5, ge=1, le=100_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     shifts: dict[str, tuple[float, ...]] = Field(default_factory=dict)
@@ -117,6 +122,11 @@ class Design(Model):
     def set_aside(self) -> int:
         """How many of the first replicates tune settings, and are not judged."""
         return int(bool(self.nuisance) and self.folds is None and self.replicates > 1)
+
+    @property
+    def n_points(self) -> int:
+        """How many points the ranges of nuisance settings have in common, 1 where there are none."""
+        return len(self.nuisance[next(iter(self.ranges))]) if self.ranges else 1
 
     @property
     def tuning_rule(self) -> str:

@@ -154,7 +154,8 @@ def count_runs(experiment: Design) -> int:
 
 def count_tunings(experiment: Design) -> int:
     """Return how many combinations of nuisance levels each scientific condition has: they stand together in the grid."""
-    return math.prod(len(v) for v in experiment.nuisance.values())
+    listed = [len(v) for name, v in experiment.nuisance.items() if name not in experiment.ranges]
+    return math.prod(listed) * experiment.n_points
 
 
 def slots(experiment: Design) -> list[int | None]:
@@ -270,7 +271,13 @@ def _combinations(experiment: Design) -> Iterator[tuple[Levels, Mapping[str, Pat
         axes.append([(dict(row), _places(experiment, i, row)) for i, row in enumerate(experiment.conditions)])
     if experiment.one_at_a_time:
         axes.append(axis(STREAM, experiment.vary, "vary", "each"))
-    axes += [axis(name, levels, "nuisance", name) for name, levels in experiment.nuisance.items()]
+    combined = [name for name in experiment.nuisance if name not in experiment.ranges]
+    axes += [axis(name, experiment.nuisance[name], "nuisance", name) for name in combined]
+    if experiment.ranges:
+        points = [
+            {name: experiment.nuisance[name][i] for name in experiment.ranges} for i in range(experiment.n_points)
+        ]
+        axes.append([(dict(point), {name: ("nuisance", name) for name in point}) for point in points])
     for parts in itertools.product(*axes):
         levels: Levels = {}
         places: dict[str, Path] = {}

@@ -170,6 +170,7 @@ def signature(s: RunSettings) -> tuple[Any, ...]:
         s.bias,
         s.residual,
         s.parametrization == STANDARD,
+        s.stops_early,
     )
 
 
@@ -185,10 +186,13 @@ def make_stack(runs: Iterable[Run], *, on_gpu: bool = False) -> Stack:
     )
 
 
-def training_flops(s: RunSettings, data: DataFacts) -> int:
-    """Return the operations of training's matrix products: 2 a multiply-add, no gradient for the inputs."""
+def training_flops(s: RunSettings, data: DataFacts, steps: int | None = None) -> int:
+    """Return the operations of training's matrix products: 2 a multiply-add, no gradient for the inputs.
+
+    Of so many `steps`, by default of all of them, as if no run stopped early.
+    """
     products = sum(n * (2 if layer == 0 else 3) for layer, n in enumerate(_products(s, data)))
-    return 2 * products * examples_seen(s)
+    return 2 * products * examples_seen(s, steps)
 
 
 def _products(s: RunSettings, data: DataFacts) -> list[int]:
@@ -201,9 +205,9 @@ def evaluation_chunk(s: RunSettings) -> int:
     return CONVOLVED_CHUNK if s.conv_channels else EVALUATION_CHUNK
 
 
-def examples_seen(s: RunSettings) -> int:
-    """Return how many examples training reads, with repetition."""
-    epochs, rest = divmod(s.steps, s.steps_per_epoch)
+def examples_seen(s: RunSettings, steps: int | None = None) -> int:
+    """Return how many examples training reads, with repetition, in all steps or in so many."""
+    epochs, rest = divmod(s.steps if steps is None else steps, s.steps_per_epoch)
     return epochs * s.n_fit + rest * s.batch_size
 
 
@@ -230,7 +234,8 @@ def evaluation_examples(s: RunSettings, data: DataFacts) -> int:
     """Return how many examples are evaluated: those of the curves at each point, and all of them at the end."""
     points = max(1, len(curve_steps(s)) - 1)  # the last one is part of the evaluation at the end
     held_out = s.n_validation + (data.n_test if s.folds is None else 0)
-    return points * (min(CURVE_EXAMPLES, s.n_fit) + held_out) + s.n_fit + held_out
+    stopping = s.n_validation * math.ceil(s.steps / s.steps_per_epoch) if s.stops_early else 0
+    return stopping + points * (min(CURVE_EXAMPLES, s.n_fit) + held_out) + s.n_fit + held_out
 
 
 def seconds(runs: Sequence[Run]) -> float:
@@ -312,6 +317,8 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     )
     if s.folds is None and keeps_outputs(data.n_test, data.n_classes):
         numbers += data.n_test * data.n_outputs
+    # Where runs stop early the best epochs are kept, and a stack that shrinks stands beside what is left of it.
+    numbers *= 1 + s.stops_early
     # A draw stands alone and below others; the one being made is in float64 too.
     return itemsize * numbers + 8 * s.n_fit + 3 * data.draw_bytes
 

@@ -16,6 +16,7 @@ from mlpbench.experiment.components.losses import Target, losses_of
 from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.components.parametrizations import STANDARD, LayerScales, layer_scales
 from mlpbench.experiment.components.schedules import in_steps
+from mlpbench.experiment.components.stopping_rules import StoppingRule
 from mlpbench.experiment.convolution_shapes import Convolution, convolutions, most_convolutions
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.settings import SETTINGS
@@ -67,6 +68,7 @@ class RunSettings:
     bias: bool = True
     residual: bool = False
     parametrization: str = STANDARD
+    early_stopping: str = "none"
     folds: int | None = None
     in_fold: int | None = None
     validation_size: int | None = None
@@ -77,6 +79,11 @@ class RunSettings:
         """Whether a step is w -= eta g, which training takes within the products of the backward pass."""
         linear = entry_of(OPTIMISERS, self.optimizer)[0].linear
         return linear and self.clip_norm is None and self.parametrization == STANDARD
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether training may end before all steps are taken."""
+        return self.early_stopping != "none"
 
     @property
     def weighs_examples(self) -> bool:
@@ -205,6 +212,7 @@ def resolve(
         rule = f"label_smoothing must be 0 where the loss is {loss}: it is of cross_entropy"
         raise problem("label_smoothing", f"{rule}, got {value['label_smoothing']}")
     _check_blocks(value, data, train_size, problem)
+    _check_early_stopping(value["early_stopping"], experiment, data, problem)
     validation = experiment.validation or (1 / experiment.folds if experiment.folds and in_fold is not None else 0.0)
     part = in_fold or _fit_and_validation(train_size, validation, data)
     n_fit = part.fit
@@ -333,6 +341,26 @@ def _check_parametrization(value: Mapping[str, Any], problem: Callable[[str, str
     if value["conv_channels"]:
         rule = "parametrization must be standard where conv_channels are given"
         raise problem("parametrization", f"{rule}, got {chosen!r}")
+
+
+def _check_early_stopping(
+    canonical: str, experiment: Design, data: DataFacts, problem: Callable[[str, str], SpecProblem]
+) -> None:
+    """Raise SpecProblem for early stopping without validation examples to go by, on folds, or by an accuracy of numbers."""
+    rule = StoppingRule.of(canonical)
+    if rule is None:
+        return
+    got = f"got {canonical}"
+    if experiment.folds is not None:
+        message = "early_stopping needs a share for validation, validation: 0.2 for example, not folds"
+        why = "how long their refit on all examples trains would follow from results"
+        raise problem("early_stopping", f"{message}: {why}; {got}")
+    if experiment.validation is None and not data.n_validation:
+        message = "early_stopping needs validation examples to go by, which this experiment does not have"
+        raise problem("early_stopping", f"{message}: add validation: 0.2, for example; {got}")
+    if rule.metric == "val_accuracy" and data.n_classes is None:
+        message = f"early_stopping must go by val_loss where the target is numbers, as in {data.name}"
+        raise problem("early_stopping", f"{message}, {got}")
 
 
 def accepted_share(kind: str, strength: float, classes: int | None) -> float:

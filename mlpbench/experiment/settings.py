@@ -13,6 +13,7 @@ from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.components.optimisers import OPTIMISERS, OptimiserWord
 from mlpbench.experiment.components.parametrizations import PARAMETRIZATIONS, STANDARD
 from mlpbench.experiment.components.schedules import SCHEDULES
+from mlpbench.experiment.components.stopping_rules import EarlyStopping
 from mlpbench.experiment.value_types import (
     DEEPEST,
     Chain,
@@ -34,7 +35,7 @@ class Setting:
 
     name: str
     meaning: str
-    value_type: ValueType
+    value_type: ValueType | EarlyStopping
     default: Value = None
 
     def read(self, value: object) -> Value:
@@ -69,7 +70,7 @@ def _words(*names: str) -> Word:
     return Word(table={name: {} for name in names})
 
 
-def _settings(*rows: tuple[str, ValueType, Value, str]) -> dict[str, Setting]:
+def _settings(*rows: tuple[str, ValueType | EarlyStopping, Value, str]) -> dict[str, Setting]:
     return {
         name: Setting(name=name, value_type=value_type, default=default, meaning=meaning)
         for name, value_type, default, meaning in rows
@@ -170,5 +171,11 @@ SETTINGS = _settings(
         Word(table=PARAMETRIZATIONS),
         STANDARD,
         "how initial weights and learning rates follow from the width; mup: maximal update, from a base width of 64",
+    ),
+    (
+        "early_stopping",
+        EarlyStopping(),
+        "none",
+        "patience in epochs: training ends where validation got no better for so long, and the best epoch is kept",
     ),
 )

@@ -32,7 +32,8 @@ from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims
 from mlpbench.experiment.dataset_levels import DatasetLevels
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.design import UntilDecided as UntilDecided
-from mlpbench.experiment.settings import SETTINGS
+from mlpbench.experiment.settings import SETTINGS, Setting
+from mlpbench.experiment.tuning_ranges import TuningRange, budget_of, levels_of, read_range
 
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
@@ -44,8 +45,9 @@ class Experiment(Design):
     claims: tuple[InstanceOf[Claim], ...] = ()
 
 
-# Zipped factors and whole conditions stand under `factors` in a file, folds under `validation`, `each` under `vary`.
-WITHIN = ("zipped", "conditions", "folds", "refit", "one_at_a_time")
+# Zipped factors and whole conditions stand under `factors` in a file, folds under `validation`, `each` under `vary`, ranges in
+# the place of the levels of `nuisance`.
+WITHIN = ("zipped", "conditions", "folds", "refit", "one_at_a_time", "ranges")
 FILE_KEYS = tuple(DATASET if k == "datasets" else k for k in Experiment.model_fields if k not in WITHIN)
 
 
@@ -216,7 +218,12 @@ class _Roles:
         self.conditions = () if conditions is None else self._conditions(conditions, ("factors", "conditions"))
         self.ablate = self._ablation(tree.pop("ablate")) if tree.get("ablate") is not None else None
         nuisance = _mapping(tree.pop("nuisance", None), ("nuisance",))
-        self.nuisance = {k: self._levels(k, v, ("nuisance", k), role="nuisance") for k, v in nuisance.items()}
+        self.ranges: dict[str, TuningRange] = {}
+        drawn = self._ranges({k: v for k, v in nuisance.items() if isinstance(v, Mapping)}, tree.get("seed", 0))
+        self.nuisance = {
+            k: drawn[k] if k in drawn else self._levels(k, v, ("nuisance", k), role="nuisance")
+            for k, v in nuisance.items()
+        }
         for short, others in INSTEAD_OF.items():
             clash = [o for o in others if o in self._role]
             if short in self._role and clash:
@@ -224,13 +231,28 @@ class _Roles:
                 raise SpecProblem(path, f"{short} stands in place of {clash[0]}: give one of them, got both", key=True)
 
     def fields(self) -> dict[str, Any]:
-        roles = {"fixed": self.fixed, "factors": self.factors, "nuisance": self.nuisance}
-        return roles | {"zipped": self.zipped, "conditions": self.conditions, "ablate": self.ablate}
+        roles: dict[str, Any] = {"fixed": self.fixed, "factors": self.factors, "nuisance": self.nuisance}
+        roles |= {"zipped": self.zipped, "conditions": self.conditions}
+        return roles | {"ablate": self.ablate, "ranges": self.ranges}
 
-    def _read(self, name: str, value: object, path: Path, role: str) -> Value:
-        key = path if path[-1] == name else path[:-1]
-        if name == DATASET:
-            return self._read_dataset(value, path, key, role)
+    def _ranges(self, written: Mapping[str, Any], seed: object) -> dict[str, tuple[Value, ...]]:
+        """Return the levels of the settings whose nuisance levels are those of ranges."""
+        if not written:
+            return {}
+        paths: dict[str, Path] = {name: ("nuisance", name) for name in written}
+        for name, of in written.items():
+            if name == DATASET:
+                self._read_dataset(of, paths[name], paths[name], "nuisance")
+            self._take(name, paths[name], "nuisance")
+        read = {name: read_range(name, of, paths[name]) for name, of in written.items()}
+        budget = budget_of(read, paths)
+        self.ranges = {name: of for name, (of, _) in read.items()}
+        # What is wrong with the seed is said when the whole file is read.
+        number = seed if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 else 0
+        return levels_of(self.ranges, budget, number)
+
+    def _take(self, name: str, key: Path, role: str) -> Setting:
+        """Return the setting of that name, in its one role."""
         setting = SETTINGS.get(name)
         if setting is None:
             message = unknown("setting", name, SETTINGS)
@@ -238,6 +260,13 @@ class _Roles:
         if self._role.setdefault(name, role) != role:
             message = f"a setting has one role, but {name} stands under {self._role[name]} and {role}"
             raise SpecProblem(key, message, key=True)
+        return setting
+
+    def _read(self, name: str, value: object, path: Path, role: str) -> Value:
+        key = path if path[-1] == name else path[:-1]
+        if name == DATASET:
+            return self._read_dataset(value, path, key, role)
+        setting = self._take(name, key, role)
         try:
             return setting.read(value)
         except ValueError as error:

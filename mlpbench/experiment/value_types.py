@@ -30,11 +30,12 @@ def parse_call(text: str) -> tuple[str, tuple[float, ...]]:
     >>> parse_call("normal(0.01)"), parse_call("relu")
     (('normal', (0.01,)), ('relu', ()))
     """
-    word, arguments = _split_call(text)
+    word, arguments = split_call(text)
     return word, tuple(map(float, arguments))
 
 
-def _split_call(text: str) -> tuple[str, list[str]]:
+def split_call(text: str) -> tuple[str, list[str]]:
+    """Split a canonical string into its word and its parameters, as they are written."""
     match = _CALL.fullmatch(text)
     return (match[1], match[2].split(",")) if match else (text, [])
 
@@ -119,7 +120,7 @@ class Count:
                 raise ValueError(f"{self.rule}, above 0% and at most 100%")
             return f"{percent!r}%".replace(".0%", "%")
         if isinstance(value, bool) or not isinstance(value, int) or value < self.low:
-            raise ValueError(self.rule + _near(value, self.words))
+            raise ValueError(self.rule + near_word(value, self.words))
         if value > self.high:
             raise ValueError(f"a whole number of at most {self.high}")
         return value
@@ -183,7 +184,7 @@ class Word:
         """Return the canonical string; raise ValueError with the rule."""
         word, argument = self._parts(value)
         if word not in self.table:
-            raise ValueError(self.rule + _near(word, self.table))
+            raise ValueError(self.rule + near_word(word, self.table))
         parameters = self.table[word]
         if not parameters:
             if argument is not None:
@@ -197,7 +198,7 @@ class Word:
             plural = "s" * (len(parameters) > 1)
             raise ValueError(f"{word} with its parameter{plural}, written {_form(word, parameters)}")
         read = [
-            _read_parameter(word, name, limits, number)
+            read_parameter(word, name, limits, number)
             for (name, limits), number in zip(parameters.items(), _arguments(word, parameters, argument))
         ]
         if have_defaults(parameters) and read == [limits.default for limits in parameters.values()]:
@@ -208,7 +209,7 @@ class Word:
     def _parts(self, value: object) -> tuple[Any, object]:
         """Return the word and its argument: of `normal(0.01)`, `{normal: 0.01}` or a word alone, whose argument is None."""
         if isinstance(value, str):
-            word, written = _split_call(value)
+            word, written = split_call(value)
             try:
                 numbers = tuple(n.strip() if n.strip().endswith("%") else float(n) for n in written)
             except ValueError:
@@ -269,7 +270,7 @@ def parse_word(canonical: str) -> str:
     >>> parse_word("warmup(10%)")
     'warmup'
     """
-    return _split_call(canonical)[0]
+    return split_call(canonical)[0]
 
 
 def have_defaults(parameters: Parameters) -> bool:
@@ -303,7 +304,7 @@ def _arguments(word: str, parameters: Parameters, argument: object) -> Sequence[
     missing = [name for name, limits in parameters.items() if name not in argument and limits.default is None]
     unknown = [name for name in argument if name not in parameters]
     if missing or unknown:
-        raise ValueError(rule + (_near(unknown[0], parameters) if unknown else ""))
+        raise ValueError(rule + (near_word(unknown[0], parameters) if unknown else ""))
     return [argument.get(name, limits.default) for name, limits in parameters.items()]
 
 
@@ -311,7 +312,16 @@ def _size(parameter: Parameter) -> int:
     return len(parameter.default) if isinstance(parameter, Pair) else 1
 
 
-def _read_parameter(word: str, name: str, limits: Parameter, value: object) -> Value:
+def read_parameter(word: str, name: str, limits: Parameter, value: object) -> Value:
+    """Return a parameter of a word; raise ValueError with what it must be.
+
+    Args:
+        word: whose parameter it is.
+        name: the parameter, `number` where it is the only one.
+        limits: its range.
+        value: what the file says.
+
+    """
     if isinstance(limits, Count) and isinstance(value, float) and value.is_integer():
         value = int(value)
     try:
@@ -374,7 +384,7 @@ class ClassWeights:
         """Return the canonical string; raise ValueError with the rule."""
         if isinstance(value, str) and not value.startswith("{"):
             if value not in self.words:
-                raise ValueError(self.rule + _near(value, self.words))
+                raise ValueError(self.rule + near_word(value, self.words))
             return value
         try:
             weights = json.loads(value) if isinstance(value, str) else value
@@ -416,7 +426,8 @@ def _class_name(key: object) -> str:
     return str(key)
 
 
-def _near(value: object, known: Iterable[str]) -> str:
+def near_word(value: object, known: Iterable[str]) -> str:
+    """Return which of some words a value may be meant to be, as a message ends; nothing for what is no word."""
     return suggestion(value, known) if isinstance(value, str) else ""
 
 

@@ -81,7 +81,7 @@ class Runs:
 class PlanSummary:
     """What `plan` prints: runs by state, and what training the rest is expected to take.
 
-    `on_folds` and `refits` are counted where there are folds, `replicates` and `most_replicates` where there is a top-up.
+    `stops_early` is set where runs may stop early: then they take less, FLOPs and time are those without a stop. `on_folds` and `refits` are counted where there are folds, `replicates` and `most_replicates` where there is a top-up.
     """
 
     experiment: str
@@ -100,6 +100,7 @@ class PlanSummary:
     flops: int
     seconds: float
     bytes_per_worker: int
+    stops_early: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that apply, by name."""
@@ -179,6 +180,7 @@ class Inventory:
             flops=work.flops,
             seconds=work.elapsed(options.n_workers),
             bytes_per_worker=work.bytes,
+            stops_early=any(c.settings.stops_early for c in self.conditions) or None,
         )
 
 
@@ -186,7 +188,9 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
     """Compare the grid with the results folder; raise InputError for a device that is not there."""
     conditions = grid.conditions(experiment)
     here = environment(options)
-    stored = store.read("runs", columns=["run_id", "status", "diverged_at_step", "weights_sha256", *KIND], sound=True)
+    stored = store.read(
+        "runs", columns=["run_id", "status", "diverged_at_step", "epochs_taken", "weights_sha256", *KIND], sound=True
+    )
     asked_for, refits_to_come = _asked_for(experiment, conditions, store)
     states = np.full(asked_for.size, RunState.MISSING, dtype=np.int8)
     stale_in: dict[str, None] = {}
@@ -281,7 +285,12 @@ def _is_whole(
     due_as = np.arange(len(planned)) // (replicates * len(slots)) * len(slots) + np.arange(len(planned)) % len(slots)
     steps = [probe_steps(c.settings_of(fold), experiment.probes) for c in conditions for fold in slots]
     due = np.array([len(s) for s in steps])[due_as]
-    for i in place[diverged]:
+    per_epoch = np.array([c.settings_of(fold).steps_per_epoch for c in conditions for fold in slots])[due_as[place]]
+    taken = np.round(rows["epochs_taken"].to_numpy(dtype=float) * per_epoch)
+    last = np.array([c.settings_of(fold).steps for c in conditions for fold in slots])[due_as[place]]
+    stopped = (status == "ok") & (taken < last)  # whose last probe is where they stopped
+    end[place[stopped]] = taken[stopped]
+    for i in place[diverged | stopped]:
         due[i] = bisect_left(steps[due_as[i]], end[i])
     probed = _count_probes(steps, end, due_as, planned, store) >= due
     curves, predictions = (_has_rows(table, planned, store) for table in ("curves", "predictions"))

@@ -40,7 +40,8 @@ class Outcome:
     """What a run of an experiment came to: verdicts, and the tables as DataFrames, read when they are first asked for.
 
     `statuses` counts the runs of the grid that the folder has by how they ended; `report_failures` says why parts of
-    the report could not be made, by what they are; `notes` are about files of the folder that were missing or damaged.
+    the report could not be made, by what they are; `notes` are about files of the folder that were missing or damaged;
+    `warnings` are what a supervisor would point at in the runs, where they were just trained or a report was asked for.
     """
 
     experiment: Experiment
@@ -51,6 +52,7 @@ class Outcome:
     report: Path | None = None
     report_failures: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     @property
     def failed(self) -> int:
@@ -163,6 +165,7 @@ def finish(
         verdicts=context.verdicts,
         report=path,
         report_failures=failures,
+        warnings=tuple(warning.text for warning in context.warnings) if report or trained else (),
     )
 
 

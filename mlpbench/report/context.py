@@ -22,6 +22,7 @@ from mlpbench.evidence.judging.claim_values import Curves, read_curves
 from mlpbench.evidence.judging.claim_verdicts import RUN_COLUMNS as JUDGED_COLUMNS
 from mlpbench.evidence.judging.interim_analysis import Judgement
 from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.evidence.training_warnings import Trained, TrainingWarning, training_warnings
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
 from mlpbench.experiment.metrics.set_scores import SET_SCORES
@@ -102,6 +103,11 @@ class Context:
         return {str(status): int(n) for status, n in self.runs["status"].value_counts().items()}
 
     @property
+    def stops_early(self) -> bool:
+        """Whether any runs may stop early."""
+        return any(c.settings.stops_early for c in self.conditions)
+
+    @property
     def measure(self) -> str:
         """What a network is judged by: `accuracy`, or `loss` where the target is a number."""
         return "accuracy" if self.experiment.has_classes else "loss"
@@ -140,7 +146,8 @@ class Context:
             ["train_loss", "test_loss", *(f"{part}_{self.measure}" for part in ("train", "test", "gap"))]
         )
         further = [name for name in FURTHER_SCORES if self.observed[name].notna().any()]
-        return self.estimated([*main, *[f"val_{self.measure}"] * self.experiment.validates, *further])
+        stops = ["epochs_taken", "best_epoch"] * self.stops_early
+        return self.estimated([*main, *[f"val_{self.measure}"] * self.experiment.validates, *stops, *further])
 
     def estimated(self, metrics: Sequence[str]) -> pd.DataFrame:
         """Return mean, standard deviation and interval of some metrics of each condition."""
@@ -209,6 +216,19 @@ class Context:
     def errors(self) -> axis_estimates.Errors:
         """Train and test error of each condition, along the factor that makes an axis if there is one."""
         return axis_estimates.errors(self.experiment, self.conditions, self.observed, self.estimates, self.excerpt)
+
+    @cached_property
+    def warnings(self) -> Sequence[TrainingWarning]:
+        """What a supervisor would point at in the conditions that are drawn."""
+        return training_warnings(
+            Trained(
+                experiment=self.experiment,
+                conditions=self.conditions,
+                observed=self.drawn_rows(self.observed),
+                curves=self.curve_points,
+                tuning=self.judgement.grid.tuning,
+            )
+        )
 
     @cached_property
     def layer_rows(self) -> pd.DataFrame:

@@ -33,9 +33,11 @@ from mlpbench.report.words import estimate_cell, listing, units_counted
 # The sections in the order of a report. A section that has nothing to show returns None, and is left out.
 SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     verdicts.section,
+    training_failures.warnings,
     piece_contributions.section,
     dataset_ranks.section,
     conditions.tuning,
+    conditions.tuning_curve,
     conditions.section,
     conditions.further,
     learning_curves.section,

@@ -5,15 +5,15 @@ Shapes: `R` runs, `B` batch, `C` classes.
 
 from __future__ import annotations
 
+import copy
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mlpbench.experiment.components.activations import activation
 from mlpbench.experiment.components.losses import LOSSES
@@ -22,7 +22,7 @@ from mlpbench.experiment.metrics import metric as metrics
 from mlpbench.experiment.metrics.metric import TrainedRun, finite
 from mlpbench.experiment.metrics.metric_names import LATE_RIGHT
 from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
-from mlpbench.experiment.metrics.set_scores import TestOutputs, constant_loss, keeps_outputs, of_constant
+from mlpbench.experiment.metrics.set_scores import keeps_outputs
 from mlpbench.experiment.plan import (
     CURVE_EXAMPLES,
     brick,
@@ -38,11 +38,13 @@ from mlpbench.training.batches.device_data import DeviceData, DrawnData, Indices
 from mlpbench.training.batches.minibatches import Examples, noisy_labels
 from mlpbench.training.batches.shifted_tests import shifted
 from mlpbench.training.batches.stacked_inputs import batches_of
+from mlpbench.training.early_stopping import EarlyStopping, copy_runs
 from mlpbench.training.measures.evaluation import Evaluated, Evaluator
 from mlpbench.training.measures.memory import buffer_bytes
 from mlpbench.training.measures.probes import Prober
 from mlpbench.training.measures.run_rows import LateCounts, Model, prediction
 from mlpbench.training.measures.solutions import Solutions
+from mlpbench.training.measures.test_set import TestSet
 from mlpbench.training.network.mlp_stack import Network
 from mlpbench.training.network.parameters import initialise
 from mlpbench.training.saved_model import encoded
@@ -97,9 +99,15 @@ def _report_part(report: Callable[[float], None], part: int, parts: int, share: 
     report((part + share) / parts)
 
 
-class _CurvePoint(NamedTuple):
-    """A part's scores after a step, on the device, and when each run had diverged by then."""
+def _distinct(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of a stack, which stand before the copies that fill it up."""
+    return list({run.run_id: run for run in runs}.values())
 
+
+class _CurvePoint(NamedTuple):
+    """A part's scores after a step, on the device, of the runs in training, and when each had diverged by then."""
+
+    runs: Sequence[Run]
     step: int
     split: str
     evaluated: Evaluated
@@ -127,33 +135,82 @@ class _Stack:
         self.runs = company + company[:1] * (size - len(company))
         self.settings = self.runs[0].settings
         self.data = data = data.of(self.runs)
-        sizes = self.settings.sizes(data.facts)
-        dtype = torch.float64 if self.settings.precision == "float64" else torch.float32
-        members, convolutions = [r.settings for r in self.runs], self.settings.convolutions(data.facts)
-        self.network = Network(members, sizes, dtype=dtype, device=data.device, convolutions=convolutions)
-        initialise(self.network.parameters, self.network.fans, sizes, self.runs)
+        self.epochs_probed = probes
+        self.network = self._make_network()
+        initialise(self.network.parameters, self.network.fans, self.settings.sizes(data.facts), self.runs)
         parts = [data.split(r) for r in self.runs]
         self.labels = noisy_labels(self.runs, data)
-        self.fit = [p.fit for p in parts]
-        self.train_part = self._examples(self.fit)
-        self.validation_part = self._examples([p.validation for p in parts]) if self.settings.n_validation else None
-        # Runs on folds are for choosing between settings: the test set is read by the refits alone.
-        self.test_part = self._test_examples() if self.settings.folds is None else None
+        self.fit, self.validation = [p.fit for p in parts], [p.validation for p in parts]
         self.keeps = keeps_outputs(data.facts.n_test, data.n_classes)
-        chunk = evaluation_chunk(self.settings)
-        self.evaluator = Evaluator(
-            self.network,
-            LOSSES[self.settings.loss],
-            data.n_features,
-            chunk=chunk,
-            squared_unit=data.facts.squared_unit,
-        )
-        self.prober = Prober(self.runs, self.network, self.train_part, probes)
         self.diverged_at = torch.full((len(self.runs),), -1, dtype=torch.int64, device=data.device)
         self.points: list[_CurvePoint] = []
         self.late = LateCounts()
+        self.stopping = EarlyStopping(self.runs) if self.settings.stops_early else None
+        self._arrange()
+
+    def _make_network(self) -> Network:
+        """Return a network for the runs as they are now."""
+        dtype = torch.float64 if self.settings.precision == "float64" else torch.float32
+        members, facts = [r.settings for r in self.runs], self.data.facts
+        sizes, convolutions = self.settings.sizes(facts), self.settings.convolutions(facts)
+        return Network(members, sizes, dtype=dtype, device=self.data.device, convolutions=convolutions)
+
+    def _arrange(self) -> None:
+        """Set up what follows from the runs and their network."""
+        self.train_part = self._examples(self.fit)
+        self.validation_part = self._examples(self.validation) if self.settings.n_validation else None
+        # Runs on folds are for choosing between settings: the test set is read by the refits alone.
+        self.test_part = self._test_examples() if self.settings.folds is None else None
+        self.evaluator = Evaluator(
+            self.network,
+            LOSSES[self.settings.loss],
+            self.data.n_features,
+            chunk=evaluation_chunk(self.settings),
+            squared_unit=self.data.facts.squared_unit,
+        )
+        self.prober = Prober(self.runs, self.network, self.train_part, self.epochs_probed)
+
+    def _of(self, places: Sequence[int]) -> _Stack:
+        """Return the stack of the runs in these places, with their parameters in a network of its own."""
+        part = copy.copy(self)
+        part.runs = [self.runs[i] for i in places]
+        part.network = part._make_network()
+        copy_runs(part.network, range(len(places)), self.network, places)
+        part.fit, part.validation = ([lists[i] for i in places] for lists in (self.fit, self.validation))
+        at = torch.tensor(places, device=self.data.device)
+        part.labels = replace(self.labels, of_run=self.labels.of_run[at])
+        part.diverged_at = self.diverged_at[at]
+        part._arrange()
+        return part
 
     def train(self, progress: Callable[[float], None]) -> StackRows:
+        s, layers = self.settings, list[Row]()
+        if self.stopping is None:
+            seconds = self._train_all(progress)
+        else:
+            seconds = self._train_until_stopped(self.stopping, progress, layers)
+        ended = (
+            self.evaluator(self.train_part, scores=SCORES, active_in=CURVE_EXAMPLES),
+            self.evaluator(self.validation_part, scores=SCORES) if self.validation_part is not None else None,
+            self.evaluator(self.test_part, scores=SCORES, predict=True, mark=True, keep=self.keeps)
+            if self.test_part is not None
+            else None,
+        )
+        # Finite weights may still give losses that overflow: such a run has no result either.
+        taken_R = torch.tensor([self._steps_taken(r) for r in self.runs], device=self.data.device)
+        for evaluated in filter(None, ended):
+            self._note_divergence(taken_R, torch.isfinite(evaluated.sums_RK["loss"].sum(1)))
+        if self.stopping is not None:
+            layers = self._layers_of_stopped(layers)
+        else:
+            if s.steps and not self._all_diverged():
+                self._record(s.steps, ended)
+            layers = self._layers()
+        curves = [*self._curves(), *self._shift_rows()]
+        return self._rows(*ended, curves=curves, layers=layers, seconds=seconds)
+
+    def _train_all(self, progress: Callable[[float], None]) -> float:
+        """Take all steps of all runs; return the seconds that took."""
         s = self.settings
         steps = Steps(self.runs, self.network, self.fit, self.labels, self.data)
         seconds = 0.0
@@ -169,20 +226,70 @@ class _Stack:
                 break
             if stop in points and stop < s.steps:
                 self._record(stop)
-        ended = (
-            self.evaluator(self.train_part, scores=SCORES, active_in=CURVE_EXAMPLES),
-            self.evaluator(self.validation_part, scores=SCORES) if self.validation_part is not None else None,
-            self.evaluator(self.test_part, scores=SCORES, predict=True, mark=True, keep=self.keeps)
-            if self.test_part is not None
-            else None,
-        )
-        # Finite weights may still give losses that overflow: such a run has no result either.
-        for evaluated in filter(None, ended):
-            self._note_divergence(s.steps, torch.isfinite(evaluated.sums_RK["loss"].sum(1)))
-        if s.steps and not self._all_diverged():
-            self._record(s.steps, ended)
-        curves = [*self._curves(), *self._shift_rows()]
-        return self._rows(*ended, curves=curves, seconds=seconds)
+        return seconds
+
+    def _train_until_stopped(
+        self, stopping: EarlyStopping, progress: Callable[[float], None], layers: list[Row]
+    ) -> float:
+        """Train each run until it stops, and leave its best epoch in the network; add rows of layers, return the seconds.
+
+        Those that go on are trained in a stack of their own. On a GPU a brick stays whole until its last run stops.
+        """
+        s, shrinks, device = self.settings, self.data.device.type != "cuda", self.data.device
+        places = list(range(len(self.runs)))  # in this stack, of those in training
+        training = self._of(places)
+        steps = Steps(training.runs, training.network, training.fit, training.labels, self.data)
+        seconds = 0.0
+        points = set(curve_steps(s))
+        training._record(0)
+        training.prober.probe(0)
+        for start in range(0, s.steps, s.steps_per_epoch):
+            stop = min(start + s.steps_per_epoch, s.steps)
+            seconds += training._train_epoch(steps, start, stop)[0]
+            began = self._clock()
+            improved, going_on = training._validate(stop, stopping)
+            copy_runs(self.network, [places[i] for i in improved], training.network, improved)
+            self.diverged_at[torch.tensor(places, device=device)] = training.diverged_at
+            seconds += self._clock() - began
+            progress(stop / s.steps)
+            if stop in points or any(stopping.steps_taken(r) == stop for r in training.runs):
+                training._record(stop)
+            if not going_on:
+                break
+            kept = going_on + going_on[:1] * (SMALLEST_STACK - len(going_on))
+            if shrinks and kept != list(range(len(training.runs))):
+                layers += training._layers()
+                part = training._of(kept)
+                steps = Steps(part.runs, part.network, part.fit, part.labels, self.data, before=(steps, kept))
+                training, places = part, [places[i] for i in kept]
+        layers += training._layers()
+        return seconds
+
+    def _validate(self, step: int, stopping: EarlyStopping) -> tuple[list[int], list[int]]:
+        """Note an epoch's validation; return the positions of the runs that are at their best, and of those that go on."""
+        assert self.validation_part is not None, "resolve() wants validation examples"
+        evaluated = self.evaluator(self.validation_part)
+        self._note_divergence(step, torch.isfinite(evaluated.sums_RK["loss"].sum(1)))
+        return stopping.note(step, self.runs, evaluated.means(), has_diverged=(self.diverged_at >= 0).tolist())
+
+    def _steps_taken(self, run: Run) -> int:
+        return run.settings.steps if self.stopping is None else self.stopping.steps_taken(run)
+
+    def _layers(self) -> list[Row]:
+        """Return the rows of layers of the runs in training."""
+        return self.prober.rows(len(_distinct(self.runs)), self.diverged_at.tolist())
+
+    def _layers_of_stopped(self, before: Sequence[Row]) -> list[Row]:
+        """Return the rows of layers of runs that may have stopped: those until then, and at the end those of the best epoch."""
+        s = self.settings
+        taken = {r.run_id: self._steps_taken(r) for r in self.requested}
+        if self.prober.ends and s.steps:
+            self.prober.probe(s.steps, updated=False)
+        rows = [r for r in before if r["step"] < taken[r["run_id"]] + (not self.prober.ends or not s.steps)]
+        for row in self._layers():
+            step = taken[row["run_id"]]
+            rows.append(row | {"step": step, "epoch": step / s.steps_per_epoch})
+        return rows
 
     def _train_epoch(self, steps: Steps, start: int, stop: int) -> tuple[float, bool]:
         """Take the steps from start to stop; return the seconds that took, probes left out, and whether all have diverged."""
@@ -206,7 +313,7 @@ class _Stack:
         )  # a GPU has taken all steps by then: the one time in an epoch that it is waited for
         return time.perf_counter() - began - probing, all_diverged
 
-    def _note_divergence(self, step: int, finite_R: torch.Tensor) -> None:
+    def _note_divergence(self, step: int | torch.Tensor, finite_R: torch.Tensor) -> None:
         newly = (self.diverged_at < 0) & ~finite_R
         self.diverged_at = torch.where(newly, step, self.diverged_at)
 
@@ -219,20 +326,22 @@ class _Stack:
         for i, (name, examples) in enumerate(zip(("train", "validation", "test"), parts)):
             if examples is None:
                 continue
-            is_late = name == "test" and 2 * step > self.settings.steps
+            is_late = name == "test" and 2 * step > self.settings.steps and self.stopping is None
             evaluated = self.evaluator(examples, mark=is_late) if ended is None else ended[i]
             assert evaluated is not None
             if is_late:
                 self.late.add(evaluated)
             evaluated = replace(evaluated, predicted=None, right=None, outputs=None)
-            self.points.append(_CurvePoint(step, name, evaluated, len(examples), self.diverged_at))
+            self.points.append(_CurvePoint(self.runs, step, name, evaluated, len(examples), self.diverged_at))
 
     def _curves(self) -> Iterator[Row]:
         """Yield a row of the curves for each point and each run that had not diverged by then."""
+        planned = set(curve_steps(self.settings))
         for p in self.points:
             diverged, means = p.diverged_at.tolist(), p.evaluated.means(p.examples)
-            for j, run in enumerate(self.runs[: len(self.requested)]):
-                if diverged[j] < 0:
+            for j, run in enumerate(_distinct(p.runs)):
+                taken = self._steps_taken(run)
+                if diverged[j] < 0 and p.step <= taken and (p.step in planned or p.step == taken):
                     where = {"epoch": p.step / self.settings.steps_per_epoch, "step": p.step, "split": p.split}
                     yield {"run_id": run.run_id} | where | {score: means[score][j] for score in CURVE_SCORES}
 
@@ -245,7 +354,8 @@ class _Stack:
             means = self.evaluator(replace(self.test_part, x=x, labels=y[None])).means()
             for j, run in enumerate(self.runs[: len(self.requested)]):
                 if diverged[j] < 0:
-                    row = {"run_id": run.run_id, "epoch": s.steps / s.steps_per_epoch, "step": s.steps, "split": name}
+                    steps = self._steps_taken(run)
+                    row = {"run_id": run.run_id, "epoch": steps / s.steps_per_epoch, "step": steps, "split": name}
                     # A loss may overflow under a shift alone: then there is none.
                     yield row | {score: finite(means[score][j]) for score in CURVE_SCORES}
 
@@ -279,29 +389,35 @@ class _Stack:
         test: Evaluated | None,
         *,
         curves: list[Row],
+        layers: list[Row],
         seconds: float,
     ) -> StackRows:
         position = {run.run_id: i for i, run in enumerate(self.runs[: len(self.requested)])}
         diverged = self.diverged_at.tolist()
-        rows = StackRows(curves=curves, layers=self.prober.rows(self.requested, diverged))
-        solutions = Solutions(self.data)
+        rows = StackRows(curves=curves, layers=layers)
+        solutions, on_test = Solutions(self.data), TestSet(self.data, LOSSES[self.settings.loss])
         parts = {"train": train, "val": validation, "test": test}
         means = {part: evaluated.means() for part, evaluated in parts.items() if evaluated is not None}
         for run in self.requested:
             i = position[run.run_id]
             model, ended_well = self._model(i), diverged[i] < 0
+            taken, per_epoch = self._steps_taken(run), run.settings.steps_per_epoch
             trained = TrainedRun(
                 diverged=not ended_well,
                 seconds=seconds / len(self.requested),
-                flops=training_flops(run.settings, self.data.facts),
+                flops=training_flops(run.settings, self.data.facts, taken),
+                epochs=taken / per_epoch,
+                best_epoch=None if self.stopping is None else self.stopping.best_step(run) / per_epoch,
                 buffer_bytes=buffer_bytes(run.settings, self.data.facts, self.data.x_train.element_size()),
                 means={part: {score: of_runs[i] for score, of_runs in m.items()} for part, m in means.items()},
                 active=[active_RU[i] for active_RU in train.active_RU],
                 weights=model.weights,
                 biases=model.biases,
                 distances=solutions.distances(run, model, self.fit[i]) if ended_well else {},
-                test=self._test_outputs(run, i, test) if ended_well and test is not None else None,
-                constants=self._constants(run, i) if ended_well and test is not None else {},
+                test=on_test.outputs(run, i, test) if ended_well and test is not None else None,
+                constants=on_test.constants(run, self.fit[i], self.labels.y_KN[self.labels.of_run[i]])
+                if ended_well and test is not None
+                else {},
             )
             row: Row = {"run_id": run.run_id, "status": "ok" if ended_well else "diverged"}
             row |= metrics.values(torch, trained) | {"stack_size": len(self.requested)}
@@ -321,38 +437,6 @@ class _Stack:
                     )
             rows.runs.append(row)
         return rows
-
-    def _test_targets(self, run: Run) -> NDArray[Any]:
-        at = self.data.test_index([self.data.draw_of(run)])[0]
-        targets: NDArray[Any] = self.data.y_test[at].cpu().numpy()
-        return targets
-
-    def _own_units(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        """Return classes as they are, and numbers in the target's own units."""
-        scale = self.data.facts.target_scale
-        return numbers if scale is None else scale.own_units(numbers)
-
-    def _test_outputs(self, run: Run, i: int, test: Evaluated) -> TestOutputs:
-        assert test.predicted is not None
-        return TestOutputs(
-            targets=self._own_units(self._test_targets(run)),
-            predicted=self._own_units(test.predicted[i].cpu().numpy()),
-            n_classes=self.data.n_classes,
-            outputs=None if test.outputs is None else test.outputs[i].cpu().numpy(),
-            are_logits=LOSSES[self.settings.loss].of_softmax,
-        )
-
-    def _constants(self, run: Run, i: int) -> dict[str, float]:
-        chosen = torch.from_numpy(self.fit[i]).to(self.data.device)
-        fitted, targets = self.labels.y_KN[self.labels.of_run[i], chosen].cpu().numpy(), self._test_targets(run)
-        found = of_constant(self._own_units(fitted), self._own_units(targets), self.data.n_classes)
-        half_squares = LOSSES[self.settings.loss].half_squares
-        scale = self.data.facts.target_scale
-        # The mean of the logarithms is another prediction than the mean, of which RMSE speaks.
-        is_log = scale is not None and scale.log
-        if self.data.n_classes is None and half_squares is not None and len(targets) and not is_log:
-            found["constant_loss"] = self.data.facts.squared_unit * constant_loss(fitted, targets, half_squares)
-        return found
 
     def _model(self, i: int) -> Model:
         return Model.of(self.network, i, sloped=activation(self.runs[i].settings.activation)[0].learnt is not None)

@@ -97,6 +97,11 @@ class OptimiserState:
         """Whether kernels take the steps."""
         return self._kernels is not None
 
+    @property
+    def states(self) -> Sequence[Sequence[Tensor]]:
+        """What is kept of each array of parameters from step to step, (R, S) each."""
+        return self._states
+
     def step(self, rate_R1: Tensor, number: int | Tensor) -> None:
         """Take a step, counted from 1, with each run's learning rate."""
         if self._kernels is not None:
@@ -217,6 +222,16 @@ class Updates:
             last = len(rates) - 1
             scaled[last] = replace(scaled[last], multiplier_R1=factors("multiplier")[last])
         return scaled
+
+    def take_over(self, other: Updates, places: Sequence[int]) -> None:
+        """Go on from the state of an optimiser of more runs, of which those in these places are left."""
+        if self._plain_sgd:
+            return
+        at = torch.tensor(places, dtype=torch.int64, device=self._network.device)
+        there = dict(zip(other._network.parameters.by_name(), other._optimiser.states, strict=True))
+        for name, own in zip(self._network.parameters.by_name(), self._optimiser.states, strict=True):
+            for state, before in zip(own, there[name], strict=True):
+                torch.index_select(before, 0, at, out=state)
 
     def advance(self, step: int) -> None:
         """Put the learning rates of a step, counted from 0, and what follows from them where the step reads them."""

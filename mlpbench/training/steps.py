@@ -32,17 +32,30 @@ class Steps:
     """The gradient steps of a stack; buffers and streams are set up once."""
 
     def __init__(
-        self, runs: Sequence[Run], network: Network, fit: Sequence[Indices], labels: Labels, data: DeviceData
+        self,
+        runs: Sequence[Run],
+        network: Network,
+        fit: Sequence[Indices],
+        labels: Labels,
+        data: DeviceData,
+        *,
+        before: tuple[Steps, Sequence[int]] | None = None,
     ) -> None:
+        """Set up a stack's steps; `before` are those of a stack that it goes on from, and the places of its runs there."""
         make: dict[str, Any] = {"dtype": network.dtype, "device": network.device}
         settings = [r.settings for r in runs]
         self._network = network
         self._loss = LOSSES[settings[0].loss]
-        self._weights = weighted(runs, fit, data, labels, network.dtype)
+        if before is None:
+            self._weights = weighted(runs, fit, data, labels, network.dtype)
+        else:
+            self._weights = before[0]._weights and before[0]._weights.of_runs(before[1])
         self._batches = Batches(runs, fit, labels, data, dtype=network.dtype)
         self._input_noise = InputNoise(runs, data.n_features, **make)
         self._dropout_noise = DropoutNoise(runs, **make)
         self._updates = Updates(network, settings)
+        if before is not None:
+            self._updates.take_over(before[0]._updates, before[1])
         self._work = Workspace(network, settings[0].batch_size, backward=True)
         first, shared = settings[0], self._batches.groups
         # Whatever reads or changes weights between the products of a step would have to do so side by side.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,11 @@ from reports import context_of, report_of
 
 from mlpbench.evidence.estimates.observe import observe
 from mlpbench.evidence.estimates.tuning_choice import NONE, TunedGrid, choose, tuned_grid, winners
+from mlpbench.evidence.estimates.tuning_curve import tuning_curve
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
+from mlpbench.report.context import Context
 from mlpbench.report.sections import conditions
 
 LRS = [0.03, 0.1, 0.3]
@@ -355,10 +358,14 @@ def test_what_was_tuned_is_not_held_fixed_even_where_all_conditions_choose_the_s
     assert "lr=" not in verdict.held_fixed
 
 
+def in_context(experiment: Experiment, score: Any) -> Context:
+    """Return what a report on these validation scores rests on."""
+    return context_of(Tables(experiment, grid.conditions(experiment), rows_of(experiment, score), frame("curves", [])))
+
+
 def section(experiment: Experiment, score: Any) -> str:
     """Return the section of a report on the tuning of these validation scores."""
-    tables = Tables(experiment, grid.conditions(experiment), rows_of(experiment, score), frame("curves", []))
-    found = conditions.tuning(context_of(tables))
+    found = conditions.tuning(in_context(experiment, score))
     assert found is not None
     return found.markdown
 
@@ -387,3 +394,67 @@ def test_a_choice_that_rests_on_a_part_of_the_runs_is_said_to() -> None:
     said = [whole, part]
     assert ["the choice may change" in s for s in said] == [False, True]
     assert "3 runs are still missing" in said[1]
+
+
+IN_RANGE: dict[str, Any] = {"nuisance": {"lr": {"log_uniform": [0.01, 1], "levels": 5}}}
+
+
+def by_rank(width: int, lr: float, replicate: int, fold: int | None) -> float | str:
+    """Return an accuracy that falls with the rate, more so for the wide; the highest rate diverges."""
+    return (
+        "diverged"
+        if lr > 0.5
+        else 0.9 - lr * (0.2 if width == 8 else 0.6) + (0.05 if width == 32 else 0) + replicate / 1e3
+    )
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_the_tuning_curve_is_the_expected_best_of_each_replicate_averaged(folds: int | None) -> None:
+    experiment = tuned(folds=folds, seed=1, **IN_RANGE)
+    rates = experiment.nuisance["lr"]
+    curve = tuning_curve(experiment, gathered(experiment, by_rank))
+    assert sum(isinstance(lr, float) and lr > 0.5 for lr in rates) == 1
+    for position, width in enumerate((8, 32)):
+        each = []
+        for replicate in range(3):
+            values = [by_rank(width, float(lr), replicate, None) for lr in rates]  # type: ignore[arg-type]
+            worst = min(v for v in values if isinstance(v, float))
+            numbers = [v if isinstance(v, float) else worst for v in values]
+            each.append([np.mean([max(c) for c in itertools.combinations(numbers, k)]) for k in range(1, 6)])
+        rows = curve[curve["position"] == position].sort_values("budget")
+        assert rows["budget"].tolist() == [1, 2, 3, 4, 5]
+        assert rows["mean"].to_numpy() == pytest.approx(np.mean(each, axis=0))
+        assert rows["sd"].to_numpy() == pytest.approx(np.std(each, axis=0, ddof=1))
+        assert rows["n"].tolist() == [3] * 5
+
+
+def test_the_report_has_the_tuning_curve_and_says_who_is_ahead_and_what_more_levels_gain() -> None:
+    experiment = tuned(seed=1, **IN_RANGE)
+    made = conditions.tuning_curve(in_context(experiment, by_rank))
+    assert made is not None
+    rows = tuning_curve(experiment, gathered(experiment, by_rank)).sort_values(["budget", "position"])
+    curve = rows["mean"].to_numpy(dtype=float).reshape(5, 2)
+    gains = 100 * (curve[4] - curve[1])
+    most, least = ("width=32", "width=8") if gains[1] > gains[0] else ("width=8", "width=32")
+    text = str(made.sentences)
+    start = f"From 2 to 5 levels the expected best validation accuracy still gains {gains.max():.3g} pp with {most}, the most"
+    assert text.startswith(start)
+    assert f"{gains.min():.3g} pp with {least}, the least" in text
+    behind = [k for k in range(1, 6) if curve[k - 1, 0] > curve[k - 1, 1]]
+    assert behind, "the narrow one is ahead at first"
+    assert f"width=32 has the best after all of them, and is ahead from {max(behind) + 1} levels on." in text
+    assert conditions.tuning_curve(in_context(tuned(), lambda *_: 0.5)) is None
+
+
+def test_a_replicate_with_runs_that_are_missing_is_no_part_of_the_tuning_curve() -> None:
+    experiment = tuned(**IN_RANGE)
+    last = experiment.nuisance["lr"][-1]
+
+    def score(width: int, lr: float, replicate: int, fold: int | None) -> float | None:
+        return None if (width, lr, replicate) == (8, last, 2) else 0.5
+
+    curve = tuning_curve(experiment, gathered(experiment, score))
+    assert set(curve.loc[curve["position"] == 0, "n"]) == {2}
+    assert set(curve.loc[curve["position"] == 1, "n"]) == {3}
+    nothing = tuning_curve(experiment, gathered(experiment, lambda *_: "failed"))
+    assert nothing.empty

@@ -100,6 +100,11 @@ SPECS: dict[str, dict[str, Any]] = {
     },
     "labels that are smoothed": {"fixed": {"label_smoothing": 0.1}, "replicates": 1},
     "classes that weigh differently": {"fixed": {"class_weights": {"Coat": 2, "Bag": 0.5}}, "replicates": 1},
+    "runs that stop early": {
+        "fixed": {"early_stopping": {"patience": 3, "min_delta": 0.01}},
+        "validation": 0.2,
+        "replicates": 1,
+    },
 }
 # Condition: its runs, in the order of the grid.
 IDS: dict[str, dict[str, list[str]]] = {
@@ -139,6 +144,7 @@ IDS: dict[str, dict[str, list[str]]] = {
     "another structure": {"0f8ec8ceebd0": ["d0c8fa69864fa63b"]},
     "labels that are smoothed": {"9f4776968be3": ["d0d26a0e6c65038f"]},
     "classes that weigh differently": {"50b77fafcee3": ["bd83ffc9ae5c0aa0"]},
+    "runs that stop early": {"ac768f872e9c": ["fbe8cfca1fbdea39"]},
     # Replicates 0, 10 and 1000.
     "many replicates": {"42223c1acbbe": ["9000282906a87ee1", "581f758b00eb1aae", "ca3e19e8d11a9501"]},
 }

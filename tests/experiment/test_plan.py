@@ -234,9 +234,15 @@ def test_one_signature_is_what_a_stacked_product_needs() -> None:
         "parametrization": {"mup": 64},
     }
     # Residual connections need a second hidden layer: see below. Poolings differ where there are convolutions: see test_convolution_shapes.py. Shifts and weights are below.
-    assert {*free, *bound} | {"hidden_sizes", "steps", "residual", "pooling", "train_shift", "weighting"} == set(
-        SETTINGS
-    )
+    assert {*free, *bound} | {
+        "hidden_sizes",
+        "steps",
+        "residual",
+        "pooling",
+        "train_shift",
+        "weighting",
+        "early_stopping",
+    } == set(SETTINGS)
     for name, value in free.items():
         assert signature(of(replicates=1, fixed={name: value})[0].settings) == signature(base), name
     for name, value in bound.items():

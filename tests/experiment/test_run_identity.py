@@ -113,6 +113,7 @@ OTHERWISE: dict[str, Value] = {
     "conv_channels": (3,), "pooling": "average", "features": 100, "input_scale": 2.0, "train_shift": "label(1.0)",
     "weighting": "exact", "class_weights": "balanced", "label_smoothing": 0.1,
     "bias": False, "residual": True, "parametrization": "mup(32)",
+    "early_stopping": "patience(3)",
 }  # fmt: skip
 
 
@@ -152,6 +153,7 @@ def test_a_changed_default_changes_a_run_that_leaves_the_setting_out(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, Any] = {"replicates": 1} | ({"fixed": {**BESIDE[name]}} if name in BESIDE else {})
+    given |= {"validation": 0.1} if name == "early_stopping" else {}
     before = ids(spec(**given))
     monkeypatch.setitem(SETTINGS, name, dataclasses.replace(SETTINGS[name], default=OTHERWISE[name]))
     assert ids(yaml_reader.from_mapping(PLAIN | given)) != before

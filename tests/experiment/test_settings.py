@@ -353,5 +353,28 @@ def test_what_are_no_weights_of_classes_is_refused(value: object) -> None:
     assert refusal("class_weights", value).startswith("class_weights must be none, balanced, or a mapping from classes")
 
 
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [
+        ("none", "none"),
+        (10, "patience(10)"),
+        ({"patience": 10}, "patience(10)"),
+        ({"min_delta": 0}, "patience(10)"),
+        ({"metric": "val_loss"}, "patience(10)"),
+        ({"patience": 3, "min_delta": 0.01}, "patience(3,0.01)"),
+        ({"patience": 3, "metric": "val_accuracy"}, "patience(3,0.0,val_accuracy)"),
+        ({"metric": "val_accuracy", "min_delta": 1, "patience": 1}, "patience(1,1.0,val_accuracy)"),
+    ],
+)
+def test_rules_of_early_stopping_have_one_form(value: object, canonical: str) -> None:
+    read = SETTINGS["early_stopping"].read
+    assert read(value) == read(canonical) == canonical
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, False, None, {}, [], "patience", "patience()", "patience(0)", "patience(2,x)", "patience(2,0.0,acc)", "patience(1,0.0,val_loss,3)", {"patience": 0}, {"min_delta": -1}, {"metric": "val"}, {"metric": ["val_loss"]}, {"wait": 3}, "off"])  # fmt: skip
+def test_what_is_no_rule_of_early_stopping_is_refused(value: object) -> None:
+    assert refusal("early_stopping", value).startswith("early_stopping must be ")
+
+
 def test_a_class_has_one_weight() -> None:
     assert "each class once" in refusal("class_weights", {1: 2, "1": 3})

@@ -35,6 +35,7 @@ def bad(name: str, text: str, *says: str) -> Bad:
     return Bad(name, text, says)
 
 
+TUNED = HEAD + "validation: 0.2\nnuisance: "
 FILES = [
     bad("unknown-key", GOOD + "§replicate: 3", "unknown key 'replicate'; did you mean 'replicates'?"),
     bad("setting-of-another-library", HEAD + "fixed: {§learning_rate: 1}", "unknown setting 'learning_rate'; did you mean 'lr'?"),
@@ -82,6 +83,27 @@ FILES = [
     bad("mup-l1", HEAD + "fixed: {parametrization: {mup: 32}, l1: §0.1}", "l1 must be 0 where parametrization is mup(32), which has no rule for it, got 0.1"),
     bad("mup-convolutions", HEAD + "fixed: {parametrization: §mup, conv_channels: [4]}", "parametrization must be standard where conv_channels are given, got 'mup(64)'"),
     bad("residual-does-nothing", HEAD + "fixed: {width: 8}\nfactors: {depth: [§1, 2], residual: [false, true]}", "conditions must differ, but 'depth=1, residual=False' and 'depth=1, residual=True' are the same run"),
+    bad("range-kind", TUNED + "{lr: §{log_unifrom: [0.1, 1], levels: 4}}", "the range of lr must be one of log_uniform, uniform, int, choice with its ends, such as {log_uniform: [low, high], levels: N}, got {'log_unifrom': [0.1, 1], 'levels': 4}; did you mean 'log_uniform'?"),
+    bad("range-two-kinds", TUNED + "{lr: §{log_uniform: [0.1, 1], uniform: [0, 1], levels: 4}}", "the range of lr must be one of log_uniform, "),
+    bad("range-one-end", TUNED + "{lr: {log_uniform: §[0.1], levels: 4}}", "the range of lr must be one of log_uniform, ", "got [0.1]"),
+    bad("range-no-levels", TUNED + "{lr: §{log_uniform: [0.1, 1]}}", "a range must say how many points are tried, such as {log_uniform: [low, high], levels: N}; got no levels"),
+    bad("range-levels-1", TUNED + "{lr: {log_uniform: [0.1, 1], levels: §1}}", "levels must be a whole number in [2, 10000], how many points are tried, got 1"),
+    bad("range-levels-differ", TUNED + "{lr: {log_uniform: [0.1, 1], levels: 4}, l1: {uniform: [0, 1], levels: §5}}", "settings with ranges share their points: levels must be the same, got 5 after 4 for lr"),
+    bad("range-outside", TUNED + "{dropout: {uniform: [0, §1.5], levels: 4}}", "dropout must be a number in [0, 1]", "got 1.5"),
+    bad("range-turned", TUNED + "{lr: {log_uniform: §[1, 0.1], levels: 4}}", "a range goes from a lower to a higher end, got [1, 0.1]"),
+    bad("range-log-0", TUNED + "{l1: {log_uniform: §[0, 0.1], levels: 4}}", "the ends of a log_uniform range must be above 0, got [0, 0.1]; did you mean 'uniform'?"),
+    bad("range-of-counts", TUNED + "{width: {uniform: §[8, 16], levels: 4}}", "width is a whole number: write {int: [8, 16], levels: N}, got uniform"),
+    bad("range-of-words", TUNED + "{activation: {uniform: §[relu, tanh], levels: 4}}", "uniform is a range of numbers; for activation write {choice: [...], levels: N}, got ['relu', 'tanh']"),
+    bad("range-too-many", TUNED + "{depth: {int: [1, 3], levels: §4}}", "levels must be at most the 3 different points that the range of depth has, got 4"),
+    bad("range-setting", TUNED + "{§lrr: {uniform: [1, 3], levels: 4}}", "unknown setting 'lrr'; did you mean 'lr'?"),
+    bad("range-as-factor", HEAD + "factors: {lr: §{uniform: [1, 3], levels: 4}}", "the levels of factor lr must be a list that is not empty"),
+    bad("early-stopping-word", HEAD + "validation: 0.2\nfixed: {early_stopping: §true}", "early_stopping must be none, a number of epochs, or {patience: epochs, min_delta: number, metric: val_loss or val_accuracy}, got true"),
+    bad("early-stopping-key", HEAD + "validation: 0.2\nfixed: {early_stopping: §{patence: 3}}", "early_stopping must be none, a number of epochs", "got {'patence': 3}; did you mean 'patience'?"),
+    bad("early-stopping-patience", HEAD + "validation: 0.2\nfixed: {early_stopping: §{patience: 0}}", "early_stopping must be early stopping with a parameter 'patience' that is a whole number of at least 1, got {'patience': 0}"),
+    bad("early-stopping-metric", HEAD + "validation: 0.2\nfixed: {early_stopping: §{metric: val_los}}", "early_stopping must be early stopping with a metric of val_loss or val_accuracy, got {'metric': 'val_los'}; did you mean 'val_loss'?"),
+    bad("early-stopping-without-validation", HEAD + "fixed: {early_stopping: §5}", "early_stopping needs validation examples to go by, which this experiment does not have: add validation: 0.2, for example; got patience(5)"),
+    bad("early-stopping-on-folds", HEAD + "validation: {folds: 5}\nfixed: {early_stopping: §5}", "early_stopping needs a share for validation, validation: 0.2 for example, not folds"),
+    bad("early-stopping-of-numbers", "name: b\nquestion: Is it?\ndataset: polynomial\nvalidation: 0.2\nfixed: {early_stopping: §{metric: val_accuracy}}", "early_stopping must go by val_loss where the target is numbers, as in polynomial, got patience(10,0.0,val_accuracy)"),
     bad("input-noise", HEAD + "fixed: {input_noise: §-0.1}", "input_noise must be a number of at least 0, got -0.1"),
     bad("l1", HEAD + "fixed: {l1: §-1}", "l1 must be a number of at least 0, got -1"),
     bad("norm", HEAD + "fixed: {norm: §batchnorm}", "norm must be one of none, layer, batch, got 'batchnorm'; did you mean 'batch'?"),

@@ -84,6 +84,13 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "parametrization": st.just("standard")
     | st.sampled_from(["mup", "mup(64)", {"mup": 64}])
     | st.builds(lambda w: {"mup": w}, st.integers(1, 4096)),
+    "early_stopping": st.integers(1, 30)
+    | st.builds(
+        lambda p, d, m: {"patience": p, "min_delta": d, "metric": m},
+        st.integers(1, 30),
+        SHARES,
+        st.sampled_from(["val_loss", "val_accuracy"]),
+    ),
     "conv_channels": st.lists(st.integers(1, 64), max_size=4),
     "pooling": st.sampled_from(["max", "average"]),
 }
@@ -99,7 +106,7 @@ TOGETHER: tuple[dict[str, Any], ...] = (
     {"parametrization": {"mup": 32}, "init": "he_normal", "l1": 0, "conv_channels": []},
     {"parametrization": "mup", "init": {"normal": 0.1}, "l1": 0, "conv_channels": []},
 )
-NOT_ALONE = ("train_shift", "weighting", "label_smoothing", "parametrization")
+NOT_ALONE = ("train_shift", "weighting", "label_smoothing", "parametrization", "early_stopping")
 # What does not stand beside convolutions.
 BARS_MAPS = ("norm", "features")
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
@@ -185,6 +192,8 @@ def trees(draw: st.DrawFn, *, claims: bool = True) -> dict[str, Any]:
             },
         )
     )
+    if "validation" in tree and draw(st.booleans()):
+        fixed["early_stopping"] = draw(VALUES["early_stopping"])
     if claims:
         tree["claims"] = draw(_claims(factors, rows))
     grid = factors | ({"zip": zipped} if zipped else {}) | ({"conditions": rows} if rows else {})

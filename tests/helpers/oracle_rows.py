@@ -176,6 +176,31 @@ NORM_ROWS = {
 }  # fmt: skip
 # The first steps of rmsprop are 10 lr long whatever the gradient: where it is next to nothing, rounding has the say.
 NORM_ROWS["layer norm, rmsprop"] = of_norm("layer", 5e-3, optimizer="rmsprop", lr=0.01)
+
+
+def of_stopping(rule: object = 2, **more: Any) -> Row:
+    """Return a row that may stop early."""
+    return Row({"early_stopping": rule, "lr": 0.7, "epochs": 16, **more}, {"validation": 0.3})
+
+
+STOPPING: dict[str, dict[str, Any]] = {
+    "patience 2": {},
+    "patience 1": {"rule": 1, "lr": 2.0},
+    "patience beyond the end": {"rule": 100, "lr": 0.9},
+    "min_delta": {"rule": {"patience": 2, "min_delta": 0.05}},
+    "accuracy": {"rule": {"patience": 3, "metric": "val_accuracy"}},
+    "dropout, relu, decay": {"lr": 1.5, "dropout": 0.3, "activation": "relu", "weight_decay": 0.01},
+    "prelu, cosine": {"lr": 0.5, "activation": "prelu", "schedule": "cosine"},
+    "steps": {"rule": 3, "epochs": None, "steps": 33},
+    "0 epochs": {"epochs": 0},
+    "adam": {"optimizer": "adam", "lr": 0.03},
+    "adam, prelu": {"optimizer": "adam", "lr": 0.04, "activation": "prelu"},
+    "adam, clipping": {"optimizer": "adam", "lr": 0.05, "clip_norm": 0.5, "input_noise": 0.1},
+    "momentum": {"optimizer": "momentum", "lr": 0.2},
+    "batch norm": {"norm": "batch", "lr": 1.0},
+    "layer norm, adam": {"norm": "layer", "optimizer": "adam", "lr": 0.03},
+    "class weights": {"class_weights": "balanced", "lr": 1.0},
+}
 OTHER_ROWS: dict[str, Row] = {
     "momentum 0": Row({"optimizer": {"momentum": 0}}),
     "momentum 0.5": Row({"optimizer": {"momentum": 0.5}, "lr": 0.1}),
@@ -275,6 +300,7 @@ OTHER_ROWS: dict[str, Row] = {
     "class weights, label shift, exact": Row(
         {"train_shift": {"label": 1}, "weighting": "exact", "class_weights": {"2": 4}}
     ),
+    **{f"early stopping, {what}": of_stopping(**more) for what, more in STOPPING.items()},
     "only noise varies": Row({"input_noise": 0.2, "label_noise": 0.2, "dropout": 0.3}, {"vary": ["noise"]}),
     "features": Row({"features": 7}),
     "features, one": Row({"features": 1, "input_noise": 0.2, "dropout": 0.2}),

@@ -6,6 +6,7 @@ its addressed streams draw for initial values, batch order, noise of dropout, in
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import math
@@ -197,6 +198,8 @@ class Trained:
     metrics: dict[str, Measured] = field(default_factory=dict)
     test_logits: Tensor = field(default_factory=lambda: torch.empty(0))
     diverged_at: int | None = None
+    best_step: int | None = None
+    steps_taken: int | None = None
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -358,6 +361,8 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
         for part, (inputs, labels) in sets.items():
             done.curves[step, part] = _measure(model, measured_loss, inputs, labels, near)
 
+    patience, min_delta, metric = _stopping_rule(s.early_stopping)
+    sign, best, waited, kept = 1 if metric == "val_loss" else -1, math.inf, 0, None
     record(0)
     for step, batch in enumerate(_batches(run, len(parts.fit)), start=1):
         for i, dropout in enumerate(m for m in model.modules() if isinstance(m, NoisyDropout)):
@@ -386,6 +391,19 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
             return done
         if step % s.steps_per_epoch == 0 or step == s.steps:
             record(step)
+            done.steps_taken = step
+            if patience is not None:
+                validated = done.curves[step, "validation"]
+                value = sign * (validated.loss if metric == "val_loss" else validated.most_accuracy)
+                if value < best - min_delta:
+                    best, waited, done.best_step = value, 0, step
+                    kept = copy.deepcopy(model.state_dict())
+                else:
+                    waited += 1
+                if waited >= patience:
+                    break
+    if kept is not None:
+        model.load_state_dict(kept)
     done.metrics = {
         "train": _measure(model, measured_loss, x[parts.fit], y[parts.fit], near),
         "test": _measure(model, measured_loss, x_test, y_test, near),
@@ -395,6 +413,14 @@ def train(run: Run, data: Dataset, tolerance: float | None = None) -> Trained:
     with torch.no_grad():
         done.test_logits = model(x_test)
     return done
+
+
+def _stopping_rule(canonical: str) -> tuple[int | None, float, str]:
+    """Return patience, min_delta and metric of `patience(3,0.01,val_accuracy)`, of which the last two may be left out."""
+    if canonical == "none":
+        return None, 0.0, "val_loss"
+    patience, *more = canonical.removeprefix("patience(").removesuffix(")").split(",")
+    return int(patience), float(more[0]) if more else 0.0, more[1] if len(more) > 1 else "val_loss"
 
 
 def _weighted(

@@ -118,6 +118,9 @@ def test_stacked_equals_one_at_a_time(name: str, precision: str, replicate: int)
     (row,) = [r for r in made_of.rows.runs if r["run_id"] == run.run_id]
     assert row["status"] == "ok"
     assert row["diverged"] == 0
+    if expected.best_step is not None:
+        steps = [row[name] * run.settings.steps_per_epoch for name in ("best_epoch", "epochs_taken")]
+        assert steps == pytest.approx([expected.best_step, expected.steps_taken])
     model = made_of.models[run.run_id]
     right = [*expected.parameters, *expected.others, *expected.averages]
     walking = [*model.biases[:-1], *model.averages[::2]]

@@ -256,12 +256,13 @@ def estimate_curves(
 
     There is no accuracy where the target is numbers.
     Only runs that finished, and have curves, count: a mean over those still alive at an epoch would change its members
-    along the curve.
+    along the curve. So a curve of runs that stop early ends where the first of them stops.
     """
     if curves.empty:
         observed = observed.head(0)
     finished = observed.loc[observed["status"] == OK, ["position", "replicate", "run_id"]]
     rows = finished.merge(with_numbers(curves), on="run_id").sort_values(["position", "replicate", "split", "step"])
+    stopping = [i for i, c in enumerate(conditions) if c.settings.stops_early]
     parts = []
     for measure in ("loss", "accuracy"):
         for split in ("train", "validation", "test"):
@@ -274,6 +275,8 @@ def estimate_curves(
             limits = METRICS[f"test_{measure}"].limits
             together = by_position(split, conditions)
             part = intervals(some, ["position", "epoch", "step"], least, limits, together).reset_index()
+            all_there = part["n"] == part.groupby("position")["n"].transform("max")
+            part = part[all_there | ~part["position"].isin(stopping)]
             parts.append(part.assign(split=split, measure=measure))
     columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]
     estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

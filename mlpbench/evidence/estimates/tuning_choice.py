@@ -61,6 +61,7 @@ class TunedGrid:
         conditions: the scientific conditions, each with the settings of the tuning chosen most often.
         observed: a row for each condition and replicate, as `observe` makes them.
         tuning: a row for each condition and tuning (see `_tuning`); empty where nothing is tuned.
+        choice: what the tunings are chosen by; None where nothing is tuned.
         run_ids: all runs that the choice and `observed` rest on, those of folds and of other tunings included.
         is_whole_grid: whether these are all runs of the grid.
 
@@ -71,6 +72,7 @@ class TunedGrid:
     tuning: pd.DataFrame
     run_ids: pd.Series[Any]
     is_whole_grid: bool = False
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,6 +292,7 @@ def tuned_grid(
         observed=observed.drop(columns="tuning"),
         tuning=tuning,
         run_ids=pd.Series(used, dtype=object),
+        choice=choice,
     )
 
 

@@ -67,7 +67,9 @@ class Claim:
         if self.unit == "dataset":
             return over_datasets(self.form, design, conditions, tests[self.test])
         hypothesis = self.form.hypothesis(design, conditions, tests[self.test])
-        is_exact = metric(hypothesis.metric).source == "settings" and hypothesis.test.about != "variances"
+        needed = [conditions[i].settings for i in hypothesis.positions(conditions)]
+        follows = metric(hypothesis.metric).source == "settings" and not any(s.stops_early for s in needed)
+        is_exact = follows and hypothesis.test.about != "variances"
         return replace(hypothesis, test=ExactNumber()) if is_exact else hypothesis
 
     def as_written(self) -> dict[str, Any]:

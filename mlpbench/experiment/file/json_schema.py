@@ -18,10 +18,13 @@ from mlpbench.experiment import shift_spec
 from mlpbench.experiment.ablation import BASE, REMOVE
 from mlpbench.experiment.claims.claim import claim_model
 from mlpbench.experiment.claims.claim_form import FORMS
+from mlpbench.experiment.components.stopping_rules import EarlyStopping
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.shift_spec import ShiftKind
 from mlpbench.experiment.spec import FILE_KEYS, Experiment, UntilDecided
+from mlpbench.experiment.tuning_ranges import KINDS as RANGES
+from mlpbench.experiment.tuning_ranges import MOST_POINTS
 from mlpbench.experiment.value_types import (
     Chain,
     ClassWeights,
@@ -48,7 +51,7 @@ MEANINGS: Mapping[str, str] = {
     "fixed": "One value for each setting that is not varied; what is left out has its default.",
     "factors": "Levels for each setting that is varied, or data sets: all combinations are trained.",
     "ablate": "An ablation: settings of the base, and for each piece its value where it is removed.",
-    "nuisance": "Levels for each setting that is tuned on validation, for each condition.",
+    "nuisance": "Levels, or a range, of each setting that is tuned on validation, for each condition.",
     "replicates": "How often every condition is repeated, each time with other random draws.",
     "seed": "Where the random streams start.",
     "shifts": "Severities of each kind of shift under which the test set is evaluated too.",
@@ -143,7 +146,7 @@ def _keys() -> dict[str, Schema]:
             }
         ),
         "ablate": _object({part: _object(settings) | {"minProperties": n} for part, n in PARTS.items()}, list(PARTS)),
-        "nuisance": _object(different),
+        "nuisance": _object({n: {"anyOf": [levels, _range(settings[n])]} for n, levels in different.items()}),
         "shifts": _object({kind: _severities(of) for kind, of in shift_spec.KINDS.items()}),
         "probes": {"type": "array", "items": {"anyOf": [{"type": "number", "minimum": 0}, {"enum": ["start", "end"]}]}},
         "vary": {
@@ -166,6 +169,15 @@ def _keys() -> dict[str, Schema]:
     }
 
 
+def _range(level: Schema) -> Schema:
+    """Return the schema of a range of a setting whose levels have one."""
+    ends = {"type": "array", "minItems": 2, "maxItems": 2, "items": level}
+    choice = {"type": "array", "minItems": 1, "uniqueItems": True, "items": level}
+    kinds = {kind: choice if kind == "choice" else ends for kind in RANGES}
+    levels: Schema = {"levels": {"type": "integer", "minimum": 2, "maximum": MOST_POINTS}}
+    return _object(kinds | levels) | {"oneOf": [{"required": [kind]} for kind in RANGES]}
+
+
 def _severities(kind: ShiftKind) -> Schema:
     number: Schema = {"type": "integer" if kind.whole else "number", "exclusiveMinimum": 0}
     number |= {} if math.isinf(kind.high) else {"maximum": kind.high}
@@ -177,7 +189,11 @@ def _object(properties: Mapping[str, Schema], needed: list[str] | None = None) -
     return shape | ({"required": needed} if needed else {})
 
 
-def _value_type(values: ValueType) -> Schema:
+# The canonical form of early stopping.
+_PATIENCE: Schema = {"type": "string", "pattern": r"^patience\(\d+(,[^,()]+){0,2}\)$"}
+
+
+def _value_type(values: ValueType | EarlyStopping) -> Schema:
     """Return the schema of a type of values."""
     if isinstance(values, Number | Count):
         return _number(values)
@@ -197,6 +213,15 @@ def _value_type(values: ValueType) -> Schema:
             "additionalProperties": {"type": "number", "exclusiveMinimum": 0},
         }
         return {"anyOf": [{"enum": list(values.words)}, weights, {"type": "string", "pattern": r"^\{"}]}
+    if isinstance(values, EarlyStopping):
+        rule = _object(
+            {
+                "patience": _number(Count()),
+                "min_delta": _number(Number(low=0)),
+                "metric": {"enum": list(values.metrics)},
+            }
+        )
+        return {"anyOf": [{"enum": ["none"]}, _number(Count()), rule | {"minProperties": 1}, _PATIENCE]}
     assert isinstance(values, Flag)
     return {"type": "boolean"}
 

@@ -42,6 +42,7 @@ from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.resplit_rules import check_resplit
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, build
+from mlpbench.experiment.tuning_ranges import KINDS as RANGES
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
@@ -117,6 +118,14 @@ def _cause(problem: SpecProblem, set_by: Mapping[str, str]) -> str | None:
     return next((set_by[str(part)] for part in problem.path if str(part) in set_by), None)
 
 
+def _levels_of(name: str, experiment: Experiment) -> Any:
+    """Return the levels of a nuisance setting as a file has them: its range, where it has one."""
+    if name in experiment.ranges:
+        written = experiment.ranges[name].written(experiment.n_points)
+        return {k: list(map(_plain, v)) if isinstance(v, list) else v for k, v in written.items()}
+    return list(map(_plain, experiment.nuisance[name]))
+
+
 def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     """Return an experiment as YAML, defaults filled in, such that reading it gives the same runs and claims.
 
@@ -153,7 +162,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
         "validation": experiment.validation_written,
         "factors": factors or None,
         "ablate": None if experiment.ablate is None else experiment.ablate.as_written(_plain),
-        "nuisance": {k: list(map(_plain, v)) for k, v in experiment.nuisance.items()} or None,
+        "nuisance": {k: _levels_of(k, experiment) for k in experiment.nuisance} or None,
         "probes": None if probes is None else ["end" if math.isinf(e) else e for e in probes],
         "shifts": shift_spec.plain(experiment.shifts) or None,
         "replicates": experiment.replicates,
@@ -406,8 +415,9 @@ def _override(tree: dict[str, Any], overrides: Overrides) -> dict[str, str]:
         listed = isinstance(value, list) and (
             key not in ("hidden_sizes", "dropout") or any(isinstance(v, list) for v in value)
         )
-        (nuisance if listed and tuned else factors if listed else fixed)[key] = value
+        is_range = isinstance(value, Mapping) and any(kind in value for kind in RANGES)
+        (nuisance if (listed and tuned) or is_range else factors if listed else fixed)[key] = value
         tree["fixed"], tree["factors"] = fixed, factors
-        if tuned or "nuisance" in tree:
+        if tuned or is_range or "nuisance" in tree:
             tree["nuisance"] = nuisance
     return set_by

@@ -38,6 +38,8 @@ class TrainedRun:
         distances: `param_error` and `closed_form_gap`, where they are defined.
         test: what it gave for the test set; None where it is not evaluated there.
         constants: what a prediction that looks at no input is worth there, by the name of the metric.
+        epochs: passes over the training examples that it took.
+        best_epoch: the epoch whose parameters it ends with, where it could stop early.
 
     """
 
@@ -52,6 +54,8 @@ class TrainedRun:
     distances: Mapping[str, float]
     test: TestOutputs | None = None
     constants: Mapping[str, float] = field(default_factory=dict)
+    epochs: float = 0.0
+    best_epoch: float | None = None
 
 
 Value = Callable[[Any, TrainedRun], float | None]
@@ -227,6 +231,14 @@ METRICS: dict[str, Metric] = {
         _constant(
             "constant_rmse", "test RMSE of always predicting the mean of the training targets", "target units", "lower",
             "numbers",
+        ),
+        _metric(
+            "epochs_taken", "passes over the training examples that were taken", "epochs", "lower",
+            value=lambda torch, run: run.epochs,
+        ),
+        _metric(
+            "best_epoch", "epoch whose parameters are kept, where training stops early", "epochs",
+            value=lambda torch, run: run.best_epoch,
         ),
     )
 }  # fmt: skip

@@ -32,6 +32,14 @@ DEATH_SETTINGS = ("activation", "lr", "init", "bias_init")
 DEAD = "A unit is dead if it is zero on every one of 10,000 training examples."
 
 
+def warnings(context: Context) -> Section | None:
+    """Return what a supervisor would point at; None where there is nothing."""
+    if not context.warnings:
+        return None
+    lines = bullets([warning.text for warning in context.warnings])
+    return Section(title="Warnings", sentences="", table=lines, notes=context.excerpt.drawn_by)
+
+
 def divergence(context: Context) -> Section | None:
     """Return where training diverges if some but not all of the runs that ended did, and a factor tells them apart."""
     diverged = context.observed["diverged"].dropna()

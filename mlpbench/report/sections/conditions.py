@@ -6,18 +6,24 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mlpbench.base.escapes import Markdown, bullets, printable
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
-from mlpbench.evidence.estimates.observe import estimate, intervals
+from mlpbench.evidence.estimates.observe import estimate, intervals, with_labels
 from mlpbench.evidence.estimates.overlap import largest_overlap
 from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, has_regret, tuned_by
+from mlpbench.evidence.estimates.tuning_curve import tuning_curve as estimate_tuning_curves
 from mlpbench.evidence.frames import floats, records
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import FURTHER_SCORES, OF_TEST_SET, Context
+from mlpbench.report.figures import theme
+from mlpbench.report.figures.condition_colours import ConditionColours
 from mlpbench.report.figures.layouts import replicate_rows
 from mlpbench.report.section import Section, blocks, figure_section, paragraph, table
 from mlpbench.report.words import fixed, scientific, with_spread
@@ -26,7 +32,7 @@ MOST_LISTED = 20
 HEADINGS = {
     "train_loss": "train loss", "test_loss": "test loss", "train_accuracy": "train accuracy",
     "val_accuracy": "validation accuracy", "test_accuracy": "test accuracy", "gap_accuracy": "gap",
-    "val_loss": "validation loss", "gap_loss": "gap", **FURTHER_SCORES,
+    "val_loss": "validation loss", "gap_loss": "gap", "epochs_taken": "epochs", "best_epoch": "best epoch", **FURTHER_SCORES,
 }  # fmt: skip
 GAPS = {"accuracy": "train minus test accuracy", "loss": "test minus train loss"}
 # Numbers from here on are scientific; a spread this many times that of its column has its own digits.
@@ -111,6 +117,66 @@ def _warnings(tuning: pd.DataFrame) -> str:
     return bullets(lines[:MOST_LISTED] + ([f"and {more} more"] if more > 0 else [])) if lines else ""
 
 
+def tuning_curve(context: Context) -> Section | None:
+    """Return the best validation so far against the number of levels tried; None where no setting is tuned in a range."""
+    if not context.experiment.ranges:
+        return None
+    curves = estimate_tuning_curves(context.experiment, context.judgement.grid)
+    if curves.empty:
+        return None
+    name = tuned_by(context.experiment).replace("val_", "validation ")
+    drawn = with_labels(context.drawn_rows(curves).reset_index(drop=True), context.conditions)
+    return figure_section(
+        "Tuning curve",
+        curve_sentence(curves, context, name),
+        "Of the levels in any order, mean over replicates, with a band of 95%; a run that diverged counts as the worst that "
+        "finished. It is of the validation examples that levels are chosen by, so that it flatters every condition.",
+        context.excerpt.drawn_by,
+        figure="tuning_curve",
+        alt=f"Expected best {name} against the number of levels tried.",
+        draw=partial(draw_tuning_curve, drawn, context.colours, f"best {name}"),
+    )
+
+
+def curve_sentence(curves: pd.DataFrame, context: Context, name: str) -> str:
+    """Say what the second half of the budget gains, and from which budget on the best condition is ahead."""
+    sign, factor, unit = (1.0, 100.0, " pp") if name.endswith("accuracy") else (-1.0, 1.0, "")
+    positions, budget = sorted(set(curves["position"])), int(curves["budget"].max())
+    labels = [context.conditions[p].label for p in positions]
+    ordered = curves.sort_values(["budget", "position"])
+    good_BC = sign * ordered["mean"].to_numpy(dtype=float).reshape(budget, len(positions))
+    half = max(1, budget // 2)
+    gains = factor * (good_BC[-1] - good_BC[half - 1])
+    most, least = int(gains.argmax()), int(gains.argmin())
+    text = f"From {half} to {budget} levels the expected best {name} still gains {gains[most]:.3g}{unit}"
+    if len(positions) == 1:
+        return f"{text}."
+    text += f" with {labels[most]}, the most, and {gains[least]:.3g}{unit} with {labels[least]}, the least."
+    ahead = good_BC.argmax(axis=1)
+    best = int(ahead[-1])
+    behind = np.flatnonzero(ahead != best)
+    if len(behind):
+        return f"{text} {labels[best]} has the best after all of them, and is ahead from {behind.max() + 2} levels on."
+    return f"{text} {labels[best]} is ahead whatever the number of levels."
+
+
+def draw_tuning_curve(curves: pd.DataFrame, colours: ConditionColours, title: str) -> Figure:
+    """Return the figure: a line for each condition."""
+    with theme.style():
+        figure, (ax,) = theme.new(3.2)
+        for condition, line in curves.groupby("condition_id", sort=False):
+            width = 1.3 if colours.is_detailed else 0.8
+            colour = colours.colours[str(condition)]
+            theme.line_with_band(ax, line, "budget", colour, width, band=colours.is_detailed)
+        ax.set_xlabel("levels tried")
+        ax.set_ylabel(title)
+        ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        theme.legend_below(
+            figure, theme.colour_handles(colours.entries), colours.title if len(colours.entries) > 1 else ""
+        )
+    return figure
+
+
 def regret_sentence(experiment: Experiment, observed: pd.DataFrame, conditions: Sequence[Condition] = ()) -> str:
     """Say what the choice by folds loses against the best refit, and that of a single split; nothing where neither is known.
 
@@ -147,6 +213,8 @@ def section(context: Context) -> Section:
     """Return a row for each condition listed: mean ± sd of the main metrics, how many replicates, how many diverged."""
     metrics = [m for m in HEADINGS if m in set(context.estimates["metric"])]
     meaning = f"Mean ± standard deviation over replicates. The gap is {GAPS[context.measure]}."
+    if context.stops_early:
+        meaning += " Where training stops early, results are those of the best epoch by validation."
     return Section(
         title="Conditions",
         sentences=paragraph(meaning, constant_sentence(context), context.excerpt.listed_by),

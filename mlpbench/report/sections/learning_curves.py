@@ -51,7 +51,7 @@ def section(context: Context) -> Section | None:
     measures = "Loss and accuracy" if context.measure == "accuracy" else "Loss"
     return figure_section(
         "Learning curves",
-        sentence(curves),
+        on_stops(context) or sentence(curves),
         BANDS,
         runs_without_curves(context),
         context.excerpt.drawn_by,
@@ -64,6 +64,16 @@ def section(context: Context) -> Section | None:
 def has_curves(context: Context) -> bool:
     """Return whether there are curves to draw: not of networks that are not trained."""
     return bool((context.curve_estimates["epoch"] > 0).any())
+
+
+def on_stops(context: Context) -> str:
+    """Say what curves of runs that stop early are of, nothing where there are none."""
+    if not context.stops_early:
+        return ""
+    return (
+        "Where training stops early, a mean curve ends at the first stop of its replicates: later points would be of fewer. "
+        "Results are those of the best epoch, not of the last."
+    )
 
 
 def sentence(curves: pd.DataFrame) -> str:

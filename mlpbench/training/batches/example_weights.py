@@ -52,6 +52,10 @@ class Weights:
     w_KN: Tensor
     of_run: Tensor
 
+    def of_runs(self, places: Sequence[int]) -> Weights:
+        """Return the weights of the runs in these places alone."""
+        return Weights(w_KN=self.w_KN, of_run=self.of_run[torch.tensor(places, device=self.of_run.device)])
+
     def of(self, index_RB: Tensor) -> Tensor:
         """Return the weights of a batch, of shape (R, B, 1)."""
         return self.w_KN[self.of_run[:, None], index_RB].unsqueeze(2)

@@ -56,6 +56,7 @@ class Prober:
         self._runs, self._network = runs, network
         self._examples = examples.first(PROBE_EXAMPLES)
         self._steps = set(probe_steps(runs[0].settings, epochs))
+        self.ends = epochs is None or math.inf in epochs
         self._before: list[Tensor] = []
         self._probes: list[tuple[int, list[Measured]]] = []
 
@@ -67,20 +68,20 @@ class Prober:
         """Keep the weights as they are before the step that ends at a probe."""
         self._before = [w.flat_RS.clone() for w in self._network.parameters.weights]
 
-    def probe(self, step: int) -> None:
-        """Measure the layers after this many steps, if that was asked for."""
+    def probe(self, step: int, *, updated: bool = True) -> None:
+        """Measure the layers after this many steps, if that was asked for; `updated` says that the last step was seen."""
         if self.wants(step):
             averages = [(t, t.clone()) for norm in self._network.norms for t in (norm.mean, norm.variance)]
-            self._probes.append((step, self._measure(updated=step > 0)))
+            self._probes.append((step, self._measure(updated=updated and step > 0)))
             for now, before in averages:
                 now.copy_(before)
 
-    def rows(self, requested: Sequence[Run], diverged_at: Sequence[int]) -> list[Row]:
-        """Return a row for each run, probe and layer; a run that has diverged is no longer measured."""
+    def rows(self, count: int, diverged_at: Sequence[int]) -> list[Row]:
+        """Return a row for each of the first `count` runs, probe and layer; a run that has diverged is no longer measured."""
         rows = []
         for step, layers in self._probes:
             lists = [{name: values.tolist() for name, values in layer.items()} for layer in layers]
-            for i, run in enumerate(self._runs[: len(requested)]):
+            for i, run in enumerate(self._runs[:count]):
                 if 0 <= diverged_at[i] <= step:
                     continue
                 where = {"run_id": run.run_id, "epoch": step / run.settings.steps_per_epoch, "step": step}

@@ -5,7 +5,7 @@ Shapes: `R` runs, `I` inputs, `O` outputs of a layer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,13 @@ class Layers:
     @property
     def all(self) -> list[Stacked]:
         """Every array that is learnt, kind by kind."""
-        return [*self.weights, *(self.biases if self.has_biases else ()), *self.slopes, *self.gammas, *self.betas]
+        return list(self.by_name().values())
+
+    def by_name(self) -> Mapping[tuple[str, int], Stacked]:
+        """Return every array that is learnt by its kind and its number there, in the order of `all`."""
+        kinds = {"weights": self.weights, "biases": self.biases if self.has_biases else ()}
+        kinds |= {"slopes": self.slopes, "gammas": self.gammas, "betas": self.betas}
+        return {(kind, i): array for kind, arrays in kinds.items() for i, array in enumerate(arrays)}
 
 
 @dataclass(frozen=True, kw_only=True)

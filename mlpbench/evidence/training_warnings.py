@@ -1,0 +1,268 @@
+"""What a supervisor would point at in trained runs: each a rule on rows that are there, one sentence, and what to try.
+
+A rule looks at conditions, by means over their finished replicates, and speaks where these leave no doubt: a threshold is passed by the
+mean, and its own side of zero by every replicate but few. Thresholds are large on purpose: a warning that is seldom right is read
+by no one.
+
+    still falling          the loss on validation examples, or else on the test set, fell by more than 15% over the last quarter
+    edge of a range        the best or chosen level of numbers that were tried is the lowest or the highest, of three at least
+    train below test       train accuracy is below test accuracy by more than a point and more than three standard errors
+    nothing to regularise  without it the same network has a train loss within 5% of its test loss
+    dead                   at least nine of ten hidden units are dead
+    never moved            the train loss ends within 1% of where it started
+    scale of the target    numbers to predict, unscaled, whose standard deviation is above 10 or below 0.1
+
+References: L. Smith, "A disciplined approach to neural network hyper-parameters", 2018; A. Karpathy, "A recipe for training neural
+networks", 2019; Godbole et al., "Deep learning tuning playbook", 2023.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from mlpbench.evidence.estimates.observe import OK
+from mlpbench.evidence.frames import places, records
+from mlpbench.experiment.claims.selectors import are_numbers
+from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.experiment.spec import Experiment
+
+STILL_FALLING, LAST_QUARTER = 0.15, 0.75
+BELOW_TEST, CHANCE = 0.01, 3.0
+NO_GAP = 0.05
+MOSTLY_DEAD = 0.9
+NEVER_MOVED = 0.01
+LARGE_SPREAD, SMALL_SPREAD = 10.0, 0.1
+# Where a rule is of replicates, so many of them must be on its side.
+NEARLY_ALL = 0.8
+# Settings that hold a network back; 0 is without.
+REGULARISERS = ("dropout", "weight_decay", "l1", "input_noise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingWarning:
+    """A warning: its kind in two words, the conditions it is of, what was seen in a sentence, and what to try."""
+
+    kind: str
+    labels: Sequence[str]
+    says: str
+    advice: str
+
+    @property
+    def text(self) -> str:
+        """The warning as one line."""
+        return f"{self.says} {self.advice}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What warnings look at.
+
+    `observed` has the rows of some conditions, `curves` those of their runs, `tuning` a row for each level that was tried.
+    """
+
+    experiment: Experiment
+    conditions: Sequence[Condition]
+    observed: pd.DataFrame
+    curves: pd.DataFrame
+    tuning: pd.DataFrame
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The rows of finished runs."""
+        return self.observed[self.observed["status"] == OK]
+
+    def means(self, name: str) -> Mapping[int, float]:
+        """Return the mean of a metric over the finished runs of each condition that has one."""
+        known = self.finished[["position", name]].dropna()
+        return {int(p): float(v) for p, v in known.groupby("position")[name].mean().items()}  # type: ignore[call-overload]
+
+    def warn(self, kind: str, positions: Sequence[int], says: str, advice: str) -> TrainingWarning:
+        """Return a warning about some conditions, whose sentence has their number or name for `{where}`."""
+        labels = [self.conditions[p].label for p in positions]
+        if len(self.conditions) == 1:
+            where = "here"
+        elif len(labels) == 1:
+            where = f"with {labels[0]}"
+        else:
+            where = f"in {len(labels)} of {self.observed['position'].nunique()} conditions, {labels[0]} for one"
+        return TrainingWarning(kind=kind, labels=labels, says=says.format(where=where), advice=advice)
+
+
+def training_warnings(trained: Trained) -> list[TrainingWarning]:
+    """Return the warnings, of each kind at most one of each sort, in the order of the rules."""
+    return [warning for rule in RULES for warning in rule(trained)]
+
+
+def _still_falling(trained: Trained) -> Iterator[TrainingWarning]:
+    """Yield the conditions whose loss is still falling; runs that may stop early, and did, have ended by themselves."""
+    curves = trained.curves
+    there = set(curves["split"])
+    split = "validation" if "validation" in there else "test"
+    rows = curves[(curves["split"] == split) & (curves["step"] > 0)].dropna(subset=["loss"])
+    rows = rows.assign(place=places(rows["run_id"], trained.finished["run_id"]))
+    rows = rows[rows["place"] >= 0].sort_values(["place", "step"])
+    last = rows.groupby("place")["step"].transform("max")
+    before = rows[rows["step"] <= LAST_QUARTER * last].groupby("place")["loss"].last()
+    fell = 1 - rows.groupby("place")["loss"].last().reindex(before.index) / before.where(before > 0)
+    position = trained.finished["position"].to_numpy()[fell.index.to_numpy(dtype=int)]
+    by = fell.groupby(position)
+    fallen = by.mean()[(by.mean() > STILL_FALLING) & (by.quantile(1 - NEARLY_ALL) > STILL_FALLING / 2)]
+    ended = {p for p, c in enumerate(trained.conditions) if c.settings.stops_early and _stopped(trained, p)}
+    found = fallen[~fallen.index.isin(list(ended))].sort_values(ascending=False)
+    if len(found):
+        what = "validation" if split == "validation" else "test"
+        size = f"{found.iloc[-1]:.0%}" if len(found) == 1 else f"{found.iloc[-1]:.0%} to {found.iloc[0]:.0%}"
+        says = f"Still falling at the end: the {what} loss fell by {size} over the last quarter of training {{where}}."
+        advice = "Train longer before conditions are compared, or compare at equal loss (`steps_to_train_loss_X`)."
+        yield trained.warn("undertrained", list(found.index), says, advice)
+
+
+def _stopped(trained: Trained, position: int) -> bool:
+    taken = trained.finished.loc[trained.finished["position"] == position, "epochs_taken"]
+    s = trained.conditions[position].settings
+    return bool((taken * s.steps_per_epoch < s.steps - 0.5).any())
+
+
+def _edges(trained: Trained) -> Iterator[TrainingWarning]:
+    """Yield the tuned settings, and the learning rate where it is a factor, whose best level is at an edge."""
+    if not trained.tuning.empty:
+        rows = [r for r in records(trained.tuning) if r["edges"] and r["chosen"] > r["judged"] / 2]
+        rows = [r for r in rows if r["position"] in set(trained.observed["position"])]
+        if rows:
+            says = f"At the edge of its range: the chosen {rows[0]['tuning']} is the lowest or highest {rows[0]['edges']} tried, {{where}}."
+            advice = "Widen the range: a better level may lie beyond it."
+            yield trained.warn("edge of range", [int(r["position"]) for r in rows], says, advice)
+    levels = trained.experiment.factors.get("lr", ())
+    if len(levels) < 3 or not are_numbers(levels):
+        return
+    outcome, better = ("test_loss", min) if not trained.experiment.has_classes else ("test_accuracy", max)
+    means = trained.means(outcome)
+    cells: dict[tuple[object, ...], dict[float, int]] = {}
+    for p in means:
+        others = tuple(v for k, v in trained.conditions[p].levels.items() if k != "lr")
+        cells.setdefault(others, {})[float(trained.conditions[p].levels["lr"])] = p  # type: ignore[arg-type]
+    best = [
+        by_rate[better(by_rate, key=lambda rate: means[by_rate[rate]])]
+        for by_rate in cells.values()
+        if len(by_rate) >= 3
+    ]
+    edges = (min(levels), max(levels))  # type: ignore[type-var]
+    at_edge = [p for p in best if trained.conditions[p].levels["lr"] in edges]
+    if at_edge:
+        rate = format_level(trained.conditions[at_edge[0]].levels["lr"])
+        of = f" in {len(at_edge)} of {len(best)} combinations of the other factors" if len(best) > 1 else ""
+        says = (
+            f"At the edge of its range: the best learning rate is the lowest or highest tried{of}, lr={rate} for one."
+        )
+        advice = "Widen the range: a better rate may lie beyond it."
+        yield trained.warn("edge of range", at_edge, says, advice)
+
+
+def _train_below_test(trained: Trained) -> Iterator[TrainingWarning]:
+    """Yield the conditions that do worse on what they were trained on; noisy labels and shifted examples are meant to."""
+    if not trained.experiment.has_classes:
+        return
+    accuracy = trained.means("test_accuracy")
+    found = []
+    for p, gap in trained.means("gap_accuracy").items():
+        s, n = trained.conditions[p].settings, max(trained.conditions[p].data.n_test, 1)
+        a = (accuracy.get(p, 0.5) * n + 1) / (n + 2)  # few test examples that are all right leave room for errors too
+        chance = CHANCE * math.sqrt(a * (1 - a) * (1 / n + 1 / max(s.n_fit, 1)))
+        if gap < -max(BELOW_TEST, chance) and not s.label_noise and s.train_shift == "none":
+            found.append((gap, p))
+    if found:
+        worst = -min(found)[0]
+        says = f"Train accuracy is below test accuracy, by up to {100 * worst:.2g} points {{where}}."
+        advice = "Are the test examples easier, or among the training examples? Look at how the data were split."
+        yield trained.warn("train below test", [p for _, p in sorted(found)], says, advice)
+
+
+def _without_overfitting(trained: Trained) -> Iterator[TrainingWarning]:
+    """Yield each regulariser of which the same network without it has nothing to gain: its train loss is its test loss."""
+    gap, test = trained.means("gap_loss"), trained.means("test_loss")
+    plain = {_without(c, None): p for p, c in enumerate(trained.conditions) if p in gap}
+    for name in REGULARISERS:
+        found = []
+        for p, c in enumerate(trained.conditions):
+            without = plain.get(_without(c, name)) if _is_on(c, name) else None
+            if without is None or p not in gap:
+                continue
+            if abs(gap[without]) < NO_GAP * test[without] and not trained.conditions[without].settings.label_noise:
+                found.append(p)
+        if found:
+            says = f"Nothing to regularise: without {name} the train loss is within {NO_GAP:.0%} of the test loss, {{where}}."
+            advice = f"A network that doesn't overfit gains nothing from {name}: train longer, or a larger one, or leave it out."
+            yield trained.warn("nothing to regularise", found, says, advice)
+
+
+def _is_on(condition: Condition, name: str) -> bool:
+    value = getattr(condition.settings, name)
+    return any(v > 0 for v in value) if isinstance(value, tuple) else value > 0
+
+
+def _without(condition: Condition, name: str | None) -> tuple[tuple[str, object], ...]:
+    """Return the data and the settings of a condition, in which a regulariser is off."""
+    s = asdict(condition.settings) | {"dataset": condition.data.fingerprint}
+    if name is not None:
+        s[name] = tuple(0.0 for _ in s[name]) if isinstance(s[name], tuple | list) else 0.0
+    return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in s.items())
+
+
+def _dead(trained: Trained) -> Iterator[TrainingWarning]:
+    shares = {}
+    for p, dead in trained.means("dead_units").items():
+        s = trained.conditions[p].settings
+        units = sum(s.conv_channels) + sum(s.hidden_sizes)
+        if units and dead >= MOSTLY_DEAD * units:
+            shares[p] = dead / units
+    if shares:
+        most = max(shares.values())
+        says = f"Units are dead: up to {most:.0%} of the hidden units are zero on every training example {{where}}."
+        advice = "Try a lower learning rate, he_normal as init, norm, or an activation that has a slope below zero."
+        yield trained.warn("dead units", sorted(shares, key=lambda p: -shares[p]), says, advice)
+
+
+def _never_moved(trained: Trained) -> Iterator[TrainingWarning]:
+    rows = trained.curves[trained.curves["split"] == "train"].dropna(subset=["loss"])
+    rows = rows.assign(place=places(rows["run_id"], trained.finished["run_id"]))
+    losses = rows[rows["place"] >= 0].sort_values(["place", "step"]).groupby("place")["loss"]
+    start, end = losses.first(), losses.last()
+    trained_at_all = losses.size() > 1
+    still = (np.abs(end - start) < NEVER_MOVED * np.abs(start)) & trained_at_all
+    position = trained.finished["position"].to_numpy()[still.index.to_numpy(dtype=int)]
+    share = still.groupby(position).mean()
+    found = [int(p) for p in share.index[share >= NEARLY_ALL]]
+    if found:
+        says = "The loss never moved: the train loss ends within 1% of where it started {where}."
+        advice = "Try a higher learning rate, another init, or fewer layers: the gradient may not arrive."
+        yield trained.warn("loss never moved", found, says, advice)
+
+
+def _scale_of_target(trained: Trained) -> Iterator[TrainingWarning]:
+    if trained.experiment.has_classes:
+        return
+    found: dict[str, float] = {}
+    for p, spread in trained.means("constant_rmse").items():
+        data = trained.conditions[p].data
+        if data.target_scale is None and (spread > LARGE_SPREAD or 0 < spread < SMALL_SPREAD):
+            found.setdefault(data.name, spread)
+    for name, spread in found.items():
+        says = f"The target of {name} wants scaling: its standard deviation is about {spread:.2g}, and it is learnt as it is."
+        advice = "Learning rates suit a spread of 1: standardise it, as tables of your own are unless `target_scale` is none."
+        yield TrainingWarning(kind="scale of the target", labels=[], says=says, advice=advice)
+
+
+RULES = (
+    _still_falling,
+    _edges,
+    _train_below_test,
+    _without_overfitting,
+    _dead,
+    _never_moved,
+    _scale_of_target,
+)
