@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -59,19 +58,21 @@ def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_
 
     An experiment reads it so with `dataset: {file: TABLE, target: COLUMN}` and the same options.
     """
-    from mlpbench.data.table.description import describe
+    from mlpbench.data.table.description import lines
     from mlpbench.data.table.table_data import read_options
     from mlpbench.experiment.file.yaml_reader import parsed
 
     written = [f"target={target}"] * (target is not None) + list(options)
     try:
-        described = describe(read_options({"file": table} | {o.key: o.value for o in map(parsed, written)}, Path()))
+        facts = read_options({"file": table} | {o.key: o.value for o in map(parsed, written)}, Path()).facts
     except SpecProblem as problem:
         raise InputError(problem.message) from None
     if as_json:
-        click.echo(json.dumps(asdict(described), indent=2, ensure_ascii=False))
+        counts = {key: getattr(facts, key) for key in ("name", "n_train", "n_test", "n_features", "class_names")}
+        profile = {} if facts.profile is None else facts.profile.model_dump()
+        click.echo(json.dumps(counts | profile | {"notes": facts.notes}, indent=2, ensure_ascii=False))
     else:
-        click.echo("\n".join(described.lines()))
+        click.echo("\n".join(lines(facts)))
 
 
 @click.command()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.models import unknown_key
+from mlpbench.data.profile import TableProfile
 
 Values = NDArray[np.uint8] | NDArray[np.float32]
 Say = Callable[[str], None]
@@ -78,6 +79,7 @@ class DataFacts:
         target_scale: how a target that is a number is scaled for training; None where it is trained on as it is.
         is_drawn_anew: whether each replicate draws its own examples.
         notes: what a person should know of how the data were read, a sentence each.
+        profile: what became of each column of a table of the user's own; None of other data, and where it is not known.
 
     """
 
@@ -92,6 +94,7 @@ class DataFacts:
     target_scale: TargetScale | None = None
     is_drawn_anew: bool = False
     notes: tuple[str, ...] = ()
+    profile: TableProfile | None = None
 
     @property
     def n_features(self) -> int:

@@ -17,6 +17,7 @@ from mlpbench.report.sections import (
     conditions,
     cost,
     crossed_factors,
+    data,
     error_curves,
     learning_curves,
     piece_contributions,
@@ -54,6 +55,7 @@ SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     layer_signals.coordinate_check,
     weight_distributions.section,
     training_failures.unfinished,
+    data.section,
     cost.training_cost,
     provenance.section,
 )

@@ -53,6 +53,6 @@ def test_run_and_plan_say_each_note_once_and_the_report_has_it(facts: dict[str, 
     assert run.exit_code == 0, run.output
     assert run.stdout.count(NOTE) == 1
     report = Path("results/noted/report.md").read_text()
-    assert "| note on the data | t.csv: the first row is \\| odd |" in report
+    assert "- t.csv: the first row is | odd" in report.split("## Data\n")[1].split("\n## ")[0]
     quiet = CliRunner().invoke(main, ["run", "noted.yaml", "--workers", "1", "--quiet"])
     assert quiet.output == ""

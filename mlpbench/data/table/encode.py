@@ -46,7 +46,8 @@ class Encoded:
     """The arrays of a table: x float32 (N, I), y uint8 classes or float32 numbers (N,), for training and for testing.
 
     `classes` has the name of each class, and is None for regression. `notes` say what became of columns where that is not
-    plain: sentences that do not name the file. `columns` and `input_scale` make the same inputs of other rows.
+    plain: sentences that do not name the file. `columns` and `input_scale` make the same inputs of other rows; `gaps` has the
+    number of gaps of each column.
     """
 
     x_train: NDArray[np.float32]
@@ -58,6 +59,7 @@ class Encoded:
     target_scale: TargetScale | None = None
     notes: tuple[str, ...] = ()
     columns: tuple[InputColumn, ...]
+    gaps: tuple[int, ...]
     input_scale: InputScale
 
 
@@ -161,6 +163,7 @@ def encode(
         fingerprint=fingerprint,
         target_scale=of_target,
         columns=tuple(inputs.columns),
+        gaps=tuple(int(c.gaps.sum()) for c in input_columns),
         input_scale=input_scale,
         notes=(*of_columns, *_constant_notes(inputs, input_scale, ~is_test), *scale_notes),
     )

@@ -68,13 +68,13 @@ def rows_of(columns: Sequence[Column], kept: Mask) -> list[Column]:
     return list(columns) if kept.all() else [replace(c, values=c.values[kept]) for c in columns]
 
 
-def counted(n: int, what: str) -> str:
+def counted(n: int, one: str, several: str = "") -> str:
     """Return a number of things in words.
 
-    >>> counted(1, "row"), counted(3, "row")
-    ('1 row', '3 rows')
+    >>> counted(1, "row"), counted(3, "row"), counted(2, "class", "classes")
+    ('1 row', '3 rows', '2 classes')
     """
-    return f"{n} {what}{'' if n == 1 else 's'}"
+    return f"{n} {one}" if n == 1 else f"{n} {several or f'{one}s'}"
 
 
 def checked_spellings(value: object) -> object:

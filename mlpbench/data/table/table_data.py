@@ -57,6 +57,7 @@ class TableData(DataSource):
             fingerprint=self.file_facts.fingerprint,
             target_scale=self._target_scale,
             notes=self.file_facts.notes,
+            profile=self.file_facts.profile,
         )
 
     @property
@@ -85,7 +86,7 @@ class TableData(DataSource):
             now, dataset, encoder = _read(self.options, paths)
         except SpecProblem as problem:
             raise InputError(f"{self.options.file}: {problem.message}") from None
-        if now.file_facts.without_notes() != self.file_facts.without_notes():
+        if now.file_facts.without_words() != self.file_facts.without_words():
             was, got = self.file_facts.fingerprint[:12], now.file_facts.fingerprint[:12]
             message = f"the data must be those of the experiment's facts, {was}, got {got}"
             hint = "the file or its options have changed; remove `facts` to start again with them"
@@ -107,8 +108,9 @@ class TableData(DataSource):
         for key, path in self.options.paths.items():
             written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
             tree[key] = spelt(written, key)
-        file_facts = self.file_facts.model_dump(exclude_none=True, exclude_defaults=True)
-        return tree | {"facts": _as_lists(file_facts)}
+        profile = self.file_facts.profile and self.file_facts.profile.cut()
+        file_facts = self.file_facts.model_copy(update={"profile": profile})
+        return tree | {"facts": file_facts.model_dump(mode="json", exclude_none=True, exclude_defaults=True)}
 
 
 def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
@@ -138,6 +140,7 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
     Raises SpecProblem where the target is no column, InputError for what is wrong inside a file.
     """
     # Whoever has no table of their own need not wait for pyarrow.
+    from mlpbench.data.table.description import profile_of
     from mlpbench.data.table.encode import encode
     from mlpbench.data.table.table_encoder import OPTION_KEYS, TableEncoder
 
@@ -184,6 +187,7 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         target_mean=None if scaled is None else scaled.mean,
         target_sd=None if scaled is None else scaled.sd,
         notes=_notes(options, table, test_table, encoded),
+        profile=profile_of(encoded, table.target, table.left_out),
     )
     update: dict[str, Any] = {"facts": None, "test": share if test_table is None else None}
     if encoded.classes is None and options.target_scale is None:

@@ -15,6 +15,7 @@ from mlpbench.base.models import Path as Place
 from mlpbench.data.dataset import KEY
 from mlpbench.data.formats.columns import MOST_CLASSES
 from mlpbench.data.formats.table_files import NPZ, format_of
+from mlpbench.data.profile import ColumnProfile, TableProfile
 from mlpbench.data.table.gaps import checked_spellings
 from mlpbench.data.text.dialect import TextOptions, checked_separator
 from mlpbench.data.text.text_encoding import checked_encoding
@@ -29,7 +30,8 @@ HOW_TO_NAME_A_TABLE = "a data set of your own is {file: PATH, target: COLUMN}"
 class TableFacts(Model):
     """What is known of a file that has been read; `classes` is None for regression.
 
-    `notes` say how it was understood where that is not plain, a sentence each; data with other notes are the same data.
+    `notes` say how it was understood where that is not plain, a sentence each, and `profile` what became of each column, None in
+    folders of earlier releases. Data with other notes, and another profile, are the same data.
     """
 
     fingerprint: str
@@ -40,6 +42,7 @@ class TableFacts(Model):
     target_mean: float | None = None
     target_sd: float | None = Field(default=None, gt=0)
     notes: tuple[str, ...] = Field(default=(), strict=False)
+    profile: TableProfile | None = None
 
     @field_validator("fingerprint")
     @classmethod
@@ -48,9 +51,9 @@ class TableFacts(Model):
             raise ValueError(f"fingerprint must be 64 hex digits, got {shown(value)}")
         return value
 
-    def without_notes(self) -> TableFacts:
-        """Return what identifies the data: later versions may word notes otherwise."""
-        return self.model_copy(update={"notes": ()})
+    def without_words(self) -> TableFacts:
+        """Return what identifies the data: later versions may word notes and profiles otherwise."""
+        return self.model_copy(update={"notes": (), "profile": None})
 
 
 class TableOptions(Model):
@@ -158,7 +161,11 @@ def checked_options(tree: Mapping[str, Any]) -> TableOptions:
 
 def _problem(error: ValidationError, tree: Mapping[str, Any]) -> SpecProblem:
     def known(path: Place) -> list[str]:
-        return list(TableFacts.model_fields if "facts" in path[:-1] else TableOptions.model_fields)
+        models: dict[str, type[Model]] = {"profile": TableProfile, "facts": TableFacts}
+        inside = path[:-1]
+        if inside[:3] == ("facts", "profile", "columns"):
+            return list(ColumnProfile.model_fields)
+        return list(next((models[key] for key in models if key in inside), TableOptions).model_fields)
 
     problem = first_problem(error, known)
     if "file" not in tree and not problem.key:
