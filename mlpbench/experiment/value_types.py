@@ -6,6 +6,7 @@ identities are made of; `parse_call` splits it again.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -55,6 +56,7 @@ class Number:
     low: float = -math.inf
     high: float = math.inf
     open_low: bool = False
+    open_high: bool = False
     or_none: bool = False
     default: float | None = None  # where it is the parameter of a word and may be left out
     column: Column = "double"
@@ -67,7 +69,7 @@ class Number:
         elif self.high == math.inf:
             words = f"a number {'above' if self.open_low else 'of at least'} {self.low:g}"
         else:
-            words = f"a number in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}]"
+            words = f"a number in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}{')' if self.open_high else ']'}"
         return f"{words}, or none" if self.or_none else words
 
     def read(self, value: object) -> Value:
@@ -80,7 +82,8 @@ class Number:
             number = float(value) + 0.0  # -0.0 and 0.0 are one value, and so one run
         except OverflowError:
             raise ValueError(self.rule) from None
-        if not (math.isfinite(number) and self.low <= number <= self.high) or (self.open_low and number == self.low):
+        at_an_open_end = (self.open_low and number == self.low) or (self.open_high and number == self.high)
+        if not (math.isfinite(number) and self.low <= number <= self.high) or at_an_open_end:
             raise ValueError(self.rule)
         return number
 
@@ -122,8 +125,46 @@ class Count:
         return value
 
 
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    column: Column = "bool"
+    rule: str = "true or false"
+    default: bool | None = None  # where it is the parameter of a word
+
+    def read(self, value: object) -> Value:
+        """Return the flag; raise ValueError with the rule."""
+        if not isinstance(value, bool):
+            raise ValueError(self.rule)
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two numbers in a list, as a parameter of a word that may be left out."""
+
+    each: Number
+    default: tuple[float, float]
+
+    @property
+    def rule(self) -> str:
+        """The rule of each number."""
+        return f"a list of two, each {self.each.rule}"
+
+    def read(self, value: object) -> Value:
+        """Return the two numbers; raise ValueError with the rule."""
+        if not isinstance(value, list | tuple) or len(value) != len(self.default):
+            raise ValueError(self.rule)
+        try:
+            return tuple(float(self.each.read(v)) for v in value)  # type: ignore[arg-type]
+        except ValueError:
+            raise ValueError(self.rule) from None
+
+
 # The parameters of a word by name, with their ranges and defaults; a single one has no name of its own: `number`.
-Parameters = Mapping[str, Number | Count]
+Parameter = Number | Count | Flag | Pair
+Parameters = Mapping[str, Parameter]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,13 +191,18 @@ class Word:
             return str(word)
         if argument is None and len(parameters) == 1:
             (argument,) = (limits.default for limits in parameters.values())
+        elif argument is None and have_defaults(parameters):
+            return str(word)
         if argument is None:
             plural = "s" * (len(parameters) > 1)
             raise ValueError(f"{word} with its parameter{plural}, written {_form(word, parameters)}")
-        numbers = [
+        read = [
             _read_parameter(word, name, limits, number)
             for (name, limits), number in zip(parameters.items(), _arguments(word, parameters, argument))
         ]
+        if have_defaults(parameters) and read == [limits.default for limits in parameters.values()]:
+            return str(word)
+        numbers = [n for value in read for n in (value if isinstance(value, tuple) else (value,))]
         return f"{word}({','.join(n if isinstance(n, str) else repr(n) for n in numbers)})"
 
     def _parts(self, value: object) -> tuple[Any, object]:
@@ -226,24 +272,43 @@ def parse_word(canonical: str) -> str:
     return _split_call(canonical)[0]
 
 
+def have_defaults(parameters: Parameters) -> bool:
+    """Return whether there are several parameters, each of which may be left out; then a word alone has all of them."""
+    return len(parameters) > 1 and all(limits.default is not None for limits in parameters.values())
+
+
 def _form(word: str, parameters: Parameters) -> str:
     names = list(parameters)
-    inner = names[0] if len(names) == 1 else "{" + ", ".join(f"{n}: number" for n in names) + "}"
+    inner = names[0] if len(names) == 1 else "{" + ", ".join(f"{n}: {_kind(p)}" for n, p in parameters.items()) + "}"
     return f"{{{word}: {inner}}}"
+
+
+def _kind(parameter: Parameter) -> str:
+    return "[number, number]" if isinstance(parameter, Pair) else "true" if isinstance(parameter, Flag) else "number"
 
 
 def _arguments(word: str, parameters: Parameters, argument: object) -> Sequence[object]:
     """Return the value of each parameter, in order."""
     if len(parameters) == 1:
         return [argument]
-    if isinstance(argument, tuple) and len(argument) == len(parameters):
-        return argument
-    if isinstance(argument, Mapping) and set(argument) == set(parameters):
-        return [argument[name] for name in parameters]
-    raise ValueError(f"{word} with its parameters, written {_form(word, parameters)}")
+    rule, sizes = f"{word} with its parameters, written {_form(word, parameters)}", list(map(_size, parameters.values()))
+    if isinstance(argument, tuple) and len(argument) == sum(sizes):
+        numbers = iter(argument)
+        return [tuple(itertools.islice(numbers, n)) if n > 1 else next(numbers) for n in sizes]
+    if not isinstance(argument, Mapping):
+        raise ValueError(rule)
+    missing = [name for name, limits in parameters.items() if name not in argument and limits.default is None]
+    unknown = [name for name in argument if name not in parameters]
+    if missing or unknown:
+        raise ValueError(rule + (_near(unknown[0], parameters) if unknown else ""))
+    return [argument.get(name, limits.default) for name, limits in parameters.items()]
 
 
-def _read_parameter(word: str, name: str, limits: Number | Count, value: object) -> Value:
+def _size(parameter: Parameter) -> int:
+    return len(parameter.default) if isinstance(parameter, Pair) else 1
+
+
+def _read_parameter(word: str, name: str, limits: Parameter, value: object) -> Value:
     if isinstance(limits, Count) and isinstance(value, float) and value.is_integer():
         value = int(value)
     try:
@@ -251,20 +316,6 @@ def _read_parameter(word: str, name: str, limits: Number | Count, value: object)
     except ValueError as error:
         which = "a parameter" if name == "number" else f"a parameter '{name}'"
         raise ValueError(f"{word} with {which} that is {error}") from None
-
-
-@dataclass(frozen=True)
-class Flag:
-    """True or false."""
-
-    column: Column = "bool"
-    rule: str = "true or false"
-
-    def read(self, value: object) -> Value:
-        """Return the flag; raise ValueError with the rule."""
-        if not isinstance(value, bool):
-            raise ValueError(self.rule)
-        return value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,8 @@ from mlpbench.experiment.value_types import (
     Count,
     Flag,
     Number,
+    Pair,
+    Parameter,
     Parameters,
     PerLayer,
     Sizes,
@@ -204,7 +206,7 @@ def _number(values: Number | Count) -> Schema:
     if values.low > -math.inf:
         number["exclusiveMinimum" if isinstance(values, Number) and values.open_low else "minimum"] = values.low
     if values.high < (LARGEST if isinstance(values, Count) else math.inf):
-        number["maximum"] = values.high
+        number["exclusiveMaximum" if isinstance(values, Number) and values.open_high else "maximum"] = values.high
     words: list[str | None] = list(values.words) if isinstance(values, Count) else ["none", None] * values.or_none
     if isinstance(values, Count) and values.share:
         return {"anyOf": [number, {"type": "string", "pattern": r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$"}]}
@@ -232,5 +234,15 @@ def _chain(values: Chain) -> Schema:
 
 
 def _parameters(parameters: Parameters) -> Schema:
-    limits = {name: _number(values) for name, values in parameters.items()}
-    return next(iter(limits.values())) if len(limits) == 1 else _object(limits, needed=list(limits))
+    limits = {name: _parameter(values) for name, values in parameters.items()}
+    needed = [name for name, values in parameters.items() if values.default is None]
+    return next(iter(limits.values())) if len(limits) == 1 else _object(limits, needed=needed)
+
+
+def _parameter(values: Parameter) -> Schema:
+    if isinstance(values, Flag):
+        return {"type": "boolean"}
+    if isinstance(values, Pair):
+        n = len(values.default)
+        return {"type": "array", "items": _number(values.each), "minItems": n, "maxItems": n}
+    return _number(values)
