@@ -291,7 +291,10 @@ def _arguments(word: str, parameters: Parameters, argument: object) -> Sequence[
     """Return the value of each parameter, in order."""
     if len(parameters) == 1:
         return [argument]
-    rule, sizes = f"{word} with its parameters, written {_form(word, parameters)}", list(map(_size, parameters.values()))
+    rule, sizes = (
+        f"{word} with its parameters, written {_form(word, parameters)}",
+        list(map(_size, parameters.values())),
+    )
     if isinstance(argument, tuple) and len(argument) == sum(sizes):
         numbers = iter(argument)
         return [tuple(itertools.islice(numbers, n)) if n > 1 else next(numbers) for n in sizes]

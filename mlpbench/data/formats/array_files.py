@@ -23,7 +23,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem, shown, suggestion
 from mlpbench.data.file_errors import MAX_BYTES, check_unpacked, file_error, reading, reason
 from mlpbench.data.formats.column_choice import ColumnChoice
-from mlpbench.data.formats.column_types import flag_column, number_column, typed_column, typed_text_column
+from mlpbench.data.formats.column_types import flag_column, number_column, typed_column
 from mlpbench.data.formats.columns import MOST_COLUMNS, PLAIN, Column, ColumnOptions, ColumnPlace, Table
 from mlpbench.data.formats.written_columns import written_columns
 from mlpbench.data.npy_files import ArrayError, read_header, read_values
@@ -179,9 +179,9 @@ def _inputs(choice: ColumnChoice, width: int, name: str) -> list[int]:
 
 def _npz_column(place: ColumnPlace, values: NDArray[np.generic], asked: ColumnOptions) -> Column:
     if values.dtype.kind == "U":
-        return typed_text_column(place, _texts(place, values), asked)
+        return written_columns([place], [_texts(place, values)], asked, has_types=True)[0]
     if asked.are_words(place.column):
-        return typed_column(place, pa.chunked_array([pa.array(values)]), asked)
+        return typed_column(place, pa.array(values), asked)
     if values.dtype.kind == "b":
         return flag_column(place, values)
     whole = values.dtype.kind in "iu"

@@ -5,8 +5,9 @@ A decimal comma and a comma between thousands are told apart by all columns of n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,45 +15,66 @@ import pyarrow.compute as pc
 
 from mlpbench.base.models import shown
 from mlpbench.data.formats.column_types import (
-    NUMBER,
     Texts,
     column_of_dates,
     column_of_numbers,
     flag_column,
     gaps_of,
+    is_text,
     named_gaps,
     number_column,
+    plain_array,
     strings,
     text_column,
+    typed_column,
 )
 from mlpbench.data.formats.columns import PLAIN, TYPE_NAMES, Column, ColumnOptions, ColumnPlace, WrittenForm, first_true
 from mlpbench.data.text.dates import looks_like_date
+from mlpbench.data.text.value_kinds import FLAG, INFINITE, NUMBER_AHEAD, whole
 from mlpbench.data.text.written_numbers import decimal_marks, looks_like_number
 
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _WHOLE = r"^[+-]?[0-9]+$"
-_FLAG = r"^(true|false|True|False|TRUE|FALSE)$"
-_INFINITE = r"^(?i:[+-]?(inf|infinity))$"
 # A number of this form is another one where `.` stands between thousands.
 _OF_THOUSANDS = r"^[+-]?([1-9][0-9]{0,2}(\.[0-9]{3})+|[0-9]+)$"
 _MAY_BE_NUMBER = r"^[^A-DF-Za-df-z]*[0-9][^A-DF-Za-df-z]*$"
 _MARKS = ".,"
 _DATES = "dates and times"
+_NUMBERS_OF_TEXT = "numbers whose type is text; where they are words, name the column in `words`"
+MOST_EXAMPLES = 3
 
 
-def written_columns(places: Sequence[ColumnPlace], raw: Sequence[Texts], asked: ColumnOptions = PLAIN) -> list[Column]:
+def typed_columns(
+    places: Sequence[ColumnPlace], chunked: Sequence[pa.ChunkedArray[Any]], asked: ColumnOptions = PLAIN
+) -> list[Column]:
+    """Return the columns of a file or table with types: text is read by what it looks like, as that of a text file is.
+
+    A table then gives the same inputs whatever its format. Raises InputError for what can't be learned from.
+    """
+    arrays = [plain_array(place, values, asked) for place, values in zip(places, chunked, strict=True)]
+    of_text = [i for i, raw in enumerate(arrays) if is_text(raw.type)]
+    texts = (arrays[i].cast(pa.string()).fill_null("") for i in of_text)
+    columns = dict(zip(of_text, written_columns([places[i] for i in of_text], texts, asked, has_types=True)))
+    return [columns[i] if i in columns else typed_column(places[i], raw, asked) for i, raw in enumerate(arrays)]
+
+
+def written_columns(
+    places: Sequence[ColumnPlace], raw: Iterable[Texts], asked: ColumnOptions = PLAIN, *, has_types: bool = False
+) -> list[Column]:
     """Return columns, each of the one type that all its values are written in; raise InputError where there are several.
 
     Args:
         places: the name of each column and where its values stand.
         raw: the text of all values, by column.
         asked: what the experiment file says of columns.
+        has_types: whether the file says that they are text: values of several types are words then.
 
     """
     columns: list[Column | _Written] = []
     proven: set[str] = set()
     # One column after the other, so that a copy of few of them is in memory.
     for place, values in zip(places, raw):
-        written = _Written(place, values, asked)
+        written = _Written(place, values, asked, has_types=has_types)
         proven |= {written.marks} & set(_MARKS)
         learned = asked.form(place.column).decimal if written.marks else None
         is_open = written.marks == _MARKS and learned is None
@@ -69,15 +91,15 @@ class _Written:
     it has no decimal mark, or values of other types.
     """
 
-    def __init__(self, place: ColumnPlace, raw: Texts, asked: ColumnOptions) -> None:
-        self.place, self.raw, self.asked = place, raw, asked
+    def __init__(self, place: ColumnPlace, raw: Texts, asked: ColumnOptions, *, has_types: bool) -> None:
+        self.place, self.raw, self.asked, self.has_types = place, raw, asked, has_types
         self.marks = ""
         self.is_number = self.is_plain = False
         if asked.are_words(place.column):
             return
         self.text: Texts = pc.utf8_trim_whitespace(raw)
         self.gap = gaps_of(self.text, asked)
-        self.is_plain = self._all(self._matching(NUMBER))
+        self.is_plain = self._all(self._matching(_NUMBER))
         if self.is_plain:
             self.is_number = True
             if pc.any(pc.match_substring(self.text, ".")).as_py():
@@ -117,10 +139,10 @@ class _Written:
             return self._plain_numbers()
         if self.is_number:
             return column_of_numbers(self.place, self.text, self.values, mark or ".", self.asked)
-        if self._all(self._matching(_FLAG)):
+        if self._all(self._matching(whole(FLAG))):
             flags = pc.equal(pc.utf8_lower(self.text), pa.scalar("true")).to_numpy(zero_copy_only=False)
             return flag_column(self.place, flags, self.gap.to_numpy(zero_copy_only=False))
-        infinite = self._matching(_INFINITE)
+        infinite = self._matching(whole(INFINITE))
         if pc.any(infinite).as_py() and self._all(pc.or_(self._in(self._numberlike()), infinite)):
             at = first_true(infinite)
             value = self.text[at].as_py()
@@ -128,15 +150,23 @@ class _Written:
             raise self.place.error(f"a number must be finite, got {value!r} among numbers; {hint}", at)
         if (column := column_of_dates(self.place, self.text, self.values, self.asked)) is not None:
             return column
-        self._check_one_type()
-        return text_column(self.place, self.raw, self.asked)
+        if not self.has_types:
+            self._check_one_type()
+        column = text_column(self.place, self.raw, self.asked)
+        if len(column.words) > 1 and self._all(self._matching(whole(NUMBER_AHEAD))):
+            some = ", ".join(map(shown, column.words[:MOST_EXAMPLES])) + ", ..." * (len(column.words) > MOST_EXAMPLES)
+            note = f"{some} are words, though they begin with a number; write numbers alone where they are some"
+            return replace(column, notes=(*column.notes, note))
+        return column
 
     def _plain_numbers(self) -> Column:
-        whole = self._all(self._matching(_WHOLE)) and not pc.all(self.gap).as_py()
+        is_whole = self._all(self._matching(_WHOLE)) and not pc.all(self.gap).as_py()
         text: Texts = pc.if_else(self.gap, pa.scalar("nan"), self.text)
-        written = (lambda row: text[row].as_py()) if whole else None
+        written = (lambda row: text[row].as_py()) if is_whole else None
         values = text.cast(pa.float64()).to_numpy()
-        column = number_column(self.place, values, whole=whole, written=written, asked=self.asked)
+        column = number_column(self.place, values, whole=is_whole, written=written, asked=self.asked)
+        if self.has_types and self.place.column not in self.asked.learned and not column.gaps.all():
+            column = replace(column, notes=(_NUMBERS_OF_TEXT,))
         return replace(column, form=WrittenForm(decimal=".")) if self.marks else column
 
     def _check_one_type(self) -> None:
@@ -144,7 +174,7 @@ class _Written:
         dates = [v for v in self.values if looks_like_date(v)]
         masks = (
             (self._in(self._numberlike()), TYPE_NAMES["number"]),
-            (self._matching(_FLAG), TYPE_NAMES["flag"]),
+            (self._matching(whole(FLAG)), TYPE_NAMES["flag"]),
             (self._in(dates), _DATES),
         )
         total = len(self.text) - _count(self.gap)

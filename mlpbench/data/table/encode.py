@@ -26,7 +26,7 @@ from mlpbench.data.formats.columns import LARGEST_FLOAT32, MOST_CLASSES, TYPE_NA
 from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
-from mlpbench.data.table.table_inputs import Inputs, id_notes, reading_notes, table_inputs
+from mlpbench.data.table.table_inputs import Inputs, id_notes, table_inputs
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
 
 Task = Literal["classes", "number"]
@@ -46,7 +46,7 @@ class Encoded:
     """The arrays of a table: x float32 (N, I), y uint8 classes or float32 numbers (N,), for training and for testing.
 
     `classes` has the name of each class, and is None for regression. `notes` say what became of columns where that is not
-    plain: sentences that do not name the file. `columns` and `input_scale` make the same inputs of other rows; `gaps` has the
+    plain, beside how they were read: sentences that do not name the file. `columns` and `input_scale` make the same inputs of other rows; `gaps` has the
     number of gaps of each column.
     """
 
@@ -153,7 +153,7 @@ def encode(
     numbers = aim.values if of_target is None else of_target.trained(aim.values)
     y = numbers.astype(np.float32) if aim.classes is None else aim.values.astype(np.uint8)
     x32 = x.astype(np.float32)
-    of_columns = [*reading_notes(columns), *notes, *id_notes(input_columns), *inputs.notes]
+    of_columns = [*notes, *id_notes(input_columns), *inputs.notes]
     return Encoded(
         x_train=x32[~is_test],
         y_train=y[~is_test],
@@ -205,7 +205,8 @@ def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
     if a.gaps.all() or b.gaps.all():
         # A part without a value is of any type.
         with_values = b if a.gaps.all() else a
-        return replace(with_values, values=np.concatenate([a.values, b.values]), place=a.place)
+        values, spelt = np.concatenate([a.values, b.values]), (*a.spelt_gaps, *b.spelt_gaps)
+        return replace(with_values, values=values, spelt_gaps=spelt, place=a.place)
     hint = f"`words: [{a.name}]` takes all values for words"
     if a.type != b.type:
         message = f"a column must hold {TYPE_NAMES[a.type]}, as in {a_name}, got {TYPE_NAMES[b.type]}"
@@ -222,15 +223,15 @@ def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
     words = a.words if a.ordered else tuple(sorted({*a.words, *b.words}))
     code = {word: float(i) for i, word in enumerate(words)}
     parts = [np.array([code[w] for w in c.words] + [np.nan])[c.codes] if words else c.values for c in (a, b)]
-    notes = tuple(dict.fromkeys((*a.notes, *b.notes)))
+    spelt = (*a.spelt_gaps, *b.spelt_gaps)
     # 0.0 and 1.0 of a test file are the classes 0 and 1 that were trained on.
     whole = a.whole and bool((b.values == np.floor(b.values))[~b.gaps].all())
-    return replace(a, values=np.concatenate(parts), words=words, whole=whole, notes=notes)
+    return replace(a, values=np.concatenate(parts), words=words, whole=whole, spelt_gaps=spelt)
 
 
 def _in_seconds(c: Column) -> Column:
     """Return dates as seconds since 1970-01-01, because the other part of the column has times."""
-    return replace(c, values=c.values * DAY, unit=SECONDS, notes=()) if c.unit == DAYS else c
+    return replace(c, values=c.values * DAY, unit=SECONDS) if c.unit == DAYS else c
 
 
 def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> _Target:
@@ -307,7 +308,9 @@ def _constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.b
         Counter(c.name for c in owners),
         Counter(inputs.owners[i].name for i in input_scale.constant),
     )
-    names = [name for name in width if still[name] == width[name]]
+    # Whole numbers that float64 cannot tell apart have a note of their own.
+    merged = {c.name for c in owners if c.merged is not None}
+    names = [name for name in width if still[name] == width[name] and name not in merged]
     return [f"{named(names)}: one value in the training rows: its inputs are 0"] if names else []
 
 

@@ -42,6 +42,7 @@ def kept_rows(table: Table, target: str, missing: Missing) -> tuple[Mask, list[s
 
     """
     aim = next(c for c in table.columns if c.name == target)
+    _check_spelt(aim)
     kept, notes = ~aim.gaps, []
     if not kept.any():
         raise file_error(
@@ -61,6 +62,14 @@ def kept_rows(table: Table, target: str, missing: Missing) -> tuple[Mask, list[s
             f"a data file must have rows without gaps, got a gap in each of {counted(table.rows, 'row')}", table.name
         )
     return kept, notes
+
+
+def _check_spelt(aim: Column) -> None:
+    """Refuse classes one of which may be spelt like a gap: its rows would be left out."""
+    if aim.spelt_gaps:
+        name, spelt = shown(aim.name), aim.spelt_gaps[0]
+        hint = f"`words: [{name}]` takes it for a class, `missing_values: [{shown(spelt)}]` for a gap"
+        raise aim.place.error(f"it must be certain whether {shown(spelt)} is a class or a gap of the target; {hint}")
 
 
 def rows_of(columns: Sequence[Column], kept: Mask) -> list[Column]:

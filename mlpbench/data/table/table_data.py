@@ -210,14 +210,33 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
 def _notes(options: TableOptions, table: Table, test_table: Table | None, encoded: Encoded) -> tuple[str, ...]:
     """Return what is to be known of how the files were read, each line with the name of its file, without its folder."""
     test_name = os.path.basename(options.test_file) if options.test_file is not None else options.name
-    said = [f"{options.name}: {note}" for note in table.notes]
-    said += [f"{test_name}: {note}" for note in (test_table.notes if test_table is not None else ())]
+    said = [f"{options.name}: {note}" for note in (*table.notes, *_reading_notes(table, encoded))]
+    if test_table is not None:
+        # What is to be known of both files is said of the first.
+        again = {note.partition(": ")[2] for note in said}
+        of_test = (*test_table.notes, *_reading_notes(test_table, encoded))
+        said += [f"{test_name}: {note}" for note in of_test if note not in again]
     columns = [c for part in (table, test_table) if part is not None for c in part.columns]
     named = {spelling for c in columns for spelling in c.named_gaps}
     lost = [value for value in options.missing_values or () if str(value) not in named]
     said += [f"{options.name}: missing_values: no column has {', '.join(map(shown, lost))}"] if lost else []
     said += [f"{options.name}: {note}" for note in encoded.notes]
     return tuple(map(printable, dict.fromkeys(said)))
+
+
+def _reading_notes(table: Table, encoded: Encoded) -> list[str]:
+    """Return how the columns of a file were read; a column of dates that became seconds, for its other file has times, says that."""
+    from mlpbench.data.table.table_inputs import reading_notes
+    from mlpbench.data.text.dates import DAYS, SECONDS
+
+    units = {c.name: c.unit for c in encoded.columns}
+    seconds = [
+        replace(c, notes=tuple(note.replace(f"as {DAYS}", f"as {SECONDS}") for note in c.notes))
+        if units.get(c.name) == SECONDS and c.unit == DAYS
+        else c
+        for c in table.columns
+    ]
+    return reading_notes(seconds)
 
 
 def _as_lists(tree: Mapping[str, Any]) -> dict[str, Any]:

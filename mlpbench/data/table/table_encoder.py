@@ -105,8 +105,7 @@ class TableEncoder(Model):
         """Return the inputs of the rows of a DataFrame; raise InputError for what does not fit."""
         from mlpbench.data.formats.parquet_files import frame_table
 
-        written = {c.name for c in self.columns if c.type != "word"}
-        return self.rows(frame_table(frame, FRAME, self._choice, self._asked, written))
+        return self.rows(frame_table(frame, FRAME, self._choice, self._asked))
 
     def of_array(self, array: NDArray[Any]) -> NewRows:
         """Return the inputs of the rows of an array of shape (N, columns); raise InputError for what does not fit."""
