@@ -78,7 +78,7 @@ def test_the_report_says_what_describe_says_where_the_file_is_gone(dataset: dict
 
 
 def test_folders_of_before_say_what_they_know(dataset: dict[str, Any], tmp_path: Path) -> None:
-    written = yaml_reader.from_mapping(experiment(dataset)).dataset.as_written(None)
+    written = yaml_reader.from_mapping(experiment(dataset)).sources[0].as_written(None)
     assert isinstance(written, dict)
     del written["facts"]["profile"]
     tables = make(spec(dataset=written, factors={"width": [4, 8]}))

@@ -144,7 +144,7 @@ def test_a_table_of_a_kind_runs_with_at_most_one_option(make: Callable[[], Kind]
         assert kind.says in str(refused.value)
     done = mlpbench.run(experiment(file, kind, kind.forward), results=tmp_path, executor="inline", report=False)
     assert done.statuses == {"ok": 4}
-    data = done.experiment.data
+    data = done.experiment.facts[0]
     gaps = {c.name: c.gaps for c in data.profile.columns if c.gaps} if data.profile else {}
     expected = [f"{kind.file}: {note.replace('{gaps}', str(next(iter(gaps.values()), 0)))}" for note in kind.notes]
     assert [note for note in data.notes if "that no training row has" not in note] == expected
