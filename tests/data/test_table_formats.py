@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from repository import ROOT
 
 from mlpbench.base.errors import InputError
-from mlpbench.data.formats.column_types import MISSING
 from mlpbench.data.table.table_data import TableData
 from mlpbench.data.table.table_options import TableFacts, TableOptions
+from mlpbench.data.text.value_kinds import MISSING
 from mlpbench.experiment.file import yaml_reader
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mlpbench.base.errors import InputError
 from mlpbench.data.formats.columns import Column, ColumnOptions, ColumnPlace
 from mlpbench.data.formats.written_columns import written_columns
+from mlpbench.data.table.table_data import TableData
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
 
@@ -291,6 +292,7 @@ def test_text_gives_the_same_data_in_every_format(tmp_path: Path, values: list[s
     note = "column 'a': numbers whose type is text; where they are words, name the column in `words`"
     assert said[0] - said[1] == ({note} if is_number else set())
     assert said[1] <= said[0]
+    assert isinstance(plain.sources[0], TableData)
     encoder = plain.sources[0].encoder()
     np.testing.assert_array_equal(encoder.of_frame(table).x, encoder.read(tmp_path / "t.csv", "t").x)
     assert spec(tmp_path, table, words=["a"]).facts[0].n_features > 1

@@ -31,7 +31,7 @@ Texts = Any
 Mask = NDArray[np.bool_]
 
 
-def plain_array(place: ColumnPlace, chunked: pa.ChunkedArray[Any], asked: ColumnOptions = PLAIN) -> pa.Array[Any]:
+def plain_array(place: ColumnPlace, chunked: pa.ChunkedArray[Any], asked: ColumnOptions = PLAIN) -> Texts:
     """Return the values of a column as one array, with codes into words where they are ordered categories alone.
 
     Raises InputError for bytes that are not what their type says.

@@ -5,13 +5,14 @@ A decimal comma and a comma between thousands are told apart by all columns of n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from mlpbench.base.models import shown
 from mlpbench.data.formats.column_types import (
@@ -42,6 +43,8 @@ _MARKS = ".,"
 _DATES = "dates and times"
 _NUMBERS_OF_TEXT = "numbers whose type is text; where they are words, name the column in `words`"
 MOST_EXAMPLES = 3
+# Columns are looked at together up to so many values.
+TOGETHER = 2**16
 
 
 def typed_columns(
@@ -72,9 +75,8 @@ def written_columns(
     """
     columns: list[Column | _Written] = []
     proven: set[str] = set()
-    # One column after the other, so that a copy of few of them is in memory.
-    for place, values in zip(places, raw):
-        written = _Written(place, values, asked, has_types=has_types)
+    for place, texts in zip(places, _looked_at(raw, asked)):
+        written = _Written(place, texts, asked, has_types=has_types)
         proven |= {written.marks} & set(_MARKS)
         learned = asked.form(place.column).decimal if written.marks else None
         is_open = written.marks == _MARKS and learned is None
@@ -84,6 +86,67 @@ def written_columns(
     return [c.column(mark if is_certain else c.only_mark()) if isinstance(c, _Written) else c for c in columns]
 
 
+class _PlainTexts(NamedTuple):
+    """The text of a column, trimmed, and what it comes to where all values are plain numbers.
+
+    `numbers` are those values, not-a-number where there is a gap, and None where others are among them; `is_whole`, `has_point`
+    and `of_thousands` say how they are written.
+    """
+
+    raw: Texts
+    text: Texts
+    gap: Texts
+    numbers: NDArray[np.float64] | None
+    is_whole: bool
+    has_point: bool
+    of_thousands: bool
+
+
+def _looked_at(raw: Iterable[Texts], asked: ColumnOptions) -> Iterator[_PlainTexts]:
+    """Return what columns of text come to, in turn, so that a copy of few of them is in memory.
+
+    Columns of few rows are taken together: what each call of pyarrow takes is then for many of them.
+    """
+    group: list[Texts] = []
+    for column in raw:
+        group.append(column)
+        if len(group) * len(column) >= TOGETHER:
+            yield from _of_group(group, asked)
+            group = []
+    if group:
+        yield from _of_group(group, asked)
+
+
+def _of_group(group: Sequence[Texts], asked: ColumnOptions) -> Iterator[_PlainTexts]:
+    columns, rows = len(group), len(group[0])
+    text: Texts = pc.utf8_trim_whitespace(pa.concat_arrays(group) if columns > 1 else group[0])
+    gap = gaps_of(text, asked)
+
+    def by_column(mask: Texts) -> NDArray[np.bool_]:
+        """Return a mask by column and row."""
+        found: NDArray[np.bool_] = mask.to_numpy(zero_copy_only=False).reshape(columns, rows)
+        return found
+
+    is_gap = by_column(gap)
+    plain, whole_numbers, thousands = (
+        (by_column(pc.match_substring_regex(text, pattern)) | is_gap).all(1)
+        for pattern in (_NUMBER, _WHOLE, _OF_THOUSANDS)
+    )
+    points = by_column(pc.match_substring(text, ".")).any(1)
+    others = pa.array(np.repeat(~plain, rows) | is_gap.ravel())
+    numbers = pc.if_else(others, pa.scalar("nan"), text).cast(pa.float64()).to_numpy().reshape(columns, rows)
+    for i, raw in enumerate(group):
+        yield _PlainTexts(
+            raw=raw,
+            text=text.slice(i * rows, rows),
+            gap=gap.slice(i * rows, rows),
+            numbers=numbers[i] if plain[i] else None,
+            is_whole=bool(whole_numbers[i]) and not is_gap[i].all(),
+            has_point=bool(points[i]),
+            of_thousands=bool(thousands[i]),
+        )
+
+
 class _Written:
     """A column of text that has yet to be read.
 
@@ -91,19 +154,15 @@ class _Written:
     it has no decimal mark, or values of other types.
     """
 
-    def __init__(self, place: ColumnPlace, raw: Texts, asked: ColumnOptions, *, has_types: bool) -> None:
-        self.place, self.raw, self.asked, self.has_types = place, raw, asked, has_types
+    def __init__(self, place: ColumnPlace, texts: _PlainTexts, asked: ColumnOptions, *, has_types: bool) -> None:
+        self.place, self.texts, self.asked, self.has_types = place, texts, asked, has_types
+        self.raw, self.text, self.gap = texts.raw, texts.text, texts.gap
         self.marks = ""
-        self.is_number = self.is_plain = False
+        self.is_number = self.is_plain = texts.numbers is not None
         if asked.are_words(place.column):
             return
-        self.text: Texts = pc.utf8_trim_whitespace(raw)
-        self.gap = gaps_of(self.text, asked)
-        self.is_plain = self._all(self._matching(_NUMBER))
         if self.is_plain:
-            self.is_number = True
-            if pc.any(pc.match_substring(self.text, ".")).as_py():
-                self.marks = _MARKS if self._all(self._matching(_OF_THOUSANDS)) else "."
+            self.marks = "" if not texts.has_point else _MARKS if texts.of_thousands else "."
         elif self._all(self._matching(_MAY_BE_NUMBER)):
             self.marks = decimal_marks(self.values)
             self.is_number = bool(self.marks) or all(map(looks_like_number, self.values))
@@ -135,8 +194,8 @@ class _Written:
         return replace(column, named_gaps=column.named_gaps | named) if named else column
 
     def _read(self, mark: str) -> Column:
-        if self.is_plain and mark != ",":
-            return self._plain_numbers()
+        if self.texts.numbers is not None and mark != ",":
+            return self._plain_numbers(self.texts.numbers)
         if self.is_number:
             return column_of_numbers(self.place, self.text, self.values, mark or ".", self.asked)
         if self._all(self._matching(whole(FLAG))):
@@ -159,11 +218,9 @@ class _Written:
             return replace(column, notes=(*column.notes, note))
         return column
 
-    def _plain_numbers(self) -> Column:
-        is_whole = self._all(self._matching(_WHOLE)) and not pc.all(self.gap).as_py()
-        text: Texts = pc.if_else(self.gap, pa.scalar("nan"), self.text)
+    def _plain_numbers(self, values: NDArray[np.float64]) -> Column:
+        text, is_whole = self.text, self.texts.is_whole
         written = (lambda row: text[row].as_py()) if is_whole else None
-        values = text.cast(pa.float64()).to_numpy()
         column = number_column(self.place, values, whole=is_whole, written=written, asked=self.asked)
         if self.has_types and self.place.column not in self.asked.learned and not column.gaps.all():
             column = replace(column, notes=(_NUMBERS_OF_TEXT,))

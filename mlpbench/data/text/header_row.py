@@ -20,6 +20,7 @@ from mlpbench.data.text.value_kinds import is_gap, kind_of, kind_of_most
 
 _ID = re.compile(r"(?i)id|index|key|uuid|row|nr|no|number|name")
 _INDEX_NAME = re.compile(r"(Unnamed: ?0(\.\d+)?)?")
+MOST_COLUMNS = 2000
 _SAY = "say `header: true` where line {0} has names, `header: false` where it is a row"
 
 
@@ -161,7 +162,9 @@ def _looks_like_header(rows: Sequence[Sequence[str]]) -> bool | None:
         return not all(kind_of(v) == "number" for v in first if v)
     names = rows_of = 0
     occur, words = 0, 0
-    for i, value in enumerate(first):
+    # Of very many columns, some say it for all.
+    for i in range(0, len(first), max(1, len(first) // MOST_COLUMNS)):
+        value = first[i]
         if is_gap(value):
             continue
         below = [v for r in body if not is_gap(v := r[i].strip())]

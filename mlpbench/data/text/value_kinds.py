@@ -25,6 +25,7 @@ NUMBER_AHEAD = r"[(+-]?\.?[0-9].*"
 # Of a column, so many values must be of one kind for the kind to be the column's: the others are slips.
 _MOST = 0.9
 _GAP = re.compile(f"({MISSING})?")
+_PLAIN = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _FLAG, _INFINITE, _MAY_BE_CLASS = (re.compile(pattern) for pattern in (FLAG, INFINITE, MAY_BE_CLASS))
 
 
@@ -54,6 +55,9 @@ def kind_of(value: str) -> ValueKind:
     ['number', 'number', 'date', 'flag', 'text']
     """
     text = value.strip()
+    # Most are, and this is quickly seen.
+    if _PLAIN.fullmatch(text):
+        return "number"
     if looks_like_number(text) or _INFINITE.fullmatch(text):
         return "number"
     if looks_like_date(text):
