@@ -81,17 +81,31 @@ def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_
 @click.option(
     "-o", "--output", type=FOLDER, metavar="FILE", help="Write to a .csv or .parquet file.  [default: print csv]"
 )
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="How TABLE is written where that is not as in training: separator, decimal, encoding, header, comment, day_first, "
+    "missing_values; repeatable.",
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-def predict(model: Path, table: Path, output: Path | None, force: bool) -> None:
+def predict(model: Path, table: Path, output: Path | None, options: tuple[str, ...], force: bool) -> None:
     """Predict the rows of TABLE with a model that `mlpbench export` wrote of a run on a table of your own.
 
-    TABLE is text, parquet or npy with the columns that were learned from; the target may be absent. For each of its rows, in their
+    TABLE is text, parquet or arrays of numpy with the columns that were learned from; the target may be absent. For each of its rows, in their
     order, there is the predicted class and the probability of each, or a number in the target's own units. How the table was read
     is said on standard error.
     """
+    from mlpbench.data.table.table_options import checked_reading
     from mlpbench.executors.prediction import predict
+    from mlpbench.experiment.file.yaml_reader import parsed
 
-    printed = predict(model, table, output, warn, force=force)
+    try:
+        reading = checked_reading({o.key: o.value for o in map(parsed, options)})
+    except SpecProblem as problem:
+        raise InputError(f"--set: {problem.message}") from None
+    printed = predict(model, table, output, warn, force=force, reading=reading)
     if output is None:
         click.echo(printed, nl=False)
     else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ Values = NDArray[np.uint8] | NDArray[np.float32]
 Say = Callable[[str], None]
 
 KEY = "dataset"
+Task = Literal["classes", "number"]
+TargetScaling = Literal["standard", "log", "none"]
 NUMBER_BYTES = 4
 Indices = NDArray[np.int64]
 

@@ -13,14 +13,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import shown, suggestion
-from mlpbench.data.dataset import TargetScale, held_out
+from mlpbench.data.dataset import TargetScale, TargetScaling, Task, held_out
 from mlpbench.data.file_errors import file_error
 from mlpbench.data.formats.columns import LARGEST_FLOAT32, MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, named
 from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
@@ -28,9 +27,6 @@ from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
 from mlpbench.data.table.table_inputs import Inputs, id_notes, table_inputs
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
-
-Task = Literal["classes", "number"]
-TargetScaling = Literal["standard", "log", "none"]
 
 LONGEST_CLASS = 200
 # Whole numbers with more different values than this are a quantity; with fewer, classes.

@@ -220,6 +220,11 @@ def _notes(options: TableOptions, table: Table, test_table: Table | None, encode
     named = {spelling for c in columns for spelling in c.named_gaps}
     lost = [value for value in options.missing_values or () if str(value) not in named]
     said += [f"{options.name}: missing_values: no column has {', '.join(map(shown, lost))}"] if lost else []
+    forms = [c.form for c in columns]
+    for key in ("decimal", "day_first"):
+        if getattr(options, key) is not None and all(getattr(form, key) is None for form in forms):
+            what = "numbers" if key == "decimal" else "dates"
+            said.append(f"{options.name}: {key}: no column has {what} that need it")
     said += [f"{options.name}: {note}" for note in encoded.notes]
     return tuple(map(printable, dict.fromkeys(said)))
 

@@ -10,20 +10,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from mlpbench.base.models import Model, SpecProblem, first_problem, shown
+from mlpbench.base.models import Model, SpecProblem, first_problem, shown, unknown_key
 from mlpbench.base.models import Path as Place
-from mlpbench.data.dataset import KEY
+from mlpbench.data.dataset import KEY, TargetScaling, Task
 from mlpbench.data.formats.columns import MOST_CLASSES
 from mlpbench.data.formats.table_files import NPZ, format_of
 from mlpbench.data.profile import ColumnProfile, TableProfile
-from mlpbench.data.table.gaps import checked_spellings
-from mlpbench.data.text.dialect import TextOptions, checked_separator
+from mlpbench.data.table.gaps import Missing, checked_spellings
+from mlpbench.data.table.scaling import Scale
+from mlpbench.data.text.dialect import LONGEST_COMMENT, TextOptions, checked_separator
 from mlpbench.data.text.text_encoding import checked_encoding
 
 TEST_SHARE = 0.2
 NPZ_TARGET = "y"
 TEXT_KEYS = tuple(field.name for field in fields(TextOptions))
 _A_COLUMN = "the name of a column, or its position as a whole number"
+# What says how columns are written, in files of new rows as in those learned from.
+READING_KEYS = (*TEXT_KEYS, "decimal", "day_first", "missing_values")
 HOW_TO_NAME_A_TABLE = "a data set of your own is {file: PATH, target: COLUMN}"
 
 
@@ -68,18 +71,18 @@ class TableOptions(Model):
     columns: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
     test: float | None = Field(default=None, gt=0, lt=1)
     test_file: str | None = Field(default=None, min_length=1)
-    scale: Literal["standard", "robust", "minmax", "quantile", "none"] = "standard"
-    missing: Literal["impute", "drop_rows", "refuse"] = "impute"
+    scale: Scale = "standard"
+    missing: Missing = "impute"
     missing_values: Annotated[tuple[str | int | float, ...], Field(strict=False, min_length=1)] | None = None
     words: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
     day_first: bool | None = None
-    task: Literal["classes", "number"] | None = None
-    target_scale: Literal["standard", "log", "none"] | None = None
+    task: Task | None = None
+    target_scale: TargetScaling | None = None
     separator: str | None = None
     decimal: Literal[".", ","] | None = None
     encoding: str | None = None
     header: bool | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
-    comment: str | None = Field(default=None, max_length=10)
+    comment: str | None = Field(default=None, max_length=LONGEST_COMMENT)
     facts: TableFacts | None = None
 
     @model_validator(mode="after")
@@ -157,6 +160,14 @@ def checked_options(tree: Mapping[str, Any]) -> TableOptions:
     if "target" not in tree and format_of(options.file) != NPZ:
         raise SpecProblem((KEY,), f"{HOW_TO_NAME_A_TABLE}, got no target for {shown(options.file)}")
     return options
+
+
+def checked_reading(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of how a file of new rows is written; raise SpecProblem for what says nothing of that."""
+    if other := next((key for key in tree if key not in READING_KEYS), None):
+        raise unknown_key((KEY, other), READING_KEYS)
+    options = checked_options({"file": "new.csv", "target": -1} | dict(tree))
+    return {key: getattr(options, key) for key in tree}
 
 
 def _problem(error: ValidationError, tree: Mapping[str, Any]) -> SpecProblem:

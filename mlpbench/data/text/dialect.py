@@ -22,6 +22,7 @@ from mlpbench.data.file_errors import file_error
 MOST_ROWS, LEAST_ROWS, SAMPLE = 1000, 30, 2**19
 # Of wide rows, fewer are looked into.
 MOST_FIELDS = 2**17
+LONGEST_COMMENT = 10
 _CANDIDATES = (",", ";", "\t", "|")
 _SPACES = " "
 # Two separators are told apart by this much, of the greatest difference 1.
@@ -122,7 +123,7 @@ def recognise(text: str, options: TextOptions, name: str, suffix: str) -> Dialec
             comments = [i for i in comments if i not in rows]
         commented = _commented(lines, comments, mark, separator, width)
         text = _without(lines, comments)
-    if comments and options.comment is None:
+    if comments:
         notes.append(
             _counted(len(comments), f"that begins with {mark!r} is a comment", f"that begin with {mark!r} are comments")
         )

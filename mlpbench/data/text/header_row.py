@@ -8,14 +8,15 @@ row. A header of nothing but numbers is taken for a row, with a note. Where neit
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.compute as pc
 
+from mlpbench.base.models import shown
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.text.dialect import TextOptions, in_words
+from mlpbench.data.text.dialect import LONGEST_COMMENT, TextOptions, in_words
 from mlpbench.data.text.value_kinds import is_gap, kind_of, kind_of_most
 
 _ID = re.compile(r"(?i)id|index|key|uuid|row|nr|no|number|name")
@@ -41,7 +42,12 @@ class Header:
 
 
 def read_header(
-    rows: Sequence[Sequence[str]], commented: Sequence[str], options: TextOptions, file: str, line: int
+    rows: Sequence[Sequence[str]],
+    commented: Sequence[str],
+    options: TextOptions,
+    file: str,
+    line: int,
+    known: Collection[str] = (),
 ) -> Header:
     """Return the header of a file; raise InputError where it is uncertain whether it has one.
 
@@ -51,9 +57,12 @@ def read_header(
         options: what is said of the file.
         file: what the file is called in errors.
         line: the line that the first record ends on.
+        known: names that a header must have: a first record with all of them is one, be they numbers.
 
     """
     said = options.header
+    if said is None and known and set(known) <= set(_stripped(rows[0])):
+        said = True
     first = (
         _looks_like_header(rows) if said is None or (said is True and commented) or isinstance(said, tuple) else said
     )
@@ -104,6 +113,8 @@ def names_for(header: Header, width: int, options: TextOptions, separator: str, 
         return ["", *names], True
     message = f"a header must have a name for each of the {width} columns, separated by {in_words(separator)}"
     hint = "say `separator`, or `header: [...]` with all names"
+    if len(names) < width - 1:
+        hint += f"; a title above the header is left out by `comment: {shown(names[0][:LONGEST_COMMENT])}`"
     if separator == "," and len(names) < width:
         hint += "; words with a comma, and numbers with a decimal comma, need another separator or quotes"
     raise file_error(f"{message}, got {len(names)}; {hint}", file)
