@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem
 from mlpbench.cli.common_options import DATA_DIR, FOLDER, JSON, warn
+
+# Options whose values are marks.
+MARKS = ("separator", "decimal", "comment")
 
 
 @click.group()
@@ -60,11 +64,10 @@ def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_
     """
     from mlpbench.data.table.description import lines
     from mlpbench.data.table.table_data import read_options
-    from mlpbench.experiment.file.yaml_reader import parsed
 
     written = [f"target={target}"] * (target is not None) + list(options)
     try:
-        facts = read_options({"file": table} | {o.key: o.value for o in map(parsed, written)}, Path()).facts
+        facts = read_options({"file": table} | dict(map(_option, written)), Path()).facts
     except SpecProblem as problem:
         raise InputError(problem.message) from None
     if as_json:
@@ -99,10 +102,9 @@ def predict(model: Path, table: Path, output: Path | None, options: tuple[str, .
     """
     from mlpbench.data.table.table_options import checked_reading
     from mlpbench.executors.prediction import predict
-    from mlpbench.experiment.file.yaml_reader import parsed
 
     try:
-        reading = checked_reading({o.key: o.value for o in map(parsed, options)})
+        reading = checked_reading(dict(map(_option, options)))
     except SpecProblem as problem:
         raise InputError(f"--set: {problem.message}") from None
     printed = predict(model, table, output, warn, force=force, reading=reading)
@@ -110,3 +112,14 @@ def predict(model: Path, table: Path, output: Path | None, options: tuple[str, .
         click.echo(printed, nl=False)
     else:
         click.echo(f"predictions: {output}")
+
+
+def _option(written: str) -> tuple[str, Any]:
+    """Return key and value of `KEY=VALUE`: a value in YAML, or a mark as it stands, which seldom is YAML: `,`, `#`, `%`."""
+    from mlpbench.experiment.file.yaml_reader import parsed
+
+    key, _, value = written.partition("=")
+    if key in MARKS and "=" in written and value[:1] not in ("'", '"'):
+        return key, value
+    override = parsed(written)
+    return override.key, override.value

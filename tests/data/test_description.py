@@ -120,6 +120,15 @@ def test_options_are_those_of_an_experiment_file(table: Path) -> None:
     assert not any(line.startswith("colour") for line in lines)
 
 
+def test_marks_are_said_as_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("% a\na|b|y\n" + "".join(f"{i},5|{i % 3}|{'pq'[i % 2]}\n" for i in range(20)))
+    said = ("separator=|", "decimal=,", "comment=%", "drop=[b]")
+    done = described(tmp_path / "m.csv", "--target", "y", *(part for s in said for part in ("--set", s)))
+    assert done.stdout.startswith(
+        "m.csv: 20 rows, 16 to train on and 4 to test on; 1 column that became 1 input; target 'y', 2 classes"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

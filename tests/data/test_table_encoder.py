@@ -242,7 +242,7 @@ def test_rows_of_an_npz_file_are_predicted_by_what_was_learned_of_one(
 ) -> None:
     rng = np.random.default_rng(6)
     x, y = rng.normal(size=(40, 2, 2)), np.arange(40) % 2
-    arrays = {name: x, name.replace("x", "y").replace("data", "y"): y}
+    arrays: dict[str, Any] = {name: x, name.replace("x", "y").replace("data", "y"): y}
     arrays |= {"x_test": x[:8], "y_test": y[:8]} if name == "x_train" else {}
     np.savez(tmp_path / "t.npz", **arrays)
     options = {} if drop is None else {"drop": drop}
@@ -250,6 +250,7 @@ def test_rows_of_an_npz_file_are_predicted_by_what_was_learned_of_one(
     encoder = again(data.encoder())
     learned = [0, 1, 2, 3] if drop is None else [0, 2, 3]
     expected = encoder.of_array(x.reshape(40, 4)[:, learned]).x
+    new: dict[str, Any]
     for new in ({name: x}, {"alone": x}, {name: x, "more": y}, {name: x.reshape(40, 4)[:, learned]}):
         np.savez(tmp_path / "new.npz", **new)
         np.testing.assert_array_equal(encoder.read(tmp_path / "new.npz", "n").x, expected)

@@ -128,11 +128,14 @@ def _of_group(group: Sequence[Texts], asked: ColumnOptions) -> Iterator[_PlainTe
         return found
 
     is_gap = by_column(gap)
-    plain, whole_numbers, thousands = (
-        (by_column(pc.match_substring_regex(text, pattern)) | is_gap).all(1)
-        for pattern in (_NUMBER, _WHOLE, _OF_THOUSANDS)
-    )
-    points = by_column(pc.match_substring(text, ".")).any(1)
+
+    def are_all(pattern: str) -> NDArray[np.bool_]:
+        """Return of which columns all values match, gaps left out."""
+        found: NDArray[np.bool_] = np.all(by_column(pc.match_substring_regex(text, pattern)) | is_gap, axis=1)
+        return found
+
+    plain, whole_numbers, thousands = map(are_all, (_NUMBER, _WHOLE, _OF_THOUSANDS))
+    points: NDArray[np.bool_] = np.any(by_column(pc.match_substring(text, ".")), axis=1)
     others = pa.array(np.repeat(~plain, rows) | is_gap.ravel())
     numbers = pc.if_else(others, pa.scalar("nan"), text).cast(pa.float64()).to_numpy().reshape(columns, rows)
     for i, raw in enumerate(group):
