@@ -18,7 +18,7 @@ MARKS = ("separator", "decimal", "comment")
 
 @click.group()
 def data() -> None:
-    """List and fetch the data sets that have a name, and describe a table of your own."""
+    """List and fetch the data sets that have a name, and describe a table."""
 
 
 @data.command(name="list")
@@ -58,24 +58,28 @@ def data_fetch(name: str, data_dir: Path | None) -> None:
 )
 @JSON
 def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_json: bool) -> None:
-    """Say how a table of your own is read: rows, inputs, what each column becomes, classes, gaps, and rows that come again.
+    """Say how a table is read: rows, inputs, what each column becomes, classes, gaps, and rows that come again.
 
-    An experiment reads it so with `dataset: {file: TABLE, target: COLUMN}` and the same options.
+    TABLE is a file of your own, or the name of a table that comes with mlpbench, such as penguins. An experiment reads it so with
+    `dataset: {file: TABLE, target: COLUMN}`, or `dataset: {name: TABLE}`, and the same options.
     """
+    from mlpbench.data.data_sets import table_of
     from mlpbench.data.table.description import lines
-    from mlpbench.data.table.table_data import read_options
 
     written = [f"target={target}"] * (target is not None) + list(options)
     try:
-        facts = read_options({"file": table} | dict(map(_option, written)), Path()).facts
+        data = table_of(table, dict(map(_option, written)))
     except SpecProblem as problem:
         raise InputError(problem.message) from None
+    facts = data.facts
     if as_json:
-        counts = {key: getattr(facts, key) for key in ("name", "n_train", "n_test", "n_features", "class_names")}
+        keys = ("name", "n_train", "n_validation", "n_test", "n_features", "class_names")
+        counts = {key: getattr(facts, key) for key in keys}
         profile = {} if facts.profile is None else facts.profile.model_dump()
-        click.echo(json.dumps(counts | profile | {"notes": facts.notes}, indent=2, ensure_ascii=False))
+        said = {"notes": facts.notes, "credits": data.credits()}
+        click.echo(json.dumps(counts | profile | said, indent=2, ensure_ascii=False))
     else:
-        click.echo("\n".join(lines(facts)))
+        click.echo("\n".join([*lines(facts), *data.credits()]))
 
 
 @click.command()

@@ -13,18 +13,26 @@ from mlpbench.data.bundled.bundled_data import BUNDLED
 from mlpbench.data.dataset import KEY, DataSource
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.data.synthetic import SYNTHETIC
-from mlpbench.data.table.table_data import read_options
+from mlpbench.data.table.table_data import TableData, read_options
 from mlpbench.data.table.table_options import TableOptions
+from mlpbench.data.table_pack.pack_table import TABLE_PACK
 
 # What `dataset: NAME` may say.
-DATA_SETS: dict[str, DataSource] = {**CATALOGUE, **BUNDLED, **SYNTHETIC}
+DATA_SETS: dict[str, DataSource] = {**CATALOGUE, **BUNDLED, **TABLE_PACK, **SYNTHETIC}
 
 
 def lookup(name: str) -> DataSource:
     """Return the data set of that name; raise InputError, with the nearest name, where there is none."""
     if name not in DATA_SETS:
-        raise InputError(f"a data set must be one of {', '.join(DATA_SETS)}, got {name!r}{suggestion(name, DATA_SETS)}")
+        raise InputError(f"a data set must be {_no_name(name)}")
     return DATA_SETS[name]
+
+
+def _no_name(name: str) -> str:
+    """Return the rest of the message about a name that no data set has: the nearest name, or all where none is near."""
+    near = suggestion(name, DATA_SETS)
+    names = "" if near else f" ({', '.join(DATA_SETS)})"
+    return f"a name of `mlpbench data list`{names}, got {name!r}{near}"
 
 
 def read_dataset(written: object, base: Path) -> DataSource:
@@ -42,8 +50,7 @@ def read_dataset(written: object, base: Path) -> DataSource:
     if not isinstance(name, str):
         raise SpecProblem(place, f"dataset must be a name or {{file: PATH, target: COLUMN}}, got {shown(name)}")
     if name not in DATA_SETS:
-        rule = f"dataset must be one of {', '.join(DATA_SETS)}, got {name!r}"
-        raise SpecProblem(place, f"{rule}{suggestion(name, DATA_SETS)}")
+        raise SpecProblem(place, f"dataset must be {_no_name(name)}")
     return DATA_SETS[name].with_options(options)
 
 
@@ -58,6 +65,22 @@ def level_schema() -> dict[str, Any]:
 def shared_schema() -> dict[str, Any]:
     """Return the JSON Schema of the options that all data sets of a factor share: neither a name nor a file."""
     return {"type": "object", "not": {"anyOf": [{"required": [key]} for key in ("name", "file")]}}
+
+
+def table_of(table: Path, options: Mapping[str, Any]) -> TableData:
+    """Return the table that comes with mlpbench under that name, or is in that file, with options.
+
+    Raises InputError for other data that have a name, and what `read_dataset` raises.
+    """
+    name = str(table)
+    if name in TABLE_PACK:
+        return TABLE_PACK[name].with_options(options)
+    is_named = name in DATA_SETS
+    near = "" if is_named or table.suffix or table.exists() else suggestion(name, TABLE_PACK)
+    if is_named or near:
+        got = f"{name!r}{near}" if near else f"{name!r}, which is no table"
+        raise InputError(f"a table must be a file or one of {', '.join(TABLE_PACK)}, got {got}")
+    return read_options({"file": table, **options}, Path())
 
 
 def dataset_schema() -> dict[str, Any]:

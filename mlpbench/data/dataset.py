@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mlpbench.base.models import unknown_key
 from mlpbench.data.profile import TableProfile
+from mlpbench.data.row_blocks import RowBlocks
 
 Values = NDArray[np.uint8] | NDArray[np.float32]
 Say = Callable[[str], None]
@@ -73,7 +74,7 @@ class DataFacts:
     Attributes:
         name: what tables and errors call the data: a word, or the name of a file.
         title: what reports call them: a few words.
-        n_train, n_test: numbers of examples to train on, validation included, and to test on.
+        n_train, n_test: numbers of examples to train on, a share for validation included, and to test on.
         input_shape: the shape of one example: rows and columns of an image, with channels where there are any, or inputs in a row.
         class_names: a name for each class, in order; none where the target is a number.
         fingerprint: SHA-256, in hex, the identity of the data that a network sees.
@@ -81,6 +82,8 @@ class DataFacts:
         target_scale: how a target that is a number is scaled for training; None where it is trained on as it is.
         is_drawn_anew: whether each replicate draws its own examples.
         notes: what a person should know of how the data were read, a sentence each.
+        n_validation: number of examples beside those to train on that the data set gives for validation.
+        blocks: which training examples stay together whatever splits them; None where each stands alone.
         profile: what became of each column of a table of the user's own; None of other data, and where it is not known.
 
     """
@@ -96,6 +99,8 @@ class DataFacts:
     target_scale: TargetScale | None = None
     is_drawn_anew: bool = False
     notes: tuple[str, ...] = ()
+    n_validation: int = 0
+    blocks: RowBlocks | None = None
     profile: TableProfile | None = None
 
     @property
@@ -133,12 +138,14 @@ class DataFacts:
 class Dataset:
     """The examples of a data set as read-only arrays; bytes are pixels, for which a network's input is x / 255.
 
-    Targets are what a network is trained on: scaled, where `facts.target_scale` says so.
+    Targets are what a network is trained on: scaled, where `facts.target_scale` says so. Behind the training examples stand
+    those that the data set gives for validation. `block_train` has the group of each training example, or its place in time.
 
     Shape:
-        - x_train: uint8 or float32 [n_train, n_features], C-contiguous
-        - y_train: uint8 [n_train], classes from 0, or float32 [n_train], numbers
+        - x_train: uint8 or float32 [n_train + n_validation, n_features], C-contiguous
+        - y_train: uint8 [n_train + n_validation], classes from 0, or float32, numbers
         - x_test, y_test: the same, of n_test
+        - block_train: int64 [n_train], where `facts.blocks` says that examples stay together
     """
 
     facts: DataFacts
@@ -146,11 +153,13 @@ class Dataset:
     y_train: Values
     x_test: Values
     y_test: Values
+    block_train: Indices | None = None
 
     def read_only(self) -> Dataset:
         """Return it, with arrays that nobody can write to."""
-        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
-            array.flags.writeable = False
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test, self.block_train):
+            if array is not None:
+                array.flags.writeable = False
         return self
 
 

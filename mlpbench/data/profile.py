@@ -17,7 +17,7 @@ MOST_COLUMNS, MOST_KEPT = 1000, 50
 MOST_CLASSES = 30
 
 Count = Annotated[int, Field(ge=0)]
-ClassRows = Annotated[tuple[Count, Count], Field(strict=False)]
+ClassRows = Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=3)]
 
 
 class ColumnProfile(Model):
@@ -48,7 +48,8 @@ class TableProfile(Model):
         further_columns, further_inputs: numbers of columns that are not among them, and of their inputs.
         left_out: names of columns that are no inputs.
         further_left_out: the number of those that are not named.
-        class_rows: of each class in order, its training and its test rows; none where the target is a number.
+        class_rows: of each class in order, its training and its test rows, with its validation rows between them where a column
+            says which these are; none where the target is a number.
         further_classes: the number of classes that are not among them.
         target_mean, target_sd: those of a target that is a number, over the training rows; None of classes.
         repeated: how many test rows have the inputs of a training row.

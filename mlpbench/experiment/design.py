@@ -104,8 +104,9 @@ class Design(Model):
 
     @property
     def validates(self) -> bool:
-        """Whether runs have validation examples: a share of the training examples, or folds."""
-        return self.validation is not None or self.folds is not None
+        """Whether runs have validation examples: a share of the training examples, folds, or what the data set gives."""
+        given = all(data.n_validation for data in self.facts)
+        return self.validation is not None or self.folds is not None or given
 
     @property
     def set_aside(self) -> int:

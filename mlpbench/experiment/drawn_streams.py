@@ -21,6 +21,10 @@ def _is_random(init: str) -> bool:
 def _splits(condition: Condition, design: Design) -> bool:
     s, data = condition.settings, condition.data
     is_tuned_on_folds = design.folds is not None and bool(design.nuisance)
+    if data.blocks is not None:
+        return bool(s.validation and data.blocks.is_drawn(share=s.validation)) or (
+            is_tuned_on_folds and data.blocks.is_drawn(folds=design.folds)
+        )
     chosen = s.n_fit < data.n_train or s.train_shift != "none"
     return data.is_drawn_anew or is_tuned_on_folds or chosen
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from mlpbench.base.models import DATASET, STREAM, STREAMS, Path, SpecProblem, Value
 from mlpbench.data.dataset import DataFacts
+from mlpbench.data.row_blocks import FoldPart
 from mlpbench.experiment.design import Design
-from mlpbench.experiment.run_settings import LATER
+from mlpbench.experiment.run_settings import LATER, SIZES
 from mlpbench.experiment.run_settings import RunSettings as RunSettings
 from mlpbench.experiment.run_settings import resolve as resolve
 
@@ -116,9 +117,20 @@ def _in_folds(
     if total < experiment.folds:
         rule = f"folds must be at most train_size, so that each has an example, which is {total}"
         raise SpecProblem(("validation", "folds"), f"{rule}, got {experiment.folds}")
-    sizes = [fold_size(total, experiment.folds, fold) for fold in range(experiment.folds)]
-    by_size = {size: resolve(levels, experiment, data, places, in_fold=size) for size in dict.fromkeys(sizes)}
-    return tuple(by_size[size] for size in sizes)
+    parts = _fold_parts(data, experiment.folds, total)
+    by_part = {part: resolve(levels, experiment, data, places, in_fold=part) for part in dict.fromkeys(parts)}
+    return tuple(by_part[part] for part in parts)
+
+
+def _fold_parts(data: DataFacts, folds: int, total: int) -> list[FoldPart]:
+    """Return how many of `total` examples each fold is fitted to and validated on; raise SpecProblem where groups are too few."""
+    if data.blocks is None:
+        sizes = [fold_size(total, folds, fold) for fold in range(folds)]
+        return [FoldPart(fit=total - size, validation=size) for size in sizes]
+    try:
+        return data.blocks.fold_parts(folds, total)
+    except ValueError as error:
+        raise SpecProblem(("validation", "folds"), str(error)) from None
 
 
 def fold_size(total: int, folds: int, fold: int) -> int:
@@ -295,9 +307,9 @@ def format_level(value: Value) -> str:
 def _canonical(settings: RunSettings, fingerprint: str) -> dict[str, Any]:
     """Return what the bits depend on; `width`, `depth` and `epochs` only restate `hidden_sizes` and `steps`.
 
-    `in_fold` follows from the folds and the run's fold; a run on no fold is the run it would be in another experiment.
+    `SIZES` follow from the data, the folds and the run's fold; a run on no fold is the run it would be in another experiment.
     """
-    restated = ["width", "depth", "epochs", "in_fold", *(["folds"] if settings.folds is None else [])]
+    restated = ["width", "depth", "epochs", *SIZES, *(["folds"] if settings.folds is None else [])]
     restated += [name for name, usual in LATER.items() if getattr(settings, name) == usual]
     fields = {k: v for k, v in vars(settings).items() if k not in restated}
     return {"settings": fields, "data": fingerprint}

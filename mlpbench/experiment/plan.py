@@ -158,6 +158,7 @@ def signature(s: RunSettings) -> tuple[Any, ...]:
     return (
         *shapes,
         *inputs,
+        s.n_fit,
         s.weighs_examples,
         s.label_smoothing > 0,
         parse_call(s.optimizer)[0],

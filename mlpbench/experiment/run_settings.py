@@ -10,6 +10,7 @@ from typing import Any
 
 from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion
 from mlpbench.data.dataset import DataFacts
+from mlpbench.data.row_blocks import FoldPart
 from mlpbench.experiment.components.losses import Target, losses_of
 from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.components.schedules import in_steps
@@ -63,6 +64,8 @@ class RunSettings:
     label_smoothing: float = 0.0
     folds: int | None = None
     in_fold: int | None = None
+    validation_size: int | None = None
+    fit_size: int | None = None
 
     @property
     def plain_sgd(self) -> bool:
@@ -76,13 +79,15 @@ class RunSettings:
 
     @property
     def n_validation(self) -> int:
-        """Examples set aside for validation: a share of them, or the run's fold."""
-        return round(self.train_size * self.validation) if self.in_fold is None else self.in_fold
+        """Examples for validation: a share of them, the run's fold, or what the data set gives or leaves whole."""
+        if self.in_fold is not None:
+            return self.in_fold
+        return round(self.train_size * self.validation) if self.validation_size is None else self.validation_size
 
     @property
     def n_fit(self) -> int:
         """Examples the gradient sees."""
-        return self.train_size - self.n_validation
+        return self.train_size - self.n_validation if self.fit_size is None else self.fit_size
 
     @property
     def steps_per_epoch(self) -> int:
@@ -122,9 +127,11 @@ class RunSettings:
         return [*convolutions, *itertools.pairwise(self.sizes(data))]
 
 
+# What follows from the data, `validation`, and the fold of a run: numbers of examples, which no identity restates.
+SIZES = ("in_fold", "validation_size", "fit_size")
 # Settings that came after the first identities, with their defaults: at these a run has the identity it had without them.
 LATER: Mapping[str, Value] = {
-    f.name: f.default for f in fields(RunSettings) if f.default is not MISSING and f.name not in ("folds", "in_fold")
+    f.name: f.default for f in fields(RunSettings) if f.default is not MISSING and f.name not in ("folds", *SIZES)
 }
 
 
@@ -134,7 +141,7 @@ def resolve(
     data: DataFacts,
     places: Mapping[str, Path],
     *,
-    in_fold: int | None = None,
+    in_fold: FoldPart | None = None,
 ) -> RunSettings:
     """Return the settings of a run with these levels, defaults filled in; raise SpecProblem where they do not go together.
 
@@ -143,7 +150,7 @@ def resolve(
         experiment: for its validation.
         data: of the data set that the run learns.
         places: path of each level in the file, for errors.
-        in_fold: number of examples in the fold that the run is validated on; None for a run on all examples.
+        in_fold: numbers of examples that a run on a fold is fitted to and validated on; None for a run on all examples.
 
     """
 
@@ -180,14 +187,17 @@ def resolve(
     if value["label_smoothing"] > 0 and loss != "cross_entropy":
         rule = f"label_smoothing must be 0 where the loss is {loss}: it is of cross_entropy"
         raise problem("label_smoothing", f"{rule}, got {value['label_smoothing']}")
+    _check_blocks(value, data, train_size, problem)
     validation = experiment.validation or (1 / experiment.folds if experiment.folds and in_fold is not None else 0.0)
-    n_fit = train_size - (round(train_size * validation) if in_fold is None else in_fold)
+    part = in_fold or _fit_and_validation(train_size, validation, data)
+    n_fit = part.fit
     if n_fit < 1:
         raise SpecProblem(
             ("validation",), f"validation must leave a training example of {train_size}, got {validation}"
         )
-    if validation and n_fit == train_size:
+    if validation and not part.validation:
         raise SpecProblem(("validation",), f"validation must take an example of {train_size}, got {validation}")
+    is_plain = data.blocks is None and not data.n_validation
     batch = n_fit if value["batch_size"] == "full" else min(value["batch_size"], n_fit)
     if value["norm"] == "batch" and hidden and batch == 1:
         rule = "norm batch needs batches of at least 2 examples, since one alone normalised is 0 whatever it is"
@@ -212,8 +222,42 @@ def resolve(
         "features": features,
         "pooling": value["pooling"] if value["conv_channels"] else "max",
     }
-    folds = None if in_fold is None else experiment.folds
-    return RunSettings(**value | resolved, validation=validation, folds=folds, in_fold=in_fold)
+    return RunSettings(
+        **value | resolved,
+        validation=validation,
+        folds=None if in_fold is None else experiment.folds,
+        in_fold=None if in_fold is None else in_fold.validation,
+        validation_size=None if is_plain or in_fold is not None else part.validation,
+        fit_size=None if is_plain else n_fit,
+    )
+
+
+def _fit_and_validation(train_size: int, validation: float, data: DataFacts) -> FoldPart:
+    """Return how many examples a run on no fold is fitted to and validated on; raise SpecProblem where groups are too few."""
+    if data.n_validation:
+        return FoldPart(fit=train_size, validation=data.n_validation)
+    size = round(train_size * validation)
+    if validation and data.blocks is not None:
+        try:
+            size = data.blocks.validation_size(validation, train_size)
+        except ValueError as error:
+            raise SpecProblem(("validation",), f"{error} in {data.name}") from None
+    return FoldPart(fit=train_size - size, validation=size)
+
+
+def _check_blocks(
+    value: Mapping[str, Any], data: DataFacts, train_size: int, problem: Callable[[str, str], SpecProblem]
+) -> None:
+    """Raise SpecProblem for a choice of training examples that the groups, times or validation rows of a table don't allow."""
+    if data.blocks is None and not data.n_validation:
+        return
+    if value["train_shift"] != "none":
+        rule = f"train_shift must be none where a column says how rows are split, as in {data.name}"
+        raise problem("train_shift", f"{rule}, got {value['train_shift']!r}")
+    if data.blocks is not None and not data.blocks.in_time and train_size < data.n_train:
+        rule = f"train_size must be all where rows are in groups, which stay whole, as in {data.name}"
+        hint = "a file without some of the groups has fewer rows"
+        raise problem("train_size", f"{rule}, got {train_size} of {data.n_train}; {hint}")
 
 
 def _check_shift(

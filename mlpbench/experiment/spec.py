@@ -78,6 +78,7 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
         )
     except ValidationError as error:
         raise _as_in_file(first_problem(error, _known_keys), canonical) from None
+    _check_validation(experiment)
     if "claims" in tree:
         experiment = experiment.model_copy(update={"claims": read_claims(tree["claims"])})
     if not experiment.vary and experiment.replicates > 1:
@@ -99,6 +100,20 @@ def _check_targets(sources: Mapping[str, DataSource]) -> None:
         rule = "the data sets of an experiment must all have classes or all numbers as targets"
         got = f"got classes in {by_kind[False]} and numbers in {by_kind[True]}"
         raise SpecProblem(("factors",), f"{rule}, {got}; an experiment for each kind compares them", key=True)
+
+
+def _check_validation(experiment: Experiment) -> None:
+    """Refuse nuisance settings without validation, and validation beside the rows that the data set gives for it."""
+    if experiment.nuisance and not experiment.validates:
+        rule = "nuisance settings are tuned on validation, which this experiment does not have"
+        raise SpecProblem(("nuisance",), f"{rule}, got {shown(list(experiment.nuisance))}", key=True)
+    written = experiment.validation_written
+    data = next((data for data in experiment.facts if data.n_validation), None)
+    if data is not None and written is not None:
+        rule = (
+            f"validation must be left out where a column says which rows are for it, {data.n_validation} of {data.name}"
+        )
+        raise SpecProblem(("validation",), f"{rule}, got {shown(written)}", key=True)
 
 
 def _known_keys(path: Path) -> list[str]:
@@ -202,9 +217,6 @@ class _Roles:
         self.ablate = self._ablation(tree.pop("ablate")) if tree.get("ablate") is not None else None
         nuisance = _mapping(tree.pop("nuisance", None), ("nuisance",))
         self.nuisance = {k: self._levels(k, v, ("nuisance", k), role="nuisance") for k, v in nuisance.items()}
-        if self.nuisance and tree.get("validation") is None:
-            rule = "nuisance settings are tuned on validation, which this experiment does not have"
-            raise SpecProblem(("nuisance",), f"{rule}, got {shown(list(self.nuisance))}", key=True)
         for short, others in INSTEAD_OF.items():
             clash = [o for o in others if o in self._role]
             if short in self._role and clash:

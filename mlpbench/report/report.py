@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlpbench.base.errors import MlpbenchError
-from mlpbench.base.escapes import printable
+from mlpbench.base.escapes import Markdown, code, printable
+from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.report.context import Context
 from mlpbench.report.diagnostics import activation_panels, layer_signals, training_failures, weight_distributions
 from mlpbench.report.figures import theme
-from mlpbench.report.section import Drawing, Section, blocks, heading
+from mlpbench.report.section import Drawing, Section, blocks, heading, paragraph
 from mlpbench.report.sections import (
     conditions,
     cost,
@@ -27,7 +28,7 @@ from mlpbench.report.sections import (
     verdicts,
 )
 from mlpbench.report.summary import Answer, FirstFigure, Summary
-from mlpbench.report.words import estimate_cell
+from mlpbench.report.words import estimate_cell, listing
 
 # The sections in the order of a report. A section that has nothing to show returns None, and is left out.
 SECTIONS: Sequence[Callable[[Context], Section | None]] = (
@@ -57,9 +58,12 @@ SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     training_failures.unfinished,
     data.section,
     cost.training_cost,
+    verdicts.method,
     provenance.section,
 )
 
+# Data sets that the head of a report names; of more it says how many.
+MOST_TITLES = 3
 # What is no fault of a section: damaged files, a full disk, too little memory.
 PASSED_ON = (MlpbenchError, OSError, MemoryError)
 
@@ -69,8 +73,8 @@ class Report:
     """A report: its sections, its summary, and what it rests on.
 
     Args:
-        title: the heading of the page.
-        lead: what stands below it: the question.
+        title: the heading of the page: the question.
+        lead: what stands below it: the answer, and what it rests on.
         sections: in the order of the page.
         summary: what other pages say of it.
         context: None for the report of kernel benchmarks, which judges nothing.
@@ -133,12 +137,30 @@ def render(context: Context) -> Report:
     """Return the report of the runs there are; the same tables give the same bytes."""
     sections = [section for make in SECTIONS if (section := _made(make, context)) is not None]
     return Report(
-        title=context.experiment.name,
-        lead=context.experiment.question,
+        title=context.experiment.question,
+        lead=blocks(answer(context.verdicts), about(context)),
         sections=sections,
         summary=summarise(context, sections),
         context=context,
     )
+
+
+def answer(verdicts: Sequence[Verdict]) -> str:
+    """Return the verdict on the first claim as the answer to the question; nothing where there are no claims."""
+    if not verdicts:
+        return ""
+    first = verdicts[0]
+    said = Markdown("{}: {}.").format(Markdown(f"**{first.decision.capitalize()}**"), first.claim.says.rstrip("."))
+    return paragraph(said, "" if first.estimate is None else f"Estimated {estimate_cell(first)}, n = {first.n}.")
+
+
+def about(context: Context) -> str:
+    """Say which experiment this is, on which data, and how many runs it rests on."""
+    titles = list(dict.fromkeys(data.title for data in context.experiment.facts))
+    data = listing(titles) if len(titles) <= MOST_TITLES else f"{len(titles)} data sets"
+    runs = len(context.runs)
+    counted = f"{runs} run{'s' * (runs != 1)}"
+    return Markdown("Experiment {}, on {}: {}.").format(code(context.experiment.name), data, counted)
 
 
 def _made(make: Callable[[Context], Section | None], context: Context) -> Section | None:

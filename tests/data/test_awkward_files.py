@@ -241,6 +241,7 @@ def test_a_file_is_read_and_what_was_understood_is_noted(tmp_path: Path, case: G
 def _plain(data: TableData) -> dict[str, Any]:
     """Return what the folder's file says, as JSON and YAML have it."""
     tree = data.as_written(None)
+    assert isinstance(tree, dict)
     assert json.loads(json.dumps(tree)) == tree
     return tree
 

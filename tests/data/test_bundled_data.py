@@ -17,6 +17,7 @@ from mlpbench.data.data_sets import DATA_SETS, lookup
 from mlpbench.data.dataset import Dataset
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.data.synthetic import SYNTHETIC
+from mlpbench.data.table_pack.pack_table import TABLE_PACK
 from mlpbench.experiment import grid
 from mlpbench.experiment.spec import build
 from mlpbench.training.batches.device_data import DeviceData
@@ -48,7 +49,7 @@ def test_the_arrays_are_what_the_facts_say_and_never_others(name: str) -> None:
 
 
 def test_every_name_means_one_data_set() -> None:
-    assert len(DATA_SETS) == len(CATALOGUE) + len(BUNDLED) + len(SYNTHETIC)
+    assert len(DATA_SETS) == len(CATALOGUE) + len(BUNDLED) + len(TABLE_PACK) + len(SYNTHETIC)
     assert all(data.facts.name == name for name, data in DATA_SETS.items())
 
 

@@ -135,6 +135,12 @@ def numbered(values: list[Any]) -> str:
     return "a,kind\n" + "".join(f"{i % 5}.5,{v}\n" for i, v in enumerate(values))
 
 
+def parted(values: list[str], name: str = "part", kinds: list[str] | None = None) -> str:
+    """Return fifteen rows with a column of values in turn, before the target."""
+    of = [*(kinds or ["no", "yes"]) * 8]
+    return f"a,{name},kind\n" + "".join(f"{i % 5}.5,{values[i % len(values)]},{of[i]}\n" for i in range(15))
+
+
 def labels(*some: str) -> np.ndarray[Any, Any]:
     """Return twenty labels: yes and no, then those given."""
     return np.array([*["yes", "no"] * 10][: 20 - len(some)] + list(some))
@@ -204,6 +210,19 @@ FILES = [
     csv("large-for-a-deviation", numbered([0, 1] * 5).replace("1.5,", "1e300,"), ": column 'a'", "the standard deviation of a column must be finite, got numbers up to 1e+300"),
     csv("large-target", numbered([0.5, 1e39] * 5), ": column 'kind'", "a target must fit float32, got 1e+39"),
     csv("constant-target-of-numbers", numbered([0.5] * 10), ": column 'kind'", "a target must have different values, got only '0.5'"),
+    csv("split-of-an-unknown-word", parted(["train", "test", "trian"]), ":4: column 'part'", "a split column must say in each row train, validation or test, got 'trian'; did you mean 'train'?", options="target: kind, split: part"),
+    csv("split-of-numbers", parted(["0", "1", "0"]), ":2: column 'part'", "a split column must say in each row train, validation or test, got '0'; 1 and 0, or true and false, are understood where its name says of what, as is_test or is_train", options="target: kind, split: part"),
+    csv("split-of-two-flags", parted(["true", "false", "true"], "test_or_train"), ":3: column 'test_or_train'", "got 'false'; 1 and 0, or true and false, are understood where", options="target: kind, split: test_or_train"),
+    csv("split-without-test-rows", parted(["fit", "dev", "fit"]), ": column 'part'", "a split column must have rows for training and for testing, got none for test: 'dev', 'fit'", options="target: kind, split: part"),
+    csv("split-with-one-training-row", parted(["test"] * 14 + ["fit"]), ": column 'part'", "split must leave two rows for training, got 1 row", options="target: kind, split: part"),
+    csv("split-that-leaves-a-class-out", parted(["dev", "fit", "test", "fit"] * 4), ": column 'kind'", "every class must be among the training rows, got no row of 'no', all of them in test or validation rows", options="target: kind, split: part"),
+    csv("split-of-gaps", parted(["", "?", "NA"]), ": column 'part'", "the column of a split must have values, got none in 15 rows", options="target: kind, split: part"),
+    csv("split-alone", "kind,part\n" + "no,fit\nyes,fit\nno,test\n" * 4, "", "a data file must have an input beside 'kind' and 'part'", options="target: kind, split: part"),
+    csv("one-group", parted(["p1"] * 15), ": column 'part'", "rows must be of two groups at least, so that some can be tested on, got one, 'p1'", options="target: kind, groups: part"),
+    csv("groups-of-one-class", parted(["p1", "p2", "p1"], kinds=["no", "yes", "no"]), ": column 'kind'", "training rows must be of two classes at least, got only 'no'", options="target: kind, groups: part, test: 0.3"),
+    csv("one-time", parted(["2004-03-01"] * 15), ": column 'part'", "time must have two values at least, so that the latest rows can be tested on, got only 2004-03-01", options="target: kind, time: part"),
+    csv("time-of-words", parted(["soon", "late", "now"]), ": column 'part'", "time must be dates or numbers, got text; a date is written as 2004-03-10, `missing_values` says which values are gaps", options="target: kind, time: part"),
+    csv("time-that-leaves-one-row", parted(["1"] + ["2"] * 14), ": column 'part'", "time must leave two rows for training, got 1 row", options="target: kind, time: part"),
     parquet("not-parquet", CSV.encode(), "", "a parquet file must be readable as one"),
     parquet("cut-parquet", frame()[:-100], "", "a parquet file must be readable as one"),
     parquet("null", frame(count=[1, None] * 10), ": column 'count', row 2", NO_GAPS, "got a gap", options="target: kind, missing: refuse"),
@@ -269,4 +288,14 @@ FILES = [
     spec("day-first", "day_first must be a valid boolean, got 'yes'", options='target: kind, day_first: §"yes"'),
     spec("two-tests", "give one of them, got both", options="target: kind, test: 0.2, test_file: bad.csv"),
     spec("no-test-file", "test_file not found: test.csv", options="target: kind, test_file: §test.csv"),
+    spec("groups-of-no-column", "groups must be a column of bad.csv (length, count, colour, kind), got 'color'; did you mean 'colour'?", options="target: kind, groups: §color"),
+    spec("time-of-no-position", "a position must be from 1 to 4, or from -4 to -1, which is the last, in bad.csv, got 9", options="target: kind, time: §9"),
+    spec("split-by-the-target", "split must be another column than the target, got 'kind'", options="target: kind, split: §kind"),
+    spec("groups-as-an-input", "columns must leave out that of groups, which is no input, got 'colour'", options="target: kind, groups: colour, columns: [length, §colour]"),
+    spec("groups-that-are-a-list", "groups must be the name of a column, or its position as a whole number, got ['colour']", options="target: kind, groups: §[colour]"),
+    spec("groups-and-time", "split, groups and time each name the column that says how rows are split: give one of them, got groups and time", options="target: kind, groups: colour, time: count"),
+    spec("split-and-test", "split names a column that says which rows are for testing, test is a share, test_file another file: give one of them, got split and test", options="target: kind, split: colour, test: 0.2"),
+    spec("split-and-test-file", "give one of them, got split and test_file", options="target: kind, split: colour, test_file: link.csv"),
+    spec("odd-blocks", "blocks must be pairs of numbers, got 3 numbers", options=f"target: kind, groups: colour, facts: §{{fingerprint: {'a' * 64}, n_train: 9, n_test: 3, n_features: 2, blocks: [3, 3, 1]}}"),
+    spec("blocks-of-other-rows", "blocks must have the rows to train on, 9, got 8", options=f"target: kind, groups: colour, facts: §{{fingerprint: {'a' * 64}, n_train: 9, n_test: 3, n_features: 2, blocks: [2, 4]}}"),
 ]  # fmt: skip

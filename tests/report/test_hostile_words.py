@@ -96,9 +96,9 @@ def test_one_question_changes_no_structure_and_reads_as_it_was_written(mark: str
     if not printable(mark):
         return
     plain, tags = plain_structure()
-    text = str(replace(report_of(PLAIN), lead=mark).markdown)
+    text = str(replace(report_of(PLAIN), title=mark).markdown)
     assert list(marks(READER.parse(text))) == plain
-    inline = [t for t in READER.parse(text) if t.type == "inline"][1]
+    inline = next(t for t in READER.parse(text) if t.type == "inline")
     assert "".join(t.content for t in inline.children or []) == printable(mark)
     page = markdown_html.body(text, {}, {}).html
     assert len(re.findall("<h2", page)) == sum(tag.startswith("<h2") for tag in tags)

@@ -171,7 +171,7 @@ def test_a_page_says_what_the_markdown_says(name: str) -> None:
     cells = re.findall(r"(?<=\| )[^|*`&<\\]+(?= \|)", report.markdown)
     assert len(cells) > 20
     assert [c for c in cells if not re.fullmatch("-+:?", c) and c not in text] == []
-    assert tree(name).all("h1")[0].text == made(name).experiment.name
+    assert tree(name).all("h1")[0].text == made(name).experiment.question
 
 
 def test_pictures_are_inside_with_their_words_and_curves_are_drawn_anew(name: str) -> None:
@@ -211,7 +211,7 @@ def test_what_users_wrote_is_text() -> None:
     assert len(root.all("script")) == 2
     assert all(i.attributes["src"].startswith("data:") and "onerror" not in i.attributes for i in root.all("img"))
     assert [a for a in root.all("a") if not a.attributes["href"].startswith("#")] == []
-    text = root.all("main")[0].text
+    text = root.all("h1")[0].text + root.all("main")[0].text
     for place in ("Is it {}?", "failed ({})"):
         assert place.format(EVIL) in text
     assert text.count("alert(1)") >= 5  # question, claim, source, label and error

@@ -66,7 +66,9 @@ def edge(request: pytest.FixtureRequest) -> tuple[Tables, Report]:
 def test_every_report_is_whole(edge: tuple[Tables, Report]) -> None:
     tables, report = edge
     text = report.markdown
-    assert text.startswith(f"# {tables.experiment.name}\n\n{tables.experiment.question}\n\n## Verdicts\n")
+    assert text.startswith(f"# {tables.experiment.question}\n\n")
+    lead = text.partition("\n\n## Verdicts\n")[0]
+    assert f"Experiment `{tables.experiment.name}`, on Fashion-MNIST: " in lead
     for title in ("Conditions", "Cost", "Provenance"):
         assert f"\n## {title}\n" in text
     assert not re.search(r"\bnan\b|\bNone\b|<NA>|\binf\b", text)
@@ -181,7 +183,12 @@ def test_verdicts_come_first_with_their_numbers() -> None:
     counts = table["verdict"].value_counts()
     assert f"Of 6 claims: {counts['supported']} supported, {counts['undecided']} undecided." in text
     fixed = "depth=1, activation=relu, init=normal(0.01), optimizer=sgd, lr=0.1, batch_size=256, epochs=10"
-    assert f"Compared at fixed settings, not tuned for each condition: `{fixed}`." in text
+    method = section_text(report, "How this was judged")
+    assert f"Compared at fixed settings, not tuned for each condition: `{fixed}`." in method
+    cell = f"{100 * table['estimate'][0]:+.2f} pp"
+    assert report.markdown.split("\n\n")[1].startswith(
+        f"**{table['verdict'][0].capitalize()}**: {table['says'][0]} Estimated {cell}"
+    )
     first = table.iloc[0]
     assert f"{100 * first['estimate']:+.2f} pp ({100 * first['low']:+.2f} to {100 * first['high']:+.2f})" in text
     assert "Source: Dive into Deep Learning, MLP implementation, exercise 1." in text

@@ -21,7 +21,7 @@ def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure(
     content = json.loads(report.summary.content)
     assert list(content) == ["answers", "benchmarks", "figure", "format", "name", "question", "runs", "verdicts"]
     assert content["format"] == 1
-    assert (content["name"], content["question"]) == (report.title, report.lead)
+    assert (content["name"], content["question"]) == ("width", report.title)
     assert content["runs"] == {"ok": 40}
     assert sum(content["verdicts"].values()) == len(verdicts)
     assert content["answers"] == [

@@ -72,19 +72,6 @@ def _mnist1d(n_test: int) -> Examples:
     return x, y, np.arange(len(y)) >= len(y) - n_test
 
 
-def rows_of_csv(file: str, target: str, n_test: int) -> Examples:
-    """Return the rows of a csv file of this folder, with standardised inputs; each class has its share of the test rows."""
-    # Pyarrow takes long to import; workers on other data do without.
-    from mlpbench.data.formats.table_files import read_table
-    from mlpbench.data.table.encode import encode
-
-    table, _ = read_table(Path(__file__).with_name(file), file)
-    encoded = encode(table, None, target, share=n_test / table.rows, scale="standard", task=None)
-    x = np.concatenate([encoded.x_train, encoded.x_test])
-    y = np.concatenate([encoded.y_train, encoded.y_test])
-    return x, y, np.arange(table.rows) >= table.rows - n_test
-
-
 BUNDLED: dict[str, BundledData] = {
     data.name: data
     for data in (

@@ -139,6 +139,7 @@ def matrix_table(array: NDArray[np.generic], n: str, name: str, choice: ColumnCh
         notes=(f"columns of the array are named 1 to {len(names)}",),
         target=chosen.target or "",
         left_out=chosen.left_out,
+        split_by=chosen.split_by,
         is_named=False,
     )
 
@@ -165,6 +166,11 @@ def _npz_table(
     flat = x.reshape(len(x), -1)
     if flat.shape[1] > MOST_COLUMNS:
         raise file_error(f"{x_name} must have at most {MOST_COLUMNS} numbers per row, got {flat.shape[1]}", name)
+    if choice.split_by is not None:
+        option = choice.split_by.option
+        rule = f"{option} must be a column of a table, and x and y of an npz file have none for it"
+        hint = "put all columns in one array of two axes, or in a text or parquet file"
+        raise SpecProblem((KEY, option), f"{rule}, got {shown(choice.split_by.column)}; {hint}")
     chosen = _inputs(choice, flat.shape[1], name)
     whole = [*(f"{x_name}[:, {i}]" for i in range(flat.shape[1])), y_name]
     left_out = [n for i, n in enumerate(whole[:-1]) if i not in set(chosen)]

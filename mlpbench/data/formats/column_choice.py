@@ -14,16 +14,25 @@ from mlpbench.base.models import Path as Place
 from mlpbench.base.models import SpecProblem, shown, suggestion
 from mlpbench.data.dataset import KEY
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.formats.columns import MOST_COLUMNS, ColumnOptions
+from mlpbench.data.formats.columns import MOST_COLUMNS, ColumnOptions, RowOption, SplitColumn
 
 Named = str | int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowColumn:
+    """A column that says how rows are split, by the option that names it."""
+
+    option: RowOption
+    column: Named
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenColumns:
     """Positions of the columns that are read, counted from 0, with the target's name and what is to be said of the choice.
 
-    `words` has the names of the columns whose values are words, whatever they look like.
+    `words` has the names of the columns whose values are words, whatever they look like, `split_by` the column that says how rows
+    are split.
     """
 
     keep: tuple[int, ...]
@@ -31,10 +40,15 @@ class ChosenColumns:
     left_out: tuple[str, ...]
     notes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    split_by: SplitColumn | None = None
 
     def asked(self, options: ColumnOptions) -> ColumnOptions:
         """Return what is said of how columns are read, with the columns of words by name."""
-        return replace(options, words=(*options.words, *self.words))
+        by = self.split_by
+        # Groups and sides are names, whatever they look like: 1 and 1.0 come from one spelling.
+        names = () if by is None or by.option == "time" else (by.name,)
+        sides = names if by is not None and by.option == "split" else ()
+        return replace(options, words=(*options.words, *self.words), text=(*options.text, *names), trimmed=sides)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +62,7 @@ class ColumnChoice:
         words: columns of words, whatever they look like.
         ignore: names of columns that are left out where they are: those that the other file of the experiment lost.
         only: names of the columns that are read where they are, all others being left out; None for all.
+        split_by: the column that says how rows are split, which is read whatever `drop` and `columns` say.
 
     """
 
@@ -57,10 +72,12 @@ class ColumnChoice:
     words: tuple[Named, ...] = ()
     ignore: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
+    split_by: RowColumn | None = None
 
     def names(self) -> set[str]:
         """Return the names that are asked for: a column of such a name is no index."""
-        named = (self.target, *(self.columns or ()), *self.words, *(self.only or ()))
+        by = self.split_by.column if self.split_by is not None else None
+        named = (self.target, by, *(self.columns or ()), *self.words, *(self.only or ()))
         return {n for n in named if isinstance(n, str)}
 
     def of(self, names: Sequence[str], file: str, *, named: bool = True) -> ChosenColumns:
@@ -91,6 +108,9 @@ class ColumnChoice:
                 i for k, which in enumerate(self.columns) for i in self._found(which, names, file, (KEY, "columns", k))
             }
             dropped |= set(range(len(names))) - chosen - {target}
+        split_by = None if self.split_by is None else self._split_by(self.split_by, names, file, target)
+        if split_by is not None:
+            dropped.discard(split_by.at)
         self.check_words(names, file, dropped)
         keep = tuple(i for i in range(len(names)) if i not in dropped)
         _check_names(names, keep, file)
@@ -103,7 +123,21 @@ class ColumnChoice:
             left_out=left_out,
             notes=tuple(notes),
             words=self.found_words(names, file),
+            split_by=split_by,
         )
+
+    def _split_by(self, by: RowColumn, names: Sequence[str], file: str, target: int | None) -> SplitColumn:
+        """Return the column that says how rows are split; raise SpecProblem where there is none, or it is the target or an input."""
+        at = self._found(by.column, names, file, (KEY, by.option))[0]
+        if at == target:
+            rule = f"{by.option} must be another column than the target"
+            raise SpecProblem((KEY, by.option), f"{rule}, got {shown(by.column)}")
+        chosen = [self._found(which, names, file, (KEY, "columns", k)) for k, which in enumerate(self.columns or ())]
+        as_input = next((k for k, found in enumerate(chosen) if at in found), None)
+        if as_input is not None and by.option != "time":
+            rule = f"columns must leave out that of {by.option}, which is no input"
+            raise SpecProblem((KEY, "columns", as_input), f"{rule}, got {shown((self.columns or ())[as_input])}")
+        return SplitColumn(option=by.option, name=names[at], at=at, is_input=as_input is not None)
 
     def found_words(self, names: Sequence[str], file: str) -> tuple[str, ...]:
         """Return the names of the columns of words; raise SpecProblem for one that the file does not have."""

@@ -149,7 +149,7 @@ def flag_column(place: ColumnPlace, values: NDArray[np.generic], gap: Mask | Non
 
 def text_column(place: ColumnPlace, raw: Any, asked: ColumnOptions = PLAIN) -> Column:
     """Return a column of text from an array of pyarrow, as codes into its sorted words; spaces around a word do not count."""
-    coded = raw.dictionary_encode()
+    coded = (pc.utf8_trim_whitespace(raw) if place.column in asked.trimmed else raw).dictionary_encode()
     codes = pc.fill_null(coded.indices, -1).to_numpy()
     text = pc.utf8_trim_whitespace(coded.dictionary)
     gap = gaps_of(text, asked, spelt=place.column not in asked.words).to_numpy(zero_copy_only=False)

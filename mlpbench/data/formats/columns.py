@@ -18,6 +18,8 @@ from mlpbench.base.models import shown
 from mlpbench.data.file_errors import file_error
 
 ColumnType = Literal["number", "flag", "word"]
+# What a column may say of rows, in place of being an input: `split`, on which side they stand, or what keeps them together.
+RowOption = Literal["split", "groups", "time"]
 TYPE_NAMES: dict[ColumnType, str] = {"number": "numbers", "flag": "true and false", "word": "text"}
 MOST_COLUMNS = 1_000_000
 # What a network is given, inputs and targets, is float32.
@@ -45,6 +47,7 @@ class ColumnOptions:
         decimal: the decimal mark of numbers in text; None where they must show it.
         text: names of columns that are words too, with the usual spellings of gaps: those that were words in training.
         learned: of columns by name, how numbers and dates were written in the rows that were learned from.
+        trimmed: names of columns of words of which spaces around them make no other word.
 
     """
 
@@ -54,6 +57,7 @@ class ColumnOptions:
     decimal: str | None = None
     text: tuple[str, ...] = ()
     learned: Mapping[str, WrittenForm] = field(default_factory=dict)
+    trimmed: tuple[str, ...] = ()
 
     def form(self, column: str) -> WrittenForm:
         """Return what is known of how numbers and dates of a column are written, learned or said."""
@@ -118,12 +122,22 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SplitColumn:
+    """The column of a file that says how rows are split: its name, its position from 0, and whether it is an input too."""
+
+    option: RowOption
+    name: str
+    at: int
+    is_input: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """The columns of one file, called `name` in errors.
 
     `notes` say how the file was read where that is not plain: sentences that do not name the file. `target` is the name of
     the target, where one was chosen, and `left_out` has the names of columns that were not. Where columns are not `is_named`,
-    their names are their positions, from 1.
+    their names are their positions, from 1. `split_by` is the column that says how rows are split, where there is one.
     """
 
     name: str
@@ -132,6 +146,7 @@ class Table:
     target: str = ""
     left_out: tuple[str, ...] = ()
     is_named: bool = True
+    split_by: SplitColumn | None = None
 
     @property
     def rows(self) -> int:

@@ -78,6 +78,7 @@ def read_parquet(path: Path, name: str, choice: ColumnChoice, asked: ColumnOptio
         notes=(*left_out, *chosen.notes),
         target=chosen.target or "",
         left_out=(*chosen.left_out, *(n.strip() for n in index)),
+        split_by=chosen.split_by,
     )
 
 

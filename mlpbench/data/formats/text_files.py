@@ -80,6 +80,7 @@ def read_text(
         notes=(*notes, *chosen.notes),
         target=chosen.target or "",
         left_out=chosen.left_out,
+        split_by=chosen.split_by,
         is_named=header.names is not None,
     )
 

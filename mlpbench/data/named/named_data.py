@@ -41,7 +41,8 @@ class NamedData(NamedFiles):
             cached = None
         if cached is None:
             raise MachineError(f"the cache must keep {self.name} once it is written, got no valid copy in {folder}")
-        return Dataset(facts=self.facts, **cached.arrays)
+        x_train, y_train, x_test, y_test = (cached.arrays[part] for part in ("x_train", "y_train", "x_test", "y_test"))
+        return Dataset(facts=self.facts, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
     def fetch(self, *, data_dir: Path | None = None, cache_dir: Path | None = None, say: Say = say_nothing) -> str:
         """Make sure that the cache has the data set, and return where its bytes came from.

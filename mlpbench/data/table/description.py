@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MOST_WORDS = 6
 COLUMN_HEAD = ("column", "kind", "gaps", "inputs", "becomes")
-CLASS_HEAD = ("class", "training rows", "test rows")
 # Rows that are compared at a time.
 CHUNK = 8192
 
@@ -39,14 +38,18 @@ def profile_of(encoded: Encoded, target: str, left_out: tuple[str, ...]) -> Tabl
 
     """
     mean = sd = None
-    rows: tuple[tuple[int, int], ...] = ()
+    rows: tuple[tuple[int, ...], ...] = ()
+    # Behind the training rows stand those that a column gives for validation.
+    n_train = len(encoded.y_train) - encoded.n_validation
+    y_train, y_validation = encoded.y_train[:n_train], encoded.y_train[n_train:]
     if encoded.classes is None:
-        y = encoded.y_train if encoded.target_scale is None else encoded.target_scale.own_units(encoded.y_train)
-        mean, sd = float(y.mean(dtype=np.float64)), float(y.std(dtype=np.float64))
+        y = y_train if encoded.target_scale is None else encoded.target_scale.own_units(y_train)
+        # So many digits are the same on every processor.
+        mean, sd = (float(f"{v:.7g}") for v in (y.mean(dtype=np.float64), y.std(dtype=np.float64)))
     else:
         n = len(encoded.classes)
-        train, test = (np.bincount(y.astype(np.int64), minlength=n) for y in (encoded.y_train, encoded.y_test))
-        rows = tuple(zip(train.tolist(), test.tolist()))
+        parts = [y for y in (y_train, y_validation, encoded.y_test) if len(y)]
+        rows = tuple(zip(*(np.bincount(y.astype(np.int64), minlength=n).tolist() for y in parts)))
     beyond = encoded.columns[MOST_COLUMNS:]
     return TableProfile(
         target=target,
@@ -58,7 +61,7 @@ def profile_of(encoded: Encoded, target: str, left_out: tuple[str, ...]) -> Tabl
         class_rows=rows,
         target_mean=mean,
         target_sd=sd,
-        repeated=_repeated(encoded.x_train, encoded.x_test),
+        repeated=_repeated(encoded.x_train[:n_train], encoded.x_test),
     )
 
 
@@ -116,7 +119,10 @@ def _digests(x: NDArray[np.float32]) -> list[bytes]:
 
 def summary(facts: DataFacts) -> str:
     """Return what a table is, in a sentence: rows, inputs, and the target."""
-    rows = f"{facts.n_train + facts.n_test} rows, {facts.n_train} to train on and {facts.n_test} to test on"
+    total, validated = facts.n_train + facts.n_validation + facts.n_test, ""
+    if facts.n_validation:
+        validated = f", {facts.n_validation} to validate on"
+    rows = f"{total} rows, {facts.n_train} to train on{validated} and {facts.n_test} to test on"
     inputs = counted(facts.n_features, "input")
     if facts.profile is None:
         return f"{facts.name}: {rows}; {inputs}"
@@ -154,14 +160,19 @@ def column_rows(profile: TableProfile) -> list[tuple[str, ...]]:
     return rows
 
 
+def class_head(facts: DataFacts) -> tuple[str, ...]:
+    """Return what the columns of the table of classes are called."""
+    return ("class", "training rows", *["validation rows"] * bool(facts.n_validation), "test rows")
+
+
 def class_rows(facts: DataFacts, profile: TableProfile) -> list[tuple[str, ...]]:
-    """Return a row for each class, and one for those that are not listed, with the cells of `CLASS_HEAD`."""
-    sizes = (facts.n_train, facts.n_test)
-    rows = [
+    """Return a row for each class, and one for those that are not listed, with the cells of `class_head`."""
+    sizes = [n for n in (facts.n_train, facts.n_validation, facts.n_test) if n]
+    rows: list[tuple[str, ...]] = [
         (name, *(f"{n} ({n / size:.1%})" for n, size in zip(of_class, sizes)))
         for name, of_class in zip(facts.class_names, profile.class_rows)
     ]
-    return [*rows, (f"{profile.further_classes} more", "", "")] if profile.further_classes else rows
+    return [*rows, (f"{profile.further_classes} more", *[""] * len(sizes))] if profile.further_classes else rows
 
 
 def lines(facts: DataFacts) -> list[str]:
@@ -169,7 +180,7 @@ def lines(facts: DataFacts) -> list[str]:
     said = [summary(facts)]
     if facts.profile is not None:
         said += _aligned([COLUMN_HEAD, *column_rows(facts.profile)])
-        said += _aligned([CLASS_HEAD, *class_rows(facts, facts.profile)]) if facts.class_names else []
+        said += _aligned([class_head(facts), *class_rows(facts, facts.profile)]) if facts.class_names else []
         said += remarks(facts.profile)
     return [*said, *facts.notes]
 

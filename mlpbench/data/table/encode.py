@@ -21,9 +21,20 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.models import shown, suggestion
 from mlpbench.data.dataset import TargetScale, TargetScaling, Task, held_out
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.formats.columns import LARGEST_FLOAT32, MOST_CLASSES, TYPE_NAMES, Column, ColumnPlace, Table, named
+from mlpbench.data.formats.columns import (
+    LARGEST_FLOAT32,
+    MOST_CLASSES,
+    TYPE_NAMES,
+    Column,
+    ColumnPlace,
+    SplitColumn,
+    Table,
+    named,
+)
+from mlpbench.data.row_blocks import Indices, RowBlocks
 from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
 from mlpbench.data.table.input_columns import InputColumn
+from mlpbench.data.table.row_split import SPLIT_SEED, RowSplit, split_rows
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
 from mlpbench.data.table.table_inputs import Inputs, id_notes, table_inputs
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
@@ -31,8 +42,6 @@ from mlpbench.data.text.dates import DAY, DAYS, SECONDS
 LONGEST_CLASS = 200
 # Whole numbers with more different values than this are a quantity; with fewer, classes.
 MOST_WHOLE_CLASSES = 20
-# The address of the one permutation that splits off test rows: verdicts concern one test set, so no replicate moves it.
-SPLIT_SEED = 0
 # Part of the fingerprint: raised by one whenever the same table comes to give other arrays.
 VERSION = 1
 
@@ -41,9 +50,10 @@ VERSION = 1
 class Encoded:
     """The arrays of a table: x float32 (N, I), y uint8 classes or float32 numbers (N,), for training and for testing.
 
-    `classes` has the name of each class, and is None for regression. `notes` say what became of columns where that is not
-    plain, beside how they were read: sentences that do not name the file. `columns` and `input_scale` make the same inputs of other rows; `gaps` has the
-    number of gaps of each column.
+    Behind the rows to train on stand `n_validation` that a column gives for validation; `blocks` says which of the training rows stay
+    together, `block_train` the group of each, or its place in time, where a column says that they do. `classes` has the name of each
+    class, and is None for regression. `notes` say what became of columns where that is not plain, beside how they were read: sentences
+    that do not name the file. `columns` and `input_scale` make the same inputs of other rows; `gaps` has the number of gaps of each column.
     """
 
     x_train: NDArray[np.float32]
@@ -57,6 +67,9 @@ class Encoded:
     columns: tuple[InputColumn, ...]
     gaps: tuple[int, ...]
     input_scale: InputScale
+    n_validation: int = 0
+    blocks: RowBlocks | None = None
+    block_train: Indices | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +123,14 @@ def encode(
     table = rows if test_rows is None else _joined(rows, test_rows)
     if len(table.columns) < 2:
         raise file_error(f"a data file must have a column beside the target, got {target!r} alone", table.name)
-    kept, notes = kept_rows(table, target, missing)
+    by = rows.split_by
+    kept, notes = kept_rows(table, target, missing, by.name if by is not None else None)
     of_test = (np.arange(table.rows) >= rows.rows)[kept]
     columns = rows_of(table.columns, kept)
-    input_columns = [c for c in columns if c.name != target]
+    no_inputs = [target] if by is None or by.is_input else [target, by.name]
+    input_columns = [c for c in columns if c.name not in no_inputs]
+    if not input_columns:
+        raise file_error(f"a data file must have an input beside {' and '.join(map(repr, no_inputs))}", table.name)
     file_rows = np.where(of_test, -1, np.flatnonzero(kept))
     column = next(c for c in columns if c.name == target)
     try:
@@ -123,13 +140,19 @@ def encode(
         if not notes:
             raise
         raise InputError(f"{error}; {'; '.join((*notes, *column.notes))}") from None
-    is_test = _test_rows(aim, share) if test_rows is None else of_test
-    if not is_test.any() or is_test.all():
-        part = "training" if is_test.all() else "test"
+    apart = of_test if test_rows is not None else None
+    if apart is not None and (not apart.any() or apart.all()):
+        part = "training" if apart.all() else "test"
         raise file_error(f"both files must have rows without gaps, got no {part} rows", table.name)
-    _check_training_rows(aim, is_test, has_test_rows=test_rows is not None)
-    inputs = table_inputs(input_columns, ~is_test, table)
-    input_scale, scale_notes = fitted_scale(inputs.x[~is_test], inputs.numeric, scale, inputs.owners)
+    split = _plain_split(aim, share, apart)
+    if by is not None:
+        split = split_rows(next(c for c in columns if c.name == by.name), by, share, apart)
+    train, is_test = split.is_training, split.is_test
+    notes += _check_training_rows(aim, split, by, has_test_rows=test_rows is not None)
+    inputs = table_inputs(
+        input_columns, train, table, "test or validation row" if split.is_validation.any() else "test row"
+    )
+    input_scale, scale_notes = fitted_scale(inputs.x[train], inputs.numeric, scale, inputs.owners)
     options = {
         "version": VERSION,
         "scale": scale,
@@ -138,7 +161,8 @@ def encode(
         "classes": aim.classes and len(aim.classes),
         "numeric": inputs.numeric.tolist() if scale != "none" else None,
     }
-    of_target = _target_scale(aim, ~is_test, target_scale)
+    options |= split.identity
+    of_target = _target_scale(aim, train, target_scale)
     if of_target is not None:
         options |= {"target_scale": "log" if of_target.log else "standard"}
     if input_scale.constant:
@@ -149,10 +173,11 @@ def encode(
     numbers = aim.values if of_target is None else of_target.trained(aim.values)
     y = numbers.astype(np.float32) if aim.classes is None else aim.values.astype(np.uint8)
     x32 = x.astype(np.float32)
-    of_columns = [*notes, *id_notes(input_columns), *inputs.notes]
+    of_columns = [*split.notes, *notes, *id_notes(input_columns), *inputs.notes]
+    trained = np.concatenate([np.flatnonzero(train), np.flatnonzero(split.is_validation)])
     return Encoded(
-        x_train=x32[~is_test],
-        y_train=y[~is_test],
+        x_train=x32[trained],
+        y_train=y[trained],
         x_test=x32[is_test],
         y_test=y[is_test],
         classes=aim.classes,
@@ -161,7 +186,10 @@ def encode(
         columns=tuple(inputs.columns),
         gaps=tuple(int(c.gaps.sum()) for c in input_columns),
         input_scale=input_scale,
-        notes=(*of_columns, *_constant_notes(inputs, input_scale, ~is_test), *scale_notes),
+        notes=(*of_columns, *_constant_notes(inputs, input_scale, train), *scale_notes),
+        n_validation=int(split.is_validation.sum()),
+        blocks=split.blocks,
+        block_train=split.block_train,
     )
 
 
@@ -194,7 +222,7 @@ def _joined(rows: Table, test_rows: Table) -> Table:
         rule = f"a test file must have only the columns of {rows.name}, got {extra!r} too"
         raise file_error(f"{rule}{suggestion(extra, names)}", test_rows.name)
     columns = [_extended(c, test_columns[c.name], rows.name, test_rows.name) for c in rows.columns]
-    return Table(name=rows.name, columns=columns)
+    return Table(name=rows.name, columns=columns, split_by=rows.split_by)
 
 
 def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
@@ -268,33 +296,58 @@ def _target(column: Column, task: Task | None, rows: NDArray[np.int64]) -> _Targ
     return _Target(place=place, values=codes.astype(np.float64), classes=tuple(names), rows=rows)
 
 
-def _test_rows(aim: _Target, share: float) -> NDArray[np.bool_]:
-    """Return which rows are for testing: of classes, each has its share."""
+def _plain_split(aim: _Target, share: float, given: NDArray[np.bool_] | None) -> RowSplit:
+    """Return the rows to test on, those given or a share: of classes, each has its share."""
     rows = len(aim.values)
+    none = np.zeros(rows, bool)
+    if given is not None:
+        return RowSplit(is_test=given, is_validation=none)
     total = round(share * rows)
     if total < 1 or rows - total < 2:
         message = f"test must hold out a row of a data file and leave two for training, got {share:g} of {rows} rows"
         raise file_error(message, aim.place.file)
     order = np.random.Generator(np.random.SFC64(SPLIT_SEED)).permutation(rows)
-    return held_out(aim.values if aim.classes is None else aim.values.astype(np.int64), order, total)
+    targets = aim.values if aim.classes is None else aim.values.astype(np.int64)
+    return RowSplit(is_test=held_out(targets, order, total), is_validation=none)
 
 
-def _check_training_rows(aim: _Target, is_test: NDArray[np.bool_], *, has_test_rows: bool) -> None:
+def _check_training_rows(aim: _Target, split: RowSplit, by: SplitColumn | None, *, has_test_rows: bool) -> list[str]:
+    """Refuse training rows that nothing can be learned from; return notes on classes that groups or times leave out of a side."""
+    train = split.is_training
     if aim.classes is None:
-        if np.ptp(aim.values[~is_test]) == 0:
+        if np.ptp(aim.values[train]) == 0:
             raise aim.place.error("a target must have different values among the training rows, got one")
-        return
+        return []
     codes, n = aim.values.astype(np.int64), len(aim.classes)
-    counts, trained = np.bincount(codes, minlength=n), np.bincount(codes[~is_test], minlength=n)
-    if (trained == 0).any():
-        lost = int(np.argmin(trained))
-        why = (
-            "all of them in test rows"
-            if has_test_rows
-            else f"of {counts[lost]} in all: give it more, or a smaller test"
+    counts, trained = np.bincount(codes, minlength=n), np.bincount(codes[train], minlength=n)
+    if split.blocks is not None:
+        if np.count_nonzero(trained) < 2:
+            only = shown(aim.classes[int(np.argmax(trained))])
+            raise aim.place.error(f"training rows must be of two classes at least, got only {only}")
+        tested = np.bincount(codes[split.is_test], minlength=n)
+        lost = {"training": np.flatnonzero(trained == 0), "test": np.flatnonzero(tested == 0)}
+        shares = (
+            []
+            if split.blocks.in_time
+            else ["classes have no equal shares in training and test rows: groups stay whole"]
         )
-        message = f"every class must be among the training rows, got no row of {shown(aim.classes[lost])}, {why}"
+        return shares + [
+            f"no {side} row of class {', '.join(shown(aim.classes[i]) for i in at[:3])}{' and others' * (len(at) > 3)}"
+            for side, at in lost.items()
+            if len(at)
+        ]
+    if (trained == 0).any():
+        lost_class = int(np.argmin(trained))
+        why = f"of {counts[lost_class]} in all: give it more, or a smaller test"
+        if has_test_rows or by is not None:
+            why = (
+                "all of them in test rows"
+                if not split.is_validation.any()
+                else "all of them in test or validation rows"
+            )
+        message = f"every class must be among the training rows, got no row of {shown(aim.classes[lost_class])}, {why}"
         raise aim.place.error(message)
+    return []
 
 
 def _constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.bool_]) -> list[str]:

@@ -30,13 +30,14 @@ def check_gaps(table: Table) -> None:
             raise column.place.error(f"{NO_MISSING}, got a gap", int(np.argmax(column.gaps)))
 
 
-def kept_rows(table: Table, target: str, missing: Missing) -> tuple[Mask, list[str]]:
+def kept_rows(table: Table, target: str, missing: Missing, split_by: str | None = None) -> tuple[Mask, list[str]]:
     """Return which rows are learned from, or tested on, and notes on those that are left out.
 
     Args:
         table: all rows.
         target: the name of the target column.
         missing: whether rows with other gaps are left out too: `drop_rows`.
+        split_by: the name of the column that says how rows are split, in which no row that is kept has a gap.
 
     Raises InputError where no row is left.
 
@@ -50,6 +51,14 @@ def kept_rows(table: Table, target: str, missing: Missing) -> tuple[Mask, list[s
         )
     if n := int(aim.gaps.sum()):
         notes.append(f"{counted(n, 'row')} without a target {'is' if n == 1 else 'are'} left out")
+    sides = next((c for c in table.columns if c.name == split_by), None)
+    if sides is not None and (n := int((sides.gaps & kept).sum())):
+        notes.append(
+            f"{counted(n, 'row')} without a value in {named([sides.name])} {'is' if n == 1 else 'are'} left out"
+        )
+        kept = kept & ~sides.gaps
+        if not kept.any():
+            raise sides.place.error(f"the column of a split must have values, got none in {counted(table.rows, 'row')}")
     if missing == "drop_rows":
         with_gaps = [c for c in table.columns if c.name != target and (c.gaps & kept).any()]
         complete = kept & ~np.logical_or.reduce([np.zeros(table.rows, bool), *(c.gaps for c in with_gaps)])

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ from mlpbench.base.escapes import printable
 from mlpbench.base.models import SpecProblem, shown
 from mlpbench.data.dataset import KEY, DataFacts, Dataset, DataSource, TargetScale
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.formats.column_choice import ColumnChoice
+from mlpbench.data.formats.column_choice import ColumnChoice, RowColumn
 from mlpbench.data.formats.columns import ColumnOptions, Table
 from mlpbench.data.formats.table_files import NPZ, TEXT, format_of, read_table
+from mlpbench.data.row_blocks import RowBlocks
 from mlpbench.data.table.table_options import (
     TEST_SHARE,
     TEXT_KEYS,
@@ -58,7 +60,14 @@ class TableData(DataSource):
             target_scale=self._target_scale,
             notes=self.file_facts.notes,
             profile=self.file_facts.profile,
+            n_validation=self.file_facts.n_validation,
+            blocks=self._blocks,
         )
+
+    @property
+    def _blocks(self) -> RowBlocks | None:
+        sizes = self.file_facts.block_sizes
+        return RowBlocks(sizes=sizes, in_time=self.options.time is not None) if sizes else None
 
     @property
     def _target_scale(self) -> TargetScale | None:
@@ -97,7 +106,11 @@ class TableData(DataSource):
         """Return the path of the file."""
         return self.options.file
 
-    def as_written(self, folder: Path | None) -> dict[str, Any]:
+    def credits(self) -> tuple[str, ...]:
+        """Return who made the table and on what terms, a sentence each; nothing of a table of the user's own."""
+        return ()
+
+    def as_written(self, folder: Path | None) -> str | dict[str, Any]:
         """Return what `read_options` reads: paths from `folder`, which keeps user names out of results, or whole ones.
 
         Raises InputError for a path that is no text in the locale's encoding.
@@ -113,17 +126,24 @@ class TableData(DataSource):
         return tree | {"facts": file_facts.model_dump(mode="json", exclude_none=True, exclude_defaults=True)}
 
 
-def read_options(written: Mapping[Any, Any], base: Path) -> TableData:
+def read_options(written: Mapping[Any, Any], base: Path, *, called: str | None = None) -> TableData:
     """Return the table that a file describes: its facts are those written, else they are read from the table.
 
-    A path that is not whole starts at `base`. Raises SpecProblem for wrong options or a file that is not there, InputError
-    for what is wrong inside it.
+    Args:
+        written: the options.
+        base: where a path starts that is not whole.
+        called: what errors call the table's file, by default its path.
+
+    Raises SpecProblem for wrong options or a file that is not there, InputError for what is wrong inside it.
+
     """
     if not_a_word := next((k for k in written if not isinstance(k, str)), None):
         raise SpecProblem((KEY, not_a_word), f"a key must be a word, got {shown(not_a_word)}", key=True)
     tree = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in written.items()}
     options = checked_options(tree)
-    names = {key: str(base / path) for key, path in options.paths.items()}
+    names = {key: str(base / path) for key, path in options.paths.items()} | (
+        {} if called is None else {"file": called}
+    )
     whole = options.model_copy(update={key: whole_path(path, base) for key, path in options.paths.items()})
     if options.facts is not None:
         if options.facts.classes is None and options.facts.target_mean is None:
@@ -145,7 +165,13 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
     from mlpbench.data.table.table_encoder import OPTION_KEYS, TableEncoder
 
     _check_text_options(options, names["file"])
-    choice = ColumnChoice(target=options.target, drop=options.drop, columns=options.columns, words=options.words or ())
+    choice = ColumnChoice(
+        target=options.target,
+        drop=options.drop,
+        columns=options.columns,
+        words=options.words or (),
+        split_by=options.split_by,
+    )
     missing_values = options.missing_values or ()
     asked = ColumnOptions(missing_values=missing_values, day_first=options.day_first, decimal=options.decimal)
     table, test_table = read_table(Path(options.file), names["file"], choice, options.text, asked)
@@ -155,7 +181,8 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
     if options.test_file is not None:
         if format_of(options.test_file) == NPZ:
             raise SpecProblem((KEY, "test_file"), "test_file must be a table, text, parquet or npy, got an npz file")
-        other = ColumnChoice(target=table.target, ignore=frozenset(table.left_out))
+        same = None if table.split_by is None else RowColumn(option=table.split_by.option, column=table.split_by.name)
+        other = ColumnChoice(target=table.target, ignore=frozenset(table.left_out), split_by=same)
         forms = {c.name: c.form for c in table.columns}
         asked = replace(asked, words=tuple(c.name for c in table.columns if c.is_asked_for), learned=forms)
         test_table, _ = read_table(Path(options.test_file), names["test_file"], other, options.text, asked)
@@ -180,7 +207,7 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
     scaled = encoded.target_scale
     file_facts = TableFacts(
         fingerprint=encoded.fingerprint,
-        n_train=len(encoded.y_train),
+        n_train=len(encoded.y_train) - encoded.n_validation,
         n_test=len(encoded.y_test),
         n_features=encoded.x_train.shape[1],
         classes=encoded.classes,
@@ -188,19 +215,23 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> tuple[TableData, D
         target_sd=None if scaled is None else scaled.sd,
         notes=_notes(options, table, test_table, encoded),
         profile=profile_of(encoded, table.target, table.left_out),
+        n_validation=encoded.n_validation,
+        blocks=() if encoded.blocks is None else tuple(chain.from_iterable(encoded.blocks.sizes)),
     )
-    update: dict[str, Any] = {"facts": None, "test": share if test_table is None else None}
+    has_share = test_table is None and options.split is None
+    update: dict[str, Any] = {"facts": None, "test": share if has_share else None}
     if encoded.classes is None and options.target_scale is None:
         update["target_scale"] = "standard"
     data = TableData(options=options.model_copy(update=update), file_facts=file_facts)
-    arrays = {part: getattr(encoded, part) for part in ("x_train", "y_train", "x_test", "y_test")}
+    arrays = {part: getattr(encoded, part) for part in ("x_train", "y_train", "x_test", "y_test", "block_train")}
+    by = table.split_by
     encoder = TableEncoder(
         target=table.target,
         columns=encoded.columns,
         scale=encoded.input_scale,
-        left_out=table.left_out,
+        left_out=(*table.left_out, *((by.name,) if by is not None and not by.is_input else ())),
         is_named=table.is_named,
-        asked_for=tuple(c.name for c in table.columns if c.is_asked_for),
+        asked_for=tuple(c.name for c in table.columns if c.is_asked_for and not (by is not None and c.name == by.name)),
         text={key: getattr(options, key) for key in TEXT_KEYS if getattr(options, key) is not None},
         **{key: getattr(options, key) for key in ("missing", *OPTION_KEYS) if getattr(options, key) is not None},
     )

@@ -53,13 +53,14 @@ class Inputs:
     notes: list[str]
 
 
-def table_inputs(columns: Sequence[Column], train: Mask, table: Table) -> Inputs:
+def table_inputs(columns: Sequence[Column], train: Mask, table: Table, other: str = "test row") -> Inputs:
     """Return the inputs that columns become; raise InputError for too many of them.
 
     Args:
         columns: the columns beside the target.
         train: the training rows, (N,).
         table: the table, which has the name of its file and the memory it may take.
+        other: what a row that is no training row is called.
 
     """
     for c in columns:
@@ -74,10 +75,10 @@ def table_inputs(columns: Sequence[Column], train: Mask, table: Table) -> Inputs
     groups: dict[str, list[str]] = defaultdict(list)
     for c, column in zip(columns, made):
         if c.gaps.any():
-            groups[_gap_note(column)].append(c.name)
+            groups[_gap_note(column, other)].append(c.name)
     gaps = {c.name: int(c.gaps.sum()) for c in columns if c.gaps.any()}
     said = [f"{named(names, gaps)}: {note}" for note, names in groups.items()]
-    new = {c.name: unseen_words(c, unseen[c.name], "test row") for c in columns if c.name in unseen}
+    new = {c.name: unseen_words(c, unseen[c.name], other) for c in columns if c.name in unseen}
     return Inputs(x=x, columns=made, owners=owners, numeric=numeric_inputs(made), notes=[*said, *_few(new)])
 
 
@@ -98,16 +99,16 @@ def numeric_inputs(made: Sequence[InputColumn]) -> Mask:
     return np.array([is_number for part in parts for is_number in part], bool)
 
 
-def _gap_note(column: InputColumn) -> str:
+def _gap_note(column: InputColumn, other: str) -> str:
     if column.one_hot and column.has_gaps:
         return "gaps are a word of their own"
     if column.one_hot:
-        return "gaps in test rows alone: 0 in every input of the column"
+        return f"gaps in {other}s alone: 0 in every input of the column"
     if column.median is None:
         return "no value in the training rows: 0"
     if column.has_gaps:
         return "gaps become the median, and an input says where they are"
-    return "gaps in test rows alone become the median"
+    return f"gaps in {other}s alone become the median"
 
 
 def unseen_words(c: Column, unseen: Mask, what: str) -> str:

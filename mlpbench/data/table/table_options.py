@@ -6,14 +6,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mlpbench.base.models import Model, SpecProblem, first_problem, shown, unknown_key
 from mlpbench.base.models import Path as Place
 from mlpbench.data.dataset import KEY, TargetScaling, Task
-from mlpbench.data.formats.columns import MOST_CLASSES
+from mlpbench.data.formats.column_choice import RowColumn
+from mlpbench.data.formats.columns import MOST_CLASSES, RowOption
 from mlpbench.data.formats.table_files import NPZ, format_of
 from mlpbench.data.profile import ColumnProfile, TableProfile
 from mlpbench.data.table.gaps import Missing, checked_spellings
@@ -24,6 +25,7 @@ from mlpbench.data.text.text_encoding import checked_encoding
 TEST_SHARE = 0.2
 NPZ_TARGET = "y"
 TEXT_KEYS = tuple(field.name for field in fields(TextOptions))
+ROW_OPTIONS: tuple[RowOption, ...] = get_args(RowOption)
 _A_COLUMN = "the name of a column, or its position as a whole number"
 # What says how columns are written, in files of new rows as in those learned from.
 READING_KEYS = (*TEXT_KEYS, "decimal", "day_first", "missing_values")
@@ -33,6 +35,7 @@ HOW_TO_NAME_A_TABLE = "a data set of your own is {file: PATH, target: COLUMN}"
 class TableFacts(Model):
     """What is known of a file that has been read; `classes` is None for regression.
 
+    `blocks` are the `sizes` of `RowBlocks` in one row: the rows of a group or a time, and how many of that size follow one another.
     `notes` say how it was understood where that is not plain, a sentence each, and `profile` what became of each column, None in
     folders of earlier releases. Data with other notes, and another profile, are the same data.
     """
@@ -46,6 +49,8 @@ class TableFacts(Model):
     target_sd: float | None = Field(default=None, gt=0)
     notes: tuple[str, ...] = Field(default=(), strict=False)
     profile: TableProfile | None = None
+    n_validation: int = Field(default=0, ge=0)
+    blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), strict=False)
 
     @field_validator("fingerprint")
     @classmethod
@@ -53,6 +58,20 @@ class TableFacts(Model):
         if not re.fullmatch(r"[0-9a-f]{64}", value):
             raise ValueError(f"fingerprint must be 64 hex digits, got {shown(value)}")
         return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> TableFacts:
+        if len(self.blocks) % 2:
+            raise ValueError(f"blocks must be pairs of numbers, got {len(self.blocks)} numbers")
+        total = sum(rows * count for rows, count in self.block_sizes)
+        if self.blocks and total != self.n_train:
+            raise ValueError(f"blocks must have the rows to train on, {self.n_train}, got {total}")
+        return self
+
+    @property
+    def block_sizes(self) -> tuple[tuple[int, int], ...]:
+        """The rows of each group or time and how many of that size follow one another."""
+        return tuple(zip(self.blocks[::2], self.blocks[1::2], strict=True))
 
     def without_words(self) -> TableFacts:
         """Return what identifies the data: later versions may word notes and profiles otherwise."""
@@ -83,6 +102,9 @@ class TableOptions(Model):
     encoding: str | None = None
     header: bool | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     comment: str | None = Field(default=None, max_length=LONGEST_COMMENT)
+    split: str | int | None = None
+    groups: str | int | None = None
+    time: str | int | None = None
     facts: TableFacts | None = None
 
     @model_validator(mode="after")
@@ -91,13 +113,22 @@ class TableOptions(Model):
             raise ValueError("test is a share of the file, test_file another file: give one of them, got both")
         if self.drop is not None and self.columns is not None:
             raise ValueError("drop says what is left out, columns what is read: give one of them, got both")
+        said = [key for key in ROW_OPTIONS if getattr(self, key) is not None]
+        if len(said) > 1:
+            rule = "split, groups and time each name the column that says how rows are split: give one of them"
+            raise ValueError(f"{rule}, got {' and '.join(said)}")
+        if self.split is not None and (others := [k for k in ("test", "test_file") if getattr(self, k) is not None]):
+            rule = "split names a column that says which rows are for testing, test is a share, test_file another file"
+            raise ValueError(f"{rule}: give one of them, got split and {others[0]}")
         return self
 
-    @field_validator("target", mode="before")
+    @field_validator("target", *ROW_OPTIONS, mode="before")
     @classmethod
-    def _one_column(cls, value: object) -> object:
+    def _one_column(cls, value: object, info: ValidationInfo) -> object:
+        if value is None and info.field_name != "target":
+            return None
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise ValueError(f"target must be {_A_COLUMN}, got {shown(value)}")
+            raise ValueError(f"{info.field_name} must be {_A_COLUMN}, got {shown(value)}")
         return value
 
     @field_validator("drop", "columns", mode="before")
@@ -144,6 +175,12 @@ class TableOptions(Model):
     def name(self) -> str:
         """The name of the file."""
         return os.path.basename(self.file)
+
+    @property
+    def split_by(self) -> RowColumn | None:
+        """The column that says how rows are split, by the option that names it."""
+        named = ((key, getattr(self, key)) for key in ROW_OPTIONS)
+        return next((RowColumn(option=key, column=column) for key, column in named if column is not None), None)
 
     @property
     def text(self) -> TextOptions:

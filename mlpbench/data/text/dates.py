@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -199,3 +199,19 @@ def _offset(zone: str | None) -> float:
         raise ValueError(f"no offset of a time zone: {zone}")
     offset = 3600.0 * hours + 60 * minutes
     return -offset if zone[0] == "-" else offset
+
+
+def in_units(number: float, unit: str) -> str:
+    """Return a number as a person writes it: the date or the time that it is by its unit.
+
+    >>> in_units(12487.0, DAYS), in_units(2004.0, "")
+    ('2004-03-10', '2004')
+    """
+    if unit not in (DAYS, SECONDS):
+        return f"{number:.10g}"
+    seconds = number * (DAY if unit == DAYS else 1)
+    try:
+        moment = _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        return f"{number:.10g} {unit}"
+    return f"{moment:%Y-%m-%d}" if unit == DAYS else f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -97,6 +97,7 @@ class Lacking(enum.Enum):
         "about before"
     )
     MEDIAN = "it is known for means only, not for medians"
+    BLOCKS = "it takes test examples for independent draws, and these are of groups, or follow one another in time"
     OTHER_METRIC = Markdown("it is known for `test_accuracy` and `late_test_accuracy` only")
     TOO_MANY = "it takes predictions of {runs} runs, more than {most}"
     LABELS = Markdown("the folder lacks the labels; `mlpbench report` adds them where the data are")
@@ -151,6 +152,8 @@ def widened_mean(
         return NoInterval(why=Lacking.OTHER_METRIC) if metric in OF_TEST_SET else None
     if len(data) > 1:
         return NoInterval(why=Lacking.SEVERAL_SETS)
+    if any(of.blocks is not None for of in data):
+        return NoInterval(why=Lacking.BLOCKS)
     if run_ids.size > MOST_RUNS:
         return NoInterval(why=Lacking.TOO_MANY, runs=run_ids.size)
     read = read_right if metric == METRIC else read_late_right

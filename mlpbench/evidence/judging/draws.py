@@ -58,12 +58,14 @@ class MeasuredTogether(Caveat):
 def are_one_draw(hypothesis: Hypothesis, experiment: Experiment, needed: Sequence[Condition]) -> bool:
     """Return whether several replicates of a claim are one draw: none of its conditions draws from a stream that varies.
 
-    What is validated on folds is drawn by the split of examples into folds.
+    What is validated on folds is drawn by the split of examples into folds, unless groups or times leave one such split.
     """
     if metric(hypothesis.metric).source != "draws" or experiment.replicates < 2:
         return False
     if hypothesis.metric.startswith("val_") and experiment.folds is not None and "split" in experiment.vary:
-        return False
+        blocks = [c.data.blocks for c in needed]
+        if any(b is None or b.is_drawn(folds=experiment.folds) for b in blocks):
+            return False
     return not any(varied_in(c, experiment) for c in needed)
 
 

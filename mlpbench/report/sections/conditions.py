@@ -57,6 +57,9 @@ def _how_tuned(experiment: Experiment, metric: str) -> str:
     """Say from which runs the level is chosen, and which runs the metrics of a condition are of."""
     if not experiment.folds:
         share = f"on a validation set of a share of {experiment.validation or 0:g} of the training examples"
+        if experiment.validation is None:
+            sizes = " or ".join(dict.fromkeys(str(data.n_validation) for data in experiment.facts))
+            share = f"on the {sizes} validation examples that the data set gives"
         if not experiment.set_aside:
             return (
                 f"The level with the best {metric} was chosen, {share}. There is but one replicate: the level is chosen on what is "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlpbench.base.escapes import Markdown, markdown
 from mlpbench.data.dataset import DataFacts
-from mlpbench.data.table.description import CLASS_HEAD, COLUMN_HEAD, class_rows, column_rows, remarks, summary
+from mlpbench.data.table.description import COLUMN_HEAD, class_head, class_rows, column_rows, remarks, summary
 from mlpbench.evidence.estimates.observe import OK
 from mlpbench.report.context import Context
 from mlpbench.report.section import Section, blocks, paragraph, table
@@ -28,7 +28,8 @@ def _of_table(facts: DataFacts) -> Markdown:
     profile = facts.profile.cut()
     said = paragraph(*(f"{sentence}." for sentence in (summary(facts), *map(_capital, remarks(profile)))))
     columns = table(COLUMN_HEAD, column_rows(profile), "llrrl")
-    classes = table(CLASS_HEAD, class_rows(facts, profile), "lrr") if facts.class_names else ""
+    head = class_head(facts)
+    classes = table(head, class_rows(facts, profile), "l" + "r" * (len(head) - 1)) if facts.class_names else ""
     return blocks(markdown(said), columns, classes, Markdown(notes))
 
 

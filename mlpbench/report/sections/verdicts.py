@@ -52,8 +52,13 @@ def section(context: Context) -> Section:
         sentences=blocks(counts, mixed_runs(context), some * (len(estimated) > MOST_ROWS)),
         table=verdicts_table(verdicts),
         figures=[figure] if estimated else [],
-        notes=blocks(how_to_read(context), explanations(verdicts)),
+        notes=explanations(verdicts),
     )
+
+
+def method(context: Context) -> Section | None:
+    """Return how verdicts were reached; None where there are none."""
+    return Section(title="How this was judged", sentences=how_to_read(context)) if context.verdicts else None
 
 
 def count(verdicts: Sequence[Verdict]) -> str:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlpbench.base.streams import generator
-from mlpbench.data.dataset import Dataset, DataSource, fold_of, held_out
+from mlpbench.data.dataset import DataFacts, Dataset, DataSource, fold_of, held_out
+from mlpbench.data.row_blocks import RowBlocks
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.biased_selection import Floats, selected, standardised_mean
 
@@ -43,7 +44,7 @@ class DeviceData:
         self.device = device
         self.facts = data.facts
         self.n_classes, self.n_outputs = data.facts.n_classes, data.facts.n_outputs
-        self.labels = data.y_train
+        self.labels, self._blocks = data.y_train, data.block_train
         self.x_train, self.x_test = _resident(data.x_train, device), _resident(data.x_test, device)
         # Whatever `features` says: what shifts and weights look at.
         self.whole_train, self.whole_test = self.x_train, self.x_test
@@ -80,7 +81,7 @@ class DeviceData:
         """Choose a run's examples, see `split`, as indices into `x_train`."""
         labels = self.labels_of(run)
         z = self.z_train if run.settings.train_shift != "none" else None
-        local, start = split(run, labels, z), self.draw_of(run) * len(labels)
+        local, start = split(run, labels, z, self.facts, self._blocks), self.draw_of(run) * len(labels)
         return Split(fit=local.fit + start, validation=local.validation + start)
 
     def test_index(self, draws: Sequence[int]) -> Tensor:
@@ -119,20 +120,42 @@ class Split:
     validation: Indices
 
 
-def split(run: Run, labels: Values, z: Floats | None = None) -> Split:
+def split(
+    run: Run,
+    labels: Values,
+    z: Floats | None = None,
+    facts: DataFacts | None = None,
+    block_N: Indices | None = None,
+) -> Split:
     """Choose a run's examples: a smaller train size is a subset of a larger one, validation is stratified by class.
 
     Where labels are numbers, validation is drawn from all of them alike. The folds of a replicate share its examples.
-    Under a `train_shift` the standardised mean inputs `z` are needed, and ValueError is raised where too few examples are accepted.
+    Examples of one group stay together; of rows in time the latest are chosen and validated on, see `RowBlocks`.
+
+    Args:
+        run: the run.
+        labels: the training targets, behind them those that the data set gives for validation.
+        z: standardised mean inputs, needed under a `train_shift`.
+        facts: whether the data set gives examples for validation, and which examples stay together.
+        block_N: the group of each training example, or its place in time, where they do.
+
+    Raises ValueError where a shift accepts too few examples.
+
     """
     s = run.settings
-    chosen: Indices = np.arange(len(labels))
+    given = 0 if facts is None else facts.n_validation
+    if facts is not None and facts.blocks is not None:
+        assert block_N is not None, "whoever knows that examples stay together knows which"
+        return _split_blocks(run, facts.blocks, block_N)
+    chosen: Indices = np.arange(len(labels) - given)
     replicate = run.streams["split"]
     if s.train_shift != "none":
         assert z is not None, "a shift of training examples looks at them"
         chosen = selected(run, z, labels)
-    elif s.train_size < len(labels):
-        chosen = generator(run.seed, replicate, "split", 0).permutation(len(labels))[: s.train_size]
+    elif s.train_size < len(chosen):
+        chosen = generator(run.seed, replicate, "split", 0).permutation(len(chosen))[: s.train_size]
+    if given:
+        return Split(fit=chosen, validation=np.arange(len(labels) - given, len(labels)))
     if not s.n_validation:
         return Split(fit=chosen, validation=chosen[:0])
     order = generator(run.seed, replicate, "split", 1).permutation(s.train_size)
@@ -141,6 +164,24 @@ def split(run: Run, labels: Values, z: Floats | None = None) -> Split:
     else:
         in_validation = held_out(labels[chosen], order, s.n_validation)
     return Split(fit=chosen[~in_validation], validation=chosen[in_validation])
+
+
+def _split_blocks(run: Run, blocks: RowBlocks, block_N: Indices) -> Split:
+    """Choose a run's examples where groups stay together, or later examples are validated on."""
+    s = run.settings
+    if blocks.in_time:
+        latest = np.argsort(block_N)[len(block_N) - s.train_size :]
+        # What a fold is validated on follows what it is fitted to; what is later still is left to the next folds.
+        return Split(fit=latest[: s.n_fit], validation=latest[s.n_fit : s.n_fit + s.n_validation])
+    rows = np.arange(len(block_N))
+    if not s.n_validation:
+        return Split(fit=rows, validation=rows[:0])
+    order = generator(run.seed, run.streams["split"], "split", 1).permutation(blocks.n_blocks)
+    if run.fold is not None:
+        in_validation = blocks.fold_of(block_N, s.folds or 1, order) == run.fold
+    else:
+        in_validation = blocks.in_share(block_N, s.validation, order)
+    return Split(fit=rows[~in_validation], validation=rows[in_validation])
 
 
 class DrawnData:
