@@ -104,7 +104,9 @@ def test_a_results_folder_has_the_first_columns_and_counts_the_others(tmp_path: 
     wide = pd.DataFrame(np.random.default_rng(2).normal(size=(10, 1300)).round(3)).add_prefix("x")
     wide.assign(y=range(10)).to_csv(tmp_path / "w.csv", index=False)
     data = read_options({"file": tmp_path / "w.csv", "target": "y", "drop": ["x0"], "task": "number"}, tmp_path)
-    again = read_options(data.as_written(None), tmp_path)
+    written = data.as_written(None)
+    assert isinstance(written, dict)
+    again = read_options(written, tmp_path)
     for facts, kept in ((data.facts, 1000), (again.facts, 50)):
         assert facts.profile is not None
         assert (len(facts.profile.columns), facts.profile.further_columns) == (kept, 1299 - kept)

@@ -90,3 +90,12 @@ def test_folders_of_before_say_what_they_know(dataset: dict[str, Any], tmp_path:
 
 def test_data_with_a_name_need_no_section() -> None:
     assert "## Data" not in report_of(make(spec(factors={"width": [4, 8]}))).markdown
+
+
+def test_of_very_many_columns_the_first_are_listed(tmp_path: Path) -> None:
+    wide = pd.DataFrame(np.random.default_rng(3).normal(size=(20, 60)).round(3)).add_prefix("x")
+    wide.assign(kind=["a", "b"] * 10).to_csv(tmp_path / "w.csv", index=False)
+    tables = make(spec(dataset={"file": tmp_path / "w.csv", "target": "kind"}, factors={"width": [4, 8]}))
+    rows = cells(section_text(report_of(tables), "Data"))
+    assert len(rows) == 1 + 50 + 1 + 1 + 2
+    assert rows[51] == ["10 more", "", "", "10", ""]
