@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem
 from mlpbench.cli.common_options import DATA_DIR, FOLDER, JSON, warn
+
+# Options whose values are marks.
+MARKS = ("separator", "decimal", "comment")
 
 
 @click.group()
@@ -61,18 +64,22 @@ def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_
     `dataset: {file: TABLE, target: COLUMN}`, or `dataset: {name: TABLE}`, and the same options.
     """
     from mlpbench.data.data_sets import table_of
-    from mlpbench.data.table.description import describe
-    from mlpbench.experiment.file.yaml_reader import parsed
+    from mlpbench.data.table.description import lines
 
     written = [f"target={target}"] * (target is not None) + list(options)
     try:
-        described = describe(table_of(table, {o.key: o.value for o in map(parsed, written)}))
+        data = table_of(table, dict(map(_option, written)))
     except SpecProblem as problem:
         raise InputError(problem.message) from None
+    facts = data.facts
     if as_json:
-        click.echo(json.dumps(asdict(described), indent=2, ensure_ascii=False))
+        keys = ("name", "n_train", "n_validation", "n_test", "n_features", "class_names")
+        counts = {key: getattr(facts, key) for key in keys}
+        profile = {} if facts.profile is None else facts.profile.model_dump()
+        said = {"notes": facts.notes, "credits": data.credits()}
+        click.echo(json.dumps(counts | profile | said, indent=2, ensure_ascii=False))
     else:
-        click.echo("\n".join(described.lines()))
+        click.echo("\n".join([*lines(facts), *data.credits()]))
 
 
 @click.command()
@@ -81,18 +88,42 @@ def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_
 @click.option(
     "-o", "--output", type=FOLDER, metavar="FILE", help="Write to a .csv or .parquet file.  [default: print csv]"
 )
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="How TABLE is written where that is not as in training: separator, decimal, encoding, header, comment, day_first, "
+    "missing_values; repeatable.",
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-def predict(model: Path, table: Path, output: Path | None, force: bool) -> None:
+def predict(model: Path, table: Path, output: Path | None, options: tuple[str, ...], force: bool) -> None:
     """Predict the rows of TABLE with a model that `mlpbench export` wrote of a run on a table of your own.
 
-    TABLE is text, parquet or npy with the columns that were learned from; the target may be absent. For each of its rows, in their
+    TABLE is text, parquet or arrays of numpy with the columns that were learned from; the target may be absent. For each of its rows, in their
     order, there is the predicted class and the probability of each, or a number in the target's own units. How the table was read
     is said on standard error.
     """
+    from mlpbench.data.table.table_options import checked_reading
     from mlpbench.executors.prediction import predict
 
-    printed = predict(model, table, output, warn, force=force)
+    try:
+        reading = checked_reading(dict(map(_option, options)))
+    except SpecProblem as problem:
+        raise InputError(f"--set: {problem.message}") from None
+    printed = predict(model, table, output, warn, force=force, reading=reading)
     if output is None:
         click.echo(printed, nl=False)
     else:
         click.echo(f"predictions: {output}")
+
+
+def _option(written: str) -> tuple[str, Any]:
+    """Return key and value of `KEY=VALUE`: a value in YAML, or a mark as it stands, which seldom is YAML: `,`, `#`, `%`."""
+    from mlpbench.experiment.file.yaml_reader import parsed
+
+    key, _, value = written.partition("=")
+    if key in MARKS and "=" in written and value[:1] not in ("'", '"'):
+        return key, value
+    override = parsed(written)
+    return override.key, override.value

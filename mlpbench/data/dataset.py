@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.models import unknown_key
+from mlpbench.data.profile import TableProfile
 from mlpbench.data.row_blocks import RowBlocks
 
 Values = NDArray[np.uint8] | NDArray[np.float32]
 Say = Callable[[str], None]
 
 KEY = "dataset"
+Task = Literal["classes", "number"]
+TargetScaling = Literal["standard", "log", "none"]
 NUMBER_BYTES = 4
 Indices = NDArray[np.int64]
 
@@ -82,6 +85,7 @@ class DataFacts:
         notes: what a person should know of how the data were read, a sentence each.
         n_validation: number of examples beside those to train on that the data set gives for validation.
         blocks: which training examples stay together whatever splits them; None where each stands alone.
+        profile: what became of each column of a table of the user's own; None of other data, and where it is not known.
 
     """
 
@@ -99,6 +103,7 @@ class DataFacts:
     notes: tuple[str, ...] = ()
     n_validation: int = 0
     blocks: RowBlocks | None = None
+    profile: TableProfile | None = None
 
     @property
     def n_features(self) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.files import write_whole
@@ -19,15 +20,24 @@ FORMATS = (".csv", ".parquet")
 DIGITS = "%.7g"
 
 
-def predict(model: Path, table: Path, to: Path | None, say: Say = say_nothing, *, force: bool = False) -> str:
+def predict(
+    model: Path,
+    table: Path,
+    to: Path | None,
+    say: Say = say_nothing,
+    *,
+    force: bool = False,
+    reading: Mapping[str, Any] | None = None,
+) -> str:
     """Predict the rows of a table and write them to a file; return them as csv text where there is none.
 
     Args:
         model: what `mlpbench export` wrote of a run on a table of the user's own.
-        table: new rows: text, parquet or npy, with the columns that were learned from.
+        table: new rows: text, parquet or arrays, with the columns that were learned from.
         to: a csv or parquet file.
         say: gets a line about what is not plain in how the table was read.
         force: whether an existing file is overwritten.
+        reading: what is said of how the table is written where that is not as in training.
 
     Raises InputError for a model or table that does not fit, or where the file exists; MachineError where the disk refuses.
 
@@ -38,7 +48,7 @@ def predict(model: Path, table: Path, to: Path | None, say: Say = say_nothing, *
         raise InputError(f"the {'folder' if to.is_dir() else 'file'} exists: {to}; --force overwrites a file")
     if not table.is_file():
         raise InputError(f"table not found: {table}")
-    rows = predictions(model, table, say)
+    rows = predictions(model, table, say, reading)
     if to is None:
         return str(rows.to_csv(index=False, float_format=DIGITS))
     content = io.BytesIO()
@@ -50,10 +60,13 @@ def predict(model: Path, table: Path, to: Path | None, say: Say = say_nothing, *
     return ""
 
 
-def predictions(model: Path, table: Path, say: Say = say_nothing) -> pd.DataFrame:
+def predictions(
+    model: Path, table: Path, say: Say = say_nothing, reading: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
     """Return a row for each row of a table, in their order: `predicted`, and of classes the probability of each, where it has one.
 
-    A row that can't be predicted has missing values. Raises InputError for a file that does not fit.
+    A row that can't be predicted has missing values. The arguments are those of `predict`. Raises InputError for a file that
+    does not fit.
     """
     # The arguments are checked before torch is loaded.
     import numpy as np
@@ -62,7 +75,7 @@ def predictions(model: Path, table: Path, say: Say = say_nothing) -> pd.DataFram
     from mlpbench.training.table_model import load_model
 
     loaded = load_model(model)
-    of_rows = loaded.encoder.read(table, str(table))
+    of_rows = loaded.encoder.read(table, str(table), reading)
     for note in of_rows.notes:
         say(f"{table.name}: {note}")
     if loaded.class_names:

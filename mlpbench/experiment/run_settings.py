@@ -224,6 +224,10 @@ def resolve(
         raise SpecProblem(("validation",), f"validation must take an example of {train_size}, got {validation}")
     is_plain = data.blocks is None and not data.n_validation
     batch = n_fit if value["batch_size"] == "full" else min(value["batch_size"], n_fit)
+    if value["norm"] == "batch" and hidden and batch == 1:
+        rule = "norm batch needs batches of at least 2 examples, since one alone normalised is 0 whatever it is"
+        one = "batch_size" if value["batch_size"] == 1 else "train_size"
+        raise problem(one, f"{rule}, got {one} {value[one]}; take a larger one, or norm layer")
     per_epoch = math.ceil(n_fit / batch)
     steps = value["steps"] if value["steps"] is not None else value["epochs"] * per_epoch
     resolved: dict[str, Any] = {

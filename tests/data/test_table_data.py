@@ -21,8 +21,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from mlpbench.base.errors import InputError
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.dataset import Dataset
-from mlpbench.data.formats.column_types import MISSING
 from mlpbench.data.table.table_data import TableData
+from mlpbench.data.text.value_kinds import MISSING
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment

@@ -224,6 +224,68 @@ def test_a_target_too_small_to_be_scaled_is_refused(tmp_path: Path) -> None:
         rows_of("a,y\n" + "".join(f"{i},{i + 0.5}e-200\n" for i in range(40)), tmp_path)
 
 
+def test_a_header_of_numbers_that_were_names_is_a_header(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(rng.normal(size=(40, 3)).round(3), columns=["2019", "2020", "2021"])
+    frame.assign(y=["p", "q"] * 20).to_parquet(tmp_path / "t.parquet", index=False)
+    encoder = read_options({"file": "t.parquet", "target": "y"}, tmp_path).encoder()
+    frame[["2021", "2019", "2020"]].to_csv(tmp_path / "new.csv", index=False)
+    found = encoder.read(tmp_path / "new.csv", "n")
+    np.testing.assert_array_equal(found.x, encoder.of_frame(frame).x)
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("drop", [None, [2]])
+@pytest.mark.parametrize("name", ["x", "x_train", "data"])
+def test_rows_of_an_npz_file_are_predicted_by_what_was_learned_of_one(
+    name: str, drop: list[int] | None, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=(40, 2, 2)), np.arange(40) % 2
+    arrays: dict[str, Any] = {name: x, name.replace("x", "y").replace("data", "y"): y}
+    arrays |= {"x_test": x[:8], "y_test": y[:8]} if name == "x_train" else {}
+    np.savez(tmp_path / "t.npz", **arrays)
+    options = {} if drop is None else {"drop": drop}
+    data = read_options({"file": "t.npz", **options}, tmp_path)
+    encoder = again(data.encoder())
+    learned = [0, 1, 2, 3] if drop is None else [0, 2, 3]
+    expected = encoder.of_array(x.reshape(40, 4)[:, learned]).x
+    new: dict[str, Any]
+    for new in ({name: x}, {"alone": x}, {name: x, "more": y}, {name: x.reshape(40, 4)[:, learned]}):
+        np.savez(tmp_path / "new.npz", **new)
+        np.testing.assert_array_equal(encoder.read(tmp_path / "new.npz", "n").x, expected)
+    for new, message in (
+        ({"a": x, "b": y}, f"must be the array {name}, or one that is alone, got a, b"),
+        ({name: x[:, 0]}, "must be the"),
+    ):
+        np.savez(tmp_path / "new.npz", **new)
+        with pytest.raises(InputError, match=message):
+            encoder.read(tmp_path / "new.npz", "n")
+
+
+def test_what_differs_from_training_can_be_said(tmp_path: Path) -> None:
+    encoder, new = rows_of(
+        "a,d,y\n" + "".join(f"{i}.5,{i % 12 + 1}/{i % 28 + 1}/2004,{'pq'[i % 2]}\n" for i in range(40)), tmp_path
+    )
+    new.write_text("a,d\n1.25,3/4/2004\n,3/4/2004\n")
+    expected = encoder.read(new, "n").x
+    new.write_text("% of a page\nd;a\n4/3/2004;1,25\n4/3/2004;none given\n", encoding="utf-16-le")
+    other = {
+        "separator": ";",
+        "decimal": ",",
+        "day_first": True,
+        "encoding": "utf-16-le",
+        "comment": "%",
+        "missing_values": ("none given",),
+    }
+    np.testing.assert_array_equal(encoder.read(new, "n", other).x, expected)
+    with pytest.raises(InputError):
+        encoder.read(new, "n")
+    pd.DataFrame({"a": [1.25], "d": ["3/4/2004"]}).to_parquet(tmp_path / "new.parquet")
+    with pytest.raises(InputError, match="separator must be left out where the file is no text"):
+        encoder.read(tmp_path / "new.parquet", "n", {"separator": ";"})
+
+
 @pytest.mark.parametrize("options", [{"target": 1, "drop": [4]}, {"target": -1}])
 def test_rows_without_names_are_never_used_a_column_off(options: dict[str, Any], tmp_path: Path) -> None:
     rng = np.random.default_rng(4)

@@ -49,7 +49,7 @@ BECOMES: dict[str, tuple[str | bytes, int, int, str]] = {
     "none in flags": (numbered(["true", "false", "None"] * 5), 10, 1, "5 rows without a target are left out"),
     "nothing but nan": (CSV.replace("red", "nan").replace("blue", "nan"), 20, 3, "column 'colour' (20): no value in the training rows: 0"),
     "nothing at all": (CSV.replace("red", "").replace("blue", ""), 20, 3, "column 'colour' (20): no value in the training rows: 0"),
-    "large numbers": (numbered([0, 1] * 10).replace("1.5,", "9007199254740993,").replace(".5,", ","), 20, 1, "column 'a': whole numbers, all different: an id?"),
+    "large numbers": (numbered([0, 1] * 10).replace("1.5,", "9007199254740993,").replace(".5,", ","), 20, 1, "column 'a': whole numbers beyond 2^53, of which two may be read as one: an id?"),
     "constant": (edited(1, "count", "count,same").replace("red,", "7,red,").replace("blue,", "7,blue,"), 20, 5, "column 'same': one value in the training rows: its inputs are 0"),
     "constant text": (CSV.replace("blue", "red"), 20, 3, "column 'colour': one value in the training rows: its inputs are 0"),
     "null in parquet": (frame(count=[1, None] * 10), 20, 5, f"column 'count' (10): {IMPUTED}"),
@@ -60,8 +60,8 @@ BECOMES: dict[str, tuple[str | bytes, int, int, str]] = {
     "blank label in parquet": (frame(kind=labels(" \t", "yes")), 19, 4, "1 row without a target is left out"),
     "na label in parquet": (frame(kind=labels("NA")), 19, 4, "1 row without a target is left out"),
     "na category": (frame(colour=pd.Categorical(labels("nan"))), 20, 5, "column 'colour' (1): gaps are a word of their own"),
-    "large unsigned": (frame(count=np.array([0, 2**64 - 1] * 10, np.uint64)), 20, 4, "column 'count': whole numbers, all different: an id?"),
-    "large decimals": (stored(pa.table({"a": pa.array([1, 2**60] * 10, pa.decimal128(30, 0)), "kind": KINDS})), 20, 1, "column 'a': whole numbers, all different: an id?"),
+    "large unsigned": (frame(count=np.array([0, 2**64 - 1] * 10, np.uint64)), 20, 4, "column 'count': whole numbers beyond 2^53, of which two may be read as one: an id?"),
+    "large decimals": (stored(pa.table({"a": pa.array([1, 2**60] * 10, pa.decimal128(30, 0)), "kind": KINDS})), 20, 1, "column 'a': whole numbers beyond 2^53, of which two may be read as one: an id?"),
     "empty label": (arrays(x=X, y=labels("")), 19, 3, "1 row without a target is left out"),
     "na label": (arrays(x=X, y=labels("n/a")), 19, 3, "1 row without a target is left out"),
     "large inputs in npz": (arrays(x=X.astype(np.int64) * -(2**60), y=Y), 20, 3, "an id?"),
@@ -190,7 +190,20 @@ def test_a_spelling_of_a_gap_is_a_word_where_its_column_is_one_of_words(tmp_path
     assert not any("'None'" in n for n in told.facts[0].notes)
     # a, gap in a, b; Brick, None, Stone, gap
     assert told.sources[0].load().x_train[:, 3:].tolist()[:3] == [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+    # A class that is spelt like a gap never goes without a word.
     classes = frame.assign(kind=["None", "other"] * 3)
+    certain = (
+        r"it must be certain whether 'None' is a class or a gap of the target; `words: \['kind'\]` takes it for a class"
+    )
+    for train, test in (
+        (classes, classes),
+        (PAIR, classes),
+        (classes.assign(kind=PAIR["kind"].where(classes["a"] != 5, "-")), PAIR),
+    ):
+        with pytest.raises(InputError, match=certain.replace("None", "(None|-)")):
+            pair(tmp_path, train, test)
+    both = classes.assign(kind=["None", "other", "more"] * 2)
+    assert pair(tmp_path, both, both, missing_values=["None"]).facts[0].class_names == ("more", "other")
     assert pair(tmp_path, classes, classes, words=["kind"]).facts[0].class_names == ("None", "other")
 
 
@@ -209,7 +222,7 @@ def test_options_of_gaps_go_round_by_the_spec_and_are_left_out_at_their_defaults
     assert again.sources[0] == told.sources[0]
     assert again.sources[0].load().facts == told.sources[0].load().facts
     plain = yaml_reader.dump(pair(tmp_path, PAIR, PAIR, missing="impute"), tmp_path)
-    assert not re.search("missing|words|day_first", plain)
+    assert not re.search("(?m)^  (missing|words|day_first)", plain)
 
 
 def test_a_part_without_a_value_is_of_the_type_of_the_other(tmp_path: Path) -> None:

@@ -53,6 +53,49 @@ def test_run_and_plan_say_each_note_once_and_the_report_has_it(facts: dict[str, 
     assert run.exit_code == 0, run.output
     assert run.stdout.count(NOTE) == 1
     report = Path("results/noted/report.md").read_text()
-    assert "| note on the data | t.csv: the first row is \\| odd |" in report
+    assert "- t.csv: the first row is | odd" in report.split("## Data\n")[1].split("\n## ")[0]
     quiet = CliRunner().invoke(main, ["run", "noted.yaml", "--workers", "1", "--quiet"])
     assert quiet.output == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "column", "needs"),
+    [
+        ("day_first", "03/04/2004", True),
+        ("day_first", "2004-04-03", False),
+        ("decimal", '"1,5"', True),
+        ("decimal", "3", False),
+    ],
+)
+def test_an_option_that_does_nothing_is_noted(option: str, column: str, needs: bool, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{column},{'pq'[i % 2]}\n" for i in range(20)))
+    dataset = {"file": tmp_path / "t.csv", "target": "y", option: True if option == "day_first" else ","}
+    notes = yaml_reader.from_mapping({"name": "n", "question": "?", "dataset": dataset}).facts[0].notes
+    what = "numbers" if option == "decimal" else "dates"
+    assert (f"t.csv: {option}: no column has {what} that need it" in notes) != needs
+
+
+def test_each_note_on_reading_has_the_name_of_the_file_that_it_is_of(tmp_path: Path) -> None:
+    plain = "a,when,y\n" + "".join(f"{i % 7}.5,2004-03-0{i % 9 + 1},{'pq'[i % 2]}\n" for i in range(20))
+    (tmp_path / "train.csv").write_text(plain)
+    (tmp_path / "test.csv").write_text(
+        plain.replace(",2004", ";2004")
+        .replace(",p", ";p")
+        .replace(",q", ";q")
+        .replace(",when,", ";when;")
+        .replace("-01;", "-01 12:00;")
+    )
+    dataset = {"file": tmp_path / "train.csv", "test_file": tmp_path / "test.csv", "target": "y"}
+    notes = yaml_reader.from_mapping({"name": "n", "question": "?", "dataset": dataset}).facts[0].notes
+    assert notes == (
+        "train.csv: column 'when': dates, as seconds since 1970-01-01 (UTC)",
+        "test.csv: columns are separated by ';'",
+        "test.csv: column 'when': dates and times, as seconds since 1970-01-01 (UTC)",
+    )
+
+
+def test_ids_that_float64_makes_one_have_one_note(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,a,y\n" + "".join(f"{2**62 + i},{i % 7}.5,{'pq'[i % 2]}\n" for i in range(20)))
+    dataset = {"file": tmp_path / "t.csv", "target": "y"}
+    (note,) = yaml_reader.from_mapping({"name": "n", "question": "?", "dataset": dataset}).facts[0].notes
+    assert note.startswith("t.csv: column 'id': whole numbers beyond 2^53, of which two may be read as one: an id?")

@@ -24,7 +24,6 @@ from mlpbench.base.errors import InputError, MachineError
 from mlpbench.base.models import SpecProblem
 from mlpbench.cli.main import main
 from mlpbench.data.data_sets import DATA_SETS, read_dataset
-from mlpbench.data.table.description import describe
 from mlpbench.data.table.table_data import read_options
 from mlpbench.data.table_pack import pack_files, pack_table
 from mlpbench.data.table_pack.pack_entries import ENTRIES, LICENCES
@@ -125,8 +124,9 @@ def test_the_arrays_are_what_the_facts_say(name: str) -> None:
 @pytest.mark.parametrize("name", COUNTS)
 def test_classes_have_the_rows_that_their_makers_count(name: str) -> None:
     assert frame(name)[TABLE_PACK[name].entry.target].value_counts().to_dict() == COUNTS[name]
-    described = describe(TABLE_PACK[name])
-    assert {c: train + test for c, (train, test) in described.classes.items()} == COUNTS[name]
+    facts = TABLE_PACK[name].facts
+    assert facts.profile is not None
+    assert dict(zip(facts.class_names, map(sum, facts.profile.class_rows), strict=True)) == COUNTS[name]
 
 
 @pytest.mark.parametrize("name", SCIKIT_LEARN)
@@ -220,7 +220,7 @@ def test_names_are_listed_with_their_licences_and_described_with_their_sources()
             rf"^{entry.name:<16}\d+ train, .*  here, in the package, {re.escape(entry.licence)}, ", listed, re.M
         )
     assert (
-        "penguins: 344 rows, 275 to train on and 69 to test on; 15 inputs; target 'species', 3 classes"
+        "penguins: 344 rows, 275 to train on and 69 to test on; 7 columns that became 15 inputs; target 'species', 3 classes"
         in described.output
     )
     assert "licence: CC0 1.0. Changed: NA is an empty value." in described.output

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mlpbench.base.errors import InputError
 from mlpbench.data.formats.columns import Column, ColumnOptions, ColumnPlace
 from mlpbench.data.formats.written_columns import written_columns
+from mlpbench.data.table.table_data import TableData
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
 
@@ -93,8 +94,10 @@ def test_a_column_that_shows_no_mark_follows_the_others() -> None:
     ("values", "message"),
     [
         (["1,5", "2.5", "3"], "column 'a': numbers of a column must have one decimal mark, here '.', got '1,5'"),
-        (["$5", "6", "7"], "numbers of a column must have one unit, here that of '$5', got '6'"),
-        (["12%", "0.5", "3%"], "numbers of a column must have one unit, here that of '12%', got '0.5'"),
+        (["$5", "6", "€7"], "numbers of a column must have one unit, here that of '$5', got '6'; write all of them with '$', or none"),
+        (["$5", "€7"], "numbers of a column must have one unit, here that of '$5', got '€7'; write all of them in one"),
+        (["12%", "0.5", "3%"], "numbers of a column must have one unit, here that of '12%', got '0.5'; write all of them with '%', or none"),
+        (["2004-02-28", "0000-00-00"], "got '0000-00-00'; `missing_values: ['0000-00-00']` takes it for a gap, `words: [a]`"),
         (["1", "2", "many", "3"], ":4: column 'a': a column must hold one kind of value, got 'many' among numbers; `missing_values: ['many']` takes it for a gap, `words: [a]` takes all values for words"),
         (["low", "high", "5%", "mid"], "got '5%' among text; `words: [a]`"),
         (["true", "false", "unknown", "true"], "got 'unknown' among true and false; `missing_values: ['unknown']`"),
@@ -104,7 +107,7 @@ def test_a_column_that_shows_no_mark_follows_the_others() -> None:
         (["03/04/2004", "13/14/2004"], "a date must be one of the calendar"),
         (["2004-02-30", "2004-02-28"], ":2: column 'a': a date must be one of the calendar"),
         (["2004-02-28", "later", "2004-02-29"], "got 'later' among dates and times"),
-        (["03/04/04", "13/04/04"], ":2: column 'a': a date must have a year of four digits, got '03/04/04'; `words: [a]`"),
+        (["03/04/04", "13/04/04"], ":2: column 'a': a date must have a year of four digits, got '03/04/04'; write years with four digits, or name the column in `words`"),
         (["3-Mar-04", "14-Apr-05"], "a date must have a year of four digits, got '3-Mar-04'"),
         (["10:00", "25:00"], "a time one of the clock, got '25:00'"),
         (["2004-02-28", "28.02.2004"], "dates and times of a column must have one form"),
@@ -266,13 +269,73 @@ def test_numbers_are_words_where_that_is_said(tmp_path: Path) -> None:
     assert yaml_reader.from_mapping({"name": "own", "question": "?", "dataset": npz}).facts[0].n_features == 4
 
 
-def test_digits_whose_type_is_text_are_words_and_noted(tmp_path: Path) -> None:
-    """Whoever writes a table with types says of a postcode that it is text; whoever did not mean it reads the note."""
-    table = pd.DataFrame({"zip": ["10115", "20095"] * 10, "kind": ["yes", "no"] * 10})
-    experiment = spec(tmp_path, table)
-    assert experiment.facts[0].n_features == 2
-    assert experiment.facts[0].notes == ("t.parquet: column 'zip': numbers whose type is text, read as words",)
-    assert spec(tmp_path, table, words=["zip"]).facts[0].notes == ()
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["10115", "20095"], ["01", "2"], ["1.5", "-2e3"], ["True", "False"], ["true", ""], ["1,5", "2,25"], ["(5.50)", "3"], ["1k", "2k"],
+        ["2004-03-10", "2004-03-11"], ["inf", "red"], ["7", "NA"], ["a ", "a"],
+    ],
+)  # fmt: skip
+def test_text_gives_the_same_data_in_every_format(tmp_path: Path, values: list[str]) -> None:
+    """A csv file, a parquet file, an array of text and a table of pandas: what all values look like decides."""
+    table = pd.DataFrame(
+        {"a": (values * 10)[:20], "b": np.arange(20) * 0.7 % 3, "kind": (["yes"] * 3 + ["no"] * 2) * 4}
+    )
+    typed = spec(tmp_path, table)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    plain = yaml_reader.from_mapping(
+        {"name": "own", "question": "?", "dataset": {"file": tmp_path / "t.csv", "target": "kind", "scale": "none"}}
+    )
+    assert typed.facts[0].fingerprint == plain.facts[0].fingerprint
+    said = [{note.partition(": ")[2] for note in e.facts[0].notes} for e in (typed, plain)]
+    is_number = values in (["10115", "20095"], ["01", "2"], ["1.5", "-2e3"], ["7", "NA"])
+    note = "column 'a': numbers whose type is text; where they are words, name the column in `words`"
+    assert said[0] - said[1] == ({note} if is_number else set())
+    assert said[1] <= said[0]
+    assert isinstance(plain.sources[0], TableData)
+    encoder = plain.sources[0].encoder()
+    np.testing.assert_array_equal(encoder.of_frame(table).x, encoder.read(tmp_path / "t.csv", "t").x)
+    assert spec(tmp_path, table, words=["a"]).facts[0].n_features > 1
+
+
+def test_text_of_several_kinds_is_words_where_its_type_is_text(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": ["12", "136A", "red"] * 10, "kind": ["yes", "no"] * 15})
+    assert spec(tmp_path, table).facts[0].n_features == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "numbers"),
+    [
+        ("(5.50) 3 (1,000)", [-5.5, 3, -1000]),
+        ("1_000 12 2_500", [1000, 12, 2500]),
+        ("$1 2 $3.5", [1, 2, 3.5]),
+        ("($2) $4 ($3)", [-2, 4, -3]),
+    ],
+)
+def test_numbers_of_accountants_and_programs(written: str, numbers: list[float]) -> None:
+    values = written.split()
+    (column,) = read(values)
+    assert column.values.tolist() == numbers
+    assert column.notes
+
+
+@pytest.mark.parametrize(
+    "values", [["1k", "2k", "2.5k"], ["0x1f", "0x2f"], ["1/5", "2/5"], ["10-20", "20-30"], ["5 kg", "7 kg"]]
+)
+def test_words_that_begin_with_a_number_are_noted(values: list[str]) -> None:
+    (column,) = read(values * 3)
+    some = ", ".join(map(repr, sorted(values)))
+    assert column.words == tuple(sorted(values))
+    assert column.notes == (
+        f"{some} are words, though they begin with a number; write numbers alone where they are some",
+    )
+
+
+def test_spaces_around_words_do_not_count_and_are_noted() -> None:
+    (column,) = read(["x", "x ", "y", " x"])
+    assert column.words == ("x", "y")
+    assert column.values.tolist() == [0, 0, 1, 0]
+    assert column.notes == ("'x' and 'x ' and ' x' are one word: spaces around words do not count",)
 
 
 @pytest.mark.parametrize(("distinct", "fits"), [(50, True), (51, False)])
@@ -306,6 +369,12 @@ def test_text_of_many_words_asks_what_it_is(tmp_path: Path, distinct: int, fits:
 def test_numbers_that_look_like_an_id_are_noted(tmp_path: Path, name: str, values: list[float], is_id: bool) -> None:
     table = pd.DataFrame({name: values, "kind": (["yes", "no"] * 15)[: len(values)]})
     experiment = spec(tmp_path, table)
-    note = f"t.parquet: column {name!r}: whole numbers, all different: an id? `drop` leaves out what is no input"
+    what = (
+        "whole numbers beyond 2^53, of which two may be read as one"
+        if values[0] > 2**53
+        else "whole numbers, all different"
+    )
+    note = f"t.parquet: column {name!r}: {what}: an id? `drop` leaves out what is no input"
+    note += ", `words` takes them as they are written" * (values[0] > 2**53)
     assert experiment.facts[0].notes == ((note,) if is_id else ())
     assert experiment.facts[0].n_features == 1

@@ -106,6 +106,8 @@ FILES = [
     bad("early-stopping-of-numbers", "name: b\nquestion: Is it?\ndataset: polynomial\nvalidation: 0.2\nfixed: {early_stopping: §{metric: val_accuracy}}", "early_stopping must go by val_loss where the target is numbers, as in polynomial, got patience(10,0.0,val_accuracy)"),
     bad("input-noise", HEAD + "fixed: {input_noise: §-0.1}", "input_noise must be a number of at least 0, got -0.1"),
     bad("l1", HEAD + "fixed: {l1: §-1}", "l1 must be a number of at least 0, got -1"),
+    bad("batch-norm-of-one", HEAD + "fixed: {norm: batch, batch_size: §1}", "norm batch needs batches of at least 2 examples, since one alone normalised is 0 whatever it is, got batch_size 1; take a larger one, or norm layer"),
+    bad("batch-norm-of-one-example", HEAD + "fixed: {norm: batch, train_size: §1}", "norm batch needs batches of at least 2 examples", "got train_size 1; take a larger one, or norm layer"),
     bad("norm", HEAD + "fixed: {norm: §batchnorm}", "norm must be one of none, layer, batch, got 'batchnorm'; did you mean 'batch'?"),
     bad("clip-norm-0", HEAD + "fixed: {clip_norm: §0}", "clip_norm must be a number above 0, or none, got 0"),
     bad("loss-misspelt", HEAD + "fixed: {loss: §mes}", "loss must be one of cross_entropy, naive_cross_entropy, squared_error, mse, got 'mes'; did you mean 'mse'?"),

@@ -173,6 +173,7 @@ NORM_ROWS = {
     f"{norm} norm, {what}": of_norm(norm, **beside)
     for norm in ("layer", "batch")
     for what, beside in BESIDE_NORM.items()
+    if (norm, what) != ("batch", "batches of 1")
 }  # fmt: skip
 # The first steps of rmsprop are 10 lr long whatever the gradient: where it is next to nothing, rounding has the say.
 NORM_ROWS["layer norm, rmsprop"] = of_norm("layer", 5e-3, optimizer="rmsprop", lr=0.01)

@@ -137,6 +137,22 @@ def test_predictions_are_written_to_a_file_that_is_not_overwritten_unasked(
     assert command(*arguments, "--force").exit_code == 0
 
 
+def test_a_table_that_is_written_otherwise_is_predicted_alike(of_classes: Made, tmp_path: Path) -> None:
+    plain = command("predict", of_classes.model, of_classes.folder / "test.csv").stdout
+    of_classes.test.to_csv(tmp_path / "other.csv", index=False, sep=";", decimal=",", encoding="utf-16-le")
+    said = ("separator=;", "decimal=,", "encoding=utf-16-le")
+    done = command("predict", of_classes.model, tmp_path / "other.csv", *(part for s in said for part in ("--set", s)))
+    assert done.stdout == plain
+    for wrong, message in (
+        ("decimal=;", "decimal must be '.' or ',', got ';'"),
+        ("seperator=;", "did you mean 'separator'?"),
+        ("test=0.5", "unknown key 'test'"),
+    ):
+        refused = command("predict", of_classes.model, tmp_path / "other.csv", "--set", wrong)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert message in refused.stderr
+
+
 def test_rows_that_were_not_trained_on_have_no_prediction_and_say_so(tmp_path: Path) -> None:
     made = Made(tmp_path, CASES["classes"] | {"missing": "drop_rows"})
     done = command("predict", made.model, made.folder / "test.csv")

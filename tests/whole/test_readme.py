@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +20,13 @@ from mlpbench.experiment.file import yaml_reader
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def section(title: str) -> str:
+    """Return the text of a section of the README."""
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def shown(text: str) -> Iterator[tuple[str, str]]:
@@ -117,19 +124,44 @@ def test_the_example_of_own_data_is_the_one_that_ships_prints_what_is_shown_and_
     assert of_results
     for command, shown in of_results:
         assert printed(command.replace("results/", f"{tmp_path}/")).replace(str(tmp_path), "results") == shown
-    ((exporting, written),) = (pair for pair in COMMANDS if pair[0].startswith("mlpbench export "))
-    ((predicting, rows),) = (pair for pair in COMMANDS if pair[0].startswith("mlpbench predict "))
-    model = str(tmp_path / "iris.safetensors")
-    found = printed(f"{exporting} --results {tmp_path}".replace("iris.safetensors", model))
-    assert found.replace(model, "iris.safetensors").replace(str(tmp_path), "results") == written
-    command, _, head = predicting.partition(" | head -")
-    lines = printed(command.replace("iris.safetensors", model)).splitlines()[: int(head)]
-    assert lines[0] == rows.splitlines()[0]
-    for line, expected in zip(lines[1:], rows.splitlines()[1:], strict=True):
-        (found_class, *found_p), (shown_class, *shown_p) = line.split(","), expected.split(",")
-        assert found_class == shown_class
-        # Probabilities may differ in their last digits from processor to processor.
-        assert [float(p) for p in found_p] == pytest.approx([float(p) for p in shown_p], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_story_of_a_table_is_what_its_commands_print(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From a csv file to predictions of new rows, in an empty folder with the files that ship."""
+    story = section("Three minutes with a table of your own")
+    files = ROOT / "experiments" / "own_data"
+    shutil.copytree(files, tmp_path / "experiments" / "own_data")
+    monkeypatch.chdir(tmp_path)
+    assert blocks("yaml", story) == [(files / "penguins.yaml").read_text()]
+    steps = [pair for block in blocks("console", story) for pair in shown(block)]
+    assert [command.split()[1] for command, _ in steps if command.startswith("mlpbench")] == [
+        "run",
+        "export",
+        "predict",
+    ]
+    for command, output in steps:
+        if not command.startswith("mlpbench"):
+            done = subprocess.run(shlex.split(command), check=True, capture_output=True, text=True)
+            assert done.stdout == output
+        elif command.startswith("mlpbench predict"):
+            assert_same_numbers(printed(command), output)
+        else:
+            assert printed(command).rstrip() == output.rstrip()
+    report = Path("results/penguins/report.md").read_text()
+    (excerpt,) = blocks("markdown", story)
+    assert excerpt in report
+    ((export, _),) = (pair for pair in steps if pair[0].startswith("mlpbench export"))
+    assert export.rsplit(" ", 1)[0] in report
+
+
+def assert_same_numbers(found: str, expected: str) -> None:
+    """Compare lines, of which those that are a number may differ in their last digits from processor to processor."""
+    for line, wanted in zip(found.splitlines(), expected.splitlines(), strict=True):
+        if re.fullmatch(r"[0-9.]+", wanted):
+            assert float(line) == pytest.approx(float(wanted), rel=1e-4)
+        else:
+            assert line == wanted
 
 
 def test_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:

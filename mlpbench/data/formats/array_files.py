@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from mlpbench.base.models import SpecProblem, shown, suggestion
 from mlpbench.data.dataset import KEY
 from mlpbench.data.file_errors import MAX_BYTES, check_unpacked, file_error, reading, reason
 from mlpbench.data.formats.column_choice import ColumnChoice
-from mlpbench.data.formats.column_types import flag_column, number_column, typed_column, typed_text_column
+from mlpbench.data.formats.column_types import flag_column, number_column, typed_column
 from mlpbench.data.formats.columns import MOST_COLUMNS, PLAIN, Column, ColumnOptions, ColumnPlace, Table
 from mlpbench.data.formats.written_columns import written_columns
 from mlpbench.data.npy_files import ArrayError, read_header, read_values
@@ -77,7 +77,10 @@ def _wanted(members: list[zipfile.ZipInfo], names: list[str], name: str, target:
         raise file_error(f"an npz file must hold at most {MAX_BYTES} bytes, got {size}", name)
     if len(names) == 1 and (isinstance(target, int) or target not in names):
         return names
-    label = target if isinstance(target, str) else "y"
+    if isinstance(target, int):
+        message = f"target must be the name of an array where an npz file has several ({', '.join(names)})"
+        raise SpecProblem((KEY, "target"), f"{message}, got {target}")
+    label = target if target is not None else "y"
     whole, parts = ["x", label], [f"{n}_{part}" for part in ("train", "test") for n in ("x", label)]
     wanted = parts if any(n in names for n in parts) else whole
     if wanted == whole and len(names) == 2 and label in names:
@@ -169,11 +172,44 @@ def _npz_table(
         hint = "put all columns in one array of two axes, or in a text or parquet file"
         raise SpecProblem((KEY, option), f"{rule}, got {shown(choice.split_by.column)}; {hint}")
     chosen = _inputs(choice, flat.shape[1], name)
-    words = choice.found_words([*(f"{x_name}[:, {i}]" for i in range(flat.shape[1])), y_name], name)
+    whole = [*(f"{x_name}[:, {i}]" for i in range(flat.shape[1])), y_name]
+    left_out = [n for i, n in enumerate(whole[:-1]) if i not in set(chosen)]
+    choice.check_words(whole, name, set(range(flat.shape[1])) - set(chosen))
+    words = choice.found_words(whole, name)
     asked = replace(asked, words=(*asked.words, *words))
     named = {f"{x_name}[:, {i}]": flat[:, i] for i in chosen} | {y_name: y}
     columns = [_npz_column(ColumnPlace(file=name, column=n), v, asked) for n, v in named.items()]
-    return Table(name=name, columns=columns, target=y_name, is_named=False)
+    return Table(name=name, columns=columns, target=y_name, left_out=tuple(left_out), is_named=False)
+
+
+def read_new_rows(path: Path, name: str, learned: Sequence[str], asked: ColumnOptions = PLAIN) -> Table:
+    """Return the table of the inputs of an npz file, whose columns are named as those that were learned from such a file.
+
+    Args:
+        path: the file, with one array, or one of the name of that which was learned from; others are passed over.
+        name: what the file is called in errors.
+        learned: the names of the columns that were learned from, `x[:, 0]` and the like.
+        asked: what is said of how columns are read.
+
+    Raises InputError for other arrays.
+
+    """
+    x_name = learned[0].partition("[")[0]
+    with reading(name), _as_npz(name), zipfile.ZipFile(path) as archive:
+        members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
+        wanted = next((n for n in (x_name, x_name.removesuffix("_train")) if n in members), None)
+        if wanted is None and len(members) == 1:
+            wanted = next(iter(members))
+        if wanted is None:
+            message = f"new rows of an npz file must be the array {x_name}, or one that is alone"
+            raise file_error(f"{message}, got {shown(', '.join(members) or 'none')[1:-1]}", name)
+        check_unpacked(members[wanted].file_size, path.stat().st_size, name)
+        x = _array(archive, members[wanted], wanted, name)
+    if x.ndim < 2 or x.dtype.kind not in "iufb" or not x.size:
+        raise file_error(f"{wanted} must be numbers of shape (rows, columns), got {x.dtype} of shape {x.shape}", name)
+    flat = x.reshape(len(x), -1)
+    places = [ColumnPlace(file=name, column=f"{x_name}[:, {i}]") for i in range(flat.shape[1])]
+    return Table(name=name, columns=[_npz_column(p, v, asked) for p, v in zip(places, flat.T)], is_named=False)
 
 
 def _inputs(choice: ColumnChoice, width: int, name: str) -> list[int]:
@@ -186,9 +222,9 @@ def _inputs(choice: ColumnChoice, width: int, name: str) -> list[int]:
 
 def _npz_column(place: ColumnPlace, values: NDArray[np.generic], asked: ColumnOptions) -> Column:
     if values.dtype.kind == "U":
-        return typed_text_column(place, _texts(place, values), asked)
+        return written_columns([place], [_texts(place, values)], asked, has_types=True)[0]
     if asked.are_words(place.column):
-        return typed_column(place, pa.chunked_array([pa.array(values)]), asked)
+        return typed_column(place, pa.array(values), asked)
     if values.dtype.kind == "b":
         return flag_column(place, values)
     whole = values.dtype.kind in "iu"

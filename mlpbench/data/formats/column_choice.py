@@ -7,7 +7,7 @@ column that is a number is written in quotes. An index that was left out has no 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mlpbench.base.models import Path as Place
@@ -111,6 +111,7 @@ class ColumnChoice:
         split_by = None if self.split_by is None else self._split_by(self.split_by, names, file, target)
         if split_by is not None:
             dropped.discard(split_by.at)
+        self.check_words(names, file, dropped)
         keep = tuple(i for i in range(len(names)) if i not in dropped)
         _check_names(names, keep, file)
         if isinstance(self.target, int) and target is not None and named:
@@ -142,6 +143,15 @@ class ColumnChoice:
         """Return the names of the columns of words; raise SpecProblem for one that the file does not have."""
         found = (self._found(which, names, file, (KEY, "words", k)) for k, which in enumerate(self.words))
         return tuple(names[i] for at in found for i in at)
+
+    def check_words(self, names: Sequence[str], file: str, dropped: Collection[int]) -> None:
+        """Raise SpecProblem where `words` names a column, by its name or position, that is left out."""
+        for k, which in enumerate(self.words):
+            place = (KEY, "words", k)
+            if set(self._found(which, names, file, place)) <= set(dropped):
+                raise SpecProblem(
+                    place, f"words must name columns that are read, got {shown(which)}, which is left out"
+                )
 
     def _target(self, names: Sequence[str], file: str) -> int:
         assert self.target is not None

@@ -20,18 +20,10 @@ from mlpbench.base.models import LARGEST, shown
 from mlpbench.data.file_errors import reason
 from mlpbench.data.formats.columns import PLAIN, Column, ColumnOptions, ColumnPlace, WrittenForm, first_true
 from mlpbench.data.text.dates import Moments, moments_of, read_dates
-from mlpbench.data.text.written_numbers import (
-    UnreadValue,
-    WrittenNumbers,
-    decimal_marks,
-    looks_like_number,
-    read_numbers,
-)
+from mlpbench.data.text.value_kinds import MISSING, may_be_class, whole
+from mlpbench.data.text.written_numbers import UnreadValue, WrittenNumbers, read_numbers
 
-NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 COLUMN_RULE = "a column must hold numbers, dates, true and false or text"
-# What stands for a missing value in the tables of other programs, in columns of numbers and of text alike.
-MISSING = r"^(?i:na|n/a|#n/a|<na>|nan|null|none|\?|-)$"
 _FINITE = "a number must be finite and fit 64 bits"
 
 # An array of pyarrow, of whose types the stubs know less than the library.
@@ -39,21 +31,38 @@ Texts = Any
 Mask = NDArray[np.bool_]
 
 
-def typed_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any], asked: ColumnOptions = PLAIN) -> Column:
-    """Return a column of the type that a file says; raise InputError where it is none that can be learned from."""
+def plain_array(place: ColumnPlace, chunked: pa.ChunkedArray[Any], asked: ColumnOptions = PLAIN) -> Texts:
+    """Return the values of a column as one array, with codes into words where they are ordered categories alone.
+
+    Raises InputError for bytes that are not what their type says.
+    """
     try:
         raw: Texts = chunked.combine_chunks()
         if pa.types.is_dictionary(raw.type):
             # Unchecked, bytes that are no text fail much later.
             raw.dictionary.validate(full=True)
             if raw.type.ordered and is_text(raw.type.value_type) and not asked.are_words(place.column):
-                return _ordered_column(place, raw)
+                return raw
             raw = raw.cast(raw.type.value_type)
         raw.validate(full=True)
     except pa.ArrowException as error:
         raise place.error(f"a column must hold what its type says, text in UTF-8, got {reason(error)}") from None
+    return raw
+
+
+def typed_column(place: ColumnPlace, raw: Texts, asked: ColumnOptions = PLAIN) -> Column:
+    """Return a column of the type that a file says, which is not text; raise InputError where it can't be learned from.
+
+    Args:
+        place: the name of the column and where its values stand.
+        raw: what `plain_array` returns.
+        asked: what the experiment file says of columns.
+
+    """
     dtype = raw.type
-    if asked.are_words(place.column) and not is_text(dtype):
+    if pa.types.is_dictionary(dtype):
+        return _ordered_column(place, raw)
+    if asked.are_words(place.column):
         try:
             return text_column(place, raw.cast(pa.string()), asked)
         except pa.ArrowException:
@@ -63,40 +72,16 @@ def typed_column(place: ColumnPlace, chunked: pa.ChunkedArray[Any], asked: Colum
     if pa.types.is_boolean(dtype):
         gap, flags = raw.is_null(), raw.fill_null(False)
         return flag_column(place, flags.to_numpy(zero_copy_only=False), gap.to_numpy(zero_copy_only=False))
-    whole = pa.types.is_integer(dtype)
-    if whole or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
+    is_whole = pa.types.is_integer(dtype)
+    if is_whole or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         values = raw.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        exact = whole or (pa.types.is_decimal(dtype) and dtype.scale <= 0)
+        exact = is_whole or (pa.types.is_decimal(dtype) and dtype.scale <= 0)
         written = (lambda row: raw[row].as_py()) if exact else None
-        return number_column(place, values, whole=whole, written=written, asked=asked)
-    if is_text(dtype):
-        return typed_text_column(place, raw, asked)
+        return number_column(place, values, whole=is_whole, written=written, asked=asked)
     if (moments := moments_of(raw)) is not None:
         values, unit, note = moments
         return Column(name=place.column, type="number", values=values, unit=unit, notes=(note,), place=place)
     raise place.error(f"{COLUMN_RULE}, got {dtype}")
-
-
-def typed_text_column(place: ColumnPlace, raw: Texts, asked: ColumnOptions = PLAIN) -> Column:
-    """Return a column whose type is text: of dates or of numbers with marks where all values are such, of words else.
-
-    Plain digits are words: whoever writes a table with types says of a postcode that it is text.
-    """
-    if not asked.are_words(place.column):
-        text = pc.utf8_trim_whitespace(raw)
-        gap = gaps_of(text, asked)
-        values, named = strings(pc.unique(text.filter(pc.invert(gap)))), named_gaps(text, gap, asked)
-        if (column := column_of_dates(place, text, values, asked)) is not None:
-            return replace(column, named_gaps=named)
-        plain = pc.all(pc.match_substring_regex(pa.array(values, raw.type), NUMBER)).as_py()
-        if plain and values:
-            column = text_column(place, raw, asked)
-            return replace(column, notes=(*column.notes, "numbers whose type is text, read as words"))
-        if not plain and all(map(looks_like_number, values)):
-            marks, learned = decimal_marks(values), asked.form(place.column).decimal
-            column = column_of_numbers(place, text, values, learned or (marks if len(marks) == 1 else "."), asked)
-            return replace(column, named_gaps=named)
-    return text_column(place, raw, asked)
 
 
 def strings(texts: Texts) -> list[str]:
@@ -163,30 +148,27 @@ def flag_column(place: ColumnPlace, values: NDArray[np.generic], gap: Mask | Non
 
 
 def text_column(place: ColumnPlace, raw: Any, asked: ColumnOptions = PLAIN) -> Column:
-    """Return a column of text from an array of pyarrow, as codes into its sorted words; spaces around a word do not count.
-
-    Raises InputError for two words that differ only in the spaces around them: one of them is a slip, and which one is not
-    to be known.
-    """
+    """Return a column of text from an array of pyarrow, as codes into its sorted words; spaces around a word do not count."""
     coded = (pc.utf8_trim_whitespace(raw) if place.column in asked.trimmed else raw).dictionary_encode()
     codes = pc.fill_null(coded.indices, -1).to_numpy()
     text = pc.utf8_trim_whitespace(coded.dictionary)
     gap = gaps_of(text, asked, spelt=place.column not in asked.words).to_numpy(zero_copy_only=False)
     words = [str(word) for word in text.to_pylist()]
     kept = [i for i in range(len(words)) if not gap[i]]
-    seen: dict[str, int] = {}
-    if (again := next((i for i in kept if seen.setdefault(words[i], i) != i), None)) is not None:
-        both = " and ".join(repr(coded.dictionary[i].as_py()) for i in (seen[words[again]], again))
-        message = f"words must differ in more than the spaces around them, got {both}"
-        raise place.error(message, int(np.argmax(codes == again)))
-    order = sorted(kept, key=words.__getitem__)
+    notes = []
+    sorted_words = tuple(sorted({words[i] for i in kept}))
+    if len(sorted_words) < len(kept):
+        both = _differ_in_spaces([words[i] for i in kept], [str(coded.dictionary[i].as_py()) for i in kept])
+        notes.append(f"{' and '.join(map(shown, both))} are one word: spaces around words do not count")
+    place_of = {word: i for i, word in enumerate(sorted_words)}
     rank = np.full(len(words) + 1, np.nan)  # the last one is that of code -1, a null
-    rank[order] = np.arange(len(order))
+    rank[kept] = [place_of[words[i]] for i in kept]
     asked_for = set(map(str, asked.missing_values))
     spelt = sorted({words[i] for i in range(len(words)) if gap[i] and words[i] and words[i] not in asked_for})
-    notes = (f"{', '.join(map(repr, spelt[:3]))} is read as a gap; where it is a word, name the column in `words`",)
+    if spelt:
+        some = ", ".join(map(repr, spelt[:3]))
+        notes.append(f"{some} is read as a gap; where it is a word, name the column in `words`")
     values: NDArray[np.float64] = rank[codes]
-    sorted_words = tuple(words[i] for i in order)
     return Column(
         name=place.column,
         type="word",
@@ -194,9 +176,18 @@ def text_column(place: ColumnPlace, raw: Any, asked: ColumnOptions = PLAIN) -> C
         words=sorted_words,
         is_asked_for=place.column in asked.words,
         named_gaps=frozenset(asked_for.intersection(words)),
-        notes=notes if spelt else (),
+        spelt_gaps=tuple(filter(may_be_class, spelt)),
+        notes=tuple(notes),
         place=place,
     )
+
+
+def _differ_in_spaces(words: Sequence[str], written: Sequence[str]) -> list[str]:
+    """Return the first word that is written in several ways, in all of them, but for more than three."""
+    ways: dict[str, list[str]] = {}
+    for word, text in zip(words, written):
+        ways.setdefault(word, []).append(text)
+    return next(texts for texts in ways.values() if len(texts) > 1)[:3]
 
 
 def _ordered_column(place: ColumnPlace, raw: Any) -> Column:
@@ -252,7 +243,8 @@ def _looked_up(place: ColumnPlace, text: Texts, read: Moments | WrittenNumbers, 
 
 
 def _unread(place: ColumnPlace, text: Texts, unread: UnreadValue) -> InputError:
-    hint = unread.hint or f"`words: [{place.column}]` takes all values for words"
+    gap = f"`missing_values: [{shown(unread.value)}]` takes it for a gap, "
+    hint = unread.hint or f"{gap}`words: [{place.column}]` takes all values for words"
     return place.error(f"{unread.rule}, got {shown(unread.value)}; {hint}", _row(text, unread.value))
 
 
@@ -265,7 +257,7 @@ def gaps_of(text: Any, asked: ColumnOptions, *, spelt: bool = True) -> Texts:
     named = ["", *map(str, asked.missing_values)]
     gap = pc.is_in(text, pa.array(named, text.type))
     if spelt:
-        gap = pc.or_(gap, pc.fill_null(pc.match_substring_regex(text, MISSING), False))
+        gap = pc.or_(gap, pc.fill_null(pc.match_substring_regex(text, whole(MISSING)), False))
     return pc.or_(gap, pc.is_null(text))
 
 

@@ -86,6 +86,7 @@ class Column:
         is_asked_for: whether the experiment file says that its values are words, however many there are.
         ordered: whether the words are categories of which the file says the order.
         named_gaps: which of the `missing_values` of an experiment file it has.
+        spelt_gaps: which spellings of a gap stand among words, of those that may as well be a class.
         merged: the first row with a whole number beyond 2^53, where float64 may make one of two, and that number.
         unit: what numbers count, where that is known: the unit they are written with, or that of dates.
         notes: what is to be known of how it was read, in phrases that go with `column 'a': `.
@@ -102,6 +103,7 @@ class Column:
     is_asked_for: bool = False
     ordered: bool = False
     named_gaps: frozenset[str] = frozenset()
+    spelt_gaps: tuple[str, ...] = ()
     merged: tuple[int, object] | None = None
     unit: str = ""
     notes: tuple[str, ...] = ()

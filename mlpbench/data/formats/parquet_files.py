@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,9 @@ import pyarrow.parquet as pq
 from mlpbench.base.models import SpecProblem, shown
 from mlpbench.data.file_errors import MAX_BYTES, check_unpacked, file_error, reason
 from mlpbench.data.formats.column_choice import ColumnChoice
-from mlpbench.data.formats.column_types import COLUMN_RULE, is_text, typed_column
+from mlpbench.data.formats.column_types import COLUMN_RULE, is_text
 from mlpbench.data.formats.columns import PLAIN, ColumnOptions, ColumnPlace, Table, letters
-from mlpbench.data.formats.written_columns import written_columns
+from mlpbench.data.formats.written_columns import typed_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +74,7 @@ def read_parquet(path: Path, name: str, choice: ColumnChoice, asked: ColumnOptio
     left_out = [f"the index {n!r} of the pandas table is left out" for n in index]
     return Table(
         name=name,
-        columns=[typed_column(p, c, chosen.asked(asked)) for p, c in zip(places, columns)],
+        columns=typed_columns(places, columns, chosen.asked(asked)),
         notes=(*left_out, *chosen.notes),
         target=chosen.target or "",
         left_out=(*chosen.left_out, *(n.strip() for n in index)),
@@ -83,9 +82,7 @@ def read_parquet(path: Path, name: str, choice: ColumnChoice, asked: ColumnOptio
     )
 
 
-def frame_table(
-    frame: pd.DataFrame, name: str, choice: ColumnChoice, asked: ColumnOptions = PLAIN, written: Collection[str] = ()
-) -> Table:
+def frame_table(frame: pd.DataFrame, name: str, choice: ColumnChoice, asked: ColumnOptions = PLAIN) -> Table:
     """Return the table of a DataFrame, whose index is none of its columns; raise InputError, with the row, for what can't be read.
 
     Args:
@@ -93,28 +90,28 @@ def frame_table(
         name: what the table is called in errors.
         choice: the columns that are read.
         asked: what is said of how columns are read.
-        written: columns whose text is read as that of a text file: numbers, dates and flags are what they look like.
 
     """
     named = frame.set_axis([str(column).strip() for column in frame.columns], axis=1)
     chosen = choice.of(list(named.columns), name)
     if not len(named):
         raise file_error("a table must have rows, got none", name)
-    columns = []
-    for i in chosen.keep:
-        place = ColumnPlace(file=name, column=named.columns[i])
+    places, columns = [ColumnPlace(file=name, column=named.columns[i]) for i in chosen.keep], []
+    for place, i in zip(places, chosen.keep):
         try:
             values = pa.chunked_array([pa.Array.from_pandas(named.iloc[:, i])])
         except pa.ArrowException as error:
             raise place.error(f"{COLUMN_RULE}, got {reason(error)}") from None
         if refused := _refused(values.type):
             raise place.error(f"{COLUMN_RULE}, got {shown(str(values.type))[1:-1]}{refused}")
-        if place.column in written and is_text(values.type):
-            text = values.combine_chunks().fill_null("")
-            columns += written_columns([place], [text], chosen.asked(asked))
-        else:
-            columns.append(typed_column(place, values, chosen.asked(asked)))
-    return Table(name=name, columns=columns, notes=chosen.notes, target=chosen.target or "", left_out=chosen.left_out)
+        columns.append(values)
+    return Table(
+        name=name,
+        columns=typed_columns(places, columns, chosen.asked(asked)),
+        notes=chosen.notes,
+        target=chosen.target or "",
+        left_out=chosen.left_out,
+    )
 
 
 def _index_columns(schema: pa.Schema) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +20,14 @@ from mlpbench.data.file_errors import file_error, reason
 from mlpbench.data.formats.column_choice import ColumnChoice
 from mlpbench.data.formats.columns import PLAIN, ColumnOptions, ColumnPlace, Table
 from mlpbench.data.formats.written_columns import written_columns
-from mlpbench.data.text.dialect import MOST_ROWS, TextOptions, in_words, recognise, record, records, sample
+from mlpbench.data.text.dialect import MOST_ROWS, Dialect, TextOptions, in_words, recognise, record, records, sample
 from mlpbench.data.text.header_row import index_note, names_for, read_header
 from mlpbench.data.text.packed_files import read_content
 from mlpbench.data.text.text_encoding import decoded
+from mlpbench.data.text.value_kinds import kind_of
+
+# A line of one word above rows of so many values is a title.
+LEAST_BELOW_TITLE = 3
 
 
 def read_text(
@@ -41,13 +46,13 @@ def read_text(
     """
     text, encoding = decoded(read_content(path, name), options.encoding, name)
     _check(text, name)
-    dialect = recognise(text, options, name, suffix)
+    dialect, titles = _without_titles(recognise(text, options, name, suffix), options)
     del text
     rows = records(sample(dialect.text), dialect.separator, MOST_ROWS)
     if not rows:
         raise file_error("a data file must have rows, got comments alone", name)
     separator, first_line = dialect.separator, record(sample(dialect.text), dialect.separator, 0)[1]
-    header = read_header(rows, dialect.commented, options, name, first_line)
+    header = read_header(rows, dialect.commented, options, name, first_line, choice.only or ())
     if header.in_file and len(rows) == 1:
         raise file_error("a data file must have rows, got a header alone", name)
     body = _without_lines(dialect.text, first_line) if header.in_file else dialect.text
@@ -57,7 +62,7 @@ def read_text(
     columns = _parsed(body, separator, width, name)
     left, ends = _without_ends(columns, header.names)
     notes = [f"read as {encoding}"] if encoding else []
-    notes += [*dialect.notes, *header.notes, *ends]
+    notes += [*dialect.notes, *titles, *header.notes, *ends]
     names, is_unnamed = names_for(header, len(left), options, separator, name)
     may_be_index = header.names is not None and names[0] not in choice.names()
     if may_be_index and (note := index_note(names[0], left[0], separator, name, unnamed_by_header=is_unnamed)):
@@ -85,7 +90,30 @@ def _check(text: str, name: str) -> None:
         raise file_error("a data file must have a header and rows, got an empty file", name)
     if text.count('"') % 2:
         line = text.count("\n", 0, text.rindex('"')) + 1
-        raise file_error("a quote must be closed, got an odd number of quotes", name, line=line)
+        hint = "one within a value stands twice, in a value in quotes; else take it out"
+        raise file_error(f"a quote must be closed, got an odd number of quotes; {hint}", name, line=line)
+
+
+def _without_titles(dialect: Dialect, options: TextOptions) -> tuple[Dialect, list[str]]:
+    """Return a text without the lines above its header that have one value, a word, where rows have three and more; and a note."""
+    head = sample(dialect.text)
+    rows = records(head, dialect.separator, MOST_ROWS)
+    widths = [len(r) for r in rows]
+    if (
+        not rows
+        or options.header not in (None, True)
+        or dialect.commented
+        or max(set(widths), key=widths.count) < LEAST_BELOW_TITLE
+    ):
+        return dialect, []
+    titles = 0
+    while titles < len(rows) - 1 and [kind_of(v) for v in rows[titles] if v.strip()] == ["text"]:
+        titles += 1
+    if not titles:
+        return dialect, []
+    text = _without_lines(dialect.text, record(head, dialect.separator, titles - 1)[1])
+    what = "1 line above the header is a title" if titles == 1 else f"{titles} lines above the header are titles"
+    return replace(dialect, text=text), [f"{what} and left out"]
 
 
 def _without_lines(text: str, n: int) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import shown, suggestion
-from mlpbench.data.dataset import TargetScale, held_out
+from mlpbench.data.dataset import TargetScale, TargetScaling, Task, held_out
 from mlpbench.data.file_errors import file_error
 from mlpbench.data.formats.columns import (
     LARGEST_FLOAT32,
@@ -32,8 +32,8 @@ from mlpbench.data.table.gaps import Missing, check_gaps, kept_rows, rows_of
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.row_split import SPLIT_SEED, RowSplit, split_rows
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
-from mlpbench.data.table.table_inputs import Inputs, id_notes, reading_notes, table_inputs
-from mlpbench.data.table.target_column import Target, TargetScaling, Task, target_of, target_scale_of
+from mlpbench.data.table.table_inputs import Inputs, id_notes, table_inputs
+from mlpbench.data.table.target_column import Target, target_of, target_scale_of
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
 
 # Part of the fingerprint: raised by one whenever the same table comes to give other arrays.
@@ -45,8 +45,9 @@ class Encoded:
     """The arrays of a table: x float32 (N, I), y uint8 classes or float32 numbers (N,), for training and for testing.
 
     Behind the rows to train on stand `n_validation` that a column gives for validation; `blocks` says which of the training rows stay
-    together, `block_train` the group of each, or its place in time, where a column says that they do. `classes` has the name of each class, and is None for regression. `notes` say what became of columns where that is not
-    plain: sentences that do not name the file. `columns` and `input_scale` make the same inputs of other rows.
+    together, `block_train` the group of each, or its place in time, where a column says that they do. `classes` has the name of each
+    class, and is None for regression. `notes` say what became of columns where that is not plain, beside how they were read: sentences
+    that do not name the file. `columns` and `input_scale` make the same inputs of other rows; `gaps` has the number of gaps of each column.
     """
 
     x_train: NDArray[np.float32]
@@ -58,6 +59,7 @@ class Encoded:
     target_scale: TargetScale | None = None
     notes: tuple[str, ...] = ()
     columns: tuple[InputColumn, ...]
+    gaps: tuple[int, ...]
     input_scale: InputScale
     n_validation: int = 0
     blocks: RowBlocks | None = None
@@ -207,7 +209,7 @@ def encode(
     check_range(x, inputs.owners, table.name)
     y = aim.arrays(of_target)
     x32 = x.astype(np.float32)
-    of_columns = [*split.notes, *reading_notes(columns), *notes, *id_notes(input_columns), *inputs.notes]
+    of_columns = [*split.notes, *notes, *id_notes(input_columns), *inputs.notes]
     trained = np.concatenate([np.flatnonzero(train), np.flatnonzero(split.is_validation)])
     return Encoded(
         x_train=x32[trained],
@@ -218,6 +220,7 @@ def encode(
         fingerprint=fingerprint,
         target_scale=of_target,
         columns=tuple(inputs.columns),
+        gaps=tuple(int(c.gaps.sum()) for c in input_columns),
         input_scale=input_scale,
         notes=(*of_columns, *constant_notes(inputs, input_scale, train), *scale_notes),
         n_validation=int(split.is_validation.sum()),
@@ -244,7 +247,8 @@ def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
     if a.gaps.all() or b.gaps.all():
         # A part without a value is of any type.
         with_values = b if a.gaps.all() else a
-        return replace(with_values, values=np.concatenate([a.values, b.values]), place=a.place)
+        values, spelt = np.concatenate([a.values, b.values]), (*a.spelt_gaps, *b.spelt_gaps)
+        return replace(with_values, values=values, spelt_gaps=spelt, place=a.place)
     hint = f"`words: [{a.name}]` takes all values for words"
     if a.type != b.type:
         message = f"a column must hold {TYPE_NAMES[a.type]}, as in {a_name}, got {TYPE_NAMES[b.type]}"
@@ -261,15 +265,15 @@ def _extended(a: Column, b: Column, a_name: str, b_name: str) -> Column:
     words = a.words if a.ordered else tuple(sorted({*a.words, *b.words}))
     code = {word: float(i) for i, word in enumerate(words)}
     parts = [np.array([code[w] for w in c.words] + [np.nan])[c.codes] if words else c.values for c in (a, b)]
-    notes = tuple(dict.fromkeys((*a.notes, *b.notes)))
+    spelt = (*a.spelt_gaps, *b.spelt_gaps)
     # 0.0 and 1.0 of a test file are the classes 0 and 1 that were trained on.
     whole = a.whole and bool((b.values == np.floor(b.values))[~b.gaps].all())
-    return replace(a, values=np.concatenate(parts), words=words, whole=whole, notes=notes)
+    return replace(a, values=np.concatenate(parts), words=words, whole=whole, spelt_gaps=spelt)
 
 
 def _in_seconds(c: Column) -> Column:
     """Return dates as seconds since 1970-01-01, because the other part of the column has times."""
-    return replace(c, values=c.values * DAY, unit=SECONDS, notes=()) if c.unit == DAYS else c
+    return replace(c, values=c.values * DAY, unit=SECONDS) if c.unit == DAYS else c
 
 
 def _plain_split(aim: Target, share: float, given: NDArray[np.bool_] | None) -> RowSplit:
@@ -343,7 +347,9 @@ def constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.bo
         Counter(c.name for c in owners),
         Counter(inputs.owners[i].name for i in input_scale.constant),
     )
-    names = [name for name in width if still[name] == width[name]]
+    # Whole numbers that float64 cannot tell apart have a note of their own.
+    merged = {c.name for c in owners if c.merged is not None}
+    names = [name for name in width if still[name] == width[name] and name not in merged]
     return [f"{named(names)}: one value in the training rows: its inputs are 0"] if names else []
 
 

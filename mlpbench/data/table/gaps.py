@@ -43,6 +43,7 @@ def kept_rows(table: Table, target: str, missing: Missing, split_by: str | None 
 
     """
     aim = next(c for c in table.columns if c.name == target)
+    _check_spelt(aim)
     kept, notes = ~aim.gaps, []
     if not kept.any():
         raise file_error(
@@ -72,18 +73,26 @@ def kept_rows(table: Table, target: str, missing: Missing, split_by: str | None 
     return kept, notes
 
 
+def _check_spelt(aim: Column) -> None:
+    """Refuse classes one of which may be spelt like a gap: its rows would be left out."""
+    if aim.spelt_gaps:
+        name, spelt = shown(aim.name), aim.spelt_gaps[0]
+        hint = f"`words: [{name}]` takes it for a class, `missing_values: [{shown(spelt)}]` for a gap"
+        raise aim.place.error(f"it must be certain whether {shown(spelt)} is a class or a gap of the target; {hint}")
+
+
 def rows_of(columns: Sequence[Column], kept: Mask) -> list[Column]:
     """Return columns with some of their rows."""
     return list(columns) if kept.all() else [replace(c, values=c.values[kept]) for c in columns]
 
 
-def counted(n: int, what: str) -> str:
+def counted(n: int, one: str, several: str = "") -> str:
     """Return a number of things in words.
 
-    >>> counted(1, "row"), counted(3, "row")
-    ('1 row', '3 rows')
+    >>> counted(1, "row"), counted(3, "row"), counted(2, "class", "classes")
+    ('1 row', '3 rows', '2 classes')
     """
-    return f"{n} {what}{'' if n == 1 else 's'}"
+    return f"{n} {one}" if n == 1 else f"{n} {several or f'{one}s'}"
 
 
 def checked_spellings(value: object) -> object:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -63,6 +63,7 @@ class TableData(DataSource):
             is_drawn_anew=self.options.resplit,
             is_resplit=self.options.resplit,
             notes=self.file_facts.notes,
+            profile=self.file_facts.profile,
             n_validation=self.file_facts.n_validation,
             blocks=self._blocks,
         )
@@ -126,7 +127,7 @@ class TableData(DataSource):
             now = _read(self.options, paths)
         except SpecProblem as problem:
             raise InputError(f"{self.options.file}: {problem.message}") from None
-        if now.data.file_facts.without_notes() != self.file_facts.without_notes():
+        if now.data.file_facts.without_words() != self.file_facts.without_words():
             was, got = self.file_facts.fingerprint[:12], now.data.file_facts.fingerprint[:12]
             message = f"the data must be those of the experiment's facts, {was}, got {got}"
             hint = "the file or its options have changed; remove `facts` to start again with them"
@@ -154,8 +155,9 @@ class TableData(DataSource):
         for key, path in self.options.paths.items():
             written = path if folder is None else os.path.relpath(path, os.path.realpath(folder))
             tree[key] = spelt(written, key)
-        file_facts = self.file_facts.model_dump(exclude_none=True, exclude_defaults=True)
-        return tree | {"facts": _as_lists(file_facts)}
+        profile = self.file_facts.profile and self.file_facts.profile.cut()
+        file_facts = self.file_facts.model_copy(update={"profile": profile})
+        return tree | {"facts": file_facts.model_dump(mode="json", exclude_none=True, exclude_defaults=True)}
 
 
 def read_options(written: Mapping[Any, Any], base: Path, *, called: str | None = None) -> TableData:
@@ -236,8 +238,9 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> _TableRead:
     Raises SpecProblem where the target is no column, InputError for what is wrong inside a file.
     """
     # Whoever has no table of their own need not wait for pyarrow.
+    from mlpbench.data.table.description import profile_of
     from mlpbench.data.table.encode import encode, prepare
-    from mlpbench.data.table.table_draws import draws_of
+    from mlpbench.data.table.table_draws import TableDraws, draws_of
 
     _check_text_options(options, names["file"])
     choice = ColumnChoice(
@@ -293,7 +296,10 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> _TableRead:
         classes=source.classes,
         target_mean=None if scaled is None else scaled.mean,
         target_sd=None if scaled is None else scaled.sd,
-        notes=_notes(options, table, test_table, source.notes),
+        notes=_notes(options, table, test_table, source),
+        profile=profile_of(
+            source.draw(0, 0) if isinstance(source, TableDraws) else source, table.target, table.left_out
+        ),
         n_validation=source.n_validation,
         blocks=() if source.blocks is None else tuple(chain.from_iterable(source.blocks.sizes)),
     )
@@ -305,17 +311,43 @@ def _read(options: TableOptions, names: Mapping[str, str]) -> _TableRead:
     return _TableRead(data=data, table=table, source=source)
 
 
-def _notes(options: TableOptions, table: Table, test_table: Table | None, of_rows: Sequence[str]) -> tuple[str, ...]:
+def _notes(
+    options: TableOptions, table: Table, test_table: Table | None, source: Encoded | TableDraws
+) -> tuple[str, ...]:
     """Return what is to be known of how the files were read, each line with the name of its file, without its folder."""
     test_name = os.path.basename(options.test_file) if options.test_file is not None else options.name
-    said = [f"{options.name}: {note}" for note in table.notes]
-    said += [f"{test_name}: {note}" for note in (test_table.notes if test_table is not None else ())]
+    said = [f"{options.name}: {note}" for note in (*table.notes, *_reading_notes(table, source))]
+    if test_table is not None:
+        # What is to be known of both files is said of the first.
+        again = {note.partition(": ")[2] for note in said}
+        of_test = (*test_table.notes, *_reading_notes(test_table, source))
+        said += [f"{test_name}: {note}" for note in of_test if note not in again]
     columns = [c for part in (table, test_table) if part is not None for c in part.columns]
     named = {spelling for c in columns for spelling in c.named_gaps}
     lost = [value for value in options.missing_values or () if str(value) not in named]
     said += [f"{options.name}: missing_values: no column has {', '.join(map(shown, lost))}"] if lost else []
-    said += [f"{options.name}: {note}" for note in of_rows]
+    forms = [c.form for c in columns]
+    for key in ("decimal", "day_first"):
+        if getattr(options, key) is not None and all(getattr(form, key) is None for form in forms):
+            what = "numbers" if key == "decimal" else "dates"
+            said.append(f"{options.name}: {key}: no column has {what} that need it")
+    said += [f"{options.name}: {note}" for note in source.notes]
     return tuple(map(printable, dict.fromkeys(said)))
+
+
+def _reading_notes(table: Table, source: Encoded | TableDraws) -> list[str]:
+    """Return how the columns of a file were read; a column of dates that became seconds, for its other file has times, says that."""
+    from mlpbench.data.table.table_inputs import reading_notes
+    from mlpbench.data.text.dates import DAYS, SECONDS
+
+    units = {c.name: c.unit for c in source.columns}
+    seconds = [
+        replace(c, notes=tuple(note.replace(f"as {DAYS}", f"as {SECONDS}") for note in c.notes))
+        if units.get(c.name) == SECONDS and c.unit == DAYS
+        else c
+        for c in table.columns
+    ]
+    return reading_notes(seconds)
 
 
 def _as_lists(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.streams import generator
-from mlpbench.data.dataset import TargetScale, held_out
+from mlpbench.data.dataset import TargetScale, TargetScaling, held_out
 from mlpbench.data.formats.columns import Column, named
 from mlpbench.data.row_blocks import RowBlocks
 from mlpbench.data.table.encode import (
@@ -32,8 +32,8 @@ from mlpbench.data.table.encode import (
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.row_split import RowSplit
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
-from mlpbench.data.table.table_inputs import Inputs, filled, id_notes, reading_notes, table_inputs
-from mlpbench.data.table.target_column import TargetScaling, target_scale_of
+from mlpbench.data.table.table_inputs import Inputs, filled, id_notes, table_inputs
+from mlpbench.data.table.target_column import target_scale_of
 
 Mask = NDArray[np.bool_]
 # The place of test rows among the streams of `split`.
@@ -67,6 +67,11 @@ class TableDraws:
     def classes(self) -> tuple[str, ...] | None:
         """The name of each class; None for regression."""
         return self.prepared.target.classes
+
+    @property
+    def columns(self) -> tuple[InputColumn, ...]:
+        """The inputs of each column of the whole table."""
+        return tuple(self.inputs.columns)
 
     @property
     def n_train(self) -> int:
@@ -115,6 +120,7 @@ class TableDraws:
             target_scale=self.target_scale,
             notes=self.notes,
             columns=tuple(made),
+            gaps=tuple(int(c.gaps.sum()) for c in columns),
             input_scale=input_scale,
         )
 
@@ -162,7 +168,7 @@ def draws_of(prepared: PreparedTable, share: float, scale: Scale, target_scale: 
         "target_scale": None if of_target is None else "log" if of_target.log else "standard",
     }
     still, _ = fitted_scale(inputs.x, inputs.numeric, scale, inputs.owners)
-    of_columns = [*reading_notes(prepared.columns), *prepared.notes, *id_notes(prepared.input_columns), *inputs.notes]
+    of_columns = [*prepared.notes, *id_notes(prepared.input_columns), *inputs.notes]
     draws = TableDraws(
         prepared=prepared,
         inputs=inputs,

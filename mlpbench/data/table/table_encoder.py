@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from mlpbench.base.models import Model, shown, suggestion
 from mlpbench.data.file_errors import MAX_BYTES, file_error
 from mlpbench.data.formats.column_choice import ColumnChoice
 from mlpbench.data.formats.columns import LARGEST_FLOAT32, TYPE_NAMES, Column, ColumnOptions, Table, WrittenForm, named
-from mlpbench.data.formats.table_files import FORMATS, NPZ, format_of, read_table
-from mlpbench.data.table.gaps import counted
+from mlpbench.data.formats.table_files import FORMATS, NPZ, TEXT, format_of, read_table
+from mlpbench.data.table.gaps import Missing, counted
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale
 from mlpbench.data.table.table_inputs import filled, reading_notes, unseen_words
@@ -26,12 +26,15 @@ from mlpbench.data.text.dates import DAY, DAYS, SECONDS
 from mlpbench.data.text.dialect import TextOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 Mask = NDArray[np.bool_]
 FRAME = "the table"
 # Options of the table that say how columns are read, of new rows too.
 OPTION_KEYS = ("missing_values", "day_first", "decimal")
+_TEXT_KEYS = tuple(f.name for f in fields(TextOptions))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ class TableEncoder(Model):
     columns: tuple[InputColumn, ...] = Field(strict=False, min_length=1)
     scale: InputScale
     left_out: tuple[str, ...] = Field(default=(), strict=False)
-    missing: Literal["impute", "drop_rows", "refuse"] = "impute"
+    missing: Missing = "impute"
     is_named: bool = True
     asked_for: tuple[str, ...] = Field(default=(), strict=False)
     missing_values: tuple[str | int | float, ...] = Field(default=(), strict=False)
@@ -77,7 +80,7 @@ class TableEncoder(Model):
             raise ValueError("columns must have different names")
         if any(len(set(c.words)) < len(c.words) for c in self.columns):
             raise ValueError("the words of a column must be different")
-        if unknown := set(self.text) - {f.name for f in fields(TextOptions)}:
+        if unknown := set(self.text) - set(_TEXT_KEYS):
             raise ValueError(f"text has an unknown option {min(unknown)!r}")
         header = self.text.get("header")
         if not all(isinstance(v, str) for k, v in self.text.items() if k != "header") or not (
@@ -93,47 +96,75 @@ class TableEncoder(Model):
         """The number of inputs, I."""
         return sum(c.width for c in self.columns)
 
-    def read(self, path: Path, name: str) -> NewRows:
-        """Return the inputs of the rows of a file, called `name` in errors; raise InputError for what does not fit."""
-        if format_of(path.name) in (None, NPZ):
-            formats = ", ".join(f for f in FORMATS if f != NPZ)
-            raise file_error(f"new rows must be in a file that ends in {formats}, got {shown(path.name)}", name)
-        said: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.text.items()}
-        return self.rows(read_table(path, name, self._choice, TextOptions(**said), self._asked)[0])
+    def read(self, path: Path, name: str, other: Mapping[str, Any] | None = None) -> NewRows:
+        """Return the inputs of the rows of a file.
+
+        Args:
+            path: the file.
+            name: what it is called in errors.
+            other: what is said of how it is written where that is not as in training, by option of a table.
+
+        Raises InputError for what does not fit.
+
+        """
+        other, suffix = other or {}, format_of(path.name)
+        if suffix is None:
+            raise file_error(
+                f"new rows must be in a file that ends in {', '.join(FORMATS)}, got {shown(path.name)}", name
+            )
+        if suffix not in TEXT and (key := next((k for k in other if k in (*_TEXT_KEYS, "decimal")), None)):
+            raise file_error(f"{key} must be left out where the file is no text, got {shown(other[key])}", name)
+        if suffix == NPZ and "[" in self.columns[0].name:
+            from mlpbench.data.formats.array_files import read_new_rows
+
+            learned = [c.name for c in self.columns]
+            return self.rows(read_new_rows(path, name, learned, self._reading(other)), is_whole=True)
+        text = self.text | {k: v for k, v in other.items() if k in _TEXT_KEYS}
+        said: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in text.items()}
+        return self.rows(read_table(path, name, self._choice, TextOptions(**said), self._reading(other))[0])
 
     def of_frame(self, frame: pd.DataFrame) -> NewRows:
         """Return the inputs of the rows of a DataFrame; raise InputError for what does not fit."""
         from mlpbench.data.formats.parquet_files import frame_table
 
-        written = {c.name for c in self.columns if c.type != "word"}
-        return self.rows(frame_table(frame, FRAME, self._choice, self._asked, written))
+        return self.rows(frame_table(frame, FRAME, self._choice, self._reading({})))
 
     def of_array(self, array: NDArray[Any]) -> NewRows:
         """Return the inputs of the rows of an array of shape (N, columns); raise InputError for what does not fit."""
         from mlpbench.data.formats.array_files import matrix_table
 
-        return self.rows(matrix_table(array, FRAME, FRAME, ColumnChoice(), self._asked))
+        return self.rows(matrix_table(array, FRAME, FRAME, ColumnChoice(), self._reading({})))
 
     @property
     def _choice(self) -> ColumnChoice:
         # Columns that are passed over may hold anything. Of columns without names, which one is missing is not known yet.
         return ColumnChoice(only=frozenset(c.name for c in self.columns) if self.is_named else None)
 
-    @property
-    def _asked(self) -> ColumnOptions:
+    def _reading(self, other: Mapping[str, Any]) -> ColumnOptions:
+        """Return how columns are read: as in training, but for what is said now."""
         words = tuple(c.name for c in self.columns if c.type == "word" and c.name not in self.asked_for)
-        said = {key: getattr(self, key) for key in OPTION_KEYS}
-        forms = {c.name: WrittenForm(decimal=c.decimal, day_first=c.day_first) for c in self.columns}
+        said = {key: other.get(key, getattr(self, key)) for key in OPTION_KEYS}
+        forms = {
+            c.name: WrittenForm(decimal=other.get("decimal", c.decimal), day_first=other.get("day_first", c.day_first))
+            for c in self.columns
+        }
         return ColumnOptions(words=self.asked_for, text=words, learned=forms, **said)
 
-    def rows(self, table: Table) -> NewRows:
+    def rows(self, table: Table, *, is_whole: bool = False) -> NewRows:
         """Return the inputs of the rows of a table, whose other columns are passed over.
 
+        Args:
+            table: the rows.
+            is_whole: whether it has all columns beside the target, by the names that were learned, or else just those needed.
+
         Raises InputError for a column that is not there, or is of another type.
+
         """
         there = {c.name: c for c in table.columns}
         notes = list(table.notes)
-        if not (self.is_named and table.is_named):
+        if is_whole and len(there) == len(self.columns) + len(self.left_out):
+            pass
+        elif not (self.is_named and table.is_named):
             there = self._by_position(table, notes)
         if missing := [c.name for c in self.columns if c.name not in there]:
             near = suggestion(

@@ -143,16 +143,19 @@ def reading_notes(columns: Sequence[Column]) -> list[str]:
 
 
 def id_notes(columns: Sequence[Column]) -> list[str]:
-    """Return a note on the columns whose numbers look like those of an id: whole, and all different."""
-    names = [c.name for c in columns if _looks_like_id(c)]
-    if not names:
-        return []
-    return [f"{named(names)}: whole numbers, all different: an id? `drop` leaves out what is no input"]
+    """Return notes on the columns whose numbers look like those of an id: whole, and all different, or too large to be counts."""
+    forward = "an id? `drop` leaves out what is no input"
+    names, merged = [c.name for c in columns if _looks_like_id(c)], [c.name for c in columns if c.merged is not None]
+    said = [f"{named(names)}: whole numbers, all different: {forward}"] if names else []
+    too_large = "whole numbers beyond 2^53, of which two may be read as one"
+    return (
+        [*said, f"{named(merged)}: {too_large}: {forward}, `words` takes them as they are written"] if merged else said
+    )
 
 
 def _looks_like_id(c: Column) -> bool:
     if c.merged is not None:
-        return True
+        return False
     values = c.values[~c.gaps]
     if not c.whole or len(values) < LEAST_DIFFERENT or len(np.unique(values)) < len(values):
         return False

@@ -10,14 +10,16 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from mlpbench.base.models import Model, SpecProblem, first_problem, shown
+from mlpbench.base.models import Model, SpecProblem, first_problem, shown, unknown_key
 from mlpbench.base.models import Path as Place
-from mlpbench.data.dataset import KEY
+from mlpbench.data.dataset import KEY, TargetScaling, Task
 from mlpbench.data.formats.column_choice import RowColumn
 from mlpbench.data.formats.columns import MOST_CLASSES, RowOption
 from mlpbench.data.formats.table_files import NPZ, format_of
-from mlpbench.data.table.gaps import checked_spellings
-from mlpbench.data.text.dialect import TextOptions, checked_separator
+from mlpbench.data.profile import ColumnProfile, TableProfile
+from mlpbench.data.table.gaps import Missing, checked_spellings
+from mlpbench.data.table.scaling import Scale
+from mlpbench.data.text.dialect import LONGEST_COMMENT, TextOptions, checked_separator
 from mlpbench.data.text.text_encoding import checked_encoding
 
 TEST_SHARE = 0.2
@@ -25,6 +27,8 @@ NPZ_TARGET = "y"
 TEXT_KEYS = tuple(field.name for field in fields(TextOptions))
 ROW_OPTIONS: tuple[RowOption, ...] = get_args(RowOption)
 _A_COLUMN = "the name of a column, or its position as a whole number"
+# What says how columns are written, in files of new rows as in those learned from.
+READING_KEYS = (*TEXT_KEYS, "decimal", "day_first", "missing_values")
 HOW_TO_NAME_A_TABLE = "a data set of your own is {file: PATH, target: COLUMN}"
 
 
@@ -32,7 +36,8 @@ class TableFacts(Model):
     """What is known of a file that has been read; `classes` is None for regression.
 
     `blocks` are the `sizes` of `RowBlocks` in one row: the rows of a group or a time, and how many of that size follow one another.
-    `notes` say how it was understood where that is not plain, a sentence each; data with other notes are the same data.
+    `notes` say how it was understood where that is not plain, a sentence each, and `profile` what became of each column, None in
+    folders of earlier releases. Data with other notes, and another profile, are the same data.
     """
 
     fingerprint: str
@@ -43,6 +48,7 @@ class TableFacts(Model):
     target_mean: float | None = None
     target_sd: float | None = Field(default=None, gt=0)
     notes: tuple[str, ...] = Field(default=(), strict=False)
+    profile: TableProfile | None = None
     n_validation: int = Field(default=0, ge=0)
     blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), strict=False)
 
@@ -67,9 +73,9 @@ class TableFacts(Model):
         """The rows of each group or time and how many of that size follow one another."""
         return tuple(zip(self.blocks[::2], self.blocks[1::2], strict=True))
 
-    def without_notes(self) -> TableFacts:
-        """Return what identifies the data: later versions may word notes otherwise."""
-        return self.model_copy(update={"notes": ()})
+    def without_words(self) -> TableFacts:
+        """Return what identifies the data: later versions may word notes and profiles otherwise."""
+        return self.model_copy(update={"notes": (), "profile": None})
 
 
 class TableOptions(Model):
@@ -85,18 +91,18 @@ class TableOptions(Model):
     test: float | None = Field(default=None, gt=0, lt=1)
     test_file: str | None = Field(default=None, min_length=1)
     resplit: bool = False
-    scale: Literal["standard", "robust", "minmax", "quantile", "none"] = "standard"
-    missing: Literal["impute", "drop_rows", "refuse"] = "impute"
+    scale: Scale = "standard"
+    missing: Missing = "impute"
     missing_values: Annotated[tuple[str | int | float, ...], Field(strict=False, min_length=1)] | None = None
     words: Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)] | None = None
     day_first: bool | None = None
-    task: Literal["classes", "number"] | None = None
-    target_scale: Literal["standard", "log", "none"] | None = None
+    task: Task | None = None
+    target_scale: TargetScaling | None = None
     separator: str | None = None
     decimal: Literal[".", ","] | None = None
     encoding: str | None = None
     header: bool | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
-    comment: str | None = Field(default=None, max_length=10)
+    comment: str | None = Field(default=None, max_length=LONGEST_COMMENT)
     split: str | int | None = None
     groups: str | int | None = None
     time: str | int | None = None
@@ -199,9 +205,21 @@ def checked_options(tree: Mapping[str, Any]) -> TableOptions:
     return options
 
 
+def checked_reading(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of how a file of new rows is written; raise SpecProblem for what says nothing of that."""
+    if other := next((key for key in tree if key not in READING_KEYS), None):
+        raise unknown_key((KEY, other), READING_KEYS)
+    options = checked_options({"file": "new.csv", "target": -1} | dict(tree))
+    return {key: getattr(options, key) for key in tree}
+
+
 def _problem(error: ValidationError, tree: Mapping[str, Any]) -> SpecProblem:
     def known(path: Place) -> list[str]:
-        return list(TableFacts.model_fields if "facts" in path[:-1] else TableOptions.model_fields)
+        models: dict[str, type[Model]] = {"profile": TableProfile, "facts": TableFacts}
+        inside = path[:-1]
+        if inside[:3] == ("facts", "profile", "columns"):
+            return list(ColumnProfile.model_fields)
+        return list(next((models[key] for key in models if key in inside), TableOptions).model_fields)
 
     problem = first_problem(error, known)
     if "file" not in tree and not problem.key:

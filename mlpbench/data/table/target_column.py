@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import shown
-from mlpbench.data.dataset import TargetScale
+from mlpbench.data.dataset import TargetScale, TargetScaling, Task
 from mlpbench.data.formats.columns import LARGEST_FLOAT32, MOST_CLASSES, Column, ColumnPlace
-
-Task = Literal["classes", "number"]
-TargetScaling = Literal["standard", "log", "none"]
 
 LONGEST_CLASS = 200
 # Whole numbers with more different values than this are a quantity; with fewer, classes.

@@ -87,7 +87,8 @@ def read_dates(texts: Sequence[str], day_first: bool | None) -> Moments | None:
 
     """
     if texts and all(len(text) <= LONGEST and _SHORT_YEAR.fullmatch(text) for text in texts) and not _are_times(texts):
-        raise UnreadValue("a date must have a year of four digits", texts[0])
+        hint = "write years with four digits, or name the column in `words`"
+        raise UnreadValue("a date must have a year of four digits", texts[0], hint)
     for form in _FORMS:
         if not texts or not _match(form, texts[0]):
             continue

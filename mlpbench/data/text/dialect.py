@@ -20,6 +20,9 @@ from mlpbench.data.file_errors import file_error
 
 # What a file is recognised by: so many of its rows, or fewer long ones that come to so many letters.
 MOST_ROWS, LEAST_ROWS, SAMPLE = 1000, 30, 2**19
+# Of wide rows, fewer are looked into.
+MOST_FIELDS = 2**17
+LONGEST_COMMENT = 10
 _CANDIDATES = (",", ";", "\t", "|")
 _SPACES = " "
 # Two separators are told apart by this much, of the greatest difference 1.
@@ -120,7 +123,7 @@ def recognise(text: str, options: TextOptions, name: str, suffix: str) -> Dialec
             comments = [i for i in comments if i not in rows]
         commented = _commented(lines, comments, mark, separator, width)
         text = _without(lines, comments)
-    if comments and options.comment is None:
+    if comments:
         notes.append(
             _counted(len(comments), f"that begins with {mark!r} is a comment", f"that begin with {mark!r} are comments")
         )
@@ -197,7 +200,7 @@ def _quality(rows: Sequence[Sequence[str]], separator: str) -> float:
     width = _mode([len(r) for r in rows[1:] or rows])
     if width < 2:
         return 0.0
-    regular = [r for r in rows if len(r) == width]
+    regular = [r for r in rows if len(r) == width][: max(LEAST_ROWS // 10, MOST_FIELDS // width)]
     others = [s for s in _CANDIDATES if s != separator]
     clean = sum(_is_clean(field, others) for r in regular for field in r) / (width * len(regular)) if regular else 0.0
     header = {0: 1.0, 1: _ONE_OFF}.get(abs(len(rows[0]) - width), _FAR_OFF)

@@ -8,26 +8,20 @@ row. A header of nothing but numbers is taken for a row, with a note. Where neit
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow.compute as pc
 
+from mlpbench.base.models import shown
 from mlpbench.data.file_errors import file_error
-from mlpbench.data.text.dates import looks_like_date
-from mlpbench.data.text.dialect import TextOptions, in_words
-from mlpbench.data.text.written_numbers import looks_like_number
+from mlpbench.data.text.dialect import LONGEST_COMMENT, TextOptions, in_words
+from mlpbench.data.text.value_kinds import is_gap, kind_of, kind_of_most
 
-Shape = Literal["number", "date", "flag", "text"]
-
-_INFINITE = re.compile(r"[+-]?(?i:inf|infinity)")
-_FLAG = re.compile(r"(?i:true|false)")
-_GAP = re.compile(r"(?i:na|n/a|#n/a|<na>|nan|null|none|\?|-|)")
 _ID = re.compile(r"(?i)id|index|key|uuid|row|nr|no|number|name")
 _INDEX_NAME = re.compile(r"(Unnamed: ?0(\.\d+)?)?")
-# Of a column, so many values must be of one kind for the kind to be the column's: the others are slips.
-_MOST = 0.9
+MOST_COLUMNS = 2000
 _SAY = "say `header: true` where line {0} has names, `header: false` where it is a row"
 
 
@@ -48,7 +42,12 @@ class Header:
 
 
 def read_header(
-    rows: Sequence[Sequence[str]], commented: Sequence[str], options: TextOptions, file: str, line: int
+    rows: Sequence[Sequence[str]],
+    commented: Sequence[str],
+    options: TextOptions,
+    file: str,
+    line: int,
+    known: Collection[str] = (),
 ) -> Header:
     """Return the header of a file; raise InputError where it is uncertain whether it has one.
 
@@ -58,9 +57,12 @@ def read_header(
         options: what is said of the file.
         file: what the file is called in errors.
         line: the line that the first record ends on.
+        known: names that a header must have: a first record with all of them is one, be they numbers.
 
     """
     said = options.header
+    if said is None and known and set(known) <= set(_stripped(rows[0])):
+        said = True
     first = (
         _looks_like_header(rows) if said is None or (said is True and commented) or isinstance(said, tuple) else said
     )
@@ -79,7 +81,7 @@ def read_header(
         raise file_error(f"{message}; {_SAY.format(line)}", file, line=line)
     if said is False:
         return Header(names=None, in_file=False)
-    numbers = all(_shape(v) == "number" for v in rows[0] if v.strip())
+    numbers = all(kind_of(v) == "number" for v in rows[0] if v.strip())
     why = f"line {line} has numbers and is taken for a row" if numbers else f"line {line} is a row"
     note = f"no header, {why}: columns are named 1 to {len(rows[0])} (where it has names, say `header: true`)"
     return Header(names=None, in_file=False, notes=(note,))
@@ -111,6 +113,8 @@ def names_for(header: Header, width: int, options: TextOptions, separator: str, 
         return ["", *names], True
     message = f"a header must have a name for each of the {width} columns, separated by {in_words(separator)}"
     hint = "say `separator`, or `header: [...]` with all names"
+    if len(names) < width - 1:
+        hint += f"; a title above the header is left out by `comment: {shown(names[0][:LONGEST_COMMENT])}`"
     if separator == "," and len(names) < width:
         hint += "; words with a comma, and numbers with a decimal comma, need another separator or quotes"
     raise file_error(f"{message}, got {len(names)}; {hint}", file)
@@ -166,14 +170,16 @@ def _looks_like_header(rows: Sequence[Sequence[str]]) -> bool | None:
     first, body = [v.strip() for v in rows[0]], [r for r in rows[1:] if len(r) == len(rows[0])]
     if not body:
         # Alone, or with a name fewer than columns, or more: names are what is not a number.
-        return not all(_shape(v) == "number" for v in first if v)
+        return not all(kind_of(v) == "number" for v in first if v)
     names = rows_of = 0
     occur, words = 0, 0
-    for i, value in enumerate(first):
-        if not value or _GAP.fullmatch(value):
+    # Of very many columns, some say it for all.
+    for i in range(0, len(first), max(1, len(first) // MOST_COLUMNS)):
+        value = first[i]
+        if is_gap(value):
             continue
-        below = [v for r in body if not _GAP.fullmatch(v := r[i].strip())]
-        kind, column = _shape(value), _kind_of(below)
+        below = [v for r in body if not is_gap(v := r[i].strip())]
+        kind, column = kind_of(value), kind_of_most(below)
         if kind == "text" and column not in ("text", None):
             names += 1
         elif kind != "text" and kind == column:
@@ -183,7 +189,9 @@ def _looks_like_header(rows: Sequence[Sequence[str]]) -> bool | None:
             occur += value in below
     filled = [v for v in first if v]
     # A header has no name twice, no sign and no fraction.
-    is_row = len(set(filled)) < len(filled) or any(not re.fullmatch(r"\d+", v) for v in filled if _shape(v) == "number")
+    is_row = len(set(filled)) < len(filled) or any(
+        not re.fullmatch(r"\d+", v) for v in filled if kind_of(v) == "number"
+    )
     if names:
         return True if not rows_of or not is_row else None
     if rows_of:
@@ -191,21 +199,3 @@ def _looks_like_header(rows: Sequence[Sequence[str]]) -> bool | None:
     if not words or not occur:
         return True
     return False if 2 * occur >= words else None
-
-
-def _kind_of(values: Sequence[str]) -> Shape | None:
-    """Return the kind of most values of a column; None where it has none."""
-    if not values:
-        return None
-    shapes = [_shape(v) for v in values]
-    kind = max(set(shapes), key=shapes.count)
-    return kind if shapes.count(kind) >= _MOST * len(shapes) else "text"
-
-
-def _shape(value: str) -> Shape:
-    text = value.strip()
-    if looks_like_number(text) or _INFINITE.fullmatch(text):
-        return "number"
-    if looks_like_date(text):
-        return "date"
-    return "flag" if _FLAG.fullmatch(text) else "text"

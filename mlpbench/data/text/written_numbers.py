@@ -1,4 +1,4 @@
-"""Numbers that people and programs write with marks: `1,234.5`, `0,126`, `$1003`, `12%`, `1 000`, `-€ 5`.
+"""Numbers that people and programs write with marks: `1,234.5`, `0,126`, `$1003`, `12%`, `1 000`, `1_000`, `-€ 5`, `(5.50)`.
 
 What a comma means is not to be seen in `1,234` alone. All values of a column must be read with one decimal mark; where both
 marks would do, the other columns of the file decide, and where they do not, `decimal` must be said.
@@ -14,7 +14,7 @@ from typing import NamedTuple
 # `$` and the like before or after, `%` after; signs before or after a currency.
 _UNITS = "$€£¥₹₩₽"
 _SPACES = " \N{THIN SPACE}\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
-_BETWEEN = "'\N{RIGHT SINGLE QUOTATION MARK}" + _SPACES  # thousands, beside `,` and `.`
+_BETWEEN = "'_\N{RIGHT SINGLE QUOTATION MARK}" + _SPACES  # thousands, beside `,` and `.`
 _MINUS = "\N{MINUS SIGN}"
 _MARKED = re.compile(
     rf"(?P<sign>[+\-{_MINUS}]?)[{_SPACES}]*(?P<before>[{_UNITS}]?)[{_SPACES}]*(?P<inner>[+\-{_MINUS}]?)[{_SPACES}]*"
@@ -54,8 +54,8 @@ class WrittenNumbers:
 def looks_like_number(text: str) -> bool:
     """Return whether a text is a number, with or without marks.
 
-    >>> [looks_like_number(t) for t in ("1,234", "$ 5", "12%", "1 000", "12 34", "3+")]
-    [True, True, True, True, False, False]
+    >>> [looks_like_number(t) for t in ("1,234", "$ 5", "12%", "1 000", "(5.50)", "12 34", "3+", "(-1)")]
+    [True, True, True, True, True, False, False, False]
     """
     return any(_number(text, mark) is not None for mark in _BY_MARK)
 
@@ -81,7 +81,7 @@ def read_numbers(texts: Sequence[str], mark: str) -> WrittenNumbers:
     numbers: dict[str, float] = {}
     units: dict[str, str] = {}
     between: dict[str, None] = {}
-    has_part = False
+    has_part, in_brackets = False, ""
     for text in texts:
         number = _number(text, mark)
         if number is None:
@@ -92,13 +92,22 @@ def read_numbers(texts: Sequence[str], mark: str) -> WrittenNumbers:
         if number.between:
             between.setdefault(number.between)
         has_part |= number.has_part
+        in_brackets = in_brackets or ("" if text[0] != "(" else text)
+    plain = units.pop("", None) if len(units) == 2 and not units.keys() & {"%"} else None
     if len(units) > 1:
         first, other = list(units.values())[:2]
-        raise UnreadValue(f"numbers of a column must have one unit, here that of {first!r}", other)
+        hint = (
+            "write all of them in one"
+            if "" not in units
+            else f"write all of them with {next(filter(None, units))!r}, or none"
+        )
+        raise UnreadValue(f"numbers of a column must have one unit, here that of {first!r}", other, hint)
     unit = next(iter(units), "")
     said = ["a decimal comma"] if mark == "," and has_part else []
     said += [f"{', '.join(map(repr, between))} between thousands"] if between else []
     said += [f"{unit!r}" + (" (12% is 12)" if unit == "%" else "")] if unit else []
+    said += [f"some without it, as {plain!r}, taken for the same"] if plain is not None else []
+    said += [f"brackets, which are a minus: {in_brackets!r}"] if in_brackets else []
     note = f"numbers with {' and '.join(said)}" if said else "numbers"
     return WrittenNumbers(numbers=numbers, unit=unit, note=note)
 
@@ -113,18 +122,19 @@ class _Number(NamedTuple):
 
 
 def _number(text: str, mark: str) -> _Number | None:
-    """Return the number that a text is with a decimal mark; None where it is none."""
-    match = _MARKED.fullmatch(text) if len(text) <= LONGEST else None
+    """Return the number that a text is with a decimal mark; None where it is none. Accountants write (5.50) for -5.50."""
+    in_brackets = len(text) > 2 and text[0] == "(" and text[-1] == ")"
+    match = _MARKED.fullmatch(text[1:-1].strip(_SPACES) if in_brackets else text) if len(text) <= LONGEST else None
     if match is None:
         return None
     sign, before, inner, digits, power, after = match.groups()
     parts = _BY_MARK[mark].fullmatch(digits)
-    if parts is None or (before and after) or (sign and inner):
+    if parts is None or (before and after) or (sign and inner) or (in_brackets and (sign or inner)):
         return None
     whole, group, part = parts.groups()
     if not whole and not part:
         return None
     plain = whole.replace(group, "") if group else whole
-    minus = "-" if (sign or inner or "+") != "+" else ""
+    minus = "-" if in_brackets or (sign or inner or "+") != "+" else ""
     value = float(f"{minus}{plain or '0'}.{part or '0'}{power or ''}")
     return _Number(value, before or after, group or "", part is not None)

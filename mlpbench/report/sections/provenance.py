@@ -23,7 +23,6 @@ def section(context: Context) -> Section:
     rows: list[list[str]] = [
         ["data", Markdown("{}, {}").format(data.title, code(data.fingerprint[:12]))] for data in facts
     ]
-    rows += [["note on the data", note] for note in dict.fromkeys(note for data in facts for note in data.notes)]
     differing = []
     for name, column in PROVENANCE.items():
         counts: dict[str, int] = {}
