@@ -76,7 +76,7 @@ def _check_solution(name: str, design: Design, conditions: Sequence[Condition], 
     """Refuse a distance from a solution that there is none of: no truth, no number, or no linear model."""
     if name not in SOLVED:
         return
-    if design.has_classes:
+    if design.has_classes and name != "param_error":  # which no data set of classes has known weights for, see below
         rule = f"{name} needs a target that is a number, and {design.facts[0].name} has classes"
         raise SpecProblem(path, f"{rule}, got {name!r}")
     if all(c.settings.depth > 0 for c in conditions):
