@@ -53,11 +53,11 @@ def read_dataset(written: object, base: Path) -> DataSource:
     if name not in DATA_SETS:
         raise SpecProblem(place, f"dataset must be {_no_name(name)}")
     source = DATA_SETS[name]
-    if RESPLIT in options:
+    if RESPLIT in options and not isinstance(DATA_SETS[name], TableData):
         why = (
             "each replicate draws its own data anyway" if source.facts.is_drawn_anew else "it has a test set of its own"
         )
-        rule = f"resplit is for a table of your own, {{file: PATH, target: COLUMN, resplit: true}}; of {name}, {why}"
+        rule = f"resplit is for tables, such as {{file: PATH, target: COLUMN, resplit: true}}; of {name}, {why}"
         raise SpecProblem((KEY, RESPLIT), f"{rule}: leave it out", key=True)
     return source.with_options(options)
 

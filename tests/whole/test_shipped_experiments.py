@@ -38,7 +38,7 @@ TOPICS = (
     "linear_regression", "softmax", "softmax_stability", "baseline", "width", "depth", "learning_rate", "activation", "init",
     "signal_propagation", "dropout", "weight_decay", "l1_l2", "polynomial", "train_size", "k_fold", "random_labels",
     "regularisation", "width_lr", "batch_size", "optimizer", "input_noise", "shift", "variance", "mlp_and_cnn", "cost",
-    "replication", "mup", "tables", "early_stopping",
+    "replication", "mup", "ablation", "tables", "early_stopping",
 )  # fmt: skip
 MOST_SECONDS = 600
 FEWEST_REPLICATES = {"variance": 30}
