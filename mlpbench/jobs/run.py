@@ -11,6 +11,7 @@ from typing import Any
 
 from mlpbench.base import environment
 from mlpbench.base.errors import InputError
+from mlpbench.base.models import DATASET
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.executors.executor import EXECUTORS, Setup, StackRows, device_name, device_product
 from mlpbench.experiment.file import yaml_reader
@@ -299,7 +300,7 @@ def _complete_row(row: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "replicate": run.replicate,
         "fold": run.fold,
         "seed": run.seed,
-        "dataset": run.data.name,
+        "dataset": str(run.condition.levels.get(DATASET, run.data.name)),
         **environment.environment(),
         "env_dataset": run.data.fingerprint,
         **row,

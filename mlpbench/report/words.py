@@ -18,7 +18,7 @@ from mlpbench.report.section import paragraph, table
 
 _SIGNIFICANT = 4
 _UNMARKED = Markdown("{}")
-COLUMNS = 110
+COLUMNS, FOR_IDS = 110, 24
 ESTIMATE = "estimate (95% interval)"
 # Ten to this power and more is not written out.
 MOST_LOG10 = 300
@@ -427,7 +427,7 @@ def terminal_table(verdicts: Sequence[Verdict]) -> str:
         for v in verdicts
     ]  # fmt: skip
     widths = [max(len(c[i]) for c in [head, *cells]) for i in range(len(head))]
-    widths[0] = min(widths[0], COLUMNS - sum(widths[1:]) - 2 * (len(head) - 1))
+    widths[0] = min(widths[0], max(FOR_IDS, COLUMNS - sum(widths[1:]) - 2 * (len(head) - 1)))
     lines = [_line(head, widths)]
     for cell, verdict in zip(cells, verdicts, strict=True):
         lines.append(_line(cell, widths))

@@ -105,8 +105,16 @@ WRONG = {
         "degree",
         r"unknown key 'degree'",
     ),
-    "unknown family": ("{name: lineer}", "lineer", r"dataset must be a name of `mlpbench data list`, got 'lineer'; did you mean 'linear'\?"),
-    "unknown name": ("minst1d", "minst1d", r"dataset must be a name of `mlpbench data list`, got 'minst1d'; did you mean 'mnist1d'\?"),
+    "unknown family": (
+        "{name: lineer}",
+        "lineer",
+        r"dataset must be a name of `mlpbench data list`, got 'lineer'; did you mean 'linear'\?",
+    ),
+    "unknown name": (
+        "minst1d",
+        "minst1d",
+        r"dataset must be a name of `mlpbench data list`, got 'minst1d'; did you mean 'mnist1d'\?",
+    ),
     "options of a bundled name": ("{name: digits, noise: 1}", "noise", r"unknown key 'noise'"),
     "no constant": ("{name: polynomial, coefficients: []}", "[]", r"coefficients must be a list of 1 to 41 numbers"),
     "more coefficients than powers": (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from scipy import stats
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem
 from mlpbench.evidence.judging import interim_analysis
+from mlpbench.evidence.judging.claim_values import OnDataSet
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict, claims_table
 from mlpbench.evidence.pilot import claim_tests, pilot_claims
 from mlpbench.evidence.ranks.signed_rank import SignedRankSample
@@ -467,3 +470,10 @@ def test_a_table_of_all_statuses_is_judged() -> None:
     (verdict,) = interim_analysis.judge(experiment, tables.conditions, fewer, tables.curves).verdicts
     assert verdict.decision == "undecided"
     assert "No verdict before all runs are there: 47 of 48 runs." in verdict.note
+
+
+def test_the_error_of_a_data_set_whose_replicates_overlap_is_corrected() -> None:
+    """Nadeau and Bengio: s sqrt(1/n + n_test/n_train), as of a claim within the data set."""
+    plain = OnDataSet(name="a", n=4, planned=4, mean=0.5, sd=0.1)
+    assert math.isclose(plain.error, 0.05)
+    assert math.isclose(replace(plain, overlap=0.25).error, 0.1 * math.sqrt(1 / 4 + 0.25))

@@ -172,3 +172,35 @@ def test_wrong_input_has_one_message(keys: dict[str, Any], message: str) -> None
     with pytest.raises(InputError, match=message) as raised:
         made(**keys)
     assert "\n" not in str(raised.value)
+
+
+def test_one_table_read_in_two_ways_is_no_sample_of_data_sets() -> None:
+    names = [
+        "iris",
+        "wine",
+        "penguins",
+        "voting",
+        "vehicle",
+        "ionosphere",
+        {"name": "iris", "test": 0.4, "label": "again"},
+    ]
+    compare = {"metric": "test_accuracy", "a": {"depth": 1}, "b": {"depth": 0}, "expect": "greater"}
+    claim = {"id": "a", "says": "?", "compare": compare}
+    assert made(factors={"dataset": names, "depth": [0, 1]}, claims=[claim])
+    with pytest.raises(InputError, match=r"must be different ones, got 'iris' and 'again', both iris\.csv"):
+        made(factors={"dataset": names, "depth": [0, 1]}, claims=[claim | {"unit": "dataset"}])
+
+
+@pytest.mark.parametrize("metric", ["test_rmse", "test_mae", "test_loss"])
+def test_errors_in_different_units_are_not_put_together(metric: str) -> None:
+    """Miles per gallon and dollars have no mean; r squared and logarithms of errors have."""
+    factors = {"dataset": ["auto_mpg", "car_prices"], "depth": [0, 1]}
+
+    def claims(name: str, **where: str) -> list[dict[str, Any]]:
+        a, b = ({"depth": depth, **where} for depth in (1, 0))
+        return [{"id": "a", "says": "?", "compare": {"metric": name, "a": a, "b": b, "expect": "less"}}]
+
+    with pytest.raises(InputError, match="is in the unit of each target, which auto_mpg"):
+        made(factors=factors, claims=claims(metric))
+    for name, where in (("test_r2", {}), (f"log10_{metric}", {}), (metric, {"dataset": "auto_mpg"})):
+        assert made(factors=factors, claims=claims(name, **where))

@@ -109,9 +109,8 @@ def test_data_that_have_a_name_are_not_split_anew(name: str, why: str, tmp_path:
     with pytest.raises(InputError) as refused:
         read(written(tmp_path, text))
     assert ":3:" in str(refused.value)
-    assert (
-        f"resplit is for tables, such as {{file: PATH, target: COLUMN, resplit: true}}; of {name}, {why}"
-        in str(refused.value)
+    assert f"resplit is for tables, such as {{file: PATH, target: COLUMN, resplit: true}}; of {name}, {why}" in str(
+        refused.value
     )
 
 

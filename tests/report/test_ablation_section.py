@@ -84,6 +84,21 @@ def test_a_replicate_without_a_result_is_left_out_where_it_is_needed() -> None:
     assert (found.together.n, found.left_over.n) == (N, N - 1)
 
 
+def test_replicates_are_matched_by_their_number_and_count_where_all_levels_are_there() -> None:
+    """A top-up adds replicates to some conditions alone; an interruption leaves others out."""
+    experiment = spec(
+        replicates=4, fixed={"epochs": 1}, ablate={"base": BASE, "remove": REMOVE}, factors={"depth": [1, 2]}
+    )
+    made = make(experiment)
+    experiment, conditions, observed = parts(made)
+    shown = contributions(experiment, conditions, observed[observed["replicate"] < 3], "test_accuracy")
+    lacks_a_depth = observed[~((observed["position"] % 2 == 1) & (observed["replicate"] == 3))]
+    assert contributions(experiment, conditions, lacks_a_depth, "test_accuracy") == shown
+    gone = (observed["position"] < 2) & (observed["replicate"] == 1)
+    found = contributions(experiment, conditions, observed[~gone], "test_accuracy")
+    assert found == contributions(experiment, conditions, observed[observed["replicate"] != 1], "test_accuracy")
+
+
 def test_the_section_says_what_the_numbers_say() -> None:
     text = text_of(tables(drawn()))
     assert "Of 3 pieces dropout contributes most to test accuracy: " in text

@@ -130,7 +130,7 @@ class TableData(DataSource):
         if now.data.file_facts.without_words() != self.file_facts.without_words():
             was, got = self.file_facts.fingerprint[:12], now.data.file_facts.fingerprint[:12]
             message = f"the data must be those of the experiment's facts, {was}, got {got}"
-            hint = "the file or its options have changed; remove `facts` to start again with them"
+            hint = "put the file back as it was, or, to learn the new one, run an experiment file without `facts`"
             raise InputError(f"{self.options.file}: {message}: {hint}")
         return now
 

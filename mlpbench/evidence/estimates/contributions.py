@@ -61,7 +61,8 @@ def contributions(
     """
     assert experiment.ablate is not None, "there are contributions where there are pieces"
     sign = -1.0 if metric(name).better == "lower" else 1.0
-    means = {label: sign * _by_replicate(conditions, observed, name, label) for label in _labels(experiment)}
+    every = pd.Index(sorted(set(observed["replicate"])))
+    means = {label: sign * _by_replicate(conditions, observed, name, label, every) for label in _labels(experiment)}
     step = max(accuracy_step(name, c.settings, c.data.n_test) for c in conditions)
     pieces = list(experiment.ablate.remove)
     base, whole = means[BASE], means[ALL]
@@ -80,12 +81,14 @@ def _labels(experiment: Experiment) -> list[str]:
     return [str(condition["label"]) for condition in experiment.conditions]
 
 
-def _by_replicate(conditions: Sequence[Condition], observed: pd.DataFrame, name: str, label: str) -> Floats:
-    """Return the mean over the conditions of a label in each replicate, NaN where one of them has no value."""
+def _by_replicate(
+    conditions: Sequence[Condition], observed: pd.DataFrame, name: str, label: str, replicates: pd.Index[int]
+) -> Floats:
+    """Return the mean over the conditions of a label in each of the replicates, NaN where one of them has no value."""
     positions = [i for i, c in enumerate(conditions) if c.levels["label"] == label]
-    rows = observed[observed["position"].isin(positions)]
-    values = rows.groupby("replicate", sort=True)[name].agg(lambda of: of.mean(skipna=False))
-    return np.asarray(values, dtype=np.float64)
+    rows = observed[observed["position"].isin(positions)].dropna(subset=[name]).groupby("replicate")[name]
+    whole = rows.mean()[rows.size() == len(positions)]
+    return np.asarray(whole.reindex(replicates), dtype=np.float64)
 
 
 def _contribution(name: str, values: Floats, step: float) -> Contribution:

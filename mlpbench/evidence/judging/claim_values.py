@@ -61,7 +61,8 @@ def points_of(hypotheses: Sequence[Hypothesis], observed: pd.DataFrame, curves: 
 class OnDataSet:
     """A claim's number on one data set: the mean over n complete replicates of those planned, and their standard deviation.
 
-    Replicates that are one draw are one. `least_spread` is the least one that they are credited with. Where runs were censored or diverged the mean may be NaN.
+    Replicates that are one draw are one. `least_spread` is the least one that they are credited with, `overlap` how far they are from
+    independent (`estimates.overlap`). Where runs were censored or diverged the mean may be NaN.
     """
 
     name: str
@@ -70,11 +71,14 @@ class OnDataSet:
     mean: float
     sd: float
     least_spread: float = 0.0
+    overlap: float = 0.0
 
     @property
     def error(self) -> float:
         """The standard error of the mean; NaN of fewer than two replicates."""
-        return max(self.sd, self.least_spread) / math.sqrt(self.n) if self.n > 1 else math.nan
+        if self.n < 2:
+            return math.nan
+        return Sample(n=self.n, mean=self.mean, sd=max(self.sd, self.least_spread), overlap=self.overlap).error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +248,7 @@ def over_datasets(names: Sequence[str], each: Sequence[ClaimValues], near: Seque
                 mean=float(v.complete.mean()) if len(v.complete) else math.nan,
                 sd=v.sd if len(v.complete) and not np.isnan(v.complete).any() else math.nan,
                 least_spread=v.least_spread,
+                overlap=v.overlap,
             )
             for name, v in zip(names, each, strict=True)
         ],

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mlpbench.base.models import DATASET, Path, SpecProblem, shown
+from mlpbench.data.table.table_data import TableData
 from mlpbench.experiment.claims.claim_form import ClaimForm
 from mlpbench.experiment.claims.hypothesis import (
     BCA_LEAST,
@@ -57,8 +58,22 @@ def check_dataset_unit(form: ClaimForm, test: str, interval: str, design: Design
         rule = "a claim over data sets is judged once, as further replicates are no further data sets"
         near = "state it with a number of replicates, or `max_replicates`"
         raise SpecProblem(unit, f"{rule}: it can't be looked at at any time, got 'dataset'; {near}")
+    _check_sources(design, unit)
     _check_selectors(form, path)
     _check_test(form, test, interval, n, path)
+
+
+def _check_sources(design: Design, unit: Path) -> None:
+    """Refuse one table that stands for several data sets: its rows, read in two ways, are no two of a population."""
+    seen: dict[str, str] = {}
+    for name, source in design.datasets.items():
+        if not isinstance(source, TableData):
+            continue
+        if (file := source.options.file) in seen:
+            got = f"got {shown(seen[file])} and {shown(name)}, both {source.options.name}"
+            rule = "data sets of a claim over them must be different ones"
+            raise SpecProblem(unit, f"{rule}, {got}; leave one of them out, or `unit`")
+        seen[file] = name
 
 
 def _check_selectors(form: ClaimForm, path: Path) -> None:

@@ -18,6 +18,8 @@ from mlpbench.experiment.plan import probe_steps
 
 MEASURED_ON_VALIDATION, OF_TEST_SET = "val_", "test_"
 SOLVED = ("param_error", "closed_form_gap")
+# Ends of metrics in the unit of a target that is a number, or its square.
+IN_UNITS = ("_loss", "_rmse", "_mae")
 
 
 def check_metric(name: str, design: Design, conditions: Sequence[Condition], path: Path) -> None:
@@ -42,6 +44,7 @@ def check_metric_of(name: str, conditions: Sequence[Condition], path: Path) -> N
     """Raise SpecProblem for a metric that some of the conditions a claim is about can't have."""
     _check_layers(name, conditions, path)
     _check_late(name, conditions, path)
+    _check_units(name, conditions, path)
     for data in {c.data.fingerprint: c.data for c in conditions}.values():
         _check_test_set(metric_names.plain(name), data, path)
         _check_truth(metric_names.plain(name), data, path)
@@ -51,6 +54,15 @@ def check_metric_of(name: str, conditions: Sequence[Condition], path: Path) -> N
         likely = ", ".join(loss for loss, of in LOSSES.items() if of.of_softmax)
         rule = f"{score.title} is of probabilities, so that loss must be one of {likely}"
         raise SpecProblem(path, f"{rule}, got {name!r} for {other.label!r}, whose loss is {other.settings.loss}")
+
+
+def _check_units(name: str, conditions: Sequence[Condition], path: Path) -> None:
+    """Refuse to put together, over data sets, numbers in the units of their targets."""
+    targets = {c.data.fingerprint: c.data.name for c in conditions if c.data.n_classes is None}
+    # A logarithm makes units a constant that differences are free of.
+    if len(targets) > 1 and name.endswith(IN_UNITS) and name == metric_names.plain(name):
+        rule = f"{name} is in the unit of each target, which {' and '.join(list(targets.values())[:2])} need not share"
+        raise SpecProblem(path, f"{rule}, got {name!r}; did you mean 'test_r2', 'log10_test_rmse', or one data set?")
 
 
 def set_score(name: str) -> SetScore | None:

@@ -103,6 +103,8 @@ def style() -> Iterator[None]:
     with mpl.rc_context(settings), warnings.catch_warnings():
         # A sign that the font lacks, as of another script, is a box in the picture; the text of the report has it.
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
+        # Of very many rows or panels labels take the place of axes, which are drawn all the same.
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
         yield
 
 
