@@ -96,8 +96,9 @@ def keep_labels(experiment: Experiment, store: Store) -> None:
 
 
 def lacks_labels(experiment: Experiment, store: Store) -> bool:
-    """Return whether a claim needs the classes of test examples that the folder lacks."""
-    return needed(experiment) and any(read_labels(data, store) is None for data in experiment.facts)
+    """Return whether a claim needs the classes of test examples that the folder lacks: each replicate's own have none there."""
+    shared = [data for data in experiment.facts if not data.is_drawn_anew]
+    return needed(experiment) and any(read_labels(data, store) is None for data in shared)
 
 
 def needed(experiment: Experiment) -> bool:
