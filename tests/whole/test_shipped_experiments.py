@@ -42,7 +42,7 @@ TOPICS = (
 )  # fmt: skip
 MOST_SECONDS = 600
 FEWEST_REPLICATES = {"variance": 30}
-MOST_BYTES = 15 * 2**20
+MOST_BYTES = 25 * 2**20
 
 
 def experiment_of(path: Path) -> Experiment:
