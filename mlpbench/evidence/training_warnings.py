@@ -172,7 +172,7 @@ def _train_below_test(trained: Trained) -> Iterator[TrainingWarning]:
     for p, gap in trained.means("gap_accuracy").items():
         s, n = trained.conditions[p].settings, max(trained.conditions[p].data.n_test, 1)
         a = (accuracy.get(p, 0.5) * n + 1) / (n + 2)  # few test examples that are all right leave room for errors too
-        chance = CHANCE * math.sqrt(a * (1 - a) * (1 / n + 1 / max(s.n_fit, 1)))
+        chance = CHANCE * math.sqrt(max(0.0, a * (1 - a)) * (1 / n + 1 / max(s.n_fit, 1)))
         if gap < -max(BELOW_TEST, chance) and not s.label_noise and s.train_shift == "none":
             found.append((gap, p))
     if found:

@@ -163,7 +163,7 @@ def cases(draw: st.DrawFn, *, numbers: bool = False) -> Case:
             "batch_size": batch,
             "steps": draw(st.integers(1, 7)),
             "loss": loss,
-            "norm": draw(st.sampled_from(["none", "none", "layer", "batch"])),
+            "norm": draw(st.sampled_from(["none", "none", "layer", *["batch"] * (batch > 1)])),
             "precision": draw(st.sampled_from(["float32", "float32", "float64", "bfloat16"])),
         },
         members=members,
