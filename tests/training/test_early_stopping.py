@@ -31,7 +31,7 @@ DATA = {
 }
 
 
-def member(draw: st.DrawFn, optimizer: Any, kind: str) -> dict[str, Any]:
+def member(draw: st.DrawFn, optimizer: Any, kind: str, i: int) -> dict[str, Any]:
     metrics = ["val_loss"] if kind == "numbers" else ["val_loss", "val_accuracy"]
     rate = draw(st.sampled_from(RATES))
     return {
@@ -40,14 +40,15 @@ def member(draw: st.DrawFn, optimizer: Any, kind: str) -> dict[str, Any]:
             "min_delta": draw(st.sampled_from([0, 0, 0.01])),
             "metric": draw(st.sampled_from(metrics)),
         },
-        "lr": rate if optimizer in ("sgd", "momentum") or rate > 3 else rate / 20,
+        # A rate of its own keeps a condition apart.
+        "lr": (1 + i / 64) * (rate if optimizer in ("sgd", "momentum") or rate > 3 else rate / 20),
         "activation": draw(st.sampled_from([*MODULES, "prelu", "relu"])),
         "dropout": draw(st.sampled_from([0, 0, 0.3])),
         "weight_decay": draw(st.sampled_from([0, 0.01])),
         "schedule": draw(st.sampled_from(["constant", "cosine", {"warmup": 7}])),
         "input_noise": draw(st.sampled_from([0, 0, 0.1])),
         "init": draw(st.sampled_from(["he_normal", "default", {"normal": 0.1}])),
-        "bias_init": {"normal": draw(st.floats(0.1, 1))},  # keeps conditions apart
+        "bias_init": {"normal": draw(st.floats(0.1, 1))},
     }
 
 
@@ -55,7 +56,7 @@ def member(draw: st.DrawFn, optimizer: Any, kind: str) -> dict[str, Any]:
 def stacks(draw: st.DrawFn) -> tuple[Made, list[Run], list[float] | None]:
     kind = draw(st.sampled_from(["classes", "classes", "numbers", "images"]))
     optimizer = draw(st.sampled_from(OPTIMISERS))
-    members = [member(draw, optimizer, kind) for _ in range(draw(st.integers(1, 4)))]
+    members = [member(draw, optimizer, kind, i) for i in range(draw(st.integers(1, 4)))]
     fixed: dict[str, Any] = {
         "hidden_sizes": draw(st.sampled_from([[], [7], [40], [60, 5]])),
         "batch_size": draw(st.sampled_from([17, 40, "full"])),
