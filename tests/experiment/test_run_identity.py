@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlpbench.base.models import SpecProblem, Value
+from mlpbench.experiment.components.stopping_rules import StoppingRule
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import RunSettings, runs
 from mlpbench.experiment.settings import SETTINGS
@@ -70,6 +71,9 @@ def respelt(s: RunSettings) -> str:
 
 def _number(value: Value) -> str:
     if isinstance(value, str):
+        rule = StoppingRule.of(value) if value.startswith("patience(") else None
+        if rule is not None:
+            return f"{{metric: {rule.metric}, min_delta: {rule.min_delta:.17e}, patience: {rule.patience}}}"
         word, numbers = parse_call(value)
         if not numbers:
             return word
