@@ -37,7 +37,9 @@ def warnings(context: Context) -> Section | None:
     if not context.warnings:
         return None
     lines = bullets([warning.text for warning in context.warnings])
-    return Section(title="Warnings", sentences="", table=lines, notes=context.excerpt.drawn_by)
+    looked_at, every = len(context.excerpt.drawn), len(context.conditions)
+    some = f"Looked for in {looked_at} of {every} conditions, those that figures show." if looked_at < every else ""
+    return Section(title="Warnings", table=lines, notes=some)
 
 
 def divergence(context: Context) -> Section | None:
