@@ -12,6 +12,7 @@ from reports import context_of
 from scipy import stats
 
 from mlpbench.evidence.estimates.contributions import contributions
+from mlpbench.experiment.spec import build
 from mlpbench.report.context import Context
 from mlpbench.report.sections import piece_contributions
 
@@ -97,6 +98,19 @@ def test_replicates_are_matched_by_their_number_and_count_where_all_levels_are_t
     gone = (observed["position"] < 2) & (observed["replicate"] == 1)
     found = contributions(experiment, conditions, observed[~gone], "test_accuracy")
     assert found == contributions(experiment, conditions, observed[observed["replicate"] != 1], "test_accuracy")
+
+
+def test_replicates_that_split_one_table_anew_are_corrected_for_their_overlap() -> None:
+    """Nadeau and Bengio: the standard error is s sqrt(1/n + n_test/n_fit)."""
+    tables_of = {"dataset": {"name": "iris", "resplit": True}, "replicates": 5}
+    pieces = {"base": {"dropout": 0.1, "norm": "layer"}, "remove": {"dropout": 0, "norm": "none"}}
+    experiment = build({"name": "x", "question": "?", "fixed": {"epochs": 1}, "ablate": pieces} | tables_of)
+    found = of(make(experiment)).pieces[0]
+    values = parts(make(experiment))[2].set_index(["position", "replicate"])["test_accuracy"]
+    differences = (values[0] - values[1]).to_numpy()
+    sd = max(float(differences.std(ddof=1)), 1 / 30)
+    half = stats.t.ppf(0.975, 4) * sd * math.sqrt(1 / 5 + 30 / 120)
+    assert np.allclose([found.low, found.high], [found.mean - half, found.mean + half])
 
 
 def test_the_section_says_what_the_numbers_say() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from mlpbench.evidence.estimates.observe import accuracy_step
+from mlpbench.evidence.estimates.overlap import largest_overlap
 from mlpbench.evidence.statistics.t_test import LEVEL, Sample, holm, two_sided
 from mlpbench.experiment.ablation import BASE
 from mlpbench.experiment.grid import Condition
@@ -39,7 +40,7 @@ class Contribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Contributions:
-    """The pieces in the order of the file, all of them together, and what is left of that beside the sum of the pieces."""
+    """What each piece contributes, in the order of the file, what all do together, and the interaction: `together` minus the sum."""
 
     pieces: Sequence[Contribution]
     together: Contribution
@@ -56,7 +57,8 @@ def contributions(
         contribution_k = y_0 - y_k,   together = y_0 - y_all,   left over = together - sum_k contribution_k.
 
     Without interaction nothing is left over. A replicate counts where all runs that the number needs have a value. The sd is
-    that of the replicates, or what one test example moves the number by, if that is more.
+    that of the replicates, or what one test example moves the number by, if that is more; where replicates split one table anew, its
+    error is corrected for their overlap.
     References: Student, The Probable Error of a Mean, 1908; Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
     """
     assert experiment.ablate is not None, "there are contributions where there are pieces"
@@ -67,13 +69,14 @@ def contributions(
     pieces = list(experiment.ablate.remove)
     base, whole = means[BASE], means[ALL]
     each = {piece: base - means[f"without {piece}"] for piece in pieces}
-    found = [_contribution(piece, values, step) for piece, values in each.items()]
+    overlap = largest_overlap(name, conditions)
+    found = [_contribution(piece, values, step, overlap) for piece, values in each.items()]
     corrected = holm([c.p for c in found])
     rest = base - whole - sum(each.values())
     return Contributions(
-        pieces=[_with_holm(c, p) for c, p in zip(found, corrected, strict=True)],
-        together=_contribution("all", base - whole, step),
-        left_over=_contribution("left over", rest, step * max(1, len(pieces) - 1)),
+        pieces=[replace(c, p_holm=math.nan if math.isnan(c.p) else p) for c, p in zip(found, corrected, strict=True)],
+        together=_contribution("all", base - whole, step, overlap),
+        left_over=_contribution("left over", rest, step * max(1, len(pieces) - 1), overlap),
     )
 
 
@@ -91,16 +94,11 @@ def _by_replicate(
     return np.asarray(whole.reindex(replicates), dtype=np.float64)
 
 
-def _contribution(name: str, values: Floats, step: float) -> Contribution:
+def _contribution(name: str, values: Floats, step: float, overlap: float) -> Contribution:
     known = values[~np.isnan(values)]
     mean = float(known.mean()) if len(known) else math.nan
     if len(known) < 2:
         return Contribution(name=name, n=len(known), mean=mean)
-    sample = Sample(n=len(known), mean=mean, sd=max(float(known.std(ddof=1)), step))
+    sample = Sample(n=len(known), mean=mean, sd=max(float(known.std(ddof=1)), step), overlap=overlap)
     low, high = sample.interval(LEVEL)
     return Contribution(name=name, n=sample.n, mean=mean, low=low, high=high, p=two_sided(sample, 0.0))
-
-
-def _with_holm(found: Contribution, p: float) -> Contribution:
-    fields: Mapping[str, float] = {k: getattr(found, k) for k in ("mean", "low", "high", "p")}
-    return Contribution(name=found.name, n=found.n, **fields, p_holm=math.nan if math.isnan(found.p) else p)
