@@ -171,7 +171,7 @@ def plan(
     claims = {} if detects is None else {name: t.hypothesis.wording.formula for name, t in detects.tests.items()}
     summary = inventory.summary(options).to_json()
     of_files = [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]
-    for line in dict.fromkeys([*of_files, *(note for data in experiment.facts for note in data.notes)]):
+    for line in dict.fromkeys([*of_files, *experiment.data_notes]):
         click.echo(line, err=True)
     if as_json:
         of_claims: dict[str, Any] = {} if detects is None else {"detectable": detects.to_json()}

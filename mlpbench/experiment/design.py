@@ -98,6 +98,11 @@ class Design(Model):
         return [source.facts for source in self.sources]
 
     @property
+    def data_notes(self) -> Sequence[str]:
+        """What is to be known of how the data sets were read, each sentence once."""
+        return list(dict.fromkeys(note for data in self.facts for note in data.notes))
+
+    @property
     def has_classes(self) -> bool:
         """Whether targets are classes, of all data sets alike, or numbers."""
         return self.facts[0].n_classes is not None

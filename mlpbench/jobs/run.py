@@ -57,7 +57,7 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
     spoilt = _look_at(experiment, store, notes)
     for note in notes:
         tell(note)
-    for note in dict.fromkeys(note for data in experiment.facts for note in data.notes):
+    for note in experiment.data_notes:
         say(note)
     inventory = take_inventory(experiment, store, options)
     _confirm(inventory, options)
