@@ -9,7 +9,7 @@ by no one.
     train below test       train accuracy is below test accuracy by more than a point and more than three standard errors
     nothing to regularise  without it the same network has a train loss within 5% of its test loss
     dead                   at least nine of ten hidden units are dead
-    never moved            the train loss ends within 1% of where it started
+    never moved            the train loss ends within 1% of where it started, and units are not dead
     scale of the target    numbers to predict, unscaled, whose standard deviation is above 10 or below 0.1
 
 References: L. Smith, "A disciplined approach to neural network hyper-parameters", 2018; A. Karpathy, "A recipe for training neural
@@ -213,13 +213,19 @@ def _without(condition: Condition, name: str | None) -> tuple[tuple[str, object]
     return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in s.items())
 
 
-def _dead(trained: Trained) -> Iterator[TrainingWarning]:
+def _dead_shares(trained: Trained) -> Mapping[int, float]:
+    """Return the share of dead units of the conditions in which nearly all are."""
     shares = {}
     for p, dead in trained.means("dead_units").items():
         s = trained.conditions[p].settings
         units = sum(s.conv_channels) + sum(s.hidden_sizes)
         if units and dead >= MOSTLY_DEAD * units:
             shares[p] = dead / units
+    return shares
+
+
+def _dead(trained: Trained) -> Iterator[TrainingWarning]:
+    shares = _dead_shares(trained)
     if shares:
         most = max(shares.values())
         says = f"Units are dead: up to {most:.0%} of the hidden units are zero on every training example {{where}}."
@@ -228,6 +234,7 @@ def _dead(trained: Trained) -> Iterator[TrainingWarning]:
 
 
 def _never_moved(trained: Trained) -> Iterator[TrainingWarning]:
+    """Yield the conditions whose loss stands still; where nearly all units are dead that is why, and what helps is another thing."""
     rows = trained.curves[trained.curves["split"] == "train"].dropna(subset=["loss"])
     rows = rows.assign(place=places(rows["run_id"], trained.finished["run_id"]))
     losses = rows[rows["place"] >= 0].sort_values(["place", "step"]).groupby("place")["loss"]
@@ -236,7 +243,8 @@ def _never_moved(trained: Trained) -> Iterator[TrainingWarning]:
     still = (np.abs(end - start) < NEVER_MOVED * np.abs(start)) & trained_at_all
     position = trained.finished["position"].to_numpy()[still.index.to_numpy(dtype=int)]
     share = still.groupby(position).mean()
-    found = [int(p) for p in share.index[share >= NEARLY_ALL]]
+    dead = _dead_shares(trained)
+    found = [int(p) for p in share.index[share >= NEARLY_ALL] if p not in dead]
     if found:
         says = "The loss never moved: the train loss ends within 1% of where it started {where}."
         advice = "Try a higher learning rate, another init, or fewer layers: the gradient may not arrive."

@@ -117,6 +117,26 @@ def test_the_scale_is_the_root_mean_square_averaged_in_logarithms_within_the_rep
     assert apart[apart["group"] == "lr=0.1"]["mean"].tolist() == pytest.approx(np.repeat([8, 16, 32], 3) * 5)
 
 
+def test_a_level_that_fails_at_some_width_is_in_the_mean_of_no_width() -> None:
+    """Or the mean at one width would be over other levels than at the next: here the scale is the same at each, of any rate."""
+    made = make(spec(factors={"lr": [0.1, 1.0, 9.0], "width": [8, 16, 32]}, replicates=3, probes=[0, 1, "end"]))
+
+    def scaled(row: dict[str, object]) -> dict[str, object]:
+        condition = row["condition"]
+        levels = condition.levels  # type: ignore[attr-defined]
+        dead = levels["lr"] == 1.0 and levels["width"] == 16 and row["replicate"] == 2 and row["epoch"]
+        return {"act_mean": 0.0 if dead else levels["lr"], "act_var": 0.0}
+
+    rows = rows_of(made, layer_rows(made, scaled))
+    levels = {i: f"lr={c.levels['lr']}" for i, c in enumerate(made.conditions)}
+    fails = (rows["position"].map(levels) == "lr=9.0") & (rows["width"] == 32) & (rows["replicate"] == 0)
+    rows.loc[fails, "status"] = "diverged"
+    groups = dict.fromkeys(range(9), "")
+    assert layer_estimates.uneven(rows, groups, levels) == [("", "lr=1.0"), ("", "lr=9.0")]
+    assert layer_estimates.scales(rows, groups, levels)["mean"].tolist() == pytest.approx([0.1] * 9)
+    assert layer_estimates.uneven(rows[rows["position"].map(levels) == "lr=9.0"], groups, levels) == []
+
+
 def test_dead_shares_are_of_the_hidden_units_and_stay_between_0_and_1() -> None:
     made = make(spec(factors={"depth": [0, 2], "width": [10]}, fixed={}, replicates=4))
     runs = made.runs.assign(dead_units=[0.0, 0, 0, 0, 20, 20, 20, 10])

@@ -195,7 +195,7 @@ def test_figures_of_layers_and_units_have_the_ratio_of_training_rows(tmp_path: P
         lambda o: layer_estimates.signals(rows, o),
         lambda o: layer_estimates.gains(rows, o),
         lambda o: layer_estimates.over_steps(rows, o),
-        lambda o: layer_estimates.scales(rows, groups, o),
+        lambda o: layer_estimates.scales(rows, groups, None, o),
     ]
     for estimates in made:
         wide, bare = estimates(overlaps), estimates(None)

@@ -211,3 +211,9 @@ def test_a_target_that_is_far_from_a_spread_of_one(spread: float, expected: bool
 def test_runs_that_diverged_are_no_part_of_it() -> None:
     rows = {0: {"gap_accuracy": -0.5, "dead_units": 256.0}}
     assert kinds(trained(spec(), rows, curve={0: [2.3] * 5}, status=DIVERGED)) == []
+
+
+def test_a_loss_that_stands_still_over_dead_units_is_warned_of_as_dead() -> None:
+    """A higher rate is no help there, and would be said right beside "try a lower one"."""
+    warned = trained(spec(fixed={"width": 20}), {0: {"dead_units": 19.0}}, curve={0: [2.3, 2.301, 2.3, 2.3, 2.3]})
+    assert kinds(warned) == ["dead units"]

@@ -11,7 +11,7 @@ Between two quantiles the density is constant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -179,20 +179,54 @@ def over_steps(rows: pd.DataFrame, overlaps: Overlaps = None) -> pd.DataFrame:
     return _geometric(pd.concat(parts), ["position", "measure", "which", "step"], overlaps)
 
 
-def scales(rows: pd.DataFrame, groups: dict[int, str], overlaps: Overlaps = None) -> pd.DataFrame:
+def scales(
+    rows: pd.DataFrame, groups: Mapping[int, str], levels: Mapping[int, str] | None = None, overlaps: Overlaps = None
+) -> pd.DataFrame:
     """Return the root mean square of the last hidden layer's activations at every probe of finished runs.
 
-    Conditions of one width and one group (`groups` has that of each position) are averaged within the replicate. Keys are
-    position (the first of those averaged), group, width, epoch and measure.
+    Conditions of one width and one group are averaged within the replicate. A level that `uneven` names is left out, so that
+    every width has the mean over the same levels. Keys are position (the first of those averaged), group, width, epoch and
+    measure.
+
+    Args:
+        rows: the table `layers` with position, replicate, status, depth and width.
+        groups: the group of each position.
+        levels: the level that each position has of the settings that are averaged; None where nothing is.
+        overlaps: how far replicates are from independent, by position.
+
     """
-    rows = rows[(rows["status"] == OK) & (rows["layer"] == rows["depth"])]
+    logs = _logs_of_scales(rows, groups, levels)
+    left_out = pd.MultiIndex.from_tuples(uneven(rows, groups, levels), names=["group", "level"])
+    even = ~pd.MultiIndex.from_frame(logs[["group", "level"]]).isin(left_out)
+    logs = logs[even & (logs["status"] == OK)].assign(measure=SCALE)
+    keys = ["group", "width", "epoch"]
+    logs = logs.assign(position=logs.groupby(keys)["position"].transform("min"))
+    whole = logs.groupby(["position", *keys, "measure", "replicate"], sort=True)["log"].mean().reset_index()
+    return _from_logs(whole, ["position", *keys, "measure"], overlaps)
+
+
+def uneven(
+    rows: pd.DataFrame, groups: Mapping[int, str], levels: Mapping[int, str] | None = None
+) -> list[tuple[str, str]]:
+    """Return the groups and levels that `scales` leaves out: at some width a run diverged, or its scale is 0.
+
+    Without them the mean at that width would be over other levels than at the next. A group whose levels are all like that
+    keeps them.
+    """
+    logs = _logs_of_scales(rows, groups, levels)
+    fine = np.isfinite(logs["log"]) & (logs["status"] == OK)
+    whole = fine.groupby([logs["group"], logs["level"]], sort=False).all()
+    some = whole.groupby(level="group").transform("any")
+    return list(whole.index[some & ~whole])
+
+
+def _logs_of_scales(rows: pd.DataFrame, groups: Mapping[int, str], levels: Mapping[int, str] | None) -> pd.DataFrame:
+    rows = rows[rows["layer"] == rows["depth"]]
     square = rows["act_var"] + rows["act_mean"] ** 2
     with np.errstate(divide="ignore"):
-        rows = rows.assign(log=np.log10(np.sqrt(square)), group=rows["position"].map(groups), measure=SCALE)
-    keys = ["group", "width", "epoch"]
-    rows = rows.assign(position=rows.groupby(keys)["position"].transform("min"))
-    whole = rows.groupby(["position", *keys, "measure", "replicate"], sort=True)["log"].mean().reset_index()
-    return _from_logs(whole, ["position", *keys, "measure"], overlaps)
+        logs = np.log10(np.sqrt(square))
+    level = "" if levels is None else rows["position"].map(levels)
+    return rows.assign(log=logs, group=rows["position"].map(groups), level=level)
 
 
 def _geometric(rows: pd.DataFrame, keys: list[str], overlaps: Overlaps) -> pd.DataFrame:

@@ -8,7 +8,7 @@ hyperparameter transfer", 2022.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -226,23 +226,35 @@ def coordinate_check(context: Context) -> Section | None:
     others = [n for n, levels in texts.items() if len(set(levels)) > 1]
     by = _panel_factors({n: len(set(texts[n])) for n in others})
     groups = [", ".join(f"{n}={texts[n][i]}" for n in by) for i in range(len(drawn))]
-    estimates = layer_estimates.scales(
-        context.layer_rows, dict(enumerate(groups)), context.overlaps_of_training(context.excerpt.drawn)
-    )
+    averaged = [n for n in others if n not in by]
+    levels = [", ".join(f"{n}={texts[n][i]}" for n in averaged) for i in range(len(drawn))]
+    of = (context.layer_rows, dict(enumerate(groups)), dict(enumerate(levels)))
+    estimates = layer_estimates.scales(*of, context.overlaps_of_training(context.excerpt.drawn))
     if estimates["epoch"].nunique() < FEWEST:
         return None
-    averaged = [n for n in others if n not in by]
     return figure_section(
         "Coordinate check",
         coordinates_sentence(estimates),
         "The scale is the root mean square.",
         f"Averaged over {' and '.join(averaged)} within each replicate." if averaged else "",
+        _left_out(layer_estimates.uneven(*of)) if averaged else "",
         BANDS,
         context.drawn_by,
         figure="coordinates",
         alt="Scale of the last hidden layer's activations against width, a line for each probed epoch.",
         draw=partial(draw_coordinates, estimates),
     )
+
+
+def _left_out(levels: Sequence[tuple[str, str]]) -> str:
+    """Say which levels the averages are without, and why; nothing where they have all."""
+    if not levels:
+        return ""
+    by_level: dict[str, list[str]] = {}
+    for group, level in levels:
+        by_level.setdefault(level, []).append(group)
+    named = "; ".join(level + (f" with {' and '.join(of)}" if any(of) else "") for level, of in by_level.items())
+    return f"Left out, since at some width a run diverged or its scale is 0: {named}."
 
 
 def _panel_factors(counts: Mapping[str, int]) -> list[str]:
