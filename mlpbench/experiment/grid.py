@@ -56,7 +56,11 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One network to train: a condition in a replicate (and a fold)."""
+    """One network to train: a condition in a replicate (and a fold).
+
+    `refit_epochs` is how many epochs a refit of runs that stop early takes: it follows from its runs on folds, and so from what
+    its identity has. It is None for all others, and where it is not known yet.
+    """
 
     run_id: str
     condition: Condition
@@ -64,6 +68,7 @@ class Run:
     seed: int
     streams: Mapping[str, int]
     fold: int | None = None
+    refit_epochs: int | None = None
 
     @property
     def label(self) -> str:
@@ -314,7 +319,8 @@ def format_level(value: Value) -> str:
 def _canonical(settings: RunSettings, fingerprint: str) -> dict[str, Any]:
     """Return what the bits depend on; `width`, `depth` and `epochs` only restate `hidden_sizes` and `steps`.
 
-    `SIZES` follow from the data, the folds and the run's fold; a run on no fold is the run it would be in another experiment.
+    `SIZES` follow from the data, the folds and the run's fold; a run on no fold is the run it would be in another experiment,
+    unless it ends after as many epochs as its runs on folds.
     """
     restated = ["width", "depth", "epochs", *SIZES, *(["folds"] if settings.folds is None else [])]
     restated += [name for name, usual in LATER.items() if getattr(settings, name) == usual]

@@ -233,7 +233,7 @@ def curve_steps(s: RunSettings) -> list[int]:
 def evaluation_examples(s: RunSettings, data: DataFacts) -> int:
     """Return how many examples are evaluated: those of the curves at each point, and all of them at the end."""
     points = max(1, len(curve_steps(s)) - 1)  # the last one is part of the evaluation at the end
-    held_out = s.n_validation + (data.n_test if s.folds is None else 0)
+    held_out = s.n_validation + (data.n_test if s.in_fold is None else 0)
     stopping = s.n_validation * math.ceil(s.steps / s.steps_per_epoch) if s.stops_early else 0
     return stopping + points * (min(CURVE_EXAMPLES, s.n_fit) + held_out) + s.n_fit + held_out
 
@@ -315,7 +315,7 @@ def run_bytes(s: RunSettings, data: DataFacts) -> int:
     numbers = (
         copies * weights + rows * (sum(s.hidden_sizes) + 16) + inputs + _map_numbers(s, data) + _fused_numbers(s, data)
     )
-    if s.folds is None and keeps_outputs(data.n_test, data.n_classes):
+    if s.in_fold is None and keeps_outputs(data.n_test, data.n_classes):
         numbers += data.n_test * data.n_outputs
     # Where runs stop early the best epochs are kept, and a stack that shrinks stands beside what is left of it.
     numbers *= 1 + s.stops_early

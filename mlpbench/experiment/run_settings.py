@@ -86,6 +86,11 @@ class RunSettings:
         return self.early_stopping != "none"
 
     @property
+    def is_refit_of_stops(self) -> bool:
+        """Whether training ends on all examples after the epochs at which runs on folds were at their best."""
+        return self.stops_early and self.folds is not None and self.in_fold is None
+
+    @property
     def weighs_examples(self) -> bool:
         """Whether training examples differ in their weight in the loss."""
         return self.weighting != "none" or self.class_weights != "none"
@@ -254,7 +259,7 @@ def resolve(
     return RunSettings(
         **value | resolved,
         validation=validation,
-        folds=None if in_fold is None else experiment.folds,
+        folds=None if in_fold is None and value["early_stopping"] == "none" else experiment.folds,
         in_fold=None if in_fold is None else in_fold.validation,
         validation_size=None if is_plain or in_fold is not None else part.validation,
         fit_size=None if is_plain else n_fit,
@@ -350,16 +355,12 @@ def _check_parametrization(value: Mapping[str, Any], problem: Callable[[str, str
 def _check_early_stopping(
     canonical: str, experiment: Design, data: DataFacts, problem: Callable[[str, str], SpecProblem]
 ) -> None:
-    """Raise SpecProblem for early stopping without validation examples to go by, on folds, or by an accuracy of numbers."""
+    """Raise SpecProblem for early stopping without validation examples to go by, or by an accuracy of numbers."""
     rule = StoppingRule.of(canonical)
     if rule is None:
         return
     got = f"got {canonical}"
-    if experiment.folds is not None:
-        message = "early_stopping needs a share for validation, validation: 0.2 for example, not folds"
-        why = "how long their refit on all examples trains would follow from results"
-        raise problem("early_stopping", f"{message}: {why}; {got}")
-    if experiment.validation is None and not data.n_validation:
+    if experiment.validation is None and experiment.folds is None and not data.n_validation:
         message = "early_stopping needs validation examples to go by, which this experiment does not have"
         raise problem("early_stopping", f"{message}: add validation: 0.2, for example; {got}")
     if rule.metric == "val_accuracy" and data.n_classes is None:

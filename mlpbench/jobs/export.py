@@ -17,7 +17,9 @@ from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.files import MOST_WEIGHTS, ordered_header, read_regular, write_whole
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.data.table.table_data import TableData
+from mlpbench.evidence.estimates.refit_epochs import with_refit_epochs
 from mlpbench.experiment import grid
+from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.plan import make_stack
 from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import check_precision, get_data, train
@@ -139,10 +141,14 @@ def weights_of(stored: StoredRun, options: Options, say: Say = say_nothing) -> E
     experiment, _ = open_folder(stored.store, say)
     if stored.weights_file is not None:
         return ExportedWeights(stored=stored, content=read_regular(stored.weights_file, MOST_WEIGHTS), trained=False)
-    run = next((r for r in grid.runs(experiment) if r.run_id == stored.run_id), None)
+    conditions = grid.conditions(experiment)
+    run = next((r for r in grid.runs(experiment, conditions) if r.run_id == stored.run_id), None)
     if run is None:
         rule = "a run without saved weights must be in the grid of its spec.yaml, so that it can be trained again"
         raise InputError(f"{rule}, got {stored.run_id} of {stored.folder}")
+    if run.settings.is_refit_of_stops:
+        rows = stored.store.read("runs", columns=["run_id", "status", *METRICS], sound=True)
+        (run,) = with_refit_epochs([run], experiment, conditions, rows)
     options = as_trained(options, stored.row)
     check_precision([run], options)
     get_data(experiment, options)

@@ -1,8 +1,9 @@
 """The inventory of a results folder: which runs an experiment asks for, and which of them are done, failed, stale or missing.
 
-All runs of a grid are asked for at once, but for two kinds. Where settings are tuned on folds, the refit of a replicate
-follows from its choice, which follows from its runs on folds. Where claims are topped up until they are decided, further
-replicates follow from the verdicts of the last interim analysis. Both follow from the tables alone, each time.
+All runs of a grid are asked for at once, but for three kinds. Where settings are tuned on folds, the refit of a replicate
+follows from its choice, which follows from its runs on folds. Where runs on folds stop early, the refit trains as long as
+these say. Where claims are topped up until they are decided, further replicates follow from the verdicts of the last interim
+analysis. All follow from the tables alone, each time.
 
 Shapes: `C` conditions, `R` replicates, `S` slots (each fold, then all examples), `G` scientific conditions.
 """
@@ -13,7 +14,7 @@ import functools
 import itertools
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -58,8 +59,11 @@ RERUN: dict[Rerun | None, list[RunState]] = {
 class Runs:
     """Some runs of a grid, in order. They can be counted without being made, since a grid may have millions."""
 
-    def __init__(self, experiment: Experiment, conditions: Sequence[Condition], places: Ints) -> None:
+    def __init__(
+        self, experiment: Experiment, conditions: Sequence[Condition], places: Ints, refit_epochs: Ints | None = None
+    ) -> None:
         self._experiment, self._conditions, self._places = experiment, conditions, places
+        self._refit_epochs = refit_epochs
 
     def __len__(self) -> int:
         return len(self._places)
@@ -72,9 +76,10 @@ class Runs:
         starts = np.flatnonzero(np.diff(condition * len(slots) + slot, prepend=-1)).tolist()
         for start, end in itertools.pairwise([*starts, len(condition)]):
             replicates = replicate[start:end].tolist()
-            yield from grid.runs_of(
-                self._experiment, self._conditions[condition[start]], replicates, [slots[slot[start]]]
-            )
+            c, fold = condition[start], slots[slot[start]]
+            for run in grid.runs_of(self._experiment, self._conditions[c], replicates, [fold]):
+                waits = self._refit_epochs is not None and fold is None and run.settings.is_refit_of_stops
+                yield replace(run, refit_epochs=int(self._refit_epochs[c, run.replicate])) if waits else run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +117,7 @@ class Inventory:
     """The runs of a grid by what a results folder has of them.
 
     `states` is of shape (C, R, S). `refits_to_come`, of shape (G,), counts the refits that will be asked for once it is
-    known which. `other_runs` are in the folder, but not in the grid. `stale_in` says in what stale runs' environments differ.
+    known which, or how long they train: `refit_epochs` of shape (C, R), or None where that is always known. `other_runs` are in the folder, but not in the grid. `stale_in` says in what stale runs' environments differ.
     """
 
     experiment: Experiment
@@ -121,15 +126,19 @@ class Inventory:
     refits_to_come: Ints
     other_runs: int
     stale_in: Sequence[str]
+    refit_epochs: Ints | None = None
 
     @property
     def runs(self) -> Runs:
         """All runs of the grid that are asked for."""
-        return Runs(self.experiment, self.conditions, np.flatnonzero(self.states != RunState.NOT_ASKED_FOR))
+        return self._at(self.states != RunState.NOT_ASKED_FOR)
 
     def of(self, state: RunState) -> Runs:
         """Return the runs in a state."""
-        return Runs(self.experiment, self.conditions, np.flatnonzero(self.states == state))
+        return self._at(self.states == state)
+
+    def _at(self, where: Bools) -> Runs:
+        return Runs(self.experiment, self.conditions, np.flatnonzero(where), self.refit_epochs)
 
     def count(self, state: RunState) -> int:
         """Return the number of runs in a state."""
@@ -191,7 +200,7 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
     stored = store.read(
         "runs", columns=["run_id", "status", "diverged_at_step", "epochs_taken", "weights_sha256", *KIND], sound=True
     )
-    asked_for, refits_to_come = _asked_for(experiment, conditions, store)
+    asked_for, refits_to_come, epochs = _asked_for(experiment, conditions, store)
     states = np.full(asked_for.size, RunState.MISSING, dtype=np.int8)
     stale_in: dict[str, None] = {}
     other_runs = len(stored)
@@ -216,12 +225,18 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
         refits_to_come=refits_to_come,
         other_runs=other_runs,
         stale_in=tuple(stale_in),
+        refit_epochs=epochs,
     )
 
 
-def has_rounds(experiment: Experiment) -> bool:
+def has_rounds(experiment: Experiment, conditions: Sequence[Condition]) -> bool:
     """Return whether the runs that are asked for depend on earlier results."""
-    return experiment.until_decided is not None or _refits_follow(experiment)
+    return experiment.until_decided is not None or _refits_follow(experiment) or _epochs_follow(conditions)
+
+
+def _epochs_follow(conditions: Sequence[Condition]) -> bool:
+    """Return whether a refit waits for the epochs at which its runs on folds are at their best."""
+    return any(c.settings.is_refit_of_stops for c in conditions)
 
 
 def _refits_follow(experiment: Experiment) -> bool:
@@ -229,14 +244,22 @@ def _refits_follow(experiment: Experiment) -> bool:
     return bool(experiment.nuisance and experiment.folds and experiment.refit == "chosen")
 
 
-def _asked_for(experiment: Experiment, conditions: Sequence[Condition], store: Store) -> tuple[Bools, Ints]:
-    """Return which runs are asked for, given the tables of a folder, (C, R, S), and how many refits will be too, (G,)."""
+def _asked_for(
+    experiment: Experiment, conditions: Sequence[Condition], store: Store
+) -> tuple[Bools, Ints, Ints | None]:
+    """Return which runs are asked for, given the tables of a folder, (C, R, S), and how many refits will be too, (G,).
+
+    And the epochs of refits, (C, R), where they follow from runs on folds.
+    """
     slots, tunings = grid.slots(experiment), grid.count_tunings(experiment)
     mask_CRS = np.ones((len(conditions), experiment.most_replicates, len(slots)), dtype=np.bool_)
     to_come_G = np.zeros(len(conditions) // tunings, dtype=np.int64)
-    if not has_rounds(experiment):
-        return mask_CRS, to_come_G
-    from mlpbench.evidence.estimates import tuning_choice  # scipy takes a while to load, and most grids need none of it
+    if not has_rounds(experiment, conditions):
+        return mask_CRS, to_come_G, None
+    from mlpbench.evidence.estimates import (
+        refit_epochs,
+        tuning_choice,
+    )  # scipy takes a while to load, and most grids need none of it
     from mlpbench.evidence.judging import claim_verdicts, interim_analysis
 
     ids = grid.all_run_ids(experiment, conditions)
@@ -263,7 +286,14 @@ def _asked_for(experiment: Experiment, conditions: Sequence[Condition], store: S
         is_chosen = chosen_GR[:, None, :] == np.arange(tunings)[:, None]
         mask_CRS[:, :, -1] = is_chosen.reshape(len(conditions), -1)
         to_come_G = (~choice.settled).sum(axis=1)
-    return mask_CRS, to_come_G
+    if not _epochs_follow(conditions):
+        return mask_CRS, to_come_G, None
+    epochs_CR = refit_epochs.refit_epochs(experiment, conditions, runs)
+    waits_CR = (epochs_CR == refit_epochs.UNKNOWN) & np.array([[c.settings.is_refit_of_stops] for c in conditions])
+    # A choice waits for all folds of a replicate: then no chosen refit waits for its own.
+    to_come_G += (mask_CRS[:, :, -1] & waits_CR).reshape(len(to_come_G), -1).sum(axis=1)
+    mask_CRS[:, :, -1] &= ~waits_CR
+    return mask_CRS, to_come_G, epochs_CR
 
 
 def _places(run_ids: pd.Series[Any], planned: pa.StringArray) -> Ints:

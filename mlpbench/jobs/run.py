@@ -84,7 +84,7 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
             write_register(store.folder, register())
         store.write_spec(yaml_reader.dump(experiment, store.folder))
         trained = _train_and_store(inventory, todo, store, options) if todo else 0
-        if has_rounds(experiment):
+        if has_rounds(experiment, inventory.conditions):
             inventory, more = _train_in_rounds(inventory, todo, store, options, filed)
             trained += more
         store.compact()

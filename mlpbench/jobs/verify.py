@@ -13,6 +13,7 @@ import pyarrow as pa
 from mlpbench.base.environment import MODES, differences
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.evidence.agreement import agreement
+from mlpbench.evidence.estimates.refit_epochs import with_refit_epochs
 from mlpbench.evidence.frames import is_among, records
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
@@ -70,7 +71,8 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
     damaged = store.damaged()
     stored = {table: _all_rows(store, table) for table in TABLES}
     rows = stored["runs"].set_index("run_id", drop=False)
-    planned = list(grid.runs(experiment))
+    conditions = grid.conditions(experiment)
+    planned = with_refit_epochs(grid.runs(experiment, conditions), experiment, conditions, stored["runs"])
     lost = [r for r in planned if r.run_id not in rows.index] if damaged else []
     rows = rows[rows["status"] != "failed"]
     stored_runs = [r for r in planned if r.run_id in rows.index]

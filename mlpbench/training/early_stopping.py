@@ -4,7 +4,7 @@ After each epoch the best value of the rule's metric is compared with the presen
 a row were no better than the best by more than `min_delta`, or once it has diverged. What it ends with are the parameters
 of its best epoch, which are kept in a network of the whole stack; those that go on are trained in a smaller one, which they
 take their parameters and their optimiser's state along to. Streams are addressed by step and epoch, so that nothing else
-follows from who stopped.
+follows from who stopped. A refit of runs on folds validates nothing: it ends after the epochs that follow from those.
 
 Reference: L. Prechelt, "Early stopping - but when?", 1998.
 """
@@ -35,6 +35,9 @@ class EarlyStopping:
     """Which epoch of each run is the best so far, and after how many steps each has stopped."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            if run.settings.is_refit_of_stops and run.refit_epochs is None:
+                raise ValueError(f"a refit of runs that stop early needs their epochs, got none for {run.run_id}")
         self._rules = {run.run_id: StoppingRule.of(run.settings.early_stopping) for run in runs}
         self._progress = {run.run_id: _Progress() for run in runs}
 
@@ -51,7 +54,7 @@ class EarlyStopping:
         Args:
             step: how many steps were taken by then.
             runs: those that were trained; one may stand there twice.
-            means: of each score, by its name on curves, the mean over validation examples of each run.
+            means: of each score, by its name on curves, the mean over validation examples of each run; nothing of refits.
             has_diverged: whether each run has diverged by then.
 
         """
@@ -60,6 +63,14 @@ class EarlyStopping:
         for i, run in enumerate(runs):
             own, rule = self._progress[run.run_id], self._rules[run.run_id]
             if own.stopped_at is not None or rule is None:
+                continue
+            if run.refit_epochs is not None:
+                last = refit_steps(run, run.refit_epochs)
+                if step == last and not has_diverged[i]:
+                    own.best_step = step
+                    improved.append(i)
+                elif step < last and not has_diverged[i]:
+                    going_on.append(i)
                 continue
             if run.run_id not in seen:
                 value = means[rule.metric.removeprefix("val_")][i]
@@ -84,6 +95,11 @@ class EarlyStopping:
         """Return how many steps a run took."""
         stopped = self._progress[run.run_id].stopped_at
         return run.settings.steps if stopped is None else stopped
+
+
+def refit_steps(run: Run, epochs: int) -> int:
+    """Return the steps of so many epochs, at most all of them."""
+    return min(epochs * run.settings.steps_per_epoch, run.settings.steps)
 
 
 def copy_runs(into: Network, into_places: Sequence[int], of: Network, places: Sequence[int]) -> None:

@@ -160,7 +160,7 @@ class _Stack:
         self.train_part = self._examples(self.fit)
         self.validation_part = self._examples(self.validation) if self.settings.n_validation else None
         # Runs on folds are for choosing between settings: the test set is read by the refits alone.
-        self.test_part = self._test_examples() if self.settings.folds is None else None
+        self.test_part = self._test_examples() if self.settings.in_fold is None else None
         self.evaluator = Evaluator(
             self.network,
             LOSSES[self.settings.loss],
@@ -267,10 +267,12 @@ class _Stack:
 
     def _validate(self, step: int, stopping: EarlyStopping) -> tuple[list[int], list[int]]:
         """Note an epoch's validation; return the positions of the runs that are at their best, and of those that go on."""
-        assert self.validation_part is not None, "resolve() wants validation examples"
-        evaluated = self.evaluator(self.validation_part)
-        self._note_divergence(step, torch.isfinite(evaluated.sums_RK["loss"].sum(1)))
-        return stopping.note(step, self.runs, evaluated.means(), has_diverged=(self.diverged_at >= 0).tolist())
+        means: dict[str, list[float | None]] = {}
+        if self.validation_part is not None:
+            evaluated = self.evaluator(self.validation_part)
+            self._note_divergence(step, torch.isfinite(evaluated.sums_RK["loss"].sum(1)))
+            means = evaluated.means()
+        return stopping.note(step, self.runs, means, has_diverged=(self.diverged_at >= 0).tolist())
 
     def _steps_taken(self, run: Run) -> int:
         return run.settings.steps if self.stopping is None else self.stopping.steps_taken(run)

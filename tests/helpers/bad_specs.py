@@ -102,7 +102,6 @@ FILES = [
     bad("early-stopping-patience", HEAD + "validation: 0.2\nfixed: {early_stopping: §{patience: 0}}", "early_stopping must be early stopping with a parameter 'patience' that is a whole number of at least 1, got {'patience': 0}"),
     bad("early-stopping-metric", HEAD + "validation: 0.2\nfixed: {early_stopping: §{metric: val_los}}", "early_stopping must be early stopping with a metric of val_loss or val_accuracy, got {'metric': 'val_los'}; did you mean 'val_loss'?"),
     bad("early-stopping-without-validation", HEAD + "fixed: {early_stopping: §5}", "early_stopping needs validation examples to go by, which this experiment does not have: add validation: 0.2, for example; got patience(5)"),
-    bad("early-stopping-on-folds", HEAD + "validation: {folds: 5}\nfixed: {early_stopping: §5}", "early_stopping needs a share for validation, validation: 0.2 for example, not folds"),
     bad("early-stopping-of-numbers", "name: b\nquestion: Is it?\ndataset: polynomial\nvalidation: 0.2\nfixed: {early_stopping: §{metric: val_accuracy}}", "early_stopping must go by val_loss where the target is numbers, as in polynomial, got patience(10,0.0,val_accuracy)"),
     bad("input-noise", HEAD + "fixed: {input_noise: §-0.1}", "input_noise must be a number of at least 0, got -0.1"),
     bad("l1", HEAD + "fixed: {l1: §-1}", "l1 must be a number of at least 0, got -1"),

@@ -74,6 +74,27 @@ def test_nothing_is_trained_again_and_what_is_trained_again_is_the_same(folder: 
     assert "identical" in invoke("verify", f"{results}/stops", "--all", "--workers", "1")
 
 
+def test_on_folds_the_refit_is_verified_exported_and_explained(tmp_path: Path) -> None:
+    spec = tmp_path / "stops.yaml"
+    spec.write_text(
+        SPEC.replace("validation: 0.3", "validation: {folds: 3}")
+        .replace("replicates: 3", "replicates: 2")
+        .replace("save_weights: true\n", "")
+    )
+    assert "refits              6" in invoke("plan", str(spec), "--results", str(tmp_path))
+    invoke("run", str(spec), "--results", str(tmp_path), "--workers", "1", "--quiet")
+    assert "24 runs, 0 trained now" in invoke("run", str(spec), "--results", str(tmp_path), "--workers", "1")
+    assert "identical" in invoke("verify", str(tmp_path / "stops"), "--all", "--workers", "1")
+    text = (tmp_path / "stops" / "report.md").read_text()
+    assert "on all training examples a run takes the mean of its folds' best epochs, rounded." in text
+    runs = mlpbench.load(tmp_path / "stops").runs
+    refit = runs[runs["fold"].isna() & (runs["early_stopping"] != "none")].iloc[0]
+    assert refit["epochs_taken"] < 15
+    to = tmp_path / "weights.safetensors"
+    invoke("export", refit["run_id"], str(to), "--results", str(tmp_path))
+    assert to.is_file(), "training it again gave the weights of its row, or there would be a refusal"
+
+
 def test_the_report_has_epochs_and_says_what_results_are_of(folder: Path) -> None:
     text = (folder / "results" / "stops" / "report.md").read_text()
     assert "| epochs | best epoch |" in text

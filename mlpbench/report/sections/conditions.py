@@ -215,6 +215,10 @@ def section(context: Context) -> Section:
     meaning = f"Mean ± standard deviation over replicates. The gap is {GAPS[context.measure]}."
     if context.stops_early:
         meaning += " Where training stops early, results are those of the best epoch by validation."
+        if context.experiment.folds:
+            meaning = meaning.removesuffix("by validation.") + (
+                "by validation; on all training examples a run takes the mean of its folds' best epochs, rounded."
+            )
     return Section(
         title="Conditions",
         sentences=paragraph(meaning, constant_sentence(context), context.excerpt.listed_by),
