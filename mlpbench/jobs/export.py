@@ -147,8 +147,8 @@ def weights_of(stored: StoredRun, options: Options, say: Say = say_nothing) -> E
         rule = "a run without saved weights must be in the grid of its spec.yaml, so that it can be trained again"
         raise InputError(f"{rule}, got {stored.run_id} of {stored.folder}")
     if run.settings.is_refit_of_stops:
-        rows = stored.store.read("runs", columns=["run_id", "status", *METRICS], sound=True)
-        (run,) = with_refit_epochs([run], experiment, conditions, rows)
+        known = stored.store.read("runs", columns=["run_id", "status", *METRICS], sound=True)
+        (run,) = with_refit_epochs([run], experiment, conditions, known)
     options = as_trained(options, stored.row)
     check_precision([run], options)
     get_data(experiment, options)

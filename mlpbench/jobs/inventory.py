@@ -78,8 +78,10 @@ class Runs:
             replicates = replicate[start:end].tolist()
             c, fold = condition[start], slots[slot[start]]
             for run in grid.runs_of(self._experiment, self._conditions[c], replicates, [fold]):
-                waits = self._refit_epochs is not None and fold is None and run.settings.is_refit_of_stops
-                yield replace(run, refit_epochs=int(self._refit_epochs[c, run.replicate])) if waits else run
+                if self._refit_epochs is not None and run.settings.is_refit_of_stops:
+                    yield replace(run, refit_epochs=int(self._refit_epochs[c, run.replicate]))
+                else:
+                    yield run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -267,7 +267,7 @@ class _Stack:
 
     def _validate(self, step: int, stopping: EarlyStopping) -> tuple[list[int], list[int]]:
         """Note an epoch's validation; return the positions of the runs that are at their best, and of those that go on."""
-        means: dict[str, list[float | None]] = {}
+        means: Mapping[str, Sequence[float | None]] = {}
         if self.validation_part is not None:
             evaluated = self.evaluator(self.validation_part)
             self._note_divergence(step, torch.isfinite(evaluated.sums_RK["loss"].sum(1)))
