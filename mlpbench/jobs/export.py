@@ -17,7 +17,7 @@ from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.files import MOST_WEIGHTS, ordered_header, read_regular, write_whole
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.data.table.table_data import TableData
-from mlpbench.evidence.estimates.refit_epochs import with_refit_epochs
+from mlpbench.evidence.refit_epochs import with_refit_epochs
 from mlpbench.experiment import grid
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.plan import make_stack

@@ -258,10 +258,8 @@ def _asked_for(
     to_come_G = np.zeros(len(conditions) // tunings, dtype=np.int64)
     if not has_rounds(experiment, conditions):
         return mask_CRS, to_come_G, None
-    from mlpbench.evidence.estimates import (
-        refit_epochs,
-        tuning_choice,
-    )  # scipy takes a while to load, and most grids need none of it
+    from mlpbench.evidence import refit_epochs  # scipy takes a while to load, and most grids need none of it
+    from mlpbench.evidence.estimates import tuning_choice
     from mlpbench.evidence.judging import claim_verdicts, interim_analysis
 
     ids = grid.all_run_ids(experiment, conditions)

@@ -13,8 +13,8 @@ import pyarrow as pa
 from mlpbench.base.environment import MODES, differences
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.evidence.agreement import agreement
-from mlpbench.evidence.estimates.refit_epochs import with_refit_epochs
 from mlpbench.evidence.frames import is_among, records
+from mlpbench.evidence.refit_epochs import with_refit_epochs
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import make_stack

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mlpbench
-from mlpbench.evidence.estimates.refit_epochs import UNKNOWN, refit_epochs, with_refit_epochs
+from mlpbench.evidence.refit_epochs import UNKNOWN, refit_epochs, with_refit_epochs
 from mlpbench.experiment import grid
 from mlpbench.experiment.metrics.metric import METRICS
 
