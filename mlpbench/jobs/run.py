@@ -11,6 +11,7 @@ from typing import Any
 
 from mlpbench.base import environment
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import other_spelling
 from mlpbench.base.models import DATASET
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.executors.executor import EXECUTORS, Setup, StackRows, device_name, device_product
@@ -53,6 +54,11 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
     experiment = within_budget(experiment, store, options)
     if store.folder.exists() and not store.folder.is_dir():
         raise InputError(f"the results of {experiment.name} need a folder, got the file {store.folder}")
+    if other := other_spelling(store.folder):
+        raise InputError(
+            f"capitals make no difference to the file system of {options.results}: {experiment.name} would be written into the "
+            f"folder of {other}; another --results or --set name=... keeps experiments apart"
+        )
     notes: list[str] = []
     spoilt = _look_at(experiment, store, notes)
     for note in notes:
