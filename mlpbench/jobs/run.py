@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from mlpbench.base.models import DATASET
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.executors.executor import EXECUTORS, Setup, StackRows, device_name, device_product
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.experiment.grid import Run
+from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
@@ -33,6 +33,7 @@ from mlpbench.results.seal import NAME as SEAL
 from mlpbench.results.seal import SPEC
 from mlpbench.results.store import ASIDE, Store
 
+SETTING_COLUMNS = tuple(field.name for field in fields(RunSettings))
 # More runs than this are trained only where the user says that they are meant.
 MOST_WITHOUT_YES = 100_000
 
@@ -301,7 +302,7 @@ def train(
 def _complete_row(row: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Return a row of the runs table: what was known before training, and what the worker measured."""
     return {
-        **asdict(run.settings),
+        **{name: getattr(run.settings, name) for name in SETTING_COLUMNS},
         "condition_id": run.condition.condition_id,
         "replicate": run.replicate,
         "fold": run.fold,
