@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 # Next to nothing is loaded with the package: `python -m mlpbench` begins with it, and is deaf to signals until it is loaded.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "load", "load_model", "load_weights", "model", "run"]
 
+WINDOWS = (
+    "Windows lacks the locks of files, signals and limits of POSIX that keep results whole: use WSL, the Linux in Windows "
+    "(`wsl --install`), where mlpbench runs as on any Linux"
+)
+
 
 def __getattr__(name: str) -> Any:
+    if name in __all__ and os.name == "nt":
+        raise ImportError(WINDOWS)
     # Loaded when first used: `mlpbench --help` needs neither pandas nor scipy.
     if name in ("load", "model", "run"):
         from mlpbench import api

@@ -6,10 +6,16 @@ takes signals over in between (cli/endings.py).
 
 import os
 import signal
+import sys
+
+from mlpbench import WINDOWS
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; on Windows, say where it can be run."""
+    if os.name == "nt":
+        os.write(2, f"mlpbench: {WINDOWS}\n".encode())
+        sys.exit(3)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, _end)

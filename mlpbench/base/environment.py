@@ -1,7 +1,7 @@
 """What made a result: versions, commit, processor, and the numerics mode. No host or user name, and never fatal.
 
-A numerics mode says how far the bits of a run carry: to this kind of processor, to any Intel one, or to any with AVX2. The
-modes are environment variables that MKL, oneDNN, ATen, OpenBLAS and numpy read when they are loaded, so workers start with
+A numerics mode says how far the bits of a run carry: to this kind of processor, to any Intel one, or to any with AVX2. All
+but `fast` are of x86-64: they choose kernels that no other processor has. The modes are environment variables that MKL, oneDNN, ATen, OpenBLAS and numpy read when they are loaded, so workers start with
 them. Beside them, `universal`, and on processors of Intel `portable`, take other square roots
 (training/parameter_updates.py). What the modes reach is proved by training under emulated processors
 (tests/whole/test_numerics.py).
@@ -18,8 +18,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from mlpbench.base import machine
+
 VERSION = "0.1.0"
-CPU_INFO = Path("/proc/cpuinfo")
 GPU_DRIVER = Path("/proc/driver/nvidia/version")
 Numerics = Literal["fast", "portable", "universal"]
 MODES: tuple[Numerics, ...] = get_args(Numerics)
@@ -46,7 +47,8 @@ REACH: dict[str, str] = {
 }
 # What of a run's environment its bits may depend on.
 KIND = ("env_device", "env_numerics", "env_threads", "env_torch", "env_cpu")
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# The last one is of Accelerate, whose products torch takes on macOS.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # What has cuBLAS take the same kernels every time, and what would have it take others.
 CUBLAS_WORKSPACE = ":4096:8"
 _OF_GPUS: dict[str, str | None] = {
@@ -59,8 +61,15 @@ _OF_GPUS: dict[str, str | None] = {
     "TRITON_INTERPRET": None,
     "TRITON_DEFAULT_FP_FUSION": None,
 }
-# What would have the same libraries take other kernels in any mode.
-_NEVER = ("MKL_ENABLE_INSTRUCTIONS", "MKL_VML_DEBUG_CPU_TYPE", "DNNL_MAX_CPU_ISA", "NPY_ENABLE_CPU_FEATURES")
+# What would have the same libraries take other kernels in any mode, or round what goes into products to bfloat16.
+_NEVER = (
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_VML_DEBUG_CPU_TYPE",
+    "DNNL_MAX_CPU_ISA",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "NPY_ENABLE_CPU_FEATURES",
+)
 
 
 def version(package: str) -> str | None:
@@ -82,7 +91,7 @@ def environment() -> dict[str, Any]:
         "env_mlpbench": version("mlpbench"),
         "env_commit": commit,
         "env_dirty": dirty,
-        "env_cpu": cpu(),
+        "env_cpu": machine.processor(),
     }
 
 
@@ -116,15 +125,19 @@ def _git(tree: Path, *arguments: str) -> str | None:
         return None
 
 
-def cpu() -> str:
-    """Return the name of the processor."""
-    try:
-        for line in CPU_INFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+def mode_here(numerics: Numerics) -> Numerics:
+    """Return the mode in which a run of this one can be trained here again: `fast` where it means nothing to the processor."""
+    return numerics if machine.is_x86() else "fast"
+
+
+def refusal(numerics: Numerics) -> str | None:
+    """Return why a mode can't be asked for on this processor, None where it can."""
+    if mode_here(numerics) == numerics:
+        return None
+    return (
+        f"--numerics {numerics} chooses kernels of x86-64 processors with AVX2, and this one is {machine.processor()}: "
+        "leave it out; `fast` gives the same bits on this kind of processor, and no mode has those of x86-64 here"
+    )
 
 
 def variables(numerics: Numerics, threads: int) -> dict[str, str | None]:

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.base.escapes import shortened, spelt
+from mlpbench.base.machine import sync
 
 # The name of a file that a killed process was writing.
 UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
@@ -51,7 +52,7 @@ def write_whole(path: Path, content: bytes) -> None:
         with _opened(beside) as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
             os.replace(beside, path)
         sync_folder(path.parent)
     except OSError as error:
@@ -101,11 +102,11 @@ def make_folder(folder: Path) -> None:
 def sync_folder(folder: Path) -> None:
     """Wait until the disk has the names of a folder, where its file system can say so."""
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | os.O_CLOEXEC)
     except PermissionError:  # a folder that may be written to, and not read
         return
     try:
-        os.fsync(handle)
+        sync(handle)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
@@ -123,6 +124,16 @@ def checked_path(path: Path) -> Path:
         rule = "a path must be text in UTF-8, without control characters and line breaks"
         raise InputError(f"{rule}, got '{shortened(spelt(name), MOST_NAME)}': rename it")
     return path
+
+
+def other_spelling(path: Path) -> str | None:
+    """Return the name that a folder really has where capitals make no difference, as on macOS; None where it has this one."""
+    names: list[str] = []
+    if path.exists():
+        with suppress(OSError):  # a folder that may not be read
+            names = os.listdir(path.parent)
+    alike = [name for name in names if name.casefold() == path.name.casefold()]
+    return alike[0] if alike and path.name not in alike else None
 
 
 def read_regular(path: Path, most: int = MOST_RECORD) -> bytes:

@@ -56,9 +56,12 @@ QUIET = {"PYTHONWARNINGS": "ignore"}
 _STARTING = threading.Lock()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Job:
-    """A stack to train, or what is left of one; `slot` is the place of its share in the list of shares."""
+    """A stack to train, or what is left of one; `slot` is the place of its share in the list of shares.
+
+    A job is itself alone, so that it is soon found among millions.
+    """
 
     stack: Stack
     slot: int
@@ -153,11 +156,11 @@ class ProcessPool:
         try:
             while left or suspects:
                 batch = suspects[:1] or left
-                done: list[_Job] = []
+                done: set[_Job] = set()
                 begun: list[_Job] = []
                 try:
                     for job, rows in self._results(batch, shares, tick):
-                        done.append(job)
+                        done.add(job)
                         yield job.stack, rows
                 except _WorkerEnded as error:
                     begun = [j for j in batch if j not in done and shares[j.slot] > 0]
@@ -219,7 +222,7 @@ class ProcessPool:
                     job, rows = finished.pop(0)
                     shares[job.slot] = 1.0
                     yield job, rows
-                tick(list(shares))
+                tick(shares)
                 if ended is not None:
                     raise ended
         finally:

@@ -118,7 +118,12 @@ SETTINGS = _settings(
     ("train_size", Count(words=("all",)), "all", "number of training examples, those for validation included"),
     ("loss", _words(*LOSSES), None, "loss that training minimises"),
     ("label_noise", Number(low=0, high=1), 0.0, "share of training labels replaced by a random class"),
-    ("norm", _words("none", "layer", "batch"), "none", "normalisation before each activation"),
+    (
+        "norm",
+        _words("none", "layer", "batch"),
+        "none",
+        "normalisation before each activation; before `batch`, biases do nothing, and `bias: false` leaves them out",
+    ),
     (
         "clip_norm",
         Number(low=0, open_low=True, or_none=True),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
 from mlpbench.base import environment as provenance
+from mlpbench.base import machine
 from mlpbench.base.environment import MODES, Numerics
 from mlpbench.base.errors import InputError
 from mlpbench.executors.executor import EXECUTORS, ExecutorName, Inline, device_name, device_product
@@ -89,6 +89,8 @@ class Options:
         ):
             if word not in words and not (word is None and name == "rerun"):
                 raise InputError(f"--{name} must be one of {', '.join(words)}, got {word!r}")
+        if why := provenance.refusal(self.numerics):
+            raise InputError(why)
         if self.executor == "inline":
             Inline.check(self.numerics)
 
@@ -97,7 +99,7 @@ class Options:
         """The number of workers, resolved."""
         if self.executor == "inline":
             return 1
-        cores = max(1, len(os.sched_getaffinity(0)) // self.threads)
+        cores = max(1, machine.cores() // self.threads)
         return self.workers or (min(cores, WORKERS_PER_GPU) if self.on_gpu else cores)
 
     @property
@@ -113,7 +115,7 @@ class Options:
     @property
     def memory(self) -> int:
         """The bytes that a stack may take in one worker."""
-        return int(_available_memory() * MEMORY_SHARE / self.n_workers)
+        return int(machine.available_memory() * MEMORY_SHARE / self.n_workers)
 
 
 def _folder(option: str, value: object) -> Path:
@@ -133,11 +135,3 @@ def environment(options: Options) -> dict[str, Any]:
     """Return the columns on which the bits of a run depend, as a run here with these options would have them."""
     here = {"env_numerics": options.numerics, "env_threads": options.threads}
     return provenance.environment() | here | {"env_device": device_product(device_name(options.device))}
-
-
-def _available_memory() -> int:
-    """Return the bytes that are free without swapping; memory that only caches files is free."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")

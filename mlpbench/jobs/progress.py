@@ -15,6 +15,8 @@ from mlpbench.experiment.plan import Stack
 
 # At first the planned rate counts as if this share of the work had been measured at it.
 TRUST = 0.05
+# The line is drawn anew after so many seconds, and drawing it takes at most this share of the time: stacks may be millions.
+DRAWN_EVERY_S, MOST_DRAWING = 0.1, 0.05
 # Letters of a line above the bar, which says why a run failed.
 MOST_PRINTED = 1000
 
@@ -27,6 +29,7 @@ class Progress:
         self._n_runs = sum(len(s.runs) for s in stacks)
         self._planned_seconds = sum(s.seconds for s in stacks)
         self._n_done = 0
+        self._next = 0.0  # when the line is to be drawn again
         self._began: float | None = None  # when the first stack did: a worker takes seconds to load torch
         shown = sys.stderr is not None and sys.stderr.isatty() and not hidden
         opening = f"{{desc}}: 0/{self._n_runs} runs, workers are starting"
@@ -44,16 +47,22 @@ class Progress:
 
     def update(self, shares: Sequence[float]) -> None:
         """Take the share of each stack that is done."""
+        now = time.monotonic()
+        if self._bar.disable or now < self._next:
+            return
         if self._began is None and any(shares):
-            self._began = time.monotonic()
+            self._began = now
         done = sum(s.seconds * share for s, share in zip(self._stacks, shares, strict=True))
         self._bar.n = max(self._bar.n, done)
         self._show()
+        self._next = time.monotonic() + max(DRAWN_EVERY_S, (time.monotonic() - now) / MOST_DRAWING)
 
     def finish(self, stack: Stack) -> None:
         """Count a stack's runs as done."""
         self._n_done += len(stack.runs)
-        self._show()
+        if self._n_done == self._n_runs:  # at once, and with the shares that come next
+            self._bar.n, self._next = self._planned_seconds, 0.0
+            self._show()
 
     def print(self, text: str) -> None:
         """Print a line above the bar, or alone where there is none."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from mlpbench.base import environment
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import other_spelling
 from mlpbench.base.models import DATASET
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.executors.executor import EXECUTORS, Setup, StackRows, device_name, device_product
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.experiment.grid import Run
+from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
@@ -32,6 +33,7 @@ from mlpbench.results.seal import NAME as SEAL
 from mlpbench.results.seal import SPEC
 from mlpbench.results.store import ASIDE, Store
 
+SETTING_COLUMNS = tuple(field.name for field in fields(RunSettings))
 # More runs than this are trained only where the user says that they are meant.
 MOST_WITHOUT_YES = 100_000
 
@@ -53,6 +55,11 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
     experiment = within_budget(experiment, store, options)
     if store.folder.exists() and not store.folder.is_dir():
         raise InputError(f"the results of {experiment.name} need a folder, got the file {store.folder}")
+    if other := other_spelling(store.folder):
+        raise InputError(
+            f"capitals make no difference to the file system of {options.results}: {experiment.name} would be written into the "
+            f"folder of {other}; another --results or --set name=... keeps experiments apart"
+        )
     notes: list[str] = []
     spoilt = _look_at(experiment, store, notes)
     for note in notes:
@@ -295,7 +302,7 @@ def train(
 def _complete_row(row: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Return a row of the runs table: what was known before training, and what the worker measured."""
     return {
-        **asdict(run.settings),
+        **{name: getattr(run.settings, name) for name in SETTING_COLUMNS},
         "condition_id": run.condition.condition_id,
         "replicate": run.replicate,
         "fold": run.fold,

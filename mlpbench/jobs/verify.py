@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from mlpbench.base.environment import MODES, differences
+from mlpbench.base.environment import MODES, differences, mode_here
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import is_among, records
@@ -116,12 +116,12 @@ def _all_rows(store: Store, table: str) -> pd.DataFrame:
 
 
 def as_trained(options: Options, row: pd.Series[Any]) -> Options:
-    """Return the options a run was trained with, as far as its row says and this machine has such a device."""
+    """Return the options a run was trained with, as far as its row says and this machine has such a device and mode."""
     trained_on = row[TRAINED_ON].to_dict()
     device = "cpu" if trained_on["env_device"] == "cpu" else options.device
     mode = trained_on["env_numerics"] if trained_on["env_numerics"] in MODES else options.numerics
     threads = options.threads if pd.isna(trained_on["env_threads"]) else int(trained_on["env_threads"])
-    return replace(options, device=device, numerics=mode, threads=threads)
+    return replace(options, device=device, numerics=mode_here(mode), threads=threads)
 
 
 def _train_alone(

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,7 +58,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = checked_path(folder)
-        self._file_of: dict[str, dict[str, str]] = {}  # table -> run_id -> name of its file, while writing
+        # table -> run_id -> name of its file, while writing; run_ids are interned, as the tables have the same ones.
+        self._file_of: dict[str, dict[str, str]] = {}
+        self._weights_of: dict[str, set[Path]] = {}  # run_id -> its files of weights, while writing
         # What is wrong with a file, and its state then: files never change once they are there.
         self._damage_of: dict[Path, tuple[tuple[int, ...], str | None]] = {}
         self._lock_handle: int | None = None  # while writing
@@ -88,6 +91,7 @@ class Store:
                     for path in damaged:
                         self.set_aside(path)
                     self._file_of = {table: self._index(table) for table in TABLES}
+                    self._weights_of = weights.by_run(self.folder)
                     self._texts = set()
                     yield damaged
                     self._check_present()
@@ -189,7 +193,7 @@ class Store:
                 twice = next(run_id for run_id in ids if run_id in file_of)
                 rule = "a run must be in one file of a table"
                 raise InputError(f"{rule}, got {twice} in {path.with_name(file_of[twice])} and {path}: {ADDED}")
-            file_of |= dict.fromkeys(ids, path.name)
+            file_of |= dict.fromkeys((sys.intern(str(i)) for i in ids), path.name)
         return file_of
 
     def add(self, stem: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -198,9 +202,11 @@ class Store:
         They replace what the folder had of these runs, in one exchange: no table ever shows a run twice, or loses it.
         """
         for row in rows.get(weights.FOLDER, ()):
-            weights.write(self.folder, row["run_id"], row["content"])
+            path = weights.write(self.folder, row["run_id"], row["content"])
+            self._weights_of.setdefault(row["run_id"], set()).add(path)
         self.put(stem, {t: pa.Table.from_pylist([dict(r) for r in rows[t]], schema=SCHEMAS[t]) for t in TABLES})
-        weights.tidy(self.folder, {row["run_id"]: row.get("weights_sha256") for row in rows["runs"]})
+        digests = {row["run_id"]: row.get("weights_sha256") for row in rows["runs"]}
+        weights.tidy(self.folder, digests, self._weights_of)
 
     def put(self, stem: str, tables: Mapping[str, pa.Table]) -> None:
         """Do as `add` does, with Arrow tables; files are named after `stem` and their content."""
@@ -224,7 +230,7 @@ class Store:
         for table, name, content in new:
             write_whole(self.folder / table / name, content)
             added = tables[table]["run_id"].unique().to_pylist()
-            self._file_of[table] |= dict.fromkeys(map(str, added), name)
+            self._file_of[table] |= dict.fromkeys((sys.intern(str(i)) for i in added), name)
 
     def _without(self, path: Path, ids: set[str]) -> Iterator[tuple[str, str, bytes]]:
         """Yield the part that is left of a file without some runs, if there is one."""

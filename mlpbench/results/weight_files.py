@@ -57,16 +57,28 @@ def metadata(path: Path) -> dict[str, str]:
         raise InputError(f"{path}: a file of weights must be readable, got '{error.strerror}'") from None
 
 
-def tidy(folder: Path, digests: Mapping[str, str | None]) -> None:
-    """Remove files of these runs with other weights than their rows have now; raise MachineError where the disk refuses."""
+def by_run(folder: Path) -> dict[str, set[Path]]:
+    """Return the files of weights that a results folder has of each run."""
+    found: dict[str, set[Path]] = {}
     for path in files(folder):
-        run_id = path.name[:16]
-        if run_id in digests and metadata(path)["weights_sha256"] != digests[run_id]:
-            release_parts(folder)
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise refused(path, error) from error
+        found.setdefault(path.name[:16], set()).add(path)
+    return found
+
+
+def tidy(folder: Path, digests: Mapping[str, str | None], of_runs: Mapping[str, set[Path]]) -> None:
+    """Remove files of these runs with other weights than their rows have now; raise MachineError where the disk refuses.
+
+    `of_runs` has the files of the folder, as `by_run` returns them, and loses those that are removed.
+    """
+    for run_id, digest in digests.items():
+        for path in sorted(of_runs.get(run_id, ())):
+            if metadata(path)["weights_sha256"] != digest:
+                release_parts(folder)
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise refused(path, error) from error
+                of_runs[run_id].discard(path)
 
 
 def copy(

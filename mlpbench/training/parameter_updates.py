@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlpbench.base import environment
+from mlpbench.base import machine
 from mlpbench.experiment.components.optimisers import BETA_1, BETA_2, OPTIMISERS, Step
 from mlpbench.experiment.components.parametrizations import STANDARD
 from mlpbench.experiment.components.schedules import factors
@@ -41,7 +41,7 @@ CLIP_EPS = 1e-6
 # (RSQRTPS), in double precision and, in mode COMPATIBLE, in single precision too: some are off by one unit in the last
 # place, and which ones differs between processors. Bits of mode AVX2 (`portable`) carry between Intel's processors alone.
 _MODE = os.environ.get("MKL_CBWR")
-_EXACT = _MODE == "COMPATIBLE" or (_MODE == "AVX2" and "Intel" in environment.cpu())
+_EXACT = _MODE == "COMPATIBLE" or (_MODE == "AVX2" and "Intel" in machine.processor())
 
 
 def root(x: Tensor) -> Tensor:

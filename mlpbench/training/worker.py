@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from mlpbench.training.batches.device_data import DeviceData, DrawnData, on_devi
 from mlpbench.training.engine import train_stack
 from mlpbench.training.worker_setup import Setup, StackRows
 
+# What builds of torch call the libraries of matrix products.
+SETTING_NAMES = {"accelerate": "Accelerate", "open": "OpenBLAS", "mkl": "MKL"}
 # The share that a stack reports when it begins: above 0, which stands for a stack that has not begun.
 BEGUN = 1e-6
 
@@ -100,8 +103,17 @@ def torch_settings_restored() -> Iterator[None]:
 
 def _blas() -> str | None:
     """Return the library of torch's matrix products with its version, as torch names it."""
-    named = (line.strip(" -") for line in torch.__config__.show().splitlines())
-    return next((line.partition("-Product")[0] for line in named if "Math Kernel" in line or "OpenBLAS" in line), None)
+    return blas_in(torch.__config__.show())
+
+
+def blas_in(configuration: str) -> str | None:
+    """Return the library that a build of torch names, or that of its settings where it names none, as on macOS."""
+    named = (line.strip(" -") for line in configuration.splitlines())
+    library = next(
+        (line.partition("-Product")[0] for line in named if "Math Kernel" in line or "OpenBLAS" in line), None
+    )
+    setting = re.search(r"\bBLAS_INFO=(\w+)", configuration)
+    return library or (SETTING_NAMES.get(setting[1], setting[1]) if setting else None)
 
 
 _worker: Worker | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpbench.base import environment
+from mlpbench.base import environment, machine
 from mlpbench.results.schemas import ENVIRONMENT
 
 
@@ -42,7 +42,7 @@ def test_a_git_that_fails_or_a_processor_that_is_not_told_is_no_error(
     git.write_text("#!/bin/sh\nexit 128\n")
     git.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(environment, "CPU_INFO", tmp_path / "nowhere")
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "nowhere")
     found = environment.environment()
     assert (found["env_commit"], found["env_dirty"]) == (None, None)
     assert found["env_cpu"] == (platform.processor() or platform.machine())
@@ -66,7 +66,7 @@ def test_a_changed_tree_is_dirty(tmp_path: Path) -> None:
     tree = tmp_path / "mlpbench"
     (tree / "base").mkdir(parents=True)
     package = Path(environment.__file__).parents[1]
-    for name in ("__init__.py", "base/environment.py", "base/__init__.py"):
+    for name in ("__init__.py", "base/environment.py", "base/machine.py", "base/__init__.py"):
         shutil.copy(package / name, tree / name)
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run([*git, "add", "-A"], check=True)

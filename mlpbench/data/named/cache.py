@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.base.files import checksum, parse_json, read_regular, write_record
+from mlpbench.base.machine import sync
 from mlpbench.data.named.named_files import Arrays, NamedFiles, is_as_distributed, shapes
 from mlpbench.data.npy_files import map_npy
 
@@ -141,7 +142,7 @@ def write(folder: Path, data: NamedFiles, arrays: Arrays, origin: str, checked: 
             with (beside / f"{part}.npy").open("wb") as file:
                 np.save(file, arrays[part], allow_pickle=False)
                 file.flush()
-                os.fsync(file.fileno())
+                sync(file.fileno())
             sums[part] = _sum(beside / f"{part}.npy")
         _write_meta(beside, data, origin, checked, sums)
         _sync(beside)
@@ -241,6 +242,6 @@ def _seal(meta: object) -> str:
 def _sync(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        sync(handle)
     finally:
         os.close(handle)

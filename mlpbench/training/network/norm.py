@@ -11,6 +11,11 @@ In evaluation batch normalisation uses running averages of mean and variance (di
 newest, from 0 and 1. A batch of one example has no variance: its xhat is 0 and it leaves the running averages alone.
 Defaults and results are those of `torch.nn.LayerNorm` and `torch.nn.BatchNorm1d`.
 
+The affine layer before a batch normalisation keeps its bias, as in plain torch, though nothing depends on it: its gradient is
+0 but for rounding. Adam and RMSprop divide that by its own size, so that in single precision the bias walks at random, and the
+running mean comes after it a few batches late: what is evaluated is up to about 0.5% of its loss off, here as in torch, and
+early stopping may take another epoch. `bias: false` ends it (tests/training/test_bias_before_norm.py).
+
 References: J. L. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016; S. Ioffe, C. Szegedy, "Batch normalization", 2015.
 """
 
