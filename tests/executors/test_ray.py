@@ -1,0 +1,215 @@
+"""Stacks on the nodes of a Ray cluster: the tables are those of this machine's workers, whatever node or driver is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from killable_run import cpu_seconds, end_of_group, started
+from ray_nodes import end_of_trainers, nodes, trainers
+from repository import ROOT
+from ruamel.yaml import YAML
+from table_equality import same_tables
+
+import mlpbench
+
+pytest.importorskip("ray", reason="ray is not installed (pip install 'mlpbench[ray]')")
+pytestmark = pytest.mark.slow
+
+WIDTH = YAML(typ="safe").load(ROOT / "experiments" / "width.yaml")
+# `experiments/width.yaml`, cut: its eight widths, twelve networks of each in place of 64.
+CUT: dict[str, Any] = {key: value for key, value in WIDTH.items() if key not in ("claims", "until_decided")} | {
+    "fixed": WIDTH["fixed"] | {"train_size": 3000, "epochs": 2},
+    "replicates": 2,
+    "save_weights": True,
+}
+N_RUNS = 16
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("spec") / "width.yaml"
+    YAML(typ="safe").dump(CUT, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def local(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mlpbench.run(spec, results=tmp_path_factory.mktemp("local"), executor="inline", report=False).folder
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    with nodes({}, {}) as started_nodes:
+        yield started_nodes
+
+
+def finished(results: Path) -> int:
+    return len(list((results / "width" / "runs").glob("[!.]*.parquet")))
+
+
+def wait_for_stacks(process: subprocess.Popen[str], results: Path, number: int) -> None:
+    until = time.monotonic() + 120
+    while finished(results) < number:
+        assert process.poll() is None, f"ended before {number} stacks were finished: {process.communicate()}"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def on(cluster: Any) -> list[str]:
+    return ["--executor", "ray", "--address", cluster.address]
+
+
+def test_a_node_that_is_killed_loses_nothing_and_the_tables_are_the_local_ones(
+    spec: Path, local: Path, cluster: Any, tmp_path: Path
+) -> None:
+    process = started(spec, tmp_path, *on(cluster))
+    wait_for_stacks(process, tmp_path, 1)
+    (other,) = cluster.worker_nodes
+    cluster.remove_node(other, allow_graceful=False)
+    before = finished(tmp_path)
+    out, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, ""), out
+    assert f"Ray at {cluster.address}: 2 nodes, 2 workers" in out
+    assert f"{N_RUNS} runs, {N_RUNS} trained now" in out
+    assert before < finished(tmp_path), "the node was killed in the middle"
+    same_tables(tmp_path / "width", local)
+
+
+def test_a_driver_that_is_killed_leaves_no_workers_and_the_run_resumes(
+    spec: Path, local: Path, cluster: Any, tmp_path: Path
+) -> None:
+    process = started(spec, tmp_path, *on(cluster))
+    wait_for_stacks(process, tmp_path, 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    kept = len(pd.read_parquet(tmp_path / "width" / "runs"))
+    assert 0 < kept < N_RUNS
+    end_of_trainers()
+    again = started(spec, tmp_path, *on(cluster))
+    out, errors = again.communicate(timeout=120)
+    assert (again.returncode, errors) == (0, "")
+    assert f"{N_RUNS} runs, {N_RUNS - kept} trained now" in out
+    same_tables(tmp_path / "width", local)
+    interrupted = started(spec, tmp_path, *on(cluster), "--rerun", "all")
+    while not any(cpu_seconds(pid) > 1 for pid in trainers()):
+        assert interrupted.poll() is None, interrupted.communicate()
+        time.sleep(0.05)
+    os.killpg(interrupted.pid, signal.SIGINT)
+    _, errors = interrupted.communicate(timeout=30)
+    assert interrupted.returncode == 130
+    assert errors == "mlpbench: interrupted; finished stacks are kept, run the same command again to continue\n"
+    end_of_trainers()
+
+
+def test_what_a_node_has_set_in_its_environment_reaches_no_run(spec: Path, local: Path, tmp_path: Path) -> None:
+    own = {"MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "2"}
+    with nodes(own) as cluster:
+        process = started(spec, tmp_path, *on(cluster))
+        out, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, ""), out
+    same_tables(tmp_path / "width", local)
+
+
+@pytest.mark.parametrize("numerics", ["portable"])
+def test_on_one_machine_one_command_starts_and_ends_it(numerics: str, spec: Path, tmp_path: Path) -> None:
+    for executor in ("local", "ray"):
+        options = ["--executor", executor, "--numerics", numerics, "--workers", "2"]
+        process = started(spec, tmp_path / executor, *options)
+        out, errors = process.communicate(timeout=180)
+        assert (process.returncode, errors) == (0, ""), out
+        end_of_group(process.pid)
+    assert "1 node, 2 workers" in out
+    same_tables(tmp_path / "ray" / "width", tmp_path / "local" / "width")
+
+
+def test_data_that_nodes_have_no_files_of_are_sent(cluster: Any, tmp_path: Path) -> None:
+    """A table of which replicates draw their rows, and data that are drawn by arithmetic; the table's folder is gone by then."""
+    rows = pd.DataFrame({"a": range(60), "b": [i * i % 7 for i in range(60)], "y": [i % 3 for i in range(60)]})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    levels = [{"file": str(tmp_path / "t.csv"), "target": "y", "task": "classes", "resplit": True}, "mnist1d"]
+    tree: dict[str, Any] = {
+        "name": "sent",
+        "question": "Which data?",
+        "fixed": {"epochs": 2, "train_size": 40},
+        "factors": {"dataset": levels},
+        "replicates": 2,
+    }
+    path = tmp_path / "sent.yaml"
+    YAML(typ="safe").dump(tree, path)
+    process = started(path, tmp_path / "ray", *on(cluster))
+    out, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, ""), out
+    same_tables(tmp_path / "ray" / "sent", mlpbench.run(path, results=tmp_path, executor="inline", report=False).folder)
+
+
+def test_a_stack_whose_worker_is_killed_again_and_again_is_given_up_alone(cluster: Any, tmp_path: Path) -> None:
+    path = tmp_path / "width.yaml"
+    path.write_text(
+        "name: width\nquestion: Who is killed?\ndataset: fashion_mnist\nreplicates: 2\n"
+        "factors: {zip: {width: [8, 1024], epochs: [1, 500]}}\n"
+    )
+    process = started(path, tmp_path, *on(cluster))
+    killed: set[int] = set()
+    until = time.monotonic() + 150
+    while process.poll() is None:
+        assert time.monotonic() < until
+        for pid in [pid for pid in trainers() if pid not in killed]:
+            try:
+                used = cpu_seconds(pid)
+            except OSError:
+                continue
+            if used > 6:  # later than a worker needs to start, much earlier than the long stack takes
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        time.sleep(0.02)
+    out, errors = process.communicate()
+    assert process.returncode == 1, (out, errors)
+    runs = pd.read_parquet(tmp_path / "width" / "runs")
+    assert (runs[runs["width"] == 8]["status"] == "ok").all()
+    lost = runs[runs["width"] == 1024]
+    assert len(runs) == 4
+    assert (lost["status"] == "failed").all()
+    assert lost["error"].str.contains("the worker was killed").all()
+    assert 4 <= len(killed) <= 8
+
+
+def test_a_node_with_another_source_is_refused_before_anything_is_written(spec: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "mlpbench", tmp_path / "other" / "mlpbench", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "other" / "mlpbench" / "training" / "engine.py").open("a") as file:
+        file.write("# changed\n")
+    with nodes({}, {"PYTHONPATH": str(tmp_path / "other")}) as cluster:
+        command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path / "r"), *on(cluster)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "source of mlpbench must be the same on all nodes" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_where_no_cluster_answers_it_says_so_within_seconds(spec: Path, tmp_path: Path) -> None:
+    with socket.socket() as deaf, socket.create_server(("127.0.0.1", 0)) as other:
+        deaf.bind(("127.0.0.1", 0))
+        for place, words in ((deaf, "Connection refused"), (other, "no Ray cluster is at")):
+            address = f"127.0.0.1:{place.getsockname()[1]}"
+            command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path / "r")]
+            began = time.monotonic()
+            done = subprocess.run(
+                [*command, "--executor", "ray", "--address", address], capture_output=True, text=True, timeout=120
+            )
+            assert time.monotonic() - began < 25
+            assert done.returncode == 3, done.stderr
+            assert words in done.stderr
+            assert address in done.stderr
+            assert done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "r").exists()
