@@ -23,6 +23,9 @@ SECONDS_TO_ANSWER = 5.0
 SECONDS_TO_LOOK = 60.0
 HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[^:/\s\[\]]+):(?P<port>[0-9]{1,5})")
 ENVIRONMENT = "RAY_ADDRESS"
+# A frame of settings, its kind in the fourth byte, and what a client begins with (RFC 9113, section 3.4).
+HTTP2_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HTTP2_SETTINGS
 # Workers share a GPU in the digits that Ray counts.
 GPU_SHARE_DIGITS = 4
 
@@ -99,12 +102,19 @@ def _not_connected(address: str | None, error: Exception) -> InputError | Machin
 
 
 def _check_answer(address: str, option: str) -> None:
-    """Raise MachineError where nothing listens at an address; Ray itself would wait for a minute or more."""
+    """Raise MachineError where no cluster listens at an address; Ray itself would wait for minutes.
+
+    A cluster's head speaks gRPC: over HTTP/2, both sides begin with settings.
+    """
     match = HOST_AND_PORT.fullmatch(address)
     if match is None:
         raise InputError(f"{option} must be host:port of a Ray cluster's head, such as 10.0.0.1:6379, got {address!r}")
     try:
-        socket.create_connection((match["host"].strip("[]"), int(match["port"])), SECONDS_TO_ANSWER).close()
+        with socket.create_connection((match["host"].strip("[]"), int(match["port"])), SECONDS_TO_ANSWER) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(HTTP2_PREFACE)
+                if connection.recv(len(HTTP2_SETTINGS))[3:4] != HTTP2_SETTINGS[3:4]:
+                    raise OSError("who listens there is not Ray")
     except OSError as error:
         how = error.strerror or str(error) or type(error).__name__
         raise MachineError(

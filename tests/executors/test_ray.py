@@ -12,16 +12,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pytest
 from killable_run import cpu_seconds, end_of_group, started
-from ray_nodes import end_of_trainers, nodes, trainers
+from ray_nodes import STORE, end_of_trainers, nodes, trainers
 from repository import ROOT
 from ruamel.yaml import YAML
 from table_equality import same_tables
 
 import mlpbench
+from mlpbench.executors.retries import ATTEMPTS
 
 pytest.importorskip("ray", reason="ray is not installed (pip install 'mlpbench[ray]')")
 pytestmark = pytest.mark.slow
@@ -48,10 +50,11 @@ def local(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mlpbench.run(spec, results=tmp_path_factory.mktemp("local"), executor="inline", report=False).folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    with nodes({}, {}) as started_nodes:
-        yield started_nodes
+    """Two nodes, the head and another."""
+    with nodes({}, {}) as both:
+        yield both
 
 
 def finished(results: Path) -> int:
@@ -77,12 +80,13 @@ def test_a_node_that_is_killed_loses_nothing_and_the_tables_are_the_local_ones(
     wait_for_stacks(process, tmp_path, 1)
     (other,) = cluster.worker_nodes
     cluster.remove_node(other, allow_graceful=False)
-    before = finished(tmp_path)
+    before = len(pd.read_parquet(tmp_path / "width" / "runs"))
+    cluster.add_node(num_cpus=1, object_store_memory=STORE)  # for the tests after this one; this one may use it too
     out, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, ""), out
     assert f"Ray at {cluster.address}: 2 nodes, 2 workers" in out
     assert f"{N_RUNS} runs, {N_RUNS} trained now" in out
-    assert before < finished(tmp_path), "the node was killed in the middle"
+    assert before < N_RUNS, "the node was killed in the middle"
     same_tables(tmp_path / "width", local)
 
 
@@ -133,31 +137,36 @@ def test_on_one_machine_one_command_starts_and_ends_it(numerics: str, spec: Path
     same_tables(tmp_path / "ray" / "width", tmp_path / "local" / "width")
 
 
-def test_data_that_nodes_have_no_files_of_are_sent(cluster: Any, tmp_path: Path) -> None:
-    """A table of which replicates draw their rows, and data that are drawn by arithmetic; the table's folder is gone by then."""
+@pytest.mark.parametrize(
+    "options", [{"file": "t.csv", "target": "y", "task": "classes", "resplit": True}, {"name": "linear"}]
+)
+def test_data_that_each_replicate_draws_are_the_local_ones(
+    options: dict[str, Any], cluster: Any, tmp_path: Path
+) -> None:
     rows = pd.DataFrame({"a": range(60), "b": [i * i % 7 for i in range(60)], "y": [i % 3 for i in range(60)]})
     rows.to_csv(tmp_path / "t.csv", index=False)
-    levels = [{"file": str(tmp_path / "t.csv"), "target": "y", "task": "classes", "resplit": True}, "mnist1d"]
     tree: dict[str, Any] = {
-        "name": "sent",
+        "name": "width",
         "question": "Which data?",
+        "dataset": options,
         "fixed": {"epochs": 2, "train_size": 40},
-        "factors": {"dataset": levels},
+        "factors": {"width": [4, 8]},
         "replicates": 2,
     }
-    path = tmp_path / "sent.yaml"
+    path = tmp_path / "width.yaml"
     YAML(typ="safe").dump(tree, path)
     process = started(path, tmp_path / "ray", *on(cluster))
     out, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, ""), out
-    same_tables(tmp_path / "ray" / "sent", mlpbench.run(path, results=tmp_path, executor="inline", report=False).folder)
+    again = mlpbench.run(path, results=tmp_path / "local", executor="inline", report=False)
+    same_tables(tmp_path / "ray" / "width", again.folder)
 
 
 def test_a_stack_whose_worker_is_killed_again_and_again_is_given_up_alone(cluster: Any, tmp_path: Path) -> None:
     path = tmp_path / "width.yaml"
     path.write_text(
-        "name: width\nquestion: Who is killed?\ndataset: fashion_mnist\nreplicates: 2\n"
-        "factors: {zip: {width: [8, 1024], epochs: [1, 500]}}\n"
+        "name: width\nquestion: Who is killed?\ndataset: fashion_mnist\nreplicates: 1\n"
+        "fixed: {train_size: 5000}\nfactors: {zip: {width: [8, 1024], epochs: [1, 5000]}}\n"
     )
     process = started(path, tmp_path, *on(cluster))
     killed: set[int] = set()
@@ -169,7 +178,7 @@ def test_a_stack_whose_worker_is_killed_again_and_again_is_given_up_alone(cluste
                 used = cpu_seconds(pid)
             except OSError:
                 continue
-            if used > 6:  # later than a worker needs to start, much earlier than the long stack takes
+            if used > 4:  # later than a worker needs to start, much earlier than the long stack takes
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
         time.sleep(0.02)
@@ -178,19 +187,25 @@ def test_a_stack_whose_worker_is_killed_again_and_again_is_given_up_alone(cluste
     runs = pd.read_parquet(tmp_path / "width" / "runs")
     assert (runs[runs["width"] == 8]["status"] == "ok").all()
     lost = runs[runs["width"] == 1024]
-    assert len(runs) == 4
+    assert len(runs) == 2
     assert (lost["status"] == "failed").all()
     assert lost["error"].str.contains("the worker was killed").all()
-    assert 4 <= len(killed) <= 8
+    # In company, alone, and twice more in all the parts that one run has.
+    assert len(killed) == 1 + ATTEMPTS
 
 
-def test_a_node_with_another_source_is_refused_before_anything_is_written(spec: Path, tmp_path: Path) -> None:
+def test_a_node_with_another_source_is_refused_before_anything_is_written(
+    spec: Path, cluster: Any, tmp_path: Path
+) -> None:
     shutil.copytree(ROOT / "mlpbench", tmp_path / "other" / "mlpbench", ignore=shutil.ignore_patterns("__pycache__"))
     with (tmp_path / "other" / "mlpbench" / "training" / "engine.py").open("a") as file:
         file.write("# changed\n")
-    with nodes({}, {"PYTHONPATH": str(tmp_path / "other")}) as cluster:
-        command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path / "r"), *on(cluster)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    path = os.pathsep.join([str(tmp_path / "other"), os.environ.get("PYTHONPATH", "")])
+    with mock.patch.dict(os.environ, {"PYTHONPATH": path}):
+        changed = cluster.add_node(num_cpus=1, object_store_memory=STORE)
+    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path / "r"), *on(cluster)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    cluster.remove_node(changed)
     assert done.returncode == 2
     assert "source of mlpbench must be the same on all nodes" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
@@ -200,14 +215,14 @@ def test_a_node_with_another_source_is_refused_before_anything_is_written(spec: 
 def test_where_no_cluster_answers_it_says_so_within_seconds(spec: Path, tmp_path: Path) -> None:
     with socket.socket() as deaf, socket.create_server(("127.0.0.1", 0)) as other:
         deaf.bind(("127.0.0.1", 0))
-        for place, words in ((deaf, "Connection refused"), (other, "no Ray cluster is at")):
+        for place, words in ((deaf, "Connection refused"), (other, "timed out")):
             address = f"127.0.0.1:{place.getsockname()[1]}"
             command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path / "r")]
             began = time.monotonic()
             done = subprocess.run(
                 [*command, "--executor", "ray", "--address", address], capture_output=True, text=True, timeout=120
             )
-            assert time.monotonic() - began < 25
+            assert time.monotonic() - began < 20
             assert done.returncode == 3, done.stderr
             assert words in done.stderr
             assert address in done.stderr
