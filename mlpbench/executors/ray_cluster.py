@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from mlpbench.base.errors import InputError, MachineError
@@ -22,12 +24,13 @@ INSTALL = "pip install 'mlpbench[ray]'"
 SECONDS_TO_ANSWER = 5.0
 SECONDS_TO_LOOK = 60.0
 HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[^:/\s\[\]]+):(?P<port>[0-9]{1,5})")
-ENVIRONMENT = "RAY_ADDRESS"
+VARIABLE = "RAY_ADDRESS"
 # A frame of settings, its kind in the fourth byte, and what a client begins with (RFC 9113, section 3.4).
 HTTP2_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HTTP2_SETTINGS
 # Workers share a GPU in the digits that Ray counts.
 GPU_SHARE_DIGITS = 4
+_asked_for: list[str | None] = []
 
 
 def check_address(address: str | None) -> None:
@@ -60,30 +63,45 @@ def connect(address: str | None, *, cores: int) -> None:
 
         if ray.is_initialized():
             here = ray.get_runtime_context().gcs_address
-            if address not in (None, "auto", here):
+            if address not in (None, "auto", here, *_asked_for):
                 raise InputError(f"--address must be {here}, to which this process is connected, got {address!r}")
             return
-        wanted = os.environ.get(ENVIRONMENT) or None if address in (None, "auto") else address
-        if wanted not in (None, "auto", "local"):
-            _check_answer(str(wanted), ENVIRONMENT if address in (None, "auto") else "--address")
+        wanted = _head(address)
         # The folder of the command goes on the path of all workers, where a file `numpy.py` would be run as that module.
         with chdir("/"):
-            _init(ray, wanted or address, cores)
+            _init(ray, wanted, cores)
+        _asked_for[:] = [address]  # by another name of its machine, it may be
+
+
+def _head(address: str | None) -> str | None:
+    """Return the address of a cluster that answers, None for this machine's, which Ray finds, and `local` for a new one.
+
+    Raises MachineError where a cluster must answer, and does not.
+    """
+    option = "--address"
+    if address in (None, "auto"):
+        option, address = VARIABLE, os.environ.get(VARIABLE) or address
+    if address == "local":
+        return address
+    if address not in (None, "auto"):
+        _check_answer(str(address), option)
+        return address
+    # What `ray start` leaves on a machine, and `ray stop` removes. Other clusters are those of other commands, and end with them.
+    note = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+    try:
+        _check_answer(note.read_text().strip(), str(note))
+    except (OSError, InputError, MachineError) as error:
+        if address == "auto":
+            raise MachineError("no Ray cluster answers on this machine: start one (ray start --head)") from error
+        return "local"
+    return None
 
 
 def _init(ray: Any, address: str | None, cores: int) -> None:
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    new: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False} if address == "local" else {}
     try:
-        if address is None:
-            try:
-                ray.init("auto", **quiet)
-                return
-            except ConnectionError:  # none runs on this machine
-                pass
-        if address in (None, "local"):
-            ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
-        else:
-            ray.init(address, **quiet)
+        ray.init(address, **quiet, **new)
     except (RuntimeError, ValueError, ConnectionError, OSError) as error:
         raise _not_connected(address, error) from error
 
@@ -93,11 +111,12 @@ def _not_connected(address: str | None, error: Exception) -> InputError | Machin
     said = " ".join(str(error).split())
     if "Version mismatch" in said:
         return InputError(f"Ray and Python must be the same on all nodes: {said}")
-    if address is None or address == "local":
+    if address == "local":
         return MachineError(f"Ray can't be started on this machine: {said}")
-    where = "on this machine: start one (ray start --head)" if address == "auto" else f"at {address} for this machine"
+    which = "this machine's Ray cluster" if address is None else f"the Ray cluster at {address}"
     return MachineError(
-        f"no Ray cluster is {where}; the command must run on one of the cluster's nodes (ray start --address=...): {said}"
+        f"{which} can't be joined: the command must run on one of its nodes (ray start --address=...), with RAY_AUTH_MODE=token "
+        f"where the cluster asks for a token: {said}"
     )
 
 
@@ -231,6 +250,7 @@ def _called(node: str) -> str:
     return f"the Ray node at {at} ({node[:8]})"
 
 
+@functools.cache
 def gpu_product() -> str:
     """Return the product name of the cluster's GPU; raise MachineError where it can't be used."""
     import ray
@@ -238,7 +258,7 @@ def gpu_product() -> str:
     try:
         return str(ray.get(_remote(ray_slot.gpu_name, num_cpus=0, num_gpus=0.01).remote(), timeout=SECONDS_TO_LOOK))
     except ray.exceptions.RayError as error:
-        why = str(getattr(error, "cause", error)).strip().splitlines()[-1]
+        why = " ".join(str(getattr(error, "cause", error)).split())
         raise MachineError(f"the GPU of the Ray cluster can't be used: {why}") from error
 
 

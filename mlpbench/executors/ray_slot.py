@@ -46,10 +46,12 @@ def processor() -> str:
 
 
 def gpu_name() -> str:
-    """Return the product name of the GPU that Ray gives to this process."""
-    import torch
+    """Return the product name of the GPU that Ray gives to this process; raise where torch can use none."""
+    from mlpbench.training.worker import gpus
 
-    return torch.cuda.get_device_name(0)
+    for name in gpus().values():
+        return name
+    raise RuntimeError("torch finds none that it can use")
 
 
 def _version(package: str) -> str | None:

@@ -25,7 +25,7 @@ from table_equality import same_tables
 import mlpbench
 from mlpbench.executors.retries import ATTEMPTS
 
-pytest.importorskip("ray", reason="ray is not installed (pip install 'mlpbench[ray]')")
+ray = pytest.importorskip("ray", reason="ray is not installed (pip install 'mlpbench[ray]')")
 pytestmark = pytest.mark.slow
 
 WIDTH = YAML(typ="safe").load(ROOT / "experiments" / "width.yaml")
@@ -36,6 +36,10 @@ CUT: dict[str, Any] = {key: value for key, value in WIDTH.items() if key not in 
     "save_weights": True,
 }
 N_RUNS = 16
+# Where the command `ray` is, beside Python or beside the package.
+PATH = os.pathsep.join(
+    [str(Path(sys.executable).parent), str(Path(ray.__file__).parents[1] / "bin"), os.environ["PATH"]]
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,46 @@ def wait_for_stacks(process: subprocess.Popen[str], results: Path, number: int) 
 
 def on(cluster: Any) -> list[str]:
     return ["--executor", "ray", "--address", cluster.address]
+
+
+# These come first: they find no cluster on this machine. That of the others starts with the first that asks for it.
+
+
+def test_on_one_machine_one_command_starts_and_ends_it(spec: Path, tmp_path: Path) -> None:
+    """In a mode that libraries read from the environment when they are loaded."""
+    for executor in ("local", "ray"):
+        options = ["--executor", executor, "--numerics", "portable", "--workers", "2"]
+        process = started(spec, tmp_path / executor, *options)
+        out, errors = process.communicate(timeout=180)
+        assert (process.returncode, errors) == (0, ""), out
+        end_of_group(process.pid)
+    assert "1 node, 2 workers" in out
+    same_tables(tmp_path / "ray" / "width", tmp_path / "local" / "width")
+
+
+def test_symmetric_run_starts_a_cluster_for_a_command_and_ends_it(spec: Path, local: Path, tmp_path: Path) -> None:
+    """As the README has it for Slurm, on one node."""
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        address = f"127.0.0.1:{place.getsockname()[1]}"
+    command = [
+        "ray",
+        "symmetric-run",
+        "--address",
+        address,
+        "--min-nodes",
+        "1",
+        "--num-cpus",
+        "2",
+        "--",
+        sys.executable,
+    ]
+    trained = ["-m", "mlpbench", "run", str(spec), "--executor", "ray", "--results", str(tmp_path), "--no-report"]
+    done = subprocess.run(
+        [*command, *trained], env=os.environ | {"PATH": PATH}, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert f":{address.partition(':')[2]}: 1 node, 2 workers" in done.stdout
+    same_tables(tmp_path / "width", local)
 
 
 def test_a_node_that_is_killed_loses_nothing_and_the_tables_are_the_local_ones(
@@ -123,18 +167,6 @@ def test_what_a_node_has_set_in_its_environment_reaches_no_run(spec: Path, local
         out, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, ""), out
     same_tables(tmp_path / "width", local)
-
-
-@pytest.mark.parametrize("numerics", ["portable"])
-def test_on_one_machine_one_command_starts_and_ends_it(numerics: str, spec: Path, tmp_path: Path) -> None:
-    for executor in ("local", "ray"):
-        options = ["--executor", executor, "--numerics", numerics, "--workers", "2"]
-        process = started(spec, tmp_path / executor, *options)
-        out, errors = process.communicate(timeout=180)
-        assert (process.returncode, errors) == (0, ""), out
-        end_of_group(process.pid)
-    assert "1 node, 2 workers" in out
-    same_tables(tmp_path / "ray" / "width", tmp_path / "local" / "width")
 
 
 @pytest.mark.parametrize(
@@ -227,4 +259,22 @@ def test_where_no_cluster_answers_it_says_so_within_seconds(spec: Path, tmp_path
             assert words in done.stderr
             assert address in done.stderr
             assert done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_gpu_that_is_none_is_named_before_anything_is_written(spec: Path, cluster: Any, tmp_path: Path) -> None:
+    """A node may say that it has a GPU, and a cluster may have none."""
+    command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path / "r"), *on(cluster)]
+    none = subprocess.run([*command, "--device", "cuda"], capture_output=True, text=True, timeout=120)
+    assert none.returncode == 2
+    assert none.stderr == (
+        f"mlpbench: --device must be auto or cpu on the Ray cluster at {cluster.address}, got 'cuda'\n"
+    )
+    pretended = cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
+    try:
+        done = subprocess.run([*command, "--device", "cuda"], capture_output=True, text=True, timeout=120)
+    finally:
+        cluster.remove_node(pretended)
+    assert done.returncode == 3
+    assert done.stderr == "mlpbench: the GPU of the Ray cluster can't be used: torch finds none that it can use\n"
     assert not (tmp_path / "r").exists()
