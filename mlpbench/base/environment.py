@@ -46,7 +46,7 @@ REACH: dict[str, str] = {
     "universal": "processors with AVX2, of Intel and of AMD",
 }
 # What of a run's environment its bits may depend on.
-KIND = ("env_device", "env_numerics", "env_threads", "env_torch", "env_cpu")
+KIND = ("env_device", "env_numerics", "env_threads", "env_torch", "env_cpu", "env_gpu_libraries")
 # The last one is of Accelerate, whose products torch takes on macOS.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # What has cuBLAS take the same kernels every time, and what would have it take others.
@@ -104,6 +104,14 @@ def gpu_driver() -> str | None:
     return next((word for word in words if word[:1].isdigit()), None)
 
 
+@functools.cache
+def gpu_libraries() -> str:
+    """Return the versions of what trains on a GPU beside torch, as rows have them: CUDA, cuBLAS and Triton, where installed."""
+    names = {"CUDA": "nvidia-cuda-runtime", "cuBLAS": "nvidia-cublas", "Triton": "triton"}
+    versions = {name: version(package) or version(f"{package}-cu12") for name, package in names.items()}
+    return ", ".join(f"{name} {text}" for name, text in versions.items() if text) or "unknown"
+
+
 def _commit() -> tuple[str | None, bool | None]:
     """Return the commit of the source tree the package is run from, and whether the package differs from it."""
     tree = Path(__file__).resolve().parents[2]
@@ -151,6 +159,11 @@ def library_variables(numerics: Numerics) -> dict[str, str | None]:
     return {**others, **VARIABLES[numerics]}
 
 
+def gpu_variables() -> dict[str, str | None]:
+    """Return the variables that would have a GPU's libraries take other kernels, all of which must not be set: None."""
+    return {name: value for name, value in _OF_GPUS.items() if value is None}
+
+
 def differences(row: Mapping[Any, object], here: Mapping[str, object]) -> Iterator[str]:
     """Yield in what a stored run's environment differs from one here, of all that its bits may depend on."""
     for what, column in (("device", "env_device"), ("numerics", "env_numerics"), ("thread count", "env_threads")):
@@ -158,6 +171,9 @@ def differences(row: Mapping[Any, object], here: Mapping[str, object]) -> Iterat
             yield what
     if row["env_torch"] != here["env_torch"]:
         yield "torch"
+    libraries = row.get("env_gpu_libraries")  # rows of earlier releases do not say
+    if here["env_device"] != "cpu" and isinstance(libraries, str) and libraries != here.get("env_gpu_libraries"):
+        yield "GPU libraries"
     if here["env_device"] == "cpu" and row["env_numerics"] == here["env_numerics"] and _kind(row) != _kind(here):
         yield "processor"
 

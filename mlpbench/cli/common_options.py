@@ -24,10 +24,16 @@ SET = click.option(
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
 EXECUTOR = click.option(
     "--executor",
-    type=click.Choice(["local", "inline"]),
+    type=click.Choice(["local", "inline", "ray"]),
     default="local",
     show_default=True,
-    help="local trains in worker processes; inline in this process, for debuggers.",
+    help="local trains in worker processes; inline in this process, for debuggers; ray on a Ray cluster, or on this machine "
+    "(pip install 'mlpbench[ray]').",
+)
+ADDRESS = click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="Head of the Ray cluster (default: RAY_ADDRESS, else the cluster of this machine, else a new one).",
 )
 WORKERS = click.option("--workers", type=int, help="Number of worker processes (default: one per CPU core).")
 THREADS = click.option(

@@ -14,6 +14,7 @@ import click
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable
 from mlpbench.cli.common_options import (
+    ADDRESS,
     DATA_DIR,
     DEVICE,
     EXECUTOR,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @RESULTS
 @DEVICE
 @EXECUTOR
+@ADDRESS
 @WORKERS
 @THREADS
 @NUMERICS

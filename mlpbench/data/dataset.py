@@ -204,6 +204,10 @@ class DataSource(ABC):
         """Return the examples that a replicate draws, where `facts.is_drawn_anew`; else raise TypeError."""
         raise TypeError(f"all replicates share the examples of {self.facts.name}: they are loaded, not drawn")
 
+    def loaded(self, *, data_dir: Path | None = None) -> DataSource:
+        """Return the data set as it is sent to a machine that lacks its files: with its examples; raises what `load` raises."""
+        return self if self.facts.is_drawn_anew else LoadedData(self.load(data_dir=data_dir))
+
     def is_cached(self, cache_dir: Path | None = None) -> bool:
         """Return whether the data can be loaded without a download."""
         return True
@@ -221,6 +225,26 @@ class DataSource(ABC):
     def as_written(self, folder: Path | None) -> str | dict[str, Any]:
         """Return what a file in `folder` says under `dataset`."""
         return self.facts.name
+
+
+@dataclass(frozen=True)
+class LoadedData(DataSource):
+    """A data set whose examples are in memory, wherever they came from."""
+
+    examples: Dataset
+
+    @property
+    def facts(self) -> DataFacts:
+        """The facts."""
+        return self.examples.facts
+
+    def origin(self) -> str:
+        """Return that they are in memory."""
+        return "in memory"
+
+    def load(self, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Dataset:
+        """Return the examples."""
+        return self.examples
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""One interface for whatever trains stacks: worker processes, or this process; and the devices that it can train on."""
+"""One interface for whatever trains stacks: worker processes, this process, or a Ray cluster; and the devices that it can train on."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ import os
 from collections.abc import Callable, Generator, Sequence
 from typing import Literal, Protocol
 
-from mlpbench.base.environment import GPU_DRIVER, Numerics, library_variables
+from mlpbench.base.environment import GPU_DRIVER, Numerics, gpu_variables, library_variables
 from mlpbench.base.errors import InputError
 from mlpbench.executors.process_pool import ProcessPool
+from mlpbench.executors.ray_executor import RayExecutor
 from mlpbench.experiment.plan import Stack
-from mlpbench.training.worker_setup import Setup, StackRows
+from mlpbench.training.worker_setup import WORKERS_PER_GPU, Setup, StackRows
 
-__all__ = ["EXECUTORS", "Executor", "ExecutorName", "Setup", "StackRows", "device_name", "device_product"]
+__all__ = [
+    "EXECUTORS",
+    "WORKERS_PER_GPU",
+    "Executor",
+    "ExecutorName",
+    "Setup",
+    "StackRows",
+    "device_name",
+    "device_product",
+]
 
-ExecutorName = Literal["local", "inline"]
+ExecutorName = Literal["local", "inline", "ray"]
 
 
 class Executor(Protocol):
@@ -49,9 +59,9 @@ class Inline:
         self.setup = setup
 
     @staticmethod
-    def check(numerics: Numerics) -> None:
+    def check(numerics: Numerics, *, on_gpu: bool = False) -> None:
         """Raise InputError where this process was not started with the environment of this mode."""
-        needed = library_variables(numerics)
+        needed = library_variables(numerics) | (gpu_variables() if on_gpu else {})
         wrong = {name: value for name, value in needed.items() if os.environ.get(name) != value}
         if wrong:
             changes = ", ".join(
@@ -78,8 +88,13 @@ class Inline:
                 yield stack, worker.train(stack.runs, functools.partial(report_share, place))
 
 
-# `local`: one process for each worker. `inline`: this process, one stack after another, for debuggers and tests.
-EXECUTORS: dict[ExecutorName, Callable[[Setup, int], Executor]] = {"local": ProcessPool, "inline": Inline}
+# `local`: one process for each worker. `inline`: this process, one stack after another, for debuggers and tests. `ray`: the
+# nodes of the cluster that this process is connected to.
+EXECUTORS: dict[ExecutorName, Callable[[Setup, int], Executor]] = {
+    "local": ProcessPool,
+    "inline": Inline,
+    "ray": RayExecutor,
+}
 
 
 def device_name(device: str) -> str:

@@ -17,7 +17,6 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
@@ -26,13 +25,12 @@ from typing import Any
 
 from mlpbench.base.environment import SAFE_PATH, variables
 from mlpbench.base.errors import MachineError, is_out_of_memory, lacks_address_space
+from mlpbench.executors.retries import ATTEMPTS, Job, given_up
 from mlpbench.experiment.plan import Stack
 from mlpbench.training.worker_setup import Setup, StackRows
 
 TICK_SECONDS = 0.2
 SECONDS_TO_END = 5
-# A run whose worker is killed this often when it is trained alone or in ever smaller parts (out of memory, say) is given up.
-ATTEMPTS = 3
 UNSTARTED = (
     "worker processes must be able to start, and they ended at once: what they printed is above; a script that calls "
     'mlpbench.run must be a file, and the call must stand under `if __name__ == "__main__":`'
@@ -56,30 +54,6 @@ QUIET = {"PYTHONWARNINGS": "ignore"}
 _STARTING = threading.Lock()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Job:
-    """A stack to train, or what is left of one; `slot` is the place of its share in the list of shares.
-
-    A job is itself alone, so that it is soon found among millions.
-    """
-
-    stack: Stack
-    slot: int
-    kills: int = 0
-
-    def again(self) -> list[_Job]:
-        """Return what to try after the worker that trained this alone was killed: each half, as memory may have run out.
-
-        A single run is tried again as it is, and is given up, an empty list, when that was no use either.
-        """
-        kills, runs = self.kills + 1, self.stack.runs
-        if kills >= ATTEMPTS:
-            return []
-        middle = (len(runs) + 1) // 2
-        parts = [part for part in (runs[:middle], runs[middle:]) if part]
-        return [_Job(stack=replace(self.stack, runs=part), slot=self.slot, kills=kills) for part in parts]
-
-
 class _WorkerEnded(Exception):
     """A worker ended that was not told to."""
 
@@ -90,7 +64,7 @@ class _Worker:
     def __init__(self, shares: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.job: _Job | None = None
+        self.job: Job | None = None
         # What it is to do comes through the connection: a process that dies while its arguments are written is waited for.
         self.process = context.Process(target=_serve, args=(theirs, shares), daemon=True)
         try:
@@ -105,13 +79,13 @@ class _Worker:
         except ConnectionError as error:
             raise _WorkerEnded from error
 
-    def take(self, waiting: deque[_Job]) -> None:
+    def take(self, waiting: deque[Job]) -> None:
         """Begin the next of the jobs that wait, if one does; raise _WorkerEnded where no one takes it."""
         self.job = waiting.popleft() if waiting else None
         if self.job is not None:
             self.send((self.job.slot, self.job.stack.runs))
 
-    def answer(self) -> tuple[_Job, StackRows]:
+    def answer(self) -> tuple[Job, StackRows]:
         """Return its job and the rows of it; raise _WorkerEnded where it ends before they are whole, and what it raised."""
         job = self.job
         try:
@@ -150,14 +124,14 @@ class ProcessPool:
         one whose worker is killed then too comes back in parts. Where none had begun, workers are started again.
         """
         shares = RawArray("d", len(stacks))
-        left = [_Job(stack=stack, slot=i) for i, stack in enumerate(stacks)]
-        suspects: list[_Job] = []
+        left = [Job(stack=stack, slot=i) for i, stack in enumerate(stacks)]
+        suspects: list[Job] = []
         starts = 0
         try:
             while left or suspects:
                 batch = suspects[:1] or left
-                done: set[_Job] = set()
-                begun: list[_Job] = []
+                done: set[Job] = set()
+                begun: list[Job] = []
                 try:
                     for job, rows in self._results(batch, shares, tick):
                         done.add(job)
@@ -175,7 +149,7 @@ class ProcessPool:
                 if suspects:
                     suspects[:1] = again = [part for job in begun for part in job.again()]
                     if begun and not again:
-                        yield begun[0].stack, _given_up(begun[0].stack)
+                        yield begun[0].stack, given_up(begun[0].stack)
                 else:
                     suspects = begun
                     left = [j for j in left if j not in done and j not in begun]
@@ -194,8 +168,8 @@ class ProcessPool:
         return KILLED.format(n=starts, by=" and ".join(sorted(killers))) if starts >= ATTEMPTS else None
 
     def _results(
-        self, jobs: Sequence[_Job], shares: Any, tick: Callable[[Sequence[float]], None]
-    ) -> Iterator[tuple[_Job, StackRows]]:
+        self, jobs: Sequence[Job], shares: Any, tick: Callable[[Sequence[float]], None]
+    ) -> Iterator[tuple[Job, StackRows]]:
         """Yield each job with its rows; raise _WorkerEnded where a worker ends meanwhile, once all of them have."""
         waiting = deque(jobs)
         for job in jobs:  # parts of a stack have one share
@@ -209,7 +183,7 @@ class ProcessPool:
                 worker.send(self.setup)
                 worker.take(waiting)
             while busy := [w for w in self._started if w.job is not None]:
-                finished: list[tuple[_Job, StackRows]] = []
+                finished: list[tuple[Job, StackRows]] = []
                 ended: _WorkerEnded | None = None
                 ready = wait([w.connection for w in busy], TICK_SECONDS)
                 for worker in (w for w in busy if w.connection in ready):
@@ -336,9 +310,3 @@ def _set(environment: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-
-
-def _given_up(stack: Stack) -> StackRows:
-    error = f"the worker was killed {ATTEMPTS} times (out of memory?)"
-    rows = [{"run_id": r.run_id, "status": "failed", "error": error} for r in stack.runs]
-    return StackRows(runs=rows)

@@ -10,13 +10,19 @@ from mlpbench.base import environment as provenance
 from mlpbench.base import machine
 from mlpbench.base.environment import MODES, Numerics
 from mlpbench.base.errors import InputError
-from mlpbench.executors.executor import EXECUTORS, ExecutorName, Inline, device_name, device_product
+from mlpbench.executors import ray_cluster
+from mlpbench.executors.executor import (
+    EXECUTORS,
+    WORKERS_PER_GPU,
+    ExecutorName,
+    Inline,
+    device_name,
+    device_product,
+)
 
 Rerun = Literal["failed", "stale", "all"]
 # The share of the free memory that the stacks in training may take.
 MEMORY_SHARE = 0.5
-# While one worker prepares a stack or measures its runs, another keeps the GPU busy.
-WORKERS_PER_GPU = 6
 
 
 class Resources(TypedDict):
@@ -33,8 +39,9 @@ class Options:
 
     Attributes:
         results: The folder of results folders.
-        device: `auto`, `cpu`, `cuda` or `cuda:i`; `auto` is a GPU where there is one.
-        executor: `local` trains in worker processes, `inline` in this process.
+        device: `auto`, `cpu`, `cuda` or `cuda:i`; `auto` is a GPU where there is one, but on a Ray cluster the CPU.
+        executor: `local` trains in worker processes, `inline` in this process, `ray` on a Ray cluster.
+        address: `host:port` of the cluster's head; by default RAY_ADDRESS, else this machine's, else a new one.
         workers: The number of worker processes; by default one for each CPU core, fewer if each has several threads.
         threads: Threads of each worker; another number changes results in their last bits.
         numerics: On which processors the bits of results are the same: `fast`, `portable` or `universal`.
@@ -54,6 +61,7 @@ class Options:
     results: Path = Path("results")
     device: str = "auto"
     executor: ExecutorName = "local"
+    address: str | None = None
     workers: int | None = None
     threads: int = 1
     numerics: Numerics = "fast"
@@ -92,20 +100,60 @@ class Options:
         if why := provenance.refusal(self.numerics):
             raise InputError(why)
         if self.executor == "inline":
-            Inline.check(self.numerics)
+            Inline.check(self.numerics, on_gpu=self.on_gpu)
+        if self.executor == "ray":
+            ray_cluster.check_address(self.address)
+        elif self.address is not None:
+            raise InputError(f"--address needs --executor ray, got --executor {self.executor}")
+
+    def connect(self) -> None:
+        """Connect to the Ray cluster; nothing else needs to be."""
+        if self.executor == "ray":
+            cores = machine.cores()
+            ray_cluster.connect(self.address, cores=max(cores, (self.workers or 1) * self.threads))
 
     @property
     def n_workers(self) -> int:
         """The number of workers, resolved."""
         if self.executor == "inline":
             return 1
+        if self.executor == "ray":
+            room = self._slots
+            return min(self.workers or room, room)
         cores = max(1, machine.cores() // self.threads)
         return self.workers or (min(cores, WORKERS_PER_GPU) if self.on_gpu else cores)
 
     @property
     def on_gpu(self) -> bool:
         """Whether runs are trained on a GPU."""
-        return device_name(self.device) != "cpu"
+        return self.device_name != "cpu"
+
+    @property
+    def device_name(self) -> str:
+        """The device that a worker trains on, resolved; raises InputError for one that is not there."""
+        if self.executor != "ray":
+            return device_name(self.device)
+        if self.device in ("auto", "cpu"):
+            return "cpu"
+        self.connect()
+        if self.device != "cuda" or not ray_cluster.has_gpu():
+            names = "auto, cpu or cuda" if ray_cluster.has_gpu() else "auto or cpu"
+            raise InputError(
+                f"--device must be {names} on the Ray cluster at {ray_cluster.address()}, got {self.device!r}"
+            )
+        return "cuda:0"  # Ray shows a worker no other
+
+    @property
+    def device_product(self) -> str:
+        """The product name of that device, as rows of results have it."""
+        if self.executor == "ray" and self.on_gpu:
+            return ray_cluster.gpu_product()
+        return device_product(self.device_name)
+
+    @property
+    def _slots(self) -> int:
+        self.connect()
+        return ray_cluster.slots(self.threads, self.on_gpu)
 
     @property
     def resources(self) -> Resources:
@@ -115,6 +163,9 @@ class Options:
     @property
     def memory(self) -> int:
         """The bytes that a stack may take in one worker."""
+        if self.executor == "ray":
+            self.connect()
+            return int(ray_cluster.memory(self.threads, self.on_gpu) * MEMORY_SHARE)
         return int(machine.available_memory() * MEMORY_SHARE / self.n_workers)
 
 
@@ -133,5 +184,6 @@ def _folder(option: str, value: object) -> Path:
 
 def environment(options: Options) -> dict[str, Any]:
     """Return the columns on which the bits of a run depend, as a run here with these options would have them."""
-    here = {"env_numerics": options.numerics, "env_threads": options.threads}
-    return provenance.environment() | here | {"env_device": device_product(device_name(options.device))}
+    libraries = provenance.gpu_libraries() if options.on_gpu else None
+    here = {"env_numerics": options.numerics, "env_threads": options.threads, "env_gpu_libraries": libraries}
+    return provenance.environment() | here | {"env_device": options.device_product}

@@ -14,7 +14,8 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.files import other_spelling
 from mlpbench.base.models import DATASET
 from mlpbench.data.dataset import Say, say_nothing
-from mlpbench.executors.executor import EXECUTORS, Setup, StackRows, device_name, device_product
+from mlpbench.executors import ray_cluster
+from mlpbench.executors.executor import EXECUTORS, Setup, StackRows
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import Stack
@@ -219,8 +220,32 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
     if todo:
         get_data(inventory.experiment, options, say)
         if options.on_gpu:
-            device = device_name(options.device)
-            say(f"{inventory.experiment.name}: training on {device}, {device_product(device)}")
+            say(f"{inventory.experiment.name}: training on {options.device_name}, {options.device_product}")
+        if options.executor == "ray":
+            for line in _of_cluster(options):
+                say(f"{inventory.experiment.name}: {line}")
+
+
+def _of_cluster(options: Options) -> list[str]:
+    """Return what is to be known of the Ray cluster; raise InputError where a node has not what this process has."""
+    options.connect()
+    here = environment.environment()
+    processors = ray_cluster.check_nodes()
+    n, workers = len(processors), options.n_workers
+    lines = [f"Ray at {ray_cluster.address()}: {n} node{'s' * (n != 1)}, {workers} worker{'s' * (workers != 1)}"]
+    if not options.on_gpu:
+        modes = {"env_numerics": options.numerics, "env_threads": options.threads, "env_device": "cpu"}
+        others = {
+            cpu for cpu in processors if [*environment.differences(here | modes | {"env_cpu": cpu}, here | modes)]
+        }
+        if others:
+            lines.append(
+                f"bits may differ between {', '.join(sorted({*others, here['env_cpu']}))}; "
+                "--numerics portable or universal gives the same on more processors"
+            )
+        if ray_cluster.has_gpu():
+            lines.append("training on cpu; --device cuda trains on the cluster's GPUs")
+    return lines
 
 
 def check_precision(runs: Sequence[Run], options: Options) -> None:
@@ -276,7 +301,7 @@ def train(
     """Yield each stack with the rows of all tables, and with weights if asked for, as it is trained; show progress."""
     setup = Setup(
         datasets=experiment.sources,
-        device=device_name(options.device),
+        device=options.device_name,
         threads=options.threads,
         numerics=options.numerics,
         data_dir=options.data_dir,

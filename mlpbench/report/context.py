@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 PROVENANCE = {
     "mlpbench": "env_mlpbench", "commit": "env_commit", "Python": "env_python", "torch": "env_torch",
     "NumPy": "env_numpy", "BLAS": "env_blas", "processor": "env_cpu", "instructions": "env_capability", "device": "env_device",
-    "driver": "env_driver", "numerics": "env_numerics", "threads per worker": "env_threads",
+    "driver": "env_driver", "GPU libraries": "env_gpu_libraries", "numerics": "env_numerics", "threads per worker": "env_threads",
 }  # fmt: skip
 # Scores of the test set beside loss and accuracy, by their columns, and what headings call them.
 FURTHER_SCORES = {f"test_{name}": f"test {score.title}" for name, score in SCORES.items() if name not in CURVE_SCORES}

@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "env_numerics": "string",
     "env_device": "string",
     "env_driver": "string",
+    "env_gpu_libraries": "string",
     "env_dataset": "string",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import re
 import threading
@@ -71,9 +72,17 @@ class Worker:
             "env_capability": torch.backends.cpu.get_cpu_capability(),
             "env_threads": torch.get_num_threads(),
             "env_numerics": self.setup.numerics,
+            "env_cpu": _cpu(),
             "env_device": torch.cuda.get_device_name(self.setup.device) if cuda else "cpu",
             "env_driver": provenance.gpu_driver() if cuda else None,
+            "env_gpu_libraries": provenance.gpu_libraries() if cuda else None,
         }
+
+
+@functools.cache
+def _cpu() -> str:
+    """Return the processor of this process: on a cluster, another than the driver's."""
+    return provenance.cpu()
 
 
 def _failed(runs: Sequence[Run], error: str) -> StackRows:

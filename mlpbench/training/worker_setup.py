@@ -12,6 +12,8 @@ from mlpbench.data.dataset import DataSource
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.shift_spec import Shifts
 
+# While one worker prepares a stack or measures its runs, another keeps the GPU busy.
+WORKERS_PER_GPU = 6
 # A row of a table. Its columns follow from the tables of settings and metrics; `results.schemas` has their types.
 Row = dict[str, Any]
 

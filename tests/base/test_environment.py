@@ -98,3 +98,30 @@ def test_neither_host_nor_user_is_recorded() -> None:
     assert platform.node() not in told
     assert getpass.getuser() not in told
     assert not any(name in column for column in ENVIRONMENT for name in ("host", "user", "node"))
+
+
+def test_the_libraries_of_a_gpu_are_named_with_their_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"nvidia-cuda-runtime": "13.0.96", "nvidia-cublas-cu12": "12.4.5", "triton": "3.6.0"}
+    monkeypatch.setattr(environment, "version", installed.get)
+    environment.gpu_libraries.cache_clear()
+    assert environment.gpu_libraries() == "CUDA 13.0.96, cuBLAS 12.4.5, Triton 3.6.0"
+    installed.clear()
+    environment.gpu_libraries.cache_clear()
+    assert environment.gpu_libraries() == "unknown"
+    environment.gpu_libraries.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("device", "then", "differs"),
+    [
+        ("Acme Tensor", "CUDA 13, cuBLAS 13.1", True),
+        ("Acme Tensor", "CUDA 13, cuBLAS 13.2", False),
+        ("Acme Tensor", None, False),  # a row of an earlier release
+        ("cpu", "CUDA 13, cuBLAS 13.1", False),
+    ],
+)
+def test_runs_of_a_gpu_with_other_libraries_are_others(device: str, then: str | None, differs: bool) -> None:
+    here = dict.fromkeys(environment.KIND, "same") | {"env_device": device, "env_numerics": "fast"}
+    here["env_gpu_libraries"] = "CUDA 13, cuBLAS 13.2"
+    found = list(environment.differences(here | {"env_gpu_libraries": then}, here))
+    assert found == ["GPU libraries"] * differs

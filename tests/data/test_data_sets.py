@@ -28,3 +28,17 @@ def test_a_data_set_is_either_drawn_by_each_replicate_or_loaded_for_all(name: st
     else:
         with pytest.raises(TypeError, match=f"all replicates share the examples of {name}"):
             data.draw(0, 0)
+
+
+@pytest.mark.parametrize("name", ["digits", "penguins", "linear"])
+def test_a_data_set_that_is_sent_elsewhere_has_its_examples_with_it(name: str) -> None:
+    data = lookup(name)
+    sent = data.loaded()
+    assert sent.facts == data.facts
+    if data.facts.is_drawn_anew:
+        assert sent is data
+        return
+    here, there = data.load(), sent.load()
+    for part in ("x_train", "y_train", "x_test", "y_test"):
+        np.testing.assert_array_equal(getattr(here, part), getattr(there, part), strict=True)
+        assert not getattr(there, part).flags.writeable

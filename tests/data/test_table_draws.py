@@ -229,3 +229,16 @@ def test_a_class_of_one_row_is_refused_at_once_and_not_in_some_replicate(tmp_pat
     table.loc[3, "kind"] = "alone"
     with pytest.raises(InputError, match=r"every class must be among the training rows, got no row of 'alone'"):
         drawn(tmp_path, table, test=0.6)
+
+
+def test_a_table_in_memory_draws_the_same_without_its_file(tmp_path: Path) -> None:
+    data = drawn(tmp_path, frame(), scale="robust")
+    expected = [data.draw(3, replicate) for replicate in range(3)]
+    loaded = data.loaded()
+    (tmp_path / "own.csv").unlink()
+    table_data._kept_for_draws.cache_clear()
+    assert loaded.facts == data.facts
+    for replicate, one in enumerate(expected):
+        other = loaded.draw(3, replicate)
+        for part in ("x_train", "y_train", "x_test", "y_test"):
+            np.testing.assert_array_equal(getattr(one, part), getattr(other, part), strict=True)

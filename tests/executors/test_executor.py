@@ -12,6 +12,7 @@ from table_equality import same_tables
 
 import mlpbench
 from mlpbench.base.errors import InputError
+from mlpbench.executors import ray_cluster
 from mlpbench.executors.process_pool import _carried
 
 SPEC: dict[str, Any] = {
@@ -64,8 +65,22 @@ def test_a_mode_that_libraries_read_when_they_are_loaded_needs_its_environment(
 
 
 def test_an_executor_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--executor must be one of local, inline, got 'ray'"):
-        mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="ray")
+    with pytest.raises(InputError, match="--executor must be one of local, inline, ray, got 'slurm'"):
+        mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="slurm")
+
+
+def test_ray_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"dataset": "mnist1d", "results": tmp_path}
+    with pytest.raises(InputError, match="--address needs --executor ray, got --executor local"):
+        mlpbench.run(SPEC, address="10.0.0.1:6379", **options)
+    monkeypatch.setattr(ray_cluster, "find_spec", lambda name: object())
+    for wrong in ("10.0.0.1", "10.0.0.1:0", "ray://10.0.0.1:10001", ":6379", 6379, "a:99999"):
+        with pytest.raises(InputError, match=r"--address must be host:port of a Ray cluster's head, such as .*, got "):
+            mlpbench.run(SPEC, executor="ray", address=wrong, **options)
+    monkeypatch.setattr(ray_cluster, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"not installed: pip install 'mlpbench\[ray\]'"):
+        mlpbench.run(SPEC, executor="ray", **options)
+    assert list(tmp_path.iterdir()) == []
 
 
 class Unreadable(Exception):

@@ -255,6 +255,9 @@ def test_provenance_names_versions_and_says_where_runs_differ() -> None:
     assert "The runs differ in threads per worker" in text
     assert "| uncommitted changes | in 40 of 40 runs |" in text
     assert "mlpbench run spec.yaml --results again --numerics portable\n" in text
+    assert "GPU libraries" not in text
+    on_gpu = replace(tables, runs=tables.runs.assign(env_gpu_libraries="CUDA 13.0, cuBLAS 13.1, Triton 3.6"))
+    assert "| GPU libraries | CUDA 13.0, cuBLAS 13.1, Triton 3.6 |" in section_text(report_of(on_gpu), "Provenance")
 
 
 def test_streams_that_replicates_share_are_named() -> None:

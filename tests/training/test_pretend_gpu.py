@@ -17,6 +17,7 @@ from small_data import Made, made, made_images, made_numbers, runs
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mlpbench
+from mlpbench.base.environment import gpu_libraries
 from mlpbench.base.errors import InputError
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import BRICK, brick
@@ -156,6 +157,7 @@ def test_a_whole_run_on_a_gpu_says_what_trains_and_leaves_it_in_the_tables(
         ended = mlpbench.run(spec, results=tmp_path, executor="inline", device="cuda", report=False, quiet=False)
     assert ended.statuses == {"ok": 2}
     assert set(ended.runs["env_device"]) == {pretend_gpu.NAME}
+    assert set(ended.runs["env_gpu_libraries"]) == {gpu_libraries()}
     assert f"pretend: training on cuda:0, {pretend_gpu.NAME}" in capsys.readouterr().out
 
 

@@ -100,6 +100,10 @@ class TableData(DataSource):
             return super().draw(seed, replicate)
         return _dataset(self, _kept_for_draws(self).encoded(seed, replicate))
 
+    def loaded(self, *, data_dir: Path | None = None) -> DataSource:
+        """Return the table as it is sent to a machine that lacks its file; raise as `load` does."""
+        return LoadedTable(_kept_for_draws(self)) if self.options.resplit else super().loaded()
+
     def encoder(self, seed: int = 0, replicate: int = 0) -> TableEncoder:
         """Return what makes inputs of new rows; raise InputError where the file is gone or does not match its facts.
 
@@ -219,6 +223,26 @@ class _TableRead:
             text={key: getattr(options, key) for key in TEXT_KEYS if getattr(options, key) is not None},
             **{key: getattr(options, key) for key in ("missing", *OPTION_KEYS) if getattr(options, key) is not None},
         )
+
+
+@dataclass(frozen=True)
+class LoadedTable(DataSource):
+    """A table that is in memory, of which each replicate draws its own test rows."""
+
+    read: _TableRead
+
+    @property
+    def facts(self) -> DataFacts:
+        """The facts of the table."""
+        return self.read.data.facts
+
+    def origin(self) -> str:
+        """Return the path of its file, on the machine that read it."""
+        return self.read.data.origin()
+
+    def draw(self, seed: int, replicate: int) -> Dataset:
+        """Return the arrays of a replicate, those that the table draws."""
+        return _dataset(self.read.data, self.read.encoded(seed, replicate))
 
 
 @functools.lru_cache(maxsize=4)

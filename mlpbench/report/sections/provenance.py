@@ -25,6 +25,8 @@ def section(context: Context) -> Section:
     ]
     differing = []
     for name, column in PROVENANCE.items():
+        if column == "env_gpu_libraries" and runs[column].isna().all():
+            continue
         counts: dict[str, int] = {}
         for value, n in runs[column].value_counts(dropna=False).items():
             counts[_text(value)] = counts.get(_text(value), 0) + int(n)
