@@ -10,12 +10,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mlpbench.api import load, model, run
+    from mlpbench.experiment.plugins.decorators import activation, initialiser, loss, optimiser, schedule
     from mlpbench.training.saved_model import load_weights
     from mlpbench.training.table_model import load_model
 
     __version__: str
 
-__all__ = ["__version__", "load", "load_model", "load_weights", "model", "run"]
+DECORATORS = ("activation", "initialiser", "optimiser", "loss", "schedule")
+__all__ = [
+    "__version__", "load", "load_model", "load_weights", "model", "run", "activation", "initialiser", "optimiser", "loss", "schedule",
+]  # fmt: skip
 
 WINDOWS = (
     "Windows lacks the locks of files, signals and limits of POSIX that keep results whole: use WSL, the Linux in Windows "
@@ -31,6 +35,10 @@ def __getattr__(name: str) -> Any:
         from mlpbench import api
 
         return getattr(api, name)
+    if name in DECORATORS:
+        from mlpbench.experiment.plugins import decorators
+
+        return getattr(decorators, name)
     if name == "load_weights":
         from mlpbench.training import saved_model
 

@@ -94,7 +94,8 @@ def model(
     Args:
         run: A run_id, a unique prefix of one, or a row of a `runs` table.
         results: One or several folders; results folders below them are searched, at any depth.
-        options: Options of `mlpbench run`, such as `device` or `data_dir`.
+        options: Options of `mlpbench run`, such as `device` or `data_dir`; `plugin_files` have the code of plugins that the
+            run used.
 
     Returns:
         A network from inputs of shape (B, I) to logits, or numbers, of shape (B, C). Inputs are as in training: pixels in
@@ -111,4 +112,4 @@ def model(
     run_id = run if isinstance(run, str) else str(run["run_id"])
     folders = [Path(results)] if isinstance(results, str | Path) else [Path(folder) for folder in results]
     weights = export.weights_of(export.find_run(run_id, folders), Options(**({"quiet": True} | options)))
-    return decoded(weights.content, weights.stored.folder)
+    return decoded(weights.content, weights.stored.folder, options.get("plugin_files", ()))

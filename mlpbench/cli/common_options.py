@@ -50,6 +50,14 @@ NUMERICS = click.option(
     help="Where results are the same bit for bit: fast, on this kind of processor; portable, on any Intel processor with "
     "AVX2 (up to 1.35 times slower); universal, on AMD too (2.4 to 4 times slower). Other processors have fast alone.",
 )
+PLUGINS = click.option(
+    "--plugins",
+    "plugin_files",
+    type=FOLDER,
+    multiple=True,
+    metavar="FILE",
+    help="Code of plugins that are on record, of equal digest: their file, or an installed one's name; repeatable.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

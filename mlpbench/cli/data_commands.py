@@ -10,7 +10,7 @@ import click
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem
-from mlpbench.cli.common_options import DATA_DIR, FOLDER, JSON, warn
+from mlpbench.cli.common_options import DATA_DIR, FOLDER, JSON, PLUGINS, warn
 
 # Options whose values are marks.
 MARKS = ("separator", "decimal", "comment")
@@ -96,8 +96,16 @@ def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_
     help="How TABLE is written where that is not as in training: separator, decimal, encoding, header, comment, day_first, "
     "missing_values; repeatable.",
 )
+@PLUGINS
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-def predict(model: Path, table: Path, output: Path | None, options: tuple[str, ...], force: bool) -> None:
+def predict(
+    model: Path,
+    table: Path,
+    output: Path | None,
+    options: tuple[str, ...],
+    plugin_files: tuple[Path, ...],
+    force: bool,
+) -> None:
     """Predict the rows of TABLE with a model that `mlpbench export` wrote of a run on a table of your own.
 
     TABLE is text, parquet or arrays of numpy with the columns that were learned from; the target may be absent. For each of its rows, in their
@@ -111,7 +119,7 @@ def predict(model: Path, table: Path, output: Path | None, options: tuple[str, .
         reading = checked_reading(dict(map(_option, options)))
     except SpecProblem as problem:
         raise InputError(f"--set: {problem.message}") from None
-    printed = predict(model, table, output, warn, force=force, reading=reading)
+    printed = predict(model, table, output, warn, force=force, reading=reading, plugins=plugin_files)
     if output is None:
         click.echo(printed, nl=False)
     else:

@@ -21,6 +21,7 @@ from mlpbench.cli.common_options import (
     FOLDER,
     JSON,
     NUMERICS,
+    PLUGINS,
     RESULTS,
     SET,
     THREADS,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @THREADS
 @NUMERICS
 @DATA_DIR
+@PLUGINS
 @click.option("--rerun", type=click.Choice(["failed", "stale", "all"]), help="Train these runs again too.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first run that fails.")
 @click.option("--until-decided", is_flag=True, help="Give undecided claims more replicates (with --max-replicates).")
@@ -72,6 +74,9 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
 
     Finished runs are kept whatever happens and are never trained twice: run the same command again to continue after an
     interruption, or after adding a level, a replicate or a claim.
+
+    Pieces of your own (`plugins: [pieces.py]`) are run by this command and by `check`, and by no other; their file and digest are
+    printed first.
     """
     from mlpbench.experiment.file import yaml_reader
     from mlpbench.jobs import run as runner
@@ -184,6 +189,8 @@ def plan(
         for key, value in summary.items():
             label, text = _described(key, value)
             click.echo(f"{label:<20}{text}")
+        for line in inventory.outdated_lines():
+            click.echo(line)
         if experiment.tuning_rule:
             click.echo(f"{'tuning':<20}{experiment.tuning_rule}")
         if detects is not None:

@@ -17,6 +17,7 @@ from mlpbench.cli.common_options import (
     DEVICE,
     FOLDER,
     JSON,
+    PLUGINS,
     WORKERS,
     noting_unsealed,
     print_report_failures,
@@ -131,6 +132,7 @@ def index(folder: Path) -> None:
 @DEVICE
 @WORKERS
 @DATA_DIR
+@PLUGINS
 @JSON
 def verify(folder: Path, sample: int, everything: bool, as_json: bool, **chosen: Any) -> None:
     """Train runs of a results folder again, alone, and compare: identical, within tolerance, or different.
@@ -308,6 +310,7 @@ def trim(folders: tuple[Path, ...]) -> None:
 )
 @DEVICE
 @DATA_DIR
+@PLUGINS
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def export(run: str, file: Path, results: tuple[Path, ...], force: bool, **chosen: Any) -> None:
     """Write the weights of RUN, a run_id or a unique prefix, to a safetensors file.

@@ -15,6 +15,7 @@ from mlpbench.cli import endings
 from mlpbench.cli.data_commands import data, predict
 from mlpbench.cli.experiment_commands import list_, plan, run, schema
 from mlpbench.cli.folder_commands import claims, diff, export, index, merge, report, trim, verify
+from mlpbench.cli.piece_commands import check
 from mlpbench.cli.terminal_output import escaped_output
 
 
@@ -110,8 +111,24 @@ def main() -> None:
     """Parse the options before the command; HELP documents the group."""
 
 
-for command in (run, plan, claims, report, index, verify, diff, merge, trim, export, predict, list_, data, schema):
+for command in (
+    run,
+    plan,
+    claims,
+    report,
+    index,
+    verify,
+    diff,
+    merge,
+    trim,
+    export,
+    predict,
+    list_,
+    data,
+    schema,
+    check,
+):
     main.add_command(command)
-for command in (run, claims, report, index, verify, diff, merge, trim, export, predict):
+for command in (run, claims, report, index, verify, diff, merge, trim, export, predict, check):
     assert command.callback is not None, "a command does something"
     command.callback = endings.with_memory(command.callback)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ def predict(
     *,
     force: bool = False,
     reading: Mapping[str, Any] | None = None,
+    plugins: Sequence[Path] = (),
 ) -> str:
     """Predict the rows of a table and write them to a file; return them as csv text where there is none.
 
@@ -38,6 +39,7 @@ def predict(
         say: gets a line about what is not plain in how the table was read.
         force: whether an existing file is overwritten.
         reading: what is said of how the table is written where that is not as in training.
+        plugins: files with the code of the model's activation, where that is a plugin's.
 
     Raises InputError for a model or table that does not fit, or where the file exists; MachineError where the disk refuses.
 
@@ -48,7 +50,7 @@ def predict(
         raise InputError(f"the {'folder' if to.is_dir() else 'file'} exists: {to}; --force overwrites a file")
     if not table.is_file():
         raise InputError(f"table not found: {table}")
-    rows = predictions(model, table, say, reading)
+    rows = predictions(model, table, say, reading, plugins)
     if to is None:
         return str(rows.to_csv(index=False, float_format=DIGITS))
     content = io.BytesIO()
@@ -61,7 +63,11 @@ def predict(
 
 
 def predictions(
-    model: Path, table: Path, say: Say = say_nothing, reading: Mapping[str, Any] | None = None
+    model: Path,
+    table: Path,
+    say: Say = say_nothing,
+    reading: Mapping[str, Any] | None = None,
+    plugins: Sequence[Path] = (),
 ) -> pd.DataFrame:
     """Return a row for each row of a table, in their order: `predicted`, and of classes the probability of each, where it has one.
 
@@ -74,7 +80,7 @@ def predictions(
 
     from mlpbench.training.table_model import load_model
 
-    loaded = load_model(model)
+    loaded = load_model(model, plugins)
     of_rows = loaded.encoder.read(table, str(table), reading)
     for note in of_rows.notes:
         say(f"{table.name}: {note}")

@@ -35,9 +35,9 @@ class Ablation(Model):
         is_removed = name in self.remove and condition[name] == self.remove[name]
         return (KEY, REMOVE if is_removed else BASE, name)
 
-    def as_written(self, plain: Callable[[Value], Any]) -> dict[str, Any]:
+    def as_written(self, plain: Callable[[Value, str], Any]) -> dict[str, Any]:
         """Return what a file says under `ablate`."""
-        return {part: {k: plain(v) for k, v in getattr(self, part).items()} for part in (BASE, REMOVE)}
+        return {part: {k: plain(v, k) for k, v in getattr(self, part).items()} for part in (BASE, REMOVE)}
 
 
 def read_ablation(written: object, read: Callable[[str, object, Path], Value]) -> Ablation:

@@ -11,6 +11,7 @@ from pydantic import Field, InstanceOf, WithJsonSchema, field_validator, model_v
 from mlpbench.base.models import DATASET, LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value, shown
 from mlpbench.data.dataset import DataFacts, DataSource
 from mlpbench.experiment.ablation import Ablation
+from mlpbench.experiment.plugins.plugin import Plugin, used_names
 from mlpbench.experiment.tuning_ranges import TuningRange
 
 
@@ -59,6 +60,7 @@ class Design(Model):
     one_at_a_time: bool = False
     until_decided: UntilDecided | None = None
     save_weights: bool = False
+    plugins: tuple[Annotated[InstanceOf[Plugin], WithJsonSchema({"type": "object"})], ...] = ()
 
     @field_validator("probes", mode="before")
     @classmethod
@@ -76,6 +78,15 @@ class Design(Model):
         if not value.strip():
             raise ValueError(f"question must not be empty, got {value!r}")
         return value
+
+    @property
+    def used_plugins(self) -> tuple[Plugin, ...]:
+        """The plugins with the pieces that are levels of some setting, without those of which none is."""
+        levels = [*self.fixed.items(), *(item for condition in self.conditions for item in condition.items())]
+        for factors in (self.factors, self.zipped, self.nuisance):
+            levels += [(setting, level) for setting, of_setting in factors.items() for level in of_setting]
+        names = used_names(levels)
+        return tuple(used for plugin in self.plugins if (used := plugin.used(names)).pieces)
 
     def source_of(self, levels: Mapping[str, Value]) -> DataSource:
         """Return the data set of a condition with these levels."""

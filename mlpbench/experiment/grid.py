@@ -19,6 +19,7 @@ from typing import Any
 from mlpbench.base.models import DATASET, STREAM, STREAMS, Path, SpecProblem, Value
 from mlpbench.data.dataset import DataFacts
 from mlpbench.data.row_blocks import FoldPart
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.run_settings import LATER, SIZES
 from mlpbench.experiment.run_settings import RunSettings as RunSettings
@@ -308,12 +309,12 @@ def label_of(levels: Mapping[str, Value], experiment: Design) -> str:
 
 
 def format_level(value: Value) -> str:
-    """Return a level as reports print it: 0.1, relu, (512, 256)."""
+    """Return a level as reports print it: 0.1, relu, (512, 256); a piece of a plugin without the digest of its code."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, tuple):
         return "(" + ", ".join(format_level(v) for v in value) + ")"
-    return str(value)
+    return plain(str(value))
 
 
 def _canonical(settings: RunSettings, fingerprint: str) -> dict[str, Any]:

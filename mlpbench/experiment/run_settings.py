@@ -14,6 +14,7 @@ from mlpbench.data.row_blocks import FoldPart
 from mlpbench.experiment.components.initialisers import INITIALISERS
 from mlpbench.experiment.components.losses import Target, losses_of
 from mlpbench.experiment.components.optimisers import OPTIMISERS
+from mlpbench.experiment.components.own_pieces import is_own, plain
 from mlpbench.experiment.components.parametrizations import STANDARD, LayerScales, layer_scales
 from mlpbench.experiment.components.schedules import in_steps
 from mlpbench.experiment.components.stopping_rules import StoppingRule
@@ -204,7 +205,7 @@ def resolve(
     target: Target = "numbers" if data.n_classes is None else "classes"
     losses = losses_of(target)
     loss = value["loss"] or losses[0]
-    if loss not in losses:
+    if loss not in losses and not is_own(loss):
         rule = f"loss must be one of {', '.join(losses)} where the target is {target}, as in {data.name}"
         raise problem("loss", f"{rule}, got {loss!r}")
     if data.n_classes is None and value["label_noise"] > 0:
@@ -214,7 +215,7 @@ def resolve(
     _check_class_weights(value["class_weights"], data, problem)
     _check_parametrization(value, problem)
     if value["label_smoothing"] > 0 and loss != "cross_entropy":
-        rule = f"label_smoothing must be 0 where the loss is {loss}: it is of cross_entropy"
+        rule = f"label_smoothing must be 0 where the loss is {plain(loss)}: it is of cross_entropy"
         raise problem("label_smoothing", f"{rule}, got {value['label_smoothing']}")
     _check_blocks(value, data, train_size, problem)
     _check_early_stopping(value["early_stopping"], experiment, data, problem)
@@ -342,7 +343,10 @@ def _check_parametrization(value: Mapping[str, Any], problem: Callable[[str, str
     if not entry_of(INITIALISERS, value["init"])[0].of_fans:
         names = ", ".join(name for name, i in INITIALISERS.items() if i.of_fans)
         rule = f"init must be one of {names} where parametrization is {chosen}"
-        raise problem("init", f"{rule}, got {value['init']!r}")
+        raise problem("init", f"{rule}, got {plain(value['init'])!r}")
+    if is_own(value["optimizer"]):
+        rule = f"optimizer must be one of mlpbench's own where parametrization is {chosen}, which goes by how it scales steps"
+        raise problem("optimizer", f"{rule}, got {plain(value['optimizer'])!r}")
     if value["l1"] > 0:
         raise problem(
             "l1", f"l1 must be 0 where parametrization is {chosen}, which has no rule for it, got {value['l1']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from mlpbench.base.models import Value, shown
@@ -11,6 +12,7 @@ from mlpbench.experiment.components.activations import ACTIVATIONS
 from mlpbench.experiment.components.initialisers import INITIALISERS
 from mlpbench.experiment.components.losses import LOSSES
 from mlpbench.experiment.components.optimisers import OPTIMISERS, OptimiserWord
+from mlpbench.experiment.components.own_pieces import plain_value, with_digests
 from mlpbench.experiment.components.parametrizations import PARAMETRIZATIONS, STANDARD
 from mlpbench.experiment.components.schedules import SCHEDULES
 from mlpbench.experiment.components.stopping_rules import EarlyStopping
@@ -38,9 +40,16 @@ class Setting:
     value_type: ValueType | EarlyStopping
     default: Value = None
 
-    def read(self, value: object) -> Value:
-        """Return the canonical value; raise ValueError with rule, value and suggestion."""
+    def read(self, value: object, words: Mapping[str, str] = MappingProxyType({})) -> Value:
+        """Return the canonical value; raise ValueError with rule, value and suggestion.
+
+        `words` are pieces of plugins that it may be too: the canonical name of each by what it is called.
+        """
         try:
+            if words and isinstance(self.value_type, Word | Chain):
+                read = self.value_type.with_words(words).read(plain_value(value, words))
+                own: Value = with_digests(read, words)
+                return own
             return self.value_type.read(value)
         except ValueError as error:
             rule, mark, near = str(error).partition("; did you mean")

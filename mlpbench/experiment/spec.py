@@ -32,8 +32,11 @@ from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims
 from mlpbench.experiment.dataset_levels import DatasetLevels
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.design import UntilDecided as UntilDecided
+from mlpbench.experiment.plugins.piece_kinds import KINDS
+from mlpbench.experiment.plugins.plugin import read_plugins, words_of
 from mlpbench.experiment.settings import SETTINGS, Setting
 from mlpbench.experiment.tuning_ranges import TuningRange, budget_of, levels_of, read_range
+from mlpbench.experiment.value_types import Chain, Word
 
 # A setting that says in another way what others say.
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
@@ -51,11 +54,13 @@ WITHIN = ("zipped", "conditions", "folds", "refit", "one_at_a_time", "ranges")
 FILE_KEYS = tuple(DATASET if k == "datasets" else k for k in Experiment.model_fields if k not in WITHIN)
 
 
-def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experiment:
+def build(
+    tree: Mapping[str, Any], base: pathlib.Path | None = None, *, plugins_in: pathlib.Path | None = None
+) -> Experiment:
     """Check a plain tree and return the experiment in canonical form.
 
-    `base` is where paths of own data start, by default the current folder. Raises SpecProblem, and InputError for what is
-    wrong inside a file of own data.
+    `base` is where paths of own data start, by default the current folder, and `plugins_in` the folder of plugins, by default
+    that one. Raises SpecProblem, and InputError for what is wrong inside a file of own data.
     """
     if not tree:
         raise SpecProblem((), "an experiment needs at least name, question and dataset; the file is empty")
@@ -64,6 +69,9 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
             raise unknown_key((key,), FILE_KEYS)
     canonical = {key: value for key, value in tree.items() if key != "claims"}
     datasets = DatasetLevels(canonical.pop(DATASET, None), base or pathlib.Path())
+    canonical["plugins"] = read_plugins(
+        canonical.pop("plugins", None), plugins_in or base or pathlib.Path(), package_words
+    )
     roles = _Roles(canonical, datasets)
     if isinstance(canonical.get("validation"), Mapping):
         canonical |= _folds(canonical.pop("validation"), has_nuisance=bool(roles.nuisance))
@@ -93,6 +101,12 @@ def build(tree: Mapping[str, Any], base: pathlib.Path | None = None) -> Experime
     if experiment.is_anytime:
         _check_anytime(experiment)
     return experiment
+
+
+def package_words(kind: str) -> set[str]:
+    """Return the names that pieces of a kind have in the package."""
+    types = (SETTINGS[name].value_type for name in KINDS[kind].settings)
+    return {word for values in types if isinstance(values, Word | Chain) for word in values.table}
 
 
 def _check_targets(sources: Mapping[str, DataSource]) -> None:
@@ -205,6 +219,7 @@ class _Roles:
 
     def __init__(self, tree: dict[str, Any], datasets: DatasetLevels) -> None:
         self._datasets = datasets
+        self._plugins = tree["plugins"]
         self._role: dict[str, str] = {}
         fixed = _mapping(tree.pop("fixed", None), ("fixed",))
         factors = _mapping(tree.pop("factors", None), ("factors",))
@@ -244,7 +259,7 @@ class _Roles:
             if name == DATASET:
                 self._read_dataset(of, paths[name], paths[name], "nuisance")
             self._take(name, paths[name], "nuisance")
-        read = {name: read_range(name, of, paths[name]) for name, of in written.items()}
+        read = {name: read_range(name, of, paths[name], words_of(self._plugins, name)) for name, of in written.items()}
         budget = budget_of(read, paths)
         self.ranges = {name: of for name, (of, _) in read.items()}
         # What is wrong with the seed is said when the whole file is read.
@@ -268,7 +283,7 @@ class _Roles:
             return self._read_dataset(value, path, key, role)
         setting = self._take(name, key, role)
         try:
-            return setting.read(value)
+            return setting.read(value, words_of(self._plugins, name))
         except ValueError as error:
             raise SpecProblem(path, str(error)) from None
 

@@ -62,13 +62,16 @@ class TuningRange:
         return {self.kind: list(self.ends), "levels": levels}
 
 
-def read_range(name: str, written: Mapping[Any, Any], path: Path) -> tuple[TuningRange, int | None]:
+def read_range(
+    name: str, written: Mapping[Any, Any], path: Path, words: Mapping[str, str] | None = None
+) -> tuple[TuningRange, int | None]:
     """Return the range of a setting and the number of levels it names; raise SpecProblem for what is none.
 
     Args:
         name: the setting.
         written: what the file says.
         path: where it says so.
+        words: pieces of plugins that it may be chosen from, each with its canonical name.
 
     """
     kinds = [key for key in written if key != "levels"]
@@ -81,7 +84,7 @@ def read_range(name: str, written: Mapping[Any, Any], path: Path) -> tuple[Tunin
     least = 1 if kind == "choice" else 2
     if not isinstance(ends, list) or len(ends) < least or (kind != "choice" and len(ends) > 2):
         raise SpecProblem((*path, kind), f"{rule}, got {shown(ends)}")
-    return TuningRange(kind=kind, ends=_ends(name, kind, ends, (*path, kind))), _levels(written, path)
+    return TuningRange(kind=kind, ends=_ends(name, kind, ends, (*path, kind), words or {})), _levels(written, path)
 
 
 def _levels(written: Mapping[Any, Any], path: Path) -> int | None:
@@ -94,13 +97,13 @@ def _levels(written: Mapping[Any, Any], path: Path) -> int | None:
     return levels
 
 
-def _ends(name: str, kind: str, ends: Sequence[Any], path: Path) -> tuple[Value, ...]:
+def _ends(name: str, kind: str, ends: Sequence[Any], path: Path, words: Mapping[str, str]) -> tuple[Value, ...]:
     """Return the ends of a range as the setting reads them."""
     setting = SETTINGS[name]
     values: list[Value] = []
     for i, end in enumerate(ends):
         try:
-            values.append(setting.read(end))
+            values.append(setting.read(end, words))
         except ValueError as error:
             raise SpecProblem((*path, i), str(error)) from None
     if kind == "choice":
@@ -141,7 +144,7 @@ def levels_of(ranges: Mapping[str, TuningRange], count: int, seed: int) -> dict[
     names = sorted(ranges)
     points: dict[tuple[Value, ...], None] = {}
     for row in _points(len(names), count * MOST_TRIES, seed):
-        point = tuple(_read(name, ranges[name].at(u)) for name, u in zip(names, row, strict=True))
+        point = tuple(_read(name, ranges[name], u) for name, u in zip(names, row, strict=True))
         points.setdefault(point)
         if len(points) == count:
             return {name: tuple(p[i] for p in points) for i, name in enumerate(names)}
@@ -150,8 +153,9 @@ def levels_of(ranges: Mapping[str, TuningRange], count: int, seed: int) -> dict[
     raise SpecProblem(("nuisance", names[0], "levels"), f"{rule}, got {count}")
 
 
-def _read(name: str, level: Value) -> Value:
-    return SETTINGS[name].read(level)
+def _read(name: str, of: TuningRange, u: float) -> Value:
+    """Return the level at a coordinate; one of a choice was read before."""
+    return of.at(u) if of.kind == "choice" else SETTINGS[name].read(of.at(u))
 
 
 def _points(dimensions: int, most: int, seed: int) -> Iterator[Sequence[float]]:

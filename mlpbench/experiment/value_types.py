@@ -11,8 +11,8 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
 
 from mlpbench.base.models import LARGEST, Column, Value, suggestion
 
@@ -175,6 +175,10 @@ class Word:
     table: Mapping[str, Parameters]
     column: Column = "string"
 
+    def with_words(self, words: Iterable[str]) -> Self:
+        """Return the type with further words, which take no parameters."""
+        return replace(self, table={**self.table, **{word: {} for word in words}})
+
     @property
     def rule(self) -> str:
         """The words that are allowed, with the form of those that need parameters."""
@@ -232,6 +236,10 @@ class Chain:
     def table(self) -> Mapping[str, Parameters]:
         """The words, with the parameters of each."""
         return self.word.table
+
+    def with_words(self, words: Iterable[str]) -> Self:
+        """Return the type with further words, which take no parameters."""
+        return replace(self, word=self.word.with_words(words))
 
     @property
     def rule(self) -> str:

@@ -21,6 +21,7 @@ from mlpbench.evidence.refit_epochs import with_refit_epochs
 from mlpbench.experiment import grid
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.plan import make_stack
+from mlpbench.experiment.plugins.plugin import recorded, used_by, with_code
 from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import check_precision, get_data, train
 from mlpbench.jobs.verify import TRAINED_ON, as_trained
@@ -151,6 +152,9 @@ def weights_of(stored: StoredRun, options: Options, say: Say = say_nothing) -> E
         (run,) = with_refit_epochs([run], experiment, conditions, known)
     options = as_trained(options, stored.row)
     check_precision([run], options)
+    needed = used_by(recorded(experiment.plugins), [run.settings])
+    plugins = with_code(needed, options.plugin_files, "training a run again")
+    experiment = experiment.model_copy(update={"plugins": plugins})
     get_data(experiment, options)
     ((_, rows),) = train(experiment, [make_stack([run])], options, save_weights=True)
     (row,) = rows.runs

@@ -13,8 +13,9 @@ from __future__ import annotations
 import functools
 import itertools
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -26,8 +27,11 @@ import pyarrow.compute as pc
 
 from mlpbench.base.environment import KIND, differences
 from mlpbench.experiment import grid, shift_spec
+from mlpbench.experiment.components.own_pieces import own_names
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, outline, plan, probe_steps
+from mlpbench.experiment.plugins.piece_kinds import KINDS
+from mlpbench.experiment.plugins.plugin import outdated_names
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, Rerun, environment
 from mlpbench.results.registration import registration_of
@@ -88,7 +92,7 @@ class Runs:
 class PlanSummary:
     """What `plan` prints: runs by state, and what training the rest is expected to take.
 
-    `stops_early` is set where runs may stop early: then they take less, FLOPs and time are those without a stop. `on_folds` and `refits` are counted where there are folds, `replicates` and `most_replicates` where there is a top-up.
+    `outdated` counts runs of the folder by pieces of plugins whose code has changed. `stops_early` is set where runs may stop early: then they take less, FLOPs and time are those without a stop. `on_folds` and `refits` are counted where there are folds, `replicates` and `most_replicates` where there is a top-up.
     """
 
     experiment: str
@@ -108,6 +112,7 @@ class PlanSummary:
     seconds: float
     bytes_per_worker: int
     stops_early: bool | None = None
+    outdated: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that apply, by name."""
@@ -119,7 +124,9 @@ class Inventory:
     """The runs of a grid by what a results folder has of them.
 
     `states` is of shape (C, R, S). `refits_to_come`, of shape (G,), counts the refits that will be asked for once it is
-    known which, or how long they train: `refit_epochs` of shape (C, R), or None where that is always known. `other_runs` are in the folder, but not in the grid. `stale_in` says in what stale runs' environments differ.
+    known which, or how long they train: `refit_epochs` of shape (C, R), or None where that is always known. `other_runs` are in the
+    folder, but not in the grid; of them `outdated` counts those that were trained with a piece of a plugin whose code has changed, by
+    the piece and its file. `stale_in` says in what stale runs' environments differ.
     """
 
     experiment: Experiment
@@ -129,6 +136,7 @@ class Inventory:
     other_runs: int
     stale_in: Sequence[str]
     refit_epochs: Ints | None = None
+    outdated: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def runs(self) -> Runs:
@@ -153,6 +161,14 @@ class Inventory:
     def todo(self, rerun: Rerun | None) -> list[Run]:
         """Return the runs to be trained."""
         return [run for state in (RunState.MISSING, *RERUN[rerun]) for run in self.of(state)]
+
+    def outdated_lines(self) -> list[str]:
+        """Return a line about each piece of a plugin whose code has changed since runs of the folder were trained."""
+        return [
+            f"{n} run{'s are' if n != 1 else ' is'} stale: trained with another {piece}, whose code has changed; kept, but the report leaves "
+            f"{'them' if n != 1 else 'it'} out"
+            for piece, n in self.outdated.items()
+        ]
 
     def stacks(self, todo: Sequence[Run], options: Options) -> list[Stack]:
         """Put runs into stacks."""
@@ -192,6 +208,7 @@ class Inventory:
             seconds=work.elapsed(options.n_workers),
             bytes_per_worker=work.bytes,
             stops_early=any(c.settings.stops_early for c in self.conditions) or None,
+            outdated=sum(self.outdated.values()) or None,
         )
 
 
@@ -199,17 +216,19 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
     """Compare the grid with the results folder; raise InputError for a device that is not there."""
     conditions = grid.conditions(experiment)
     here = environment(options)
-    stored = store.read(
-        "runs", columns=["run_id", "status", "diverged_at_step", "epochs_taken", "weights_sha256", *KIND], sound=True
-    )
+    levels = [name for kind in KINDS.values() for name in kind.settings] if experiment.plugins else []
+    columns = ["run_id", "status", "diverged_at_step", "epochs_taken", "weights_sha256", *levels, *KIND]
+    stored = store.read("runs", columns=columns, sound=True)
     asked_for, refits_to_come, epochs = _asked_for(experiment, conditions, store)
     states = np.full(asked_for.size, RunState.MISSING, dtype=np.int8)
     stale_in: dict[str, None] = {}
     other_runs = len(stored)
+    outdated: Mapping[str, int] = {}
     if other_runs:
         planned = pa.array(grid.all_run_ids(experiment, conditions), pa.string())
         place = _places(stored["run_id"], planned)
         other_runs = int((place < 0).sum()) + int((~asked_for.ravel()[place[place >= 0]]).sum())
+        outdated = _outdated(stored[place < 0], levels, experiment)
         rows = stored[place >= 0].assign(place=place[place >= 0]).sort_values("place", ignore_index=True)
         rows = rows[_is_whole(rows, experiment, conditions, planned, store)]
         states[rows["place"].to_numpy()] = np.where(rows["status"] == "failed", RunState.FAILED, RunState.DONE)
@@ -228,7 +247,17 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
         other_runs=other_runs,
         stale_in=tuple(stale_in),
         refit_epochs=epochs,
+        outdated=outdated,
     )
+
+
+def _outdated(rows: pd.DataFrame, levels: Sequence[str], experiment: Experiment) -> Mapping[str, int]:
+    """Return how many runs were trained with a piece of a plugin that has another code by now, by piece and file."""
+    names = outdated_names(experiment.plugins, {name: rows[name].unique() for name in levels})
+    counts: Counter[str] = Counter()
+    for of_run in rows[list(levels)].itertuples(index=False):
+        counts.update({names[name]: 1 for level in of_run for name in own_names(level) if name in names})
+    return counts
 
 
 def has_rounds(experiment: Experiment, conditions: Sequence[Condition]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
@@ -46,6 +47,7 @@ class Options:
         threads: Threads of each worker; another number changes results in their last bits.
         numerics: On which processors the bits of results are the same: `fast`, `portable` or `universal`.
         data_dir: A folder that has the data already.
+        plugin_files: Files with the code of plugins that a results folder has on record, or names of installed ones.
         rerun: Runs that are trained again: those that `failed`, that are `stale`, or `all`.
         fail_fast: Stop at the first run that fails.
         until_decided: Give undecided claims more replicates, up to `max_replicates`.
@@ -66,6 +68,7 @@ class Options:
     threads: int = 1
     numerics: Numerics = "fast"
     data_dir: Path | None = None
+    plugin_files: Sequence[Path] = ()
     rerun: Rerun | None = None
     fail_fast: bool = False
     until_decided: bool = False

@@ -19,6 +19,7 @@ from mlpbench.executors.executor import EXECUTORS, Setup, StackRows
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import Stack
+from mlpbench.experiment.plugins.plugin import plugin_lines, with_code
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.anytime_budget import within_budget
@@ -49,6 +50,7 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
     tell = warn if options.quiet else say
     if options.quiet:
         say = say_nothing
+    experiment = _with_plugins(experiment, options)
     filed, experiment = experiment, topped_up(experiment, options)
     if options.pilot:
         filed = experiment = _pilot(experiment, options)
@@ -106,6 +108,16 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
             filed=None if options.pilot else filed,
         )
     return replace(outcome, notes=tuple(notes))
+
+
+def _with_plugins(experiment: Experiment, options: Options) -> Experiment:
+    """Return the experiment with the code of the plugins that it uses; raise InputError where there is none, or in a results folder."""
+    plugins = with_code(experiment.used_plugins, options.plugin_files, "run")
+    for plugin in plugins:
+        if plugin.code is not None and seal.is_sealed(plugin.code.path.parent):
+            rule = "a results folder has no code, and runs none"
+            raise InputError(f"{rule}, got the plugin {plugin.code.path}: move it to the folder of your experiment")
+    return experiment.model_copy(update={"plugins": plugins})
 
 
 def _undecidable(inventory: Inventory, register: Register) -> list[str]:
@@ -218,6 +230,8 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
     todo = inventory.todo(options.rerun)
     check_precision(todo, options)
     if todo:
+        for line in plugin_lines(inventory.experiment.plugins):
+            say(f"{inventory.experiment.name}: {line}")
         get_data(inventory.experiment, options, say)
         if options.on_gpu:
             say(f"{inventory.experiment.name}: training on {options.device_name}, {options.device_product}")
@@ -265,6 +279,8 @@ def get_data(experiment: Experiment, options: Options, say: Say = say_nothing) -
 def _say_what_is_left(inventory: Inventory, todo: Sequence[Run], options: Options, say: Say) -> None:
     name, total = inventory.experiment.name, len(inventory.runs)
     failed, stale = inventory.count(RunState.FAILED), inventory.count(RunState.STALE)
+    for line in inventory.outdated_lines():
+        say(f"{name}: {line}")
     if not todo and not failed and not stale:
         say(f"{name}: all {total} runs are done")
     if failed and RunState.FAILED not in RERUN[options.rerun]:
@@ -274,9 +290,9 @@ def _say_what_is_left(inventory: Inventory, todo: Sequence[Run], options: Option
         say(
             f"{name}: {stale} runs are stale: they were trained with another {differing}; --rerun stale trains them again"
         )
-    if inventory.other_runs:
+    if others := inventory.other_runs - sum(inventory.outdated.values()):
         say(
-            f"{name}: {inventory.other_runs} runs in the folder are not of this grid: they are kept, but the report leaves "
+            f"{name}: {others} runs in the folder are not of this grid: they are kept, but the report leaves "
             "them out; another --results or --set name=... keeps experiments apart"
         )
 
@@ -308,6 +324,7 @@ def train(
         probes=experiment.probes,
         shifts=experiment.shifts,
         save_weights=save_weights,
+        plugins=experiment.plugins,
     )
     executor = EXECUTORS[options.executor](setup, min(options.n_workers, len(stacks)))
     with (

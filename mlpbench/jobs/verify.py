@@ -18,6 +18,7 @@ from mlpbench.evidence.refit_epochs import with_refit_epochs
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import make_stack
+from mlpbench.experiment.plugins.plugin import recorded, used_by, with_code
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, environment
 from mlpbench.jobs.run import check_precision, get_data, train
@@ -64,7 +65,7 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
         sample: The number of runs; all of them if it is None.
 
     Raises:
-        InputError: The folder has no finished run.
+        InputError: The folder has no finished run, or the code of a plugin that runs need is not given, or another by now.
         MachineError: The data can't be had.
 
     """
@@ -81,6 +82,8 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
     verified = read_verifications(store.folder)
     chosen = sorted(stored_runs, key=lambda r: (r.run_id in verified, r.run_id))[:sample]
     check_precision(chosen, options)
+    needed = used_by(recorded(experiment.plugins), (run.settings for run in chosen))
+    experiment = experiment.model_copy(update={"plugins": with_code(needed, options.plugin_files, "verify")})
     get_data(experiment, options)
     rows = rows.loc[[r.run_id for r in chosen]]
     row_of = {row["run_id"]: row for row in records(rows)}

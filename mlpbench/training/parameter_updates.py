@@ -34,6 +34,7 @@ from mlpbench.training.buffers import Stacked
 from mlpbench.training.network.dense_kernels import RULES, DenseKernels
 from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import GradientTarget
+from mlpbench.training.pieces.own_updates import OwnOptimiser, own_shapes
 
 # As torch.nn.utils.clip_grad_norm_ has it, so that a zero gradient is no division by zero.
 CLIP_EPS = 1e-6
@@ -197,6 +198,10 @@ class Updates:
         calls = [parse_call(s.optimizer) for s in settings]
         moments = self._vector([numbers[0] if numbers else 0.0 for _, numbers in calls])
         name = calls[0][0]
+        if OPTIMISERS[name].own is not None:
+            values, gradients = (own_shapes(network, a.by_name()) for a in (network.parameters, self._gradients))
+            self._optimiser: OptimiserState | OwnOptimiser = OwnOptimiser(name, values, gradients, decay)
+            return
         numbers = [own for _, own in calls] if len(calls[0][1]) > OPTIMISERS[name].usual else []
         self._optimiser = OptimiserState(name, self._parameters, moments, network.kernels, first.steps, numbers)
 
@@ -228,10 +233,20 @@ class Updates:
         if self._plain_sgd:
             return
         at = torch.tensor(places, dtype=torch.int64, device=self._network.device)
+        if isinstance(self._optimiser, OwnOptimiser) or isinstance(other._optimiser, OwnOptimiser):
+            self._take_over_own(other, places)
+            return
         there = dict(zip(other._network.parameters.by_name(), other._optimiser.states, strict=True))
         for name, own in zip(self._network.parameters.by_name(), self._optimiser.states, strict=True):
             for state, before in zip(own, there[name], strict=True):
                 torch.index_select(before, 0, at, out=state)
+
+    def _take_over_own(self, other: Updates, places: Sequence[int]) -> None:
+        assert isinstance(self._optimiser, OwnOptimiser), "of one stack"
+        assert isinstance(other._optimiser, OwnOptimiser), "of one stack"
+        there = list(other._network.parameters.by_name())
+        for array, name in enumerate(self._network.parameters.by_name()):
+            self._optimiser.take_over(array, other._optimiser.states_of(there.index(name)), places)
 
     def advance(self, step: int) -> None:
         """Put the learning rates of a step, counted from 0, and what follows from them where the step reads them."""
@@ -246,6 +261,11 @@ class Updates:
                 for place, factor in zip(self._decay_factors, self._decay_factors_of(rates), strict=True):
                     if place is not None and factor is not None:
                         place.copy_(factor)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the optimiser is of a plugin."""
+        return not self._plain_sgd and isinstance(self._optimiser, OwnOptimiser)
 
     @property
     def notes(self) -> bool:

@@ -27,9 +27,13 @@ from mlpbench.base.files import MOST_WEIGHTS, is_as_written, ordered_header, rea
 from mlpbench.base.models import SHOWN
 from mlpbench.data.dataset import DataFacts, TargetScale
 from mlpbench.experiment.components.activations import ACTIVATIONS, activation
+from mlpbench.experiment.components.own_pieces import PieceError, is_own, split_name
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.plugins.piece_source import Piece
+from mlpbench.experiment.plugins.plugin import Plugin, with_code
 from mlpbench.experiment.value_types import entry_of
 from mlpbench.training.measures.run_rows import Model
+from mlpbench.training.pieces.load_pieces import load_pieces
 
 POOLINGS: Mapping[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 # What the metadata may say.
@@ -128,8 +132,10 @@ def encoded(model: Model, run: Run, facts: DataFacts) -> bytes:
     return ordered_header(save(tensors, metadata=metadata))
 
 
-def decoded(content: bytes, path: Path) -> nn.Sequential:
+def decoded(content: bytes, path: Path, plugins: Sequence[str | Path] = ()) -> nn.Sequential:
     """Return the network of a file, in evaluation mode; raise InputError where it is no whole file of weights.
+
+    Of a network with an activation of a plugin, `plugins` are files that have its code, of equal digest: it is run here.
 
     Of convolutions, if there are any, Unflatten; of each Conv2d, the activation and the pooling; Flatten. Of each hidden layer
     Linear, the norm if there is one, the activation, Dropout where it is above 0, all of them in a `Residual` where a layer adds
@@ -144,6 +150,7 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
         if other := set(metadata) - KEYS:
             raise ValueError(f"its metadata have an unknown entry {min(other)[:SHOWN]!r}")
         settings, tensors = json.loads(metadata["settings"]), load(content)
+        _load_activation(str(settings["activation"]), plugins, path)
         network = _network(settings, tensors, json.loads(metadata.get("image_shape", "[]")))
         if "target_scale" in metadata:
             network.append(OwnUnits(_target_scale(json.loads(metadata["target_scale"]))))
@@ -156,6 +163,18 @@ def decoded(content: bytes, path: Path) -> nn.Sequential:
         why = (str(error).splitlines() or [type(error).__name__])[0][:SHOWN]
         raise InputError(f"a file of weights must be whole, as it was written, got {path} ({why})") from None
     return network.eval()
+
+
+def _load_activation(name: str, plugins: Sequence[str | Path], path: Path) -> None:
+    """Load the activation of a plugin; raise InputError where no file has it, or its code is another."""
+    if not is_own(name) or ACTIVATIONS.is_loaded(name):
+        return
+    called, digest = split_name(name)
+    wanted = Plugin(name="a plugin", pieces=(Piece(kind="activation", called=called, digest=digest),))
+    try:
+        load_pieces(with_code([wanted], [Path(plugin) for plugin in plugins], f"the network of {path}"))
+    except PieceError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _target_scale(written: Mapping[str, Any]) -> TargetScale:
@@ -230,9 +249,12 @@ def metadata_of(content: bytes, path: Path) -> dict[str, str]:
     return read_metadata(content[8 : 8 + length], path)
 
 
-def load_weights(path: str | Path) -> nn.Sequential:
-    """Return the network of a file of weights, as `mlpbench.model` does; raise InputError where it is none."""
-    return decoded(read_weights(Path(path)), Path(path))
+def load_weights(path: str | Path, plugins: Sequence[str | Path] = ()) -> nn.Sequential:
+    """Return the network of a file of weights, as `mlpbench.model` does; raise InputError where it is none.
+
+    `plugins` are files with the code of its activation, where that is a plugin's.
+    """
+    return decoded(read_weights(Path(path)), Path(path), plugins)
 
 
 def read_weights(path: Path) -> bytes:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mlpbench.experiment.components.losses import LOSSES, smooth_labels
+from mlpbench.experiment.components.own_pieces import is_own
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.device_data import DeviceData, Indices
 from mlpbench.training.batches.example_weights import weighted
@@ -67,7 +68,9 @@ class Steps:
         if first.label_smoothing > 0:
             self._smoothing_R11 = torch.tensor([s.label_smoothing for s in settings], **make)[:, None, None]
         self._kernel_takes_loss = is_cross_entropy and self._weights is None and self._smoothing_R11 is None
-        self._work_of = recorded(self._descend, network.device, unless=self._input_noise.from_host)
+        # What a plugin does can't be recorded.
+        by_host = self._input_noise.from_host or network.has_own or self._updates.is_own or is_own(first.loss)
+        self._work_of = recorded(self._descend, network.device, unless=by_host)
 
     def settle(self) -> None:
         """Copy the weights of fused first layers back into the network; without that they are stale between steps."""

@@ -143,8 +143,10 @@ class TableModel:
         return outputs
 
 
-def load_model(path: str | Path) -> TableModel:
+def load_model(path: str | Path, plugins: Sequence[str | Path] = ()) -> TableModel:
     """Return the model in a file that `mlpbench export` wrote of a run on a table of the user's own.
+
+    `plugins` are files with the code of its activation, where that is a plugin's.
 
     >>> import mlpbench
     >>> mlpbench.load_model("missing.safetensors")
@@ -155,7 +157,7 @@ def load_model(path: str | Path) -> TableModel:
     """
     path = Path(path)
     content = read_weights(path)
-    network, metadata = decoded(content, path), metadata_of(content, path)
+    network, metadata = decoded(content, path, plugins), metadata_of(content, path)
     if "table" not in metadata:
         rule = "predictions need a model of a run on a table of your own, exported where the table could be read"
         raise InputError(f"{rule}, got {path} of {metadata.get('dataset', 'other data')!r}")

@@ -16,9 +16,11 @@ from typing import Any
 import torch
 
 from mlpbench.base import environment as provenance
+from mlpbench.experiment.components.own_pieces import PieceError
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.device_data import DeviceData, DrawnData, on_device
 from mlpbench.training.engine import train_stack
+from mlpbench.training.pieces.load_pieces import load_pieces
 from mlpbench.training.worker_setup import Setup, StackRows
 
 # What builds of torch call the libraries of matrix products.
@@ -35,6 +37,7 @@ class Worker:
         self.setup = setup
         self._sources = {source.facts.fingerprint: source for source in setup.datasets}
         self._data: dict[str, DeviceData | DrawnData] = {}
+        self._plugin_error: Exception | None = None
 
     def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> StackRows:
         """Train a stack; one that fails is halved until the run at fault is alone: its row has the error.
@@ -43,6 +46,7 @@ class Worker:
         """
         failed = False
         try:
+            self._load_plugins()
             measured = (self.setup.probes, self.setup.shifts)
             rows = train_stack(runs, self._data_of(runs[0]), progress, *measured, save_weights=self.setup.save_weights)
         except torch.OutOfMemoryError:
@@ -57,6 +61,16 @@ class Worker:
             return StackRows.joined([self.train(part, progress) for part in (runs[:half], runs[half:])])
         environment = self._environment()
         return replace(rows, runs=[row | environment for row in rows.runs])
+
+    def _load_plugins(self) -> None:
+        """Load the pieces that runs use; raise PieceError, the same each time, where the code of one can't be run."""
+        if self._plugin_error is not None:
+            raise self._plugin_error
+        try:
+            load_pieces(self.setup.plugins)
+        except PieceError as error:
+            self._plugin_error = error
+            raise
 
     def _data_of(self, run: Run) -> DeviceData | DrawnData:
         fingerprint = run.data.fingerprint

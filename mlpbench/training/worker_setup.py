@@ -10,6 +10,7 @@ from typing import Any
 from mlpbench.base.environment import Numerics
 from mlpbench.data.dataset import DataSource
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.plugins.plugin import Plugin
 from mlpbench.experiment.shift_spec import Shifts
 
 # While one worker prepares a stack or measures its runs, another keeps the GPU busy.
@@ -20,7 +21,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """The data sets and the device of the workers, how many threads each may use, and how far their bits are to carry."""
+    """The data sets and the device of the workers, how many threads each may use, and how far their bits are to carry.
+
+    Plugins are those that runs use, with their code: workers load it from here, not from a file.
+    """
 
     datasets: Sequence[DataSource]
     device: str
@@ -30,6 +34,7 @@ class Setup:
     probes: Sequence[float] | None
     shifts: Shifts = field(default_factory=dict)
     save_weights: bool = False
+    plugins: Sequence[Plugin] = ()
 
 
 @dataclass

@@ -26,6 +26,8 @@ SHORT = {
     "data/named/torchvision_download.py": "a program of its own",
     "training/kernels.py": "what imports triton, which most machines lack",
     "training/worker_setup.py": "what a worker is given and hands back, without torch",
+    "cli/piece_commands.py": "the command about pieces of the user's own",
+    "executors/piece_check.py": "what that command does, without torch until it is needed",
     "evidence/frames.py": "how evidence and reports take rows out of DataFrames",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
     "jobs/anytime_budget.py": "what run and plan have in common",

@@ -8,6 +8,7 @@ from mlpbench.base.models import Path, SpecProblem
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.losses import LOSSES
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
@@ -53,7 +54,7 @@ def check_metric_of(name: str, conditions: Sequence[Condition], path: Path) -> N
     if score is not None and score.needs == "probabilities" and other is not None:
         likely = ", ".join(loss for loss, of in LOSSES.items() if of.of_softmax)
         rule = f"{score.title} is of probabilities, so that loss must be one of {likely}"
-        raise SpecProblem(path, f"{rule}, got {name!r} for {other.label!r}, whose loss is {other.settings.loss}")
+        raise SpecProblem(path, f"{rule}, got {name!r} for {other.label!r}, whose loss is {plain(other.settings.loss)}")
 
 
 def _check_units(name: str, conditions: Sequence[Condition], path: Path) -> None:

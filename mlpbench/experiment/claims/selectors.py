@@ -8,8 +8,10 @@ from fractions import Fraction
 from typing import Any
 
 from mlpbench.base.models import DATASET, STREAM, Levels, Path, SpecProblem, Value, shown, suggestion
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.experiment.plugins.plugin import words_of
 from mlpbench.experiment.settings import SETTINGS
 
 # A weight of less than this share of the largest one is 0 but for rounding.
@@ -36,12 +38,13 @@ def read_selector(design: Design, where: Mapping[str, Any], path: Path) -> Level
         else:
             levels = design.factors.get(name) or design.zipped[name]
             try:
-                level = SETTINGS[name].read(value)
+                level = SETTINGS[name].read(value, words_of(design.plugins, name))
             except ValueError as error:
                 raise SpecProblem((*path, name), str(error)) from None
         if level not in levels:
-            near = suggestion(level, [str(v) for v in levels])
-            rule = f"a claim about {name} names one of its levels {shown(list(levels))}"
+            near = suggestion(level, [plain(str(v)) for v in levels])
+            known = [plain(v) if isinstance(v, str) else v for v in levels]
+            rule = f"a claim about {name} names one of its levels {shown(known)}"
             raise SpecProblem((*path, name), f"{rule}, got {shown(value)}{near}")
         canonical[name] = level
     return canonical

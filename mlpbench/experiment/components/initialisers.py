@@ -11,13 +11,14 @@ in deep linear neural networks", 2014; `torch.nn.Linear` for `default`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.experiment.components.own_pieces import Components, unloaded
 from mlpbench.experiment.value_types import Number, Parameters
 
 Array = NDArray[np.float64]
@@ -68,18 +69,26 @@ def _orthogonal(layer: Layer) -> Array:
     return np.asarray((q if rows >= columns else q.T).numpy())
 
 
-INITIALISERS: Mapping[str, Initialiser] = {
-    "normal": Initialiser(
-        draw=_normal(lambda layer: layer.parameter), parameters={"number": Number(low=0, open_low=True)}
-    ),
-    "default": Initialiser(draw=_uniform(lambda layer: 1 / math.sqrt(layer.fan_in))),
-    "xavier_uniform": Initialiser(draw=_uniform(lambda layer: math.sqrt(6 / (layer.fan_in + layer.fan_out)))),
-    "xavier_normal": Initialiser(draw=_normal(lambda layer: math.sqrt(2 / (layer.fan_in + layer.fan_out)))),
-    "he_uniform": Initialiser(draw=_uniform(lambda layer: math.sqrt(6 / layer.fan_in))),
-    "he_normal": Initialiser(draw=_normal(lambda layer: math.sqrt(2 / layer.fan_in))),
-    "orthogonal": Initialiser(draw=_orthogonal, of_biases=False, of_fans=False),
-    "constant": Initialiser(
-        draw=lambda layer: np.full(layer.shape, layer.parameter), parameters={"number": Number()}, of_fans=False
-    ),
-    "zeros": Initialiser(draw=lambda layer: np.zeros(layer.shape)),
-}
+def own_initialiser(draw: Callable[[Layer], Array]) -> Initialiser:
+    """Return the initialiser of a plugin, of whose scale and mean nothing is known."""
+    return Initialiser(draw=draw, of_fans=False)
+
+
+INITIALISERS: Components[Initialiser] = Components(
+    {
+        "normal": Initialiser(
+            draw=_normal(lambda layer: layer.parameter), parameters={"number": Number(low=0, open_low=True)}
+        ),
+        "default": Initialiser(draw=_uniform(lambda layer: 1 / math.sqrt(layer.fan_in))),
+        "xavier_uniform": Initialiser(draw=_uniform(lambda layer: math.sqrt(6 / (layer.fan_in + layer.fan_out)))),
+        "xavier_normal": Initialiser(draw=_normal(lambda layer: math.sqrt(2 / (layer.fan_in + layer.fan_out)))),
+        "he_uniform": Initialiser(draw=_uniform(lambda layer: math.sqrt(6 / layer.fan_in))),
+        "he_normal": Initialiser(draw=_normal(lambda layer: math.sqrt(2 / layer.fan_in))),
+        "orthogonal": Initialiser(draw=_orthogonal, of_biases=False, of_fans=False),
+        "constant": Initialiser(
+            draw=lambda layer: np.full(layer.shape, layer.parameter), parameters={"number": Number()}, of_fans=False
+        ),
+        "zeros": Initialiser(draw=lambda layer: np.zeros(layer.shape)),
+    },
+    declared=lambda name: own_initialiser(unloaded(name)),
+)

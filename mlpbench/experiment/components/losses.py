@@ -16,9 +16,11 @@ Inception architecture for computer vision", 2016). Losses that are measured are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from mlpbench.experiment.components.own_pieces import Components, unloaded
 
 Tensor = Any  # torch.Tensor
 Buffer = Any  # mlpbench.training.buffers.Stacked
@@ -108,25 +110,38 @@ def _mse(torch: Any, z: Buffer, y: Tensor, loss: Buffer) -> None:
     loss.x_RNM.mul_(2 / z.x_RNM.shape[2])
 
 
-LOSSES: Mapping[str, Loss] = {
-    "cross_entropy": Loss(
-        forward=_cross_entropy, gradient=_cross_entropy_gradient, default_of="classes", of_softmax=True
-    ),
-    "naive_cross_entropy": Loss(forward=_naive_cross_entropy, gradient=_naive_cross_entropy_gradient, of_softmax=True),
-    "squared_error": Loss(
-        forward=_squared_error,
-        gradient=lambda torch, z, y, scale, d: torch.mul(z.x_RNM, scale, out=d.x_RNM),
-        targets=("classes", "numbers"),
-        default_of="numbers",
-        half_squares=1,
-    ),
-    "mse": Loss(
-        forward=_mse,
-        gradient=lambda torch, z, y, scale, d: torch.mul(z.x_RNM, scale * (2 / z.x_RNM.shape[2]), out=d.x_RNM),
-        targets=("classes", "numbers"),
-        half_squares=2,
-    ),
-}
+def own_loss(
+    forward: Callable[[Any, Buffer, Tensor, Buffer], object],
+    gradient: Callable[[Any, Buffer, Tensor, Tensor, Buffer], object],
+) -> Loss:
+    """Return the loss of a plugin, which may be of either target."""
+    return Loss(forward=forward, gradient=gradient, targets=("classes", "numbers"))
+
+
+LOSSES: Components[Loss] = Components(
+    {
+        "cross_entropy": Loss(
+            forward=_cross_entropy, gradient=_cross_entropy_gradient, default_of="classes", of_softmax=True
+        ),
+        "naive_cross_entropy": Loss(
+            forward=_naive_cross_entropy, gradient=_naive_cross_entropy_gradient, of_softmax=True
+        ),
+        "squared_error": Loss(
+            forward=_squared_error,
+            gradient=lambda torch, z, y, scale, d: torch.mul(z.x_RNM, scale, out=d.x_RNM),
+            targets=("classes", "numbers"),
+            default_of="numbers",
+            half_squares=1,
+        ),
+        "mse": Loss(
+            forward=_mse,
+            gradient=lambda torch, z, y, scale, d: torch.mul(z.x_RNM, scale * (2 / z.x_RNM.shape[2]), out=d.x_RNM),
+            targets=("classes", "numbers"),
+            half_squares=2,
+        ),
+    },
+    declared=lambda name: own_loss(unloaded(name), unloaded(name)),
+)
 
 
 def losses_of(target: Target) -> list[str]:

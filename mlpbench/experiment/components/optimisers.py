@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlpbench.base.models import Value
+from mlpbench.experiment.components.own_pieces import Components, unloaded
 from mlpbench.experiment.value_types import Flag, Number, Pair, Parameters, Word, entry_of
 
 Tensor = Any  # torch.Tensor
@@ -66,7 +67,8 @@ class Optimiser:
     `states` is the number of buffers of w's size that it keeps, zeros at first. `coupled` says that weight decay is added to
     the gradient. `normalises` says that a step is about as long for a small gradient as for a large one. `linear` says that the step is w -= eta g and nothing else, which training takes within the product
     that computes g. `tuned` is the rule where a run has more numbers than the `usual` ones of its canonical name, and
-    `tuned_states` the number of its buffers.
+    `tuned_states` the number of its buffers. `own(gradient, state, lr, step)` is a plugin's, which training calls for each array of
+    each run instead of a rule: it returns what is added to the array, and its state.
     """
 
     rule: Rule
@@ -78,6 +80,7 @@ class Optimiser:
     usual: int = 0
     tuned: Rule | None = None
     tuned_states: int = 0
+    own: Callable[..., tuple[Tensor, dict[Any, Any]]] | None = None
 
     def with_numbers(self) -> Optimiser:
         """Return the optimiser with its tuned rule."""
@@ -152,26 +155,38 @@ _OF_ADAM: Parameters = {
     "betas": Pair(each=Number(low=0, high=1, open_high=True), default=(BETA_1, BETA_2)),
     "eps": _EPS,
 }
-OPTIMISERS: Mapping[str, Optimiser] = {
-    "sgd": Optimiser(
-        rule=lambda w, g, states, step: w.sub_(g.mul_(step.rate)), states=0, parameters=_OF_SGD, linear=True
-    ),
-    "momentum": Optimiser(rule=_momentum, states=1, parameters=_MOMENTUM, usual=1, tuned=_damped, tuned_states=1),
-    "nesterov": Optimiser(rule=_nesterov, states=1, parameters=_MOMENTUM, usual=1),
-    "rmsprop": Optimiser(
-        rule=_rmsprop, states=1, parameters=_OF_RMSPROP, normalises=True, tuned=_tuned_rmsprop, tuned_states=2
-    ),
-    "adam": Optimiser(rule=_adam, states=2, parameters=_OF_ADAM, normalises=True, tuned=_tuned_adam, tuned_states=2),
-    "adamw": Optimiser(
-        rule=_adam,
-        states=2,
-        parameters=_OF_ADAM,
-        coupled=False,
-        normalises=True,
-        tuned=_tuned_adam,
-        tuned_states=2,
-    ),
-}
+
+
+def own_optimiser(name: str, step: Callable[..., tuple[Tensor, dict[Any, Any]]]) -> Optimiser:
+    """Return the optimiser of a plugin; what it keeps is counted as two buffers, what Adam has."""
+    return Optimiser(rule=unloaded(name), states=2, own=step)
+
+
+OPTIMISERS: Components[Optimiser] = Components(
+    {
+        "sgd": Optimiser(
+            rule=lambda w, g, states, step: w.sub_(g.mul_(step.rate)), states=0, parameters=_OF_SGD, linear=True
+        ),
+        "momentum": Optimiser(rule=_momentum, states=1, parameters=_MOMENTUM, usual=1, tuned=_damped, tuned_states=1),
+        "nesterov": Optimiser(rule=_nesterov, states=1, parameters=_MOMENTUM, usual=1),
+        "rmsprop": Optimiser(
+            rule=_rmsprop, states=1, parameters=_OF_RMSPROP, normalises=True, tuned=_tuned_rmsprop, tuned_states=2
+        ),
+        "adam": Optimiser(
+            rule=_adam, states=2, parameters=_OF_ADAM, normalises=True, tuned=_tuned_adam, tuned_states=2
+        ),
+        "adamw": Optimiser(
+            rule=_adam,
+            states=2,
+            parameters=_OF_ADAM,
+            coupled=False,
+            normalises=True,
+            tuned=_tuned_adam,
+            tuned_states=2,
+        ),
+    },
+    declared=lambda name: own_optimiser(name, unloaded(name)),
+)
 
 
 def optimiser(canonical: str) -> tuple[Optimiser, tuple[float, ...]]:

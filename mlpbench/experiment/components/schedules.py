@@ -14,12 +14,13 @@ Reference: I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with war
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpbench.experiment.components.own_pieces import Components, unloaded
 from mlpbench.experiment.value_types import THEN, Count, Number, Parameters, entry_of
 
 Steps = NDArray[np.float64]
@@ -34,17 +35,20 @@ class Schedule:
     parameters: Parameters = field(default_factory=dict)
 
 
-SCHEDULES: Mapping[str, Schedule] = {
-    "constant": Schedule(factor=lambda t, total, p: np.ones_like(t)),
-    "step": Schedule(
-        factor=lambda t, total, p: p[1] ** np.floor(t / p[0]),
-        parameters={"every": Count(share=True), "factor": Number(low=0, open_low=True)},
-    ),
-    "cosine": Schedule(factor=lambda t, total, p: (1 + np.cos(np.pi * t / total)) / 2),
-    "warmup": Schedule(
-        factor=lambda t, total, p: np.minimum(1.0, (t + 1) / p[0]), parameters={"steps": Count(share=True)}
-    ),
-}
+SCHEDULES: Components[Schedule] = Components(
+    {
+        "constant": Schedule(factor=lambda t, total, p: np.ones_like(t)),
+        "step": Schedule(
+            factor=lambda t, total, p: p[1] ** np.floor(t / p[0]),
+            parameters={"every": Count(share=True), "factor": Number(low=0, open_low=True)},
+        ),
+        "cosine": Schedule(factor=lambda t, total, p: (1 + np.cos(np.pi * t / total)) / 2),
+        "warmup": Schedule(
+            factor=lambda t, total, p: np.minimum(1.0, (t + 1) / p[0]), parameters={"steps": Count(share=True)}
+        ),
+    },
+    declared=lambda name: Schedule(factor=unloaded(name)),
+)
 
 
 def factors(canonical: str, steps: int) -> Steps:

@@ -18,8 +18,11 @@ from mlpbench.experiment import shift_spec
 from mlpbench.experiment.ablation import BASE, REMOVE
 from mlpbench.experiment.claims.claim import claim_model
 from mlpbench.experiment.claims.claim_form import FORMS
+from mlpbench.experiment.components.own_pieces import DIGITS
 from mlpbench.experiment.components.stopping_rules import EarlyStopping
 from mlpbench.experiment.metrics.metric import METRICS
+from mlpbench.experiment.plugins.piece_kinds import KINDS, kind_of_setting
+from mlpbench.experiment.plugins.plugin import NAME
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.shift_spec import ShiftKind
 from mlpbench.experiment.spec import FILE_KEYS, Experiment, UntilDecided
@@ -58,6 +61,7 @@ MEANINGS: Mapping[str, str] = {
     "probes": "Epochs at which layers are measured: numbers, start, end.",
     "vary": "The random streams in which replicates differ, or, under `each`, streams that vary one at a time.",
     "until_decided": "Further replicates for claims that are undecided.",
+    "plugins": "Files with pieces of your own beside this one, such as [pieces.py], or names of installed plugins.",
     "save_weights": "Whether the weights of finished runs are kept, a safetensors file for each.",
     "claims": "Stated hypotheses, to be judged.",
 }
@@ -77,9 +81,13 @@ def schema() -> Schema:
             _tidy(shape)
             if name == "metric":  # offered: steps_to_train_loss_0.5 and others are made as they are asked for
                 shape["anyOf"] = [{"enum": list(METRICS)}, {"type": shape.pop("type")}]
-    keys = _keys()
-    for key in MAY_BE_EMPTY:
-        keys[key] = {"anyOf": [keys[key], {"type": "null"}]}
+    keys = _keys({name: {"$ref": f"#/$defs/setting.{name}"} for name in SETTINGS})
+    with_pieces = _keys({name: {"$ref": f"#/$defs/{_definition(name)}"} for name in SETTINGS})
+    for of in (keys, with_pieces):
+        for key in MAY_BE_EMPTY:
+            of[key] = {"anyOf": [of[key], {"type": "null"}]}
+    # What settings stand in is stricter where no plugin gives them further words.
+    differing = [key for key in FILE_KEYS if keys[key] != with_pieces[key]]
     return {
         "$schema": DIALECT,
         "title": "An experiment of mlpbench",
@@ -88,7 +96,12 @@ def schema() -> Schema:
         # Data sets that are levels stand under `factors`.
         "anyOf": [{"required": [DATASET]}, {"required": ["factors"]}],
         "additionalProperties": False,
-        "properties": {key: {"description": MEANINGS[key], **keys[key]} for key in FILE_KEYS},
+        "properties": {
+            key: {"description": MEANINGS[key], **({} if key in differing else keys[key])} for key in FILE_KEYS
+        },
+        "if": {"required": ["plugins"]},
+        "then": {"properties": {key: with_pieces[key] for key in differing}},
+        "else": {"properties": {key: keys[key] for key in differing}},
         "$defs": {
             "Claim": claim | {"oneOf": [{"required": [form]} for form in FORMS]},
             "Selector": {
@@ -97,6 +110,7 @@ def schema() -> Schema:
                 "propertyNames": {"enum": [*SETTINGS, "label", STREAM, DATASET]},
             },
             **{f"setting.{n}": {"description": s.meaning, **_value_type(s.value_type)} for n, s in SETTINGS.items()},
+            **{_definition(n): _with_pieces(n) for n in SETTINGS if kind_of_setting(n) is not None},
             **definitions,
         },
     }
@@ -114,9 +128,41 @@ def _tidy(shape: Schema) -> None:
         shape.update(allowed[0])
 
 
-def _keys() -> dict[str, Schema]:
-    """Return the schema of each key of a file."""
-    settings = {name: {"$ref": f"#/$defs/setting.{name}"} for name in SETTINGS}
+def _definition(setting: str) -> str:
+    """Return the name of the definition of a setting where a file has plugins."""
+    return f"{'setting' if kind_of_setting(setting) is None else 'own'}.{setting}"
+
+
+# The name of a piece of a plugin.
+_PIECE = "[A-Za-z][A-Za-z0-9_]*"
+
+
+def _with_pieces(setting: str) -> Schema:
+    """Return the schema of a setting that may be a piece of a plugin too, whose names a schema does not know."""
+    shapes: list[Schema] = [{"$ref": f"#/$defs/setting.{setting}"}, {"type": "string", "pattern": f"^{_PIECE}$"}]
+    values = SETTINGS[setting].value_type
+    if isinstance(values, Chain):
+        before = {values.first: _parameters(values.word.table[values.first]), "then": shapes[-1]}
+        shapes.append(_object(before, needed=list(before)))
+        shapes.append({"type": "string", "pattern": rf"^{values.first}\([^()]+\)\+{_PIECE}$"})
+    return {"anyOf": shapes}
+
+
+def _plugins() -> Schema:
+    """Return the schema of the plugins of a file: files, installed ones, or a record of pieces with the digests of their code."""
+    digests: Schema = {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": f"^{_PIECE}$"},
+        "additionalProperties": {"type": "string", "pattern": rf"^[0-9a-f]{{{DIGITS}}}$"},
+    }
+    name: Schema = {"type": "string", "pattern": r"^[^/]+$"}
+    record = _object({NAME: name, **dict.fromkeys(KINDS, digests)}, needed=[NAME])
+    return {"type": "array", "uniqueItems": True, "items": {"anyOf": [name, record]}}
+
+
+def _keys(settings: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Return the schema of each key of a file, given that of each setting."""
     levels = {n: {"type": "array", "minItems": 1, "items": s} for n, s in settings.items()}
     different = {n: s | {"uniqueItems": True} for n, s in levels.items()}
     label: Schema = {"type": "string", "pattern": r"\S"}
@@ -165,6 +211,7 @@ def _keys() -> dict[str, Schema]:
             ],
         },
         "save_weights": {"type": "boolean", "default": False},
+        "plugins": _plugins(),
         "claims": {"type": "array", "items": {"$ref": "#/$defs/Claim"}},
     }
 

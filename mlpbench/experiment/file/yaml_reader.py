@@ -36,9 +36,11 @@ from mlpbench.base.files import read_regular
 from mlpbench.base.models import DATASET, Path, SpecProblem, Value, shown, suggestion, unknown
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.dataset_levels import written_level
 from mlpbench.experiment.drawn_streams import check_streams
 from mlpbench.experiment.grid import conditions, count_conditions
+from mlpbench.experiment.plugins.piece_kinds import kind_of_setting
 from mlpbench.experiment.resplit_rules import check_resplit
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, build
@@ -75,13 +77,14 @@ Overrides = Sequence[str | Override]
 def read(path: FilePath, overrides: Overrides = ()) -> Experiment:
     """Return the checked experiment of a file, with `KEY=VALUE` overrides; raise InputError.
 
-    Paths of own data start at the file's folder; those of an override at the current one.
+    Paths of own data start at the file's folder, and plugins are in it; of an override, the current one counts.
     """
     source = _Source(str(path), _text(path))
     tree = source.tree()
     set_by = _override(tree, overrides)
     try:
-        return _checked(tree, FilePath() if "dataset" in set_by else path.parent)
+        here, beside = FilePath(), path.parent
+        return _checked(tree, here if "dataset" in set_by else beside, here if "plugins" in set_by else beside)
     except SpecProblem as problem:
         cause = _cause(problem, set_by)
         raise (InputError(f"{cause}: {problem.message}") if cause else source.error(problem)) from None
@@ -98,9 +101,9 @@ def from_mapping(tree: Mapping[str, Any], overrides: Overrides = ()) -> Experime
         raise InputError(f"{place}: {problem.message}") from None
 
 
-def _checked(tree: Mapping[str, Any], base: FilePath | None = None) -> Experiment:
+def _checked(tree: Mapping[str, Any], base: FilePath | None = None, plugins_in: FilePath | None = None) -> Experiment:
     """Build the experiment and its grid, whose size is checked first."""
-    experiment = build(tree, base)
+    experiment = build(tree, base, plugins_in=plugins_in)
     n = count_conditions(experiment)
     runs = n * experiment.most_replicates * (1 + (experiment.folds or 0))
     for what, count, most in (("runs", runs, MAX_RUNS), ("conditions", n, MAX_CONDITIONS)):
@@ -122,13 +125,14 @@ def _levels_of(name: str, experiment: Experiment) -> Any:
     """Return the levels of a nuisance setting as a file has them: its range, where it has one."""
     if name in experiment.ranges:
         written = experiment.ranges[name].written(experiment.n_points)
-        return {k: list(map(_plain, v)) if isinstance(v, list) else v for k, v in written.items()}
-    return list(map(_plain, experiment.nuisance[name]))
+        return {k: [_plain(level, name) for level in v] if isinstance(v, list) else v for k, v in written.items()}
+    return [_plain(level, name) for level in experiment.nuisance[name]]
 
 
 def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     """Return an experiment as YAML, defaults filled in, such that reading it gives the same runs and claims.
 
+    Of plugins it has the pieces that are used, each with the digest of its code, and no code.
     Paths of own data are relative to `folder`, the one the file is written to; without a folder they are absolute.
     """
     settled = {
@@ -143,7 +147,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
 
     def level(name: str, value: Value) -> Any:
         if name != DATASET:
-            return _plain(value)
+            return _plain(value, name)
         return written_level(experiment.datasets[str(value)], str(value), folder)
 
     factors: dict[str, Any] = {k: [level(k, v) for v in levels] for k, levels in experiment.factors.items()}
@@ -155,7 +159,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
         "name": experiment.name,
         "question": experiment.question,
         **({} if experiment.varies_data else {DATASET: experiment.sources[0].as_written(folder)}),
-        "fixed": {k: _plain(fixed[k]) for k in SETTINGS if k in fixed},
+        "fixed": {k: _plain(fixed[k], k) for k in SETTINGS if k in fixed},
     }
     probes, until = experiment.probes, experiment.until_decided
     optional: dict[str, Any] = {
@@ -170,6 +174,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
         "vary": experiment.vary_written,
         "until_decided": None if until is None else until.model_dump(exclude_defaults=True),
         "save_weights": experiment.save_weights or None,
+        "plugins": [plugin.as_written() for plugin in experiment.used_plugins] or None,
         "claims": [_plain_tree(c.as_written()) for c in experiment.claims] or None,
     }
     tree |= {key: value for key, value in optional.items() if value is not None}
@@ -194,14 +199,17 @@ class _Representer(SafeRepresenter):
 _Representer.add_representer(str, _Representer.text)
 
 
-def _plain(value: Value) -> Any:
+def _plain(value: Value, name: str) -> Any:
+    """Return what a file says of a level of a setting."""
+    if isinstance(value, str) and kind_of_setting(name) is not None:
+        return plain(value)
     return list(value) if isinstance(value, tuple) else value
 
 
-def _plain_tree(value: Any) -> Any:
+def _plain_tree(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
-        return {k: _plain_tree(v) for k, v in value.items()}
-    return [_plain_tree(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: _plain_tree(v, k) for k, v in value.items()}
+    return [_plain_tree(v, name) for v in value] if isinstance(value, list | tuple) else _plain(value, name)
 
 
 def where_ours_are(folder: FilePath) -> str:

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from mlpbench.evidence.estimates import activation_functions
 from mlpbench.evidence.estimates.activation_functions import REACH, Shape
 from mlpbench.experiment.components.activations import activation
+from mlpbench.experiment.components.own_pieces import is_own, plain
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, figure_section
@@ -24,7 +25,10 @@ def section(context: Context) -> Section | None:
     """Return each activation and its derivative where `activation` differs between conditions."""
     if not context.varied_settings(["activation"]):
         return None
-    names = list(dict.fromkeys(c.settings.activation for c in context.conditions if c.settings.n_hidden > 0))
+    varied = list(dict.fromkeys(c.settings.activation for c in context.conditions if c.settings.n_hidden > 0))
+    names, own = [n for n in varied if not is_own(n)], [plain(n) for n in varied if is_own(n)]
+    if not names:
+        return None
     colours = dict(context.colours.entries)
     if not all(name in colours for name in names):
         colours = theme.distinct_colours(names)
@@ -33,7 +37,10 @@ def section(context: Context) -> Section | None:
     return figure_section(
         "Activation functions",
         sentence(shapes),
-        f"The learnt slope of {' and '.join(learnt)} is shown at its initial value." if learnt else "",
+        " ".join(
+            [f"The learnt slope of {' and '.join(learnt)} is shown at its initial value."] * bool(learnt)
+            + [f"A report runs no code of plugins: {' and '.join(own)} can't be drawn."] * bool(own)
+        ),
         figure="activation_functions",
         alt="Each activation function and its derivative on [-8, 8].",
         draw=partial(draw, shapes, colours),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +12,13 @@ import pandas as pd
 
 from mlpbench.base.environment import REACH
 from mlpbench.base.escapes import Markdown, code, printable
+from mlpbench.experiment.plugins.plugin import Plugin
+from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.section import Section, blocks, paragraph, table
 from mlpbench.results.folders import GRADES, VerifiedRun
+
+LOOPED = "Pieces of plugins are called for one run after another, whatever stands in a stack with it."
 
 
 def section(context: Context) -> Section:
@@ -23,6 +28,7 @@ def section(context: Context) -> Section:
     rows: list[list[str]] = [
         ["data", Markdown("{}, {}").format(data.title, code(data.fingerprint[:12]))] for data in facts
     ]
+    rows += [["plugin", own_pieces(plugin)] for plugin in context.experiment.used_plugins]
     differing = []
     for name, column in PROVENANCE.items():
         if column == "env_gpu_libraries" and runs[column].isna().all():
@@ -46,9 +52,21 @@ def section(context: Context) -> Section:
     notes = blocks(
         differ,
         reproducibility(runs, context.verifications),
-        Markdown(f"Reproduce with:\n\n```sh\n{printable(command(runs))}\n```"),
+        LOOPED if context.experiment.used_plugins else "",
+        Markdown(f"Reproduce with:\n\n```sh\n{printable(command(runs) + plugin_options(context.experiment))}\n```"),
     )
     return Section(title="Provenance", table=table(["what", "value"], rows, "ll"), notes=notes)
+
+
+def own_pieces(plugin: Plugin) -> Markdown:
+    """Return the pieces of a plugin that are used, each with the digest of its code."""
+    pieces = [Markdown("{} {}").format(f"{p.kind} {p.called}", code(p.digest)) for p in plugin.pieces]
+    return Markdown("{}: {}").format(code(plugin.name), Markdown(", ").join(pieces))
+
+
+def plugin_options(experiment: Experiment) -> str:
+    """Return the options with the code that a folder's own spec does not have."""
+    return "".join(f" --plugins {shlex.quote(plugin.name)}" for plugin in experiment.used_plugins)
 
 
 def reproducibility(runs: pd.DataFrame, verified: Sequence[VerifiedRun]) -> str:

@@ -136,11 +136,15 @@ class Prober:
     def _saturated(self, layer: int, z: Stacked, a: Stacked) -> Stacked:
         """Return where the activation's slope is next to nothing."""
         slope = torch.ones_like(a.flat_RS)
+        of_units = slope.as_strided(a.x_RNM.shape, a.x_RNM.stride())
         largest = torch.ones(len(slope), 1, dtype=slope.dtype, device=slope.device)
         for start, stop, f, parameter in self._network.ranges:
             own = slice(start, stop)
             a_R1 = self._network.slope(layer, own) if f.learnt else parameter
-            f.backward(torch, slope[own], z.flat_RS[own], a.flat_RS[own], a_R1)
+            if f.own_backward is None:
+                f.backward(torch, slope[own], z.flat_RS[own], a.flat_RS[own], a_R1)
+            else:  # without the padding, as in training
+                f.backward(torch, of_units[own], z.x_RNM[own], a.x_RNM[own], a_R1)
             largest[own] = largest_slope(f, parameter)
         small = slope.abs() < SATURATED * largest
         view = small.as_strided(a.x_RNM.shape, a.x_RNM.stride())
@@ -165,7 +169,7 @@ class Prober:
 @functools.cache
 def largest_slope(f: Activation, parameter: float) -> float:
     """Return the largest slope of an activation on [-8, 8], to five decimals; of one that is learnt, where it starts."""
-    z = torch.linspace(-REACH, REACH, 16_001, dtype=torch.float64)[None]
+    z = torch.linspace(-REACH, REACH, 16_001, dtype=torch.float64)[None, None]
     h, slope = torch.empty_like(z), torch.ones_like(z)
     a_R1 = torch.full((1, 1), parameter, dtype=z.dtype) if f.learnt else parameter
     f.forward(torch, z, h, a_R1)

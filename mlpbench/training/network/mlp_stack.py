@@ -103,6 +103,9 @@ class Network:
         self.rounds = precision == "bfloat16" and self._products is None
         self.input_scale = settings[0].input_scale
         self.ranges = _ranges([s.activation for s in settings])
+        # Activations of plugins are called run by run, without the padding: one may not be finite at 0.
+        self._own = [(run, f) for start, stop, f, _ in self.ranges if f.own_forward for run in range(start, stop)]
+        self._in_stacks = [r for r in self.ranges if r[2].own_forward is None]
         self.keeps_input = any(f.needs_input for _, _, f, _ in self.ranges)
         self._all_relu = all(f is ACTIVATIONS["relu"] for _, _, f, _ in self.ranges)
         make: dict[str, Any] = {"dtype": dtype, "device": device}
@@ -131,6 +134,11 @@ class Network:
         for slope in self.parameters.slopes:
             for start, stop, _, parameter in self.ranges:
                 slope.x_RNM[start:stop].fill_(parameter)
+
+    @property
+    def has_own(self) -> bool:
+        """Whether any run has an activation of a plugin."""
+        return bool(self._own)
 
     def layers(self) -> Layers:
         """Return zeros in the shapes of the parameters."""
@@ -193,9 +201,12 @@ class Network:
 
     def _apply(self, number: int, z: Stacked, a: Stacked) -> None:
         """Write f(z) into a, rounded: before dropout's mask, since whether there is one depends on stack-mates."""
-        for start, stop, f, parameter in self.ranges:
+        for start, stop, f, parameter in self._in_stacks:
             own = slice(start, stop)
             f.forward(torch, z.flat_RS[own], a.flat_RS[own], self.slope(number, own) if f.learnt else parameter)
+        for run, f in self._own:
+            assert f.own_forward is not None, "of a plugin"
+            a.x_RNM[run] = f.own_forward(z.x_RNM[run])
         self._round(a)
 
     def _activate(
@@ -204,7 +215,8 @@ class Network:
         """Return what a layer hands on: f(z), with dropout in training, added to what stood before it if that is given."""
         a = work.a[layer]
         if not done:
-            self._apply(self.offset + layer, work.z[layer], a)
+            z = work.z[layer]
+            self._apply(self.offset + layer, z.rows(n) if self._own else z, a.rows(n) if self._own else a)
         mask = work.mask[layer] if train else None
         if mask is None and before is None:
             return a.rows(n)
@@ -316,7 +328,10 @@ class Network:
     def _derive(self, number: int, d: Stacked, z: Stacked, a: Stacked, target: GradientTarget) -> None:
         """Turn d = dL/df(z) into dL/dz in place, and put the gradient of slopes that are learnt."""
         n = d.x_RNM.shape[1]
-        for start, stop, f, parameter in self.ranges:
+        for run, f in self._own:
+            assert f.own_backward is not None, "of a plugin"
+            d.x_RNM[run] = f.own_backward(d.x_RNM[run], z.x_RNM[run, :n])
+        for start, stop, f, parameter in self._in_stacks:
             own = slice(start, stop)
             now: float | Tensor = parameter
             if f.learnt:

@@ -1,0 +1,46 @@
+"""Check the pieces of a plugin in this process, and say of each what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mlpbench.base.errors import InputError
+from mlpbench.experiment.components.own_pieces import PieceError
+from mlpbench.experiment.plugins.plugin import Plugin, read_file
+from mlpbench.experiment.spec import package_words
+
+
+def check_file(path: Path, say: Callable[[str], None]) -> list[str]:
+    """Try each piece of a plugin, `say` what was tried of it, and return a line about each that breaks its contract.
+
+    Raises InputError for a file that is no plugin, has a piece with a name of the package's own, or can't be run.
+    """
+    plugin = read_file(path)
+    assert plugin.code is not None, "it was read from a file"
+    _check_names(plugin, path)
+    say(f"plugin {plugin.code.path} ({plugin.code.digest})")
+    from mlpbench.training.piece_contract import check_pieces  # torch takes a while to load
+
+    try:
+        checks = check_pieces(plugin)
+    except PieceError as error:
+        raise InputError(f"{plugin.code.path}: {error}") from None
+    broken = []
+    for check in checks:
+        piece = check.piece
+        tried = "; ".join(check.passed) or "nothing"
+        if check.broken is None:
+            say(f"{piece.kind} {piece.called} {piece.digest}: ok ({tried})")
+        else:
+            say(f"{piece.kind} {piece.called} {piece.digest}: broken (kept until then: {tried})")
+            broken.append(f"{plugin.code.path}:{piece.line}: {check.broken}")
+    return broken
+
+
+def _check_names(plugin: Plugin, path: Path) -> None:
+    """Raise InputError for a piece that has the name of one of the package's own."""
+    for piece in plugin.pieces:
+        if piece.called in package_words(piece.kind):
+            rule = f"mlpbench has {piece.kind} {piece.called!r} itself, which can't be redefined"
+            raise InputError(f"{path}:{piece.line}: {rule}; give yours another name")

@@ -1,0 +1,104 @@
+"""Load the code of plugins into this process: run it once, and put its pieces into the tables of components.
+
+What is run is the text that was read with the experiment, whatever the file has by now. A plugin is a module of its own, whose name
+has the digest of its text: two texts are two modules.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from mlpbench.experiment.components.activations import ACTIVATIONS, own_activation
+from mlpbench.experiment.components.initialisers import INITIALISERS, own_initialiser
+from mlpbench.experiment.components.losses import LOSSES, own_loss
+from mlpbench.experiment.components.optimisers import OPTIMISERS, own_optimiser
+from mlpbench.experiment.components.own_pieces import Components, PieceError
+from mlpbench.experiment.components.schedules import SCHEDULES, Schedule
+from mlpbench.experiment.plugins.plugin import Plugin
+from mlpbench.training.pieces.own_functions import OwnActivation, OwnLoss, own_draw, own_factors, own_step
+from mlpbench.training.pieces.piece_calls import PieceCall, error_text
+
+TABLES: Mapping[str, Components[Any]] = {
+    "activation": ACTIVATIONS,
+    "initialiser": INITIALISERS,
+    "optimiser": OPTIMISERS,
+    "loss": LOSSES,
+    "schedule": SCHEDULES,
+}
+
+
+def load_pieces(plugins: Iterable[Plugin]) -> None:
+    """Load the pieces of plugins that this process lacks; raise PieceError where the code of one can't be run."""
+    for plugin in plugins:
+        missing = [p for p in plugin.pieces if p.kind in TABLES and not TABLES[p.kind].is_loaded(p.name)]
+        if missing:
+            functions = run_code(plugin)
+            for piece in missing:
+                TABLES[piece.kind].load(piece.name, entry(PieceCall.of(piece, functions)))
+
+
+def run_code(plugin: Plugin) -> Mapping[str, Any]:
+    """Run the code of a plugin, and return the names it has then; raise PieceError where it raises, or changes torch's settings."""
+    assert plugin.code is not None, "what is on record alone is given its code, or refused"
+    code = plugin.code
+    name = f"mlpbench_plugin_{code.digest}"
+    module = ModuleType(f"{code.package}.{name}" if code.package else name)
+    module.__file__ = str(code.path)
+    module.__dict__["__mlpbench_plugin__"] = plugin.name
+    if code.package:
+        module.__package__ = code.package
+    before = _torch_settings()
+    sys.modules[module.__name__] = module  # dataclasses look there
+    try:
+        exec(compile(code.text, plugin.name, "exec", dont_inherit=True), module.__dict__)
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        hint = ""
+        if isinstance(error, ModuleNotFoundError):
+            hint = "; a plugin is one file: it can import installed packages, not the files beside it"
+        raise PieceError(f"{plugin.name} raised {error_text(error)}{hint}") from error
+    for what, (value, now, restore) in _changes(before).items():
+        restore(value)
+        raise PieceError(
+            f"{plugin.name} must leave torch's settings alone, got another {what}: {now} instead of {value}"
+        )
+    return module.__dict__
+
+
+def _torch_settings() -> Mapping[str, tuple[Any, Callable[[Any], object]]]:
+    """Return what a plugin must not change, with the functions that set it: bits of others depend on it."""
+    return {
+        "number of threads": (torch.get_num_threads(), torch.set_num_threads),
+        "default dtype": (torch.get_default_dtype(), torch.set_default_dtype),
+        "default device": (torch.get_default_device(), torch.set_default_device),
+        "precision of products": (torch.get_float32_matmul_precision(), torch.set_float32_matmul_precision),
+        "mode of gradients": (torch.is_grad_enabled(), torch.set_grad_enabled),
+    }
+
+
+def _changes(
+    before: Mapping[str, tuple[Any, Callable[[Any], object]]],
+) -> Mapping[str, tuple[Any, Any, Callable[[Any], object]]]:
+    now = _torch_settings()
+    return {name: (value, now[name][0], restore) for name, (value, restore) in before.items() if now[name][0] != value}
+
+
+def entry(piece: PieceCall) -> Any:
+    """Return the entry of a piece for the table of its kind."""
+    if piece.kind == "activation":
+        own = OwnActivation(piece)
+        return own_activation(piece.name, own.forward, own.backward, lambda nn: own.module())
+    if piece.kind == "loss":
+        loss = OwnLoss(piece)
+        return own_loss(loss.forward, loss.gradient)
+    if piece.kind == "optimiser":
+        return own_optimiser(piece.name, own_step(piece))
+    if piece.kind == "initialiser":
+        return own_initialiser(own_draw(piece))
+    assert piece.kind == "schedule", "tables have these kinds"
+    return Schedule(factor=own_factors(piece))
