@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import functools
 import os
-import platform
-import subprocess
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 VERSION = "0.1.0"
 CPU_INFO = Path("/proc/cpuinfo")
+# A wheel that was built from a checkout has its commit here, with a `+` where the package differed from it (hatch_build.py).
+BUILT_FROM = Path(__file__).with_name("built_from.txt")
 GPU_DRIVER = Path("/proc/driver/nvidia/version")
 Numerics = Literal["fast", "portable", "universal"]
 MODES: tuple[Numerics, ...] = get_args(Numerics)
@@ -65,6 +64,8 @@ _NEVER = ("MKL_ENABLE_INSTRUCTIONS", "MKL_VML_DEBUG_CPU_TYPE", "DNNL_MAX_CPU_ISA
 
 def version(package: str) -> str | None:
     """Return the installed version of a package, or None."""
+    from importlib import metadata  # takes as long to load as all else that `mlpbench --help` needs
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -74,6 +75,8 @@ def version(package: str) -> str | None:
 @functools.cache
 def environment() -> dict[str, Any]:
     """Return the `env_*` columns that hold for the whole process; what cannot be found out is None."""
+    import platform
+
     commit, dirty = _commit()
     return {
         "env_python": platform.python_version(),
@@ -95,17 +98,33 @@ def gpu_driver() -> str | None:
     return next((word for word in words if word[:1].isdigit()), None)
 
 
+def version_line() -> str:
+    """Return the version, with the commit where the package comes from a checkout: `0.1.0 (61e1b62d04)`, `+` where it differs."""
+    commit, dirty = _commit()
+    return VERSION if commit is None else f"{VERSION} ({commit[:10]}{'+' if dirty else ''})"
+
+
 def _commit() -> tuple[str | None, bool | None]:
-    """Return the commit of the source tree the package is run from, and whether the package differs from it."""
+    """Return the commit of the source tree the package is run from, or was built from, and whether the package differs from it."""
     tree = Path(__file__).resolve().parents[2]
     if not (tree / ".git").exists():
-        return None, None
+        return _built_from()
     commit = _git(tree, "rev-parse", "HEAD")
     status = _git(tree, "status", "--porcelain", "--", "mlpbench")
     return commit, None if status is None else bool(status)
 
 
+def _built_from() -> tuple[str | None, bool | None]:
+    try:
+        written = BUILT_FROM.read_text().strip()
+    except OSError:
+        return None, None
+    return written.removesuffix("+"), written.endswith("+")
+
+
 def _git(tree: Path, *arguments: str) -> str | None:
+    import subprocess
+
     try:
         command = ["git", "-C", str(tree), *arguments]
         # In a hook, or `git rebase --exec`, the environment names the repository of the user.
@@ -124,6 +143,8 @@ def cpu() -> str:
                 return line.partition(":")[2].strip()
     except OSError:
         pass
+    import platform
+
     return platform.processor() or platform.machine()
 
 

@@ -30,6 +30,8 @@ SHORT = {
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
     "jobs/anytime_budget.py": "what run and plan have in common",
     "experiment/components/schedules.py": "one of the tables of components",
+    "experiment/file/flow_text.py": "what is loaded in place of the writer of files",
+    "experiment/file/references.py": "tables of references alone",
     "experiment/metrics/scores.py": "the table that a score is added to",
 }
 

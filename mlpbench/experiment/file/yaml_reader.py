@@ -33,11 +33,12 @@ from ruamel.yaml.representer import SafeRepresenter
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable, shortened
 from mlpbench.base.files import read_regular
-from mlpbench.base.models import DATASET, Path, SpecProblem, Value, shown, suggestion, unknown
+from mlpbench.base.models import DATASET, Path, SpecProblem, Value, shown, unknown
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
 from mlpbench.experiment.dataset_levels import written_level
 from mlpbench.experiment.drawn_streams import check_streams
+from mlpbench.experiment.file import shipped
 from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.resplit_rules import check_resplit
 from mlpbench.experiment.settings import SETTINGS
@@ -204,12 +205,6 @@ def _plain_tree(value: Any) -> Any:
     return [_plain_tree(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def where_ours_are(folder: FilePath) -> str:
-    """Say, of a folder that would be that of our own experiments and isn't there, that they aren't installed."""
-    ours = folder.name == "experiments" and not folder.exists()
-    return "; the experiments of the README are in the source of mlpbench, not in the installed package" if ours else ""
-
-
 def _content(path: FilePath) -> bytes:
     """Return the bytes of a regular file, or of what a shell hands over, whose other end it holds: `mlpbench plan <(...)`."""
     if str(path) == "/dev/stdin" or path.parent in HANDED_OVER:
@@ -224,10 +219,7 @@ def _text(path: FilePath) -> str:
             raise InputError(f"an experiment must be a file, got the folder {path}")
         content = _content(path)
     except FileNotFoundError:
-        names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        near = suggestion(path.name, names) or (f"; {path.parent} has {', '.join(names)}" if names else "")
-        near = near or where_ours_are(path.parent)
-        raise InputError(f"experiment file not found: {path}{near}") from None
+        raise InputError(f"experiment file not found: {path}{shipped.hint(path)}") from None
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more") from None
