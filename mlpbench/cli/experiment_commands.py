@@ -93,13 +93,14 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
             outcome = runner.run(experiment, options, click.echo, warn)
         failed += outcome.failed + len(outcome.report_failures)
         if not options.quiet:
-            _print_outcome(outcome)
+            print_outcome(outcome)
         print_report_failures(outcome.folder, outcome.report_failures)
     if failed:
         sys.exit(1)
 
 
-def _print_outcome(outcome: Outcome) -> None:
+def print_outcome(outcome: Outcome) -> None:
+    """Print the verdicts of a run, how its runs ended, its warnings and where its report is."""
     from mlpbench.report.words import terminal_table
 
     if outcome.verdicts:

@@ -3,22 +3,122 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mlpbench.base.errors import InputError
-from mlpbench.cli.common_options import JSON
+from mlpbench.cli.common_options import FOLDER, JSON, RESULTS, print_report_failures, warn
+from mlpbench.cli.experiment_commands import print_outcome
 
 if TYPE_CHECKING:
     from mlpbench.experiment.file.glossary import Entry
 
 # As wide as lines are easily read; narrower where the terminal is.
 WIDEST, NARROWEST = 100, 40
-TEMPLATES = ("compare", "tune", "ablate", "own-data", "replicate")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--template",
+    metavar="TEMPLATE",
+    help="compare two levels; tune a setting for each; ablate a recipe; own-data, a table of your own; replicate a published "
+    "number.  [default: compare, with --data own-data]",
+)
+@click.option(
+    "--data", type=FOLDER, metavar="FILE", help="A table of your own, or the name of one that comes with mlpbench."
+)
+@click.option(
+    "--target", metavar="COLUMN", help="The column of that table to predict: a name, or a position such as -1."
+)
+def new(name: str, template: str | None, data: Path | None, target: str | None) -> None:
+    """Write NAME.yaml here: an experiment with comments, which runs as it is, to be changed into your own.
+
+    Beside it comes mlpbench.schema.json, with which editors explain keys and mark mistakes, offline. With --data the table is
+    looked at, and comments say how it is read. Nothing is overwritten.
+    """
+    from mlpbench.jobs.first_steps import starter_files
+
+    files = starter_files.starter_files(name, template, data, target)
+    starter_files.write(files)
+    for path in files.content:
+        what = {".json": "schema, for editors", ".csv": "data", ".yaml": "experiment"}[path.suffix]
+        click.echo(f"{what}: {path}")
+    click.echo(f"next: mlpbench run {files.path}")
+
+
+@click.command()
+@RESULTS
+@click.option("--no-test", is_flag=True, help="Train nothing: leave out the test of bits and speed.")
+@JSON
+def doctor(results: Path, no_test: bool, as_json: bool) -> None:
+    """Look at this machine: torch, processor, memory, disk, data, GPU, what would be chosen and why, bits and speed.
+
+    Trains a few small networks, of which the weights are known, for some ten seconds. Exit status 1 if something is wrong; each
+    such line says what to do.
+    """
+    from mlpbench.jobs.first_steps.doctor import check_results, findings, healthy
+
+    check_results(results)
+    found = []
+    for finding in findings(results, test=not no_test):
+        found.append(finding)
+        if not as_json:
+            mark = {"fine": "ok", "note": "note", "wrong": "WRONG"}[finding.state]
+            for line in _wrapped(f"{mark:<7}{finding.what}", finding.seen, 24):
+                click.echo(line)
+            if finding.way:
+                click.echo("\n".join(_wrapped("", f"-> {finding.way}", 24)))
+    if as_json:
+        click.echo(json.dumps({"healthy": healthy(found), "findings": [f.to_json() for f in found]}, indent=2))
+    elif healthy(found):
+        click.echo("nothing is wrong")
+    if not healthy(found):
+        sys.exit(1)
+
+
+@click.command()
+@RESULTS
+@click.option("--no-open", is_flag=True, help="Do not open the report in a browser.")
+def demo(results: Path, no_open: bool) -> None:
+    """Show an experiment from end to end, in seconds: train 40 small networks on digits, judge three claims, write the report.
+
+    No data are downloaded. The report is opened where there is a screen and a browser; else its path is printed.
+    """
+    from mlpbench.jobs.first_steps import demo as demonstration
+
+    folder = demonstration.results_folder(results)
+    if folder != results:
+        warn(f"{results} can't be written to: results go to {folder}")
+    click.echo(textwrap.indent(demonstration.demo_text(), "  "))
+    outcome, page = demonstration.run_demo(folder, click.echo, warn)
+    print_outcome(outcome)
+    print_report_failures(outcome.folder, outcome.report_failures)
+    if page is not None:
+        opened = not no_open and _opens(page)
+        click.echo(f"page: {page}{' (opened)' if opened else ''}")
+    click.echo("next: mlpbench new mine, then mlpbench run mine.yaml; `mlpbench explain WORD` explains a word")
+    if outcome.failed or outcome.report_failures or page is None:
+        sys.exit(1)
+
+
+def _opens(page: Path) -> bool:
+    """Open a page in a browser on a screen, and return whether that went well: a browser in the terminal would take it over."""
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    import webbrowser
+
+    try:
+        return webbrowser.get().open(page.resolve().as_uri())
+    except webbrowser.Error:
+        return False
 
 
 @click.command()

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner, Result
@@ -53,7 +53,7 @@ def tree(text: str) -> Any:
 def test_everything_that_a_file_may_say_has_an_entry() -> None:
     names = {e.name for e in ENTRIES}
     known: set[str] = {*SETTINGS, *FILE_KEYS, *METRICS, *DATA_SETS, *FORMS, *STREAMS, "fast", "portable", "universal"}
-    known |= set(Decision.__args__)
+    known |= set(get_args(Decision))
     known |= {f.alias or n for form in FORMS.values() for n, f in form.model_fields.items()}
     known |= {*Term.model_fields, *claim_model().model_fields, *TableOptions.model_fields}
     known |= {option for data in SYNTHETIC.values() for option in type(data).model_fields}

@@ -94,6 +94,20 @@ def test_an_experiment_is_planned_and_run_by_its_name(site: Path, tmp_path: Path
     assert {p.name for p in tmp_path.iterdir()} == {"results"}
 
 
+def test_the_first_minutes_need_nothing_but_the_wheel(site: Path, tmp_path: Path) -> None:
+    """A file of each kind, the demonstration, and the words."""
+    for template in ("compare", "own-data"):
+        assert mlpbench(site, tmp_path, "new", template, "--template", template).returncode == 0
+        assert mlpbench(site, tmp_path, "plan", template).returncode == 0
+    assert json.loads((tmp_path / "mlpbench.schema.json").read_text())["title"] == "An experiment of mlpbench"
+    assert mlpbench(site, tmp_path, "explain", "learning_rate").stdout.startswith("learning_rate: here lr\n")
+    done = mlpbench(site, tmp_path, "demo", "--no-open")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "results/demo/report.html").is_file()
+    looked = mlpbench(site, tmp_path, "doctor", "--no-test", "--json")
+    assert json.loads(looked.stdout)["findings"][0]["seen"].startswith("0.1.0, Python ")
+
+
 def test_what_is_not_there_is_answered_with_what_comes_along(site: Path, tmp_path: Path) -> None:
     for asked, way in (
         ("experiments/width.yaml", "width comes with mlpbench: give its name alone, as in `mlpbench run width`"),

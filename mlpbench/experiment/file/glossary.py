@@ -241,9 +241,9 @@ def _data_sets() -> Iterator[Entry]:
 
 
 def _streams_and_shifts() -> Iterator[Entry]:
-    for name in STREAMS:
-        example = f"vary: [{name}]"
-        yield Entry(name=name, kind="random stream", meaning=word_meanings.STREAMS[name], example=example)
+    for stream in STREAMS:
+        example = f"vary: [{stream}]"
+        yield Entry(name=stream, kind="random stream", meaning=word_meanings.STREAMS[stream], example=example)
     for name, kind in KINDS.items():
         example = f"shifts: {{{name}: [{1 if kind.whole else 0.1}]}}"
         yield Entry(name=name, kind="shift of the test set", meaning=kind.meaning, values=kind.rule, example=example)

@@ -41,7 +41,8 @@ def explained(tree: Schema) -> Schema:
             shape["default"] = list(default) if isinstance(default, tuple) else default
         if name in key_meanings.SETTINGS:
             shape["examples"] = list(key_meanings.SETTINGS[name])
-    return _explained({k: v for k, v in tree.items() if k != "$defs"}, (FILE,)) | {"$defs": definitions}
+    of_file: Schema = _explained({k: v for k, v in tree.items() if k != "$defs"}, (FILE,))
+    return of_file | {"$defs": definitions}
 
 
 def _explained(shape: Any, path: Path) -> Any:

@@ -78,11 +78,24 @@ def read(path: FilePath, overrides: Overrides = ()) -> Experiment:
 
     Paths of own data start at the file's folder; those of an override at the current one.
     """
-    source = _Source(str(path), _text(path))
+    return from_text(str(path), _text(path), overrides, path.parent)
+
+
+def from_text(name: str, text: str, overrides: Overrides = (), folder: FilePath | None = None) -> Experiment:
+    """Return the checked experiment of the text of a file; raise InputError, which names the file.
+
+    Args:
+        name: of the file, in errors.
+        text: what stands in it.
+        overrides: as `read` has them.
+        folder: where paths of own data start; the current one where none is given.
+
+    """
+    source = _Source(name, text)
     tree = source.tree()
     set_by = _override(tree, overrides)
     try:
-        return _checked(tree, FilePath() if "dataset" in set_by else path.parent)
+        return _checked(tree, FilePath() if "dataset" in set_by else folder)
     except SpecProblem as problem:
         cause = _cause(problem, set_by)
         raise (InputError(f"{cause}: {problem.message}") if cause else source.error(problem)) from None
