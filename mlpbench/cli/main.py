@@ -103,9 +103,13 @@ claim.
 
 \b
 Start here:
-  mlpbench run experiments/width.yaml
-  mlpbench plan experiments/width.yaml     what would be trained, and how long
-  mlpbench run experiments/width.yaml --set replicates=10
+  mlpbench demo                            an experiment from end to end, in seconds
+  mlpbench new mine                        write mine.yaml, with comments, which runs as it is
+  mlpbench run mine.yaml
+  mlpbench plan width                      what would be trained, and how long
+  mlpbench run width --set replicates=10   one of those that come along: mlpbench list
+  mlpbench explain lr                      what a word means
+  mlpbench doctor                          whether all is well on this machine
 
 Exit status: 0 done, 1 some runs failed or a check found a difference, 2 bad input, 3 system error, 130 interrupted,
 143 terminated.
