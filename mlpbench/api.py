@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import unknown
 from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.file.shipped import located
 from mlpbench.experiment.file.yaml_reader import Override
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS
@@ -32,7 +33,7 @@ def run(spec: str | Path | Mapping[str, Any], **changes: Any) -> Outcome:
     Workers are started by spawning: in a script, call this under `if __name__ == "__main__":`.
 
     Args:
-        spec: An experiment file, or a mapping with the same keys.
+        spec: An experiment file, the name of one that comes with mlpbench, or a mapping with the same keys.
         changes: Options, such as `results`, `workers` or `device` (see `mlpbench.jobs.options.Options`); and settings or keys
             of the experiment that are to be changed, as with `--set`.
 
@@ -64,7 +65,7 @@ def run(spec: str | Path | Mapping[str, Any], **changes: Any) -> Outcome:
     overrides = [Override(k, v, f"{k}={v!r}") for k, v in changes.items() if k not in OPTIONS]
     if isinstance(spec, Mapping):
         return runner.run(yaml_reader.from_mapping(spec, overrides), options)
-    return runner.run(yaml_reader.read(Path(spec), overrides), options)
+    return runner.run(yaml_reader.read(located(Path(spec)), overrides), options)
 
 
 def load(folder: str | Path) -> Outcome:

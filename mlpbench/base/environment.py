@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import functools
 import os
-import platform
-import subprocess
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mlpbench.base import machine
 
 VERSION = "0.1.0"
+# A wheel that was built from a checkout has its commit here, with a `+` where the package differed from it (hatch_build.py).
+BUILT_FROM = Path(__file__).with_name("built_from.txt")
 GPU_DRIVER = Path("/proc/driver/nvidia/version")
 Numerics = Literal["fast", "portable", "universal"]
 MODES: tuple[Numerics, ...] = get_args(Numerics)
@@ -74,6 +73,8 @@ _NEVER = (
 
 def version(package: str) -> str | None:
     """Return the installed version of a package, or None."""
+    from importlib import metadata  # takes as long to load as all else that `mlpbench --help` needs
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -83,6 +84,8 @@ def version(package: str) -> str | None:
 @functools.cache
 def environment() -> dict[str, Any]:
     """Return the `env_*` columns that hold for the whole process; what cannot be found out is None."""
+    import platform
+
     commit, dirty = _commit()
     return {
         "env_python": platform.python_version(),
@@ -112,17 +115,33 @@ def gpu_libraries() -> str:
     return ", ".join(f"{name} {text}" for name, text in versions.items() if text) or "unknown"
 
 
+def version_line() -> str:
+    """Return the version, with the commit where the package comes from a checkout: `0.1.0 (61e1b62d04)`, `+` where it differs."""
+    commit, dirty = _commit()
+    return VERSION if commit is None else f"{VERSION} ({commit[:10]}{'+' if dirty else ''})"
+
+
 def _commit() -> tuple[str | None, bool | None]:
-    """Return the commit of the source tree the package is run from, and whether the package differs from it."""
+    """Return the commit of the source tree the package is run from, or was built from, and whether the package differs from it."""
     tree = Path(__file__).resolve().parents[2]
     if not (tree / ".git").exists():
-        return None, None
+        return _built_from()
     commit = _git(tree, "rev-parse", "HEAD")
     status = _git(tree, "status", "--porcelain", "--", "mlpbench")
     return commit, None if status is None else bool(status)
 
 
+def _built_from() -> tuple[str | None, bool | None]:
+    try:
+        written = BUILT_FROM.read_text().strip()
+    except OSError:
+        return None, None
+    return written.removesuffix("+"), written.endswith("+")
+
+
 def _git(tree: Path, *arguments: str) -> str | None:
+    import subprocess
+
     try:
         command = ["git", "-C", str(tree), *arguments]
         # In a hook, or `git rebase --exec`, the environment names the repository of the user.

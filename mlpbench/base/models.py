@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mlpbench.base.other_names import OTHER_NAMES
+
 Value = None | bool | int | float | str | tuple[int, ...] | tuple[float, ...]
 Column = Literal["bool", "int64", "double", "string", "list<int64>", "list<double>"]
 Stream = Literal["init", "order", "dropout", "split", "noise"]
@@ -31,30 +33,6 @@ _RULES = {
     "string_pattern_mismatch": "a plain word of letters, digits, '_' and '-'",
 }
 SHOWN = 200
-# What other libraries and people call a key or a setting.
-OTHER_NAMES = {
-    "alpha": "weight_decay",
-    "clip": "clip_norm",
-    "criterion": "loss",
-    "data": "dataset",
-    "eta": "lr",
-    "hidden_layer_sizes": "hidden_sizes",
-    "hidden_units": "width",
-    "initializer": "init",
-    "l2": "weight_decay",
-    "layers": "depth",
-    "learning_rate": "lr",
-    "learning_rate_init": "lr",
-    "max_iter": "epochs",
-    "n_layers": "depth",
-    "nonlinearity": "activation",
-    "num_layers": "depth",
-    "repeats": "replicates",
-    "scheduler": "schedule",
-    "seeds": "replicates",
-    "solver": "optimizer",
-    "units": "width",
-}
 
 
 class Model(BaseModel):
@@ -117,12 +95,32 @@ def suggestion(word: object, known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was meant: one that other libraries call so, that begins so, or that is most like it."""
+    """Return the known word that was meant: one that other libraries call so, that begins so, or that is most like it.
+
+    >>> nearest("learning_rate", ["lr", "label_noise"]), nearest("Batch-Size", ["batch_size"]), nearest("xyz", ["lr"])
+    ('lr', 'batch_size', None)
+    """
     words = list(known)
-    if OTHER_NAMES.get(word) in words:
-        return OTHER_NAMES[word]
+    if (renamed := other_name(word, words)) is not None:
+        return renamed
     begun = [w for w in words if len(word) >= 3 and w.startswith(word)]
-    return next(iter(begun or difflib.get_close_matches(word, words, n=1, cutoff=0.6)), None)
+    alike = (difflib.get_close_matches(spelt, words, n=1, cutoff=0.6) for spelt in (word, _plain(word)))
+    return next(iter(begun or next((found for found in alike if found), [])), None)
+
+
+def other_name(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that other libraries call so, or that is spelt so but for capitals and hyphens; None for another one."""
+    words = list(known)
+    for spelt in dict.fromkeys((word, _plain(word))):
+        if spelt in words and spelt != word:
+            return spelt
+        if OTHER_NAMES.get(spelt) in words:
+            return OTHER_NAMES[spelt]
+    return None
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[ -]", "_", word.lower())
 
 
 def shown(value: object) -> str:

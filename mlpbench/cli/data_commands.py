@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.models import SpecProblem
 from mlpbench.cli.common_options import DATA_DIR, FOLDER, JSON, PLUGINS, warn
 
 # Options whose values are marks.
@@ -63,6 +62,7 @@ def data_describe(table: Path, target: str | None, options: tuple[str, ...], as_
     TABLE is a file of your own, or the name of a table that comes with mlpbench, such as penguins. An experiment reads it so with
     `dataset: {file: TABLE, target: COLUMN}`, or `dataset: {name: TABLE}`, and the same options.
     """
+    from mlpbench.base.models import SpecProblem
     from mlpbench.data.data_sets import table_of
     from mlpbench.data.table.description import lines
 
@@ -112,6 +112,7 @@ def predict(
     order, there is the predicted class and the probability of each, or a number in the target's own units. How the table was read
     is said on standard error.
     """
+    from mlpbench.base.models import SpecProblem
     from mlpbench.data.table.table_options import checked_reading
     from mlpbench.executors.prediction import predict
 

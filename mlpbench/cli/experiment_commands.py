@@ -72,18 +72,24 @@ if TYPE_CHECKING:
 def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **chosen: Any) -> None:
     """Train what is missing of each SPEC, then write its report.
 
+    SPEC is an experiment file, or the name of one: of a file here, or of an experiment that comes with mlpbench (`mlpbench list`).
     Finished runs are kept whatever happens and are never trained twice: run the same command again to continue after an
     interruption, or after adding a level, a replicate or a claim.
 
     Pieces of your own (`plugins: [pieces.py]`) are run by this command and by `check`, and by no other; their file and digest are
     printed first.
     """
+    from mlpbench.data.dataset import say_nothing
     from mlpbench.experiment.file import yaml_reader
+    from mlpbench.experiment.file.shipped import located
     from mlpbench.jobs import run as runner
     from mlpbench.jobs.options import Options
 
     options = Options(report=not no_report, **chosen)
-    experiments = [yaml_reader.read(spec, overrides) for spec in specs]  # all of them, before the first is trained
+    say = say_nothing if options.quiet else click.echo
+    experiments = [
+        yaml_reader.read(located(spec, say), overrides) for spec in specs
+    ]  # all, before the first is trained
     names = [experiment.name for experiment in experiments]
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
@@ -94,13 +100,14 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
             outcome = runner.run(experiment, options, click.echo, warn)
         failed += outcome.failed + len(outcome.report_failures)
         if not options.quiet:
-            _print_outcome(outcome)
+            print_outcome(outcome)
         print_report_failures(outcome.folder, outcome.report_failures)
     if failed:
         sys.exit(1)
 
 
-def _print_outcome(outcome: Outcome) -> None:
+def print_outcome(outcome: Outcome) -> None:
+    """Print the verdicts of a run, how its runs ended, its warnings and where its report is."""
     from mlpbench.report.words import terminal_table
 
     if outcome.verdicts:
@@ -143,6 +150,7 @@ def plan(
     what the effect may be after the pilot, against the number of replicates and the time they take, and a number is suggested.
     """
     from mlpbench.experiment.file import yaml_reader
+    from mlpbench.experiment.file.shipped import located
     from mlpbench.jobs.anytime_budget import within_budget
     from mlpbench.jobs.inventory import take_inventory
     from mlpbench.jobs.options import Options
@@ -156,7 +164,7 @@ def plan(
         raise InputError(f"--figure draws the chances of claims over a pilot: it needs --pilot DIR, got {figure} alone")
     if figure is not None and figure.suffix != ".png":
         raise InputError(f"--figure must be a file whose name ends in .png, got {figure}")
-    experiment = yaml_reader.read(spec, overrides)
+    experiment = yaml_reader.read(located(spec, warn), overrides)
     store = Store(options.results / experiment.name)
     with noting_unsealed(store.folder):
         found = check_folder(store, experiment)
@@ -287,7 +295,7 @@ def _described(key: str, value: Any) -> tuple[str, str]:
 
 
 @click.command(name="list")
-@click.argument("folder", type=FOLDER, default=Path("experiments"))
+@click.argument("folder", type=FOLDER, metavar="[FOLDER]", default=Path("experiments"))
 @click.option(
     "--results",
     type=FOLDER,
@@ -296,7 +304,10 @@ def _described(key: str, value: Any) -> tuple[str, str]:
 @WORKERS
 @JSON
 def list_(folder: Path, results: Path | None, workers: int | None, as_json: bool) -> None:
-    """List the experiments of a folder: number of runs, expected time here, verdicts so far, question."""
+    """List the experiments of a folder: number of runs, expected time here, verdicts so far, question.
+
+    FOLDER is `experiments` by default; where there is none, those that come with mlpbench are listed.
+    """
     from mlpbench.jobs import listing
     from mlpbench.jobs.options import Options
 

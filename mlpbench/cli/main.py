@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from mlpbench.base.environment import VERSION
+from mlpbench.base.environment import version_line
 from mlpbench.base.errors import MachineError, MlpbenchError
 from mlpbench.cli import endings
 from mlpbench.cli.data_commands import data, predict
 from mlpbench.cli.experiment_commands import list_, plan, run, schema
+from mlpbench.cli.first_commands import demo, doctor, explain, new
 from mlpbench.cli.folder_commands import claims, diff, export, index, merge, report, trim, verify
 from mlpbench.cli.piece_commands import check
 from mlpbench.cli.terminal_output import escaped_output
@@ -87,6 +88,13 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """Print version and commit; git is asked for it only here."""
+    if wanted:
+        click.echo(f"mlpbench, version {version_line()}")
+        ctx.exit()
+
+
 # A line of "\b" keeps the lines after it as they are.
 HELP = """Benchmark multilayer perceptrons and judge claims about them.
 
@@ -96,9 +104,13 @@ claim.
 
 \b
 Start here:
-  mlpbench run experiments/width.yaml
-  mlpbench plan experiments/width.yaml     what would be trained, and how long
-  mlpbench run experiments/width.yaml --set replicates=10
+  mlpbench demo                            an experiment from end to end, in seconds
+  mlpbench new mine                        write mine.yaml, with comments, which runs as it is
+  mlpbench run mine.yaml
+  mlpbench plan width                      what would be trained, and how long
+  mlpbench run width --set replicates=10   one of those that come along: mlpbench list
+  mlpbench explain lr                      what a word means
+  mlpbench doctor                          whether all is well on this machine
 
 Exit status: 0 done, 1 some runs failed or a check found a difference, 2 bad input, 3 system error, 130 interrupted,
 143 terminated.
@@ -106,29 +118,23 @@ Exit status: 0 done, 1 some runs failed or a check found a difference, 2 bad inp
 
 
 @click.group(cls=_Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="mlpbench")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Parse the options before the command; HELP documents the group."""
 
 
-for command in (
-    run,
-    plan,
-    claims,
-    report,
-    index,
-    verify,
-    diff,
-    merge,
-    trim,
-    export,
-    predict,
-    list_,
-    data,
-    schema,
-    check,
-):
+BEGINNING = (new, explain, doctor, demo)
+for command in (run, plan, claims, report, index, verify, diff, merge, trim, export, predict, list_, data, schema, check):
     main.add_command(command)
-for command in (run, claims, report, index, verify, diff, merge, trim, export, predict, check):
+for command in BEGINNING:
+    main.add_command(command)
+for command in (run, claims, report, index, verify, diff, merge, trim, export, predict, check, doctor, demo):
     assert command.callback is not None, "a command does something"
     command.callback = endings.with_memory(command.callback)

@@ -15,7 +15,6 @@ from typing import Any, TextIO, cast
 import click
 
 from mlpbench.base.escapes import shortened, terminal
-from mlpbench.base.files import checked_path
 
 # Letters of a message: what users wrote may be a megabyte, and is in some messages.
 MOST_ERROR = 4000
@@ -62,4 +61,6 @@ class PathArgument(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path; raise InputError where it is no text."""
+        from mlpbench.base.files import checked_path  # loads pydantic, which `--help` needs not
+
         return checked_path(Path(str(super().convert(value, param, ctx))))

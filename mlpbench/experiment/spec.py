@@ -20,6 +20,7 @@ from mlpbench.base.models import (
     Value,
     entry,
     first_problem,
+    other_name,
     shown,
     suggestion,
     unknown,
@@ -66,7 +67,7 @@ def build(
         raise SpecProblem((), "an experiment needs at least name, question and dataset; the file is empty")
     for key in tree:
         if key not in FILE_KEYS:
-            raise unknown_key((key,), FILE_KEYS)
+            raise _unknown_file_key(key)
     canonical = {key: value for key, value in tree.items() if key != "claims"}
     datasets = DatasetLevels(canonical.pop(DATASET, None), base or pathlib.Path())
     canonical["plugins"] = read_plugins(
@@ -107,6 +108,17 @@ def package_words(kind: str) -> set[str]:
     """Return the names that pieces of a kind have in the package."""
     types = (SETTINGS[name].value_type for name in KINDS[kind].settings)
     return {word for values in types if isinstance(values, Word | Chain) for word in values.table}
+
+
+def _unknown_file_key(key: object) -> SpecProblem:
+    """Return the problem of a key that no file has: what was meant may be a setting, which stands elsewhere."""
+    word = str(key)
+    setting = None if other_name(word, FILE_KEYS) else other_name(word, SETTINGS)
+    if word not in SETTINGS and setting is None:
+        return unknown_key((word,) if isinstance(key, str) else (key,), FILE_KEYS)  # type: ignore[arg-type]
+    where = "settings stand under fixed, or where they are varied under factors"
+    meant = f"{word} is a setting, and" if word in SETTINGS else f"did you mean the setting '{setting}'?"
+    return SpecProblem((word,), f"unknown key {shown(key)}; {meant} {where}", key=True)
 
 
 def _check_targets(sources: Mapping[str, DataSource]) -> None:

@@ -15,6 +15,7 @@ from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.experiment import grid
 from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.file.shipped import FOLDER, shipped_folder
 from mlpbench.experiment.plan import outline
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options
@@ -49,11 +50,15 @@ def list_experiments(
 ) -> list[ListedExperiment]:
     """Return the experiments of a folder in the order of their files; raise InputError for no folder or a wrong file.
 
+    Where there is no folder `experiments`, they are those that come with mlpbench, as `note` is told.
     `results` has a folder by the name of each that has results; by default those of a source checkout, if it is one. `say` gets
     a line about each damaged file of theirs, `note` one about each that is missing and can be restored.
     """
+    if folder == FOLDER and not folder.exists() and (ours := shipped_folder()) is not None:
+        note(f"there is no folder {folder} here: these come with mlpbench, as in `mlpbench run width`")
+        folder = ours
     if not folder.is_dir():
-        raise InputError(f"folder of experiments not found: {folder}{yaml_reader.where_ours_are(folder)}")
+        raise InputError(f"folder of experiments not found: {folder}; `mlpbench list` alone has those that come along")
     if results is not None and not results.is_dir():
         raise InputError(f"--results: folder not found: {results}")
     return [_row(path, results or REFERENCE, options, say, note) for path in sorted(folder.glob("*.yaml"))]

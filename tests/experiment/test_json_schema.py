@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,8 @@ from repository import EXPERIMENTS
 from ruamel.yaml import YAML
 
 from mlpbench.cli.main import main
-from mlpbench.experiment.file.json_schema import MEANINGS, schema
+from mlpbench.experiment.file.json_schema import schema
+from mlpbench.experiment.file.key_meanings import FILE
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS
 from mlpbench.experiment.value_types import Chain, Word
@@ -150,8 +155,79 @@ def test_every_form_of_a_key_is_taken(keys: dict[str, Any]) -> None:
     assert says(PLAIN | keys) == []
 
 
+def properties(shape: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every property of a schema, at any depth, with where it stands."""
+    if isinstance(shape, list):
+        for i, part in enumerate(shape):
+            yield from properties(part, f"{path}[{i}]")
+    elif isinstance(shape, dict):
+        for key, part in shape.items():
+            if key == "properties":
+                for name, below in part.items():
+                    yield f"{path}.{name}", below
+                    yield from properties(below, f"{path}.{name}")
+            elif key == "$defs":
+                for name, below in part.items():
+                    yield from properties(below, f"{path}#{name}")
+            elif key not in ("examples", "enum", "default"):
+                yield from properties(part, path)
+
+
+def enumerations(shape: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every part of a schema that offers words."""
+    if isinstance(shape, list):
+        for part in shape:
+            yield from enumerations(part, path)
+    elif isinstance(shape, dict):
+        if "enum" in shape:
+            yield path, shape
+        for key, part in shape.items():
+            if key not in ("examples", "enum", "default"):
+                yield from enumerations(part, f"{path}.{key}")
+
+
+def resolved(shape: dict[str, Any]) -> dict[str, Any]:
+    """Return a property with what it refers to."""
+    of = SCHEMA["$defs"][shape["$ref"].removeprefix("#/$defs/")] if "$ref" in shape else {}
+    return of | shape
+
+
+def test_every_key_has_a_description_and_an_example_which_the_schema_takes() -> None:
+    found = list(properties(SCHEMA))
+    assert len(found) > 400
+    # Which of two ways to top up is asked for is no key of its own.
+    without = {p for p, s in found if not resolved(s).get("description") or not resolved(s).get("examples")}
+    assert without == set()
+    for path, shape in found:
+        if ".nuisance" in path and (path.endswith(".int") or (path.endswith("uniform") and ".lr" not in path)):
+            continue  # the ends of a range are those of a learning rate, or of a depth
+        for example in resolved(shape)["examples"]:
+            whole = {"$defs": SCHEMA["$defs"], **resolved(shape)}
+            wrong = [e.message for e in jsonschema.Draft202012Validator(whole).iter_errors(example)]
+            assert wrong == [], (path, example)
+
+
+def test_every_word_that_is_offered_is_explained_beside_it() -> None:
+    found = list(enumerations(SCHEMA))
+    assert len(found) > 20
+    for path, shape in found:
+        assert len(shape.get("enumDescriptions", [])) == len(shape["enum"]), (path, shape)
+        assert all(shape["enumDescriptions"]), (path, shape)
+
+
+@pytest.mark.slow
+def test_it_is_the_same_bytes_in_every_process() -> None:
+    """Sets and hashes of words have another order in each."""
+    printed = set()
+    for seed in ("0", "1", "2"):
+        command = [sys.executable, "-m", "mlpbench", "schema"]
+        env = os.environ | {"PYTHONHASHSEED": seed}
+        printed.add(subprocess.run(command, env=env, capture_output=True, check=True).stdout)
+    assert len(printed) == 1
+
+
 def test_every_key_of_a_file_has_a_meaning() -> None:
-    assert set(MEANINGS) == set(FILE_KEYS) == set(SCHEMA["properties"])
+    assert set(FILE) == set(FILE_KEYS) == set(SCHEMA["properties"])
     assert all(SCHEMA["properties"][key]["description"] for key in FILE_KEYS)
 
 

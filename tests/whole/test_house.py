@@ -28,10 +28,15 @@ SHORT = {
     "training/worker_setup.py": "what a worker is given and hands back, without torch",
     "cli/piece_commands.py": "the command about pieces of the user's own",
     "executors/piece_check.py": "what that command does, without torch until it is needed",
+    "executors/machine_probe.py": "the door to what torch says of a machine",
+    "jobs/first_steps/demo.py": "one of the commands of the first minutes",
+    "training/measures/product_rate.py": "what `doctor` asks of torch",
     "evidence/frames.py": "how evidence and reports take rows out of DataFrames",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
     "jobs/anytime_budget.py": "what run and plan have in common",
     "experiment/components/schedules.py": "one of the tables of components",
+    "experiment/file/flow_text.py": "what is loaded in place of the writer of files",
+    "experiment/file/references.py": "tables of references alone",
     "experiment/metrics/scores.py": "the table that a score is added to",
 }
 

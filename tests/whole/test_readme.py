@@ -55,6 +55,7 @@ def test_a_command_prints_what_the_readme_shows(
     command: str, output: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "80")
     if command.startswith("mlpbench data"):  # readers have fetched none yet, whoever runs this test has
         monkeypatch.setenv("MLPBENCH_CACHE", str(tmp_path))
     # A plan says what is missing: readers have no results yet, whoever runs this test may.

@@ -1,5 +1,7 @@
 """The JSON Schema of an experiment file, for editors: from the table of settings and the models of claims.
 
+What keys and words mean is added at the end (`schema_words`), and shown by editors.
+
 A schema sees one value at a time: which settings exclude each other, what the data have and what a claim speaks of, only
 `mlpbench plan` can say. Whatever is right for mlpbench is right for the schema, but for null where a claim may leave a key out.
 
@@ -12,7 +14,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mlpbench.base.models import DATASET, LARGEST, STREAM, STREAMS
+from mlpbench.base.models import DATASET, LARGEST, STREAMS
 from mlpbench.data.data_sets import dataset_schema, level_schema, shared_schema
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.ablation import BASE, REMOVE
@@ -20,6 +22,7 @@ from mlpbench.experiment.claims.claim import claim_model
 from mlpbench.experiment.claims.claim_form import FORMS
 from mlpbench.experiment.components.own_pieces import DIGITS
 from mlpbench.experiment.components.stopping_rules import EarlyStopping
+from mlpbench.experiment.file.schema_words import SELECTABLE, explained
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.plugins.piece_kinds import KINDS, kind_of_setting
 from mlpbench.experiment.plugins.plugin import NAME
@@ -46,25 +49,6 @@ from mlpbench.experiment.value_types import (
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MEANINGS: Mapping[str, str] = {
-    "name": "A plain word; names the folder of results.",
-    "question": "What the experiment asks, in a sentence.",
-    "dataset": "A named data set (`mlpbench data list` has them), with options as a mapping, or a file of your own; or what several share that are levels of a factor.",
-    "validation": "A share of the training examples held out, or folds.",
-    "fixed": "One value for each setting that is not varied; what is left out has its default.",
-    "factors": "Levels for each setting that is varied, or data sets: all combinations are trained.",
-    "ablate": "An ablation: settings of the base, and for each piece its value where it is removed.",
-    "nuisance": "Levels, or a range, of each setting that is tuned on validation, for each condition.",
-    "replicates": "How often every condition is repeated, each time with other random draws.",
-    "seed": "Where the random streams start.",
-    "shifts": "Severities of each kind of shift under which the test set is evaluated too.",
-    "probes": "Epochs at which layers are measured: numbers, start, end.",
-    "vary": "The random streams in which replicates differ, or, under `each`, streams that vary one at a time.",
-    "until_decided": "Further replicates for claims that are undecided.",
-    "plugins": "Files with pieces of your own beside this one, such as [pieces.py], or names of installed plugins.",
-    "save_weights": "Whether the weights of finished runs are kept, a safetensors file for each.",
-    "claims": "Stated hypotheses, to be judged.",
-}
 # The parts of an ablation, each with the least number of settings.
 PARTS = {BASE: 1, REMOVE: 2}
 # Keys after which a file may have nothing.
@@ -79,8 +63,9 @@ def schema() -> Schema:
         part.pop("title", None)
         for name, shape in part["properties"].items():
             _tidy(shape)
-            if name == "metric":  # offered: steps_to_train_loss_0.5 and others are made as they are asked for
-                shape["anyOf"] = [{"enum": list(METRICS)}, {"type": shape.pop("type")}]
+            if name == "metric":
+                del shape["type"]
+                shape["$ref"] = "#/$defs/Metric"
     keys = _keys({name: {"$ref": f"#/$defs/setting.{name}"} for name in SETTINGS})
     with_pieces = _keys({name: {"$ref": f"#/$defs/{_definition(name)}"} for name in SETTINGS})
     for of in (keys, with_pieces):
@@ -88,7 +73,7 @@ def schema() -> Schema:
             of[key] = {"anyOf": [of[key], {"type": "null"}]}
     # What settings stand in is stricter where no plugin gives them further words.
     differing = [key for key in FILE_KEYS if keys[key] != with_pieces[key]]
-    return {
+    tree: Schema = {
         "$schema": DIALECT,
         "title": "An experiment of mlpbench",
         "type": "object",
@@ -96,24 +81,25 @@ def schema() -> Schema:
         # Data sets that are levels stand under `factors`.
         "anyOf": [{"required": [DATASET]}, {"required": ["factors"]}],
         "additionalProperties": False,
-        "properties": {
-            key: {"description": MEANINGS[key], **({} if key in differing else keys[key])} for key in FILE_KEYS
-        },
+        "properties": {key: {} if key in differing else keys[key] for key in FILE_KEYS},
         "if": {"required": ["plugins"]},
         "then": {"properties": {key: with_pieces[key] for key in differing}},
         "else": {"properties": {key: keys[key] for key in differing}},
         "$defs": {
             "Claim": claim | {"oneOf": [{"required": [form]} for form in FORMS]},
+            # Offered: steps_to_train_loss_0.5 and others are made as they are asked for.
+            "Metric": {"anyOf": [{"enum": list(METRICS)}, {"type": "string"}]},
             "Selector": {
                 "type": "object",
                 "description": "Levels that tell which conditions are meant; of others the mean is taken.",
-                "propertyNames": {"enum": [*SETTINGS, "label", STREAM, DATASET]},
+                "propertyNames": {"enum": [*SETTINGS, *SELECTABLE]},
             },
             **{f"setting.{n}": {"description": s.meaning, **_value_type(s.value_type)} for n, s in SETTINGS.items()},
             **{_definition(n): _with_pieces(n) for n in SETTINGS if kind_of_setting(n) is not None},
             **definitions,
         },
     }
+    return explained(tree)
 
 
 def _tidy(shape: Schema) -> None:
@@ -228,7 +214,7 @@ def _range(level: Schema) -> Schema:
 def _severities(kind: ShiftKind) -> Schema:
     number: Schema = {"type": "integer" if kind.whole else "number", "exclusiveMinimum": 0}
     number |= {} if math.isinf(kind.high) else {"maximum": kind.high}
-    return {"type": "array", "minItems": 1, "uniqueItems": True, "description": kind.meaning, "items": number}
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "items": number}
 
 
 def _object(properties: Mapping[str, Schema], needed: list[str] | None = None) -> Schema:

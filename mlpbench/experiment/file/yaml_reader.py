@@ -33,12 +33,13 @@ from ruamel.yaml.representer import SafeRepresenter
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable, shortened
 from mlpbench.base.files import read_regular
-from mlpbench.base.models import DATASET, Path, SpecProblem, Value, shown, suggestion, unknown
+from mlpbench.base.models import DATASET, Path, SpecProblem, Value, shown, unknown
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
 from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.dataset_levels import written_level
 from mlpbench.experiment.drawn_streams import check_streams
+from mlpbench.experiment.file import shipped
 from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.plugins.piece_kinds import kind_of_setting
 from mlpbench.experiment.resplit_rules import check_resplit
@@ -79,12 +80,25 @@ def read(path: FilePath, overrides: Overrides = ()) -> Experiment:
 
     Paths of own data start at the file's folder, and plugins are in it; of an override, the current one counts.
     """
-    source = _Source(str(path), _text(path))
+    return from_text(str(path), _text(path), overrides, path.parent)
+
+
+def from_text(name: str, text: str, overrides: Overrides = (), folder: FilePath | None = None) -> Experiment:
+    """Return the checked experiment of the text of a file; raise InputError, which names the file.
+
+    Args:
+        name: of the file, in errors.
+        text: what stands in it.
+        overrides: as `read` has them.
+        folder: where paths of own data start; the current one where none is given.
+
+    """
+    source = _Source(name, text)
     tree = source.tree()
     set_by = _override(tree, overrides)
     try:
-        here, beside = FilePath(), path.parent
-        return _checked(tree, here if "dataset" in set_by else beside, here if "plugins" in set_by else beside)
+        here = FilePath()
+        return _checked(tree, here if "dataset" in set_by else folder, here if "plugins" in set_by else folder)
     except SpecProblem as problem:
         cause = _cause(problem, set_by)
         raise (InputError(f"{cause}: {problem.message}") if cause else source.error(problem)) from None
@@ -212,12 +226,6 @@ def _plain_tree(value: Any, name: str = "") -> Any:
     return [_plain_tree(v, name) for v in value] if isinstance(value, list | tuple) else _plain(value, name)
 
 
-def where_ours_are(folder: FilePath) -> str:
-    """Say, of a folder that would be that of our own experiments and isn't there, that they aren't installed."""
-    ours = folder.name == "experiments" and not folder.exists()
-    return "; the experiments of the README are in the source of mlpbench, not in the installed package" if ours else ""
-
-
 def _content(path: FilePath) -> bytes:
     """Return the bytes of a regular file, or of what a shell hands over, whose other end it holds: `mlpbench plan <(...)`."""
     if str(path) == "/dev/stdin" or path.parent in HANDED_OVER:
@@ -232,10 +240,7 @@ def _text(path: FilePath) -> str:
             raise InputError(f"an experiment must be a file, got the folder {path}")
         content = _content(path)
     except FileNotFoundError:
-        names = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        near = suggestion(path.name, names) or (f"; {path.parent} has {', '.join(names)}" if names else "")
-        near = near or where_ours_are(path.parent)
-        raise InputError(f"experiment file not found: {path}{near}") from None
+        raise InputError(f"experiment file not found: {path}{shipped.hint(path)}") from None
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more") from None
