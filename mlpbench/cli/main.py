@@ -14,7 +14,7 @@ from mlpbench.base.errors import MachineError, MlpbenchError
 from mlpbench.cli import endings
 from mlpbench.cli.data_commands import data, predict
 from mlpbench.cli.experiment_commands import list_, plan, run, schema
-from mlpbench.cli.folder_commands import claims, diff, export, index, merge, report, trim, verify
+from mlpbench.cli.folder_commands import cite, claims, diff, export, index, merge, report, trim, verify
 from mlpbench.cli.terminal_output import escaped_output
 
 
@@ -110,8 +110,24 @@ def main() -> None:
     """Parse the options before the command; HELP documents the group."""
 
 
-for command in (run, plan, claims, report, index, verify, diff, merge, trim, export, predict, list_, data, schema):
+for command in (
+    run,
+    plan,
+    claims,
+    report,
+    cite,
+    index,
+    verify,
+    diff,
+    merge,
+    trim,
+    export,
+    predict,
+    list_,
+    data,
+    schema,
+):
     main.add_command(command)
-for command in (run, claims, report, index, verify, diff, merge, trim, export, predict):
+for command in (run, claims, report, cite, index, verify, diff, merge, trim, export, predict):
     assert command.callback is not None, "a command does something"
     command.callback = endings.with_memory(command.callback)

@@ -46,6 +46,7 @@ class Options:
         budget: The number of replicates at which a command ends whose experiment declares `anytime`.
         pilot: Train without registering claims: no verdicts, and no seed is spent.
         report: Write the report.
+        html: Write its page too, `report.html`, and keep it up while runs are trained.
         yes: Train more than 100,000 runs too.
         quiet: Print nothing.
 
@@ -65,6 +66,7 @@ class Options:
     budget: int | None = None
     pilot: bool = False
     report: bool = True
+    html: bool = False
     yes: bool = False
     quiet: bool = False
 
@@ -89,6 +91,8 @@ class Options:
         ):
             if word not in words and not (word is None and name == "rerun"):
                 raise InputError(f"--{name} must be one of {', '.join(words)}, got {word!r}")
+        if self.html and not self.report:
+            raise InputError("--html is a page of the report, which --no-report leaves out: give one of them")
         if self.executor == "inline":
             Inline.check(self.numerics)
 

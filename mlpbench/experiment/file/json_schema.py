@@ -19,6 +19,7 @@ from mlpbench.experiment.ablation import BASE, REMOVE
 from mlpbench.experiment.claims.claim import claim_model
 from mlpbench.experiment.claims.claim_form import FORMS
 from mlpbench.experiment.components.stopping_rules import EarlyStopping
+from mlpbench.experiment.design import MOST_TOPIC
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.shift_spec import ShiftKind
@@ -46,6 +47,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MEANINGS: Mapping[str, str] = {
     "name": "A plain word; names the folder of results.",
     "question": "What the experiment asks, in a sentence.",
+    "topic": "The heading under which an index lists the experiment; left out, it follows from what is varied.",
     "dataset": "A named data set (`mlpbench data list` has them), with options as a mapping, or a file of your own; or what several share that are levels of a factor.",
     "validation": "A share of the training examples held out, or folds.",
     "fixed": "One value for each setting that is not varied; what is left out has its default.",
@@ -134,6 +136,7 @@ def _keys() -> dict[str, Schema]:
     return {
         **limits,
         "question": {"type": "string", "pattern": r"\S"},
+        "topic": {"type": "string", "pattern": r"\S", "maxLength": MOST_TOPIC},
         DATASET: {"anyOf": [*dataset_schema()["anyOf"], shared_schema()]},
         "validation": {"anyOf": [share, _object(folds, needed=["folds"])]},
         "fixed": _object(settings),
