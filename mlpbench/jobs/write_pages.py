@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mlpbench.report.report import Report
 
 MISSING, DIFFERS = "is missing", "differs"
-# While an experiment is trained its page is written again so often at most, and takes this part of the time: one of so many.
+# While an experiment is trained its page is written after so many seconds, and again after as many, or after this many times as long
+# as it took.
 EVERY_S, SHARE = 20.0, 9
 
 
@@ -128,17 +129,11 @@ def citation(folder: Path, say: Say = say_nothing) -> str:
 
 
 class LivePage:
-    """The page of an experiment while it is trained: written again as stacks end, in a tenth of the time at most.
+    """The page of an experiment while it is trained: written again as stacks end, in a tenth of the time at most."""
 
-    Args:
-        store: the results folder.
-        every: seconds between two pages at least, and before the first.
-
-    """
-
-    def __init__(self, store: Store, every: float = EVERY_S) -> None:
-        self._store, self._every = store, every
-        self._due = time.monotonic() + every
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._due = time.monotonic() + EVERY_S
 
     def update(self, experiment: Experiment, conditions: Sequence[Condition]) -> bool:
         """Write the page of what is stored by now, where it is time to, and return whether it was; raise MlpbenchError."""
@@ -150,7 +145,7 @@ class LivePage:
         began = time.monotonic()
         page.write(render(judge(experiment, self._store, conditions, for_report=True)), self._store.folder, html=True)
         took = time.monotonic() - began
-        self._due = time.monotonic() + max(self._every, SHARE * took)
+        self._due = time.monotonic() + max(EVERY_S, SHARE * took)
         return True
 
 
