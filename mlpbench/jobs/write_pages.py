@@ -122,7 +122,7 @@ def citation(folder: Path, say: Say = say_nothing) -> str:
             data=list(dict.fromkeys(data.title for data in experiment.facts)),
             runs=len(runs),
             versions=sorted(set(runs["env_mlpbench"].dropna())),
-            verdicts={} if summary is None else {str(k): n for k, n in summary.verdicts.items()},
+            verdicts={} if summary is None else summary.verdicts,
             digest=None if sealed is None else sealed.digest,
         )
     )

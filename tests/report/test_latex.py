@@ -177,7 +177,7 @@ RESULTS = CitedResults(
     data=["Fashion-MNIST"],
     runs=64,
     versions=["0.1.0", "0.2.0"],
-    verdicts={"supported": 4, "refuted": 0},
+    verdicts={"undecided": 2, "refuted": 0, "supported": 4},
     digest="0123456789abcdef" * 4,
 )
 
@@ -188,7 +188,7 @@ def test_an_entry_of_results_has_versions_verdicts_and_digest() -> None:
     assert f"sha256 = {{{RESULTS.digest}}}" in text
     assert "Seal: SHA-256 0123456789abcdef}" in text
     assert "version = {0.1.0, 0.2.0}" in text
-    assert "Claims: 4 supported." in text
+    assert "Claims: 4 supported, 2 undecided." in text
     assert "64 runs, trained with mlpbench 0.1.0 and 0.2.0" in text
     assert "author" not in text, "whose results they are is not known"
     assert text.isascii()

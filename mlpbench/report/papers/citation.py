@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from mlpbench.base.environment import VERSION
+from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.report.papers.latex_text import DEFINITION, latex
 
 AUTHORS = "The mlpbench authors"
@@ -38,14 +40,14 @@ class CitedResults:
     data: Sequence[str]
     runs: int
     versions: Sequence[str]
-    verdicts: Mapping[str, int]
+    verdicts: Mapping[Decision, int]
     digest: str | None
 
 
 def results_entry(results: CitedResults) -> str:
     """Return the entry of a results folder."""
     trained = f"trained with mlpbench {' and '.join(results.versions)}" if results.versions else "trained with mlpbench"
-    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in results.verdicts.items() if n)
+    verdicts = ", ".join(f"{n} {verdict}" for verdict in get_args(Decision) if (n := results.verdicts.get(verdict)))
     notes = [f"Data: {', '.join(results.data)}"]
     notes += [f"Claims: {verdicts}"] if verdicts else []
     notes += [f"Seal: SHA-256 {results.digest[:IN_NOTE]}"] if results.digest else []

@@ -16,6 +16,8 @@ from mlpbench.report.papers.latex_text import DEFINITION, latex, latex_number, t
 from mlpbench.report.sections.conditions import HEADINGS, HUGE
 from mlpbench.report.words import Digits, fixed, probability, short_exponent, units_counted, verdict_cell
 
+# Rows of several lines stand apart.
+SPACE = r"\addlinespace[2pt]"
 HEAD = r"""% Tables of the experiment {name}, of its report: `mlpbench report DIR --latex` writes this file again.
 % Take it in with \input{{report.tex}}, and in the preamble have \usepackage{{array,booktabs}}.
 {definition}
@@ -37,7 +39,7 @@ def claims(context: Context) -> str:
     head = ["claim", "verdict", "estimate", "interval", "$n$", "$p$"]
     columns = r"@{}>{\raggedright\arraybackslash}p{0.3\linewidth}>{\raggedright\arraybackslash}p{0.13\linewidth}rlrr@{}"
     return _float(
-        context, "claims", f"Claims: {latex(context.experiment.question)}", tabular(head, rows, columns), note
+        context, "claims", f"Claims: {latex(context.experiment.question)}", tabular(head, rows, columns, SPACE), note
     )
 
 
@@ -97,6 +99,7 @@ def _float(context: Context, what: str, caption: str, table: str, note: str) -> 
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         f"\\caption{{{caption}}}",
         f"\\label{{{label}}}",
+        r"\par\smallskip",
         table,
         f"\\par\\smallskip\\raggedright {note}",
         r"\end{table}",

@@ -81,8 +81,16 @@ def _sign(sign: str) -> str:
     return rf"\mlpbenchchar{{{ord(sign):X}}}"
 
 
-def tabular(head: Sequence[str], rows: Sequence[Sequence[str]], columns: str) -> str:
-    """Return a table with the lines of the package booktabs; cells are LaTeX already."""
-    lines = [" & ".join(cells) + r" \\" for cells in (head, *rows)]
-    body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
-    return f"\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
+def tabular(head: Sequence[str], rows: Sequence[Sequence[str]], columns: str, between: str = "") -> str:
+    """Return a table with the lines of the package booktabs.
+
+    Args:
+        head: cells, which are LaTeX already.
+        rows: cells likewise.
+        columns: how they are set, as LaTeX has it.
+        between: what stands between two rows.
+
+    """
+    line, *lines = [" & ".join(cells) + r" \\" for cells in (head, *rows)]
+    body = f"{line}\n\\midrule\n" + (f"\n{between}\n" if between else "\n").join(lines)
+    return f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}"
