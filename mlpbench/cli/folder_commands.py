@@ -140,7 +140,8 @@ def cite(folders: tuple[Path, ...]) -> None:
     """Print BibTeX entries of results folders, with version and digest, and of mlpbench itself.
 
     The digest is that of the folder's seal: whoever has the folder can tell whether it is the one that is cited. Files that were
-    altered since are refused. Whose results they are mlpbench doesn't know: add an author to the entry.
+    altered since are refused. Whatever is written to the folder changes the digest, a report that is rendered by another version too:
+    cite it last. Whose results they are mlpbench doesn't know: add an author to the entry.
 
     \b
       mlpbench cite results/width >> references.bib

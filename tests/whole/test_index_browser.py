@@ -198,6 +198,18 @@ def test_a_link_to_a_claim_shows_it_whatever_is_chosen(index: Page) -> None:
     assert index.complaints() == []
 
 
+def test_what_the_keyboard_reaches_is_not_behind_the_bar(index: Page) -> None:
+    index.size(1200, 420)
+    index.evaluate("document.querySelector('#dropout--helps a').focus()")
+    for _ in range(12):
+        index.press("Tab", shift=True)
+        box, bar, inside = index.evaluate(
+            "(() => { const e = document.activeElement, f = document.getElementById('find'); return [e.getBoundingClientRect().top,"
+            " f.getBoundingClientRect().bottom, Boolean(e.closest('main'))]; })()"
+        )
+        assert not inside or box >= bar - 1
+
+
 def test_strips_have_the_colours_of_their_verdicts(index: Page) -> None:
     colours = index.evaluate(
         "Object.fromEntries([...document.querySelectorAll('tbody tr')].map((r) => [r.id, "
