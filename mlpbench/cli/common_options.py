@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from mlpbench.base.errors import InputError, MachineError
 from mlpbench.cli.terminal_output import PathArgument
 
+if TYPE_CHECKING:
+    import webbrowser
+
 FOLDER = PathArgument()
+# The page of a report.
+PAGE = "report.html"
 
 RESULTS = click.option(
     "--results", type=FOLDER, default=Path("results"), show_default=True, help="Folder that has the results folders."
@@ -58,6 +65,7 @@ PLUGINS = click.option(
     metavar="FILE",
     help="Code of plugins that are on record, of equal digest: their file, or an installed one's name; repeatable.",
 )
+OPEN = click.option("--open", "opens", is_flag=True, help="Show the page in a browser at the end; implies --html.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -82,3 +90,31 @@ def print_report_failures(folder: Path, failures: Mapping[str, str]) -> None:
     """Say on standard error which parts of a report could not be made, and why."""
     for part, why in failures.items():
         click.echo(f"mlpbench: {folder}: {part} could not be made: {why}", err=True)
+
+
+def find_browser(option: bool, folders: Sequence[Path]) -> webbrowser.BaseBrowser | None:
+    """Return the browser that is to show pages, None where none is asked for; raise InputError where there is none.
+
+    Args:
+        option: whether `--open` was given.
+        folders: the folders whose pages are to be shown, which the message names.
+
+    """
+    if not option:
+        return None
+    import webbrowser
+
+    try:
+        return webbrowser.get()
+    except webbrowser.Error:
+        pages = " and ".join(str(folder / PAGE) for folder in folders)
+        raise InputError(
+            "--open needs a browser, and none was found: there is no screen, or none of the usual ones is installed (the variable "
+            f"BROWSER may name one); give --html instead, and open {pages} where there is one"
+        ) from None
+
+
+def show_page(browser: webbrowser.BaseBrowser | None, page: Path) -> None:
+    """Show a page in a browser, if there is one; raise MachineError where the browser says that it could not."""
+    if browser is not None and not browser.open(page.resolve().as_uri()):
+        raise MachineError(f"the browser did not open {page}, which is written: open it by hand")

@@ -21,13 +21,16 @@ from mlpbench.cli.common_options import (
     FOLDER,
     JSON,
     NUMERICS,
+    OPEN,
     PLUGINS,
     RESULTS,
     SET,
     THREADS,
     WORKERS,
+    find_browser,
     noting_unsealed,
     print_report_failures,
+    show_page,
     warn,
 )
 
@@ -66,13 +69,19 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Train without verdicts: no claim is registered, no seed spent; run the claims at another seed.",
 )
+@click.option("--html", is_flag=True, help="Write report.html too, and keep it up while runs are trained.")
+@OPEN
 @click.option("--no-report", is_flag=True, help="Train and store only.")
 @click.option("--yes", is_flag=True, help="Allow more than 100,000 runs.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **chosen: Any) -> None:
+def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, opens: bool, **chosen: Any) -> None:
     """Train what is missing of each SPEC, then write its report.
 
     SPEC is an experiment file, or the name of one: of a file here, or of an experiment that comes with mlpbench (`mlpbench list`).
+
+    With --html there is a page of it from 20 seconds on: as stacks end it is written again, in a tenth of the time at most, so that
+    loading it again shows what is there by then. Claims stay undecided until their runs are complete.
+
     Finished runs are kept whatever happens and are never trained twice: run the same command again to continue after an
     interruption, or after adding a level, a replicate or a claim.
 
@@ -85,16 +94,17 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
     from mlpbench.jobs import run as runner
     from mlpbench.jobs.options import Options
 
-    options = Options(report=not no_report, **chosen)
+    options = Options(report=not no_report, **chosen | {"html": chosen["html"] or opens})
     say = say_nothing if options.quiet else click.echo
-    experiments = [
-        yaml_reader.read(located(spec, say), overrides) for spec in specs
-    ]  # all, before the first is trained
+    # All of them, before the first is trained.
+    experiments = [yaml_reader.read(located(spec, say), overrides) for spec in specs]
     names = [experiment.name for experiment in experiments]
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
         raise InputError(f"experiments of one command need different names, got {twice[0]!r} twice")
+    browser = find_browser(opens, [options.results / name for name in names])
     failed = 0
+    pages = []
     for experiment in experiments:
         with noting_unsealed(options.results / experiment.name):
             outcome = runner.run(experiment, options, click.echo, warn)
@@ -102,6 +112,9 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
         if not options.quiet:
             print_outcome(outcome)
         print_report_failures(outcome.folder, outcome.report_failures)
+        pages += [outcome.report] if outcome.report is not None else []
+    for page in pages:
+        show_page(browser, page)
     if failed:
         sys.exit(1)
 

@@ -17,16 +17,20 @@ from mlpbench.cli.common_options import (
     DEVICE,
     FOLDER,
     JSON,
+    OPEN,
     PLUGINS,
     WORKERS,
+    find_browser,
     noting_unsealed,
     print_report_failures,
+    show_page,
     warn,
 )
 
 if TYPE_CHECKING:
     from mlpbench.jobs.diff import FolderDifference
     from mlpbench.jobs.verify import Verification
+    from mlpbench.report.papers.paper_files import VectorFormat
 
 MOST_LISTED = 20
 # What `trim` removes of a table where that is not all of it.
@@ -80,24 +84,50 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
 @click.option(
     "--html", is_flag=True, help="Write report.html too: one file, with a table of runs that sorts and filters."
 )
+@click.option(
+    "--latex", is_flag=True, help="Write report.tex too: tables of claims and of conditions, for papers (booktabs)."
+)
+@click.option("--figures", metavar="pdf,svg", help="Write figures as PDF or SVG too, for papers: pdf, svg or pdf,svg.")
+@OPEN
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 unless the report is up to date.")
-def report(folder: Path, html: bool, check: bool) -> None:
+def report(folder: Path, html: bool, latex: bool, figures: str | None, opens: bool, check: bool) -> None:
     """Write the report of a results folder again, from its tables, or of kernel benchmarks from `kernels.json`.
 
-    An existing report.html is kept up to date with report.md, here and by `mlpbench run`.
+    An existing report.html is kept up to date with report.md, here and by `mlpbench run`, and so are report.tex and figures as PDF
+    and SVG. In a paper:
+
+    \b
+      mlpbench report results/width --latex --figures pdf
+      mlpbench cite results/width >> references.bib
+    and, in LaTeX, with the packages array, booktabs and graphicx:
+      \\input{results/width/report.tex}
+      \\includegraphics{results/width/figures/error.pdf}
     """
     from mlpbench.jobs import write_pages
 
+    formats: tuple[VectorFormat, ...] = ()
+    if figures is not None:
+        from mlpbench.report.papers.paper_files import read_formats
+
+        formats = read_formats(figures)
+    if opens and check:
+        raise InputError("--check writes no page that --open could show: give one of them")
     if not check:
+        browser = find_browser(opens, [folder])
         with noting_unsealed(folder):
-            path, failures = write_pages.write(folder, html=html, say=warn)
+            path, failures = write_pages.write(folder, html=html or opens, latex=latex, figures=formats, say=warn)
         click.echo(f"report: {path}")
+        if latex:
+            click.echo(f"tables: {folder / 'report.tex'}")
+        for kind in formats:
+            click.echo(f"figures: {folder / 'figures' / f'*.{kind}'}")
         print_report_failures(folder, failures)
+        show_page(browser, path)
         if failures:
             sys.exit(1)
         return
     with noting_unsealed(folder):
-        differing = write_pages.check(folder, html=html, say=warn)
+        differing = write_pages.check(folder, html=html, latex=latex, figures=formats, say=warn)
     for name, how in differing.items():
         click.echo(f"{folder / name} {how}")
     if differing:
@@ -106,11 +136,33 @@ def report(folder: Path, html: bool, check: bool) -> None:
 
 
 @click.command()
+@click.argument("folders", nargs=-1, type=FOLDER, metavar="[DIR...]")
+def cite(folders: tuple[Path, ...]) -> None:
+    """Print BibTeX entries of results folders, with version and digest, and of mlpbench itself.
+
+    The digest is that of the folder's seal: whoever has the folder can tell whether it is the one that is cited. Files that were
+    altered since are refused. Whatever is written to the folder changes the digest, a report that is rendered by another version too:
+    cite it last. Whose results they are mlpbench doesn't know: add an author to the entry.
+
+    \b
+      mlpbench cite results/width >> references.bib
+    """
+    from mlpbench.jobs import write_pages
+    from mlpbench.report.papers.citation import software_entry
+
+    with noting_unsealed(*folders):
+        entries = [write_pages.citation(folder, warn) for folder in folders]
+    click.echo("\n".join([*entries, software_entry()]), nl=False)
+
+
+@click.command()
 @click.argument("folder", type=FOLDER, metavar="[DIR]", default=Path("results"))
 def index(folder: Path) -> None:
-    """Write index.md and index.html of a folder: figure, question and verdicts of every experiment below it.
+    """Write index.md and index.html of a folder: what is true, a row for each claim of every experiment below it.
 
-    Folders that can't be read, or have damaged files, are named there and don't stop it: exit status 2.
+    Experiments stand under topics: the `topic` of their file, or that of what they vary. The page has chips and a search that choose
+    among claims; both say how many decided verdicts stand at a false discovery rate of 5% over all of them. Pictures of the Markdown
+    lie in index_figures/. Folders that can't be read, or have damaged files, are named there and don't stop it: exit status 2.
     """
     from mlpbench.jobs import write_pages
 

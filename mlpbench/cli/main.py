@@ -15,7 +15,7 @@ from mlpbench.cli import endings
 from mlpbench.cli.data_commands import data, predict
 from mlpbench.cli.experiment_commands import list_, plan, run, schema
 from mlpbench.cli.first_commands import demo, doctor, explain, new
-from mlpbench.cli.folder_commands import claims, diff, export, index, merge, report, trim, verify
+from mlpbench.cli.folder_commands import cite, claims, diff, export, index, merge, report, trim, verify
 from mlpbench.cli.piece_commands import check
 from mlpbench.cli.terminal_output import escaped_output
 
@@ -131,10 +131,11 @@ def main() -> None:
 
 
 BEGINNING = (new, explain, doctor, demo)
-for command in (run, plan, claims, report, index, verify, diff, merge, trim, export, predict, list_, data, schema, check):
+OF_FOLDERS = (claims, report, cite, index, verify, diff, merge, trim, export)
+for command in (run, plan, *OF_FOLDERS, predict, list_, data, schema, check):
     main.add_command(command)
 for command in BEGINNING:
     main.add_command(command)
-for command in (run, claims, report, index, verify, diff, merge, trim, export, predict, check, doctor, demo):
+for command in (run, *OF_FOLDERS, predict, check, doctor, demo):
     assert command.callback is not None, "a command does something"
     command.callback = endings.with_memory(command.callback)

@@ -14,6 +14,9 @@ from mlpbench.experiment.ablation import Ablation
 from mlpbench.experiment.plugins.plugin import Plugin, used_names
 from mlpbench.experiment.tuning_ranges import TuningRange
 
+# Letters of a topic, which is a heading.
+MOST_TOPIC = 60
+
 
 class UntilDecided(Model):
     """Top-up: claims that are undecided get further replicates, up to a largest number.
@@ -36,6 +39,8 @@ class Design(Model):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)
     question: str
+    # Where an index lists the experiment: of no consequence for its runs.
+    topic: str = ""
     # By what levels and selectors call them; the one that all conditions share by its name.
     datasets: dict[str, Annotated[InstanceOf[DataSource], WithJsonSchema({"type": "object"})]] = Field(min_length=1)
     validation: float | None = Field(default=None, gt=0, lt=1)
@@ -78,6 +83,13 @@ class Design(Model):
         if not value.strip():
             raise ValueError(f"question must not be empty, got {value!r}")
         return value
+
+    @field_validator("topic")
+    @classmethod
+    def _is_a_heading(cls, value: str) -> str:
+        if not value.strip() or not value.isprintable() or len(value) > MOST_TOPIC:
+            raise ValueError(f"topic must be words on one line, at most {MOST_TOPIC} letters, got {shown(value)}")
+        return value.strip()
 
     @property
     def used_plugins(self) -> tuple[Plugin, ...]:

@@ -145,18 +145,19 @@ def finish(
     conditions: Sequence[Condition] | None = None,
     *,
     report: bool,
+    html: bool = False,
     trained: int = 0,
     filed: Experiment | None = None,
 ) -> Outcome:
     """Judge the claims over what the folder has, and write the report if that is wanted and it does not stand there already.
 
-    `filed` is the experiment as its file has it, where this is a look that goes on record.
+    With `html` there is its page too. `filed` is the experiment as its file has it, where this is a look that goes on record.
     """
     conditions = grid.conditions(experiment) if conditions is None else conditions
     context = judge(experiment, store, conditions, for_report=report, keep_examples=report)
     if filed is not None:
         record_interim_analyses(store.folder, experiment, conditions, context.judgement, filed)
-    path, failures = _report(context, store.folder) if report else (None, {})
+    path, failures = _report(context, store.folder, html=html) if report else (None, {})
     return Outcome(
         experiment=experiment,
         folder=store.folder,
@@ -169,20 +170,26 @@ def finish(
     )
 
 
-def _report(context: Context, folder: Path) -> tuple[Path, Mapping[str, str]]:
-    """Write the report where it does not stand there already; return its path, and why parts of it could not be made."""
+def _report(context: Context, folder: Path, *, html: bool) -> tuple[Path, Mapping[str, str]]:
+    """Write the report where it does not stand there already; return its path, and why parts of it could not be made.
+
+    The path is that of the page where it is wanted, else of the text.
+    """
     from mlpbench.report.pages import report_digest
 
-    if report_digest.is_standing(folder):
-        return folder / report_digest.MARKDOWN, {}
+    shown = folder / (report_digest.HTML if html else report_digest.MARKDOWN)
+    if report_digest.is_standing(folder) and shown.exists():
+        return shown, {}
     from mlpbench.report.pages import page
+    from mlpbench.report.papers import paper_files
     from mlpbench.report.report import render
 
     written = render(context)
-    path = page.write(written, folder)
+    page.write(written, folder, html=html)
+    paper_files.write(written, folder)
     if not written.failures:
         report_digest.note(folder)
-    return path, written.failures
+    return shown, written.failures
 
 
 def load(folder: Path) -> Outcome:

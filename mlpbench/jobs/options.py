@@ -55,6 +55,7 @@ class Options:
         budget: The number of replicates at which a command ends whose experiment declares `anytime`.
         pilot: Train without registering claims: no verdicts, and no seed is spent.
         report: Write the report.
+        html: Write its page too, `report.html`, and keep it up while runs are trained.
         yes: Train more than 100,000 runs too.
         quiet: Print nothing.
 
@@ -76,6 +77,7 @@ class Options:
     budget: int | None = None
     pilot: bool = False
     report: bool = True
+    html: bool = False
     yes: bool = False
     quiet: bool = False
 
@@ -102,6 +104,8 @@ class Options:
                 raise InputError(f"--{name} must be one of {', '.join(words)}, got {word!r}")
         if why := provenance.refusal(self.numerics):
             raise InputError(why)
+        if self.html and not self.report:
+            raise InputError("--html is a page of the report, which --no-report leaves out: give one of them")
         if self.executor == "inline":
             Inline.check(self.numerics, on_gpu=self.on_gpu)
         if self.executor == "ray":

@@ -27,6 +27,7 @@ from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take
 from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
 from mlpbench.jobs.options import Options
 from mlpbench.jobs.progress import Progress
+from mlpbench.jobs.write_pages import LivePage
 from mlpbench.results import seal
 from mlpbench.results.folder_check import check_folder, first_messages, listed
 from mlpbench.results.register import Register, write_register
@@ -93,9 +94,10 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
         with seal.locked(options.results):  # experiments that start at the same time beside each other count each other
             write_register(store.folder, register())
         store.write_spec(yaml_reader.dump(experiment, store.folder))
-        trained = _train_and_store(inventory, todo, store, options) if todo else 0
+        live = LivePage(store) if options.html and options.report else None
+        trained = _train_and_store(inventory, todo, store, options, live) if todo else 0
         if has_rounds(experiment, inventory.conditions):
-            inventory, more = _train_in_rounds(inventory, todo, store, options, filed)
+            inventory, more = _train_in_rounds(inventory, todo, store, options, filed, live)
             trained += more
         store.compact()
         _say_what_is_left(inventory, todo, options, say)
@@ -104,6 +106,7 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
             store,
             inventory.conditions,
             report=options.report,
+            html=options.html,
             trained=trained,
             filed=None if options.pilot else filed,
         )
@@ -187,7 +190,12 @@ def topped_up(experiment: Experiment, options: Options) -> Experiment:
 
 
 def _train_in_rounds(
-    inventory: Inventory, todo: Sequence[Run], store: Store, options: Options, filed: Experiment
+    inventory: Inventory,
+    todo: Sequence[Run],
+    store: Store,
+    options: Options,
+    filed: Experiment,
+    live: LivePage | None,
 ) -> tuple[Inventory, int]:
     """Train the runs that follow from results, until no more do; return the inventory then, and how many were stored."""
     tried = {run.run_id for run in todo}
@@ -203,7 +211,7 @@ def _train_in_rounds(
         if not new or (options.fail_fast and inventory.count(RunState.FAILED)):
             return inventory, stored
         tried |= {run.run_id for run in new}
-        stored += _train_and_store(inventory, new, store, options)
+        stored += _train_and_store(inventory, new, store, options, live)
 
 
 def _confirm(inventory: Inventory, options: Options) -> None:
@@ -297,8 +305,10 @@ def _say_what_is_left(inventory: Inventory, todo: Sequence[Run], options: Option
         )
 
 
-def _train_and_store(inventory: Inventory, todo: Sequence[Run], store: Store, options: Options) -> int:
-    """Train runs and store them stack by stack; return how many were stored."""
+def _train_and_store(
+    inventory: Inventory, todo: Sequence[Run], store: Store, options: Options, live: LivePage | None
+) -> int:
+    """Train runs and store them stack by stack, and keep the page up if there is one; return how many were stored."""
     stored = 0
     stacks, keep = inventory.stacks(todo, options), inventory.experiment.save_weights
     # Closed, so that workers have ended before anything is said of what went wrong.
@@ -306,6 +316,8 @@ def _train_and_store(inventory: Inventory, todo: Sequence[Run], store: Store, op
         for stack, rows in trained:
             store.add(stack.stack_id, vars(rows))
             stored += len(rows.runs)
+            if live is not None:
+                live.update(inventory.experiment, inventory.conditions)
             if options.fail_fast and any(row["status"] == "failed" for row in rows.runs):
                 break
     return stored

@@ -32,6 +32,75 @@ class JudgedClaim:
     p: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClaimsTogether:
+    """The claims of several experiments, judged at one false discovery rate.
+
+    Attributes:
+        claims: all of them.
+        q: the q of each, in their order; None of one that is not tested, and of all of a single experiment, whose claims
+            Holm's method corrects.
+
+    """
+
+    claims: Sequence[JudgedClaim]
+    q: Sequence[float | None]
+
+    @property
+    def tested(self) -> Sequence[tuple[JudgedClaim, float]]:
+        """The claims that have a q, and theirs."""
+        return [(c, q) for c, q in zip(self.claims, self.q, strict=True) if q is not None]
+
+    @property
+    def decided(self) -> Sequence[tuple[JudgedClaim, float]]:
+        """Those of them that their experiments support or refute."""
+        return [(c, q) for c, q in self.tested if c.verdict in ("supported", "refuted")]
+
+    @property
+    def fallen(self) -> Sequence[tuple[JudgedClaim, float]]:
+        """Those of the decided ones that would not stand."""
+        return [(c, q) for c, q in self.decided if q > ALPHA]
+
+    @property
+    def short(self) -> str:
+        """How many stand, in a sentence; nothing where nothing was tested over several experiments."""
+        if not self.tested:
+            return ""
+        stand = len(self.decided) - len(self.fallen)
+        return (
+            f"At a false discovery rate of 5% over all {len(self.tested)} tested claims together, {stand} of {len(self.decided)} "
+            "decided verdicts stand."
+        )
+
+    @property
+    def sentence(self) -> str:
+        """How many stand and by what method, and which do not."""
+        if not self.tested:
+            return ""
+        fallen = [f"{c.experiment} {c.id} (q = {q:.2g})" for c, q in self.fallen]
+        text = (
+            f"Over all {len(self.tested)} tested claims together, at a false discovery rate of 5% (Benjamini and Hochberg, 1995; of p that "
+            "are corrected neither for the other claims of an experiment nor for interim analyses), "
+            f"{len(self.decided) - len(fallen)} of {len(self.decided)} decided verdicts stand"
+        )
+        if fallen:
+            more = f" and {len(fallen) - MOST_NAMED} more" if len(fallen) > MOST_NAMED else ""
+            text += f"; these would not: {', '.join(fallen[:MOST_NAMED])}{more}"
+        left_out = len(self.claims) - len(self.tested)
+        return (
+            f"{text}. {left_out} claims without a p (observed, exact, not judged, or of an older report) are left out."
+            if left_out
+            else f"{text}."
+        )
+
+
+def judged_together(claims: Sequence[JudgedClaim]) -> ClaimsTogether:
+    """Return all claims with their q over several experiments, by Benjamini and Hochberg's method."""
+    several = len({c.experiment for c in claims}) > 1
+    q = iter(q_values([c.p for c in claims if c.p is not None]))
+    return ClaimsTogether(claims=claims, q=[next(q) if several and c.p is not None else None for c in claims])
+
+
 def false_discoveries(claims: Sequence[JudgedClaim]) -> str:
     """Say by Benjamini and Hochberg's method how many tested verdicts stand over all experiments, and which do not.
 
@@ -41,23 +110,4 @@ def false_discoveries(claims: Sequence[JudgedClaim]) -> str:
     >>> false_discoveries([JudgedClaim(experiment=e, id="c", verdict="supported", p=0.001) for e in ("a", "b")])[-30:]
     '2 of 2 decided verdicts stand.'
     """
-    tested = [c for c in claims if c.p is not None]
-    if len({c.experiment for c in claims}) < 2 or not tested:
-        return ""
-    q = q_values([c.p for c in tested if c.p is not None])
-    decided = [(c, v) for c, v in zip(tested, q, strict=True) if c.verdict in ("supported", "refuted")]
-    fallen = [f"{c.experiment} {c.id} (q = {v:.2g})" for c, v in decided if v > ALPHA]
-    left_out = len(claims) - len(tested)
-    text = (
-        f"Over all {len(tested)} tested claims together, at a false discovery rate of 5% (Benjamini and Hochberg, 1995; of p that "
-        "are corrected neither for the other claims of an experiment nor for interim analyses), "
-        f"{len(decided) - len(fallen)} of {len(decided)} decided verdicts stand"
-    )
-    if fallen:
-        more = f" and {len(fallen) - MOST_NAMED} more" if len(fallen) > MOST_NAMED else ""
-        text += f"; these would not: {', '.join(fallen[:MOST_NAMED])}{more}"
-    return (
-        f"{text}. {left_out} claims without a p (observed, exact, not judged, or of an older report) are left out."
-        if left_out
-        else f"{text}."
-    )
+    return judged_together(claims).sentence

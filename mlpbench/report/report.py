@@ -10,6 +10,7 @@ from functools import cached_property
 from mlpbench.base.errors import MlpbenchError
 from mlpbench.base.escapes import Markdown, code, printable
 from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.report.claim_answers import answer_of
 from mlpbench.report.context import Context
 from mlpbench.report.diagnostics import activation_panels, layer_signals, training_failures, weight_distributions
 from mlpbench.report.figures import theme
@@ -28,7 +29,8 @@ from mlpbench.report.sections import (
     variance,
     verdicts,
 )
-from mlpbench.report.summary import Answer, FirstFigure, Summary
+from mlpbench.report.summary import FirstFigure, Summary
+from mlpbench.report.topics import topic_of
 from mlpbench.report.words import estimate_cell, listing, units_counted
 
 # The sections in the order of a report. A section that has nothing to show returns None, and is left out.
@@ -189,12 +191,10 @@ def summarise(context: Context, sections: Sequence[Section]) -> Summary:
     return Summary(
         name=context.experiment.name,
         question=context.experiment.question,
+        topic=topic_of(context.experiment),
         verdicts=dict(Counter(v.decision for v in context.verdicts)),
         runs=dict(context.statuses),
-        answers=tuple(
-            Answer(id=v.claim.id, says=v.claim.says, verdict=v.decision, estimate=estimate_cell(v), p=v.p)
-            for v in context.verdicts
-        ),
+        answers=tuple(map(answer_of, context.verdicts)),
         figure=first_figure(sections),
     )
 

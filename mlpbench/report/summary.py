@@ -4,7 +4,11 @@ The file lies beside `report.md` and is written with it: a JSON object with sort
 
     answers      an object for each claim, in the order of the experiment file: `id`, `says`, `verdict` (supported, refuted, at
                  the margin, or undecided), and `estimate`, a text with unit and interval, `-` where there is none,
-                 and `p`, uncorrected, null where the claim is not tested
+                 and `p`, uncorrected, null where the claim is not tested; `n` of `units` (replicates, data sets);
+                 `source`, who makes the claim; and `numbers`, what the text says as numbers in its unit: `estimate`, `low`
+                 and `high` (null where that end is open), `interval`, whether there is one, `holds`, between which
+                 numbers the claim holds (null where that end is open), `zero`, whether 0 is no difference, and `unit`;
+                 null where nothing is estimated
     benchmarks   the number of kernel benchmarks; 0 for an experiment
     figure       the first figure of the report: `file`, its path seen from the report, and `alt`; null where there is none
     format       1, the version of these keys. Further keys leave it as it is: whoever reads it takes those they know, and
@@ -12,6 +16,7 @@ The file lies beside `report.md` and is written with it: a JSON object with sort
     name         the name of the experiment
     question     its question
     runs         the number of runs that the report rests on, by status: ok, diverged, failed
+    topic        the heading under which an index lists it; empty in older files
     verdicts     the number of claims by verdict
 """
 
@@ -28,20 +33,39 @@ from mlpbench.experiment.claims.hypothesis import Decision
 
 NAME = "summary.json"
 Count = Annotated[int, Field(ge=0)]
+# No picture has a place for larger numbers: their differences overflow.
+LARGEST = 1e300
+Drawable = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
 
+class DrawnNumbers(_Model):
+    """The numbers of an estimate, in the unit of its text."""
+
+    estimate: Drawable
+    low: Drawable | None = None
+    high: Drawable | None = None
+    interval: bool = False
+    holds: tuple[Drawable | None, Drawable | None] | None = Field(default=None, strict=False)
+    zero: bool = False
+    unit: str = ""
+
+
 class Answer(_Model):
-    """The verdict on one claim, with its estimate in words."""
+    """The verdict on one claim, with its estimate in words and, but of older reports, in numbers."""
 
     id: str
     says: str
     verdict: Decision
     estimate: str
     p: float | None = None
+    n: Count | None = None
+    units: Literal["replicates", "data sets"] = "replicates"
+    source: str = ""
+    numbers: DrawnNumbers | None = None
 
 
 class FirstFigure(_Model):
@@ -57,6 +81,7 @@ class Summary(_Model):
     format: Literal[1] = 1
     name: str
     question: str
+    topic: str = ""
     verdicts: dict[Decision, Count] = {}
     runs: dict[str, Count] = {}
     answers: tuple[Answer, ...] = Field(default=(), strict=False)

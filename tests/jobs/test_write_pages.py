@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -28,7 +29,8 @@ from mlpbench.jobs import write_pages
 from mlpbench.report import report
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.pages import page
+from mlpbench.report.pages import index_page, page
+from mlpbench.report.pages.index_page import PICTURES
 from mlpbench.report.section import Section, figure_section
 from mlpbench.report.sections import provenance, verdicts
 from mlpbench.results.part_files import encoded
@@ -213,12 +215,12 @@ def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(se
     ant, bare, zebra = found.entries
     assert ant.files == ["report.html", "report.md", "spec.yaml"]
     assert bare.files == ["spec.yaml"]
-    assert bare.picture is None
+    assert (ant.topic, bare.topic, zebra.topic) == ("Width and depth",) * 3
     assert ant.summary.verdicts == {api.load(several / "zebra").claims["verdict"].iloc[0]: 1}
     assert zebra.summary.runs == {"ok": 20}
     assert zebra.summary.figure
     assert zebra.summary.figure.file == "figures/verdicts.png"
-    assert zebra.picture == (several / "zebra" / "figures" / "verdicts.png").read_bytes()
+    assert [path.name for path in sorted((several / PICTURES).iterdir())] == ["deep-er-still-ant.svg", "zebra.svg"]
     assert [folder for folder, _ in found.unread] == ["broken", "hurt"]
     assert all(str(several) not in why for _, why in found.unread)
     assert found.unread[0][1] == "broken/spec.yaml:1:7: name must be text, got 3"
@@ -249,14 +251,52 @@ def test_links_of_the_index_are_there_and_it_is_the_same_twice(several: Path) ->
     write_pages.write_index(several)
     first = {name: (several / name).read_bytes() for name in ("index.md", "index.html")}
     for name, patterns in {
-        "index.md": r"\]\(([^)]+)\)|src=\"([^\"]+)\"",
+        "index.md": r"\]\((?!#)([^)]+)\)()",
         "index.html": r"href=\"(?!data:|#)([^\"]+)\"()",
     }.items():
         links = [unquote(a or b) for a, b in re.findall(patterns, first[name].decode())]
-        assert len(links) >= 7
+        assert len(links) >= 5
         assert [link for link in links if not (several / link).is_file()] == []
     write_pages.write_index(several)
     assert {name: (several / name).read_bytes() for name in first} == first
+
+
+def test_pictures_of_experiments_that_are_gone_go_but_not_those_that_others_lie_behind(
+    several: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(several, tmp_path / "several"))
+    write_pages.write_index(folder)
+    shutil.rmtree(folder / "zebra")
+    write_pages.write_index(folder)
+    assert [path.name for path in (folder / PICTURES).iterdir()] == ["deep-er-still-ant.svg"]
+    shutil.rmtree(folder / PICTURES)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.svg").write_text("mine")
+    (folder / PICTURES).symlink_to(tmp_path / "mine")
+    write_pages.write_index(folder)
+    assert (tmp_path / "mine" / "mine.svg").read_text() == "mine"
+
+
+def test_an_index_reads_summaries_of_older_reports(several: Path, tmp_path: Path) -> None:
+    """Without what came later they have their topic by what they vary, and neither pictures nor n."""
+    folder = Path(shutil.copytree(several, tmp_path / "several"))
+    whole = write_pages.read_index(folder)
+    for path in folder.rglob("summary.json"):
+        tree = json.loads(path.read_bytes())
+        later = ("n", "units", "source", "numbers")
+        tree["answers"] = [{k: v for k, v in a.items() if k not in later} for a in tree["answers"]]
+        del tree["topic"]
+        write_sealed(path.parent, {"summary.json": json.dumps(tree).encode()})
+    older = write_pages.read_index(folder)
+    assert [(e.folder, e.topic, e.summary.verdicts) for e in older.entries] == [
+        (e.folder, e.topic, e.summary.verdicts) for e in whole.entries
+    ]
+    assert len(index_page.pictures(whole)) == 2
+    assert index_page.pictures(older) == {}
+    assert "**, n = " not in index_page.markdown(older)
+    assert "Wider is better. (`wide`)" in index_page.markdown(older)
+    assert 'class="strip"' in index_page.page(whole)
+    assert 'class="strip"' not in index_page.page(older)
 
 
 def processor_seconds(command: list[str]) -> float:

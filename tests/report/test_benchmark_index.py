@@ -49,21 +49,21 @@ def test_kernel_benchmarks_are_listed_with_their_sentence_and_picture(results: P
     assert bench.files == ["report.md", kernel_benchmarks.FILE]
     assert bench.summary.figure is not None
     assert bench.summary.figure.file == "figures/roofline.png"
-    assert bench.picture == (results / "bench" / "figures" / "roofline.png").read_bytes()
-    assert (bare.files, bare.picture) == ([kernel_benchmarks.FILE], None)
+    assert bare.files == [kernel_benchmarks.FILE]
     ((folder, why),) = found.unread
     assert folder == "broken"
     assert "must be JSON" in why
     assert found.about == "1 experiment; kernel benchmarks in 2 folders."
 
 
-def test_pages_show_them_without_claims_and_runs(results: Path) -> None:
+def test_pages_show_them_last_without_claims_and_runs(results: Path) -> None:
     found = write_pages.read_index(results)
+    assert [group.title for group in found.groups] == ["Width and depth", "Kernel benchmarks"]
     text = index_page.markdown(found)
-    row = next(line for line in text.splitlines() if "(bench/report.md) | " in line)
-    assert '<img src="bench/figures/roofline.png"' in row
-    assert row.endswith(" |  | 10 benchmarks |")
+    part = text.partition("### [Kernel benchmarks](bench/report.md)")[2].partition("\n#")[0]
+    assert found.entries[1].summary.question.partition(" by ")[0] in part
+    assert part.endswith("\n\n10 benchmarks.\n")
     page = index_page.page(found)
-    assert page.count("<span>no claims</span>") == 1, "that of the experiment"
+    assert page.count("no claims") == 1, "that of the experiment"
     assert page.count("<span>10 benchmarks</span>") == 2
-    assert page.count('src="data:image/png') == 1
+    assert index_page.pictures(found) == {}

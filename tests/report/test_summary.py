@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from arithmetic_tables import make, spec, width_tables
 from reports import report_of
 
+from mlpbench.report.claim_answers import numbers_of
 from mlpbench.report.summary import NAME, FirstFigure, Summary, read_summary
+from mlpbench.report.topics import topic_of
 from mlpbench.report.words import estimate_cell
 
 
@@ -19,13 +22,25 @@ def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure(
     assert report.context is not None
     verdicts = report.context.verdicts
     content = json.loads(report.summary.content)
-    assert list(content) == ["answers", "benchmarks", "figure", "format", "name", "question", "runs", "verdicts"]
+    keys = ["answers", "benchmarks", "figure", "format", "name", "question", "runs", "topic", "verdicts"]
+    assert list(content) == keys
     assert content["format"] == 1
     assert (content["name"], content["question"]) == ("width", report.title)
+    assert content["topic"] == topic_of(report.context.experiment)
     assert content["runs"] == {"ok": 40}
     assert sum(content["verdicts"].values()) == len(verdicts)
     assert content["answers"] == [
-        {"estimate": estimate_cell(v), "id": v.claim.id, "p": v.p, "says": v.claim.says, "verdict": v.decision}
+        {
+            "estimate": estimate_cell(v),
+            "id": v.claim.id,
+            "n": v.n,
+            "numbers": json.loads(numbers.model_dump_json()) if (numbers := numbers_of(v)) else None,
+            "p": v.p,
+            "says": v.claim.says,
+            "source": v.claim.source,
+            "units": "replicates",
+            "verdict": v.decision,
+        }
         for v in verdicts
     ]
     assert content["figure"]["file"] == "figures/verdicts.png"
@@ -49,7 +64,9 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 def test_a_key_more_or_one_that_came_later_leaves_the_format_as_it_is(tmp_path: Path) -> None:
     summary = report_of(width_tables()).summary
     written = json.loads(summary.content)
-    older = written | {"answers": [{k: v for k, v in a.items() if k != "p"} for a in written["answers"]]}
+    later = ("p", "n", "units", "source", "numbers")
+    older = written | {"answers": [{k: v for k, v in a.items() if k not in later} for a in written["answers"]]}
+    del older["topic"]
     for content in (older, written | {"later": 1}):
         (tmp_path / NAME).write_text(json.dumps(content))
         read = read_summary(tmp_path)
@@ -57,6 +74,7 @@ def test_a_key_more_or_one_that_came_later_leaves_the_format_as_it_is(tmp_path: 
         assert [a.verdict for a in read.answers] == [a.verdict for a in summary.answers]
 
 
+ANSWER = {"id": "a", "says": "b", "verdict": "supported", "estimate": "-"}
 BARE: dict[str, Any] = {**Summary(name="n", question="q").model_dump(), "answers": []}
 
 
@@ -72,6 +90,10 @@ BARE: dict[str, Any] = {**Summary(name="n", question="q").model_dump(), "answers
         json.dumps(BARE | {"verdicts": {"supported": "1"}}).encode(),
         json.dumps(BARE | {"figure": {"file": "../../secret.png", "alt": "up"}}).encode(),
         json.dumps(BARE | {"answers": [{"id": "a"}]}).encode(),
+        json.dumps(BARE | {"answers": [ANSWER | {"numbers": {"estimate": 1e301}}]}).encode(),
+        json.dumps(BARE | {"answers": [ANSWER | {"numbers": {"estimate": math.nan}}]}).encode(),
+        json.dumps(BARE | {"answers": [ANSWER | {"numbers": {"estimate": 1, "holds": [1]}}]}).encode(),
+        json.dumps(BARE | {"answers": [ANSWER | {"n": -1}]}).encode(),
         json.dumps(BARE | {"verdicts": {"maybe": 1}}).encode(),
         json.dumps(BARE | {"answers": [{"id": "a", "says": "b", "verdict": "maybe", "estimate": "-"}]}).encode(),
     ],

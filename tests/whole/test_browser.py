@@ -242,9 +242,10 @@ def test_the_button_changes_colours_and_the_next_page_remembers(browser: Page, f
 def test_links_of_the_index_open_reports(browser: Page, folder: Path) -> None:
     browser.open(folder / "index.html")
     browser.events.clear()
-    browser.click("article h2 a")
-    browser.wait("location.pathname.endsWith('/many/report.html') && document.readyState === 'complete'")
-    question = read_folder(folder / "many").question
+    name = browser.evaluate("document.querySelector('article h3 a').textContent")
+    browser.click("article h3 a")
+    browser.wait(f"location.pathname.endsWith('/{name}/report.html') && document.readyState === 'complete'")
+    question = read_folder(folder / name).question
     assert browser.evaluate("document.querySelector('h1').textContent") == question
 
 

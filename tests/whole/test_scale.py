@@ -278,7 +278,7 @@ def test_two_folders_of_a_hundred_thousand_runs_are_compared(altered: bool, tmp_
 def test_the_index_of_a_thousand_experiments_is_small_and_soon_there(tmp_path: Path) -> None:
     """In six times what verdicts of forty runs take; with a picture of each, it took thirty times that."""
     folder = tmp_path / "many"
-    summary = json.loads((REFERENCE / "width" / "summary.json").read_text())
+    summary = json.loads((REFERENCE / "width" / "summary.json").read_text()) | {"topic": "Width and depth"}
     for i in range(1000):
         shutil.copytree(REFERENCE / "width" / "figures", folder / f"e{i}" / "figures", copy_function=os.symlink)
         for name in ("spec.yaml", "report.md"):
@@ -287,6 +287,7 @@ def test_the_index_of_a_thousand_experiments_is_small_and_soon_there(tmp_path: P
     done = mlp("index", folder)
     page = folder / "index.html"
     assert page.read_text().count("<article>") == 1000
+    assert page.read_text().count("<tr id=") == 1000 * len(summary["answers"])
     assert page.stat().st_size < 3_000_000
     assert in_verdicts(done) < 6
     assert done.bytes < GIB / 2

@@ -22,6 +22,7 @@ from mlpbench.experiment.claims.claim import claim_model
 from mlpbench.experiment.claims.claim_form import FORMS
 from mlpbench.experiment.components.own_pieces import DIGITS
 from mlpbench.experiment.components.stopping_rules import EarlyStopping
+from mlpbench.experiment.design import MOST_TOPIC
 from mlpbench.experiment.file.schema_words import SELECTABLE, explained
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.plugins.piece_kinds import KINDS, kind_of_setting
@@ -166,6 +167,7 @@ def _keys(settings: Mapping[str, Schema]) -> dict[str, Schema]:
     return {
         **limits,
         "question": {"type": "string", "pattern": r"\S"},
+        "topic": {"type": "string", "pattern": r"\S", "maxLength": MOST_TOPIC},
         DATASET: {"anyOf": [*dataset_schema()["anyOf"], shared_schema()]},
         "validation": {"anyOf": [share, _object(folds, needed=["folds"])]},
         "fixed": _object(settings),

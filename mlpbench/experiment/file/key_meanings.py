@@ -41,6 +41,11 @@ FILE: Mapping[str, KeyMeaning] = {
         "Does a wider hidden layer generalise better?",
         values="text; needed",
     ),
+    "topic": _key(
+        "The heading under which an index lists the experiment; left out, it follows from what is varied.",
+        "Capacity",
+        values="words on one line, at most 60 letters",
+    ),
     "dataset": _key(
         "A named data set (`mlpbench data list` has them), with options as a mapping, or a file of your own; or what several share that are levels of a factor.",
         "digits",

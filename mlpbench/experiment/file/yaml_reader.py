@@ -172,6 +172,7 @@ def dump(experiment: Experiment, folder: FilePath | None = None) -> str:
     tree: dict[str, Any] = {
         "name": experiment.name,
         "question": experiment.question,
+        **({"topic": experiment.topic} if experiment.topic else {}),
         **({} if experiment.varies_data else {DATASET: experiment.sources[0].as_written(folder)}),
         "fixed": {k: _plain(fixed[k], k) for k in SETTINGS if k in fixed},
     }

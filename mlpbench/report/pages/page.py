@@ -37,6 +37,8 @@ from mlpbench.report.sections.learning_curves import has_curves
 from mlpbench.results.seal import forget_but, write_sealed
 
 SCRIPTS = ("vendor/sortable.min.js", "script.js")
+# The index has no curves and no runs: of the script of a report it takes the theme.
+INDEX_SCRIPTS = ("script.js", "index.js")
 CURVES = "figures/learning_curves.png"
 # A page with more rows than this takes long to open and to sort.
 MOST_RUNS = 2_000
@@ -84,7 +86,7 @@ def report_page(report: Report) -> str:
 
 def index_page(**content: Any) -> str:
     """Return the index of a results folder as one HTML file."""
-    return _page("index.html", "", **content)
+    return _page("index.html", _text("index.css"), INDEX_SCRIPTS, **content)
 
 
 def _of_runs(context: Context | None) -> dict[str, Any]:
@@ -97,9 +99,9 @@ def _of_runs(context: Context | None) -> dict[str, Any]:
     return {**runs, "chart": chart(context.curve_estimates, context.colours)}
 
 
-def _page(template: str, colours: str, **content: Any) -> str:
-    style = f"{_text('style.css')}{colours}"
-    scripts = [_text(name) for name in SCRIPTS]
+def _page(template: str, more_style: str, names: Sequence[str] = SCRIPTS, **content: Any) -> str:
+    style = f"{_text('style.css')}{more_style}"
+    scripts = [_text(name) for name in names]
     # No address is admitted, and of inline code only what was hashed here: not even markup that slipped through runs.
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {' '.join(map(_hash, scripts))}; "

@@ -1,0 +1,1 @@
+"""What papers take of a report: tables in LaTeX, figures as vectors, and how to cite it."""
