@@ -77,10 +77,9 @@ def spanning(tables: Tables, decades: float, seed: int = 0) -> Tables:
     runs, curves = tables.runs, tables.curves
     size = 10.0 ** (runs["condition_id"].map(powers) + rng.normal(0, 0.1, len(runs)))
     changed = {m: runs[m] * size for m in ("train_loss", "test_loss", "train_seconds", "flops")}
-    accuracy = rng.uniform(0.1, 1.0, len(runs)) if decades > 3 else runs["test_accuracy"]
-    runs = runs.assign(
-        **changed, test_accuracy=accuracy.where(runs["test_accuracy"].notna()) if decades <= 3 else accuracy
-    )
+    if decades > 3:
+        changed["test_accuracy"] = runs["test_accuracy"] * rng.uniform(0.1, 1.0, len(runs))
+    runs = runs.assign(**changed)
     by_run = dict(zip(runs["run_id"], size, strict=True))
     return replace(tables, runs=runs, curves=curves.assign(loss=curves["loss"] * curves["run_id"].map(by_run)))
 

@@ -74,7 +74,7 @@ def by_layer(context: Context) -> Section | None:
         "Conditions of fewer than two hidden layers have no lines, and are not drawn."
         if len(deep) < len(depths)
         else "",
-        "At the start panels would be alike: there is one for all."
+        f"At the start panels would be alike, and there is one for all; those of the end are of {lines.panel_of}."
         if starts_alike(_placed(shown, lines), lines)
         else "",
         BANDS,
@@ -369,14 +369,14 @@ def _in_grid(frame: pd.DataFrame, lines: Arrangement) -> pd.DataFrame:
         started = frame["when"] == START
         kept = frame[~started | first]
         column = kept["panel"].where(kept["when"] == END, START)
+        level = kept["panel"].str.removeprefix(f"{lines.panel_of}=")
         head = (
-            (f"{END}\n" + kept["panel"])
-            .where(kept["when"] == END, START)
-            .where(kept["measure"] == kept["measure"].iloc[0], "")
+            (f"{END}, " + level).where(kept["when"] == END, START).where(kept["measure"] == kept["measure"].iloc[0], "")
         )
-        kept = kept.assign(row=kept["measure"], column=column, head=head)
-        return kept.sort_values(["when", "measure"], key=lambda of: of.map(lambda v: (v == END) if v in (START, END) else ORDER.index(v)),
-                                kind="stable")  # fmt: skip
+        kept = kept.assign(row=kept["measure"], column=column, head=head, late=kept["when"] == END)
+        keys = pd.DataFrame({"late": kept["late"], "measure": kept["measure"].map(ORDER.index)})
+        ordered: pd.DataFrame = kept.loc[keys.sort_values(["late", "measure"], kind="stable").index]
+        return ordered
     if lines.panel_of:
         head = frame["panel"].where(both == both.iloc[0], "")
         return frame.assign(row=both, column=frame["panel"], head=head, measure=both if several else frame["measure"])

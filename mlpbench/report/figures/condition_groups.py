@@ -101,11 +101,11 @@ def of_labels(conditions: Sequence[Condition]) -> list[Group]:
             Group(names=(), texts=tuple(part[1] or NOTHING for part in parts)),
         ]
     varied = settings_of_labels(conditions)
-    if len(varied) == 2 and len(conditions) > 2:
+    if len(varied) == 2 and all(name in c.levels for name in varied for c in conditions):
         pair = [of_settings(conditions, (name,)) for name in varied]
         if len(set(zip(pair[0].texts, pair[1].texts, strict=True))) == len(conditions):
             pair.sort(key=lambda group: -len(set(group.texts)))
-            return pair if min(len(set(group.texts)) for group in pair) < len(conditions) else [whole]
+            return pair if len(set(pair[0].texts)) < len(conditions) else [whole]
     if len(varied) == 1:
         return [
             Group(names=(LABEL,), texts=tuple(labels), numbers=numbers([c.levels.get(varied[0]) for c in conditions]))

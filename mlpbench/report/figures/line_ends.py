@@ -40,7 +40,7 @@ def name_line_ends(figure: Figure, ax: Axes, ends: Sequence[tuple[str, float, fl
         return False
     right = max(float(place[0]) for place in places)
     for (text, x, y, colour), place, height, to in zip(ordered, places, heights, wanted, strict=True):
-        beside = (5 + (right - float(place[0])) * scale, to - height)
+        beside = (7 + (right - float(place[0])) * scale, to - height)
         ax.annotate(text, (x, y), beside, textcoords="offset points", va="center", color=colour, fontsize=theme.SMALL,
                     annotation_clip=False)  # fmt: skip
     return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -123,7 +125,7 @@ def _rows(estimates: pd.DataFrame, colours: ConditionColours, measure: str) -> F
             ax.set_xlabel(f"test {measure}")
             ax.grid(axis="y", visible=False)
         block_axis(axes[0], plan, colours.row_title, room=1 / len(kinds))
-        dot = {"color": theme.INK, "marker": "o", "markersize": 5, "linestyle": "none"}
+        dot: dict[str, Any] = {"color": theme.INK, "marker": "o", "markersize": 5, "linestyle": "none"}
         hollow = Line2D([], [], markerfacecolor="white", label="unshifted", **dot)
         theme.legend_below(figure, [hollow, Line2D([], [], label="shifted", **dot)])
     return figure

@@ -19,8 +19,9 @@ ELLIPSIS = "…"
 
 
 @functools.cache
-def _measuring() -> tuple[RendererAgg, dict[float, FontProperties]]:
-    return RendererAgg(8, 8, 72), {}
+def _measuring() -> tuple[Any, dict[float, FontProperties]]:
+    make: Any = RendererAgg
+    return make(8, 8, 72), {}
 
 
 @functools.lru_cache(maxsize=4096)
@@ -77,16 +78,18 @@ def settle(figure: Figure) -> None:
     figure.draw_without_rendering()
     for ax in figure.axes:
         for axis in (ax.xaxis, ax.yaxis):
-            _thin(axis)
+            _thin(axis, 0 if axis is ax.xaxis else 1)
     # Else drawing would lay it out once more, which is most of its time.
     figure.set_layout_engine("none")
 
 
-def _thin(axis: Axis) -> None:
+def _thin(axis: Axis, along: int) -> None:
     low, high = sorted(axis.get_view_interval())
     ticks = [t for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
     kept: Bbox | None = None
-    for label in sorted((t.label1 for t in ticks), key=_place(axis)):
+    for label in sorted(
+        (t.label1 for t in ticks), key=lambda text: float(text.get_window_extent().get_points()[0][along])
+    ):
         if not label.get_visible() or not label.get_text():
             continue
         box = label.get_window_extent()
@@ -96,13 +99,8 @@ def _thin(axis: Axis) -> None:
             kept = box
 
 
-def _place(axis: Axis) -> Any:
-    which = 0 if axis.axis_name == "x" else 1
-    return lambda label: label.get_window_extent().get_points()[0][which]
-
-
 def _touch(a: Bbox, b: Bbox) -> bool:
-    return a.x1 + APART > b.x0 and b.x1 + APART > a.x0 and a.y1 > b.y0 and b.y1 > a.y0
+    return bool(a.x1 + APART > b.x0 and b.x1 + APART > a.x0 and a.y1 > b.y0 and b.y1 > a.y0)
 
 
 def texts(figure: Figure) -> Sequence[Text]:

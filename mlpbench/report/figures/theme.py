@@ -65,7 +65,7 @@ def distinct_colours(names: Iterable[str]) -> dict[str, str]:
     numbers = [_number_of(name) for name in distinct]
     ordered = len({name.rpartition("=")[0] for name in distinct}) == 1 and None not in numbers
     if ordered:
-        distinct = [name for _, name in sorted(zip(numbers, distinct, strict=True))]  # type: ignore[type-var]
+        distinct = [name for _, name in sorted(zip(numbers, distinct, strict=True))]
     return dict(zip(distinct, palette(len(distinct), ordered=ordered), strict=True))
 
 

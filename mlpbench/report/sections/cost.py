@@ -208,7 +208,7 @@ def _write_names(
     A name stands above the interval of its dot, else to the right or the left of it, else below the interval.
     """
     figure.draw_without_rendering()
-    written = []
+    written: list[Annotation] = []
     for ax, cost in zip(axes, COSTS, strict=True):
         frame = ax.get_window_extent()
         dots = [ax.transData.transform((row[cost], row["mean"])) for row in records(drawn)]

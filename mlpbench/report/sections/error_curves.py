@@ -241,12 +241,12 @@ def gap_against_factor(estimates: pd.DataFrame, factor: str) -> Figure:
             theme.panel_title(ax, GAP_TITLES[name])
         short = bare(list(colours))
         last = estimates[(estimates["metric"] == names[-1]) & (estimates["x"] == max(levels))]
-        ends = [
+        named = [
             (short[g], float(x), float(m), colours[g])
             for g, x, m in zip(last["group"], last["x"], last["mean"], strict=True)
         ]
-        alone = 1 < len(colours) == len(group) == len(ends)
-        if not alone or not name_line_ends(figure, axes[-1], ends):
+        alone = 1 < len(colours) == len(group) == len(named)
+        if not alone or not name_line_ends(figure, axes[-1], named):
             theme.legend_below(figure, theme.colour_handles(colours.items()))
     return figure
 

@@ -36,7 +36,8 @@ BANDS = (
 ON_LOG = "On a log axis lines and bands are geometric means and their intervals."
 # A loss that falls by less than this has no log axis.
 LEAST_FALL = 3.0
-# Lines of a facet that have bands.
+# The first point is out of sight, where training moves far from it, if so many follow; lines of a facet that have bands.
+FEWEST_LATER = 2
 MOST_BANDS = 6
 TEST_ALONE = "The figure shows test curves: train curves of so many conditions would hide them."
 SHIFT_BANDS = (
@@ -304,7 +305,8 @@ def _limits(curves: pd.DataFrame, measure: str, *, log: bool) -> scales.Limits |
     off = _off_axis(curves, measure)
     shown = as_geometric(curves) if log else curves
     later = shown[(shown["epoch"] > 0) & ~shown["condition_id"].isin(off)]
-    later = shown if later["mean"].dropna().empty else later
+    # Of a single point after the start lines would come from out of sight.
+    later = shown if later.loc[later["mean"].notna(), "epoch"].nunique() < FEWEST_LATER else later
     means = later["mean"].dropna().to_numpy(dtype=float)
     means = means[np.isfinite(means)]
     if not len(means):
