@@ -19,7 +19,7 @@ from mlpbench.experiment.grid import format_level
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
 from mlpbench.report.context import Context
 from mlpbench.report.figures import scales, theme
-from mlpbench.report.figures.text_room import shorten
+from mlpbench.report.figures.text_room import shorten, text_width
 from mlpbench.report.section import Section, figure_section
 from mlpbench.report.words import short_exponent, span
 
@@ -95,7 +95,9 @@ def draw(weights: pd.DataFrame, labels: Mapping[int, str], colours: Mapping[int,
                 _ridge(
                     ax, of_layer[of_layer["position"] == position], len(positions) - 1 - row, colours[position], scale
                 )
-            theme.panel_title(ax, name, 0.7)
+            theme.panel_title(
+                ax, name, min(160.0, max(text_width(label, theme.SMALL) for label in labels.values())) + 30
+            )
             ax.set_xlabel("weight")
             _ticks(ax, of_layer, scale, 7 - 2 * (len(which) - 1))
         names = [shorten(labels[p], 160, theme.SMALL) for p in reversed(positions)]

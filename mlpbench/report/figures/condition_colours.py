@@ -6,6 +6,7 @@ along a map from light to dark, words take the colour-blind palette.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ DASHES: Sequence[Any] = ("solid", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1
 MARKERS = ("o", "s", "^", "D")
 # Conditions that each have bands and points; entries of a map from light to dark; rows that need no blocks.
 MOST_DETAILED, MOST_SHADES, FEW_ROWS = 10, 8, 4
+# Of fewer of all combinations blocks would be torn, as of an excerpt, which stands in the order of rank.
+LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,9 @@ def condition_colours(experiment: Experiment, conditions: Sequence[Condition]) -
     labels = {c.condition_id: format_level(c.levels.get(names[0])) if single else c.label for c in conditions}
     found = groups(experiment, conditions)
     hue, style = _hue_and_style(found)
+    if len(found) > 1 and len(keys) <= MOST_DETAILED and not _tell_apart(hue, style):
+        # Of few conditions, as of an excerpt of many, each has a colour of its own.
+        hue, style = Group(names=(), texts=tuple(labels[k] for k in keys)), None
     texts = list(hue.texts) if hue else [labels[k] for k in keys]
     entries = _coloured(hue) if hue else dict.fromkeys(texts, theme.palette(1, ordered=False)[0])
     title = "" if hue is None else "condition" if hue.names in ((), (LABEL,)) else hue.title
@@ -133,8 +139,18 @@ def condition_colours(experiment: Experiment, conditions: Sequence[Condition]) -
         style_title=style_title,
         blocks=blocks,
         row_names=row_names,
-        unmarked=tuple(name for group in found if group not in (hue, style) for name in group.names),
+        unmarked=() if _tell_apart(hue, style) else _unmarked(found, hue, style),
     )
+
+
+def _unmarked(found: Sequence[Group], *shown: Group | None) -> tuple[str, ...]:
+    return tuple(name for group in found if group not in shown for name in group.names)
+
+
+def _tell_apart(*some: Group | None) -> bool:
+    """Return whether no two conditions have the same levels of some groups."""
+    levels = list(zip(*(group.texts for group in some if group is not None), strict=True))
+    return len(set(levels)) == len(levels)
 
 
 def _hue_and_style(found: Sequence[Group]) -> tuple[Group | None, Group | None]:
@@ -154,7 +170,8 @@ def _rows(
 
     The group with the most levels, the last of several, names rows; the others name blocks.
     """
-    if len(found) < 2 or len(keys) <= FEW_ROWS:
+    whole = math.prod(len(group.levels) for group in found)
+    if len(found) < 2 or len(keys) <= FEW_ROWS or len(keys) < LEAST_SHARE * whole:
         return {}, labels, title
     most = max(len(group.levels) for group in found)
     along = next(group for group in reversed(found) if len(group.levels) == most)
@@ -203,12 +220,16 @@ def arrange(
         colour = colours.entries[0][1] if len(colours.entries) == 1 else theme.palette(1, ordered=False)[0]
         return Arrangement(panels=[""] * n, lines=[""] * n, texts=[""] * n, entries=[("", colour)], title="")
     hue, others = found[0], found[1:]
+    first, second = _hue_and_style(found)
+    together = not along and n <= MOST_DETAILED and _tell_apart(first, second)
+    if together and first is not None and second is not None:
+        hue, others = first, [second, *(group for group in found if group not in (first, second))]
     few_levels = [group for group in others if len(group.levels) <= MOST_PANELS]
-    if others and not few_levels and len(hue.levels) <= MOST_PANELS:
+    if not together and others and not few_levels and len(hue.levels) <= MOST_PANELS:
         # Of two groups the one with few levels has the panels: lines of one colour can't be told apart.
         hue, others, few_levels = others[0], [hue, *others[1:]], [hue]
     panel = next((group for group in few_levels if not set(group.names) & set(SHAPES)), next(iter(few_levels), None))
-    if colours.is_detailed and not along and n <= FEW_ROWS:
+    if together:
         panel = None
     style = next((group for group in others if group is not panel and len(group.levels) <= len(DASHES)), None)
     known = dict(colours.entries)
@@ -225,7 +246,7 @@ def arrange(
         entries=entries,
         title=hue.title if hue.title != LABEL else "condition",
         panel_of=" and ".join(panel.names) or "condition" if panel else "",
-        unmarked=[name for group in others if group not in (panel, style) for name in group.names],
+        unmarked=[] if _tell_apart(hue, panel, style) else _unmarked(others, panel, style),
         styles=[places[t] for t in style.texts] if style else [0] * n,
         style_entries=[(f"{style.title}={t}" if style.title else t, i) for t, i in places.items()] if style else [],
     )

@@ -62,7 +62,7 @@ def error_against_factor(
             spaced(ax, levels)
             if regions is not None:
                 _shade(ax, regions[regions["measure"] == measure], levels)
-        ends = _test_ends(estimates, panels[-1], colours)
+        ends = _test_ends(_aside(estimates, axes[-1], levels), panels[-1], colours)
         named = bool(ends) and name_line_ends(figure, axes[-1], ends)
         _legend(figure, {} if named else colours, dots=not points.empty, lines=len(levels) >= FEWEST_LEVELS)
     return figure

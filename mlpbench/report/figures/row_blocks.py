@@ -10,10 +10,10 @@ from matplotlib.transforms import blended_transform_factory
 
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.condition_colours import ConditionColours
-from mlpbench.report.figures.text_room import shorten
+from mlpbench.report.figures.text_room import shorten, text_width
 
-# Of the width of a figure, what names of rows take at most, in points.
-NAMES = 0.42 * theme.POINTS
+# Of the width of a figure, what names of rows take at most beside one panel, and beside several, in points.
+NAMES, FEWER = 0.6 * theme.POINTS, 0.42 * theme.POINTS
 # Rows that have their name beside them; of more, every k-th has.
 MOST_NAMED = 100
 # Blocks of fewer rows than this are no help: each row has its whole name.
@@ -62,6 +62,13 @@ def plan_rows(conditions: Sequence[str], colours: ConditionColours) -> RowPlan:
     return RowPlan(at=at, names={c: colours.row_names[c] for c in conditions}, headings=headings, height=height)
 
 
+def names_width(plan: RowPlan, room: float = 1.0) -> float:
+    """Return how many points the names of rows take, beside one panel or, where `room` is less than 1, beside several."""
+    return min(
+        NAMES if room == 1.0 else FEWER, max((text_width(n, theme.SMALL) for n in plan.names.values()), default=0.0)
+    )
+
+
 def block_axis(ax: Axes, plan: RowPlan, title: str, more: Mapping[str, str] | None = None, room: float = 1.0) -> None:
     """Put the rows of a plan on the y axis, with its headings within the panel.
 
@@ -76,13 +83,14 @@ def block_axis(ax: Axes, plan: RowPlan, title: str, more: Mapping[str, str] | No
     every = -(-len(plan.at) // MOST_NAMED)
     named = list(plan.at)[::every]
     tails = {c: (more or {}).get(c, "") for c in named}
-    texts = [shorten(plan.names[c], NAMES - 5 * len(tails[c]), theme.SMALL) + tails[c] for c in named]
+    widest = NAMES if room == 1.0 else FEWER
+    texts = [shorten(plan.names[c], widest - text_width(tails[c], theme.SMALL), theme.SMALL) + tails[c] for c in named]
     ax.set_yticks([plan.at[c] for c in named], texts)
     ax.set_ylim(plan.height - 0.4, -0.6)
     ax.set_ylabel(shorten(title, 150, 8.5))
     place = blended_transform_factory(ax.transAxes, ax.transData)
     for at, text in plan.headings:
-        said = shorten(text, room * (theme.POINTS - NAMES) - 15, theme.SMALL)
+        said = shorten(text, 0.9 * (room * (theme.POINTS - names_width(plan, room) - 30) - 10), theme.SMALL)
         ax.text(
             0.008,
             at + 0.08,

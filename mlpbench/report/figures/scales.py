@@ -28,7 +28,7 @@ TWO_DECADES, MOST_OFF, FEWEST = 100.0, 0.4, 5
 GAIN, LEAST_GAP, LEAST_NEAR, DECADES = 4.0, 1.5, 0.5, 8.0
 Floats = npt.NDArray[np.float64]
 Format = Callable[[float], str]
-OFF = "off the axis, at this value"
+OFF = "off the axis"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +210,7 @@ def arrow(
         ax.annotate(value, point, beside, textcoords="offset points", ha=across, va=up, fontsize=7.5, color=theme.INK)
 
 
-def arrow_handle() -> Line2D:
-    """Return the entry of a legend that says what an arrow at an edge is."""
-    return Line2D([], [], color=theme.INK, marker=">", markersize=5.5, linestyle="none", label=OFF)
+def arrow_handle(*, valued: bool = True) -> Line2D:
+    """Return the entry of a legend that says what an arrow at an edge is; `valued` where a number stands beside it."""
+    label = f"{OFF}, at this value" if valued else OFF
+    return Line2D([], [], color=theme.INK, marker=">", markersize=5.5, linestyle="none", label=label)

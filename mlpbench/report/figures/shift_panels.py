@@ -15,7 +15,7 @@ from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import ConditionColours
 from mlpbench.report.figures.layouts import row_height
 from mlpbench.report.figures.line_ends import name_line_ends, of_level
-from mlpbench.report.figures.row_blocks import block_axis, plan_rows
+from mlpbench.report.figures.row_blocks import block_axis, names_width, plan_rows
 
 SHIFT_COLUMNS = 3
 # A line takes so many severities, with that of the unshifted test set.
@@ -121,7 +121,9 @@ def _rows(estimates: pd.DataFrame, colours: ConditionColours, measure: str) -> F
                 ax, "x", scales.limits(floats(of_kind["mean"]), log=False, clip=False), text, 7 // len(kinds) + 1
             )
             severity = max(of_kind["severity"])
-            theme.panel_title(ax, f"{kind}: {UNITS.get(kind, 'severity')} {severity:g}", 0.6)
+            theme.panel_title(
+                ax, f"{kind}: {UNITS.get(kind, 'severity')} {severity:g}", names_width(plan, 1 / len(kinds)) + 30
+            )
             ax.set_xlabel(f"test {measure}")
             ax.grid(axis="y", visible=False)
         block_axis(axes[0], plan, colours.row_title, room=1 / len(kinds))

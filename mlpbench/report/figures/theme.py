@@ -160,11 +160,12 @@ def colour_handles(entries: Iterable[tuple[str, str]]) -> list[Line2D]:
     return [Line2D([], [], color=colour, linewidth=3, label=text) for text, colour in several]
 
 
-def panel_title(ax: Axes, text: str, share: float = 1.0) -> None:
-    """Write what a panel is above it, broken or cut to its width, of which the names of rows may leave it a `share`."""
+def panel_title(ax: Axes, text: str, names: float = 0.0) -> None:
+    """Write what a panel is above it, broken or cut to its width, of which names of rows take so many points of the figure's."""
     place = ax.get_subplotspec()
     columns = 1 if place is None else place.get_gridspec().ncols
-    room = POINTS * share / columns - (34 if columns < 4 else 22)
+    beside = 34 if columns < 4 else 22
+    room = (POINTS - names) / columns - (14 if names else beside)
     ax.set_title(wrap(text, max(room, 30.0), 9.0), loc="left")
 
 

@@ -173,7 +173,7 @@ def draw(drawn: pd.DataFrame, every: pd.DataFrame, what: str, colours: Condition
             for name, face in (("Pareto-optimal", theme.INK), ("dominated", "white"))
         ]
         if any(inside is not None and inside.side(m) for m in means):
-            handles.append(scales.arrow_handle())
+            handles.append(scales.arrow_handle(valued=named))
         if not named:
             handles += colours.handles(dots=True)
         title = f"labels: {colours.row_title}" if named and colours.row_title else "" if named else colours.title

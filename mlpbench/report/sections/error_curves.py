@@ -28,7 +28,7 @@ from mlpbench.report.figures.error_panels import (
 )
 from mlpbench.report.figures.layouts import row_height
 from mlpbench.report.figures.line_ends import bare, name_line_ends
-from mlpbench.report.figures.row_blocks import block_axis, plan_rows
+from mlpbench.report.figures.row_blocks import block_axis, names_width, plan_rows
 from mlpbench.report.section import Section, figure_section, paragraph
 from mlpbench.report.words import fixed, highest_and_lowest, listing
 
@@ -283,7 +283,7 @@ def gap_by_condition(estimates: pd.DataFrame, order: list[str], colours: Conditi
                 ax.hlines(at, row["low"], row["high"], color=colour, linewidth=2)
                 ax.plot([row["mean"]], [at], "D", color=colour, markersize=4.5)
             scales.put_limits(ax, "x", found, _gap_text(name), 6)
-            theme.panel_title(ax, GAP_TITLES[name], 0.62)
+            theme.panel_title(ax, GAP_TITLES[name], names_width(plan, 1 / len(names)) + 30)
             ax.grid(axis="y", visible=False)
         block_axis(axes[0], plan, colours.row_title, room=1 / len(names))
         theme.legend_below(figure, [scales.arrow_handle()] * clipped)
