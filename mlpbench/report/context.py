@@ -108,6 +108,11 @@ class Context:
         return any(c.settings.stops_early for c in self.conditions)
 
     @property
+    def is_trained(self) -> bool:
+        """Whether any condition takes a step of training: what others have as a test error is chance."""
+        return any(c.settings.steps > 0 for c in self.conditions)
+
+    @property
     def measure(self) -> str:
         """What a network is judged by: `accuracy`, or `loss` where the target is a number."""
         return "accuracy" if self.experiment.has_classes else "loss"

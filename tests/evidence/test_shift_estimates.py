@@ -14,7 +14,7 @@ from reports import report_of
 from mlpbench.evidence.estimates.axis_estimates import by_severity
 from mlpbench.evidence.estimates.observe import accuracy_step, estimate_curves, measure, observe
 from mlpbench.report.figures.condition_colours import condition_colours
-from mlpbench.report.sections.learning_curves import draw_shifts as under_shift
+from mlpbench.report.figures.shift_panels import draw_shifts as under_shift
 from mlpbench.report.sections.learning_curves import shift_sentence
 
 SHIFTS = {"noise": [0.1, 0.2, 0.4], "labels": [1]}
@@ -128,8 +128,14 @@ def test_the_sentence_names_the_largest_and_the_smallest_fall() -> None:
 def test_the_figure_has_a_panel_for_each_kind_and_draws_means_and_bands() -> None:
     made = tables()
     found = by_severity(made.experiment, made.conditions, observe(*made.parts[:3]), made.curves, "accuracy")
-    figure = under_shift(found, condition_colours(made.experiment, made.conditions), "accuracy")
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["noise", "labels"]
+    look = condition_colours(made.experiment, made.conditions)
+    figure = under_shift(found, look, "accuracy")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["noise"], "one severity makes no line"
+    (rows_of_one,) = under_shift(found[found["kind"] == "labels"], look, "accuracy").axes
+    dots = [line for line in rows_of_one.lines if line.get_marker() == "o"]
+    alone = found[found["kind"] == "labels"]
+    assert sorted(float(np.asarray(d.get_xdata())[0]) for d in dots) == sorted(alone["mean"])
+    assert [d.get_markerfacecolor() == "white" for d in dots] == list(alone["severity"] == 0)
     for ax in figure.axes:
         rows = found[found["kind"] == ax.get_title(loc="left")]
         drawn = [np.asarray(line.get_ydata(), dtype=float).tolist() for line in ax.lines]

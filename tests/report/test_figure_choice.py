@@ -16,7 +16,7 @@ from reports import context_of, report_of, section_text
 
 from mlpbench.evidence.estimates.excerpt import Excerpt
 from mlpbench.report.context import Context
-from mlpbench.report.diagnostics import activation_panels, weight_distributions
+from mlpbench.report.diagnostics import activation_panels, training_failures, weight_distributions
 from mlpbench.report.figures.condition_colours import condition_colours
 from mlpbench.report.report import SECTIONS
 
@@ -99,9 +99,9 @@ def test_pictures_are_chosen_by_what_varies_and_was_measured(keys: dict[str, Any
 def test_without_a_table_of_layers_the_pictures_of_runs_are_left() -> None:
     made = make(spec(**DEEP), status={(1, 0): "diverged"})
     bare = context_of(made)
-    assert list(figures(bare)) == ["activation_functions", "divergence"]
+    assert list(figures(bare)) == ["activation_functions"]
     empty = context(made, layer_rows(made).head(0))
-    assert list(figures(empty)) == ["activation_functions", "divergence"]
+    assert list(figures(empty)) == ["activation_functions"]
 
 
 def test_only_layers_of_what_is_drawn_are_read_and_weights_of_one_run_each() -> None:
@@ -155,8 +155,9 @@ def test_many_conditions_stand_in_panels_and_keep_their_colours() -> None:
         for ax in figure.axes:
             assert len(ax.lines) == each
             assert {line.get_color() for line in ax.lines} == set(dict(look.entries).values())
-    assert "Lines of one colour differ in depth." in found["signals"].text
-    assert "Lines of one colour" not in found["depth_gain"].text
+    (legend,) = found["signals"].draw().legends
+    assert {"depth=2", "depth=3", "depth=4"} <= {t.get_text() for t in legend.get_texts()}, "a dash each"
+    assert not any("Lines of one colour" in shown.text for shown in found.values())
 
 
 def test_gains_are_drawn_over_depth_forward_first() -> None:
@@ -243,11 +244,18 @@ def test_the_coordinate_check_has_a_panel_for_each_parametrisation_and_what_ther
 def test_dead_units_are_shown_where_there_are_any() -> None:
     made = make(spec(factors={"lr": [0.1, 1.0]}, fixed={"width": 100, "epochs": 2}, replicates=3))
     assert "dead_units" not in pictures(made)
-    some = replace_metric(made, "dead_units", {(1, 0): 10.0, (1, 1): 20.0, (1, 2): 30.0})
-    found = pictures(some)["dead_units"]
+    one = context_of(replace_metric(made, "dead_units", {(1, 0): 10.0, (1, 1): 20.0, (1, 2): 30.0}))
+    told = training_failures.dead_units(one)
+    assert told is not None
+    assert "highest with lr=1, 20.0% (95% interval 0.0% to 44.8%); 1 of 2 conditions has none." in told.sentences
+    assert not told.figures, "of one condition the sentence says all"
+    three = make(spec(factors={"lr": [0.1, 1.0, 2.0]}, fixed={"width": 100, "epochs": 2}, replicates=3))
+    dead = {(i, r): 10.0 * (r + i) for i in (1, 2) for r in range(3)}
+    found = pictures(replace_metric(three, "dead_units", dead))["dead_units"]
     (ax,) = found.draw().axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["1", "2"]
     assert any(list(np.asarray(line.get_xdata())) == [0.1, 0.2, 0.3] for line in ax.lines)
-    assert "highest with lr=1, 20.0% (95% interval 0.0% to 44.8%); 1 of 2 conditions has none." in found.text
+    assert "Conditions without any have no row in the figure: there are 1." in found.text
     other = make(spec(factors={"dropout": [0.1, 0.2]}, fixed={"epochs": 2}, replicates=2))
     assert "dead_units" not in pictures(replace_metric(other, "dead_units", {(0, 0): 5.0}))
 
@@ -289,9 +297,11 @@ def test_weights_have_a_row_for_each_combination_and_start_as_an_outline() -> No
     made = make(spec(factors={"weight_decay": [0.0, 0.1], "lr": [0.1, 0.2]}, fixed={"epochs": 2}, replicates=2))
     found = pictures(made)["weights"]
     first, last = found.draw().axes
-    assert [t.get_text() for t in reversed(first.get_yticklabels())] == ["weight_decay=0", "weight_decay=0.1"]
+    assert [t.get_text() for t in reversed(first.get_yticklabels())] == ["0", "0.1"]
+    assert first.get_ylabel() == "weight_decay"
     assert [ax.get_title(loc="left") for ax in (first, last)] == ["first layer", "last layer"]
-    assert len(first.patches) == 2 * 3, "start, end and its filling"
+    assert len(first.lines) == 2 * 3, "start, end and the line that they stand on"
+    assert len(first.collections) == 2, "the filling of the end"
     assert "The figure shows the first condition of each weight_decay." in found.text
 
 
@@ -306,7 +316,6 @@ def test_the_report_has_the_sections_and_the_same_bytes_twice() -> None:
     for title, name in (
         ("Signal by layer", "signals"),
         ("Gain against depth", "depth_gain"),
-        ("Divergence", "divergence"),
     ):
         section = section_text(one, title)
         assert f"](figures/{name}.png)" in section

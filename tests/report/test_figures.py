@@ -17,12 +17,14 @@ from PIL import Image
 from reports import report_of
 
 from mlpbench.evidence.estimates.axis_estimates import errors, numeric_factor
-from mlpbench.evidence.estimates.observe import estimate, estimate_curves, observe
+from mlpbench.evidence.estimates.observe import GEOMETRIC, estimate, estimate_curves, observe
+from mlpbench.experiment.grid import Condition
 from mlpbench.report.figures import theme
-from mlpbench.report.figures.condition_colours import condition_colours
+from mlpbench.report.figures.condition_colours import ConditionColours, condition_colours
+from mlpbench.report.figures.condition_groups import NOTHING, groups
+from mlpbench.report.figures.error_panels import error_against_factor
 from mlpbench.report.figures.layouts import replicate_rows as replicates
 from mlpbench.report.figures.theme import png
-from mlpbench.report.sections.error_curves import error_against_factor
 from mlpbench.report.sections.learning_curves import draw as learning_curves
 from mlpbench.report.sections.verdicts import draw as forest
 
@@ -43,21 +45,82 @@ def test_a_level_has_one_colour_whatever_the_order_of_the_file() -> None:
     assert colours(8, 64, 1024) == colours(1024, 8, 64)
 
 
-def test_many_conditions_are_coloured_by_their_first_factor() -> None:
-    made = make(spec(factors={"activation": ["relu", "tanh"], "width": WIDTHS}, replicates=1))
-    look = condition_colours(made.experiment, made.conditions)
-    assert [text for text, _ in look.entries] == ["relu", "tanh"]
-    assert not look.is_detailed
-    for condition in made.conditions:
+def look_of(**factors: object) -> tuple[list[Condition], ConditionColours]:
+    made = make(spec(factors=factors, replicates=1))
+    return made.conditions, condition_colours(made.experiment, made.conditions)
+
+
+def test_the_first_factor_is_a_colour_and_the_second_a_dash() -> None:
+    conditions, look = look_of(activation=["relu", "tanh", "gelu", "silu", "elu"], depth=[1, 2])
+    assert [text for text, _ in look.entries] == ["relu", "tanh", "gelu", "silu", "elu"]
+    assert (look.style_title, look.style_entries) == ("depth", [("1", 0), ("2", 1)])
+    for condition in conditions:
         assert look.colours[condition.condition_id] == dict(look.entries)[str(condition.levels["activation"])]
+        assert look.styles[condition.condition_id] == dict(look.style_entries)[str(condition.levels["depth"])]
+    assert look.is_detailed
+    assert set(look.blocks.values()) == {"depth=1", "depth=2"}
+    assert {look.row_names[c.condition_id] for c in conditions} == {"relu", "tanh", "gelu", "silu", "elu"}
+
+
+def test_a_second_factor_of_many_levels_takes_the_colours_of_a_first_one_of_few() -> None:
+    _, look = look_of(activation=["relu", "tanh"], width=WIDTHS)
+    assert [text for text, _ in look.entries] == [str(w) for w in WIDTHS]
+    assert [text for text, _ in look.style_entries] == ["relu", "tanh"]
+    assert not look.is_detailed
+
+
+def test_what_neither_colours_nor_dashes_stand_for_is_said() -> None:
+    _, look = look_of(init=["zeros", "he_normal"], activation=["relu", "tanh"], depth=[1, 2, 3])
+    assert look.sentence == "Lines of one look differ in depth."
+
+
+def test_zipped_factors_are_one_and_labels_are_taken_apart() -> None:
+    made = make(
+        spec(factors={"activation": ["relu", "tanh"], "zip": {"depth": [1, 3], "epochs": [10, 3]}}, replicates=1)
+    )
+    assert condition_colours(made.experiment, made.conditions).style_entries == [
+        ("depth=1, epochs=10", 0),
+        ("depth=3, epochs=3", 1),
+    ]
+    rows = [
+        {"label": f"{name}{', ' * bool(more)}{more}", "width": width, "dropout": share}
+        for name, width in (("narrow", 8), ("wide", 64))
+        for more, share in (("", 0.0), ("dropped", 0.5))
+    ]
+    made = make(spec(factors={"conditions": rows}, replicates=1))
+    parts = groups(made.experiment, made.conditions)
+    assert [group.levels for group in parts] == [["narrow", "wide"], [NOTHING, "dropped"]]
+    rates = [
+        {"label": f"rate {i}", "lr": lr, "depth": d}
+        for i, (lr, d) in enumerate([(0.1, 1), (0.2, 1), (0.4, 1), (0.1, 2)])
+    ]
+    made = make(spec(factors={"conditions": rates}, replicates=1))
+    found = groups(made.experiment, made.conditions)
+    assert [(g.title, g.levels, bool(g.numbers)) for g in found] == [
+        ("lr", ["0.1", "0.2", "0.4"], True),
+        ("depth", ["1", "2"], True),
+    ]
+
+
+def test_names_never_run_along_a_map_and_more_than_ten_differ_in_dashes() -> None:
+    labels = [{"label": f"name {i}", "width": 8 + i, "lr": 0.1 + i, "depth": 1 + i} for i in range(12)]
+    made = make(spec(factors={"conditions": labels}, replicates=1))
+    look = condition_colours(made.experiment, made.conditions)
+    looks = {(look.colours[c.condition_id], look.styles[c.condition_id]) for c in made.conditions}
+    assert len(looks) == 12
+    assert {colour for colour, _ in looks} == set(theme.NOMINAL)
 
 
 def test_the_axis_is_log_where_levels_spread_over_a_decade() -> None:
-    _, (wide, narrow) = theme.new(3, 1, 2)
+    _, (wide, narrow, with_zero) = theme.new(3, 1, 3)
     theme.level_axis(wide, [float(w) for w in WIDTHS], "width")
-    theme.level_axis(narrow, [0.0, 1.0, 20.0], "depth")
+    theme.level_axis(narrow, [0.0, 1.0, 5.0], "depth")
+    theme.level_axis(with_zero, [0.0, 0.1, 0.3, 1.0, 3.0], "weight_decay")
     assert wide.get_xscale() == "log"
     assert narrow.get_xscale() == "linear"
+    assert with_zero.get_xscale() == "symlog"
+    places = with_zero.transData.transform([(x, 0) for x in (0.0, 0.1, 0.3, 1.0, 3.0)])[:, 0]
+    assert np.diff(places).min() > 0.4 * np.diff(places).max(), "no level is crowded"
     assert [t.get_text() for t in wide.get_xticklabels()] == [str(w) for w in WIDTHS]
 
 
@@ -72,7 +135,8 @@ def test_learning_curves_draw_the_means_and_the_bands() -> None:
     styles = {line.get_linestyle() for line in loss.lines}
     assert styles == {"--", "-"}
     drawn = sorted(tuple(np.asarray(line.get_ydata(), dtype=float)) for line in loss.lines)
-    rows = curves[curves["measure"] == "loss"].groupby(["position", "split"])["mean"]
+    rows = curves[curves["measure"] == "loss"].groupby(["position", "split"])["geo_mean"]
+    assert loss.get_yscale() == "log"
     assert drawn == sorted(tuple(v) for _, v in rows)
 
 
@@ -82,7 +146,7 @@ def test_a_loss_however_wide_has_numbers_beside_its_axis(factor: float) -> None:
     seen = observe(made.experiment, made.conditions, made.runs)
     curves = estimate_curves(made.experiment, made.conditions, seen, made.curves)
     wide = curves["condition_id"] == curves["condition_id"].iloc[0]
-    curves.loc[wide & (curves["measure"] == "loss"), ["mean", "low", "high"]] *= factor
+    curves.loc[wide & (curves["measure"] == "loss"), ["mean", "low", "high", *GEOMETRIC.values()]] *= factor
     figure = learning_curves(curves, condition_colours(made.experiment, made.conditions))
     theme.png(figure)
     ax = figure.axes[0]

@@ -17,10 +17,10 @@ from reports import context_of
 from mlpbench.evidence.estimates import stream_variances
 from mlpbench.evidence.estimates.paired_differences import difference
 from mlpbench.report.context import Context
+from mlpbench.report.figures.error_panels import SIDES, error_against_factor
 from mlpbench.report.sections import cost, crossed_factors, error_curves, variance
 from mlpbench.report.sections.crossed_factors import FAR
 from mlpbench.report.sections.crossed_factors import draw as heatmap
-from mlpbench.report.sections.error_curves import SIDES, error_against_factor
 
 FIVE = (-2, -1, 0, 1, 2)
 
@@ -265,12 +265,14 @@ def test_rows_that_are_words_are_listed() -> None:
 def test_names_that_would_run_into_each_other_go_to_the_legend() -> None:
     made = put(make(spec(factors={"width": [1, 2, 3]})), "test_accuracy", [0.5, 0.500001, 0.8])
     apart = cost.tradeoff(context_of(costs(made, [1e9, 1e10, 1e11], [1.0, 10.0, 100.0])))
-    close = cost.tradeoff(context_of(costs(made, [1e9, 1.001e9, 1e11], [1.0, 1.001, 100.0])))
+    crowd = [*range(10, 19), 20]
+    rates = put(make(spec(factors={"width": crowd})), "test_accuracy", [0.5 + 1e-6 * i for i in range(9)] + [0.8])
+    close = cost.tradeoff(context_of(costs(rates, [1e9 + i for i in range(9)] + [1e11], [1.0] * 9 + [100.0])))
     assert apart is not None
     assert close is not None
     assert [t.get_text() for t in apart.figures[0].draw().axes[0].texts] == ["1", "2", "3"]
     assert not close.figures[0].draw().axes[0].texts
-    assert {"1", "2", "3"} <= {t.get_text() for t in close.figures[0].draw().legends[0].get_texts()}
+    assert {"10", "18", "20"} <= {t.get_text() for t in close.figures[0].draw().legends[0].get_texts()}
 
 
 def test_an_exploding_cell_does_not_take_the_shades_of_the_others() -> None:
@@ -336,9 +338,10 @@ def test_shares_of_variance_are_drawn_with_intervals_beside_the_test_set() -> No
     total = (9 + 1) * np.var(FIVE, ddof=1) * 1e-6
     assert first.loc["test set", "share"] == pytest.approx(0.8 * 0.2 / 10_000 / total)
     (ax,) = variance.draw(rows, "test accuracy").axes
-    widths = sorted(round(p.get_width(), 6) for p in ax.patches if isinstance(p, Rectangle))
-    assert widths == sorted(round(float(v), 6) for v in rows["share"])
-    assert sum(p.get_hatch() is not None for p in ax.patches) == 2
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    drawn = sorted(round(float(np.asarray(d.get_xdata())[0]), 6) for d in dots)
+    assert drawn == sorted(round(float(v), 6) for v in rows["share"])
+    assert sum(d.get_markerfacecolor() == "white" for d in dots) == 2
     assert [t.get_text() for t in ax.get_yticklabels()][-1].startswith("test-set sampling")
 
 

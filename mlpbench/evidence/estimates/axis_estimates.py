@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS, Excerpt
-from mlpbench.evidence.estimates.observe import accuracy_step, intervals, measure, with_labels
+from mlpbench.evidence.estimates.observe import accuracy_step, geometric_intervals, intervals, measure, with_labels
 from mlpbench.evidence.estimates.overlap import overlap
 from mlpbench.experiment.claims.selectors import are_numbers
 from mlpbench.experiment.grid import Condition, format_level
@@ -66,6 +66,7 @@ def errors(
 ) -> Errors:
     """Return error = 1 - accuracy, and loss, of train and test, by condition and by replicate.
 
+    Estimates have geometric means and intervals, too, for log axes (`geometric_intervals`).
     Of an excerpt along a factor, each condition that is drawn stands with those that differ from it in the factor alone.
     """
     factor = numeric_factor(experiment, conditions)
@@ -85,12 +86,17 @@ def errors(
     for name, metric in MEASURES.items():
         for split in ("train", "test"):
             rows = estimates[estimates["metric"] == f"{split}_{metric}"]
-            values = pd.DataFrame({"position": seen["position"], "value": seen[f"{split}_{metric}"]}).dropna()
+            column = f"{split}_{metric}"
+            values = pd.DataFrame(
+                {"position": observed["position"], "replicate": observed["replicate"], "value": observed[column]}
+            ).dropna()
             if name == "error":
                 rows = rows.assign(mean=1 - rows["mean"], low=1 - rows["high"], high=1 - rows["low"])
                 values = values.assign(value=1 - values["value"])
+            together = pd.Series([overlap(column, c.settings, c.data) for c in conditions], dtype=float)
+            rows = rows.join(geometric_intervals(values, ["position"], together), on="position")
             means.append(rows.dropna(subset=["mean"]).assign(measure=name, split=split))
-            points.append(values.assign(measure=name, split=split))
+            points.append(values[values.index.isin(seen.index)].assign(measure=name, split=split))
     every, dotted = (pd.concat(parts, ignore_index=True) for parts in (means, points))
     shown = every[every["position"].isin(drawn)]
     first = [_series(c, others[:1]) for c in conditions]

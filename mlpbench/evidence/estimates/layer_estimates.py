@@ -6,11 +6,11 @@ geometric. A replicate whose number is exactly 0 (below what its precision can r
 the mean is missing rather than one of the others, and `zeros` counts them.
 
 Distributions of weights are of one run of a condition, from quantiles: means over replicates would blur what is exactly zero.
-Between two quantiles the density is constant.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
@@ -35,6 +35,8 @@ PLACE = ["step", "layer"]
 FINISHED = ["n", "mean", "sd", "low", "high", "zeros"]
 # Where the widest distribution at the start is this many times the narrowest, a linear axis would show one as a line.
 WIDE = 10.0
+# A density of fewer stretches between quantiles than this is a step each.
+FEWEST_SMOOTHED = 3
 # What reads the layers of some runs: `run_id`, `epoch`, `step`, `layer`, some metrics, and the `steps` the run was to take.
 Layers = Callable[[Sequence[str], Sequence[str]], pd.DataFrame]
 # How far replicates are from independent, by position: of splits of one table alone.
@@ -275,12 +277,41 @@ def _which(layer: int, last: int) -> str:
 def axis_scale(quantiles: pd.DataFrame) -> float:
     """Return the width within which an axis for all distributions is linear, 0 where it is so throughout.
 
-    Beyond it the axis is asinh(w / width): the width is that of the narrowest central 90%, halved.
+    Beyond it the axis is asinh(w / width): the width is that of the narrowest central 90%, halved. It is so where central widths
+    at the start differ by more than `WIDE`, or where the tails of some distribution go far beyond the narrowest centre.
     """
     start = quantiles[quantiles["when"] == START] if (quantiles["when"] == START).any() else quantiles
     widths = np.array([float(q[-2] - q[1]) for q in start["quantiles"]])
     widths = widths[widths > 0]
-    return float(widths.min()) / 2 if len(widths) and widths.max() > WIDE * widths.min() else 0.0
+    if not len(widths):
+        return 0.0
+    farthest = max(float(np.abs(q).max()) for q in quantiles["quantiles"])
+    narrowest = float(widths.min())
+    return narrowest / 2 if widths.max() > WIDE * narrowest or farthest > WIDE * narrowest else 0.0
+
+
+def smooth_density(quantiles: Floats) -> list[tuple[Floats, Floats]]:
+    """Return the density as curves, one between each two atoms: places, and the heights there.
+
+    It is the slope of the monotone cubic through the quantiles, so that it is positive and has no steps.
+    Reference: Fritsch and Carlson, Monotone Piecewise Cubic Interpolation, 1980.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    heights, _ = weight_density(quantiles)
+    mass, curves = 1 / (len(quantiles) - 1), []
+    for there, group in itertools.groupby(range(len(heights)), key=lambda i: heights[i] > 0):
+        if not there:
+            continue
+        stretch = list(group)
+        ends = quantiles[stretch[0] : stretch[-1] + 2]
+        if len(stretch) < FEWEST_SMOOTHED:
+            curves.append((np.repeat(ends, 2)[1:-1], np.repeat(heights[stretch], 2)))
+            continue
+        places = np.unique(np.concatenate([np.linspace(a, b, 9) for a, b in itertools.pairwise(ends)]))
+        slope = PchipInterpolator(ends, mass * np.arange(len(ends))).derivative()(places)
+        curves.append((places, np.maximum(slope, 0.0)))
+    return curves
 
 
 def weight_density(quantiles: Floats) -> tuple[Floats, list[tuple[float, float]]]:

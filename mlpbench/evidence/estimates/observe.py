@@ -249,12 +249,45 @@ def intervals(
     return estimates
 
 
+def geometric_intervals(frame: pd.DataFrame, by: list[str], overlaps: pd.Series[float] | None = None) -> pd.DataFrame:
+    """Return geometric mean and interval of `value` for each group: `geo_mean`, `geo_low` and `geo_high`, for log axes.
+
+    They are those of the logarithms, taken back; missing where a value of the group is not positive, which has none.
+
+    Args:
+        frame: the numbers of replicates, with their keys.
+        by: the keys.
+        overlaps: as of `intervals`.
+
+    """
+    value = frame["value"].to_numpy(dtype=float)
+    logs = np.log10(np.where(value > 0, value, np.nan))
+    places = frame[by[0]].unique()
+    estimates = intervals(frame.assign(value=logs), by, pd.Series(0.0, index=places), overlaps=overlaps)
+    lacking = (
+        pd.Series(~(value > 0) & ~np.isnan(value), index=frame.index).groupby([frame[b] for b in by], sort=True).any()
+    )
+    known = ~lacking.to_numpy(dtype=bool)
+    with np.errstate(over="ignore", under="ignore"):
+        columns = {f"geo_{name}": (10.0 ** estimates[name]).where(known) for name in ("mean", "low", "high")}
+    return pd.DataFrame(columns).replace(np.inf, np.nan)
+
+
+GEOMETRIC = {"mean": "geo_mean", "low": "geo_low", "high": "geo_high"}
+
+
+def as_geometric(estimates: pd.DataFrame) -> pd.DataFrame:
+    """Return estimates whose mean, low and high are the geometric ones."""
+    return estimates.assign(**{name: estimates[column] for name, column in GEOMETRIC.items()})
+
+
 def estimate_curves(
     experiment: Experiment, conditions: Sequence[Condition], observed: pd.DataFrame, curves: pd.DataFrame
 ) -> pd.DataFrame:
     """Return a row for each condition, split, epoch and measure (loss, accuracy): n, mean, sd and t interval.
 
-    There is no accuracy where the target is numbers.
+    Of a loss there is a geometric mean, too, with its interval, for log axes (`geometric_intervals`). There is no accuracy where the
+    target is numbers.
     Only runs that finished, and have curves, count: a mean over those still alive at an epoch would change its members
     along the curve. So a curve of runs that stop early ends where the first of them stops.
     """
@@ -274,11 +307,15 @@ def estimate_curves(
             least = pd.Series(floors if measure == "accuracy" else [0.0] * len(floors), dtype=float)
             limits = METRICS[f"test_{measure}"].limits
             together = by_position(split, conditions)
-            part = intervals(some, ["position", "epoch", "step"], least, limits, together).reset_index()
+            keys = ["position", "epoch", "step"]
+            part = intervals(some, keys, least, limits, together)
+            if measure == "loss":
+                part = part.join(geometric_intervals(some, keys, together))
+            part = part.reset_index()
             all_there = part["n"] == part.groupby("position")["n"].transform("max")
             part = part[all_there | ~part["position"].isin(stopping)]
             parts.append(part.assign(split=split, measure=measure))
-    columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", "split", "measure"]
+    columns = ["position", "epoch", "step", "n", "mean", "sd", "low", "high", *GEOMETRIC.values(), "split", "measure"]
     estimates = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     return with_labels(estimates, conditions)
 

@@ -29,10 +29,14 @@ from mlpbench.report.words import rounded_factor, span
 BANDS = "Lines are geometric means over replicates, bands 95% intervals."
 # Of rows and columns of panels, from top to bottom and from left to right.
 ORDER = (FORWARD, BACKWARD, VARIANCE, GRADIENT, START, END)
+# Settings that say where a line over layers ends.
+SHAPES_OF_LINES = {"depth", "hidden_sizes"}
 # The settings that make signals what they are at the start.
 SIGNAL_SETTINGS = ("activation", "init", "bias_init", "depth", "norm", "input_scale", "residual", "parametrization")
 # Fewer depths, widths or probed steps than this make no line.
 FEWEST = 3
+# From this ratio of decades on start and end have axes of their own.
+MOST_APART = 3.0
 # Panels of the coordinate check beside each other.
 MOST_PANELS = 4
 GAINS = (
@@ -55,20 +59,30 @@ def by_layer(context: Context) -> Section | None:
     rows = context.layer_rows if max(depths.values()) > 1 else pd.DataFrame()
     if rows.empty:
         return None
-    estimates, lines = (
-        layer_estimates.signals(rows, context.overlaps_of_training(context.excerpt.drawn)),
-        _arranged(context),
-    )
+    estimates = layer_estimates.signals(rows, context.overlaps_of_training(context.excerpt.drawn))
+    deep = [i for i, depth in depths.items() if depth > 1]
+    place = {position: i for i, position in enumerate(deep)}
+    shown = estimates[estimates["position"].isin(deep)].assign(position=estimates["position"].map(place))
+    if shown["mean"].isna().all():
+        return Section(title="Signal by layer", sentences=by_layer_sentence(estimates, _labels(context), depths))
+    lines = arrange(context.experiment, [context.drawn_conditions[i] for i in deep], context.colours)
     return figure_section(
         "Signal by layer",
         by_layer_sentence(estimates, _labels(context), depths),
         "The last layer is the output layer.",
+        "Conditions of fewer than two hidden layers have no lines, and are not drawn."
+        if len(deep) < len(depths)
+        else "",
+        f"At the start panels would be alike, and there is one for all; those of the end are of {lines.panel_of}."
+        if starts_alike(_placed(shown, lines), lines)
+        else "",
         BANDS,
         lines.sentence,
+        "Each ends at its last layer." if lines.unmarked and set(lines.unmarked) <= SHAPES_OF_LINES else "",
         context.drawn_by,
         figure="signals",
         alt="Activation variance and gradient norm against layer.",
-        draw=partial(draw_by_layer, estimates, lines),
+        draw=partial(draw_by_layer, shown, lines),
     )
 
 
@@ -106,7 +120,7 @@ def draw_by_layer(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
     `estimates` has position (a place in `lines`), when, measure, layer, mean, low and high.
     """
     frame = _placed(estimates, lines).assign(x=estimates["layer"])
-    figure = panels(_in_grid(frame, lines), lines.entries, lines.title, "layer")
+    figure = panels(_in_grid(frame, lines), lines.entries, lines.title, "layer", lines.style_entries)
     whole_numbers(figure.axes)
     return figure
 
@@ -153,7 +167,7 @@ def _means(rows: pd.DataFrame) -> dict[int, float]:
 def draw_against_depth(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
     """Return forward and backward gain over depth; `estimates` has position, when, measure, depth, mean, low and high."""
     frame = _placed(estimates, lines).assign(x=estimates["depth"])
-    figure = panels(_in_grid(frame, lines), lines.entries, lines.title, "depth")
+    figure = panels(_in_grid(frame, lines), lines.entries, lines.title, "depth", lines.style_entries)
     with theme.style():
         for ax in figure.axes:
             theme.level_axis(ax, [float(d) for d in estimates["depth"]], ax.get_xlabel())
@@ -207,7 +221,7 @@ def draw_over_training(estimates: pd.DataFrame, lines: Arrangement) -> Figure:
     else:
         head = frame["which"].where(frame["measure"] == frame["measure"].iloc[0], "")
         frame = frame.assign(row=frame["measure"], column=frame["which"], head=head)
-    return panels(frame, lines.entries, lines.title, "gradient step")
+    return panels(frame, lines.entries, lines.title, "gradient step", lines.style_entries)
 
 
 def coordinate_check(context: Context) -> Section | None:
@@ -312,9 +326,7 @@ def draw_coordinates(estimates: pd.DataFrame) -> Figure:
 
 def _arranged(context: Context, along: str = "") -> Arrangement:
     """Return how the drawn conditions become lines over `along`, a factor, or over something that is none."""
-    together = context.experiment.zipped if along in context.experiment.zipped else ()
-    names = [n for n in context.experiment.factor_names if n not in together]
-    return arrange(context.drawn_conditions, names, context.colours, along)
+    return arrange(context.experiment, context.drawn_conditions, context.colours, along)
 
 
 def _labels(context: Context) -> dict[int, str]:
@@ -323,8 +335,13 @@ def _labels(context: Context) -> dict[int, str]:
 
 
 def _placed(estimates: pd.DataFrame, lines: Arrangement) -> pd.DataFrame:
-    """Return estimates with the panel, the line and the colour's text of each condition."""
-    columns = {"panel": lines.panels, "line": lines.lines, "text": lines.texts}
+    """Return estimates with the panel, the line, the colour's text and the place of the dash of each condition."""
+    columns = {
+        "panel": lines.panels,
+        "line": lines.lines,
+        "text": lines.texts,
+        "style": lines.styles or [0] * len(lines.lines),
+    }
     return estimates.assign(**{name: estimates["position"].map(dict(enumerate(of))) for name, of in columns.items()})
 
 
@@ -334,10 +351,44 @@ def _in_grid(frame: pd.DataFrame, lines: Arrangement) -> pd.DataFrame:
     frame = frame.iloc[np.lexsort((keys["when"], keys["measure"]))]
     several = frame["when"].nunique() > 1
     both = frame["measure"].astype(str) + (", " + frame["when"].astype(str) if several else "")
+    if starts_alike(frame, lines):
+        first = frame["panel"] == frame["panel"].iloc[0]
+        started = frame["when"] == START
+        kept = frame[~started | first]
+        column = kept["panel"].where(kept["when"] == END, START)
+        level = kept["panel"].str.removeprefix(f"{lines.panel_of}=")
+        head = (
+            (f"{END}, " + level).where(kept["when"] == END, START).where(kept["measure"] == kept["measure"].iloc[0], "")
+        )
+        kept = kept.assign(row=kept["measure"], column=column, head=head, late=kept["when"] == END)
+        keys = pd.DataFrame({"late": kept["late"], "measure": kept["measure"].map(ORDER.index)})
+        ordered: pd.DataFrame = kept.loc[keys.sort_values(["late", "measure"], kind="stable").index]
+        return ordered
     if lines.panel_of:
         head = frame["panel"].where(both == both.iloc[0], "")
         return frame.assign(row=both, column=frame["panel"], head=head, measure=both if several else frame["measure"])
-    return frame.assign(row=frame["when"], column=frame["measure"], head=frame["when"])
+    measure = both if several and _apart(frame) else frame["measure"]
+    return frame.assign(row=frame["when"], column=frame["measure"], head=frame["when"], measure=measure)
+
+
+def _apart(frame: pd.DataFrame) -> bool:
+    """Return whether numbers at the start span so many more decades than those at the end, or fewer, that one axis hides the less."""
+    positive = frame[frame["mean"] > 0]
+    logs = np.log10(positive["mean"]).groupby([positive["measure"], positive["when"]])
+    spans = (logs.max() - logs.min()).unstack()
+    return bool((spans.max(axis=1) > MOST_APART * spans.min(axis=1).clip(lower=1)).any())
+
+
+def starts_alike(frame: pd.DataFrame, lines: Arrangement) -> bool:
+    """Return whether all panels have the same lines at the start, as where what they stand for matters in training alone."""
+    start = frame[frame["when"] == START]
+    if not lines.panel_of or frame["panel"].nunique() < 2 or frame["when"].nunique() < 2 or "layer" not in frame:
+        return False
+    line = ["measure", "layer", "text", "style"]
+    if start.duplicated([*line, "panel"]).any():
+        return False
+    table = start.pivot(index=line, columns="panel", values="mean").to_numpy(dtype=float)
+    return bool(np.allclose(table, table[:, :1], rtol=1e-6, atol=0, equal_nan=True))
 
 
 def _zeros(estimates: pd.DataFrame) -> str:

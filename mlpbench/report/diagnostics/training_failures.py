@@ -20,14 +20,18 @@ from mlpbench.evidence.frames import is_among, records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.layouts import replicate_rows, row_height, rows_axis
-from mlpbench.report.section import Section, figure_section
-from mlpbench.report.words import highest_and_lowest
+from mlpbench.report.section import Section, figure_section, paragraph
+from mlpbench.report.words import highest_and_lowest, listing
 
 MOST_LISTED = 20
 # Cells of more columns than this have no room for a number.
 MOST_COLUMNS = 12
 # Lightness alone says how many: from white to a dark red that colour-blind readers see as dark.
 COLOURS = "Reds"
+# Of so few cells in which any run diverged, among more, sentences say all.
+FEW_CELLS = 2
+# Of fewer rows sentences say all.
+FEWEST_ROWS = 2
 DEATH_SETTINGS = ("activation", "lr", "init", "bias_init")
 DEAD = "A unit is dead if it is zero on every one of 10,000 training examples."
 
@@ -52,6 +56,11 @@ def divergence(context: Context) -> Section | None:
     if not chosen:
         return None
     others = [n for n in names if n not in chosen and len({c.levels.get(n) for c in context.conditions}) > 1]
+    there = cells[cells["runs"] > 0]
+    if int((there["diverged"] > 0).sum()) <= FEW_CELLS <= len(there) // 3:
+        return Section(
+            title="Divergence", sentences=paragraph(divergence_sentence(cells, chosen), each_cell(there, chosen))
+        )
     return figure_section(
         "Divergence",
         divergence_sentence(cells, chosen),
@@ -60,6 +69,16 @@ def divergence(context: Context) -> Section | None:
         alt=f"Share of runs that diverged over {' and '.join(chosen)}.",
         draw=partial(draw_map if len(chosen) == 2 else draw_bars, cells, *chosen),
     )
+
+
+def each_cell(cells: pd.DataFrame, names: Sequence[str]) -> str:
+    """Say how many runs diverged in each of the few cells in which any did; nothing for one, of which it is said before."""
+    some = records(cells[cells["diverged"] > 0])
+    if len(some) < 2:
+        return ""
+    keys = ("across", "down") if len(names) == 2 else ("down",)
+    parts = [f"{_fraction(r)} with {', '.join(f'{n}={r[k]}' for n, k in zip(names, keys))}" for r in some]
+    return f"These are {listing(parts)}."
 
 
 def divergence_sentence(cells: pd.DataFrame, names: Sequence[str]) -> str:
@@ -92,8 +111,7 @@ def draw_map(cells: pd.DataFrame, across: str, down: str) -> Figure:
                 x, y, share = columns.index(row["across"]), rows.index(row["down"]), row["diverged"] / row["runs"]
                 ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=map_(share), linewidth=0))
                 if len(columns) <= MOST_COLUMNS:
-                    ink = "white" if share > 0.6 else theme.INK
-                    ax.text(x, y, _fraction(row), ha="center", va="center", color=ink, fontsize=8)
+                    ax.text(x, y, _fraction(row), ha="center", va="center", color=theme.ink_on(map_(share)), fontsize=8)
         every = -(-len(columns) // MOST_COLUMNS)
         ax.set_xticks(range(0, len(columns), every), columns[::every],
                       rotation=30 if sum(map(len, columns[::every])) > 60 else 0)  # fmt: skip
@@ -102,6 +120,8 @@ def draw_map(cells: pd.DataFrame, across: str, down: str) -> Figure:
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.set_xlabel(across)
         theme.cells_axes(ax)
+        if len(columns) <= MOST_COLUMNS:
+            return figure  # each cell has its number
         scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), map_)
         bar = figure.colorbar(scale, ax=ax, format=theme.percent, ticks=[0, 0.5, 1], aspect=14, shrink=0.9)
         bar.set_label("runs that diverged")
@@ -172,16 +192,20 @@ def dead_units(context: Context) -> Section | None:
         return None
     estimates, points = run_endings.dead_shares(context.observed, context.conditions, context.overlaps_of_training())
     sentence = dead_units_sentence(estimates)
-    place = {p: i for i, p in enumerate(p for p in context.excerpt.drawn if p in set(estimates["position"]))}
+    most = points.groupby("position")["value"].max()
+    some = set(most.index[most > 0])
+    place = {p: i for i, p in enumerate(p for p in context.excerpt.drawn if p in some)}
+    without = len([p for p in context.excerpt.drawn if p in set(estimates["position"])]) - len(place)
     few = context.observed["replicate"].reindex(points.index) < MOST_DOTS
     drawn = [f[f["position"].isin(list(place))] for f in (estimates, points[few])]
     estimates, points = (f.assign(position=f["position"].map(place)) for f in drawn)
-    if estimates.empty:
-        return None
+    if len(estimates) < FEWEST_ROWS:
+        return Section(title="Dead units", sentences=paragraph(sentence, DEAD))
     return figure_section(
         "Dead units",
         sentence,
         DEAD,
+        f"Conditions without any have no row in the figure: there are {without}." if without else "",
         context.drawn_by,
         figure="dead_units",
         alt="Share of hidden units that are dead, by condition.",

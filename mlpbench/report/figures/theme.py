@@ -22,6 +22,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatt
 from PIL import Image
 
 from mlpbench.base.models import Value
+from mlpbench.report.figures.text_room import settle, shorten, text_width, wrap
 
 DPI = 128
 PALETTE = 256
@@ -31,6 +32,8 @@ INK, FAINT = "#262626", "#8c8c8c"
 VERDICT_COLOURS = {"supported": "#029e73", "refuted": "#d55e00", "at the margin": "#0173b2", "undecided": "#949494"}
 Dashes = Literal["dashed", "dotted", "solid"]
 SPLITS: dict[str, Dashes] = {"train": "dashed", "validation": "dotted", "test": "solid"}
+# Seaborn's "colorblind" without its pink and its yellow, which are faint on white, and two dark ones of Paul Tol's.
+NOMINAL = (*(sns.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 3, 4, 5, 9, 7)), "#332288", "#882255")
 # What rcParams have that is no style: the backend, and what only starting it reads.
 KEPT = frozenset(("backend", "backend_fallback", "interactive", "toolbar", "timezone", "webagg.port", "webagg.address"))
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -39,24 +42,39 @@ MOST_COLOURS = 10
 MOST_TICKS = 60
 # So far beyond the ends of an axis, in its lengths, it is made longer for a line of reference.
 REACH = 0.5
-# Letters of tick labels that the width of a figure has room for.
-LETTERS = 60
+# Of the width and of the letters of a figure, in points; a row of a legend, in inches, of which two have room.
+POINTS, SMALL, LEGEND_ROW, USUAL_ROWS = 72 * WIDTH, 8.0, 0.165, 2
+# From this ratio of levels on an axis is log.
+DECADE = 10.0
 
 
 def palette(n: int, *, ordered: bool) -> list[str]:
-    """Return n colours as hex: a dark-to-light map for ordered or many levels, else the colour-blind palette."""
-    if n == 1:
-        return [mpl.colors.to_hex(sns.color_palette("colorblind")[0])]
-    if ordered or n > MOST_COLOURS:
-        # The yellow end of viridis cannot be seen on white.
-        return [mpl.colors.to_hex(mpl.colormaps["viridis_r"](0.12 + 0.83 * i / (n - 1))) for i in range(n)]
-    return [mpl.colors.to_hex(c) for c in sns.color_palette("colorblind", n)]
+    """Return n colours as hex: a light-to-dark map for ordered levels, else the colour-blind palette, over and over."""
+    if n == 1 or not ordered:
+        return [NOMINAL[i % MOST_COLOURS] for i in range(n)]
+    # The yellow end of viridis cannot be seen on white.
+    return [mpl.colors.to_hex(mpl.colormaps["viridis_r"](0.2 + 0.77 * i / (n - 1))) for i in range(n)]
 
 
 def distinct_colours(names: Iterable[str]) -> dict[str, str]:
-    """Return a colour of the colour-blind palette for each distinct name, in the order in which names come first."""
+    """Return a colour for each distinct name: along a map where all are numbers of one thing, `width=8`, else of the palette.
+
+    They stand in the order of the numbers, or in that in which names come first.
+    """
     distinct = list(dict.fromkeys(names))
-    return dict(zip(distinct, palette(len(distinct), ordered=False), strict=True))
+    numbers = [_number_of(name) for name in distinct]
+    ordered = len({name.rpartition("=")[0] for name in distinct}) == 1 and None not in numbers
+    if ordered:
+        distinct = [name for _, name in sorted(zip(numbers, distinct, strict=True))]
+    return dict(zip(distinct, palette(len(distinct), ordered=ordered), strict=True))
+
+
+def _number_of(name: str) -> float | None:
+    try:
+        number = float(name.rpartition("=")[2])
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 @contextmanager
@@ -117,13 +135,19 @@ def new(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple
 
 
 def legend_below(figure: Figure, handles: Sequence[Line2D], title: str = "") -> None:
-    """Put a legend under the axes, in as many columns as its longest text allows; nothing for no handles."""
+    """Put a legend under the axes, in as many columns as its longest text allows; nothing for no handles.
+
+    The figure grows by the rows that it has no room for.
+    """
     if not handles:
         return
-    # In points: a handle with its spaces is about 31 wide, a letter of 8 points about 5, the figure 432.
-    longest = max(len(str(h.get_label())) for h in handles)
-    columns = max(1, min(len(handles), 415 // (31 + 5 * longest)))
+    for handle in handles:
+        handle.set_label(shorten(str(handle.get_label()), POINTS - 50, SMALL))
+    # A handle with its spaces is about 31 points wide.
+    longest = max(text_width(str(h.get_label()), SMALL) for h in handles)
+    columns = max(1, min(len(handles), int((POINTS - 12) / (34 + longest))))
     rows = -(-len(handles) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows + bool(title) - USUAL_ROWS))
     figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows), title=title or None,
                   handlelength=1.8, columnspacing=1.3)  # fmt: skip
 
@@ -134,6 +158,15 @@ def colour_handles(entries: Iterable[tuple[str, str]]) -> list[Line2D]:
     if len(several) < 2:
         return []
     return [Line2D([], [], color=colour, linewidth=3, label=text) for text, colour in several]
+
+
+def panel_title(ax: Axes, text: str, names: float = 0.0) -> None:
+    """Write what a panel is above it, broken or cut to its width, of which names of rows take so many points of the figure's."""
+    place = ax.get_subplotspec()
+    columns = 1 if place is None else place.get_gridspec().ncols
+    beside = 34 if columns < 4 else 22
+    room = (POINTS - names) / columns - (14 if names else beside)
+    ax.set_title(wrap(text, max(room, 30.0), 9.0), loc="left")
 
 
 def line_with_band(
@@ -185,8 +218,17 @@ def cells_axes(ax: Axes) -> None:
 
 
 def ink_on(shade: Sequence[float]) -> str:
-    """Return the colour of text that is read on a shade (red, green, blue)."""
-    return INK if np.dot((0.21, 0.72, 0.07), shade[:3]) > 0.45 else "white"
+    """Return the colour of text that is read best on a shade (red, green, blue): of ink and white that of more contrast.
+
+    Reference: Web Content Accessibility Guidelines 2.2, relative luminance, 2023.
+    """
+    luminance, ink = (_luminance(of) for of in (shade[:3], mpl.colors.to_rgb(INK)))
+    return INK if (luminance + 0.05) / (ink + 0.05) >= 1.05 / (luminance + 0.05) else "white"
+
+
+def _luminance(rgb: Sequence[float]) -> float:
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in rgb]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 
 
 def power_of_ten(value: float, _position: float = 0) -> str:
@@ -212,7 +254,8 @@ def png(figure: Figure) -> bytes:
     canvas: Any = FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     with style():
-        canvas.draw()  # lays out and draws once, where savefig would draw once more to find out the size
+        settle(figure)
+        canvas.draw()
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     has_shades = any(ax.images or ax.get_label() == "<colorbar>" for ax in figure.axes)
     method = Image.Quantize.MEDIANCUT if has_shades else Image.Quantize.FASTOCTREE
@@ -232,33 +275,45 @@ def is_number(value: Value) -> bool:
 def spans_decade(values: Sequence[float]) -> bool:
     """Return whether values are positive and the largest is at least ten times the smallest."""
     finite = [v for v in values if math.isfinite(v)]
-    return bool(finite) and min(finite) > 0 and max(finite) >= 10 * min(finite)
+    return bool(finite) and min(finite) > 0 and max(finite) >= DECADE * min(finite)
 
 
 def level_axis(ax: Axes, levels: Sequence[float], name: str) -> None:
-    """Show a factor on the x axis: log where levels spread over a decade, a tick at each level unless they are many."""
-    log = spans_decade(levels)
-    if log:
-        ax.set_xscale("log", base=2)
+    """Show a factor on the x axis: log where levels spread over a decade, 0 apart, a tick at each level unless they are many."""
     distinct = sorted(set(levels))
-    ax.set_xlabel(name)
+    set_level_scale(ax, distinct)
+    place = ax.get_subplotspec()
+    columns = 1 if place is None else place.get_gridspec().ncols
+    room = POINTS / columns - 45
+    ax.set_xlabel(wrap(name, room, 8.5))
     ax.xaxis.set_minor_locator(NullLocator())
     if len(distinct) > MOST_TICKS:
-        ax.xaxis.set_major_locator(LogLocator(base=2, numticks=10) if log else MaxNLocator(8))
+        ax.xaxis.set_major_locator(LogLocator(base=2, numticks=10) if ax.get_xscale() == "log" else MaxNLocator(8))
         ax.xaxis.set_major_formatter("{x:g}")
         return
     ax.xaxis.set_major_locator(FixedLocator(distinct))
-    place = ax.get_subplotspec()
-    room = LETTERS // (1 if place is None else place.get_gridspec().ncols)
     texts = [f"{v:g}" for v in distinct]
     if _width(texts) > room:
         texts = [_in_thousands(v) for v in distinct]
-    ax.set_xticklabels(texts, rotation=90 if _width(texts) > room else 0)
+    ax.set_xticklabels(texts, rotation=90 if _width(texts) > 1.6 * room else 0)
 
 
-def _width(texts: Sequence[str]) -> int:
-    """Return how many letters texts take beside each other, with the space between them."""
-    return sum(len(text) + 1 for text in texts)
+def set_level_scale(ax: Axes, distinct: Sequence[float]) -> None:
+    """Make the x axis log where levels spread over a decade; where 0 or less is among such levels, linear about 0."""
+    if spans_decade(distinct):
+        ax.set_xscale("log", base=2)
+        return
+    positive = [v for v in distinct if v > 0]
+    if spans_decade(positive) and min(distinct) == 0:
+        steps = np.diff(np.log10(positive))
+        ax.set_xscale("symlog", linthresh=positive[0], linscale=max(0.25, float(np.median(steps))))
+        reach = positive[0] * 0.25
+        ax.set_xlim(-reach, positive[-1] * 10 ** (0.08 * math.log10(positive[-1] / positive[0])))
+
+
+def _width(texts: Sequence[str]) -> float:
+    """Return how wide texts are beside each other, in points, with the space between them."""
+    return sum(text_width(text, SMALL) + 5 for text in texts)
 
 
 def _in_thousands(value: float) -> str:

@@ -13,18 +13,19 @@ from matplotlib.ticker import MaxNLocator
 
 from mlpbench.base.escapes import Markdown, bullets, printable
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
-from mlpbench.evidence.estimates.observe import estimate, intervals, with_labels
-from mlpbench.evidence.estimates.overlap import largest_overlap
+from mlpbench.evidence.estimates.observe import as_geometric, estimate, geometric_intervals, intervals, with_labels
+from mlpbench.evidence.estimates.overlap import by_position, largest_overlap
 from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, has_regret, tuned_by
 from mlpbench.evidence.estimates.tuning_curve import tuning_curve as estimate_tuning_curves
 from mlpbench.evidence.frames import floats, records
-from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import FURTHER_SCORES, OF_TEST_SET, Context
-from mlpbench.report.figures import theme
+from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import ConditionColours
-from mlpbench.report.figures.layouts import replicate_rows
+from mlpbench.report.figures.condition_groups import LABEL, settings_of_labels
+from mlpbench.report.figures.layouts import joins_rows, replicate_rows
 from mlpbench.report.section import Section, blocks, figure_section, paragraph, table
 from mlpbench.report.words import fixed, scientific, with_spread
 
@@ -37,6 +38,10 @@ HEADINGS = {
 GAPS = {"accuracy": "train minus test accuracy", "loss": "test minus train loss"}
 # Numbers from here on are scientific; a spread this many times that of its column has its own digits.
 HUGE, FAR = 1e5, 100.0
+UNTRAINED = (
+    "No network is trained here, so that its test {measure} is chance: there are no learning curves, and neither errors nor replicates are "
+    "drawn."
+)
 
 
 def tuning(context: Context) -> Section | None:
@@ -166,14 +171,14 @@ def draw_tuning_curve(curves: pd.DataFrame, colours: ConditionColours, title: st
         figure, (ax,) = theme.new(3.2)
         for condition, line in curves.groupby("condition_id", sort=False):
             width = 1.3 if colours.is_detailed else 0.8
-            colour = colours.colours[str(condition)]
-            theme.line_with_band(ax, line, "budget", colour, width, band=colours.is_detailed)
+            colour, dash = colours.colours[str(condition)], colours.dash(str(condition))
+            theme.line_with_band(ax, line, "budget", colour, width, band=colours.is_detailed, linestyle=dash)
+        ends = [*floats(curves["low"]), *floats(curves["high"])] if colours.is_detailed else []
+        scales.put_limits(ax, "y", scales.limits(floats(curves["mean"]), ends, log=False, clip=False))
         ax.set_xlabel("levels tried")
         ax.set_ylabel(title)
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        theme.legend_below(
-            figure, theme.colour_handles(colours.entries), colours.title if len(colours.entries) > 1 else ""
-        )
+        theme.legend_below(figure, colours.handles(), colours.title if len(colours.entries) > 1 else "")
     return figure
 
 
@@ -223,7 +228,22 @@ def section(context: Context) -> Section:
         title="Conditions",
         sentences=paragraph(meaning, constant_sentence(context), context.excerpt.listed_by),
         table=_metrics_table(context, context.estimates, {m: HEADINGS[m] for m in metrics}),
+        notes=meaning_of_labels(context),
     )
+
+
+def meaning_of_labels(context: Context) -> str:
+    """Return a list of what the labels of listed conditions stand for: the settings that they differ in; nothing where there are none."""
+    if LABEL not in context.experiment.factor_names:
+        return ""
+    listed = [context.conditions[i] for i in context.excerpt.listed]
+    names = settings_of_labels(listed)
+    lines = {
+        str(c.levels[LABEL]): ", ".join(f"{n}={format_level(c.levels[n])}" for n in names if n in c.levels)
+        for c in listed
+    }
+    told = [f"{label}: {settings}" for label, settings in lines.items() if settings]
+    return bullets(told) if told else ""
 
 
 def constant_sentence(context: Context) -> str:
@@ -293,22 +313,38 @@ def _number(mean: float, sd: float, spread: float) -> str:
 
 
 def replicates(context: Context) -> Section | None:
-    """Return the outcome of the replicates of the conditions that are drawn; None where no run has one."""
+    """Return the outcome of the replicates of the conditions that are drawn; None where no run has one.
+
+    Of networks that are not trained it is what chance makes it: that is said, and not drawn.
+    """
     estimates = context.estimates[context.estimates["metric"] == context.outcome]
     if estimates["mean"].isna().all():
         return None
-    few = context.observed["replicate"] < MOST_DOTS
-    points = context.observed.loc[few, ["position", context.outcome]].rename(columns={context.outcome: "value"})
+    if not context.is_trained:
+        return Section(title="Replicates", sentences=UNTRAINED.format(measure=context.measure))
+    seen = context.observed[["position", "replicate", context.outcome]].rename(columns={context.outcome: "value"})
+    log = (
+        context.measure == "loss"
+        and bool((seen["value"].dropna() > 0).all())
+        and scales.is_wide(floats(estimates["mean"]))
+    )
+    if log:
+        overlaps = by_position("test", context.conditions)
+        estimates = as_geometric(
+            estimates.join(geometric_intervals(seen.dropna(), ["position"], overlaps), on="position")
+        )
     title = f"test {context.measure}"
-    drawn, dots = context.ranked_rows(estimates), context.ranked_rows(points)
+    drawn, dots = context.ranked_rows(estimates), context.ranked_rows(seen[seen["replicate"] < MOST_DOTS])
     return figure_section(
         "Replicates",
-        spread_sentence(estimates),
+        spread_sentence(context.estimates[context.estimates["metric"] == context.outcome]),
+        "The axis is log, and means in the figure are geometric." if log else "",
         f"Dots are the first {MOST_DOTS} replicates." if context.experiment.replicates > MOST_DOTS else "",
+        "Thin lines join the runs of one replicate." if joins_rows(drawn, dots) else "",
         context.excerpt.drawn_by,
         figure="replicates",
         alt=f"{title.capitalize()} of every replicate by condition.",
-        draw=partial(replicate_rows, drawn, dots, context.colours, title, constant=context.constant),
+        draw=partial(replicate_rows, drawn, dots, context.colours, title, constant=context.constant, log=log),
     )
 
 

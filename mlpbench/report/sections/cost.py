@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -12,10 +11,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 
-from mlpbench.evidence.frames import places, records
+from mlpbench.evidence.estimates.observe import as_geometric, geometric_intervals
+from mlpbench.evidence.estimates.overlap import by_position
+from mlpbench.evidence.frames import floats, places, records
 from mlpbench.report.context import Context
-from mlpbench.report.figures import theme
+from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import ConditionColours
 from mlpbench.report.section import Section, figure_section, paragraph, table
 from mlpbench.report.words import listing, rounded_factor, short_exponent
@@ -64,6 +67,9 @@ def outcome_and_costs(context: Context) -> pd.DataFrame:
     costs = outcome[["condition_id", "label", "mean", "low", "high"]].copy()
     for name in COSTS:
         costs[name] = means[means["metric"] == name].set_index("position")["mean"]
+    if context.measure == "loss":
+        seen = context.observed[["position", context.outcome]].rename(columns={context.outcome: "value"}).dropna()
+        costs = costs.join(geometric_intervals(seen, ["position"], by_position("test", context.conditions)))
     costs = costs.dropna(subset=["mean", *COSTS])
     costs = costs[(costs[list(COSTS)] > 0).all(axis=1)].reset_index()
     for name in COSTS:
@@ -136,8 +142,13 @@ def _rate(flops: float, seconds: float) -> str:
 def draw(drawn: pd.DataFrame, every: pd.DataFrame, what: str, colours: ConditionColours) -> Figure:
     """Return a panel for each cost on a log axis; the frontier is that of `every` condition, the dots are of those `drawn`.
 
-    Both have condition_id, mean, low, high, train_seconds, flops, optimal_train_seconds and optimal_flops.
+    Both have condition_id, mean, low, high, train_seconds, flops, optimal_train_seconds and optimal_flops; where they have geometric
+    means, outcomes of over two decades are on a log axis. Of conditions far worse than most an arrow tells the outcome.
     """
+    log = "geo_mean" in drawn and bool(drawn["geo_mean"].notna().all()) and scales.is_wide(floats(drawn["mean"]))
+    drawn, every = (as_geometric(f) if log else f for f in (drawn, every))
+    means = floats(drawn["mean"])
+    inside = scales.limits(means, [*floats(drawn["low"]), *floats(drawn["high"])], log=log)
     with theme.style():
         figure, axes = theme.new(3.4, 1, 2, sharey=True)
         for ax, (cost, title) in zip(axes, COSTS.items(), strict=True):
@@ -145,55 +156,105 @@ def draw(drawn: pd.DataFrame, every: pd.DataFrame, what: str, colours: Condition
             ax.plot(
                 frontier[cost], frontier["mean"], drawstyle="steps-post", color=theme.FAINT, linewidth=1.2, zorder=1
             )
+            ends = scales.limits(floats(every[cost]), log=True, clip=False)
+            scales.put_limits(ax, "x", _wider(ends), lambda v: short_exponent(f"{v:.3g}"), 4)
+            ax.set_xlabel(title)
+            scales.put_limits(ax, "y", inside)
             for row in records(drawn):
-                colour = colours.colours[row["condition_id"]]
-                ax.vlines(row[cost], row["low"], row["high"], color=colour, linewidth=1.4)
-                ax.plot([row[cost]], [row["mean"]], "o", color=colour, markersize=5,
-                        markerfacecolor=colour if row[f"optimal_{cost}"] else "white")  # fmt: skip
-            _cost_axis(ax, list(every[cost]), title)
+                _dot(ax, row, cost, inside, colours)
         axes[0].set_ylabel(what)
+        axes[1].tick_params(labelleft=False)
         short = all(len(colours.labels[c]) <= LONGEST_NAME for c in drawn["condition_id"])
-        named = (
-            short and len(drawn) <= MOST_NAMED and colours.is_detailed and _write_names(figure, axes, drawn, colours)
-        )
+        named = short and len(drawn) <= MOST_NAMED and _write_names(figure, axes, drawn, colours, inside)
         handles = [
             Line2D(
                 [], [], color=theme.INK, marker="o", markersize=5, linestyle="none", markerfacecolor=face, label=name
             )
             for name, face in (("Pareto-optimal", theme.INK), ("dominated", "white"))
         ]
+        if any(inside is not None and inside.side(m) for m in means):
+            handles.append(scales.arrow_handle(valued=named))
         if not named:
-            handles += theme.colour_handles(colours.entries)
-        theme.legend_below(figure, handles, f"labels: {colours.title}" if named else colours.title)
+            handles += colours.handles(dots=True)
+        title = f"labels: {colours.row_title}" if named and colours.row_title else "" if named else colours.title
+        theme.legend_below(figure, handles, title)
     return figure
 
 
-def _cost_axis(ax: Axes, costs: list[float], title: str) -> None:
-    ax.set_xscale("log")
-    wide = max(costs) >= 30 * min(costs)
-    subs = (1.0,) if wide else (1.0, 2.0, 5.0)
-    theme.log_ticks(ax.xaxis, subs, lambda v, _: short_exponent(f"{v:.3g}"))
-    ax.margins(x=0.12, y=0.1)
-    ax.set_xlabel(title)
+def _wider(ends: scales.Limits | None) -> scales.Limits | None:
+    """Return the ends of an axis with room for dots and names at its edges."""
+    if ends is None:
+        return None
+    room = max((ends.high / ends.low) ** 0.09, 1.12)
+    return scales.Limits(low=ends.low / room, high=ends.high * room, log=True, clipped=False)
 
 
-def _write_names(figure: Figure, axes: list[Axes], drawn: pd.DataFrame, colours: ConditionColours) -> bool:
-    """Write the names of conditions beside their dots and return True, unless they would run into each other."""
-    for ax, cost in zip(axes, COSTS, strict=True):
-        _name(ax, drawn, cost, colours)
+def _dot(ax: Axes, row: Mapping[str, Any], cost: str, inside: scales.Limits | None, colours: ConditionColours) -> None:
+    colour, marker = colours.colours[row["condition_id"]], colours.marker(row["condition_id"])
+    side = 0 if inside is None else inside.side(row["mean"])
+    if side and inside is not None:
+        scales.arrow(ax, "y", row[cost], "", inside, side, colour)
+        return
+    ax.vlines(row[cost], row["low"], row["high"], color=colour, linewidth=1.4)
+    ax.plot([row[cost]], [row["mean"]], marker, color=colour, markersize=5,
+            markerfacecolor=colour if row[f"optimal_{cost}"] else "white")  # fmt: skip
+
+
+def _write_names(
+    figure: Figure, axes: list[Axes], drawn: pd.DataFrame, colours: ConditionColours, inside: scales.Limits | None
+) -> bool:
+    """Write the names of conditions beside their dots and return True, unless some find no place.
+
+    A name stands above the interval of its dot, else to the right or the left of it, else below the interval.
+    """
     figure.draw_without_rendering()
-    for ax in axes:
-        boxes = [text.get_window_extent() for text in ax.texts]
-        if any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2)):
-            for text in [text for other in axes for text in other.texts]:
-                text.remove()
-            return False
+    written: list[Annotation] = []
+    for ax, cost in zip(axes, COSTS, strict=True):
+        frame = ax.get_window_extent()
+        dots = [ax.transData.transform((row[cost], row["mean"])) for row in records(drawn)]
+        taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in dots]
+        for row in records(drawn):
+            texts = _places_of_name(ax, row, cost, colours.labels[row["condition_id"]], inside)
+            found = None
+            for text in texts:
+                box = text.get_window_extent()
+                free = not any(box.overlaps(other) for other in taken) and frame.x0 <= box.x0 and box.x1 <= frame.x1 + 8
+                if found is None and free and box.y0 >= frame.y0 - 2:
+                    found = text
+                    taken.append(box)
+                else:
+                    text.remove()
+            if found is None:
+                for text in written:
+                    text.remove()
+                return False
+            written.append(found)
     return True
 
 
-def _name(ax: Axes, drawn: pd.DataFrame, cost: str, colours: ConditionColours) -> None:
-    """Write each name above the interval, where neither frontier nor intervals run."""
-    for row in records(drawn):
-        top = row["mean"] if pd.isna(row["high"]) else row["high"]
-        ax.annotate(colours.labels[row["condition_id"]], (row[cost], top), xytext=(0, 3), textcoords="offset points",
-                    ha="center", va="bottom", fontsize=7)  # fmt: skip
+def _places_of_name(
+    ax: Axes, row: Mapping[str, Any], cost: str, name: str, inside: scales.Limits | None
+) -> list[Annotation]:
+    """Write a name at each place that it may stand, the best first."""
+    side = 0 if inside is None else inside.side(row["mean"])
+    if side and inside is not None:
+        edge = (row[cost], inside.low if side < 0 else inside.high)
+        off = f"{name}: {row['mean']:.3g}"
+        places: list[tuple[str, tuple[float, float], tuple[float, float], str, str]] = [
+            (off, edge, (0, -9.0 * side), "center", "bottom" if side < 0 else "top"),
+            (off, edge, (6, -4.0 * side), "left", "bottom" if side < 0 else "top"),
+            (off, edge, (-6, -4.0 * side), "right", "bottom" if side < 0 else "top"),
+        ]
+    else:
+        top, bottom = (row["mean"] if pd.isna(row[end]) else row[end] for end in ("high", "low"))
+        dot = (row[cost], row["mean"])
+        places = [
+            (name, (row[cost], top), (0, 3), "center", "bottom"),
+            (name, dot, (6, 0), "left", "center"),
+            (name, dot, (-6, 0), "right", "center"),
+            (name, (row[cost], bottom), (0, -4), "center", "top"),
+        ]
+    return [
+        ax.annotate(text, at, xytext=by, textcoords="offset points", ha=ha, va=va, fontsize=7)
+        for text, at, by, ha, va in places
+    ]

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullFormatter
 
 from mlpbench.base.models import Value
+from mlpbench.evidence.estimates.paired_differences import Difference, worse_than
 from mlpbench.evidence.frames import floats, records
 from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.experiment.metrics.metric_names import LOG10
 from mlpbench.report.context import Context
-from mlpbench.report.figures import theme
+from mlpbench.report.figures import scales, theme
+from mlpbench.report.figures.text_room import shorten, text_width
 from mlpbench.report.section import Section, figure_section
 from mlpbench.report.words import listing, short_exponent
 
@@ -31,8 +35,9 @@ TUNED = "lr"
 MAP = "cividis_r"
 LOST = "#d9d9d9"
 # A shade is for what can be compared: cells this many times the median are as dark as the scale goes.
-FAR = 30.0
-_ROUND = [float(f"{first}e{power}") for power in range(-12, 13) for first in (1, 2, 3, 5, 7)]
+FAR = 1e4
+# From this ratio of the largest to the smallest value shades are log, and so are the differences of losses.
+WIDE = 3.0
 
 
 def crossed_factors(context: Context) -> tuple[str, str] | None:
@@ -64,8 +69,10 @@ def cells(context: Context, rows: str, columns: str) -> pd.DataFrame:
         context.estimates[context.estimates["metric"] == context.outcome].sort_values("position").set_index("position")
     )
     positions = list(range(len(context.conditions)))
-    order = {n: _ordered(context.conditions, n) for n in (rows, columns)}
     means = outcomes["mean"].reindex(positions)
+    order = {n: _ordered(context.conditions, n) for n in (rows, columns)}
+    if not all(map(theme.is_number, order[rows])):
+        order[rows] = _best_first(context, rows, order[rows], means)
     table = pd.DataFrame(
         {
             "position": positions,
@@ -80,7 +87,7 @@ def cells(context: Context, rows: str, columns: str) -> pd.DataFrame:
         }
     )
     top = context.best
-    against = {} if top is None else context.worse_than(top, positions, context.outcome)
+    against = {} if top is None else _worse_than(context, top, positions)
     table["best"] = table["position"] == top
     near = pd.Series([i != top and i in against and against[i].low <= 0 <= against[i].high for i in positions])
     table["close"] = near & (table["lost"] == 0)
@@ -89,6 +96,26 @@ def cells(context: Context, rows: str, columns: str) -> pd.DataFrame:
     )
     table["best_of_row"] = (columns == TUNED) & table["position"].isin(lowest)
     return table
+
+
+def compares_logs(context: Context) -> bool:
+    """Return whether cells are compared by the logarithms of losses: those of one size have one spread, sizes that differ do not."""
+    values = context.observed[context.outcome].dropna()
+    means = context.estimates.loc[context.estimates["metric"] == context.outcome, "mean"].dropna()
+    return context.measure == "loss" and bool((values > 0).all()) and is_far_apart(floats(means))
+
+
+def is_far_apart(values: Sequence[float]) -> bool:
+    """Return whether values are positive and the largest is several times the smallest."""
+    return bool(values) and min(values) > 0 and max(values) >= WIDE * min(values)
+
+
+def _worse_than(context: Context, top: int, positions: Sequence[int]) -> Mapping[int, Difference]:
+    if not compares_logs(context):
+        return context.worse_than(top, positions, context.outcome)
+    name = f"{LOG10}{context.outcome}"
+    logs = context.observed.assign(**{name: np.log10(context.observed[context.outcome])})
+    return worse_than(context.experiment, context.conditions, logs, name, top, positions)
 
 
 def section(context: Context) -> Section | None:
@@ -101,15 +128,10 @@ def section(context: Context) -> Section | None:
         return None
     what = "error" if context.measure == "accuracy" else "loss"
     ranged = all(theme.is_number(c.levels.get(names[0])) for c in context.conditions)
-    marks = [
-        "The best cell has a solid outline and bold type.",
-        "Dashed outline: not significantly different from the best cell." * bool(table["close"].any()),
-        f"A dot marks the best {names[1]} of each row." * bool(table["best_of_row"].any()),
-        "Lost runs diverged or failed." * bool(table["lost"].any()),
-    ]
+    marks = ["Lost runs diverged or failed." * bool(table["lost"].any())]
     return figure_section(
         f"{names[0]} and {names[1]}",
-        sentence(table, *names, what, ranged=ranged),
+        sentence(table, *names, what, ranged=ranged, logs=compares_logs(context)),
         *marks,
         figure="heatmap",
         alt=f"Mean test {what} by {names[0]} and {names[1]}.",
@@ -117,10 +139,17 @@ def section(context: Context) -> Section | None:
     )
 
 
-def sentence(table: pd.DataFrame, rows: str, columns: str, what: str, *, ranged: bool) -> str:
+def sentence(table: pd.DataFrame, rows: str, columns: str, what: str, *, ranged: bool, logs: bool = False) -> str:
     """Say which cell is best, how many do not differ significantly from it, and how the best learning rate moves.
 
-    `ranged` tells whether the rows are numbers, of which `4 to 64` can be said.
+    Args:
+        table: the cells.
+        rows: the factor of the rows.
+        columns: that of the columns.
+        what: error or loss.
+        ranged: whether the rows are numbers, of which `4 to 64` can be said.
+        logs: whether logarithms are compared.
+
     """
     (top,) = records(table[table["best"]])
     value = f"{top['value']:.2%}" if what == "error" else f"{top['value']:.4g}"
@@ -130,7 +159,7 @@ def sentence(table: pd.DataFrame, rows: str, columns: str, what: str, *, ranged:
     counted = {0: f"each of {others} differs", 1: f"1 of {others} does not differ"}.get(
         n, f"{n} of {others} do not differ"
     )
-    compare = f"{counted} significantly from it (95% intervals of paired differences)"
+    compare = f"{counted} significantly from it (95% intervals of paired differences{' of logarithms' * logs})"
     if table["sd"].isna().all():
         compare = "with one replicate per cell there are no intervals"
     moved = _moved(table[table["best_of_row"]].sort_values("row"), rows, columns, ranged=ranged)
@@ -155,6 +184,23 @@ def _ordered(conditions: Sequence[Condition], name: str) -> list[Value]:
     return sorted(levels, key=float) if all(map(theme.is_number, levels)) else levels  # type: ignore[arg-type]
 
 
+def _best_first(context: Context, name: str, levels: list[Value], means: pd.Series[float]) -> list[Value]:
+    """Return levels that are words, those with the best cell first: words have no order of their own."""
+    sign = -1.0 if context.measure == "accuracy" else 1.0
+    best = {
+        level: min(
+            (
+                sign * float(m)
+                for c, m in zip(context.conditions, means, strict=True)
+                if c.levels.get(name) == level and np.isfinite(m)
+            ),
+            default=math.inf,
+        )
+        for level in levels
+    }
+    return sorted(levels, key=best.__getitem__)
+
+
 def draw(cells: pd.DataFrame, rows: str, columns: str, what: str, *, share: bool) -> Figure:
     """Return the cells with their numbers; the best is outlined, those close to it dashed, the best of a row has a dot.
 
@@ -166,7 +212,7 @@ def draw(cells: pd.DataFrame, rows: str, columns: str, what: str, *, share: bool
     norm = _norm(floats(cells["value"].dropna()))
     colours = mpl.colormaps[MAP].with_extremes(bad=LOST)
     with theme.style():
-        figure, (ax,) = theme.new(max(2.2, min(7.5, 1.25 + 0.42 * n_rows)))
+        figure, (ax,) = theme.new(max(2.4, min(7.7, 1.45 + 0.42 * n_rows)))
         image = ax.imshow(np.ma.masked_invalid(values), cmap=colours, norm=norm, aspect="auto")
         size = 8.0 if n_columns <= 10 else 6.0
         for cell in records(cells):
@@ -182,20 +228,57 @@ def draw(cells: pd.DataFrame, rows: str, columns: str, what: str, *, share: bool
             if cell["best"] or cell["close"]:
                 ax.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, edgecolor=ink, linewidth=1.6,
                                        linestyle="solid" if cell["best"] else (0, (3, 2))))  # fmt: skip
-        ax.set_xticks(*_labels(cells, "column"))
-        ax.set_yticks(*_labels(cells, "row"))
-        ax.set_xlabel(columns)
-        ax.set_ylabel(rows)
+        places, texts = _labels(cells, "column")
+        room = (theme.POINTS - 170) / n_columns - 4
+        wide = max(text_width(t, theme.SMALL) for t in texts) > room
+        ax.set_xticks(
+            places, [shorten(t, 90 if wide else room, theme.SMALL) for t in texts], rotation=90 if wide else 0
+        )
+        places, texts = _labels(cells, "row")
+        ax.set_yticks(places, [shorten(t, 130, theme.SMALL) for t in texts])
+        ax.set_xlabel(shorten(columns, 250, 8.5))
+        ax.set_ylabel(shorten(rows, 60 + 30 * n_rows, 8.5))
         theme.cells_axes(ax)
         low, high = float(norm.vmin or 0), float(norm.vmax or 0)
         more: Literal["max", "neither"] = "max" if high < np.nanmax(values) else "neither"
         bar = figure.colorbar(image, ax=ax, label=what, pad=0.02, extend=more)
-        if isinstance(norm, LogNorm):
-            bar.set_ticks([t for t in _ROUND if low <= t <= high])
         bar.outline.set_visible(False)
-        bar.ax.yaxis.set_major_formatter(theme.percent if share else lambda v, _: short_exponent(f"{v:.3g}"))
-        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+        text = theme.percent if share else lambda v: short_exponent(f"{v:.3g}")
+        if isinstance(norm, LogNorm):
+            scales.log_ticks(bar.ax.yaxis, low, high, text)
+        else:
+            scales.linear_ticks(bar.ax.yaxis, text)
+        theme.legend_below(figure, _marks(cells, columns))
     return figure
+
+
+def _marks(cells: pd.DataFrame, columns: str) -> list[Line2D]:
+    """Return what outlines and dots stand for, of those that there are."""
+    box: dict[str, Any] = {
+        "color": "none",
+        "markeredgecolor": theme.INK,
+        "marker": "s",
+        "markersize": 8,
+        "markeredgewidth": 1.4,
+    }
+    marks = [Line2D([], [], label="best cell", **box)]
+    if cells["close"].any():
+        dashed = Line2D([], [], color=theme.INK, linestyle=(0, (3, 2)), linewidth=1.6)
+        dashed.set_label("not significantly different from it")
+        marks.append(dashed)
+    if cells["best_of_row"].any():
+        marks.append(
+            Line2D(
+                [],
+                [],
+                color=theme.INK,
+                marker="o",
+                markersize=3.5,
+                linestyle="none",
+                label=f"best {columns} of its row",
+            )
+        )
+    return marks
 
 
 def _labels(cells: pd.DataFrame, axis: str) -> tuple[list[int], list[str]]:
@@ -209,7 +292,7 @@ def _norm(values: list[float]) -> Normalize:
         high = min(high, FAR * middle)
     if low == high:
         return Normalize(low, low + (abs(low) or 1.0))
-    return LogNorm(low, high, clip=True) if low > 0 and high >= 3 * low else Normalize(low, high, clip=True)
+    return LogNorm(low, high, clip=True) if low > 0 and high >= WIDE * low else Normalize(low, high, clip=True)
 
 
 def _number(value: float, *, share: bool) -> str:

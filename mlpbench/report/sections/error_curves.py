@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
 
 from mlpbench.evidence.estimates.axis_estimates import MEASURES
-from mlpbench.evidence.frames import records
+from mlpbench.evidence.frames import floats, records
 from mlpbench.report.context import Context
-from mlpbench.report.figures import theme
+from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import ConditionColours
-from mlpbench.report.figures.layouts import row_height, rows_axis
+from mlpbench.report.figures.error_panels import (
+    FEWEST_LEVELS,
+    OVER,
+    UNDER,
+    any_log,
+    error_against_factor,
+    error_by_condition,
+    joins_replicates,
+    spaced,
+)
+from mlpbench.report.figures.layouts import row_height
+from mlpbench.report.figures.line_ends import bare, name_line_ends
+from mlpbench.report.figures.row_blocks import block_axis, names_width, plan_rows
 from mlpbench.report.section import Section, figure_section, paragraph
 from mlpbench.report.words import fixed, highest_and_lowest, listing
 
 # More of these is a network that can fit more, or that is fitted for longer. Fewer examples or less regularisation make
 # overfitting likelier too, but there the error rises for other reasons as well.
 CAPACITIES = ("width", "depth", "features", "epochs", "steps")
-FEWEST_LEVELS = 3
 MOST_NAMED = 6
-# The two sides of the best level, with hues that differ for the colour-blind too.
-UNDER, OVER = "underfits", "overfits"
-SIDES = {UNDER: "#56b4e9", OVER: "#de8f05"}
-FACES: dict[str, str | None] = {"train": "white", "test": None}
-# How far train and test stand aside from their level, as a share of the axis: their intervals would hide each other.
-ASIDE = 0.011
-PANELS = {"error": "classification error", "loss": "loss"}
 BARS = "Bars are 95% intervals over replicates."
+JOINED = (
+    "Thin lines join the runs of one replicate: levels are compared within replicates, so that they differ more clearly than bars that "
+    "overlap suggest."
+)
+ON_LOG = "On a log axis means are geometric."
 # Of a gap above a panel, where there is room for few letters, and in words.
 GAP_TITLES = {"gap_accuracy": "accuracy gap, pp", "gap_loss": "loss gap"}
 GAP_MEANING = {"gap_accuracy": "train minus test accuracy", "gap_loss": "test minus train loss"}
@@ -45,21 +50,24 @@ GAP_MEANING = {"gap_accuracy": "train minus test accuracy", "gap_loss": "test mi
 def section(context: Context) -> Section | None:
     """Return train and test error (or loss) of the conditions; None where there is one condition, or no finished run."""
     errors = context.errors
-    if len(context.conditions) < 2 or errors.estimates.empty:
+    if len(context.conditions) < 2 or errors.estimates.empty or not context.is_trained:
         return None
     finding = sentence(errors.every)
+    levels = sorted(set(errors.estimates["x"]))
+    joined = bool(errors.factor) and joins_replicates(errors.points, levels)
     if errors.factor:
         regions = fit_regions(context)
         finding = paragraph(finding, regions_sentence(regions, errors.factor))
         draw = partial(error_against_factor, errors.estimates, errors.points, errors.factor, regions)
     else:
-        labels = [context.colours.labels[c.condition_id] for c in context.drawn_conditions]
-        draw = partial(error_by_condition, errors.estimates, errors.points, labels, context.colours.row_title)
+        draw = partial(error_by_condition, errors.estimates, errors.points, context.colours)
     what = "loss" if context.measure == "loss" else "error"
     return figure_section(
         f"Train and test {what}",
         finding,
         BARS,
+        JOINED if joined else "",
+        ON_LOG if any_log(errors.estimates, bool(errors.factor)) else "",
         errors.drawn_by,
         figure="error",
         alt=f"Train and test {what} against {errors.factor or 'condition'}.",
@@ -148,137 +156,6 @@ def _levels(levels: list[float]) -> str:
     return listing([f"{x:g}" for x in levels])
 
 
-def error_against_factor(
-    estimates: pd.DataFrame, points: pd.DataFrame, factor: str, regions: pd.DataFrame | None = None
-) -> Figure:
-    """Return error and loss over a numeric factor: means with intervals, replicates faint behind.
-
-    Both frames have `measure` (error, loss), `split`, `x`, `series` (levels of the other factors, in words) and `group`
-    (what a colour stands for); `estimates` has mean, low and high, `points` has a `value` per replicate. `regions` has
-    `measure`, `side` and `x` of levels that are shaded.
-    """
-    panels = _panels(estimates)
-    with theme.style():
-        figure, axes = theme.new(3.5, 1, len(panels))
-        group = dict(zip(estimates["series"], estimates["group"], strict=True))
-        colours = theme.distinct_colours(group.values())
-        estimates, points = (_aside(frame, list(estimates["x"])) for frame in (estimates, points))
-        for ax, measure in zip(axes, panels, strict=True):
-            for name in group:
-                for split in FACES:
-                    chosen = (estimates["measure"] == measure) & (estimates["series"] == name)
-                    line = estimates[chosen & (estimates["split"] == split)].sort_values("x")
-                    seen = points[(points["measure"] == measure) & (points["series"] == name)]
-                    _line(ax, line, seen[seen["split"] == split], split, colours[group[name]])
-            theme.level_axis(ax, list(estimates["level"]), factor)
-            _value_axis(ax, measure, list(estimates.loc[estimates["measure"] == measure, "mean"]))
-            if regions is not None:
-                _shade(ax, regions[regions["measure"] == measure], sorted(set(estimates["level"])))
-        _legend(figure, colours, dots=not points.empty)
-    return figure
-
-
-def error_by_condition(estimates: pd.DataFrame, points: pd.DataFrame, labels: list[str], title: str) -> Figure:
-    """Return error and loss, a row for each condition: train hollow and test filled.
-
-    Frames as for `error_against_factor`, with `x` the row of the condition.
-    """
-    panels = _panels(estimates)
-    with theme.style():
-        figure, axes = theme.new(row_height(len(labels)), 1, len(panels), sharey=True)
-        colour = theme.palette(1, ordered=False)[0]
-        for ax, measure in zip(axes, panels, strict=True):
-            for split, face in FACES.items():
-                chosen = (estimates["measure"] == measure) & (estimates["split"] == split)
-                seen = points[(points["measure"] == measure) & (points["split"] == split)]
-                ax.plot(seen["value"], seen["x"], ".", color=colour, alpha=0.3, markersize=4, markeredgewidth=0)
-                rows = estimates[chosen]
-                ax.hlines(rows["x"], rows["low"], rows["high"], color=colour, linewidth=1.4)
-                ax.plot(rows["mean"], rows["x"], "o", color=colour, markerfacecolor=face or colour, markersize=5)
-            ax.set_xlabel(PANELS[measure])
-            if measure == "error":
-                ax.xaxis.set_major_formatter(theme.percent)
-        rows_axis(axes[0], labels, title)
-        _legend(figure, {"": colour}, lines=False)
-    return figure
-
-
-def _shade(ax: Axes, regions: pd.DataFrame, levels: list[float]) -> None:
-    """Shade levels to half way to their neighbours, or to the end of the axis; write a word into each stretch."""
-    if regions.empty:
-        return
-    left, right = ax.get_xlim()
-    _headroom(ax)
-    log = ax.get_xscale() == "log"
-    between = [math.sqrt(a * b) if log else (a + b) / 2 for a, b in itertools.pairwise(levels)]
-    ends = [left, *between, right]
-    side_of = dict(zip(regions["x"], regions["side"], strict=True))
-    for side, group in itertools.groupby(range(len(levels)), key=lambda i: side_of.get(levels[i])):
-        if side is None:
-            continue
-        stretch = list(group)
-        start, stop = ends[stretch[0]], ends[stretch[-1] + 1]
-        ax.axvspan(start, stop, color=SIDES[side], alpha=0.16, linewidth=0)
-        middle = math.sqrt(start * stop) if log else (start + stop) / 2
-        ax.annotate(side, (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, -3), textcoords="offset points",
-                    ha="center", va="top", fontsize=7.5)  # fmt: skip
-    ax.set_xlim(left, right)
-
-
-def _headroom(ax: Axes) -> None:
-    """Make room for words above what is drawn."""
-    bottom, top = ax.get_ylim()
-    ax.set_ylim(bottom, top * (top / bottom) ** 0.1 if ax.get_yscale() == "log" else top + 0.1 * (top - bottom))
-
-
-def _panels(estimates: pd.DataFrame) -> list[str]:
-    """Return the measures that there are: a regression has no classification error."""
-    return [m for m in PANELS if (estimates["measure"] == m).any()]
-
-
-def _aside(frame: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
-    """Keep each level, and move x to the left for train and to the right for test."""
-    sign = frame["split"].map({"train": -1.0, "test": 1.0}).astype(float)
-    if theme.spans_decade(levels):
-        moved = frame["x"] * (max(levels) / min(levels)) ** (sign * ASIDE)
-    else:
-        moved = frame["x"] + sign * ASIDE * (max(levels) - min(levels))
-    return frame.assign(level=frame["x"], x=moved)
-
-
-def _line(ax: Axes, line: pd.DataFrame, seen: pd.DataFrame, split: str, colour: str) -> None:
-    face = FACES[split]
-    ax.plot(seen["x"], seen["value"], ".", color=colour, alpha=0.3, markersize=4, markeredgewidth=0)
-    ax.vlines(line["x"], line["low"], line["high"], color=colour, linewidth=1.4)
-    ax.plot(line["x"], line["mean"], color=colour, linestyle=theme.SPLITS[split], linewidth=1.2)
-    ax.plot(line["x"], line["mean"], "o", color=colour, markerfacecolor=face or colour, markersize=4.5)
-
-
-def _value_axis(ax: Axes, measure: str, means: list[float]) -> None:
-    ax.set_title(PANELS[measure], loc="left")
-    if theme.spans_decade(means):
-        ax.set_yscale("log")
-        wide = max(means) >= 100 * min(means)
-        theme.log_ticks(ax.yaxis, (1.0,) if wide else (1.0, 2.0, 5.0))
-    if measure == "error":
-        ax.yaxis.set_major_formatter(theme.percent)
-        ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _legend(figure: Figure, colours: dict[str, str], *, lines: bool = True, dots: bool = True) -> None:
-    single = next(iter(colours.values())) if len(colours) == 1 else theme.INK
-    handles = [
-        Line2D(
-            [], [], color=single, marker="o", markerfacecolor=face or single, markersize=4.5,
-            linestyle=theme.SPLITS[split] if lines else "none", linewidth=1.2, label=split,
-        )
-        for split, face in FACES.items()
-    ]  # fmt: skip
-    if dots:
-        handles.append(Line2D([], [], color=single, marker=".", alpha=0.3, linestyle="none", label="one replicate"))
-    theme.legend_below(figure, handles + theme.colour_handles(colours.items()))
-
-
 def generalisation_gap(context: Context) -> Section | None:
     """Return the gap by condition, where it differs between conditions by more than its intervals.
 
@@ -337,45 +214,83 @@ def _gap_part(row: Mapping[str, Any], name: str) -> str:
 def gap_against_factor(estimates: pd.DataFrame, factor: str) -> Figure:
     """Return a panel for each gap over a numeric factor, a line for each series, with intervals.
 
-    `estimates` has metric, x, series, group (what a colour stands for), mean, low and high.
+    `estimates` has metric, x, series, group (what a colour stands for), mean, low and high. Two levels are joined by no line.
     """
     names = [name for name in GAP_MEANING if (estimates["metric"] == name).any()]
+    levels = sorted(set(estimates["x"]))
     with theme.style():
         figure, axes = theme.new(3.2, 1, len(names))
         group = dict(zip(estimates["series"], estimates["group"], strict=True))
         colours = theme.distinct_colours(group.values())
         for ax, name in zip(axes, names, strict=True):
             rows = estimates[estimates["metric"] == name]
+            theme.level_axis(ax, levels, factor)
             ax.axhline(0, color=theme.FAINT, linewidth=0.8)
-            for one in group:
+            for i, one in enumerate(group):
                 line = rows[rows["series"] == one].sort_values("x")
+                line = _beside(line, ax, levels, i, len(group))
                 colour = colours[group[one]]
                 ax.vlines(line["x"], line["low"], line["high"], color=colour, linewidth=1.4)
-                ax.plot(line["x"], line["mean"], "o-", color=colour, markersize=4.5, linewidth=1.2)
-            theme.level_axis(ax, list(estimates["x"]), factor)
-            _gap_title(ax, name, ax.yaxis)
-        theme.legend_below(figure, theme.colour_handles(colours.items()))
+                ax.plot(line["x"], line["mean"], "o-" if len(levels) >= FEWEST_LEVELS else "o", color=colour,
+                        markersize=4.5, linewidth=1.2)  # fmt: skip
+            ends = [0.0, *floats(rows["low"]), *floats(rows["high"])]
+            scales.put_limits(
+                ax, "y", scales.limits(floats(rows["mean"]), ends, log=False, clip=False), _gap_text(name)
+            )
+            spaced(ax, levels)
+            theme.panel_title(ax, GAP_TITLES[name])
+        short = bare(list(colours))
+        last = estimates[(estimates["metric"] == names[-1]) & (estimates["x"] == max(levels))]
+        named = [
+            (short[g], float(x), float(m), colours[g])
+            for g, x, m in zip(last["group"], last["x"], last["mean"], strict=True)
+        ]
+        alone = 1 < len(colours) == len(group) == len(named)
+        if not alone or not name_line_ends(figure, axes[-1], named):
+            theme.legend_below(figure, theme.colour_handles(colours.items()))
     return figure
+
+
+def _beside(line: pd.DataFrame, ax: Axes, levels: Sequence[float], i: int, n: int) -> pd.DataFrame:
+    """Move the points of the i-th of n lines aside where no line joins them: their intervals would hide each other."""
+    if len(levels) >= FEWEST_LEVELS or n < 2:
+        return line
+    scale = ax.xaxis.get_transform()
+    low, high = scale.transform(np.array([min(levels), max(levels)], dtype=float))
+    moved = scale.transform(line["x"].to_numpy(dtype=float)) + (i - (n - 1) / 2) * min(0.05, 0.5 / n) * (high - low)
+    return line.assign(x=scale.inverted().transform(moved))
 
 
 def gap_by_condition(estimates: pd.DataFrame, order: list[str], colours: ConditionColours) -> Figure:
     """Return a panel for each gap with a row for each condition of `order`, in the report's colours."""
     names = [name for name in GAP_MEANING if (estimates["metric"] == name).any()]
+    known = set(estimates["condition_id"])
+    plan = plan_rows([c for c in order if c in known], colours)
+    clipped = False
     with theme.style():
-        figure, axes = theme.new(row_height(len(order)), 1, len(names), sharey=True)
+        figure, axes = theme.new(row_height(plan.height), 1, len(names), sharey=True)
         for ax, name in zip(axes, names, strict=True):
+            rows = estimates[estimates["metric"] == name]
+            found = scales.limits(floats(rows["mean"]), [*floats(rows["low"]), *floats(rows["high"])], log=False)
             ax.axvline(0, color=theme.FAINT, linewidth=0.8)
-            for row in records(estimates[estimates["metric"] == name]):
-                at, colour = order.index(row["condition_id"]), colours.colours[row["condition_id"]]
+            for row in records(rows):
+                at, colour = plan.at[row["condition_id"]], colours.colours[row["condition_id"]]
+                side = 0 if found is None else found.side(row["mean"])
+                if side and found is not None:
+                    scales.arrow(ax, "x", at, _gap_text(name)(float(f"{row['mean']:.3g}")), found, side, colour)
+                    clipped = True
+                    continue
                 ax.hlines(at, row["low"], row["high"], color=colour, linewidth=2)
                 ax.plot([row["mean"]], [at], "D", color=colour, markersize=4.5)
-            _gap_title(ax, name, ax.xaxis)
+            scales.put_limits(ax, "x", found, _gap_text(name), 6)
+            theme.panel_title(ax, GAP_TITLES[name], names_width(plan, 1 / len(names)) + 30)
             ax.grid(axis="y", visible=False)
-        rows_axis(axes[0], [colours.labels[c] for c in order], colours.row_title)
+        block_axis(axes[0], plan, colours.row_title, room=1 / len(names))
+        theme.legend_below(figure, [scales.arrow_handle()] * clipped)
     return figure
 
 
-def _gap_title(ax: Axes, name: str, axis: Axis) -> None:
-    ax.set_title(GAP_TITLES[name], loc="left")
-    if name == "gap_accuracy":
-        axis.set_major_formatter(lambda v, _: f"{100 * v:.4g}".replace("-", "\N{MINUS SIGN}"))
+def _gap_text(name: str) -> Callable[[float], str]:
+    """Return what writes a tick: an accuracy in percentage points."""
+    factor = 100 if name == "gap_accuracy" else 1
+    return lambda v: f"{factor * v:.4g}".replace("-", "\N{MINUS SIGN}")

@@ -7,21 +7,24 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from mlpbench.evidence.estimates.axis_estimates import by_severity
-from mlpbench.evidence.estimates.observe import OK, with_numbers
+from mlpbench.evidence.estimates.observe import OK, as_geometric, with_numbers
 from mlpbench.evidence.frames import places, records
 from mlpbench.report.context import Context
-from mlpbench.report.figures import theme
-from mlpbench.report.figures.condition_colours import ConditionColours
+from mlpbench.report.figures import scales, theme
+from mlpbench.report.figures.condition_colours import MOST_DETAILED, ConditionColours
+from mlpbench.report.figures.line_ends import name_line_ends, of_level
+from mlpbench.report.figures.shift_panels import draw_shifts, of_many
 from mlpbench.report.figures.theme import SPLITS
 from mlpbench.report.section import Section, figure_section
-from mlpbench.report.words import fixed, highest_and_lowest, with_spread
+from mlpbench.report.words import fixed, highest_and_lowest, listing, with_spread
 
 MEASURES = ("loss", "accuracy")
 # Above this many conditions train and test lines in one panel can't be followed: each split gets its own.
@@ -30,17 +33,17 @@ BANDS = (
     "Bands are 95% intervals over replicates; train curves use the first 10,000 training examples, or all where there are "
     "fewer."
 )
-SHIFT_COLUMNS = 3
-# What the severity of a kind of shift is, under its panel.
-UNITS = {
-    "noise": "sd of the noise",
-    "blur": "sd of the blur, pixels",
-    "translation": "translation, pixels",
-    "brightness": "added to each pixel",
-    "contrast": "share of contrast removed",
-    "labels": "class labels rotated by",
-}
-SHIFT_BANDS = "Severity 0 is the unshifted test set; bands are 95% intervals over replicates."
+ON_LOG = "On a log axis lines and bands are geometric means and their intervals."
+# A loss that falls by less than this has no log axis.
+LEAST_FALL = 3.0
+# The first point is out of sight, where training moves far from it, if so many follow; lines of a facet that have bands.
+FEWEST_LATER = 2
+MOST_BANDS = 6
+TEST_ALONE = "The figure shows test curves: train curves of so many conditions would hide them."
+SHIFT_BANDS = (
+    "Severity 0 is the unshifted test set; bands are 95% intervals over replicates, and each panel has its own axis."
+)
+SHIFT_ROWS = "Bars are 95% intervals over replicates."
 
 
 def section(context: Context) -> Section | None:
@@ -52,13 +55,52 @@ def section(context: Context) -> Section | None:
     return figure_section(
         "Learning curves",
         on_stops(context) or sentence(curves),
-        BANDS,
+        BANDS if is_detailed(curves, context.colours) else BANDS.partition("; ")[2].capitalize(),
+        ON_LOG if is_log(curves[curves["measure"] == "loss"]) else "",
+        context.colours.sentence,
+        TEST_ALONE if in_facets(context.colours) else "",
+        off_sentence(curves),
         runs_without_curves(context),
         context.excerpt.drawn_by,
         figure="learning_curves",
         alt=f"{measures} on train and test examples against epochs.",
         draw=partial(draw, curves, context.colours, context.constant, context.measure),
     )
+
+
+def is_detailed(curves: pd.DataFrame, colours: ConditionColours) -> bool:
+    """Return whether the figure of curves has bands: few enough lines a panel, and some interval."""
+    few = len(colours.entries) <= MOST_BANDS if in_facets(colours) else colours.is_detailed
+    return few and bool(curves["low"].notna().any())
+
+
+def in_facets(colours: ConditionColours) -> bool:
+    """Return whether what dashes stand for has panels instead: more lines than `MOST_DETAILED` in one can't be followed."""
+    return len(colours.style_entries) > 1 and bool(colours.blocks) and len(colours.colours) > MOST_DETAILED
+
+
+def is_log(curves: pd.DataFrame) -> bool:
+    """Return whether curves of a loss are on a log axis: where all is positive, and falls far."""
+    known = curves.dropna(subset=["mean"])
+    if known.empty or known["geo_mean"].isna().any():
+        return False
+    return bool(known["mean"].max() > LEAST_FALL * known["mean"].min())
+
+
+def off_sentence(curves: pd.DataFrame) -> str:
+    """Name the conditions that end off an axis, which is that of the others; nothing where none does."""
+    parts = []
+    for measure in MEASURES:
+        of_measure = curves[curves["measure"] == measure]
+        off = _off_axis(of_measure, measure)
+        ends = _ends(of_measure).drop_duplicates("condition_id")
+        named = [f"{r['label']} ({r['mean']:.3g})" for r in records(ends[ends["condition_id"].isin(off)])]
+        if named:
+            parts.append(f"off the axis of the {measure} ends {listing(named)}")
+    if not parts:
+        return ""
+    said = f"{' and '.join(parts)}, where an arrow stands at the edge."
+    return said[0].upper() + said[1:]
 
 
 def has_curves(context: Context) -> bool:
@@ -126,70 +168,166 @@ def draw(
     """
     splits = [s for s in SPLITS if (curves["split"] == s).any()]
     measures = [m for m in MEASURES if (curves["measure"] == m).any()]
+    facets = in_facets(colours)
+    together = len(colours.colours) <= MOST_TOGETHER and len(colours.style_entries) < 2
     with theme.style():
-        if len(colours.colours) > MOST_TOGETHER:
-            figure = _a_panel_for_each_split(curves, measures, splits, colours)
-            handles = []
-            panels = dict(zip(itertools.product(measures, splits), figure.axes, strict=True))
+        if facets:
+            columns = [text for text, _ in colours.style_entries]
+            curves = curves[curves["split"] == splits[-1]]
         else:
-            figure, axes = theme.new(3.4, 1, len(measures))
-            for ax, measure in zip(axes, measures, strict=True):
-                draw_panel(ax, curves[curves["measure"] == measure], measure, colours)
-                ax.set_ylabel(measure)
+            columns = ["" if together else split for split in ([""] if together else splits)]
+        figure, axes = theme.new(3.4 if len(measures) == 1 or together else 5.0,
+                                 *((1, len(measures)) if together else (len(measures), len(columns))), sharex="col" if facets else True)  # fmt: skip
+        last = {}
+        for (measure, column), ax in zip(itertools.product(measures, columns), axes, strict=True):
+            whole = curves[curves["measure"] == measure]
+            some = whole if together else whole[_in_column(whole, column, colours, facets=facets)]
+            draw_panel(
+                ax,
+                some,
+                measure,
+                colours,
+                whole,
+                by_split=together,
+                dashes=not facets,
+                few_lines=is_detailed(curves, colours),
+            )
+            if column != columns[0]:
+                ax.tick_params(labelleft=False)
+            else:
+                ax.set_ylabel(f"{splits[-1]} {measure}" if facets else measure)
+            if measure == measures[0] and not together:
+                said = f"{colours.style_title}={column}" if facets and colours.style_title else column
+                theme.panel_title(ax, said)
+            if measure == measures[-1] or together:
                 ax.set_xlabel("epoch")
-            panels = {(measure, "test"): ax for measure, ax in zip(measures, axes, strict=True)}
+            last[measure] = ax
+        handles = []
+        if together:
             handles = [Line2D([], [], color=theme.INK, linestyle=SPLITS[s], linewidth=1.4, label=s) for s in splits]
-        if (outcome, "test") in panels:
-            handles += theme.constant_line(panels[outcome, "test"], constant, "y")
-        handles += theme.colour_handles(colours.entries)
-        theme.legend_below(figure, handles, colours.title if len(colours.entries) > 1 else "")
+        if outcome in last:
+            handles += theme.constant_line(last[outcome], constant, "y")
+        right = last[measures[-1] if together else measures[0]]
+        ends = _named_ends(curves[curves["measure"] == (measures[-1] if together else measures[0])], colours)
+        if not ends or not name_line_ends(figure, right, ends):
+            cycled = [h for h in colours.handles() if not facets or h.get_color() != theme.INK]
+            handles += cycled
+            theme.legend_below(figure, handles, colours.title if len(colours.entries) > 1 else "")
+        else:
+            theme.legend_below(figure, handles)
     return figure
 
 
-def _a_panel_for_each_split(
-    curves: pd.DataFrame, measures: list[str], splits: list[str], colours: ConditionColours
-) -> Figure:
-    figure, axes = theme.new(5.0 if len(measures) > 1 else 3.4, len(measures), len(splits), sharex=True, sharey="row")
-    for i, ax in enumerate(axes):
-        measure, split = measures[i // len(splits)], splits[i % len(splits)]
-        of_measure = curves[curves["measure"] == measure]
-        draw_panel(ax, of_measure[of_measure["split"] == split], measure, colours, whole=of_measure)
-        if measure == measures[0]:
-            ax.set_title(split, loc="left")
-        if measure == measures[-1]:
-            ax.set_xlabel("epoch")
-        if split == splits[0]:
-            ax.set_ylabel(measure)
-    return figure
+def _in_column(curves: pd.DataFrame, column: str, colours: ConditionColours, *, facets: bool) -> pd.Series[bool]:
+    """Return which rows stand in a column of panels: those of a split, or of what dashes stand for elsewhere."""
+    if not facets:
+        return curves["split"] == column
+    place = dict(colours.style_entries)[column]
+    return curves["condition_id"].map(colours.styles) == place
+
+
+def _named_ends(curves: pd.DataFrame, colours: ConditionColours) -> list[tuple[str, float, float, str]]:
+    """Return what stands at the end of each test line; nothing where lines differ in dashes, too."""
+    if len(colours.entries) < 2 or len(colours.style_entries) > 1 or len(colours.entries) != len(colours.colours):
+        return []
+    ends = _ends(as_geometric(curves) if is_log(curves) else curves)
+    text = {c: next(t for t, colour in colours.entries if colour == of) for c, of in colours.colours.items()}
+    rows = [r for r in records(ends) if r["condition_id"] in text and np.isfinite(r["mean"])]
+    return [
+        (of_level(colours.title, text[r["condition_id"]]), r["epoch"], r["mean"], colours.colours[r["condition_id"]])
+        for r in rows
+    ]
+
+
+def _ends(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the last row of each condition on the split that is compared, the test examples where they are known."""
+    splits = [s for s in SPLITS if (curves["split"] == s).any()]
+    some = curves[curves["split"] == splits[-1]] if splits else curves
+    return some[some["epoch"] == some.groupby("condition_id")["epoch"].transform("max")]
+
+
+def _off_axis(curves: pd.DataFrame, measure: str) -> list[str]:
+    """Return the conditions that end so far from all others that the axis of a measure is not made for them."""
+    ends = _ends(curves).dropna(subset=["mean"])
+    if ends.empty or not (curves["epoch"] > 0).any():
+        return []
+    values = ends["mean"].to_numpy(dtype=float)
+    if measure == "loss" and is_log(curves):
+        values = np.log10(ends["geo_mean"].to_numpy(dtype=float))
+    near = scales.most_alike(values)
+    return [str(c) for c, v in zip(ends["condition_id"], values, strict=True) if not near.min() <= v <= near.max()]
 
 
 def draw_panel(
-    ax: Axes, curves: pd.DataFrame, measure: str, colours: ConditionColours, whole: pd.DataFrame | None = None
+    ax: Axes,
+    curves: pd.DataFrame,
+    measure: str,
+    colours: ConditionColours,
+    whole: pd.DataFrame | None = None,
+    *,
+    by_split: bool = True,
+    dashes: bool = True,
+    few_lines: bool | None = None,
 ) -> None:
-    """Draw the curves of one measure, with their bands; the axis is that of `whole`, where that is more."""
-    for (condition, split), line in curves.groupby(["condition_id", "split"], sort=False):
+    """Draw the curves of one measure, with their bands.
+
+    Args:
+        ax: the panel.
+        curves: their estimates.
+        measure: what they are of.
+        colours: those of the conditions.
+        whole: the estimates that the axis is for, where those are more.
+        by_split: whether a dash is a split; else it is what conditions differ in.
+        dashes: whether it is, in panels of their own.
+        few_lines: whether there are bands; by default where conditions are few.
+
+    """
+    whole = curves if whole is None else whole
+    few = colours.is_detailed if few_lines is None else few_lines
+    log = measure == "loss" and is_log(whole)
+    shown = as_geometric(curves) if log else curves
+    for (condition, split), line in shown.groupby(["condition_id", "split"], sort=False):
         colour = colours.colours[str(condition)]
-        width = 1.3 if colours.is_detailed else 0.8
-        dashes = SPLITS[str(split)]
-        theme.line_with_band(ax, line, "epoch", colour, width, band=colours.is_detailed, linestyle=dashes)
+        style = SPLITS[str(split)] if by_split else colours.dash(str(condition)) if dashes else "solid"
+        theme.line_with_band(ax, line, "epoch", colour, 1.3 if few else 0.9, band=few, linestyle=style)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    _scale(ax, curves if whole is None else whole, measure)
+    ends = _limits(whole, measure, log=log)
+    scales.put_limits(ax, "y", ends)
+    if ends is not None:
+        for row in records(_ends(shown)):
+            side = ends.side(row["mean"])
+            if side:
+                scales.arrow(ax, "y", row["epoch"], "", ends, side, colours.colours[row["condition_id"]])
 
 
-def _scale(ax: Axes, curves: pd.DataFrame, measure: str) -> None:
-    """Give the axis to the epochs after the first: log for a loss that falls far, cut below for an accuracy."""
-    means = curves["mean"]
-    if measure == "loss" and means.min() > 0 and means.max() > 3 * means.min():
-        ax.set_yscale("log")
-        spread = means.max() / means.min()
-        subs = (1.0,) if spread > 100 else (1.0, 2.0, 5.0) if spread > 10 else (1, 1.5, 2, 3, 4, 5, 7)
-        # Between whole decades a locator has no ticks at all once there are more than it may have.
-        theme.log_ticks(ax.yaxis, subs, most=None if spread > 100 else 50)
-    later = curves.loc[curves["epoch"] > 0, ["mean", "low", "high"]]
-    if measure == "accuracy" and not later.empty:
-        bottom, top = float(later.min().min()), float(later.max().max())
-        room = 0.05 * (top - bottom) or 0.01
-        ax.set_ylim(bottom - room, top + room)
+def _limits(curves: pd.DataFrame, measure: str, *, log: bool) -> scales.Limits | None:
+    """Return the axis of a measure: that of the epochs after the first, and of conditions that end near each other."""
+    off = _off_axis(curves, measure)
+    shown = as_geometric(curves) if log else curves
+    later = shown[(shown["epoch"] > 0) & ~shown["condition_id"].isin(off)]
+    # Of a single point after the start lines would come from out of sight.
+    later = shown if later.loc[later["mean"].notna(), "epoch"].nunique() < FEWEST_LATER else later
+    means = later["mean"].dropna().to_numpy(dtype=float)
+    means = means[np.isfinite(means)]
+    if not len(means):
+        return None
+    # A band is followed as far as the lines span beyond them, not wherever it goes.
+    reach = np.ptp(np.log10(means)) if log else np.ptp(means)
+    low, high = (
+        float(later[name].replace([np.inf, -np.inf], np.nan).agg(f)) for name, f in (("low", "min"), ("high", "max"))
+    )
+    least, most = float(means.min()), float(means.max())
+    if log:
+        least, most = max(low, least / 10 ** (0.5 * reach)), min(high, most * 10 ** (0.5 * reach))
+    else:
+        least, most = max(low, least - 0.5 * reach), min(high, most + 0.5 * reach)
+    bounds = [v for v in (least, most, float(means.min()), float(means.max())) if np.isfinite(v)]
+    found = scales.limits(bounds, log=log, clip=False)
+    if found is None or measure != "accuracy":
+        return found
+    # No accuracy is above 1: what the axis has beyond it is for the line's own width.
+    top = min(found.high, 1 + 0.02 * (1 - found.low))
+    return scales.Limits(low=max(found.low, -0.02), high=max(top, found.low + 1e-6), log=False, clipped=bool(off))
 
 
 def under_shift(context: Context) -> Section | None:
@@ -204,13 +342,28 @@ def under_shift(context: Context) -> Section | None:
     return figure_section(
         "Under shift",
         finding,
-        SHIFT_BANDS,
+        *(_of_one_severity(estimates, context.measure), SHIFT_BANDS) if of_many(estimates) else (SHIFT_ROWS,),
         runs_without_curves(context),
         context.excerpt.drawn_by,
         figure="shift",
         alt=f"Test {context.measure} against the severity of each kind of shift.",
         draw=partial(draw_shifts, estimates, context.colours, context.measure),
     )
+
+
+def _of_one_severity(estimates: pd.DataFrame, measure: str) -> str:
+    """Say what kinds of shift come to that are not drawn beside others, as one severity makes no line."""
+    parts = []
+    for kind in dict.fromkeys(estimates["kind"]):
+        rows = estimates[(estimates["kind"] == kind) & (estimates["severity"] > 0)]
+        if kind in of_many(estimates) or rows.empty:
+            continue
+        low, high = (
+            f"{v:.1%}" if measure == "accuracy" else f"{v:.3g}" for v in (rows["mean"].min(), rows["mean"].max())
+        )
+        level = f"{kind} {rows['severity'].iloc[0]:g}"
+        parts.append(f"under {level} it is {low if low == high else f'{low} to {high}'}")
+    return f"Not drawn, as one severity makes no line: {listing(parts)}." if parts else ""
 
 
 def shift_sentence(estimates: pd.DataFrame, measure: str) -> str:
@@ -235,41 +388,3 @@ def shift_sentence(estimates: pd.DataFrame, measure: str) -> str:
     if len(shifted) == 1:
         return f"Mean test {measure} changes under {words(shifted[0])}."
     return f"Mean test {measure} suffers most from {words(shifted[-1])} and least from {words(shifted[0])}."
-
-
-def draw_shifts(estimates: pd.DataFrame, colours: ConditionColours, measure: str) -> Figure:
-    """Return the figure for estimates by `kind`, `severity` and condition, with `low` and `high` as bands.
-
-    Severity 0 is the unshifted test set, so that every line of a condition starts at one height.
-    """
-    kinds = list(dict.fromkeys(estimates["kind"]))
-    columns = min(SHIFT_COLUMNS, len(kinds))
-    rows = -(-len(kinds) // columns)
-    with theme.style():
-        figure, axes = theme.new(1.0 + 2.1 * rows, rows, columns, sharey=True)
-        for i, ax in enumerate(axes):
-            if i >= len(kinds):
-                ax.remove()
-                continue
-            _shift_panel(ax, estimates[estimates["kind"] == kinds[i]], colours)
-            ax.set_title(kinds[i], loc="left")
-            ax.set_xlabel(UNITS.get(kinds[i], "severity"))
-            if i % columns == 0:
-                ax.set_ylabel(f"test {measure}")
-            if measure == "accuracy":
-                ax.yaxis.set_major_formatter(theme.percent)
-        theme.legend_below(figure, theme.colour_handles(colours.entries), colours.title)
-    return figure
-
-
-def _shift_panel(ax: Axes, rows: pd.DataFrame, colours: ConditionColours) -> None:
-    for condition, line in rows.groupby("condition_id", sort=False):
-        colour = colours.colours[str(condition)]
-        width, mark = (1.3, "o") if colours.is_detailed else (0.8, "")
-        theme.line_with_band(ax, line, "severity", colour, width, band=colours.is_detailed, marker=mark, markersize=3.0)
-    levels = sorted(set(rows["severity"]))
-    # Levels that stand close to each other would have their numbers on one another.
-    room = 0.12 * levels[-1]
-    shown = [v for i, v in enumerate(levels) if i == 0 or i == len(levels) - 1 or v - levels[i - 1] >= room]
-    ax.xaxis.set_major_locator(FixedLocator(shown))
-    ax.xaxis.set_major_formatter("{x:g}")

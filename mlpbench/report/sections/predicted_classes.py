@@ -28,6 +28,7 @@ MOST_NAMED = 40
 LONGEST = 16
 # Half a percent is nothing in whole percents.
 LEAST = 0.005
+LEFT_BLANK = " Cells of less than 0.5% have no number."
 COLUMNS = 6
 SIGNS = {True: ("✓", theme.VERDICT_COLOURS["supported"]), False: ("✗", theme.VERDICT_COLOURS["refuted"])}
 RULE = (
@@ -49,7 +50,8 @@ def confusion_matrix(context: Context) -> Section | None:
     return figure_section(
         "Confusion matrix",
         confusion_sentence(shares, names, label),
-        "Rows are true classes and sum to 100%, columns are predicted classes.",
+        "Rows are true classes and sum to 100%, columns are predicted classes; shades are by the root of a share, so that few mistakes are "
+        f"seen.{LEFT_BLANK if len(names) <= MOST_NUMBERED else ''}",
         f"Only the first {predictions.n} replicates are counted." if some else "",
         figure="confusion",
         alt="Share of the test examples of each true class that are predicted as each class.",
@@ -102,7 +104,7 @@ def draw_confusion(shares: pd.DataFrame, pair: tuple[int, int]) -> Figure:
         ax.set_ylabel("true class")
         theme.cells_axes(ax)
         bar = figure.colorbar(
-            image, ax=ax, label="share of the true class (root scale)", pad=0.02, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1]
+            image, ax=ax, label="share of the true class", pad=0.02, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1]
         )
         bar.outline.set_visible(False)
         bar.ax.yaxis.set_major_formatter(theme.percent)

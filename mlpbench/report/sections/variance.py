@@ -15,7 +15,7 @@ from mlpbench.evidence.estimates.stream_variances import MOST_DRAWN, TEST_SET, b
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import Context
-from mlpbench.report.figures import theme
+from mlpbench.report.figures import scales, theme
 from mlpbench.report.section import Section, SectionFigure, paragraph, table
 from mlpbench.report.words import fixed
 
@@ -95,31 +95,33 @@ def sentence(estimates: pd.DataFrame) -> str:
 
 
 def draw(rows: pd.DataFrame, metric_name: str) -> Figure:
-    """Return bars of the share of the summed variance by stream, one a condition, with intervals; the test set's is hatched.
+    """Return the share of the summed variance by stream, one point a condition, with intervals; the test set's is hollow, below a line.
 
     `rows` has label (the condition), stream, share, share_low and share_high.
     """
     streams, labels = list(dict.fromkeys(rows["stream"])), list(dict.fromkeys(rows["label"]))
     streams.sort(key=lambda s: s == TEST_SET)
-    height = 0.72 / len(labels)
+    apart = 0.6 / len(labels)
     with theme.style():
-        figure, (ax,) = theme.new(1.1 + (0.34 + 0.1 * len(labels)) * len(streams))
+        figure, (ax,) = theme.new(1.15 + (0.3 + 0.1 * len(labels)) * len(streams))
         colours = theme.distinct_colours(labels)
         for row in records(rows):
-            at = streams.index(row["stream"]) + (labels.index(row["label"]) - (len(labels) - 1) / 2) * height
-            colour = colours[row["label"]]
-            hatched = row["stream"] == TEST_SET
-            ax.barh(at, row["share"], 0.9 * height, color="white" if hatched else colour, alpha=1 if hatched else 0.75,
-                    edgecolor=colour, hatch="////" if hatched else None, linewidth=0.8)  # fmt: skip
-            ax.hlines(at, row["share_low"], row["share_high"], color=theme.INK, linewidth=1.2)
-        ax.set_yticks(
-            range(len(streams)), [s if s != TEST_SET else "test-set sampling\n(not part of the sum)" for s in streams]
-        )
+            at = streams.index(row["stream"]) + (labels.index(row["label"]) - (len(labels) - 1) / 2) * apart
+            colour, outside = colours[row["label"]], row["stream"] == TEST_SET
+            ax.hlines(at, row["share_low"], row["share_high"], color=colour, linewidth=2)
+            ax.plot(
+                [row["share"]], [at], "o", color=colour, markersize=6, markerfacecolor="white" if outside else colour
+            )
+        names = [s if s != TEST_SET else "test-set sampling\n(not part of the sum)" for s in streams]
+        if TEST_SET in streams and len(streams) > 1:
+            ax.axhline(len(streams) - 1.5, color=theme.FAINT, linewidth=0.8)
+        ax.set_yticks(range(len(streams)), names)
         ax.set_ylim(len(streams) - 0.45, -0.55)
-        ax.set_xlim(left=0)
-        ax.xaxis.set_major_formatter(theme.percent)
+        known = [v for v in (*rows["share"], *rows["share_high"]) if math.isfinite(v)]
+        ax.set_xlim(0, 1.06 * max(known, default=1.0) or 1.0)
+        scales.linear_ticks(ax.xaxis, theme.percent)
         ax.set_xlabel(f"share of the summed variance of {metric_name}")
         ax.grid(axis="y", visible=False)
-        handles = [Line2D([], [], color=c, linewidth=5, alpha=0.75, label=label) for label, c in colours.items()]
+        handles = [Line2D([], [], color=c, linewidth=2, marker="o", label=label) for label, c in colours.items()]
         theme.legend_below(figure, handles if len(labels) > 1 else [])
     return figure
