@@ -1,0 +1,99 @@
+"""Small panels, one for each of up to twelve conditions, laid out by their factors: which conditions, and where each stands."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mlpbench.base.escapes import printable
+from mlpbench.base.models import Value
+from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
+
+MOST_ROWS, MOST_COLUMNS = 3, 4
+PANEL_HEIGHT = 1.55
+# Letters above a panel, by how many panels stand beside each other.
+LETTERS = {1: 70, 2: 36, 3: 24, 4: 18}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionPanels:
+    """Conditions in a grid of panels.
+
+    Attributes:
+        positions: the condition of each panel, in reading order.
+        heads: what stands above each panel.
+        columns: how many panels stand beside each other.
+        of: how many conditions there are to choose from.
+
+    """
+
+    positions: Sequence[int]
+    heads: Sequence[str]
+    columns: int
+    of: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows of panels there are."""
+        return -(-len(self.positions) // self.columns)
+
+    @property
+    def sentence(self) -> str:
+        """Says which conditions are drawn; empty where all are."""
+        n = len(self.positions)
+        return "" if n == self.of else f"The figure shows {n} of {self.of} conditions, at equal steps of their levels."
+
+
+def condition_panels(context: Context) -> ConditionPanels:
+    """Return panels for the conditions, or for some of them: two crossed factors are columns and rows, others follow each other.
+
+    Of many levels some at equal steps stand for all, the first and the last among them.
+    """
+    conditions = context.conditions
+    varied = [n for n in context.experiment.factor_names if len({_level(c, n) for c in conditions}) > 1]
+    if len(varied) == 2:
+        across, down = ([*dict.fromkeys(_level(c, n) for c in conditions)] for n in varied)
+        cells = {(_level(c, varied[0]), _level(c, varied[1])): i for i, c in enumerate(conditions)}
+        if len(cells) == len(conditions) == len(across) * len(down):
+            columns, rows = _steps(len(across), MOST_COLUMNS), _steps(len(down), MOST_ROWS)
+            kept = [cells[across[j], down[i]] for i in rows for j in columns]
+            heads = [_head(conditions[at], varied, len(columns)) for at in kept]
+            return ConditionPanels(positions=kept, heads=heads, columns=len(columns), of=len(conditions))
+    kept = _steps(len(conditions), MOST_ROWS * MOST_COLUMNS)
+    n_columns = min(len(kept), 2 if len(kept) == 4 else 3 if len(kept) in (3, 5, 6, 9) else MOST_COLUMNS)
+    heads = ["" if len(conditions) == 1 else _head(conditions[at], varied, n_columns) for at in kept]
+    return ConditionPanels(positions=kept, heads=heads, columns=n_columns, of=len(conditions))
+
+
+def _steps(n: int, most: int) -> list[int]:
+    """Return up to `most` of n places at equal steps, the first and the last among them."""
+    return sorted({round(float(at)) for at in np.linspace(0, n - 1, min(n, most))})
+
+
+def _level(condition: Condition, name: str) -> Value:
+    return condition.levels.get(name)
+
+
+def _head(condition: Condition, varied: Sequence[str], columns: int) -> str:
+    named = [f"{n} {format_level(_level(condition, n))}" for n in varied if n != "label"]
+    if "label" in condition.levels:
+        named.insert(0, str(condition.levels["label"]))
+    text = printable(", ".join(named) or condition.label)
+    return textwrap.shorten(text, LETTERS[columns] * 2, placeholder=" …")
+
+
+def new_panels(panels: ConditionPanels, height: float, **options: bool) -> tuple[Figure, list[Axes]]:
+    """Return a figure with an axis for each panel under its head; to be called within `theme.style`."""
+    figure, axes = theme.new(height * panels.rows + 0.75, panels.rows, panels.columns, **options)
+    for ax in axes[len(panels.positions) :]:
+        ax.set_axis_off()
+    for ax, head in zip(axes, panels.heads, strict=False):
+        ax.set_title("\n".join(textwrap.wrap(head, LETTERS[panels.columns])), loc="left", fontsize=8)
+    return figure, axes[: len(panels.positions)]
