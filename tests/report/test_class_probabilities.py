@@ -78,7 +78,7 @@ def test_lines_are_means_of_what_is_stored() -> None:
     ]
     for line, some in zip(reliability.lines[1:], ids, strict=True):
         counts, confidence, right = np.array([made.rows[i][0] for i in some]).reshape(-1, 3, BINS).transpose(1, 0, 2)
-        kept = counts[0] >= 5
+        kept = counts.sum(axis=0) >= 20
         x, y = of_line(line)
         assert np.allclose(x, (confidence / np.maximum(counts, 1))[0, kept])
         assert np.allclose(y, (right[:, kept] / counts[:, kept]).mean(axis=0))
@@ -86,6 +86,18 @@ def test_lines_are_means_of_what_is_stored() -> None:
         x, y = of_line(line)
         assert np.allclose(x, np.arange(ROC_STEPS + 1) / ROC_STEPS)
         assert np.allclose(y, np.mean([made.rows[i][1] for i in some], axis=0))
+
+
+def test_intervals_of_equally_full_bins_are_t_intervals_of_their_accuracies() -> None:
+    made = Made(lambda i, r: 0.05 * r)
+    found = read_probabilities(made.tables.conditions[0], context_of(made.tables).observed, 0, made.test_set)
+    assert found is not None
+    assert found.reliability is not None
+    counts, _, right = np.array([v[0] for v in made.rows.values()]).reshape(-1, 3, BINS).transpose(1, 0, 2)
+    kept = counts.sum(axis=0) >= 20
+    interval: Any = stats.ttest_1samp(right[:, kept] / counts[:, kept], 0).confidence_interval(0.95)
+    assert np.allclose(found.reliability.low, interval.low)
+    assert np.allclose(found.reliability.high, np.minimum(interval.high, 1))
 
 
 def test_the_excess_has_a_t_interval_over_replicates() -> None:
@@ -105,7 +117,7 @@ def test_over_and_under_confidence_are_said_and_neither_where_the_interval_has_z
     assert "neither over- nor underconfident in the mean" in Made(lambda i, r: 0.1 * (-1) ** r).section.sentences
     two = Made(lambda i, r: 0.2 if i else 0.01, factors={"width": [4, 8]}).section.sentences
     assert "Networks with 8 are overconfident" in two
-    assert "Of those drawn 4 is nearest to its accuracy, by 1." in two
+    assert "Of those drawn 4 is nearest to its accuracy, off by 1." in two
     one = Made(lambda i, r: 0.1, replicates=1).section.sentences
     assert "interval" not in one.split("Reliability")[0]
 

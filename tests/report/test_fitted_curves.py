@@ -53,12 +53,8 @@ def test_lines_are_the_stored_predictions_at_test_inputs_and_dots_the_points_tra
     axes = curves(made).figures[0].draw().axes
     assert len(axes) == 4
     heads = [ax.get_title(loc="left") for ax in axes]
-    assert heads == [
-        "features 1, train_size 5",
-        "features 3, train_size 5",
-        "features 1, train_size 20",
-        "features 3, train_size 20",
-    ]
+    assert heads == ["features 1", "features 3", "", ""]
+    assert [ax.get_ylabel() for ax in axes] == ["train_size 5\ntarget", "", "train_size 20\ntarget", ""]
     order = [0, 2, 1, 3]  # features are columns, sizes rows
     for ax, position in zip(axes, order, strict=True):
         condition = made.tables.conditions[position]
@@ -92,10 +88,10 @@ def test_curves_that_leave_the_axis_are_said_to() -> None:
         return truth(position, replicate, drawn) + (1e6 if position == 1 and replicate == 2 else 0.0)
 
     found = curves(number_tables(explodes, **FEATURES))
-    assert "The axis spans the targets: in 1 of 2 panels curves leave it." in found.sentences
+    assert "and some room: curves leave them in 1 of 2 panels." in found.sentences
     low, high = found.figures[0].draw().axes[0].get_ylim()
     assert high - low < 1000
-    assert "The axis spans" not in curves(number_tables(truth, **FEATURES)).sentences
+    assert "curves leave" not in curves(number_tables(truth, **FEATURES)).sentences
 
 
 @pytest.mark.parametrize("n", range(1, 13))
@@ -122,8 +118,8 @@ def test_of_more_conditions_some_at_equal_steps_are_drawn_and_only_those_are_rea
     assert len(set(asked)) == 12 * 10
     panels = condition_panels(made.context)
     assert (panels.columns, panels.rows) == (4, 3)
-    assert panels.heads[0] == "features 1, lr 0.1"
-    assert panels.heads[-1] == "features 5, lr 0.5"
+    assert panels.heads == ["features 1", "features 2", "features 4", "features 5"] + [""] * 8
+    assert panels.sides == ["lr 0.1", "lr 0.3", "lr 0.5"]
 
 
 def test_numbers_that_are_not_stored_are_not_drawn() -> None:

@@ -23,8 +23,8 @@ from mlpbench.experiment.metrics.set_scores import BINS
 from mlpbench.results.examples import TestSet
 
 Floats = npt.NDArray[np.float64]
-# Curves of more replicates than this are not read; a bin counts in a replicate that has so many examples in it.
-MOST_REPLICATES, LEAST_IN_BIN = 50, 5
+# Curves of more replicates than this are not read; a bin counts where it has so many examples of all replicates.
+MOST_REPLICATES, LEAST_IN_BIN = 20, 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,22 +107,36 @@ def _numbers(stored: Any, n: int) -> Floats | None:
 
 
 def _reliability(counts_RB: Floats, confidence_RB: Floats, right_RB: Floats, overlap: float) -> MeanCurve:
-    """Return accuracy against confidence at the bins that have examples enough in at least half of the replicates."""
-    enough_RB = counts_RB >= LEAST_IN_BIN
-    kept = np.flatnonzero(2 * enough_RB.sum(axis=0) >= len(counts_RB))
-    with np.errstate(invalid="ignore"):
-        accuracy_RB, at_RB = (np.where(enough_RB, of / counts_RB, np.nan)[:, kept] for of in (right_RB, confidence_RB))
-    curve = _mean(np.zeros(len(kept)), accuracy_RB, overlap)
-    return MeanCurve(x=np.nanmean(at_RB, axis=0), mean=curve.mean, low=curve.low, high=curve.high)
+    """Return accuracy against confidence at the bins that have examples enough, of all replicates together.
+
+    p = sum_r right_r / sum_r n_r, whose error over replicates is that of a ratio: with e_r = right_r - p n_r,
+
+        var(p) = R / (R - 1) sum_r e_r^2 / (sum_r n_r)^2.
+
+    Reference: W. Cochran, Sampling Techniques, 1977, section 6.3.
+    """
+    total_B, n = counts_RB.sum(axis=0), len(counts_RB)
+    kept = np.flatnonzero(total_B >= LEAST_IN_BIN)
+    total = total_B[kept]
+    accuracy = right_RB[:, kept].sum(axis=0) / total
+    half = np.full(len(kept), np.nan)
+    if n > 1:
+        squares = np.square(right_RB[:, kept] - accuracy * counts_RB[:, kept]).sum(axis=0)
+        error = np.sqrt(n / (n - 1) * squares) / total * inflation(n, overlap)
+        half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
+    return MeanCurve(
+        x=confidence_RB[:, kept].sum(axis=0) / total,
+        mean=accuracy,
+        low=np.clip(accuracy - half, 0, 1),
+        high=np.clip(accuracy + half, 0, 1),
+    )
 
 
 def _mean(x: Floats, values_RN: Floats, overlap: float) -> MeanCurve:
-    """Return means over replicates that have a value, and t intervals within 0 and 1; NaN below two of them."""
-    n_N, mean = np.isfinite(values_RN).sum(axis=0), np.nanmean(values_RN, axis=0)
+    """Return means over replicates, and t intervals within 0 and 1; NaN of one replicate."""
+    n, mean = len(values_RN), values_RN.mean(axis=0)
     half = np.full(len(x), np.nan)
-    if several := np.flatnonzero(n_N > 1).tolist():
-        n = n_N[several]
-        error = np.nanstd(values_RN[:, several], axis=0, ddof=1) / np.sqrt(n)
-        inflated = error * np.array([inflation(int(k), overlap) for k in n])
-        half[several] = stdtrit(n - 1, 0.5 + LEVEL / 2) * inflated
+    if n > 1:
+        error = values_RN.std(axis=0, ddof=1) / np.sqrt(n) * inflation(n, overlap)
+        half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
     return MeanCurve(x=x, mean=mean, low=np.clip(mean - half, 0, 1), high=np.clip(mean + half, 0, 1))

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from mlpbench.base.escapes import printable
 from mlpbench.evidence.test_outputs.set_curve_estimates import (
@@ -52,7 +53,7 @@ def section(context: Context) -> Section | None:
         "Class probabilities",
         probabilities_sentence(known, names if len(context.conditions) > 1 else {}),
         f"Reliability: accuracy of the test examples in {BINS} equal bins of the probability of the predicted class, of bins with at least "
-        f"{LEAST_IN_BIN} of them in half of the replicates."
+        f"{LEAST_IN_BIN} of them in all replicates."
         if "reliability" in panels
         else "",
         f"ROC: of the class {printable(names_of_classes[1])} against {printable(names_of_classes[0])}."
@@ -93,7 +94,7 @@ def probabilities_sentence(known: Sequence[ClassProbabilities], names: dict[int,
     first = _calibration(far, f"Networks with {names[far.position]} are" if names else "The networks are")
     if far is near:
         return first
-    return f"{first} Of those drawn {names[near.position]} is nearest to its accuracy, by {_points(near)}."
+    return f"{first} Of those drawn {names[near.position]} is nearest to its accuracy, off by {_points(near)}."
 
 
 def _calibration(of: ClassProbabilities, who: str) -> str:
@@ -153,5 +154,6 @@ def _zoom(ax: Axes, curves: Sequence[MeanCurve]) -> None:
     """Let both axes begin below the first bin and the lowest accuracy: confidence is never below one over the number of classes."""
     lows = [np.nanmin([*c.x, *c.mean, *np.nan_to_num(c.low, nan=1.0)]) for c in curves if len(c.x)]
     low = max(0.0, min(lows, default=0.0) - 0.04)
-    ax.set_xlim(low, 1.02)
-    ax.set_ylim(low, 1.02)
+    for axis, set_limits in ((ax.xaxis, ax.set_xlim), (ax.yaxis, ax.set_ylim)):
+        set_limits(low, 1 + 0.03 * (1 - low))
+        axis.set_major_locator(FixedLocator([at for at in MaxNLocator(6).tick_values(low, 1) if low <= at <= 1]))

@@ -17,7 +17,13 @@ from mlpbench.evidence.test_outputs.plane_predictions import MOST_NETWORKS, Plan
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, figure_section
-from mlpbench.report.topics.condition_panels import ConditionPanels, condition_panels, new_panels
+from mlpbench.report.topics.condition_panels import (
+    ConditionPanels,
+    condition_panels,
+    input_names,
+    name_axes,
+    new_panels,
+)
 
 PANEL_HEIGHT, MOST_POINTS = 1.7, 400
 # Of more classes than there are colours, points and regions can't be told apart.
@@ -58,14 +64,16 @@ def section(context: Context) -> Section | None:
         panels.sentence,
         figure="decision_regions",
         alt="Test points of each condition by their two inputs, coloured by their true class, misclassified ones crossed.",
-        draw=partial(draw_regions, panels, read, list(names)),
+        draw=partial(draw_regions, panels, read, list(names), input_names(source.facts)),
     )
 
 
 def regions_sentence(known: Sequence[PlanePredictions], labels: dict[int, str]) -> str:
     """Say how many test points are misclassified in which condition, and on how much of the plane replicates agree."""
     n, by_wrong = len(known[0].true_N), sorted(known, key=lambda of: of.wrong)
-    if len(known) == 1 or not labels:
+    if len(known) > 1 and by_wrong[0].wrong == by_wrong[-1].wrong:
+        first = f"The first replicate of each condition misclassifies {known[0].wrong} of {n} test points."
+    elif len(known) == 1 or not labels:
         first = f"The first replicate misclassifies {known[0].wrong} of {n} test points."
     else:
         least, most = by_wrong[0], by_wrong[-1]
@@ -83,21 +91,23 @@ def regions_sentence(known: Sequence[PlanePredictions], labels: dict[int, str]) 
     return f"{first} Replicates agree on {where}."
 
 
-def draw_regions(panels: ConditionPanels, read: Sequence[PlanePredictions | None], names: Sequence[str]) -> Figure:
-    """Return a panel for each condition; classes have the same colours in all."""
+def draw_regions(
+    panels: ConditionPanels,
+    read: Sequence[PlanePredictions | None],
+    names: Sequence[str],
+    inputs: Sequence[str],
+) -> Figure:
+    """Return a panel for each condition; classes have the same colours in all, and inputs their names."""
     colours = theme.palette(len(names), ordered=False)
     with theme.style():
         figure, axes = new_panels(panels, PANEL_HEIGHT)
-        for at, (ax, of) in enumerate(zip(axes, read, strict=True)):
+        for ax, of in zip(axes, read, strict=True):
             if of is None:
                 ax.set_axis_off()
                 continue
             _draw_panel(ax, of, colours)
             ax.tick_params(labelsize=7)
-            if at % panels.columns == 0:
-                ax.set_ylabel("second input")
-            if at >= len(axes) - panels.columns:
-                ax.set_xlabel("first input")
+        name_axes(panels, axes, *inputs)
         handles = [
             Line2D([], [], color=colour, marker="o", markersize=4, linestyle="none", label=_short(name))
             for name, colour in zip(names, colours, strict=True)

@@ -10,21 +10,31 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from mlpbench.evidence.test_outputs.number_predictions import MOST_REPLICATES, NumberPredictions, read_numbers
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, figure_section
-from mlpbench.report.topics.condition_panels import PANEL_HEIGHT, ConditionPanels, condition_panels, new_panels
+from mlpbench.report.topics.condition_panels import (
+    PANEL_HEIGHT,
+    ConditionPanels,
+    condition_panels,
+    input_names,
+    name_axes,
+    new_panels,
+    target_name,
+)
 from mlpbench.report.words import rounded_factor
 
 Floats = npt.NDArray[np.float64]
 CURVE, POINT = "#0173b2", "#de8f05"
 # A curve is drawn through so many of its points at most, a panel has so many dots.
 MOST_PLACES, MOST_POINTS = 200, 200
-# So far beyond the targets, as a share of their range, the axis reaches.
-ROOM = 0.15
+# Dots of no more points than this are large.
+FEW_POINTS = 30
+# Axes span the inputs and targets between these quantiles, and so far beyond, as a share of their range.
+SPANNED, ROOM = (0.01, 0.99), 0.15
+Limits = tuple[float, float, float, float]
 
 
 def section(context: Context) -> Section | None:
@@ -56,7 +66,7 @@ def section(context: Context) -> Section | None:
         figure="fitted_curves",
         alt="Curves fitted by replicates of each condition over the training points"
         f"{'' if known[0].truth_RN is None else ', and the true function'}.",
-        draw=partial(draw_curves, panels, read, limits),
+        draw=partial(draw_curves, panels, read, limits, (input_names(source.facts)[0], target_name(source.facts))),
     )
 
 
@@ -86,10 +96,11 @@ def _key(known: Sequence[NumberPredictions], *, more: bool) -> str:
 
 
 def _beyond_sentence(beyond: int, drawn: int) -> str:
+    spans = "Axes span the middle 98% of the inputs and targets of the test set, and some room"
     if not beyond:
-        return ""
-    some = "the panel" if drawn == 1 else f"{beyond} of {drawn} panels"
-    return f"The axis spans the targets: in {some} curves leave it."
+        return f"{spans}."
+    some = "" if drawn == 1 else f" in {beyond} of {drawn} panels"
+    return f"{spans}: curves leave them{some}."
 
 
 def _lacking_sentence(lacking: int, panels: int) -> str:
@@ -100,20 +111,24 @@ def _lacking_sentence(lacking: int, panels: int) -> str:
     )
 
 
-def axis_limits(known: Sequence[NumberPredictions]) -> tuple[float, float]:
-    """Return the ends of an axis that all targets lie within, with some room."""
-    targets = np.concatenate([np.concatenate([of.target_RN.ravel(), of.points_y_P]) for of in known])
-    low, high = float(targets.min()), float(targets.max())
-    room = ROOM * (high - low) or 1.0
-    return low - room, high + room
+def axis_limits(known: Sequence[NumberPredictions]) -> Limits:
+    """Return the ends of x, then of y, that all but the outermost inputs and targets of the test set lie within, with some room."""
+    ends: list[float] = []
+    for values in ([of.x_RN for of in known], [of.target_RN for of in known]):
+        low, high = (float(v) for v in np.quantile(np.concatenate([v.ravel() for v in values]), SPANNED))
+        room = ROOM * (high - low) or 1.0
+        ends += [low - room, high + room]
+    return ends[0], ends[1], ends[2], ends[3]
 
 
-def _leaves(of: NumberPredictions, limits: tuple[float, float]) -> bool:
-    return bool((of.predicted_RN < limits[0]).any() or (of.predicted_RN > limits[1]).any())
+def _leaves(of: NumberPredictions, limits: Limits) -> bool:
+    """Return whether a curve is above or below the axis where its input is on it, and the target with it."""
+    there = (of.x_RN > limits[0]) & (of.x_RN < limits[1]) & (of.target_RN > limits[2]) & (of.target_RN < limits[3])
+    return bool((there & ((of.predicted_RN < limits[2]) | (of.predicted_RN > limits[3]))).any())
 
 
 def draw_curves(
-    panels: ConditionPanels, read: Sequence[NumberPredictions | None], limits: tuple[float, float]
+    panels: ConditionPanels, read: Sequence[NumberPredictions | None], limits: Limits, names: tuple[str, str]
 ) -> Figure:
     """Return a panel for each condition, with its curves, the points of the first replicate and the true function."""
     with theme.style():
@@ -121,14 +136,11 @@ def draw_curves(
         for ax, of in zip(axes, read, strict=True):
             if of is not None:
                 _draw_panel(ax, of)
-        for at, ax in enumerate(axes):
-            ax.set_ylim(*limits)
-            ax.xaxis.set_major_locator(MaxNLocator(5))
-            if at % panels.columns == 0:
-                ax.set_ylabel("target")
-            if at >= len(axes) - panels.columns:
-                ax.set_xlabel("input")
-                ax.tick_params(labelbottom=True)
+            else:
+                ax.text(0.5, 0.5, "no predictions", transform=ax.transAxes, ha="center", va="center", color=theme.FAINT)
+        name_axes(panels, axes, *names)
+        axes[0].set_xlim(*limits[:2])
+        axes[0].set_ylim(*limits[2:])
         handles = [
             Line2D([], [], color=CURVE, linewidth=1.8, label="first replicate"),
             Line2D([], [], color=CURVE, linewidth=0.7, alpha=0.6, label="other replicates"),
@@ -151,8 +163,9 @@ def _draw_panel(ax: Axes, of: NumberPredictions) -> None:
         x, y = _in_order(of.x_RN.ravel(), of.truth_RN.ravel())
         ax.plot(x, y, color=theme.INK, linewidth=1, linestyle="dashed")
     some = slice(None, MOST_POINTS)
-    ax.plot(of.points_x_P[some], of.points_y_P[some], "o", color=POINT, markersize=3, markeredgewidth=0.4,
-            markeredgecolor="white")  # fmt: skip
+    size = 3.0 if len(of.points_x_P[some]) <= FEW_POINTS else 2.2
+    ax.plot(of.points_x_P[some], of.points_y_P[some], "o", color=POINT, markersize=size, markeredgewidth=0,
+            zorder=1.5)  # fmt: skip
 
 
 def _in_order(x: Floats, y: Floats) -> tuple[Floats, Floats]:
