@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.base.models import unknown_key
+from mlpbench.base.streams import generator
 from mlpbench.data.profile import TableProfile
 from mlpbench.data.row_blocks import RowBlocks
 
@@ -208,6 +209,16 @@ class DataSource(ABC):
         """Return the data set as it is sent to a machine that lacks its files: with its examples; raises what `load` raises."""
         return self if self.facts.is_drawn_anew else LoadedData(self.load(data_dir=data_dir))
 
+    @property
+    def is_in_package(self) -> bool:
+        """Whether the examples are had wherever mlpbench is: they come with it, or are made by it."""
+        return False
+
+    @property
+    def has_one_input(self) -> bool:
+        """Whether the target depends on one number x, the first input: others are made of it."""
+        return self.facts.n_features == 1
+
     def is_cached(self, cache_dir: Path | None = None) -> bool:
         """Return whether the data can be loaded without a download."""
         return True
@@ -274,6 +285,13 @@ class KnownClasses(DataSource):
             class_names=self.class_names,
             fingerprint=hashlib.sha256(self.identity().encode()).hexdigest(),
         )
+
+
+def chosen_examples(seed: int, replicate: int, n: int, size: int) -> Indices:
+    """Return which of n examples are chosen to train on, `size` of them by chance; a smaller choice is part of a larger one."""
+    if size >= n:
+        return np.arange(n)
+    return generator(seed, replicate, "split", 0).permutation(n)[:size]
 
 
 def held_out(targets: NDArray[np.generic], order: Indices, total: int) -> NDArray[np.bool_]:

@@ -81,6 +81,11 @@ class Synthetic(Model, DataSource):
         y += self.noise * generator(seed, replicate, "data", part, 1).standard_normal(n)
         return _float32(x_NI), _float32(y)
 
+    @property
+    def is_in_package(self) -> bool:
+        """Whether the examples are had wherever mlpbench is: they are drawn."""
+        return True
+
     def origin(self) -> str:
         """Return that the data are drawn; nothing is fetched."""
         return DRAWN_ANEW
@@ -209,6 +214,11 @@ class PolynomialData(Synthetic):
         """The coefficient of every power, and the constant."""
         zeros = (0.0,) * (self.degree + 1 - len(self.coefficients))
         return LinearTruth(weights=(*self.coefficients[1:], *zeros), bias=self.coefficients[0])
+
+    @property
+    def has_one_input(self) -> bool:
+        """Whether the target depends on one number: inputs are its powers, the first of them itself."""
+        return True
 
     @property
     def title(self) -> str:

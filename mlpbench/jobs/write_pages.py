@@ -211,7 +211,7 @@ def _entry(path: Path, name: str, say: Say) -> Entry:
     from mlpbench.report.pages.index_page import Entry
     from mlpbench.report.pages.report_digest import HTML, MARKDOWN
     from mlpbench.report.summary import read_summary
-    from mlpbench.report.topics import topic_of
+    from mlpbench.report.topic_order import topic_of
 
     if (path / seal.SPEC).exists():
         seen = check_folder(Store(path), spec=False)

@@ -30,7 +30,8 @@ from mlpbench.report.sections import (
     verdicts,
 )
 from mlpbench.report.summary import FirstFigure, Summary
-from mlpbench.report.topics import topic_of
+from mlpbench.report.topic_order import topic_of
+from mlpbench.report.topics import class_probabilities, dead_units_by_depth, decision_regions, fitted_curves, residuals
 from mlpbench.report.words import estimate_cell, listing, units_counted
 
 # The sections in the order of a report. A section that has nothing to show returns None, and is left out.
@@ -39,6 +40,8 @@ SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     training_failures.warnings,
     piece_contributions.section,
     dataset_ranks.section,
+    fitted_curves.section,
+    decision_regions.section,
     conditions.tuning,
     conditions.tuning_curve,
     conditions.section,
@@ -50,12 +53,15 @@ SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     crossed_factors.section,
     cost.tradeoff,
     conditions.replicates,
+    residuals.section,
     predicted_classes.confusion_matrix,
     predicted_classes.example_images,
+    class_probabilities.section,
     variance.section,
     activation_panels.section,
     training_failures.divergence,
     training_failures.dead_units,
+    dead_units_by_depth.section,
     layer_signals.by_layer,
     layer_signals.against_depth,
     layer_signals.over_training,

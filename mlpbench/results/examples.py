@@ -22,7 +22,10 @@ from mlpbench.base.files import read_regular, sealed
 from mlpbench.base.models import SHOWN
 from mlpbench.data.npy_files import read_npy, read_npz
 from mlpbench.experiment.metrics.metric_names import LATE_RIGHT
+from mlpbench.experiment.metrics.set_curves import SET_CURVES
+from mlpbench.results.example_arrays import read_arrays
 from mlpbench.results.seal import remedy, write_sealed
+from mlpbench.results.stored_network import StoredNetwork, read_network
 
 if TYPE_CHECKING:
     from mlpbench.data.dataset import DataFacts, Dataset, DataSource
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 Classes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 METRIC = "test_accuracy"
+# Draws that are kept in memory while a report is made.
+MOST_KEPT = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +44,10 @@ class TestSet:
     """Where predictions, labels and images come from; each is called only where it is needed.
 
     `predictions` returns the table's rows for some runs, `late_right` those with counts of right predictions over the later half of
-    training. `labels` returns the class of each test example of a data set,
-    `images` the bytes of some, a row each, or None where they are not known.
+    training, `curves` those with the curves of `set_curves`. `labels` returns the class of each test example of a data set,
+    `images` the bytes of some, a row each, or None where they are not known. `arrays` returns the examples of a data set that
+    runs of a seed and a replicate see, or None where they are not had wherever the folder is read.
+    `network` returns the network of a run, where the folder keeps its weights.
     """
 
     __test__ = False  # no test of pytest's
@@ -48,14 +55,17 @@ class TestSet:
     predictions: Callable[[Sequence[str]], pd.DataFrame]
     labels: Callable[[DataFacts], Classes | None]
     images: Callable[[DataFacts, Places], Classes | None] = lambda _data, _at: None
+    arrays: Callable[[DataFacts, int, int], Dataset | None] = lambda _data, _seed, _replicate: None
+    network: Callable[[str], StoredNetwork | None] = lambda _run_id: None
+    curves: Callable[[Sequence[str]], pd.DataFrame] = lambda _ids: pd.DataFrame(columns=["run_id", *SET_CURVES])
     late_right: Callable[[Sequence[str]], pd.DataFrame] = lambda _ids: pd.DataFrame(columns=["run_id", LATE_RIGHT])
 
 
 def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = False) -> TestSet:
     """Return what reads predictions, labels and images of a folder when they are asked for.
 
-    With `keep_images`, images that the folder lacks are put there, if the data are at hand; MachineError is raised then where
-    the disk refuses.
+    With `keep_images`, images and arrays that the folder lacks are put there, if the data are at hand; MachineError is raised then
+    where the disk refuses.
     """
 
     @functools.cache
@@ -65,6 +75,9 @@ def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = F
     def predictions(run_ids: Sequence[str]) -> pd.DataFrame:
         rows = store.read("predictions", run_ids, ["run_id", "predicted"], sound=True)
         return rows[rows["predicted"].notna()]
+
+    def curves(run_ids: Sequence[str]) -> pd.DataFrame:
+        return store.read("predictions", run_ids, ["run_id", *SET_CURVES], sound=True)
 
     def late_right(run_ids: Sequence[str]) -> pd.DataFrame:
         rows = store.read("predictions", run_ids, ["run_id", LATE_RIGHT], sound=True)
@@ -77,7 +90,19 @@ def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = F
         source = next(s for s in experiment.sources if s.facts.fingerprint == data.fingerprint)
         return _keep_images(source, store, at)
 
-    return TestSet(predictions=predictions, labels=labels, images=images, late_right=late_right)
+    def arrays(data: DataFacts, seed: int, replicate: int) -> Dataset | None:
+        source = next(s for s in experiment.sources if s.facts.fingerprint == data.fingerprint)
+        return read_arrays(source, store, seed, replicate, keep=keep_images)
+
+    return TestSet(
+        predictions=predictions,
+        labels=labels,
+        images=images,
+        arrays=functools.lru_cache(MOST_KEPT)(arrays),
+        network=functools.partial(read_network, store.folder),
+        curves=curves,
+        late_right=late_right,
+    )
 
 
 def keep_labels(experiment: Experiment, store: Store) -> None:

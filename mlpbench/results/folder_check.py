@@ -83,7 +83,7 @@ def check_folder(store: Store, experiment: Experiment | None = None, *, spec: bo
         path = folder / name
         gone = why == MISSING
         message = f"{path} {why}: {seal.remedy(name, missing=gone)}"
-        if name.startswith("test_examples") or (gone and name not in seal.IRREPLACEABLE):
+        if name.startswith(("test_examples", "test_arrays")) or (gone and name not in seal.IRREPLACEABLE):
             check.notes.append(message)
         elif name.startswith(OF_REPORT):
             check.of_report[path] = message

@@ -11,6 +11,7 @@ import pyarrow as pa
 from mlpbench.base.models import SHOWN
 from mlpbench.experiment.metrics.metric import METRICS, WEIGHT_QUANTILES
 from mlpbench.experiment.metrics.metric_names import LATE_RIGHT, LAYER_METRICS
+from mlpbench.experiment.metrics.set_curves import SET_CURVES
 from mlpbench.experiment.run_settings import LATER
 from mlpbench.experiment.settings import SETTINGS
 
@@ -37,6 +38,7 @@ _ARROW: dict[str, pa.DataType] = {
     "int64": pa.int64(),
     "double": pa.float64(),
     "string": pa.string(),
+    "binary": pa.binary(),
     "list<int64>": pa.list_(pa.int64()),
     "list<double>": pa.list_(pa.float64()),
 }
@@ -87,7 +89,9 @@ SCHEMAS: dict[str, pa.Schema] = {
             WEIGHT_QUANTILES: "list<double>",
         }
     ),
-    "predictions": pa.schema([("run_id", pa.string()), ("predicted", pa.binary()), (LATE_RIGHT, pa.binary())]),  # type: ignore[arg-type]
+    "predictions": _schema(
+        {"run_id": "string", "predicted": "binary", LATE_RIGHT: "binary", **dict.fromkeys(SET_CURVES, "list<double>")}
+    ),
 }
 # Metrics that every folder has. Columns of others, and of some settings, are younger than the first folders: an older row has
 # a null there, which does not count as a difference.
@@ -95,9 +99,19 @@ FIRST_METRICS = (
     "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy", "gap_loss", "gap_accuracy",
     "weight_norm", "sparsity", "dead_units", "distinct_units", "diverged", "train_seconds", "flops",
 )  # fmt: skip
-CAME_LATER = (*LATER, *(name for name in METRICS if name not in FIRST_METRICS), WEIGHT_QUANTILES, LATE_RIGHT)
+CAME_LATER = (
+    *LATER,
+    *(name for name in METRICS if name not in FIRST_METRICS),
+    WEIGHT_QUANTILES,
+    LATE_RIGHT,
+    *SET_CURVES,
+)
 # Columns that `trim` empties where the report does not read them.
-DROPPABLE = {"curves": ("loss", "accuracy"), "layers": (WEIGHT_QUANTILES,), "predictions": ("predicted", LATE_RIGHT)}
+DROPPABLE = {
+    "curves": ("loss", "accuracy"),
+    "layers": (WEIGHT_QUANTILES,),
+    "predictions": ("predicted", LATE_RIGHT, *SET_CURVES),
+}
 # How a run can end.
 STATUSES = {"ok", "diverged", "failed"}
 # Whole numbers of a table are counts, places and sizes: more are none that a machine has.

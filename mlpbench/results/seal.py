@@ -56,6 +56,7 @@ _REMEDIES = {
     VERIFICATIONS: "remove it, and verify again",
     "test_labels": "remove it; where the data are, `mlpbench report` writes it again",
     "test_examples": "where the data are, `mlpbench report` writes it again",
+    "test_arrays": "where the data are, `mlpbench report` writes it again",
     SUMMARY: "`mlpbench report` writes it again",
     "figures": "`mlpbench report` writes it again",
     **dict.fromkeys(
@@ -72,7 +73,7 @@ MISSING = "is missing"
 ALTERED = "its bytes are not those that were written"
 WAIT_S = 20
 RELISTINGS = 5
-_FILE = r"spec\.yaml|looks\.json|register\.json|verified\.json|summary\.json|test_labels-\w+\.npy|test_examples-[\w-]+\.npz|figures/[\w.-]+\.png"
+_FILE = r"spec\.yaml|looks\.json|register\.json|verified\.json|summary\.json|test_labels-\w+\.npy|test_(?:examples|arrays)-[\w-]+\.npz|figures/[\w.-]+\.png"
 _PART = rf"(?:{'|'.join(PARTS)})/[A-Za-z0-9_][A-Za-z0-9_.-]*-[0-9a-f]{{16}}\.(?:parquet|safetensors)"
 # Folders whose seal is written without `pending` at the end of what is under way, not after each file.
 _under_way: set[Path] = set()

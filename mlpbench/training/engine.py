@@ -22,6 +22,7 @@ from mlpbench.experiment.metrics import metric as metrics
 from mlpbench.experiment.metrics.metric import TrainedRun, finite
 from mlpbench.experiment.metrics.metric_names import LATE_RIGHT
 from mlpbench.experiment.metrics.scores import CURVE_SCORES, SCORES
+from mlpbench.experiment.metrics.set_curves import set_curves
 from mlpbench.experiment.metrics.set_scores import keeps_outputs
 from mlpbench.experiment.plan import (
     CURVE_EXAMPLES,
@@ -433,9 +434,9 @@ class _Stack:
                     content = encoded(model, run, self.data.facts)
                     rows.weights.append({"run_id": run.run_id, "content": content})
                 if test is not None:
-                    late = {LATE_RIGHT: self.late.of_run(i)}
+                    late, curves_of_set = {LATE_RIGHT: self.late.of_run(i)}, set_curves(trained.test)
                     rows.predictions.append(
-                        {"run_id": run.run_id, "predicted": prediction(i, test, self.data.facts)} | late
+                        {"run_id": run.run_id, "predicted": prediction(i, test, self.data.facts)} | late | curves_of_set
                     )
             rows.runs.append(row)
         return rows

@@ -66,7 +66,7 @@ def kept(folder: Path) -> dict[int, int]:
 def test_what_no_claim_reads_is_dropped_and_the_rest_is_as_it_was(whole: Path, copy: Path) -> None:
     result = invoke("trim", copy)
     assert result.exit_code == 0
-    assert "predictions: 4 kept, 2 removed;" in result.output
+    assert "predictions: 6 kept, 0 removed;" in result.output
     assert "layers (weight quantiles): 0 kept, 6 removed;" in result.output
     assert kept(copy) == {3: 2, 4: 0, 5: 2}
     for table in ("runs", "curves"):
@@ -89,7 +89,7 @@ def test_trimming_again_changes_no_file(copy: Path) -> None:
     assert {table: (done.kept, done.removed) for table, done in again.items()} == {
         "runs": (6, 0),
         "curves": (6, 0),
-        "predictions": (4, 2),
+        "predictions": (6, 0),
         "layers": (0, 6),
     }
     assert {p: p.read_bytes() for p in copy.rglob("*.parquet")} == before

@@ -14,11 +14,14 @@ from scipy import stats
 from mlpbench.evidence.estimates.contributions import contributions
 from mlpbench.experiment.spec import build
 from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
 from mlpbench.report.sections import piece_contributions
+from mlpbench.report.topics.ablation_waterfall import waterfall_steps
 
 BASE = {"dropout": 0.1, "norm": "layer", "weight_decay": 1e-4}
 REMOVE = {"dropout": 0, "norm": "none", "weight_decay": 0}
 N = 6
+LINEAR = {"name": "linear", "train": 100, "test": 100}
 
 
 def tables(values: Any, metric: str = "test_accuracy", **keys: Any) -> Tables:
@@ -133,16 +136,55 @@ def test_with_one_replicate_there_are_no_intervals() -> None:
 
 
 @pytest.mark.parametrize("values", [drawn(), drawn(3)])
-def test_the_figure_has_the_numbers_of_the_table(values: Any) -> None:
+def test_the_waterfall_goes_down_by_the_numbers_of_the_table(values: Any) -> None:
     of_section = piece_contributions.section(context(tables(values)))
     assert of_section is not None
-    (ax,) = of_section.figures[0].draw().axes
+    ax, numbers = of_section.figures[0].draw().axes
     labels = [t.get_text() for t in ax.get_yticklabels()]
-    assert labels[-2:] == ["all together", "left over"]
-    assert set(labels[:-2]) == set(BASE)
-    dots = [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "D"]  # type: ignore[arg-type, index]
-    found = {c.name: 100 * c.mean for c in of(tables(values)).pieces}
-    assert np.allclose(dots[:3], [found[name] for name in labels[:-2]])
+    assert (labels[0], labels[-2:]) == ("with all", ["left over", "without all"])
+    assert set(labels[1:-2]) == set(BASE)
+    found = of(tables(values))
+    means = {c.name: 100 * c.mean for c in found.pieces} | {"left over": 100 * found.left_over.mean}
+    bars = [(float(bar.get_x()), float(bar.get_width())) for bar in ax.patches]  # type: ignore[attr-defined]
+    assert np.allclose([width for _, width in bars], [-means[name] for name in labels[1:-1]])
+    starts = np.cumsum([100 * values[0].mean(), *(width for _, width in bars)])
+    assert np.allclose([x for x, _ in bars], starts[:-1])
+    levels = [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "D"]  # type: ignore[arg-type, index]
+    assert np.allclose(levels, [100 * values[0].mean(), 100 * values[-1].mean()])
+    assert np.isclose(starts[-1], levels[1]), "pieces and what is left over lead to none of them"
+    intervals = [np.asarray(line.get_xdata(), dtype=float) for line in ax.lines if line.get_marker() == "|"]
+    assert all(np.isclose(x + w, ends.mean()) for (x, w), ends in zip(bars, intervals, strict=True))
+    texts = [t.get_text() for t in numbers.get_yticklabels()]
+    assert abs(float(texts[1].partition(" ")[0]) - means[labels[1]]) < 0.06
+
+
+def test_a_loss_goes_up_where_pieces_are_taken_away() -> None:
+    of_section = piece_contributions.section(context(tables(1 - drawn(), "test_loss", dataset=LINEAR)))
+    assert of_section is not None
+    ax = of_section.figures[0].draw().axes[0]
+    first = ax.patches[0]
+    assert first.get_width() > 0, "the base without its best piece has a higher loss"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("lost", [(0, 0), (1, 2), (4, 5)])
+def test_a_waterfall_with_missing_runs_is_drawn(lost: tuple[int, int]) -> None:
+    values = drawn()
+    values[lost] = math.nan
+    of_section = piece_contributions.section(context(tables(values)))
+    assert of_section is not None
+    theme.png(of_section.figures[0].draw())
+
+
+def test_one_replicate_has_bars_without_intervals_and_pieces_without_a_result_have_none() -> None:
+    of_section = piece_contributions.section(context(tables(drawn()[:, :1])))
+    assert of_section is not None
+    ax = of_section.figures[0].draw().axes[0]
+    assert len(ax.patches) == 4
+    assert not [line for line in ax.lines if line.get_marker() == "|"]
+    values = drawn()
+    values[2] = values[4] = math.nan
+    found = waterfall_steps(of(tables(values)), 1.0, 100.0)
+    assert [step.name for step in found] == ["with all", "dropout", "weight_decay"]
 
 
 def text_of(made: Tables) -> str:

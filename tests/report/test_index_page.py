@@ -14,7 +14,7 @@ from mlpbench.evidence.statistics.t_test import q_values
 from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.report.pages.index_page import MOST_PICTURED, PICTURES, Entry, Index, markdown, page, pictures
 from mlpbench.report.summary import Answer, DrawnNumbers, Summary
-from mlpbench.report.topics import BENCHMARKS, COURSE, OTHER
+from mlpbench.report.topic_order import BENCHMARKS, COURSE, OTHER
 
 EVIL = '<script>alert(1)</script> | "it"'
 NUMBERS = DrawnNumbers(estimate=0.4, low=0.35, high=0.47, interval=True, holds=(0.2, None), zero=True, unit="pp")

@@ -13,7 +13,7 @@ from reports import report_of
 
 from mlpbench.report.claim_answers import numbers_of
 from mlpbench.report.summary import NAME, FirstFigure, Summary, read_summary
-from mlpbench.report.topics import topic_of
+from mlpbench.report.topic_order import topic_of
 from mlpbench.report.words import estimate_cell
 
 

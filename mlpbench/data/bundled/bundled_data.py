@@ -40,6 +40,11 @@ class BundledData(KnownClasses):
     comes_from: str
     recipe: str
 
+    @property
+    def is_in_package(self) -> bool:
+        """Whether the examples are had wherever mlpbench is: they come with it."""
+        return True
+
     def identity(self) -> str:
         """Return name and recipe."""
         return f"{self.name}:{self.recipe}"

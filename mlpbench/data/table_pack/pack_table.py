@@ -42,6 +42,11 @@ class PackTable(TableData):
         title = f"{self.entry.title}, target {self.options.target}"
         return replace(super().facts, name=self.entry.name, title=title)
 
+    @property
+    def is_in_package(self) -> bool:
+        """Whether the rows are had wherever mlpbench is: the table comes with it."""
+        return True
+
     def read_again(self) -> tuple[PackTable, Dataset, TableEncoder]:
         """Return the table with its facts, its arrays and its encoder; raise MachineError where the package's file is another."""
         try:

@@ -40,11 +40,15 @@ class Contribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Contributions:
-    """What each piece contributes, in the order of the file, what all do together, and the interaction: `together` minus the sum."""
+    """What each piece contributes, in the order of the file, what all do together, and the interaction: `together` minus the sum.
+
+    `base` is the mean outcome with all pieces, over the replicates that have one.
+    """
 
     pieces: Sequence[Contribution]
     together: Contribution
     left_over: Contribution
+    base: float
 
 
 def contributions(
@@ -77,6 +81,7 @@ def contributions(
         pieces=[replace(c, p_holm=math.nan if math.isnan(c.p) else p) for c, p in zip(found, corrected, strict=True)],
         together=_contribution("all", base - whole, step, overlap),
         left_over=_contribution("left over", rest, step * max(1, len(pieces) - 1), overlap),
+        base=sign * float(np.nanmean(base)) if np.isfinite(base).any() else math.nan,
     )
 
 

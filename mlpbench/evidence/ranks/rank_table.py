@@ -57,6 +57,21 @@ class RankTable:
         near = np.flatnonzero(away < self.test.critical_difference).tolist()
         return [self.conditions[i] for i in near if i != self.best]
 
+    @property
+    def groups(self) -> Sequence[tuple[int, ...]]:
+        """Conditions whose mean ranks all differ by less than the critical difference: the largest such sets of two and more.
+
+        Each in the order of mean ranks. They are what bars of a critical-difference diagram join.
+        """
+        if self.test is None:
+            return []
+        order = np.argsort(self.mean_ranks, kind="stable")
+        means = self.mean_ranks[order]
+        ends = [int((means - means[i] < self.test.critical_difference).sum()) for i in range(len(means))]
+        # Of a set that begins later and ends no later, all are in the one before.
+        largest = [i for i, end in enumerate(ends) if end > max(ends[:i], default=0) and end > i + 1]
+        return [tuple(int(c) for c in order[i : ends[i]]) for i in largest]
+
 
 def rank_table(cells: pd.DataFrame, better: Literal["higher", "lower"]) -> RankTable | None:
     """Return the table of outcomes and ranks; None where there are not two conditions on some data set.

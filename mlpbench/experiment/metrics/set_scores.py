@@ -161,9 +161,14 @@ def _brier(of: TestOutputs) -> float:
     return total / 2 if len(error_CN) == 2 else total
 
 
+def confidence_bins(confidence_N: Floats) -> NDArray[np.int64]:
+    """Return in which of 15 equal bins, open below and closed above, each confidence lies."""
+    return np.asarray(np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence_N, "left"), dtype=np.int64)
+
+
 def _ece(of: TestOutputs) -> float:
     confidence_N = of.p_CN.max(axis=0)
-    bin_N = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence_N, "left")
+    bin_N = confidence_bins(confidence_N)
     excess_N = (of.predicted == of.y_N) - confidence_N
     return float(np.abs(np.bincount(bin_N, weights=excess_N, minlength=BINS)).sum() / len(bin_N))
 

@@ -21,6 +21,7 @@ from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.layouts import replicate_rows, row_height, rows_axis
 from mlpbench.report.section import Section, figure_section, paragraph
+from mlpbench.report.topics import dead_units_by_depth
 from mlpbench.report.words import highest_and_lowest, listing
 
 MOST_LISTED = 20
@@ -189,6 +190,8 @@ def ending(step: float, error: object) -> str:
 def dead_units(context: Context) -> Section | None:
     """Return the share of dead hidden units if a run has any and activation, lr, init or bias_init is varied."""
     if not (context.observed["dead_units"] > 0).any() or not context.varied_settings(DEATH_SETTINGS):
+        return None
+    if dead_units_by_depth.applies(context):  # lines say what many rows would
         return None
     estimates, points = run_endings.dead_shares(context.observed, context.conditions, context.overlaps_of_training())
     sentence = dead_units_sentence(estimates)

@@ -23,7 +23,7 @@ from mlpbench.report.pages.page import index_page
 from mlpbench.report.pages.report_digest import HTML, MARKDOWN
 from mlpbench.report.section import blocks, heading, table
 from mlpbench.report.summary import Answer, Summary
-from mlpbench.report.topics import BENCHMARKS, OTHER, place
+from mlpbench.report.topic_order import BENCHMARKS, OTHER, place
 
 TITLE, WITHOUT_CLAIMS = "What is true about MLPs", "Results"
 # The folder of the pictures that the Markdown links to, beside it.

@@ -26,6 +26,7 @@ from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, SectionFigure, blocks, paragraph, table
+from mlpbench.report.topics import critical_difference
 from mlpbench.report.words import estimate_cell, fixed, listing, probability, verdict_cell
 
 # Columns of conditions; claims and data sets that a figure has room for; letters above a panel.
@@ -52,9 +53,14 @@ def section(context: Context) -> Section | None:
     )
     return Section(
         title="Data sets",
-        sentences="" if ranked is None else blocks(friedman_sentence(ranked), how_ranked(context, ranked)),
+        sentences=""
+        if ranked is None
+        else blocks(
+            paragraph(friedman_sentence(ranked), critical_difference.groups_sentence(ranked)),
+            how_ranked(context, ranked),
+        ),
         table="" if ranked is None else ranks_table(ranked),
-        figures=[figure] if over else [],
+        figures=[*critical_difference.figures(ranked), *([figure] if over else [])],
         notes=some,
     )
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
-
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mlpbench.evidence.estimates.contributions import Contribution, Contributions, contributions
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.grid import format_level
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import Context
-from mlpbench.report.figures import theme
-from mlpbench.report.figures.layouts import row_height, rows_axis
 from mlpbench.report.section import Section, SectionFigure, paragraph, table
+from mlpbench.report.topics.ablation_waterfall import draw_waterfall, waterfall_steps
 from mlpbench.report.words import fixed, listing, probability
 
 TOGETHER, LEFT_OVER = "all together", "left over"
@@ -25,6 +20,10 @@ HOW = (
     "left over is what all pieces do together beyond the sum of their contributions, by interaction. Intervals are 95% t intervals over "
     "replicates; p is two-sided against no contribution, corrected over the pieces by Holm's method. No claim was registered for these "
     "numbers."
+)
+WATERFALL = (
+    "The figure goes down from the base by one contribution after the other, each as it is where the others stay; an interval lies "
+    "about the end of its bar."
 )
 
 
@@ -49,12 +48,20 @@ def section(context: Context) -> Section | None:
     finding = sentence(found, what, factor, f" {unit}" * bool(unit))
     averaged = [name for name in context.experiment.factor_names if name != "label"]
     over = f"Averaged over {listing(averaged)}." if averaged else ""
+    sign = -1.0 if metric(context.outcome).better == "lower" else 1.0
     figure = SectionFigure(
-        name="ablation", alt=f"Contribution of each piece to {what}. {finding}", draw=partial(draw, found, what, factor)
+        name="ablation",
+        alt=f"Waterfall of {what} from the base with all pieces, by what each contributes and what is left over, to none. {finding}",
+        draw=partial(
+            draw_waterfall,
+            waterfall_steps(found, sign, factor),
+            f"{what}{' (%)' if factor != 1 else ''}",
+            f" ({unit})" * bool(unit),
+        ),
     )
     return Section(
         title="Ablation",
-        sentences=paragraph(finding, over, HOW),
+        sentences=paragraph(finding, over, HOW, WATERFALL),
         table=table(head, rows, "lllrrrr"),
         figures=[figure],
     )
@@ -97,29 +104,3 @@ def sentence(found: Contributions, what: str, factor: float, unit: str) -> str:
     excludes = rest.low > 0 or rest.high < 0
     interacts = "pieces interact" if excludes else "no interaction is seen"
     return f"{first} {told} All together contribute {number(whole)}, of which {number(rest)} is left over: {interacts}."
-
-
-def draw(found: Contributions, what: str, factor: float) -> Figure:
-    """Return a row for each piece, largest contribution first, then all together and what is left over."""
-    pieces = sorted(found.pieces, key=lambda c: -c.mean if not math.isnan(c.mean) else math.inf)
-    rows: Sequence[tuple[str, Contribution, str]] = [
-        *((c.name, c, theme.VERDICT_COLOURS["supported"] if c.p_holm <= ALPHA else theme.FAINT) for c in pieces),
-        (TOGETHER, found.together, theme.INK),
-        (LEFT_OVER, found.left_over, theme.INK),
-    ]
-    with theme.style():
-        figure, (ax,) = theme.new(row_height(len(rows)))
-        ax.axvline(0, color=theme.INK, linewidth=0.8)
-        ax.axhline(len(pieces) - 0.5, color=theme.FAINT, linewidth=0.6)
-        for at, (_, c, colour) in enumerate(rows):
-            ax.hlines(at, factor * c.low, factor * c.high, color=colour, linewidth=2)
-            ax.plot([factor * c.mean], [at], "D", color=colour, markersize=4.5)
-        rows_axis(ax, [name for name, *_ in rows], "piece")
-        ax.set_xlabel(f"contribution to {what}{' (percentage points)' if factor != 1 else ''}")
-        ax.grid(axis="y", visible=False)
-        entries = {"significant": theme.VERDICT_COLOURS["supported"], "not significant": theme.FAINT}
-        handles = [
-            Line2D([], [], color=c, marker="D", markersize=4.5, linewidth=2, label=t) for t, c in entries.items()
-        ]
-        theme.legend_below(figure, handles)
-    return figure

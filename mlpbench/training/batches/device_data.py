@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlpbench.base.streams import generator
-from mlpbench.data.dataset import DataFacts, Dataset, DataSource, fold_of, held_out
+from mlpbench.data.dataset import DataFacts, Dataset, DataSource, chosen_examples, fold_of, held_out
 from mlpbench.data.row_blocks import RowBlocks
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.biased_selection import Floats, selected, standardised_mean
@@ -156,8 +156,8 @@ def split(
     if s.train_shift != "none":
         assert z is not None, "a shift of training examples looks at them"
         chosen = selected(run, z, labels)
-    elif s.train_size < len(chosen):
-        chosen = generator(run.seed, replicate, "split", 0).permutation(len(chosen))[: s.train_size]
+    else:
+        chosen = chosen_examples(run.seed, replicate, len(chosen), s.train_size)
     if given:
         return Split(fit=chosen, validation=np.arange(len(labels) - given, len(labels)))
     if not s.n_validation:

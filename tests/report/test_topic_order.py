@@ -12,7 +12,7 @@ from mlpbench.base.models import DATASET
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.settings import SETTINGS
-from mlpbench.report.topics import COURSE, OTHER, place, topic_of
+from mlpbench.report.topic_order import COURSE, OTHER, place, topic_of
 
 HEAD: dict[str, Any] = {"name": "x", "question": "Which?", "dataset": "digits", "replicates": 2}
 

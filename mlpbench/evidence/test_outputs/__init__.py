@@ -1,0 +1,1 @@
+"""What runs predict of test examples, beside their targets: numbers, classes of the plane, and curves of probabilities."""
