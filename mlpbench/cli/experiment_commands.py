@@ -94,7 +94,7 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, **
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    from mlpbench.report.words import terminal_table
+    from mlpbench.report.verdict_tables import terminal_table
 
     if outcome.verdicts:
         click.echo()

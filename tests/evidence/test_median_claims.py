@@ -26,7 +26,8 @@ from mlpbench.evidence.judging.verdict import Interval, claims_table
 from mlpbench.evidence.statistics.sign_test import more_needed
 from mlpbench.report.sections.verdicts import draw as forest
 from mlpbench.report.sections.verdicts import explanations
-from mlpbench.report.words import estimate_cell, expected_cell, ledger, terminal_table, verdicts_table
+from mlpbench.report.verdict_tables import ledger, terminal_table, verdicts_table
+from mlpbench.report.words import estimate_cell, expected_cell
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 

@@ -22,7 +22,7 @@ from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.report.figures import theme
 from mlpbench.report.pages.page import write
 from mlpbench.report.report import Report
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 
 COMPARE = {"metric": "test_accuracy", "a": {"lr": 1.0}, "b": {"lr": 0.1}, "expect": "greater"}
 LR_CLAIM = [{"id": "faster", "says": "A larger lr is better.", "compare": COMPARE}]

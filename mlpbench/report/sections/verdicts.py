@@ -26,7 +26,8 @@ from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, SectionFigure, blocks, paragraph
-from mlpbench.report.words import estimate_cell, verdict_cell, verdict_sentence, verdicts_table
+from mlpbench.report.verdict_tables import verdict_cell, verdicts_table
+from mlpbench.report.words import estimate_cell, verdict_sentence
 
 # Differences in these change the bits of a run.
 BITS_DEPEND_ON = ("device", "numerics", "threads per worker")
