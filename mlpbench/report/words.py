@@ -164,6 +164,16 @@ def _estimate(verdict: Verdict, q: Digits) -> str:
     return f"{verdict.estimate_is} {q.full(verdict.estimate)}".strip()
 
 
+def estimate_phrase(verdict: Verdict) -> str:
+    """Return `+1.52 pp (95% interval +1.31 to +1.73)` for a sentence, `-` where nothing is estimated."""
+    if verdict.estimate is None:
+        return "-"
+    q = Digits(verdict)
+    number = f"{_estimate(verdict, q)}{q.per}{_linear(verdict)}"
+    ends = verdict.interval
+    return number if ends is None else f"{number} ({_level(ends)} interval {q.ends(ends)})"
+
+
 def expected_cell(verdict: Verdict) -> str:
     """Return what the claim expects of the estimate, `> 0.2 pp` or `within 0.2 pp`, for a table."""
     return _filled(verdict.hypothesis.wording.expected, verdict, Digits(verdict))

@@ -77,7 +77,8 @@ def report_page(report: Report) -> str:
     shown = _of_runs(report.context)
     curves = shown.get("chart")
     instead = {} if curves is None else {CURVES: _render("curves.html", chart=curves)}
-    text = body(report.as_drawn, report.pictures, instead)
+    folded = frozenset(i for i, section in enumerate(report.sections) if section.folded)
+    text = body(report.as_drawn, report.pictures, instead, folded)
     sections = [*text.sections, *([("runs", "Runs")] if "runs" in shown else [])]
     return _page("report.html", _colours(curves), title=text.title, body=Markup(text.html), sections=sections, **shown)
 
