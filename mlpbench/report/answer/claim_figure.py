@@ -124,14 +124,14 @@ def draw(verdict: Verdict) -> Figure:
     with theme.style():
         if numbers.above:
             figure, (left, right) = theme.new(2.15, 1, 2, width_ratios=(2, 3))
-            _sides(left, verdict, numbers)
+            draw_sides(left, verdict, numbers)
         else:
             figure, (right,) = theme.new(1.65 if numbers.dots else 1.0)
-        _number(right, verdict, numbers)
+        draw_number(right, verdict, numbers)
     return figure
 
 
-def _sides(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
+def draw_sides(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     """Draw the two conditions, side by side, with a line for each replicate."""
     colour, of = theme.VERDICT_COLOURS[verdict.decision], metric(verdict.metric)
     for above, below in zip(numbers.above, numbers.below, strict=True):
@@ -141,7 +141,7 @@ def _sides(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     ax.set_xlim(-0.35, 1.35)
     (above_name, below_name), shared = side_names(verdict.hypothesis.sides)
     ax.set_xticks([0, 1], [_wrapped(below_name), _wrapped(above_name)])
-    ax.set_xlabel(textwrap.shorten(printable(shared), 3 * LETTERS, placeholder=" …"))
+    ax.set_xlabel(textwrap.shorten(printable(shared.removeprefix("label=")), 3 * LETTERS, placeholder=" …"))
     ax.tick_params(axis="x", length=0, labelsize=7.5)
     every = [*numbers.above, *numbers.below]
     if numbers.is_log or theme.spans_decade(every):
@@ -151,7 +151,7 @@ def _sides(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     ax.grid(axis="x", visible=False)
 
 
-def _number(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
+def draw_number(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     """Draw the numbers of replicates, and below them estimate and interval, on an axis with bound and zero."""
     colour, tested = theme.VERDICT_COLOURS[verdict.decision], verdict.hypothesis
     if numbers.is_log:
@@ -159,19 +159,14 @@ def _number(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     left, right = _limits(numbers, is_share=tested.test.about in ("wins", "variances"))
     ax.set_xlim(left, right)
     ax.set_ylim(0, 1)
-    if numbers.bounds:
-        start = {"greater": numbers.bounds[0], "less": left, "equivalent": numbers.bounds[0]}[tested.sense]
-        end = right if tested.sense == "greater" else numbers.bounds[-1]
-        ax.axvspan(start, end, color=theme.VERDICT_COLOURS["supported"], alpha=0.10, linewidth=0)
+    if (shade := claimed(verdict, numbers, left, right)) is not None:
+        ax.axvspan(*shade, color=theme.VERDICT_COLOURS["supported"], alpha=0.10, linewidth=0)
     if numbers.zero is not None and left < numbers.zero < right:
         ax.axvline(numbers.zero, color=theme.INK, linewidth=0.9)
     for bound in numbers.bounds:
         ax.axvline(bound, color=theme.INK, linestyle="dashed", linewidth=1)
-    # Without dots there is nothing above the interval.
-    at = INTERVAL if numbers.dots else 0.5
-    low, high = DOTS
-    places = [low + (high - low) * ((i * GOLDEN) % 1) for i in range(len(numbers.dots))]
-    ax.plot(numbers.dots, places, "o", color=theme.FAINT, markersize=4, alpha=0.8, markeredgewidth=0)
+    heights, at = places(numbers)
+    ax.plot(numbers.dots, heights, "o", color=theme.FAINT, markersize=4, alpha=0.8, markeredgewidth=0)
     for ends, width in ((numbers.with_test_set, 1.0), (numbers.interval, 3.0)):
         if ends is not None:
             ax.hlines(at, max(ends[0], left), min(ends[1], right), color=colour, linewidth=width)
@@ -182,6 +177,21 @@ def _number(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     _ticks(ax.xaxis, (left, right), 6)
     ax.set_xlabel(printable(_axis_label(verdict, numbers)))
     ax.grid(axis="y", visible=False)
+
+
+def claimed(verdict: Verdict, numbers: ClaimNumbers, left: float, right: float) -> tuple[float, float] | None:
+    """Return from where to where on an axis a number is as claimed; None where there is no bound."""
+    if not numbers.bounds:
+        return None
+    start = {"greater": numbers.bounds[0], "less": left, "equivalent": numbers.bounds[0]}[verdict.hypothesis.sense]
+    return start, right if verdict.hypothesis.sense == "greater" else numbers.bounds[-1]
+
+
+def places(numbers: ClaimNumbers) -> tuple[Sequence[float], float]:
+    """Return how high each dot stands, and the interval, from 0 to 1: in the middle where there are no dots above it."""
+    low, high = DOTS
+    heights = [low + (high - low) * ((i * GOLDEN) % 1) for i in range(len(numbers.dots))]
+    return heights, INTERVAL if numbers.dots else 0.5
 
 
 def _limits(numbers: ClaimNumbers, *, is_share: bool) -> tuple[float, float]:
