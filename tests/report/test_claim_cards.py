@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from arithmetic_tables import COMPARED, WIDTHS, make, spec, verdict_with, width_tables
 from reports import report_of, section_text
+from repository import REFERENCE
 
 from mlpbench.base.escapes import markdown
 from mlpbench.evidence.judging.caveats import LeftOut, Skewed, Unfinished
 from mlpbench.evidence.judging.claim_values import UnitNumbers
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Interval, TestSampling
-from mlpbench.report.answer import claim_cards, section_order
+from mlpbench.jobs.write_pages import render
+from mlpbench.report.answer import claim_cards, claim_figure, section_order
 from mlpbench.report.answer.claim_cards import MOST_CARDS, MOST_WORDS, answer, card, in_how_many, judged_by
 from mlpbench.report.answer.claim_flags import flags
 from mlpbench.report.pages.markdown_html import body
@@ -124,6 +127,9 @@ def test_replicates_are_counted_on_the_side_that_was_found() -> None:
     assert in_how_many(replace(of, numbers=UnitNumbers(lower=low, upper=low))) == "below 0.2 pp in 3 of 4 replicates"
     equal = verdict_with(fields=COMPARED | {"expect": "equivalent", "margin": 0.005}, n=4)
     assert in_how_many(replace(equal, numbers=of.numbers)) == "within that in 2 of 4 replicates"
+    tied = [0.01, 0.002, 0.002, -0.01]
+    said = in_how_many(replace(of, numbers=UnitNumbers(lower=tied, upper=tied)))
+    assert said == "above 0.2 pp in 1 of 4 replicates, equal to it in 2"
     assert in_how_many(verdict_with(n=4)) == "n = 4", "where numbers aren't known"
 
 
@@ -178,3 +184,19 @@ def test_words_of_users_make_no_card_and_no_fold() -> None:
     assert "card" not in html
     assert html.count("<details>") == 1
     assert claim_cards.MOST_CARDS > 1
+
+
+FOLDERS = sorted(path.parent for path in REFERENCE.glob("*/spec.yaml"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_at_most_200_words_stand_before_the_first_picture(folder: Path) -> None:
+    report = render(folder)
+    before = report.markdown.partition("![")[0]
+    print(f"{folder.name}: {len(before.split())} words before the first picture")
+    assert len(before.split()) <= 200
+    assert report.context is not None
+    if any(claim_figure.has_figure(v) for v in report.context.verdicts):
+        assert report.summary.figure is not None
+        assert report.summary.figure.file.startswith("figures/claim_")

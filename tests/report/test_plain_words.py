@@ -15,6 +15,10 @@ from mlpbench.evidence.judging.claim_values import UnitNumbers
 from mlpbench.report.answer.plain_words import plainly
 
 SLOPE = {"factor": "width", "scale": "log", "expect": "rises"}
+TERMS = {
+    "terms": [{"weight": 2, "where": {"width": 16}}, {"weight": -2, "where": {"width": 8}}],
+    "expect": "greater",
+}
 EQUAL = COMPARED | {"expect": "equivalent", "margin": 0.01}
 
 
@@ -39,6 +43,12 @@ EQUAL = COMPARED | {"expect": "equivalent", "margin": 0.01}
         ({"estimate": -0.0237, "metric": "train_loss", "low": -0.0274, "high": -0.0199}, "train loss 0.0237 lower"),
         ({"estimate": 0.8446, "form": "bound", "fields": {"above": 0.7}}, "84.5% of test images right"),
         ({"estimate": 0.346, "metric": "sparsity", "form": "bound", "fields": {"above": 0.1}}, "sparsity 34.6%"),
+        ({"estimate": -0.00002, "form": "trend", "fields": SLOPE, "low": -0.00003, "high": -0.00001},
+         "test accuracy 0.0020 percentage points lower per doubling of width"),
+        ({"estimate": 0.0156, "form": "contrast", "fields": TERMS, "low": 0.0118, "high": 0.0193},
+         "a contrast of +1.56 percentage points in test accuracy"),
+        ({"estimate": 0.2, "metric": "diverged", "form": "bound", "fields": {"above": 0.1}}, "20% of runs diverged"),
+        ({"estimate": 0.0, "metric": "train_loss"}, "no difference in train loss"),
         ({"estimate": None}, ""),
         ({"estimate": -0.01, "estimate_is": "at most"}, ""),
         ({"estimate": 0.0152, "fields": COMPARED | {"of": "median"}, "test": "t"},
@@ -72,5 +82,8 @@ def with_sides(minuend: list[float], subtrahend: list[float], **changes: Any) ->
 def test_a_loss_is_compared_by_its_ratio_only_where_both_sides_are_positive() -> None:
     assert with_sides([0.6, 0.6], [0.831, 0.831]) == "test loss 28% lower, 0.6 against 0.831"
     assert with_sides([0.01, 0.01], [0.241, 0.241]) == "test loss 24 times lower, 0.01 against 0.241"
+    assert with_sides([9.989], [9.9895], metric="weight_norm", estimate=-0.005, low=-0.006, high=-0.004) == (
+        "weight norm 0.0050 lower"
+    )
     assert with_sides([0.6, -0.1], [0.831, 0.831]) == "test loss 0.231 lower"
     assert with_sides([0.6], [0.831], metric="gap_loss") == "loss gap 0.231 lower"

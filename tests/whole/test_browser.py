@@ -53,7 +53,7 @@ CONTRAST = """(() => {
     worst.set(what, Math.min(worst.get(what) ?? 99, (b + 0.05) / (a + 0.05)));
   };
   for (const e of document.querySelectorAll('body, body *')) {
-    if (e.closest('script, .skip, [hidden]')) continue;
+    if (e.closest('script, .skip, [hidden], svg title')) continue;
     const style = getComputedStyle(e);
     if ([...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
       note('text', e, e.closest('svg') ? style.fill : style.color);

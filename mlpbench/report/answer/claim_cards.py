@@ -143,8 +143,9 @@ def in_how_many(verdict: Verdict) -> str:
         within = sum(abs(v - tested.centre) <= tested.bound for v in numbers)
         return f"within that in {within} of {verdict.n} {units}"
     sides = (sum(v > tested.bound for v in numbers), sum(v < tested.bound for v in numbers))
-    above = sides[0] >= sides[1]
-    return f"{'above' if above else 'below'} {q.exact(tested.bound)} in {max(sides)} of {verdict.n} {units}"
+    above, equal = sides[0] >= sides[1], verdict.n - sum(sides)
+    tied = f", equal to it in {equal}" if equal else ""
+    return f"{'above' if above else 'below'} {q.exact(tested.bound)} in {max(sides)} of {verdict.n} {units}{tied}"
 
 
 def judged_by(verdict: Verdict) -> str:

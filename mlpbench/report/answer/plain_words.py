@@ -15,6 +15,8 @@ from mlpbench.report.words import MOST_LOG10, Digits, rounded_factor
 COUNTS, LEAST = (100, 1_000, 10_000), 3.0
 # From this factor on something is so many times another; below, so many percent more.
 TIMES = 2.0
+# What differs by less than this share is said by its difference alone.
+LEAST_RATIO = 0.01
 # Whose number an estimate is that is no mean.
 TYPICAL = {"median": "in the median", "typical": "in a typical replicate", "pseudomedian": "on a typical data set"}
 PARTS = {"train": "training", "val": "validation", "test": "test"}
@@ -42,6 +44,9 @@ def metric_words(name: str) -> str:
     if reaches is not None:
         return f"{reaches.unit} to a train {reaches.measure} of {reaches.threshold:g}"
     plain = metric_names.plain(name).removeprefix(metric_names.LATE).partition("[")[0]
+    for kind in ("split_regret_", "split_excess_", "regret_"):
+        if plain.startswith(kind):
+            return f"{kind}of {plain.removeprefix(kind)}".replace("_", " ")
     score = plain.removeprefix("gap_")
     return f"{score} gap".replace("_", " ") if score != plain else plain.replace("_", " ")
 
@@ -62,14 +67,17 @@ def _plainly(verdict: Verdict, estimate: float, items: str) -> str:
     counted = _counted(verdict.metric)
     if quantity.kind == "level":
         return _level(verdict, estimate, counted, items)
-    if counted and quantity.unit == " pp":
-        return f"{_more_of(100 * estimate, f'{counted} {items}')} right{per}"
+    if quantity.kind == "difference" and verdict.hypothesis.wording.outcomes is None:
+        number = Digits(verdict).full(estimate).replace(" pp", " percentage points")
+        return f"a contrast of {number} in {metric_words(verdict.metric)}"
+    if counted and quantity.unit == " pp" and (said := _more_of(100 * estimate, f"{counted} {items}", per)):
+        return said
     size, what = Digits(verdict).plain(abs(estimate), signed=False), metric_words(verdict.metric)
     side = "higher" if estimate > 0 else "lower"
     if not any(c in "123456789" for c in size):
-        return f"{what} the same to all digits shown"
+        return f"no difference in {what}"
     if quantity.kind == "place":
-        return f"the best level is {size} levels {side}"
+        return f"the best level is {size} level{'s' * (size != '1')} {side}"
     if quantity.unit == " pp":
         return f"{what} {size} percentage points {side}{per}"
     if quantity.unit:
@@ -85,13 +93,13 @@ def _counted(name: str) -> str:
     return PARTS.get(part, "") if score == "accuracy" else ""
 
 
-def _more_of(points: float, items: str) -> str:
-    """Return `about 4 more of 1,000 test images`, of a difference in percentage points."""
+def _more_of(points: float, items: str, per: str) -> str:
+    """Return `about 4 more of 1,000 test images right`, of a difference in percentage points; nothing of a slope too small for it."""
     of = next((count for count in COUNTS if abs(points) / 100 * count >= LEAST), COUNTS[-1])
     number = round(abs(points) / 100 * of)
     if not number:
-        return f"as many of {of:,} {items}"
-    return f"about {number:,} {'more' if points > 0 else 'fewer'} of {of:,} {items}"
+        return "" if per else f"as many of {of:,} {items} right"
+    return f"about {number:,} {'more' if points > 0 else 'fewer'} of {of:,} {items} right{per}"
 
 
 def _times(factor: float) -> str:
@@ -100,7 +108,7 @@ def _times(factor: float) -> str:
     if size >= TIMES:
         return f"{rounded_factor(size)} times {way}"
     percent = rounded_factor(100 * (size - 1 if factor >= 1 else 1 - factor))
-    return f"{percent}% {way}" if percent != "0" else "as large"
+    return f"{percent}% {way}"
 
 
 def _against(verdict: Verdict) -> str:
@@ -114,9 +122,9 @@ def _against(verdict: Verdict) -> str:
         return ""
     above, below = _mean(numbers.minuend), _mean(numbers.subtrahend)
     factor = above / below
-    if not math.isfinite(factor) or factor <= 0:
+    if not math.isfinite(factor) or abs(factor - 1) < LEAST_RATIO:
         return ""
-    said = _times(factor).replace("larger", "higher").replace("smaller", "lower").replace("as large", "as high")
+    said = _times(factor).replace("larger", "higher").replace("smaller", "lower")
     return f"{said}, {above:.3g} against {below:.3g}"
 
 
@@ -131,6 +139,8 @@ def _level(verdict: Verdict, estimate: float, counted: str, items: str) -> str:
     of, what = metric(verdict.metric), metric_words(verdict.metric)
     if of.is_accuracy:
         return f"{what} {100 * estimate:.2g} percentage points"
+    if of.name == "diverged":
+        return f"{100 * estimate:.3g}% of runs diverged"
     if of.unit == "fraction":
         return f"{what} {100 * estimate:.3g}%"
     return "" if verdict.hypothesis.quantity.unit else f"{what} {Digits(verdict).full(estimate)}"
