@@ -121,7 +121,7 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, op
 
 def print_outcome(outcome: Outcome) -> None:
     """Print the verdicts of a run, how its runs ended, its warnings and where its report is."""
-    from mlpbench.report.words import terminal_table
+    from mlpbench.report.verdict_tables import terminal_table
 
     if outcome.verdicts:
         click.echo()

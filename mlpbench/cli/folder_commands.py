@@ -49,7 +49,7 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     from mlpbench.evidence.frames import json_records
     from mlpbench.jobs.judge import load_all
     from mlpbench.report.many_claims import JudgedClaim, false_discoveries
-    from mlpbench.report.words import ledger, terminal_table
+    from mlpbench.report.verdict_tables import ledger, terminal_table
 
     if markdown and as_json:
         raise InputError("claims are printed in one format, got --markdown and --json")

@@ -9,12 +9,12 @@ from functools import cached_property
 
 from mlpbench.base.errors import MlpbenchError
 from mlpbench.base.escapes import Markdown, code, printable
-from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.report.answer import claim_cards, section_order
 from mlpbench.report.claim_answers import answer_of
 from mlpbench.report.context import Context
 from mlpbench.report.diagnostics import activation_panels, layer_signals, training_failures, weight_distributions
 from mlpbench.report.figures import theme
-from mlpbench.report.section import Drawing, Section, blocks, heading, paragraph
+from mlpbench.report.section import Drawing, Section, blocks, heading
 from mlpbench.report.sections import (
     conditions,
     cost,
@@ -32,11 +32,12 @@ from mlpbench.report.sections import (
 from mlpbench.report.summary import FirstFigure, Summary
 from mlpbench.report.topic_order import topic_of
 from mlpbench.report.topics import class_probabilities, dead_units_by_depth, decision_regions, fitted_curves, residuals
-from mlpbench.report.words import estimate_cell, listing, units_counted
+from mlpbench.report.words import listing
 
-# The sections in the order of a report. A section that has nothing to show returns None, and is left out.
+# All sections; `section_order` says which stand first and last, and which claims call others to the front: the order here is
+# that of the diagnostics. A section that has nothing to show returns None, and is left out.
 SECTIONS: Sequence[Callable[[Context], Section | None]] = (
-    verdicts.section,
+    claim_cards.section,
     training_failures.warnings,
     piece_contributions.section,
     dataset_ranks.section,
@@ -115,7 +116,7 @@ class Report:
     @property
     def drawings(self) -> Mapping[str, Drawing]:
         """What draws each figure, by the path that the text links to."""
-        return {figure.path: figure.draw for section in self.sections for figure in section.figures}
+        return {figure.path: figure.draw for section in self.sections for figure in section.every_figure}
 
     @cached_property
     def pictures(self) -> Mapping[str, bytes]:
@@ -147,24 +148,14 @@ class Report:
 
 def render(context: Context) -> Report:
     """Return the report of the runs there are; the same tables give the same bytes."""
-    sections = [section for make in SECTIONS if (section := _made(make, context)) is not None]
+    made = {make: section for make in SECTIONS if (section := _made(make, context)) is not None}
+    sections = section_order.arrange(made, context.verdicts)
     return Report(
         title=context.experiment.question,
-        lead=blocks(answer(context.verdicts), about(context)),
+        lead=blocks(claim_cards.answer(context.verdicts), about(context)),
         sections=sections,
         summary=summarise(context, sections),
         context=context,
-    )
-
-
-def answer(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdict on the first claim as the answer to the question; nothing where there are no claims."""
-    if not verdicts:
-        return ""
-    first = verdicts[0]
-    said = Markdown("{}: {}.").format(Markdown(f"**{first.decision.capitalize()}**"), first.claim.says.rstrip("."))
-    return paragraph(
-        said, "" if first.estimate is None else f"Estimated {estimate_cell(first)}, n = {units_counted(first)}."
     )
 
 
@@ -207,5 +198,5 @@ def summarise(context: Context, sections: Sequence[Section]) -> Summary:
 
 def first_figure(sections: Sequence[Section]) -> FirstFigure | None:
     """Return the first figure of a report, None where it has none."""
-    figures = [figure for section in sections for figure in section.figures]
+    figures = [figure for section in sections for figure in section.every_figure]
     return FirstFigure(file=figures[0].path, alt=figures[0].alt) if figures else None

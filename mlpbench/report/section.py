@@ -48,6 +48,8 @@ class Section:
         table: a table in Markdown.
         figures: what is drawn.
         notes: further blocks, below the figures.
+        parts: sections within it, below the notes, with smaller headings.
+        folded: whether a page shows its title alone until a reader opens it.
         failure: why there is nothing but the title, if making the section failed; else empty.
 
     """
@@ -57,15 +59,28 @@ class Section:
     table: str = ""
     figures: Sequence[SectionFigure] = ()
     notes: str = ""
+    parts: Sequence[Section] = ()
+    folded: bool = False
     failure: str = ""
+
+    @property
+    def every_figure(self) -> Sequence[SectionFigure]:
+        """Its figures and those of its parts, in the order of the page."""
+        return [*self.figures, *(figure for part in self.parts for figure in part.every_figure)]
 
     @property
     def markdown(self) -> Markdown:
         """The section as Markdown."""
         return self.text({})
 
-    def text(self, undrawn: Mapping[str, str]) -> Markdown:
-        """Return the section as Markdown; `undrawn` says by path why a figure could not be drawn, in place of its link."""
+    def text(self, undrawn: Mapping[str, str], level: int = 2) -> Markdown:
+        """Return the section as Markdown.
+
+        Args:
+            undrawn: says by path why a figure could not be drawn, in place of its link.
+            level: that of its heading.
+
+        """
         shown = [
             Markdown("*The figure {} could not be drawn: {}*").format(code(f.path), undrawn[f.path])
             if f.path in undrawn
@@ -73,7 +88,8 @@ class Section:
             for f in self.figures
         ]
         failure = Markdown("*This section could not be made: {}*").format(self.failure) if self.failure else ""
-        return blocks(heading(2, self.title), failure, self.sentences, self.table, *shown, self.notes)
+        parts = [part.text(undrawn, level + 1) for part in self.parts]
+        return blocks(heading(level, self.title), failure, self.sentences, self.table, *shown, self.notes, *parts)
 
 
 def figure_section(title: str, finding: str, *more: str, figure: str, alt: str, draw: Drawing) -> Section:
@@ -99,7 +115,10 @@ def blocks(*parts: str) -> Markdown:
 
 def heading(level: int, title: str) -> Markdown:
     """Return a heading of a level, 1 for that of the page."""
-    return Markdown(f"{'#' * level} {markdown(title)}")
+    words = markdown(title)
+    # Signs at the end would close the heading, and not be read.
+    words = Markdown(f"{words[:-1]}\\#") if words.endswith("#") and not words.endswith("\\#") else words
+    return Markdown(f"{'#' * level} {words}")
 
 
 def paragraph(*sentences: str) -> str:

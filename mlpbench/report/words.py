@@ -1,25 +1,20 @@
-"""Numbers, verdicts and tables of verdicts in words: digits follow the spread, differences of accuracies are percentage points."""
+"""Numbers and verdicts in words: digits follow the spread, differences of accuracies are percentage points."""
 
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlpbench.base.escapes import Markdown, code, markdown
+from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.judging.at_the_margin import edge_of, reach_of
-from mlpbench.evidence.judging.caveats import BoundKept, Unfinished
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.hypothesis import BettingTest
 from mlpbench.experiment.metrics.metric import LOG10_UNIT
-from mlpbench.report.section import paragraph, table
+from mlpbench.report.section import paragraph
 
 _SIGNIFICANT = 4
-_UNMARKED = Markdown("{}")
-COLUMNS, FOR_IDS = 110, 24
-ESTIMATE = "estimate (95% interval)"
 # Ten to this power and more is not written out.
 MOST_LOG10 = 300
 NOT_ROBUST = "Not robust to test-set sampling: a different test set of this size could change the verdict."
@@ -167,6 +162,16 @@ def _estimate(verdict: Verdict, q: Digits) -> str:
     """Return `-235 steps`, or `at most -235 steps` where no more is known."""
     assert verdict.estimate is not None
     return f"{verdict.estimate_is} {q.full(verdict.estimate)}".strip()
+
+
+def estimate_phrase(verdict: Verdict) -> str:
+    """Return `+1.52 pp (95% interval +1.31 to +1.73)` for a sentence, `-` where nothing is estimated."""
+    if verdict.estimate is None:
+        return "-"
+    q = Digits(verdict)
+    number = f"{_estimate(verdict, q)}{q.per}{_linear(verdict)}"
+    ends = verdict.interval
+    return number if ends is None else f"{number} ({_level(ends)} interval {q.ends(ends)})"
 
 
 def expected_cell(verdict: Verdict) -> str:
@@ -361,90 +366,3 @@ def _outlook(verdict: Verdict, q: Digits) -> str:
     detects = _filled(template, verdict, q, reach=q.full(outlook.detectable, signed=False))
     then = needed(verdict) or f"No affordable number of {tested.units} would decide it with a chance of 50%."
     return f"{verdict.n} {tested.units} detect {detects} with 80% power. {then}"
-
-
-def verdicts_table(verdicts: Sequence[Verdict]) -> str:
-    """Return a row for each claim of one experiment, as Markdown."""
-    head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
-    return table(head, [_cells(v, Markdown("**{}**")) for v in verdicts], "llllrr")
-
-
-def ledger(experiments: Iterable[tuple[str, Sequence[Verdict]]]) -> str:
-    """Return a row for each claim of each named experiment, in the order given, as Markdown."""
-    head = ["experiment", "claim", "verdict", ESTIMATE, "claimed", "n", "p (corrected)"]
-    return table(head, [[name, *_cells(v)] for name, verdicts in experiments for v in verdicts], "lllllrr")
-
-
-def _cells(verdict: Verdict, mark: Markdown = _UNMARKED) -> list[str]:
-    return [
-        Markdown("{} ({})").format(markdown(verdict.claim.says, in_cell=True), code(verdict.claim.id)),
-        mark.format(verdict_cell(verdict)),
-        estimate_cell(verdict),
-        expected_cell(verdict),
-        units_counted(verdict),
-        _p_cell(verdict),
-    ]
-
-
-def verdict_cell(verdict: Verdict) -> str:
-    """Return the verdict, how many of the runs are there if some are not, and whether it is not robust, and exploratory."""
-    flags = {"not robust": not_robust(verdict), "exploratory": verdict.exploratory, "anytime": verdict.anytime}
-    lacks = next((c for c in verdict.caveats if isinstance(c, Unfinished)), None)
-    there = "" if lacks is None else f" ({lacks.done} of {lacks.planned} runs)"
-    return ", ".join([f"{verdict.decision}{there}", *(flag for flag, is_raised in flags.items() if is_raised)])
-
-
-def _p_heading(verdicts: Sequence[Verdict]) -> str:
-    """Say how the p of a table are corrected: by Holm's method, or for interim analyses too."""
-    return (
-        "p (corrected)"
-        if any(v.interim_analysis is not None or v.e_value is not None for v in verdicts)
-        else "p (Holm)"
-    )
-
-
-def _p_cell(verdict: Verdict) -> str:
-    """Return the corrected p, or that the verdict is observed, or exact, rather than tested."""
-    if verdict.hypothesis.is_exact:
-        return "exact"
-    kept = next((c for c in verdict.caveats if isinstance(c, BoundKept)), None)
-    if kept is not None:
-        return kept.count
-    if verdict.observed:
-        return "observed"
-    return "-" if verdict.p_corrected is None else probability(verdict.p_corrected)
-
-
-def terminal_table(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as plain text, at most 110 columns wide; notes stand below their row."""
-    if not verdicts:
-        return "no claims"
-    head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
-    cells = [
-        [
-            v.claim.id, verdict_cell(v), estimate_cell(v, per=False), expected_cell(v), f"{v.n}/{units_counted(v, v.planned)}", _p_cell(v),
-        ]
-        for v in verdicts
-    ]  # fmt: skip
-    widths = [max(len(c[i]) for c in [head, *cells]) for i in range(len(head))]
-    widths[0] = min(widths[0], max(FOR_IDS, COLUMNS - sum(widths[1:]) - 2 * (len(head) - 1)))
-    lines = [_line(head, widths)]
-    for cell, verdict in zip(cells, verdicts, strict=True):
-        lines.append(_line(cell, widths))
-        lines += textwrap.wrap(_notes(verdict), COLUMNS, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first = cells[0] if len(cells[0]) <= widths[0] else f"{cells[0][: widths[0] - 3]}..."
-    parts = [
-        c.rjust(w) if i > 3 else c.ljust(w) for i, (c, w) in enumerate(zip([first, *cells[1:]], widths, strict=True))
-    ]
-    return "  ".join(parts).rstrip()
-
-
-def _notes(verdict: Verdict) -> str:
-    sampled, warning = verdict.test_sampling.interval, ""
-    if not_robust(verdict) and sampled is not None:
-        warning = f" Including test-set sampling the interval is {Digits(verdict).ends(sampled)}. {NOT_ROBUST}"
-    return f"{needed(verdict)} {verdict.note}{warning}".strip()

@@ -27,7 +27,7 @@ from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.jobs import run as runner
 from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.merge import merge
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 from mlpbench.results import seal
 from mlpbench.results.register import read_register
 from mlpbench.results.store import Store

@@ -30,7 +30,8 @@ from mlpbench.evidence.statistics.sign_test import one_sided
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample, holm
 from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.report.many_claims import JudgedClaim, false_discoveries
-from mlpbench.report.words import terminal_table, verdict_sentence
+from mlpbench.report.verdict_tables import terminal_table
+from mlpbench.report.words import verdict_sentence
 
 MARGIN = 0.02
 # Numbers whose mean is 0 and whose standard deviation is 1.

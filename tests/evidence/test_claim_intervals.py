@@ -20,7 +20,8 @@ from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics import resampling, t_test
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment.metrics.metric import metric
-from mlpbench.report.words import terminal_table, verdict_sentence
+from mlpbench.report.verdict_tables import terminal_table
+from mlpbench.report.words import verdict_sentence
 
 FORMS = {
     "greater": {"bound": {"metric": "test_accuracy", "where": {"width": 8}, "above": 0.9}},

@@ -34,7 +34,8 @@ from mlpbench.experiment.claims.dataset_unit import check_each_dataset
 from mlpbench.experiment.claims.run_shares import Fails
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import UntilDecided, build
-from mlpbench.report.words import terminal_table, verdict_sentence
+from mlpbench.report.verdict_tables import terminal_table
+from mlpbench.report.words import verdict_sentence
 
 Array = np.ndarray[Any, Any]
 SIDES: dict[str, Any] = {"metric": "test_loss", "a": {"width": 8}, "b": {"width": 16}}

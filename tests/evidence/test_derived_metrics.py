@@ -21,7 +21,7 @@ from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
 from mlpbench.jobs.judge import Outcome, finish
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 

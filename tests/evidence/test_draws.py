@@ -14,7 +14,8 @@ from mlpbench.evidence.judging.draws import measured_apart
 from mlpbench.evidence.judging.verdict import Verdict, claims_table
 from mlpbench.experiment import grid
 from mlpbench.experiment.drawn_streams import streams_that_matter
-from mlpbench.report.words import verdict_sentence, verdicts_table
+from mlpbench.report.verdict_tables import verdicts_table
+from mlpbench.report.words import verdict_sentence
 
 LESS = {"a": {"width": 16}, "b": {"width": 8}, "expect": "less"}
 

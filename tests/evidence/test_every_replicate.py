@@ -10,7 +10,7 @@ from scipy import stats
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment.claims.hypothesis import EVERY_LEAST
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 
 EVERY = {"id": "e", "says": "All do.", "bound": {"metric": "test_loss", "below": 0.5, "of": "every"}}
 

@@ -19,7 +19,7 @@ from mlpbench.evidence.judging.claim_intervals import interval_with_examples, st
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment.grid import conditions
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 from mlpbench.results.examples import TestSet
 
 N = 10_000

@@ -27,7 +27,8 @@ from mlpbench.experiment.claims.hypothesis import (
     TTest,
     WinTest,
 )
-from mlpbench.report.words import terminal_table, verdict_sentence
+from mlpbench.report.verdict_tables import terminal_table
+from mlpbench.report.words import verdict_sentence
 from mlpbench.results.registration import ClaimStanding, Registration
 
 LEVELS = [0.05, seed_level(1), seed_level(2), seed_level(1) / 4]

@@ -322,7 +322,7 @@ def test_beyond_the_floor_no_number_of_replicates_decides_and_it_is_said(tmp_pat
     assert verdict.sizes.sd is not None
     assert verdict.outlook.floor == pytest.approx(verdict.sizes.sd / 2)
     assert verdict.outlook.more_for_even is None
-    words = section_text(report_of(tables), "Verdicts")
+    words = section_text(report_of(tables), "How this was judged")
     assert "No number of replicates would decide it with a chance of 50%: the standard error stays above" in words
     assert outlook.Outlook().floor is None
     likely = verdict_with(decision="undecided", more_for_even=12)

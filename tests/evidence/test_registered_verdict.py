@@ -16,7 +16,7 @@ from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.evidence.statistics.e_process import of_mean
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.spec import Experiment
-from mlpbench.report.words import verdict_cell
+from mlpbench.report.verdict_tables import verdict_cell
 from mlpbench.results.registration import ClaimStanding, Registration, of_seed
 
 MOST, BEFORE = 24, 8

@@ -24,7 +24,7 @@ from mlpbench.evidence.statistics.paired_shares import (
 )
 from mlpbench.evidence.statistics.sign_test import sign_test
 from mlpbench.report.sections.verdicts import explanations
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 
 REPEATS = pytest.mark.parametrize("repeats", [500, pytest.param(5_000, marks=pytest.mark.prove)])
 TIES = st.lists(st.sampled_from([-1.0, -0.1, 0.0, 0.3, 1.0]), min_size=2, max_size=40)

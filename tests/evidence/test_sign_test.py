@@ -16,7 +16,7 @@ from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Verdict, claims_table
 from mlpbench.evidence.statistics.sign_test import median_interval, median_places, more_needed, sign_test
 from mlpbench.report.sections.verdicts import explanations
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 9, 20, 31])

@@ -14,7 +14,7 @@ from scipy import stats
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics import bounded_mean, resampling, variance_components
 from mlpbench.report.sections.verdicts import explanations
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 
 ACCURACY = "test_accuracy"
 NOISE = np.array([-0.001, -0.001, 0.0, 0.001, 0.001])

@@ -27,12 +27,13 @@ from mlpbench.base.files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.jobs import write_pages
 from mlpbench.report import report
+from mlpbench.report.answer import claim_cards
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.pages import index_page, page
 from mlpbench.report.pages.index_page import PICTURES
 from mlpbench.report.section import Section, figure_section
-from mlpbench.report.sections import provenance, verdicts
+from mlpbench.report.sections import provenance
 from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.seal import write_sealed
@@ -85,7 +86,7 @@ def test_the_reference_report_is_what_its_tables_give() -> None:
 @pytest.mark.slow
 def test_check_passes_on_what_was_written_and_writes_nothing(small: Path) -> None:
     before = content(small)
-    assert {"report.md", "report.html", "summary.json", "figures/verdicts.png", "figures/learning_curves.png"} < set(
+    assert {"report.md", "report.html", "summary.json", "figures/claim_1.png", "figures/learning_curves.png"} < set(
         before
     )
     result = invoke("report", small, "--check")
@@ -219,7 +220,7 @@ def test_the_index_has_every_experiment_by_name_and_says_what_can_not_be_read(se
     assert ant.summary.verdicts == {api.load(several / "zebra").claims["verdict"].iloc[0]: 1}
     assert zebra.summary.runs == {"ok": 20}
     assert zebra.summary.figure
-    assert zebra.summary.figure.file == "figures/verdicts.png"
+    assert zebra.summary.figure.file == "figures/claim_1.png"
     assert [path.name for path in sorted((several / PICTURES).iterdir())] == ["deep-er-still-ant.svg", "zebra.svg"]
     assert [folder for folder, _ in found.unread] == ["broken", "hurt"]
     assert all(str(several) not in why for _, why in found.unread)
@@ -336,7 +337,7 @@ def test_what_can_not_be_made_is_said_in_its_place_and_nothing_else_is_lost(
 ) -> None:
     folder = Path(shutil.copytree(written, tmp_path / "small"))
     whole = (folder / "report.md").read_text()
-    made = (verdicts.section, failing_section, section_with_a_failing_figure, provenance.section)
+    made = (claim_cards.section, failing_section, section_with_a_failing_figure, provenance.section)
     monkeypatch.setattr(report, "SECTIONS", made)
     result = invoke("report", folder, "--html")
     assert result.exit_code == 1

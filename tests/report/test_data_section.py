@@ -16,6 +16,7 @@ from mlpbench.cli.main import main
 from mlpbench.data.table.description import lines
 from mlpbench.data.table.table_data import read_options
 from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.spec import build
 
 
 def cells(text: str) -> list[list[str]]:
@@ -99,3 +100,24 @@ def test_of_very_many_columns_the_first_are_listed(tmp_path: Path) -> None:
     rows = cells(section_text(report_of(tables), "Data"))
     assert len(rows) == 1 + 50 + 1 + 1 + 2
     assert rows[51] == ["10 more", "", "", "10", ""]
+
+
+def test_more_than_three_tables_say_columns_and_classes_in_sentences() -> None:
+    """Everything that `describe` says of each table is in the entry of its list, but for the alignment of its columns."""
+    names = ["iris", "wine", "penguins", "voting"]
+    fixed = {"width": 4, "depth": 1, "lr": 0.1, "init": "he_normal", "epochs": 1}
+    tree = {"name": "e", "question": "?", "fixed": fixed, "factors": {"dataset": names}, "replicates": 2}
+    made = make(build(tree))
+    report = report_of(made)
+    entries = section_text(report, "Data").strip().split("\n- ")
+    assert len(entries) == len(names)
+    assert cells(section_text(report, "Data")) == []
+    for facts, entry in zip(made.experiment.facts, entries, strict=True):
+        assert facts.profile is not None
+        said = entry.replace("\\", "")
+        for column in facts.profile.columns:
+            assert f"{column.name}, {column.kind}" in said
+            assert f": {column.becomes}" in said
+        for name in facts.class_names:
+            assert f"{name}: " in said
+    assert next(s for s in report.sections if s.title == "Data").folded

@@ -206,8 +206,10 @@ def test_many_claims_are_all_judged_and_some_drawn() -> None:
     ]
     report = report_of(make(spec(**SHORT, factors={"lr": [0.1, 1.0]}, claims=claims)))
     text = section_text(report, "Verdicts")
-    assert "The figure shows the first 60 of 80 claims with an estimate." in text
-    assert len(re.findall(r"^\| It is\.", text, re.MULTILINE)) == 80
+    assert "The figure shows the first 60 of 68 claims with an estimate." in text
+    assert text.count("\n### It is.\n") == 12
+    assert len(re.findall(r"^\| It is\.", text, re.MULTILINE)) == 68
+    assert len(re.findall(r"^\| It is\.", section_text(report, "How this was judged"), re.MULTILINE)) == 80
 
 
 def test_replicates_that_many_conditions_lack_are_counted() -> None:

@@ -329,7 +329,8 @@ def test_signs_that_can_not_be_seen_are_written_out_and_signs_of_other_scripts_a
     compare = {"metric": "test_accuracy", "a": {"label": "other"}, "b": {"label": "中文 عربي"}, "expect": "greater"}
     claims = [{"id": "c", "says": says, "compare": compare}]
     report = report_of(make(spec(factors={"conditions": labels}, replicates=2, claims=claims)))
-    drawn = report.drawings["figures/verdicts.png"]()
-    for figure in (drawn, report.drawings["figures/error.png"]()):
+    for figure in (report.drawings["figures/claim_1.png"](), report.drawings["figures/error.png"]()):
         png(figure)
-    assert "It is \\x1b[31m\\u202e so." in {text.get_text() for text in drawn.findobj(Text)}
+    strips = forest(report.context.verdicts if report.context else ())
+    png(strips)
+    assert "It is \\x1b[31m\\u202e so." in {text.get_text() for text in strips.findobj(Text)}

@@ -102,7 +102,7 @@ def test_one_question_changes_no_structure_and_reads_as_it_was_written(mark: str
     assert "".join(t.content for t in inline.children or []) == printable(mark)
     page = markdown_html.body(text, {}, {}).html
     assert len(re.findall("<h2", page)) == sum(tag.startswith("<h2") for tag in tags)
-    assert page.count('class="verdict ') == 1, "one badge: that of the verdict, in the table"
+    assert page.count('class="verdict ') == 3, "a badge in the answer, one on its card, and one in the table"
 
 
 @given(TEXTS, TEXTS, LINES)

@@ -11,7 +11,7 @@ from repository import ROOT
 
 from mlpbench.cli.main import main
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
-from mlpbench.report.words import ledger
+from mlpbench.report.verdict_tables import ledger
 
 WIDTH = "results/reference/width"
 

@@ -21,7 +21,7 @@ from mlpbench.experiment.design import Design
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.json_schema import schema
 from mlpbench.experiment.grid import Condition
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 
 
 @dataclass(frozen=True, kw_only=True)

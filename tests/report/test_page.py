@@ -177,8 +177,12 @@ def test_a_page_says_what_the_markdown_says(name: str) -> None:
 def test_pictures_are_inside_with_their_words_and_curves_are_drawn_anew(name: str) -> None:
     report = rendered(name)
     linked = re.findall(r"^!\[.+\]\((figures/.+)\)$", report.markdown, flags=re.MULTILINE)
-    words = {f.path: f.alt.replace("[", "(").replace("]", ")") for section in report.sections for f in section.figures}
-    wanted = {words[path]: report.pictures[path] for path in linked if "learning_curves" not in path}
+    words = {
+        f.path: f.alt.replace("[", "(").replace("]", ")") for section in report.sections for f in section.every_figure
+    }
+    wanted = {
+        words[path]: report.pictures[path] for path in linked if "learning_curves" not in path and "claim_" not in path
+    }
     found = {i.attributes["alt"]: i.attributes["src"] for i in tree(name).all("img")}
     assert {a: base64.b64decode(s.removeprefix("data:image/png;base64,")) for a, s in found.items()} == wanted
     drawn = bool(tree(name).all("figure", class_="curves"))
@@ -225,7 +229,9 @@ def test_what_users_wrote_is_text() -> None:
 def test_verdicts_have_a_sign_beside_their_word() -> None:
     root, verdicts = tree("width"), context("width").verdicts
     shown = [(v.text, v.attributes["data-sign"]) for v in root.all("strong", class_="verdict")]
-    assert shown == [(v.decision, VERDICTS[v.decision]) for v in verdicts]
+    answered = [(d.capitalize(), VERDICTS[d]) for d in ("supported", "undecided")]
+    of_cards = [(v.decision.capitalize(), VERDICTS[v.decision]) for v in verdicts]
+    assert shown == [*answered, *of_cards, *((v.decision, VERDICTS[v.decision]) for v in verdicts)]
     assert len(set(VERDICTS.values())) == len(VERDICTS)
 
 

@@ -22,7 +22,7 @@ from mlpbench.evidence.judging.verdict import claims_table
 from mlpbench.report.figures import theme
 from mlpbench.report.pages.page import write
 from mlpbench.report.report import Report
-from mlpbench.report.words import terminal_table
+from mlpbench.report.verdict_tables import terminal_table
 
 COMPARE = {"metric": "test_accuracy", "a": {"lr": 1.0}, "b": {"lr": 0.1}, "expect": "greater"}
 LR_CLAIM = [{"id": "faster", "says": "A larger lr is better.", "compare": COMPARE}]
@@ -175,23 +175,22 @@ def test_what_is_not_needed_is_not_imported(code: str, absent: tuple[str, ...]) 
 
 def test_verdicts_come_first_with_their_numbers() -> None:
     report, verdicts = rendered("width"), judge_claims(*width_tables().parts)
-    text = section_text(report, "Verdicts")
+    text, method = section_text(report, "Verdicts"), section_text(report, "How this was judged")
     table = claims_table(verdicts)
     assert len(table) == len(WIDTH_CLAIMS)
     for row in table.to_dict("records"):
-        assert f"| {row['says']} (`{row['id']}`) | **{row['verdict']}** |" in text
+        assert f"| {row['says']} (`{row['id']}`) | **{row['verdict']}** |" in method
     counts = table["verdict"].value_counts()
-    assert f"Of 6 claims: {counts['supported']} supported, {counts['undecided']} undecided." in text
-    fixed = "depth=1, activation=relu, init=normal(0.01), optimizer=sgd, lr=0.1, batch_size=256, epochs=10"
-    method = section_text(report, "How this was judged")
-    assert f"Compared at fixed settings, not tuned for each condition: `{fixed}`." in method
-    cell = f"{100 * table['estimate'][0]:+.2f} pp"
     assert report.markdown.split("\n\n")[1].startswith(
-        f"**{table['verdict'][0].capitalize()}**: {table['says'][0]} Estimated {cell}"
+        f"**{counts['supported']} of 6 claims are supported and {counts['undecided']} are undecided.**"
     )
+    fixed = "depth=1, activation=relu, init=normal(0.01), optimizer=sgd, lr=0.1, batch_size=256, epochs=10"
+    assert f"Compared at fixed settings, not tuned for each condition: `{fixed}`." in method
     first = table.iloc[0]
-    assert f"{100 * first['estimate']:+.2f} pp ({100 * first['low']:+.2f} to {100 * first['high']:+.2f})" in text
-    assert "Source: Dive into Deep Learning, MLP implementation, exercise 1." in text
+    assert f"{100 * first['estimate']:+.2f} pp ({100 * first['low']:+.2f} to {100 * first['high']:+.2f})" in method
+    ends = f"95% interval {100 * first['low']:+.2f} to {100 * first['high']:+.2f}"
+    assert f"Estimated {100 * first['estimate']:+.2f} pp ({ends}), claimed > 0.2 pp; " in text
+    assert "Source: Dive into Deep Learning, MLP implementation, exercise 1." in method
 
 
 def test_the_table_of_conditions_has_the_means_and_sds_of_the_runs() -> None:

@@ -43,8 +43,8 @@ def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure(
         }
         for v in verdicts
     ]
-    assert content["figure"]["file"] == "figures/verdicts.png"
-    assert f"![{content['figure']['alt']}](figures/verdicts.png)" in report.markdown
+    assert content["figure"]["file"] == "figures/claim_1.png"
+    assert f"![{content['figure']['alt']}](figures/claim_1.png)" in report.markdown
 
 
 def test_runs_are_counted_by_status_and_a_report_without_claims_has_no_answers() -> None:

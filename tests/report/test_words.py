@@ -11,15 +11,8 @@ from arithmetic_tables import COMPARED, verdict_with
 
 from mlpbench.evidence.judging.verdict import Interval, TestSampling
 from mlpbench.evidence.statistics.effect_sizes import Sizes
-from mlpbench.report.words import (
-    about,
-    estimate_cell,
-    fixed,
-    probability,
-    verdict_cell,
-    verdict_sentence,
-    with_spread,
-)
+from mlpbench.report.verdict_tables import verdict_cell
+from mlpbench.report.words import about, estimate_cell, fixed, probability, verdict_sentence, with_spread
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_a_figure_that_is_no_longer_the_first_one_is_no_longer_sealed(tmp_path: 
         assert seal.flaws(tmp_path / "firsts") == {}
     sealed = seal.read(tmp_path / "firsts")
     assert sealed is not None
-    assert [name for name in sealed.files if name.startswith("figures/")] == ["figures/verdicts.png"]
+    assert [name for name in sealed.files if name.startswith("figures/")] == ["figures/claim_1.png"]
 
 
 @pytest.mark.parametrize(

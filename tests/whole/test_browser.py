@@ -53,7 +53,7 @@ CONTRAST = """(() => {
     worst.set(what, Math.min(worst.get(what) ?? 99, (b + 0.05) / (a + 0.05)));
   };
   for (const e of document.querySelectorAll('body, body *')) {
-    if (e.closest('script, .skip, [hidden]')) continue;
+    if (e.closest('script, .skip, [hidden], svg title')) continue;
     const style = getComputedStyle(e);
     if ([...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
       note('text', e, e.closest('svg') ? style.fill : style.color);
@@ -208,7 +208,7 @@ def test_the_keyboard_highlights_pins_and_lets_go(width: Page) -> None:
 @pytest.mark.parametrize("path", PAGES)
 def test_tab_reaches_everything_and_shows_where_it_is(browser: Page, folder: Path, path: str) -> None:
     browser.open(folder / path, width=800)
-    reachable = "a[href]:not([tabindex='-1']), button, input, .scroll"
+    reachable = "a[href]:not([tabindex='-1']), button, input, summary, .scroll"
     browser.evaluate(
         f'[...document.querySelectorAll("{reachable}")].filter((e) => e.checkVisibility()).forEach((e, i) => e.dataset.stop = i)'
     )
@@ -264,3 +264,57 @@ def test_without_scripts_everything_is_there_and_nothing_is_promised(browser: Pa
             assert len(found) == count
     finally:
         browser.ask("Emulation.setScriptExecutionDisabled", value=False)
+
+
+BOXES = """(() => {
+  const found = [];
+  for (const svg of document.querySelectorAll('.claim svg')) {
+    const boxes = [...svg.querySelectorAll('text')].map((t) => [t.textContent, t.getBoundingClientRect()]);
+    const frame = svg.getBoundingClientRect();
+    boxes.forEach(([a, one], i) => {
+      if (one.left < frame.left - 1 || one.right > frame.right + 1) found.push(`${a} beyond its panel`);
+      for (const [b, two] of boxes.slice(i + 1))
+        if (one.left < two.right && two.left < one.right && one.top + 2 < two.bottom && two.top + 2 < one.bottom)
+          found.push(`${a} on ${b}`);
+    });
+  }
+  return found;
+})()"""
+
+
+@pytest.mark.parametrize("size", [1280, 400])
+@pytest.mark.parametrize("path", PAGES[:2])
+def test_panels_of_a_claim_stand_side_by_side_or_below_and_no_text_on_another(
+    browser: Page, folder: Path, path: str, size: int
+) -> None:
+    browser.open(folder / path, width=size)
+    places = browser.evaluate(
+        "[...document.querySelectorAll('.claim:has(.sides)')].map((f) => [...f.children].map((e) => "
+        "{ const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; }))"
+    )
+    assert places
+    for first, second in places:
+        if size > 1000:
+            assert first[2] <= second[0]
+            assert first[1] < second[3]
+        else:
+            assert first[3] <= second[1]
+        assert second[2] <= size
+    assert browser.evaluate(BOXES) == []
+
+
+def test_a_link_or_a_key_opens_a_folded_section(width: Page) -> None:
+    state = "document.getElementById('how-this-was-judged').closest('details').open"
+    assert width.evaluate(state) is False
+    width.click("nav a[href='#how-this-was-judged']")
+    width.wait(state)
+    width.evaluate("document.getElementById('replicates').closest('summary').focus()")
+    width.press("Enter")
+    width.wait("document.getElementById('replicates').closest('details').open")
+    assert width.complaints() == []
+
+
+def test_a_dot_says_its_number(width: Page) -> None:
+    said = width.evaluate("[...document.querySelectorAll('.claim circle title')].map((t) => t.textContent)")
+    assert len(said) == width.evaluate("document.querySelectorAll('.claim circle').length") > 30
+    assert all(any(c.isdigit() for c in words) for words in said)

@@ -26,7 +26,7 @@ from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of, standard_
 from mlpbench.evidence.statistics.sign_test import count_sides
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment import shift_spec
-from mlpbench.experiment.claims.hypothesis import Hypothesis
+from mlpbench.experiment.claims.hypothesis import Hypothesis, LargestVariance
 from mlpbench.experiment.claims.replicate_numbers import ROUNDED, Measured, ReplicateNumber, WeightedSum
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
@@ -79,6 +79,28 @@ class OnDataSet:
         if self.n < 2:
             return math.nan
         return Sample(n=self.n, mean=self.mean, sd=max(self.sd, self.least_spread), overlap=self.overlap).error
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitNumbers:
+    """The number of a claim in each complete replicate, or on each data set, that its verdict rests on.
+
+    Attributes:
+        lower, upper: the bounds it lies between, equal where it is known.
+        minuend, subtrahend: where the number is a difference of two means over conditions, these means; else empty. They are NaN
+            where a run never got to its loss or accuracy.
+
+    """
+
+    lower: Sequence[float] = ()
+    upper: Sequence[float] = ()
+    minuend: Sequence[float] = ()
+    subtrahend: Sequence[float] = ()
+
+    @property
+    def known(self) -> Sequence[float]:
+        """The numbers that are known and finite."""
+        return [low for low, high in zip(self.lower, self.upper, strict=True) if low == high and math.isfinite(low)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +179,20 @@ class ClaimValues:
     def unknown(self) -> int:
         """In how many replicates only bounds of the number are known."""
         return int((self.lower < self.upper).sum())
+
+    def one_by_one(self, hypothesis: Hypothesis) -> UnitNumbers:
+        """Return the numbers that a verdict rests on, and the two means that each is a difference of, where it is one."""
+        lower, upper = self.lower.tolist(), self.upper.tolist()
+        if isinstance(hypothesis.test, LargestVariance):
+            return UnitNumbers()
+        if self.datasets or not isinstance(hypothesis.number, WeightedSum):
+            return UnitNumbers(lower=lower, upper=upper)
+        weights_C = hypothesis.number.weights_of(self.conditions)
+        sides = [weights_C.clip(min=0.0), (-weights_C).clip(min=0.0)]
+        if not all(math.isclose(side.sum(), 1.0) for side in sides):
+            return UnitNumbers(lower=lower, upper=upper)
+        means = [(self.table[:, side > 0] @ side[side > 0]).tolist() for side in sides]
+        return UnitNumbers(lower=lower, upper=upper, minuend=means[0], subtrahend=means[1])
 
     def known_sizes(self, *, compared: bool) -> Sizes:
         """Return spread, middle and who was ahead how often, as far as that is known."""

@@ -180,17 +180,8 @@ def judge_claims(
     points = points_of(hypotheses, observed, curves)
     levels = levels_of(experiment.claims, registration)
     assessed = [
-        _assess(
-            claim,
-            hypothesis,
-            experiment,
-            conditions,
-            observed,
-            points,
-            test_set,
-            (bets or {}).get(claim.id),
-        ).at_level(level)
-        for claim, hypothesis, level in zip(experiment.claims, hypotheses, levels, strict=True)
+        _assess(c, h, experiment, conditions, observed, points, test_set, (bets or {}).get(c.id)).at_level(level)
+        for c, h, level in zip(experiment.claims, hypotheses, levels, strict=True)
     ]
     tested = [i for i, a in enumerate(assessed) if not a.verdict.observed]
     corrected = correct([assessed[i].verdict for i in tested])
@@ -232,6 +223,7 @@ def _assess(
         held_fixed=held_fixed(experiment, conditions, hypothesis.shared),
         caveats=tuple(caveats_of(hypothesis, values, experiment, conditions)),
         datasets=values.datasets,
+        numbers=values.one_by_one(hypothesis),
     )
     if values.is_one_draw and hypothesis.test.is_tested:
         estimate = float(values.complete.mean()) if len(values.complete) else math.nan

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.example_sampling import NoInterval
 from mlpbench.evidence.judging.caveats import Caveat
-from mlpbench.evidence.judging.claim_values import OnDataSet
+from mlpbench.evidence.judging.claim_values import OnDataSet, UnitNumbers
 from mlpbench.evidence.statistics.effect_sizes import Sizes
 from mlpbench.evidence.statistics.outlook import Outlook
 from mlpbench.evidence.statistics.sign_test import EstimateIs
@@ -98,6 +98,7 @@ class Verdict:
         caveats: what was averaged or left out, how it was tested, and how far that can be trusted.
         withheld: why the claim is undecided whatever its p, or without one; it stands among the caveats too.
         datasets: where the data set is the unit, its number on each.
+        numbers: what `n` counts, one by one. Verdicts are compared without them.
 
     """
 
@@ -128,6 +129,7 @@ class Verdict:
     caveats: Sequence[Caveat] = ()
     withheld: Caveat | None = None
     datasets: Sequence[OnDataSet] = ()
+    numbers: UnitNumbers = field(default_factory=UnitNumbers, compare=False, repr=False)
 
     @property
     def metric(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +29,23 @@ class Body:
     sections: Sequence[tuple[str, str]]
 
 
-def body(text: str, pictures: Mapping[str, bytes], instead: Mapping[str, str]) -> Body:
+def body(
+    text: str, pictures: Mapping[str, bytes], instead: Mapping[str, str], folded: Container[int] = frozenset()
+) -> Body:
     """Return Markdown as HTML; HTML in it is shown as text, and of pictures only those given are shown.
 
-    `instead` has HTML that takes the place of a picture, by the picture's name.
+    Args:
+        text: the Markdown.
+        pictures: PNG by the address that the text has.
+        instead: HTML that takes the place of a picture, by the picture's name.
+        folded: which sections, counted from 0, show their heading alone until a reader opens them.
+
     """
     parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     tokens = parser.parse(text)
     title, at = "", 0
     sections: list[tuple[str, str]] = []
-    out: list[Token] = []
+    out = _Page()
     while at < len(tokens):
         token = tokens[at]
         if token.type == "heading_open":
@@ -49,18 +56,67 @@ def body(text: str, pictures: Mapping[str, bytes], instead: Mapping[str, str]) -
                 continue
             if token.tag == "h2":
                 token.attrSet("id", _name(words, [i for i, _ in sections]))
+                out.close()
+                if len(sections) in folded:
+                    out.html("<details>\n<summary>")
+                    out.tokens += tokens[at : at + 3]
+                    out.html("</summary>\n", "</details>\n")
+                    at += 3
+                    sections.append((str(token.attrGet("id")), words))
+                    continue
                 sections.append((str(token.attrGet("id")), words))
+            elif token.tag == "h3":
+                out.close("</section>\n")
+                verdict = _verdict_of(tokens, at + 3)
+                if verdict:
+                    out.html(f'<section class="card {verdict.replace(" ", "-")}">\n', "</section>\n")
         elif token.type == "table_open":
             token.attrSet("aria-label", sections[-1][1] if sections else title)
         elif token.type == "paragraph_open" and (shown := _picture(tokens[at + 1], pictures, instead)):
-            out.append(Token("html_block", "", 0, content=shown))
+            out.html(shown)
             at += 3
             continue
-        elif token.type == "inline" and out and out[-1].type == "td_open":
+        elif token.type == "inline" and out.tokens and out.tokens[-1].type == "td_open":
             _mark_verdict(token.children or [])
-        out.append(token)
+        elif token.type == "inline" and not sections:
+            _mark_first(token)  # in the answer
+        out.tokens.append(token)
         at += 1
-    return Body(title=title, html=str(parser.renderer.render(out, parser.options, {})), sections=sections)
+    out.close()
+    html = str(parser.renderer.render(out.tokens, parser.options, {}))
+    return Body(title=title, html=html, sections=sections)
+
+
+class _Page:
+    """The tokens of a page so far, and the elements of it that are open."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Token] = []
+        self.open: list[str] = []
+
+    def html(self, content: str, end: str = "") -> None:
+        """Add HTML; `end` closes what it opens."""
+        self.tokens.append(Token("html_block", "", 0, content=content))
+        if end:
+            self.open.append(end)
+
+    def close(self, end: str = "") -> None:
+        """Close everything that is open, or the innermost where it has this end."""
+        while self.open and (not end or self.open[-1] == end):
+            self.html(self.open.pop())
+
+
+def _verdict_of(tokens: Sequence[Token], at: int) -> str:
+    """Return the verdict that the paragraph there begins with, and mark it; nothing where it begins with none."""
+    if at + 1 >= len(tokens) or tokens[at].type != "paragraph_open":
+        return ""
+    return _mark_first(tokens[at + 1])
+
+
+def _mark_first(inline: Token) -> str:
+    """Mark the verdict that a text begins with, and return it; nothing where it begins with none."""
+    words = [token for token in inline.children or [] if token.type != "text" or token.content]
+    return _mark(words) if len(words) > 2 else ""
 
 
 def data_uri(content: bytes) -> str:
@@ -107,10 +163,18 @@ def _picture(inline: Token, pictures: Mapping[str, bytes], instead: Mapping[str,
 def _mark_verdict(cell: Sequence[Token]) -> None:
     """Mark the verdict that is all of a cell; words of users are never strong, so that none of them looks like one."""
     tokens = [token for token in cell if token.type != "text" or token.content]
-    verdict = tokens[1].content.partition(",")[0].partition(" (")[0] if len(tokens) == 3 else ""
-    if tokens and tokens[0].type == "strong_open" and verdict in VERDICTS:
-        tokens[0].attrSet("class", f"verdict {verdict.replace(' ', '-')}")
-        tokens[0].attrSet("data-sign", VERDICTS[verdict])
+    if len(tokens) == 3:
+        _mark(tokens)
+
+
+def _mark(tokens: Sequence[Token]) -> str:
+    """Mark the verdict that strong words begin with, and return it; nothing where they begin with none."""
+    verdict = tokens[1].content.partition(",")[0].partition(" (")[0].lower()
+    if tokens[0].type != "strong_open" or verdict not in VERDICTS:
+        return ""
+    tokens[0].attrSet("class", f"verdict {verdict.replace(' ', '-')}")
+    tokens[0].attrSet("data-sign", VERDICTS[verdict])
+    return verdict
 
 
 class _Renderer(RendererHTML):

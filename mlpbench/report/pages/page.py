@@ -25,9 +25,11 @@ from mlpbench.evidence.estimates.observe import OK
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.report import summary
+from mlpbench.report.answer import claim_cards, claim_figure
 from mlpbench.report.context import Context
 from mlpbench.report.diagnostics.training_failures import ending
 from mlpbench.report.figures import theme
+from mlpbench.report.pages import claim_svg
 from mlpbench.report.pages.curves_svg import chart
 from mlpbench.report.pages.markdown_html import VERDICTS, body
 from mlpbench.report.pages.report_digest import HTML, MARKDOWN
@@ -79,9 +81,23 @@ def report_page(report: Report) -> str:
     shown = _of_runs(report.context)
     curves = shown.get("chart")
     instead = {} if curves is None else {CURVES: _render("curves.html", chart=curves)}
-    text = body(report.as_drawn, report.pictures, instead)
+    instead |= _claims(report.context)
+    folded = frozenset(i for i, section in enumerate(report.sections) if section.folded)
+    text = body(report.as_drawn, report.pictures, instead, folded)
     sections = [*text.sections, *([("runs", "Runs")] if "runs" in shown else [])]
     return _page("report.html", _colours(curves), title=text.title, body=Markup(text.html), sections=sections, **shown)
+
+
+def _claims(context: Context | None) -> dict[str, str]:
+    """Return the figures of claims as SVG, by the pictures that they stand for."""
+    cards = enumerate((context.verdicts if context is not None else ())[: claim_cards.MOST_CARDS], start=1)
+    return {
+        f"figures/claim_{i}.png": _render(
+            "claim.html", panels=claim_svg.panels(verdict), words=claim_cards.alternative(verdict)
+        )
+        for i, verdict in cards
+        if claim_figure.has_figure(verdict)
+    }
 
 
 def index_page(**content: Any) -> str:

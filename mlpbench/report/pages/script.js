@@ -53,6 +53,16 @@
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && pinned !== null) pin(null); });
 })();
 
+// Folds: a link to a folded section opens it.
+(() => {
+  const open = () => {
+    const fold = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details");
+    if (fold) fold.open = true;
+  };
+  addEventListener("hashchange", open);
+  open();
+})();
+
 // Runs: rows that have all the words stay.
 (() => {
   const table = document.getElementById("run-table");

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mlpbench.base.escapes import Markdown, bullets, printable
+from mlpbench.base.escapes import bullets, printable
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import as_geometric, estimate, geometric_intervals, intervals, with_labels
 from mlpbench.evidence.estimates.overlap import by_position, largest_overlap
@@ -22,6 +21,7 @@ from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import FURTHER_SCORES, OF_TEST_SET, Context
+from mlpbench.report.diagnostics.tuning_levels import levels_table
 from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import ConditionColours
 from mlpbench.report.figures.condition_groups import LABEL, settings_of_labels
@@ -58,8 +58,8 @@ def tuning(context: Context) -> Section | None:
         "choice; the table shows how many replicates would choose each level on their own. A level with more diverged runs ranks after "
         f"all levels with fewer{equal}."
     )
-    rows = [_tuning_row(r) for r in records(tuned[tuned["position"].isin(list(context.excerpt.listed))])]
-    head = ["condition", "level", metric, "chosen", "would be chosen by", "diverged"]
+    rows = records(tuned[tuned["position"].isin(list(context.excerpt.listed))])
+    levels, read = levels_table(rows, metric)
     missing = int(tuned["missing"].sum())
     waiting = f"{missing} runs are still missing: the choice may change." if missing else ""
     notes = blocks(
@@ -68,7 +68,7 @@ def tuning(context: Context) -> Section | None:
         context.excerpt.listed_by,
         regret_sentence(experiment, context.observed, context.conditions),
     )
-    return Section(title="Tuning", sentences=how, table=table(head, rows, "llrlll"), notes=notes)
+    return Section(title="Tuning", sentences=paragraph(how, read), table=levels, notes=notes)
 
 
 def _how_tuned(experiment: Experiment, metric: str) -> str:
@@ -91,18 +91,6 @@ def _how_tuned(experiment: Experiment, metric: str) -> str:
     if has_regret(experiment):
         return f"{chosen}; every level was trained again on all training examples, and test metrics are those of the chosen level."
     return f"{chosen} and trained again on all training examples; test metrics are those of these refits."
-
-
-def _tuning_row(r: Mapping[str, Any]) -> list[str]:
-    chosen = (
-        ""
-        if not r["chosen"]
-        else Markdown("**yes**")
-        if r["chosen"] == r["judged"]
-        else f"in {r['chosen']} of {r['judged']}"
-    )
-    wins = f"{r['wins']} of {r['planned']} replicates"
-    return [r["label"], r["tuning"], fixed(r["value"], 0.0), chosen, wins, f"{r['diverged']} of {r['runs']}"]
 
 
 def _warnings(tuning: pd.DataFrame) -> str:

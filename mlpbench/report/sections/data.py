@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from mlpbench.base.escapes import Markdown, markdown
+from collections.abc import Sequence
+
+from mlpbench.base.escapes import Markdown, bullets, markdown
 from mlpbench.data.dataset import DataFacts
 from mlpbench.data.table.description import COLUMN_HEAD, class_head, class_rows, column_rows, remarks, summary
 from mlpbench.evidence.estimates.observe import OK
 from mlpbench.report.context import Context
 from mlpbench.report.section import Section, blocks, paragraph, table
+
+# More tables than this have their columns and classes in sentences.
+MOST_TABLES = 3
 
 
 def section(context: Context) -> Section | None:
@@ -18,7 +23,37 @@ def section(context: Context) -> Section | None:
     tables = [facts for facts in context.experiment.facts if facts.profile is not None or facts.notes]
     if not tables:
         return None
-    return Section(title="Data", sentences=blocks(*map(_of_table, tables)), notes=_predictions(context))
+    said = _of_many(tables) if len(tables) > MOST_TABLES else blocks(*map(_of_table, tables))
+    return Section(title="Data", sentences=said, notes=_predictions(context), folded=len(tables) > 1)
+
+
+def _of_many(tables: Sequence[DataFacts]) -> Markdown:
+    """Return what became of many data sets: a list entry for each, with its columns and classes in sentences."""
+    return bullets(Markdown(" ").join(part for part in _in_sentences(facts) if part) for facts in tables)
+
+
+def _in_sentences(facts: DataFacts) -> list[str]:
+    notes = [f"{note[:1].upper()}{note[1:]}." for note in facts.notes]
+    if facts.profile is None:
+        return [f"{summary(facts)}.", *notes]
+    profile = facts.profile.cut()
+    columns = "; ".join(
+        ", ".join(filter(None, [name, kind, gaps and f"{gaps} gaps", f"{inputs} input{'s' * (inputs != '1')}"]))
+        + (f": {becomes}" if becomes else "")
+        for name, kind, gaps, inputs, becomes in column_rows(profile)
+    )
+    head = class_head(facts)[1:]
+    classes = "; ".join(
+        f"{name}: {', '.join(f'{n} {part}' for n, part in zip(counts, head, strict=True))}"
+        for name, *counts in (class_rows(facts, profile) if facts.class_names else [])
+    )
+    return [
+        f"{summary(facts)}.",
+        *(f"{_capital(remark)}." for remark in remarks(profile)),
+        f"Columns: {columns}.",
+        f"Classes: {classes}." if classes else "",
+        *notes,
+    ]
 
 
 def _of_table(facts: DataFacts) -> Markdown:

@@ -27,7 +27,8 @@ from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Section, SectionFigure, blocks, paragraph, table
 from mlpbench.report.topics import critical_difference
-from mlpbench.report.words import estimate_cell, fixed, listing, probability, verdict_cell
+from mlpbench.report.verdict_tables import verdict_cell
+from mlpbench.report.words import estimate_cell, fixed, listing, probability
 
 # Columns of conditions; claims and data sets that a figure has room for; letters above a panel.
 MOST_COLUMNS, MOST_CLAIMS, MOST_SETS, LONGEST = 8, 4, 40, 80

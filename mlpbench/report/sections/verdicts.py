@@ -1,13 +1,11 @@
-"""The section "Verdicts": the verdict on each claim with its numbers, what it rests on, and how to read it."""
+"""The section "How this was judged": what verdicts rest on, how to read them, and the numbers of each; strips of many claims."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import get_args
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,58 +20,40 @@ from mlpbench.evidence.judging import anytime, interim_analysis
 from mlpbench.evidence.judging.claim_caveats import shared_streams
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA
-from mlpbench.experiment.claims.hypothesis import Decision
-from mlpbench.report.context import PROVENANCE, Context
+from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.section import Section, SectionFigure, blocks, paragraph
-from mlpbench.report.words import estimate_cell, verdict_cell, verdict_sentence, verdicts_table
+from mlpbench.report.section import Section, SectionFigure, paragraph
+from mlpbench.report.verdict_tables import verdict_cell, verdicts_table
+from mlpbench.report.words import estimate_cell, verdict_sentence
 
-# Differences in these change the bits of a run.
-BITS_DEPEND_ON = ("device", "numerics", "threads per worker")
 MARKERS = {"": "D", "at least": ">", "at most": "<"}
 # Letters of a claim that stand above its strip.
 LONGEST = 96
 
 
-def section(context: Context) -> Section:
-    """Return a row, a strip of the figure and an explanation for each claim."""
-    verdicts = context.verdicts
-    if not verdicts:
-        return Section(title="Verdicts", sentences="This experiment makes no claims.")
-    counts = count(verdicts)
-    estimated = [v for v in verdicts if v.estimate is not None and not math.isnan(v.hypothesis.bound)]
-    figure = SectionFigure(
-        name="verdicts",
-        draw=partial(draw, estimated[:MOST_ROWS]),
-        alt=f"Estimate, interval and margin of each claim. {counts}",
-    )
-    some = f"The figure shows the first {MOST_ROWS} of {len(estimated)} claims with an estimate."
-    return Section(
-        title="Verdicts",
-        sentences=blocks(counts, mixed_runs(context), some * (len(estimated) > MOST_ROWS)),
-        table=verdicts_table(verdicts),
-        figures=[figure] if estimated else [],
-        notes=explanations(verdicts),
-    )
-
-
 def method(context: Context) -> Section | None:
-    """Return how verdicts were reached; None where there are none."""
-    return Section(title="How this was judged", sentences=how_to_read(context)) if context.verdicts else None
+    """Return how verdicts were reached, each with all its numbers; None where there are none."""
+    if not context.verdicts:
+        return None
+    return Section(
+        title="How this was judged",
+        sentences=how_to_read(context),
+        table=verdicts_table(context.verdicts),
+        notes=explanations(context.verdicts),
+        folded=True,
+    )
 
 
-def count(verdicts: Sequence[Verdict]) -> str:
-    """Count the verdicts."""
-    counts = Counter(v.decision for v in verdicts)
-    parts = [f"{counts[d]} {d}" for d in get_args(Decision) if d in counts]
-    return f"Of {len(verdicts)} claim{'s' if len(verdicts) > 1 else ''}: {', '.join(parts)}."
-
-
-def mixed_runs(context: Context) -> str:
-    """Return a warning where runs that are compared were made in ways that change their bits; else nothing."""
-    values = {name: sorted(context.runs[PROVENANCE[name]].dropna().unique(), key=str) for name in BITS_DEPEND_ON}
-    differ = [f"{name}: {', '.join(map(str, of))}" for name, of in values.items() if len(of) > 1]
-    return f"The runs that are compared were not all made in the same way ({'; '.join(differ)})." if differ else ""
+def further(verdicts: Sequence[Verdict]) -> Section:
+    """Return claims that have no picture of their own: their rows, and a figure with a strip for each that has an estimate."""
+    estimated = [v for v in verdicts if v.estimate is not None and not math.isnan(v.hypothesis.bound)]
+    if not estimated:
+        return Section(title="Further claims", table=verdicts_table(verdicts))
+    some = f"The figure shows the first {MOST_ROWS} of {len(estimated)} claims with an estimate."
+    alt = "Estimate, interval and margin of each further claim."
+    drawn = SectionFigure(name="verdicts", draw=partial(draw, estimated[:MOST_ROWS]), alt=alt)
+    sentences = some * (len(estimated) > MOST_ROWS)
+    return Section(title="Further claims", sentences=sentences, table=verdicts_table(verdicts), figures=[drawn])
 
 
 def how_to_read(context: Context) -> str:

@@ -1,0 +1,61 @@
+"""What could change a verdict, as short flags: the sampling of the test set, further seeds, few or odd replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mlpbench.evidence.judging.caveats import (
+    BestAtEdge,
+    Caveat,
+    CensoredMean,
+    FarReplicates,
+    LeastSpread,
+    LeftOut,
+    SharedStreams,
+    Skewed,
+    TooFewReplicates,
+    TooFewToDecide,
+    Unfinished,
+)
+from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, UNDECIDED, Verdict
+from mlpbench.report.words import needed, not_robust
+
+# Caveats that a reader should see beside the verdict; the others say how it was judged.
+FLAGS: Mapping[type[Caveat], Callable[[Any], str]] = {
+    LeftOut: lambda c: c.sentence.rstrip("."),
+    CensoredMean: lambda c: c.sentence.rstrip("."),
+    TooFewReplicates: lambda c: c.sentence.rstrip("."),
+    TooFewToDecide: lambda c: f"{c.n} {c.units} can't decide it, {c.least} can",
+    FarReplicates: lambda c: f"{c.far} of {c.n} {c.plural} lie{c.s} far from the others",
+    LeastSpread: lambda c: f"the {c.plural} differ by less than the metric can show",
+    BestAtEdge: lambda c: "a better level may lie beyond the range",
+    Skewed: lambda c: f"the {c.plural} are skewed",
+    SharedStreams: lambda c: "it is about one random draw",
+    Unfinished: lambda c: f"{c.done} of {c.planned} runs are there",
+}
+
+
+def flags(verdict: Verdict) -> Sequence[str]:
+    """Return what could change a verdict, each in a few words; nothing of one that follows from the settings."""
+    found: list[str] = []
+    if not_robust(verdict):
+        found.append("not robust: a different test set of this size could change the verdict")
+    elif verdict.test_sampling.unknown is not None:
+        found.append("the sampling of the test set is not included")
+    if verdict.withheld is not None:
+        found.append(verdict.withheld.sentence.rstrip("."))
+    found += [
+        say(c)
+        for c in verdict.caveats
+        if c is not verdict.withheld
+        for kind, say in FLAGS.items()
+        if isinstance(c, kind)
+    ]
+    if verdict.exploratory:
+        found.append("exploratory: stated after its runs were looked at")
+    if verdict.seeds is not None and verdict.seeds > 1:
+        found.append(f"seed {verdict.seed_number} of {verdict.seeds} looked at")
+    if verdict.decision in (UNDECIDED, AT_THE_MARGIN) and (more := needed(verdict)):
+        found.append(f"{more[0].lower()}{more[1:]}".rstrip("."))
+    return list(dict.fromkeys(found))
