@@ -113,8 +113,8 @@ class Page:
             by()
 
     def press(self, key: str, *, shift: bool = False) -> None:
-        """Press and release a key that has a name: Tab, Enter, Escape."""
-        codes = {"Tab": 9, "Enter": 13, "Escape": 27}
+        """Press and release a key that has a name: Tab, Enter, Escape, ArrowLeft, ArrowRight."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}
         text = {"text": "\r"} if key == "Enter" else {}
         common = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key], "modifiers": 8 if shift else 0}
         self.ask("Input.dispatchKeyEvent", type="keyDown", **common, **text)

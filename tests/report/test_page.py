@@ -1,4 +1,4 @@
-"""The page of a report: what the Markdown says, safe to open, looked into by its table and curves, the same bytes twice."""
+"""The page of a report: what the Markdown says, safe to open, looked into by its table and figures, the same bytes twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from reports import context_of, report_of
 
 from mlpbench.report.context import Context
 from mlpbench.report.pages import page as pages
-from mlpbench.report.pages.curves_svg import chart
 from mlpbench.report.pages.markdown_html import VERDICTS, body
 from mlpbench.report.pages.page import report_page, run_table
 from mlpbench.report.report import Report
@@ -174,19 +173,28 @@ def test_a_page_says_what_the_markdown_says(name: str) -> None:
     assert tree(name).all("h1")[0].text == made(name).experiment.question
 
 
-def test_pictures_are_inside_with_their_words_and_curves_are_drawn_anew(name: str) -> None:
+def test_figures_are_inside_with_their_words(name: str) -> None:
     report = rendered(name)
     linked = re.findall(r"^!\[.+\]\((figures/.+)\)$", report.markdown, flags=re.MULTILINE)
-    words = {
-        f.path: f.alt.replace("[", "(").replace("]", ")") for section in report.sections for f in section.every_figure
-    }
-    wanted = {
-        words[path]: report.pictures[path] for path in linked if "learning_curves" not in path and "claim_" not in path
-    }
-    found = {i.attributes["alt"]: i.attributes["src"] for i in tree(name).all("img")}
-    assert {a: base64.b64decode(s.removeprefix("data:image/png;base64,")) for a, s in found.items()} == wanted
-    drawn = bool(tree(name).all("figure", class_="curves"))
-    assert drawn == ("figures/learning_curves.png" in report.pictures)
+    words = {f.path: f.alt for section in report.sections for f in section.every_figure}
+    drawn = tree(name).all("figure", class_="drawn")
+    of_sections = [path for path in linked if "claim_" not in path]
+    assert [f"figures/{e.attributes['data-name']}.png" for e in drawn] == of_sections
+    assert [e.all("svg")[0].attributes["aria-label"] for e in drawn] == [words[path] for path in of_sections]
+    assert tree(name).all("img") == []
+
+
+def test_a_figure_that_is_too_large_for_a_page_stands_as_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlpbench.report.pages.page.MOST_SVG", 60_000)
+    report = rendered("width")
+    root = Tree(report_page(report)).root
+    pictures = {i.attributes["alt"]: i.attributes["src"] for i in root.all("img")}
+    words = {f.alt.replace("[", "(").replace("]", ")"): f.path for section in report.sections for f in section.every_figure}
+    assert 0 < len(pictures) < len(words)
+    for alt, source in pictures.items():
+        assert base64.b64decode(source.removeprefix("data:image/png;base64,")) == report.pictures[words[alt]]
+    claims = sum("claim_" in path for path in words.values())
+    assert len(root.all("figure", class_="drawn")) == len(words) - len(pictures) - claims
 
 
 def test_nothing_is_loaded_and_only_our_own_code_runs(name: str) -> None:
@@ -293,60 +301,6 @@ def test_levels_that_are_none_or_not_there_are_told_apart() -> None:
     grid = replace(shown.judgement.grid, conditions=[one, shown.conditions[1]])
     lacking = replace(shown, judgement=replace(shown.judgement, grid=grid))
     assert run_table(lacking).rows[0][0].text == "-"
-
-
-def test_curves_are_those_of_the_estimates() -> None:
-    shown = context("width")
-    found = chart(shown.curve_estimates, shown.colours)
-    assert [p.title for p in found.panels] == ["train loss", "test loss", "train accuracy", "test accuracy"]
-    assert [e.label for e in found.entries] == [str(w) for w in WIDTHS]
-    assert [e.light for e in found.entries] == list(shown.colours.colours.values())
-    panel = found.panels[-1]
-    of = shown.curve_estimates[
-        (shown.curve_estimates["split"] == "test") & (shown.curve_estimates["measure"] == "accuracy")
-    ]
-    ticks = sorted((float(t.text), t.at) for t in panel.y_ticks)
-    (low, low_at), (high, high_at) = ticks[0], ticks[-1]
-    for line in panel.lines:
-        means = of[of["position"] == line.key].sort_values("epoch")["mean"]
-        ys = [float(p.split(",")[1]) for p in line.path.split()]
-        expected = [low_at + (m - low) / (high - low) * (high_at - low_at) for m in means]
-        assert ys == pytest.approx(expected, abs=0.11)
-        assert line.band.endswith(" Z")
-    ends = of[of["epoch"] == of["epoch"].max()].sort_values("position")
-    for entry, mean in zip(found.entries, ends["mean"], strict=True):
-        assert float(re.findall(r"test accuracy ([\d.]+) ±", entry.ends)[0]) == pytest.approx(mean, abs=6e-5)
-
-
-def test_a_curve_that_can_not_be_drawn_everywhere_is_interrupted_not_faked() -> None:
-    shown = context("width")
-    curves = shown.curve_estimates.copy()
-    one = (curves["position"] == 0) & (curves["epoch"] == 3)
-    curves.loc[one, ["mean", "low", "high"]] = float("nan")
-    zero = (curves["position"] == 1) & (curves["measure"] == "loss")
-    curves.loc[zero, "low"] = -1.0
-    found = chart(curves, shown.colours)
-    assert found.panels[0].lines[0].path.count("M") == 2
-    assert not re.search("nan|inf", "".join(line.path + line.band for p in found.panels for line in p.lines))
-
-
-def contrast(one: str, other: str) -> float:
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("name", ["width", "two factors", "many conditions", "one run"])
-def test_curves_are_seen_on_a_dark_page_and_differ(name: str) -> None:
-    shown = context(name)
-    found = chart(shown.curve_estimates, shown.colours)
-    dark = re.findall(r"--page: light-dark\(#ffffff, (#\w+)\)", page(name))[0]
-    assert [e.label for e in found.entries if contrast(e.dark, dark) < 3] == []
-    assert len({e.dark for e in found.entries}) == len({e.light for e in found.entries})
 
 
 @pytest.mark.slow

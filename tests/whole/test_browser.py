@@ -5,11 +5,14 @@ Pictures of every page that is looked at are left in `MLPBENCH_SCREENSHOTS`, whe
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from arithmetic_folders import make_folder
@@ -32,7 +35,23 @@ MANY: dict[str, Any] = {
 }
 ROWS = "[...document.querySelectorAll('#run-table tbody tr')]"
 SHOWN = f"{ROWS}.filter((r) => !r.hidden)"
-CHOSEN = "[...new Set([...document.querySelectorAll('.chosen')].map((e) => e.dataset.key))]"
+CURVES = "figure.drawn[data-name=learning_curves]"
+CHOSEN = f"[...new Set([...document.querySelectorAll('{CURVES} .chosen')].map((e) => e.dataset.entry))]"
+READOUT = f"document.querySelector('{CURVES} .readout').textContent"
+VIEW = f"document.querySelector('{CURVES} svg').getAttribute('viewBox').split(' ').map(Number)"
+# What a button would save, by the name of the file.
+CATCH = """(() => {
+  window.saved = {};
+  URL.createObjectURL = (blob) => { window.caught = blob; return 'data:,'; };
+  HTMLAnchorElement.prototype.click = function () { window.saved[this.download] = window.caught; };
+})()"""
+# Texts of a figure that stand on each other, as the browser sets them.
+OVERPRINTED = """[...document.querySelectorAll('figure.drawn svg')].flatMap((svg) => {
+  const boxes = [...svg.querySelectorAll('text')].filter((t) => t.textContent.trim()).map((t) => [t.textContent, t.getBoundingClientRect()]);
+  return boxes.flatMap(([a, p], i) => boxes.slice(i + 1).filter(([, q]) =>
+    Math.min(p.right, q.right) - Math.max(p.left, q.left) > 2 && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 4)
+    .map(([b]) => `${svg.closest('figure').dataset.name}: ${a} | ${b}`));
+})"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Contrast of every text with what is behind it (WCAG 2.2, 1.4.3), as the browser computed both.
 CONTRAST = """(() => {
@@ -53,11 +72,11 @@ CONTRAST = """(() => {
     worst.set(what, Math.min(worst.get(what) ?? 99, (b + 0.05) / (a + 0.05)));
   };
   for (const e of document.querySelectorAll('body, body *')) {
-    if (e.closest('script, .skip, [hidden], svg title')) continue;
+    if (e.closest('script, .skip, [hidden], .fixed, svg title')) continue;
     const style = getComputedStyle(e);
     if ([...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
       note('text', e, e.closest('svg') ? style.fill : style.color);
-    if (e.matches('.curve .line')) note('curve', e, style.stroke);
+    if (e.matches('.member path') && style.stroke.startsWith('rgb') && style.fill === 'none') note('curve', e, style.stroke);
   }
   return Object.fromEntries(worst);
 })()"""
@@ -160,7 +179,7 @@ def test_typing_filters_rows_by_all_words_and_keeps_the_order_of_a_sort(browser:
     browser.type("TANH 0.001")
     expected = [("tanh", "0.001")] * 30
     assert list(zip(column(browser, "activation"), column(browser, "lr"), strict=True)) == expected
-    assert browser.evaluate("document.getElementById('count').textContent") == "30 of 120"
+    assert browser.evaluate("document.getElementById('count').textContent") == "30 of 120 rows"
     browser.click("#run-table th button")
     browser.wait("document.querySelector('th[aria-sort]') !== null")
     browser.evaluate("new Promise((done) => setTimeout(done, 100))")
@@ -168,47 +187,150 @@ def test_typing_filters_rows_by_all_words_and_keeps_the_order_of_a_sort(browser:
     browser.evaluate("document.getElementById('filter').focus()")
     browser.type(" nothing has this")
     assert column(browser, "lr") == []
+    assert browser.evaluate("document.getElementById('count').textContent") == "0 of 120 rows: no run matches"
     assert browser.complaints() == []
 
 
-def test_pointing_at_a_curve_highlights_it_in_every_panel(width: Page) -> None:
-    assert width.evaluate(CHOSEN) == []
-    width.evaluate("document.getElementById('curves').scrollIntoView({block: 'center'})")
-    at = width.evaluate(
-        "(() => { const p = document.querySelector('.panel .curve[data-key=\"0\"] .reach');"
-        "const q = p.getPointAtLength(p.getTotalLength() * 0.6).matrixTransform(p.getScreenCTM()); return [q.x, q.y]; })()"
+def test_a_filter_compares_the_numbers_and_words_of_a_column(width: Page) -> None:
+    for typed, expected in (
+        ("width=512", lambda w, a: w == 512),
+        ("WIDTH>=256 test_accuracy>0.84", lambda w, a: w >= 256 and a > 0.84),
+        ("width!=8 status=ok test_accuracy<0.82", lambda w, a: w != 8 and a < 0.82),
+        ("512", None),
+    ):
+        width.evaluate("(() => { const f = document.getElementById('filter'); f.value = ''; f.focus(); })()")
+        width.type(typed)
+        rows = list(zip(map(float, column(width, "width")), map(float, column(width, "test accuracy")), strict=True))
+        assert rows
+        if expected:
+            assert all(expected(w, a) for w, a in rows)
+            everything = width.evaluate(f"{ROWS}.map((r) => [...r.cells].map((c) => c.textContent))")
+            at = heading(width, "width"), heading(width, "test accuracy")
+            assert len(rows) == sum(expected(float(r[at[0]]), float(r[at[1]])) for r in everything)
+    assert width.complaints() == []
+
+
+def point_at(page: Page, what: str, i: int) -> list[float]:
+    """Return where the i-th of the points of a panel of the learning curves is in the window, and show it."""
+    found: list[float] = page.evaluate(
+        f"(() => {{ const f = document.querySelector('{CURVES}'); f.scrollIntoView({{block: 'center'}});"
+        f"const axes = JSON.parse(f.dataset.points).find((a) => `${{a.t}} ${{a.y}}` === '{what}'); const p = axes.p.at({i});"
+        "const q = new DOMPoint(p[0], p[1]).matrixTransform(f.querySelector('svg').getScreenCTM()); return [q.x, q.y]; })()"
     )
-    width.move(*at)
-    width.wait(f"{CHOSEN}.length === 1")
-    assert width.evaluate(CHOSEN) == ["0"]
-    assert width.evaluate("document.querySelectorAll('.curve.chosen').length") == 4
-    assert width.evaluate("document.getElementById('readout').textContent").startswith(
-        "8: after 10 epochs, test accuracy 0.8"
-    )
-    width.wait("getComputedStyle(document.querySelector('.curve:not(.chosen) .line')).opacity < 0.3")
+    return found
+
+
+def test_pointing_at_a_point_says_what_it_stands_for(width: Page) -> None:
+    assert width.evaluate(READOUT).startswith("Point at a number")
+    width.move(*point_at(width, "test accuracy", -1))
+    width.wait(f"{READOUT}.includes('epoch 10')")
+    said = width.evaluate(READOUT)
+    assert said.startswith("test, ")
+    entry = said.split(", ")[1].split(" ")[0]
+    runs = [
+        float(accuracy)
+        for w, accuracy in zip(column(width, "width"), column(width, "test accuracy"), strict=True)
+        if w == entry
+    ]
+    assert float(said.rpartition("accuracy ")[2]) == pytest.approx(sum(runs) / len(runs), abs=1e-4)
+    assert width.evaluate(f"document.querySelector('{CURVES} .mark').getAttribute('visibility')") == "visible"
     width.move(2, 2)
-    width.wait(f"{CHOSEN}.length === 0")
+    width.wait(f"{READOUT}.startsWith('Point at')")
+
+
+def test_arrow_keys_go_through_the_points(width: Page) -> None:
+    width.evaluate(f"document.querySelector('{CURVES} .canvas').focus()")
+    said = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
+        width.press(key)
+        said.append(width.evaluate(READOUT))
+    assert said[0] == said[2]
+    assert len({*said}) == 2
+    assert "epoch 0 " in said[0]
+    width.press("Escape")
+    assert width.evaluate(READOUT).startswith("Point at")
 
 
 def test_the_keyboard_highlights_pins_and_lets_go(width: Page) -> None:
-    width.evaluate("document.querySelectorAll('.legend button')[6].focus()")
+    width.evaluate(f"document.querySelectorAll('{CURVES} .entry')[6].focus()")
     width.press("Tab")
     assert width.evaluate(CHOSEN) == ["7"]
+    width.wait(f"getComputedStyle(document.querySelector('{CURVES} .member:not(.chosen)')).opacity < 0.3")
     width.press("Enter")
     assert width.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
     width.press("Tab", shift=True)
     assert width.evaluate(CHOSEN) == ["6"]
     width.evaluate("document.activeElement.blur()")
     assert width.evaluate(CHOSEN) == ["7"]
+    width.evaluate(f"document.querySelector('{CURVES} .canvas').focus()")
     width.press("Escape")
     assert width.evaluate(CHOSEN) == []
     assert width.complaints() == []
 
 
+def test_a_figure_is_zoomed_moved_and_shown_whole_again(width: Page) -> None:
+    whole = width.evaluate(VIEW)
+    tools = f"{CURVES} .tools button"
+    width.click(f"{tools}[data-do=in]")
+    width.click(f"{tools}[data-do=in]")
+    near = width.evaluate(VIEW)
+    assert near[2] == pytest.approx(whole[2] / 1.4**2)
+    assert near[2] / near[3] == pytest.approx(whole[2] / whole[3])
+    assert near[0] > whole[0]
+    box = width.evaluate(
+        f"(({{x, y, width, height}}) => [x + width / 2, y + height / 2])(document.querySelector('{CURVES} svg').getBoundingClientRect())"
+    )
+    for kind, dx, buttons in (("mousePressed", 0, 1), ("mouseMoved", 40, 1), ("mouseReleased", 40, 0)):
+        button = "none" if kind == "mouseMoved" else "left"
+        width.ask(
+            "Input.dispatchMouseEvent", type=kind, x=box[0] + dx, y=box[1], button=button, buttons=buttons, clickCount=1
+        )
+    assert width.evaluate(VIEW)[0] < near[0]
+    for _ in range(20):
+        width.click(f"{tools}[data-do=out]")
+    assert width.evaluate(VIEW) == pytest.approx(whole)
+    for _ in range(30):
+        width.click(f"{tools}[data-do=in]")
+    assert width.evaluate(VIEW)[2] == pytest.approx(whole[2] / 16), "no further"
+    width.click(f"{tools}[data-do=all]")
+    assert width.evaluate(VIEW) == pytest.approx(whole)
+    assert width.complaints() == []
+
+
+def test_figures_and_tables_are_saved_as_files(width: Page) -> None:
+    width.evaluate(CATCH)
+    for what in ("svg", "csv"):
+        width.click(f"{CURVES} .tools button[data-do={what}]")
+    for i in (1, 2):
+        width.click(f"main .keep button:nth-child({i})")
+    saved = {
+        name: width.evaluate(f"window.saved[{name!r}].text()") for name in width.evaluate("Object.keys(window.saved)")
+    }
+    picture = ElementTree.fromstring(saved["learning_curves.svg"])
+    colours = {node.get(key) for node in picture.iter() for key in ("fill", "stroke") if node.get(key)}
+    assert not [c for c in colours if "var(" in c or "light-dark" in c], "it stands alone"
+    assert "svg" in picture.tag
+    rows = list(csv.DictReader(io.StringIO(saved["learning_curves.csv"])))
+    assert {r["entry"] for r in rows} == {str(2**i) for i in range(3, 11)}
+    assert {(r["x name"], r["y name"]) for r in rows} == {("epoch", "loss"), ("epoch", "accuracy")}
+    ends = {name.rpartition(".")[2]: content for name, content in saved.items() if "learning" not in name}
+    assert set(ends) == {"csv", "tex"}
+    assert ends["tex"].startswith("\\begin{tabular}{")
+    assert ends["tex"].count("\\\\") == len(list(csv.reader(io.StringIO(ends["csv"]))))
+    assert width.complaints() == []
+
+
+@pytest.mark.parametrize("size", [1200, 390])
+@pytest.mark.parametrize("path", ["width/report.html", "many/report.html"])
+def test_no_text_of_a_figure_stands_on_another(browser: Page, folder: Path, path: str, size: int) -> None:
+    browser.open(folder / path, width=size)
+    assert browser.evaluate(OVERPRINTED) == []
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_tab_reaches_everything_and_shows_where_it_is(browser: Page, folder: Path, path: str) -> None:
     browser.open(folder / path, width=800)
-    reachable = "a[href]:not([tabindex='-1']), button, input, summary, .scroll"
+    reachable = "a[href]:not([tabindex='-1']), button, input, summary, .scroll, .canvas, .entry[role=button]"
     browser.evaluate(
         f'[...document.querySelectorAll("{reachable}")].filter((e) => e.checkVisibility()).forEach((e, i) => e.dataset.stop = i)'
     )
@@ -255,10 +377,11 @@ def test_without_scripts_everything_is_there_and_nothing_is_promised(browser: Pa
         browser.open(folder / "width" / "report.html")
         nodes = browser.ask("DOM.getDocument", depth=-1)["root"]["nodeId"]
         for selector, count in (
-            (".tools[hidden]", 1),
+            (".tools[hidden]", 6),
             ("#theme[hidden]", 1),
             ("#run-table tbody tr", 64),
-            (".curve", 32),
+            (".drawn svg", 5),
+            ("[data-name=learning_curves] .entry", 8),
         ):
             found = browser.ask("DOM.querySelectorAll", nodeId=nodes, selector=selector)["nodeIds"]
             assert len(found) == count

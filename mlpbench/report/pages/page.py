@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,18 +31,18 @@ from mlpbench.report.context import Context
 from mlpbench.report.diagnostics.training_failures import ending
 from mlpbench.report.figures import theme
 from mlpbench.report.pages import claim_svg
-from mlpbench.report.pages.curves_svg import chart
+from mlpbench.report.pages.figure_svg import drawn_figure
 from mlpbench.report.pages.markdown_html import VERDICTS, body
 from mlpbench.report.pages.report_digest import HTML, MARKDOWN
 from mlpbench.report.report import Report
 from mlpbench.report.sections.conditions import HEADINGS
-from mlpbench.report.sections.learning_curves import has_curves
 from mlpbench.results.seal import forget_but, write_sealed
 
-SCRIPTS = ("vendor/sortable.min.js", "script.js")
-# The index has no curves and no runs: of the script of a report it takes the theme.
+SCRIPTS = ("vendor/sortable.min.js", "script.js", "figures.js")
+# The index has no figures and no runs: of the script of a report it takes the theme.
 INDEX_SCRIPTS = ("script.js", "index.js")
-CURVES = "figures/learning_curves.png"
+# A figure that is larger than this as SVG stands as a picture.
+MOST_SVG = 600_000
 # A page with more rows than this takes long to open and to sort.
 MOST_RUNS = 2_000
 
@@ -73,19 +74,15 @@ def write(report: Report, folder: Path, *, html: bool = False) -> Path:
 
 
 def report_page(report: Report) -> str:
-    """Return a report as one HTML file: its Markdown, a table of its runs that sorts and filters, and its learning curves.
+    """Return a report as one HTML file: its Markdown with its figures as SVG, and a table of its runs that sorts and filters.
 
-    The text is that of `report.md`; pictures are inside the file; the learning curves are drawn again as SVG, to be
-    highlighted. The same report gives the same bytes.
+    The text is that of `report.md`. The same report gives the same bytes.
     """
-    shown = _of_runs(report.context)
-    curves = shown.get("chart")
-    instead = {} if curves is None else {CURVES: _render("curves.html", chart=curves)}
-    instead |= _claims(report.context)
+    shown = {} if report.context is None else {"runs": run_table(report.context)}
     folded = frozenset(i for i, section in enumerate(report.sections) if section.folded)
-    text = body(report.as_drawn, report.pictures, instead, folded)
+    text = body(report.as_drawn, report.pictures, _claims(report.context) | _drawn(report), folded)
     sections = [*text.sections, *([("runs", "Runs")] if "runs" in shown else [])]
-    return _page("report.html", _colours(curves), title=text.title, body=Markup(text.html), sections=sections, **shown)
+    return _page("report.html", title=text.title, body=Markup(text.html), sections=sections, **shown)
 
 
 def _claims(context: Context | None) -> dict[str, str]:
@@ -105,17 +102,20 @@ def index_page(**content: Any) -> str:
     return _page("index.html", _text("index.css"), INDEX_SCRIPTS, **content)
 
 
-def _of_runs(context: Context | None) -> dict[str, Any]:
-    """Return what a page shows of the runs of an experiment, beyond the text of its report."""
-    if context is None:
-        return {}
-    runs = {"runs": run_table(context)}
-    if not has_curves(context):
-        return runs
-    return {**runs, "chart": chart(context.curve_estimates, context.colours)}
+def _drawn(report: Report) -> dict[str, str]:
+    """Return the figures as HTML by path: those that could be drawn, and are no larger than a page can hold."""
+    shown = {}
+    for section in report.sections:
+        for figure in section.figures:  # those of cards are claims
+            if figure.path in report.pictures:
+                drawn = drawn_figure(figure.draw(), figure.name, figure.alt)
+                if len(drawn.svg) + len(drawn.points) <= MOST_SVG:
+                    given = {"svg": Markup(drawn.svg), "points": drawn.points, "entries": json.dumps(drawn.entries)}
+                    shown[figure.path] = _render("figure.html", name=figure.name, **given)
+    return shown
 
 
-def _page(template: str, more_style: str, names: Sequence[str] = SCRIPTS, **content: Any) -> str:
+def _page(template: str, more_style: str = "", names: Sequence[str] = SCRIPTS, **content: Any) -> str:
     style = f"{_text('style.css')}{more_style}"
     scripts = [_text(name) for name in names]
     # No address is admitted, and of inline code only what was hashed here: not even markup that slipped through runs.
@@ -125,11 +125,6 @@ def _page(template: str, more_style: str, names: Sequence[str] = SCRIPTS, **cont
     )
     inline = {"style": Markup(style), "scripts": [Markup(s) for s in scripts], "policy": policy, "signs": VERDICTS}
     return _render(template, **inline, **content)
-
-
-def _colours(chart: Any) -> str:
-    entries = () if chart is None else chart.entries
-    return "".join(f".c{e.key} {{ --curve: light-dark({e.light}, {e.dark}); }}\n" for e in entries)
 
 
 def _hash(text: str) -> str:

@@ -20,39 +20,6 @@
   });
 })();
 
-// Curves: the one that is pointed at or focused stands out in every panel; a press keeps it so, Escape lets go.
-(() => {
-  const figure = document.getElementById("curves");
-  if (!figure) return;
-  const readout = document.getElementById("readout");
-  const invitation = readout.textContent;
-  const entries = new Map([...figure.querySelectorAll(".legend button")].map((b) => [b.dataset.key, b]));
-  const members = [...figure.querySelectorAll("[data-key]")];
-  let pinned = null;
-  readout.hidden = false;
-  const show = (key) => {
-    figure.classList.toggle("choosing", key !== null);
-    for (const member of members) member.classList.toggle("chosen", member.dataset.key === key);
-    const entry = entries.get(key);
-    readout.textContent = entry ? `${entry.textContent}: ${entry.dataset.ends}` : invitation;
-  };
-  const pin = (key) => {
-    pinned = key;
-    for (const [of, entry] of entries) entry.setAttribute("aria-pressed", String(of === key));
-    show(key);
-  };
-  const keyOf = (event) => event.target.closest("[data-key]")?.dataset.key ?? null;
-  for (const kind of ["pointerover", "focusin"]) {
-    figure.addEventListener(kind, (event) => { const key = keyOf(event); if (key !== null) show(key); });
-  }
-  for (const kind of ["pointerout", "focusout"]) figure.addEventListener(kind, () => show(pinned));
-  figure.addEventListener("click", (event) => {
-    const key = keyOf(event);
-    if (key !== null) pin(key === pinned ? null : key);
-  });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && pinned !== null) pin(null); });
-})();
-
 // Folds: a link to a folded section opens it.
 (() => {
   const open = () => {
@@ -63,23 +30,42 @@
   open();
 })();
 
-// Runs: rows that have all the words stay.
+// Runs: rows that have all the words stay; width=512 and test_accuracy>0.84 are about a column.
 (() => {
   const table = document.getElementById("run-table");
   if (!table) return;
   const filter = document.getElementById("filter");
   const count = document.getElementById("count");
-  document.querySelector(".tools").hidden = false;
+  document.querySelector(".tools:has(#filter)").hidden = false;
   document.getElementById("filter-help").hidden = false;
+  const plain = (text) => text.toLowerCase().replace(/[\s_]+/g, "");
+  const heads = [...table.tHead.rows[0].cells].map((cell) => plain(cell.textContent));
+  const compare = {
+    "=": (a, b) => a === b, "!=": (a, b) => a !== b, ">": (a, b) => a > b, "<": (a, b) => a < b, ">=": (a, b) => a >= b, "<=": (a, b) => a <= b,
+  };
+  const text = (row, column) => row.cells[column].textContent.trim().toLowerCase();
+  const number = (row, column) => Number(row.cells[column].dataset.sort || row.cells[column].textContent);
+  const rule = (word) => {
+    const [, name, sign, value] = word.match(/^([^<>=!]+)(>=|<=|!=|=|>|<)(.+)$/) ?? [];
+    const column = name === undefined ? -1 : heads.indexOf(plain(name));
+    if (column < 0) return (row) => [...row.cells].map((cell) => cell.textContent).join("\n").toLowerCase().includes(word);
+    const wanted = Number(value);
+    if (Number.isNaN(wanted)) return (row) => compare[sign](text(row, column), value);
+    const digits = (value.split(".")[1] ?? "").length;
+    return (row) => {
+      const there = number(row, column);
+      if (Number.isNaN(there) || text(row, column) === "-") return false;
+      return compare[sign](there, wanted) || (sign === "=" && digits > 0 && there.toFixed(digits) === wanted.toFixed(digits));
+    };
+  };
   filter.addEventListener("input", () => {
-    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean).map(rule);
     let shown = 0;
     const rows = table.tBodies[0].rows;
     for (const row of rows) {
-      const cells = [...row.cells].map((cell) => cell.textContent).join("\n").toLowerCase();
-      row.hidden = !words.every((word) => cells.includes(word));
+      row.hidden = !words.every((fits) => fits(row));
       shown += !row.hidden;
     }
-    count.textContent = `${shown} of ${rows.length}`;
+    count.textContent = `${shown} of ${rows.length} rows${shown ? "" : ": no run matches"}`;
   });
 })();

@@ -1,0 +1,195 @@
+"use strict";
+// Figures: what a point stands for, entries of the legend that stand out, zoom, and files to keep.
+(() => {
+  const NEAR = 14, STEP = 1.4, MOST = 16;
+  const save = (name, type, text) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const SHOWN = ["fill", "stroke"];
+
+  for (const figure of document.querySelectorAll("figure.drawn")) {
+    const canvas = figure.querySelector(".canvas");
+    const svg = canvas.querySelector("svg");
+    const readout = figure.querySelector(".readout");
+    const entries = JSON.parse(figure.dataset.entries);
+    const points = JSON.parse(figure.dataset.points).flatMap((axes) =>
+      axes.p.map(([x, y, entry, xText, yText]) => ({ x, y, entry, xText, yText, axes })));
+    const whole = svg.viewBox.baseVal;
+    const all = { x: whole.x, y: whole.y, width: whole.width, height: whole.height };
+    const name = figure.dataset.name;
+    let pinned = null, at = -1, dragged = null;
+    figure.querySelector(".tools").hidden = false;
+
+    const mark = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    mark.setAttribute("class", "mark");
+    mark.setAttribute("r", "5");
+    mark.setAttribute("visibility", "hidden");
+    svg.append(mark);
+
+    const words = (p) => [
+      [p.axes.t, entries[p.entry]].filter(Boolean).join(", "),
+      [p.axes.x, p.xText].filter(Boolean).join(" "),
+      [p.axes.y, p.yText].filter(Boolean).join(" "),
+    ].filter(Boolean).join(" · ");
+    const tell = (i) => {
+      at = i;
+      const point = points[i];
+      mark.setAttribute("visibility", point ? "visible" : "hidden");
+      readout.textContent = point ? words(point) : points.length ? hint : "";
+      if (!point) return;
+      mark.setAttribute("cx", point.x);
+      mark.setAttribute("cy", point.y);
+    };
+    const hint = "Point at a number, or focus the figure and use the arrow keys.";
+    tell(-1);
+
+    // From pixels of the screen to units of the picture.
+    const place = (event) => {
+      const box = svg.getBoundingClientRect(), view = svg.viewBox.baseVal;
+      const scale = view.width / box.width;
+      return { x: view.x + (event.clientX - box.left) * scale, y: view.y + (event.clientY - box.top) * scale, scale };
+    };
+    const nearest = ({ x, y, scale }) => {
+      let best = -1, least = (NEAR * scale) ** 2;
+      points.forEach((p, i) => {
+        if (pinned !== null && p.entry !== pinned && p.entry >= 0) return;
+        const d = (p.x - x) ** 2 + (p.y - y) ** 2;
+        if (d < least) [best, least] = [i, d];
+      });
+      return best;
+    };
+
+    // Legend: the entry that is pointed at or focused stands out; a press keeps it so, Escape lets go.
+    const members = [...svg.querySelectorAll("[data-entry]")];
+    const show = (entry) => {
+      svg.classList.toggle("choosing", entry !== null);
+      for (const m of members) m.classList.toggle("chosen", Number(m.dataset.entry) === entry);
+    };
+    const labels = members.filter((m) => m.classList.contains("entry"));
+    const pin = (entry) => {
+      pinned = entry;
+      for (const label of labels) label.setAttribute("aria-pressed", String(Number(label.dataset.entry) === entry));
+      show(entry);
+    };
+    for (const label of labels) {
+      const entry = Number(label.dataset.entry);
+      label.setAttribute("tabindex", "0");
+      label.setAttribute("role", "button");
+      label.setAttribute("aria-pressed", "false");
+      label.setAttribute("aria-label", entries[entry]);
+      for (const kind of ["pointerenter", "focus"]) label.addEventListener(kind, () => show(entry));
+      for (const kind of ["pointerleave", "blur"]) label.addEventListener(kind, () => show(pinned));
+      const press = () => pin(pinned === entry ? null : entry);
+      label.addEventListener("click", press);
+      label.addEventListener("keydown", (event) => {
+        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); event.stopPropagation(); press(); }
+      });
+    }
+
+    // Zoom: buttons, + and -, or the wheel with Ctrl; what is larger than its frame is dragged.
+    const view = (x, y, width) => {
+      const w = Math.min(all.width, Math.max(all.width / MOST, width)), h = (w * all.height) / all.width;
+      const left = Math.min(all.x + all.width - w, Math.max(all.x, x)), top = Math.min(all.y + all.height - h, Math.max(all.y, y));
+      svg.setAttribute("viewBox", `${left} ${top} ${w} ${h}`);
+      figure.classList.toggle("zoomed", w < all.width);
+    };
+    const zoom = (by, around) => {
+      const v = svg.viewBox.baseVal, to = Math.min(all.width, v.width / by), ratio = to / v.width;
+      const centre = around ?? { x: v.x + v.width / 2, y: v.y + v.height / 2 };
+      view(centre.x - (centre.x - v.x) * ratio, centre.y - (centre.y - v.y) * ratio, to);
+    };
+    canvas.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey) return;
+      event.preventDefault();
+      zoom(event.deltaY < 0 ? STEP : 1 / STEP, place(event));
+    }, { passive: false });
+    canvas.addEventListener("pointerdown", (event) => {
+      if (figure.classList.contains("zoomed")) dragged = { from: place(event), pointer: event.pointerId };
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (dragged?.pointer === event.pointerId && event.buttons) {
+        const now = place(event), v = svg.viewBox.baseVal;
+        view(v.x + dragged.from.x - now.x, v.y + dragged.from.y - now.y, v.width);
+        return;
+      }
+      const i = nearest(place(event));
+      if (i !== at) tell(i);
+    });
+    for (const kind of ["pointerup", "pointercancel", "pointerleave"]) canvas.addEventListener(kind, () => { dragged = null; });
+    canvas.addEventListener("pointerleave", () => tell(-1));
+    canvas.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { pin(null); tell(-1); return; }
+      if (event.key === "+" || event.key === "-") { zoom(event.key === "+" ? STEP : 1 / STEP, points[at]); return; }
+      const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!move || !points.length || event.target !== canvas) return;
+      event.preventDefault();
+      tell(at < 0 ? (move > 0 ? 0 : points.length - 1) : (at + move + points.length) % points.length);
+    });
+
+    const alone = () => {
+      const copy = svg.cloneNode(true);
+      copy.setAttribute("viewBox", `${all.x} ${all.y} ${all.width} ${all.height}`);
+      copy.setAttribute("width", all.width);
+      copy.setAttribute("height", all.height);
+      copy.setAttribute("font-family", "sans-serif");
+      copy.querySelector(".mark").remove();
+      const own = [svg, ...svg.querySelectorAll("*")].filter((node) => !node.classList.contains("mark"));
+      [copy, ...copy.querySelectorAll("*")].forEach((node, i) => {
+        for (const key of SHOWN) if (node.hasAttribute(key)) node.setAttribute(key, getComputedStyle(own[i])[key]);
+      });
+      return new XMLSerializer().serializeToString(copy);
+    };
+    const rows = () => [["panel", "entry", "x name", "x", "y name", "y"],
+      ...points.map((p) => [p.axes.t, entries[p.entry] ?? "", p.axes.x, p.xText, p.axes.y, p.yText])]
+      .map((row) => row.map(cell).join(",")).join("\n") + "\n";
+    const deeds = {
+      in: () => zoom(STEP),
+      out: () => zoom(1 / STEP),
+      all: () => view(all.x, all.y, all.width),
+      svg: () => save(`${name}.svg`, "image/svg+xml", alone()),
+      csv: () => save(`${name}.csv`, "text/csv", rows()),
+    };
+    for (const button of figure.querySelectorAll("button")) {
+      if (button.dataset.do === "csv" && !points.length) button.hidden = true;
+      button.addEventListener("click", () => deeds[button.dataset.do]());
+    }
+  }
+})();
+
+// Tables: as files to keep.
+(() => {
+  const clean = (cell) => cell.textContent.trim();
+  const tex = (text) => text.replace(/[\\{}$&#^_%~]/g, (c) => ({ "\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}" })[c] ?? `\\${c}`)
+    .replaceAll("±", "$\\pm$").replaceAll("−", "-");
+  const csv = (rows) => rows.map((r) => r.map((t) => (/[",\n]/.test(t) ? `"${t.replaceAll('"', '""')}"` : t)).join(",")).join("\n") + "\n";
+  const latex = (rows, numbers) => [`\\begin{tabular}{${numbers.map((n) => (n ? "r" : "l")).join("")}}`, "\\toprule",
+    ...rows.flatMap((r, i) => [`${r.map(tex).join(" & ")} \\\\`, ...(i ? [] : ["\\midrule"])]), "\\bottomrule", "\\end{tabular}", ""].join("\n");
+  for (const region of document.querySelectorAll("main .scroll")) {
+    const table = region.querySelector("table");
+    if (!table?.tHead) continue;
+    const rows = () => [...table.tHead.rows, ...table.tBodies[0].rows].filter((r) => !r.hidden).map((r) => [...r.cells].map(clean));
+    const numbers = () => [...table.tHead.rows[0].cells].map((c) => c.classList.contains("number"));
+    const bar = document.createElement("p");
+    bar.className = "keep";
+    const title = (region.getAttribute("aria-label") || "table").toLowerCase().replace(/[^a-z0-9]+/g, "_");
+    for (const [label, type, end, make] of [["CSV", "text/csv", "csv", () => csv(rows())], ["LaTeX", "text/x-tex", "tex", () => latex(rows(), numbers())]]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = label;
+      button.addEventListener("click", () => {
+        const link = document.createElement("a");
+        link.href = URL.createObjectURL(new Blob([make()], { type }));
+        link.download = `${title}.${end}`;
+        link.click();
+        setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+      });
+      bar.append(button);
+    }
+    region.after(bar);
+  }
+})();
