@@ -40,9 +40,9 @@ def node_facts() -> dict[str, str | None]:
 
 def processor() -> str:
     """Return the name of this node's processor, where mlpbench is what it is on the driver."""
-    from mlpbench.base.environment import cpu
+    from mlpbench.base import machine
 
-    return cpu()
+    return machine.processor()
 
 
 def gpu_name() -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from mlpbench.base import environment as provenance
+from mlpbench.base import machine
 from mlpbench.experiment.components.own_pieces import PieceError
 from mlpbench.experiment.grid import Run
 from mlpbench.training.batches.device_data import DeviceData, DrawnData, on_device
@@ -96,7 +97,7 @@ class Worker:
 @functools.cache
 def _cpu() -> str:
     """Return the processor of this process: on a cluster, another than the driver's."""
-    return provenance.cpu()
+    return machine.processor()
 
 
 def _failed(runs: Sequence[Run], error: str) -> StackRows:

@@ -248,7 +248,7 @@ def old_package(patch: pytest.MonkeyPatch, here: Path) -> None:
 
 def no_avx2(patch: pytest.MonkeyPatch, here: Path) -> None:
     (here / "cpuinfo").write_text("model name : Old\nflags : fpu sse sse2\n")
-    patch.setattr(doctor, "CPU_INFO", here / "cpuinfo")
+    patch.setattr("mlpbench.base.machine.CPU_INFO", here / "cpuinfo")
 
 
 def no_memory(patch: pytest.MonkeyPatch, here: Path) -> None:

@@ -19,6 +19,7 @@ from mlpbench.cli.main import main
 from mlpbench.jobs import write_pages
 from mlpbench.jobs.options import Options
 from mlpbench.report.pages import page as pages
+from mlpbench.results.store import Store
 
 SPEC = """\
 name: tiny
@@ -93,11 +94,11 @@ def test_a_page_comes_after_a_while_and_then_takes_a_tenth_of_the_time(
     def render(*_: Any) -> None:
         now[0] += took
 
-    monkeypatch.setattr(write_pages.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("mlpbench.jobs.write_pages.time.monotonic", lambda: now[0])
     monkeypatch.setattr(write_pages, "judge", lambda *_, **__: None)
     monkeypatch.setattr("mlpbench.report.report.render", render)
     monkeypatch.setattr(pages, "write", lambda *_, **__: written.append(now[0]))
-    live = write_pages.LivePage(write_pages.Store(tmp_path))
+    live = write_pages.LivePage(Store(tmp_path))
     while now[0] < 2000:
         live.update(None, [])  # type: ignore[arg-type]
         now[0] += 1

@@ -24,7 +24,10 @@ def drawn(draw: st.DrawFn) -> DrawnNumbers:
     estimate, low, high = draw(NUMBERS), draw(ENDS), draw(ENDS)
     low = None if low is None else min(low, estimate)
     high = None if high is None else max(high, estimate)
-    holds = draw(st.none() | st.tuples(ENDS, ENDS).map(lambda h: h if None in h else (min(h), max(h))))
+    holds = draw(
+        st.none()
+        | st.tuples(ENDS, ENDS).map(lambda h: h if h[0] is None or h[1] is None else (min(h[0], h[1]), max(h[0], h[1])))
+    )
     return DrawnNumbers(
         estimate=estimate, low=low, high=high, interval=draw(st.booleans()), holds=holds, zero=draw(st.booleans())
     )

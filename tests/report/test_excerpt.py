@@ -20,9 +20,9 @@ from mlpbench.evidence.estimates.observe import estimate, observe
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.report.context import Context
 from mlpbench.report.figures.condition_colours import condition_colours
+from mlpbench.report.figures.error_panels import error_against_factor
 from mlpbench.report.figures.layouts import replicate_rows as replicates
 from mlpbench.report.report import Report, render
-from mlpbench.report.sections.error_curves import error_against_factor
 
 WORDS = ["relu", "tanh", "sigmoid", "gelu", "silu"]
 SHARES = [round(0.05 * i, 2) for i in range(20)]

@@ -11,6 +11,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from arithmetic_tables import make, spec, width_tables
 from hypothesis import given, settings
@@ -141,7 +142,7 @@ def test_the_table_of_conditions_has_mean_interval_and_n_of_each() -> None:
         assert label == context.short_label(position)
         low, high = map(float, interval.split(" to "))
         row = wanted.loc[position]
-        half = (row["high"] - row["low"]) / 2
+        half = float(np.asarray(row["high"] - row["low"])) / 2
         assert float(mean) == pytest.approx(row["mean"], abs=half / 10)
         assert (low, high) == pytest.approx((row["low"], row["high"]), abs=half / 10)
         assert n == str(row["n"])

@@ -189,7 +189,9 @@ def test_a_figure_that_is_too_large_for_a_page_stands_as_a_picture(monkeypatch: 
     report = rendered("width")
     root = Tree(report_page(report)).root
     pictures = {i.attributes["alt"]: i.attributes["src"] for i in root.all("img")}
-    words = {f.alt.replace("[", "(").replace("]", ")"): f.path for section in report.sections for f in section.every_figure}
+    words = {
+        f.alt.replace("[", "(").replace("]", ")"): f.path for section in report.sections for f in section.every_figure
+    }
     assert 0 < len(pictures) < len(words)
     for alt, source in pictures.items():
         assert base64.b64decode(source.removeprefix("data:image/png;base64,")) == report.pictures[words[alt]]

@@ -75,7 +75,7 @@ def test_counts_of_examples_are_near_the_estimate_and_on_its_side(estimate: floa
 
 def with_sides(minuend: list[float], subtrahend: list[float], **changes: Any) -> str:
     numbers = UnitNumbers(minuend=minuend, subtrahend=subtrahend)
-    keys = {"estimate": -0.231, "metric": "test_loss", "low": -0.242, "high": -0.220} | changes
+    keys: dict[str, Any] = {"estimate": -0.231, "metric": "test_loss", "low": -0.242, "high": -0.220} | changes
     return plainly(replace(verdict_with(**keys), numbers=numbers), "images")
 
 

@@ -9,7 +9,7 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -192,12 +192,13 @@ def test_typing_filters_rows_by_all_words_and_keeps_the_order_of_a_sort(browser:
 
 
 def test_a_filter_compares_the_numbers_and_words_of_a_column(width: Page) -> None:
-    for typed, expected in (
+    rules: tuple[tuple[str, Callable[[float, float], bool] | None], ...] = (
         ("width=512", lambda w, a: w == 512),
         ("WIDTH>=256 test_accuracy>0.84", lambda w, a: w >= 256 and a > 0.84),
         ("width!=8 status=ok test_accuracy<0.82", lambda w, a: w != 8 and a < 0.82),
         ("512", None),
-    ):
+    )
+    for typed, expected in rules:
         width.evaluate("(() => { const f = document.getElementById('filter'); f.value = ''; f.focus(); })()")
         width.type(typed)
         rows = list(zip(map(float, column(width, "width")), map(float, column(width, "test accuracy")), strict=True))
@@ -307,7 +308,7 @@ def test_figures_and_tables_are_saved_as_files(width: Page) -> None:
         name: width.evaluate(f"window.saved[{name!r}].text()") for name in width.evaluate("Object.keys(window.saved)")
     }
     picture = ElementTree.fromstring(saved["learning_curves.svg"])
-    colours = {node.get(key) for node in picture.iter() for key in ("fill", "stroke") if node.get(key)}
+    colours = {node.get(key, "") for node in picture.iter() for key in ("fill", "stroke")}
     assert not [c for c in colours if "var(" in c or "light-dark" in c], "it stands alone"
     assert "svg" in picture.tag
     rows = list(csv.DictReader(io.StringIO(saved["learning_curves.csv"])))

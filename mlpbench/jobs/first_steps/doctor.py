@@ -17,14 +17,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from mlpbench.base.environment import CPU_INFO, GPU_DRIVER, cpu, gpu_driver, version_line
+from mlpbench.base import machine
+from mlpbench.base.environment import GPU_DRIVER, gpu_driver, version_line
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.named import cache
 from mlpbench.data.named.named_data import NamedData
-from mlpbench.executors.executor import device_name, device_product
+from mlpbench.executors.executor import WORKERS_PER_GPU, device_name, device_product
 from mlpbench.experiment.plan import FLOPS_PER_SECOND
-from mlpbench.jobs.options import WORKERS_PER_GPU, Options
+from mlpbench.jobs.options import Options
 
 State = Literal["fine", "note", "wrong"]
 GIB = 2**30
@@ -111,11 +112,15 @@ def _package() -> Iterator[Finding]:
 
 
 def _processor() -> Iterator[Finding]:
-    cores, there = len(os.sched_getaffinity(0)), os.cpu_count() or 1
-    seen = f"{cpu()}, {cores} of {there} cores" if cores < there else f"{cpu()}, {cores} cores"
+    cores, there = machine.cores(), os.cpu_count() or 1
+    seen = (
+        f"{machine.processor()}, {cores} of {there} cores" if cores < there else f"{machine.processor()}, {cores} cores"
+    )
     yield fine("processor", seen)
     try:
-        flags = next((line for line in CPU_INFO.read_text().splitlines() if line.startswith("flags")), "").split()
+        flags = next(
+            (line for line in machine.CPU_INFO.read_text().splitlines() if line.startswith("flags")), ""
+        ).split()
     except OSError:
         flags = []
     if flags and "avx2" not in flags:

@@ -16,9 +16,9 @@ from mlpbench.evidence.estimates.observe import as_geometric
 from mlpbench.evidence.frames import floats
 from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import ConditionColours
+from mlpbench.report.figures.grouped_rows import block_axis, plan_rows
 from mlpbench.report.figures.layouts import row_height
 from mlpbench.report.figures.line_ends import bare, name_line_ends
-from mlpbench.report.figures.row_blocks import block_axis, plan_rows
 
 # Lines take so many levels: two that are joined suggest a trend.
 FEWEST_LEVELS = 3

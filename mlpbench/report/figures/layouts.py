@@ -17,8 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from mlpbench.evidence.frames import floats, records
 from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import DASHES, ConditionColours
+from mlpbench.report.figures.grouped_rows import RowPlan, block_axis, plan_rows
 from mlpbench.report.figures.line_ends import name_line_ends, of_level
-from mlpbench.report.figures.row_blocks import RowPlan, block_axis, plan_rows
 from mlpbench.report.figures.text_room import shorten, wrap
 
 # Rows that have their name beside them; of more, every k-th has.

@@ -13,9 +13,9 @@ from matplotlib.ticker import FixedLocator
 from mlpbench.evidence.frames import floats, records
 from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import ConditionColours
+from mlpbench.report.figures.grouped_rows import block_axis, names_width, plan_rows
 from mlpbench.report.figures.layouts import row_height
 from mlpbench.report.figures.line_ends import name_line_ends, of_level
-from mlpbench.report.figures.row_blocks import block_axis, names_width, plan_rows
 
 SHIFT_COLUMNS = 3
 # A line takes so many severities, with that of the unshifted test set.

@@ -42,7 +42,7 @@ def points_of(figure: Figure, entries: Mapping[str, int]) -> list[dict[str, Any]
 
 
 def _of_axes(ax: Axes, figure: Figure, entries: Mapping[str, int], height: float, every: int) -> dict[str, Any]:
-    low, high = ax.bbox.min - 1, ax.bbox.max + 1
+    low, high = np.asarray(ax.bbox.min) - 1, np.asarray(ax.bbox.max) + 1
     points = []
     for xy, colour in _series(ax):
         places = ax.transData.transform(xy)
@@ -86,7 +86,7 @@ def _cells(ax: Axes) -> Iterator[tuple[float, float, str]]:
         (round(float(t.get_position()[0]), 3), round(float(t.get_position()[1]), 3)): t.get_text() for t in ax.texts
     }
     for image in ax.images:
-        values = np.ma.asarray(image.get_array())
+        values: Any = np.ma.asarray(image.get_array())
         if values.ndim != 2:
             continue
         left, right, bottom, top = image.get_extent()

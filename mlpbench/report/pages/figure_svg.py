@@ -82,7 +82,8 @@ def drawn_figure(figure: Figure, name: str, alt: str) -> DrawnFigure:
             _fix_texts_on_colour(ax)
         _hide_paper(figure)
         buffer = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(buffer, metadata={"Date": None})
         points = points_of(figure, {colour: i for i, colour in enumerate(entries)})
     root = ElementTree.fromstring(buffer.getvalue())
     _in_the_page(root, name)
@@ -238,8 +239,8 @@ def mixed(colour: str, other: str, *, least: float = 0.0, most: float = 1.0) -> 
     for share in np.linspace(0, 1, 21):
         mix = rgb + share * (end - rgb)
         if least <= luminance(mix) <= most:
-            return mpl.colors.to_hex(mix)
-    return mpl.colors.to_hex(end)
+            return mpl.colors.to_hex(tuple(mix.tolist()))
+    return mpl.colors.to_hex(other)
 
 
 def luminance(rgb: Floats) -> float:

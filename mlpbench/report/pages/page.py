@@ -78,7 +78,7 @@ def report_page(report: Report) -> str:
 
     The text is that of `report.md`. The same report gives the same bytes.
     """
-    shown = {} if report.context is None else {"runs": run_table(report.context)}
+    shown: dict[str, Any] = {} if report.context is None else {"runs": run_table(report.context)}
     folded = frozenset(i for i, section in enumerate(report.sections) if section.folded)
     text = body(report.as_drawn, report.pictures, _claims(report.context) | _drawn(report), folded)
     sections = [*text.sections, *([("runs", "Runs")] if "runs" in shown else [])]

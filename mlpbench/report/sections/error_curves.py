@@ -26,9 +26,9 @@ from mlpbench.report.figures.error_panels import (
     joins_replicates,
     spaced,
 )
+from mlpbench.report.figures.grouped_rows import block_axis, names_width, plan_rows
 from mlpbench.report.figures.layouts import row_height
 from mlpbench.report.figures.line_ends import bare, name_line_ends
-from mlpbench.report.figures.row_blocks import block_axis, names_width, plan_rows
 from mlpbench.report.section import Section, figure_section, paragraph
 from mlpbench.report.words import fixed, highest_and_lowest, listing
 

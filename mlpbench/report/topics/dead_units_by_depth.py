@@ -39,9 +39,7 @@ def section(context: Context) -> Section | None:
         return None
     every, _ = run_endings.dead_shares(context.observed, context.conditions, context.overlaps_of_training())
     estimates = context.ranked_rows(every)
-    together = context.experiment.zipped if "depth" in context.experiment.zipped else ()
-    names = [n for n in context.experiment.factor_names if n not in together]
-    lines = arrange(context.drawn_conditions, names, context.colours, "depth")
+    lines = arrange(context.experiment, context.drawn_conditions, context.colours, "depth")
     depths = {i: c.settings.n_hidden for i, c in enumerate(context.drawn_conditions)}
     frame = placed(estimates, lines, depths)
     without = [panel for panel, rows in frame.groupby("panel", sort=False) if not (rows["mean"] > 0).any()]
