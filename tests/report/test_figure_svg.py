@@ -134,7 +134,7 @@ def test_cells_of_a_heat_map_have_their_place_and_what_is_written_in_them() -> N
     assert found.entries == ()
 
 
-@pytest.mark.parametrize("text", ["$x_1$ <b>&amp;", "a\"b'c", "é 漢 🙂", "x" * 90])
+@pytest.mark.parametrize("text", ["$x_1$ <b>&amp;", "a\"b'c", "é 漢 🙂"])
 def test_words_of_users_are_text(text: str) -> None:
     tables = make(
         spec(factors={"conditions": [{"label": text, "lr": 0.1}, {"label": "other", "lr": 0.2}]}, replicates=2)

@@ -222,7 +222,7 @@ def test_nothing_is_loaded_and_only_our_own_code_runs(name: str) -> None:
 
 def test_what_users_wrote_is_text() -> None:
     root = tree("evil")
-    assert len(root.all("script")) == 2
+    assert len(root.all("script")) == 3
     assert all(i.attributes["src"].startswith("data:") and "onerror" not in i.attributes for i in root.all("img"))
     assert [a for a in root.all("a") if not a.attributes["href"].startswith("#")] == []
     text = root.all("h1")[0].text + root.all("main")[0].text

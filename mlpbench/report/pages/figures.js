@@ -25,7 +25,7 @@
     let pinned = null, at = -1, dragged = null;
     figure.querySelector(".tools").hidden = false;
 
-    const mark = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    const mark = document.createElementNS(svg.namespaceURI, "circle");
     mark.setAttribute("class", "mark");
     mark.setAttribute("r", "5");
     mark.setAttribute("visibility", "hidden");
