@@ -34,7 +34,7 @@ MAX_BYTES = 1_000_000
 # units, batches of 256, 16 runs; 32 units, batches of 64, 32 runs.
 COST = (
     "pieces of plugins are called for one run after another: where networks had 256 units, training took 1.5 to 3 times as long with an "
-    "activation of a plugin, 1.1 times with an optimiser or a loss; where they had 32 units, 4 to 5 times with an activation or an optimiser"
+    "activation of a plugin, 1.1 times with an optimiser or a loss; where they had 32 units, 3.5 to 5 times with any of them"
 )
 MOST_LETTERS = 200
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
