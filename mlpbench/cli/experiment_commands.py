@@ -205,11 +205,15 @@ def plan(
         of_claims: dict[str, Any] = {} if detects is None else {"detectable": detects.to_json()}
         of_claims |= {} if planned is None else {"pilot": planned.to_json()}
         of_claims |= {"tuning": experiment.tuning_rule} if experiment.tuning_rule else {}
+        of_claims |= {"plugins": [p.as_written() for p in experiment.used_plugins]} if experiment.used_plugins else {}
         click.echo(json.dumps(summary | of_claims | {"claims": claims}, indent=2))
     else:
         for key, value in summary.items():
             label, text = _described(key, value)
             click.echo(f"{label:<20}{text}")
+        for plugin in experiment.used_plugins:
+            pieces = ", ".join(f"{piece.kind} {piece.name}" for piece in plugin.pieces)
+            click.echo(f"{'plugin':<20}{plugin.name}: {pieces}")
         for line in inventory.outdated_lines():
             click.echo(line)
         if experiment.tuning_rule:

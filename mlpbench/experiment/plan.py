@@ -16,6 +16,7 @@ from typing import Any
 
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.optimisers import optimiser
+from mlpbench.experiment.components.own_pieces import is_own
 from mlpbench.experiment.components.parametrizations import STANDARD
 from mlpbench.experiment.convolution_shapes import Convolution
 from mlpbench.experiment.grid import Run, RunSettings
@@ -33,6 +34,9 @@ SECONDS_PER_STEP = 150e-6
 # What convolutions cost beside their products, which memory holds up: training and evaluation.
 SECONDS_PER_MAP_UNIT = (4e-9, 1e-9)
 SECONDS_PER_TAP = (2e-9, 0.6e-9)
+# What a piece of a plugin costs a run: each call, and each unit of an example in an activation, forward and backward.
+SECONDS_PER_OWN_CALL = 50e-6
+SECONDS_PER_OWN_UNIT = 14e-9
 # Beyond this, weights and batches of a stack fall out of the last-level cache and the products slow down.
 BEST_STACK_BYTES = 16 * 2**20
 # Work that takes a worker longer than this is cut into more stacks than workers, even where it could be shared without:
@@ -279,7 +283,15 @@ def _seconds_each(s: RunSettings, data: DataFacts) -> float:
         )
         + evaluated * (units * SECONDS_PER_UNIT + SECONDS_PER_EXAMPLE / 4)
         + _seconds_of_maps(s.convolutions(data), seen, evaluated)
+        + _seconds_of_own(s, data, seen)
     )
+
+
+def _seconds_of_own(s: RunSettings, data: DataFacts, seen: int) -> float:
+    """Return what pieces of plugins cost a run beside what the package's own would: they are called run by run."""
+    calls = 2 * s.n_hidden * is_own(s.activation) + 2 * is_own(s.loss) + 2 * s.n_layers * is_own(s.optimizer)
+    units = (sum(s.hidden_sizes) + sum(c.units for c in s.convolutions(data))) * is_own(s.activation)
+    return s.steps * calls * SECONDS_PER_OWN_CALL + seen * units * SECONDS_PER_OWN_UNIT
 
 
 def _seconds_on_gpu(s: RunSettings, data: DataFacts) -> float:

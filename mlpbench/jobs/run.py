@@ -19,7 +19,7 @@ from mlpbench.executors.executor import EXECUTORS, Setup, StackRows
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import Stack
-from mlpbench.experiment.plugins.plugin import plugin_lines, with_code
+from mlpbench.experiment.plugins.plugin import COST, plugin_lines, with_code
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.anytime_budget import within_budget
@@ -240,6 +240,8 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
     if todo:
         for line in plugin_lines(inventory.experiment.plugins):
             say(f"{inventory.experiment.name}: {line}")
+        if inventory.experiment.plugins:
+            say(f"{inventory.experiment.name}: {COST}")
         get_data(inventory.experiment, options, say)
         if options.on_gpu:
             say(f"{inventory.experiment.name}: training on {options.device_name}, {options.device_product}")

@@ -415,3 +415,19 @@ def test_tables_list_the_package_alone(tmp_path: Path) -> None:
     assert name not in ACTIVATIONS
     with pytest.raises(KeyError):
         ACTIVATIONS["mine"]
+
+
+def test_a_plan_counts_what_pieces_cost(tmp_path: Path) -> None:
+    """They are called run by run: an activation by its units, each piece by its calls."""
+    from mlpbench.experiment.grid import runs
+    from mlpbench.experiment.plan import make_stack
+
+    usual: dict[str, Any] = {"fixed": {"epochs": 1}, "claims": []}
+    relu, mine = (
+        make_stack(runs(made(tmp_path, **usual, factors={"activation": [word]}))).seconds for word in ("relu", "mine")
+    )
+    sgd, plain = (
+        make_stack(runs(made(tmp_path, **usual, factors={"optimizer": [word]}))).seconds for word in ("sgd", "plain")
+    )
+    assert mine > 1.5 * relu
+    assert plain > sgd

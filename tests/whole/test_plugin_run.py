@@ -79,12 +79,19 @@ def run(*more: str, status: int = 0) -> str:
 
 
 def test_no_command_but_run_and_check_runs_the_code(folder: Path) -> None:
-    invoke("plan", "own.yaml")
+    assert "plugin              pieces.py: activation mine@" in invoke("plan", "own.yaml").output
+    assert '"mine": "' in invoke("plan", "own.yaml", "--json").output
     invoke("list", ".")
     assert marks(folder) == 0
     output = run()
     assert f"own: plugin {Path('pieces.py')} (" in output
     assert "activation mine@" in output
+    assert "own: pieces of plugins are called for one run after another" in output
+    report = (folder / "results" / "own" / "report.md").read_text()
+    assert "Pieces of plugins are called for one run after another" in report
+    assert "| plugin | `pieces.py`: activation mine `" in report
+    assert "mlpbench run spec.yaml --results again --plugins pieces.py" in report
+    assert "mine@" not in report
     assert marks(folder) == 1
     run("--results", "again")
     marks(folder)

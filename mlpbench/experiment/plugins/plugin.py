@@ -30,6 +30,12 @@ NAME = "name"
 ENDING = ".py"
 GROUP = "mlpbench.plugins"
 MAX_BYTES = 1_000_000
+# Measured on a busy two-core machine, one thread, two hidden layers, ReLU and GELU, Adam and cross-entropy written as plugins: 256
+# units, batches of 256, 16 runs; 32 units, batches of 64, 32 runs.
+COST = (
+    "pieces of plugins are called for one run after another: where networks had 256 units, training took 1.5 to 3 times as long with an "
+    "activation of a plugin, 1.1 times with an optimiser or a loss; where they had 32 units, 3.5 to 5 times with any of them"
+)
 MOST_LETTERS = 200
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS}}}")

@@ -12,13 +12,13 @@ import pandas as pd
 
 from mlpbench.base.environment import REACH
 from mlpbench.base.escapes import Markdown, code, printable
-from mlpbench.experiment.plugins.plugin import Plugin
+from mlpbench.experiment.plugins.plugin import COST, Plugin
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.section import Section, blocks, paragraph, table
 from mlpbench.results.folders import GRADES, VerifiedRun
 
-LOOPED = "Pieces of plugins are called for one run after another, whatever stands in a stack with it."
+LOOPED = COST[:1].upper() + COST[1:] + "."
 
 
 def section(context: Context) -> Section:
