@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import pretend_gpu
 import pytest
 import torch
 from table_equality import same_tables
 
 import mlpbench
+from mlpbench.base.environment import variables
 from mlpbench.base.errors import InputError
 from mlpbench.executors import ray_cluster
-from mlpbench.executors.process_pool import _carried
+from mlpbench.executors.process_pool import _carried, _quiet_start
+from mlpbench.jobs.options import Options
 
 SPEC: dict[str, Any] = {
     "name": "inline",
@@ -62,6 +66,29 @@ def test_a_mode_that_libraries_read_when_they_are_loaded_needs_its_environment(
     with pytest.raises(InputError, match=r"with --numerics fast needs .* NPY_ENABLE_CPU_FEATURES unset;"):
         mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="inline", report=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_gpu_this_process_may_not_have_what_chooses_other_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    rule = "with --numerics fast needs the process to be started with NVIDIA_TF32_OVERRIDE unset; --executor local"
+    with pretend_gpu.gpu():
+        with pytest.raises(InputError, match=rule):
+            mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="inline", device="cuda", report=False)
+        assert list(tmp_path.iterdir()) == []
+        Options(executor="inline", device="cpu")  # where it chooses nothing
+
+
+def test_workers_start_without_what_would_have_a_gpu_take_other_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("NVIDIA_TF32_OVERRIDE", "PYTORCH_TUNABLEOP_ENABLED", "TORCH_BLAS_PREFER_CUBLASLT", "TRITON_INTERPRET")
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    with _quiet_start(variables("fast", 1)):
+        begun = subprocess.check_output(["env"], text=True)
+    assert not [name for name in names if name in begun]
+    assert "OMP_NUM_THREADS=1\n" in begun
+    assert "CUBLAS_WORKSPACE_CONFIG=:4096:8\n" in begun
 
 
 def test_an_executor_that_is_not_there_is_refused(tmp_path: Path) -> None:
