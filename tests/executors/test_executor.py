@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import torch
 from table_equality import same_tables
 
 import mlpbench
-from mlpbench.base.environment import variables
+from mlpbench.base.environment import VERSION, variables
 from mlpbench.base.errors import InputError
 from mlpbench.executors import ray_cluster
 from mlpbench.executors.process_pool import _carried, _quiet_start
+from mlpbench.executors.ray_slot import node_facts
 from mlpbench.jobs.options import Options
 
 SPEC: dict[str, Any] = {
@@ -108,6 +110,24 @@ def test_ray_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(InputError, match=r"not installed: pip install 'mlpbench\[ray\]'"):
         mlpbench.run(SPEC, executor="ray", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_must_have_what_the_driver_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = {"NodeID": "0123456789abcdef", "NodeManagerAddress": "10.0.0.2"}
+    monkeypatch.setattr(ray_cluster, "nodes", lambda: [node])
+    here = node_facts()
+    assert here["mlpbench"] == VERSION
+    ray_cluster.check_facts(node["NodeID"], here)
+    for what, there in (("Python", "3.99.0"), ("mlpbench", None), ("torch", "1.0"), ("source of mlpbench", "abc")):
+        rule = f"the Ray node at 10.0.0.2 (01234567): {what} must be the same on all nodes, {here[what]} here, got "
+        with pytest.raises(InputError, match=re.escape(rule + f"{there or 'none'} there: ")):
+            ray_cluster.check_facts(node["NodeID"], here | {what: there})
+    with pytest.raises(InputError, match="OPENBLAS_CORETYPE must not be set where Ray is started"):
+        ray_cluster.check_facts(node["NodeID"], here, ["OPENBLAS_CORETYPE"])
+    mismatch = RuntimeError("Version mismatch: The cluster was started with:\n  Ray: 2.60.0\n  Python: 3.12.1")
+    said = ray_cluster._not_connected("10.0.0.1:6379", mismatch)
+    assert isinstance(said, InputError)
+    assert str(said).startswith("Ray and Python must be the same on all nodes: Version mismatch: ")
 
 
 class Unreadable(Exception):
