@@ -121,9 +121,12 @@ class RayExecutor:
                 for job, rows in finished:
                     shares[job.slot] = 1.0
                     yield job.stack, rows
-                if ray.wait([news], timeout=0)[0]:
-                    self._note(ray.get(news), shares)
-                    news = self._board.take.remote()
+                if news is not None and ray.wait([news], timeout=0)[0]:
+                    try:
+                        self._note(ray.get(news), shares)
+                        news = self._board.take.remote()
+                    except ray.exceptions.RayError:  # shares are not worth a run
+                        news = None
                 tick(list(shares))
         finally:
             with suppress(ray.exceptions.RayError):  # the cluster may have gone
