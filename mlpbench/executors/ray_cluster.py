@@ -234,7 +234,7 @@ def check_facts(node: str, there: Mapping[str, str | None], too_late: Sequence[s
     for what, here in ray_slot.node_facts().items():
         if there.get(what) != here:
             raise InputError(
-                f"{_called(node)}: {what} must be the same on all nodes, {here} here, got {there.get(what)} there: install "
+                f"{_called(node)}: {what} must be the same on all nodes, {here or 'none'} here, got {there.get(what) or 'none'} there: install "
                 "the same on all, and start the node again"
             )
     if too_late:

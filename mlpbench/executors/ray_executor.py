@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -108,9 +109,9 @@ class RayExecutor:
         agenda, shares = Agenda(stacks), [0.0] * len(stacks)
         here = ray.get_runtime_context().get_node_id()
         at_driver = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
-        self._board = ray_cluster.actor(Board, num_cpus=0, scheduling_strategy=at_driver).remote()
         self._orders = pickle.dumps(replace(self.setup, datasets=(), data_dir=None))
         self._data = [ray.put(source.loaded(data_dir=self.setup.data_dir)) for source in self.setup.datasets]
+        self._board = ray_cluster.actor(Board, num_cpus=0, scheduling_strategy=at_driver).remote()
         news = self._board.take.remote()
         try:
             while len(agenda) or any(worker.job for worker in self._team):
@@ -120,14 +121,18 @@ class RayExecutor:
                 for job, rows in finished:
                     shares[job.slot] = 1.0
                     yield job.stack, rows
-                if ray.wait([news], timeout=0)[0]:
-                    self._note(ray.get(news), shares)
-                    news = self._board.take.remote()
+                if news is not None and ray.wait([news], timeout=0)[0]:
+                    try:
+                        self._note(ray.get(news), shares)
+                        news = self._board.take.remote()
+                    except ray.exceptions.RayError:  # shares are not worth a run
+                        news = None
                 tick(list(shares))
         finally:
-            for worker in self._team:
-                worker.end()
-            ray.kill(self._board)
+            with suppress(ray.exceptions.RayError):  # the cluster may have gone
+                for worker in self._team:
+                    worker.end()
+                ray.kill(self._board)
             self._team.clear()
             self._data.clear()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import statistics
 import sys
 import time
@@ -46,6 +47,7 @@ def milliseconds(name: ExecutorName) -> float:
         shifts=experiment.shifts,
     )
     if name == "ray":
+        os.environ["RAY_ADDRESS"] = "local"  # a cluster of its own, whatever else runs here
         ray_cluster.connect(None, cores=1)
     moments = []
     for _, rows in EXECUTORS[name](setup, 1).map(stacks, lambda shares: None):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import pickle
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import pretend_gpu
 import pytest
 import torch
 from table_equality import same_tables
 
 import mlpbench
+from mlpbench.base.environment import VERSION, variables
 from mlpbench.base.errors import InputError
 from mlpbench.executors import ray_cluster
-from mlpbench.executors.process_pool import _carried
+from mlpbench.executors.process_pool import _carried, _quiet_start
+from mlpbench.executors.ray_slot import node_facts
+from mlpbench.jobs.options import Options
 
 SPEC: dict[str, Any] = {
     "name": "inline",
@@ -64,6 +70,29 @@ def test_a_mode_that_libraries_read_when_they_are_loaded_needs_its_environment(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_on_a_gpu_this_process_may_not_have_what_chooses_other_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    rule = "with --numerics fast needs the process to be started with NVIDIA_TF32_OVERRIDE unset; --executor local"
+    with pretend_gpu.gpu():
+        with pytest.raises(InputError, match=rule):
+            mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="inline", device="cuda", report=False)
+        assert list(tmp_path.iterdir()) == []
+        Options(executor="inline", device="cpu")  # where it chooses nothing
+
+
+def test_workers_start_without_what_would_have_a_gpu_take_other_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("NVIDIA_TF32_OVERRIDE", "PYTORCH_TUNABLEOP_ENABLED", "TORCH_BLAS_PREFER_CUBLASLT", "TRITON_INTERPRET")
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    with _quiet_start(variables("fast", 1)):
+        begun = subprocess.check_output(["env"], text=True)
+    assert not [name for name in names if name in begun]
+    assert "OMP_NUM_THREADS=1\n" in begun
+    assert "CUBLAS_WORKSPACE_CONFIG=:4096:8\n" in begun
+
+
 def test_an_executor_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--executor must be one of local, inline, ray, got 'slurm'"):
         mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="slurm")
@@ -81,6 +110,24 @@ def test_ray_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(InputError, match=r"not installed: pip install 'mlpbench\[ray\]'"):
         mlpbench.run(SPEC, executor="ray", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_must_have_what_the_driver_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = {"NodeID": "0123456789abcdef", "NodeManagerAddress": "10.0.0.2"}
+    monkeypatch.setattr(ray_cluster, "nodes", lambda: [node])
+    here = node_facts()
+    assert here["mlpbench"] == VERSION
+    ray_cluster.check_facts(node["NodeID"], here)
+    for what, there in (("Python", "3.99.0"), ("mlpbench", None), ("torch", "1.0"), ("source of mlpbench", "abc")):
+        rule = f"the Ray node at 10.0.0.2 (01234567): {what} must be the same on all nodes, {here[what]} here, got "
+        with pytest.raises(InputError, match=re.escape(rule + f"{there or 'none'} there: ")):
+            ray_cluster.check_facts(node["NodeID"], here | {what: there})
+    with pytest.raises(InputError, match="OPENBLAS_CORETYPE must not be set where Ray is started"):
+        ray_cluster.check_facts(node["NodeID"], here, ["OPENBLAS_CORETYPE"])
+    mismatch = RuntimeError("Version mismatch: The cluster was started with:\n  Ray: 2.60.0\n  Python: 3.12.1")
+    said = ray_cluster._not_connected("10.0.0.1:6379", mismatch)
+    assert isinstance(said, InputError)
+    assert str(said).startswith("Ray and Python must be the same on all nodes: Version mismatch: ")
 
 
 class Unreadable(Exception):

