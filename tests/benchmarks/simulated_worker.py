@@ -22,15 +22,17 @@ SPREAD = 0.02
 KEPT = ("n_parameters", "stack_size", "flops", "epochs_taken", "diverged", "step", "epoch", "layer")
 
 _rows: dict[str, list[Row]] = {}
+_environment: Row = {}
 _shares: MutableSequence[float] = []
 
 
 def start(setup: Setup, shares: MutableSequence[float]) -> None:
     """Make this process a worker; it ends when its parent does."""
-    global _rows, _shares
+    global _rows, _environment, _shares
     threading.Thread(target=_end_with_parent, daemon=True).start()
     read = json.loads(Path(os.environ["DRIVER_LOAD_TEMPLATE"]).read_text())
     _rows = {table: [{k: _value(v) for k, v in row.items()} for row in rows] for table, rows in read.items()}
+    _environment = {"env_device": setup.device, "env_numerics": setup.numerics, "env_threads": setup.threads}
     _shares = shares
 
 
@@ -43,7 +45,7 @@ def work(index: int, runs: Sequence[Run]) -> StackRows:
         factor = 1 + SPREAD * (int.from_bytes(digest[:8], "big") / 2**64 - 0.5)
         for table, into in vars(rows).items():
             into += [_varied(row, factor) | {"run_id": run.run_id} for row in _rows[table]]
-        rows.runs[-1]["weights_sha256"] = digest.hex()
+        rows.runs[-1] |= _environment | {"weights_sha256": digest.hex()}
     return rows
 
 
