@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mlpbench.evidence.estimates import run_endings
 from mlpbench.evidence.frames import records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.figures.condition_colours import Arrangement, arrange
+from mlpbench.report.figures.condition_colours import DASHES, Arrangement, arrange
 from mlpbench.report.figures.layouts import MOST_BANDS
 from mlpbench.report.section import Section, figure_section
 from mlpbench.report.words import listing
@@ -59,7 +61,12 @@ def section(context: Context) -> Section | None:
 
 def placed(estimates: pd.DataFrame, lines: Arrangement, depths: Mapping[int, int]) -> pd.DataFrame:
     """Return estimates with the depth, the panel, the line and the text of the colour of each condition, in order of depth."""
-    at = {"panel": lines.panels, "line": lines.lines, "text": lines.texts}
+    at = {
+        "panel": lines.panels,
+        "line": lines.lines,
+        "text": lines.texts,
+        "style": lines.styles or [0] * len(lines.lines),
+    }
     columns = {name: estimates["position"].map(dict(enumerate(of))) for name, of in at.items()}
     return estimates.assign(depth=estimates["position"].map(depths), **columns).sort_values("depth", kind="stable")
 
@@ -92,12 +99,18 @@ def draw_lines(frame: pd.DataFrame, lines: Arrangement) -> Figure:
             for at, ((_, text), line) in enumerate(of_panel):
                 # The first ones are wider, so that they are seen below others that coincide with them.
                 width = 1.3 + (1.4 * (len(of_panel) - 1 - at) if len(of_panel) <= MOST_WIDE else 0.0)
-                theme.line_with_band(ax, line, "depth", colours[str(text)], width, band=few, marker="o", markersize=3)
+                look: dict[str, Any] = {"marker": "o", "markersize": 3, "linestyle": DASHES[int(line["style"].iloc[0])]}
+                theme.line_with_band(ax, line, "depth", colours[str(text)], width, band=few, **look)
             ax.set_title(str(panel), loc="left")
             theme.level_axis(ax, [float(depth) for depth in frame["depth"]], "depth")
             ax.yaxis.set_major_formatter(theme.percent)
         axes[0].set_ylabel("dead hidden units")
         top = float(frame[["mean", "high"] if few else ["mean"]].max().max())
         axes[0].set_ylim(-0.03 * top, 1.08 * top)
-        theme.legend_below(figure, theme.colour_handles(drawn), lines.title if len(drawn) > 1 else "")
+        dashes = [
+            Line2D([], [], color=theme.INK, linewidth=1.3, linestyle=DASHES[place], label=text)
+            for text, place in lines.style_entries
+        ]
+        handles = [*theme.colour_handles(drawn), *dashes]
+        theme.legend_below(figure, handles, lines.title if len(drawn) > 1 else "")
     return figure
