@@ -92,6 +92,9 @@ def draw_lines(frame: pd.DataFrame, lines: Arrangement) -> Figure:
     panels = list(dict.fromkeys(frame.sort_values("position", kind="stable")["panel"]))
     colours, few = dict(lines.entries), frame["line"].nunique() <= MOST_BANDS * len(panels)
     drawn = [entry for entry in lines.entries if entry[0] in set(frame["text"])]
+    # Colours that come again are told apart by dashes.
+    repeats = not lines.style_entries and len(set(colours.values())) < len(colours)
+    turns = {text: i // theme.MOST_COLOURS % len(DASHES) for i, text in enumerate(colours)}
     with theme.style():
         figure, axes = theme.new(HEIGHT + 0.75 + 0.17 * (len(drawn) // 4), 1, len(panels), sharex=True, sharey=True)
         for ax, panel in zip(axes, panels, strict=True):
@@ -99,7 +102,8 @@ def draw_lines(frame: pd.DataFrame, lines: Arrangement) -> Figure:
             for at, ((_, text), line) in enumerate(of_panel):
                 # The first ones are wider, so that they are seen below others that coincide with them.
                 width = 1.3 + (1.4 * (len(of_panel) - 1 - at) if len(of_panel) <= MOST_WIDE else 0.0)
-                look: dict[str, Any] = {"marker": "o", "markersize": 3, "linestyle": DASHES[int(line["style"].iloc[0])]}
+                place = turns.get(str(text), 0) if repeats else int(line["style"].iloc[0])
+                look: dict[str, Any] = {"marker": "o", "markersize": 3, "linestyle": DASHES[place]}
                 theme.line_with_band(ax, line, "depth", colours[str(text)], width, band=few, **look)
             ax.set_title(str(panel), loc="left")
             theme.level_axis(ax, [float(depth) for depth in frame["depth"]], "depth")
@@ -112,5 +116,7 @@ def draw_lines(frame: pd.DataFrame, lines: Arrangement) -> Figure:
             for text, place in lines.style_entries
         ]
         handles = [*theme.colour_handles(drawn), *dashes]
+        for handle in handles if repeats else ():
+            handle.set(linestyle=DASHES[turns[str(handle.get_label())]], linewidth=1.5)
         theme.legend_below(figure, handles, lines.title if len(drawn) > 1 else "")
     return figure
