@@ -107,6 +107,7 @@ CAME_LATER = (
     WEIGHT_QUANTILES,
     LATE_RIGHT,
     *SET_CURVES,
+    "env_gpu_libraries",
 )
 # Columns that `trim` empties where the report does not read them.
 DROPPABLE = {

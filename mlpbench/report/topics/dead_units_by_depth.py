@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mlpbench.evidence.estimates import run_endings
 from mlpbench.evidence.frames import records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.figures.condition_colours import Arrangement, arrange
+from mlpbench.report.figures.condition_colours import DASHES, Arrangement, arrange
 from mlpbench.report.figures.layouts import MOST_BANDS
 from mlpbench.report.section import Section, figure_section
 from mlpbench.report.words import listing
@@ -59,7 +61,12 @@ def section(context: Context) -> Section | None:
 
 def placed(estimates: pd.DataFrame, lines: Arrangement, depths: Mapping[int, int]) -> pd.DataFrame:
     """Return estimates with the depth, the panel, the line and the text of the colour of each condition, in order of depth."""
-    at = {"panel": lines.panels, "line": lines.lines, "text": lines.texts}
+    at = {
+        "panel": lines.panels,
+        "line": lines.lines,
+        "text": lines.texts,
+        "style": lines.styles or [0] * len(lines.lines),
+    }
     columns = {name: estimates["position"].map(dict(enumerate(of))) for name, of in at.items()}
     return estimates.assign(depth=estimates["position"].map(depths), **columns).sort_values("depth", kind="stable")
 
@@ -85,6 +92,9 @@ def draw_lines(frame: pd.DataFrame, lines: Arrangement) -> Figure:
     panels = list(dict.fromkeys(frame.sort_values("position", kind="stable")["panel"]))
     colours, few = dict(lines.entries), frame["line"].nunique() <= MOST_BANDS * len(panels)
     drawn = [entry for entry in lines.entries if entry[0] in set(frame["text"])]
+    # Colours that come again are told apart by dashes.
+    repeats = not lines.style_entries and len(set(colours.values())) < len(colours)
+    turns = {text: i // theme.MOST_COLOURS % len(DASHES) for i, text in enumerate(colours)}
     with theme.style():
         figure, axes = theme.new(HEIGHT + 0.75 + 0.17 * (len(drawn) // 4), 1, len(panels), sharex=True, sharey=True)
         for ax, panel in zip(axes, panels, strict=True):
@@ -92,12 +102,21 @@ def draw_lines(frame: pd.DataFrame, lines: Arrangement) -> Figure:
             for at, ((_, text), line) in enumerate(of_panel):
                 # The first ones are wider, so that they are seen below others that coincide with them.
                 width = 1.3 + (1.4 * (len(of_panel) - 1 - at) if len(of_panel) <= MOST_WIDE else 0.0)
-                theme.line_with_band(ax, line, "depth", colours[str(text)], width, band=few, marker="o", markersize=3)
+                place = turns.get(str(text), 0) if repeats else int(line["style"].iloc[0])
+                look: dict[str, Any] = {"marker": "o", "markersize": 3, "linestyle": DASHES[place]}
+                theme.line_with_band(ax, line, "depth", colours[str(text)], width, band=few, **look)
             ax.set_title(str(panel), loc="left")
             theme.level_axis(ax, [float(depth) for depth in frame["depth"]], "depth")
             ax.yaxis.set_major_formatter(theme.percent)
         axes[0].set_ylabel("dead hidden units")
         top = float(frame[["mean", "high"] if few else ["mean"]].max().max())
         axes[0].set_ylim(-0.03 * top, 1.08 * top)
-        theme.legend_below(figure, theme.colour_handles(drawn), lines.title if len(drawn) > 1 else "")
+        dashes = [
+            Line2D([], [], color=theme.INK, linewidth=1.3, linestyle=DASHES[place], label=text)
+            for text, place in lines.style_entries
+        ]
+        handles = [*theme.colour_handles(drawn), *dashes]
+        for handle in handles if repeats else ():
+            handle.set(linestyle=DASHES[turns[str(handle.get_label())]], linewidth=1.5)
+        theme.legend_below(figure, handles, lines.title if len(drawn) > 1 else "")
     return figure
