@@ -19,15 +19,17 @@ NUMBERS = st.floats(-LARGEST, LARGEST) | st.floats(-100, 100) | st.sampled_from(
 ENDS = st.none() | NUMBERS
 
 
+def ordered(ends: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    low, high = ends
+    return ends if low is None or high is None else (min(low, high), max(low, high))
+
+
 @st.composite
 def drawn(draw: st.DrawFn) -> DrawnNumbers:
     estimate, low, high = draw(NUMBERS), draw(ENDS), draw(ENDS)
     low = None if low is None else min(low, estimate)
     high = None if high is None else max(high, estimate)
-    holds = draw(
-        st.none()
-        | st.tuples(ENDS, ENDS).map(lambda h: h if h[0] is None or h[1] is None else (min(h[0], h[1]), max(h[0], h[1])))
-    )
+    holds = draw(st.none() | st.tuples(ENDS, ENDS).map(ordered))
     return DrawnNumbers(
         estimate=estimate, low=low, high=high, interval=draw(st.booleans()), holds=holds, zero=draw(st.booleans())
     )

@@ -70,7 +70,7 @@ def test_topics_stand_in_the_order_of_the_course_whatever_the_order_of_the_entri
         assert [group.title for group in index.groups] == expected
         headings = re.findall(r"^## (.*)$", markdown(index), flags=re.MULTILINE)
         assert headings[:3] == expected
-        assert re.findall(r"<h2 id=[^>]*>(.*?)</h2>", page(index)) == expected
+        assert re.findall(r"<h2>(.*?)</h2>", page(index))[:3] == expected
     topics = [*COURSE, "Mine", OTHER, BENCHMARKS]
     many = Index(
         entries=[entry(f"e{i}", topic) for i, topic in enumerate(reversed(topics)) if topic != BENCHMARKS], unread=[]
@@ -147,12 +147,18 @@ def test_the_page_has_verdicts_with_signs_links_addresses_and_strips() -> None:
         assert f'<a href="#{address}">' in text
     chips = re.findall(r'data-verdict="([^"]+)" aria-pressed="false">.*?<span class="n">(\d+)</span>', text)
     assert chips == [("supported", "3"), ("refuted", "1"), ("undecided", "1")]
-    assert re.findall(r'data-topic="([^"]+)"', text) == ["width-and-depth", "regularisation", "other"]
+    assert re.findall(r'data-topic="([^"]+)"', text) == ["topic-width-and-depth", "topic-regularisation", "topic-other"]
 
 
 def test_folders_whose_names_are_alike_have_addresses_and_pictures_of_their_own() -> None:
-    folders = ["a b", "a-b", "a/b", "a-b-2", ".", "größe", "中", "文"]
-    index = Index(entries=[replace(WIDTH, folder=folder) for folder in folders], unread=[])
+    """Topics of users too, and whatever the page calls its own parts."""
+    folders = ["a b", "a-b", "a/b", "a-b-2", ".", "größe", "中", "文", "topic-how", "find", "text"]
+    topics = ["How", "how!", "How?", "find", "topic", "中", "文", "text", "A", "B", "C"]
+    entries = [
+        replace(WIDTH, folder=f, summary=WIDTH.summary.model_copy(update={"topic": t})) for f, t in zip(folders, topics)
+    ]
+    index = Index(entries=entries, unread=[])
+    assert len({group.anchor for group in index.groups}) == len(topics)
     assert len(set(index.names.values())) == len(folders)
     assert len(pictures(index)) == len(folders)
     assert all(re.fullmatch("[a-z0-9_-]+", name) for name in index.names.values())

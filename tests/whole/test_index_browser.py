@@ -131,10 +131,10 @@ def test_chips_of_one_kind_add_up_and_of_two_kinds_narrow_down(index: Page) -> N
     assert index.evaluate(ARTICLES) == ["depth", "dropout"], "what has no claim left goes, and what claims nothing too"
     index.click("[data-verdict=supported]")
     assert index.evaluate(ROWS) == ["depth--odd", "width--wider", "dropout--narrows", "dropout--helps"]
-    index.click("[data-topic=regularisation]")
+    index.click("[data-topic=topic-regularisation]")
     assert index.evaluate(ROWS) == ["dropout--narrows", "dropout--helps"]
-    assert index.evaluate(TOPICS) == ["regularisation"]
-    assert index.evaluate(PRESSED) == ["supported", "refuted", "regularisation"]
+    assert index.evaluate(TOPICS) == ["topic-regularisation"]
+    assert index.evaluate(PRESSED) == ["supported", "refuted", "topic-regularisation"]
     index.click("[data-verdict=refuted]")
     assert index.evaluate(ROWS) == ["dropout--helps"]
     index.click("#all")

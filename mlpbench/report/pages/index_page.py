@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, count, groupby
@@ -179,10 +179,9 @@ class Index:
     def groups(self) -> Sequence[Group]:
         """The experiments by topic, topics in the order of a course."""
         ordered = sorted(self.entries, key=lambda e: (place(e.topic), e.summary.name, e.folder))
-        return [
-            Group(title=title, anchor=slug(title), entries=list(entries))
-            for title, entries in groupby(ordered, key=lambda e: e.topic)
-        ]
+        grouped = [(title, list(entries)) for title, entries in groupby(ordered, key=lambda e: e.topic)]
+        anchors = distinct(f"topic-{slug(title)}" for title, _ in grouped)
+        return [Group(title=t, anchor=a, entries=e) for (t, e), a in zip(grouped, anchors, strict=True)]
 
     @cached_property
     def together(self) -> ClaimsTogether:
@@ -198,14 +197,8 @@ class Index:
     @cached_property
     def names(self) -> Mapping[str, str]:
         """The name of each folder in links to the page, and of its picture: plain, each once."""
-        names: dict[str, str] = {}
-        taken: set[str] = set()
-        for entry in self.entries:
-            plain = slug(entry.folder if entry.folder != "." else entry.summary.name)
-            name = next(n for n in chain([plain], (f"{plain}-{i}" for i in count(2))) if n not in taken)
-            taken.add(name)
-            names[entry.folder] = name
-        return names
+        folders = {e.folder: slug(e.folder if e.folder != "." else e.summary.name) for e in self.entries}
+        return dict(zip(folders, distinct(folders.values()), strict=True))
 
     @cached_property
     def rows(self) -> Mapping[str, Sequence[Row]]:
@@ -334,6 +327,18 @@ def slug(text: str) -> str:
     'linear-models'
     """
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-") or "item"
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Return names, with a number behind those that came before.
+
+    >>> distinct(["a", "b", "a", "a-2"])
+    ['a', 'b', 'a-2', 'a-2-2']
+    """
+    taken: dict[str, None] = {}
+    for name in names:
+        taken[next(n for n in chain([name], (f"{name}-{i}" for i in count(2))) if n not in taken)] = None
+    return list(taken)
 
 
 def counted(n: int, what: str) -> str:
