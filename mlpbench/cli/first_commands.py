@@ -137,9 +137,11 @@ def explain(words: tuple[str, ...], as_json: bool) -> None:
         listed = [e.to_json() for group in groups.values() for e in group]
         click.echo(json.dumps(listed, indent=2) if as_json else "\n".join(_all(groups)))
         return
-    together = " ".join(words)  # `mlpbench explain at the margin`
-    whole = glossary.explain(together)
-    found = {together: whole} if whole else {word: _entries(word) for word in words}
+    found = {word: glossary.explain(word) for word in words}
+    together = " ".join(words)
+    if not all(found.values()) and len(words) > 1 and (whole := glossary.explain(together)):
+        found = {together: whole}  # `mlpbench explain at the margin`
+    found = {word: entries or _nearest(word) for word, entries in found.items()}
     unknown = [word for word, entries in found.items() if not entries]
     if unknown:
         raise InputError(f"nothing is called {unknown[0]!r}; `mlpbench explain` alone lists what there is")
@@ -153,14 +155,12 @@ def explain(words: tuple[str, ...], as_json: bool) -> None:
     click.echo("\n\n".join("\n".join(_lines(entry)) for entry in flat))
 
 
-def _entries(word: str) -> list[Entry]:
-    """Return the entries of a word, or of the one that was meant where that is beyond doubt or very near."""
+def _nearest(word: str) -> list[Entry]:
+    """Return the entries of the word that was meant, where one is near."""
     from mlpbench.experiment.file import glossary
 
-    found = glossary.explain(word)
-    if found or (near := glossary.nearest_name(word)) is None:
-        return found
-    return glossary.explain(near)
+    near = glossary.nearest_name(word)
+    return [] if near is None else glossary.explain(near)
 
 
 def _width() -> int:

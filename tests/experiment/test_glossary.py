@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -246,6 +247,23 @@ def test_all_is_listed_and_json_has_the_same() -> None:
     assert json.loads(invoke("--json").output) == [e.to_json() for e in ENTRIES]
     (lr,) = json.loads(invoke("lr", "--json").output)
     assert (lr["values"], lr["default"]) == ("a number above 0", "0.1")
+
+
+def test_what_was_added_to_the_package_is_explained_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FORMS, "compare", FORMS["compare"])  # put back: being defined registers the other class there
+    times = type("Times", (FORMS["compare"],), {"__doc__": "More than some times as much."})
+    monkeypatch.setitem(FORMS, "times", times)
+    (entry_of_times,) = glossary.explain("times")
+    assert (entry_of_times.kind, entry_of_times.meaning) == ("form of claim", "More than some times as much.")
+    assert entry_of_times.values == "keys metric, a, b, expect, margin, of"
+    added = replace(SETTINGS["norm"], value_type=Word(table={"none": {}, "group": {}}))
+    monkeypatch.setitem(SETTINGS, "norm", added)
+    (group,) = glossary.explain("group")
+    assert (group.kind, group.meaning) == (
+        "word of norm",
+        "a further level of norm: normalisation before each activation",
+    )
+    assert glossary.explain("xyzzy") == []
 
 
 @pytest.mark.slow

@@ -81,7 +81,22 @@ def explain(name: str) -> list[Entry]:
     try:
         return [_metric_entry(metric(name))]
     except ValueError:
+        return _added(name)
+
+
+def _added(name: str) -> list[Entry]:
+    """Return the entry of a word or a form of claim that was added to the package and is described nowhere but in itself."""
+    for setting, of in SETTINGS.items():
+        if name in getattr(of.value_type, "table", {}):
+            return [Entry(name=name, kind=f"word of {setting}", meaning=f"a further level of {setting}: {of.meaning}")]
+    from mlpbench.experiment.claims.claim import claim_model
+    from mlpbench.experiment.claims.claim_form import FORMS
+
+    if name not in FORMS or name not in claim_model().model_fields:
         return []
+    keys = ", ".join(f.alias or n for n, f in FORMS[name].model_fields.items())
+    meaning = (FORMS[name].__doc__ or name).strip().partition("\n")[0]
+    return [Entry(name=name, kind="form of claim", meaning=meaning, values=f"keys {keys}")]
 
 
 def nearest_name(name: str) -> str | None:

@@ -124,6 +124,10 @@ FILE: Mapping[str, KeyMeaning] = {
     ),
 }
 
+# The record of a plugin, as mlpbench writes it.
+PLUGIN = _key("The file or the installed package that the pieces are of.", "pieces.py")
+PIECES = _key("Pieces of this kind, each with the digest of its code.", {"mine": "0123456789ab"})
+
 # Keys below keys of the file, by what they stand under.
 BELOW: Mapping[str, Mapping[str, KeyMeaning]] = {
     "validation": {

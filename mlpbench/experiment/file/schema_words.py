@@ -99,6 +99,8 @@ def _meaning(path: Path) -> KeyMeaning | None:
         return key_meanings.of_form(_form(root), name)
     if DATASET in path[1:-1]:
         return key_meanings.DATA.get(name) or key_meanings.SYNTHETIC.get(name)
+    if path[1] == "plugins" and len(path) > 2:
+        return key_meanings.PLUGIN if name == "name" else key_meanings.PIECES
     varied = path[1] in ("factors", "nuisance") and "conditions" not in path
     if name in SETTINGS:
         return of_setting(name, listed=varied)

@@ -92,12 +92,13 @@ def _package() -> Iterator[Finding]:
     from packaging.requirements import Requirement  # comes with matplotlib
 
     try:
-        needed = [Requirement(line) for line in metadata.requires("mlpbench") or []]
+        every = [Requirement(line) for line in metadata.requires("mlpbench") or []]
     except metadata.PackageNotFoundError:
         yield note("packages", "mlpbench is not installed, so that what it needs is not known", "pip install .")
         return
+    needed = [r for r in every if r.marker is None or r.marker.evaluate({"extra": ""})]
     off = []
-    for requirement in (r for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})):
+    for requirement in needed:
         try:
             found = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
@@ -108,7 +109,7 @@ def _package() -> Iterator[Finding]:
     if off:
         yield wrong("packages", ", ".join(off), "pip install --upgrade mlpbench, or `make install` in a checkout")
     else:
-        yield fine("packages", f"all {len(needed)} that it may need are there, in versions that it takes")
+        yield fine("packages", f"all {len(needed)} that it needs are there, in versions that it takes")
 
 
 def _processor() -> Iterator[Finding]:
