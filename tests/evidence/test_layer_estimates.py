@@ -192,7 +192,10 @@ def test_distributions_are_of_first_middle_and_last_layer() -> None:
     of = found[(found["position"] == 1) & (found["when"] == "start")]
     assert dict(zip(of["which"], of["layer"], strict=True)) == {"first layer": 1, "middle layer": 3, "last layer": 6}
     assert of["quantiles"].iloc[2][-1] == 6.0
-    assert layer_estimates.axis_scale(found[found["layer"] <= 3]) == 0.0
+    some = found[found["layer"] <= 3]
+    assert layer_estimates.axis_scale(some[some["when"] == "start"]) == 0.0
+    long = some.assign(quantiles=[np.concatenate([q[:-1], [30 * q[-1]]]) for q in some["quantiles"]])
+    assert layer_estimates.axis_scale(long[long["when"] == "start"]) > 0, "tails far beyond the centre"
     wide = found.assign(quantiles=[q * 10**i for i, q in enumerate(found["quantiles"])])
     narrow = wide[wide["when"] == "start"]["quantiles"].iloc[0]
     assert layer_estimates.axis_scale(wide) == pytest.approx((narrow[-2] - narrow[1]) / 2)

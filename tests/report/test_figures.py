@@ -72,6 +72,8 @@ def test_a_second_factor_of_many_levels_takes_the_colours_of_a_first_one_of_few(
 def test_what_neither_colours_nor_dashes_stand_for_is_said() -> None:
     _, look = look_of(init=["zeros", "he_normal"], activation=["relu", "tanh"], depth=[1, 2, 3])
     assert look.sentence == "Lines of one look differ in depth."
+    assert [text for text, _ in look.third_entries] == ["depth=1", "depth=2", "depth=3"]
+    assert look.all_differ
 
 
 def test_zipped_factors_are_one_and_labels_are_taken_apart() -> None:
@@ -90,14 +92,12 @@ def test_zipped_factors_are_one_and_labels_are_taken_apart() -> None:
     made = make(spec(factors={"conditions": rows}, replicates=1))
     parts = groups(made.experiment, made.conditions)
     assert [group.levels for group in parts] == [["narrow", "wide"], [NOTHING, "dropped"]]
-    rates = [
-        {"label": f"rate {i}", "lr": lr, "depth": d}
-        for i, (lr, d) in enumerate([(0.1, 1), (0.2, 1), (0.4, 1), (0.1, 2)])
-    ]
+    pairs = [(0.1, 1), (0.2, 1), (0.4, 1), (0.8, 1), (0.1, 2), (0.2, 2)]
+    rates = [{"label": f"rate {i}", "lr": lr, "depth": d} for i, (lr, d) in enumerate(pairs)]
     made = make(spec(factors={"conditions": rates}, replicates=1))
     found = groups(made.experiment, made.conditions)
     assert [(g.title, g.levels, bool(g.numbers)) for g in found] == [
-        ("lr", ["0.1", "0.2", "0.4"], True),
+        ("lr", ["0.1", "0.2", "0.4", "0.8"], True),
         ("depth", ["1", "2"], True),
     ]
 

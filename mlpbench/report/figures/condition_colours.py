@@ -37,8 +37,8 @@ class ConditionColours:
     `colours`, `labels`, `styles` and the rest are by `condition_id`; `entries` and `title` are a legend's texts with their
     colours, and its title; `row_title` is the title of an axis with a row for each condition. `styles` has the place of a
     condition's dash and marker among `DASHES` and `MARKERS`, `style_entries` and `style_title` those of a legend. `blocks` is
-    what rows of one block have in common, `row_names` what is left of their names. `unmarked` are the settings that neither
-    colours nor dashes stand for.
+    what rows of one block have in common, `row_names` what is left of their names. `thirds` and `third_entries` are as styles, of what
+    dashes stand for where styles are panels. `unmarked` are the settings that neither colours nor dashes stand for.
     """
 
     colours: dict[str, str]
@@ -51,6 +51,8 @@ class ConditionColours:
     style_title: str = ""
     blocks: dict[str, str] = field(default_factory=dict)
     row_names: dict[str, str] = field(default_factory=dict)
+    thirds: dict[str, int] = field(default_factory=dict)
+    third_entries: list[tuple[str, int]] = field(default_factory=list)
     unmarked: tuple[str, ...] = ()
 
     @property
@@ -64,9 +66,22 @@ class ConditionColours:
         looks = {(colour, self.styles.get(c, 0)) for c, colour in self.colours.items()}
         return len(looks) == len(self.colours) <= MOST_DETAILED
 
-    def dash(self, condition: str) -> Any:
-        """Return the dash of the lines of a condition."""
-        return DASHES[self.styles.get(condition, 0)]
+    @property
+    def all_differ(self) -> bool:
+        """Whether no two conditions have one colour, one style and one third."""
+        looks = {(of, self.styles.get(c, 0), self.thirds.get(c, 0)) for c, of in self.colours.items()}
+        return len(looks) == len(self.colours)
+
+    def dash(self, condition: str, *, third: bool = False) -> Any:
+        """Return the dash of the lines of a condition: that of its style, or of its third where styles are panels."""
+        return DASHES[(self.thirds if third else self.styles).get(condition, 0)]
+
+    def third_handles(self) -> list[Line2D]:
+        """Return the entries of a legend of dashes where styles are panels."""
+        return [
+            Line2D([], [], color=theme.INK, linewidth=1.4, linestyle=DASHES[place], label=text)
+            for text, place in self.third_entries
+        ]
 
     def marker(self, condition: str) -> str:
         """Return the marker of the dots of a condition."""
@@ -127,6 +142,15 @@ def condition_colours(experiment: Experiment, conditions: Sequence[Condition]) -
     elif hue is not None and not hue.numbers and len(entries) > theme.MOST_COLOURS:
         style, places = hue, {text: i // theme.MOST_COLOURS % len(DASHES) for i, text in enumerate(entries)}
         style_title = CYCLED
+    third = next(
+        (
+            group
+            for group in found
+            if style is not None and group not in (hue, style) and len(group.levels) <= len(DASHES)
+        ),
+        None,
+    )
+    thirds = {} if third is None else {text: i for i, text in enumerate(third.levels)}
     blocks, row_names, row_title = _rows(found, keys, labels, names[0] if single else "")
     return ConditionColours(
         colours={k: entries[t] for k, t in zip(keys, texts, strict=True)},
@@ -139,6 +163,8 @@ def condition_colours(experiment: Experiment, conditions: Sequence[Condition]) -
         style_title=style_title,
         blocks=blocks,
         row_names=row_names,
+        thirds={k: thirds[t] for k, t in zip(keys, third.texts, strict=True)} if third else {},
+        third_entries=[(f"{third.title}={t}" if third.title else t, i) for t, i in thirds.items()] if third else [],
         unmarked=() if _tell_apart(hue, style) else _unmarked(found, hue, style),
     )
 

@@ -16,6 +16,8 @@ from mlpbench.experiment.spec import Experiment
 LABEL = "label"
 # What the second part of a label is called where there is none.
 NOTHING = "(nothing more)"
+# Of fewer listed conditions labels say more than settings.
+FEWEST_SETTINGS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,11 @@ def of_labels(conditions: Sequence[Condition]) -> list[Group]:
             Group(names=(), texts=tuple(part[1] or NOTHING for part in parts)),
         ]
     varied = settings_of_labels(conditions)
-    if len(varied) == 2 and all(name in c.levels for name in varied for c in conditions):
+    if (
+        len(varied) == 2
+        and len(conditions) >= FEWEST_SETTINGS
+        and all(name in c.levels for name in varied for c in conditions)
+    ):
         pair = [of_settings(conditions, (name,)) for name in varied]
         if len(set(zip(pair[0].texts, pair[1].texts, strict=True))) == len(conditions):
             pair.sort(key=lambda group: -len(set(group.texts)))

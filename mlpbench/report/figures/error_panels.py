@@ -154,7 +154,7 @@ def _within(values: Sequence[float], means: Sequence[float]) -> list[float]:
 
 
 def _shade(ax: Axes, regions: pd.DataFrame, levels: list[float]) -> None:
-    """Shade levels to half way to their neighbours, or to the end of the axis; write a word into each stretch."""
+    """Shade levels to half way to their neighbours, or to the end of the axis; write a word into the widest stretch of a side."""
     if regions.empty:
         return
     left, right = ax.get_xlim()
@@ -162,6 +162,7 @@ def _shade(ax: Axes, regions: pd.DataFrame, levels: list[float]) -> None:
     log = ax.get_xscale() == "log"
     between = [math.sqrt(a * b) if log else (a + b) / 2 for a, b in itertools.pairwise(levels)]
     ends = [left, *between, right]
+    widest: dict[str, tuple[float, float]] = {}
     side_of = dict(zip(regions["x"], regions["side"], strict=True))
     for side, group in itertools.groupby(range(len(levels)), key=lambda i: side_of.get(levels[i])):
         if side is None:
@@ -169,7 +170,10 @@ def _shade(ax: Axes, regions: pd.DataFrame, levels: list[float]) -> None:
         stretch = list(group)
         start, stop = ends[stretch[0]], ends[stretch[-1] + 1]
         ax.axvspan(start, stop, color=SIDES[side], alpha=0.16, linewidth=0)
-        middle = math.sqrt(start * stop) if log else (start + stop) / 2
+        width = math.log(stop / start) if log else stop - start
+        if width > widest.get(side, (0.0, 0.0))[0]:
+            widest[side] = width, math.sqrt(start * stop) if log else (start + stop) / 2
+    for side, (_, middle) in widest.items():
         ax.annotate(side, (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, -3), textcoords="offset points",
                     ha="center", va="top", fontsize=7.5)  # fmt: skip
     ax.set_xlim(left, right)

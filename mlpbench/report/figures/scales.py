@@ -22,7 +22,7 @@ from mlpbench.report.figures import theme
 from mlpbench.report.words import short_exponent
 
 # From this ratio on values are on a log axis; conditions of which at most this share, and of at least so many, may lie off it.
-TWO_DECADES, MOST_OFF, FEWEST = 100.0, 0.4, 5
+TWO_DECADES, MOST_OFF, FEWEST = 100.0, 0.375, 5
 # Those are left off where the axis of the others is so many times shorter.
 # They lie so many times the span of the others from these; this share of intervals ends near; fewer decades have room for all.
 GAIN, LEAST_GAP, LEAST_NEAR, DECADES = 4.0, 1.5, 0.5, 8.0

@@ -59,14 +59,15 @@ def palette(n: int, *, ordered: bool) -> list[str]:
 def distinct_colours(names: Iterable[str]) -> dict[str, str]:
     """Return a colour for each distinct name: along a map where all are numbers of one thing, `width=8`, else of the palette.
 
-    They stand in the order of the numbers, or in that in which names come first.
+    They stand in the order of the numbers, or in that in which names come first. More names than the palette has colours run
+    along the map, too: two of one colour would be one in a legend.
     """
     distinct = list(dict.fromkeys(names))
     numbers = [_number_of(name) for name in distinct]
     ordered = len({name.rpartition("=")[0] for name in distinct}) == 1 and None not in numbers
     if ordered:
         distinct = [name for _, name in sorted(zip(numbers, distinct, strict=True))]
-    return dict(zip(distinct, palette(len(distinct), ordered=ordered), strict=True))
+    return dict(zip(distinct, palette(len(distinct), ordered=ordered or len(distinct) > MOST_COLOURS), strict=True))
 
 
 def _number_of(name: str) -> float | None:

@@ -28,6 +28,8 @@ LEAST_RATIO = 2.0
 MOST_LISTED = 4
 # Up to so many dots have their name beside them, where none is longer than a panel has room for.
 MOST_NAMED, LONGEST_NAME = 10, 24
+# Behind names: the frontier runs below them.
+PAPER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.4}
 
 
 def tradeoff(context: Context) -> Section | None:
@@ -255,6 +257,6 @@ def _places_of_name(
             (name, (row[cost], bottom), (0, -4), "center", "top"),
         ]
     return [
-        ax.annotate(text, at, xytext=by, textcoords="offset points", ha=ha, va=va, fontsize=7)
+        ax.annotate(text, at, xytext=by, textcoords="offset points", ha=ha, va=va, fontsize=7, bbox=PAPER)
         for text, at, by, ha, va in places
     ]

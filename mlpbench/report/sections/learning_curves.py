@@ -57,7 +57,7 @@ def section(context: Context) -> Section | None:
         on_stops(context) or sentence(curves),
         BANDS if is_detailed(curves, context.colours) else BANDS.partition("; ")[2].capitalize(),
         ON_LOG if is_log(curves[curves["measure"] == "loss"]) else "",
-        context.colours.sentence,
+        "" if in_facets(context.colours) and context.colours.all_differ else context.colours.sentence,
         TEST_ALONE if in_facets(context.colours) else "",
         off_sentence(curves),
         runs_without_curves(context),
@@ -212,6 +212,8 @@ def draw(
         if not ends or not name_line_ends(figure, right, ends):
             cycled = [h for h in colours.handles() if not facets or h.get_color() != theme.INK]
             handles += cycled
+            if facets:
+                handles += colours.third_handles()
             theme.legend_below(figure, handles, colours.title if len(colours.entries) > 1 else "")
         else:
             theme.legend_below(figure, handles)
@@ -288,7 +290,7 @@ def draw_panel(
     shown = as_geometric(curves) if log else curves
     for (condition, split), line in shown.groupby(["condition_id", "split"], sort=False):
         colour = colours.colours[str(condition)]
-        style = SPLITS[str(split)] if by_split else colours.dash(str(condition)) if dashes else "solid"
+        style = SPLITS[str(split)] if by_split else colours.dash(str(condition), third=not dashes)
         theme.line_with_band(ax, line, "epoch", colour, 1.3 if few else 0.9, band=few, linestyle=style)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ends = _limits(whole, measure, log=log)
