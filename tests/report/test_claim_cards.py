@@ -66,6 +66,7 @@ def test_a_card_has_the_claim_the_verdict_the_estimate_and_a_picture() -> None:
         assert of.strip().startswith(f"**{v.decision.capitalize()}")
         assert f"](figures/claim_{i}.png)" in of
         assert f"Claim `{v.claim.id}`." in of
+        assert ("A dot is a replicate" in of) == (i == 1)
 
 
 def test_nothing_that_was_said_of_a_claim_is_lost() -> None:

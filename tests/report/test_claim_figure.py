@@ -137,6 +137,8 @@ ODD: dict[str, Verdict] = {
         with_numbers([0.01, 0.02]),
         test_sampling=replace(verdict_with().test_sampling, interval=Interval(low=-0.05, high=0.07)),
     ),
+    "at any time": with_numbers([0.01, 0.02], anytime_interval=Interval(low=-math.inf, high=0.05)),
+    "an interval that isn't known": with_numbers([0.01, 0.02], low=math.nan, high=math.nan),
     "many": with_numbers(list(np.linspace(-1, 1, 1000))),
     "sides with gaps": replace(
         with_numbers([0.01, 0.02]),

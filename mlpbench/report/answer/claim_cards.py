@@ -25,6 +25,8 @@ from mlpbench.report.words import Digits, estimate_cell, estimate_phrase, expect
 MOST_CARDS = 12
 # Words of the answer that name claims: the first picture is to stand near the top.
 MOST_WORDS = 80
+# Stands once, in the first card.
+READING = "A dot is a {}, the bar the interval, the dashed line the bound; the shaded side is as claimed."
 # Differences in these change the bits of a run.
 BITS_DEPEND_ON = ("device", "numerics", "threads per worker")
 TESTS = {
@@ -112,6 +114,7 @@ def card(verdict: Verdict, number: int, items: str) -> Section:
         sentences=said(verdict, items),
         figures=[drawn] if claim_figure.has_figure(verdict) else [],
         notes=blocks(
+            READING.format(verdict.hypothesis.units.removesuffix("s")) if number == 1 and verdict.numbers.known else "",
             Markdown("What could change it: {}.").format(change) if changes else "",
             Markdown("{} Claim {}.").format(judged_by(verdict), code(verdict.claim.id)),
         ),

@@ -43,7 +43,8 @@ class ClaimNumbers:
     """What the figure of a claim shows, in the unit that is printed; logarithms as the numbers they are of.
 
     Attributes:
-        estimate, interval, with_test_set: NaN and empty where they aren't known.
+        estimate, interval: NaN and None where they aren't known.
+        wider: the interval that includes the sampling of the test set, or that holds whenever one looks; None where there is none.
         dots: the number of each replicate, those not known left out.
         above, below: the mean of each side in each replicate, where the number is their difference.
         bounds: the bound, or both ends of an equivalence.
@@ -54,7 +55,7 @@ class ClaimNumbers:
 
     estimate: float
     interval: tuple[float, float] | None
-    with_test_set: tuple[float, float] | None
+    wider: tuple[float, float] | None
     dots: Sequence[float]
     above: Sequence[float]
     below: Sequence[float]
@@ -65,7 +66,7 @@ class ClaimNumbers:
     @property
     def finite(self) -> Sequence[float]:
         """Every number that the axis has to hold."""
-        ends = [*(self.interval or ()), *(self.with_test_set or ())]
+        ends = [*(self.interval or ()), *(self.wider or ())]
         zero = [] if self.zero is None else [self.zero]
         shown = [self.estimate, *ends, *self.dots, *self.bounds, *zero]
         return [v for v in shown if math.isfinite(v) and (v > 0 or not self.is_log)]
@@ -94,7 +95,9 @@ def claim_numbers(verdict: Verdict) -> ClaimNumbers:
         return 0.0 if value < -MOST_DECADES else math.inf if value > MOST_DECADES else 10.0**value
 
     def ends(interval: Interval | None) -> tuple[float, float] | None:
-        return None if interval is None else (shown(interval.low), shown(interval.high))
+        if interval is None or math.isnan(interval.low) or math.isnan(interval.high):
+            return None
+        return shown(interval.low), shown(interval.high)
 
     pairs = list(zip(numbers.minuend, numbers.subtrahend, strict=True))
     pairs = [(a, b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)][:MOST_DOTS]
@@ -108,7 +111,7 @@ def claim_numbers(verdict: Verdict) -> ClaimNumbers:
     return ClaimNumbers(
         estimate=math.nan if verdict.estimate is None else shown(verdict.estimate),
         interval=ends(verdict.interval),
-        with_test_set=ends(verdict.test_sampling.interval),
+        wider=ends(verdict.test_sampling.interval or verdict.anytime_interval),
         dots=[shown(v) for v in known[:MOST_DOTS]],
         above=[scale * a for a, _ in pairs],
         below=[scale * b for _, b in pairs],
@@ -167,7 +170,7 @@ def draw_number(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
         ax.axvline(bound, color=theme.INK, linestyle="dashed", linewidth=1)
     heights, at = places(numbers)
     ax.plot(numbers.dots, heights, "o", color=theme.FAINT, markersize=4, alpha=0.8, markeredgewidth=0)
-    for ends, width in ((numbers.with_test_set, 1.0), (numbers.interval, 3.0)):
+    for ends, width in ((numbers.wider, 1.0), (numbers.interval, 3.0)):
         if ends is not None:
             ax.hlines(at, max(ends[0], left), min(ends[1], right), color=colour, linewidth=width)
     if math.isfinite(numbers.estimate):

@@ -47,7 +47,7 @@ class Panel:
 
     Attributes:
         names: of the two conditions, lines of text, by where they stand.
-        spans: the ends of the interval, and of the one that includes the test set, behind it.
+        spans: the ends of the interval, and of the wider one that includes the test set or holds at any time, behind it.
         shade: from where to where a number is as claimed.
         estimate: where it is; None where there is none.
         mark: the path of its sign.
@@ -123,7 +123,7 @@ def _number(verdict: Verdict, numbers: ClaimNumbers) -> Panel:
         return _x(ax, min(max(value, left), right))
 
     places, middle = claim_figure.places(numbers)
-    ends = [span for span in (numbers.with_test_set, numbers.interval) if span is not None]
+    ends = [span for span in (numbers.wider, numbers.interval) if span is not None]
     quantity = verdict.hypothesis.quantity
     unit = "" if numbers.is_log else quantity.unit
     shade = claim_figure.claimed(verdict, numbers, left, right)
