@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -194,7 +196,8 @@ def test_distributions_are_of_first_middle_and_last_layer() -> None:
     assert of["quantiles"].iloc[2][-1] == 6.0
     some = found[found["layer"] <= 3]
     assert layer_estimates.axis_scale(some[some["when"] == "start"]) == 0.0
-    long = some.assign(quantiles=[np.concatenate([q[:-1], [30 * q[-1]]]) for q in some["quantiles"]])
+    longer: list[Any] = [np.concatenate([q[:-1], [30 * q[-1]]]) for q in some["quantiles"]]
+    long = some.assign(quantiles=longer)
     assert layer_estimates.axis_scale(long[long["when"] == "start"]) > 0, "tails far beyond the centre"
     wide = found.assign(quantiles=[q * 10**i for i, q in enumerate(found["quantiles"])])
     narrow = wide[wide["when"] == "start"]["quantiles"].iloc[0]
