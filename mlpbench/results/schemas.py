@@ -101,7 +101,6 @@ FIRST_METRICS = (
     "weight_norm", "sparsity", "dead_units", "distinct_units", "diverged", "train_seconds", "flops",
 )  # fmt: skip
 CAME_LATER = (
-    "env_gpu_libraries",
     *LATER,
     *(name for name in METRICS if name not in FIRST_METRICS),
     WEIGHT_QUANTILES,

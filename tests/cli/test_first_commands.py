@@ -250,7 +250,7 @@ def no_avx2(patch: pytest.MonkeyPatch, here: Path) -> None:
 
 
 def no_memory(patch: pytest.MonkeyPatch, here: Path) -> None:
-    patch.setattr("mlpbench.jobs.options._available_memory", lambda: 2**28)
+    patch.setattr("mlpbench.base.machine.available_memory", lambda: 2**28)
 
 
 def no_disk(patch: pytest.MonkeyPatch, here: Path) -> None:

@@ -107,7 +107,7 @@ NEAR = "whether it lies near one, got 'sign'; did you mean 'sign_flip'?"
         ("bound", BOUND, {"test": "z"}, 5, "claims.0.test: test must be 't', 'sign_flip', 'sign' or 'signed_rank', got 'z'"),
         ("bound", BOUND, {"test": "signed_rank"}, 30, "claims.0.test: the signed-rank test judges numbers of data sets, `unit: dataset`, got 'signed_rank'; did you mean 'sign_flip'?"),
         ("bound", BOUND, {"unit": "dataset"}, 30, "claims.0.unit: unit: dataset needs data sets that are levels of a factor, `factors: {dataset: [...]}`, got factors ['width', 'lr']; leave `unit` out"),
-        ("bound", BOUND, {"interval": "bootstrap"}, 30, "claims.0.interval: interval must be 't' or 'bca', got 'bootstrap'"),
+        ("bound", BOUND, {"interval": "bootstrap"}, 30, "claims.0.interval: interval must be 't' or 'bca', got 'bootstrap'; did you mean 'bca'?"),
         ("bound", BOUND | {"of": "every"}, {"test": "sign_flip"}, 30, "claims.0.test: a bound of every replicate is observed, not tested: it takes no test, got 'sign_flip'"),
         ("best", BEST, {"interval": "bca"}, 30, "claims.0.interval: best has its own test: it takes no interval, got 'bca'"),
         ("bound", BOUND, {"test": "sign"}, 5, "claims.0.test: a sign test needs 6 replicates or more, since 5 can't reach p < 0.05, got 5"),

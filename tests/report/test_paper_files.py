@@ -119,7 +119,7 @@ def test_what_was_not_asked_for_is_not_written_and_is_missing_where_it_is_wanted
     result = invoke("report", folder, "--check", "--latex", "--figures", "pdf")
     assert result.exit_code == 1
     assert f"{folder}/report.tex is missing" in result.stdout
-    assert f"{folder}/figures/verdicts.pdf is missing" in result.stdout
+    assert f"{folder}/figures/claim_1.pdf is missing" in result.stdout
 
 
 @pytest.mark.parametrize("text", ["png", "pdf;svg", "pdf,eps", "", ",", "pd"])

@@ -167,7 +167,7 @@ def _keys(settings: Mapping[str, Schema]) -> dict[str, Schema]:
     return {
         **limits,
         "question": {"type": "string", "pattern": r"\S"},
-        "topic": {"type": "string", "pattern": r"\S", "maxLength": MOST_TOPIC},
+        "topic": {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$", "maxLength": MOST_TOPIC},
         DATASET: {"anyOf": [*dataset_schema()["anyOf"], shared_schema()]},
         "validation": {"anyOf": [share, _object(folds, needed=["folds"])]},
         "fixed": _object(settings),

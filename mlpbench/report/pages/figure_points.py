@@ -132,9 +132,9 @@ def _text(axis: Axis, value: float) -> str:
 
 
 def is_numeral(text: str) -> bool:
-    """Return whether a text is a number."""
+    """Return whether a text is a number, or a percentage."""
     try:
-        float(text.replace("\N{MINUS SIGN}", "-"))
+        float(text.replace("\N{MINUS SIGN}", "-").removesuffix("%"))
     except ValueError:
         return False
     return True
