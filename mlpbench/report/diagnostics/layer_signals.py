@@ -240,6 +240,8 @@ def coordinate_check(context: Context) -> Section | None:
     others = [n for n, levels in texts.items() if len(set(levels)) > 1]
     by = _panel_factors({n: len(set(texts[n])) for n in others})
     groups = [", ".join(f"{n}={texts[n][i]}" for n in by) for i in range(len(drawn))]
+    # Above a panel there is no room for the names of several factors: the text has them.
+    heads = [", ".join(texts[n][i] for n in by) if len(by) > 1 else groups[i] for i in range(len(drawn))]
     averaged = [n for n in others if n not in by]
     levels = [", ".join(f"{n}={texts[n][i]}" for n in averaged) for i in range(len(drawn))]
     of = (context.layer_rows, dict(enumerate(groups)), dict(enumerate(levels)))
@@ -256,7 +258,7 @@ def coordinate_check(context: Context) -> Section | None:
         context.drawn_by,
         figure="coordinates",
         alt="Scale of the last hidden layer's activations against width, a line for each probed epoch.",
-        draw=partial(draw_coordinates, estimates),
+        draw=partial(draw_coordinates, estimates, dict(zip(groups, heads, strict=True))),
     )
 
 
@@ -302,17 +304,23 @@ def coordinates_sentence(estimates: pd.DataFrame) -> str:
     return paragraph(change, _zeros(estimates))
 
 
-def draw_coordinates(estimates: pd.DataFrame) -> Figure:
+def draw_coordinates(estimates: pd.DataFrame, heads: Mapping[str, str]) -> Figure:
     """Return the scale of the last hidden layer over width, a line for each probe and a panel for each group.
 
-    `estimates` has group, width, epoch, measure, mean, low and high; lines get darker as training goes on.
+    `estimates` has group, width, epoch, measure, mean, low and high; `heads` has what stands above the panel of each group. Lines
+    get darker as training goes on.
     """
     epochs = sorted(set(estimates["epoch"]))
     texts = {epoch: f"{epoch:.3g}" for epoch in epochs}
     entries = list(zip(texts.values(), theme.palette(len(epochs), ordered=True), strict=True))
     text = estimates["epoch"].map(texts)
     frame = estimates.assign(
-        row="", column=estimates["group"], head=estimates["group"], line=text, text=text, x=estimates["width"]
+        row="",
+        column=estimates["group"],
+        head=estimates["group"].map(heads),
+        line=text,
+        text=text,
+        x=estimates["width"],
     )
     figure = panels(frame, entries, "epoch", "width")
     widths = sorted({float(w) for w in estimates["width"]})
