@@ -44,7 +44,7 @@ units: $(VENV)/.dev
 	@$(PYTEST) -m "not slow and not prove"
 
 check: $(VENV)/.dev audit ## the slower tests; those that measure time or memory come last, one at a time
-	@$(PYTEST) -m "slow and not alone"; beside=$$?; $(BIN)/pytest -q -m "slow and alone" && exit $$beside
+	@$(PYTEST) -m "slow and not prove and not alone"; beside=$$?; $(BIN)/pytest -q -m "slow and not prove and alone" && exit $$beside
 
 audit: ## what is known against the locked versions, where pip-audit and its data can be had: told, never a failure
 	@if command -v pip-audit >/dev/null; then \

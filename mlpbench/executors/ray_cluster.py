@@ -263,7 +263,7 @@ def gpu_product() -> str:
 
 
 def _on_all_nodes(function: Any) -> dict[str, Any]:
-    """Return what a function of `ray_slot` returns on each node, by the node's id."""
+    """Return what a function of `ray_slot` returns on each node, by the node's id; a node that is lost meanwhile is left out."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -271,12 +271,18 @@ def _on_all_nodes(function: Any) -> dict[str, Any]:
     for node in nodes():
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         asked[node["NodeID"]] = _remote(function, num_cpus=0, scheduling_strategy=there).remote()
-    try:
-        return dict(zip(asked, ray.get(list(asked.values()), timeout=SECONDS_TO_LOOK), strict=True))
-    except ray.exceptions.RayTaskError as error:
-        raise MachineError(f"a node of the Ray cluster can't be asked: {error.cause}") from error
-    except ray.exceptions.RayError as error:
-        raise MachineError(f"a node of the Ray cluster does not answer: {' '.join(str(error).split())}") from error
+    answers = {}
+    for node, answer in asked.items():
+        try:
+            answers[node] = ray.get(answer, timeout=SECONDS_TO_LOOK)
+        except ray.exceptions.RayTaskError as error:
+            raise MachineError(f"a node of the Ray cluster can't be asked: {error.cause}") from error
+        except ray.exceptions.RayError as error:
+            # Ray takes a while to see that a node has gone.
+            if node in {there["NodeID"] for there in nodes()}:
+                why = " ".join(str(error).split())
+                raise MachineError(f"a node of the Ray cluster does not answer: {why}") from error
+    return answers
 
 
 def _remote(code: Any, **options: Any) -> Any:

@@ -92,6 +92,7 @@ def test_on_one_machine_one_command_starts_and_ends_it(spec: Path, tmp_path: Pat
     same_tables(tmp_path / "ray" / "width", tmp_path / "local" / "width")
 
 
+@pytest.mark.prove
 def test_symmetric_run_starts_a_cluster_for_a_command_and_ends_it(spec: Path, local: Path, tmp_path: Path) -> None:
     """As the README has it for Slurm, on one node."""
     with socket.create_server(("127.0.0.1", 0)) as place:
@@ -170,7 +171,11 @@ def test_what_a_node_has_set_in_its_environment_reaches_no_run(spec: Path, local
 
 
 @pytest.mark.parametrize(
-    "options", [{"file": "t.csv", "target": "y", "task": "classes", "resplit": True}, {"name": "linear"}]
+    "options",
+    [
+        {"file": "t.csv", "target": "y", "task": "classes", "resplit": True},
+        pytest.param({"name": "linear"}, marks=pytest.mark.prove),
+    ],
 )
 def test_data_that_each_replicate_draws_are_the_local_ones(
     options: dict[str, Any], cluster: Any, tmp_path: Path
