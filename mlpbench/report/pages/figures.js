@@ -1,15 +1,17 @@
 "use strict";
+// Files to keep: saved by the browser, and rows as CSV.
+const save = (name, type, text) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+};
+const csv = (rows) => rows.map((row) => row.map((text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(",")).join("\n") + "\n";
+
 // Figures: what a point stands for, entries of the legend that stand out, zoom, and files to keep.
 (() => {
   const NEAR = 14, STEP = 1.4, MOST = 16;
-  const save = (name, type, text) => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text], { type }));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  };
-  const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const SHOWN = ["fill", "stroke"];
 
   for (const figure of document.querySelectorAll("figure.drawn")) {
@@ -144,9 +146,8 @@
       });
       return new XMLSerializer().serializeToString(copy);
     };
-    const rows = () => [["panel", "entry", "x name", "x", "y name", "y"],
-      ...points.map((p) => [p.axes.t, entries[p.entry] ?? "", p.axes.x, p.xText, p.axes.y, p.yText])]
-      .map((row) => row.map(cell).join(",")).join("\n") + "\n";
+    const rows = () => csv([["panel", "entry", "x name", "x", "y name", "y"],
+      ...points.map((p) => [p.axes.t, entries[p.entry] ?? "", p.axes.x, p.xText, p.axes.y, p.yText])]);
     const deeds = {
       in: () => zoom(STEP),
       out: () => zoom(1 / STEP),
@@ -166,7 +167,6 @@
   const clean = (cell) => cell.textContent.trim();
   const tex = (text) => text.replace(/[\\{}$&#^_%~]/g, (c) => ({ "\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}" })[c] ?? `\\${c}`)
     .replaceAll("±", "$\\pm$").replaceAll("−", "-");
-  const csv = (rows) => rows.map((r) => r.map((t) => (/[",\n]/.test(t) ? `"${t.replaceAll('"', '""')}"` : t)).join(",")).join("\n") + "\n";
   const latex = (rows, numbers) => [`\\begin{tabular}{${numbers.map((n) => (n ? "r" : "l")).join("")}}`, "\\toprule",
     ...rows.flatMap((r, i) => [`${r.map(tex).join(" & ")} \\\\`, ...(i ? [] : ["\\midrule"])]), "\\bottomrule", "\\end{tabular}", ""].join("\n");
   for (const region of document.querySelectorAll("main .scroll")) {
@@ -181,13 +181,7 @@
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = label;
-      button.addEventListener("click", () => {
-        const link = document.createElement("a");
-        link.href = URL.createObjectURL(new Blob([make()], { type }));
-        link.download = `${title}.${end}`;
-        link.click();
-        setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-      });
+      button.addEventListener("click", () => save(`${title}.${end}`, type, make()));
       bar.append(button);
     }
     region.after(bar);
