@@ -13,7 +13,7 @@ Shapes: `C` conditions, `R` replicates, `K` folds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,11 +27,6 @@ from mlpbench.experiment.grid import Condition, Run, run_ids
 Ints = npt.NDArray[np.int64]
 # Runs on folds are still to come.
 UNKNOWN = -1
-
-
-def have_refit_epochs(conditions: Iterable[Condition]) -> bool:
-    """Return whether the refits of some conditions wait for the best epochs of their runs on folds."""
-    return any(c.settings.is_refit_of_stops for c in conditions)
 
 
 def refit_epochs(experiment: Design, conditions: Sequence[Condition], runs: pd.DataFrame) -> Ints:
@@ -74,8 +69,6 @@ def with_refit_epochs(
         runs: the rows there are, with `run_id`, `status` and `best_epoch`.
 
     """
-    if not have_refit_epochs(conditions):
-        return list(planned)
     epochs = refit_epochs(experiment, conditions, runs)
     place = {c.condition_id: i for i, c in enumerate(conditions)}
     own = runs.set_index("run_id")["best_epoch"]

@@ -1,6 +1,6 @@
 """Examples as arrays, for figures that need more of them than classes: inputs and targets that a replicate's runs see.
 
-What comes with the package, or is made by it, is read or made again. Of a table of the user's own the folder keeps what figures
+What comes with the package, or is made by it, is read or generated again. Of a table of the user's own the folder keeps what figures
 need, as it does with images, so that a report says the same with the table or without: targets of test rows, the first two
 inputs, and, where there are at most two, the training rows too.
 """
@@ -25,7 +25,7 @@ STEM, SUFFIX = "test_arrays", ".npz"
 PARTS = ("x_train", "y_train", "x_test", "y_test")
 # Inputs that are kept, and rows: of more no figure is drawn.
 MOST_INPUTS, MOST_ROWS = 2, 50_000
-# Numbers of all examples that are made again, or read from the package, at most: 4 MB.
+# Numbers of all examples that are generated again, or read from the package, at most: 4 MB.
 MOST_NUMBERS = 1_000_000
 
 

@@ -18,7 +18,7 @@ from reports import report_of
 
 from mlpbench.report.figures import theme
 from mlpbench.report.pages.figure_points import is_numeral
-from mlpbench.report.pages.figure_svg import DARK, DrawnFigure, drawn_figure, luminance, mixed
+from mlpbench.report.pages.figure_svg import DARK, DrawnFigure, drawn_figure, mixed
 from mlpbench.report.report import Report
 
 DARK_PAGE = "#16181b"
@@ -150,8 +150,8 @@ def test_words_of_users_are_text(text: str) -> None:
 @pytest.mark.parametrize("colour", ["#440154", "#fde725", "#0173b2", "#d55e00", "#000000", "#31688e"])
 def test_colours_are_seen_on_both_pages(colour: str) -> None:
     def contrast(one: str, other: str) -> float:
-        parts = [np.array([int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)]) for c in (one, other)]
-        low, high = sorted(map(luminance, parts))
+        parts = [[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (one, other)]
+        low, high = sorted(map(theme.luminance, parts))
         return (high + 0.05) / (low + 0.05)
 
     assert contrast(mixed(colour, "white", least=DARK), DARK_PAGE) >= 3

@@ -1,4 +1,4 @@
-"""Fitted curves and residuals: what is drawn are the numbers that are stored, beside examples made again; or nothing is drawn."""
+"""Fitted curves and residuals: what is drawn are the numbers that are stored, beside examples generated again; or nothing is drawn."""
 
 from __future__ import annotations
 

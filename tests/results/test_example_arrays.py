@@ -1,4 +1,4 @@
-"""Arrays of examples for figures: made again where they come with the package, kept in the folder where the table is one's own."""
+"""Arrays of examples for figures: generated again where they come with the package, kept in the folder where the table is one's own."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Predictions of numbers beside their targets, the first input and the true function: of replicates of one condition.
 
-Predictions are those that the folder has; examples are made again, or read from the package, and count only where predictions
+Predictions are those that the folder has; examples are generated again, or read from the package, and count only where predictions
 give the error that the run has on record. All numbers are in the target's own units.
 
 Shapes: `R` replicates, `N` test examples, `P` training examples.

@@ -223,11 +223,12 @@ def ink_on(shade: Sequence[float]) -> str:
 
     Reference: Web Content Accessibility Guidelines 2.2, relative luminance, 2023.
     """
-    luminance, ink = (_luminance(of) for of in (shade[:3], mpl.colors.to_rgb(INK)))
-    return INK if (luminance + 0.05) / (ink + 0.05) >= 1.05 / (luminance + 0.05) else "white"
+    light, ink = (luminance(of) for of in (shade[:3], mpl.colors.to_rgb(INK)))
+    return INK if (light + 0.05) / (ink + 0.05) >= 1.05 / (light + 0.05) else "white"
 
 
-def _luminance(rgb: Sequence[float]) -> float:
+def luminance(rgb: Sequence[float]) -> float:
+    """Return the relative luminance of a colour (WCAG 2.2): 0.2126 R + 0.7152 G + 0.0722 B of linear light."""
     linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in rgb]
     return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 

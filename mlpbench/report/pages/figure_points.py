@@ -62,12 +62,12 @@ def _series(ax: Axes) -> Iterator[Series]:
     for line in ax.lines:
         if line.get_transform() == ax.transData and line.get_visible():
             xy = np.column_stack([_floats(line.get_xdata()), _floats(line.get_ydata())])
-            yield xy[np.isfinite(xy).all(axis=1)], _hex(line.get_color())
+            yield xy[np.isfinite(xy).all(axis=1)], hex_of(line.get_color())
     for collection in ax.collections:
         if isinstance(collection, PathCollection) and collection.get_offset_transform() == ax.transData:
             offsets = np.asarray(collection.get_offsets(), dtype=float)
             colours = np.atleast_2d(np.asarray(collection.get_facecolor()))
-            one = _hex(colours[0]) if len(colours) == 1 else ""
+            one = hex_of(colours[0]) if len(colours) == 1 else ""
             yield offsets[np.isfinite(offsets).all(axis=1)], one
     for bars in ax.containers:
         if isinstance(bars, BarContainer):
@@ -75,7 +75,7 @@ def _series(ax: Axes) -> Iterator[Series]:
             for bar in bars.patches:
                 x = bar.get_x() + (bar.get_width() if flat else bar.get_width() / 2)
                 y = bar.get_y() + (bar.get_height() / 2 if flat else bar.get_height())
-                yield np.array([[x, y]], dtype=float), _hex(bar.get_facecolor())
+                yield np.array([[x, y]], dtype=float), hex_of(bar.get_facecolor())
 
 
 def _cells(ax: Axes) -> Iterator[tuple[float, float, str]]:
@@ -179,7 +179,8 @@ def _floats(values: Any) -> Floats:
         return np.full(np.shape(values), np.nan)
 
 
-def _hex(colour: Any) -> str:
+def hex_of(colour: Any) -> str:
+    """Return a colour as hex, empty where there is none."""
     try:
         return mpl.colors.to_hex(colour)
     except ValueError:

@@ -21,7 +21,6 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -33,7 +32,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from mlpbench.report.figures import theme
-from mlpbench.report.pages.figure_points import points_of
+from mlpbench.report.pages.figure_points import hex_of, points_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -44,7 +43,6 @@ FIXED = "fixed"
 COLOURED = ("fill", "stroke")
 # Luminances of lines and of texts on a dark page, of texts on a light one: contrasts of 3 and of 4.5 (WCAG 2.2).
 DARK, DARK_TEXT, LIGHT_TEXT = 0.2, 0.24, 0.18
-Floats = npt.NDArray[np.float64]
 # Of attributes that are addresses within the picture.
 _ADDRESS = re.compile(r"url\(#([^)]+)\)")
 _NUMBER = re.compile(r"-?\d+\.\d+")
@@ -110,7 +108,7 @@ def _mark_entries(figure: Figure) -> dict[str, str]:
                 entries.setdefault(colour, text.get_text())
     for ax in figure.axes:
         for text in ax.texts:  # names at the ends of lines
-            colour = _hex(text.get_color())
+            colour = hex_of(text.get_color())
             if colour and colour not in OF_THE_PAGE and colour != PAPER and not _on_colour(ax):
                 entries.setdefault(colour, text.get_text())
     places = {colour: i for i, colour in enumerate(entries)}
@@ -122,7 +120,7 @@ def _mark_entries(figure: Figure) -> dict[str, str]:
                     handle.set_gid(f"member {places[colour]}")
     for ax in figure.axes:
         for artist in ax.get_children():
-            colour = _hex(artist.get_color()) if isinstance(artist, Text) else _colour(artist)
+            colour = hex_of(artist.get_color()) if isinstance(artist, Text) else _colour(artist)
             if colour in places and not (isinstance(artist, Text) and _on_colour(ax)):
                 artist.set_gid(f"{'entry' if isinstance(artist, Text) else 'member'} {places[colour]}")
     return entries
@@ -136,21 +134,14 @@ def _legends(figure: Figure) -> list[Legend]:
 def _colour(artist: Artist | None) -> str:
     """Return the one colour of an artist as hex; empty where it has several or none."""
     if isinstance(artist, Line2D):
-        return _hex(artist.get_color())
+        return hex_of(artist.get_color())
     if isinstance(artist, Patch):
-        return _hex(artist.get_facecolor())
+        return hex_of(artist.get_facecolor())
     if isinstance(artist, Collection) and not isinstance(artist, QuadMesh):
         shades = [c for c in (artist.get_facecolor(), artist.get_edgecolor()) if len(np.atleast_2d(c))]
-        colours = {_hex(c) for shade in shades[:1] for c in np.atleast_2d(shade)}
+        colours = {hex_of(c) for shade in shades[:1] for c in np.atleast_2d(shade)}
         return colours.pop() if len(colours) == 1 else ""
     return ""
-
-
-def _hex(colour: Any) -> str:
-    try:
-        return mpl.colors.to_hex(colour)
-    except ValueError:
-        return ""
 
 
 def _on_colour(ax: Axes) -> bool:
@@ -166,7 +157,7 @@ def _fix_texts_on_colour(ax: Axes) -> None:
 
 def _hide_paper(figure: Figure) -> None:
     for patch in (figure.patch, *(ax.patch for ax in figure.axes)):
-        if _hex(patch.get_facecolor()) == PAPER:
+        if hex_of(patch.get_facecolor()) == PAPER:
             patch.set_visible(False)
 
 
@@ -238,12 +229,6 @@ def mixed(colour: str, other: str, *, least: float = 0.0, most: float = 1.0) -> 
     rgb, end = (np.array(mpl.colors.to_rgb(c)) for c in (colour, other))
     for share in np.linspace(0, 1, 21):
         mix = rgb + share * (end - rgb)
-        if least <= luminance(mix) <= most:
+        if least <= theme.luminance(mix.tolist()) <= most:
             return mpl.colors.to_hex(tuple(mix.tolist()))
     return mpl.colors.to_hex(other)
-
-
-def luminance(rgb: Floats) -> float:
-    """Return the relative luminance of a colour (WCAG 2.2): 0.2126 R + 0.7152 G + 0.0722 B of linear light."""
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return float(np.array([0.2126, 0.7152, 0.0722]) @ linear)
