@@ -8,6 +8,7 @@ tests     the tests that are marked `gpu`
 company   runs alone against the same runs among 1 to 256, bit by bit, with all that runs of one stack may differ in
 products  batched products of a layer by the number of runs
 steps     a step of the engine, recorded and not, against its products alone and against the card's square product
+commands  `mlpbench run width` with the committed runs beside it, `verify` of its runs, and `run` of plugins
 peers     what a user would run instead: a plain loop, and `torch.func` over a stack
 thousand  `mlpbench run` of 1,000 baseline runs, 10 epochs each
 """
@@ -299,6 +300,35 @@ def seconds(work: Callable[[], object]) -> float:
     return round(min(times), 4)
 
 
+def commands() -> dict[str, Any]:
+    """Run the commands on the GPU: an experiment, a second look at its runs, and an experiment of plugins."""
+    import pandas as pd
+
+    root = Path(__file__).parents[2]
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+
+        def said(*words: str) -> dict[str, Any]:
+            began = time.perf_counter()
+            done = subprocess.run([sys.executable, "-m", "mlpbench", *words], capture_output=True, text=True)
+            elapsed = round(time.perf_counter() - began, 1)
+            return {"status": done.returncode, "seconds": elapsed, "said": (done.stdout + done.stderr)[-1200:]}
+
+        for path in ("experiments/width.yaml", "experiments/own_pieces/own_pieces.yaml"):
+            name = Path(path).stem
+            found[f"run {name}"] = said(
+                "run", str(root / path), "--device", "cuda", "--results", folder, "--no-report", "--quiet"
+            )
+            found[f"verify {name}"] = said("verify", f"{folder}/{name}", "--device", "cuda", "--sample", "4")
+            found[f"claims {name}"] = said("claims", f"{folder}/{name}")
+        rows = pd.read_parquet(f"{folder}/width/runs")
+        found["accuracy by width"] = rows.groupby("width")["test_accuracy"].mean().round(4).to_dict()
+        found["train_seconds by stack"] = (
+            rows.groupby("width")["train_seconds"].agg(["min", "max"]).round(3).values.tolist()
+        )
+    return found
+
+
 def thousand(workers: int | None = None) -> dict[str, Any]:
     """Time the whole command on 1,000 baseline runs."""
     rates = [round(0.01 * 1.12**i, 5) for i in range(25)]
@@ -334,7 +364,7 @@ def thousand(workers: int | None = None) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
-    part.__name__: part for part in (facts, tests, company, products, steps, peers, thousand)
+    part.__name__: part for part in (facts, tests, company, commands, products, steps, peers, thousand)
 }
 
 

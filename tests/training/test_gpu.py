@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plugin_sources import TWINS, loaded
 from run_output import by_run
 
 from mlpbench.data.dataset import Dataset
@@ -35,6 +36,23 @@ CASES: list[dict[str, Any]] = [
     {"precision": "bfloat16"},
     {"precision": "tf32"},
     {"precision": "tf32x3"},
+    {"residual": True, "bias": False, "parametrization": "mup", "optimizer": "adam", "lr": 0.001},
+    {"label_smoothing": 0.1, "class_weights": "balanced", "optimizer": {"sgd": {"momentum": 0.9}}, "lr": 0.01},
+    {"conv_channels": [4], "train_size": 1000},
+    {"early_stopping": {"patience": 1}, "epochs": 6, "lr": 0.5},
+    *(
+        {"plugins": ["twins"]} | own
+        for own in (
+            {"activation": "own_gelu"},
+            {"activation": "own_tanh", "optimizer": "own_adam", "lr": 0.001},
+            {
+                "init": "own_he_normal",
+                "optimizer": "own_momentum",
+                "loss": "own_cross_entropy",
+                "schedule": "own_cosine",
+            },
+        )
+    ),
 ]
 
 
@@ -46,8 +64,12 @@ def trained(runs: list[Run], data: Dataset, device: str) -> StackRows:
 
 
 def runs_of(fixed: dict[str, Any]) -> list[Run]:
-    shared = {"width": 65, "depth": 2, "train_size": 3000, "epochs": 2}
-    tree = {"name": "x", "question": "?", "dataset": "fashion_mnist", "replicates": 3, "fixed": shared | fixed}
+    fixed = {"width": 65, "depth": 2, "train_size": 3000, "epochs": 2} | fixed
+    tree = {"name": "x", "question": "?", "dataset": "fashion_mnist", "replicates": 3, "fixed": fixed}
+    if fixed.pop("plugins", None):
+        tree |= loaded(TWINS)
+    if "early_stopping" in fixed:
+        tree["validation"] = 0.2
     return grid.runs(yaml_reader.from_mapping(tree))
 
 
