@@ -319,7 +319,8 @@ def commands() -> dict[str, Any]:
             found[f"run {name}"] = said(
                 "run", str(root / path), "--device", "cuda", "--results", folder, "--no-report", "--quiet"
             )
-            found[f"verify {name}"] = said("verify", f"{folder}/{name}", "--device", "cuda", "--sample", "4")
+            plugins = [w for plugin in sorted((root / path).parent.glob("*.py")) for w in ("--plugins", str(plugin))]
+            found[f"verify {name}"] = said("verify", f"{folder}/{name}", "--device", "cuda", "--sample", "4", *plugins)
             found[f"claims {name}"] = said("claims", f"{folder}/{name}")
         rows = pd.read_parquet(f"{folder}/width/runs")
         found["accuracy by width"] = rows.groupby("width")["test_accuracy"].mean().round(4).to_dict()
