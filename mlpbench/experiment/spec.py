@@ -40,6 +40,7 @@ from mlpbench.experiment.tuning_ranges import TuningRange, budget_of, levels_of,
 from mlpbench.experiment.value_types import Chain, Word
 
 # A setting that says in another way what others say.
+CONDITIONS = "factors.conditions"
 INSTEAD_OF = {"hidden_sizes": ("width", "depth"), "steps": ("epochs",)}
 
 
@@ -252,10 +253,20 @@ class _Roles:
             for k, v in nuisance.items()
         }
         for short, others in INSTEAD_OF.items():
-            clash = [o for o in others if o in self._role]
-            if short in self._role and clash:
-                path = (*self._role[short].split("."), short)
-                raise SpecProblem(path, f"{short} stands in place of {clash[0]}: give one of them, got both", key=True)
+            for other in others:
+                if short in self._role and other in self._role:
+                    self._keep_apart(short, other)
+
+    def _keep_apart(self, short: str, other: str) -> None:
+        """Refuse two settings that stand in place of each other, but in whole conditions of which none has both."""
+        role = self._role[short]
+        path: Path = (*role.split("."), short)
+        if role == self._role[other] == CONDITIONS:
+            both = next((i for i, c in enumerate(self.conditions) if short in c and other in c), None)
+            if both is None:
+                return
+            path = ("factors", "conditions", both, short)
+        raise SpecProblem(path, f"{short} stands in place of {other}: give one of them, got both", key=True)
 
     def fields(self) -> dict[str, Any]:
         roles: dict[str, Any] = {"fixed": self.fixed, "factors": self.factors, "nuisance": self.nuisance}
@@ -345,8 +356,7 @@ class _Roles:
                 message = f"each condition needs a label of its own, words on one line, got {shown(label)}"
                 raise SpecProblem((*path, i, "label"), message)
             seen.add(label)
-            role = "factors.conditions"
-            levels = {k: self._read(k, v, (*path, i, k), role) for k, v in items.items()}
+            levels = {k: self._read(k, v, (*path, i, k), CONDITIONS) for k, v in items.items()}
             read.append({"label": label, **levels})
         return tuple(read)
 

@@ -16,6 +16,7 @@ from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.experiment import grid
 from mlpbench.experiment.claims.comparisons import ACCURACY_MARGIN, Compare, Contrast
 from mlpbench.experiment.claims.value_claims import Bound
+from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment, build
 
 LR = {"factors": {"lr": [0.1, 0.2, 0.4]}}
@@ -125,11 +126,26 @@ def test_a_setting_has_one_role(keys: dict[str, Any], path: str) -> None:
         {"fixed": {"hidden_sizes": [8]}, "factors": {"width": [1, 2]}},
         {"fixed": {"epochs": 1}, "factors": {"zip": {"steps": [1, 2]}}},
         {"factors": {"steps": [1, 2], "epochs": [3, 4]}},
+        {"fixed": {"epochs": 1}, "factors": {"conditions": [{"label": "a", "steps": 1}]}},
     ],
 )
 def test_two_ways_to_say_one_thing_are_one_too_many(keys: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="stands in place of .*: give one of them, got both"):
         spec(**keys)
+
+
+def test_conditions_may_say_one_thing_in_two_ways() -> None:
+    listed = [
+        {"label": "equal epochs", "epochs": 3, "width": 8},
+        {"label": "equal steps", "steps": 9, "hidden_sizes": [8, 4]},
+        {"label": "neither", "depth": 2},
+    ]
+    experiment = spec(factors={"conditions": listed}, replicates=1)
+    again = yaml_reader.from_text("spec.yaml", yaml_reader.dump(experiment))
+    of = [run.settings for run in grid.runs(again)]
+    assert [s.hidden_sizes for s in of] == [(8,), (8, 4), (256, 256)]
+    assert [s.epochs for s in of] == [3, None, 10]
+    assert of[1].steps == 9
 
 
 def test_levels_that_are_spelt_differently_are_still_the_same() -> None:

@@ -120,6 +120,7 @@ FILES = [
     bad("repeated-level", HEAD + "factors: {lr: [0.1, §1e-1]}", "the levels of a factor must differ, got 0.1 twice for lr"),
     bad("two-roles", HEAD + "fixed: {lr: 1}\nfactors: {§lr: [1, 2]}", "a setting has one role, but lr stands under fixed and factors"),
     bad("two-ways", HEAD + "fixed: {§hidden_sizes: [8], depth: 1}", "hidden_sizes stands in place of depth: give one of them, got both"),
+    bad("two-ways-in-one-condition", HEAD + "factors: {conditions: [{label: a, epochs: 1}, {label: b, epochs: 1, §steps: 9}]}", "steps stands in place of epochs: give one of them, got both"),
     bad("no-levels", HEAD + "factors: {lr: §[]}", "the levels of factor lr must be a list that is not empty, got []"),
     bad("same-run", HEAD + "fixed: {depth: 0}\nfactors: {width: [8, §16]}", "conditions must differ"),
     bad("top-level-conditions", GOOD + "§conditions: [{label: a, lr: 1}]", "unknown key 'conditions'; must be one of name, question, topic, dataset, "),
