@@ -92,7 +92,7 @@ class Runs:
 class PlanSummary:
     """What `plan` prints: runs by state, and what training the rest is expected to take.
 
-    `outdated` counts runs of the folder by pieces of plugins whose code has changed. `stops_early` is set where runs may stop early: then they take less, FLOPs and time are those without a stop. `on_folds` and `refits` are counted where there are folds, `replicates` and `most_replicates` where there is a top-up.
+    `device` names the GPU where runs are trained on one. `outdated` counts runs of the folder by pieces of plugins whose code has changed. `stops_early` is set where runs may stop early: then they take less, FLOPs and time are those without a stop. `on_folds` and `refits` are counted where there are folds, `replicates` and `most_replicates` where there is a top-up.
     """
 
     experiment: str
@@ -108,6 +108,7 @@ class PlanSummary:
     missing: int
     stacks: int
     workers: int
+    device: str | None = None
     flops: int
     seconds: float
     bytes_per_worker: int
@@ -204,6 +205,7 @@ class Inventory:
             missing=self.count(RunState.MISSING) + to_come,
             stacks=work.stacks,
             workers=work.busy(options.n_workers),
+            device=options.gpu_words or None,
             flops=work.flops,
             seconds=work.elapsed(options.n_workers),
             bytes_per_worker=work.bytes,

@@ -243,8 +243,8 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
         if inventory.experiment.plugins:
             say(f"{inventory.experiment.name}: {COST}")
         get_data(inventory.experiment, options, say)
-        if options.on_gpu:
-            say(f"{inventory.experiment.name}: training on {options.device_name}, {options.device_product}")
+        if words := options.gpu_words:
+            say(f"{inventory.experiment.name}: training on {words}")
         if options.executor == "ray":
             for line in _of_cluster(options):
                 say(f"{inventory.experiment.name}: {line}")

@@ -234,7 +234,7 @@ def test_a_healthy_machine_is_called_so_and_every_finding_has_its_words() -> Non
 
 def gpu_without_torch(patch: pytest.MonkeyPatch, here: Path) -> None:
     (here / "driver").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15\n")
-    for module in ("mlpbench.jobs.first_steps.doctor", "mlpbench.base.environment", "mlpbench.executors.executor"):
+    for module in ("mlpbench.jobs.first_steps.doctor", "mlpbench.base.environment", "mlpbench.executors.devices"):
         patch.setattr(f"{module}.GPU_DRIVER", here / "driver")
 
 
