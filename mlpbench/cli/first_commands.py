@@ -144,7 +144,9 @@ def explain(words: tuple[str, ...], as_json: bool) -> None:
     found = {word: entries or _nearest(word) for word, entries in found.items()}
     unknown = [word for word, entries in found.items() if not entries]
     if unknown:
-        raise InputError(f"nothing is called {unknown[0]!r}; `mlpbench explain` alone lists what there is")
+        near = glossary.nearest_name(unknown[0])
+        meant = "" if near is None else f"; did you mean {near!r}?"
+        raise InputError(f"nothing is called {unknown[0]!r}{meant}; `mlpbench explain` alone lists what there is")
     flat = [entry for entries in found.values() for entry in entries]
     if as_json:
         click.echo(json.dumps([e.to_json() for e in flat], indent=2))
@@ -156,11 +158,11 @@ def explain(words: tuple[str, ...], as_json: bool) -> None:
 
 
 def _nearest(word: str) -> list[Entry]:
-    """Return the entries of the word that was meant, where one is near."""
+    """Return the entries of the word that was meant, where there is no doubt of it."""
     from mlpbench.experiment.file import glossary
 
-    near = glossary.nearest_name(word)
-    return [] if near is None else glossary.explain(near)
+    meant = glossary.meant_name(word)
+    return [] if meant is None else glossary.explain(meant)
 
 
 def _width() -> int:

@@ -201,7 +201,8 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **chosen:
 
     with noting_unsealed(folder):
         experiment, store = open_folder(folder, warn, tables=False)
-    verification = verify(experiment, store, Options(**chosen), None if everything else sample)
+    say = warn if as_json else click.echo
+    verification = verify(experiment, store, Options(**chosen), None if everything else sample, say)
     if as_json:
         content = {
             "passed": verification.passed,

@@ -31,6 +31,8 @@ from mlpbench.experiment.claims.selectors import are_numbers
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.spec import Experiment
 
+# Of two levels either is at an edge.
+FEWEST = 3
 STILL_FALLING, LAST_QUARTER = 0.15, 0.75
 BELOW_TEST, CHANCE = 0.01, 3.0
 NO_GAP = 0.05
@@ -133,12 +135,14 @@ def _edges(trained: Trained) -> Iterator[TrainingWarning]:
     if not trained.tuning.empty:
         rows = [r for r in records(trained.tuning) if r["edges"] and r["chosen"] > r["judged"] / 2]
         rows = [r for r in rows if r["position"] in set(trained.observed["position"])]
+        edges = [", ".join(_real_edges(r, trained.experiment)) for r in rows]
+        rows, edges = [r for r, of in zip(rows, edges, strict=True) if of], [of for of in edges if of]
         if rows:
-            says = f"At the edge of its range: the chosen {rows[0]['tuning']} is the lowest or highest {rows[0]['edges']} tried, {{where}}."
+            says = f"At the edge of its range: the chosen {rows[0]['tuning']} is the lowest or highest {edges[0]} tried, {{where}}."
             advice = "Widen the range: a better level may lie beyond it."
             yield trained.warn("edge of range", [int(r["position"]) for r in rows], says, advice)
     levels = trained.experiment.factors.get("lr", ())
-    if len(levels) < 3 or not are_numbers(levels):
+    if len(levels) < FEWEST or not are_numbers(levels):
         return
     outcome, better = ("test_loss", min) if not trained.experiment.has_classes else ("test_accuracy", max)
     means = trained.means(outcome)
@@ -149,7 +153,7 @@ def _edges(trained: Trained) -> Iterator[TrainingWarning]:
     best = [
         by_rate[better(by_rate, key=lambda rate: means[by_rate[rate]])]
         for by_rate in cells.values()
-        if len(by_rate) >= 3
+        if len(by_rate) >= FEWEST
     ]
     edges = (min(levels), max(levels))  # type: ignore[type-var]
     at_edge = [p for p in best if trained.conditions[p].levels["lr"] in edges]
@@ -161,6 +165,12 @@ def _edges(trained: Trained) -> Iterator[TrainingWarning]:
         )
         advice = "Widen the range: a better rate may lie beyond it."
         yield trained.warn("edge of range", at_edge, says, advice)
+
+
+def _real_edges(row: Mapping[str, object], experiment: Experiment) -> list[str]:
+    """Return the settings at the edge of three levels or more; beyond 0, where it is the lowest, there is nothing to try."""
+    names, chosen = str(row["edges"]).split(", "), str(row["tuning"]).split(", ")
+    return [name for name in names if len(set(experiment.nuisance[name])) >= FEWEST and f"{name}=0" not in chosen]
 
 
 def _train_below_test(trained: Trained) -> Iterator[TrainingWarning]:

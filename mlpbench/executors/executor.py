@@ -1,4 +1,4 @@
-"""One interface for whatever trains stacks: worker processes, this process, or a Ray cluster; and the devices that it can train on."""
+"""One interface for whatever trains stacks: worker processes, this process, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Generator, Sequence
 from typing import Literal, Protocol
 
-from mlpbench.base.environment import GPU_DRIVER, Numerics, gpu_variables, library_variables
+from mlpbench.base.environment import Numerics, gpu_variables, library_variables
 from mlpbench.base.errors import InputError
 from mlpbench.executors.process_pool import ProcessPool
 from mlpbench.executors.ray_executor import RayExecutor
@@ -21,8 +21,6 @@ __all__ = [
     "ExecutorName",
     "Setup",
     "StackRows",
-    "device_name",
-    "device_product",
 ]
 
 ExecutorName = Literal["local", "inline", "ray"]
@@ -95,31 +93,3 @@ EXECUTORS: dict[ExecutorName, Callable[[Setup, int], Executor]] = {
     "inline": Inline,
     "ray": RayExecutor,
 }
-
-
-def device_name(device: str) -> str:
-    """Return the device that `auto` stands for; raise InputError for a device that is not there.
-
-    Torch is loaded only where a GPU driver is present or a GPU was asked for by name.
-    """
-    if device == "cpu" or (device == "auto" and not GPU_DRIVER.exists()):
-        return "cpu"
-    from mlpbench.training.worker import gpus
-
-    available = list(gpus())
-    if device == "auto":
-        return available[0] if available else "cpu"
-    name = "cuda:0" if device == "cuda" else device
-    if name not in available:
-        names = ", ".join(["auto", "cpu", *available])
-        raise InputError(f"--device must be one of {names} on this machine, got {device!r}")
-    return name
-
-
-def device_product(name: str) -> str:
-    """Return the product name of a device from `device_name`, as rows of results have it: `cpu`, `NVIDIA H100`."""
-    if name == "cpu":
-        return "cpu"
-    from mlpbench.training.worker import gpus
-
-    return gpus()[name]

@@ -92,7 +92,7 @@ class Runs:
 class PlanSummary:
     """What `plan` prints: runs by state, and what training the rest is expected to take.
 
-    `outdated` counts runs of the folder by pieces of plugins whose code has changed. `stops_early` is set where runs may stop early: then they take less, FLOPs and time are those without a stop. `on_folds` and `refits` are counted where there are folds, `replicates` and `most_replicates` where there is a top-up.
+    `device` names the GPU where runs are trained on one. `outdated` counts runs of the folder by pieces of plugins whose code has changed. `stops_early` is set where runs may stop early: then they take less, FLOPs and time are those without a stop. `on_folds` and `refits` are counted where there are folds, `replicates` and `most_replicates` where there is a top-up.
     """
 
     experiment: str
@@ -108,6 +108,7 @@ class PlanSummary:
     missing: int
     stacks: int
     workers: int
+    device: str | None = None
     flops: int
     seconds: float
     bytes_per_worker: int
@@ -204,6 +205,7 @@ class Inventory:
             missing=self.count(RunState.MISSING) + to_come,
             stacks=work.stacks,
             workers=work.busy(options.n_workers),
+            device=options.gpu_words or None,
             flops=work.flops,
             seconds=work.elapsed(options.n_workers),
             bytes_per_worker=work.bytes,
@@ -231,6 +233,8 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
         outdated = _outdated(stored[place < 0], levels, experiment)
         rows = stored[place >= 0].assign(place=place[place >= 0]).sort_values("place", ignore_index=True)
         rows = rows[_is_whole(rows, experiment, conditions, planned, store)]
+        if epochs is not None:
+            rows = rows[_lasts_as_its_folds_say(rows, experiment, conditions, epochs)]
         states[rows["place"].to_numpy()] = np.where(rows["status"] == "failed", RunState.FAILED, RunState.DONE)
         ended = rows[rows["status"] != "failed"]
         # Few environments, whatever the number of runs: each is compared once, in the order of the grid.
@@ -361,6 +365,23 @@ def _is_whole(
         digests = zip(rows["run_id"], rows["weights_sha256"], strict=True)
         whole &= (status != "ok") | np.array([sha in saved.get(i, ()) for i, sha in digests], dtype=np.bool_)
     return np.asarray(whole | (status == "failed"), dtype=np.bool_)
+
+
+def _lasts_as_its_folds_say(
+    rows: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition], epochs_CR: Ints
+) -> Bools:
+    """Return whether each run ends where it is to end: a refit where its runs on folds say by now, some of which may be new."""
+    slots = len(grid.slots(experiment))
+    condition, replicate = np.divmod(rows["place"].to_numpy() // slots, experiment.most_replicates)
+    settings = [conditions[c].settings for c in condition]
+    is_refit = (rows["place"].to_numpy() % slots == slots - 1) & np.array([s.is_refit_of_stops for s in settings])
+    per_epoch, most = (np.array([getattr(s, n) for s in settings]) for n in ("steps_per_epoch", "steps"))
+    wanted = np.minimum(epochs_CR[condition, replicate] * per_epoch, most)
+    taken = np.round(rows["epochs_taken"].to_numpy(dtype=float) * per_epoch)
+    diverged = rows["diverged_at_step"].to_numpy(dtype=float)
+    status = rows["status"].to_numpy()
+    differs = np.where(status == "diverged", diverged > wanted, (status == "ok") & (taken != wanted))
+    return np.asarray(~(is_refit & (epochs_CR[condition, replicate] >= 0) & differs), dtype=np.bool_)
 
 
 def _has_rows(table: str, planned: pa.StringArray, store: Store) -> Bools:

@@ -12,14 +12,8 @@ from mlpbench.base import machine
 from mlpbench.base.environment import MODES, Numerics
 from mlpbench.base.errors import InputError
 from mlpbench.executors import ray_cluster
-from mlpbench.executors.executor import (
-    EXECUTORS,
-    WORKERS_PER_GPU,
-    ExecutorName,
-    Inline,
-    device_name,
-    device_product,
-)
+from mlpbench.executors.devices import device_name, device_product, gpu_words
+from mlpbench.executors.executor import EXECUTORS, WORKERS_PER_GPU, ExecutorName, Inline
 
 Rerun = Literal["failed", "stale", "all"]
 # The share of the free memory that the stacks in training may take.
@@ -156,6 +150,13 @@ class Options:
         if self.executor == "ray" and self.on_gpu:
             return ray_cluster.gpu_product()
         return device_product(self.device_name)
+
+    @property
+    def gpu_words(self) -> str:
+        """Which GPU runs are trained on, whether `auto` chose it, and what is not known of it; empty where there is none."""
+        if not self.on_gpu:
+            return ""
+        return gpu_words(self.device_name, self.device_product, is_chosen=self.device == "auto")
 
     @property
     def _slots(self) -> int:

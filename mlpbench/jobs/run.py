@@ -198,7 +198,7 @@ def _train_in_rounds(
     live: LivePage | None,
 ) -> tuple[Inventory, int]:
     """Train the runs that follow from results, until no more do; return the inventory then, and how many were stored."""
-    tried = {run.run_id for run in todo}
+    tried = {(run.run_id, run.refit_epochs) for run in todo}
     stored = 0
     while True:
         experiment, conditions = inventory.experiment, inventory.conditions
@@ -207,10 +207,10 @@ def _train_in_rounds(
             record_interim_analyses(store.folder, experiment, conditions, judgement, filed)
         inventory = take_inventory(inventory.experiment, store, options)
         # A run that was tried and is still missing would stay so for ever.
-        new = [run for run in inventory.todo(None) if run.run_id not in tried]
+        new = [run for run in inventory.todo(None) if (run.run_id, run.refit_epochs) not in tried]
         if not new or (options.fail_fast and inventory.count(RunState.FAILED)):
             return inventory, stored
-        tried |= {run.run_id for run in new}
+        tried |= {(run.run_id, run.refit_epochs) for run in new}
         stored += _train_and_store(inventory, new, store, options, live)
 
 
@@ -243,8 +243,8 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
         if inventory.experiment.plugins:
             say(f"{inventory.experiment.name}: {COST}")
         get_data(inventory.experiment, options, say)
-        if options.on_gpu:
-            say(f"{inventory.experiment.name}: training on {options.device_name}, {options.device_product}")
+        if words := options.gpu_words:
+            say(f"{inventory.experiment.name}: training on {words}")
         if options.executor == "ray":
             for line in _of_cluster(options):
                 say(f"{inventory.experiment.name}: {line}")

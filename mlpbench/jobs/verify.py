@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from mlpbench.base.environment import MODES, differences, mode_here
 from mlpbench.base.errors import InputError, MachineError
+from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.frames import is_among, records
 from mlpbench.evidence.refit_epochs import with_refit_epochs
@@ -53,7 +54,9 @@ class Verification:
         return not self.damaged and bool((elsewhere | (self.checked["grade"] == IDENTICAL)).all())
 
 
-def verify(experiment: Experiment, store: Store, options: Options, sample: int | None) -> Verification:
+def verify(
+    experiment: Experiment, store: Store, options: Options, sample: int | None, say: Say = say_nothing
+) -> Verification:
     """Train runs of a folder again and compare; those that were never verified come first.
 
     Results are put on record even where this is interrupted.
@@ -63,6 +66,7 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
         store: The tables of the folder.
         options: Where to train; numerics and threads are those of each run.
         sample: The number of runs; all of them if it is None.
+        say: gets a line about the GPU that runs are trained on, if there is one.
 
     Raises:
         InputError: The folder has no finished run, or the code of a plugin that runs need is not given, or another by now.
@@ -89,10 +93,14 @@ def verify(experiment: Experiment, store: Store, options: Options, sample: int |
     row_of = {row["run_id"]: row for row in records(rows)}
     by_run = {t: dict(list(f[is_among(f["run_id"], rows.index)].groupby("run_id"))) for t, f in stored.items()}
     checked: list[dict[str, Any]] = []
+    gpu_said = False
     try:
         for _, group in rows.groupby(TRAINED_ON, dropna=False):
             options_then = as_trained(options, group.iloc[0])
             here = environment(options_then)
+            if (words := options_then.gpu_words) and not gpu_said:
+                say(f"{experiment.name}: training on {words}")
+                gpu_said = True
             for run, fresh in _train_alone(experiment, [r for r in chosen if r.run_id in group.index], options_then):
                 old = {t: by_run[t].get(run.run_id, stored[t].head(0)) for t in TABLES}
                 (agreed,) = records(agreement(old, fresh, complete=True))

@@ -66,6 +66,8 @@ class ClaimsTogether:
         """How many stand, in a sentence; nothing where nothing was tested over several experiments."""
         if not self.tested:
             return ""
+        if not self.decided:
+            return f"None of the {len(self.tested)} tested claims is decided."
         stand = len(self.decided) - len(self.fallen)
         return (
             f"At a false discovery rate of 5% over all {len(self.tested)} tested claims together, {stand} of {len(self.decided)} "
@@ -81,14 +83,19 @@ class ClaimsTogether:
         text = (
             f"Over all {len(self.tested)} tested claims together, at a false discovery rate of 5% (Benjamini and Hochberg, 1995; of p that "
             "are corrected neither for the other claims of an experiment nor for interim analyses), "
-            f"{len(self.decided) - len(fallen)} of {len(self.decided)} decided verdicts stand"
+            + (
+                f"{len(self.decided) - len(fallen)} of {len(self.decided)} decided verdicts stand"
+                if self.decided
+                else "none is decided"
+            )
         )
         if fallen:
             more = f" and {len(fallen) - MOST_NAMED} more" if len(fallen) > MOST_NAMED else ""
             text += f"; these would not: {', '.join(fallen[:MOST_NAMED])}{more}"
         left_out = len(self.claims) - len(self.tested)
+        counted = f"{left_out} claims without a p" if left_out > 1 else "A claim without a p"
         return (
-            f"{text}. {left_out} claims without a p (observed, exact, not judged, or of an older report) are left out."
+            f"{text}. {counted} (observed, exact, not judged, or of an older report) {'are' if left_out > 1 else 'is'} left out."
             if left_out
             else f"{text}."
         )

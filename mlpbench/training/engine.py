@@ -34,7 +34,7 @@ from mlpbench.experiment.plan import (
 )
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.shift_spec import Shifts
-from mlpbench.training import gpu
+from mlpbench.training import gpu, torch_settings
 from mlpbench.training.batches.device_data import DeviceData, DrawnData, Indices
 from mlpbench.training.batches.minibatches import Examples, noisy_labels
 from mlpbench.training.batches.shifted_tests import shifted
@@ -119,6 +119,7 @@ class _CurvePoint(NamedTuple):
 class _Stack:
     """The state of a stack in training; its runs are sorted so that neighbours share an activation and batches."""
 
+    @torch_settings.left_alone()
     def __init__(
         self,
         requested: Sequence[Run],
@@ -184,6 +185,7 @@ class _Stack:
         part._arrange()
         return part
 
+    @torch_settings.left_alone()
     def train(self, progress: Callable[[float], None]) -> StackRows:
         s, layers = self.settings, list[Row]()
         if self.stopping is None:
@@ -214,8 +216,7 @@ class _Stack:
         """Take all steps of all runs; return the seconds that took."""
         s = self.settings
         steps = Steps(self.runs, self.network, self.fit, self.labels, self.data)
-        seconds = 0.0
-        points = set(curve_steps(s))
+        seconds, points = 0.0, set(curve_steps(s))
         self._record(0)
         self.prober.probe(0)
         for start in range(0, s.steps, s.steps_per_epoch):
@@ -311,9 +312,8 @@ class _Stack:
         steps.settle()
         if stop < self.settings.steps:
             steps.look_ahead(stop // self.settings.steps_per_epoch)
-        all_diverged = (
-            self._all_diverged()
-        )  # a GPU has taken all steps by then: the one time in an epoch that it is waited for
+        # A GPU has taken all steps by then: the one time in an epoch that it is waited for.
+        all_diverged = self._all_diverged()
         return time.perf_counter() - began - probing, all_diverged
 
     def _note_divergence(self, step: int | torch.Tensor, finite_R: torch.Tensor) -> None:

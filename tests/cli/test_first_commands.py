@@ -177,7 +177,9 @@ def test_any_name_of_a_column_leads_to_a_file_that_is_read(name: str) -> None:
         (["né"], "the name of an experiment must be a word"),
         (["m", "--template", "comapre"], "--template must be one of compare, tune, ablate, own-data, replicate, got 'comapre'; did you mean 'compare'?"),
         (["m", "--target", "y"], "--target names a column of --data FILE, got 'y' alone"),
+        (["--", "-m"], "letters, digits, '_' and '-', the first of which is no '-', got '-m'"),
         (["m", "--data", "none.csv", "--target", "y"], "none.csv"),
+        (["m", "--data", "none.csv"], "--data: file not found: none.csv"),
         (["m", "--data", str(PENGUINS)], f"--data {PENGUINS} needs --target, the column to predict: one of species, island, bill_length_mm"),
         (["m", "--data", str(PENGUINS), "--target", "specis"], "did you mean 'species'?"),
         (["m", "--data", str(PENGUINS), "--target", "species", "--template", "replicate"], "--data goes with the templates compare, tune, ablate, own-data"),
@@ -190,6 +192,13 @@ def test_wrong_input_is_one_message_and_nothing_is_written(arguments: list[str],
     assert message in result.stderr
     assert result.stderr.startswith("mlpbench: ")
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["7", "1e3", "0x10", "2024-01-01", "true", "null", "no", "_", "Mine.YAML"])
+def test_any_word_may_be_the_name_of_a_file(name: str) -> None:
+    assert invoke("new", name).exit_code == 0
+    stem = name.removesuffix(".YAML")
+    assert yaml_reader.read(Path(f"{stem}.yaml")).name == stem
 
 
 @pytest.mark.parametrize("taken", ["m.yaml", "m.csv"])
@@ -234,7 +243,7 @@ def test_a_healthy_machine_is_called_so_and_every_finding_has_its_words() -> Non
 
 def gpu_without_torch(patch: pytest.MonkeyPatch, here: Path) -> None:
     (here / "driver").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15\n")
-    for module in ("mlpbench.jobs.first_steps.doctor", "mlpbench.base.environment", "mlpbench.executors.executor"):
+    for module in ("mlpbench.jobs.first_steps.doctor", "mlpbench.base.environment", "mlpbench.executors.devices"):
         patch.setattr(f"{module}.GPU_DRIVER", here / "driver")
 
 

@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from drawn_specs import spec
 from hypothesis import given
 from hypothesis import strategies as st
+from sealed_folders import seal_again
 
 import mlpbench
+from mlpbench.base.files import write_whole
 from mlpbench.evidence.refit_epochs import UNKNOWN, refit_epochs, with_refit_epochs
 from mlpbench.experiment import grid
 from mlpbench.experiment.metrics.metric import METRICS
+from mlpbench.results.part_files import encoded
+from mlpbench.results.schemas import SCHEMAS
 
 FOLDS, EPOCHS = 3, 9
 
@@ -126,6 +132,31 @@ def test_a_refit_has_the_weights_of_a_plain_run_of_as_many_epochs(tmp_path: Path
         for same_value in ("weights_sha256", "test_loss", "train_loss", "test_accuracy", "flops"):
             assert alone[same_value] == refit[same_value], same_value
     assert len(taken) > 1 or max(taken) < 15, "some stop early"
+
+
+def test_a_refit_is_trained_again_where_its_runs_on_folds_have_another_best_epoch_by_now(tmp_path: Path) -> None:
+    """As where a fold failed before, and `--rerun failed` has trained it since: the mean is of more folds then."""
+    tree = TREE | {"save_weights": False}
+    runs = run(tree, tmp_path)
+    refit = runs[runs["fold"].isna()].iloc[0]
+    folder = tmp_path / "stops"
+
+    def earlier(frame: pd.DataFrame) -> pd.DataFrame:
+        same = (frame["condition_id"] == refit["condition_id"]) & (frame["replicate"] == refit["replicate"])
+        frame.loc[same & frame["fold"].notna(), "best_epoch"] = 1.0
+        return frame
+
+    for path in (folder / "runs").glob("*.parquet"):
+        frame = earlier(pq.read_table(path).to_pandas())
+        path.unlink()
+        name, content = encoded("altered", pa.Table.from_pandas(frame, schema=SCHEMAS["runs"], preserve_index=False))
+        write_whole(folder / "runs" / name, content)
+    seal_again(folder)
+    assert refit["epochs_taken"] > 1
+    again = mlpbench.run(tree, results=tmp_path, workers=1, quiet=True, report=False)
+    assert again.trained == 1
+    assert again.runs.set_index("run_id").loc[refit["run_id"], "epochs_taken"] == 1
+    assert mlpbench.run(tree, results=tmp_path, workers=1, quiet=True, report=False).trained == 0
 
 
 @pytest.mark.slow

@@ -125,12 +125,22 @@ def test_an_edge_is_counted_over_the_other_factors() -> None:
     assert "in 1 of 2 combinations of the other factors, lr=1 for one." in one(found, "edge of range")
 
 
+def tuned(**nuisance: list[float]) -> Experiment:
+    return spec(factors={"width": [8, 16]}, nuisance=nuisance, validation=0.2)
+
+
 def test_a_tuned_level_at_the_edge_is_named_where_most_replicates_chose_it() -> None:
     level = {"position": 0, "tuning": "lr=1", "edges": "lr", "chosen": 3, "judged": 4}
-    experiment = spec(factors={"width": [8, 16]})
-    assert "the chosen lr=1 is the lowest or highest lr tried, with width=8." in one(
+    experiment = tuned(lr=[0.01, 0.1, 1.0])
+    assert "the chosen lr=1 is the lowest or highest lr tried, with width=8" in one(
         trained(experiment, tuning=[level]), "edge of range"
     )
+    assert kinds(trained(tuned(lr=[0.1, 1.0]), tuning=[level])) == [], "of two either is at an edge"
+    decay = level | {"tuning": "weight_decay=0", "edges": "weight_decay"}
+    assert kinds(trained(tuned(weight_decay=[0, 0.1, 0.2]), tuning=[decay])) == [], "nothing is below 0"
+    both = level | {"tuning": "weight_decay=0, lr=1", "edges": "weight_decay, lr"}
+    of_two = tuned(weight_decay=[0, 0.1, 0.2], lr=[0.01, 0.1, 1.0])
+    assert "the lowest or highest lr tried" in one(trained(of_two, tuning=[both]), "edge of range")
     assert kinds(trained(experiment, tuning=[level | {"chosen": 2}])) == []
     assert kinds(trained(experiment, tuning=[level | {"edges": ""}])) == []
 

@@ -220,6 +220,20 @@ def test_what_is_unknown_is_an_error_with_a_way_forward() -> None:
     assert result.stderr == "mlpbench: nothing is called 'xyzzy'; `mlpbench explain` alone lists what there is\n"
 
 
+@pytest.mark.parametrize("word", ["flibber", "device"])
+def test_a_word_that_is_only_like_another_is_asked_about_and_not_taken_for_it(word: str) -> None:
+    result = invoke(word)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"mlpbench: nothing is called '{word}'; did you mean '")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("drpout", "dropout"), ("weight_decy", "weight_decay"), ("learning_rate", "lr")]
+)
+def test_a_slip_of_the_keyboard_is_understood(word: str, meant: str) -> None:
+    assert invoke(word).stdout.startswith(f"{word}: here {meant}\n")
+
+
 def test_one_word_is_explained_with_range_default_source_and_example() -> None:
     assert invoke("dropout").output.startswith(
         "dropout (setting)\n  probability of zeroing a hidden unit\n"

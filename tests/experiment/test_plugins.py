@@ -79,6 +79,21 @@ def test_pieces_are_found_with_their_kinds_and_lines() -> None:
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        "import mlpbench as m\n@m.activation",
+        "from mlpbench import activation as act\n@act",
+        "from mlpbench import *\n@activation",
+        "import mlpbench\nact = mlpbench.activation\n@act",
+        "from mlpbench import activation\nact = other = activation\n@other",
+    ],
+)
+def test_a_decorator_is_known_by_any_name_that_the_file_gives_it(head: str) -> None:
+    (piece,) = read_pieces(f'{head}\ndef mine(z):\n    "a \\d that Python warns of"\n    return z\n')
+    assert (piece.kind, piece.called) == ("activation", "mine")
+
+
+@pytest.mark.parametrize(
     ("change", "changed"),
     [
         (lambda s: "# a comment\n" + s.replace("HALF = 0.5", "HALF  =  (0.5)  # half"), set()),
@@ -247,6 +262,31 @@ def refused(folder: Path, plugins: Any, **changes: Any) -> str:
         build(SPEC | {"plugins": plugins} | changes, folder)
     assert caught.value.path[0] == "plugins"
     return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("beside", "line"),
+    [
+        ("helper.py", "import helper"),
+        ("helper.py", "from helper import f"),
+        ("helper.py", "import torch, helper.deep as h"),
+        ("helper/__init__.py", "def late():\n    from helper.deep import f"),
+        ("helper.py", "from . import helper"),
+        ("helper.py", "from .helper import f"),
+    ],
+)
+def test_a_plugin_imports_no_file_beside_it_whose_code_no_digest_would_have(
+    beside: str, line: str, tmp_path: Path
+) -> None:
+    source = f"{line}\n{SOURCE}"
+    made(tmp_path, source)  # where there is no such file, an installed module is meant
+    (tmp_path / beside).parent.mkdir(exist_ok=True)
+    (tmp_path / beside).write_text("f = abs\n")
+    problem = refused(tmp_path, ["pieces.py"])
+    assert problem.startswith(
+        f"pieces.py:{1 + line.count(chr(10))}: a plugin is one file, whose code runs are known by"
+    )
+    assert f"got {beside}; write it into this file, or install both" in problem
 
 
 def test_files_elsewhere_links_and_what_is_no_file_are_refused(tmp_path: Path) -> None:

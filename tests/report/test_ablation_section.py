@@ -16,6 +16,7 @@ from mlpbench.experiment.spec import build
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.sections import piece_contributions
+from mlpbench.report.sections.conditions import meaning_of_labels
 from mlpbench.report.topics.ablation_waterfall import waterfall_steps
 
 BASE = {"dropout": 0.1, "norm": "layer", "weight_decay": 1e-4}
@@ -204,3 +205,12 @@ def parts(made: Tables) -> tuple[Any, Any, Any]:
 
 def of(made: Tables) -> Any:
     return contributions(*parts(made), "test_accuracy")
+
+
+def test_what_labels_stand_for_has_no_level_of_a_factor_that_they_are_crossed_with() -> None:
+    crossed = make(
+        spec(replicates=2, fixed={"epochs": 1}, ablate={"base": BASE, "remove": REMOVE}, factors={"lr": [0.1, 0.5]})
+    )
+    said = meaning_of_labels(context_of(crossed))
+    assert "- base: dropout=0.1, norm=layer, weight_decay=0.0001" in said
+    assert "lr=" not in said

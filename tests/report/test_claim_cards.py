@@ -167,6 +167,20 @@ def test_a_card_without_an_estimate_has_no_picture_and_says_so() -> None:
     assert "**Supported**: no estimate." in section.markdown
 
 
+def test_what_could_change_a_verdict_is_said_in_parts_of_one_sentence() -> None:
+    """Of a claim whose runs all diverged: the reason it is undecided, which says so itself elsewhere, and what a test needs."""
+    compare = {"metric": "test_accuracy", "a": {"width": 16}, "b": {"width": 8}, "expect": "greater"}
+    experiment = spec(
+        factors={"width": [8, 16]}, claims=[{"id": "c", "says": "More.", "compare": compare}], replicates=2
+    )
+    tables = make(experiment, status={(i, r): "diverged" for i in range(2) for r in range(2)})
+    text = section_text(report_of(tables), "Verdicts")
+    assert "Claimed > 0.2 pp; no complete replicate to judge it by." in text
+    assert "What could change it: runs that diverged have no test_accuracy" in text
+    assert "`test: sign`" in text
+    assert "; a test needs 2 complete replicates, got 0." in text
+
+
 def test_pages_have_cards_with_their_verdict_and_fold_what_is_folded() -> None:
     page = report_page(WIDTH)
     verdicts = judge_claims(*width_tables().parts)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mlpbench.evidence.statistics.t_test import q_values
-from mlpbench.report.many_claims import JudgedClaim, false_discoveries
+from mlpbench.report.many_claims import JudgedClaim, false_discoveries, judged_together
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
@@ -44,6 +44,14 @@ def test_verdicts_that_would_not_stand_are_named_and_claims_without_p_left_out()
     )
     assert "Over all 10 tested claims together" in said
     assert "1 of 2 decided verdicts stand; these would not: a close (q = 0.15)." in said
-    assert said.endswith("1 claims without a p (observed, exact, not judged, or of an older report) are left out.")
+    assert said.endswith("A claim without a p (observed, exact, not judged, or of an older report) is left out.")
     assert false_discoveries([claim("a", "close", "refuted", 0.03)]) == "", "of one experiment Holm's method says it"
     assert false_discoveries([claim("a", "x", "supported", None), claim("b", "y", "supported", None)]) == ""
+
+
+def test_where_nothing_is_decided_none_is_said_to_stand_and_one_claim_is_counted_as_one() -> None:
+    open_ones = [claim(e, "c", "undecided", 0.5) for e in ("a", "b")]
+    assert "interim analyses), none is decided." in false_discoveries(open_ones)
+    assert judged_together(open_ones).short == "None of the 2 tested claims is decided."
+    said = false_discoveries([*open_ones, claim("b", "one", "undecided", None)])
+    assert said.endswith("A claim without a p (observed, exact, not judged, or of an older report) is left out.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import Tables, make, replace_metric, spec
+from arithmetic_tables import Tables, make, replace_metric, spec, width_tables
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from reports import context_of
@@ -355,3 +355,10 @@ def test_one_stream_at_a_time_has_no_gap_figure() -> None:
         )
     )
     assert error_curves.generalisation_gap(apart) is None
+
+
+def test_a_test_error_that_is_the_same_everywhere_is_said_in_a_whole_sentence() -> None:
+    tables = width_tables()
+    places = {(i, r): 0.9 for i in range(len(tables.conditions)) for r in range(tables.experiment.replicates)}
+    told = error_curves.sentence(context_of(replace_metric(tables, "test_accuracy", places)).errors.estimates)
+    assert told == f"Test error is the same in all {len(tables.conditions)} conditions that are drawn, 10.00%."

@@ -7,12 +7,13 @@ as forms of claims that are models, is loaded for no entry: tests compare the ta
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mlpbench.base.environment import REACH, VARIABLES
-from mlpbench.base.models import STREAMS, nearest
+from mlpbench.base.models import STREAMS, nearest, other_name
 from mlpbench.base.other_names import OTHER_NAMES
 from mlpbench.experiment.file import key_meanings, references, word_meanings
 from mlpbench.experiment.file.flow_text import flow
@@ -25,6 +26,8 @@ from mlpbench.experiment.value_types import Chain, Word
 
 # Data sets with the name of something else.
 NAMED_TWICE = ("linear",)
+# From this likeness on, of 1, a word is a slip of the keyboard.
+ALIKE = 0.8
 # Stands for a key with its value in what an example stands in.
 HERE = "<here>"
 
@@ -100,8 +103,16 @@ def _added(name: str) -> list[Entry]:
 
 
 def nearest_name(name: str) -> str | None:
-    """Return the name that was meant: what other libraries call so, or one that is like it; None where none is near."""
+    """Return the name that is like another one, which need not be what was meant; None where none is."""
     return nearest(name, dict.fromkeys(e.name for e in entries()))
+
+
+def meant_name(name: str) -> str | None:
+    """Return the name that was meant without a doubt: what other libraries call so, or one with a slip of the keyboard; else None."""
+    near, plain = nearest_name(name), _plain(name)
+    if near is None or other_name(name, [near]) or _plain(near).startswith(plain):
+        return near
+    return near if difflib.SequenceMatcher(None, plain, _plain(near)).ratio() >= ALIKE else None
 
 
 def other_names(name: str) -> list[str]:

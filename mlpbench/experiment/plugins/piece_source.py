@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mlpbench.experiment.components.own_pieces import DIGITS
 from mlpbench.experiment.plugins.piece_kinds import KINDS
@@ -58,7 +60,7 @@ class _Found:
 def read_pieces(text: str) -> tuple[Piece, ...]:
     """Return the pieces of a source in their order; raise SourceProblem where it is no Python or has none, or a wrong one."""
     try:
-        tree = ast.parse(text)
+        tree = _parsed(text)
     except SyntaxError as error:
         raise SourceProblem(error.lineno or 1, f"a plugin must be Python, got {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
@@ -103,6 +105,29 @@ def _sorted(tree: ast.Module) -> _Found:
     return found
 
 
+def _parsed(text: str) -> ast.Module:
+    """Return the syntax tree of a source; what Python would warn of, as of `\\d` in a string, it says where the code is run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
+def check_imports(text: str, folder: Path) -> None:
+    """Raise SourceProblem where a source imports a file of its own folder: other code there would be no other piece."""
+    for node in ast.walk(_parsed(text)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(alias.name for alias in node.names if node.level and not node.module)]
+        for name in (name.partition(".")[0] for name in names):
+            beside = next((p for p in (f"{name}.py", f"{name}/__init__.py") if name and (folder / p).is_file()), None)
+            if beside is not None and name != PACKAGE:
+                rule = "a plugin is one file, whose code runs are known by: it can't import the files beside it"
+                way = "write it into this file, or install both as a package with an entry point"
+                raise SourceProblem(getattr(node, "lineno", 1), f"{rule}, got {beside}; {way}")
+
+
 def _imported(body: Sequence[ast.stmt]) -> tuple[set[str], dict[str, str]]:
     """Return the names that stand for the package, and those that stand for its decorators, each with its kind."""
     packages: set[str] = set()
@@ -112,6 +137,10 @@ def _imported(body: Sequence[ast.stmt]) -> tuple[set[str], dict[str, str]]:
             packages |= {name.asname or name.name for name in statement.names if name.name == PACKAGE}
         elif isinstance(statement, ast.ImportFrom) and statement.module == PACKAGE and not statement.level:
             decorators |= {name.asname or name.name: name.name for name in statement.names if name.name in KINDS}
+            if any(name.name == "*" for name in statement.names):
+                decorators |= {kind: kind for kind in KINDS}
+        elif isinstance(statement, ast.Assign) and (kind := _kind_of(statement.value, packages, decorators)):
+            decorators |= {target.id: kind for target in statement.targets if isinstance(target, ast.Name)}
     return packages, decorators
 
 

@@ -23,7 +23,7 @@ from mlpbench.base.models import Path as Place
 from mlpbench.base.models import SpecProblem, shown, suggestion, unknown_key
 from mlpbench.experiment.components.own_pieces import DIGITS, own_names, split_name
 from mlpbench.experiment.plugins.piece_kinds import KINDS, kind_of_setting
-from mlpbench.experiment.plugins.piece_source import Piece, SourceProblem, read_pieces
+from mlpbench.experiment.plugins.piece_source import Piece, SourceProblem, check_imports, read_pieces
 
 KEY = "plugins"
 NAME = "name"
@@ -43,7 +43,10 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
 @dataclass(frozen=True, kw_only=True)
 class PluginCode:
-    """The source of a plugin as it was read, where it was read from, and the package that it may import relatively from."""
+    """The source of a plugin as it was read, where it was read from, and the package that it may import relatively from.
+
+    The package is None of a file, which is in none, and empty of an installed module that is in none.
+    """
 
     text: str
     path: Path
@@ -200,7 +203,10 @@ def _unreadable(error: OSError, name: str) -> str:
 
 def _of_code(name: str, code: PluginCode, problem: Callable[[int, str], Exception]) -> Plugin:
     try:
-        return Plugin(name=name, pieces=read_pieces(code.text), code=code)
+        pieces = read_pieces(code.text)
+        if code.package is None:
+            check_imports(code.text, code.path.parent)
+        return Plugin(name=name, pieces=pieces, code=code)
     except SourceProblem as error:
         raise problem(error.line, error.message) from None
 
@@ -223,9 +229,7 @@ def _installed(entry: str, place: Place) -> Plugin:
     except (OSError, InputError) as error:
         raise SpecProblem(place, f"the plugin {entry!r} can't be read from {path}: {error}") from None
     package = found.module if path.name == "__init__.py" else found.module.rpartition(".")[0]
-    plugin = _of_code(
-        entry, replace(code, package=package or None), lambda line, m: SpecProblem(place, f"{path}:{line}: {m}")
-    )
+    plugin = _of_code(entry, replace(code, package=package), lambda line, m: SpecProblem(place, f"{path}:{line}: {m}"))
     version = found.dist.version if found.dist is not None else ""
     return replace(plugin, pieces=tuple(_of_version(piece, entry, version) for piece in plugin.pieces))
 

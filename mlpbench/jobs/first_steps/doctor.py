@@ -23,7 +23,8 @@ from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.named import cache
 from mlpbench.data.named.named_data import NamedData
-from mlpbench.executors.executor import WORKERS_PER_GPU, device_name, device_product
+from mlpbench.executors.devices import device_name, device_product, untested
+from mlpbench.executors.executor import WORKERS_PER_GPU
 from mlpbench.experiment.plan import FLOPS_PER_SECOND
 from mlpbench.jobs.options import Options
 
@@ -233,9 +234,10 @@ def _choice(results: Path) -> Iterator[Finding]:
         seen = f"--device cpu, since {why}; --workers {options.n_workers}, one a core; --threads 1"
     else:
         seen = f"--device {device}, {device_product(device)}; --workers {options.n_workers}, at most {WORKERS_PER_GPU}, which share the GPU"
-    yield fine(
-        "choice", f"{seen}; --numerics fast, so that results are the same, bit for bit, on this kind of processor"
-    )
+    kind = "processor" if device == "cpu" else "card"
+    yield fine("choice", f"{seen}; --numerics fast, so that results are the same, bit for bit, on this kind of {kind}")
+    if device != "cpu" and (doubt := untested(device_product(device))):
+        yield note("GPU", doubt, "--device cpu trains on the processor, of which the bits are tested")
 
 
 def _trained() -> Iterator[Finding]:

@@ -35,7 +35,7 @@ MOST_COLUMNS = 12
 WIDTH = 118
 # Rows up to which a table is trained in small batches, for many epochs.
 SMALL = 2000
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 _PLACE = re.compile(r"@([a-z_]+)")
 
 
@@ -57,9 +57,12 @@ def starter_files(name: str, template: str | None, data: Path | None, target: st
         target: the target column of that table.
 
     """
-    name = name.removesuffix(".yaml").removesuffix(".yml")
+    name = re.sub(r"\.ya?ml$", "", name, flags=re.IGNORECASE)
     if not _NAME.fullmatch(name):
-        rule = "the name of an experiment must be a word of at most 100 letters, digits, '_' and '-'"
+        rule = (
+            "the name of an experiment must be a word of at most 100 letters, digits, '_' and '-'"
+            + ", the first of which is no '-'" * name.startswith("-")
+        )
         raise InputError(f"{rule}, got {shown(name)}; the file is written into the current folder")
     template = template or ("compare" if data is None else OWN_DATA)
     if template not in TEMPLATES:
@@ -124,6 +127,8 @@ def _facts(table: Path, target: str | None) -> DataFacts:
         return table_of(table, options).facts
     except SpecProblem as problem:
         message = problem.message
+        if str(table) not in DATA_SETS and not table.exists():
+            raise InputError(f"--data: file not found: {table}") from None
         if target is None and "no target" in message:
             columns = _columns(table)
             message = f"--data {table} needs --target, the column to predict{columns}"
@@ -158,7 +163,8 @@ def _filled(name: str, template: str, facts: DataFacts, own: Path | None, target
     of_error = f"The root mean squared error on test {examples}, in units of the target."
     places = {
         "about": _about(name),
-        "name": name,
+        # What begins with a digit YAML may read as a number.
+        "name": f"'{name}'" if name[0].isdigit() else flow(name),
         "dataset": _dataset(facts, own, target),
         "lr": "0.1" if classes else "0.05",
         "batch": "32" if small else "256",

@@ -108,7 +108,7 @@ def card(verdict: Verdict, number: int, items: str) -> Section:
     """
     drawn = SectionFigure(name=f"claim_{number}", draw=partial(claim_figure.draw, verdict), alt=alternative(verdict))
     changes = flags(verdict)
-    change = "; ".join(changes)
+    change = Markdown("; ").join(changes)
     return Section(
         title=verdict.claim.says,
         sentences=said(verdict, items),
@@ -139,6 +139,8 @@ def in_how_many(verdict: Verdict) -> str:
     if kept is not None:
         return kept.count + " replicates"
     units, numbers, tested = verdict.hypothesis.units, verdict.numbers.known, verdict.hypothesis
+    if not verdict.n:
+        return f"no complete {units.removesuffix('s')} to judge it by"
     if tested.is_exact or tested.test.about in ("wins", "failures", "variances") or len(numbers) != verdict.n:
         return f"n = {units_counted(verdict)}"
     q = Digits(verdict)

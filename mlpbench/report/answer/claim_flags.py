@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.judging.caveats import (
     BestAtEdge,
     Caveat,
@@ -23,9 +24,9 @@ from mlpbench.report.words import needed, not_robust
 
 # Caveats that a reader should see beside the verdict; the others say how it was judged.
 FLAGS: Mapping[type[Caveat], Callable[[Any], str]] = {
-    LeftOut: lambda c: c.sentence.rstrip("."),
-    CensoredMean: lambda c: c.sentence.rstrip("."),
-    TooFewReplicates: lambda c: c.sentence.rstrip("."),
+    LeftOut: lambda c: clause(c.sentence),
+    CensoredMean: lambda c: clause(c.sentence),
+    TooFewReplicates: lambda c: clause(c.sentence),
     TooFewToDecide: lambda c: f"{c.n} {c.units} can't decide it, {c.least} can",
     FarReplicates: lambda c: f"{c.far} of {c.n} {c.plural} lie{c.s} far from the others",
     LeastSpread: lambda c: f"the {c.plural} differ by less than the metric can show",
@@ -36,6 +37,17 @@ FLAGS: Mapping[type[Caveat], Callable[[Any], str]] = {
 }
 
 
+def clause(sentence: str) -> str:
+    """Return a sentence as a part of another one: the verdict that it begins with stands there already.
+
+    >>> clause("Undecided: runs diverged."), clause("A test needs 2 replicates, got 0.")
+    ('runs diverged', 'a test needs 2 replicates, got 0')
+    """
+    plain = sentence.removeprefix("Undecided: ").rstrip(".")
+    begun = f"{plain[:1].lower()}{plain[1:]}"
+    return Markdown(begun) if isinstance(sentence, Markdown) else begun
+
+
 def flags(verdict: Verdict) -> Sequence[str]:
     """Return what could change a verdict, each in a few words; nothing of one that follows from the settings."""
     found: list[str] = []
@@ -44,7 +56,7 @@ def flags(verdict: Verdict) -> Sequence[str]:
     elif verdict.test_sampling.unknown is not None:
         found.append("the sampling of the test set is not included")
     if verdict.withheld is not None:
-        found.append(verdict.withheld.sentence.rstrip("."))
+        found.append(clause(verdict.withheld.sentence))
     found += [
         say(c)
         for c in verdict.caveats
@@ -57,5 +69,5 @@ def flags(verdict: Verdict) -> Sequence[str]:
     if verdict.seeds is not None and verdict.seeds > 1:
         found.append(f"seed {verdict.seed_number} of {verdict.seeds} looked at")
     if verdict.decision in (UNDECIDED, AT_THE_MARGIN) and (more := needed(verdict)):
-        found.append(f"{more[0].lower()}{more[1:]}".rstrip("."))
+        found.append(clause(more))
     return list(dict.fromkeys(found))

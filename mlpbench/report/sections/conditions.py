@@ -225,7 +225,9 @@ def meaning_of_labels(context: Context) -> str:
     if LABEL not in context.experiment.factor_names:
         return ""
     listed = [context.conditions[i] for i in context.excerpt.listed]
-    names = settings_of_labels(listed)
+    # Levels of factors that the listed conditions are crossed with are none of theirs.
+    own = {name for row in context.experiment.conditions for name in row}
+    names = [name for name in settings_of_labels(listed) if name in own]
     lines = {
         str(c.levels[LABEL]): ", ".join(f"{n}={format_level(c.levels[n])}" for n in names if n in c.levels)
         for c in listed

@@ -93,7 +93,10 @@ def sentence(estimates: pd.DataFrame) -> str:
             return f"{row['label']} ({row['mean']:.4g}, {abs(gap):.4g} {side} its train loss)"
         return f"{row['label']} ({row['mean']:.2%}, {100 * abs(gap):.2f} pp {side} its train error)"
 
-    if best["position"] == worst["position"]:
+    if best["position"] == worst["position"] and len(test) > 1:
+        same = f"{best['mean']:.2%}" if classes else f"{best['mean']:.4g}"
+        return f"Test {what} is the same in all {len(test)} conditions that are drawn, {same}."
+    if len(test) == 1:
         return f"Test {what} with {part(best)}."
     return f"Test {what} is lowest with {part(best)} and highest with {part(worst)}."
 

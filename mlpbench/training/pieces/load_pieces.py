@@ -7,11 +7,9 @@ has the digest of its text: two texts are two modules.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
-
-import torch
 
 from mlpbench.experiment.components.activations import ACTIVATIONS, own_activation
 from mlpbench.experiment.components.initialisers import INITIALISERS, own_initialiser
@@ -22,6 +20,7 @@ from mlpbench.experiment.components.schedules import SCHEDULES, Schedule
 from mlpbench.experiment.plugins.plugin import Plugin
 from mlpbench.training.pieces.own_functions import OwnActivation, OwnLoss, own_draw, own_factors, own_step
 from mlpbench.training.pieces.piece_calls import PieceCall, error_text
+from mlpbench.training.torch_settings import restore_changed, settings_now
 
 TABLES: Mapping[str, Components[Any]] = {
     "activation": ACTIVATIONS,
@@ -52,40 +51,19 @@ def run_code(plugin: Plugin) -> Mapping[str, Any]:
     module.__dict__["__mlpbench_plugin__"] = plugin.name
     if code.package:
         module.__package__ = code.package
-    before = _torch_settings()
+    before = settings_now()
     sys.modules[module.__name__] = module  # dataclasses look there
     try:
         exec(compile(code.text, plugin.name, "exec", dont_inherit=True), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         hint = ""
-        if isinstance(error, ModuleNotFoundError):
+        if isinstance(error, ImportError):
             hint = "; a plugin is one file: it can import installed packages, not the files beside it"
         raise PieceError(f"{plugin.name} raised {error_text(error)}{hint}") from error
-    for what, (value, now, restore) in _changes(before).items():
-        restore(value)
-        raise PieceError(
-            f"{plugin.name} must leave torch's settings alone, got another {what}: {now} instead of {value}"
-        )
+    if changed := restore_changed(before, settings_now()):
+        raise PieceError(f"{plugin.name} must leave torch's settings alone, got {changed}")
     return module.__dict__
-
-
-def _torch_settings() -> Mapping[str, tuple[Any, Callable[[Any], object]]]:
-    """Return what a plugin must not change, with the functions that set it: bits of others depend on it."""
-    return {
-        "number of threads": (torch.get_num_threads(), torch.set_num_threads),
-        "default dtype": (torch.get_default_dtype(), torch.set_default_dtype),
-        "default device": (torch.get_default_device(), torch.set_default_device),
-        "precision of products": (torch.get_float32_matmul_precision(), torch.set_float32_matmul_precision),
-        "mode of gradients": (torch.is_grad_enabled(), torch.set_grad_enabled),
-    }
-
-
-def _changes(
-    before: Mapping[str, tuple[Any, Callable[[Any], object]]],
-) -> Mapping[str, tuple[Any, Any, Callable[[Any], object]]]:
-    now = _torch_settings()
-    return {name: (value, now[name][0], restore) for name, (value, restore) in before.items() if now[name][0] != value}
 
 
 def entry(piece: PieceCall) -> Any:
