@@ -33,6 +33,8 @@ from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims
 from mlpbench.experiment.dataset_levels import DatasetLevels
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.design import UntilDecided as UntilDecided
+from mlpbench.experiment.metrics import own_metrics
+from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.plugins.piece_kinds import KINDS
 from mlpbench.experiment.plugins.plugin import read_plugins, words_of
 from mlpbench.experiment.settings import SETTINGS, Setting
@@ -106,6 +108,8 @@ def build(
 
 def package_words(kind: str) -> set[str]:
     """Return the names that pieces of a kind have in the package."""
+    if kind == own_metrics.KIND:
+        return {name.partition("_")[2] for name in METRICS if name.partition("_")[0] in own_metrics.PARTS}
     types = (SETTINGS[name].value_type for name in KINDS[kind].settings)
     return {word for values in types if isinstance(values, Word | Chain) for word in values.table}
 

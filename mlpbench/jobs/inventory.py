@@ -34,6 +34,7 @@ from mlpbench.experiment.plugins.piece_kinds import KINDS
 from mlpbench.experiment.plugins.plugin import outdated_names
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, Rerun, environment
+from mlpbench.results.metric_column import are_measured, metric_columns, unmeasured_line, unmeasured_runs
 from mlpbench.results.registration import registration_of
 from mlpbench.results.store import Store
 
@@ -126,7 +127,7 @@ class Inventory:
     `states` is of shape (C, R, S). `refits_to_come`, of shape (G,), counts the refits that will be asked for once it is
     known which, or how long they train: `refit_epochs` of shape (C, R), or None where that is always known. `other_runs` are in the
     folder, but not in the grid; of them `outdated` counts those that were trained with a piece of a plugin whose code has changed, by
-    the piece and its file. `stale_in` says in what stale runs' environments differ.
+    the piece and its file; `unmeasured` counts those of the grid that lack the number of a metric. `stale_in` says in what stale runs' environments differ.
     """
 
     experiment: Experiment
@@ -137,6 +138,7 @@ class Inventory:
     stale_in: Sequence[str]
     refit_epochs: Ints | None = None
     outdated: Mapping[str, int] = field(default_factory=dict)
+    unmeasured: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def runs(self) -> Runs:
@@ -168,7 +170,7 @@ class Inventory:
             f"{n} run{'s are' if n != 1 else ' is'} stale: trained with another {piece}, whose code has changed; kept, but the report leaves "
             f"{'them' if n != 1 else 'it'} out"
             for piece, n in self.outdated.items()
-        ]
+        ] + [unmeasured_line(words, n) for words, n in self.unmeasured.items()]
 
     def stacks(self, todo: Sequence[Run], options: Options) -> list[Stack]:
         """Put runs into stacks."""
@@ -216,20 +218,33 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
     """Compare the grid with the results folder; raise InputError for a device that is not there."""
     conditions = grid.conditions(experiment)
     here = environment(options)
+    plugins = experiment.used_plugins
     levels = [name for kind in KINDS.values() for name in kind.settings] if experiment.plugins else []
-    columns = ["run_id", "status", "diverged_at_step", "epochs_taken", "weights_sha256", *levels, *KIND]
+    columns = [
+        "run_id",
+        "status",
+        "diverged_at_step",
+        "epochs_taken",
+        "weights_sha256",
+        *levels,
+        *metric_columns(plugins),
+        *KIND,
+    ]
     stored = store.read("runs", columns=columns, sound=True)
     asked_for, refits_to_come, epochs = _asked_for(experiment, conditions, store)
     states = np.full(asked_for.size, RunState.MISSING, dtype=np.int8)
     stale_in: dict[str, None] = {}
     other_runs = len(stored)
     outdated: Mapping[str, int] = {}
+    unmeasured: Mapping[str, int] = {}
     if other_runs:
         planned = pa.array(grid.all_run_ids(experiment, conditions), pa.string())
         place = _places(stored["run_id"], planned)
         other_runs = int((place < 0).sum()) + int((~asked_for.ravel()[place[place >= 0]]).sum())
         outdated = _outdated(stored[place < 0], levels, experiment)
         rows = stored[place >= 0].assign(place=place[place >= 0]).sort_values("place", ignore_index=True)
+        unmeasured = unmeasured_runs(rows, plugins)
+        rows = rows[are_measured(rows, plugins)]
         rows = rows[_is_whole(rows, experiment, conditions, planned, store)]
         states[rows["place"].to_numpy()] = np.where(rows["status"] == "failed", RunState.FAILED, RunState.DONE)
         ended = rows[rows["status"] != "failed"]
@@ -248,6 +263,7 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
         stale_in=tuple(stale_in),
         refit_epochs=epochs,
         outdated=outdated,
+        unmeasured=unmeasured,
     )
 
 

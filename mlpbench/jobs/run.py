@@ -19,7 +19,7 @@ from mlpbench.executors.executor import EXECUTORS, Setup, StackRows
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import Stack
-from mlpbench.experiment.plugins.plugin import COST, plugin_lines, with_code
+from mlpbench.experiment.plugins.plugin import COST, plugin_lines, train_with_pieces, with_code
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.anytime_budget import within_budget
@@ -240,7 +240,7 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
     if todo:
         for line in plugin_lines(inventory.experiment.plugins):
             say(f"{inventory.experiment.name}: {line}")
-        if inventory.experiment.plugins:
+        if train_with_pieces(inventory.experiment.plugins):
             say(f"{inventory.experiment.name}: {COST}")
         get_data(inventory.experiment, options, say)
         if options.on_gpu:
@@ -353,6 +353,8 @@ def train(
             for row in rows:
                 if row["status"] == "failed":
                     progress.print(f"{row['run_id']} failed: {row['error']}")
+                elif row.get("error"):
+                    progress.print(f"{row['run_id']}: {row['error']}")
 
 
 def _complete_row(row: Mapping[str, Any], run: Run) -> dict[str, Any]:

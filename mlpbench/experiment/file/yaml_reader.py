@@ -215,8 +215,8 @@ _Representer.add_representer(str, _Representer.text)
 
 
 def _plain(value: Value, name: str) -> Any:
-    """Return what a file says of a level of a setting."""
-    if isinstance(value, str) and kind_of_setting(name) is not None:
+    """Return what a file says of a level of a setting, or of the metric of a claim."""
+    if isinstance(value, str) and (kind_of_setting(name) is not None or name == "metric"):
         return plain(value)
     return list(value) if isinstance(value, tuple) else value
 

@@ -67,6 +67,16 @@ def schedule(function: Function) -> Function:
     return function
 
 
+def metric(function: Function) -> Function:
+    """Mark `f(outputs, targets)` as a metric: one number for all examples of the test set, or of the validation examples, of one run.
+
+    Outputs are (N, C), in double precision; targets are classes, (N,), whole numbers from 0, or numbers, (N, C), in their own units, as
+    outputs are then. Its number is the metric `test_NAME`, and `val_NAME` where there are validation examples; NaN stands for none.
+    Every metric of a plugin is measured.
+    """
+    return function
+
+
 def _differentiated(function: Function) -> Function:
     """Return a function with a decorator of its own, `derivative`, which keeps another function as its derivative."""
 
