@@ -26,12 +26,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlpbench.base.environment import KIND, differences
+from mlpbench.base.models import DATASET
+from mlpbench.data.made_data import MadeData
 from mlpbench.experiment import grid, shift_spec
 from mlpbench.experiment.components.own_pieces import own_names
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, outline, plan, probe_steps
 from mlpbench.experiment.plugins.piece_kinds import KINDS
-from mlpbench.experiment.plugins.plugin import outdated_names
+from mlpbench.experiment.plugins.plugin import outdated_names, pieces_of
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, Rerun, environment
 from mlpbench.results.metric_column import are_measured, metric_columns, unmeasured_line, unmeasured_runs
@@ -220,6 +222,7 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
     here = environment(options)
     plugins = experiment.used_plugins
     levels = [name for kind in KINDS.values() for name in kind.settings] if experiment.plugins else []
+    made = [DATASET, "env_dataset"] if pieces_of(plugins, DATASET) else []
     columns = [
         "run_id",
         "status",
@@ -228,6 +231,7 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
         "weights_sha256",
         *levels,
         *metric_columns(plugins),
+        *made,
         *KIND,
     ]
     stored = store.read("runs", columns=columns, sound=True)
@@ -273,6 +277,11 @@ def _outdated(rows: pd.DataFrame, levels: Sequence[str], experiment: Experiment)
     counts: Counter[str] = Counter()
     for of_run in rows[list(levels)].itertuples(index=False):
         counts.update({names[name]: 1 for level in of_run for name in own_names(level) if name in names})
+    for plugin in experiment.used_plugins if "env_dataset" in rows else ():
+        for called in pieces_of([plugin], DATASET):
+            made = {s.facts.fingerprint for s in experiment.sources if isinstance(s, MadeData) and s.called == called}
+            others = int(((rows[DATASET] == called) & ~rows["env_dataset"].isin(made)).sum())
+            counts.update({f"{called} ({DATASET} of {plugin.name})": others} if others else {})
     return counts
 
 

@@ -16,6 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlpbench.base.errors import InputError
+from mlpbench.base.models import SpecProblem
+from mlpbench.data.made_data import keep_arrays, read_made
 from mlpbench.experiment import grid
 from mlpbench.experiment.components.initialisers import INITIALISERS, Layer
 from mlpbench.experiment.components.own_pieces import PieceError
@@ -29,6 +32,7 @@ from mlpbench.experiment.spec import build
 from mlpbench.training.batches.device_data import on_device
 from mlpbench.training.engine import train_stack
 from mlpbench.training.pieces.load_pieces import load_pieces, run_code
+from mlpbench.training.pieces.own_arrays import are_equal, made_arrays, npz_of
 from mlpbench.training.pieces.own_functions import OwnActivation, OwnLoss, own_number, own_step
 from mlpbench.training.pieces.piece_calls import PieceCall
 from mlpbench.training.worker import torch_settings_restored
@@ -71,6 +75,8 @@ def _check(piece: Piece, plugin: Plugin, names: Mapping[str, Any]) -> PieceCheck
     passed: list[str] = []
     try:
         call = PieceCall.of(piece, names)
+        if call.kind == "dataset":
+            return PieceCheck(piece=piece, passed=_of_dataset(piece, call))
         for what, try_it in _trials(call):
             try_it()
             passed.append(what)
@@ -239,6 +245,28 @@ def _of_metric(call: PieceCall) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "leaves its arguments as they are", untouched
     ordered = "whatever the order of examples" if in_any_order() else "another number in another order of examples"
     yield ordered, lambda: None
+
+
+def made_dataset(plugin: Plugin, piece: Piece) -> None:
+    """Run the code of a data set, and keep its arrays in the cache; raise PieceError where that goes wrong."""
+    with torch_settings_restored():
+        torch.set_num_threads(1)
+        keep_arrays(piece.called, piece.digest, npz_of(made_arrays(PieceCall.of(piece, run_code(plugin)))))
+
+
+def _of_dataset(piece: Piece, call: PieceCall) -> list[str]:
+    """Make a data set twice and keep its arrays; return what was tried of it, and what was understood."""
+    first, second = made_arrays(call), made_arrays(call)
+    if not are_equal(first, second):
+        raise call.wrong("the same arrays each time", "others the second time: draw from a generator with a seed")
+    keep_arrays(piece.called, piece.digest, npz_of(first))
+    try:
+        facts = read_made(piece.called, piece.digest, {}).facts
+    except (InputError, SpecProblem) as error:
+        raise call.wrong("arrays that can be learned from", str(error)) from None
+    target = f"{facts.n_classes} classes" if facts.n_classes else "numbers"
+    examples = f"{facts.n_train} examples to train on and {facts.n_test} to test on"
+    return ["deterministic", f"{examples}, {facts.n_features} inputs, target {target}"]
 
 
 def _try_optimiser(call: PieceCall) -> None:

@@ -61,6 +61,11 @@ KINDS: Mapping[str, PieceKind] = {
         every=True,
         trains=False,
     ),
+    "dataset": PieceKind(
+        arguments=(),
+        returns="arrays x and y, or x_train, y_train, x_test and y_test",
+        trains=False,
+    ),
 }
 
 
