@@ -10,15 +10,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mlpbench.api import load, model, run
-    from mlpbench.experiment.plugins.decorators import activation, initialiser, loss, optimiser, schedule
+    from mlpbench.experiment.plugins.decorators import (
+        activation,
+        dataset,
+        initialiser,
+        loss,
+        metric,
+        optimiser,
+        schedule,
+    )
     from mlpbench.training.saved_model import load_weights
     from mlpbench.training.table_model import load_model
 
     __version__: str
 
-DECORATORS = ("activation", "initialiser", "optimiser", "loss", "schedule")
+DECORATORS = ("activation", "initialiser", "optimiser", "loss", "schedule", "metric", "dataset")
 __all__ = [
     "__version__", "load", "load_model", "load_weights", "model", "run", "activation", "initialiser", "optimiser", "loss", "schedule",
+    "metric", "dataset",
 ]  # fmt: skip
 
 WINDOWS = (

@@ -64,8 +64,8 @@ def run(spec: str | Path | Mapping[str, Any], **changes: Any) -> Outcome:
     options = Options(**({"quiet": True} | {k: v for k, v in changes.items() if k in OPTIONS}))
     overrides = [Override(k, v, f"{k}={v!r}") for k, v in changes.items() if k not in OPTIONS]
     if isinstance(spec, Mapping):
-        return runner.run(yaml_reader.from_mapping(spec, overrides), options)
-    return runner.run(yaml_reader.read(located(Path(spec)), overrides), options)
+        return runner.run(yaml_reader.from_mapping(spec, overrides, runner.dataset_maker()), options)
+    return runner.run(yaml_reader.read(located(Path(spec)), overrides, runner.dataset_maker()), options)
 
 
 def load(folder: str | Path) -> Outcome:

@@ -97,7 +97,8 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, op
     options = Options(report=not no_report, **chosen | {"html": chosen["html"] or opens})
     say = say_nothing if options.quiet else click.echo
     # All of them, before the first is trained.
-    experiments = [yaml_reader.read(located(spec, say), overrides) for spec in specs]
+    make = runner.dataset_maker(say)
+    experiments = [yaml_reader.read(located(spec, say), overrides, make) for spec in specs]
     names = [experiment.name for experiment in experiments]
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:

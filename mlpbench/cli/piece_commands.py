@@ -20,9 +20,12 @@ A piece is a plain function on tensors with a bare decorator:
   @mlpbench.optimiser    f(gradient, state, lr, step)           -> (update, state)
   @mlpbench.loss         f(outputs, targets)                    -> the loss of each example
   @mlpbench.schedule     f(share)                               -> the factor of lr
+  @mlpbench.metric       f(outputs, targets)                    -> one number for all examples
+  @mlpbench.dataset      f()                                    -> arrays x and y
 
 Each is tried on a few numbers: its shape, that it is finite, and the same each time; of activations and losses the gradient is
-compared with differences. Then networks are trained with it, alone and in company, and their bits compared. An experiment beside
+compared with differences, and of metrics is said whether the order of examples matters. A data set is
+made twice, read as a table of your own is, and kept. Then networks are trained with it, alone and in company, and their bits compared. An experiment beside
 FILE uses it with `plugins: [FILE]`. FILE may be the name of an installed plugin, too.
 
 Exit status 2 where a piece breaks a rule: the line says which, and where.

@@ -18,10 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlpbench.evidence.frames import places, records
+from mlpbench.experiment.metrics import own_metrics
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.metrics.set_scores import OF_VARIANCE
 from mlpbench.results.folders import DIFFERENT, GRADES, IDENTICAL, WITHIN
+from mlpbench.results.metric_column import own_columns
 from mlpbench.results.schemas import CAME_LATER, DROPPABLE, ENVIRONMENT, KEYS
 
 # Two trainings that round differently drift apart. Up to these limits a difference counts as rounding: of accuracies and other
@@ -54,13 +56,14 @@ def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
     one, other = a["runs"], b["runs"]
     at = places(one["run_id"], other["run_id"])
     one, other = one[at >= 0].reset_index(drop=True), other.take(at[at >= 0]).reset_index(drop=True)
+    one, other, own = _with_own_columns(one, other)
     ids, columns = one["run_id"], [c for c in one.columns if c not in NOT_FIXED]
     unequal = {c: _unequal(one[c], other[c]) for c in columns}
-    for column in [c for c in CAME_LATER if c in columns]:
+    for column in [c for c in (*CAME_LATER, *own) if c in columns]:
         unequal[column] &= (one[column].notna() & (other[column].notna() | complete)).to_numpy()
     numbers = one["test_accuracy"].isna().to_numpy()
     beside = {t: _beside(a[t], b[t], KEYS[t], ids, numbers, complete) for t in KEYS if t != "runs"}
-    metrics = [m for m in METRICS if m in columns]
+    metrics = [*(m for m in METRICS if m in columns), *own]
     fixed = [c for c in columns if c not in metrics and c != "weights_sha256"]
 
     def any_of(which: Iterable[Bools]) -> Bools:
@@ -81,6 +84,19 @@ def agreement(a: Tables, b: Tables, *, complete: bool = False) -> pd.DataFrame:
         differs[i] = ", ".join(words + more + [t for t, rows in beside.items() if rows.changed[i]])
     grade = np.where(differing, np.where(drifted, WITHIN, DIFFERENT), IDENTICAL)
     return pd.DataFrame({"run_id": ids, "grade": grade, "differs": differs})
+
+
+def _with_own_columns(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Return both sides with metrics of plugins, which are in one column, as columns of their own, and the names of these.
+
+    A metric that no run of one side has was measured there by other code, or never: it is not compared.
+    """
+    columns = [own_columns(side) for side in (one, other)]
+    names = sorted(columns[0].keys() & columns[1].keys())
+    sides = []
+    for side, of_side in zip((one, other), columns):
+        sides.append(side.drop(columns=own_metrics.COLUMN, errors="ignore").assign(**{n: of_side[n] for n in names}))
+    return sides[0], sides[1], names
 
 
 def counts(pairs: pd.DataFrame) -> dict[str, int]:
@@ -136,7 +152,8 @@ def _equal(x: Any, y: Any) -> bool:
 def _near(a: pd.Series[Any], b: pd.Series[Any], metric: str) -> Bools:
     if metric == "train_seconds":
         return np.ones(len(a), bool)
-    return np.asarray(_close(_floats(a), _floats(b), share=METRICS[metric].unit in SHARES), bool)
+    share = metric in METRICS and METRICS[metric].unit in SHARES
+    return np.asarray(_close(_floats(a), _floats(b), share=share), bool)
 
 
 def _close(x: Any, y: Any, *, share: bool) -> Any:

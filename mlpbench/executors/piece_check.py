@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlpbench.base.errors import InputError
 from mlpbench.experiment.components.own_pieces import PieceError
+from mlpbench.experiment.plugins.piece_source import Piece
 from mlpbench.experiment.plugins.plugin import Plugin, read_file
 from mlpbench.experiment.spec import package_words
 
@@ -36,6 +37,17 @@ def check_file(path: Path, say: Callable[[str], None]) -> list[str]:
             say(f"{piece.kind} {piece.called} {piece.digest}: broken (kept until then: {tried})")
             broken.append(f"{plugin.code.path}:{piece.line}: {check.broken}")
     return broken
+
+
+def make_dataset(plugin: Plugin, piece: Piece) -> None:
+    """Run the code of a data set of a plugin, and keep its arrays in the cache; raise InputError where that goes wrong."""
+    from mlpbench.training.piece_contract import made_dataset  # torch takes a while to load
+
+    assert plugin.code is not None, "what is on record alone has facts, and is not made"
+    try:
+        made_dataset(plugin, piece)
+    except PieceError as error:
+        raise InputError(f"{plugin.code.path}: {error}") from None
 
 
 def _check_names(plugin: Plugin, path: Path) -> None:

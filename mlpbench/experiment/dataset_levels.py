@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,14 @@ from mlpbench.base.models import Path as Place
 from mlpbench.data.data_sets import read_dataset
 from mlpbench.data.dataset import DataSource
 from mlpbench.data.formats.table_files import FORMATS
+from mlpbench.data.made_data import arrays_path, read_made
 from mlpbench.data.text.packed_files import PACKED
+from mlpbench.experiment.plugins.piece_source import Piece
+from mlpbench.experiment.plugins.plugin import Plugin
 
 LABEL = "label"
+# Runs the code of a data set of a plugin, and keeps its arrays in the cache.
+DatasetMaker = Callable[[Plugin, Piece], None]
 # Keys that say which data set is meant: without them a mapping is what several levels have in common.
 WHICH = ("name", "file")
 _ENDING = re.compile(rf"({'|'.join(map(re.escape, FORMATS))})({'|'.join(map(re.escape, PACKED))})?$", re.IGNORECASE)
@@ -32,8 +37,14 @@ class DatasetLevels:
     Where levels of a factor are data sets, `dataset` may hold the options that all of them share: `{test: 0.3}`.
     """
 
-    def __init__(self, written: object, base: Path) -> None:
+    def __init__(
+        self, written: object, base: Path, plugins: Sequence[Plugin] = (), make: DatasetMaker | None = None
+    ) -> None:
         self._base = base
+        self._own = {
+            piece.called: (plugin, piece) for plugin in plugins for piece in plugin.pieces if piece.kind == DATASET
+        }
+        self._make = make
         self._written = written
         self._read: dict[str, str] = {}
         self.sources: dict[str, DataSource] = {}
@@ -47,8 +58,23 @@ class DatasetLevels:
 
     def read_only(self) -> None:
         """Read the one data set that all conditions share."""
-        source = read_dataset(self._written, self._base)
+        source = self._source(self._written)
         self.sources[source.facts.name] = source
+
+    def _source(self, written: object) -> DataSource:
+        """Return a data set, one of a plugin too; raise SpecProblem for what is none."""
+        options = dict(written) if isinstance(written, Mapping) else {"name": written}
+        own = self._own.get(name) if isinstance(name := options.pop("name", None), str) else None
+        if own is None:
+            return read_dataset(written, self._base)
+        plugin, piece = own
+        if "facts" not in options and not arrays_path(piece.called, piece.digest).is_file():
+            if self._make is None:
+                rule = f"{piece.called} is a data set of {plugin.name} whose arrays are not known here yet"
+                how = "`mlpbench run` makes them, and so does `mlpbench check` with its file"
+                raise SpecProblem((DATASET,), f"{rule}: no other command runs its code; {how}")
+            self._make(plugin, piece)
+        return read_made(piece.called, piece.digest, options)
 
     def _add(self, written: object, place: Place) -> str:
         own = dict(written) if isinstance(written, Mapping) else written
@@ -56,7 +82,7 @@ class DatasetLevels:
         if label is not None and not (isinstance(label, str) and label.strip() and label.isprintable()):
             raise SpecProblem((*place, LABEL), f"label must be words on one line, got {shown(label)}")
         try:
-            source = read_dataset(self._with_shared(own), self._base)
+            source = self._source(self._with_shared(own))
         except SpecProblem as problem:
             raise SpecProblem(self._place_of(problem, own, place), problem.message, key=problem.key) from None
         name = label if isinstance(label, str) else level_name(source)

@@ -10,8 +10,9 @@ from pydantic import Field, InstanceOf, WithJsonSchema, field_validator, model_v
 
 from mlpbench.base.models import DATASET, LARGEST, STREAM, STREAMS, Levels, Model, Stream, Value, shown
 from mlpbench.data.dataset import DataFacts, DataSource
+from mlpbench.data.made_data import MadeData
 from mlpbench.experiment.ablation import Ablation
-from mlpbench.experiment.plugins.plugin import Plugin, used_names
+from mlpbench.experiment.plugins.plugin import Plugin, used_names, with_used
 from mlpbench.experiment.tuning_ranges import TuningRange
 
 # Letters of a topic, which is a heading.
@@ -93,12 +94,12 @@ class Design(Model):
 
     @property
     def used_plugins(self) -> tuple[Plugin, ...]:
-        """The plugins with the pieces that are levels of some setting, without those of which none is."""
+        """The plugins with the pieces that are levels of some setting, or that every run has, without those that have none."""
         levels = [*self.fixed.items(), *(item for condition in self.conditions for item in condition.items())]
         for factors in (self.factors, self.zipped, self.nuisance):
             levels += [(setting, level) for setting, of_setting in factors.items() for level in of_setting]
-        names = used_names(levels)
-        return tuple(used for plugin in self.plugins if (used := plugin.used(names)).pieces)
+        made = {(DATASET, f"{s.called}@{s.digest}") for s in self.sources if isinstance(s, MadeData)}
+        return with_used(self.plugins, used_names(levels) | made)
 
     def source_of(self, levels: Mapping[str, Value]) -> DataSource:
         """Return the data set of a condition with these levels."""

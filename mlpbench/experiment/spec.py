@@ -26,13 +26,16 @@ from mlpbench.base.models import (
     unknown,
     unknown_key,
 )
+from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.dataset import DataSource
 from mlpbench.experiment import shift_spec as shifting
 from mlpbench.experiment.ablation import Ablation, read_ablation
 from mlpbench.experiment.claims.claim import Claim, checked_claims, read_claims
-from mlpbench.experiment.dataset_levels import DatasetLevels
+from mlpbench.experiment.dataset_levels import DatasetLevels, DatasetMaker
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.design import UntilDecided as UntilDecided
+from mlpbench.experiment.metrics import own_metrics
+from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.plugins.piece_kinds import KINDS
 from mlpbench.experiment.plugins.plugin import read_plugins, words_of
 from mlpbench.experiment.settings import SETTINGS, Setting
@@ -57,12 +60,16 @@ FILE_KEYS = tuple(DATASET if k == "datasets" else k for k in Experiment.model_fi
 
 
 def build(
-    tree: Mapping[str, Any], base: pathlib.Path | None = None, *, plugins_in: pathlib.Path | None = None
+    tree: Mapping[str, Any],
+    base: pathlib.Path | None = None,
+    *,
+    plugins_in: pathlib.Path | None = None,
+    make: DatasetMaker | None = None,
 ) -> Experiment:
     """Check a plain tree and return the experiment in canonical form.
 
     `base` is where paths of own data start, by default the current folder, and `plugins_in` the folder of plugins, by default
-    that one. Raises SpecProblem, and InputError for what is wrong inside a file of own data.
+    that one; `make` makes the arrays of a data set of a plugin, where that is allowed. Raises SpecProblem, and InputError for what is wrong inside a file of own data.
     """
     if not tree:
         raise SpecProblem((), "an experiment needs at least name, question and dataset; the file is empty")
@@ -70,10 +77,10 @@ def build(
         if key not in FILE_KEYS:
             raise _unknown_file_key(key)
     canonical = {key: value for key, value in tree.items() if key != "claims"}
-    datasets = DatasetLevels(canonical.pop(DATASET, None), base or pathlib.Path())
     canonical["plugins"] = read_plugins(
         canonical.pop("plugins", None), plugins_in or base or pathlib.Path(), package_words
     )
+    datasets = DatasetLevels(canonical.pop(DATASET, None), base or pathlib.Path(), canonical["plugins"], make)
     roles = _Roles(canonical, datasets)
     if isinstance(canonical.get("validation"), Mapping):
         canonical |= _folds(canonical.pop("validation"), has_nuisance=bool(roles.nuisance))
@@ -107,6 +114,10 @@ def build(
 
 def package_words(kind: str) -> set[str]:
     """Return the names that pieces of a kind have in the package."""
+    if kind == DATASET:
+        return set(DATA_SETS)
+    if kind == own_metrics.KIND:
+        return {name.partition("_")[2] for name in METRICS if name.partition("_")[0] in own_metrics.PARTS}
     types = (SETTINGS[name].value_type for name in KINDS[kind].settings)
     return {word for values in types if isinstance(values, Word | Chain) for word in values.table}
 

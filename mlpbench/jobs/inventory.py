@@ -26,14 +26,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlpbench.base.environment import KIND, differences
+from mlpbench.base.models import DATASET
+from mlpbench.data.made_data import MadeData
 from mlpbench.experiment import grid, shift_spec
 from mlpbench.experiment.components.own_pieces import own_names
 from mlpbench.experiment.grid import Condition, Run
 from mlpbench.experiment.plan import Stack, outline, plan, probe_steps
 from mlpbench.experiment.plugins.piece_kinds import KINDS
-from mlpbench.experiment.plugins.plugin import outdated_names
+from mlpbench.experiment.plugins.plugin import outdated_names, pieces_of
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options, Rerun, environment
+from mlpbench.results.metric_column import are_measured, metric_columns, unmeasured_line, unmeasured_runs
 from mlpbench.results.registration import registration_of
 from mlpbench.results.store import Store
 
@@ -127,7 +130,7 @@ class Inventory:
     `states` is of shape (C, R, S). `refits_to_come`, of shape (G,), counts the refits that will be asked for once it is
     known which, or how long they train: `refit_epochs` of shape (C, R), or None where that is always known. `other_runs` are in the
     folder, but not in the grid; of them `outdated` counts those that were trained with a piece of a plugin whose code has changed, by
-    the piece and its file. `stale_in` says in what stale runs' environments differ.
+    the piece and its file; `unmeasured` counts those of the grid that lack the number of a metric. `stale_in` says in what stale runs' environments differ.
     """
 
     experiment: Experiment
@@ -138,6 +141,7 @@ class Inventory:
     stale_in: Sequence[str]
     refit_epochs: Ints | None = None
     outdated: Mapping[str, int] = field(default_factory=dict)
+    unmeasured: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def runs(self) -> Runs:
@@ -169,7 +173,7 @@ class Inventory:
             f"{n} run{'s are' if n != 1 else ' is'} stale: trained with another {piece}, whose code has changed; kept, but the report leaves "
             f"{'them' if n != 1 else 'it'} out"
             for piece, n in self.outdated.items()
-        ]
+        ] + [unmeasured_line(words, n) for words, n in self.unmeasured.items()]
 
     def stacks(self, todo: Sequence[Run], options: Options) -> list[Stack]:
         """Put runs into stacks."""
@@ -218,20 +222,35 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
     """Compare the grid with the results folder; raise InputError for a device that is not there."""
     conditions = grid.conditions(experiment)
     here = environment(options)
+    plugins = experiment.used_plugins
     levels = [name for kind in KINDS.values() for name in kind.settings] if experiment.plugins else []
-    columns = ["run_id", "status", "diverged_at_step", "epochs_taken", "weights_sha256", *levels, *KIND]
+    made = [DATASET, "env_dataset"] if pieces_of(plugins, DATASET) else []
+    columns = [
+        "run_id",
+        "status",
+        "diverged_at_step",
+        "epochs_taken",
+        "weights_sha256",
+        *levels,
+        *metric_columns(plugins),
+        *made,
+        *KIND,
+    ]
     stored = store.read("runs", columns=columns, sound=True)
     asked_for, refits_to_come, epochs = _asked_for(experiment, conditions, store)
     states = np.full(asked_for.size, RunState.MISSING, dtype=np.int8)
     stale_in: dict[str, None] = {}
     other_runs = len(stored)
     outdated: Mapping[str, int] = {}
+    unmeasured: Mapping[str, int] = {}
     if other_runs:
         planned = pa.array(grid.all_run_ids(experiment, conditions), pa.string())
         place = _places(stored["run_id"], planned)
         other_runs = int((place < 0).sum()) + int((~asked_for.ravel()[place[place >= 0]]).sum())
         outdated = _outdated(stored[place < 0], levels, experiment)
         rows = stored[place >= 0].assign(place=place[place >= 0]).sort_values("place", ignore_index=True)
+        unmeasured = unmeasured_runs(rows, plugins)
+        rows = rows[are_measured(rows, plugins)]
         rows = rows[_is_whole(rows, experiment, conditions, planned, store)]
         if epochs is not None:
             rows = rows[_lasts_as_its_folds_say(rows, experiment, conditions, epochs)]
@@ -252,6 +271,7 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
         stale_in=tuple(stale_in),
         refit_epochs=epochs,
         outdated=outdated,
+        unmeasured=unmeasured,
     )
 
 
@@ -261,6 +281,11 @@ def _outdated(rows: pd.DataFrame, levels: Sequence[str], experiment: Experiment)
     counts: Counter[str] = Counter()
     for of_run in rows[list(levels)].itertuples(index=False):
         counts.update({names[name]: 1 for level in of_run for name in own_names(level) if name in names})
+    for plugin in experiment.used_plugins if "env_dataset" in rows else ():
+        for called in pieces_of([plugin], DATASET):
+            made = {s.facts.fingerprint for s in experiment.sources if isinstance(s, MadeData) and s.called == called}
+            others = int(((rows[DATASET] == called) & ~rows["env_dataset"].isin(made)).sum())
+            counts.update({f"{called} ({DATASET} of {plugin.name})": others} if others else {})
     return counts
 
 

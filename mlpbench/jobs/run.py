@@ -14,12 +14,14 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.files import other_spelling
 from mlpbench.base.models import DATASET
 from mlpbench.data.dataset import Say, say_nothing
-from mlpbench.executors import ray_cluster
+from mlpbench.executors import piece_check, ray_cluster
 from mlpbench.executors.executor import EXECUTORS, Setup, StackRows
+from mlpbench.experiment.dataset_levels import DatasetMaker
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.experiment.plan import Stack
-from mlpbench.experiment.plugins.plugin import COST, plugin_lines, with_code
+from mlpbench.experiment.plugins.piece_source import Piece
+from mlpbench.experiment.plugins.plugin import COST, Plugin, plugin_lines, train_with_pieces, with_code
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.anytime_budget import within_budget
@@ -117,10 +119,30 @@ def _with_plugins(experiment: Experiment, options: Options) -> Experiment:
     """Return the experiment with the code of the plugins that it uses; raise InputError where there is none, or in a results folder."""
     plugins = with_code(experiment.used_plugins, options.plugin_files, "run")
     for plugin in plugins:
-        if plugin.code is not None and seal.is_sealed(plugin.code.path.parent):
-            rule = "a results folder has no code, and runs none"
-            raise InputError(f"{rule}, got the plugin {plugin.code.path}: move it to the folder of your experiment")
+        _refuse_in_results(plugin)
     return experiment.model_copy(update={"plugins": plugins})
+
+
+def dataset_maker(say: Say = say_nothing) -> DatasetMaker:
+    """Return what makes the arrays of data sets of plugins when an experiment is read to be run; `say` names the code before that."""
+
+    def make(plugin: Plugin, piece: Piece) -> None:
+        _refuse_in_results(plugin)
+        if plugin.code is None:
+            rule = f"the arrays of {piece.called} ({piece.digest}) are not known here, and a results folder has no code"
+            raise InputError(f"{rule}: run the experiment file beside {plugin.name}")
+        for line in plugin_lines([replace(plugin, pieces=(piece,))]):
+            say(line)
+        piece_check.make_dataset(plugin, piece)
+
+    return make
+
+
+def _refuse_in_results(plugin: Plugin) -> None:
+    """Raise InputError for a plugin whose file is in a results folder."""
+    if plugin.code is not None and seal.is_sealed(plugin.code.path.parent):
+        rule = "a results folder has no code, and runs none"
+        raise InputError(f"{rule}, got the plugin {plugin.code.path}: move it to the folder of your experiment")
 
 
 def _undecidable(inventory: Inventory, register: Register) -> list[str]:
@@ -240,7 +262,7 @@ def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
     if todo:
         for line in plugin_lines(inventory.experiment.plugins):
             say(f"{inventory.experiment.name}: {line}")
-        if inventory.experiment.plugins:
+        if train_with_pieces(inventory.experiment.plugins):
             say(f"{inventory.experiment.name}: {COST}")
         get_data(inventory.experiment, options, say)
         if words := options.gpu_words:
@@ -353,6 +375,8 @@ def train(
             for row in rows:
                 if row["status"] == "failed":
                     progress.print(f"{row['run_id']} failed: {row['error']}")
+                elif row.get("error"):
+                    progress.print(f"{row['run_id']}: {row['error']}")
 
 
 def _complete_row(row: Mapping[str, Any], run: Run) -> dict[str, Any]:

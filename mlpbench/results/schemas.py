@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from mlpbench.base.models import SHOWN
+from mlpbench.experiment.metrics import own_metrics
 from mlpbench.experiment.metrics.metric import METRICS, WEIGHT_QUANTILES
 from mlpbench.experiment.metrics.metric_names import LATE_RIGHT, LAYER_METRICS
 from mlpbench.experiment.metrics.set_curves import SET_CURVES
@@ -42,6 +44,7 @@ _ARROW: dict[str, pa.DataType] = {
     "binary": pa.binary(),
     "list<int64>": pa.list_(pa.int64()),
     "list<double>": pa.list_(pa.float64()),
+    "map<string, double>": pa.map_(pa.string(), pa.float64()),
 }
 
 
@@ -62,6 +65,7 @@ _RUN_COLUMNS = {
     **{name: s.value_type.column for name, s in SETTINGS.items()},
     "validation": "double",
     **dict.fromkeys(METRICS, "double"),
+    own_metrics.COLUMN: "map<string, double>",
     "n_parameters": "int64",
     "stack_size": "int64",
     "weights_sha256": "string",
@@ -103,6 +107,7 @@ FIRST_METRICS = (
 CAME_LATER = (
     *LATER,
     *(name for name in METRICS if name not in FIRST_METRICS),
+    own_metrics.COLUMN,
     WEIGHT_QUANTILES,
     LATE_RIGHT,
     *SET_CURVES,
@@ -161,9 +166,11 @@ def mismatch(schema: pa.Schema, table: str) -> str:
     return ""
 
 
-def _elements(kind: pa.DataType) -> tuple[bool, pa.DataType]:
-    """Return whether a type is a list, and the type of its elements, which may have other names, or the type itself."""
-    return (True, kind.value_type) if isinstance(kind, pa.ListType) else (False, kind)
+def _elements(kind: pa.DataType) -> tuple[str, *tuple[pa.DataType, ...]]:
+    """Return whether a type is a list or a map, and the types of its elements, which may have other names, or the type itself."""
+    if isinstance(kind, pa.MapType):
+        return "map", kind.key_type, kind.item_type
+    return ("list", kind.value_type) if isinstance(kind, pa.ListType) else ("", kind)
 
 
 def refusal(rows: pd.DataFrame, table: str) -> str:
@@ -175,6 +182,8 @@ def refusal(rows: pd.DataFrame, table: str) -> str:
             return f"{name} must not be missing"
         if name == "status":
             wrong = ~column.isin(STATUSES)
+        elif name == own_metrics.COLUMN:
+            wrong = column.map(lambda stored: not _are_own_metrics(stored), na_action="ignore").eq(True)
         elif name in _LIMITS or pa.types.is_integer(kind):
             low, high = _LIMITS.get(name, (0, MOST_COUNT))
             wrong = (column < low) | (column > high)
@@ -183,3 +192,10 @@ def refusal(rows: pd.DataFrame, table: str) -> str:
         if wrong.any():
             return f"{name} can't be {str(column[wrong].iloc[0])[:SHOWN]!r}"
     return ""
+
+
+def _are_own_metrics(stored: object) -> bool:
+    """Return whether a run can have these numbers as metrics of plugins: none, or a few, each by a name once."""
+    assert isinstance(stored, list | np.ndarray), "pandas has the entries of a map so"
+    names = [name for name, _ in stored]
+    return len(set(names)) == len(names) <= own_metrics.MOST and all(own_metrics.measured(name) for name in names)

@@ -10,7 +10,6 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -42,8 +41,9 @@ from mlpbench.training.batches.stacked_inputs import batches_of
 from mlpbench.training.early_stopping import EarlyStopping, copy_runs
 from mlpbench.training.measures.evaluation import Evaluated, Evaluator
 from mlpbench.training.measures.memory import buffer_bytes
+from mlpbench.training.measures.plugin_metrics import NO_METRICS, PluginMetrics
 from mlpbench.training.measures.probes import Prober
-from mlpbench.training.measures.run_rows import LateCounts, Model, prediction
+from mlpbench.training.measures.run_rows import CurvePoint, LateCounts, Model, curve_rows, distinct, prediction
 from mlpbench.training.measures.solutions import Solutions
 from mlpbench.training.measures.test_set import TestSet
 from mlpbench.training.network.mlp_stack import Network
@@ -64,12 +64,13 @@ def train_stack(
     shifts: Shifts | None = None,
     *,
     save_weights: bool = False,
+    metrics_of_plugins: Sequence[str] = (),
 ) -> StackRows:
     """Train runs of one signature together and return their rows.
 
     `progress` is called with the share of the steps that is done; `probes` are epochs at which layers are measured, by
     default the start and the end; under each of `shifts` the test set is evaluated at the end; `save_weights` asks for the
-    weights of finished runs too. Divergence raises nothing: it is a result.
+    weights of finished runs too, and `metrics_of_plugins` names metrics that are loaded. Divergence raises nothing: it is a result.
     """
     # What `use_deterministic_algorithms` does but for loading the compiler, which takes a worker a second.
     torch.set_deterministic_debug_mode("error")
@@ -81,9 +82,10 @@ def train_stack(
         raise ValueError("precision tf32x3 needs Triton, which is not installed")
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     report = progress or (lambda share: None)
+    own = PluginMetrics(pieces=metrics_of_plugins)
     if data.device.type != "cuda":
         with torch.no_grad():
-            return _Stack(runs, data, probes, shifts, save_weights=save_weights).train(report)
+            return _Stack(runs, data, probes, shifts, save_weights=save_weights, own=own).train(report)
     gpu.prepare(data.device)
     size = brick(runs[0].settings, data.facts)
     ordered = sorted(runs, key=neighbourhood)
@@ -91,29 +93,13 @@ def train_stack(
     parts = []
     for i, members in enumerate(bricks):
         with torch.no_grad():
-            stack = _Stack(members, data, probes, shifts, save_weights=save_weights, size=size)
+            stack = _Stack(members, data, probes, shifts, save_weights=save_weights, size=size, own=own)
             parts.append(stack.train(functools.partial(_report_part, report, i, len(bricks))))
     return StackRows.joined(parts).in_order(runs)
 
 
 def _report_part(report: Callable[[float], None], part: int, parts: int, share: float) -> None:
     report((part + share) / parts)
-
-
-def _distinct(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs of a stack, which stand before the copies that fill it up."""
-    return list({run.run_id: run for run in runs}.values())
-
-
-class _CurvePoint(NamedTuple):
-    """A part's scores after a step, on the device, of the runs in training, and when each had diverged by then."""
-
-    runs: Sequence[Run]
-    step: int
-    split: str
-    evaluated: Evaluated
-    examples: int
-    diverged_at: torch.Tensor
 
 
 class _Stack:
@@ -129,10 +115,12 @@ class _Stack:
         *,
         save_weights: bool = False,
         size: int = SMALLEST_STACK,
+        own: PluginMetrics = NO_METRICS,
     ) -> None:
         self.requested = requested
         self.shifts = shifts or {}
         self.saves_weights = save_weights
+        self.own = own
         company = sorted(requested, key=neighbourhood)
         self.runs = company + company[:1] * (size - len(company))
         self.settings = self.runs[0].settings
@@ -145,7 +133,7 @@ class _Stack:
         self.fit, self.validation = [p.fit for p in parts], [p.validation for p in parts]
         self.keeps = keeps_outputs(data.facts.n_test, data.n_classes)
         self.diverged_at = torch.full((len(self.runs),), -1, dtype=torch.int64, device=data.device)
-        self.points: list[_CurvePoint] = []
+        self.points: list[CurvePoint] = []
         self.late = LateCounts()
         self.stopping = EarlyStopping(self.runs) if self.settings.stops_early else None
         self._arrange()
@@ -194,7 +182,7 @@ class _Stack:
             seconds = self._train_until_stopped(self.stopping, progress, layers)
         ended = (
             self.evaluator(self.train_part, scores=SCORES, active_in=CURVE_EXAMPLES),
-            self.evaluator(self.validation_part, scores=SCORES) if self.validation_part is not None else None,
+            self._evaluate_validation(),
             self.evaluator(self.test_part, scores=SCORES, predict=True, mark=True, keep=self.keeps)
             if self.test_part is not None
             else None,
@@ -209,8 +197,15 @@ class _Stack:
             if s.steps and not self._all_diverged():
                 self._record(s.steps, ended)
             layers = self._layers()
-        curves = [*self._curves(), *self._shift_rows()]
+        curves = [*curve_rows(self.points, self.settings, self._steps_taken), *self._shift_rows()]
         return self._rows(*ended, curves=curves, layers=layers, seconds=seconds)
+
+    def _evaluate_validation(self) -> Evaluated | None:
+        """Return the validation examples' scores, with what metrics of plugins need."""
+        if self.validation_part is None:
+            return None
+        keep = self.own.keeps(len(self.validation_part), self.data.n_classes)
+        return self.evaluator(self.validation_part, scores=SCORES, predict=bool(self.own.pieces), keep=keep)
 
     def _train_all(self, progress: Callable[[float], None]) -> float:
         """Take all steps of all runs; return the seconds that took."""
@@ -281,7 +276,7 @@ class _Stack:
 
     def _layers(self) -> list[Row]:
         """Return the rows of layers of the runs in training."""
-        return self.prober.rows(len(_distinct(self.runs)), self.diverged_at.tolist())
+        return self.prober.rows(len(distinct(self.runs)), self.diverged_at.tolist())
 
     def _layers_of_stopped(self, before: Sequence[Row]) -> list[Row]:
         """Return the rows of layers of runs that may have stopped: those until then, and at the end those of the best epoch."""
@@ -335,18 +330,7 @@ class _Stack:
             if is_late:
                 self.late.add(evaluated)
             evaluated = replace(evaluated, predicted=None, right=None, outputs=None)
-            self.points.append(_CurvePoint(self.runs, step, name, evaluated, len(examples), self.diverged_at))
-
-    def _curves(self) -> Iterator[Row]:
-        """Yield a row of the curves for each point and each run that had not diverged by then."""
-        planned = set(curve_steps(self.settings))
-        for p in self.points:
-            diverged, means = p.diverged_at.tolist(), p.evaluated.means(p.examples)
-            for j, run in enumerate(_distinct(p.runs)):
-                taken = self._steps_taken(run)
-                if diverged[j] < 0 and p.step <= taken and (p.step in planned or p.step == taken):
-                    where = {"epoch": p.step / self.settings.steps_per_epoch, "step": p.step, "split": p.split}
-                    yield {"run_id": run.run_id} | where | {score: means[score][j] for score in CURVE_SCORES}
+            self.points.append(CurvePoint(self.runs, step, name, evaluated, len(examples), self.diverged_at))
 
     def _shift_rows(self) -> Iterator[Row]:
         """Yield a row of the curves for each shift and each run that has not diverged, at the final weights."""
@@ -424,6 +408,10 @@ class _Stack:
             )
             row: Row = {"run_id": run.run_id, "status": "ok" if ended_well else "diverged"}
             row |= metrics.values(torch, trained) | {"stack_size": len(self.requested)}
+            if ended_well:
+                labels = self.labels.y_KN[self.labels.of_run[i]]
+                on_validation = on_test.on_validation(labels, self.validation[i], i, validation)
+                row |= self.own.columns({"test": trained.test, "val": on_validation})
             row["n_parameters"] = sum(p.numel() for p in model.learnt)
             if not ended_well:
                 # How long a diverged run is dragged along depends on its stack-mates: its weights are not a result.

@@ -16,11 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlpbench.base.errors import InputError
+from mlpbench.base.models import SpecProblem
+from mlpbench.data.made_data import keep_arrays, read_made
 from mlpbench.experiment import grid
 from mlpbench.experiment.components.initialisers import INITIALISERS, Layer
 from mlpbench.experiment.components.own_pieces import PieceError
 from mlpbench.experiment.components.schedules import SCHEDULES
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.metrics.own_metrics import COLUMN, KIND
 from mlpbench.experiment.plugins.piece_kinds import KINDS
 from mlpbench.experiment.plugins.piece_source import Piece
 from mlpbench.experiment.plugins.plugin import Plugin
@@ -28,7 +32,8 @@ from mlpbench.experiment.spec import build
 from mlpbench.training.batches.device_data import on_device
 from mlpbench.training.engine import train_stack
 from mlpbench.training.pieces.load_pieces import load_pieces, run_code
-from mlpbench.training.pieces.own_functions import OwnActivation, OwnLoss, own_step
+from mlpbench.training.pieces.own_arrays import are_equal, made_arrays, npz_of
+from mlpbench.training.pieces.own_functions import OwnActivation, OwnLoss, own_number, own_step
 from mlpbench.training.pieces.piece_calls import PieceCall
 from mlpbench.training.worker import torch_settings_restored
 from mlpbench.training.worker_setup import Row
@@ -38,11 +43,13 @@ H = 1e-6
 TOLERANCE = 1e-5
 # A number by itself, and among others: vectorised functions round differently.
 ROUNDING = 1e-12
+# A metric of the same examples in another order: a sum rounds differently.
+ORDER = 1e-9
 # What training that is tried is like: batches of two sizes, several arrays of parameters, few steps.
 TRIED: Mapping[str, Any] = {
     "depth": 2, "width": 20, "init": "he_normal", "train_size": 200, "batch_size": 32, "epochs": 2, "lr": 0.001,
 }  # fmt: skip
-COMPARED = ("status", "error", "weights_sha256", "train_loss", "test_loss", "diverged_at_step")
+COMPARED = ("status", "error", "weights_sha256", "train_loss", "test_loss", "diverged_at_step", COLUMN)
 Floats64 = Callable[[Tensor], Tensor]
 
 
@@ -68,6 +75,8 @@ def _check(piece: Piece, plugin: Plugin, names: Mapping[str, Any]) -> PieceCheck
     passed: list[str] = []
     try:
         call = PieceCall.of(piece, names)
+        if call.kind == "dataset":
+            return PieceCheck(piece=piece, passed=_of_dataset(piece, call))
         for what, try_it in _trials(call):
             try_it()
             passed.append(what)
@@ -88,6 +97,8 @@ def _trials(call: PieceCall) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "shape, finite and deterministic", lambda: _try_optimiser(call)
     elif call.kind == "initialiser":
         yield "shape, finite and deterministic", lambda: _try_initialiser(call)
+    elif call.kind == "metric":
+        yield from _of_metric(call)
     else:
         assert call.kind == "schedule", "others are not of training"
         yield "finite and deterministic", lambda: _try_schedule(call)
@@ -149,12 +160,15 @@ def _of_activation(call: PieceCall) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def _targets_of(call: PieceCall) -> list[tuple[str, Tensor]]:
-    """Return the targets that a loss takes, classes first; raise PieceError, that of classes, where it takes none."""
+    """Return the targets that a loss or a metric takes, classes first; raise PieceError, that of classes, where it takes none."""
     both = {"classes": torch.arange(9) % 4, "numbers": _normals(9, 4, seed=1)}
     taken, first = [], None
     for name, y in both.items():
         try:
-            call.numbers(call(_normals(9, 4), y), torch.Size([9]), "the loss of each example")
+            if call.kind == "metric":
+                own_number(call)(_normals(9, 4), y)
+            else:
+                call.numbers(call(_normals(9, 4), y), torch.Size([9]), "the loss of each example")
             taken.append((name, y))
         except PieceError as error:
             first = first or error
@@ -200,6 +214,61 @@ def _loss_slopes(call: PieceCall, z_BC: Tensor, y: Tensor) -> Tensor:
     return OwnLoss(call).slopes(z_BC, y, torch.ones(len(z_BC), dtype=z_BC.dtype))
 
 
+def _of_metric(call: PieceCall) -> Iterator[tuple[str, Callable[[], None]]]:
+    z, taken, number = _normals(9, 4), _targets_of(call), own_number(call)
+
+    def finite() -> None:
+        for name, y in taken:
+            if number(z, y) is None:
+                raise call.wrong("a finite number", f"one that is not, of {name}")
+
+    def same() -> None:
+        for _, y in taken:
+            first, second = number(z, y), number(z, y)
+            if first != second:
+                raise call.wrong("the same each time, by its arguments alone", f"{first} and then {second}")
+
+    def untouched() -> None:
+        for name, y in taken:
+            outputs, targets = z.clone(), y.clone()
+            call(outputs, targets)
+            if not (torch.equal(outputs, z) and torch.equal(targets, y)):
+                raise call.wrong("a number and leave its arguments as they are", f"others after the call, of {name}")
+
+    def in_any_order() -> bool:
+        order = torch.from_numpy(np.random.default_rng(0).permutation(len(z)))
+        pairs = ((number(z, y), number(z[order], y[order])) for _, y in taken)
+        return all(b is not None and abs(a - b) <= ORDER * max(1.0, abs(a)) for a, b in pairs if a is not None)
+
+    yield f"of {' and '.join(name for name, _ in taken)}, one finite number", finite
+    yield "deterministic", same
+    yield "leaves its arguments as they are", untouched
+    ordered = "whatever the order of examples" if in_any_order() else "another number in another order of examples"
+    yield ordered, lambda: None
+
+
+def made_dataset(plugin: Plugin, piece: Piece) -> None:
+    """Run the code of a data set, and keep its arrays in the cache; raise PieceError where that goes wrong."""
+    with torch_settings_restored():
+        torch.set_num_threads(1)
+        keep_arrays(piece.called, piece.digest, npz_of(made_arrays(PieceCall.of(piece, run_code(plugin)))))
+
+
+def _of_dataset(piece: Piece, call: PieceCall) -> list[str]:
+    """Make a data set twice and keep its arrays; return what was tried of it, and what was understood."""
+    first, second = made_arrays(call), made_arrays(call)
+    if not are_equal(first, second):
+        raise call.wrong("the same arrays each time", "others the second time: draw from a generator with a seed")
+    keep_arrays(piece.called, piece.digest, npz_of(first))
+    try:
+        facts = read_made(piece.called, piece.digest, {}).facts
+    except (InputError, SpecProblem) as error:
+        raise call.wrong("arrays that can be learned from", str(error)) from None
+    target = f"{facts.n_classes} classes" if facts.n_classes else "numbers"
+    examples = f"{facts.n_train} examples to train on and {facts.n_test} to test on"
+    return ["deterministic", f"{examples}, {facts.n_features} inputs, target {target}"]
+
+
 def _try_optimiser(call: PieceCall) -> None:
     take = own_step(call)
     for shape in ((6, 4), (4,)):
@@ -235,19 +304,22 @@ def _try_schedule(call: PieceCall) -> None:
 def _try_training(piece: Piece, plugin: Plugin) -> None:
     """Train a stack with a piece, and each of its runs alone; raise PieceError where a bit differs, or a run doesn't end well."""
     for runs, data in _tried_runs(piece, plugin):
-        alone = [_row(run, [run], data) for run in runs]
+        own = [piece.name] if piece.kind == KIND else []
+        alone = [_row(run, [run], data, own) for run in runs]
         for company in (runs, runs[::-1]):
-            rows = {row["run_id"]: row for row in train_stack(company, data).runs}
+            rows = {row["run_id"]: row for row in train_stack(company, data, metrics_of_plugins=own).runs}
             for run, row in zip(runs, alone):
                 _compare_rows(piece, run, row, rows[run.run_id])
 
 
-def _row(run: Run, stack: Sequence[Run], data: Any) -> Row:
-    return next(row for row in train_stack(stack, data).runs if row["run_id"] == run.run_id)
+def _row(run: Run, stack: Sequence[Run], data: Any, own: Sequence[str]) -> Row:
+    return next(row for row in train_stack(stack, data, metrics_of_plugins=own).runs if row["run_id"] == run.run_id)
 
 
 def _compare_rows(piece: Piece, run: Run, alone: Row, together: Row) -> None:
     what = f"{piece.kind} {piece.called}"
+    if piece.kind == KIND and alone.get("error"):
+        raise PieceError(str(alone["error"]))
     if alone["status"] != "ok":
         raise PieceError(f"{what} must train a network, got one that diverged ({run.label}, lr {run.settings.lr:g})")
     differing = [name for name in COMPARED if alone.get(name) != together.get(name)]
@@ -261,7 +333,7 @@ def _tried_runs(piece: Piece, plugin: Plugin) -> Iterator[tuple[list[Run], Any]]
     """Yield runs with a piece, beside others that may stand in a stack with them, and their data."""
     usual = {"activation": ["relu", "gelu"], "initialiser": ["he_normal"], "schedule": ["cosine"]}.get(piece.kind, [])
     targets = ["classes"]
-    if piece.kind == "loss":
+    if piece.kind in ("loss", KIND):
         targets = [name for name, _ in _targets_of(PieceCall.of(piece, run_code(plugin)))]
     for target in targets:
         varied = {setting: [piece.called, *usual] for setting in KINDS[piece.kind].settings[:1]}
@@ -273,6 +345,7 @@ def _tried_runs(piece: Piece, plugin: Plugin) -> Iterator[tuple[list[Run], Any]]
             "fixed": fixed,
             "factors": varied | {"lr": [TRIED["lr"], TRIED["lr"] / 3]},
             "replicates": 2,
+            **({"validation": 0.2} if piece.kind == KIND else {}),
             "plugins": [replace(plugin, pieces=(piece,)).as_written()],
         }
         experiment = build(tree)

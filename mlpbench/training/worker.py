@@ -19,6 +19,8 @@ from mlpbench.base import environment as provenance
 from mlpbench.base import machine
 from mlpbench.experiment.components.own_pieces import PieceError
 from mlpbench.experiment.grid import Run
+from mlpbench.experiment.metrics import own_metrics
+from mlpbench.experiment.plugins.plugin import pieces_of
 from mlpbench.training.batches.device_data import DeviceData, DrawnData, on_device
 from mlpbench.training.engine import train_stack
 from mlpbench.training.pieces.load_pieces import load_pieces
@@ -39,6 +41,7 @@ class Worker:
         self._sources = {source.facts.fingerprint: source for source in setup.datasets}
         self._data: dict[str, DeviceData | DrawnData] = {}
         self._plugin_error: Exception | None = None
+        self._metrics = tuple(pieces_of(setup.plugins, own_metrics.KIND).values())
 
     def train(self, runs: Sequence[Run], progress: Callable[[float], None]) -> StackRows:
         """Train a stack; one that fails is halved until the run at fault is alone: its row has the error.
@@ -49,7 +52,14 @@ class Worker:
         try:
             self._load_plugins()
             measured = (self.setup.probes, self.setup.shifts)
-            rows = train_stack(runs, self._data_of(runs[0]), progress, *measured, save_weights=self.setup.save_weights)
+            rows = train_stack(
+                runs,
+                self._data_of(runs[0]),
+                progress,
+                *measured,
+                save_weights=self.setup.save_weights,
+                metrics_of_plugins=self._metrics,
+            )
         except torch.OutOfMemoryError:
             # Fewer runs are filled up to the same brick.
             rows = _failed(runs, f"{self.setup.device} has no memory left for these runs; fewer --workers share it")

@@ -11,6 +11,7 @@ import pytest
 from arithmetic_folders import make_folder
 
 from mlpbench.evidence.agreement import agreement
+from mlpbench.experiment.metrics.own_metrics import COLUMN as OWN_METRICS
 from mlpbench.results.folders import DIFFERENT, IDENTICAL, WITHIN
 from mlpbench.results.schemas import CAME_LATER, ENVIRONMENT, SCHEMAS
 from mlpbench.results.store import Store
@@ -91,7 +92,10 @@ def test_an_older_row_agrees_with_a_newer_one(column: str) -> None:
     row: dict[str, Any] = dict.fromkeys(SCHEMAS["runs"].names)
     row |= {"run_id": "0" * 16, "status": "ok", "test_loss": 0.5}
 
-    def tables(value: Any) -> dict[str, Any]:
+    def tables(number: float | None) -> dict[str, Any]:
+        value: Any = number
+        if column == OWN_METRICS and number is not None:
+            value = [("test_hits@000000000000", number)]
         runs = pd.DataFrame([row | {column: value}], dtype=object)
         return frames | {"runs": runs}
 

@@ -68,6 +68,18 @@ def _(outputs, targets):
 @mlpbench.schedule
 def own_cosine(share):
     return (1 + np.cos(np.pi * share)) / 2
+
+@mlpbench.metric
+def own_accuracy(outputs, targets):
+    return (outputs.argmax(1) == targets).double().mean()
+
+@mlpbench.metric
+def own_log_loss(outputs, targets):
+    return F.cross_entropy(outputs, targets)
+
+@mlpbench.metric
+def own_rmse(outputs, targets):
+    return (outputs - targets).square().mean().sqrt()
 """
 )
 # Sums, tails of vectors, products: what would tell a run from its stack-mates if anything did; some keep to no contract.
@@ -109,6 +121,15 @@ def shared(outputs, targets):
 @mlpbench.schedule
 def zigzag(share):
     return 1.0 if int(10 * share) % 2 else 0.3
+
+@mlpbench.metric
+def spread(outputs, targets):
+    return outputs.exp().std() + (outputs.T @ outputs).sum() + outputs.mean()
+
+@mlpbench.metric
+def spoiling(outputs, targets):
+    number = outputs.sub_(outputs.mean(0)).square_().sum()
+    return float(number) + float(targets.mul_(0).sum())
 """
 )
 PIECES = Path(__file__).parents[2] / "experiments" / "own_pieces" / "pieces.py"

@@ -203,9 +203,11 @@ def stacks(draw: st.DrawFn) -> tuple[Made, list[Run]]:
 
 
 def assert_alone_equals_in_company(of: Made, stack: list[Run]) -> None:
-    company = train_stack(stack, of.data, probes=[0.0, 1.0, float("inf")])
+    metrics = [p.name for p in plugin_of(TOUCHY).pieces if p.kind == "metric"]
+    load_pieces([plugin_of(TOUCHY)])
+    company = train_stack(stack, of.data, probes=[0.0, 1.0, float("inf")], metrics_of_plugins=metrics)
     for run in stack:
-        alone = train_stack([run], of.data, probes=[0.0, 1.0, float("inf")])
+        alone = train_stack([run], of.data, probes=[0.0, 1.0, float("inf")], metrics_of_plugins=metrics)
         assert repr(of_run(alone, run)) == repr(of_run(company, run))
 
 

@@ -140,7 +140,7 @@ def test_a_file_in_a_results_folder_is_never_run(folder: Path) -> None:
     assert "a results folder has no code, and runs none, got the plugin " in message
 
 
-def test_workers_have_the_bits_of_this_process(folder: Path) -> None:
+def test_workers_have_the_bits_and_numbers_of_this_process(measured: Path) -> None:
     invoke("run", "own.yaml", "--workers", "2", "--quiet")
     run("--results", "inline", "--quiet")
     assert "4 runs identical" in invoke("diff", "results/own", "inline/own").output
@@ -255,6 +255,12 @@ def test_a_piece_that_raises_fails_its_runs_alone(folder: Path) -> None:
         ("initialiser", "def p(shape, fan_in, fan_out, generator):\n    return generator.normal(size=(fan_in, fan_out))", "initialiser p must return an array of shape (20,), got shape (30, 20)"),
         ("schedule", "def p(share):\n    return 0.5 - share", "schedule p must return a number of at least 0, got -0.02 at 0.52"),
         ("schedule", "import time\ndef p(share):\n    return time.perf_counter()", "schedule p must return the same each time"),
+        ("metric", "def p(outputs, targets):\n    return outputs.argmax(1) == targets", "metric p must return one number, got Tensor of shape (9,)"),
+        ("metric", "def p(outputs, targets):\n    return float('nan')", "metric p must return a finite number, got one that is not, of classes"),
+        ("metric", "def p(outputs, targets):\n    return torch.rand(())", "metric p must return the same each time, by its arguments alone"),
+        ("metric", "def p(outputs, targets):\n    return outputs.exp_().sum()", "metric p must return a number and leave its arguments as they are"),
+        ("metric", "def p(outputs, targets):\n    raise KeyError('x')", "metric p raised KeyError: 'x' (p.py:6)"),
+        ("metric", "def p(outputs, targets):\n    if len(outputs) > 9:\n        raise KeyError('x')\n    return 1.0", "metric p raised KeyError: 'x' (p.py:7), so that the run has no test_p"),
         ("loss", "def p(outputs, targets):\n    return 1e30 * (outputs.square().sum(1) + outputs.sum(1))", "loss p must train a network, got one that diverged"),
     ],
 )  # fmt: skip
@@ -272,7 +278,7 @@ def test_check_says_which_rule_is_broken_and_where(tmp_path: Path, kind: str, bo
 def test_check_proves_the_examples(capsys: pytest.CaptureFixture[str]) -> None:
     output = invoke("check", str(EXPERIMENTS / "own_pieces" / "pieces.py")).output
     kept = [line for line in output.splitlines() if ": ok (" in line]
-    assert [line.split()[:2] for line in kept] == [["activation", "mish"], ["loss", "focal"], ["optimiser", "lion"], ["optimiser", "muon"]]  # fmt: skip
+    assert [line.split()[:2] for line in kept] == [["activation", "mish"], ["loss", "focal"], ["optimiser", "lion"], ["optimiser", "muon"], ["metric", "top_2"]]  # fmt: skip
     assert all("alone as in company" in line for line in kept)
 
 
@@ -286,6 +292,83 @@ def test_check_refuses_what_is_no_plugin(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("import mlpbench\n1 / 0\n@mlpbench.activation\ndef f(z):\n    return z\n")
     message = invoke("check", str(tmp_path / "bad.py"), status=2).stderr
     assert "bad.py raised ZeroDivisionError: division by zero (bad.py:2)" in message
+
+
+METRIC = """
+@mlpbench.metric
+def hits(outputs, targets):
+    return (outputs.topk(2, 1).indices == targets[:, None]).any(1).double().mean()
+"""
+
+
+@pytest.fixture
+def measured(folder: Path) -> Path:
+    """The experiment with a metric of its own, and a claim about it."""
+    with (folder / "pieces.py").open("a") as file:
+        file.write(METRIC)
+    text = (folder / "own.yaml").read_text().replace("metric: test_loss", "metric: test_hits")
+    (folder / "own.yaml").write_text(text.replace("expect: less", "expect: greater"))
+    return folder
+
+
+def test_a_metric_is_measured_claimed_and_reported(measured: Path) -> None:
+    assert "metric hits@" in invoke("plan", "own.yaml").output
+    assert marks(measured) == 0
+    run()
+    assert marks(measured) == 1
+    report = (measured / "results" / "own" / "report.md").read_text()
+    assert "`test_hits: activation=mine minus activation=relu, greater`" in report
+    assert "| hits |" in report
+    assert "- Hits: a metric of pieces.py." in report
+    for file in (measured / "results" / "own").rglob("*"):
+        if file.suffix in (".md", ".html", ".yaml", ".json"):
+            assert "hits@" not in file.read_text(), file
+    assert '"metric": "test_hits"' in invoke("claims", "results/own", "--json").output
+    run("--results", "again", "--quiet")
+    invoke("merge", "results/own", "again/own", "-o", "merged")
+    marks(measured)
+    run()  # nothing is left to train
+    invoke("report", "results/own", "--check")
+    assert marks(measured) == 0
+    assert "name its file with --plugins FILE" in invoke("verify", "merged", "--all", status=2).stderr
+    verified = invoke("verify", "merged", "--all", "--plugins", "pieces.py").output
+    assert "4 runs trained again, alone: 4 identical" in verified
+
+
+def test_a_changed_metric_makes_runs_stale_by_name_and_they_are_measured_again(measured: Path) -> None:
+    (measured / "pieces.py").write_text((measured / "pieces.py").read_text().replace(METRIC, ""))
+    spec = (measured / "own.yaml").read_text()
+    (measured / "own.yaml").write_text(spec.replace("test_hits", "test_loss"))
+    run("--quiet")
+    (measured / "own.yaml").write_text(spec)
+    with (measured / "pieces.py").open("a") as file:
+        file.write(METRIC)
+    line = "4 runs are not measured by hits (metric of pieces.py) yet; they are trained again to be measured"
+    assert line in invoke("plan", "own.yaml").output
+    first = mlpbench.load("results/own").runs.set_index("run_id")
+    assert "4 runs, 4 trained now" in run()
+    change(measured, "topk(2, 1)", "topk(3, 1)")
+    line = "4 runs are stale: measured with another hits (metric of pieces.py), whose code has changed; they are trained again to be measured"
+    planned = invoke("plan", "own.yaml").output
+    assert line in planned
+    assert "missing             4" in planned
+    output = run()
+    assert f"own: {line}" in output
+    assert "4 runs, 4 trained now" in output
+    again = mlpbench.load("results/own").runs.set_index("run_id")
+    assert again["weights_sha256"].to_dict() == first["weights_sha256"].to_dict()
+    assert "stale" not in run()
+
+
+def test_a_metric_that_raises_costs_no_run(measured: Path) -> None:
+    change(measured, "topk(2, 1)", "topk(20, 1)")
+    output = run()
+    assert "4 runs, 4 trained now" in output
+    said = "metric hits raised RuntimeError: selected index k out of range (pieces.py:17), so that the run has no test_hits"
+    assert output.count(said) == 4
+    report = (measured / "results" / "own" / "report.md").read_text()
+    assert f"- M{said[1:]} (4 runs).".replace("_", "\\_") in report or f"- M{said[1:]} (4 runs)." in report
+    assert "stale" not in run()
 
 
 def test_the_examples_run(tmp_path: Path) -> None:

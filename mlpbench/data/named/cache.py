@@ -55,7 +55,7 @@ def folder_of(data: NamedFiles, cache_dir: Path | None = None) -> Path:
 
     It is under `cache_dir`, else MLPBENCH_CACHE, else XDG_CACHE_HOME/mlpbench, else ~/.cache/mlpbench.
     """
-    return _root(cache_dir) / f"{data.name}-{data.facts.fingerprint[:12]}"
+    return cache_root(cache_dir) / f"{data.name}-{data.facts.fingerprint[:12]}"
 
 
 def read(folder: Path, data: NamedFiles, *, compare: bool = True) -> CachedArrays | None:
@@ -162,7 +162,8 @@ def note_checked(folder: Path, data: NamedFiles, origin: str, checked: dict[str,
         _write_meta(folder, data, origin, checked, _meta(folder).get("sums"))
 
 
-def _root(cache_dir: Path | None) -> Path:
+def cache_root(cache_dir: Path | None = None) -> Path:
+    """Return the folder of all that is kept on this machine: `cache_dir`, or that of the environment or the system."""
     if cache_dir is not None:
         return cache_dir.expanduser()
     if variable := os.environ.get("MLPBENCH_CACHE"):

@@ -19,11 +19,12 @@ from mlpbench.evidence.frames import places
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.grid import Condition, RunSettings, run_ids
-from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics import metric_names, own_metrics
 from mlpbench.experiment.metrics.metric import METRICS, REGRETS, metric
 from mlpbench.experiment.metrics.metric_names import Reaches
 from mlpbench.experiment.plan import CURVE_EXAMPLES
 from mlpbench.experiment.spec import Experiment
+from mlpbench.results.metric_column import own_columns
 
 Floats = npt.NDArray[np.float64]
 MISSING, FAILED, DIVERGED, OK = "missing", "failed", "diverged", "ok"
@@ -60,6 +61,8 @@ def observe_runs(planned: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     # Column by column: pandas takes longer over a table of many types.
     metrics[ok] = np.column_stack([runs[name].to_numpy(dtype=float)[first[at[ok]]] for name in METRICS])
     frame = pd.DataFrame(np.where(np.isinf(metrics), np.nan, metrics), columns=list(METRICS))
+    for name, values in own_columns(runs.iloc[first]).items():
+        frame[name] = np.where(ok, values[at], np.nan)
     frame["diverged"] = np.where(ok, 0.0, np.where(status == DIVERGED, 1.0, np.nan))
     return pd.concat([planned.assign(status=status), frame], axis=1)
 
@@ -111,7 +114,8 @@ def metric_values(observed: pd.DataFrame, curves: pd.DataFrame, name: str) -> Me
     elif (parts := metric_names.late(name)) is not None:
         value = _late(observed, curves, parts)
     else:
-        value = observed[name].to_numpy(dtype=float)
+        lacks = name not in observed and own_metrics.measured(name) is not None  # no run has it yet
+        value = np.full(len(observed), np.nan) if lacks else observed[name].to_numpy(dtype=float)
     return MetricValues(value=value, censored=np.zeros(len(value), bool), beyond=np.full(len(value), np.nan))
 
 

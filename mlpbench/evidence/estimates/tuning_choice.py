@@ -42,6 +42,7 @@ from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition, count_tunings, format_level, label_of, run_ids
 from mlpbench.experiment.metrics.metric import REGRETS
 from mlpbench.experiment.spec import Experiment
+from mlpbench.results.metric_column import own_names_in
 
 # From this share of diverged runs on, reports warn of a tuning.
 MANY_DIVERGED = 0.25
@@ -323,7 +324,10 @@ def _over_folds(
         for i in by_condition[c][r * k : (r + 1) * k]
     ]
     observed_folds = observe_ids(of_rows, runs)
-    means = {m: observed_folds[m].to_numpy(dtype=float).reshape(-1, k).mean(axis=1) for m in VALIDATED}
+    means = {
+        m: observed_folds[m].to_numpy(dtype=float).reshape(-1, k).mean(axis=1)
+        for m in (*VALIDATED, *own_names_in(observed_folds, "val"))
+    }
     return means, [i for ids in by_condition.values() for i in ids]
 
 

@@ -24,6 +24,7 @@ from mlpbench.evidence.statistics.sign_test import count_sides, count_ties, medi
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.dataset_unit import by_dataset
 from mlpbench.experiment.claims.hypothesis import BettingTest, Hypothesis
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.grid import Condition, format_level, resolve
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.plan import CURVE_POINTS
@@ -244,7 +245,7 @@ def shared_streams(experiment: Experiment, conditions: Sequence[Condition]) -> l
 
 def _left_out(hypothesis: Hypothesis, values: ClaimValues, conditions: Sequence[Condition]) -> list[Caveat]:
     reaches = metric_names.reaches(metric_names.plain(hypothesis.metric))
-    goals = {"censored": "loss" if reaches is None else reaches.measure, "unmeasured": hypothesis.metric}
+    goals = {"censored": "loss" if reaches is None else reaches.measure, "unmeasured": plain(hypothesis.metric)}
     noted: list[Caveat] = []
     for why, group in itertools.groupby(sorted(values.left_out.items()), key=lambda item: item[0][0]):
         counts = {position: count for (_, position), count in group}

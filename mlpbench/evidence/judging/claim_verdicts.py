@@ -81,12 +81,13 @@ from mlpbench.experiment.claims.hypothesis import (
 )
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics import own_metrics
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.examples import TestSet
 from mlpbench.results.registration import Registration
 
-RUN_COLUMNS = ["run_id", "status", *METRICS]
+RUN_COLUMNS = ["run_id", "status", *METRICS, own_metrics.COLUMN]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.statistics.failure_rates import paired_rate_interval, rate_interval
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, Hypothesis
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.metrics.metric import metric
 
 
@@ -90,7 +91,7 @@ def no_mean(hypothesis: Hypothesis, values: ClaimValues) -> NoMean | None:
         return None
     return NoMean(
         what="variance" if hypothesis.test.about == "variances" else hypothesis.middle,
-        metric=hypothesis.metric,
+        metric=plain(hypothesis.metric),
         has_better_side=metric(hypothesis.metric).better != "neither",
         sign_would_do=hypothesis.test.about in ("mean", "typical", "pseudomedian")
         and hypothesis.sense != "equivalent"
@@ -107,7 +108,7 @@ def divergence_caveats(hypothesis: Hypothesis, values: ClaimValues) -> list[Cave
     if values.worst:
         noted.append(
             CountedAsWorst(
-                metric=hypothesis.metric, replicates=values.worst, n=len(values.complete), units=hypothesis.units
+                metric=plain(hypothesis.metric), replicates=values.worst, n=len(values.complete), units=hypothesis.units
             )
         )
     failed, n = [int(side.sum()) for side in values.diverged_sides], len(values.diverged_sides[0])

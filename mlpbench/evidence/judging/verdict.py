@@ -18,6 +18,7 @@ from mlpbench.evidence.statistics.sign_test import EstimateIs
 from mlpbench.evidence.statistics.t_test import ALPHA, LEVEL
 from mlpbench.experiment.claims.claim import Claim
 from mlpbench.experiment.claims.hypothesis import Decision, Hypothesis, SignedRankTest, SignFlipTest
+from mlpbench.experiment.components.own_pieces import plain
 
 SUPPORTED: Decision = "supported"
 REFUTED: Decision = "refuted"
@@ -206,7 +207,7 @@ def _row(v: Verdict) -> dict[str, Any]:
     ends, ends_test = v.interval or NO_INTERVAL, sampling.interval or NO_INTERVAL
     return {
         "id": v.claim.id, "says": v.claim.says, "source": v.claim.source, "form": tested.wording.formula,
-        "quantity": tested.quantity.name, "metric": v.metric, "kind": tested.quantity.kind, "per": tested.quantity.per,
+        "quantity": tested.quantity.name, "metric": plain(v.metric), "kind": tested.quantity.kind, "per": tested.quantity.per,
         "sense": tested.sense, "n": v.n, "planned": v.planned, "estimate": v.estimate, "low": ends.low, "high": ends.high,
         "margin": tested.bound, "p": v.p, "p_holm": v.p_corrected, "verdict": v.decision, "note": v.note,
         "detectable": v.outlook.detectable, "more_replicates": v.outlook.more_replicates, "fixed": v.held_fixed,

@@ -28,6 +28,7 @@ from mlpbench.experiment.claims.selectors import (
     selects,
     shared_levels,
 )
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import Metric, metric
@@ -66,7 +67,7 @@ class Best(ClaimForm):
         """Raise SpecProblem for a metric of which neither more nor less is better, and a factor without an order."""
         if measured.better == "neither":
             rule = "the best level is one by a metric of which more or less is better"
-            raise SpecProblem((*path, "metric"), f"{rule}, got {self.metric!r}")
+            raise SpecProblem((*path, "metric"), f"{rule}, got {plain(self.metric)!r}")
         levels = factor_levels(design, self.over, (*path, "over"))
         if len(set(levels)) < 2 or not are_numbers(levels):
             rule = "the place of the best level needs two or more levels in order: numbers"
@@ -101,7 +102,7 @@ class Best(ClaimForm):
         better = metric(self.metric).better
         assert better != "neither", "a spec that asks for the best of it is refused"
         same = self.expect == "same"
-        name = f"place of the best {self.over} by {self.metric}: {in_words(self.where)} minus {in_words(self.other)}"
+        name = f"place of the best {self.over} by {plain(self.metric)}: {in_words(self.where)} minus {in_words(self.other)}"
         expected = {"same": "the same", "higher": "higher", "lower": "lower"}[self.expect]
         opposite = {"higher": "lower", "lower": "higher"}.get(self.expect, "")
         return Hypothesis(
@@ -110,7 +111,9 @@ class Best(ClaimForm):
             test=BettingTest(reach=len(order) - 1) if same else SignFlipTest(),
             sense="equivalent" if same else "greater" if self.expect == "higher" else "less",
             bound=SAME_PLACE if same else 0.0,
-            quantity=Quantity(name=name, kind="place", plural="places", unit=" levels", axis=f"{self.metric}, levels"),
+            quantity=Quantity(
+                name=name, kind="place", plural="places", unit=" levels", axis=f"{plain(self.metric)}, levels"
+            ),
             wording=Wording(
                 formula=f"{name}, {expected}",
                 expected=f"{'within' if same else '>' if self.expect == 'higher' else '<'} {{bound}}",

@@ -10,13 +10,14 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-from mlpbench.base.models import LARGEST, Levels, Model, Path, SpecProblem, shown
+from mlpbench.base.models import LARGEST, Levels, Model, Path, SpecProblem, shown, suggestion
 from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, TYPICAL_LEAST, Hypothesis, Test
 from mlpbench.experiment.claims.selectors import read_selector, selects
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.metrics import metric_names
-from mlpbench.experiment.metrics.metric import REGRETS, Metric, metric
+from mlpbench.experiment.metrics import metric_names, own_metrics
+from mlpbench.experiment.metrics.metric import METRICS, REGRETS, Metric, metric
+from mlpbench.experiment.plugins.plugin import pieces_of
 from mlpbench.experiment.shift_spec import undeclared
 
 # Every form by its name, in the order they are defined.
@@ -51,10 +52,7 @@ class ClaimForm(Model):
 
     def read(self, design: Design, path: Path) -> Self:
         """Return the form in canonical form; raise SpecProblem where the experiment lacks what it speaks of."""
-        try:
-            measured = metric(self.metric)
-        except ValueError as error:
-            raise SpecProblem((*path, "metric"), str(error)) from None
+        measured = self._measured(design, (*path, "metric"))
         if message := undeclared(metric_names.plain(measured.name), design.shifts):
             raise SpecProblem((*path, "metric"), message)
         _check_derived(design, measured, (*path, "metric"))
@@ -63,6 +61,22 @@ class ClaimForm(Model):
         form = form.with_selectors(design, path)
         form.check_selectors(path)
         return form
+
+    def _measured(self, design: Design, path: Path) -> Metric:
+        """Return the metric, one of the experiment's plugins included; raise SpecProblem where there is none."""
+        own = pieces_of(design.plugins, own_metrics.KIND)
+        name = own_metrics.with_digest(self.metric, own)
+        of_plugin = own_metrics.measured(metric_names.plain(name))
+        try:
+            if of_plugin is None or of_plugin[1] in own.values():
+                return metric(name)
+            raise ValueError(f"a metric of a plugin needs the plugin that has it, under plugins, got {name!r}")
+        except ValueError as error:
+            names = own_metrics.names_in(own, validates=design.validates)
+            if near := suggestion(self.metric, [*names, *METRICS]) if names else "":
+                rule = f"{str(error).partition('; did you mean')[0]}; its plugins have {', '.join(names)}"
+                raise SpecProblem(path, f"{rule}{near}") from None
+            raise SpecProblem(path, str(error)) from None
 
     def with_selectors(self, design: Design, path: Path) -> Self:
         """Return the form with its selectors in canonical form."""

@@ -29,6 +29,7 @@ from mlpbench.experiment.claims.selectors import (
     shared_levels,
     without_zeros,
 )
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import Metric, metric
@@ -51,7 +52,7 @@ class _Difference(ClaimForm):
     def check(self, design: Design, measured: Metric, path: Path) -> None:
         """Raise SpecProblem for an equivalence without a margin."""
         if self.stated() == ("equivalent", None) and not measured.is_accuracy:
-            raise SpecProblem(path, f"equivalent on {self.metric} must state a margin")
+            raise SpecProblem(path, f"equivalent on {plain(self.metric)} must state a margin")
 
     def with_selectors(self, design: Design, path: Path) -> Self:
         """Return the form with its selectors in canonical form, and the margin that differences of the metric have."""
@@ -89,7 +90,7 @@ class _Difference(ClaimForm):
             for condition_id, share in equal_weights(where, conditions).items():
                 weights[condition_id] = weights.get(condition_id, 0.0) + weight * share
         wheres = [where for _, where in self.weighted()]
-        name = f"{self.metric}: {self.in_words()}"
+        name = f"{plain(self.metric)}: {self.in_words()}"
         return Hypothesis(
             metric=self.metric,
             number=WeightedSum(weights=without_zeros(weights)),

@@ -26,6 +26,7 @@ from mlpbench.experiment.claims.hypothesis import (
 )
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import without_zeros
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.metrics.metric import metric
@@ -52,7 +53,7 @@ def check_dataset_unit(form: ClaimForm, test: str, interval: str, design: Design
             instead = "leave `of` out"
         raise SpecProblem(unit, f"{form.own_test}, which is none over data sets, got 'dataset'; {instead}")
     if metric(form.metric).source == "settings":
-        rule = f"{form.metric} follows from the settings, and is exact on each data set"
+        rule = f"{plain(form.metric)} follows from the settings, and is exact on each data set"
         raise SpecProblem(unit, f"{rule}, got 'dataset'; leave `unit` out, or claim it where one data set is selected")
     if design.is_anytime:
         rule = "a claim over data sets is judged once, as further replicates are no further data sets"

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from mlpbench.base.models import Levels
 from mlpbench.experiment.claims.replicate_numbers import ReplicateNumber, WeightedSum
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 
@@ -203,7 +204,7 @@ def metric_quantity(name: str, measured: str, *, kind: str, plural: str, per: st
         per=per,
         factor=100.0 if points else 1.0,
         signed=not level,
-        axis=f"{of.name}, {unit or of.unit} {per}".rstrip(),
+        axis=f"{plain(of.name)}, {unit or of.unit} {per}".rstrip(),
     )
 
 

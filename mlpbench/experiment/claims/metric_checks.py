@@ -8,10 +8,10 @@ from mlpbench.base.models import Path, SpecProblem
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.losses import LOSSES
-from mlpbench.experiment.components.own_pieces import plain
+from mlpbench.experiment.components.own_pieces import plain as without_digest
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics import metric_names, own_metrics
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.experiment.metrics.scores import SCORES
 from mlpbench.experiment.metrics.set_scores import MOST_OUTPUTS, SET_SCORES, SetScore, keeps_outputs
@@ -28,7 +28,7 @@ def check_metric(name: str, design: Design, conditions: Sequence[Condition], pat
     plain = metric_names.plain(name)
     if plain.startswith(MEASURED_ON_VALIDATION) and not design.validates:
         rule = "a metric of validation examples needs validation, which this experiment does not have"
-        raise SpecProblem(path, f"{rule}, got {name!r}")
+        raise SpecProblem(path, f"{rule}, got {without_digest(name)!r}")
     needed, target = metric(plain).targets, "classes" if design.has_classes else "numbers"
     if target not in needed:
         titles = {name: of.title for scores in (SCORES, SET_SCORES) for name, of in scores.items()}
@@ -43,6 +43,9 @@ def check_metric(name: str, design: Design, conditions: Sequence[Condition], pat
 
 def check_metric_of(name: str, conditions: Sequence[Condition], path: Path) -> None:
     """Raise SpecProblem for a metric that some of the conditions a claim is about can't have."""
+    if (of_plugin := own_metrics.measured(metric_names.plain(name))) is not None:
+        _check_outputs(of_plugin[0], without_digest(name), conditions, path)
+        return
     _check_layers(name, conditions, path)
     _check_late(name, conditions, path)
     _check_units(name, conditions, path)
@@ -54,7 +57,18 @@ def check_metric_of(name: str, conditions: Sequence[Condition], path: Path) -> N
     if score is not None and score.needs == "probabilities" and other is not None:
         likely = ", ".join(loss for loss, of in LOSSES.items() if of.of_softmax)
         rule = f"{score.title} is of probabilities, so that loss must be one of {likely}"
-        raise SpecProblem(path, f"{rule}, got {name!r} for {other.label!r}, whose loss is {plain(other.settings.loss)}")
+        raise SpecProblem(
+            path, f"{rule}, got {name!r} for {other.label!r}, whose loss is {without_digest(other.settings.loss)}"
+        )
+
+
+def _check_outputs(part: str, name: str, conditions: Sequence[Condition], path: Path) -> None:
+    """Refuse a metric of a plugin where the outputs that it is computed of are too many."""
+    for c in conditions:
+        n, classes = c.data.n_test if part == "test" else c.settings.n_validation, c.data.n_classes
+        if not own_metrics.keeps_outputs(n, classes):
+            rule = f"a metric of a plugin is computed of at most {MOST_OUTPUTS:,} outputs"
+            raise SpecProblem(path, f"{rule}, got {name!r} of {n:,} examples times {classes} classes of {c.data.name}")
 
 
 def _check_units(name: str, conditions: Sequence[Condition], path: Path) -> None:

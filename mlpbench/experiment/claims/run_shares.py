@@ -19,6 +19,7 @@ from mlpbench.experiment.claims.selectors import (
     shared_levels,
     without_zeros,
 )
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import Metric, metric
@@ -41,7 +42,7 @@ class _TwoSides(ClaimForm):
         """Raise SpecProblem for a metric without a better side, and one that follows from the settings."""
         if measured.better == "neither" or measured.source == "settings":
             rule = f"{self.name} is about a metric of trained runs, of which more or less is better"
-            raise SpecProblem((*path, "metric"), f"{rule}, got {self.metric!r}")
+            raise SpecProblem((*path, "metric"), f"{rule}, got {plain(self.metric)!r}")
 
     def check_selectors(self, path: Path) -> None:
         """Raise SpecProblem where a is b."""
@@ -64,7 +65,7 @@ class Wins(_TwoSides):
         for c, w in equal_weights(self.b, conditions).items():
             weights[c] = weights.get(c, 0.0) - sign * w
         wheres = (self.a, self.b)
-        name = f"share of replicates with better {self.metric}: {in_words(self.a)} than {in_words(self.b)}"
+        name = f"share of replicates with better {plain(self.metric)}: {in_words(self.a)} than {in_words(self.b)}"
         return Hypothesis(
             metric=self.metric,
             number=WeightedSum(weights=without_zeros(weights)),
@@ -102,7 +103,7 @@ class Fails(_TwoSides):
     def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
         """Return McNemar's exact test of the difference of failure rates, whatever test is asked for."""
         wheres = (self.a, self.b)
-        worse = "" if self.worse_than is None else f" or {self.metric} is worse than {self.worse_than:g}"
+        worse = "" if self.worse_than is None else f" or {plain(self.metric)} is worse than {self.worse_than:g}"
         name = f"share of runs that diverge{worse}: {in_words(self.a)} minus {in_words(self.b)}"
         above, below = "the share is larger", "the share is smaller"
         greater = self.expect == "greater"

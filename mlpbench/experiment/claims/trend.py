@@ -24,6 +24,7 @@ from mlpbench.experiment.claims.selectors import (
     selects,
     without_zeros,
 )
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import Metric
@@ -76,7 +77,7 @@ class Trend(ClaimForm):
         slope = {c.condition_id: (v - centre) / squares for c, v in zip(conditions, x, strict=True)}
         margin = f" by more than {self.margin:g} {per}" if self.margin else ""
         every = " at every step" if self.shape else ""
-        (median, of_median), name = median_words(test), f"{self.metric}: slope {per}"
+        (median, of_median), name = median_words(test), f"{plain(self.metric)}: slope {per}"
         sense: Literal["greater", "less"] = "greater" if self.expect == "rises" else "less"
         wording = difference_words(
             f"{name}, {self.expect}{every}{margin}{of_median}", "slope", sense, self.margin, median

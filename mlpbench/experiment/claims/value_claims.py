@@ -22,6 +22,7 @@ from mlpbench.experiment.claims.hypothesis import (
 )
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import at_words, averaged_factors, equal_weights
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 
@@ -83,7 +84,7 @@ class Bound(ClaimForm):
         middle = middle_of(used)
         is_above, is_below = (f"the {middle} is {s} {{bound}}" for s in ("above", "below"))
         in_every = "in every replicate" if self.of == "every" else f"in the {middle}"
-        name = f"{self.metric}{at_words(self.where)}"
+        name = f"{plain(self.metric)}{at_words(self.where)}"
         return Hypothesis(
             metric=self.metric,
             number=WeightedSum(weights=equal_weights(self.where, conditions)),
@@ -120,7 +121,7 @@ class Matches(ClaimForm):
 
     def hypothesis(self, design: Design, conditions: Sequence[Condition], test: Test) -> Hypothesis:
         """Return the test that the metric is equivalent to the number."""
-        name, middle = f"{self.metric}{at_words(self.where)}", middle_of(test)
+        name, middle = f"{plain(self.metric)}{at_words(self.where)}", middle_of(test)
         return Hypothesis(
             metric=self.metric,
             number=WeightedSum(weights=equal_weights(self.where, conditions)),

@@ -20,6 +20,7 @@ from mlpbench.experiment.claims.hypothesis import (
 )
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import at_words, selects
+from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import Metric
@@ -86,7 +87,7 @@ class Share(ClaimForm):
         among = design.vary if self.among is None else self.among
         of = {c.condition_id: str(c.levels[STREAM]) for c in conditions if selects(self.where, c)}
         streams = {condition_id: stream for condition_id, stream in of.items() if stream in among}
-        name = f"variance of {self.metric}{at_words(self.where)}: share of {self.stream}"
+        name = f"variance of {plain(self.metric)}{at_words(self.where)}: share of {self.stream}"
         return Hypothesis(
             metric=self.metric,
             number=WeightedSum(weights=dict.fromkeys(streams, 1.0)),

@@ -37,7 +37,7 @@ from mlpbench.base.models import DATASET, Path, SpecProblem, Value, shown, unkno
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
 from mlpbench.experiment.components.own_pieces import plain
-from mlpbench.experiment.dataset_levels import written_level
+from mlpbench.experiment.dataset_levels import DatasetMaker, written_level
 from mlpbench.experiment.drawn_streams import check_streams
 from mlpbench.experiment.file import shipped
 from mlpbench.experiment.grid import conditions, count_conditions
@@ -75,15 +75,18 @@ class Override(NamedTuple):
 Overrides = Sequence[str | Override]
 
 
-def read(path: FilePath, overrides: Overrides = ()) -> Experiment:
+def read(path: FilePath, overrides: Overrides = (), make: DatasetMaker | None = None) -> Experiment:
     """Return the checked experiment of a file, with `KEY=VALUE` overrides; raise InputError.
 
-    Paths of own data start at the file's folder, and plugins are in it; of an override, the current one counts.
+    Paths of own data start at the file's folder, and plugins are in it; of an override, the current one counts. `make` runs the code of
+    data sets of plugins whose arrays are not known, where that is allowed.
     """
-    return from_text(str(path), _text(path), overrides, path.parent)
+    return from_text(str(path), _text(path), overrides, path.parent, make)
 
 
-def from_text(name: str, text: str, overrides: Overrides = (), folder: FilePath | None = None) -> Experiment:
+def from_text(
+    name: str, text: str, overrides: Overrides = (), folder: FilePath | None = None, make: DatasetMaker | None = None
+) -> Experiment:
     """Return the checked experiment of the text of a file; raise InputError, which names the file.
 
     Args:
@@ -91,6 +94,7 @@ def from_text(name: str, text: str, overrides: Overrides = (), folder: FilePath 
         text: what stands in it.
         overrides: as `read` has them.
         folder: where paths of own data start; the current one where none is given.
+        make: as `read` has it.
 
     """
     source = _Source(name, text)
@@ -98,26 +102,31 @@ def from_text(name: str, text: str, overrides: Overrides = (), folder: FilePath 
     set_by = _override(tree, overrides)
     try:
         here = FilePath()
-        return _checked(tree, here if "dataset" in set_by else folder, here if "plugins" in set_by else folder)
+        return _checked(tree, here if "dataset" in set_by else folder, here if "plugins" in set_by else folder, make)
     except SpecProblem as problem:
         cause = _cause(problem, set_by)
         raise (InputError(f"{cause}: {problem.message}") if cause else source.error(problem)) from None
 
 
-def from_mapping(tree: Mapping[str, Any], overrides: Overrides = ()) -> Experiment:
-    """Return the checked experiment of a plain mapping, as Python code hands over; raise InputError."""
+def from_mapping(tree: Mapping[str, Any], overrides: Overrides = (), make: DatasetMaker | None = None) -> Experiment:
+    """Return the checked experiment of a plain mapping, as Python code hands over; raise InputError. `make` is as `read` has it."""
     copied = dict(tree)
     set_by = _override(copied, overrides)
     try:
-        return _checked(copied)
+        return _checked(copied, make=make)
     except SpecProblem as problem:
         place = _cause(problem, set_by) or ".".join(map(str, problem.path)) or "experiment"
         raise InputError(f"{place}: {problem.message}") from None
 
 
-def _checked(tree: Mapping[str, Any], base: FilePath | None = None, plugins_in: FilePath | None = None) -> Experiment:
+def _checked(
+    tree: Mapping[str, Any],
+    base: FilePath | None = None,
+    plugins_in: FilePath | None = None,
+    make: DatasetMaker | None = None,
+) -> Experiment:
     """Build the experiment and its grid, whose size is checked first."""
-    experiment = build(tree, base, plugins_in=plugins_in)
+    experiment = build(tree, base, plugins_in=plugins_in, make=make)
     n = count_conditions(experiment)
     runs = n * experiment.most_replicates * (1 + (experiment.folds or 0))
     for what, count, most in (("runs", runs, MAX_RUNS), ("conditions", n, MAX_CONDITIONS)):
@@ -215,8 +224,8 @@ _Representer.add_representer(str, _Representer.text)
 
 
 def _plain(value: Value, name: str) -> Any:
-    """Return what a file says of a level of a setting."""
-    if isinstance(value, str) and kind_of_setting(name) is not None:
+    """Return what a file says of a level of a setting, or of the metric of a claim."""
+    if isinstance(value, str) and (kind_of_setting(name) is not None or name == "metric"):
         return plain(value)
     return list(value) if isinstance(value, tuple) else value
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from mlpbench.base.models import suggestion
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.components.losses import Target
-from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics import metric_names, own_metrics
 from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.metrics.scores import SCORES, Better, Tensor
 from mlpbench.experiment.metrics.set_scores import OF_VARIANCE, SET_SCORES, TestOutputs, of_set
@@ -341,5 +341,10 @@ def _log10(name: str) -> Metric | None:
     return replace(inner, name=metric_names.LOG10 + inner.name, meaning=meaning, unit=LOG10_UNIT, value=None)
 
 
+def _of_plugin(name: str) -> Metric | None:
+    meaning = own_metrics.meaning(name)
+    return None if meaning is None else _metric(name, meaning, "1")
+
+
 # Each returns the metric of a name that is of its form, None for another name.
-_FAMILIES: Sequence[Callable[[str], Metric | None]] = (_reaches, _late, _of_layer, _under_shift, _log10)
+_FAMILIES: Sequence[Callable[[str], Metric | None]] = (_reaches, _late, _of_layer, _under_shift, _of_plugin, _log10)

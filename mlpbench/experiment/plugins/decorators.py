@@ -67,6 +67,25 @@ def schedule(function: Function) -> Function:
     return function
 
 
+def metric(function: Function) -> Function:
+    """Mark `f(outputs, targets)` as a metric: one number for all examples of the test set, or of the validation examples, of one run.
+
+    Outputs are (N, C), in double precision; targets are classes, (N,), whole numbers from 0, or numbers, (N, C), in their own units, as
+    outputs are then. Its number is the metric `test_NAME`, and `val_NAME` where there are validation examples; NaN stands for none.
+    Every metric of a plugin is measured.
+    """
+    return function
+
+
+def dataset(function: Function) -> Function:
+    """Mark `f()` as a data set: arrays x and y, or x_train, y_train, x_test and y_test, in a mapping or a tuple.
+
+    An entry of x is an example: its numbers are inputs in a row. y has classes, whole numbers or words, or numbers. They are checked, split
+    and scaled as an npz file of one's own is. The code is run once: `run` and `check` keep its arrays, until it changes.
+    """
+    return function
+
+
 def _differentiated(function: Function) -> Function:
     """Return a function with a decorator of its own, `derivative`, which keeps another function as its derivative."""
 

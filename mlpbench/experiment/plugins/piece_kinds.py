@@ -10,13 +10,16 @@ from dataclasses import dataclass
 class PieceKind:
     """A kind of piece: the arguments of its function, what that returns, and the settings that may have it as a level.
 
-    `differentiates` says that its derivative may be given too, by `@NAME.derivative`; without one it is that of autograd.
+    `differentiates` says that its derivative may be given too, by `@NAME.derivative`; without one it is that of autograd. Of kinds
+    that are no level an experiment uses `every` piece of its plugins. `trains` says that training calls it.
     """
 
     arguments: tuple[str, ...]
     returns: str
     settings: tuple[str, ...] = ()
     differentiates: bool = False
+    every: bool = False
+    trains: bool = True
 
     def signature(self, name: str) -> str:
         """Return how the function of a piece is to be written: `mish(z)`."""
@@ -51,6 +54,17 @@ KINDS: Mapping[str, PieceKind] = {
         arguments=("share",),
         returns="the factor of the learning rate, a number of at least 0",
         settings=("schedule",),
+    ),
+    "metric": PieceKind(
+        arguments=("outputs", "targets"),
+        returns="one number for all examples",
+        every=True,
+        trains=False,
+    ),
+    "dataset": PieceKind(
+        arguments=(),
+        returns="arrays x and y, or x_train, y_train, x_test and y_test",
+        trains=False,
     ),
 }
 

@@ -80,8 +80,7 @@ class Plugin:
 
 def words_of(plugins: Iterable[Plugin], setting: str) -> dict[str, str]:
     """Return the pieces that may be levels of a setting: what each is called, and its canonical name."""
-    kind = kind_of_setting(setting)
-    return {piece.called: piece.name for plugin in plugins for piece in plugin.pieces if piece.kind == kind}
+    return pieces_of(plugins, str(kind_of_setting(setting)))
 
 
 def used_names(settings: Iterable[tuple[str, object]]) -> set[tuple[str, str]]:
@@ -90,11 +89,32 @@ def used_names(settings: Iterable[tuple[str, object]]) -> set[tuple[str, str]]:
     return {(kind, name) for kind, names in found if kind is not None for name in names}
 
 
-def used_by(plugins: Iterable[Plugin], runs: Iterable[object]) -> tuple[Plugin, ...]:
-    """Return the plugins with the pieces that runs of these resolved settings have alone, without those of which they have none."""
+def with_used(
+    plugins: Iterable[Plugin], names: Collection[tuple[str, str]], *, every: bool = True
+) -> tuple[Plugin, ...]:
+    """Return the plugins with the pieces that are used, without those that have none: these, and with `every` those of which all are."""
+    used = []
+    for plugin in plugins:
+        always = {(p.kind, p.name) for p in plugin.pieces if every and KINDS[p.kind].every}
+        used.append(plugin.used({*names, *always}))
+    return tuple(plugin for plugin in used if plugin.pieces)
+
+
+def used_by(plugins: Iterable[Plugin], runs: Iterable[object], *, every: bool = True) -> tuple[Plugin, ...]:
+    """Return the plugins with the pieces that runs of these resolved settings use, as `with_used` does."""
     names = [setting for kind in KINDS.values() for setting in kind.settings]
     found = used_names((name, getattr(settings, name)) for settings in runs for name in names)
-    return tuple(used for plugin in plugins if (used := plugin.used(found)).pieces)
+    return with_used(plugins, found, every=every)
+
+
+def pieces_of(plugins: Iterable[Plugin], kind: str) -> dict[str, str]:
+    """Return the pieces of a kind: what each is called, and its canonical name."""
+    return {piece.called: piece.name for plugin in plugins for piece in plugin.pieces if piece.kind == kind}
+
+
+def train_with_pieces(plugins: Iterable[Plugin]) -> bool:
+    """Return whether training calls any piece of these plugins."""
+    return any(KINDS[piece.kind].trains for plugin in plugins for piece in plugin.pieces)
 
 
 def read_plugins(written: object, base: Path, taken: Callable[[str], Collection[str]]) -> tuple[Plugin, ...]:

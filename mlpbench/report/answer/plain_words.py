@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.experiment.components.own_pieces import plain as without_digest
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 from mlpbench.experiment.metrics.set_scores import OF_VARIANCE
@@ -43,7 +44,7 @@ def metric_words(name: str) -> str:
     reaches = metric_names.reaches(metric_names.plain(name))
     if reaches is not None:
         return f"{reaches.unit} to a train {reaches.measure} of {reaches.threshold:g}"
-    plain = metric_names.plain(name).removeprefix(metric_names.LATE).partition("[")[0]
+    plain = without_digest(metric_names.plain(name)).removeprefix(metric_names.LATE).partition("[")[0]
     for kind in ("split_regret_", "split_excess_", "regret_"):
         if plain.startswith(kind):
             return f"{kind}of {plain.removeprefix(kind)}".replace("_", " ")

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment import shift_spec
-from mlpbench.experiment.metrics import metric_names
+from mlpbench.experiment.metrics import metric_names, own_metrics
 from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.metrics.scores import CURVE_SCORES
 from mlpbench.report.answer import claim_cards
@@ -66,7 +66,7 @@ SHOWS: Mapping[Make, Callable[[Verdict], bool]] = {
     learning_curves.under_shift: lambda v: shift_spec.measured(_plain(v)) is not None,
     error_curves.section: lambda v: _about(*ENDS)(v) and v.hypothesis.test.about not in ("variances", "failures"),
     error_curves.generalisation_gap: _about("gap_accuracy", "gap_loss"),
-    conditions.further: _about(*OF_TEST_SET),
+    conditions.further: lambda v: _about(*OF_TEST_SET)(v) or own_metrics.measured(_plain(v)) is not None,
     conditions.tuning: lambda v: "regret_" in _plain(v) or "excess_" in _plain(v),
     cost.tradeoff: _about(*COSTS),
     training_failures.dead_units: _about("dead_units"),

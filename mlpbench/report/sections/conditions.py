@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mlpbench.base.escapes import bullets, printable
+from mlpbench.base.models import SHOWN
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import as_geometric, estimate, geometric_intervals, intervals, with_labels
 from mlpbench.evidence.estimates.overlap import by_position, largest_overlap
@@ -18,7 +19,9 @@ from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, has_regret,
 from mlpbench.evidence.estimates.tuning_curve import tuning_curve as estimate_tuning_curves
 from mlpbench.evidence.frames import floats, records
 from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.experiment.metrics import own_metrics
 from mlpbench.experiment.metrics.metric import metric
+from mlpbench.experiment.plugins.plugin import pieces_of
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import FURTHER_SCORES, OF_TEST_SET, Context
 from mlpbench.report.diagnostics.tuning_levels import levels_table
@@ -254,21 +257,41 @@ def constant_sentence(context: Context) -> str:
 
 
 def further(context: Context) -> Section | None:
-    """Return a table of further metrics of the test set; None where no run has any: those of older folders have none."""
+    """Return a table of further metrics of the test set, those of plugins last; None where no run has any, as in older folders."""
     listed = context.observed[context.observed["position"].isin(list(context.excerpt.listed))]
     metrics = [name for name in OF_TEST_SET if listed[name].notna().any()]
     losses = {context.conditions[i].settings.loss for i in context.excerpt.listed}
     if losses == {"cross_entropy"} and "test_log_loss" in metrics:
         metrics.remove("test_log_loss")  # the test loss, which stands above
+    own = {f"test_{name}": called for called, name in pieces_of(context.experiment.plugins, own_metrics.KIND).items()}
+    headings = {m: OF_TEST_SET[m] for m in metrics} | {
+        m: called for m, called in own.items() if m in listed and listed[m].notna().any()
+    }
+    metrics, failures = list(headings), _metric_failures(context)
     if not metrics:
-        return None
+        return Section(title="Further metrics", notes=bullets(failures)) if failures else None
     estimates = estimate(context.experiment, context.conditions, listed, pd.DataFrame(), metrics)
-    definitions = [f"{OF_TEST_SET[m]}: {metric(m).meaning.partition(': ')[2]}" for m in metrics]
+    definitions = [f"{OF_TEST_SET[m]}: {metric(m).meaning.partition(': ')[2]}" for m in metrics if m in OF_TEST_SET]
+    definitions += [
+        f"{called}: a metric of {plugin.name}"
+        for plugin in context.experiment.plugins
+        for called in pieces_of([plugin], own_metrics.KIND)
+    ]
     return Section(
         title="Further metrics",
         sentences=paragraph("Of the test set, mean ± standard deviation over replicates.", context.excerpt.listed_by),
-        table=_metrics_table(context, estimates, {m: OF_TEST_SET[m] for m in metrics}),
-        notes=bullets([f"{line[0].upper()}{line[1:]}." for line in definitions]),
+        table=_metrics_table(context, estimates, headings),
+        notes=bullets([f"{line[0].upper()}{line[1:]}." for line in definitions] + failures),
+    )
+
+
+def _metric_failures(context: Context) -> list[str]:
+    """Return a line about each way in which a metric of a plugin failed, with the number of runs that have no number for it."""
+    errors = context.runs.loc[context.runs["status"] == "ok", "error"].dropna().astype(str).str.strip()
+    counts = errors[errors != ""].str.split("\n").str[0].str[:SHOWN].value_counts()
+    lines = [f"{str(error)[:1].upper()}{str(error)[1:]} ({n} run{'s' * (n != 1)})." for error, n in counts.items()]
+    return lines[:MOST_LISTED] + [f"And {len(lines) - MOST_LISTED} more, in the table runs."] * (
+        len(lines) > MOST_LISTED
     )
 
 

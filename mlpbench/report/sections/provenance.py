@@ -12,7 +12,7 @@ import pandas as pd
 
 from mlpbench.base.environment import REACH
 from mlpbench.base.escapes import Markdown, code, printable
-from mlpbench.experiment.plugins.plugin import COST, Plugin
+from mlpbench.experiment.plugins.plugin import COST, Plugin, train_with_pieces
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.section import Section, blocks, paragraph, table
@@ -52,7 +52,7 @@ def section(context: Context) -> Section:
     notes = blocks(
         differ,
         reproducibility(runs, context.verifications),
-        LOOPED if context.experiment.used_plugins else "",
+        LOOPED if train_with_pieces(context.experiment.used_plugins) else "",
         Markdown(f"Reproduce with:\n\n```sh\n{printable(command(runs) + plugin_options(context.experiment))}\n```"),
     )
     return Section(title="Provenance", table=table(["what", "value"], rows, "ll"), notes=notes)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from mlpbench.data.dataset import DataFacts
+from mlpbench.experiment.grid import Run, RunSettings
+from mlpbench.experiment.metrics.scores import CURVE_SCORES
+from mlpbench.experiment.plan import curve_steps
 from mlpbench.training.measures.evaluation import Evaluated
 from mlpbench.training.network.mlp_stack import Network
+from mlpbench.training.worker_setup import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,41 @@ class Model:
             array = tensor.numpy()
             hashed.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
         return hashed.hexdigest()
+
+
+class CurvePoint(NamedTuple):
+    """A part's scores after a step, on the device, of the runs in training, and when each had diverged by then."""
+
+    runs: Sequence[Run]
+    step: int
+    split: str
+    evaluated: Evaluated
+    examples: int
+    diverged_at: Tensor
+
+
+def distinct(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of a stack, which stand before the copies that fill it up."""
+    return list({run.run_id: run for run in runs}.values())
+
+
+def curve_rows(points: Sequence[CurvePoint], settings: RunSettings, steps_taken: Callable[[Run], int]) -> Iterator[Row]:
+    """Yield a row of the curves for each point and each run that had not diverged by then.
+
+    Args:
+        points: what was evaluated.
+        settings: those that runs of a stack share.
+        steps_taken: how many steps a run took, fewer where it stopped early.
+
+    """
+    planned = set(curve_steps(settings))
+    for p in points:
+        diverged, means = p.diverged_at.tolist(), p.evaluated.means(p.examples)
+        for j, run in enumerate(distinct(p.runs)):
+            taken = steps_taken(run)
+            if diverged[j] < 0 and p.step <= taken and (p.step in planned or p.step == taken):
+                where = {"epoch": p.step / settings.steps_per_epoch, "step": p.step, "split": p.split}
+                yield {"run_id": run.run_id} | where | {score: means[score][j] for score in CURVE_SCORES}
 
 
 class LateCounts:

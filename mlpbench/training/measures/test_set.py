@@ -25,12 +25,29 @@ class TestSet:
 
     def outputs(self, run: Run, i: int, test: Evaluated) -> TestOutputs:
         """Return what run i of an evaluation gave for the test examples."""
-        assert test.predicted is not None
+        return self._outputs(self._targets(run), i, test)
+
+    def on_validation(self, labels: Tensor, chosen: Indices, i: int, evaluated: Evaluated | None) -> TestOutputs | None:
+        """Return what run i of an evaluation gave for its validation examples; None where there are no predictions of them.
+
+        Args:
+            labels: what the run learns of each training example.
+            chosen: which of them are its validation examples.
+            i: the position of the run.
+            evaluated: the evaluation, if there is one.
+
+        """
+        if evaluated is None or evaluated.predicted is None:
+            return None
+        return self._outputs(labels[torch.from_numpy(chosen).to(labels.device)].cpu().numpy(), i, evaluated)
+
+    def _outputs(self, targets: NDArray[Any], i: int, evaluated: Evaluated) -> TestOutputs:
+        assert evaluated.predicted is not None
         return TestOutputs(
-            targets=self._own_units(self._targets(run)),
-            predicted=self._own_units(test.predicted[i].cpu().numpy()),
+            targets=self._own_units(targets),
+            predicted=self._own_units(evaluated.predicted[i].cpu().numpy()),
             n_classes=self._data.n_classes,
-            outputs=None if test.outputs is None else test.outputs[i].cpu().numpy(),
+            outputs=None if evaluated.outputs is None else evaluated.outputs[i].cpu().numpy(),
             are_logits=self._loss.of_softmax,
         )
 

@@ -17,8 +17,9 @@ from mlpbench.experiment.components.losses import LOSSES, own_loss
 from mlpbench.experiment.components.optimisers import OPTIMISERS, own_optimiser
 from mlpbench.experiment.components.own_pieces import Components, PieceError
 from mlpbench.experiment.components.schedules import SCHEDULES, Schedule
+from mlpbench.experiment.metrics.own_metrics import OWN_METRICS
 from mlpbench.experiment.plugins.plugin import Plugin
-from mlpbench.training.pieces.own_functions import OwnActivation, OwnLoss, own_draw, own_factors, own_step
+from mlpbench.training.pieces.own_functions import OwnActivation, OwnLoss, own_draw, own_factors, own_number, own_step
 from mlpbench.training.pieces.piece_calls import PieceCall, error_text
 from mlpbench.training.torch_settings import restore_changed, settings_now
 
@@ -28,6 +29,7 @@ TABLES: Mapping[str, Components[Any]] = {
     "optimiser": OPTIMISERS,
     "loss": LOSSES,
     "schedule": SCHEDULES,
+    "metric": OWN_METRICS,
 }
 
 
@@ -78,5 +80,7 @@ def entry(piece: PieceCall) -> Any:
         return own_optimiser(piece.name, own_step(piece))
     if piece.kind == "initialiser":
         return own_initialiser(own_draw(piece))
+    if piece.kind == "metric":
+        return own_number(piece)
     assert piece.kind == "schedule", "tables have these kinds"
     return Schedule(factor=own_factors(piece))

@@ -8,6 +8,7 @@ Shapes: `R` runs, `B` batch, `C` outputs, `O` units.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -168,6 +169,24 @@ def own_draw(piece: PieceCall) -> Callable[[Layer], Array]:
         return drawn
 
     return draw
+
+
+def own_number(piece: PieceCall) -> Callable[[Tensor, Tensor], float | None]:
+    """Return a plugin's metric of one run, which gets tensors of its own: its number, None where that is not finite."""
+
+    def number(outputs: Tensor, targets: Tensor) -> float | None:
+        try:
+            returned = piece(_own(outputs), _own(targets))
+        except NotFiniteError:
+            return None
+        try:
+            value = float(returned)
+        except (TypeError, ValueError, RuntimeError):  # a tensor of several numbers raises the last
+            shape = f" of shape {tuple(returned.shape)}" if isinstance(returned, Tensor) else ""
+            raise piece.wrong("one number", f"{type(returned).__name__}{shape}") from None
+        return value if math.isfinite(value) else None
+
+    return number
 
 
 def own_factors(piece: PieceCall) -> Callable[[NDArray[np.float64], int, tuple[float, ...]], NDArray[np.float64]]:
