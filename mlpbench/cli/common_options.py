@@ -74,6 +74,13 @@ def warn(line: str) -> None:
     click.echo(f"mlpbench: {line}", err=True)
 
 
+def located_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the results folders that names of the command line mean; which one is another than was written is said."""
+    from mlpbench.results.folders import located_folder
+
+    return tuple(located_folder(folder, warn) for folder in folders)
+
+
 @contextmanager
 def noting_unsealed(*folders: Path) -> Iterator[None]:
     """Say on standard error, once a command has read them, which results folders had no seal, and which have one now."""

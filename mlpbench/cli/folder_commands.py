@@ -21,6 +21,7 @@ from mlpbench.cli.common_options import (
     PLUGINS,
     WORKERS,
     find_browser,
+    located_folders,
     noting_unsealed,
     print_report_failures,
     show_page,
@@ -44,6 +45,8 @@ TRIMMED = {"layers": "layers (weight quantiles)"}
 def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     """Print the verdicts of results folders; of all below results/ by default.
 
+    DIR may be the name of a folder below results/, here and in all commands about results folders.
+
     Of several experiments it says which verdicts would not stand over all claims together, by Benjamini and Hochberg's method.
     """
     from mlpbench.evidence.frames import json_records
@@ -53,7 +56,7 @@ def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
 
     if markdown and as_json:
         raise InputError("claims are printed in one format, got --markdown and --json")
-    chosen = folders or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
+    chosen = located_folders(folders) or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
     if not chosen:
         click.echo("no results in results/ yet: `mlpbench run SPEC` writes them", err=True)
     with noting_unsealed(*chosen):
@@ -105,6 +108,7 @@ def report(folder: Path, html: bool, latex: bool, figures: str | None, opens: bo
     """
     from mlpbench.jobs import write_pages
 
+    (folder,) = located_folders([folder])
     formats: tuple[VectorFormat, ...] = ()
     if figures is not None:
         from mlpbench.report.papers.paper_files import read_formats
@@ -150,6 +154,7 @@ def cite(folders: tuple[Path, ...]) -> None:
     from mlpbench.jobs import write_pages
     from mlpbench.report.papers.citation import software_entry
 
+    folders = located_folders(folders)
     with noting_unsealed(*folders):
         entries = [write_pages.citation(folder, warn) for folder in folders]
     click.echo("\n".join([*entries, software_entry()]), nl=False)
@@ -199,6 +204,7 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **chosen:
     from mlpbench.jobs.verify import verify
     from mlpbench.results.folder_check import open_folder
 
+    (folder,) = located_folders([folder])
     with noting_unsealed(folder):
         experiment, store = open_folder(folder, warn, tables=False)
     verification = verify(experiment, store, Options(**chosen), None if everything else sample)
@@ -268,6 +274,7 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     """
     from mlpbench.jobs.diff import diff
 
+    a, b = located_folders([a, b])
     with noting_unsealed(a, b):
         difference = diff(a, b, warn)
     if as_json:
@@ -316,6 +323,7 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
     """
     from mlpbench.jobs.merge import merge
 
+    folders = located_folders(folders)
     with noting_unsealed(*folders):
         merged = merge(folders, output, warn)
     for folder, n in merged.taken.items():
@@ -341,7 +349,7 @@ def trim(folders: tuple[Path, ...]) -> None:
     """
     from mlpbench.jobs.trim import trim
 
-    for folder in folders:
+    for folder in located_folders(folders):
         with noting_unsealed(folder):
             trimmed = trim(folder, warn)
         for table, done in trimmed.items():
