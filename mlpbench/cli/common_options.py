@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,8 @@ from mlpbench.cli.terminal_output import PathArgument
 
 if TYPE_CHECKING:
     import webbrowser
+
+    from mlpbench.experiment.spec import Experiment
 
 FOLDER = PathArgument()
 # The page of a report.
@@ -66,6 +68,8 @@ PLUGINS = click.option(
     help="Code of plugins that are on record, of equal digest: their file, or an installed one's name; repeatable.",
 )
 OPEN = click.option("--open", "opens", is_flag=True, help="Show the page in a browser at the end; implies --html.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+NOTHING_WRITTEN = "nothing was written (--dry-run)"
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -79,6 +83,24 @@ def located_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
     from mlpbench.results.folders import located_folder
 
     return tuple(located_folder(folder, warn) for folder in folders)
+
+
+def read_experiments(
+    specs: Sequence[Path], overrides: Sequence[str], results: Path, say: Callable[[str], object]
+) -> list[Experiment]:
+    """Return the experiments of files and names, `say` is told which files names mean; raise InputError for what is wrong with all."""
+    from mlpbench.experiment.file import yaml_reader
+    from mlpbench.experiment.file.shipped import located
+
+    experiments, wrong = [], []
+    for spec in specs:
+        try:
+            experiments.append(yaml_reader.read(located(spec, say, results), overrides))
+        except InputError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise InputError("\n".join(dict.fromkeys(wrong)))
+    return experiments
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from mlpbench.cli.common_options import (
     ADDRESS,
     DATA_DIR,
     DEVICE,
+    DRY_RUN,
     EXECUTOR,
     FOLDER,
     JSON,
@@ -29,12 +29,12 @@ from mlpbench.cli.common_options import (
     find_browser,
     noting_unsealed,
     print_report_failures,
+    read_experiments,
     show_page,
     warn,
 )
 
 if TYPE_CHECKING:
-    from mlpbench.experiment.spec import Experiment
     from mlpbench.jobs.judge import Outcome
 
 
@@ -73,7 +73,10 @@ if TYPE_CHECKING:
 @click.option("--no-report", is_flag=True, help="Train and store only.")
 @click.option("--yes", is_flag=True, help="Allow more than 100,000 runs.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, opens: bool, **chosen: Any) -> None:
+@DRY_RUN
+def run(
+    specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, opens: bool, dry_run: bool, **chosen: Any
+) -> None:
     """Train what is missing of each SPEC, then write its report.
 
     SPEC is an experiment file, or the name of one: of a file here, of an experiment that comes with mlpbench (`mlpbench list`), or of
@@ -100,6 +103,11 @@ def run(specs: tuple[Path, ...], overrides: tuple[str, ...], no_report: bool, op
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
         raise InputError(f"experiments of one command need different names, got {twice[0]!r} twice")
+    if dry_run:
+        from mlpbench.cli.plan_command import print_what_a_run_would_do
+
+        print_what_a_run_would_do(experiments, options)
+        return
     browser = find_browser(opens, [options.results / name for name in names])
     failed = 0
     pages = []
@@ -133,24 +141,6 @@ def print_outcome(outcome: Outcome) -> None:
         click.echo(f"warning: {warning}")
     if outcome.report is not None:
         click.echo(f"report: {outcome.report}")
-
-
-def read_experiments(
-    specs: Sequence[Path], overrides: Sequence[str], results: Path, say: Callable[[str], object]
-) -> list[Experiment]:
-    """Return the experiments of files and names, `say` is told which files names mean; raise InputError for what is wrong with all."""
-    from mlpbench.experiment.file import yaml_reader
-    from mlpbench.experiment.file.shipped import located
-
-    experiments, wrong = [], []
-    for spec in specs:
-        try:
-            experiments.append(yaml_reader.read(located(spec, say, results), overrides))
-        except InputError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise InputError("\n".join(dict.fromkeys(wrong)))
-    return experiments
 
 
 @click.command(name="list")

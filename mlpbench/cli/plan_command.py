@@ -16,6 +16,7 @@ from mlpbench.cli.common_options import (
     DEVICE,
     FOLDER,
     JSON,
+    NOTHING_WRITTEN,
     NUMERICS,
     RESULTS,
     SET,
@@ -23,9 +24,9 @@ from mlpbench.cli.common_options import (
     WORKERS,
     located_folders,
     noting_unsealed,
+    read_experiments,
     warn,
 )
-from mlpbench.cli.experiment_commands import read_experiments
 
 if TYPE_CHECKING:
     from mlpbench.experiment.spec import Experiment
@@ -155,6 +156,21 @@ def _planned(experiment: Experiment, options: Options, pilot: Path | None) -> _P
     for line in dict.fromkeys([*of_files, *experiment.data_notes]):
         click.echo(line, err=True)
     return _Planned(inventory, inventory.summary(options).to_json(), detects, planned)
+
+
+def print_what_a_run_would_do(experiments: Sequence[Experiment], options: Options) -> None:
+    """Print how many runs of each experiment `run` would train, and how many of these again, and which files it would put aside."""
+    from mlpbench.jobs.listing import planned_time
+    from mlpbench.jobs.run import topped_up
+
+    for experiment in experiments:
+        inventory = _planned(topped_up(experiment, options), options, None).inventory
+        n, name = inventory.n_todo(options.rerun), experiment.name
+        again = n - inventory.n_todo(None)
+        time = planned_time(inventory.summary(options, options.rerun).seconds)
+        replaced = f", {again} of them again, whose rows are replaced" if again else ""
+        click.echo(f"{name}: {n} run{'s' * (n != 1)} would be trained{replaced}, {time}")
+    click.echo(NOTHING_WRITTEN)
 
 
 def _together(plans: Sequence[_Planned]) -> str:

@@ -122,11 +122,14 @@ class _MendedCopy:
         self.tree: dict[str, Any] = _copied(tree, DEEPEST)
         self.is_certain = True
         self._lost_claims = False
+        self._mended_data = False
         self._dropped: dict[Path, list[int]] = {}
         self._renamed: dict[Path, Path] = {}
 
     def is_sure_of(self, problem: SpecProblem) -> bool:
         """Return whether a problem of the copy is one of the tree."""
+        if isinstance(problem, PlacedProblem) and self._mended_data:
+            return False  # of another table
         follows = self._lost_claims and problem.path[:1] == ("until_decided",)
         return problem.is_local or (self.is_certain and not follows)
 
@@ -148,6 +151,7 @@ class _MendedCopy:
             return str(problem.missing) in STAND_INS
         if not path or (path[0] == DATASET and self._varies_data()):
             return False
+        self._mended_data = self._mended_data or path[0] == DATASET
         if self._take_what_was_meant(problem):
             return True
         if path[0] in STAND_INS and path[0] in self.tree:
