@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlpbench.base.other_names import OTHER_NAMES
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Value = None | bool | int | float | str | tuple[int, ...] | tuple[float, ...]
 Column = Literal["bool", "int64", "double", "string", "list<int64>", "list<double>"]
@@ -42,7 +46,15 @@ class Model(BaseModel):
 
 
 class SpecProblem(ValueError):
-    """Something is wrong at `path`: with the value there, or, where `key` is true, with the key itself."""
+    """Something is wrong at `path`: with the value there, or, where `key` is true, with the key itself.
+
+    `is_local` says that it is so whatever the rest of the file says, and `missing` which key is not there. `beside` has what else is
+    wrong, as far as that was seen in the same look.
+    """
+
+    is_local = False
+    missing: str | int = ""
+    beside: Sequence[SpecProblem] = ()
 
     def __init__(self, path: Path, message: str, *, key: bool = False) -> None:
         super().__init__(message)
@@ -51,21 +63,40 @@ class SpecProblem(ValueError):
         self.key = key
 
 
+@contextmanager
+def local_problems() -> Iterator[None]:
+    """Mark what is found wrong meanwhile as local: it doesn't depend on what the rest of the file says."""
+    try:
+        yield
+    except SpecProblem as problem:
+        problem.is_local = True
+        raise
+
+
 def first_problem(error: ValidationError, known_keys: Callable[[Path], Sequence[str]]) -> SpecProblem:
-    """Put one of pydantic's complaints into a sentence: a misspelt key, or else the first."""
+    """Put pydantic's complaints into sentences: return a misspelt key, or else the first, with the others beside it."""
     errors = error.errors()
     # A misspelt key is a missing one too: the one in the file is what helps.
-    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    path, value, kind = first["loc"], first["input"], first["type"]
+    at = next((i for i, e in enumerate(errors) if e["type"] == "extra_forbidden"), 0)
+    problem, *others = (_problem(e, known_keys) for e in (errors[at], *errors[:at], *errors[at + 1 :]))
+    problem.beside = others
+    return problem
+
+
+def _problem(complaint: ErrorDetails, known_keys: Callable[[Path], Sequence[str]]) -> SpecProblem:
+    """Put one of pydantic's complaints into a sentence."""
+    path, value, kind = complaint["loc"], complaint["input"], complaint["type"]
     if kind == "extra_forbidden":
         return unknown_key(path, known_keys(path))
     if path and path[-1] == "[key]":
         return SpecProblem(path[:-1], f"a key must be a word, got {shown(value)}", key=True)
     if kind == "missing":
-        return SpecProblem(path[:-1], f"{entry(path[:-1])} needs {path[-1]}, got none")
+        missing = SpecProblem(path[:-1], f"{entry(path[:-1])} needs {path[-1]}, got none")
+        missing.missing = path[-1]
+        return missing
     if kind == "value_error":
-        return SpecProblem(path, first["msg"].removeprefix("Value error, "))
-    rule = _RULES.get(kind) or re.sub(r"^.*? should (be )?| after validation.*$", "", first["msg"])
+        return SpecProblem(path, complaint["msg"].removeprefix("Value error, "))
+    rule = _RULES.get(kind) or re.sub(r"^.*? should (be )?| after validation.*$", "", complaint["msg"])
     near = suggestion(value, re.findall(r"'([^']+)'", rule)) if kind == "literal_error" else ""
     verb = "" if rule.startswith("have") else "be "
     return SpecProblem(path, f"{entry(path)} must {verb}{rule}, got {shown(value)}{near}")

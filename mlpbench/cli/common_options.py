@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,9 @@ from mlpbench.cli.terminal_output import PathArgument
 
 if TYPE_CHECKING:
     import webbrowser
+
+    from mlpbench.experiment.dataset_levels import DatasetMaker
+    from mlpbench.experiment.spec import Experiment
 
 FOLDER = PathArgument()
 # The page of a report.
@@ -66,12 +69,52 @@ PLUGINS = click.option(
     help="Code of plugins that are on record, of equal digest: their file, or an installed one's name; repeatable.",
 )
 OPEN = click.option("--open", "opens", is_flag=True, help="Show the page in a browser at the end; implies --html.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+NOTHING_WRITTEN = "nothing was written (--dry-run)"
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def warn(line: str) -> None:
     """Say on standard error what is noticed of a results folder."""
     click.echo(f"mlpbench: {line}", err=True)
+
+
+def located_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the results folders that names of the command line mean; which one is another than was written is said."""
+    from mlpbench.results.folders import located_folder
+
+    return tuple(located_folder(folder, warn) for folder in folders)
+
+
+def read_experiments(
+    specs: Sequence[Path],
+    overrides: Sequence[str],
+    results: Path,
+    say: Callable[[str], object],
+    make: DatasetMaker | None = None,
+) -> list[Experiment]:
+    """Return the experiments of files and names; raise InputError for what is wrong with all.
+
+    Args:
+        specs: files and names.
+        overrides: `KEY=VALUE` for each of them.
+        results: the folder whose experiments have names too.
+        say: is told which files names mean.
+        make: makes the arrays of data sets of plugins, where their code may run.
+
+    """
+    from mlpbench.experiment.file import yaml_reader
+    from mlpbench.experiment.file.shipped import located
+
+    experiments, wrong = [], []
+    for spec in specs:
+        try:
+            experiments.append(yaml_reader.read(located(spec, say, results), overrides, make))
+        except InputError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise InputError("\n".join(dict.fromkeys(wrong)))
+    return experiments
 
 
 @contextmanager

@@ -21,10 +21,19 @@ def data() -> None:
 
 
 @data.command(name="list")
-def data_list() -> None:
+@JSON
+def data_list(as_json: bool) -> None:
     """List the data sets that have a name: size, whether they are on this machine, and where they come from."""
     from mlpbench.data.data_sets import DATA_SETS
 
+    if as_json:
+        keys = ("title", "n_train", "n_test", "n_features", "n_classes")
+        rows = [
+            {"name": name, **{key: getattr(source.facts, key) for key in keys}, "available": source.availability()}
+            for name, source in DATA_SETS.items()
+        ]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
     for name, source in DATA_SETS.items():
         facts = source.facts
         target = f"{facts.n_classes} classes" if facts.n_classes else "regression"

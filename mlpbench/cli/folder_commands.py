@@ -15,12 +15,15 @@ from mlpbench.base.escapes import printable
 from mlpbench.cli.common_options import (
     DATA_DIR,
     DEVICE,
+    DRY_RUN,
     FOLDER,
     JSON,
+    NOTHING_WRITTEN,
     OPEN,
     PLUGINS,
     WORKERS,
     find_browser,
+    located_folders,
     noting_unsealed,
     print_report_failures,
     show_page,
@@ -40,24 +43,40 @@ TRIMMED = {"layers": "layers (weight quantiles)"}
 @click.command()
 @click.argument("folders", nargs=-1, type=FOLDER, metavar="[DIR...]")
 @click.option("--markdown", is_flag=True, help="Print one table in Markdown.")
+@click.option("--check", is_flag=True, help="Compare with the stored verdicts; exit with 1 if one has changed.")
 @JSON
-def claims(folders: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
+def claims(folders: tuple[Path, ...], markdown: bool, check: bool, as_json: bool) -> None:
     """Print the verdicts of results folders; of all below results/ by default.
+
+    DIR may be the name of a folder below results/, here and in all commands about results folders.
 
     Of several experiments it says which verdicts would not stand over all claims together, by Benjamini and Hochberg's method.
     """
     from mlpbench.evidence.frames import json_records
-    from mlpbench.jobs.judge import load_all
+    from mlpbench.jobs.judge import changed_verdicts, load_all
     from mlpbench.report.many_claims import JudgedClaim, false_discoveries
     from mlpbench.report.verdict_tables import ledger, terminal_table
 
     if markdown and as_json:
         raise InputError("claims are printed in one format, got --markdown and --json")
-    chosen = folders or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
+    if markdown and check:
+        raise InputError("--check prints what has changed, not a table: give it without --markdown")
+    chosen = located_folders(folders) or tuple(sorted(p.parent for p in Path("results").glob("*/spec.yaml")))
     if not chosen:
         click.echo("no results in results/ yet: `mlpbench run SPEC` writes them", err=True)
     with noting_unsealed(*chosen):
         outcomes = load_all(chosen, warn)
+    if check:
+        changed = {outcome.experiment.name: changed_verdicts(outcome) for outcome in outcomes}
+        if as_json:
+            click.echo(json.dumps(changed, indent=2))
+        for outcome in () if as_json else outcomes:
+            n = len(outcome.verdicts)
+            same = f"{outcome.experiment.name}: {n} verdict{'s' * (n != 1)} as stored"
+            click.echo("\n".join(changed[outcome.experiment.name] or [same]))
+        if any(changed.values()):
+            sys.exit(1)
+        return
     if as_json:
         rows = {o.experiment.name: json_records(o.claims) for o in outcomes}
         click.echo(json.dumps(rows, indent=2))
@@ -105,6 +124,7 @@ def report(folder: Path, html: bool, latex: bool, figures: str | None, opens: bo
     """
     from mlpbench.jobs import write_pages
 
+    (folder,) = located_folders([folder])
     formats: tuple[VectorFormat, ...] = ()
     if figures is not None:
         from mlpbench.report.papers.paper_files import read_formats
@@ -150,6 +170,7 @@ def cite(folders: tuple[Path, ...]) -> None:
     from mlpbench.jobs import write_pages
     from mlpbench.report.papers.citation import software_entry
 
+    folders = located_folders(folders)
     with noting_unsealed(*folders):
         entries = [write_pages.citation(folder, warn) for folder in folders]
     click.echo("\n".join([*entries, software_entry()]), nl=False)
@@ -199,6 +220,7 @@ def verify(folder: Path, sample: int, everything: bool, as_json: bool, **chosen:
     from mlpbench.jobs.verify import verify
     from mlpbench.results.folder_check import open_folder
 
+    (folder,) = located_folders([folder])
     with noting_unsealed(folder):
         experiment, store = open_folder(folder, warn, tables=False)
     say = warn if as_json else click.echo
@@ -269,6 +291,7 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     """
     from mlpbench.jobs.diff import diff
 
+    a, b = located_folders([a, b])
     with noting_unsealed(a, b):
         difference = diff(a, b, warn)
     if as_json:
@@ -308,7 +331,8 @@ def _print_difference(a: Path, b: Path, difference: FolderDifference) -> None:
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR DIR...")
 @click.option("-o", "--output", required=True, type=FOLDER, help="The merged folder: a new one.")
-def merge(folders: tuple[Path, ...], output: Path) -> None:
+@DRY_RUN
+def merge(folders: tuple[Path, ...], output: Path, dry_run: bool) -> None:
     """Merge results folders of one experiment, trained on two machines for example, and write the report.
 
     A run in several folders is taken from the first, with weights that were saved, and what `trim` removed of it from
@@ -317,8 +341,9 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
     """
     from mlpbench.jobs.merge import merge
 
+    folders = located_folders(folders)
     with noting_unsealed(*folders):
-        merged = merge(folders, output, warn)
+        merged = merge(folders, output, warn, dry_run=dry_run)
     for folder, n in merged.taken.items():
         click.echo(f"{n:>6} runs from {folder}")
     if merged.shared:
@@ -328,12 +353,13 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
             f"{merged.others:>6} runs are not of the grid in {output / 'spec.yaml'}: they are kept, and `mlpbench run` "
             "reports them with a file that has all levels"
         )
-    click.echo(f"report: {output / 'report.md'}")
+    click.echo(NOTHING_WRITTEN if dry_run else f"report: {output / 'report.md'}")
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
-def trim(folders: tuple[Path, ...]) -> None:
+@DRY_RUN
+def trim(folders: tuple[Path, ...], dry_run: bool) -> None:
     """Remove from results folders the numbers that their reports do not read, and compress the rest.
 
     This removes curves and quantiles of weights of runs that no figure shows, and predictions of conditions that no claim
@@ -342,12 +368,16 @@ def trim(folders: tuple[Path, ...]) -> None:
     """
     from mlpbench.jobs.trim import trim
 
-    for folder in folders:
+    for folder in located_folders(folders):
         with noting_unsealed(folder):
-            trimmed = trim(folder, warn)
+            trimmed = trim(folder, warn, dry_run=dry_run)
         for table, done in trimmed.items():
-            size = f"{done.bytes_before / 2**20:.1f} MiB, now {done.bytes_after / 2**20:.1f} MiB"
-            click.echo(f"{folder}: {TRIMMED.get(table, table)}: {done.kept} kept, {done.removed} removed; {size}")
+            size = f"{done.bytes_before / 2**20:.1f} MiB"
+            size += "" if dry_run else f", now {done.bytes_after / 2**20:.1f} MiB"
+            removed = f"{done.removed} {'would be removed' if dry_run else 'removed'}"
+            click.echo(f"{folder}: {TRIMMED.get(table, table)}: {done.kept} kept, {removed}; {size}")
+    if dry_run:
+        click.echo(NOTHING_WRITTEN)
 
 
 @click.command()

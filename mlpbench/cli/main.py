@@ -13,10 +13,11 @@ from mlpbench.base.environment import version_line
 from mlpbench.base.errors import MachineError, MlpbenchError
 from mlpbench.cli import endings
 from mlpbench.cli.data_commands import data, predict
-from mlpbench.cli.experiment_commands import list_, plan, run, schema
+from mlpbench.cli.experiment_commands import list_, run, schema
 from mlpbench.cli.first_commands import demo, doctor, explain, new
 from mlpbench.cli.folder_commands import cite, claims, diff, export, index, merge, report, trim, verify
 from mlpbench.cli.piece_commands import check
+from mlpbench.cli.plan_command import plan
 from mlpbench.cli.terminal_output import escaped_output
 
 

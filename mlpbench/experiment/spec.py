@@ -20,6 +20,7 @@ from mlpbench.base.models import (
     Value,
     entry,
     first_problem,
+    local_problems,
     other_name,
     shown,
     suggestion,
@@ -73,33 +74,39 @@ def build(
     """
     if not tree:
         raise SpecProblem((), "an experiment needs at least name, question and dataset; the file is empty")
-    for key in tree:
-        if key not in FILE_KEYS:
-            raise _unknown_file_key(key)
+    with local_problems():
+        for key in tree:
+            if key not in FILE_KEYS:
+                raise _unknown_file_key(key)
     canonical = {key: value for key, value in tree.items() if key != "claims"}
-    canonical["plugins"] = read_plugins(
-        canonical.pop("plugins", None), plugins_in or base or pathlib.Path(), package_words
-    )
+    with local_problems():
+        canonical["plugins"] = read_plugins(
+            canonical.pop("plugins", None), plugins_in or base or pathlib.Path(), package_words
+        )
     datasets = DatasetLevels(canonical.pop(DATASET, None), base or pathlib.Path(), canonical["plugins"], make)
-    roles = _Roles(canonical, datasets)
+    with local_problems():
+        roles = _Roles(canonical, datasets)
     if isinstance(canonical.get("validation"), Mapping):
         canonical |= _folds(canonical.pop("validation"), has_nuisance=bool(roles.nuisance))
-    if isinstance(canonical.get("vary"), Mapping):
-        canonical |= {"vary": _each(canonical["vary"]), "one_at_a_time": True}
-    if "shifts" in canonical:
-        canonical["shifts"] = shifting.read(canonical["shifts"])
-    if not datasets.sources and DATASET in tree:
-        datasets.read_only()
+    with local_problems():
+        if isinstance(canonical.get("vary"), Mapping):
+            canonical |= {"vary": _each(canonical["vary"]), "one_at_a_time": True}
+        if "shifts" in canonical:
+            canonical["shifts"] = shifting.read(canonical["shifts"])
+        if not datasets.sources and DATASET in tree:
+            datasets.read_only()
     _check_targets(datasets.sources)
-    try:
-        experiment = Experiment.model_validate(
-            canonical | roles.fields() | ({"datasets": datasets.sources} if datasets.sources else {})
-        )
-    except ValidationError as error:
-        raise _as_in_file(first_problem(error, _known_keys), canonical) from None
+    with local_problems():
+        try:
+            experiment = Experiment.model_validate(
+                canonical | roles.fields() | ({"datasets": datasets.sources} if datasets.sources else {})
+            )
+        except ValidationError as error:
+            raise _as_in_file(first_problem(error, _known_keys), canonical) from None
     _check_validation(experiment)
     if "claims" in tree:
-        experiment = experiment.model_copy(update={"claims": read_claims(tree["claims"])})
+        with local_problems():
+            experiment = experiment.model_copy(update={"claims": read_claims(tree["claims"])})
     if not experiment.vary and experiment.replicates > 1:
         message = f"vary must name a stream in which replicates differ, got [] for {experiment.replicates} replicates"
         raise SpecProblem(("vary",), message)
@@ -178,7 +185,9 @@ def _each(vary: Mapping[str, Any]) -> list[Any]:
 def _as_in_file(problem: SpecProblem, canonical: Mapping[str, Any]) -> SpecProblem:
     """Return a problem with a stream, or a lack of data, where the file has it."""
     if not problem.path and problem.message.startswith("an experiment needs datasets"):
-        return SpecProblem((), problem.message.replace("datasets", DATASET, 1))
+        lacking = SpecProblem((), problem.message.replace("datasets", DATASET, 1))
+        lacking.missing = DATASET
+        return lacking
     if problem.path[:1] != ("vary",) or not canonical.get("one_at_a_time"):
         return problem
     message = problem.message.replace(" of vary ", " of each ")

@@ -207,6 +207,26 @@ def load_all(folders: Sequence[Path], say: Say) -> list[Outcome]:
     return [finish(experiment, store, report=False) for experiment, store in open_folders(folders, say)]
 
 
+def changed_verdicts(outcome: Outcome) -> list[str]:
+    """Return a line about each claim whose verdict is not the one that the summary of the report has, and about a lack of it."""
+    from mlpbench.report.summary import read_summary
+
+    name, summary = outcome.experiment.name, read_summary(outcome.folder)
+    if summary is None:
+        return [f"{name}: no verdicts are stored: `mlpbench report {outcome.folder}` writes them"]
+    stored = {answer.id: answer.verdict for answer in summary.answers}
+    now = {verdict.claim.id: verdict.decision for verdict in outcome.verdicts}
+    lines = []
+    for claim in dict.fromkeys([*stored, *now]):
+        if claim not in now:
+            lines.append(f"{name}: {claim} was {stored[claim]}, is no claim of it any more")
+        elif claim not in stored:
+            lines.append(f"{name}: {claim} is {now[claim]}, was no claim of it")
+        elif stored[claim] != now[claim]:
+            lines.append(f"{name}: {claim} was {stored[claim]}, is {now[claim]}")
+    return lines
+
+
 def record_interim_analyses(
     folder: Path, experiment: Experiment, conditions: Sequence[Condition], judgement: Judgement, filed: Experiment
 ) -> None:

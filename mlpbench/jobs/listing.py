@@ -15,7 +15,7 @@ from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.experiment import grid
 from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.experiment.file.shipped import FOLDER, shipped_folder
+from mlpbench.experiment.file.shipped import FOLDER, IN_RESULTS, RESULTS, SUFFIXES, hint, located, shipped_folder
 from mlpbench.experiment.plan import outline
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options
@@ -32,12 +32,13 @@ WIDTH = 110
 class ListedExperiment:
     """One experiment, with what its report says.
 
-    `seconds` is the time that all of its runs are expected to take here. `verdicts` counts the claims by verdict, None where
+    `folder` is where its results are, or would be. `seconds` is the time that all of its runs are expected to take here. `verdicts` counts the claims by verdict, None where
     there is no report with a `summary.json`; `older` says that the report is of a file with another number of claims.
     """
 
     name: str
     file: Path
+    folder: Path
     runs: int
     seconds: float
     question: str
@@ -46,35 +47,68 @@ class ListedExperiment:
 
 
 def list_experiments(
-    folder: Path, results: Path | None, options: Options, say: Say = say_nothing, note: Say = say_nothing
+    places: Sequence[Path], results: Path | None, options: Options, say: Say = say_nothing, note: Say = say_nothing
 ) -> list[ListedExperiment]:
-    """Return the experiments of a folder in the order of their files; raise InputError for no folder or a wrong file.
+    """Return the experiments of folders, each in the order of its files, and single ones; raise InputError for what is neither.
 
     Where there is no folder `experiments`, they are those that come with mlpbench, as `note` is told.
-    `results` has a folder by the name of each that has results; by default those of a source checkout, if it is one. `say` gets
-    a line about each damaged file of theirs, `note` one about each that is missing and can be restored.
+
+    Args:
+        places: folders of experiments, results folders, and files or names of experiments.
+        results: has a folder by the name of each experiment that has results; None is `results`, and the reference results of a
+            source checkout for experiments that have none there.
+        options: as for a run.
+        say: gets what is wrong with a file of an experiment, which is left out, and a line about each damaged file of results.
+        note: gets a line about each that is missing and can be restored, and about what a name means.
+
     """
-    if folder == FOLDER and not folder.exists() and (ours := shipped_folder()) is not None:
-        note(f"there is no folder {folder} here: these come with mlpbench, as in `mlpbench run width`")
-        folder = ours
-    if not folder.is_dir():
-        raise InputError(f"folder of experiments not found: {folder}; `mlpbench list` alone has those that come along")
     if results is not None and not results.is_dir():
         raise InputError(f"--results: folder not found: {results}")
-    return [_row(path, results or REFERENCE, options, say, note) for path in sorted(folder.glob("*.yaml"))]
+    files = list(dict.fromkeys(path for place in places for path in _files(place, note)))
+    rows = (_row(path, results, options, say, note) for path in files)
+    return [row for row in rows if row is not None]
 
 
-def _row(path: Path, results: Path, options: Options, say: Say, note: Say) -> ListedExperiment:
-    experiment = yaml_reader.read(path)
-    flaws, missing = _flaws(results / experiment.name)
+def _files(place: Path, note: Say) -> list[Path]:
+    """Return the files of experiments that are meant."""
+    if place == FOLDER and not place.exists() and (ours := shipped_folder()) is not None:
+        note(f"there is no folder {place} here: these come with mlpbench, as in `mlpbench run width`")
+        place = ours
+    file = located(place, note)
+    if file.is_dir():
+        below = (path for path in file.glob(f"*/{IN_RESULTS}") if path.is_file() and path.parent.name[:1] != ".")
+        return sorted(file.glob("*.yaml")) or sorted(below)
+    if not file.is_file() or file.suffix not in SUFFIXES:
+        way = hint(place) or "; `mlpbench list` alone has those that come along"
+        raise InputError(f"folder of experiments not found: {place}{way}")
+    return [file]
+
+
+def _folder_of(name: str, results: Path | None) -> Path:
+    """Return the results folder of an experiment."""
+    if results is not None:
+        return results / name
+    own = RESULTS / name
+    return own if any((own / file).exists() for file in (IN_RESULTS, SUMMARY)) else REFERENCE / name
+
+
+def _row(path: Path, results: Path | None, options: Options, say: Say, note: Say) -> ListedExperiment | None:
+    try:
+        experiment = yaml_reader.read(path)
+    except InputError as error:
+        say(str(error))
+        return None
+    folder = _folder_of(experiment.name, results)
+    flaws, missing = _flaws(folder)
     for line in flaws.values():
         say(line)
     for line in missing.values():
         note(line)
-    summary = None if SUMMARY in flaws else read_summary(results / experiment.name)
+    summary = None if SUMMARY in flaws else read_summary(folder)
     return ListedExperiment(
         name=experiment.name,
         file=path,
+        folder=folder,
         runs=grid.count_runs(experiment),
         seconds=expected_seconds(experiment, options),
         question=experiment.question,
@@ -127,15 +161,18 @@ def expected_seconds(experiment: Experiment, options: Options) -> float:
     return work.elapsed(options.n_workers)
 
 
-def text(rows: Sequence[ListedExperiment]) -> str:
-    """Return two or more lines for each experiment, none longer than `WIDTH` if a word is not."""
+def text(rows: Sequence[ListedExperiment], width: int = WIDTH) -> str:
+    """Return two or more lines for each experiment, none longer than `width` if a word is not."""
     name = max((len(r.name) for r in rows), default=0) + 2
     lines = []
     for r in rows:
         verdicts = ", ".join(f"{n} {word}" for word, n in (r.verdicts or {}).items())
         verdicts += " (of an older file)" if r.older else ""
-        lines.append(f"{r.name:<{name}}{r.runs:>6} runs  {planned_time(r.seconds):<14}{verdicts}".rstrip())
-        lines += textwrap.wrap(printable(r.question), WIDTH, initial_indent="    ", subsequent_indent="    ")
+        facts = f"{r.name:<{name}}{r.runs:>6} runs  {planned_time(r.seconds):<14}"
+        below = len(facts) + len(verdicts) > width
+        lines.append(facts.rstrip() if below else f"{facts}{verdicts}".rstrip())
+        for paragraph in [verdicts] * below + [printable(r.question)]:
+            lines += textwrap.wrap(paragraph, width, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
 

@@ -63,7 +63,7 @@ class MergedFolder:
     others: int
 
 
-def merge(folders: Sequence[Path], to: Path, say: Say = say_nothing) -> MergedFolder:
+def merge(folders: Sequence[Path], to: Path, say: Say = say_nothing, *, dry_run: bool = False) -> MergedFolder:
     """Write one results folder with the runs of several.
 
     A run in several folders is taken from the first that finished it, and what `trim` removed of it from another one.
@@ -73,6 +73,7 @@ def merge(folders: Sequence[Path], to: Path, say: Say = say_nothing) -> MergedFo
         folders: Results folders of one experiment.
         to: The new folder, which must not exist or must be empty.
         say: gets a line about each file that is missing and can be restored.
+        dry_run: write nothing, and return what would come of it.
 
     Raises:
         Conflict: Two folders have different results of one run.
@@ -104,7 +105,8 @@ def merge(folders: Sequence[Path], to: Path, say: Say = say_nothing) -> MergedFo
     ids = set(merged["runs"]["run_id"])
     grids = [set(grid.all_run_ids(e)) for e in experiments]
     largest = max(range(len(grids)), key=lambda i: len(grids[i] & ids))
-    _write(experiments[largest], merged, stores, to)
+    if not dry_run:
+        _write(experiments[largest], merged, stores, to)
     return MergedFolder(
         experiment=experiments[largest], folder=to, taken=taken, shared=shared, others=len(ids - grids[largest])
     )

@@ -7,6 +7,7 @@ Rendering the report shows what it reads. A removed value leaves its row with a 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import Say, say_nothing
+from mlpbench.evidence.frames import is_among
 from mlpbench.experiment import grid
 from mlpbench.jobs.judge import judge
 from mlpbench.report.report import render
@@ -57,16 +59,17 @@ class _ReadRecorder(Store):
         return rows
 
 
-def trim(folder: Path, say: Say = say_nothing) -> Mapping[str, TrimmedTable]:
+def trim(folder: Path, say: Say = say_nothing, *, dry_run: bool = False) -> Mapping[str, TrimmedTable]:
     """Remove the values of `DROPPABLE` that the report of a folder does not read, and encode all tables as small as possible.
 
-    Returns the outcome for each table. Raises InputError where it is no results folder or has damaged files, MachineError
+    Returns the outcome for each table; with `dry_run` nothing is written, and sizes stay as they are. Raises InputError where it is no results folder or has damaged files, MachineError
     where it can't be written. `say` gets a line about each file that is missing and can be restored.
     """
     store = _ReadRecorder(folder)
     experiment, _ = open_folder(store, say)
-    with store.writing():
-        examples.keep_labels(experiment, store)
+    with nullcontext() if dry_run else store.writing():
+        if not dry_run:
+            examples.keep_labels(experiment, store)
         if examples.lacks_labels(experiment, store):
             rule = "trim needs the test labels, to know which predictions the report reads"
             raise InputError(
@@ -80,14 +83,12 @@ def trim(folder: Path, say: Say = say_nothing) -> Mapping[str, TrimmedTable]:
         planned = frozenset(grid.all_run_ids(experiment, grid.conditions(experiment)))
         # The report of this grid does not read runs of another one: they are kept.
         others = set(store.read("runs", columns=["run_id"])["run_id"]) - planned
-        return {
-            table: _trim(store, table, {c: others | read[table, c] for c in DROPPABLE.get(table, ())})
-            for table in TABLES
-        }
+        keep = {table: {c: others | read[table, c] for c in DROPPABLE.get(table, ())} for table in TABLES}
+        return {table: _trim(store, table, keep[table], dry_run=dry_run) for table in TABLES}
 
 
-def _trim(store: Store, table: str, keep: Mapping[str, Collection[str]]) -> TrimmedTable:
-    """Empty columns of a table, each but for some runs."""
+def _trim(store: Store, table: str, keep: Mapping[str, Collection[str]], *, dry_run: bool) -> TrimmedTable:
+    """Empty columns of a table, each but for some runs, or say what that would come to."""
     before = _size(store, table)
     kept_ids = {column: pa.array(sorted(ids), pa.string()) for column, ids in keep.items()}
 
@@ -98,8 +99,13 @@ def _trim(store: Store, table: str, keep: Mapping[str, Collection[str]]) -> Trim
             rows = rows.set_column(at, column, pc.if_else(pc.is_in(rows["run_id"], ids), rows[column], nothing))
         return rows
 
-    store.rewrite(table, emptied)
-    rows = store.read(table)
+    if dry_run:
+        rows = store.read(table)
+        for column, ids in keep.items():
+            rows[column] = rows[column].where(is_among(rows["run_id"], ids))
+    else:
+        store.rewrite(table, emptied)
+        rows = store.read(table)
     left = rows.groupby("run_id")[list(kept_ids) or ["run_id"]].count().sum(axis=1) > 0
     return TrimmedTable(
         kept=int(left.sum()), removed=int((~left).sum()), bytes_before=before, bytes_after=_size(store, table)

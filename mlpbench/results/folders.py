@@ -5,6 +5,7 @@ The records say which of its runs were verified, and list the interim analyses o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.files import read_record, record
-from mlpbench.base.models import LARGEST
+from mlpbench.base.models import LARGEST, suggestion
+from mlpbench.data.dataset import Say
 from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.file.shipped import IN_RESULTS, RESULTS
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.seal import INTERIM_ANALYSES, VERIFICATIONS, remedy, write_sealed
@@ -42,6 +45,27 @@ def folders_below(root: Path, mark: str = "spec.yaml", *, deep: bool = True) -> 
             yield file.parent
 
 
+def located_folder(path: Path, say: Say) -> Path:
+    """Return the results folder that a name means: what is there by it, or else the one of that name below results/.
+
+    `say` gets a line where it is another one than was written. A path that means none comes back as it is. Raises InputError
+    where the name may mean several.
+    """
+    if len(path.parts) != 1 or os.path.lexists(path) or not RESULTS.is_dir():
+        return path
+    beside = RESULTS / path
+    found = (
+        [beside]
+        if (beside / IN_RESULTS).is_file()
+        else sorted(f for f in folders_below(RESULTS) if f.name == path.name)
+    )
+    if len(found) > 1:
+        raise InputError(f"{path} may be any of {', '.join(map(str, found))}: give the path of one")
+    if found:
+        say(f"{path}: the results in {found[0]}")
+    return found[0] if found else path
+
+
 def read_folder(folder: Path) -> Experiment:
     """Return the experiment of a results folder; raise InputError where it is none."""
     if not (folder / "spec.yaml").is_file():
@@ -55,6 +79,9 @@ def _hint(folder: Path) -> str:
         return f"did you mean {folder.parent}?"
     nearby = folders_below(folder.parent if folder.is_file() else folder, deep=False)
     beside = sorted(f for f in nearby if (f / "spec.yaml").is_file())
+    if not folder.exists() and len(folder.parts) == 1 and RESULTS.is_dir():
+        names = sorted(f.name for f in folders_below(RESULTS))
+        return suggestion(folder.name, names).removeprefix("; ") or "`mlpbench run SPEC` writes one"
     if not beside:
         return "`mlpbench run SPEC` writes one"
     if folder.is_file():

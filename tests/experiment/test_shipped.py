@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 from mlpbench.experiment.file import shipped, yaml_reader
+from mlpbench.report.summary import Summary
+from mlpbench.results.folders import located_folder, read_folder
 
 SPEC = "name: n\nquestion: Which?\ndataset: digits\nfactors: {width: [8, 16]}\n"
 
@@ -124,3 +127,70 @@ def test_names_of_other_libraries_are_answered_with_ours(line: str, message: str
     assert result.exit_code == 2
     assert message in result.stderr
     assert [p.name for p in here.iterdir()] == ["x.yaml"]
+
+
+def test_a_results_folder_and_its_name_stand_for_the_experiment_in_it() -> None:
+    folder = Path("results/mine")
+    folder.mkdir(parents=True)
+    (folder / "spec.yaml").write_text(SPEC)
+    file = folder / "spec.yaml"
+    assert found("mine") == (file, [f"mine: the experiment in {file}"])
+    assert found("results/mine") == (file, [f"results/mine: the experiment in {file}"])
+    (Path("results") / "width").mkdir()
+    (Path("results/width/spec.yaml")).write_text(SPEC)
+    assert found("width")[0] == shipped.shipped_experiments()["width"], "the file that a run of it was of"
+    assert shipped.located(Path("mine"), results=Path("elsewhere")) == Path("mine")
+
+
+@pytest.mark.parametrize(
+    ("folders", "means"), [(["results/mine"], "results/mine"), (["results/a/mine"], "results/a/mine")]
+)
+def test_the_name_of_results_is_found_below_the_folder_of_results(folders: list[str], means: str) -> None:
+    for folder in folders:
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "spec.yaml").write_text(SPEC)
+    said: list[str] = []
+    assert located_folder(Path("mine"), said.append) == Path(means)
+    assert said == [f"mine: the results in {means}"]
+    assert located_folder(Path("mines"), said.append) == Path("mines")
+    with pytest.raises(InputError, match=r"mines is not a results folder \(no spec.yaml\); did you mean 'mine'\?"):
+        read_folder(Path("mines"))
+    Path("mine").mkdir()
+    assert located_folder(Path("mine"), said.append) == Path("mine"), "what is there by that name comes first"
+
+
+def test_a_name_of_several_results_is_refused() -> None:
+    for folder in ("results/a/mine", "results/b/mine"):
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "spec.yaml").write_text(SPEC)
+    with pytest.raises(InputError, match=r"mine may be any of results/a/mine, results/b/mine: give the path of one"):
+        located_folder(Path("mine"), str)
+
+
+def test_plans_of_several_end_with_a_line_for_each_and_one_for_all() -> None:
+    claim = "claims: [{id: c, says: so, compare: {metric: test_loss, a: {width: 8}, b: {width: 16}, expect: less}}]\n"
+    Path("one.yaml").write_text(SPEC.replace("name: n", "name: one") + claim + "replicates: 8\n")
+    Path("two.yaml").write_text(SPEC.replace("name: n", "name: two"))
+    result = CliRunner().invoke(main, ["plan", "one", "two"])
+    *_, head, one, two, both = result.stdout.splitlines()
+    alone = json.loads(CliRunner().invoke(main, ["plan", "one", "--json"]).stdout)
+    assert head.split() == ["experiment", "runs", "done", "missing", "expected", "time", "replicates", "detects"]
+    sd = f"{alone['detectable']['sd']['c']:.2g}"
+    assert one.split() == ["one", "16", "0", "16", "about", "0", "s", "8", sd, "sd"]
+    assert two.split() == ["two", "10", "0", "10", "about", "0", "s"]
+    assert both.split()[:4] == ["together", "26", "0", "26"]
+    of_both = json.loads(CliRunner().invoke(main, ["plan", "one", "two", "--json"]).stdout)
+    assert [of["experiment"] for of in of_both] == ["one", "two"]
+    assert of_both[0] == alone
+
+
+def test_the_list_takes_single_experiments_and_shows_verdicts_of_the_folder_of_results() -> None:
+    Path("mine.yaml").write_text(SPEC)
+    Path("results/n").mkdir(parents=True)
+    Path("results/n/summary.json").write_bytes(
+        Summary.model_validate({"name": "n", "question": "Which?", "verdicts": {"refuted": 1}}).content
+    )
+    rows = json.loads(CliRunner().invoke(main, ["list", "mine", "width", "--json"]).stdout)
+    assert [(row["name"], row["folder"], row["verdicts"]) for row in rows] == [
+        ("n", "results/n", {"refuted": 1}), ("width", "results/reference/width", None)
+    ]  # fmt: skip

@@ -58,7 +58,7 @@ def test_folds_are_counted_with_one_refit_a_condition(tmp_path: Path) -> None:
     options, experiment = Options(workers=2), yaml_reader.read(tmp_path / "folded.yaml")
     summary = take_inventory(experiment, Store(tmp_path / "none"), options).summary(options)
     assert listing.expected_seconds(experiment, options) == summary.seconds
-    (row,) = listing.list_experiments(tmp_path, None, options)
+    (row,) = listing.list_experiments([tmp_path], None, options)
     assert row.runs == summary.runs == 4 * (2 * 2 * 3 + 2)
 
 

@@ -52,6 +52,8 @@ def refused(here: Path, *arguments: str, usage: bool = False) -> str:
         return result.stderr
     assert result.stderr.startswith("mlpbench: ")
     lines = result.stderr.splitlines()
+    if lines[-1].startswith("`mlpbench explain "):  # where it says more
+        lines.pop()
     assert len(lines) in (1, 3)
     if len(lines) == 3:  # the line that is wrong, and a caret below it
         assert [line[:2] for line in lines[1:]] == ["  ", "  "]
@@ -81,7 +83,7 @@ def test_an_error_shows_its_line_with_a_caret_below_the_column(here: Path) -> No
     assert refused(here, "run", "bad.yaml").splitlines()[2] == caret
     long = HEAD + f"fixed: {{lr: 1, {' ' * 300}dropout: 1.2, {' ' * 300}width: 8}}\n"
     (here / "bad.yaml").write_text(long)
-    line, caret = refused(here, "run", "bad.yaml").splitlines()[1:]
+    line, caret = refused(here, "run", "bad.yaml").splitlines()[1:3]
     assert len(line) == 2 + yaml_reader.EXCERPT
     assert line[caret.index("^") :].startswith("1.2, ")
 
@@ -122,7 +124,9 @@ def test_an_error_shows_its_line_with_a_caret_below_the_column(here: Path) -> No
         (["report", "good.yaml"], "good.yaml is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
         (["claims", "."], ". is not a results folder (no spec.yaml)"),
         (["list", "nowhere"], "folder of experiments not found: nowhere"),
-        (["list", "good.yaml"], "folder of experiments not found: good.yaml"),
+        (["list", "god.yaml"], "folder of experiments not found: god.yaml; did you mean 'good.yaml'?"),
+        (["claims", "god"], "god is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
+        (["plan", "good.yaml", "good.yaml", "--pilot", "taken"], "--pilot is about one experiment: give one SPEC with it, got 2"),
         (["data", "fetch", "fashion_mnst"], "a data set must be a name of `mlpbench data list`, got 'fashion_mnst'; did you mean 'fashion_mnist'?"),
     ],
 )  # fmt: skip
@@ -152,12 +156,12 @@ def test_a_folder_of_results_folders_is_answered_with_those(here: Path, n: int, 
     [
         ([], "Usage"),
         (["run"], "Missing argument 'SPEC...'"),
-        (["plan"], "Missing argument 'SPEC'"),
+        (["plan"], "Missing argument 'SPEC...'"),
         (["rn", "good.yaml"], "No such command 'rn'"),
         (["run", "good.yaml", "--wrokers", "2"], "--wrokers"),
         (["run", "good.yaml", "--workers", "two"], "'two' is not a valid integer"),
         (["run", "good.yaml", "--rerun", "some"], "'some' is not one of 'failed', 'stale', 'all'"),
-        (["plan", "good.yaml", "good.yaml"], "unexpected extra argument"),
+        (["report", "good.yaml", "good.yaml"], "unexpected extra argument"),
         (["report"], "Missing argument 'DIR'"),
     ],
 )
@@ -205,9 +209,24 @@ def test_a_results_folder_with_a_broken_spec_is_refused(here: Path) -> None:
         assert "results/bad/spec.yaml:4:13: lr must be a number above 0, got -1" in refused(here, *arguments)
 
 
-def test_a_list_of_experiments_with_a_broken_one_is_refused(here: Path) -> None:
+def test_a_list_of_experiments_names_those_that_are_broken_and_has_the_others(here: Path) -> None:
     (here / "a.yaml").write_text(HEAD + "replicates: 0\n")
-    assert "a.yaml:4:13: replicates must be greater than or equal to 1, got 0" in refused(here, "list", ".")
+    (here / "z.yaml").write_text("name: [\n")
+    result = CliRunner().invoke(main, ["list", "."])
+    assert result.exit_code == 2
+    assert "mlpbench: a.yaml:4:13: replicates must be greater than or equal to 1, got 0" in result.stderr
+    assert "mlpbench: z.yaml:2:1: not YAML" in result.stderr
+    assert result.stdout.split()[:3] == ["bad", "4", "runs"]
+
+
+def test_what_is_wrong_with_several_files_is_said_of_all(here: Path) -> None:
+    (here / "a.yaml").write_text(HEAD + "replicates: 0\n")
+    (here / "b.yaml").write_text(HEAD + "fixed: {lr: -1}\n")
+    for command in ("run", "plan"):
+        result = CliRunner().invoke(main, [command, "a.yaml", "good.yaml", "b.yaml", "c.yaml"])
+        assert (result.exit_code, result.stdout) == (2, "")
+        for said in ("a.yaml:4:13: replicates", "b.yaml:4:13: lr", "experiment file not found: c.yaml"):
+            assert said in result.stderr
 
 
 def test_a_good_file_is_not_refused(here: Path) -> None:
@@ -224,7 +243,7 @@ def test_a_good_file_is_not_refused(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["run", "bad.yaml"], "bad.yaml:4:18: dropout must be a number in [0, 1], or a list with one per hidden layer, got 1.2\n  fixed: {dropout: 1.2}\n                   ^"),
+        (["run", "bad.yaml"], "bad.yaml:4:18: dropout must be a number in [0, 1], or a list with one per hidden layer, got 1.2\n  fixed: {dropout: 1.2}\n                   ^\n`mlpbench explain dropout` says what it may be"),
         pytest.param(["plan", "deep.yaml"], "deep.yaml:4:27: an experiment must be nested at most 20 deep, got more\n  fixed: " + "[" * 93 + "\n                            ^", marks=pytest.mark.slow),
         pytest.param(["run", "good.yaml", "--set", "lr=\udcff"], "--set lr=\\xff: an experiment file must be printable text, got '\\udcff'\n  \ufffd\n  ^", marks=pytest.mark.slow),
     ],
@@ -278,8 +297,9 @@ def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, t
     except InputError as error:
         refusal = str(error)
     if experiment is None:
-        assert refusal.count("\n") in (0, 2)
-        assert str(path) in refusal
+        lines = refusal.splitlines()
+        assert lines[0].startswith(str(path))
+        assert all(line.startswith((str(path), "  ", "`mlpbench explain ", "and ")) for line in lines)
     else:
         again = tmp_path / "again.yaml"
         again.write_text(yaml_reader.dump(experiment))

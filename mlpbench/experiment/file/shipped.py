@@ -18,8 +18,10 @@ PACKAGE = Path(__file__).resolve().parents[2]
 INSTALLED = PACKAGE / "shipped"
 CHECKOUT = PACKAGE.parent / "experiments"
 SUFFIXES = (".yaml", ".yml")
-# Where a person keeps experiments, as the README does.
+# Where a person keeps experiments, as the README does, and where `run` writes results, with the experiment of each.
 FOLDER = Path("experiments")
+RESULTS = Path("results")
+IN_RESULTS = "spec.yaml"
 
 
 def shipped_folder() -> Path | None:
@@ -35,11 +37,21 @@ def shipped_experiments() -> Mapping[str, Path]:
     return {} if folder is None else {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
 
 
-def located(path: Path, say: Say = say_nothing) -> Path:
-    """Return the file that a name means: as it stands, NAME.yaml here or under experiments/, or one that comes with mlpbench.
+def located(path: Path, say: Say = say_nothing, results: Path = RESULTS) -> Path:
+    """Return the file that a name means: as it stands, or the first that there is of its name.
 
-    `say` gets a line where it is another one than was written. A path that means no file comes back as it is.
+    Those are NAME.yaml here, one under experiments/, one that comes with mlpbench, and the one that a results folder of that name
+    has. A results folder stands for the experiment in it. A path that means no file comes back as it is.
+
+    Args:
+        path: what was written.
+        say: gets a line where the file is another one than was written.
+        results: the folder of results folders.
+
     """
+    if os.path.isfile(path / IN_RESULTS):
+        say(f"{path}: the experiment in {path / IN_RESULTS}")
+        return path / IN_RESULTS
     if path.suffix in SUFFIXES or len(path.parts) != 1 or os.path.lexists(path):
         return path
     for folder in (Path(), FOLDER):
@@ -47,11 +59,13 @@ def located(path: Path, say: Say = say_nothing) -> Path:
             if os.path.isfile(file := folder / f"{path.name}{suffix}"):
                 say(f"{path.name}: the experiment in {file}")
                 return file
-    file_or_none = shipped_experiments().get(path.name)
-    if file_or_none is None:
-        return path
-    say(f"{path.name}: the experiment that comes with mlpbench")
-    return file_or_none
+    if (ours := shipped_experiments().get(path.name)) is not None:
+        say(f"{path.name}: the experiment that comes with mlpbench")
+        return ours
+    if os.path.isfile(file := results / path.name / IN_RESULTS):
+        say(f"{path.name}: the experiment in {file}")
+        return file
+    return path
 
 
 def hint(path: Path) -> str:

@@ -6,40 +6,32 @@ memory, for values that are not what they look like, or end the reader itself.
 
 from __future__ import annotations
 
-import errno
 import io
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 from unicodedata import east_asian_width
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    CollectionEndEvent,
-    CollectionStartEvent,
-    DocumentStartEvent,
-    Event,
-    NodeEvent,
-)
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.parser import Parser
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable, shortened
-from mlpbench.base.files import read_regular
 from mlpbench.base.models import DATASET, Path, SpecProblem, Value, shown, unknown
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
 from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.dataset_levels import DatasetMaker, written_level
 from mlpbench.experiment.drawn_streams import check_streams
-from mlpbench.experiment.file import shipped
+from mlpbench.experiment.file.all_problems import PlacedProblem, all_problems, words_to_explain
+from mlpbench.experiment.file.yaml_text import MAX_BYTES as MAX_BYTES
+from mlpbench.experiment.file.yaml_text import ExtraError, PlainParser, text_of, yaml_hint
 from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.plugins.piece_kinds import kind_of_setting
 from mlpbench.experiment.resplit_rules import check_resplit
@@ -47,14 +39,12 @@ from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS, INSTEAD_OF, Experiment, build
 from mlpbench.experiment.tuning_ranges import KINDS as RANGES
 
-MAX_BYTES = 1_000_000
-MAX_DEPTH = 20
-# Where an open file of this process has its name.
-HANDED_OVER = (FilePath("/dev/fd"), FilePath("/proc/self/fd"))
 # Of a longer line, an error shows this many characters.
 EXCERPT = 100
 # Letters of a message, most of which hold what stands in the file.
 MOST_MESSAGE = 1000
+# Letters of all messages about a file: a screen or two.
+MOST_MESSAGES = 3000
 # What fits into the memory of a small machine; a run of more than `runner.MOST_UNASKED` asks first.
 MAX_CONDITIONS = 100_000
 MAX_RUNS = 10_000_000
@@ -81,7 +71,7 @@ def read(path: FilePath, overrides: Overrides = (), make: DatasetMaker | None = 
     Paths of own data start at the file's folder, and plugins are in it; of an override, the current one counts. `make` runs the code of
     data sets of plugins whose arrays are not known, where that is allowed.
     """
-    return from_text(str(path), _text(path), overrides, path.parent, make)
+    return from_text(str(path), text_of(path), overrides, path.parent, make)
 
 
 def from_text(
@@ -99,24 +89,59 @@ def from_text(
     """
     source = _Source(name, text)
     tree = source.tree()
-    set_by = _override(tree, overrides)
-    try:
-        here = FilePath()
-        return _checked(tree, here if "dataset" in set_by else folder, here if "plugins" in set_by else folder, make)
-    except SpecProblem as problem:
-        cause = _cause(problem, set_by)
-        raise (InputError(f"{cause}: {problem.message}") if cause else source.error(problem)) from None
+    set_by, flaws = _override(tree, overrides)
+    here = FilePath()
+    base, plugins_in = (here if key in set_by else folder for key in (DATASET, "plugins"))
+    found = _problems(
+        tree, lambda copy: _checked(copy, base, plugins_in, make), is_alone=not flaws and not source.twice
+    )
+    if isinstance(found, Experiment):
+        return found
+    raise source.refusal(found, set_by, flaws)
 
 
 def from_mapping(tree: Mapping[str, Any], overrides: Overrides = (), make: DatasetMaker | None = None) -> Experiment:
     """Return the checked experiment of a plain mapping, as Python code hands over; raise InputError. `make` is as `read` has it."""
     copied = dict(tree)
-    set_by = _override(copied, overrides)
+    set_by, flaws = _override(copied, overrides)
+    found = _problems(copied, lambda copy: _checked(copy, make=make), is_alone=not flaws)
+    if isinstance(found, Experiment):
+        return found
+    placed = [_placed_by_path(problem, set_by) for problem in found]
+    raise InputError(_together([*flaws, *placed], found))
+
+
+def _problems(
+    tree: dict[str, Any], check: Callable[[dict[str, Any]], Experiment], *, is_alone: bool
+) -> Experiment | list[SpecProblem]:
+    """Return the experiment of a tree, or all that is wrong with it; `is_alone` is false where something else is wrong too."""
+    if not is_alone:
+        return all_problems(tree, None, check)
     try:
-        return _checked(copied, make=make)
-    except SpecProblem as problem:
-        place = _cause(problem, set_by) or ".".join(map(str, problem.path)) or "experiment"
-        raise InputError(f"{place}: {problem.message}") from None
+        return check(tree)
+    except (SpecProblem, InputError) as error:
+        return all_problems(tree, error, check)
+
+
+def _placed_by_path(problem: SpecProblem, set_by: Mapping[str, str]) -> str:
+    """Return a message behind the option that made the problem, or behind its path."""
+    if isinstance(problem, PlacedProblem):
+        return problem.message
+    return f"{_cause(problem, set_by) or '.'.join(map(str, problem.path)) or 'experiment'}: {problem.message}"
+
+
+def _together(messages: Sequence[str], problems: Sequence[SpecProblem]) -> str:
+    """Return messages one below the other, as many as are read at once, and a line on what says more."""
+    shown, n = list(messages[:1]), len(messages)
+    for message in messages[1:]:
+        if sum(map(len, shown)) + len(message) > MOST_MESSAGES:
+            break
+        shown.append(message)
+    if n > len(shown):
+        shown.append(f"and {n - len(shown)} more problems")
+    if words := words_to_explain(problems):
+        shown.append(f"`mlpbench explain {' '.join(words)}` says what {'it' if len(words) == 1 else 'they'} may be")
+    return "\n".join(shown)
 
 
 def _checked(
@@ -236,68 +261,6 @@ def _plain_tree(value: Any, name: str = "") -> Any:
     return [_plain_tree(v, name) for v in value] if isinstance(value, list | tuple) else _plain(value, name)
 
 
-def _content(path: FilePath) -> bytes:
-    """Return the bytes of a regular file, or of what a shell hands over, whose other end it holds: `mlpbench plan <(...)`."""
-    if str(path) == "/dev/stdin" or path.parent in HANDED_OVER:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    return read_regular(path, MAX_BYTES)
-
-
-def _text(path: FilePath) -> str:
-    try:
-        if path.is_dir():
-            raise InputError(f"an experiment must be a file, got the folder {path}")
-        content = _content(path)
-    except FileNotFoundError:
-        raise InputError(f"experiment file not found: {path}{shipped.hint(path)}") from None
-    except OSError as error:
-        if error.errno == errno.EFBIG:
-            raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more") from None
-        raise InputError(f"{path}: an experiment file must be readable, got '{error.strerror}'") from None
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        byte = error.object[error.start]
-        raise InputError(f"{path}:{line}: an experiment file must be UTF-8, got byte {byte:#04x}") from None
-
-
-class _ExtraError(MarkedYAMLError):
-    """YAML that an experiment needs none of."""
-
-
-class _PlainParser(Parser):
-    """A parser that refuses, before anything is built of it, what an experiment needs none of."""
-
-    _depth = 0
-
-    @property  # type: ignore[override]
-    def current_event(self) -> Event | None:
-        """The event that was parsed and not yet taken."""
-        return self._event
-
-    @current_event.setter
-    def current_event(self, event: Event | None) -> None:
-        self._event = event
-        if event is not None and (extra := self._extra(event)):
-            raise _ExtraError(problem=extra, problem_mark=event.start_mark)
-
-    def _extra(self, event: Event) -> str | None:
-        if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor):
-            sign = "*" if isinstance(event, AliasEvent) else "&"
-            return f"an experiment must not use anchors and aliases, got {sign}{event.anchor}: write the value out"
-        tag = getattr(event, "tag", None)
-        if tag is not None:
-            return f"an experiment must not use tags, got {tag}: write the plain value"
-        if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
-            return f"an experiment must be YAML 1.2, got %YAML {'.'.join(map(str, event.version))}"
-        self._depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        return f"an experiment must be nested at most {MAX_DEPTH} deep, got more" if self._depth > MAX_DEPTH else None
-
-
 class _Source:
     """The text of a file, its tree of plain values, and where each of them stands."""
 
@@ -307,8 +270,10 @@ class _Source:
         self._text = text
         self._values: dict[Path, Place] = {}
         self._keys: dict[Path, Place] = {}
+        # Keys that are there twice: the first one counts, so that the rest is looked at too.
+        self.twice: list[tuple[Place, str]] = []
         self._yaml = YAML(typ="safe", pure=True)
-        self._yaml.Parser = _PlainParser
+        self._yaml.Parser = PlainParser
 
     def tree(self) -> dict[str, Any]:
         """Return the file's mapping; raise InputError where it holds something else."""
@@ -322,21 +287,43 @@ class _Source:
     def value(self) -> Any:
         """Return whatever the text holds, None where it is empty; raise InputError."""
         node = self._compose()
-        return None if node is None else self._plain(node, ())
+        value = None if node is None else self._plain(node, ())
+        if self.twice and not self._is_file:
+            raise self._wrong(self.twice[0][1], self.twice[0][0])
+        return value
 
-    def error(self, problem: SpecProblem) -> InputError:
-        """Return the error that points at a problem, or at the nearest thing around it that is in the file."""
+    def refusal(self, problems: Sequence[SpecProblem], set_by: Mapping[str, str], flaws: Sequence[str]) -> InputError:
+        """Return the error that has all problems, each with its place, in the order of the file.
+
+        Args:
+            problems: what is wrong with the tree.
+            set_by: the options that have set keys: they are the place of what is wrong with those.
+            flaws: what is wrong with options themselves.
+
+        """
+        of_options = [p for p in problems if isinstance(p, PlacedProblem) or _cause(p, set_by)]
+        of_file = sorted((p for p in problems if p not in of_options), key=self._place_of)
+        placed = sorted([*self.twice, *((self._place_of(p), p.message) for p in of_file)], key=itemgetter(0))
+        messages = [*flaws, *(_placed_by_path(p, set_by) for p in of_options)]
+        messages += [self._message(message, place) for place, message in placed]
+        return InputError(_together(messages, [*of_options, *of_file]))
+
+    def _place_of(self, problem: SpecProblem) -> Place:
+        """Return where a problem is, or the nearest thing around it that is in the file."""
         path = problem.path
         if problem.key and path in self._keys:
-            return self._wrong(problem.message, self._keys[path])
+            return self._keys[path]
         while path and path not in self._values:
             path = path[:-1]
-        return self._wrong(problem.message, self._values.get(path, (1, 1)))
+        return self._values.get(path, (1, 1))
 
     def _wrong(self, message: str, place: Place) -> InputError:
+        return InputError(self._message(message, place))
+
+    def _message(self, message: str, place: Place) -> str:
         line, column = place
         where = f"{self.name}:{line}:{column}" if self._is_file else self.name
-        return InputError(f"{where}: {shortened(printable(message), MOST_MESSAGE)}{self._excerpt(line, column)}")
+        return f"{where}: {shortened(printable(message), MOST_MESSAGE)}{self._excerpt(line, column)}"
 
     def _excerpt(self, line: int, column: int) -> str:
         """Return a line of the text, cut where it is long, with a caret under a column; nothing for an empty line."""
@@ -353,14 +340,11 @@ class _Source:
     def _compose(self) -> Node | None:
         try:
             node: Node | None = self._yaml.compose(self._text)
-        except _ExtraError as error:
+        except ExtraError as error:
             raise self._wrong(str(error.problem), _place(error.problem_mark)) from None
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            hint = "; indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
-            if "but got '['" in str(error.problem):
-                hint = "; put text with brackets in quotes inside {...}, as in 'grad_norm[1]'"
-            message = f"not YAML: {error.problem or error.context}{hint}"
+            message = f"not YAML: {error.problem or error.context}{yaml_hint(error)}"
             raise (self._wrong(message, _place(mark)) if mark else InputError(f"{self.name}: {message}")) from None
         except ReaderError as error:
             before = self._text[: error.position]
@@ -380,7 +364,9 @@ class _Source:
             for key_node, child in node.value:
                 key, place = self._scalar(key_node), _place(key_node.start_mark)
                 if key in mapping:
-                    raise self._wrong(f"a mapping must have a key once, got {shown(key)} twice", place)
+                    said = f"a mapping must have a key once, got {shown(key)} twice: take one of them out"
+                    self.twice.append((place, said))
+                    continue
                 self._keys[(*path, key)] = place
                 mapping[key] = self._plain(child, (*path, key))
             return mapping
@@ -415,15 +401,24 @@ def parsed(text: str) -> Override:
     return Override(key, _Source(f"--set {text}", written, is_file=False).value(), f"--set {text}")
 
 
-def _override(tree: dict[str, Any], overrides: Overrides) -> dict[str, str]:
-    """Put `KEY=VALUE` overrides into the tree: a setting takes the role its value asks for, a list makes it a factor."""
+def _override(tree: dict[str, Any], overrides: Overrides) -> tuple[dict[str, str], list[str]]:
+    """Put `KEY=VALUE` overrides into the tree: a setting takes the role its value asks for, a list makes it a factor.
+
+    Return the option that has set each key, and what is wrong with those that set none.
+    """
     set_by: dict[str, str] = {}
+    flaws: list[str] = []
     for override in overrides:
-        key, value, place = parsed(override) if isinstance(override, str) else override
+        try:
+            key, value, place = parsed(override) if isinstance(override, str) else override
+        except InputError as error:
+            flaws.append(str(error))
+            continue
+        if key not in SETTINGS and key not in FILE_KEYS:
+            flaws.append(f"{place}: {unknown('setting or key', key, (*SETTINGS, *FILE_KEYS))}")
+            continue
         set_by[key] = place
         if key not in SETTINGS:
-            if key not in FILE_KEYS:
-                raise InputError(f"{place}: {unknown('setting or key', key, (*SETTINGS, *FILE_KEYS))}")
             tree[key] = value
             continue
         roles = [{} if tree.get(role) is None else tree[role] for role in ("fixed", "factors", "nuisance")]
@@ -443,4 +438,4 @@ def _override(tree: dict[str, Any], overrides: Overrides) -> dict[str, str]:
         tree["fixed"], tree["factors"] = fixed, factors
         if tuned or is_range or "nuisance" in tree:
             tree["nuisance"] = nuisance
-    return set_by
+    return set_by, flaws
