@@ -60,7 +60,7 @@ def test_a_dot_is_a_replicate_and_the_line_is_the_interval_of_the_test(verdict: 
 def test_replicates_are_joined_from_one_condition_to_the_other() -> None:
     verdict = VERDICTS[0]
     left = draw(verdict).axes[0]
-    joined = [np.asarray(line.get_ydata()).tolist() for line in left.lines if line.get_marker() == "None"]
+    joined = [segment[:, 1].tolist() for segment in left.collections[0].get_segments()]
     pairs = zip(verdict.numbers.subtrahend, verdict.numbers.minuend, strict=True)
     assert joined == [pytest.approx([100 * b, 100 * a]) for b, a in pairs]
     assert [t.get_text() for t in left.get_xticklabels()] == ["256", "1024"]
