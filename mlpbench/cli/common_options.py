@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,7 +91,7 @@ def read_experiments(
     specs: Sequence[Path],
     overrides: Sequence[str],
     results: Path,
-    say: Callable[[str], object],
+    say: Callable[[str], None],
     make: DatasetMaker | None = None,
 ) -> list[Experiment]:
     """Return the experiments of files and names; raise InputError for what is wrong with all.
@@ -135,21 +136,23 @@ def print_report_failures(folder: Path, failures: Mapping[str, str]) -> None:
         click.echo(f"mlpbench: {folder}: {part} could not be made: {why}", err=True)
 
 
-def find_browser(option: bool, folders: Sequence[Path]) -> webbrowser.BaseBrowser | None:
+def find_browser(option: bool | None, folders: Sequence[Path]) -> webbrowser.BaseBrowser | None:
     """Return the browser that is to show pages, None where none is asked for; raise InputError where there is none.
 
     Args:
-        option: whether `--open` was given.
+        option: whether `--open` was given; None for a browser on a screen, if there is one: one in the terminal would take it over.
         folders: the folders whose pages are to be shown, which the message names.
 
     """
-    if not option:
+    if option is False or (option is None and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))):
         return None
     import webbrowser
 
     try:
         return webbrowser.get()
     except webbrowser.Error:
+        if option is None:
+            return None
         pages = " and ".join(str(folder / PAGE) for folder in folders)
         raise InputError(
             "--open needs a browser, and none was found: there is no screen, or none of the usual ones is installed (the variable "

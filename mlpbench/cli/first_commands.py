@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import textwrap
@@ -14,7 +13,15 @@ from typing import TYPE_CHECKING
 import click
 
 from mlpbench.base.errors import InputError
-from mlpbench.cli.common_options import FOLDER, JSON, RESULTS, print_report_failures, warn
+from mlpbench.cli.common_options import (
+    FOLDER,
+    JSON,
+    RESULTS,
+    find_browser,
+    print_report_failures,
+    show_page,
+    warn,
+)
 from mlpbench.cli.experiment_commands import print_outcome
 
 if TYPE_CHECKING:
@@ -102,23 +109,12 @@ def demo(results: Path, no_open: bool) -> None:
     print_outcome(outcome)
     print_report_failures(outcome.folder, outcome.report_failures)
     if page is not None:
-        opened = not no_open and _opens(page)
-        click.echo(f"page: {page}{' (opened)' if opened else ''}")
+        click.echo(f"page: {page}")
     click.echo("next: mlpbench new mine, then mlpbench run mine.yaml; `mlpbench explain WORD` explains a word")
+    if page is not None:
+        show_page(find_browser(False if no_open else None, [outcome.folder]), page)
     if outcome.failed or outcome.report_failures or page is None:
         sys.exit(1)
-
-
-def _opens(page: Path) -> bool:
-    """Open a page in a browser on a screen, and return whether that went well: a browser in the terminal would take it over."""
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return False
-    import webbrowser
-
-    try:
-        return webbrowser.get().open(page.resolve().as_uri())
-    except webbrowser.Error:
-        return False
 
 
 @click.command()

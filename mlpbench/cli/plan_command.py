@@ -178,7 +178,7 @@ def _together(plans: Sequence[_Planned]) -> str:
     from mlpbench.jobs.listing import planned_time
 
     head = ("experiment", "runs", "done", "missing", "expected time", "replicates", "detects")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for of in plans:
         detects, summary = of.detects, of.summary
         sds = (

@@ -155,8 +155,8 @@ def _edges(trained: Trained) -> Iterator[TrainingWarning]:
         for by_rate in cells.values()
         if len(by_rate) >= FEWEST
     ]
-    edges = (min(levels), max(levels))  # type: ignore[type-var]
-    at_edge = [p for p in best if trained.conditions[p].levels["lr"] in edges]
+    ends = (min(levels), max(levels))  # type: ignore[type-var]
+    at_edge = [p for p in best if trained.conditions[p].levels["lr"] in ends]
     if at_edge:
         rate = format_level(trained.conditions[at_edge[0]].levels["lr"])
         of = f" in {len(at_edge)} of {len(best)} combinations of the other factors" if len(best) > 1 else ""

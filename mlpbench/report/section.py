@@ -49,7 +49,8 @@ class Section:
         figures: what is drawn.
         notes: further blocks, below the figures.
         parts: sections within it, below the notes, with smaller headings.
-        folded: whether a page shows its title alone until a reader opens it.
+        fold: what is inside, in a line, of a section that a page shows by its title until a reader opens it; empty where it is open.
+        in_fold: whether it is inside the fold of the section before it.
         failure: why there is nothing but the title, if making the section failed; else empty.
 
     """
@@ -60,7 +61,8 @@ class Section:
     figures: Sequence[SectionFigure] = ()
     notes: str = ""
     parts: Sequence[Section] = ()
-    folded: bool = False
+    fold: str = ""
+    in_fold: bool = False
     failure: str = ""
 
     @property

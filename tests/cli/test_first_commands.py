@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import webbrowser
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,7 @@ from repository import ROOT
 from ruamel.yaml import YAML
 
 from mlpbench.base.errors import InputError
+from mlpbench.cli.common_options import find_browser, show_page
 from mlpbench.cli.main import main
 from mlpbench.data.data_sets import table_of
 from mlpbench.data.named import cache
@@ -385,9 +387,9 @@ def test_where_the_folder_can_not_be_written_to_the_demonstration_goes_elsewhere
 
 
 @pytest.mark.parametrize("screen", [True, False])
-def test_a_page_is_opened_on_a_screen_alone(screen: bool, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlpbench.cli import first_commands
-
+def test_without_a_wish_a_page_is_opened_on_a_screen_alone(
+    screen: bool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[str] = []
 
     class Browser:
@@ -400,5 +402,17 @@ def test_a_page_is_opened_on_a_screen_alone(screen: bool, here: Path, monkeypatc
         monkeypatch.delenv(variable, raising=False)
     if screen:
         monkeypatch.setenv("DISPLAY", ":0")
-    assert first_commands._opens(Path("r.html")) is screen
+    show_page(find_browser(None, [Path("r")]), Path("r.html"))
     assert opened == [(here / "r.html").as_uri()] * screen
+    assert find_browser(False, []) is None
+
+
+def test_a_screen_without_a_browser_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise webbrowser.Error
+
+    monkeypatch.setattr("webbrowser.get", none)
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert find_browser(None, []) is None
+    with pytest.raises(InputError, match="--open needs a browser"):
+        find_browser(True, [Path("r")])

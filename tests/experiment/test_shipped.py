@@ -164,7 +164,7 @@ def test_a_name_of_several_results_is_refused() -> None:
         Path(folder).mkdir(parents=True)
         (Path(folder) / "spec.yaml").write_text(SPEC)
     with pytest.raises(InputError, match=r"mine may be any of results/a/mine, results/b/mine: give the path of one"):
-        located_folder(Path("mine"), str)
+        located_folder(Path("mine"), print)
 
 
 def test_plans_of_several_end_with_a_line_for_each_and_one_for_all() -> None:

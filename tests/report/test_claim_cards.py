@@ -12,18 +12,21 @@ from arithmetic_tables import COMPARED, WIDTHS, make, spec, verdict_with, width_
 from reports import report_of, section_text
 from repository import REFERENCE
 
-from mlpbench.base.escapes import markdown
+from mlpbench.base.escapes import Markdown, markdown
 from mlpbench.evidence.judging.caveats import LeftOut, Skewed, Unfinished
 from mlpbench.evidence.judging.claim_values import UnitNumbers
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
-from mlpbench.evidence.judging.verdict import Interval, TestSampling
+from mlpbench.evidence.judging.verdict import Interval, TestSampling, Verdict
 from mlpbench.jobs.write_pages import render
 from mlpbench.report.answer import claim_cards, claim_figure, section_order
 from mlpbench.report.answer.claim_cards import MOST_CARDS, MOST_WORDS, answer, card, in_how_many, judged_by
 from mlpbench.report.answer.claim_flags import flags
-from mlpbench.report.pages.markdown_html import body
+from mlpbench.report.pages.markdown_html import Fold, body
 from mlpbench.report.pages.page import report_page
+from mlpbench.report.section import Section
+from mlpbench.report.sections import conditions, predicted_classes
 from mlpbench.report.sections.verdicts import explanations
+from mlpbench.report.topics import class_probabilities, residuals
 
 WIDTH = report_of(width_tables())
 
@@ -93,8 +96,13 @@ def test_what_shows_the_first_claim_follows_the_cards_and_provenance_is_last() -
     assert titles[-3:] == ["How this was judged", "Cost", "Provenance"]
     diagnostics = titles.index("Diagnostics")
     assert max(map(titles.index, ("Conditions", "Learning curves"))) < diagnostics < titles.index("Replicates")
-    folded = {s.title for s in WIDTH.sections if s.folded}
-    assert folded == {*titles[diagnostics + 1 : -2]}
+    cards = len(judge_claims(*width_tables().parts))
+    assert cards >= section_order.MOST_OPEN, "there is no room for more"
+    assert [s.title for s in WIDTH.sections if s.fold and not s.in_fold] == [*titles[1 : diagnostics + 1], *titles[-3:]]
+    assert WIDTH.sections[1].fold in WIDTH.sections[1].sentences
+    inside = [s.title for s in WIDTH.sections if s.in_fold]
+    assert inside == titles[diagnostics + 1 : -3]
+    assert WIDTH.sections[diagnostics].fold == f"{', '.join(inside)}."
 
 
 @pytest.mark.parametrize(
@@ -112,6 +120,44 @@ def test_the_metric_of_the_first_claim_says_which_section_stands_first(metric: s
     claims = [{"id": "c", "says": "So.", "compare": compare}]
     report = report_of(make(spec(factors={"width": WIDTHS[:3]}, claims=claims)))
     assert [section.title for section in report.sections][1] == title
+
+
+@pytest.mark.parametrize(
+    ("metric", "shown"),
+    [
+        ("test_ece", class_probabilities.section),
+        ("test_brier", class_probabilities.section),
+        ("test_log_loss", class_probabilities.section),
+        ("test_roc_auc", class_probabilities.section),
+        ("test_macro_f1", predicted_classes.confusion_matrix),
+        ("test_balanced_accuracy", predicted_classes.confusion_matrix),
+        ("test_top_5_accuracy", conditions.further),
+        ("test_rmse", residuals.section),
+        ("test_mae", residuals.section),
+        ("test_r2", residuals.section),
+    ],
+)
+def test_a_claim_calls_what_shows_its_metric_out_of_the_diagnostics(metric: str, shown: section_order.Make) -> None:
+    made = {make: Section(title=f"{make.__module__}.{make.__name__}") for make in section_order.SHOWS}
+    verdict = verdict_with()
+    asked = replace(verdict, hypothesis=replace(verdict.hypothesis, metric=metric))
+
+    def open_ones(*claims: Verdict) -> set[str]:
+        return {s.title for s in section_order.arrange(made, claims) if not s.in_fold}
+
+    assert made[shown].title in open_ones(asked)
+    assert made[shown].title not in open_ones()
+
+
+def test_sections_stay_open_while_a_page_has_room_and_words_of_a_fold_are_plain() -> None:
+    compare = {"metric": "test_loss", "a": {"width": 16}, "b": {"width": 8}, "expect": "greater"}
+    tables = make(spec(factors={"width": WIDTHS[:3]}, claims=[{"id": "c", "says": "So.", "compare": compare}]))
+    few = report_of(tables)
+    assert [s.title for s in few.sections if s.fold] == ["Diagnostics", "How this was judged", "Cost", "Provenance"]
+    said = Markdown("Lowest with `a_b`, 0.5 \\*e.g.\\*: that. And more.")
+    assert section_order.first_sentence(Section(title="t", sentences=said)) == "Lowest with a_b, 0.5 *e.g.*:"
+    assert section_order.first_sentence(Section(title="t", sentences="At 0.5 it is. So.")) == "At 0.5 it is."
+    assert len(section_order.first_sentence(Section(title="t", sentences="word " * 99))) <= section_order.LETTERS
 
 
 def test_every_section_that_claims_call_for_is_one_of_the_report() -> None:
@@ -187,16 +233,25 @@ def test_pages_have_cards_with_their_verdict_and_fold_what_is_folded() -> None:
     for decision in ("supported", "undecided"):
         cards = len(re.findall(f'<section class="card {decision}">', page))
         assert cards == sum(v.decision == decision for v in verdicts)
-    assert page.count("<details>") == sum(s.folded for s in WIDTH.sections)
+    assert page.count("<details>") == sum(bool(s.fold) for s in WIDTH.sections) + 1, "and the runs"
     assert page.count("<details>") == page.count("</details>")
+    diagnostics = page.partition('<h2 id="diagnostics">')[2].partition("</details>")[0]
+    inside = [s.title for s in WIDTH.sections if s.in_fold]
+    assert inside
+    assert re.findall(r"<h2 [^>]+>(.+?)</h2>", diagnostics) == inside
+    assert re.findall(r"<li><a [^>]+>(.+?)</a></li>", diagnostics) == inside
+    top = page.partition("<nav")[2].partition("</nav>")[0]
+    assert "Diagnostics" in top
+    assert not [title for title in inside if f">{title}<" in top]
     assert page.count("<section") == page.count("</section>")
-    assert re.search(r'<summary><h2 id="how-this-was-judged">How this was judged</h2>\s*</summary>', page)
+    assert re.search(r'<summary><h2 id="how-this-was-judged">How this was judged</h2>\s*<span', page)
 
 
 def test_words_of_users_make_no_card_and_no_fold() -> None:
     text = "# t\n\n## Verdicts\n\n### **supported**\n\n\\*\\*Supported\\*\\*: it is.\n\n## Other\n\nx\n"
-    html = body(text, {}, {}, {1}).html
+    html = body(text, {}, {}, {1: Fold(inside="<b>", sections=1)}).html
     assert "card" not in html
+    assert '<span class="inside">&lt;b&gt;</span>' in html
     assert html.count("<details>") == 1
     assert claim_cards.MOST_CARDS > 1
 

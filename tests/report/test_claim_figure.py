@@ -11,6 +11,7 @@ import pytest
 from arithmetic_tables import COMPARED, verdict_with, width_tables
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -60,7 +61,9 @@ def test_a_dot_is_a_replicate_and_the_line_is_the_interval_of_the_test(verdict: 
 def test_replicates_are_joined_from_one_condition_to_the_other() -> None:
     verdict = VERDICTS[0]
     left = draw(verdict).axes[0]
-    joined = [np.asarray(line.get_ydata()).tolist() for line in left.lines if line.get_marker() == "None"]
+    lines = left.collections[0]
+    assert isinstance(lines, LineCollection)
+    joined = [np.asarray(segment)[:, 1].tolist() for segment in lines.get_segments()]
     pairs = zip(verdict.numbers.subtrahend, verdict.numbers.minuend, strict=True)
     assert joined == [pytest.approx([100 * b, 100 * a]) for b, a in pairs]
     assert [t.get_text() for t in left.get_xticklabels()] == ["256", "1024"]

@@ -120,4 +120,4 @@ def test_more_than_three_tables_say_columns_and_classes_in_sentences() -> None:
             assert f": {column.becomes}" in said
         for name in facts.class_names:
             assert f"{name}: " in said
-    assert next(s for s in report.sections if s.title == "Data").folded
+    assert next(s for s in report.sections if s.title == "Data").fold

@@ -34,6 +34,11 @@ def drawn(name: str) -> DrawnFigure:
     return drawn_figure(report().drawings[f"figures/{name}.png"](), name, "What it shows.")
 
 
+def whole(found: DrawnFigure) -> ElementTree.Element:
+    """Return the panels of a figure together."""
+    return ElementTree.fromstring(f"<div>{found.svg}</div>")
+
+
 def names() -> list[str]:
     return [path.removeprefix("figures/").removesuffix(".png") for path in report().drawings]
 
@@ -72,7 +77,7 @@ def test_every_text_of_a_figure_is_in_its_svg_and_no_style_is() -> None:
         figure.draw_without_rendering()
         texts_of = {t.get_text() for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()}
         wanted = {t for t in texts_of if not is_numeral(t)}  # how many ticks there are follows from the renderer
-        root = ElementTree.fromstring(drawn(name).svg)
+        root = whole(drawn(name))
         texts = {node.text for node in root.iter("{http://www.w3.org/2000/svg}text")}
         assert {" ".join(t.split()) for t in texts if t and not is_numeral(t)} == {" ".join(t.split()) for t in wanted}
         assert all("style" not in node.attrib for node in root.iter())
@@ -82,7 +87,7 @@ def test_every_text_of_a_figure_is_in_its_svg_and_no_style_is() -> None:
 def test_addresses_are_those_of_one_figure_and_lead_somewhere() -> None:
     seen: set[str] = set()
     for name in names():
-        root = ElementTree.fromstring(drawn(name).svg)
+        root = whole(drawn(name))
         ids = [node.get("id", "") for node in root.iter() if node.get("id")]
         assert len(set(ids)) == len(ids)
         assert not seen & set(ids)

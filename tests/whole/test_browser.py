@@ -52,6 +52,14 @@ OVERPRINTED = """[...document.querySelectorAll('figure.drawn svg')].flatMap((svg
     Math.min(p.right, q.right) - Math.max(p.left, q.left) > 2 && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 4)
     .map(([b]) => `${svg.closest('figure').dataset.name}: ${a} | ${b}`));
 })"""
+# Texts of a claim's panel that reach beyond it.
+BEYOND = """[...document.querySelectorAll('.card .drawn svg')].flatMap((svg) => {
+  const frame = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll('text')].filter((t) => t.textContent.trim()).map((t) => [t.textContent, t.getBoundingClientRect()])
+    .filter(([, box]) => box.left < frame.left - 1 || box.right > frame.right + 1).map(([words]) => words);
+})"""
+FOLD_ALL = "document.querySelectorAll('details').forEach((d) => { d.open = false; })"
+UNFOLD = "document.querySelectorAll('details').forEach((d) => { d.open = true; })"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Contrast of every text with what is behind it (WCAG 2.2, 1.4.3), as the browser computed both.
 CONTRAST = """(() => {
@@ -105,39 +113,41 @@ def width(browser: Page, folder: Path) -> Page:
     """The page of the reference results, opened anew."""
     browser.colours("light")
     browser.open(folder / "width" / "report.html")
+    browser.evaluate(UNFOLD)
     return browser
 
 
 PAGES = ("width/report.html", "many/report.html", "index.html")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [1200, 800, 390])
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_opens_without_a_word_a_request_or_a_horizontal_scrollbar(
-    browser: Page, folder: Path, tmp_path: Path, path: str, size: int, scheme: str
+def test_a_page_is_silent_offline_and_readable_at_any_size_in_both_colours(
+    browser: Page, folder: Path, tmp_path: Path, path: str
 ) -> None:
-    browser.colours(scheme)
-    browser.open(folder / path, width=size)
+    """Opened once, for everything that is looked at: nothing said, nothing asked for, nothing wider than the window."""
     shots = Path(os.environ.get("MLPBENCH_SCREENSHOTS", tmp_path))
     name = path.removesuffix(".html").replace("/", "-")
-    assert browser.screenshot(shots / f"{name}-{scheme}-{size}.png").startswith(b"\x89PNG")
-    assert browser.evaluate(OVERFLOW) == 0
+    browser.open(folder / path)
+    is_index = path == "index.html"
+    for scheme in ("light", "dark"):
+        browser.colours(scheme)
+        dark = browser.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+        assert dark == (scheme == "dark")
+        for size in (1280, 800, 400):
+            browser.size(size, 900)
+            for state in ("closed", "open")[: 1 + (not is_index)]:
+                browser.evaluate(FOLD_ALL if state == "closed" else UNFOLD)
+                picture = browser.screenshot(shots / f"{name}-{scheme}-{size}-{state}.png")
+                assert picture.startswith(b"\x89PNG")
+                assert browser.evaluate(OVERFLOW) == 0
+            assert browser.evaluate(OVERPRINTED) == []
+            assert browser.evaluate(BEYOND) == []
+        found = browser.evaluate(CONTRAST)
+        assert found["text"] >= 4.5
+        if dark and not is_index:
+            assert found["curve"] >= 3
     assert browser.complaints() == []
     assert browser.requests() == [(folder / path).resolve().as_uri()]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-def test_text_stands_out_from_what_is_behind_it(browser: Page, folder: Path, path: str, scheme: str) -> None:
-    browser.colours(scheme)
-    browser.open(folder / path)
-    dark = browser.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
-    assert dark == (scheme == "dark")
-    found = browser.evaluate(CONTRAST)
-    assert found["text"] >= 4.5
-    if scheme == "dark" and path != "index.html":
-        assert found["curve"] >= 3
 
 
 def heading(page: Page, name: str) -> int:
@@ -175,6 +185,7 @@ def test_a_heading_sorts_numbers_as_numbers_both_ways(width: Page) -> None:
 
 def test_typing_filters_rows_by_all_words_and_keeps_the_order_of_a_sort(browser: Page, folder: Path) -> None:
     browser.open(folder / "many" / "report.html")
+    browser.evaluate(UNFOLD)
     browser.evaluate("document.getElementById('filter').focus()")
     browser.type("TANH 0.001")
     expected = [("tanh", "0.001")] * 30
@@ -321,13 +332,6 @@ def test_figures_and_tables_are_saved_as_files(width: Page) -> None:
     assert width.complaints() == []
 
 
-@pytest.mark.parametrize("size", [1200, 390])
-@pytest.mark.parametrize("path", ["width/report.html", "many/report.html"])
-def test_no_text_of_a_figure_stands_on_another(browser: Page, folder: Path, path: str, size: int) -> None:
-    browser.open(folder / path, width=size)
-    assert browser.evaluate(OVERPRINTED) == []
-
-
 @pytest.mark.parametrize("path", PAGES)
 def test_tab_reaches_everything_and_shows_where_it_is(browser: Page, folder: Path, path: str) -> None:
     browser.open(folder / path, width=800)
@@ -378,10 +382,11 @@ def test_without_scripts_everything_is_there_and_nothing_is_promised(browser: Pa
         browser.open(folder / "width" / "report.html")
         nodes = browser.ask("DOM.getDocument", depth=-1)["root"]["nodeId"]
         for selector, count in (
-            (".tools[hidden]", 5),
+            (".tools[hidden]", 9),
             ("#theme[hidden]", 1),
             ("#run-table tbody tr", 64),
-            (".drawn svg", 4),
+            (".drawn svg:not(.part)", 6),
+            (".part", 4),
             ("[data-name=learning_curves] .entry", 8),
         ):
             found = browser.ask("DOM.querySelectorAll", nodeId=nodes, selector=selector)["nodeIds"]
@@ -390,55 +395,89 @@ def test_without_scripts_everything_is_there_and_nothing_is_promised(browser: Pa
         browser.ask("Emulation.setScriptExecutionDisabled", value=False)
 
 
-BOXES = """(() => {
-  const found = [];
-  for (const svg of document.querySelectorAll('.claim svg')) {
-    const boxes = [...svg.querySelectorAll('text')].map((t) => [t.textContent, t.getBoundingClientRect()]);
-    const frame = svg.getBoundingClientRect();
-    boxes.forEach(([a, one], i) => {
-      if (one.left < frame.left - 1 || one.right > frame.right + 1) found.push(`${a} beyond its panel`);
-      for (const [b, two] of boxes.slice(i + 1))
-        if (one.left < two.right && two.left < one.right && one.top + 2 < two.bottom && two.top + 2 < one.bottom)
-          found.push(`${a} on ${b}`);
-    });
-  }
-  return found;
-})()"""
-
-
-@pytest.mark.parametrize("size", [1280, 400])
 @pytest.mark.parametrize("path", PAGES[:2])
-def test_panels_of_a_claim_stand_side_by_side_or_below_and_no_text_on_another(
-    browser: Page, folder: Path, path: str, size: int
-) -> None:
-    browser.open(folder / path, width=size)
-    places = browser.evaluate(
-        "[...document.querySelectorAll('.claim:has(.sides)')].map((f) => [...f.children].map((e) => "
-        "{ const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; }))"
+def test_panels_of_a_claim_stand_side_by_side_or_below(browser: Page, folder: Path, path: str) -> None:
+    browser.open(folder / path)
+    for size in (1280, 400):
+        browser.size(size, 900)
+        places = browser.evaluate(
+            "[...document.querySelectorAll('.card .canvas:has(.part)')].map((f) => [...f.children].map((e) => "
+            "{ const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; }))"
+        )
+        assert places
+        for first, second in places:
+            if size > 1000:
+                assert first[2] <= second[0] + 0.5
+                assert abs(first[3] - second[3]) < 2
+            else:
+                assert first[3] <= second[1]
+            assert second[2] <= size
+
+
+def test_a_claim_says_its_numbers_is_zoomed_and_saved_whole(width: Page) -> None:
+    claim = "figure.drawn[data-name=claim_1]"
+    readout = f"document.querySelector('{claim} .readout').textContent"
+    views = (
+        f"[...document.querySelectorAll('{claim} svg')].map((s) => s.getAttribute('viewBox').split(' ').map(Number))"
     )
-    assert places
-    for first, second in places:
-        if size > 1000:
-            assert first[2] <= second[0]
-            assert first[1] < second[3]
-        else:
-            assert first[3] <= second[1]
-        assert second[2] <= size
-    assert browser.evaluate(BOXES) == []
-
-
-def test_a_link_or_a_key_opens_a_folded_section(width: Page) -> None:
-    state = "document.getElementById('how-this-was-judged').closest('details').open"
-    assert width.evaluate(state) is False
-    width.click("nav a[href='#how-this-was-judged']")
-    width.wait(state)
-    width.evaluate("document.getElementById('replicates').closest('summary').focus()")
-    width.press("Enter")
-    width.wait("document.getElementById('replicates').closest('details').open")
+    whole = width.evaluate(views)
+    assert len(whole) == 2
+    for panel, words in ((0, "test accuracy, %"), (1, "replicate · difference of test accuracy, pp")):
+        at = width.evaluate(
+            f"(() => {{ const f = document.querySelector('{claim}'); f.scrollIntoView({{block: 'center'}});"
+            f"const p = JSON.parse(f.dataset.points)[{panel}].p[0];"
+            f"const q = new DOMPoint(p[0], p[1]).matrixTransform(f.querySelectorAll('svg')[{panel}].getScreenCTM());"
+            "return [q.x, q.y, p[3], p[4]]; })()"
+        )
+        width.move(*at[:2])
+        width.wait(f"{readout}.includes('{words}')")
+        assert width.evaluate(readout).endswith(at[3] or at[2])
+    width.click(f"{claim} .tools button[data-do=in]")
+    near = width.evaluate(views)
+    assert near[0] == whole[0], "the panel that was pointed at last is zoomed"
+    assert near[1][2] == pytest.approx(whole[1][2] / 1.4)
+    width.evaluate(CATCH)
+    for what in ("svg", "csv", "tex"):
+        width.click(f"{claim} .tools button[data-do={what}]")
+    saved = {n: width.evaluate(f"window.saved[{n!r}].text()") for n in width.evaluate("Object.keys(window.saved)")}
+    picture = ElementTree.fromstring(saved["claim_1.svg"])
+    assert float(picture.attrib["width"]) == pytest.approx(sum(view[2] for view in whole), abs=0.2)
+    texts = "".join(picture.itertext())
+    assert "difference of test accuracy, pp" in texts
+    assert "test accuracy, %" in texts
+    rows = list(csv.DictReader(io.StringIO(saved["claim_1.csv"])))
+    assert {r["entry"] for r in rows} >= {"replicate", ""}
+    assert saved["claim_1.tex"].count("\\\\") == len(rows) + 1
+    width.click(f"{claim} .tools button[data-do=all]")
+    assert [v for view in width.evaluate(views) for v in view] == pytest.approx([v for view in whole for v in view])
     assert width.complaints() == []
 
 
-def test_a_dot_says_its_number(width: Page) -> None:
-    said = width.evaluate("[...document.querySelectorAll('.claim circle title')].map((t) => t.textContent)")
-    assert len(said) == width.evaluate("document.querySelectorAll('.claim circle').length") > 30
-    assert all(any(c.isdigit() for c in words) for words in said)
+OPEN = "[...document.querySelectorAll('details[open] summary h2')].map((h) => h.textContent)"
+
+
+def test_a_page_is_folded_until_a_link_a_key_a_search_or_a_printer_asks(browser: Page, folder: Path) -> None:
+    path = folder / "width" / "report.html"
+    browser.open(path)
+    assert browser.evaluate(OPEN) == []
+    assert browser.evaluate("document.documentElement.scrollHeight") < 4500
+    browser.click("nav a[href='#how-this-was-judged']")
+    browser.wait(f"{OPEN}.join() === 'How this was judged'")
+    browser.evaluate("document.querySelector('#how-this-was-judged').closest('details').open = false")
+    browser.click("nav a[href='#how-this-was-judged']")  # the address is the same
+    browser.wait(f"{OPEN}.join() === 'How this was judged'")
+    browser.evaluate("document.getElementById('runs').closest('summary').focus()")
+    browser.press("Enter")
+    browser.wait(f"{OPEN}.includes('Runs')")
+    browser.evaluate(FOLD_ALL)
+    browser.evaluate("location.hash = '#replicates'")
+    browser.wait(f"{OPEN}.join() === 'Diagnostics'")
+    browser.wait("Math.abs(document.getElementById('replicates').getBoundingClientRect().top) < 100")
+    browser.evaluate(FOLD_ALL)
+    browser.evaluate(
+        "addEventListener('beforeprint', () => { window.printed = document.querySelectorAll('details[open]').length; })"
+    )
+    browser.ask("Page.printToPDF")
+    assert browser.evaluate("window.printed") == browser.evaluate("document.querySelectorAll('details').length")
+    assert browser.evaluate(OPEN) == []
+    assert browser.complaints() == []

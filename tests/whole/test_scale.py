@@ -318,3 +318,19 @@ def test_from_python_too(tmp_path: Path) -> None:
         mlpbench.run(TOO_MANY, results=tmp_path / "r", device="cpu")
     with pytest.raises(InputError, match="tf32 needs a GPU"):
         mlpbench.run(TOO_MANY, results=tmp_path / "r", device="cpu", yes=True)
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_page_of_a_thousand_runs_is_light_and_soon_there(tmp_path: Path) -> None:
+    """With curves, layers and predictions of every run, twelve claims and all figures, as pictures and on the page."""
+    factors = {name: THOUSAND[name] for name in ("width", "lr")}
+    claims = [claim for claim in GRID["claims"] if "dropout" not in json.dumps(claim)]
+    tree = GRID | {"name": "page", "factors": factors, "claims": claims, "replicates": 10}
+    folder = make_folder(tree, tmp_path)
+    done = mlp("report", folder, "--html")
+    page = (folder / "report.html").read_text()
+    assert page.count("<tr><td") == 1000
+    assert len(page) < 3_000_000
+    print(f"a page of 1000 runs: {done.seconds:.1f} s, {len(page) / 1e6:.2f} MB")
+    assert in_verdicts(done) < 12

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -21,6 +22,7 @@ from mlpbench.evidence.judging.verdict import Interval, Verdict
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 from mlpbench.report.answer.plain_words import metric_words
 from mlpbench.report.figures import theme
+from mlpbench.report.words import estimate_cell
 
 MARKERS = {"": "D", "at least": ">", "at most": "<"}
 # Multiples of the golden ratio spread dots of one place evenly, however many there are.
@@ -137,8 +139,8 @@ def draw(verdict: Verdict) -> Figure:
 def draw_sides(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     """Draw the two conditions, side by side, with a line for each replicate."""
     colour, of = theme.VERDICT_COLOURS[verdict.decision], metric(verdict.metric)
-    for above, below in zip(numbers.above, numbers.below, strict=True):
-        ax.plot([0, 1], [below, above], color=theme.FAINT, linewidth=0.8, alpha=0.7)
+    pairs = [[(0, below), (1, above)] for above, below in zip(numbers.above, numbers.below, strict=True)]
+    ax.add_collection(LineCollection(pairs, colors=theme.FAINT, linewidths=0.8, alpha=0.7), autolim=False)
     for x, values in ((0, numbers.below), (1, numbers.above)):
         ax.plot([x] * len(values), values, "o", color=colour, markersize=4, alpha=0.75, markeredgewidth=0)
     ax.set_xlim(-0.35, 1.35)
@@ -162,39 +164,30 @@ def draw_number(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     left, right = _limits(numbers, is_share=tested.test.about in ("wins", "variances"))
     ax.set_xlim(left, right)
     ax.set_ylim(0, 1)
-    if (shade := claimed(verdict, numbers, left, right)) is not None:
-        ax.axvspan(*shade, color=theme.VERDICT_COLOURS["supported"], alpha=0.10, linewidth=0)
+    if numbers.bounds:
+        start = {"greater": numbers.bounds[0], "less": left, "equivalent": numbers.bounds[0]}[tested.sense]
+        end = right if tested.sense == "greater" else numbers.bounds[-1]
+        ax.axvspan(start, end, color=theme.VERDICT_COLOURS["supported"], alpha=0.10, linewidth=0)
     if numbers.zero is not None and left < numbers.zero < right:
         ax.axvline(numbers.zero, color=theme.INK, linewidth=0.9)
     for bound in numbers.bounds:
         ax.axvline(bound, color=theme.INK, linestyle="dashed", linewidth=1)
-    heights, at = places(numbers)
-    ax.plot(numbers.dots, heights, "o", color=theme.FAINT, markersize=4, alpha=0.8, markeredgewidth=0)
+    low, high = DOTS
+    heights = [low + (high - low) * ((i * GOLDEN) % 1) for i in range(len(numbers.dots))]
+    at = INTERVAL if numbers.dots else 0.5
+    unit = tested.units.removesuffix("s")
+    ax.plot(numbers.dots, heights, "o", color=theme.FAINT, markersize=4, alpha=0.8, markeredgewidth=0, label=unit)
     for ends, width in ((numbers.wider, 1.0), (numbers.interval, 3.0)):
         if ends is not None:
             ax.hlines(at, max(ends[0], left), min(ends[1], right), color=colour, linewidth=width)
     if math.isfinite(numbers.estimate):
-        ax.plot([numbers.estimate], [at], MARKERS[verdict.estimate_is], color=colour, markersize=6.5)
+        said = f"{verdict.decision}, {estimate_cell(verdict)}"
+        ax.plot([numbers.estimate], [at], MARKERS[verdict.estimate_is], color=colour, markersize=6.5, label=said)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     _ticks(ax.xaxis, (left, right), 6)
     ax.set_xlabel(printable(_axis_label(verdict, numbers)))
     ax.grid(axis="y", visible=False)
-
-
-def claimed(verdict: Verdict, numbers: ClaimNumbers, left: float, right: float) -> tuple[float, float] | None:
-    """Return from where to where on an axis a number is as claimed; None where there is no bound."""
-    if not numbers.bounds:
-        return None
-    start = {"greater": numbers.bounds[0], "less": left, "equivalent": numbers.bounds[0]}[verdict.hypothesis.sense]
-    return start, right if verdict.hypothesis.sense == "greater" else numbers.bounds[-1]
-
-
-def places(numbers: ClaimNumbers) -> tuple[Sequence[float], float]:
-    """Return how high each dot stands, and the interval, from 0 to 1: in the middle where there are no dots above it."""
-    low, high = DOTS
-    heights = [low + (high - low) * ((i * GOLDEN) % 1) for i in range(len(numbers.dots))]
-    return heights, INTERVAL if numbers.dots else 0.5
 
 
 def _limits(numbers: ClaimNumbers, *, is_share: bool) -> tuple[float, float]:
@@ -248,18 +241,27 @@ def side_names(sides: Sequence[str]) -> tuple[tuple[str, str], str]:
 
     >>> side_names(("activation=relu, depth=1", "activation=tanh, depth=1"))
     (('relu', 'tanh'), 'activation, depth=1')
+    >>> side_names(("dropout=(0.2, 0.4), lr=1", "dropout=(0.2, 0.5), lr=1"))
+    (('(0.2, 0.4)', '(0.2, 0.5)'), 'dropout, lr=1')
     """
     first, second = sides
     start = _shared(first, second)
-    start = max((first[:start].rfind(sign) + len(sign) for sign in ("=", ", ") if sign in first[:start]), default=0)
+    signs = [at + len(sign) for sign in ("=", ", ") for at in range(start) if first[:start].startswith(sign, at)]
+    start = max((at for at in signs if _is_closed(first[:at])), default=0)
     end = _shared(first[start:][::-1], second[start:][::-1])
-    end = max((i for i in range(end + 1) if first[len(first) - i :].startswith(", ")), default=0)
+    ends = [i for i in range(end + 1) if first[len(first) - i :].startswith(", ")]
+    end = max((i for i in ends if _is_closed(first[len(first) - i :])), default=0)
     names = (first[start : len(first) - end], second[start : len(second) - end])
     if not all(names):
         return (first, second), ""
     return names, ", ".join(
         filter(None, [first[:start].rstrip("=, "), first[len(first) - end :].strip(", ") if end else ""])
     )
+
+
+def _is_closed(text: str) -> bool:
+    """Return whether a text ends outside of brackets, and so begins: a list of numbers is one level."""
+    return text.count("(") == text.count(")")
 
 
 def _shared(first: str, second: str) -> int:

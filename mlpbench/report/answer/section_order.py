@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.metrics import metric_names, own_metrics
@@ -24,11 +27,12 @@ from mlpbench.report.sections import (
     error_curves,
     learning_curves,
     piece_contributions,
+    predicted_classes,
     provenance,
     variance,
     verdicts,
 )
-from mlpbench.report.topics import dead_units_by_depth, decision_regions, fitted_curves
+from mlpbench.report.topics import class_probabilities, dead_units_by_depth, decision_regions, fitted_curves, residuals
 
 Make: TypeAlias = Callable[[Context], Section | None]
 
@@ -44,6 +48,10 @@ MAIN: Sequence[Make] = (training_failures.warnings, conditions.section, learning
 LAST: Sequence[Make] = (verdicts.method, data.section, cost.training_cost, provenance.section)
 # Sections behind the cards that show metrics of claims, at most.
 MOST_SHOWN = 3
+# Figures and tables that are open on a page, with those of the cards: further ones are folded, each with its finding.
+MOST_OPEN = 6
+# Letters of that.
+LETTERS = 160
 COSTS = ("train_seconds", "flops", "train_bytes", "eval_bytes")
 OF_WEIGHTS = ("weight_norm", "sparsity", "distinct_units")
 ENDS = tuple(f"{part}_{score}" for part in ("train", "test") for score in CURVE_SCORES)
@@ -66,6 +74,9 @@ SHOWS: Mapping[Make, Callable[[Verdict], bool]] = {
     learning_curves.under_shift: lambda v: shift_spec.measured(_plain(v)) is not None,
     error_curves.section: lambda v: _about(*ENDS)(v) and v.hypothesis.test.about not in ("variances", "failures"),
     error_curves.generalisation_gap: _about("gap_accuracy", "gap_loss"),
+    residuals.section: _about("test_rmse", "test_mae", "test_r2"),
+    class_probabilities.section: _about("test_ece", "test_brier", "test_log_loss", "test_roc_auc"),
+    predicted_classes.confusion_matrix: _about("test_balanced_accuracy", "test_macro_f1"),
     conditions.further: lambda v: _about(*OF_TEST_SET)(v) or own_metrics.measured(_plain(v)) is not None,
     conditions.tuning: lambda v: "regret_" in _plain(v) or "excess_" in _plain(v),
     cost.tradeoff: _about(*COSTS),
@@ -81,7 +92,7 @@ SHOWS: Mapping[Make, Callable[[Verdict], bool]] = {
 
 
 def arrange(made: Mapping[Make, Section], claims: Sequence[Verdict]) -> Sequence[Section]:
-    """Return the sections of a report in the order in which they are read; what is a diagnostic is folded.
+    """Return the sections of a report in the order in which they are read; diagnostics are inside one fold.
 
     Args:
         made: the sections that have something to show, by what made them, in their order among diagnostics.
@@ -90,16 +101,37 @@ def arrange(made: Mapping[Make, Section], claims: Sequence[Verdict]) -> Sequence
     """
     shown = [make for v in claims for make in made if make in SHOWS and SHOWS[make](v)]
     promoted = [make for make in dict.fromkeys(shown) if make not in FIRST][:MOST_SHOWN]
-    before = [*FIRST, *promoted, *(make for make in MAIN if make not in promoted)]
-    rest = [
-        replace(section, folded=not section.failure)
-        for make, section in made.items()
-        if make not in before and make not in LAST
-    ]
-    heading = [Section(title="Diagnostics", sentences=INTRODUCTION)] if rest else []
+    following = [make for make in (*promoted, *MAIN) if make in made]
+    before = [*FIRST, *dict.fromkeys(following)]
+    others = [section for make, section in made.items() if make not in before and make not in LAST]
+    failed = [section for section in others if section.failure]
+    rest = [replace(section, in_fold=True) for section in others if not section.failure]
+    inside = ", ".join(section.title for section in rest) + "."
+    heading = [Section(title="Diagnostics", sentences=INTRODUCTION, fold=inside)] if rest else []
+    room = MOST_OPEN - sum(_room(made[make]) for make in FIRST if make in made)
+    top: list[Section] = []
+    for make in (make for make in before if make in made):
+        section = made[make]
+        if make not in FIRST and make is not training_failures.warnings and not section.failure:
+            room -= _room(section)
+            section = replace(section, fold=first_sentence(section)) if room < 0 else section
+        top.append(section)
     return [
-        *(made[make] for make in before if make in made),
+        *top,
+        *failed,
         *heading,
         *rest,
         *(made[make] for make in LAST if make in made),
     ]
+
+
+def _room(section: Section) -> int:
+    """Return how many figures and tables a section has on a page."""
+    return len(section.every_figure) + bool(section.table)
+
+
+def first_sentence(section: Section) -> str:
+    """Return the first sentence of a section, which has its finding, in plain letters and cut where it is long."""
+    first = re.split(r"(?<=[.:])\s", section.sentences, maxsplit=1)[0]
+    plain = re.sub(r"\\([^\w\s])|`", r"\1", first) if isinstance(section.sentences, Markdown) else first
+    return textwrap.shorten(plain, LETTERS, placeholder=" …")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -22,8 +22,8 @@ DIGITS = 4
 # So far from its row or column a mark may stand.
 BESIDE = 0.4
 Floats = npt.NDArray[np.float64]
-# x and y in units of the data, and the colour.
-Series = tuple[Floats, str]
+# x and y in units of the data, the colour, and a name that says what the points are; empty where they have none.
+Series = tuple[Floats, str, str]
 
 
 def points_of(figure: Figure, entries: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def points_of(figure: Figure, entries: Mapping[str, int]) -> list[dict[str, Any]
     """
     height = float(figure.bbox.height)
     shown = [ax for ax in figure.axes if ax.get_visible() and ax.get_label() != "<colorbar>"]
-    total = sum(len(xy) for ax in shown for xy, _ in _series(ax))
+    total = sum(len(xy) for ax in shown for xy, *_ in _series(ax))
     every = max(1, -(-total // MOST_POINTS))
     return [part for ax in shown if (part := _of_axes(ax, figure, entries, height, every))["p"]]
 
@@ -44,17 +44,23 @@ def points_of(figure: Figure, entries: Mapping[str, int]) -> list[dict[str, Any]
 def _of_axes(ax: Axes, figure: Figure, entries: Mapping[str, int], height: float, every: int) -> dict[str, Any]:
     low, high = np.asarray(ax.bbox.min) - 1, np.asarray(ax.bbox.max) + 1
     points = []
-    for xy, colour in _series(ax):
+    text_x, text_y = _texts(ax.xaxis), _texts(ax.yaxis)
+    for xy, colour, name in _series(ax):
         places = ax.transData.transform(xy)
         for (x, y), (px, py) in zip(xy[::every].tolist(), places[::every].tolist(), strict=True):
             if np.isfinite([px, py]).all() and low[0] <= px <= high[0] and low[1] <= py <= high[1]:
-                texts = (_text(ax.xaxis, x), _text(ax.yaxis, y))
-                points.append([_round(px), _round(height - py), entries.get(colour, -1), *texts])
+                texts = [text_x(x), text_y(y)]
+                entry = entries.get(colour, -1)
+                points.append([_round(px), _round(height - py), entry, *texts, *([name] if name and entry < 0 else [])])
     for x, y, value in _cells(ax):
         px, py = ax.transData.transform((x, y)).tolist()
-        where = ", ".join(filter(None, (_text(ax.yaxis, y), _text(ax.xaxis, x))))
+        where = ", ".join(filter(None, (text_y(y), text_x(x))))
         points.append([_round(px), _round(height - py), -1, where, value])
-    return {"t": _title(ax, figure), "x": _name(ax, figure, "x"), "y": _name(ax, figure, "y"), "p": points}
+    names = {
+        side: _name(ax, figure, side) if len(axis.get_majorticklocs()) else ""
+        for side, axis in (("x", ax.xaxis), ("y", ax.yaxis))
+    }
+    return {"t": _title(ax, figure), **names, "p": points}
 
 
 def _series(ax: Axes) -> Iterator[Series]:
@@ -62,25 +68,26 @@ def _series(ax: Axes) -> Iterator[Series]:
     for line in ax.lines:
         if line.get_transform() == ax.transData and line.get_visible():
             xy = np.column_stack([_floats(line.get_xdata()), _floats(line.get_ydata())])
-            yield xy[np.isfinite(xy).all(axis=1)], hex_of(line.get_color())
+            name = str(line.get_label())
+            yield xy[np.isfinite(xy).all(axis=1)], hex_of(line.get_color()), "" if name.startswith("_") else name
     for collection in ax.collections:
         if isinstance(collection, PathCollection) and collection.get_offset_transform() == ax.transData:
             offsets = np.asarray(collection.get_offsets(), dtype=float)
             colours = np.atleast_2d(np.asarray(collection.get_facecolor()))
             one = hex_of(colours[0]) if len(colours) == 1 else ""
-            yield offsets[np.isfinite(offsets).all(axis=1)], one
+            yield offsets[np.isfinite(offsets).all(axis=1)], one, ""
     for bars in ax.containers:
         if isinstance(bars, BarContainer):
             flat = bars.orientation == "horizontal"
             for bar in bars.patches:
                 x = bar.get_x() + (bar.get_width() if flat else bar.get_width() / 2)
                 y = bar.get_y() + (bar.get_height() / 2 if flat else bar.get_height())
-                yield np.array([[x, y]], dtype=float), hex_of(bar.get_facecolor())
+                yield np.array([[x, y]], dtype=float), hex_of(bar.get_facecolor()), ""
 
 
 def _cells(ax: Axes) -> Iterator[tuple[float, float, str]]:
     """Yield the middle and the number of each cell of a heat map, not of photographs, whose axes have no ticks."""
-    if not len(ax.get_xticks()) and not len(ax.get_yticks()):
+    if not ax.axison or (not len(ax.get_xticks()) and not len(ax.get_yticks())):
         return
     written = {
         (round(float(t.get_position()[0]), 3), round(float(t.get_position()[1]), 3)): t.get_text() for t in ax.texts
@@ -111,24 +118,30 @@ def _cells(ax: Axes) -> Iterator[tuple[float, float, str]]:
                     yield x, y, text or f"{float(value):.{DIGITS}g}"
 
 
-def _text(axis: Axis, value: float) -> str:
-    """Return a number of an axis in words: the name of a row or column, or digits; empty where there are no ticks."""
+def _texts(axis: Axis) -> Callable[[float], str]:
+    """Return what says a number of an axis in words: the name of a row or column, or digits; nothing where there are no ticks."""
     formatter = axis.get_major_formatter()
     ticks = np.asarray(axis.get_majorticklocs(), dtype=float)
     if not len(ticks):
-        return ""
-    if isinstance(axis.get_major_locator(), FixedLocator):
-        nearest = int(np.argmin(np.abs(ticks - value)))
-        # Rows and columns are counted from 0, and their marks stand a little beside: of a number that would be rounding.
-        counted = bool((ticks == np.rint(ticks)).all()) and ticks.min() == 0 and axis.get_scale() == "linear"
-        texts = formatter.format_ticks(ticks.tolist())
-        if math.isclose(ticks[nearest], value) or (counted and abs(ticks[nearest] - value) < BESIDE):
-            return texts[nearest]
-        if counted and not all(is_numeral(t) for t in texts):
-            return ""  # of many rows, every k-th has its name
-    if isinstance(formatter, FuncFormatter) and (text := str(formatter(value, 0))).endswith("%"):
-        return text
-    return f"{value:.{DIGITS}g}"
+        return lambda value: ""
+    fixed = isinstance(axis.get_major_locator(), FixedLocator)
+    names = [" ".join(text.split()) for text in formatter.format_ticks(ticks.tolist())] if fixed else []
+    # Rows and columns are counted from 0, and their marks stand a little beside: of a number that would be rounding.
+    counted = bool((ticks == np.rint(ticks)).all()) and ticks.min() == 0 and axis.get_scale() == "linear"
+    some_unnamed = counted and not all(is_numeral(name) for name in names)  # of many rows, every k-th has its name
+
+    def text(value: float) -> str:
+        if names:
+            nearest = int(np.argmin(np.abs(ticks - value)))
+            if math.isclose(ticks[nearest], value) or (counted and abs(ticks[nearest] - value) < BESIDE):
+                return names[nearest]
+            if some_unnamed:
+                return ""
+        if isinstance(formatter, FuncFormatter) and (said := str(formatter(value, 0))).endswith("%"):
+            return said
+        return f"{value:.{DIGITS}g}"
+
+    return text
 
 
 def is_numeral(text: str) -> bool:

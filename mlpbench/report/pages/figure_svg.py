@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -32,6 +32,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from mlpbench.report.figures import theme
+from mlpbench.report.pages.figure_panels import cut, windows
 from mlpbench.report.pages.figure_points import hex_of, points_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -53,9 +54,10 @@ class DrawnFigure:
     """A figure for a page.
 
     Args:
-        svg: its markup.
+        svg: its markup; an element for each panel, side by side, where a figure can be cut between them.
         entries: the texts of its legend that have a colour, in order; what belongs to the i-th has `data-entry="i"`.
-        points: JSON: for each axes a title, the names of x and y, and points as [x, y, entry or -1, text of x, text of y], in units of the SVG.
+        points: JSON: for each axes a title, the names of x and y, and points as [x, y, entry or -1, text of x, text of y] in units of the
+            SVG, with a sixth that says what a point is where its drawing does.
 
     """
 
@@ -83,15 +85,19 @@ def drawn_figure(figure: Figure, name: str, alt: str) -> DrawnFigure:
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(buffer, metadata={"Date": None})
         points = points_of(figure, {colour: i for i, colour in enumerate(entries)})
+        across = windows(figure)
     root = ElementTree.fromstring(buffer.getvalue())
-    _in_the_page(root, name)
     root.set("fill", OF_THE_PAGE[theme.INK])  # what is black has no fill of its own
     root.set("role", "img")
     root.set("aria-label", alt)
     for side in ("width", "height"):
         del root.attrib[side]
+    parts = cut(root, across, [alt, *(ax.get_xlabel() for ax in figure.axes[1:])]) if across else [root]
+    _in_the_page(parts, name)
     return DrawnFigure(
-        svg=ElementTree.tostring(root, encoding="unicode").replace("ns0:", "").replace(":ns0", ""),
+        svg="\n".join(
+            ElementTree.tostring(p, encoding="unicode").replace("ns0:", "").replace(":ns0", "") for p in parts
+        ),
         entries=tuple(entries.values()),
         points=json.dumps(points, separators=(",", ":"), allow_nan=False),
     )
@@ -161,14 +167,16 @@ def _hide_paper(figure: Figure) -> None:
             patch.set_visible(False)
 
 
-def _in_the_page(root: ElementTree.Element, name: str) -> None:
+def _in_the_page(parts: Sequence[ElementTree.Element], name: str) -> None:
     """Turn styles into attributes, colours into those of a theme and names into those of one picture of many; in place."""
-    for child in list(root):
-        if child.tag == f"{SVG}metadata" or (child.tag == f"{SVG}defs" and child.find(f"{SVG}style") is not None):
-            root.remove(child)
-    targets = {node.attrib[LINK][1:] for node in root.iter() if LINK in node.attrib}
-    targets |= {match for node in root.iter() for match in _ADDRESS.findall(node.get("clip-path", ""))}
-    for node, is_fixed in _with_fixed(root, is_fixed=False):
+    for root in parts:
+        for child in list(root):
+            if child.tag == f"{SVG}metadata" or (child.tag == f"{SVG}defs" and child.find(f"{SVG}style") is not None):
+                root.remove(child)
+    every = [node for root in parts for node in root.iter()]
+    targets = {node.attrib[LINK][1:] for node in every if LINK in node.attrib}
+    targets |= {match for node in every for match in _ADDRESS.findall(node.get("clip-path", ""))}
+    for node, is_fixed in (found for root in parts for found in _with_fixed(root, is_fixed=False)):
         for key, value in _declarations(node.attrib.pop("style", "")):
             if key == "font-family":
                 continue

@@ -1,5 +1,5 @@
 "use strict";
-// Files to keep: saved by the browser, and rows as CSV.
+// Files to keep: saved by the browser, rows as CSV and as a table of LaTeX.
 const save = (name, type, text) => {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type }));
@@ -9,6 +9,11 @@ const save = (name, type, text) => {
 };
 const csv = (rows) => rows.map((row) => row.map((text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(",")).join("\n") + "\n";
 
+const tex = (text) => text.replace(/[\\{}$&#^_%~]/g, (c) => ({ "\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}" })[c] ?? `\\${c}`)
+  .replaceAll("±", "$\\pm$").replaceAll("−", "-");
+const latex = (rows, numbers) => [`\\begin{tabular}{${numbers.map((n) => (n ? "r" : "l")).join("")}}`, "\\toprule",
+  ...rows.flatMap((r, i) => [`${r.map(tex).join(" & ")} \\\\`, ...(i ? [] : ["\\midrule"])]), "\\bottomrule", "\\end{tabular}", ""].join("\n");
+
 // Figures: what a point stands for, entries of the legend that stand out, zoom, and files to keep.
 (() => {
   const NEAR = 14, STEP = 1.4, MOST = 16;
@@ -16,25 +21,28 @@ const csv = (rows) => rows.map((row) => row.map((text) => (/[",\n]/.test(text) ?
 
   for (const figure of document.querySelectorAll("figure.drawn")) {
     const canvas = figure.querySelector(".canvas");
-    const svg = canvas.querySelector("svg");
+    // One picture, or one for each panel, which keep the units of the whole.
+    const parts = [...canvas.children].map((svg) => {
+      const { x, y, width, height } = svg.viewBox.baseVal;
+      return { svg, x, y, width, height };
+    });
+    let part = parts.at(-1);
     const readout = figure.querySelector(".readout");
     const entries = JSON.parse(figure.dataset.entries);
-    const points = JSON.parse(figure.dataset.points).flatMap((axes) =>
-      axes.p.map(([x, y, entry, xText, yText]) => ({ x, y, entry, xText, yText, axes })));
-    const whole = svg.viewBox.baseVal;
-    const all = { x: whole.x, y: whole.y, width: whole.width, height: whole.height };
+    const points = JSON.parse(figure.dataset.points).flatMap((axes) => axes.p.map(([x, y, entry, xText, yText, said]) =>
+      ({ x, y, entry, xText, yText, said, axes, part: parts.find((p) => x <= p.x + p.width) ?? part })));
     const name = figure.dataset.name;
     let pinned = null, at = -1, dragged = null;
     figure.querySelector(".tools").hidden = false;
 
-    const mark = document.createElementNS(svg.namespaceURI, "circle");
+    const mark = document.createElementNS(part.svg.namespaceURI, "circle");
     mark.setAttribute("class", "mark");
     mark.setAttribute("r", "5");
     mark.setAttribute("visibility", "hidden");
-    svg.append(mark);
+    part.svg.append(mark);
 
     const words = (p) => [
-      [p.axes.t, entries[p.entry]].filter(Boolean).join(", "),
+      [p.axes.t, entries[p.entry] ?? p.said].filter(Boolean).join(", "),
       [p.axes.x, p.xText].filter(Boolean).join(" "),
       [p.axes.y, p.yText].filter(Boolean).join(" "),
     ].filter(Boolean).join(" · ");
@@ -44,22 +52,25 @@ const csv = (rows) => rows.map((row) => row.map((text) => (/[",\n]/.test(text) ?
       mark.setAttribute("visibility", point ? "visible" : "hidden");
       readout.textContent = point ? words(point) : points.length ? hint : "";
       if (!point) return;
+      part = point.part;
+      part.svg.append(mark);
       mark.setAttribute("cx", point.x);
       mark.setAttribute("cy", point.y);
     };
-    const hint = "Point at a number, or focus the figure and use the arrow keys.";
+    const hint = "Point at a number, or use the arrow keys.";
     tell(-1);
 
     // From pixels of the screen to units of the picture.
     const place = (event) => {
-      const box = svg.getBoundingClientRect(), view = svg.viewBox.baseVal;
-      const scale = view.width / box.width;
-      return { x: view.x + (event.clientX - box.left) * scale, y: view.y + (event.clientY - box.top) * scale, scale };
+      const to = part.svg.getScreenCTM().inverse();
+      const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(to);
+      return { x, y, scale: to.a };
     };
+    const choose = (event) => { part = parts.find((p) => p.svg.contains(event.target)) ?? part; };
     const nearest = ({ x, y, scale }) => {
       let best = -1, least = (NEAR * scale) ** 2;
       points.forEach((p, i) => {
-        if (pinned !== null && p.entry !== pinned && p.entry >= 0) return;
+        if ((pinned !== null && p.entry !== pinned && p.entry >= 0) || p.part !== part) return;
         const d = (p.x - x) ** 2 + (p.y - y) ** 2;
         if (d < least) [best, least] = [i, d];
       });
@@ -67,9 +78,9 @@ const csv = (rows) => rows.map((row) => row.map((text) => (/[",\n]/.test(text) ?
     };
 
     // Legend: the entry that is pointed at or focused stands out; a press keeps it so, Escape lets go.
-    const members = [...svg.querySelectorAll("[data-entry]")];
+    const members = [...canvas.querySelectorAll("[data-entry]")];
     const show = (entry) => {
-      svg.classList.toggle("choosing", entry !== null);
+      canvas.classList.toggle("choosing", entry !== null);
       for (const m of members) m.classList.toggle("chosen", Number(m.dataset.entry) === entry);
     };
     const labels = members.filter((m) => m.classList.contains("entry"));
@@ -95,30 +106,34 @@ const csv = (rows) => rows.map((row) => row.map((text) => (/[",\n]/.test(text) ?
 
     // Zoom: buttons, + and -, or the wheel with Ctrl; what is larger than its frame is dragged.
     const view = (x, y, width) => {
+      const all = part;
       const w = Math.min(all.width, Math.max(all.width / MOST, width)), h = (w * all.height) / all.width;
       const left = Math.min(all.x + all.width - w, Math.max(all.x, x)), top = Math.min(all.y + all.height - h, Math.max(all.y, y));
-      svg.setAttribute("viewBox", `${left} ${top} ${w} ${h}`);
-      figure.classList.toggle("zoomed", w < all.width);
+      part.svg.setAttribute("viewBox", `${left} ${top} ${w} ${h}`);
+      figure.classList.toggle("zoomed", parts.some((p) => p.svg.viewBox.baseVal.width < p.width));
     };
     const zoom = (by, around) => {
-      const v = svg.viewBox.baseVal, to = Math.min(all.width, v.width / by), ratio = to / v.width;
+      const v = part.svg.viewBox.baseVal, to = Math.min(part.width, v.width / by), ratio = to / v.width;
       const centre = around ?? { x: v.x + v.width / 2, y: v.y + v.height / 2 };
       view(centre.x - (centre.x - v.x) * ratio, centre.y - (centre.y - v.y) * ratio, to);
     };
     canvas.addEventListener("wheel", (event) => {
       if (!event.ctrlKey) return;
       event.preventDefault();
+      choose(event);
       zoom(event.deltaY < 0 ? STEP : 1 / STEP, place(event));
     }, { passive: false });
     canvas.addEventListener("pointerdown", (event) => {
+      choose(event);
       if (figure.classList.contains("zoomed")) dragged = { from: place(event), pointer: event.pointerId };
     });
     canvas.addEventListener("pointermove", (event) => {
       if (dragged?.pointer === event.pointerId && event.buttons) {
-        const now = place(event), v = svg.viewBox.baseVal;
+        const now = place(event), v = part.svg.viewBox.baseVal;
         view(v.x + dragged.from.x - now.x, v.y + dragged.from.y - now.y, v.width);
         return;
       }
+      choose(event);
       const i = nearest(place(event));
       if (i !== at) tell(i);
     });
@@ -134,29 +149,34 @@ const csv = (rows) => rows.map((row) => row.map((text) => (/[",\n]/.test(text) ?
     });
 
     const alone = () => {
-      const copy = svg.cloneNode(true);
-      copy.setAttribute("viewBox", `${all.x} ${all.y} ${all.width} ${all.height}`);
-      copy.setAttribute("width", all.width);
-      copy.setAttribute("height", all.height);
-      copy.setAttribute("font-family", "sans-serif");
-      copy.querySelector(".mark").remove();
-      const own = [svg, ...svg.querySelectorAll("*")].filter((node) => !node.classList.contains("mark"));
-      [copy, ...copy.querySelectorAll("*")].forEach((node, i) => {
-        for (const key of SHOWN) if (node.hasAttribute(key)) node.setAttribute(key, getComputedStyle(own[i])[key]);
+      const width = parts.reduce((sum, p) => sum + p.width, 0), { x, y, height } = parts[0];
+      const copies = parts.map(({ svg }) => {
+        const copy = svg.cloneNode(true);
+        const own = [svg, ...svg.querySelectorAll("*")];
+        [copy, ...copy.querySelectorAll("*")].forEach((node, i) => {
+          for (const key of SHOWN) if (node.hasAttribute(key)) node.setAttribute(key, getComputedStyle(own[i])[key]);
+        });
+        copy.querySelector(".mark")?.remove();
+        return copy;
       });
+      const [copy, ...others] = copies;
+      copy.append(...others.flatMap((other) => [...other.childNodes]));
+      for (const [key, value] of Object.entries({ viewBox: `${x} ${y} ${width} ${height}`, width, height, "font-family": "sans-serif" }))
+        copy.setAttribute(key, value);
       return new XMLSerializer().serializeToString(copy);
     };
-    const rows = () => csv([["panel", "entry", "x name", "x", "y name", "y"],
-      ...points.map((p) => [p.axes.t, entries[p.entry] ?? "", p.axes.x, p.xText, p.axes.y, p.yText])]);
+    const rows = () => [["panel", "entry", "x name", "x", "y name", "y"],
+      ...points.map((p) => [p.axes.t, entries[p.entry] ?? p.said ?? "", p.axes.x, p.xText, p.axes.y, p.yText])];
     const deeds = {
       in: () => zoom(STEP),
       out: () => zoom(1 / STEP),
-      all: () => view(all.x, all.y, all.width),
+      all: () => { for (part of parts) view(part.x, part.y, part.width); },
       svg: () => save(`${name}.svg`, "image/svg+xml", alone()),
-      csv: () => save(`${name}.csv`, "text/csv", rows()),
+      csv: () => save(`${name}.csv`, "text/csv", csv(rows())),
+      tex: () => save(`${name}.tex`, "text/x-tex", latex(rows(), [false, false, false, true, false, true])),
     };
     for (const button of figure.querySelectorAll("button")) {
-      if (button.dataset.do === "csv" && !points.length) button.hidden = true;
+      if (["csv", "tex"].includes(button.dataset.do) && !points.length) button.hidden = true;
       button.addEventListener("click", () => deeds[button.dataset.do]());
     }
   }
@@ -165,10 +185,6 @@ const csv = (rows) => rows.map((row) => row.map((text) => (/[",\n]/.test(text) ?
 // Tables: as files to keep.
 (() => {
   const clean = (cell) => cell.textContent.trim();
-  const tex = (text) => text.replace(/[\\{}$&#^_%~]/g, (c) => ({ "\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}" })[c] ?? `\\${c}`)
-    .replaceAll("±", "$\\pm$").replaceAll("−", "-");
-  const latex = (rows, numbers) => [`\\begin{tabular}{${numbers.map((n) => (n ? "r" : "l")).join("")}}`, "\\toprule",
-    ...rows.flatMap((r, i) => [`${r.map(tex).join(" & ")} \\\\`, ...(i ? [] : ["\\midrule"])]), "\\bottomrule", "\\end{tabular}", ""].join("\n");
   for (const region of document.querySelectorAll("main .scroll")) {
     const table = region.querySelector("table");
     if (!table?.tHead) continue;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +17,29 @@ from markdown_it.token import Token
 VERDICTS = {"supported": "✓", "refuted": "✗", "at the margin": "≈", "undecided": "?"}
 # Text of more letters needs a column of some width, or it stands in a narrow tower beside numbers that don't wrap.
 LONG = 24
+NO_FOLDS: Mapping[int, Fold] = {}
 ALIGNED = {"text-align:right": "number", "text-align:left": "", "text-align:center": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """A rendered text: its title, its HTML below the title, and its sections as (id, title)."""
+    """A rendered text: its title, its HTML below the title, and the sections that are seen as (id, title)."""
 
     title: str
     html: str
     sections: Sequence[tuple[str, str]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Sections of which a page shows the first heading alone until a reader opens them: what is inside in a line, and how many."""
+
+    inside: str
+    sections: int
+
+
 def body(
-    text: str, pictures: Mapping[str, bytes], instead: Mapping[str, str], folded: Container[int] = frozenset()
+    text: str, pictures: Mapping[str, bytes], instead: Mapping[str, str], folds: Mapping[int, Fold] = NO_FOLDS
 ) -> Body:
     """Return Markdown as HTML; HTML in it is shown as text, and of pictures only those given are shown.
 
@@ -38,13 +47,14 @@ def body(
         text: the Markdown.
         pictures: PNG by the address that the text has.
         instead: HTML that takes the place of a picture, by the picture's name.
-        folded: which sections, counted from 0, show their heading alone until a reader opens them.
+        folds: by the place of their first section, counted from 0.
 
     """
     parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     tokens = parser.parse(text)
     title, at = "", 0
-    sections: list[tuple[str, str]] = []
+    every = _sections(tokens)
+    passed, hidden = 0, range(0)  # sections so far; those inside the fold that was opened last
     out = _Page()
     while at < len(tokens):
         token = tokens[at]
@@ -55,36 +65,55 @@ def body(
                 at += 3
                 continue
             if token.tag == "h2":
-                token.attrSet("id", _name(words, [i for i, _ in sections]))
-                out.close()
-                if len(sections) in folded:
+                token.attrSet("id", every[passed][0])
+                out.close("</section>\n" if passed in hidden else "")
+                passed += 1
+                if fold := folds.get(passed - 1):
+                    hidden = range(passed, passed + fold.sections - 1)
                     out.html("<details>\n<summary>")
                     out.tokens += tokens[at : at + 3]
-                    out.html("</summary>\n", "</details>\n")
+                    out.html(f'<span class="inside">{escapeHtml(fold.inside)}</span></summary>\n', "</details>\n")
+                    if hidden:
+                        out.html(_links(words, [every[i] for i in hidden]))
                     at += 3
-                    sections.append((str(token.attrGet("id")), words))
                     continue
-                sections.append((str(token.attrGet("id")), words))
             elif token.tag == "h3":
                 out.close("</section>\n")
                 verdict = _verdict_of(tokens, at + 3)
                 if verdict:
                     out.html(f'<section class="card {verdict.replace(" ", "-")}">\n', "</section>\n")
         elif token.type == "table_open":
-            token.attrSet("aria-label", sections[-1][1] if sections else title)
+            token.attrSet("aria-label", every[passed - 1][1] if passed else title)
         elif token.type == "paragraph_open" and (shown := _picture(tokens[at + 1], pictures, instead)):
             out.html(shown)
             at += 3
             continue
         elif token.type == "inline" and out.tokens and out.tokens[-1].type == "td_open":
             _mark_verdict(token.children or [])
-        elif token.type == "inline" and not sections:
+        elif token.type == "inline" and not passed:
             _mark_first(token)  # in the answer
         out.tokens.append(token)
         at += 1
     out.close()
     html = str(parser.renderer.render(out.tokens, parser.options, {}))
-    return Body(title=title, html=html, sections=sections)
+    inside = {i for first, fold in folds.items() for i in range(first + 1, first + fold.sections)}
+    return Body(title=title, html=html, sections=[names for i, names in enumerate(every) if i not in inside])
+
+
+def _sections(tokens: Sequence[Token]) -> Sequence[tuple[str, str]]:
+    """Return each section as (id, title)."""
+    found: list[tuple[str, str]] = []
+    for i, token in enumerate(tokens):
+        if token.type == "heading_open" and token.tag == "h2":
+            words = _plain(tokens[i + 1])
+            found.append((_name(words, [name for name, _ in found]), words))
+    return found
+
+
+def _links(label: str, sections: Sequence[tuple[str, str]]) -> str:
+    """Return links to sections."""
+    items = "".join(f'<li><a href="#{name}">{escapeHtml(words)}</a></li>\n' for name, words in sections)
+    return f'<nav aria-label="{escapeHtml(label)}">\n<ul>\n{items}</ul>\n</nav>\n'
 
 
 class _Page:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,14 @@ from mlpbench.evidence.estimates.observe import OK
 from mlpbench.evidence.frames import records
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.report import summary
-from mlpbench.report.answer import claim_cards, claim_figure
 from mlpbench.report.context import Context
 from mlpbench.report.diagnostics.training_failures import ending
 from mlpbench.report.figures import theme
-from mlpbench.report.pages import claim_svg
 from mlpbench.report.pages.figure_svg import drawn_figure
-from mlpbench.report.pages.markdown_html import VERDICTS, body
+from mlpbench.report.pages.markdown_html import VERDICTS, Fold, body
 from mlpbench.report.pages.report_digest import HTML, MARKDOWN
 from mlpbench.report.report import Report
+from mlpbench.report.section import Section
 from mlpbench.report.sections.conditions import HEADINGS
 from mlpbench.results.seal import forget_but, write_sealed
 
@@ -79,22 +78,23 @@ def report_page(report: Report) -> str:
     The text is that of `report.md`. The same report gives the same bytes.
     """
     shown: dict[str, Any] = {} if report.context is None else {"runs": run_table(report.context)}
-    folded = frozenset(i for i, section in enumerate(report.sections) if section.folded)
-    text = body(report.as_drawn, report.pictures, _claims(report.context) | _drawn(report), folded)
+    text = body(report.as_drawn, report.pictures, _drawn(report), folds(report.sections))
     sections = [*text.sections, *([("runs", "Runs")] if "runs" in shown else [])]
     return _page("report.html", title=text.title, body=Markup(text.html), sections=sections, **shown)
 
 
-def _claims(context: Context | None) -> dict[str, str]:
-    """Return the figures of claims as SVG, by the pictures that they stand for."""
-    cards = enumerate((context.verdicts if context is not None else ())[: claim_cards.MOST_CARDS], start=1)
-    return {
-        f"figures/claim_{i}.png": _render(
-            "claim.html", panels=claim_svg.panels(verdict), words=claim_cards.alternative(verdict)
-        )
-        for i, verdict in cards
-        if claim_figure.has_figure(verdict)
-    }
+def folds(sections: Sequence[Section]) -> dict[int, Fold]:
+    """Return what a page folds, by the place of the section whose heading is seen."""
+    found: dict[int, Fold] = {}
+    first = 0
+    for i, section in enumerate(sections):
+        if not section.in_fold:
+            first = i
+        if section.fold:
+            found[i] = Fold(inside=section.fold, sections=1)
+        elif section.in_fold:
+            found[first] = replace(found[first], sections=found[first].sections + 1)
+    return found
 
 
 def index_page(**content: Any) -> str:
@@ -106,13 +106,22 @@ def _drawn(report: Report) -> dict[str, str]:
     """Return the figures as HTML by path: those that could be drawn, and are no larger than a page can hold."""
     shown = {}
     for section in report.sections:
-        for figure in section.figures:  # those of cards are claims
+        for figure in section.every_figure:
             if figure.path in report.pictures:
                 drawn = drawn_figure(figure.draw(), figure.name, figure.alt)
                 if len(drawn.svg) + len(drawn.points) <= MOST_SVG:
-                    given = {"svg": Markup(drawn.svg), "points": drawn.points, "entries": json.dumps(drawn.entries)}
+                    given = {
+                        "svg": Markup(drawn.svg),
+                        "points": _quoted(drawn.points),
+                        "entries": json.dumps(drawn.entries),
+                    }
                     shown[figure.path] = _render("figure.html", name=figure.name, **given)
     return shown
+
+
+def _quoted(text: str) -> Markup:
+    """Return JSON for an attribute in single quotes: its many double ones would take six letters each."""
+    return Markup(text.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&#39;"))
 
 
 def _page(template: str, more_style: str = "", names: Sequence[str] = SCRIPTS, **content: Any) -> str:

@@ -20,14 +20,25 @@
   });
 })();
 
-// Folds: a link to a folded section opens it.
+// Folds: a link to what is inside opens one, and printing opens all; a search of the browser does by itself.
 (() => {
   const open = () => {
-    const fold = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details");
-    if (fold) fold.open = true;
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const fold = target?.closest("details:not([open])");
+    if (!fold) return;
+    fold.open = true;
+    target.scrollIntoView();
   };
   addEventListener("hashchange", open);
+  // The address stays the same where a link is followed twice.
+  addEventListener("click", (event) => { if (event.target.closest?.('a[href^="#"]')) setTimeout(open); });
   open();
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const fold of closed) fold.open = true;
+  });
+  addEventListener("afterprint", () => { for (const fold of closed) fold.open = false; });
 })();
 
 // Runs: rows that have all the words stay; width=512 and test_accuracy>0.84 are about a column.

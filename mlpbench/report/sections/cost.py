@@ -134,7 +134,8 @@ def training_cost(context: Context) -> Section:
         time, work = groups[position]["train_seconds"].mean(), groups[position]["flops"].mean()
         rows.append([context.short_label(position), f"{time:.3g}", f"{work:.3g}", _rate(work, time)])
     head = [context.label_heading, "seconds per run", "FLOPs per run", "GFLOP/s"]
-    return Section(title="Cost", sentences=paragraph(total, context.excerpt.listed_by), table=table(head, rows, "lrrr"))
+    sentences = paragraph(total, context.excerpt.listed_by)
+    return Section(title="Cost", sentences=sentences, table=table(head, rows, "lrrr"), fold=total)
 
 
 def _rate(flops: float, seconds: float) -> str:

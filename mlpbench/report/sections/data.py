@@ -11,6 +11,7 @@ from mlpbench.evidence.estimates.observe import OK
 from mlpbench.report.context import Context
 from mlpbench.report.section import Section, blocks, paragraph, table
 
+FOLD = "Rows, columns and classes, and how they became inputs."
 # More tables than this have their columns and classes in sentences.
 MOST_TABLES = 3
 
@@ -24,7 +25,7 @@ def section(context: Context) -> Section | None:
     if not tables:
         return None
     said = _of_many(tables) if len(tables) > MOST_TABLES else blocks(*map(_of_table, tables))
-    return Section(title="Data", sentences=said, notes=_predictions(context), folded=len(tables) > 1)
+    return Section(title="Data", sentences=said, notes=_predictions(context), fold=FOLD)
 
 
 def _of_many(tables: Sequence[DataFacts]) -> Markdown:

@@ -118,7 +118,11 @@ def short_name(name: str) -> str:
 
 
 def example_images(context: Context) -> Section | None:
-    """Return some test images with their predictions; None where the data are no images, or either is not known."""
+    """Return some test images with their predictions; None where the data are no images, or either is not known.
+
+    How sure a network was of each is not shown: a run stores the class that it predicts of an example in a byte, and its
+    probability would take four more. Whether networks are right as often as they say is under "Class probabilities".
+    """
     if context.test_set is None or not any(_image_shape(data.input_shape) for data in context.experiment.facts):
         return None
     predictions = context.best_predictions

@@ -18,6 +18,7 @@ from mlpbench.report.context import PROVENANCE, Context
 from mlpbench.report.section import Section, blocks, paragraph, table
 from mlpbench.results.folders import GRADES, VerifiedRun
 
+FOLD = "Versions, machine, digests, and the command that makes these runs again."
 LOOPED = COST[:1].upper() + COST[1:] + "."
 
 
@@ -55,7 +56,7 @@ def section(context: Context) -> Section:
         LOOPED if train_with_pieces(context.experiment.used_plugins) else "",
         Markdown(f"Reproduce with:\n\n```sh\n{printable(command(runs) + plugin_options(context.experiment))}\n```"),
     )
-    return Section(title="Provenance", table=table(["what", "value"], rows, "ll"), notes=notes)
+    return Section(title="Provenance", table=table(["what", "value"], rows, "ll"), notes=notes, fold=FOLD)
 
 
 def own_pieces(plugin: Plugin) -> Markdown:

@@ -40,7 +40,7 @@ def method(context: Context) -> Section | None:
         sentences=how_to_read(context),
         table=verdicts_table(context.verdicts),
         notes=explanations(context.verdicts),
-        folded=True,
+        fold="Tests, corrections, and every number of each verdict.",
     )
 
 
