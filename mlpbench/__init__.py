@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     __version__: str
 
-DECORATORS = ("activation", "initialiser", "optimiser", "loss", "schedule", "metric", "dataset")
+DECORATORS = ("activation", "initialiser", "optimiser", "loss", "schedule", "metric", "dataset", "figure")
 __all__ = [
     "__version__", "load", "load_model", "load_weights", "model", "run", "activation", "initialiser", "optimiser", "loss", "schedule",
-    "metric", "dataset",
+    "metric", "dataset", "figure",
 ]  # fmt: skip
 
 WINDOWS = (

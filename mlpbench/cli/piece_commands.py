@@ -22,10 +22,11 @@ A piece is a plain function on tensors with a bare decorator:
   @mlpbench.schedule     f(share)                               -> the factor of lr
   @mlpbench.metric       f(outputs, targets)                    -> one number for all examples
   @mlpbench.dataset      f()                                    -> arrays x and y
+  @mlpbench.figure       f(context)                             -> a matplotlib figure
 
 Each is tried on a few numbers: its shape, that it is finite, and the same each time; of activations and losses the gradient is
 compared with differences, and of metrics is said whether the order of examples matters. A data set is
-made twice, read as a table of your own is, and kept. Then networks are trained with it, alone and in company, and their bits compared. An experiment beside
+made twice, read as a table of your own is, and kept; a figure is drawn of a few runs. Then networks are trained with it, alone and in company, and their bits compared. An experiment beside
 FILE uses it with `plugins: [FILE]`. FILE may be the name of an installed plugin, too.
 
 Exit status 2 where a piece breaks a rule: the line says which, and where.

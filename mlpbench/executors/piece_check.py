@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlpbench.base.errors import InputError
 from mlpbench.experiment.components.own_pieces import PieceError
 from mlpbench.experiment.plugins.piece_source import Piece
 from mlpbench.experiment.plugins.plugin import Plugin, read_file
 from mlpbench.experiment.spec import package_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlpbench.training.pieces.own_figures import DrawnPiece
 
 
 def check_file(path: Path, say: Callable[[str], None]) -> list[str]:
@@ -48,6 +55,25 @@ def make_dataset(plugin: Plugin, piece: Piece) -> None:
         made_dataset(plugin, piece)
     except PieceError as error:
         raise InputError(f"{plugin.code.path}: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureTables:
+    """What figures of plugins get: name and question of an experiment, and its tables."""
+
+    name: str
+    question: str
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+
+
+def draw_figures(plugins: Sequence[Plugin], tables: FigureTables) -> list[DrawnPiece]:
+    """Return what each figure of some plugins comes to; what goes wrong in one is said of that one."""
+    from mlpbench.training.piece_contract import drawn_figures  # torch takes a while to load
+    from mlpbench.training.pieces.own_figures import FigureContext
+
+    context = FigureContext(**vars(tables))
+    return [figure for plugin in plugins for figure in drawn_figures(plugin, context)]
 
 
 def _check_names(plugin: Plugin, path: Path) -> None:

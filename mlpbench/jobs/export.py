@@ -152,7 +152,7 @@ def weights_of(stored: StoredRun, options: Options, say: Say = say_nothing) -> E
         (run,) = with_refit_epochs([run], experiment, conditions, known)
     options = as_trained(options, stored.row)
     check_precision([run], options)
-    needed = used_by(recorded(experiment.plugins), [run.settings], every=False)
+    needed = used_by(recorded(experiment.plugins), [run.settings], every=())
     plugins = with_code(needed, options.plugin_files, "training a run again")
     experiment = experiment.model_copy(update={"plugins": plugins})
     get_data(experiment, options)

@@ -25,6 +25,7 @@ from mlpbench.results.folders import (
     read_interim_analyses,
     write_interim_analyses,
 )
+from mlpbench.results.plugin_figures import read_figures
 from mlpbench.results.register import DIGEST
 from mlpbench.results.registration import registration_of
 from mlpbench.results.store import Store
@@ -136,6 +137,7 @@ def judge(
         layers=store.read_layers,
         test_set=test_set,
         verifications=current_verifications(store) if for_report else (),
+        own_figures=read_figures(store.folder) if for_report else (),
     )
 
 

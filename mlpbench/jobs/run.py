@@ -16,12 +16,15 @@ from mlpbench.base.models import DATASET
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.executors import piece_check, ray_cluster
 from mlpbench.executors.executor import EXECUTORS, Setup, StackRows
+from mlpbench.experiment.components.own_pieces import plain, split_name
 from mlpbench.experiment.dataset_levels import DatasetMaker
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.grid import Run, RunSettings
+from mlpbench.experiment.metrics import own_metrics
 from mlpbench.experiment.plan import Stack
+from mlpbench.experiment.plugins.piece_kinds import KINDS
 from mlpbench.experiment.plugins.piece_source import Piece
-from mlpbench.experiment.plugins.plugin import COST, Plugin, plugin_lines, train_with_pieces, with_code
+from mlpbench.experiment.plugins.plugin import COST, Plugin, pieces_of, plugin_lines, train_with_pieces, with_code
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs.anytime_budget import within_budget
@@ -32,6 +35,8 @@ from mlpbench.jobs.progress import Progress
 from mlpbench.jobs.write_pages import LivePage
 from mlpbench.results import seal
 from mlpbench.results.folder_check import check_folder, first_messages, listed
+from mlpbench.results.metric_column import own_columns
+from mlpbench.results.plugin_figures import StoredFigure, in_base64, read_figures, write_figures
 from mlpbench.results.register import Register, write_register
 from mlpbench.results.registration import registered, registration_in
 from mlpbench.results.seal import NAME as SEAL
@@ -41,6 +46,8 @@ from mlpbench.results.store import ASIDE, Store
 SETTING_COLUMNS = tuple(field.name for field in fields(RunSettings))
 # More runs than this are trained only where the user says that they are meant.
 MOST_WITHOUT_YES = 100_000
+# Letters of what went wrong in a figure of a plugin.
+SHOWN_ERROR = 2_000
 
 
 def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = say_nothing) -> Outcome:
@@ -102,6 +109,7 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
             inventory, more = _train_in_rounds(inventory, todo, store, options, filed, live)
             trained += more
         store.compact()
+        _draw_figures(inventory, store, trained, say)
         _say_what_is_left(inventory, todo, options, say)
         outcome = finish(
             experiment,
@@ -136,6 +144,40 @@ def dataset_maker(say: Say = say_nothing) -> DatasetMaker:
         piece_check.make_dataset(plugin, piece)
 
     return make
+
+
+def _draw_figures(inventory: Inventory, store: Store, trained: int, say: Say) -> None:
+    """Have the folder keep the figures of the experiment's plugins, drawn anew where runs or their code are others."""
+    experiment = inventory.experiment
+    wanted = {(called, split_name(name)[1]) for called, name in pieces_of(experiment.plugins, "figure").items()}
+    if not wanted or (not trained and wanted == {(f.called, f.digest) for f in read_figures(store.folder)}):
+        return
+    if not trained:
+        for line in plugin_lines(experiment.plugins):
+            say(f"{experiment.name}: {line}")
+    figures = [
+        StoredFigure(called=f.called, digest=f.digest, text=f.text, png=in_base64(f.png), error=f.error[:SHOWN_ERROR])
+        for f in piece_check.draw_figures(experiment.plugins, _tables(inventory, store))
+    ]
+    write_figures(store.folder, figures)
+    for figure in (f for f in figures if f.error):
+        say(f"{experiment.name}: {figure.error}; the report has no such figure")
+
+
+def _tables(inventory: Inventory, store: Store) -> piece_check.FigureTables:
+    """Return the tables of the grid's runs as figures of plugins get them: by label, and by names without digests."""
+    experiment, labels = inventory.experiment, {c.condition_id: c.label for c in inventory.conditions}
+    ids = [run.run_id for run in inventory.runs]
+    runs = store.read("runs", ids)
+    own = {plain(name): values for name, values in own_columns(runs).items() if own_metrics.measured(name)}
+    runs = runs.drop(columns=own_metrics.COLUMN).assign(**own)
+    for name in (name for kind in KINDS.values() for name in kind.settings):
+        runs[name] = runs[name].map(plain, na_action="ignore")
+    runs.insert(0, "label", runs["condition_id"].map(labels))
+    order = {run_id: i for i, run_id in enumerate(ids)}
+    runs = runs.sort_values("run_id", key=lambda column: column.map(order), ignore_index=True)
+    curves = store.read("curves", ids).sort_values(["run_id", "step", "split"], ignore_index=True)
+    return piece_check.FigureTables(name=experiment.name, question=experiment.question, runs=runs, curves=curves)
 
 
 def _refuse_in_results(plugin: Plugin) -> None:

@@ -30,6 +30,7 @@ from mlpbench.experiment.spec import Experiment
 from mlpbench.report.section import paragraph
 from mlpbench.results.examples import TestSet
 from mlpbench.results.folders import VerifiedRun
+from mlpbench.results.plugin_figures import StoredFigure
 
 if TYPE_CHECKING:
     from mlpbench.report.figures.condition_colours import ConditionColours
@@ -63,6 +64,7 @@ class Context:
         layers: reads the table `layers` for some runs; None where there is none.
         test_set: reads predictions, labels and images of the test set; None where there are none.
         verifications: how far each run that was trained again agreed with its rows.
+        own_figures: what figures of plugins came to.
 
     """
 
@@ -73,6 +75,7 @@ class Context:
     layers: Layers | None = None
     test_set: TestSet | None = None
     verifications: Sequence[VerifiedRun] = ()
+    own_figures: Sequence[StoredFigure] = ()
 
     @property
     def verdicts(self) -> Sequence[Verdict]:

@@ -12,7 +12,13 @@ from mlpbench.base.escapes import Markdown, code, printable
 from mlpbench.report.answer import claim_cards, section_order
 from mlpbench.report.claim_answers import answer_of
 from mlpbench.report.context import Context
-from mlpbench.report.diagnostics import activation_panels, layer_signals, training_failures, weight_distributions
+from mlpbench.report.diagnostics import (
+    activation_panels,
+    layer_signals,
+    plugin_sections,
+    training_failures,
+    weight_distributions,
+)
 from mlpbench.report.figures import theme
 from mlpbench.report.section import Drawing, Section, blocks, heading
 from mlpbench.report.sections import (
@@ -69,6 +75,7 @@ SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     layer_signals.coordinate_check,
     weight_distributions.section,
     training_failures.unfinished,
+    plugin_sections.section,
     data.section,
     cost.training_cost,
     verdicts.method,

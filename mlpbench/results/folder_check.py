@@ -16,8 +16,9 @@ from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results import examples, seal
 from mlpbench.results.folders import read_folder, read_interim_analyses, read_verifications
+from mlpbench.results.plugin_figures import read_figures
 from mlpbench.results.register import read_register
-from mlpbench.results.seal import INTERIM_ANALYSES, JOURNAL, MISSING, REGISTER, SPEC, VERIFICATIONS
+from mlpbench.results.seal import INTERIM_ANALYSES, JOURNAL, MISSING, OWN_FIGURES, REGISTER, SPEC, VERIFICATIONS
 from mlpbench.results.store import Store, damage_message
 
 MOST_NAMED = 20
@@ -71,6 +72,7 @@ def check_folder(store: Store, experiment: Experiment | None = None, *, spec: bo
     noting(INTERIM_ANALYSES, lambda: read_interim_analyses(folder))
     noting(REGISTER, lambda: read_register(folder, about=()))
     noting(VERIFICATIONS, lambda: read_verifications(folder))
+    noting(OWN_FIGURES, lambda: read_figures(folder))
     if experiment is not None and examples.needed(experiment):
         for data in experiment.facts:
             noting(examples.labels_name(data), functools.partial(examples.read_labels, data, store))

@@ -44,6 +44,7 @@ from mlpbench.base.files import (
 
 NAME = "seal.json"
 SPEC, INTERIM_ANALYSES, VERIFICATIONS, SUMMARY = "spec.yaml", "looks.json", "verified.json", "summary.json"
+OWN_FIGURES = "own_figures.json"
 REGISTER = "register.json"
 # An exchange of files that may not be finished: see part_files.
 JOURNAL = ".journal.json"
@@ -58,6 +59,7 @@ _REMEDIES = {
     "test_examples": "where the data are, `mlpbench report` writes it again",
     "test_arrays": "where the data are, `mlpbench report` writes it again",
     SUMMARY: "`mlpbench report` writes it again",
+    OWN_FIGURES: "remove it; `mlpbench run` with the plugin draws it again",
     "figures": "`mlpbench report` writes it again",
     **dict.fromkeys(
         ("runs", "curves", "layers", "predictions", "weights"),
@@ -73,7 +75,7 @@ MISSING = "is missing"
 ALTERED = "its bytes are not those that were written"
 WAIT_S = 20
 RELISTINGS = 5
-_FILE = r"spec\.yaml|looks\.json|register\.json|verified\.json|summary\.json|test_labels-\w+\.npy|test_(?:examples|arrays)-[\w-]+\.npz|figures/[\w.-]+\.png"
+_FILE = r"spec\.yaml|looks\.json|register\.json|verified\.json|summary\.json|own_figures\.json|test_labels-\w+\.npy|test_(?:examples|arrays)-[\w-]+\.npz|figures/[\w.-]+\.png"
 _PART = rf"(?:{'|'.join(PARTS)})/[A-Za-z0-9_][A-Za-z0-9_.-]*-[0-9a-f]{{16}}\.(?:parquet|safetensors)"
 # Folders whose seal is written without `pending` at the end of what is under way, not after each file.
 _under_way: set[Path] = set()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -33,6 +34,7 @@ from mlpbench.training.batches.device_data import on_device
 from mlpbench.training.engine import train_stack
 from mlpbench.training.pieces.load_pieces import load_pieces, run_code
 from mlpbench.training.pieces.own_arrays import are_equal, made_arrays, npz_of
+from mlpbench.training.pieces.own_figures import DrawnPiece, FigureContext, drawn, prepare_drawing
 from mlpbench.training.pieces.own_functions import OwnActivation, OwnLoss, own_number, own_step
 from mlpbench.training.pieces.piece_calls import PieceCall
 from mlpbench.training.worker import torch_settings_restored
@@ -77,6 +79,8 @@ def _check(piece: Piece, plugin: Plugin, names: Mapping[str, Any]) -> PieceCheck
         call = PieceCall.of(piece, names)
         if call.kind == "dataset":
             return PieceCheck(piece=piece, passed=_of_dataset(piece, call))
+        if call.kind == "figure":
+            return PieceCheck(piece=piece, passed=_of_figure(piece, plugin, call))
         for what, try_it in _trials(call):
             try_it()
             passed.append(what)
@@ -269,6 +273,43 @@ def _of_dataset(piece: Piece, call: PieceCall) -> list[str]:
     return ["deterministic", f"{examples}, {facts.n_features} inputs, target {target}"]
 
 
+def drawn_figures(plugin: Plugin, context: FigureContext) -> list[DrawnPiece]:
+    """Return what each figure of a plugin comes to; one that goes wrong, or code that can't be run, is said of it."""
+    pieces = [piece for piece in plugin.pieces if piece.kind == "figure"]
+    if not pieces:
+        return []
+    prepare_drawing()
+    with torch_settings_restored():
+        torch.set_num_threads(1)
+        try:
+            names = run_code(plugin)
+        except PieceError as error:
+            return [DrawnPiece(called=piece.called, digest=piece.digest, error=str(error)) for piece in pieces]
+        return [_drawn(piece, names, context) for piece in pieces]
+
+
+def _drawn(piece: Piece, names: Mapping[str, Any], context: FigureContext) -> DrawnPiece:
+    try:
+        text, png = drawn(PieceCall.of(piece, names), context)
+    except PieceError as error:
+        return DrawnPiece(called=piece.called, digest=piece.digest, error=str(error))
+    return DrawnPiece(called=piece.called, digest=piece.digest, text=text, png=png)
+
+
+def _of_figure(piece: Piece, plugin: Plugin, call: PieceCall) -> list[str]:
+    """Draw a figure of a few runs twice; return what was tried of it."""
+    prepare_drawing()
+    ((runs, data),) = _tried_runs(piece, plugin)
+    rows = train_stack(runs, data)
+    names = {run.run_id: {"label": run.label, "replicate": run.replicate, **vars(run.settings)} for run in runs}
+    table = pd.DataFrame([names[row["run_id"]] | row for row in rows.runs])
+    context = FigureContext(name="check", question="Is it drawn?", runs=table, curves=pd.DataFrame(rows.curves))
+    first, second = drawn(call, context), drawn(call, context)
+    if first != second:
+        raise call.wrong("the same each time, by its tables alone", "something else the second time")
+    return [f"{'a picture' if first[1] else 'a sentence'} of {len(table)} runs", "deterministic"]
+
+
 def _try_optimiser(call: PieceCall) -> None:
     take = own_step(call)
     for shape in ((6, 4), (4,)):
@@ -286,13 +327,13 @@ def _try_optimiser(call: PieceCall) -> None:
 
 def _try_initialiser(call: PieceCall) -> None:
     for shape, fan_in, fan_out in (((30, 20), 30, 20), ((20,), 30, 20)):
-        drawn = []
+        draws = []
         for _ in range(2):
             rng = np.random.default_rng(0)
             layer = Layer(rng=rng, shape=shape, fan_in=fan_in, fan_out=fan_out, parameter=0.0, torch=torch)
-            drawn.append(torch.from_numpy(np.array(INITIALISERS[call.name].draw(layer))))
-        _is_finite(call, drawn[0])
-        _is_same(call, *drawn)
+            draws.append(torch.from_numpy(np.array(INITIALISERS[call.name].draw(layer))))
+        _is_finite(call, draws[0])
+        _is_same(call, *draws)
 
 
 def _try_schedule(call: PieceCall) -> None:

@@ -13,6 +13,8 @@ from arithmetic_tables import make, spec
 
 from mlpbench.evidence.agreement import agreement
 from mlpbench.evidence.estimates.observe import observe
+from mlpbench.evidence.estimates.tuning_choice import tuned_grid
+from mlpbench.experiment import grid
 from mlpbench.experiment.metrics.own_metrics import COLUMN, MOST
 from mlpbench.experiment.plugins.piece_source import Piece
 from mlpbench.experiment.plugins.plugin import Plugin
@@ -95,6 +97,17 @@ def test_finished_runs_are_observed_with_their_numbers() -> None:
     )
     by_id = dict(zip(tables.runs["run_id"], range(len(stored)), strict=True))
     assert observed[f"test_{NEW}"].tolist() == [float(by_id[i]) for i in observed["run_id"]]
+
+
+def test_a_number_of_validation_examples_is_the_mean_over_folds() -> None:
+    tables = make(spec(replicates=2, validation={"folds": 2}))
+    on_folds = [run for run in grid.runs(tables.experiment, tables.conditions) if run.fold is not None]
+    some = tables.runs.iloc[[0] * len(on_folds)].assign(
+        run_id=[run.run_id for run in on_folds],
+        **{COLUMN: pd.Series([[(f"val_{NEW}", 1.0 + 2 * (run.fold or 0))] for run in on_folds]).to_numpy()},
+    )
+    observed = tuned_grid(tables.experiment, tables.conditions, pd.concat([tables.runs, some])).observed
+    assert observed[f"val_{NEW}"].tolist() == [2.0] * len(observed)
 
 
 def test_trainings_that_agree_have_the_same_numbers() -> None:

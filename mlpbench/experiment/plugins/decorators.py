@@ -86,6 +86,16 @@ def dataset(function: Function) -> Function:
     return function
 
 
+def figure(function: Function) -> Function:
+    """Mark `f(context)` as a section of the report: a matplotlib figure, a sentence, or both, `(figure, text)`.
+
+    The context has `name` and `question` of the experiment, and DataFrames: `runs`, the table with a `label` for each condition, levels and
+    metrics, those of plugins too, by the names that claims have for them; and `curves`. It is called at the end of `run`, which keeps the
+    picture; the report shows what is kept. Every figure of a plugin is drawn.
+    """
+    return function
+
+
 def _differentiated(function: Function) -> Function:
     """Return a function with a decorator of its own, `derivative`, which keeps another function as its derivative."""
 

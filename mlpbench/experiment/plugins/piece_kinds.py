@@ -66,6 +66,12 @@ KINDS: Mapping[str, PieceKind] = {
         returns="arrays x and y, or x_train, y_train, x_test and y_test",
         trains=False,
     ),
+    "figure": PieceKind(
+        arguments=("context",),
+        returns="a matplotlib figure, a sentence, or both as a tuple",
+        every=True,
+        trains=False,
+    ),
 }
 
 

@@ -37,6 +37,9 @@ COST = (
     "activation of a plugin, 1.1 times with an optimiser or a loss; where they had 32 units, 3.5 to 5 times with any of them"
 )
 MOST_LETTERS = 200
+# Kinds of which an experiment uses every piece of its plugins, and those of them that measure a run.
+EVERY = tuple(name for name, kind in KINDS.items() if kind.every)
+MEASURES = ("metric",)
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
@@ -90,17 +93,19 @@ def used_names(settings: Iterable[tuple[str, object]]) -> set[tuple[str, str]]:
 
 
 def with_used(
-    plugins: Iterable[Plugin], names: Collection[tuple[str, str]], *, every: bool = True
+    plugins: Iterable[Plugin], names: Collection[tuple[str, str]], *, every: Collection[str] = EVERY
 ) -> tuple[Plugin, ...]:
-    """Return the plugins with the pieces that are used, without those that have none: these, and with `every` those of which all are."""
+    """Return the plugins with the pieces that are used, without those that have none: these, and those of the kinds `every`."""
     used = []
     for plugin in plugins:
-        always = {(p.kind, p.name) for p in plugin.pieces if every and KINDS[p.kind].every}
+        always = {(p.kind, p.name) for p in plugin.pieces if p.kind in every}
         used.append(plugin.used({*names, *always}))
     return tuple(plugin for plugin in used if plugin.pieces)
 
 
-def used_by(plugins: Iterable[Plugin], runs: Iterable[object], *, every: bool = True) -> tuple[Plugin, ...]:
+def used_by(
+    plugins: Iterable[Plugin], runs: Iterable[object], *, every: Collection[str] = MEASURES
+) -> tuple[Plugin, ...]:
     """Return the plugins with the pieces that runs of these resolved settings use, as `with_used` does."""
     names = [setting for kind in KINDS.values() for setting in kind.settings]
     found = used_names((name, getattr(settings, name)) for settings in runs for name in names)

@@ -16,7 +16,7 @@ from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.metrics.scores import CURVE_SCORES
 from mlpbench.report.answer import claim_cards
 from mlpbench.report.context import OF_TEST_SET, Context
-from mlpbench.report.diagnostics import layer_signals, training_failures, weight_distributions
+from mlpbench.report.diagnostics import layer_signals, plugin_sections, training_failures, weight_distributions
 from mlpbench.report.section import Section
 from mlpbench.report.sections import (
     conditions,
@@ -44,7 +44,12 @@ FIRST: Sequence[Make] = (
     fitted_curves.section,
     decision_regions.section,
 )
-MAIN: Sequence[Make] = (training_failures.warnings, conditions.section, learning_curves.section)
+MAIN: Sequence[Make] = (
+    training_failures.warnings,
+    conditions.section,
+    plugin_sections.section,
+    learning_curves.section,
+)
 LAST: Sequence[Make] = (verdicts.method, data.section, cost.training_cost, provenance.section)
 # Sections behind the cards that show metrics of claims, at most.
 MOST_SHOWN = 3
