@@ -18,7 +18,7 @@ from mlpbench.executors import piece_check, ray_cluster
 from mlpbench.executors.executor import EXECUTORS, Setup, StackRows
 from mlpbench.experiment.dataset_levels import DatasetMaker
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.experiment.grid import Run, RunSettings
+from mlpbench.experiment.grid import Run, RunSettings, unused_settings
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.plugins.piece_source import Piece
 from mlpbench.experiment.plugins.plugin import COST, Plugin, plugin_lines, train_with_pieces, with_code
@@ -73,6 +73,8 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
     for note in experiment.data_notes:
         say(note)
     inventory = take_inventory(experiment, store, options)
+    for note in unused_settings(experiment, inventory.conditions):
+        tell(f"{experiment.name}: {note}")
     _confirm(inventory, options)
 
     def register() -> Register:

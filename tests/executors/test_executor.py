@@ -154,7 +154,13 @@ def test_what_a_piece_prints_is_no_part_of_what_a_command_prints(
 ) -> None:
     source = "import mlpbench\nprint('loaded')\n@mlpbench.activation\ndef loud(z):\n    print('called')\n    return z\n"
     (tmp_path / "pieces.py").write_text(source)
-    tree = SPEC | {"dataset": "mnist1d", "plugins": ["pieces.py"], "factors": {}, "replicates": 1, "save_weights": False}
+    tree = SPEC | {
+        "dataset": "mnist1d",
+        "plugins": ["pieces.py"],
+        "factors": {},
+        "replicates": 1,
+        "save_weights": False,
+    }
     tree |= {"fixed": {"train_size": 90, "steps": 2, "batch_size": 32, "activation": "loud"}}
     (tmp_path / "loud.yaml").write_text(json.dumps(tree))
     mlpbench.run(tmp_path / "loud.yaml", results=tmp_path, report=False, device="cpu")
