@@ -209,8 +209,8 @@ def _data() -> Iterator[Finding]:
     folder = root
     while not folder.exists():
         folder = folder.parent
-    if error := _refusal(folder):
-        yield wrong("data cache", f"{root} can't be written to: {error}", "MLPBENCH_CACHE names another folder")
+    if refused := _refusal(folder):
+        yield wrong("data cache", f"{root} can't be written to: {refused}", "MLPBENCH_CACHE names another folder")
     for line in damaged:
         yield wrong("data cache", line, f"mlpbench data fetch {line.partition(':')[0]} fetches it again")
 
