@@ -172,7 +172,7 @@ def cite(folders: tuple[Path, ...]) -> None:
 
     folders = located_folders(folders)
     with noting_unsealed(*folders):
-        entries = [write_pages.citation(folder, warn) for folder in folders]
+        entries = dict.fromkeys(write_pages.citation(folder, warn) for folder in folders)  # BibTeX refuses one twice
     click.echo("\n".join([*entries, software_entry()]), nl=False)
 
 

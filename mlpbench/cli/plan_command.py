@@ -127,6 +127,7 @@ class _Planned:
 
 def _planned(experiment: Experiment, options: Options, pilot: Path | None) -> _Planned:
     """Return the plan of an experiment, and say what is to be known of its files; raise InputError where a record is damaged."""
+    from mlpbench.experiment.grid import unused_settings
     from mlpbench.jobs.anytime_budget import within_budget
     from mlpbench.jobs.inventory import take_inventory
     from mlpbench.results.folder_check import check_folder
@@ -153,7 +154,7 @@ def _planned(experiment: Experiment, options: Options, pilot: Path | None) -> _P
             (pilot,) = located_folders([pilot])
             planned = read_pilot(pilot, experiment, inventory.conditions, options, detects.tests, warn)
     of_files = [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]
-    for line in dict.fromkeys([*of_files, *experiment.data_notes]):
+    for line in dict.fromkeys([*of_files, *experiment.data_notes, *unused_settings(experiment, inventory.conditions)]):
         click.echo(line, err=True)
     return _Planned(inventory, inventory.summary(options).to_json(), detects, planned)
 

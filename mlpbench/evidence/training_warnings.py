@@ -135,10 +135,10 @@ def _edges(trained: Trained) -> Iterator[TrainingWarning]:
     if not trained.tuning.empty:
         rows = [r for r in records(trained.tuning) if r["edges"] and r["chosen"] > r["judged"] / 2]
         rows = [r for r in rows if r["position"] in set(trained.observed["position"])]
-        edges = [", ".join(_real_edges(r, trained.experiment)) for r in rows]
-        rows, edges = [r for r, of in zip(rows, edges, strict=True) if of], [of for of in edges if of]
+        of_rows = [", ".join(_real_edges(r, trained.experiment)) for r in rows]
+        rows, of_rows = [r for r, of in zip(rows, of_rows, strict=True) if of], [of for of in of_rows if of]
         if rows:
-            says = f"At the edge of its range: the chosen {rows[0]['tuning']} is the lowest or highest {edges[0]} tried, {{where}}."
+            says = f"At the edge of its range: the chosen {rows[0]['tuning']} is the lowest or highest {of_rows[0]} tried, {{where}}."
             advice = "Widen the range: a better level may lie beyond it."
             yield trained.warn("edge of range", [int(r["position"]) for r in rows], says, advice)
     levels = trained.experiment.factors.get("lr", ())

@@ -24,6 +24,7 @@ from mlpbench.experiment.design import Design
 from mlpbench.experiment.run_settings import LATER, SIZES
 from mlpbench.experiment.run_settings import RunSettings as RunSettings
 from mlpbench.experiment.run_settings import resolve as resolve
+from mlpbench.experiment.settings import SETTINGS
 
 # Raised by one whenever the engine's arithmetic changes the bits of a run: every identity changes with it.
 NUMERICS_VERSION = 1
@@ -113,6 +114,28 @@ def conditions(experiment: Design) -> list[Condition]:
             )
         )
     return grid
+
+
+# Why a setting that a file names may change nothing.
+_NO_LAYERS = "there is no hidden layer"
+UNUSED = {
+    "activation": _NO_LAYERS,
+    "norm": _NO_LAYERS,
+    "parametrization": _NO_LAYERS,
+    "residual": "no hidden layer has the width of the one before it",
+    "bias_init": "bias is false",
+    "decay_bias": "bias is false",
+    "pooling": "there are no conv_channels",
+}
+
+
+def unused_settings(experiment: Design, grid: Sequence[Condition]) -> list[str]:
+    """Return a line about each fixed setting that changes no run, with the reason: it was meant to."""
+    return [
+        f"{name}: {format_level(value)} changes nothing here, as {UNUSED[name]}"
+        for name, value in experiment.fixed.items()
+        if name in UNUSED and value != SETTINGS[name].default and all(getattr(c.settings, name) != value for c in grid)
+    ]
 
 
 def _in_folds(

@@ -19,7 +19,7 @@ from mlpbench.executors.executor import EXECUTORS, Setup, StackRows
 from mlpbench.experiment.components.own_pieces import plain, split_name
 from mlpbench.experiment.dataset_levels import DatasetMaker
 from mlpbench.experiment.file import yaml_reader
-from mlpbench.experiment.grid import Run, RunSettings
+from mlpbench.experiment.grid import Run, RunSettings, unused_settings
 from mlpbench.experiment.metrics import own_metrics
 from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.plugins.piece_kinds import KINDS
@@ -80,6 +80,8 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
     for note in experiment.data_notes:
         say(note)
     inventory = take_inventory(experiment, store, options)
+    for note in unused_settings(experiment, inventory.conditions):
+        tell(f"{experiment.name}: {note}")
     _confirm(inventory, options)
 
     def register() -> Register:

@@ -271,6 +271,10 @@ def no_disk(patch: pytest.MonkeyPatch, here: Path) -> None:
     patch.setattr(tempfile, "TemporaryFile", refused)
 
 
+def no_cache(patch: pytest.MonkeyPatch, here: Path) -> None:
+    patch.setenv("MLPBENCH_CACHE", "/proc/none")
+
+
 def damaged_data(patch: pytest.MonkeyPatch, here: Path) -> None:
     patch.setenv("MLPBENCH_CACHE", str(here))
     (folder := cache.folder_of(CATALOGUE["fashion_mnist"])).mkdir()
@@ -285,6 +289,7 @@ def damaged_data(patch: pytest.MonkeyPatch, here: Path) -> None:
         (no_avx2, "vectors", "the processor has no AVX2", "--numerics fast"),
         (no_memory, "memory", "0.2 GiB free", "close other programs"),
         (no_disk, "results", "can't be written to: Read-only file system", "--results FOLDER"),
+        (no_cache, "data cache", "/proc/none can't be written to: ", "MLPBENCH_CACHE names another folder"),
         (damaged_data, "data cache", "fashion_mnist: ", "mlpbench data fetch fashion_mnist"),
     ],
     ids=lambda v: getattr(v, "__name__", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import subprocess
@@ -145,3 +146,25 @@ def test_an_error_is_handed_over_whatever_it_is() -> None:
             carried = pickle.loads(pickle.dumps(_carried(raised)))
         assert "none" in str(carried)
         assert type(carried) in (ValueError, RuntimeError)
+
+
+@pytest.mark.slow
+def test_what_a_piece_prints_is_no_part_of_what_a_command_prints(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = "import mlpbench\nprint('loaded')\n@mlpbench.activation\ndef loud(z):\n    print('called')\n    return z\n"
+    (tmp_path / "pieces.py").write_text(source)
+    tree = SPEC | {
+        "dataset": "mnist1d",
+        "plugins": ["pieces.py"],
+        "factors": {},
+        "replicates": 1,
+        "save_weights": False,
+    }
+    tree |= {"fixed": {"train_size": 90, "steps": 2, "batch_size": 32, "activation": "loud"}}
+    (tmp_path / "loud.yaml").write_text(json.dumps(tree))
+    mlpbench.run(tmp_path / "loud.yaml", results=tmp_path, report=False, device="cpu")
+    seen = capfd.readouterr()
+    assert seen.out == ""
+    assert "loaded" in seen.err
+    assert "called" in seen.err

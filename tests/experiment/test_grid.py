@@ -359,3 +359,35 @@ def test_a_run_can_be_made_for_any_replicate() -> None:
     experiment = spec(replicates=1)
     (condition,) = conditions(experiment)
     assert make_run(experiment, condition, 4).run_id == ids(replicates=5)[4]
+
+
+@pytest.mark.parametrize(
+    ("setting", "level", "without", "used", "why"),
+    [
+        ("activation", "tanh", {"depth": 0}, {"depth": 1}, "tanh changes nothing here, as there is no hidden layer"),
+        ("norm", "layer", {"depth": 0}, {"depth": 1}, "layer changes nothing here, as there is no hidden layer"),
+        ("parametrization", {"mup": 8}, {"depth": 0}, {"depth": 1}, "mup(8) changes nothing here, as there is no hidden"),
+        ("residual", True, {"hidden_sizes": [9, 5]}, {"hidden_sizes": [9, 9, 5]}, "no hidden layer has the width of the one"),
+        ("residual", True, {"depth": 1}, {"depth": 2}, "no hidden layer has the width of the one before it"),
+        ("decay_bias", True, {"bias": False}, {}, "True changes nothing here, as bias is false"),
+        ("bias_init", {"constant": 0.1}, {"bias": False}, {}, "changes nothing here, as bias is false"),
+    ],
+)  # fmt: skip
+def test_a_fixed_setting_that_changes_no_run_is_said_with_the_reason(
+    setting: str, level: Any, without: dict[str, Any], used: dict[str, Any], why: str
+) -> None:
+    (said,) = unused(fixed={setting: level, **without})
+    assert said.startswith(f"{setting}: ")
+    assert why in said
+    assert unused(fixed={setting: level, **used}) == []
+    assert unused(fixed=without) == []
+
+
+def test_a_setting_that_some_condition_uses_and_one_that_states_a_default_are_not_noted() -> None:
+    assert unused(fixed={"residual": True}, factors={"depth": [0, 1, 2]}) == []
+    assert unused(fixed={"activation": "relu", "depth": 0}) == []
+
+
+def unused(**keys: Any) -> list[str]:
+    experiment = spec(**keys)
+    return grid.unused_settings(experiment, conditions(experiment))

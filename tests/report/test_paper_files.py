@@ -154,6 +154,7 @@ def test_results_are_cited_with_the_digest_of_their_seal_and_mlpbench_beside_the
     assert r"Does \$it\$ hold?" in result.stdout
     assert "Results folder of 6 runs" in result.stdout
     assert invoke("cite").stdout == result.stdout.partition("\n\n")[2]
+    assert invoke("cite", small, small).stdout == result.stdout  # BibTeX refuses an entry that is there twice
     assert write_pages.citation(small) + "\n" + invoke("cite").stdout == result.stdout
 
 

@@ -164,17 +164,23 @@ def _memory() -> Iterator[Finding]:
         yield wrong("address space", seen, f"ulimit -v unlimited, or at least {LEAST_ADDRESS_SPACE // 2**10}")
 
 
+def _refusal(folder: Path) -> str:
+    """Return why no file can be made in a folder, empty where one can: permissions alone don't tell."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
 def _disk(results: Path) -> Iterator[Finding]:
     folder = results.absolute()
     while not folder.exists():
         folder = folder.parent
     for what, place in (("results", folder), ("temporary files", Path(tempfile.gettempdir()))):
-        try:
-            with tempfile.TemporaryFile(dir=place):
-                pass
-        except OSError as error:
+        if error := _refusal(place):
             way = "--results FOLDER goes elsewhere" if what == "results" else "TMPDIR names another folder"
-            yield wrong(what, f"{place} can't be written to: {error.strerror}", way)
+            yield wrong(what, f"{place} can't be written to: {error}", way)
             continue
         free = shutil.disk_usage(place).free
         seen = f"{free / GIB:.1f} GiB free in {place}"
@@ -203,8 +209,8 @@ def _data() -> Iterator[Finding]:
     folder = root
     while not folder.exists():
         folder = folder.parent
-    if not os.access(folder, os.W_OK):
-        yield wrong("data cache", f"{root} can't be written to", "MLPBENCH_CACHE names another folder")
+    if refused := _refusal(folder):
+        yield wrong("data cache", f"{root} can't be written to: {refused}", "MLPBENCH_CACHE names another folder")
     for line in damaged:
         yield wrong("data cache", line, f"mlpbench data fetch {line.partition(':')[0]} fetches it again")
 
