@@ -30,7 +30,7 @@ from mlpbench.experiment.components.schedules import factors
 from mlpbench.experiment.grid import RunSettings
 from mlpbench.experiment.value_types import parse_call
 from mlpbench.training.batches.stacked_inputs import Inputs
-from mlpbench.training.buffers import Stacked
+from mlpbench.training.buffers import Room, Stacked
 from mlpbench.training.network.dense_kernels import RULES, DenseKernels
 from mlpbench.training.network.mlp_stack import Network, Workspace
 from mlpbench.training.network.parameters import GradientTarget
@@ -45,9 +45,12 @@ _MODE = os.environ.get("MKL_CBWR")
 _EXACT = _MODE == "COMPATIBLE" or (_MODE == "AVX2" and "Intel" in machine.processor())
 
 
-def root(x: Tensor) -> Tensor:
+def root(x: Tensor, out: Tensor | None = None) -> Tensor:
     """Return the square roots of x, correctly rounded if numerics are universal, or portable on a processor of Intel."""
-    return torch.from_numpy(np.sqrt(x.numpy())) if _EXACT and x.device.type == "cpu" else x.sqrt()
+    if not _EXACT or x.device.type != "cpu":
+        return torch.sqrt(x, out=out)
+    roots = np.sqrt(x.numpy(), out=None if out is None else out.numpy())
+    return torch.from_numpy(roots) if out is None else out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,7 @@ class OptimiserState:
         make: dict[str, Any] = {"dtype": torch.float64, "device": parameter_R1.device}
         self._numbers = [torch.tensor(of_runs, **make)[:, None] for of_runs in self._of_runs]
         self._parameters = parameters
+        self._rooms = Room(), Room()
         self._states = [[torch.zeros_like(p.value.flat_RS) for _ in range(self._optimiser.states)] for p in parameters]
 
     @property
@@ -109,11 +113,18 @@ class OptimiserState:
             assert isinstance(number, Tensor), "on a GPU"
             self._step_by_kernels(self._kernels, rate_R1, number)
             return
+        of_roots, of_product = self._rooms
+
+        def product(a: Tensor, b_R1: Tensor) -> Tensor:
+            return torch.mul(a, b_R1, out=of_product.like(a))
+
         step = Step(
             rate=rate_R1,
             parameter=self._parameter_R1,
             number=number,
             root=root,
+            roots=lambda v: root(v, of_roots.like(v)),
+            product=product,
             numbers=self._numbers,
             power=functools.cache(functools.partial(self._power, number)),
         )
@@ -122,10 +133,15 @@ class OptimiserState:
             own = step if p.rate_R1 is None else replace(step, rate=rate_R1 * p.rate_R1)
             if p.decay_R1 is not None:
                 if self._optimiser.coupled:
-                    g.add_(w * p.decay_R1)
+                    g.add_(product(w, p.decay_R1))
                 else:
                     w.mul_(1 - own.rate * p.decay_R1)
             self._optimiser.rule(w, g, states, own)
+
+    def let_go(self) -> None:
+        """Give back memory that is of use within a step alone."""
+        for room in self._rooms:
+            room.let_go()
 
     def _power(self, number: int | Tensor, i: int) -> Tensor:
         """Return each run's i-th number to a power, (R, 1); on a CPU one by one, as a vector's last elements may be rounded otherwise."""
@@ -140,20 +156,26 @@ class OptimiserState:
             kernels.update(self._name, p.value, p.gradient, states, own_R1, self._parameter_R1, p.decay_R1, *place)
 
 
-def clip(parameters: Sequence[Parameter], limit_R1: Tensor) -> None:
-    """Scale each run's whole gradient so that its norm is at most the run's limit."""
+def clip(parameters: Sequence[Parameter], limit_R1: Tensor, room: Room) -> None:
+    """Scale each run's whole gradient so that its norm is at most the run's limit; `room` is for the squares."""
     # Array by array: a sum over the first axis of (arrays, R) takes another order in a larger stack.
-    flat = [p.gradient.flat_RS if p.multiplier_R1 is None else p.gradient.flat_RS * p.multiplier_R1 for p in parameters]
-    squares_R1 = functools.reduce(torch.add, [g_RS.square().sum(1, keepdim=True) for g_RS in flat])
+    sums_R1 = []
+    for p in parameters:
+        g_RS = p.gradient.flat_RS
+        squares_RS = room.like(g_RS)
+        if p.multiplier_R1 is not None:
+            g_RS = squares_RS = torch.mul(g_RS, p.multiplier_R1, out=squares_RS)
+        sums_R1.append(torch.square(g_RS, out=squares_RS).sum(1, keepdim=True))
+    squares_R1 = functools.reduce(torch.add, sums_R1)
     scale_R1 = (limit_R1 / (root(squares_R1) + CLIP_EPS)).clamp_max(1.0)
     for p in parameters:
         p.gradient.flat_RS.mul_(scale_R1)
 
 
-def soft_threshold(weight: Stacked, by_R1: Tensor) -> None:
+def soft_threshold(weight: Stacked, by_R1: Tensor, room: Room) -> None:
     """Take the proximal step of lambda ||w||_1: w = sign(w) max(|w| - eta lambda, 0), whose zeros are exact."""
     w = weight.flat_RS
-    w.sub_(torch.clamp(w, -by_R1, by_R1))
+    w.sub_(torch.clamp(w, -by_R1, by_R1, out=room.like(w)))
 
 
 class Updates:
@@ -164,6 +186,7 @@ class Updates:
         self._settings = settings
         first = settings[0]
         self._plain_sgd = first.plain_sgd
+        self._room = Room()
         self._factors = {s.schedule: factors(s.schedule, s.steps) for s in settings if s.schedule != "constant"}
         self._rate_R1 = self._vector([s.lr for s in settings])
         self._l1_R1 = self._vector([s.l1 for s in settings]) if first.l1 > 0 else None
@@ -262,6 +285,12 @@ class Updates:
                     if place is not None and factor is not None:
                         place.copy_(factor)
 
+    def let_go(self) -> None:
+        """Give back memory that is of use within a step alone."""
+        self._room.let_go()
+        if not self._plain_sgd and isinstance(self._optimiser, OptimiserState):
+            self._optimiser.let_go()
+
     @property
     def is_own(self) -> bool:
         """Whether the optimiser is of a plugin."""
@@ -305,12 +334,12 @@ class Updates:
         else:
             self._network.backward(inputs, work, GradientTarget(into=self._gradients, subtracts=False))
             if self._clip_R1 is not None:
-                clip(self._parameters, self._clip_R1)
+                clip(self._parameters, self._clip_R1, self._room)
             self._optimiser.step(self._rate_R1, self._number)
         if self._l1_R1 is not None:
             by_R1 = self._rate_R1 * self._l1_R1
             for weight in self._network.parameters.weights:
-                soft_threshold(weight, by_R1)
+                soft_threshold(weight, by_R1, self._room)
         return sums_R
 
     def _rates(self, step: int) -> list[float]:

@@ -73,7 +73,8 @@ class Steps:
         self._work_of = recorded(self._descend, network.device, unless=by_host)
 
     def settle(self) -> None:
-        """Copy the weights of fused first layers back into the network; without that they are stale between steps."""
+        """Copy the weights of fused first layers back into the network, where they are stale between steps; let room go."""
+        self._updates.let_go()
         if self._work.fused is not None:
             self._work.fused.put(self._network.parameters.weights[0])
             self._work.fused = None

@@ -155,7 +155,8 @@ def test_an_update_is_that_of_the_plain_way(name: str, decays: bool) -> None:
         gradient.add_(wanted * decay_R1)
     elif decays:
         wanted.mul_(1 - rate_R1 * decay_R1)
-    optimiser.rule(wanted, gradient, others, Step(rate=rate_R1, parameter=parameter_R1, number=3, root=torch.sqrt))
+    roots: Any = {"root": torch.sqrt, "roots": torch.sqrt, "product": torch.mul}
+    optimiser.rule(wanted, gradient, others, Step(rate=rate_R1, parameter=parameter_R1, number=3, **roots))
     torch.testing.assert_close(w.flat_RS, wanted, rtol=1e-5, atol=1e-6)
     for state, other in zip(states, others, strict=True):
         torch.testing.assert_close(state, other, rtol=1e-5, atol=1e-6)

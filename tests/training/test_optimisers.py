@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -16,13 +16,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch_reference import OPTIMISERS as TORCH
 
 from mlpbench.experiment.components import optimisers
 from mlpbench.experiment.components.optimisers import OPTIMISERS
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import Word
-from mlpbench.training.buffers import Stacked
+from mlpbench.training.buffers import Room, Stacked
 from mlpbench.training.parameter_updates import OptimiserState, Parameter, clip, soft_threshold
 
 CPU = torch.device("cpu")
@@ -216,7 +217,7 @@ def norm_of(made: Sequence[Parameter], run: int) -> float:
 def test_clipping_is_torchs(dtype: torch.dtype) -> None:
     made, limits = parameters(None, dtype), [0.1, 5.0, 1e9]
     plain = [[p.gradient.x_RNM[run].clone() for p in made] for run in range(RUNS)]
-    clip(made, column(limits, dtype))
+    clip(made, column(limits, dtype), Room())
     for run, limit in enumerate(limits):
         leaves = [g.clone().requires_grad_() for g in plain[run]]
         for leaf, g in zip(leaves, plain[run]):
@@ -236,7 +237,7 @@ def test_clipping_never_raises_a_norm_nor_turns_a_gradient(sizes: list[float], l
         p.gradient.flat_RS.mul_(column(sizes))
     before = [norm_of(made, run) for run in range(RUNS)]
     was = [p.gradient.flat_RS.clone() for p in made]
-    clip(made, column([limit] * RUNS))
+    clip(made, column([limit] * RUNS), Room())
     for run in range(RUNS):
         after = norm_of(made, run)
         assert after <= min(before[run], limit) * (1 + 1e-12)
@@ -250,7 +251,7 @@ def test_a_gradient_of_zeros_is_clipped_to_zeros() -> None:
     made = parameters(None)
     for p in made:
         p.gradient.flat_RS.zero_()
-    clip(made, column([1.0] * RUNS))
+    clip(made, column([1.0] * RUNS), Room())
     assert not any(p.gradient.flat_RS.any() for p in made)
 
 
@@ -259,15 +260,15 @@ def test_the_gradient_of_one_run_clips_no_other() -> None:
     for p in other:
         p.gradient.flat_RS[0] *= 1e6
         p.gradient.flat_RS[2] = torch.nan
-    clip(made, column([1.0] * RUNS))
-    clip(other, column([1.0] * RUNS))
+    clip(made, column([1.0] * RUNS), Room())
+    clip(other, column([1.0] * RUNS), Room())
     assert all(torch.equal(p.gradient.flat_RS[1], q.gradient.flat_RS[1]) for p, q in zip(made, other))
 
 
 def thresholded(values: Sequence[Sequence[float]], by: Sequence[float]) -> Tensor:
     w = Stacked.zeros(len(values), 1, len(values[0]), dtype=torch.float64, device=CPU)
     w.x_RNM[:, 0] = torch.tensor(values, dtype=torch.float64)
-    soft_threshold(w, column(by))
+    soft_threshold(w, column(by), Room())
     assert not w.wide_RNP[:, :, len(values[0]) :].any()
     return w.x_RNM[:, 0].clone()
 
@@ -303,6 +304,57 @@ def test_a_rule_of_one_run_never_reads_another() -> None:
                 own.step(column(RATES), t)
         for p, q in zip(made, other):
             assert torch.equal(p.value.flat_RS[1], q.value.flat_RS[1])
+
+
+class Allocated(TorchDispatchMode):
+    """Counts the memories of at least so many elements that operations return and that were not there before."""
+
+    def __init__(self, known: Sequence[Tensor], elements: int) -> None:
+        super().__init__()
+        self._known = {t.untyped_storage().data_ptr() for t in known}
+        self._elements, self.found = elements, list[str]()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        got = function(*args, **(kwargs or {}))
+        of_size = [got] if isinstance(got, Tensor) and got.numel() >= self._elements else []
+        self.found += [str(function) for t in of_size if t.untyped_storage().data_ptr() not in self._known]
+        return got
+
+
+@pytest.mark.parametrize("name", [*OPTIMISERS, *(f"{name} with numbers" for name in NUMBERS)])
+def test_steps_allocate_nothing_of_the_size_of_parameters_but_the_first_after_memory_was_let_go(name: str) -> None:
+    name, _, tuned = name.partition(" ")
+    made = parameters([0.1] * RUNS)
+    own = OptimiserState(name, made, column([0.9] * RUNS), numbers=NUMBERS[name] if tuned else ())
+    known = [a.flat_RS for p in made for a in (p.value, p.gradient)] + [a for of in own.states for a in of]
+    least = min(p.value.flat_RS.numel() for p in made)
+
+    def allocated(number: int) -> list[str]:
+        rooms = [room.like(made[0].value.flat_RS) for room in own._rooms] if number > 1 else []
+        with Allocated([*known, *(r for r in rooms if r is not None)], least) as seen:
+            own.step(column(RATES), number)
+        return seen.found
+
+    assert allocated(1)
+    assert allocated(2) == allocated(3) == []
+    own.let_go()
+    before = [a.clone() for a in known]
+    assert all(room._flat.numel() == 0 for room in own._rooms)
+    own.step(column(RATES), 4)
+    assert not all(torch.equal(a, b) for a, b in zip(known, before)), "and goes on"
+
+
+def test_clipping_and_the_soft_threshold_allocate_nothing_of_the_size_of_parameters() -> None:
+    made, room = parameters(None), Room()
+    known = [a.flat_RS for p in made for a in (p.value, p.gradient)]
+    largest = room.like(max(known, key=Tensor.numel))
+    assert largest is not None
+    scaled = [replace(p, multiplier_R1=column([2.0] * RUNS)) for p in made]
+    with Allocated([*known, largest], min(a.numel() for a in known)) as seen:
+        clip(made, column([0.5] * RUNS), room)
+        clip(scaled, column([0.5] * RUNS), room)
+        soft_threshold(made[0].value, column([0.1] * RUNS), room)
+    assert seen.found == []
 
 
 def test_an_optimiser_that_kernels_do_not_know_takes_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:

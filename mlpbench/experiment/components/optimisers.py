@@ -44,7 +44,8 @@ LEAST_EPS = 1e-30
 class Step:
     """One step: each run's learning rate and parameter, (R, 1), the step's number from 1, and exact square roots.
 
-    `root` stands for `torch.sqrt`, whose bits depend on the processor. The number is an int on a CPU, a tensor in double
+    `root` stands for `torch.sqrt`, whose bits depend on the processor. Of arrays, `roots` does the same and `product`
+    multiplies, each in memory of its own that its next call overwrites. The number is an int on a CPU, a tensor in double
     precision on a GPU. A tuned rule has all `numbers` of each run, and the number'th `power` of any of them: (R, 1), in double
     precision, so that 1 minus one of them is rounded once.
     """
@@ -53,6 +54,8 @@ class Step:
     parameter: Tensor
     number: int | Tensor
     root: Callable[[Tensor], Tensor]
+    roots: Callable[[Tensor], Tensor]
+    product: Callable[[Tensor, Tensor], Tensor]
     numbers: Sequence[Tensor] = ()
     power: Callable[[int], Tensor] | None = None
 
@@ -91,42 +94,42 @@ class Optimiser:
 def _momentum(w: Tensor, g: Tensor, states: Sequence[Tensor], step: Step) -> None:
     (m,) = states
     m.mul_(step.parameter).add_(g)
-    w.sub_(m * step.rate)
+    w.sub_(step.product(m, step.rate))
 
 
 def _nesterov(w: Tensor, g: Tensor, states: Sequence[Tensor], step: Step) -> None:
     (m,) = states
     m.mul_(step.parameter).add_(g)
-    w.sub_(g.add_(m * step.parameter).mul_(step.rate))
+    w.sub_(g.add_(step.product(m, step.parameter)).mul_(step.rate))
 
 
 def _rmsprop(w: Tensor, g: Tensor, states: Sequence[Tensor], step: Step) -> None:
     (v,) = states
     v.mul_(RMSPROP_ALPHA).addcmul_(g, g, value=1 - RMSPROP_ALPHA)
-    w.sub_(g.mul_(step.rate).div_(step.root(v).add_(EPS)))
+    w.sub_(g.mul_(step.rate).div_(step.roots(v).add_(EPS)))
 
 
 def _adam(w: Tensor, g: Tensor, states: Sequence[Tensor], step: Step) -> None:
     m, v = states
     m.lerp_(g, 1 - BETA_1)
     v.mul_(BETA_2).addcmul_(g, g, value=1 - BETA_2)
-    scale = step.root(v).div_((1 - BETA_2**step.number) ** 0.5).add_(EPS)
-    w.sub_((m * (step.rate / (1 - BETA_1**step.number))).div_(scale))
+    scale = step.roots(v).div_((1 - BETA_2**step.number) ** 0.5).add_(EPS)
+    w.sub_(step.product(m, step.rate / (1 - BETA_1**step.number)).div_(scale))
 
 
 def _damped(w: Tensor, g: Tensor, states: Sequence[Tensor], step: Step) -> None:
     (m,) = states
     mu, tau = step.numbers
-    m.mul_(mu.to(g.dtype)).add_(g * (1 - tau * (step.number > 1)).to(g.dtype))
-    w.sub_(m * step.rate)
+    m.mul_(mu.to(g.dtype)).add_(step.product(g, (1 - tau * (step.number > 1)).to(g.dtype)))
+    w.sub_(step.product(m, step.rate))
 
 
 def _tuned_rmsprop(w: Tensor, g: Tensor, states: Sequence[Tensor], step: Step) -> None:
     v, m = states
     alpha, eps, mu = step.numbers
-    v.mul_(alpha.to(g.dtype)).addcmul_(g * (1 - alpha).to(g.dtype), g)
-    m.mul_(mu.to(g.dtype)).add_(g.div_(step.root(v).add_(eps.to(g.dtype))))
-    w.sub_(m * step.rate)
+    v.mul_(alpha.to(g.dtype)).addcmul_(step.product(g, (1 - alpha).to(g.dtype)), g)
+    m.mul_(mu.to(g.dtype)).add_(g.div_(step.roots(v).add_(eps.to(g.dtype))))
+    w.sub_(step.product(m, step.rate))
 
 
 def _tuned_adam(w: Tensor, g: Tensor, states: Sequence[Tensor], step: Step) -> None:
@@ -134,9 +137,9 @@ def _tuned_adam(w: Tensor, g: Tensor, states: Sequence[Tensor], step: Step) -> N
     m, v = states
     beta_1, beta_2, eps = step.numbers
     m.lerp_(g, (1 - beta_1).to(g.dtype))
-    v.mul_(beta_2.to(g.dtype)).addcmul_(g * (1 - beta_2).to(g.dtype), g)
-    scale = step.root(v).div_(step.root(1 - step.power(1)).to(g.dtype)).add_(eps.to(g.dtype))
-    w.sub_((m * (step.rate / (1 - step.power(0)).to(g.dtype))).div_(scale))
+    v.mul_(beta_2.to(g.dtype)).addcmul_(step.product(g, (1 - beta_2).to(g.dtype)), g)
+    scale = step.roots(v).div_(step.root(1 - step.power(1)).to(g.dtype)).add_(eps.to(g.dtype))
+    w.sub_(step.product(m, step.rate / (1 - step.power(0)).to(g.dtype)).div_(scale))
 
 
 _MOMENTUM: Parameters = {"number": Number(low=0, high=1, default=0.9)}
