@@ -167,6 +167,7 @@ def test_a_card_without_an_estimate_has_no_picture_and_says_so() -> None:
     assert "**Supported**: no estimate." in section.markdown
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_pages_have_cards_with_their_verdict_and_fold_what_is_folded() -> None:
     page = report_page(WIDTH)
     verdicts = judge_claims(*width_tables().parts)

@@ -54,6 +54,7 @@ def test_replicates_are_joined_in_their_order() -> None:
     assert [lines for _, lines in sides.names] == [["256"], ["1024"]]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_page_has_a_figure_for_each_card_and_no_words_of_users_as_markup() -> None:
     page = report_page(report_of(width_tables()))
     assert page.count('<figure class="claim"') == len(VERDICTS)
