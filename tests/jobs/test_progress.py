@@ -72,7 +72,7 @@ def at(
     monkeypatch.setattr("sys.stderr", stream)
     made = stacks()
     clock = {"now": 1000.0}
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr("time.monotonic", lambda: clock["now"])
     with progress.Progress("two", made, 2, hidden=False) as shown:
         shown.update([1e-6] * len(made))
         clock["now"] += 1 + later
