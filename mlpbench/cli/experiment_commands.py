@@ -128,18 +128,18 @@ def run(
 
 def print_outcome(outcome: Outcome) -> None:
     """Print the verdicts of a run, how its runs ended, its warnings and where its report is."""
-    from mlpbench.report.verdict_tables import terminal_table
+    from mlpbench.cli.styled_output import print_paragraph, print_verdicts
 
     if outcome.verdicts:
         click.echo()
-        click.echo(terminal_table(outcome.verdicts))
+        print_verdicts(outcome.verdicts)
         click.echo()
     n, diverged = sum(outcome.statuses.values()), outcome.statuses.get("diverged", 0)
     counts = [f"{n} run{'s' * (n != 1)}"]
     counts += [f"{n} {status}" for n, status in ((diverged, "diverged"), (outcome.failed, "failed")) if n]
     click.echo(f"{outcome.experiment.name}: {', '.join(counts)}, {outcome.trained} trained now")
     for warning in outcome.warnings:
-        click.echo(f"warning: {warning}")
+        print_paragraph(f"warning: {warning}")
     if outcome.report is not None:
         click.echo(f"report: {outcome.report}")
 
@@ -160,6 +160,7 @@ def list_(places: tuple[Path, ...], results: Path | None, workers: int | None, a
     listed. SPEC is one experiment, a file or a name as `run` takes it. A file that is wrong is named at the end, and doesn't keep the
     others from being listed: exit status 2.
     """
+    from mlpbench.cli.styled_output import print_listed
     from mlpbench.jobs import listing
     from mlpbench.jobs.options import Options
 
@@ -172,7 +173,7 @@ def list_(places: tuple[Path, ...], results: Path | None, workers: int | None, a
         paths = ({"file": str(row.file), "folder": str(row.folder)} for row in rows)
         click.echo(json.dumps([asdict(row) | of for row, of in zip(rows, paths)], indent=2))
     elif rows:
-        click.echo(listing.text(rows))
+        print_listed(rows)
     for line in damage:
         warn(line)
     if damage:

@@ -71,6 +71,7 @@ def doctor(results: Path, no_test: bool, as_json: bool) -> None:
     Trains a few small networks, of which the weights are known, for some ten seconds. Exit status 1 if something is wrong; each
     such line says what to do.
     """
+    from mlpbench.cli.styled_output import print_marked
     from mlpbench.jobs.first_steps.doctor import check_results, findings, healthy
 
     check_results(results)
@@ -80,7 +81,7 @@ def doctor(results: Path, no_test: bool, as_json: bool) -> None:
         if not as_json:
             mark = {"fine": "ok", "note": "note", "wrong": "WRONG"}[finding.state]
             for line in _wrapped(f"{mark:<7}{finding.what}", finding.seen, 24):
-                click.echo(line)
+                print_marked(line)
             if finding.way:
                 click.echo("\n".join(_wrapped("", f"-> {finding.way}", 24)))
     if as_json:

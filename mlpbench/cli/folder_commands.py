@@ -52,10 +52,11 @@ def claims(folders: tuple[Path, ...], markdown: bool, check: bool, as_json: bool
 
     Of several experiments it says which verdicts would not stand over all claims together, by Benjamini and Hochberg's method.
     """
+    from mlpbench.cli.styled_output import print_paragraph, print_verdicts
     from mlpbench.evidence.frames import json_records
     from mlpbench.jobs.judge import changed_verdicts, load_all
     from mlpbench.report.many_claims import JudgedClaim, false_discoveries
-    from mlpbench.report.verdict_tables import ledger, terminal_table
+    from mlpbench.report.verdict_tables import ledger
 
     if markdown and as_json:
         raise InputError("claims are printed in one format, got --markdown and --json")
@@ -84,8 +85,8 @@ def claims(folders: tuple[Path, ...], markdown: bool, check: bool, as_json: bool
         click.echo(ledger((o.experiment.name, o.verdicts) for o in outcomes))
     else:
         for outcome in outcomes:
-            click.echo(f"{outcome.experiment.name}: {printable(outcome.experiment.question)}")
-            click.echo(terminal_table(outcome.verdicts))
+            print_paragraph(f"{outcome.experiment.name}: {printable(outcome.experiment.question)}")
+            print_verdicts(outcome.verdicts)
             click.echo()
     together = false_discoveries(
         [
@@ -94,8 +95,10 @@ def claims(folders: tuple[Path, ...], markdown: bool, check: bool, as_json: bool
             for v in o.verdicts
         ]
     )
-    if together and not as_json:
-        click.echo(f"\n{together}" if markdown else together)
+    if together and markdown:
+        click.echo(f"\n{together}")
+    elif together and not as_json:
+        print_paragraph(together)
 
 
 @click.command()

@@ -28,6 +28,9 @@ from mlpbench.cli.common_options import (
     warn,
 )
 
+# Where the text of a plan begins, behind its labels.
+INDENT = 20
+
 if TYPE_CHECKING:
     from mlpbench.experiment.spec import Experiment
     from mlpbench.jobs.inventory import Inventory
@@ -67,6 +70,7 @@ def plan(
     deviations of the replicates' numbers. The level is that of its seed, by the register of the results folder. With --pilot there is for each claim its assurance, the chance to be decided over
     what the effect may be after the pilot, against the number of replicates and the time they take, and a number is suggested.
     """
+    from mlpbench.cli.styled_output import print_filled
     from mlpbench.jobs.options import Options
 
     options = Options(**chosen)
@@ -81,7 +85,10 @@ def plan(
         contents = [of.to_json() for of in plans]
         click.echo(json.dumps(contents if len(contents) > 1 else contents[0], indent=2))
     for i, of in enumerate(plans if not as_json else ()):
-        click.echo("\n" * (i > 0) + "\n".join(of.lines()))
+        if i:
+            click.echo()
+        for label, text in of.lines():
+            print_filled(label, text, INDENT)
         if of.detects is not None:
             _print_claims(of.claims, of.detects)
     for of in plans:
@@ -114,15 +121,15 @@ class _Planned:
         of_claims |= {"plugins": [p.as_written() for p in experiment.used_plugins]} if experiment.used_plugins else {}
         return {**self.summary, **of_claims, "claims": self.claims}
 
-    def lines(self) -> list[str]:
-        """Return what is to be trained, a line each."""
+    def lines(self) -> list[tuple[str, str]]:
+        """Return what is to be trained, a label and a text each."""
         experiment = self.inventory.experiment
-        lines = ["{:<20}{}".format(*_described(key, value)) for key, value in self.summary.items()]
+        lines = [_described(key, value) for key, value in self.summary.items()]
         for plugin in experiment.used_plugins:
             pieces = ", ".join(f"{piece.kind} {piece.name}" for piece in plugin.pieces)
-            lines.append(f"{'plugin':<20}{plugin.name}: {pieces}")
-        lines += self.inventory.outdated_lines()
-        return lines + [f"{'tuning':<20}{experiment.tuning_rule}"] * bool(experiment.tuning_rule)
+            lines.append(("plugin", f"{plugin.name}: {pieces}"))
+        lines += [("", line) for line in self.inventory.outdated_lines()]
+        return lines + [("tuning", experiment.tuning_rule)] * bool(experiment.tuning_rule)
 
 
 def _planned(experiment: Experiment, options: Options, pilot: Path | None) -> _Planned:
@@ -205,6 +212,8 @@ def _together(plans: Sequence[_Planned]) -> str:
 
 def _print_claims(claims: Mapping[str, str], detects: Detectable) -> None:
     """Print each claim as a formula, with what the planned replicates detect of it, and the level it is judged at."""
+    from mlpbench.cli.styled_output import print_filled, print_paragraph
+
     tested = [test for test in detects.tests.values() if not test.hypothesis.is_observed]
     seeds = {test.standing.number for test in tested}
     if any(test.is_foreseen for test in tested):
@@ -213,7 +222,7 @@ def _print_claims(claims: Mapping[str, str], detects: Detectable) -> None:
             f"level {tested[0].seed_level:.3g}{share} (seed {min(seeds)})" if len(seeds) == 1 else f"its level{share}"
         )
         by = f"with 80% power by {detects.replicates} replicates, at {level}, in sd over replicates"
-        click.echo(f"{'detectable':<20}{by}")
+        print_filled("detectable", by, INDENT)
     for name, formula in claims.items():
         test, sds, few = detects.tests[name], detects.sds[name], detects.too_few.get(name)
         if few is not None:
@@ -227,7 +236,7 @@ def _print_claims(claims: Mapping[str, str], detects: Detectable) -> None:
         if len(seeds) > 1 and not test.hypothesis.is_observed:
             detected += f", at level {test.seed_level:.3g} (seed {test.standing.number})"
         late = "; exploratory: its runs have been looked at" if test.standing.is_late else ""
-        click.echo(f"claim {name}: {printable(formula)}{detected}{late}")
+        print_paragraph(f"claim {name}: {printable(formula)}{detected}{late}")
 
 
 def _print_pilot(planned: PilotPlan, figure: Path | None, *, quiet: bool) -> None:

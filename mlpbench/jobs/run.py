@@ -31,7 +31,7 @@ from mlpbench.jobs.anytime_budget import within_budget
 from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take_inventory
 from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
 from mlpbench.jobs.options import Options
-from mlpbench.jobs.progress import Progress
+from mlpbench.jobs.progress import Progress, at_work
 from mlpbench.jobs.write_pages import LivePage
 from mlpbench.results import seal
 from mlpbench.results.folder_check import check_folder, first_messages, listed
@@ -113,15 +113,16 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
         store.compact()
         _draw_figures(inventory, store, trained, say)
         _say_what_is_left(inventory, todo, options, say)
-        outcome = finish(
-            experiment,
-            store,
-            inventory.conditions,
-            report=options.report,
-            html=options.html,
-            trained=trained,
-            filed=None if options.pilot else filed,
-        )
+        with at_work(f"{experiment.name}: {'writing report' if options.report else 'judging'}", hidden=options.quiet):
+            outcome = finish(
+                experiment,
+                store,
+                inventory.conditions,
+                report=options.report,
+                html=options.html,
+                trained=trained,
+                filed=None if options.pilot else filed,
+            )
     return replace(outcome, notes=tuple(notes))
 
 
@@ -415,7 +416,7 @@ def train(
             runs = {run.run_id: run for run in stack.runs}
             rows = [_complete_row(row, runs[row["run_id"]]) for row in measured.runs]
             yield stack, replace(measured, runs=rows)
-            progress.finish(stack)
+            progress.finish(stack, rows)
             for row in rows:
                 if row["status"] == "failed":
                     progress.print(f"{row['run_id']} failed: {row['error']}")

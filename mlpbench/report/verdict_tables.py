@@ -77,10 +77,8 @@ def _p_cell(verdict: Verdict) -> str:
     return "-" if verdict.p_corrected is None else probability(verdict.p_corrected)
 
 
-def terminal_table(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as plain text, at most 110 columns wide; notes stand below their row."""
-    if not verdicts:
-        return "no claims"
+def terminal_cells(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of the verdicts, as a terminal shows them."""
     head = ["claim", "verdict", ESTIMATE, "claimed", "n", _p_heading(verdicts)]
     cells = [
         [
@@ -88,12 +86,20 @@ def terminal_table(verdicts: Sequence[Verdict]) -> str:
         ]
         for v in verdicts
     ]  # fmt: skip
+    return head, cells
+
+
+def terminal_table(verdicts: Sequence[Verdict]) -> str:
+    """Return the verdicts as plain text, at most 110 columns wide; notes stand below their row."""
+    if not verdicts:
+        return "no claims"
+    head, cells = terminal_cells(verdicts)
     widths = [max(len(c[i]) for c in [head, *cells]) for i in range(len(head))]
     widths[0] = min(widths[0], max(FOR_IDS, COLUMNS - sum(widths[1:]) - 2 * (len(head) - 1)))
     lines = [_line(head, widths)]
     for cell, verdict in zip(cells, verdicts, strict=True):
         lines.append(_line(cell, widths))
-        lines += textwrap.wrap(_notes(verdict), COLUMNS, initial_indent="    ", subsequent_indent="    ")
+        lines += textwrap.wrap(verdict_notes(verdict), COLUMNS, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
 
@@ -105,7 +111,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(parts).rstrip()
 
 
-def _notes(verdict: Verdict) -> str:
+def verdict_notes(verdict: Verdict) -> str:
+    """Return what is to be known of a verdict beside its numbers, empty where nothing is."""
     sampled, warning = verdict.test_sampling.interval, ""
     if not_robust(verdict) and sampled is not None:
         warning = f" Including test-set sampling the interval is {Digits(verdict).ends(sampled)}. {NOT_ROBUST}"

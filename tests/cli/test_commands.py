@@ -16,11 +16,13 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from repository import ROOT
 
 import mlpbench
 from mlpbench.cli.main import main
 from mlpbench.evidence.frames import records
 
+README = (ROOT / "README.md").read_text()
 SPEC = """\
 name: tiny
 question: Do two widths differ on 600 images?
@@ -279,3 +281,18 @@ def test_a_spec_may_be_a_pipe(spec: Path, results: Path) -> None:
 def test_a_ledger_without_results_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "no results in results/ yet" in invoke("claims").stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_as_the_readme_says(shell: str) -> None:
+    assert f"_MLPBENCH_COMPLETE={shell}_source" in README or f"`{shell}_source`" in README
+
+    made = CliRunner().invoke(main, [], prog_name="mlpbench", env={"_MLPBENCH_COMPLETE": f"{shell}_source"})
+    assert "_MLPBENCH_COMPLETE" in made.stdout
+    asked = {
+        "_MLPBENCH_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "mlpbench pl",
+        "COMP_CWORD": "pl" if shell == "fish" else "1",
+    }
+    offered = CliRunner().invoke(main, [], prog_name="mlpbench", env=asked)
+    assert "plan" in offered.stdout

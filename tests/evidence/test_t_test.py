@@ -138,3 +138,11 @@ def test_mirroring_the_sample_and_the_bound_changes_no_p(mean: float, sd: float,
     assert t_test.two_sided(one, bound) == t_test.two_sided(other, -bound)
     assert t_test.equivalence(one, abs(bound)) == t_test.equivalence(other, abs(bound))
     assert t_test.beyond(one, abs(bound)) == t_test.beyond(other, abs(bound))
+
+
+@pytest.mark.parametrize("n", [5000, 10_000])
+def test_of_very_many_replicates_a_small_shift_is_detected(n: int) -> None:
+    """The noncentral t has no number where its chance is next to 1: that is above any that is wanted."""
+    shift = t_test.detectable_shift(n, 0.05)
+    normal = (1.6448536 + 0.8416212) / n**0.5
+    assert shift == pytest.approx(normal, rel=1e-3)
