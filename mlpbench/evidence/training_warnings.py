@@ -120,7 +120,7 @@ def _still_falling(trained: Trained) -> Iterator[TrainingWarning]:
         what = "validation" if split == "validation" else "test"
         size = f"{found.iloc[-1]:.0%}" if len(found) == 1 else f"{found.iloc[-1]:.0%} to {found.iloc[0]:.0%}"
         says = f"Still falling at the end: the {what} loss fell by {size} over the last quarter of training {{where}}."
-        advice = "Train longer before conditions are compared, or compare at equal loss (`steps_to_train_loss_X`)."
+        advice = "Train longer before conditions are compared, or compare at equal loss (steps_to_train_loss_X)."
         yield trained.warn("undertrained", list(found.index), says, advice)
 
 

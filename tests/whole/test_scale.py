@@ -333,7 +333,7 @@ def test_from_python_too(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_page_of_a_thousand_runs_is_light_and_soon_there(tmp_path: Path) -> None:
-    """With curves, layers and predictions of every run, twelve claims and all figures, as pictures and on the page."""
+    """In nine times what verdicts of forty runs take, with eleven claims and all figures, as pictures and on the page."""
     factors = {name: THOUSAND[name] for name in ("width", "lr")}
     claims = [claim for claim in GRID["claims"] if "dropout" not in json.dumps(claim)]
     tree = GRID | {"name": "page", "factors": factors, "claims": claims, "replicates": 10}
@@ -343,4 +343,4 @@ def test_a_page_of_a_thousand_runs_is_light_and_soon_there(tmp_path: Path) -> No
     assert page.count("<tr><td") == 1000
     assert len(page) < 3_000_000
     print(f"a page of 1000 runs: {done.seconds:.1f} s, {len(page) / 1e6:.2f} MB")
-    assert in_verdicts(done) < 12
+    assert in_verdicts(done) < 9

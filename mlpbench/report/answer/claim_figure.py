@@ -35,7 +35,9 @@ SHARES = {
     "failures": "difference of shares of runs that fail by {}, pp",
 }
 # Letters of a condition's name below its dots, in at most so many lines.
-LETTERS, LINES = 14, 4
+LETTERS, LINES = 16, 4
+# Of what both names share.
+SHARED = 42
 # Beyond so many decades a number is drawn as its logarithm.
 MOST_DECADES = 300
 
@@ -146,7 +148,7 @@ def draw_sides(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     ax.set_xlim(-0.35, 1.35)
     (above_name, below_name), shared = side_names(verdict.hypothesis.sides)
     ax.set_xticks([0, 1], [_wrapped(below_name), _wrapped(above_name)])
-    ax.set_xlabel(textwrap.shorten(printable(shared.removeprefix("label=")), 3 * LETTERS, placeholder=" …"))
+    ax.set_xlabel(textwrap.shorten(printable(shared.removeprefix("label=")), SHARED, placeholder=" …"))
     ax.tick_params(axis="x", length=0, labelsize=7.5)
     every = [*numbers.above, *numbers.below]
     if numbers.is_log or theme.spans_decade(every):

@@ -32,6 +32,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from mlpbench.report.figures import theme
+from mlpbench.report.figures.text_room import settle
 from mlpbench.report.pages.figure_panels import cut, windows
 from mlpbench.report.pages.figure_points import hex_of, points_of
 
@@ -81,6 +82,7 @@ def drawn_figure(figure: Figure, name: str, alt: str) -> DrawnFigure:
         for ax in figure.axes:
             _fix_texts_on_colour(ax)
         _hide_paper(figure)
+        settle(figure)
         buffer = io.StringIO()
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(buffer, metadata={"Date": None})

@@ -57,7 +57,7 @@ const latex = (rows, numbers) => [`\\begin{tabular}{${numbers.map((n) => (n ? "r
       mark.setAttribute("cx", point.x);
       mark.setAttribute("cy", point.y);
     };
-    const hint = "Point at a number, or use the arrow keys.";
+    const hint = "Point at a number or use arrow keys.";
     tell(-1);
 
     // From pixels of the screen to units of the picture.
