@@ -128,16 +128,13 @@ def run(
 
 def print_outcome(outcome: Outcome) -> None:
     """Print the verdicts of a run, how its runs ended, its warnings and where its report is."""
-    from mlpbench.report.verdict_tables import terminal_table
+    from mlpbench.report.verdict_tables import runs_line, terminal_table
 
-    if outcome.verdicts:
+    if outcome.context.verdicts:
         click.echo()
-        click.echo(terminal_table(outcome.verdicts))
+        click.echo(terminal_table(outcome.context.verdicts))
         click.echo()
-    n, diverged = sum(outcome.statuses.values()), outcome.statuses.get("diverged", 0)
-    counts = [f"{n} run{'s' * (n != 1)}"]
-    counts += [f"{n} {status}" for n, status in ((diverged, "diverged"), (outcome.failed, "failed")) if n]
-    click.echo(f"{outcome.experiment.name}: {', '.join(counts)}, {outcome.trained} trained now")
+    click.echo(runs_line(outcome.experiment.name, outcome.statuses, outcome.trained))
     for warning in outcome.warnings:
         click.echo(f"warning: {warning}")
     if outcome.report is not None:
