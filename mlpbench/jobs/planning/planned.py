@@ -41,19 +41,21 @@ class Plan:
         experiment: what is asked.
         summary: conditions, runs by what the results folder has of them, stacks, floating-point operations, expected seconds, memory.
         notes: what is to be known of data and folder.
+        inventory: what the results folder has of each run.
+        detectable: what the planned replicates detect; None where there are no claims.
 
     """
 
     experiment: Experiment
     summary: PlanSummary
     notes: tuple[str, ...]
-    _inventory: Inventory
-    _detectable: Detectable | None
+    inventory: Inventory
+    detectable: Detectable | None
 
     @cached_property
     def conditions(self) -> pd.DataFrame:
         """One row a condition: its label and its levels."""
-        rows = [{"condition": c.label, **c.levels} for c in self._inventory.conditions]
+        rows = [{"condition": c.label, **c.levels} for c in self.inventory.conditions]
         return pd.DataFrame(rows).drop(columns="label", errors="ignore")
 
     @cached_property
@@ -63,7 +65,7 @@ class Plan:
         `detects` is in standard deviations over replicates, missing where that is not foreseen. `fewest` is how many replicates could
         decide the claim, where the planned ones can't.
         """
-        found = self._detectable
+        found = self.detectable
         rows: list[dict[str, Any]] = []
         for claim in self.experiment.claims if found is not None else ():
             few = found.too_few.get(claim.id) if found else None
@@ -112,6 +114,6 @@ def plan(experiment: Experiment, options: Options) -> Plan:
         experiment=experiment,
         summary=inventory.summary(options),
         notes=tuple(dict.fromkeys(notes)),
-        _inventory=inventory,
-        _detectable=detects,
+        inventory=inventory,
+        detectable=detects,
     )
