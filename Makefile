@@ -18,7 +18,7 @@ COMPILE := ../$(BIN)/uv pip compile --quiet --no-config --universal --generate-h
 # The build of torch without CUDA for Linux on x86-64 and Python 3.11, taken where pip finds it (PIP_FIND_LINKS, another index).
 TORCH_CPU := torch==2.13.0+cpu --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
-.PHONY: run results test lint types units check audit prove bench throughput gpu install dev lock clean
+.PHONY: run results test lint types units check audit prove bench throughput gpu install dev lock release clean
 
 run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and write its report
 	@$(BIN)/mlpbench run $(SPEC)
@@ -110,6 +110,9 @@ lock: | $(VENV)/bin/python ## digests of all files of the versions in constraint
 		awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } cuda' run.all >cuda.txt && \
 		awk 'NR == FNR { run[$$1]; next } /^[a-z]/ { dev = !($$1 in run) } dev' run.all dev.all >dev.txt && \
 		rm build.in *.all
+
+release: $(VENV)/.dev ## both distributions in dist/, tried in an empty environment, and what changed; nothing is uploaded (DRAFT=yes: of any tree)
+	@$(BIN)/python release/build.py $(if $(DRAFT),--draft) $(foreach p,$(or $(PYTHONS),$(PYTHON)),--python $(p))
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,7 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from mlpbench.api import load, model, run
+    from mlpbench.api import Experiment, Outcome, Plan, load, model, plan, run
+    from mlpbench.base.errors import InputError, MachineError
     from mlpbench.experiment.plugins.decorators import (
         activation,
         dataset,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 DECORATORS = ("activation", "initialiser", "optimiser", "loss", "schedule", "metric", "dataset", "figure")
 __all__ = [
-    "__version__", "load", "load_model", "load_weights", "model", "run", "activation", "initialiser", "optimiser", "loss", "schedule",
+    "__version__", "Experiment", "InputError", "MachineError", "Outcome", "Plan", "load", "load_model", "load_weights", "model", "plan", "run", "activation", "initialiser", "optimiser", "loss", "schedule",
     "metric", "dataset", "figure",
 ]  # fmt: skip
 
@@ -36,14 +37,18 @@ WINDOWS = (
 )
 
 
-def __getattr__(name: str) -> Any:
+def _loaded(name: str) -> Any:
     if name in __all__ and os.name == "nt":
         raise ImportError(WINDOWS)
     # Loaded when first used: `mlpbench --help` needs neither pandas nor scipy.
-    if name in ("load", "model", "run"):
+    if name in ("Experiment", "Outcome", "Plan", "load", "model", "plan", "run"):
         from mlpbench import api
 
         return getattr(api, name)
+    if name in ("InputError", "MachineError"):
+        from mlpbench.base import errors
+
+        return getattr(errors, name)
     if name in DECORATORS:
         from mlpbench.experiment.plugins import decorators
 
@@ -61,3 +66,12 @@ def __getattr__(name: str) -> Any:
 
         return VERSION
     raise AttributeError(f"module 'mlpbench' has no attribute {name!r}")
+
+
+# Editors and mypy go by the imports above, and know a name that there is not.
+if not TYPE_CHECKING:
+    __getattr__ = _loaded
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

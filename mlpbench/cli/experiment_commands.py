@@ -129,15 +129,13 @@ def run(
 def print_outcome(outcome: Outcome) -> None:
     """Print the verdicts of a run, how its runs ended, its warnings and where its report is."""
     from mlpbench.cli.styled_output import print_paragraph, print_verdicts
+    from mlpbench.report.verdict_tables import runs_line
 
-    if outcome.verdicts:
+    if outcome.context.verdicts:
         click.echo()
-        print_verdicts(outcome.verdicts)
+        print_verdicts(outcome.context.verdicts)
         click.echo()
-    n, diverged = sum(outcome.statuses.values()), outcome.statuses.get("diverged", 0)
-    counts = [f"{n} run{'s' * (n != 1)}"]
-    counts += [f"{n} {status}" for n, status in ((diverged, "diverged"), (outcome.failed, "failed")) if n]
-    click.echo(f"{outcome.experiment.name}: {', '.join(counts)}, {outcome.trained} trained now")
+    click.echo(runs_line(outcome.experiment.name, outcome.statuses, outcome.trained))
     for warning in outcome.warnings:
         print_paragraph(f"warning: {warning}")
     if outcome.report is not None:

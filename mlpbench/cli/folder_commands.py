@@ -72,7 +72,7 @@ def claims(folders: tuple[Path, ...], markdown: bool, check: bool, as_json: bool
         if as_json:
             click.echo(json.dumps(changed, indent=2))
         for outcome in () if as_json else outcomes:
-            n = len(outcome.verdicts)
+            n = len(outcome.context.verdicts)
             same = f"{outcome.experiment.name}: {n} verdict{'s' * (n != 1)} as stored"
             click.echo("\n".join(changed[outcome.experiment.name] or [same]))
         if any(changed.values()):
@@ -82,17 +82,17 @@ def claims(folders: tuple[Path, ...], markdown: bool, check: bool, as_json: bool
         rows = {o.experiment.name: json_records(o.claims) for o in outcomes}
         click.echo(json.dumps(rows, indent=2))
     elif markdown:
-        click.echo(ledger((o.experiment.name, o.verdicts) for o in outcomes))
+        click.echo(ledger((o.experiment.name, o.context.verdicts) for o in outcomes))
     else:
         for outcome in outcomes:
             print_paragraph(f"{outcome.experiment.name}: {printable(outcome.experiment.question)}")
-            print_verdicts(outcome.verdicts)
+            print_verdicts(outcome.context.verdicts)
             click.echo()
     together = false_discoveries(
         [
             JudgedClaim(experiment=o.experiment.name, id=v.claim.id, verdict=v.decision, p=v.p)
             for o in outcomes
-            for v in o.verdicts
+            for v in o.context.verdicts
         ]
     )
     if together and markdown:

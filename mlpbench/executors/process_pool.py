@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -31,10 +32,7 @@ from mlpbench.training.worker_setup import Setup, StackRows
 
 TICK_SECONDS = 0.2
 SECONDS_TO_END = 5
-UNSTARTED = (
-    "worker processes must be able to start, and they ended at once: what they printed is above; a script that calls "
-    'mlpbench.run must be a file, and the call must stand under `if __name__ == "__main__":`'
-)
+UNSTARTED = "worker processes must be able to start, and they ended at once: what they printed is above"
 KILLED = (
     "worker processes must be able to start, and they were killed {n} times while they did (by {by}): if memory was wanting, "
     "fewer --workers or more memory helps; finished stacks are kept, run the same command again to continue"
@@ -176,7 +174,8 @@ class ProcessPool:
             shares[job.slot] = 0.0
         self._started.clear()
         try:
-            with _STARTING, _quiet_start({**variables(self.setup.numerics, self.setup.threads), **SAFE_PATH}):
+            quiet = _quiet_start({**variables(self.setup.numerics, self.setup.threads), **SAFE_PATH})
+            with _STARTING, quiet, _without_script():
                 for _ in range(min(self.workers, len(jobs))):
                     self._started.append(_Worker(shares))
             for worker in self._started:
@@ -278,6 +277,24 @@ def _quiet_start(environment: Mapping[str, str | None]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if sent:
             signal.raise_signal(sent[0])
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Start workers that do not run the script of this process again: they need nothing of it.
+
+    Spawning imports the main module by its file, so a script without `if __name__ == "__main__":` would start workers in every
+    worker, and one from standard input has no file. What spawning reads of that module is hidden meanwhile.
+    """
+    script = sys.modules["__main__"]
+    hidden: dict[str, Any] = {n: vars(script)[n] for n in ("__file__", "__spec__") if n in vars(script)}
+    vars(script).pop("__file__", None)
+    script.__spec__ = None
+    try:
+        yield
+    finally:
+        del script.__spec__
+        vars(script).update(hidden)
 
 
 def _start_resource_tracker() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mlpbench.base.errors import InputError
+from mlpbench.base.models import unknown
 from mlpbench.data.dataset import Say
 from mlpbench.experiment import grid
 from mlpbench.experiment.claims.claim_identity import claim_identities
@@ -34,22 +37,28 @@ if TYPE_CHECKING:
     from mlpbench.evidence.judging.interim_analysis import Judgement
     from mlpbench.evidence.judging.verdict import Verdict
     from mlpbench.report.context import Context
+    from mlpbench.report.notebook.outcome_plots import OutcomePlots
+    from mlpbench.report.notebook.outcome_tables import TidyTable
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Outcome:
     """What a run of an experiment came to: verdicts, and the tables as DataFrames, read when they are first asked for.
 
+    A notebook shows the verdicts as cards. `verdicts` and `tidy()` are tables for people, `claims`, `runs`, `curves` and `layers` those of the
+    results folder with all columns; `plot` draws.
+
     `statuses` counts the runs of the grid that the folder has by how they ended; `report_failures` says why parts of
     the report could not be made, by what they are; `notes` are about files of the folder that were missing or damaged;
-    `warnings` are what a supervisor would point at in the runs, where they were just trained or a report was asked for.
+    `warnings` are what a supervisor would point at in the runs, where they were just trained or a report was asked for;
+    `context` is what a report rests on, with each verdict as it was judged.
     """
 
     experiment: Experiment
     folder: Path
     trained: int
     statuses: Mapping[str, int]
-    verdicts: Sequence[Verdict] = field(repr=False)
+    context: Context = field(compare=False)
     report: Path | None = None
     report_failures: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -61,11 +70,42 @@ class Outcome:
         return self.statuses.get("failed", 0)
 
     @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """One row a claim: what it says, its verdict, and the estimate with its interval in the unit that reports print."""
+        from mlpbench.report.notebook.outcome_tables import verdict_table
+
+        return verdict_table(self.context.verdicts)
+
+    @cached_property
     def claims(self) -> pd.DataFrame:
-        """One row a claim: its verdict, estimate, interval, p and what would decide it."""
+        """One row a claim, with every column that `mlpbench claims --json` has; numbers are in the unit of the metric."""
         from mlpbench.evidence.judging.verdict import claims_table
 
-        return claims_table(self.verdicts)
+        return claims_table(self.context.verdicts)
+
+    def tidy(self, table: TidyTable = "runs") -> pd.DataFrame:
+        """Return one row a run, or of `curves` one row a point of a curve, with the factors as columns, in the order of the grid.
+
+        Raises InputError for another table.
+
+        >>> import mlpbench
+        >>> mlpbench.load("results/reference/width").tidy().columns[:6].tolist()
+        ['condition', 'width', 'replicate', 'status', 'test_accuracy', 'test_loss']
+        """
+        from mlpbench.report.notebook import outcome_tables
+
+        if table not in outcome_tables.TIDY_TABLES:
+            raise InputError(unknown("table", table, outcome_tables.TIDY_TABLES))
+        if table == "runs":
+            return outcome_tables.tidy_runs(self.experiment, self.runs)
+        return outcome_tables.tidy_curves(self.experiment, self.runs, self.curves)
+
+    @property
+    def plot(self) -> OutcomePlots:
+        """Draws curves, pairs and claims: `outcome.plot.curves()` returns matplotlib's axes."""
+        from mlpbench.report.notebook.outcome_plots import OutcomePlots
+
+        return OutcomePlots(self.context)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -81,6 +121,29 @@ class Outcome:
     def layers(self) -> pd.DataFrame:
         """One row for each layer of a run at each probe."""
         return self._table("layers")
+
+    def __repr__(self) -> str:
+        counts = Counter(verdict.decision for verdict in self.context.verdicts)
+        claims = ", ".join(f"{n} {decision}" for decision, n in counts.items()) or "no claims"
+        n = sum(self.statuses.values())
+        return f"Outcome({self.experiment.name}: {n} run{'s' * (n != 1)}, {claims}, in {self.folder})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a card for each claim, how runs ended, and what is to be known of them."""
+        from mlpbench.evidence.frames import is_among
+        from mlpbench.report.notebook.outcome_cards import ShownOutcome, outcome_html
+
+        said = (*self.experiment.data_notes, *self.notes, *(f"warning: {text}" for text in self.warnings))
+        return outcome_html(
+            ShownOutcome(
+                context=self.context,
+                runs=self.runs[is_among(self.runs["run_id"], self.context.runs["run_id"])],
+                folder=self.folder,
+                trained=self.trained,
+                report=self.report,
+                said=said,
+            )
+        )
 
     def _table(self, name: str) -> pd.DataFrame:
         return Store(self.folder).read(name, grid.all_run_ids(self.experiment))
@@ -165,7 +228,7 @@ def finish(
         folder=store.folder,
         trained=trained,
         statuses=context.statuses,
-        verdicts=context.verdicts,
+        context=context,
         report=path,
         report_failures=failures,
         warnings=tuple(warning.text for warning in context.warnings) if report or trained else (),
@@ -217,7 +280,7 @@ def changed_verdicts(outcome: Outcome) -> list[str]:
     if summary is None:
         return [f"{name}: no verdicts are stored: `mlpbench report {outcome.folder}` writes them"]
     stored = {answer.id: answer.verdict for answer in summary.answers}
-    now = {verdict.claim.id: verdict.decision for verdict in outcome.verdicts}
+    now = {verdict.claim.id: verdict.decision for verdict in outcome.context.verdicts}
     lines = []
     for claim in dict.fromkeys([*stored, *now]):
         if claim not in now:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mlpbench.base.escapes import Markdown, code, markdown
 from mlpbench.evidence.judging.caveats import BoundKept, Unfinished
@@ -101,6 +101,13 @@ def terminal_table(verdicts: Sequence[Verdict]) -> str:
         lines.append(_line(cell, widths))
         lines += textwrap.wrap(verdict_notes(verdict), COLUMNS, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
+
+
+def runs_line(name: str, statuses: Mapping[str, int], trained: int) -> str:
+    """Return how the runs of an experiment ended: `width: 64 runs, 3 diverged, 1 failed, 64 trained now`."""
+    n = sum(statuses.values())
+    ended = [f"{statuses[status]} {status}" for status in ("diverged", "failed") if statuses.get(status)]
+    return f"{name}: {', '.join([f'{n} run' + 's' * (n != 1), *ended])}, {trained} trained now"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -365,7 +365,7 @@ def test_a_folder_that_is_not_complete_has_no_verdicts(tmp_path: Path, monkeypat
             run(SPEC, tmp_path)
     partial = mlpbench.load(tmp_path / "w")
     assert partial.claims["verdict"].to_list() == ["undecided"] * 2
-    assert "undecided (6 of 12 runs)" in terminal_table(partial.verdicts)
+    assert "undecided (6 of 12 runs)" in terminal_table(partial.context.verdicts)
     assert "No verdict before all runs are there: 6 of 12 runs." in partial.claims["note"].to_list()[0]
     assert standing(run(SPEC, tmp_path)) == [FIRST, FIRST]
 
@@ -384,11 +384,11 @@ ANYTIME = SPEC | {"claims": SPEC["claims"][1:], "until_decided": {"anytime": Tru
 
 
 def test_a_claim_stated_late_is_judged_by_replicates_trained_since(tmp_path: Path) -> None:
-    (first,) = run(ANYTIME, tmp_path, budget=6).verdicts
+    (first,) = run(ANYTIME, tmp_path, budget=6).context.verdicts
     altered = with_claims({"metric": "train_loss", "expect": "less"}, until_decided={"anytime": True})
-    (late,) = run(altered, tmp_path, budget=6).verdicts
+    (late,) = run(altered, tmp_path, budget=6).context.verdicts
     assert (first.exploratory, late.exploratory, late.e_value) == (False, True, 1.0)
-    (later,) = run(altered, tmp_path, budget=10).verdicts
+    (later,) = run(altered, tmp_path, budget=10).context.verdicts
     runs = mlpbench.load(tmp_path / "w").runs
     losses = runs.pivot(index="replicate", columns="width", values="train_loss")
     since = (losses[3] - losses[2]).to_numpy()[6:]
@@ -411,11 +411,11 @@ def test_what_one_folder_had_is_no_later_evidence_for_a_claim_of_another(tmp_pat
 
 def test_e_values_of_two_seeds_multiply(tmp_path: Path) -> None:
     run(ANYTIME, tmp_path, budget=6)
-    (second,) = run(ANYTIME, tmp_path, seed=1, budget=7).verdicts
-    (alone,) = run(ANYTIME | {"name": "alone"}, tmp_path / "elsewhere", seed=1, budget=7).verdicts
+    (second,) = run(ANYTIME, tmp_path, seed=1, budget=7).context.verdicts
+    (alone,) = run(ANYTIME | {"name": "alone"}, tmp_path / "elsewhere", seed=1, budget=7).context.verdicts
     run(ANYTIME, tmp_path, budget=12)  # what the first seed comes to later is no evidence for the second
-    assert mlpbench.load(tmp_path / "w").verdicts[0].seed_number == 1
-    (again,) = run(ANYTIME, tmp_path, seed=1, budget=7).verdicts
+    assert mlpbench.load(tmp_path / "w").context.verdicts[0].seed_number == 1
+    (again,) = run(ANYTIME, tmp_path, seed=1, budget=7).context.verdicts
     process = {seed: _process(tmp_path / "w", seed, n) for seed, n in ((0, 6), (1, second.n))}
     assert second.e_value == again.e_value == pytest.approx(process[0].then(process[1]).largest()[0], rel=1e-6)
     assert alone.e_value == pytest.approx(process[1].largest()[0], rel=1e-6)

@@ -78,8 +78,8 @@ def test_the_page_is_kept_up_while_runs_are_trained_and_nothing_else_is_differen
     assert seen[-1] == (tmp_path / "live" / "tiny" / "report.html").read_text()
     plain = mlpbench.run(spec, results=tmp_path / "plain", executor="inline")
     assert plain.report == tmp_path / "plain" / "tiny" / "report.md"
-    assert [v.decision for v in outcome.verdicts] == [v.decision for v in plain.verdicts]
-    assert not any(v.exploratory for v in outcome.verdicts)
+    assert [v.decision for v in outcome.context.verdicts] == [v.decision for v in plain.context.verdicts]
+    assert not any(v.exploratory for v in outcome.context.verdicts)
     live, without = contents(tmp_path / "live" / "tiny"), contents(tmp_path / "plain" / "tiny")
     assert live.keys() == without.keys()
     for name in ("register.json", "spec.yaml", *(("looks.json",) if top_up else ())):

@@ -71,9 +71,9 @@ def words(text: str) -> set[str]:
 
 @pytest.mark.parametrize("width", [50, 80, 200])
 def test_a_table_fits_and_says_what_a_pipe_gets(outcome: Outcome, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = CODES.sub("", shown(lambda: styled_output.print_verdicts(outcome.verdicts), width, monkeypatch))
+    text = CODES.sub("", shown(lambda: styled_output.print_verdicts(outcome.context.verdicts), width, monkeypatch))
     assert max(map(len, text.splitlines())) <= width
-    plain = terminal_table(outcome.verdicts)
+    plain = terminal_table(outcome.context.verdicts)
     heading, *rows = plain.splitlines()
     assert words("\n".join(rows)) <= words(text)
     if width == 200:
@@ -81,15 +81,15 @@ def test_a_table_fits_and_says_what_a_pipe_gets(outcome: Outcome, width: int, mo
 
 
 def test_each_verdict_has_its_colour(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = shown(lambda: styled_output.print_verdicts(outcome.verdicts), 120, monkeypatch)
-    assert {v.decision for v in outcome.verdicts} == {"supported", "refuted", "undecided"}
+    text = shown(lambda: styled_output.print_verdicts(outcome.context.verdicts), 120, monkeypatch)
+    assert {v.decision for v in outcome.context.verdicts} == {"supported", "refuted", "undecided"}
     for word, code in (("supported", "1;32"), ("refuted", "1;31"), ("undecided", "1;33")):
         assert f"\x1b[{code}m{word}" in text
 
 
 def test_no_color_leaves_colours_out_and_still_fits(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    text = shown(lambda: styled_output.print_verdicts(outcome.verdicts), 60, monkeypatch)
+    text = shown(lambda: styled_output.print_verdicts(outcome.context.verdicts), 60, monkeypatch)
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", text)
     assert max(map(len, CODES.sub("", text).splitlines())) <= 60
 
@@ -105,7 +105,7 @@ def test_no_word_of_a_user_is_a_signal_or_markup(outcome: Outcome, monkeypatch: 
 def test_a_pipe_gets_plain_text_unless_colour_is_asked_for(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = CliRunner().invoke(main, ["claims", str(outcome.folder)]).stdout
     assert "\x1b" not in plain
-    table = terminal_table(outcome.verdicts)
+    table = terminal_table(outcome.context.verdicts)
     assert table in plain
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")

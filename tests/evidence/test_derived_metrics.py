@@ -165,7 +165,7 @@ def test_a_report_a_load_and_a_top_up_have_the_same_numbers(probed: Path, tmp_pa
     text = (tmp_path / "probed" / "report.md").read_text()
     assert "log10 units" in text
     assert "`log10_forward_gain[all,start] at label=deep: above 0 in the mean`" in text
-    assert "log10 units" in terminal_table(topped.verdicts)
+    assert "log10 units" in terminal_table(topped.context.verdicts)
     assert (loaded["look"] >= 1).all()
 
 

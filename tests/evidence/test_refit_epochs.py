@@ -18,6 +18,7 @@ from sealed_folders import seal_again
 import mlpbench
 from mlpbench.base.files import write_whole
 from mlpbench.evidence.refit_epochs import UNKNOWN, refit_epochs, with_refit_epochs
+from mlpbench.executors.executor import ExecutorName
 from mlpbench.experiment import grid
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.results.part_files import encoded
@@ -111,7 +112,7 @@ def run(tree: dict[str, Any], results: Path) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("executor", ["inline", pytest.param("local", marks=pytest.mark.slow)])
-def test_a_refit_has_the_weights_of_a_plain_run_of_as_many_epochs(tmp_path: Path, executor: str) -> None:
+def test_a_refit_has_the_weights_of_a_plain_run_of_as_many_epochs(tmp_path: Path, executor: ExecutorName) -> None:
     """Two implementations of one thing: streams are addressed, so that ending early is ending there."""
     outcome = mlpbench.run(TREE, results=tmp_path, executor=executor, workers=2, quiet=True, report=False)
     runs = outcome.runs

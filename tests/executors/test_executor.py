@@ -96,7 +96,7 @@ def test_workers_start_without_what_would_have_a_gpu_take_other_kernels(monkeypa
 
 def test_an_executor_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--executor must be one of local, inline, ray, got 'slurm'"):
-        mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="slurm")
+        mlpbench.run(SPEC, dataset="mnist1d", results=tmp_path, executor="slurm")  # type: ignore[arg-type]
 
 
 def test_ray_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,8 @@ def test_ray_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(InputError, match="--address needs --executor ray, got --executor local"):
         mlpbench.run(SPEC, address="10.0.0.1:6379", **options)
     monkeypatch.setattr(ray_cluster, "find_spec", lambda name: object())
-    for wrong in ("10.0.0.1", "10.0.0.1:0", "ray://10.0.0.1:10001", ":6379", 6379, "a:99999"):
+    wrongs: tuple[Any, ...] = ("10.0.0.1", "10.0.0.1:0", "ray://10.0.0.1:10001", ":6379", 6379, "a:99999")
+    for wrong in wrongs:
         with pytest.raises(InputError, match=r"--address must be host:port of a Ray cluster's head, such as .*, got "):
             mlpbench.run(SPEC, executor="ray", address=wrong, **options)
     monkeypatch.setattr(ray_cluster, "find_spec", lambda name: None)

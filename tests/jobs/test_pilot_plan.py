@@ -60,9 +60,9 @@ def test_a_folder_as_its_own_pilot_shows_the_estimates_of_its_verdicts(name: str
     """Untuned and tuned conditions, metrics of runs, curves and layers; settings of a replicate's own are no part of a plan's."""
     done = load(REFERENCE / name)
     shown = facts(ROOT / "experiments" / f"{name}.yaml", "--pilot", REFERENCE / name)["pilot"]["claims"]
-    assert shown.keys() == {v.claim.id for v in done.verdicts}
+    assert shown.keys() == {v.claim.id for v in done.context.verdicts}
     compared = 0
-    for verdict in done.verdicts:
+    for verdict in done.context.verdicts:
         mean = shown[verdict.claim.id].get("mean")
         if mean is not None and shown[verdict.claim.id]["n"] == verdict.n:
             assert mean == pytest.approx(verdict.estimate, abs=1e-12)

@@ -310,7 +310,7 @@ class Allocated(TorchDispatchMode):
     """Counts the memories of at least so many elements that operations return and that were not there before."""
 
     def __init__(self, known: Sequence[Tensor], elements: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._known = {t.untyped_storage().data_ptr() for t in known}
         self._elements, self.found = elements, list[str]()
 
@@ -333,7 +333,7 @@ def test_steps_allocate_nothing_of_the_size_of_parameters_but_the_first_after_me
         rooms = [room.like(made[0].value.flat_RS) for room in own._rooms] if number > 1 else []
         with Allocated([*known, *(r for r in rooms if r is not None)], least) as seen:
             own.step(column(RATES), number)
-        return seen.found
+        return list(seen.found)
 
     assert allocated(1)
     assert allocated(2) == allocated(3) == []

@@ -124,7 +124,7 @@ def test_runs_of_a_mode_that_means_nothing_there_are_compared_within_tolerance_a
     spec: Path, tmp_path: Path
 ) -> None:
     """Their bits can't be had: they are trained in the mode there is, said to be of another, and stale to `run`."""
-    plain = {"norm": "none", "optimizer": "sgd"}  # where rounding stays small
+    plain: dict[str, Any] = {"norm": "none", "optimizer": "sgd"}  # where rounding stays small
     mlpbench.run(spec, results=tmp_path / "r", workers=1, numerics="universal", report=False, **plain)
     elsewhere = Elsewhere(ARM, tmp_path)
     folder = tmp_path / "r" / "anywhere"

@@ -165,12 +165,17 @@ def assert_same_numbers(found: str, expected: str) -> None:
             assert line == wanted
 
 
-def test_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_python_in_the_readme_runs_and_prints_what_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], in_process: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
     texts = blocks("python")
     assert texts
     for text in texts:
         exec(compile(text, "README.md", "exec"), {})
+    (output,) = (block for block in blocks("text", section("From Python")))
+    assert capsys.readouterr().out == output
+    assert (tmp_path / "curves.png").exists()
 
 
 def test_files_the_readme_links_to_are_there() -> None:

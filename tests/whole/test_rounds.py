@@ -73,7 +73,8 @@ DECLARED = TOPPED | {"until_decided": {"max_replicates": 8}}
 
 
 def run(tree: dict[str, Any], results: Path, **options: Any) -> Outcome:
-    return mlpbench.run(tree, **({"results": results, "device": "cpu", "workers": 1, "report": False} | options))
+    usual: dict[str, Any] = {"results": results, "device": "cpu", "workers": 1, "report": False}
+    return mlpbench.run(tree, **(usual | options))
 
 
 def inventory(tree: dict[str, Any], results: Path) -> Inventory:

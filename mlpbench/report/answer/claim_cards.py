@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import get_args
 
+import pandas as pd
+
 from mlpbench.base.escapes import Markdown, bullets, code
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.judging.caveats import BoundKept
@@ -63,10 +65,10 @@ def answer(verdicts: Sequence[Verdict]) -> str:
         if said:
             listed = "; ".join([*said, *([f"and {left} more"] if left else [])])
             groups_said.append(Markdown("**{}**: {}.").format(decision.capitalize(), listed))
-    return blocks(_tally(verdicts), bullets(groups_said))
+    return blocks(tally(verdicts), bullets(groups_said))
 
 
-def _tally(verdicts: Sequence[Verdict]) -> Markdown:
+def tally(verdicts: Sequence[Verdict]) -> Markdown:
     """Return `**3 of 7 claims are supported, 1 is refuted, and 3 are undecided.**`."""
     counts = Counter(v.decision for v in verdicts)
     n, present = len(verdicts), [d for d in get_args(Decision) if d in counts]
@@ -84,9 +86,14 @@ def section(context: Context) -> Section:
     verdicts = context.verdicts
     if not verdicts:
         return Section(title="Verdicts", sentences="This experiment makes no claims.")
-    cards = [card(v, i, items_of(context)) for i, v in enumerate(verdicts[:MOST_CARDS], start=1)]
-    rest = [further(verdicts[MOST_CARDS:])] if len(verdicts) > MOST_CARDS else []
-    return Section(title="Verdicts", sentences=mixed_runs(context), parts=[*cards, *rest])
+    return Section(title="Verdicts", sentences=mixed_runs(context.runs), parts=cards(context))
+
+
+def cards(context: Context) -> Sequence[Section]:
+    """Return a card for each of the first claims, and a part with a table and a figure of all others."""
+    verdicts = context.verdicts
+    first = [card(v, i, items_of(context)) for i, v in enumerate(verdicts[:MOST_CARDS], start=1)]
+    return [*first, *([further(verdicts[MOST_CARDS:])] if len(verdicts) > MOST_CARDS else [])]
 
 
 def items_of(context: Context) -> str:
@@ -179,8 +186,8 @@ def alternative(verdict: Verdict) -> str:
     return f"{joined}{verdict.decision}, {estimate_cell(verdict)}, claimed {expected_cell(verdict)}."
 
 
-def mixed_runs(context: Context) -> str:
+def mixed_runs(runs: pd.DataFrame) -> str:
     """Return a warning where runs that are compared were made in ways that change their bits; else nothing."""
-    values = {name: sorted(context.runs[PROVENANCE[name]].dropna().unique(), key=str) for name in BITS_DEPEND_ON}
+    values = {name: sorted(runs[PROVENANCE[name]].dropna().unique(), key=str) for name in BITS_DEPEND_ON}
     differ = [f"{name}: {', '.join(map(str, of))}" for name, of in values.items() if len(of) > 1]
     return f"The runs that are compared were not all made in the same way ({'; '.join(differ)})." if differ else ""

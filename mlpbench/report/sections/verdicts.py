@@ -46,14 +46,19 @@ def method(context: Context) -> Section | None:
 
 def further(verdicts: Sequence[Verdict]) -> Section:
     """Return claims that have no picture of their own: their rows, and a figure with a strip for each that has an estimate."""
-    estimated = [v for v in verdicts if v.estimate is not None and not math.isnan(v.hypothesis.bound)]
-    if not estimated:
+    shown = estimated(verdicts)
+    if not shown:
         return Section(title="Further claims", table=verdicts_table(verdicts))
-    some = f"The figure shows the first {MOST_ROWS} of {len(estimated)} claims with an estimate."
+    some = f"The figure shows the first {MOST_ROWS} of {len(shown)} claims with an estimate."
     alt = "Estimate, interval and margin of each further claim."
-    drawn = SectionFigure(name="verdicts", draw=partial(draw, estimated[:MOST_ROWS]), alt=alt)
-    sentences = some * (len(estimated) > MOST_ROWS)
+    drawn = SectionFigure(name="verdicts", draw=partial(draw, shown[:MOST_ROWS]), alt=alt)
+    sentences = some * (len(shown) > MOST_ROWS)
     return Section(title="Further claims", sentences=sentences, table=verdicts_table(verdicts), figures=[drawn])
+
+
+def estimated(verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
+    """Return the verdicts that have a strip: those with an estimate and a bound."""
+    return [v for v in verdicts if v.estimate is not None and not math.isnan(v.hypothesis.bound)]
 
 
 def how_to_read(context: Context) -> str:

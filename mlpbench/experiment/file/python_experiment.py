@@ -1,0 +1,144 @@
+"""An experiment that is written in Python: the keys of an experiment file as typed keywords, read as the file is read.
+
+There is one reader: keywords become the mapping that a file holds, and what is wrong is said in the same words.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Never, TypeAlias
+
+from mlpbench.base.models import Stream
+from mlpbench.experiment.file import yaml_reader, yaml_text
+from mlpbench.experiment.spec import Experiment as CheckedExperiment
+
+# One value of a setting as a file has it: `relu`, 0.1, [64, 32], {warmup: 200}.
+Level: TypeAlias = bool | int | float | str | Sequence[Any] | Mapping[str, Any] | None
+# The name of a data set, or its name or file with options.
+DataSet: TypeAlias = str | Mapping[str, Any]
+# What holds others so deep is no part of an experiment, and may hold itself.
+MOST_DEPTH = yaml_text.MAX_DEPTH
+
+
+class Experiment:
+    """An experiment: the keys of an experiment file as keywords, checked as a file is when it is made.
+
+    Levels may be NumPy numbers and arrays, tuples and ranges, and a file may be a `Path`; paths start at the current folder.
+
+    Args:
+        name: A plain word; names the folder of results.
+        question: What the experiment asks, in a sentence.
+        dataset: A named data set, or a mapping with `name` or `file` and options; left out where data sets are levels of a factor.
+        topic: The heading under which an index lists the experiment.
+        validation: A share of the training examples held out, or `{"folds": K}`.
+        fixed: One value for each setting that is not varied; others have their defaults.
+        factors: Levels for each setting that is varied; also `zip` and `conditions`.
+        ablate: `{"base": {...}, "remove": {...}}`.
+        nuisance: Levels, or a range, of each setting that is tuned on validation.
+        probes: Epochs at which layers are measured; also `start` and `end`.
+        shifts: Kinds of shift of the test set, each with its severities.
+        replicates: How often every condition is repeated; 5 where it is left out.
+        seed: Of all random draws; 0 where it is left out.
+        vary: The random streams in which replicates differ, or `{"each": [...]}`.
+        until_decided: `{"max_replicates": N}` or `{"anytime": True}`.
+        save_weights: Whether the weights of every run are kept.
+        plugins: Files with pieces of your own, in the current folder.
+        claims: Mappings with `id`, `says` and a form, such as `compare`.
+        unknown: None: any other keyword is refused, with the nearest one that there is.
+
+    Raises:
+        InputError: Something is wrong: the message names the key, the rule, the value and a suggestion, as of a file.
+
+    >>> experiment = Experiment(name="widths", question="Is wider better?", dataset="digits", factors={"width": (8, 16)})
+    >>> experiment
+    Experiment(name='widths', question='Is wider better?')
+
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        question: str,
+        dataset: DataSet | None = None,
+        topic: str | None = None,
+        validation: float | Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Level] | None = None,
+        factors: Mapping[str, Sequence[Any] | Mapping[str, Sequence[Any]]] | None = None,
+        ablate: Mapping[str, Mapping[str, Level]] | None = None,
+        nuisance: Mapping[str, Sequence[Any] | Mapping[str, Any]] | None = None,
+        probes: Sequence[float | Literal["start", "end"]] | None = None,
+        shifts: Mapping[str, Sequence[float]] | None = None,
+        replicates: int | None = None,
+        seed: int | None = None,
+        vary: Sequence[Stream] | Mapping[Literal["each"], Sequence[Stream]] | None = None,
+        until_decided: Mapping[str, Any] | None = None,
+        save_weights: bool | None = None,
+        plugins: Sequence[str | Path] | None = None,
+        claims: Sequence[Mapping[str, Any]] | None = None,
+        **unknown: Never,
+    ) -> None:
+        keys: dict[str, Any] = {
+            "name": name, "question": question, "topic": topic, "dataset": dataset, "validation": validation,
+            "fixed": fixed, "factors": factors, "ablate": ablate, "nuisance": nuisance, "probes": probes,
+            "shifts": shifts, "replicates": replicates, "seed": seed, "vary": vary, "until_decided": until_decided,
+            "save_weights": save_weights, "plugins": plugins, "claims": claims,
+        }  # fmt: skip
+        needed = ("name", "question")
+        given = {key: value for key, value in keys.items() if value is not None or key in needed}
+        self._keys = plain_mapping(given | unknown)
+        self._checked = yaml_reader.from_mapping(self._keys)
+
+    @property
+    def keys(self) -> Mapping[str, Any]:
+        """The keys of the experiment as a file would have them, those that were left out left out."""
+        return self._keys
+
+    @property
+    def checked(self) -> CheckedExperiment:
+        """The experiment in canonical form, as results folders have it."""
+        return self._checked
+
+    def to_yaml(self, folder: str | Path | None = None) -> str:
+        """Return the text of a file that has the same runs and claims, defaults filled in.
+
+        Paths of own data are absolute, or relative to the folder that the file is for.
+        """
+        return yaml_reader.dump(self._checked, None if folder is None else Path(folder))
+
+    def __repr__(self) -> str:
+        return f"Experiment(name={self._keys['name']!r}, question={self._keys['question']!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Experiment) and self._keys == other._keys
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def plain_mapping(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping whose values are those that a YAML file can hold, where Python has others that mean them."""
+    return {key: plain_value(value) for key, value in mapping.items()}
+
+
+def plain_value(value: object, depth: int = 0) -> Any:
+    """Return what a YAML file has in place of a value: numbers of NumPy, arrays, tuples, ranges and paths become plain.
+
+    Whatever else there is stays, and the reader says what is wrong with it.
+
+    >>> import numpy as np
+    >>> plain_value({"lr": np.logspace(-2, 0, 3), "width": range(8, 10)})
+    {'lr': [0.01, 0.1, 1.0], 'width': [8, 9]}
+    """
+    if depth > MOST_DEPTH:
+        return value
+    if isinstance(value, Mapping):
+        return {key: plain_value(of, depth + 1) for key, of in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain_value(of, depth + 1) for of in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # arrays, series and numbers of NumPy and pandas
+        return value.tolist()
+    return value

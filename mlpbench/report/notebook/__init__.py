@@ -1,0 +1,1 @@
+"""What Python code and notebooks show of an outcome: cards, tables and figures."""

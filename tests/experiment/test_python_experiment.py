@@ -1,0 +1,134 @@
+"""An experiment in Python takes what a file takes, and refuses what a file is refused for, in the same words."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from bad_specs import FILES, HERE, Bad
+from repository import EXPERIMENTS
+
+import mlpbench
+from mlpbench.base.errors import InputError
+from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.file.json_schema import schema
+from mlpbench.experiment.file.key_meanings import FILE
+from mlpbench.experiment.file.python_experiment import Experiment, plain_value
+from mlpbench.experiment.file.yaml_reader import _Source
+from mlpbench.experiment.spec import FILE_KEYS
+
+SMALL: dict[str, Any] = {"name": "small", "question": "Which?", "dataset": "digits", "factors": {"width": [8, 16]}}
+PARAMETERS = inspect.signature(Experiment.__init__).parameters
+SHIPPED = sorted(EXPERIMENTS.glob("*.yaml"))
+
+
+def tree(text: str) -> Any:
+    """Return what the package reads of a file before it is checked; nothing where that is not YAML, or not its part of it."""
+    try:
+        return _Source("bad.yaml", text).value()
+    except InputError:
+        return None
+
+
+def keywords(bad: Bad) -> dict[str, Any]:
+    """Return a wrong file as keywords; nothing where it has none, or lacks what Python asks for by itself."""
+    read = tree(bad.text.replace(HERE, ""))
+    is_mapping = isinstance(read, dict) and all(isinstance(key, str) for key in read)
+    # In Python nothing is what is left out, and the length of a text is no matter.
+    is_whole = is_mapping and {"name", "question"} <= read.keys() and read.get("claims", ()) is not None
+    return read if is_whole and len(bad.text) < yaml_reader.MAX_BYTES else {}
+
+
+def test_keywords_are_the_keys_of_the_schema() -> None:
+    named = [name for name, p in PARAMETERS.items() if p.kind is p.KEYWORD_ONLY]
+    assert sorted(named) == sorted(schema()["properties"]) == sorted(FILE_KEYS) == sorted(FILE)
+    needed = {name for name, p in PARAMETERS.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+    assert needed == set(schema()["required"])
+
+
+def test_every_keyword_is_explained() -> None:
+    described = re.findall(r"^    +(\w+): ", str(Experiment.__doc__), flags=re.MULTILINE)
+    assert set(FILE_KEYS) <= set(described)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_keywords_of_a_file_are_the_experiment_of_that_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+    assert Experiment(**tree(path.read_text())).checked == yaml_reader.read(path)
+
+
+WRONG = [(bad, found) for bad in FILES if (found := keywords(bad))]
+
+
+@pytest.mark.parametrize(("bad", "wrong"), WRONG, ids=[bad.name for bad, _ in WRONG])
+def test_what_is_wrong_is_said_as_of_a_file(bad: Bad, wrong: dict[str, Any]) -> None:
+    """Rule, value and suggestion are those of the file; the place is the way to the key."""
+    with pytest.raises(InputError) as of_file:
+        yaml_reader.from_text("bad.yaml", bad.text.replace(HERE, ""))
+    with pytest.raises(InputError) as of_keywords:
+        Experiment(**wrong)
+    message = str(of_keywords.value)
+    assert all(part in message for part in bad.says)
+    rule = re.sub(r"^bad\.yaml(:\d+:\d+)?: ", "", str(of_file.value).partition("\n")[0])
+    assert message.endswith(rule)
+
+
+def test_most_wrong_files_are_tried() -> None:
+    assert len(WRONG) > 0.7 * len(FILES)
+
+
+def test_an_unknown_keyword_is_answered_with_the_nearest_one() -> None:
+    for word, near in (
+        ("replicate", "did you mean 'replicates'?"),
+        ("learning_rate", "did you mean the setting 'lr'?"),
+    ):
+        with pytest.raises(InputError, match=re.escape(f"unknown key '{word}'; {near}")):
+            Experiment(**SMALL | {word: 3})
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (np.array([8, 16]), [8, 16]),
+        (np.int64(8), 8),
+        (np.float32(0.5), 0.5),
+        (pd.Series([0.1, 0.2]), [0.1, 0.2]),
+        (range(8, 10), [8, 9]),
+        ((8, (1, 2)), [8, [1, 2]]),
+        ({"file": Path("a") / "b.csv"}, {"file": "a/b.csv"}),
+        ("relu", "relu"),
+        (None, None),
+    ],
+)
+def test_values_of_python_are_those_of_a_file(given: Any, plain: Any) -> None:
+    found = plain_value(given)
+    assert found == plain
+    assert type(found) is type(plain)
+
+
+def test_levels_of_numpy_are_the_same_runs(tmp_path: Path) -> None:
+    factors = {"width": np.array([8, 16]), "lr": np.float64(0.1) * np.arange(1, 3), "hidden_sizes": None}
+    factors.pop("hidden_sizes")
+    by_numpy = Experiment(**SMALL | {"factors": factors})
+    assert by_numpy == Experiment(**SMALL | {"factors": {"width": [8, 16], "lr": [0.1, 0.2]}})
+    assert by_numpy != Experiment(**SMALL)
+    assert mlpbench.plan(SMALL, results=tmp_path, lr=np.array([0.1, 0.2])).summary.conditions == 4
+
+
+def test_a_mapping_that_holds_itself_is_refused_as_others_are() -> None:
+    endless: dict[str, Any] = {}
+    endless["init"] = endless
+    with pytest.raises(InputError, match="init must be one of"):
+        Experiment(**SMALL | {"fixed": endless})
+
+
+def test_the_text_of_an_experiment_is_a_file_with_the_same_runs(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(Experiment(**SMALL).to_yaml(tmp_path))
+    found, asked = (mlpbench.plan(s, results=tmp_path) for s in (tmp_path / "mine.yaml", SMALL))
+    assert found.conditions.equals(asked.conditions)
+    assert found.summary == asked.summary
