@@ -30,7 +30,7 @@ def version_of(root: Path) -> str:
     """Return the version of the package."""
     found = re.search(r'^VERSION = "([^"]+)"', (root / "mlpbench/base/environment.py").read_text(), flags=re.MULTILINE)
     assert found, "the version stands where the build takes it from"
-    return found[1]
+    return str(found[1])
 
 
 def changelog_section(text: str, heading: str) -> str:
