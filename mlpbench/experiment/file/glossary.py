@@ -72,7 +72,7 @@ def entries() -> list[Entry]:
 
 
 def explain(name: str) -> list[Entry]:
-    """Return the entries of a name, however it is spelt; of a metric that is made of others too. None where it is unknown."""
+    """Return the entries of a name, however it is spelt; of a metric that is made of others too; nothing where it is unknown."""
     wanted = _plain(name)
     found: list[Entry] = []
     # Few data sets have the name of something else: they are looked at last, since they take a while to load.
