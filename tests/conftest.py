@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from blank_figures import blank_drawn
+from chromium import Page, chromium
 from hypothesis import settings
 
 from mlpbench.data.data_sets import lookup
@@ -78,6 +79,13 @@ def blank_figures() -> Iterator[None]:
 def no_outlook(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what would decide a claim: no decision rests on it, and to foresee it takes most of the time of a verdict."""
     monkeypatch.setattr("mlpbench.evidence.judging.claim_verdicts.Assessment.outlook", lambda self, level: Outlook())
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One browser for all tests of pages: it takes a second to start, a page a tenth of that to open."""
+    with chromium(tmp_path_factory.mktemp("profile")) as page:
+        yield page
 
 
 @pytest.fixture(autouse=True)

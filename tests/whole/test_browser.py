@@ -9,14 +9,14 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from arithmetic_folders import make_folder
-from chromium import Page, chromium
+from chromium import Page
 from repository import REFERENCE
 
 from mlpbench.jobs import write_pages
@@ -100,12 +100,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_pages.write(results / name, html=True)
     write_pages.write_index(results)
     return results
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with chromium(tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 @pytest.fixture

@@ -225,7 +225,7 @@ def _excerpt(context: Context) -> tuple[pd.DataFrame, str]:
     if n_stored > total:
         also = (
             f" They are those of {n_stored} runs that represent a condition in a replicate: runs with the chosen settings, not "
-            "runs on single folds. The table `runs` has the others."
+            "runs on single folds. The others are in the table of runs of the results folder."
         )
     if total <= MOST_RUNS:
         what = f"All {total} runs of the grid." if not also else f"{total} runs.{also}"
