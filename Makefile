@@ -61,7 +61,8 @@ bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report i
 		--benchmark-json=results/bench/kernels.json -q
 	@$(BIN)/mlpbench report results/bench
 
-throughput: $(VENV)/.dev ## time training against its products alone and against a plain loop (ten minutes)
+throughput: $(VENV)/.dev ## time training against its products alone, a plain loop and other stacked ones (twenty minutes)
+	@for peers in "" --peers; do $(BIN)/python tests/benchmarks/throughput_table.py $$peers; done
 	@for width in 32 256; do for what in phase whole; do \
 		$(BIN)/python tests/benchmarks/throughput.py $$what --width $$width; done; done
 

@@ -285,6 +285,13 @@ class Updates:
                     if place is not None and factor is not None:
                         place.copy_(factor)
 
+    def restart(self) -> None:
+        """Forget what the optimiser keeps of steps that were undone."""
+        if not self._plain_sgd and isinstance(self._optimiser, OptimiserState):
+            for of_array in self._optimiser.states:
+                for state in of_array:
+                    state.zero_()
+
     def let_go(self) -> None:
         """Give back memory that is of use within a step alone."""
         self._room.let_go()

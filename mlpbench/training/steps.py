@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mlpbench.experiment.components.losses import LOSSES, smooth_labels
 from mlpbench.experiment.components.own_pieces import is_own
-from mlpbench.experiment.grid import Run
+from mlpbench.experiment.grid import Run, RunSettings
 from mlpbench.training.batches.device_data import DeviceData, Indices
 from mlpbench.training.batches.example_weights import weighted
 from mlpbench.training.batches.minibatches import Batches, Labels
@@ -71,6 +71,20 @@ class Steps:
         # What a plugin does can't be recorded.
         by_host = self._input_noise.from_host or network.has_own or self._updates.is_own or is_own(first.loss)
         self._work_of = recorded(self._descend, network.device, unless=by_host)
+        if network.device.type == "cuda" and before is None and not self._updates.is_own:
+            self._warm_up(first)
+
+    def _warm_up(self, s: RunSettings) -> None:
+        """Take a step of each number of examples, and undo it: kernels are compiled by the first, in seconds that are no training."""
+        network = self._network
+        averages = [average for norm in network.norms for average in (norm.mean, norm.variance)]
+        kept = [*(p.flat_RS for p in network.parameters.all), *averages]
+        were = [array.clone() for array in kept]
+        for step in sorted({0, s.steps_per_epoch - 1} & set(range(s.steps))):
+            self.take(step)
+            for array, was in zip(kept, were, strict=True):
+                array.copy_(was)
+            self._updates.restart()
 
     def settle(self) -> None:
         """Copy the weights of fused first layers back into the network, where they are stale between steps; let room go."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pretend_gpu
@@ -27,8 +29,10 @@ from mlpbench.jobs.options import Options
 from mlpbench.jobs.verify import verify
 from mlpbench.results.folders import read_folder
 from mlpbench.results.store import Store
+from mlpbench.training import engine
 from mlpbench.training.batches.device_data import DeviceData
 from mlpbench.training.engine import train_stack
+from mlpbench.training.steps import Steps
 from mlpbench.training.worker_setup import StackRows
 
 CLASSES = made(n_train=50, n_test=21, features=19, classes=5)
@@ -141,6 +145,47 @@ def test_an_epoch_waits_twice_and_a_step_starts_as_many_kernels_for_any_number_o
         assert bytes_then - bytes_to_host <= 8, "a flag an epoch"
         kernels[replicates] = counted_then - counted
     assert kernels[1] == kernels[9]
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        {"norm": "batch", "dropout": 0.3},
+        {"optimizer": "adam", "schedule": "cosine", "clip_norm": 1.0},
+        {"activation": "prelu", "weight_decay": 0.1, "input_noise": 0.1, "l1": 1e-4},
+        {"steps": 1, "epochs": None},
+    ],
+    ids=str,
+)
+def test_a_warm_up_leaves_nothing_behind(shared: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = {k: v for k, v in (BASE | shared).items() if v is not None}
+    members = runs(CLASSES, fixed, [{"lr": 0.05}, {"lr": 1e30}], replicates=2)
+    with pretend_gpu.gpu():
+        warm = texts(trained(members, CLASSES))
+        monkeypatch.setattr(Steps, "_warm_up", lambda self, s: None)
+        assert texts(trained(members, CLASSES)) == warm
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_kernels_are_compiled_before_the_clock_starts(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step of each number of examples takes 100 s here, as if it compiled; a CPU has nothing to compile."""
+    late, seen, descend = [0.0], list[int](), Steps._descend
+
+    def compiled(self: Steps, n: int) -> torch.Tensor:
+        late[0] += 0.0 if n in seen else 100.0
+        seen.append(n)
+        return descend(self, n)
+
+    monkeypatch.setattr(Steps, "_descend", compiled)
+    monkeypatch.setattr(engine, "time", SimpleNamespace(perf_counter=lambda: time.perf_counter() + late[0]))
+    members = runs(CLASSES, BASE | {"epochs": 2}, replicates=2)
+    with pretend_gpu.gpu():
+        rows = train_stack(members, DeviceData(CLASSES.dataset, torch.device(device)))
+    steps = members[0].settings.steps
+    assert set(seen) == {16, 2}
+    assert len(seen) == steps + (2 if device != "cpu" else 0)
+    seconds = sum(float(row["train_seconds"]) for row in rows.runs)
+    assert (seconds > 200) == (device == "cpu")
 
 
 def test_a_whole_run_on_a_gpu_says_what_trains_and_leaves_it_in_the_tables(
