@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from ruamel.yaml import YAML
 
 from mlpbench.cli.main import main
 from mlpbench.experiment.file import yaml_reader
+from mlpbench.jobs import progress
 
 README = (ROOT / "README.md").read_text()
 
@@ -39,6 +41,12 @@ def shown(text: str) -> Iterator[tuple[str, str]]:
 COMMANDS = [pair for block in blocks("console") for pair in shown(block)]
 PRINTING = [pair for pair in COMMANDS if re.match(r"mlpbench (?!run|verify|diff|export|predict)", pair[0])]
 VERDICTS = re.compile(r"^claim  .*?(?=\n\n)", flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes longer than half a minute, after which `run` and `verify` say how far they are."""
+    monkeypatch.setattr(progress, "PRINTED_EVERY_S", math.inf)
 
 
 def printed(command: str) -> str:
