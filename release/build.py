@@ -36,7 +36,8 @@ def version_of(root: Path) -> str:
 def changelog_section(text: str, heading: str) -> str:
     """Return what a changelog says below the heading of a version; nothing where it has none."""
     parts = re.split(r"^## +(.+?)(?: +-.*)?\n", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], (part.strip() + "\n" for part in parts[2::2]), strict=True)).get(heading, "")
+    sections = {name: part.strip() + "\n" for name, part in zip(parts[1::2], parts[2::2], strict=True)}
+    return sections.get(heading, "")
 
 
 def notes(root: Path, version: str, *, draft: bool) -> str:
