@@ -34,9 +34,9 @@ def _section(command: click.Command, path: str, level: int) -> Iterator[str]:
     """Yield the parts of the section of a command, and of the commands below it."""
     context = click.Context(command, info_name=path)
     yield f"{'#' * level} {path}"
-    yield from _paragraphs(command.help or "")
     pieces = " ".join(command.collect_usage_pieces(context))
     yield block(f"{path} {pieces}", "text")
+    yield from _paragraphs(command.help or "")
     records = [p.get_help_record(context) for p in command.get_params(context)]
     rows = [record for record in records if record is not None and record[1] and "--help" not in record[0]]
     if rows:

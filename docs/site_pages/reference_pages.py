@@ -66,7 +66,12 @@ def _claims(groups: Mapping[str, Sequence[Entry]]) -> str:
         of_form = [
             next(e for e in groups["keys of claims"] if e.name == name and entry.name in _forms_of(e)) for name in keys
         ]
-        parts += [f"## {entry.name}", sentence(entry.meaning), block(entry.example, "yaml"), _key_table(of_form)]
+        parts += [
+            f"## {entry.name}",
+            sentence(entry.meaning),
+            block(_as_lines(entry.example), "yaml"),
+            _key_table(of_form),
+        ]
     verdicts = [e for e in groups["words of results"] if e.kind == "verdict"]
     parts += ["## Verdicts", _meaning_table(verdicts, "verdict")]
     lead = (
@@ -157,6 +162,13 @@ def _choices(words: Mapping[str, str]) -> Markdown:
 
 def _meaning_table(entries: Iterable[Entry], name: str) -> Markdown:
     return table([name, "meaning"], [[code(e.name), prose(e.meaning)] for e in entries], "ll")
+
+
+def _as_lines(claim: str) -> str:
+    """Return an example of a claim, which stands on one line, as a file has it."""
+    inside = claim.removeprefix("claims: [{").removesuffix("}]")
+    begin, form = inside.split(", says: ..., ", 1)
+    return f"claims:\n  - {begin}\n    says: ...\n    {form}"
 
 
 def _row(entry: Entry) -> list[str]:

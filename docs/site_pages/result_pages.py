@@ -53,5 +53,5 @@ def _card(reference: Reference) -> str:
         path = f"../../{REFERENCE}/{reference.name}/{figure.file}"
         lines.append(f"[![{markdown(figure.alt)}]({path})]({reference.report})")
     title = f"[{reference.name}]({reference.report})" if reference.report else f"`{reference.name}`"
-    lines += [f"**{title}**", Markdown("{} {}.").format(reference.question, reference.tally), ":::"]
+    lines += [f"**{title}**", reference.question, Markdown("*{}*").format(reference.tally), ":::"]
     return "\n\n".join(lines)
