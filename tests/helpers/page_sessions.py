@@ -17,7 +17,9 @@ from repository import REFERENCE, ROOT
 from mlpbench.cli.main import main
 
 # Written by hand, in the repository and in the site.
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+# But for the page of wrong files, which a test of its own compares with what is printed.
+_DOCS = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "wrong_input.md"]
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT / "README.md", *_DOCS]}
 LANGUAGES = {"console", "csv", "markdown", "python", "sh", "text", "yaml", "{toctree}"}
 # What sets up a machine, or takes minutes: it is shown, and run elsewhere.
 ELSEWHERE = re.compile(r"make |pip |python3 -m venv |\. |ray |srun ")

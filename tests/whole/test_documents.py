@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from click.testing import CliRunner
-from page_sessions import ELSEWHERE, LANGUAGES, PAGES, agrees, is_long, played, prepare, snippets
+from page_sessions import ELSEWHERE, LANGUAGES, PAGES, agrees, commands, is_long, played, prepare, snippets
 from repository import EXPERIMENTS, REFERENCE, ROOT
 from ruamel.yaml import YAML
 
@@ -38,7 +39,7 @@ def one(language: str, beginning: str) -> str:
 
 
 @pytest.mark.parametrize("page", [pytest.param(p, marks=[pytest.mark.slow] * is_long(p)) for p in WITH_COMMANDS])
-def test_commands_print_what_a_page_shows(page: str, tmp_path: Path) -> None:
+def test_commands_print_what_a_page_shows(page: str, tmp_path: Path, in_process: None) -> None:
     seen = [(command, shown, printed) for command, shown, printed in played(page, tmp_path)]
     assert [(c, s, p) for c, s, p in seen if not agrees(s, p)] == []
 
@@ -75,15 +76,23 @@ def test_whole_experiments_are_read_and_pieces_of_them_too(monkeypatch: pytest.M
         assert yaml_reader.from_mapping(whole).name
 
 
-def test_python_of_a_page_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for page in sorted({page for page, _ in blocks("python")}):
+def test_python_of_a_page_runs_and_prints_what_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], in_process: None
+) -> None:
+    pages = sorted({page for page, _ in blocks("python")})
+    assert "docs/results.md" in pages
+    for page in pages:
         folder = tmp_path / Path(page).stem
         folder.mkdir()
         prepare(page, folder)
         monkeypatch.chdir(folder)
-        for snippet in snippets(page):
-            if snippet.language == "python":
+        of_page = [*snippets(page), None]
+        for snippet, after in pairwise(of_page):
+            if snippet is not None and snippet.language == "python":
                 exec(compile(snippet.text, page, "exec"), {})
+                printed = capsys.readouterr().out
+                assert printed == (after.text if after is not None and after.language == "text" else "")
+                assert all((folder / name).exists() for name in re.findall(r"savefig\(\"(.+)\"\)", snippet.text))
 
 
 def test_an_error_reads_as_a_page_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -106,8 +115,29 @@ def test_a_file_is_read_with_the_notes_that_a_page_shows(monkeypatch: pytest.Mon
     assert (result.exit_code, result.stderr) == (0, one("text", "wine.data: "))
 
 
-def test_the_example_of_own_data_is_the_one_that_ships() -> None:
-    assert one("yaml", "name: iris\n") == (EXPERIMENTS / "own_data" / "iris.yaml").read_text()
+@pytest.mark.parametrize("name", ["iris", "penguins"])
+def test_an_example_of_own_data_is_the_one_that_ships(name: str) -> None:
+    assert one("yaml", f"name: {name}\n") == (EXPERIMENTS / "own_data" / f"{name}.yaml").read_text()
+
+
+def test_the_main_job_prints_the_verdicts_of_the_reference_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (shown,) = (output for command, output in commands("README.md") if command == "make run")
+    printed = CliRunner().invoke(main, ["claims", "results/reference/width"], catch_exceptions=False).output
+    verdicts = re.compile(r"^claim  .*?(?=\n\n)", flags=re.MULTILINE | re.DOTALL)
+    found = [match[0] for text in (shown, printed) if (match := verdicts.search(text))]
+    assert len(found) == 2
+    assert found[0] == found[1]
+
+
+def test_commands_of_make_are_targets() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    named = {target for page in PAGES.values() for target in re.findall(r"(?:`|\$ )make ([a-z]+)", page)}
+    assert {"run", "test", "prove", "docs"} <= named <= set(targets)
+
+
+def test_the_readme_fits_two_screens() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 100
 
 
 def test_links_of_pages_are_to_files_that_are_there() -> None:
