@@ -18,7 +18,7 @@ COMPILE := ../$(BIN)/uv pip compile --quiet --no-config --universal --generate-h
 # The build of torch without CUDA for Linux on x86-64 and Python 3.11, taken where pip finds it (PIP_FIND_LINKS, another index).
 TORCH_CPU := torch==2.13.0+cpu --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
-.PHONY: run results test lint types units check audit prove bench throughput gpu install dev lock release clean
+.PHONY: run results docs test lint types units check audit prove bench throughput gpu install dev lock release clean
 
 run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and write its report
 	@$(BIN)/mlpbench run $(SPEC)
@@ -28,6 +28,10 @@ results: $(VENV)/.installed ## train what is missing of all reference results (h
 		$(BIN)/mlpbench run $$spec --results results/reference --numerics portable || exit $$?; done
 	@$(BIN)/mlpbench trim $$(dirname results/reference/*/spec.yaml)
 	@$(BIN)/mlpbench index results/reference
+
+docs: $(VENV)/.dev ## the documentation site, into build/site; without network, and a warning ends it
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
+	@echo "site: build/site/index.html"
 
 test: lint ## lint, imports, tests, and types beside the tests
 	@$(MAKE) --no-print-directory --jobs=2 types units

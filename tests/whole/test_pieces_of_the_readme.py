@@ -1,4 +1,4 @@
-"""Pieces that are written from the documentation alone: those of the README keep their contract, train, and are judged."""
+"""Pieces that are written from the documentation alone: those of its page keep their contract, train, and are judged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from repository import ROOT
 
 from mlpbench.cli.main import main
 
-TITLE = "## Your own pieces"
 MOST_LINES = 15
 SPEC = """\
 name: from_readme
@@ -30,9 +29,9 @@ claims:
 
 
 def documented() -> dict[str, str]:
-    """Return the plugins that the README shows, by the kind of their piece."""
-    section = (ROOT / "README.md").read_text().split(f"\n{TITLE}\n")[1].split("\n## ")[0]
-    blocks = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    """Return the plugins that the page shows, by the kind of their piece."""
+    page = (ROOT / "docs" / "own_pieces.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
     return {re.findall(r"^@mlpbench\.(\w+)$", block, flags=re.MULTILINE)[0]: block for block in blocks}
 
 
