@@ -1,16 +1,18 @@
 """What all tests have in common: one thread, as in a worker, and the real data set, fetched once."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
 
 import pytest
 import torch
-from blank_figures import blank_png
+from blank_figures import blank_drawn
 from hypothesis import settings
 
 from mlpbench.data.data_sets import lookup
 from mlpbench.data.dataset import Dataset
+from mlpbench.evidence.statistics.outlook import Outlook
 from mlpbench.executors.executor import EXECUTORS, Inline
 
 # Begun first, the longest before the others, so that none of them runs on alone at the end.
@@ -29,6 +31,13 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files that take long before the others."""
     items.sort(key=lambda item: LONG.index(name) if (name := item.path.name) in LONG else len(LONG))
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector of garbage leave alone what stays to the end: it took a tenth of the time to look through it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -53,10 +62,17 @@ def in_process() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def blank_figures() -> Iterator[None]:
-    """Leave the figures of reports blank: to draw them takes most of the time of a report."""
+    """Leave the figures of reports blank, on pages too: to draw them takes most of the time of a report."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mlpbench.report.figures.theme.png", lambda figure: blank_png())
+        patch.setattr("mlpbench.report.report.Report._drawn", property(blank_drawn))
+        patch.setattr("mlpbench.report.pages.page._drawn", lambda report: {})  # they stand as pictures there
         yield
+
+
+@pytest.fixture
+def no_outlook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what would decide a claim: no decision rests on it, and to foresee it takes most of the time of a verdict."""
+    monkeypatch.setattr("mlpbench.evidence.judging.claim_verdicts.Assessment.outlook", lambda self, level: Outlook())
 
 
 @pytest.fixture(autouse=True)

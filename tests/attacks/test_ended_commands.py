@@ -11,19 +11,20 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from blank_figures import blank_drawn, blank_path
 from folder_attacks import HANG, HANGS_AFTER_S, SILENT, TRACEBACK, Target, make_target
 from killable_run import end_of_group, needs_mounts
 from table_equality import same_tables
 
 from mlpbench.results.schemas import TABLES
 
-SIGNALS, DISKS = 100, 50
+FEW, SIGNALS, DISKS = 4, 100, 50
 SENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 ABANDONED = re.compile(r"results/\.joined\.[0-9a-f]{32}\.tmp/")
 # What a command makes, and refuses to make where it is there: it was ended after its work.
@@ -50,8 +51,24 @@ class Expected:
     seconds: float
 
 
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(False, marks=pytest.mark.slow, id="few"),
+        pytest.param(True, marks=pytest.mark.prove, id="many"),
+    ],
+)
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[bool]:
+    """Whether figures are drawn, which takes most of the time of a command: of many commands they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.param:
+            patch.setenv("PYTHONPATH", blank_path(tmp_path_factory.mktemp("blank")))
+            patch.setattr("mlpbench.report.report.Report._drawn", property(blank_drawn))
+        yield request.param
+
+
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
+def target(drawn: bool, tmp_path_factory: pytest.TempPathFactory) -> Target:
     return make_target(tmp_path_factory.mktemp("target"))
 
 
@@ -210,10 +227,10 @@ def told(came: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return [case for case in came if case[-2] in NEVER]
 
 
-@pytest.mark.parametrize("n", [pytest.param(4, marks=pytest.mark.slow), pytest.param(SIGNALS, marks=pytest.mark.prove)])
 def test_a_signal_at_any_moment_ends_any_command_tidily(
-    n: int, target: Target, undisturbed: Callable[[str], Expected], tmp_path: Path
+    drawn: bool, target: Target, undisturbed: Callable[[str], Expected], tmp_path: Path
 ) -> None:
+    n = SIGNALS if drawn else FEW
     rng = np.random.default_rng(n)
     came = []
     for i in range(n):
@@ -225,11 +242,11 @@ def test_a_signal_at_any_moment_ends_any_command_tidily(
     assert told(came) == []
 
 
-@pytest.mark.parametrize("n", [pytest.param(4, marks=pytest.mark.slow), pytest.param(DISKS, marks=pytest.mark.prove)])
 def test_a_full_disk_ends_any_command_with_3_and_the_same_command_goes_on(
-    n: int, target: Target, undisturbed: Callable[[str], Expected], tmp_path: Path
+    drawn: bool, target: Target, undisturbed: Callable[[str], Expected], tmp_path: Path
 ) -> None:
     needs_mounts()
+    n = DISKS if drawn else FEW
     rng = np.random.default_rng(n)
     came = []
     for i in range(n):

@@ -19,26 +19,39 @@ from driver_load import experiment, measure
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 
-FEW, MANY, RUNS_A_STACK = 4_000, 16_000, 20
+# Few outcomes, and many.
+SIZES = pytest.mark.parametrize(
+    "measured",
+    [
+        pytest.param((2_000, 8_000), id="8000", marks=pytest.mark.slow),
+        pytest.param((4_000, 16_000), id="16000", marks=pytest.mark.prove),
+    ],
+    indirect=True,
+)
+RUNS_A_STACK = 20
 # What an outcome may take of the driver's memory, the report of all of them included.
 MOST_BYTES = 20_000
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any], Path]:
+def measured(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], dict[str, Any], Path]:
+    few, many = request.param
     results = tmp_path_factory.mktemp("many")
-    few = measure(FEW, tmp_path_factory.mktemp("few"), runs_a_stack=RUNS_A_STACK)
-    return few, measure(MANY, results, runs_a_stack=RUNS_A_STACK), results
+    of_few = measure(few, tmp_path_factory.mktemp("few"), runs_a_stack=RUNS_A_STACK)
+    return of_few, measure(many, results, runs_a_stack=RUNS_A_STACK), results
 
 
-@pytest.mark.slow
+@SIZES
 @pytest.mark.alone
 def test_every_outcome_is_stored_once_and_known_to_be_there(
     measured: tuple[dict[str, Any], dict[str, Any], Path], tmp_path: Path
 ) -> None:
     _, many, results = measured
-    assert (many["runs"], many["stacks"]) == (MANY, MANY // RUNS_A_STACK)
-    spec = yaml_reader.from_mapping(experiment(MANY, "digits"))
+    runs = many["runs"]
+    assert many["stacks"] == runs // RUNS_A_STACK
+    spec = yaml_reader.from_mapping(experiment(runs, "digits"))
     ids = grid.all_run_ids(spec)
     folder = results / "load"
     for table, rows in (("runs", 1), ("curves", 6), ("layers", 4), ("predictions", 1)):
@@ -47,19 +60,19 @@ def test_every_outcome_is_stored_once_and_known_to_be_there(
         assert (stored.value_counts() == rows).all(), table
         assert len(list((folder / table).iterdir())) == 1, "compacted"
     path = tmp_path / "load.yaml"
-    path.write_text(json.dumps(experiment(MANY, "digits")))
+    path.write_text(json.dumps(experiment(runs, "digits")))
     command = [sys.executable, "-m", "mlpbench", "run", str(path), "--results", str(results), "--no-report"]
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"load: all {MANY} runs are done\n" in again.stdout
+    assert f"load: all {runs} runs are done\n" in again.stdout
 
 
-@pytest.mark.slow
+@SIZES
 @pytest.mark.alone
 def test_an_outcome_costs_the_same_however_many_there_are(
     measured: tuple[dict[str, Any], dict[str, Any], Path],
 ) -> None:
     few, many, _ = measured
-    times = MANY / FEW
+    times = many["runs"] / few["runs"]
 
     def seconds(of: dict[str, Any]) -> float:
         return float(sum(s for part, s in of["seconds"].items() if part != "report"))
@@ -67,7 +80,7 @@ def test_an_outcome_costs_the_same_however_many_there_are(
     print(few, many, sep="\n")
     assert seconds(many) < 1.5 * times * seconds(few)
     assert many["syncs"] < 1.2 * times * few["syncs"]
-    assert (many["memory"] - few["memory"]) / (MANY - FEW) < MOST_BYTES
+    assert (many["memory"] - few["memory"]) / (many["runs"] - few["runs"]) < MOST_BYTES
 
 
 def test_the_page_on_scale_has_the_numbers_that_follow_from_what_was_measured() -> None:

@@ -45,6 +45,7 @@ def test_notes_are_kept_and_are_no_part_of_what_the_data_are(facts: dict[str, An
     assert len(noted.sources[0].load().y_test) == facts["n_test"]
 
 
+@pytest.mark.usefixtures("in_process", "blank_figures")
 def test_run_and_plan_say_each_note_once_and_the_report_has_it(facts: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "noted.yaml").write_text(yaml_reader.dump(yaml_reader.from_mapping(tree([NOTE], facts)), tmp_path))
     planned = CliRunner().invoke(main, ["plan", "noted.yaml"])

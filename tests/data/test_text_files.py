@@ -64,9 +64,15 @@ def test_random_files_are_read_as_they_were_written_or_ask_for_an_option(tmp_pat
     assert recognised(range(150), tmp_path) < 0.05
 
 
-@pytest.mark.slow
-def test_many_random_files_are_read_as_they_were_written_or_ask_for_an_option(tmp_path: Path) -> None:
-    assert recognised(range(1000, 3000), tmp_path) < 0.05
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        pytest.param(range(1000, 1500), marks=pytest.mark.slow, id="500"),
+        pytest.param(range(1000, 3000), marks=pytest.mark.prove, id="2000"),
+    ],
+)
+def test_many_random_files_are_read_as_they_were_written_or_ask_for_an_option(seeds: range, tmp_path: Path) -> None:
+    assert recognised(seeds, tmp_path) < 0.05
 
 
 def test_a_comma_in_words_moves_no_column(tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def test_what_has_no_e_process_is_refused(keys: dict[str, Any], message: str) ->
 
 
 @pytest.mark.parametrize("repeats", [4, pytest.param(1_000, marks=pytest.mark.prove)])
+@pytest.mark.usefixtures("no_outlook")
 def test_no_difference_is_decided_in_at_most_five_percent_of_experiments(repeats: int) -> None:
     """Through the tables, with two claims, whatever the number of replicates at which one looks."""
     experiment = declared()

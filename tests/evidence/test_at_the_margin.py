@@ -248,6 +248,7 @@ def found_near(found: Sequence[Sequence[str]]) -> int:
 
 
 @pytest.mark.parametrize("repeats", [3, pytest.param(300, marks=pytest.mark.prove)])
+@pytest.mark.usefixtures("no_outlook")
 def test_through_the_tables(repeats: int) -> None:
     """From rows of runs to verdicts: those that following the rules gives."""
     rng, counts = np.random.default_rng(9), Counter[str]()

@@ -309,6 +309,7 @@ TABLES = pytest.mark.parametrize(
 
 
 @TABLES
+@pytest.mark.usefixtures("no_outlook")
 @pytest.mark.parametrize(("expect", "truth"), [("greater", 0.002), ("less", -0.002), ("equivalent", 0.002)])
 @pytest.mark.parametrize(("test", "n"), [("t", 5), ("sign_flip", 8)])
 def test_through_the_tables(test: str, n: int, expect: str, truth: float, repeats: int) -> None:
@@ -322,6 +323,7 @@ def test_through_the_tables(test: str, n: int, expect: str, truth: float, repeat
 
 
 @TABLES
+@pytest.mark.usefixtures("no_outlook")
 def test_a_published_number_at_the_tolerance_is_matched_in_at_most_five_percent(repeats: int) -> None:
     claim = {"matches": {"metric": "test_accuracy", "where": {"width": 8}, "value": 0.84, "tolerance": 0.01}}
     wrong = through(claim, lambda rng: rng.normal(0.85, 0.002, (2, 5)), 5, repeats)
@@ -331,6 +333,7 @@ def test_a_published_number_at_the_tolerance_is_matched_in_at_most_five_percent(
 
 
 @TABLES
+@pytest.mark.usefixtures("no_outlook")
 @pytest.mark.parametrize("expect", ["higher", "lower", "same"])
 def test_the_best_level_is_called_wrongly_in_at_most_five_percent(expect: str, repeats: int) -> None:
     """Widths that are alike for higher and lower; for the same, a best level that moves by half a level in the mean."""

@@ -444,6 +444,7 @@ def test_it_is_written_as_it_is_read(options: dict[str, Any]) -> None:
         pytest.param(5_000, marks=pytest.mark.prove),
     ],
 )
+@pytest.mark.usefixtures("no_outlook")
 def test_verdicts_over_data_sets_are_wrong_in_at_most_5_percent(repeats: int) -> None:
     """From rows to p, of data sets from a population without a difference.
 

@@ -226,6 +226,7 @@ def test_intervals_of_failure_rates_cover(shared: float, n: int, repeats: int) -
 
 
 @SAMPLES
+@pytest.mark.usefixtures("no_outlook")
 def test_survivors_support_nothing_wrongly(repeats: int) -> None:
     """Two conditions that are alike but for the worse half of b, which diverges: a is not less than b."""
     rng, counts = np.random.default_rng(7), Counter[str]()

@@ -167,6 +167,7 @@ def test_rows_are_measured_apart_where_every_number_is_new() -> None:
 
 
 @pytest.mark.parametrize("repeats", [60, pytest.param(1000, marks=pytest.mark.prove)])
+@pytest.mark.usefixtures("no_outlook")
 def test_timing_of_equal_stacks_is_called_different_in_at_most_five_percent(repeats: int) -> None:
     """Two conditions of equal cost, five stacks of four replicates each; counting replicates was wrong in about half."""
     rng, wrong, before = np.random.default_rng(7), 0, 0

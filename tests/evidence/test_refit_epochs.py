@@ -107,13 +107,13 @@ TREE: dict[str, Any] = {
 
 
 def run(tree: dict[str, Any], results: Path) -> pd.DataFrame:
-    return mlpbench.run(tree, results=results, workers=1, quiet=True, report=False).runs
+    return mlpbench.run(tree, results=results, executor="inline", quiet=True, report=False).runs
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_refit_has_the_weights_of_a_plain_run_of_as_many_epochs(tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("executor", ["inline", pytest.param("local", marks=pytest.mark.slow)])
+def test_a_refit_has_the_weights_of_a_plain_run_of_as_many_epochs(tmp_path: Path, executor: str) -> None:
     """Two implementations of one thing: streams are addressed, so that ending early is ending there."""
-    outcome = mlpbench.run(TREE, results=tmp_path, workers=workers, quiet=True, report=False)
+    outcome = mlpbench.run(TREE, results=tmp_path, executor=executor, workers=2, quiet=True, report=False)
     runs = outcome.runs
     refits, on_folds = runs[runs["fold"].isna()], runs[runs["fold"].notna()]
     assert len(refits) == 4
@@ -170,5 +170,5 @@ def test_a_tuned_experiment_refits_its_choice_for_as_long_as_that_one_takes(tmp_
         of = of[(of["lr"] == refit["lr"]) & (of["early_stopping"] == refit["early_stopping"])]
         assert len(of) == FOLDS
         assert refit["epochs_taken"] == round(of["best_epoch"].mean())
-    again = mlpbench.run(tree, results=tmp_path, workers=1, quiet=True, report=False)
+    again = mlpbench.run(tree, results=tmp_path, executor="inline", quiet=True, report=False)
     assert again.trained == 0

@@ -88,6 +88,7 @@ def test_replicates_to_come_tie_as_often_as_those_there_are() -> None:
 
 @pytest.mark.parametrize("n", [6, 10, 30])
 @pytest.mark.parametrize("repeats", [150, pytest.param(3000, marks=pytest.mark.prove)])
+@pytest.mark.usefixtures("no_outlook")
 def test_alike_conditions_that_tie_often_differ_in_at_most_five_percent(repeats: int, n: int) -> None:
     """Small counts, of which 40% tie: a test that counts ties hardly ever decides, one without keeps its level."""
     rng, wrong, before = np.random.default_rng(n), 0, 0
@@ -225,6 +226,7 @@ def test_at_a_median_on_the_bound_p_is_small_in_at_most_five_percent(metric: str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [6, 15])
+@pytest.mark.usefixtures("no_outlook")
 def test_through_the_tables_a_verdict_at_the_bound_is_given_in_at_most_five_percent(n: int) -> None:
     """Lognormal losses, of median 1: the t test of the mean, which is 1.65, is wrong about that bound more often."""
     repeats = 400

@@ -178,6 +178,7 @@ def declared() -> tuple[Any, Tables]:
 @pytest.mark.parametrize(
     "repeats", [2, pytest.param(20, marks=pytest.mark.slow), pytest.param(400, marks=pytest.mark.prove)]
 )
+@pytest.mark.usefixtures("no_outlook")
 def test_through_the_tables(repeats: int) -> None:
     """From rows of runs to verdicts: those that following the rules gives, at the same analysis."""
     experiment, made = declared()

@@ -170,6 +170,7 @@ def simulated(claim: dict[str, Any], means: Sequence[float], repeats: int, seed:
 
 
 @SAMPLES
+@pytest.mark.usefixtures("no_outlook")
 def test_a_trend_with_a_reversed_step_is_seldom_supported(repeats: int) -> None:
     """Steps of 4, 4 and -2 sd of a run: 10 replicates see the last one almost always."""
     counts, before = simulated(trend(), (0, 4, 8, 6), repeats, seed=1)
@@ -179,6 +180,7 @@ def test_a_trend_with_a_reversed_step_is_seldom_supported(repeats: int) -> None:
 
 
 @SAMPLES
+@pytest.mark.usefixtures("no_outlook")
 def test_a_trend_that_goes_back_little_by_little_is_mostly_withheld(repeats: int) -> None:
     counts, before = simulated(trend(), (0, 6, 5.2, 4.4), repeats, seed=2)
     say("reversed by 0.8 and 0.8 sd, supported before", before, repeats)
@@ -187,6 +189,7 @@ def test_a_trend_that_goes_back_little_by_little_is_mostly_withheld(repeats: int
 
 
 @SAMPLES
+@pytest.mark.usefixtures("no_outlook")
 def test_a_trend_that_levels_off_is_seldom_withheld(repeats: int) -> None:
     """The worst that a trend which goes back nowhere can be, in each of the two families at most 5%."""
     counts, before = simulated(trend(), (0, 6, 6, 6), repeats, seed=3)
@@ -195,6 +198,7 @@ def test_a_trend_that_levels_off_is_seldom_withheld(repeats: int) -> None:
 
 
 @SAMPLES
+@pytest.mark.usefixtures("no_outlook")
 @pytest.mark.parametrize(
     "means", [(0, 4, 4, 8), (0, 4, 3, 8), (0, 0, 0, 0)], ids=["flat step", "reversed step", "flat"]
 )
@@ -205,6 +209,7 @@ def test_monotone_is_supported_wrongly_in_at_most_five_percent(means: tuple[floa
 
 
 @SAMPLES
+@pytest.mark.usefixtures("no_outlook")
 def test_monotone_is_refuted_wrongly_in_at_most_five_percent_and_has_power(repeats: int) -> None:
     """Steps next to nothing are the hardest; steps of 2 sd are found by 10 replicates."""
     counts, _ = simulated(trend(shape="monotone"), (0, 1e-6, 2e-6, 3e-6), repeats, seed=5)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
+from repository import HELPERS, ROOT
 
 if TYPE_CHECKING:
     from mlpbench.report.report import Report
 
 # As wide as the figures of a report.
 SIZE = (768, 30)
+SITE = HELPERS / "blank_site.py"
 
 
+def blank_path(folder: Path) -> str:
+    """Return a PYTHONPATH with which commands leave figures blank: the folder, which is written to, comes first in it."""
+    (folder / "sitecustomize.py").write_text(SITE.read_text())
+    return os.pathsep.join([str(folder), str(ROOT), str(HELPERS), os.environ.get("PYTHONPATH", "")])
+
+
+@functools.cache
 def blank_png() -> bytes:
     """Return a picture of nothing."""
     buffer = io.BytesIO()
@@ -21,7 +33,12 @@ def blank_png() -> bytes:
     return buffer.getvalue()
 
 
+def blank_drawn(report: Report) -> dict[str, bytes | str]:
+    """Return a blank picture for each that a report would draw, each another one; its figures are never built."""
+    return {path: blank_png() + path.encode() for path in report.drawings}
+
+
 def leave_blank(report: Report) -> Report:
     """Fill in the files that a report would draw; its figures are never built."""
-    vars(report)["pictures"] = dict.fromkeys(report.drawings, blank_png())
+    vars(report)["pictures"] = blank_drawn(report)
     return report

@@ -15,7 +15,7 @@ SPEC = """\
 name: faulty
 question: What is left when the machine is pulled away?
 dataset: fashion_mnist
-fixed: {train_size: 10000, epochs: 4}
+fixed: {train_size: 6000, epochs: 4}
 factors: {width: [8, 32, 64, 128, 192, 256]}
 replicates: 2
 """

@@ -8,12 +8,14 @@ tables must have the same bits.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from blank_figures import SITE
 from repository import HELPERS, ROOT
 
 # What `sysctl -n machdep.cpu.brand_string` prints, and what /proc/cpuinfo has of an ARM server.
@@ -55,14 +57,17 @@ class Done:
 
 
 class Elsewhere:
-    """A machine, ready to run commands in a folder."""
+    """A machine, ready to run commands in a folder, which draw the figures of reports or leave them blank."""
 
-    def __init__(self, machine: Machine, folder: Path) -> None:
+    def __init__(self, machine: Machine, folder: Path, *, draws: bool = False) -> None:
         self.machine = machine
         self._log = folder / "asked"
         self._place = folder / "machine"
         self._place.mkdir(parents=True)
         source = (HELPERS / "taken_away.py").read_text()
+        if not draws and machine is not WINDOWS:
+            shutil.copy(SITE, self._place)
+            source += f"\nimport {SITE.stem}\n"
         (self._place / "sitecustomize.py").write_text(source)
         (self._place / "cpuinfo").write_text(GRAVITON)
         if machine is MAC:
@@ -73,7 +78,7 @@ class Elsewhere:
     def python(self, *arguments: object, cwd: Path | None = None, **variables: str) -> Done:
         """Run this Python with arguments on the machine."""
         self._log.write_text("")
-        path = os.pathsep.join([str(self._place), str(ROOT), os.environ.get("PYTHONPATH", "")])
+        path = os.pathsep.join([str(self._place), str(ROOT), str(HELPERS), os.environ.get("PYTHONPATH", "")])
         env: Mapping[str, str] = os.environ | {
             "PYTHONPATH": path,
             "PRETEND_MACHINE": self.machine.name,

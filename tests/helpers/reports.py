@@ -10,6 +10,7 @@ from arithmetic_tables import Tables
 from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.report.context import Context
+from mlpbench.report.figures import theme
 from mlpbench.report.report import Report, render
 from mlpbench.results.examples import TestSet
 from mlpbench.results.folders import VerifiedRun
@@ -40,6 +41,16 @@ def context_of(
 def report_of(tables: Tables, **given: Any) -> Report:
     """Return the report of the tables."""
     return render(context_of(tables, **given))
+
+
+def picture(report: Report, name: str) -> bytes:
+    """Return a figure as PNG: it is drawn alone, where `report.pictures` draws them all."""
+    return theme.png(report.drawings[f"figures/{name}.png"]())
+
+
+def section_failures(report: Report) -> dict[str, str]:
+    """Return why sections could not be made, by title."""
+    return {section.title: section.failure for section in report.sections if section.failure}
 
 
 def section_text(report: Report, title: str) -> str:

@@ -227,6 +227,7 @@ def test_what_could_change_a_verdict_is_said_in_parts_of_one_sentence() -> None:
     assert "; a test needs 2 complete replicates, got 0." in text
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_pages_have_cards_with_their_verdict_and_fold_what_is_folded() -> None:
     page = report_page(WIDTH)
     verdicts = judge_claims(*width_tables().parts)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from arithmetic_tables import Tables, make, spec
-from reports import context_of, report_of
+from reports import context_of, picture, report_of, section_failures
 from scipy import stats
 
 from mlpbench.evidence.test_outputs.set_curve_estimates import read_probabilities
@@ -152,8 +152,8 @@ def test_what_is_no_curve_is_not_drawn(wrong: list[float]) -> None:
 def test_the_report_has_the_same_bytes_again() -> None:
     one, other = (Made(lambda i, r: 0.1, factors={"width": [4, 8]}) for _ in range(2))
     reports = [report_of(m.tables, test_set=m.test_set) for m in (one, other)]
-    name = "figures/class_probabilities.png"
-    assert reports[0].pictures[name] == reports[1].pictures[name]
-    assert not reports[0].failures
+    first, second = (picture(report, "class_probabilities") for report in reports)
+    assert first == second
+    assert not section_failures(reports[0])
     runs = one.tables.runs.assign(test_accuracy=np.nan)
     assert class_probabilities.section(context_of(replace(one.tables, runs=runs), test_set=one.test_set)) is None

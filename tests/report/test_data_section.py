@@ -49,6 +49,7 @@ def experiment(dataset: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_report_says_what_describe_says_where_the_file_is_gone(dataset: dict[str, Any], tmp_path: Path) -> None:
     said = lines(read_options(dataset, tmp_path).facts)
     mlpbench.run(experiment(dataset), results=tmp_path, executor="inline")

@@ -14,7 +14,7 @@ from arithmetic_tables import make, spec
 from dataset_tables import make_status, on_datasets, with_numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import context_of, report_of, section_text
+from reports import context_of, picture, report_of, section_text
 
 from mlpbench.evidence.ranks.rank_table import RankTable, rank_table
 from mlpbench.experiment.spec import build
@@ -130,7 +130,7 @@ def test_a_report_has_outcomes_ranks_and_mean_ranks() -> None:
 
 
 def test_the_figure_has_each_data_set_and_the_interval_over_them() -> None:
-    assert report().pictures["figures/data_sets.png"].startswith(b"\x89PNG")
+    assert picture(report(), "data_sets").startswith(b"\x89PNG")
     (verdict,) = context_of(tables()).verdicts
     assert [d.name for d in verdict.datasets] == NAMES
     (ax,) = draw([verdict]).axes

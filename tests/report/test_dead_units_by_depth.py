@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from arithmetic_tables import Tables, make, replace_metric, spec
-from reports import context_of, report_of
+from reports import context_of, picture, report_of
 
 from mlpbench.report.diagnostics import training_failures
 from mlpbench.report.figures import theme
@@ -74,5 +74,5 @@ def test_the_report_has_it_and_its_bytes_do_not_change() -> None:
     one, other = (report_of(tables(relu_dies)) for _ in range(2))
     assert "## Dead units against depth" in one.markdown
     assert "## Dead units\n" not in one.markdown
-    name = "figures/dead_units_by_depth.png"
-    assert one.pictures[name] == other.pictures[name]
+    name = "dead_units_by_depth"
+    assert picture(one, name) == picture(other, name)

@@ -19,7 +19,7 @@ from reports import context_of
 
 from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.line_ends import spread
-from mlpbench.report.figures.text_room import shorten, text_width, texts, wrap
+from mlpbench.report.figures.text_room import settle, shorten, text_width, texts, wrap
 from mlpbench.report.report import SECTIONS
 
 OURS = {
@@ -89,8 +89,9 @@ def figures(tables: Tables) -> dict[str, Figure]:
     context = context_of(tables, layers=reads(layer_rows(tables)))
     sections = [section for made in SECTIONS if (section := made(context)) is not None]
     drawn = {f.name: f.draw() for section in sections for f in section.figures if f.name in OURS}
-    for figure in drawn.values():
-        theme.png(figure)
+    with theme.style():
+        for figure in drawn.values():
+            settle(figure)
     return drawn
 
 

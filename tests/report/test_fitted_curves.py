@@ -12,7 +12,7 @@ from arithmetic_tables import WIDTHS, make, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from number_tables import CUBIC, LINEAR, NumberTables, number_tables, truth
-from reports import context_of, report_of
+from reports import context_of, picture, report_of, section_failures
 from scipy import stats
 
 from mlpbench.evidence.test_outputs.number_predictions import (
@@ -165,11 +165,11 @@ def test_odd_words_are_escaped_and_bytes_do_not_change() -> None:
     text = found.markdown.split("## Fitted curves", 1)[1].split("\n## ", 1)[0]
     assert "<i>" not in text.replace("\\<i>", "")
     assert "\\*c\\*" in text
-    picture = found.pictures["figures/fitted_curves.png"]
-    again = report_of(made.tables, test_set=made.test_set).pictures["figures/fitted_curves.png"]
-    assert picture == again
-    assert not found.failures
-    assert len(picture) < 40_000
+    drawn = picture(found, "fitted_curves")
+    again = picture(report_of(made.tables, test_set=made.test_set), "fitted_curves")
+    assert drawn == again
+    assert not section_failures(found)
+    assert len(drawn) < 40_000
 
 
 def test_thousands_of_points_are_thinned_to_what_a_panel_holds() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import itertools
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ from reports import context_of, report_of
 
 from mlpbench.report.context import Context
 from mlpbench.report.pages import page as pages
+from mlpbench.report.pages.figure_svg import DrawnFigure
 from mlpbench.report.pages.markdown_html import VERDICTS, body
 from mlpbench.report.pages.page import report_page, run_table
 from mlpbench.report.report import Report
@@ -185,8 +187,14 @@ def test_figures_are_inside_with_their_words(name: str) -> None:
 
 
 def test_a_figure_that_is_too_large_for_a_page_stands_as_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlpbench.report.pages.page.MOST_SVG", 60_000)
-    report = rendered("width")
+    sizes = itertools.cycle([1, 60_000])
+
+    def sized(*_: object) -> DrawnFigure:
+        return DrawnFigure(svg=f"<svg>{'.' * next(sizes)}</svg>", entries=(), points="[]")
+
+    monkeypatch.setattr(pages, "MOST_SVG", 60_000)
+    monkeypatch.setattr(pages, "drawn_figure", sized)
+    report = rendered("two factors")
     root = Tree(report_page(report)).root
     pictures = {i.attributes["alt"]: i.attributes["src"] for i in root.all("img")}
     words = {

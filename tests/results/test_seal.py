@@ -14,6 +14,7 @@ import pytest
 
 import mlpbench
 from mlpbench.base.errors import InputError
+from mlpbench.report.report import Report
 from mlpbench.results import seal
 from mlpbench.results.folders import read_interim_analyses
 from mlpbench.results.seal import ALTERED, MISSING, NAME, flaws, write_sealed
@@ -124,8 +125,16 @@ def test_a_seal_that_lists_files_elsewhere_is_refused(tmp_path: Path) -> None:
         flaws(tmp_path)
 
 
-def test_a_figure_that_is_no_longer_the_first_one_is_no_longer_sealed(tmp_path: Path, in_process: None) -> None:
+def test_a_figure_that_is_no_longer_the_first_one_is_no_longer_sealed(
+    tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a claim another figure comes first, and the one before it is drawn anew with each run."""
+    number = itertools.count()
+
+    def drawn(report: Report) -> dict[str, bytes]:
+        return {path: b"picture %d" % next(number) for path in report.drawings}
+
+    monkeypatch.setattr(Report, "_drawn", property(drawn))
     spec: dict[str, Any] = {
         "name": "firsts",
         "question": "Which figure is first?",

@@ -287,8 +287,19 @@ def mutated(draw: st.DrawFn) -> str:
 
 @pytest.mark.slow
 @given(text=mutated())
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path: Path, text: str) -> None:
+    read_or_refused(tmp_path, text)
+
+
+@pytest.mark.prove
+@given(text=mutated())
+@settings(max_examples=1_000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_many_damaged_files_are_read_or_refused_never_anything_else(tmp_path: Path, text: str) -> None:
+    read_or_refused(tmp_path, text)
+
+
+def read_or_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "damaged.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     refusal, experiment = "", None

@@ -17,6 +17,8 @@ import mlpbench
 from mlpbench.cli.main import main
 from mlpbench.experiment.file.json_schema import schema
 
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
+
 NAMES = [f"table_{i}" for i in range(7)]
 SPEC = """
 name: tables

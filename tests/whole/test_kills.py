@@ -20,7 +20,7 @@ import mlpbench
 from mlpbench.cli.main import main
 from mlpbench.results.store import Store
 
-QUICK = SPEC.replace("train_size: 10000, epochs: 4", "train_size: 3000, epochs: 2")
+QUICK = SPEC.replace("train_size: 6000, epochs: 4", "train_size: 3000, epochs: 2")
 
 
 @pytest.fixture(scope="module")

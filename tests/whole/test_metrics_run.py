@@ -18,6 +18,8 @@ from mlpbench.cli.main import main
 from mlpbench.evidence.frames import records
 from mlpbench.results.store import Store
 
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
+
 SPEC = """\
 name: rare
 question: Do class weights find the rare class?

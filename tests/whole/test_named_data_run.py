@@ -31,7 +31,10 @@ from small_archives import small
 from mlpbench.data.data_sets import DATA_SETS
 DATA_SETS |= {{name: small(name).source for name in {NAMES!r}}}
 if __name__ == "__main__":
+    from blank_figures import blank_drawn
     from mlpbench.cli.main import main
+    from mlpbench.report.report import Report
+    Report._drawn = property(blank_drawn)
     main()
 """
 

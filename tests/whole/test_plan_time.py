@@ -20,12 +20,16 @@ REFERENCE = 103e9
 
 CASES: list[dict[str, Any]] = [
     {"width": 32, "epochs": 2},
+    {"width": 256, "train_size": 20_000},
+    {"optimizer": "adam", "lr": 0.001, "train_size": 20_000},
+    {"batch_size": 16, "train_size": 10_000},
+    {"conv_channels": [8, 16], "depth": 0, "train_size": 2_000},
+]
+FURTHER_CASES: list[dict[str, Any]] = [
     {"width": 256},
     {"optimizer": "adam", "lr": 0.001},
     {"batch_size": 16, "train_size": 20_000},
     {"conv_channels": [8, 16], "depth": 0, "train_size": 10_000},
-]
-FURTHER_CASES: list[dict[str, Any]] = [
     {"width": 8, "epochs": 3},
     {"width": 1024},
     {"depth": 3},

@@ -16,6 +16,8 @@ import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 # Whoever runs this leaves a mark.
 SOURCE = """\
 import mlpbench

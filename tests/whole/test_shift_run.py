@@ -12,8 +12,10 @@ from click.testing import CliRunner
 import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
+from mlpbench.jobs import write_pages
+from mlpbench.report.figures import theme
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
 SPEC: dict[str, Any] = {
     "name": "shifted",
@@ -66,7 +68,7 @@ def test_claim_and_section_are_in_the_report_and_the_folder_is_verified(done: Pa
     report = (done / "shifted" / "report.md").read_text()
     assert "## Under shift" in report
     assert "shift_accuracy[labels,1]" in report
-    assert (done / "shifted" / "figures" / "shift.png").stat().st_size > 5_000
+    assert len(theme.png(write_pages.render(done / "shifted").drawings["figures/shift.png"]())) > 5_000
     assert mlpbench.load(done / "shifted").claims["n"].tolist() == [2]
     assert CliRunner().invoke(main, ["verify", str(done / "shifted"), "--sample", "1"]).exit_code == 0
     assert CliRunner().invoke(main, ["report", str(done / "shifted"), "--check"]).exit_code == 0

@@ -23,7 +23,7 @@ from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
 
 SPEC: dict[str, Any] = {
     "name": "quantiles",
