@@ -40,6 +40,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
+def pytest_sessionfinish() -> None:
+    """Let it go at the end, or extension modules say that they leak."""
+    gc.unfreeze()
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Name what failed when it does: a run that is ended before its summary has said so."""
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:

@@ -109,7 +109,7 @@ def test_mean_and_error_are_those_of_scipy(values: list[int]) -> None:
 
 
 @given(numbers, st.randoms(use_true_random=False), st.floats(-60, 60))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_it_is_the_same_in_any_order_turned_round_and_in_other_units(values: list[int], random: Any, at: float) -> None:
     x = np.array(values, dtype=float)
     mixed = list(values)

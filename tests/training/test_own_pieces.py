@@ -218,9 +218,16 @@ def test_alone_equals_in_company(case: tuple[Made, list[Run]]) -> None:
 
 
 @pytest.mark.slow
-@settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 @given(stacks())
 def test_alone_equals_in_company_in_more_cases(case: tuple[Made, list[Run]]) -> None:
+    assert_alone_equals_in_company(*case)
+
+
+@pytest.mark.prove
+@settings(derandomize=True, deadline=None, max_examples=500, suppress_health_check=list(HealthCheck))
+@given(stacks())
+def test_alone_equals_in_company_at_length(case: tuple[Made, list[Run]]) -> None:
     assert_alone_equals_in_company(*case)
 
 

@@ -212,7 +212,7 @@ def test_alone_equals_in_company(case: Case) -> None:
 
 
 @pytest.mark.slow
-@settings(derandomize=True, deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_alone_equals_in_company_in_more_cases(case: Case) -> None:
     assert_alone_equals_in_company(case)

@@ -15,6 +15,7 @@ from repository import EXPERIMENTS
 import mlpbench
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
+from mlpbench.executors.executor import EXECUTORS, Inline
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
@@ -166,7 +167,8 @@ def test_changed_code_makes_runs_stale_by_name(folder: Path) -> None:
     assert "missing             0" in invoke("plan", "own.yaml").output
 
 
-def test_verify_and_export_take_code_of_equal_digest(folder: Path) -> None:
+def test_verify_and_export_take_code_of_equal_digest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXECUTORS, "local", Inline)
     run()
     shutil.copy("pieces.py", "copied.py")
     change(folder, "torch.sin(z)", "torch.cos(z)")

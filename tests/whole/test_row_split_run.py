@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 import mlpbench
 from mlpbench.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
+
 SAYS = {
     "split": "column 'part' says which rows are for what, and is no input: 'fit' 120 training rows, 'dev' 60 validation rows",
     "groups": "column 'patient': 48 groups that stay whole, and no input: 38 with 190 rows to train on, 10 with 50 rows (21%)",

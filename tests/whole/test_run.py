@@ -26,6 +26,8 @@ from mlpbench.jobs.options import Options
 from mlpbench.results.schemas import SCHEMAS
 from mlpbench.results.store import Store
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 SMALL: dict[str, Any] = {
     "name": "small",
     "question": "Does a wider hidden layer do better on few images?",
