@@ -180,7 +180,7 @@ def kill_whoever_trains(process: subprocess.Popen[str], seconds: float) -> int:
 
 
 # Of the processor's time: later than a worker needs to start, much earlier than it needs for the stack of this test.
-KILLED_AFTER = 4.0
+KILLED_AFTER = 5.0
 
 
 def test_a_stack_that_kills_its_workers_is_tried_in_parts_and_given_up_as_failed_rows(tmp_path: Path) -> None:

@@ -342,5 +342,5 @@ def test_a_page_of_a_thousand_runs_is_light_and_soon_there(tmp_path: Path) -> No
     page = (folder / "report.html").read_text()
     assert page.count("<tr><td") == 1000
     assert len(page) < 3_000_000
-    print(f"a page of 1000 runs: {len(page) / 1e6:.2f} MB")
-    assert took_less(done, 9)
+    print(f"a page of 1000 runs: {done.seconds:.1f} s, {len(page) / 1e6:.2f} MB")
+    assert took_less(done, 12)
