@@ -22,7 +22,7 @@ import mlpbench
 from mlpbench.cli.main import main
 from mlpbench.evidence.frames import records
 
-README = (ROOT / "README.md").read_text()
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 SPEC = """\
 name: tiny
 question: Do two widths differ on 600 images?
@@ -284,8 +284,8 @@ def test_a_ledger_without_results_says_so(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_completes_as_the_readme_says(shell: str) -> None:
-    assert f"_MLPBENCH_COMPLETE={shell}_source" in README or f"`{shell}_source`" in README
+def test_a_shell_completes_as_the_tutorial_says(shell: str) -> None:
+    assert f"_MLPBENCH_COMPLETE={shell}_source" in TUTORIAL or f"`{shell}_source`" in TUTORIAL
 
     made = CliRunner().invoke(main, [], prog_name="mlpbench", env={"_MLPBENCH_COMPLETE": f"{shell}_source"})
     assert "_MLPBENCH_COMPLETE" in made.stdout

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from problem_text import problem_text
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.bundled.bundled_data import BUNDLED
@@ -140,7 +141,7 @@ def test_wrong_options_are_refused_where_they_stand(case: str, tmp_path: Path) -
         yaml_reader.read(path)
     assert re.search(message, str(caught.value))
     assert str(caught.value).startswith(f"{path}:3:{line.index(pointed_at) + 1}: ")
-    assert str(caught.value).count("\n") == 2
+    assert problem_text(caught.value).count("\n") == 2
 
 
 @pytest.mark.parametrize(

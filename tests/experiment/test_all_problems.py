@@ -53,6 +53,23 @@ def written(wrong: set[str]) -> str:
     return text
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "vary: {each: [init, nois]}",
+        "vary: {each: [init, dropout]}\nfixed: {dropout: 0}",
+        "vary: {each: []}",
+        "factors: {dataset: digits}",
+        "fixed: {dataset: digits}",
+    ],
+)
+def test_what_mending_makes_of_a_file_is_not_wrong_with_it(wrong: str) -> None:
+    """What is left of a list may be too short, and data may have stood where they were left out."""
+    head = "name: it\nquestion: Is it?\nreplicates: 9\n"
+    data = "" if "dataset" in wrong else "dataset: digits\n"
+    assert len(problems(f"{head}{data}{wrong}\n")) == 1
+
+
 def test_the_file_with_nothing_wrong_is_read() -> None:
     assert problems(written(set())) == []
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from drawn_specs import spec
+from problem_text import problem_text
 
 from mlpbench.base.errors import InputError
 from mlpbench.experiment.claims.best_level import Best
@@ -29,7 +30,7 @@ def claimed(keys: dict[str, Any], form: str, fields: dict[str, Any], **options: 
 def refusal(keys: dict[str, Any], form: str, fields: dict[str, Any], **options: Any) -> str:
     with pytest.raises(InputError) as caught:
         claimed(keys, form, fields, **options)
-    return str(caught.value)
+    return problem_text(caught.value).split("\n")[0]
 
 
 @pytest.mark.parametrize(

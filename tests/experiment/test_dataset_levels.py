@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from problem_text import problem_text
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.data_sets import DATA_SETS
@@ -171,7 +172,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 def test_wrong_input_has_one_message(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as raised:
         made(**keys)
-    assert "\n" not in str(raised.value)
+    assert "\n" not in problem_text(raised.value)
 
 
 def test_one_table_read_in_two_ways_is_no_sample_of_data_sets() -> None:

@@ -32,7 +32,7 @@ SCHEMA = schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 # What only shows beside another value, in the data, or in numbers that JSON does not have.
 NOT_SEEN = {
-    "train-size", "lr-inf", "probes-inf", "probes-huge", "two-roles", "two-ways", "same-run", "label-of-two-lines",
+    "train-size", "lr-inf", "probes-inf", "probes-huge", "two-roles", "two-ways", "two-ways-in-one-condition", "same-run", "label-of-two-lines",
     "vary-nothing", "dataset", "claim-metric", "claim-factor", "claim-level", "claim-no-factor", "validation-of-none",
     "nesterov-without-momentum", "mup-orthogonal", "mup-l1", "mup-convolutions", "residual-does-nothing", "batch-norm-of-one", "batch-norm-of-one-example", "claim-validation", "claim-condition", "claim-margin", "claim-nan", "claim-twice", "big-number", "half-a-pair", "grid",
     "class-weights-unknown", "class-weights-of-numbers", "label-smoothing-of-squares", "label-smoothing-of-numbers", "early-stopping-without-validation", "early-stopping-of-numbers", "range-no-levels", "range-levels-differ", "range-turned", "range-log-0", "range-of-counts", "range-of-words", "range-too-many", "claim-margin-of-f1", "claim-of-classes", "claim-of-probabilities", "claim-of-train",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from drawn_specs import PLAIN, made, spec, trees
 from hypothesis import HealthCheck, given, settings
+from problem_text import problem_text
 from pydantic import ValidationError
 
 from mlpbench.base.errors import InputError
@@ -31,7 +32,7 @@ def claimed(form: str, keys: dict[str, Any] | None = None, **fields: Any) -> Exp
 def refusal(*arguments: Any, **fields: Any) -> str:
     with pytest.raises(InputError) as caught:
         claimed(*arguments, **fields)
-    return str(caught.value)
+    return problem_text(caught.value)
 
 
 def unequal(**fields: Any) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def test_probes_are_epochs_in_order_each_once(written: list[Any], epochs: tuple[
 def test_what_is_no_list_of_epochs_is_refused(value: object) -> None:
     with pytest.raises(InputError) as caught:
         spec(probes=value)
-    assert str(caught.value) == (
+    assert problem_text(caught.value) == (
         f"probes: probes must be a list of epochs of at least 0, start or end, got {shown(value)}"
     )
 

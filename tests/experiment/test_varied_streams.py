@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from drawn_specs import spec
+from problem_text import problem_text
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import STREAMS
@@ -61,7 +62,7 @@ def test_a_run_is_that_of_an_experiment_that_varies_the_stream_and_counts_from_o
 def test_streams_that_can_not_vary_alone_are_refused(keys: dict[str, Any], rule: str) -> None:
     with pytest.raises(InputError) as caught:
         spec(**keys)
-    assert str(caught.value) == rule
+    assert problem_text(caught.value).split("\n")[0] == rule
 
 
 @pytest.mark.parametrize(

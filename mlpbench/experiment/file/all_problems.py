@@ -109,6 +109,12 @@ def _same_claim(other: SpecProblem, problem: SpecProblem) -> bool:
     return is_claim and meant(problem) is None and not (problem.key and other.missing)
 
 
+def _is_inside(path: Path, other: Path) -> bool:
+    """Return whether one of two places in a tree is inside the other, or is the other."""
+    n = min(len(path), len(other))
+    return n > 0 and path[:n] == other[:n]
+
+
 class _MendedCopy:
     """A copy of a tree in which what is wrong is mended, and which knows where each part stands in the tree.
 
@@ -125,11 +131,16 @@ class _MendedCopy:
         self._mended_data = False
         self._dropped: dict[Path, list[int]] = {}
         self._renamed: dict[Path, Path] = {}
+        self._changed: list[Path] = []
 
     def is_sure_of(self, problem: SpecProblem) -> bool:
         """Return whether a problem of the copy is one of the tree."""
         if isinstance(problem, PlacedProblem) and self._mended_data:
             return False  # of another table
+        if problem.missing == DATASET and not self.is_certain:
+            return False  # what was left out may have had it
+        if any(_is_inside(self.original(problem.path), path) for path in self._changed):
+            return False  # of what mending made of it
         follows = self._lost_claims and problem.path[:1] == ("until_decided",)
         return problem.is_local or (self.is_certain and not follows)
 
@@ -152,6 +163,8 @@ class _MendedCopy:
         if not path or (path[0] == DATASET and self._varies_data()):
             return False
         self._mended_data = self._mended_data or path[0] == DATASET
+        if not (problem.key and meant(problem)):
+            self._changed.append(self.original(path))
         if self._take_what_was_meant(problem):
             return True
         if path[0] in STAND_INS and path[0] in self.tree:
