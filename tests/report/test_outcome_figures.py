@@ -17,7 +17,7 @@ from reports import context_of
 from mlpbench.evidence.estimates import stream_variances
 from mlpbench.evidence.estimates.paired_differences import difference
 from mlpbench.report.context import Context
-from mlpbench.report.figures.error_panels import SIDES, error_against_factor
+from mlpbench.report.figures.error_panels import SIDES, error_against_factor, spaced
 from mlpbench.report.sections import cost, crossed_factors, error_curves, variance
 from mlpbench.report.sections.crossed_factors import FAR
 from mlpbench.report.sections.crossed_factors import draw as heatmap
@@ -362,3 +362,15 @@ def test_a_test_error_that_is_the_same_everywhere_is_said_in_a_whole_sentence() 
     places = {(i, r): 0.9 for i in range(len(tables.conditions)) for r in range(tables.experiment.replicates)}
     told = error_curves.sentence(context_of(replace_metric(tables, "test_accuracy", places)).errors.estimates)
     assert told == f"Test error is the same in all {len(tables.conditions)} conditions that are drawn, 10.00%."
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_an_axis_of_one_level_is_left_as_it_is(scale: str) -> None:
+    """As on the page of a run that has trained one condition so far; matplotlib warns of limits that are one number."""
+    ax = Figure().subplots()
+    ax.set_xscale(scale)
+    before = ax.get_xlim()
+    spaced(ax, [8, 8])
+    assert ax.get_xlim() == before
+    spaced(ax, [4, 8])
+    assert ax.get_xlim()[0] < 4 < 8 < ax.get_xlim()[1]

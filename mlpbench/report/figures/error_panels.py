@@ -200,9 +200,11 @@ def _aside(frame: pd.DataFrame, ax: Axes, levels: Sequence[float]) -> pd.DataFra
 
 
 def spaced(ax: Axes, levels: Sequence[float]) -> None:
-    """Leave room beside the levels: a quarter of the axis where there are but two."""
+    """Leave room beside the levels: a quarter of the axis where there are but two; of one level matplotlib leaves its own."""
     scale = ax.xaxis.get_transform()
     low, high = scale.transform(np.array([min(levels), max(levels)], dtype=float))
+    if low == high:
+        return
     room = (0.45 if len(levels) < FEWEST_LEVELS else 0.05) * (high - low)
     ax.set_xlim(*scale.inverted().transform(np.array([low - room, high + room])))
 

@@ -102,5 +102,5 @@ def sentence(found: Contributions, what: str, factor: float, unit: str) -> str:
     if math.isnan(rest.low) or math.isnan(whole.low):
         return f"{first} {told}"
     excludes = rest.low > 0 or rest.high < 0
-    interacts = "pieces interact" if excludes else "no interaction is seen"
+    interacts = "pieces interact" if excludes else "that pieces interact is not shown"
     return f"{first} {told} All together contribute {number(whole)}, of which {number(rest)} is left over: {interacts}."
