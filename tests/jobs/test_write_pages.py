@@ -191,7 +191,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bare = make_folder({k: v for k, v in SMALL.items() if k != "claims"} | {"name": "bare"}, results)
     assert not (bare / "report.md").exists()
     broken = Path(shutil.copytree(bare, results / "broken"))
-    write_sealed(broken, {"spec.yaml": b"name: 3\n"})
+    write_sealed(broken, {"spec.yaml": b"name: 3\nquestion: Is it?\ndataset: digits\n"})
     hurt = Path(shutil.copytree(bare, results / "hurt"))
     (path,) = (hurt / "runs").glob("*.parquet")
     path.write_bytes(path.read_bytes()[:-100])
