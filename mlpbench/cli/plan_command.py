@@ -134,36 +134,24 @@ class _Planned:
 
 def _planned(experiment: Experiment, options: Options, pilot: Path | None) -> _Planned:
     """Return the plan of an experiment, and say what is to be known of its files; raise InputError where a record is damaged."""
-    from mlpbench.experiment.grid import unused_settings
-    from mlpbench.jobs.anytime_budget import within_budget
-    from mlpbench.jobs.inventory import take_inventory
+    from mlpbench.jobs.planning import planned
     from mlpbench.results.folder_check import check_folder
-    from mlpbench.results.registration import planned_registration
-    from mlpbench.results.seal import SPEC
     from mlpbench.results.store import Store
 
     store = Store(options.results / experiment.name)
     with noting_unsealed(store.folder):
         found = check_folder(store, experiment)
-    if records := [message for path, message in found.records.items() if path != store.folder / SPEC]:
-        raise InputError("\n".join(records))
-    experiment = within_budget(experiment, store, options)
-    inventory = take_inventory(experiment, store, options)
-    detects: Detectable | None = None
-    planned: PilotPlan | None = None
-    if experiment.claims or pilot is not None:
-        from mlpbench.jobs.pilot_plan import detectable, read_pilot  # scipy takes a while to load
+    of = planned.plan(experiment, options, found)
+    from_pilot: PilotPlan | None = None
+    if pilot is not None:
+        from mlpbench.jobs.pilot_plan import read_pilot  # scipy takes a while to load
 
-        readable = store.folder / SPEC not in found.records
-        registration = planned_registration(store, experiment, inventory.conditions, spec=readable)
-        detects = detectable(experiment, inventory.conditions, registration)
-        if pilot is not None:
-            (pilot,) = located_folders([pilot])
-            planned = read_pilot(pilot, experiment, inventory.conditions, options, detects.tests, warn)
-    of_files = [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]
-    for line in dict.fromkeys([*of_files, *experiment.data_notes, *unused_settings(experiment, inventory.conditions)]):
+        (pilot,) = located_folders([pilot])
+        tests = {} if of.detectable is None else of.detectable.tests
+        from_pilot = read_pilot(pilot, of.experiment, of.inventory.conditions, options, tests, warn)
+    for line in of.said:
         click.echo(line, err=True)
-    return _Planned(inventory, inventory.summary(options).to_json(), detects, planned)
+    return _Planned(of.inventory, of.summary.to_json(), of.detectable, from_pilot)
 
 
 def print_what_a_run_would_do(experiments: Sequence[Experiment], options: Options) -> None:

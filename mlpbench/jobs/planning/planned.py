@@ -11,11 +11,12 @@ import pandas as pd
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable
+from mlpbench.experiment.grid import unused_settings
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.anytime_budget import within_budget
 from mlpbench.jobs.inventory import Inventory, PlanSummary, take_inventory
 from mlpbench.jobs.options import Options
-from mlpbench.results.folder_check import check_folder
+from mlpbench.results.folder_check import FolderCheck, check_folder
 from mlpbench.results.registration import planned_registration
 from mlpbench.results.seal import SPEC
 from mlpbench.results.store import Store
@@ -40,7 +41,7 @@ class Plan:
     Attributes:
         experiment: what is asked.
         summary: conditions, runs by what the results folder has of them, stacks, floating-point operations, expected seconds, memory.
-        notes: what is to be known of data and folder.
+        said: what is to be known of folder, data and settings.
         inventory: what the results folder has of each run.
         detectable: what the planned replicates detect; None where there are no claims.
 
@@ -48,9 +49,14 @@ class Plan:
 
     experiment: Experiment
     summary: PlanSummary
-    notes: tuple[str, ...]
+    said: tuple[str, ...]
     inventory: Inventory
     detectable: Detectable | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known before a run, of runs that are outdated too."""
+        return tuple(dict.fromkeys([*self.said, *self.inventory.outdated_lines()]))
 
     @cached_property
     def conditions(self) -> pd.DataFrame:
@@ -93,10 +99,11 @@ class Plan:
         return "\n".join(parts)
 
 
-def plan(experiment: Experiment, options: Options) -> Plan:
-    """Return what a run would do; raise InputError where the results folder can't be read."""
+def plan(experiment: Experiment, options: Options, found: FolderCheck | None = None) -> Plan:
+    """Return what a run would do; raise InputError where the results folder can't be read. `found` is what is wrong with its files."""
     store = Store(options.results / experiment.name)
-    found = check_folder(store, experiment)
+    if found is None:
+        found = check_folder(store, experiment)
     if records := [message for path, message in found.records.items() if path != store.folder / SPEC]:
         raise InputError("\n".join(records))
     experiment = within_budget(experiment, store, options)
@@ -109,11 +116,11 @@ def plan(experiment: Experiment, options: Options) -> Plan:
         registration = planned_registration(store, experiment, inventory.conditions, spec=readable)
         detects = detectable(experiment, inventory.conditions, registration)
     of_files = [*found.records.values(), *found.tables.values(), *found.of_report.values(), *found.notes]
-    notes = [*of_files, *experiment.data_notes, *inventory.outdated_lines()]
+    said = [*of_files, *experiment.data_notes, *unused_settings(experiment, inventory.conditions)]
     return Plan(
         experiment=experiment,
         summary=inventory.summary(options),
-        notes=tuple(dict.fromkeys(notes)),
+        said=tuple(dict.fromkeys(said)),
         inventory=inventory,
         detectable=detects,
     )
