@@ -26,7 +26,7 @@ run: $(VENV)/.installed ## train what is missing of SPEC (default: width) and wr
 results: $(VENV)/.installed ## train what is missing of all reference results (hours), then their index; resumable
 	@for spec in experiments/*.yaml; do \
 		$(BIN)/mlpbench run $$spec --results results/reference --numerics portable || exit $$?; done
-	@$(BIN)/mlpbench trim $$(dirname results/reference/*/spec.yaml)
+	@$(BIN)/mlpbench trim --others $$(dirname results/reference/*/spec.yaml)
 	@$(BIN)/mlpbench index results/reference
 
 docs: $(VENV)/.dev ## the documentation site, into build/site; without network, and a warning ends it

@@ -361,18 +361,29 @@ def merge(folders: tuple[Path, ...], output: Path, dry_run: bool) -> None:
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
+@click.option(
+    "--others",
+    is_flag=True,
+    help="Remove also runs that are not of the grid: of an earlier seed, or of changed settings.",
+)
 @DRY_RUN
-def trim(folders: tuple[Path, ...], dry_run: bool) -> None:
+def trim(folders: tuple[Path, ...], others: bool, dry_run: bool) -> None:
     """Remove from results folders the numbers that their reports do not read, and compress the rest.
 
     This removes curves and quantiles of weights of runs that no figure shows, and predictions of conditions that no claim
     names. All else stays, and so does the report. The runs stay done: a later `run` does not train them again. A claim that
     is added later and needs a removed prediction says so (`run --rerun all` trains it again).
+
+    With --others runs go that spec.yaml no longer names. That they were looked at stays in the register of the folder, and claims
+    are judged at the level that this leaves.
     """
-    from mlpbench.jobs.trim import trim
+    from mlpbench.jobs.trim import remove_others, trim
 
     for folder in located_folders(folders):
         with noting_unsealed(folder):
+            if others:
+                gone = f"{remove_others(folder, warn, dry_run=dry_run)} runs of another grid"
+                click.echo(f"{folder}: {gone} {'would be removed' if dry_run else 'removed'}")
             trimmed = trim(folder, warn, dry_run=dry_run)
         for table, done in trimmed.items():
             size = f"{done.bytes_before / 2**20:.1f} MiB"

@@ -19,6 +19,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import Say, say_nothing
 from mlpbench.evidence.frames import is_among
 from mlpbench.experiment import grid
+from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.judge import judge
 from mlpbench.report.report import render
 from mlpbench.results import examples
@@ -80,11 +81,30 @@ def trim(folder: Path, say: Say = say_nothing, *, dry_run: bool = False) -> Mapp
                 rule = "trim needs a report whose every section can be made"
                 raise InputError(f"{rule}, got {section.failure} in {section.title!r} of {folder}")
         read = {key: frozenset(ids) for key, ids in store.runs_read.items()}
-        planned = frozenset(grid.all_run_ids(experiment, grid.conditions(experiment)))
         # The report of this grid does not read runs of another one: they are kept.
-        others = set(store.read("runs", columns=["run_id"])["run_id"]) - planned
+        others = set(store.read("runs", columns=["run_id"])["run_id"]) - _planned(experiment)
         keep = {table: {c: others | read[table, c] for c in DROPPABLE.get(table, ())} for table in TABLES}
         return {table: _trim(store, table, keep[table], dry_run=dry_run) for table in TABLES}
+
+
+def remove_others(folder: Path, say: Say = say_nothing, *, dry_run: bool = False) -> int:
+    """Remove the runs of a folder that are not of the grid in its spec.yaml: of an earlier seed, or of settings that were changed.
+
+    Returns how many there are; with `dry_run` nothing is written. That they were looked at stays in the register, and claims are
+    judged at the level that this leaves. Raises InputError where it is no results folder or has damaged files, MachineError where it
+    can't be written. `say` gets a line about each file that is missing and can be restored.
+    """
+    store = Store(folder)
+    experiment, _ = open_folder(store, say)
+    with nullcontext() if dry_run else store.writing():
+        others = set(store.read("runs", columns=["run_id"])["run_id"]) - _planned(experiment)
+        if not dry_run:
+            store.remove(others)
+    return len(others)
+
+
+def _planned(experiment: Experiment) -> frozenset[str]:
+    return frozenset(grid.all_run_ids(experiment, grid.conditions(experiment)))
 
 
 def _trim(store: Store, table: str, keep: Mapping[str, Collection[str]], *, dry_run: bool) -> TrimmedTable:

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -256,6 +256,19 @@ class Store:
                 exchanged = True
         if exchanged:
             self._file_of = {table: self._index(table) for table in TABLES}
+
+    def remove(self, run_ids: Collection[str]) -> None:
+        """Remove runs and their weights, of all tables in one exchange; raise MachineError where the disk refuses."""
+        ids = set(run_ids)
+        old = {self.folder / t / name for t in TABLES for i in ids if (name := self._file_of[t].get(i)) is not None}
+        if not old:
+            return
+        self._check_present()
+        seal.release_parts(self.folder)
+        left = {f"{table}/{name}": content for path in sorted(old) for table, name, content in self._without(path, ids)}
+        exchange(self.folder, left, [f"{path.parent.name}/{path.name}" for path in old])
+        weights.tidy(self.folder, dict.fromkeys(ids), self._weights_of)
+        self._file_of = {table: self._index(table) for table in TABLES}
 
     def rewrite(self, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
         """Replace each file of a table by a small one with other values in the same rows.

@@ -173,6 +173,27 @@ def test_trimmed_runs_are_done(copy: Path) -> None:
     assert kept(copy) == {3: 2, 4: 0, 5: 2}
 
 
+def test_runs_of_another_grid_go_from_every_table_and_the_register_keeps_that_they_were_looked_at(
+    tmp_path: Path,
+) -> None:
+    draws = {**SPEC, "save_weights": True, "factors": {"width": [3, 5]}}
+    first = mlpbench.run(draws, results=tmp_path, workers=1, report=False)
+    second = mlpbench.run({**draws, "seed": 1}, results=tmp_path, workers=1)
+    folder = second.folder
+    assert first.folder == folder
+    seen = invoke("claims", folder, "--json").output
+    assert "4 runs of another grid would be removed" in invoke("trim", "--others", "--dry-run", folder).output
+    assert set(pd.read_parquet(folder / "runs")["seed"]) == {0, 1}
+    assert "4 runs of another grid removed" in invoke("trim", "--others", folder).output
+    ids = set(second.runs["run_id"])
+    for table in TABLES:
+        assert set(Store(folder).read(table)["run_id"]) == ids
+    assert {path.name[:16] for path in (folder / "weights").iterdir()} == ids
+    assert invoke("claims", folder, "--json").output == seen
+    again = mlpbench.run({**draws, "seed": 2}, results=tmp_path, workers=1)
+    assert [v.seeds for v in again.context.verdicts] == [3]
+
+
 def test_nothing_dropped_is_a_difference_and_a_changed_prediction_is(whole: Path, copy: Path) -> None:
     trim.trim(copy)
     assert invoke("diff", whole, copy).exit_code == 0
