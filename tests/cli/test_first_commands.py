@@ -110,7 +110,7 @@ def test_a_new_file_runs(template: str, in_process: None, blank_figures: None) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_new_file_runs_as_it_is(template: str) -> None:
+def test_a_new_file_runs_as_it_is(template: str, in_process: None, blank_figures: None) -> None:
     new("mine", "--template", template)
     result = invoke("run", "mine")
     assert result.exit_code == 0
