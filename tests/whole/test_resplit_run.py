@@ -82,7 +82,9 @@ def test_the_numbers_of_a_replicate_are_those_of_its_own_test_rows(results: Path
 
 
 @pytest.mark.parametrize("target", ["kind", "price"])
-def test_an_exported_run_predicts_its_own_test_rows_as_it_did(results: Path, target: str, tmp_path: Path) -> None:
+def test_an_exported_run_predicts_its_own_test_rows_as_it_did(
+    results: Path, in_process: None, target: str, tmp_path: Path
+) -> None:
     """From saved weights and from training again; each run has the scales and medians of its own replicate."""
     found = mlpbench.load(results / target)
     packed = pd.read_parquet(results / target / "predictions").set_index("run_id")["predicted"]
@@ -118,7 +120,7 @@ def test_reports_say_what_is_spoken_of_and_show_nothing_of_a_shared_test_set(res
             assert (results / target / name).exists()
 
 
-def test_every_command_knows_them(results: Path) -> None:
+def test_every_command_knows_them(results: Path, in_process: None) -> None:
     for target in ("kind", "price"):
         assert "report is up to date" in said("report", results / target, "--check")
         assert "6 runs trained again, alone: 6 identical" in said("verify", results / target, "--all").replace(

@@ -17,6 +17,7 @@ from table_equality import same_tables
 
 import mlpbench
 from mlpbench.cli.main import main
+from mlpbench.executors.executor import EXECUTORS, Inline
 from mlpbench.jobs import write_pages
 from mlpbench.report.pages.page import contents
 
@@ -134,7 +135,8 @@ def test_labels_of_bundled_data_are_kept_for_the_interval(results: Path) -> None
     assert not list((results / "line").glob("test_labels-*.npy"))
 
 
-def test_every_command_knows_them(results: Path) -> None:
+def test_every_command_knows_them(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXECUTORS, "local", Inline)
     for name in ("line", "small"):
         made = contents(leave_blank(write_pages.render(results / name)), html=False)
         texts = {file: text for file, text in made.items() if not file.startswith("figures/")}
