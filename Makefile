@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SPEC ?= experiments/width.yaml
 # A file of tests stays on one process, which shares what the file trains; conftest.py puts the longest first.
 PYTEST := $(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder
+# Where nothing else may run, none of the other files is looked through either.
+ALONE = $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 
 # Every file that is installed has a digest in locks/, made from the versions of constraints.txt by `make lock`. Where another
 # build of a package is meant, `make HASHES=` installs the versions alone.
@@ -48,7 +50,7 @@ units: $(VENV)/.dev
 	@$(PYTEST) -m "not slow and not prove"
 
 check: $(VENV)/.dev audit ## the slower tests; those that measure time or memory come last, one at a time
-	@$(PYTEST) -m "slow and not prove and not alone"; beside=$$?; $(BIN)/pytest -q -m "slow and not prove and alone" && exit $$beside
+	@$(PYTEST) -m "slow and not prove and not alone"; beside=$$?; $(BIN)/pytest -q -m "slow and not prove and alone" $(ALONE) && exit $$beside
 
 audit: ## what is known against the locked versions, where pip-audit and its data can be had: told, never a failure
 	@if command -v pip-audit >/dev/null; then \
@@ -57,7 +59,7 @@ audit: ## what is known against the locked versions, where pip-audit and its dat
 	else echo "pip-audit is not installed: advisories about the locked versions are not looked up"; fi
 
 prove: $(VENV)/.dev ## what takes long and seldom changes its answer, before a release (an hour or two on two cores)
-	@$(PYTEST) -m "prove and not alone"; beside=$$?; $(BIN)/pytest -q -m "prove and alone" && exit $$beside
+	@$(PYTEST) -m "prove and not alone"; beside=$$?; $(BIN)/pytest -q -m "prove and alone" $(ALONE) && exit $$beside
 
 bench: $(VENV)/.dev ## time the kernels on one thread (about a minute), report in results/bench
 	@mkdir -p results/bench

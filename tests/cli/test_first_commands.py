@@ -108,9 +108,12 @@ def test_a_new_file_runs(template: str, in_process: None, blank_figures: None) -
     assert Path("results/mine/report.md").read_text().startswith("# ")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_a_new_file_runs_as_it_is(template: str) -> None:
+# Those of the many networks take long; that they run at all is seen above.
+@pytest.mark.parametrize(
+    "template",
+    [pytest.param(t, marks=pytest.mark.prove if t in ("ablate", "tune") else pytest.mark.slow) for t in TEMPLATES],
+)
+def test_a_new_file_runs_as_it_is(template: str, in_process: None, blank_figures: None) -> None:
     new("mine", "--template", template)
     result = invoke("run", "mine")
     assert result.exit_code == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blank_figures import blank_path
 from click.testing import CliRunner
 from repository import ROOT
 
@@ -126,12 +127,15 @@ def fake_browser(folder: Path, status: int = 0) -> str:
 @pytest.mark.slow
 def test_open_shows_the_page_at_the_end(spec: Path, tmp_path: Path) -> None:
     browser = fake_browser(tmp_path)
-    done = run("run", spec, "--results", tmp_path / "r s", "--workers", "1", "--open", BROWSER=browser)
+    blank = blank_path(tmp_path)
+    done = run(
+        "run", spec, "--results", tmp_path / "r s", "--workers", "1", "--open", BROWSER=browser, PYTHONPATH=blank
+    )
     assert (done.returncode, done.stderr) == (0, "")
     path = tmp_path / "r s" / "tiny" / "report.html"
     assert done.stdout.rstrip().endswith(f"report: {path}")
     assert path.exists()
-    again = run("report", path.parent, "--open", BROWSER=browser)
+    again = run("report", path.parent, "--open", BROWSER=browser, PYTHONPATH=blank)
     assert (again.returncode, again.stdout) == (0, f"report: {path}\n")
     assert (tmp_path / "shown").read_text().splitlines() == [path.as_uri()] * 2
 
@@ -150,7 +154,8 @@ def test_without_a_browser_open_is_refused_before_anything_is_trained(spec: Path
 
 @pytest.mark.slow
 def test_a_browser_that_fails_is_a_system_error_and_the_page_is_there(spec: Path, tmp_path: Path) -> None:
-    done = run("run", spec, "--results", tmp_path / "r", "--workers", "1", "--open", BROWSER=fake_browser(tmp_path, 1))
+    command = ("run", spec, "--results", tmp_path / "r", "--workers", "1", "--open")
+    done = run(*command, BROWSER=fake_browser(tmp_path, 1), PYTHONPATH=blank_path(tmp_path))
     page = tmp_path / "r" / "tiny" / "report.html"
     assert done.returncode == 3
     assert done.stderr == f"mlpbench: the browser did not open {page}, which is written: open it by hand\n"

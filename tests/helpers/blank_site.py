@@ -9,16 +9,19 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-REPORT = "mlpbench.report.report"
+REPORT, PAGE = "mlpbench.report.report", "mlpbench.report.pages.page"
 
 
 class WithoutFigures(MetaPathFinder):
-    """Finds the module of reports as others do, and has it draw nothing."""
+    """Finds the modules of reports and of pages as others do, and has them draw nothing."""
+
+    def __init__(self) -> None:
+        self.left = {REPORT, PAGE}
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != REPORT:
+        if name not in self.left:
             return None
-        sys.meta_path.remove(self)
+        self.left.remove(name)
         spec = importlib.util.find_spec(name)
         assert spec is not None
         assert spec.loader is not None
@@ -26,6 +29,9 @@ class WithoutFigures(MetaPathFinder):
 
         def loaded(module: ModuleType) -> None:
             load(module)
+            if name == PAGE:
+                module._drawn = lambda report: {}  # type: ignore[attr-defined]
+                return
             from blank_figures import blank_drawn
 
             module.Report._drawn = property(blank_drawn)

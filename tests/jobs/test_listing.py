@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -23,6 +25,15 @@ from mlpbench.results.store import Store
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
 
 
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """A folder of three experiments that ship: to read all of them takes seconds."""
+    for name in ("baseline", "softmax", "width"):
+        (tmp_path / "three").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "experiments" / f"{name}.yaml", tmp_path / "three")
+    return tmp_path / "three"
+
+
 def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["list", *map(str, arguments)], catch_exceptions=False)
 
@@ -33,9 +44,16 @@ def reported(results: Path, name: str, **verdicts: int) -> None:
     (results / name / "summary.json").write_bytes(summary.content)
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=[p.stem for p in EXPERIMENTS])
-@pytest.mark.parametrize("workers", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 7))])
-def test_the_time_is_what_a_plan_says_of_an_empty_folder(path: Path, workers: int, tmp_path: Path) -> None:
+def with_workers(number: int, path: Path) -> Any:
+    """Return a case: all with two workers in `make test`, with other numbers a third of them in `make check`."""
+    marks = (
+        [] if number == 2 else [pytest.mark.slow if EXPERIMENTS.index(path) % 3 == number % 3 else pytest.mark.prove]
+    )
+    return pytest.param(number, path, id=f"{number}-{path.stem}", marks=marks)
+
+
+@pytest.mark.parametrize(("workers", "path"), [with_workers(n, path) for n in (2, 1, 7) for path in EXPERIMENTS])
+def test_the_time_is_what_a_plan_says_of_an_empty_folder(workers: int, path: Path, tmp_path: Path) -> None:
     options, experiment = Options(workers=workers), yaml_reader.read(path)
     summary = take_inventory(experiment, Store(tmp_path / "none"), options).summary(options)
     assert listing.expected_seconds(experiment, options) == summary.seconds
@@ -63,35 +81,37 @@ def test_folds_are_counted_with_one_refit_a_condition(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_verdicts_are_those_of_the_report(tmp_path: Path) -> None:
+def test_verdicts_are_those_of_the_report(three: Path, tmp_path: Path) -> None:
     claims = len(yaml_reader.read(ROOT / "experiments" / "width.yaml").claims)
     reported(tmp_path, "width", undecided=claims - 2, supported=1, refuted=1)
-    rows = json.loads(invoke(ROOT / "experiments", "--results", tmp_path, "--json").output)
+    rows = json.loads(invoke(three, "--results", tmp_path, "--json").output)
     by_name = {row["name"]: row for row in rows}
     assert by_name["width"]["verdicts"] == {"supported": 1, "refuted": 1, "undecided": claims - 2}
     assert not by_name["width"]["older"]
     assert by_name["softmax"]["verdicts"] is None
-    text = invoke(ROOT / "experiments", "--results", tmp_path).output
+    text = invoke(three, "--results", tmp_path).output
     assert f"1 supported, 1 refuted, {claims - 2} undecided\n" in text
 
 
-def test_results_of_an_older_file_are_told_apart_and_broken_ones_do_not_stop_it(tmp_path: Path) -> None:
+def test_results_of_an_older_file_are_told_apart_and_broken_ones_do_not_stop_it(three: Path, tmp_path: Path) -> None:
     reported(tmp_path, "width", undecided=9)
     (tmp_path / "width" / "spec.yaml").write_text("name: [\n")
     (tmp_path / "softmax" / "summary.json").mkdir(parents=True)
     (tmp_path / "baseline").mkdir()
     (tmp_path / "baseline" / "summary.json").write_bytes(b"\xff\xfe nothing")
-    result = invoke(ROOT / "experiments", "--results", tmp_path)
+    result = invoke(three, "--results", tmp_path)
     assert result.exit_code == 0
     assert "9 undecided (of an older file)" in result.output
 
 
-@pytest.mark.slow
-def test_the_verdicts_of_real_results_are_those_the_claims_command_counts() -> None:
-    """Of every reference folder there is."""
+@pytest.mark.parametrize(
+    "every", [pytest.param(8, marks=pytest.mark.slow, id="some"), pytest.param(1, marks=pytest.mark.prove, id="all")]
+)
+def test_the_verdicts_of_real_results_are_those_the_claims_command_counts(every: int) -> None:
+    """Of reference folders; that their summaries are those of their tables is seen of all of them where reports are."""
     folders = sorted(p.parent for p in (ROOT / "results" / "reference").glob("*/spec.yaml"))
     assert folders
-    for folder in folders:
+    for folder in folders[::every]:
         name, summary = folder.name, read_summary(folder)
         assert summary is not None
         told = CliRunner().invoke(main, ["claims", str(ROOT / "results" / "reference" / name), "--json"])
@@ -101,7 +121,7 @@ def test_the_verdicts_of_real_results_are_those_the_claims_command_counts() -> N
 
 
 @pytest.mark.parametrize("written", ["[1,2]", '{"new": ["runs/x"]}', None])
-def test_a_damaged_journal_is_named(written: str | None, tmp_path: Path) -> None:
+def test_a_damaged_journal_is_named(written: str | None, three: Path, tmp_path: Path) -> None:
     """A pipe in its place is not waited for."""
     (tmp_path / "width").mkdir()
     journal = tmp_path / "width" / ".journal.json"
@@ -109,7 +129,7 @@ def test_a_damaged_journal_is_named(written: str | None, tmp_path: Path) -> None
         os.mkfifo(journal)
     else:
         journal.write_text(written)
-    result = invoke(ROOT / "experiments", "--results", tmp_path)
+    result = invoke(three, "--results", tmp_path)
     assert f"{journal} is damaged (" in result.stderr
     assert "width " in result.output
 

@@ -130,7 +130,9 @@ def test_more_than_two_classes_have_reliability_alone_and_older_folders_nothing(
     assert class_probabilities.section(context_of(Made(lambda i, r: 0.1).tables)) is None
 
 
-@pytest.mark.parametrize("n", range(1, 13))
+@pytest.mark.parametrize(
+    "n", [pytest.param(n, marks=[pytest.mark.prove] * (n not in (1, 6, 7, 12))) for n in range(1, 13)]
+)
 def test_one_to_twelve_conditions(n: int) -> None:
     made = Made(lambda i, r: 0.02 * i, factors={"lr": [0.01 * (i + 1) for i in range(n)]})
     section = made.section

@@ -112,7 +112,9 @@ def test_without_weights_there_are_points_and_the_way_to_regions() -> None:
     assert not [ax.images for ax in found.figures[0].draw().axes if ax.images]
 
 
-@pytest.mark.parametrize("n", range(1, 13))
+@pytest.mark.parametrize(
+    "n", [pytest.param(n, marks=[pytest.mark.prove] * (n not in (1, 2, 5, 12))) for n in range(1, 13)]
+)
 def test_one_to_twelve_conditions(n: int) -> None:
     made = Made(lambda i, r: i, factors={"lr": [0.01 * (i + 1) for i in range(n)]}, replicates=2)
     found = decision_regions.section(made.context)

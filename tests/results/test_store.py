@@ -54,18 +54,9 @@ histories = given(
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None, derandomize=True)
-@histories
-def test_every_table_has_the_last_rows_of_each_run_once(
-    tmp_path_factory: pytest.TempPathFactory, stacks: list[list[str]], cut: int, compacted: set[int]
-) -> None:
-    assert_last_rows_once(tmp_path_factory.mktemp("store"), stacks, cut, compacted)
-
-
-@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @histories
-def test_every_table_has_the_last_rows_of_each_run_once_in_more_histories(
+def test_every_table_has_the_last_rows_of_each_run_once(
     tmp_path_factory: pytest.TempPathFactory, stacks: list[list[str]], cut: int, compacted: set[int]
 ) -> None:
     assert_last_rows_once(tmp_path_factory.mktemp("store"), stacks, cut, compacted)

@@ -87,14 +87,14 @@ def assert_alone_equals_in_company(case: tuple[Made, list[Run], list[float] | No
         assert repr(alone) == repr(of_run(company, run))
 
 
-@settings(derandomize=True, deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=10, suppress_health_check=list(HealthCheck))
 @given(stacks())
 def test_alone_equals_in_company_as_stacks_shrink(case: tuple[Made, list[Run], list[float] | None]) -> None:
     assert_alone_equals_in_company(case)
 
 
 @pytest.mark.slow
-@settings(derandomize=True, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
 @given(stacks())
 def test_alone_equals_in_company_as_more_stacks_shrink(case: tuple[Made, list[Run], list[float] | None]) -> None:
     assert_alone_equals_in_company(case)

@@ -211,14 +211,14 @@ def assert_alone_equals_in_company(of: Made, stack: list[Run]) -> None:
         assert repr(of_run(alone, run)) == repr(of_run(company, run))
 
 
-@settings(derandomize=True, deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=10, suppress_health_check=list(HealthCheck))
 @given(stacks())
 def test_alone_equals_in_company(case: tuple[Made, list[Run]]) -> None:
     assert_alone_equals_in_company(*case)
 
 
 @pytest.mark.slow
-@settings(derandomize=True, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
 @given(stacks())
 def test_alone_equals_in_company_in_more_cases(case: tuple[Made, list[Run]]) -> None:
     assert_alone_equals_in_company(*case)

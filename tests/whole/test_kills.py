@@ -36,9 +36,11 @@ def undisturbed(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mlpbench.run(spec, results=results, executor="inline", report=False).folder
 
 
-def seconds_of_a_run(spec: Path, results: Path) -> float:
+@pytest.fixture(scope="module")
+def longest(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The seconds that a run takes from its start to its end."""
     began = time.monotonic()
-    process = started(spec, results)
+    process = started(spec, tmp_path_factory.mktemp("timed"))
     errors = process.communicate()[1]
     assert process.returncode == 0, errors
     return time.monotonic() - began
@@ -47,8 +49,8 @@ def seconds_of_a_run(spec: Path, results: Path) -> float:
 @pytest.mark.parametrize(
     ("sent", "moments"),
     [
-        pytest.param(signal.SIGKILL, 5, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 3, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, 4, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 2, marks=pytest.mark.slow),
         pytest.param(signal.SIGKILL, 50, marks=pytest.mark.prove),
         pytest.param(signal.SIGINT, 20, marks=pytest.mark.prove),
     ],
@@ -56,12 +58,12 @@ def seconds_of_a_run(spec: Path, results: Path) -> float:
 def test_ended_at_random_moments_a_run_loses_nothing_and_its_tables_are_the_same_in_the_end(
     sent: signal.Signals,
     moments: int,
+    longest: float,
     spec: Path,
     undisturbed: Path,
     tmp_path: Path,
 ) -> None:
     """The whole group of processes gets the signal; a grid that is complete by then is trained again, row by row."""
-    longest = seconds_of_a_run(spec, tmp_path / "timed")
     draws = np.random.default_rng((int(sent), moments)).uniform(0.0, 1.1 * longest, 10 * moments)
     lost, hits, trained_again, finished = 0, 0, 0, 0
     complete = seen(undisturbed.parent)

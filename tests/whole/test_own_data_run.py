@@ -32,6 +32,8 @@ from mlpbench.training.batches.device_data import DeviceData, split
 from mlpbench.training.buffers import Stacked
 from mlpbench.training.engine import train_stack
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 CPU = torch.device("cpu")
 TABLES = {"iris": load_iris, "wine": load_wine, "diabetes": load_diabetes}
 

@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from mlpbench.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
+
 SOURCE = """\
 import mlpbench
 import numpy as np

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from mlpbench.cli.main import main
+from mlpbench.report.report import Report
+from mlpbench.report.section import Drawing
+
+pytestmark = pytest.mark.usefixtures("in_process")
 
 SOURCE = """\
 import mlpbench
@@ -40,6 +45,21 @@ fixed: {epochs: 1, train_size: 200, batch_size: 50, depth: 1}
 factors: {width: [4, 8]}
 replicates: 2
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_figures_alone() -> Iterator[None]:
+    """Leave out the figures that every report has: they take most of its time."""
+    every = Report.drawings
+    assert isinstance(every, property)
+
+    def own(report: Report) -> dict[str, Drawing]:
+        drawings: dict[str, Drawing] = every.__get__(report)
+        return {path: draw for path, draw in drawings.items() if Path(path).stem.startswith("own_")}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Report, "drawings", property(own))
+        yield
 
 
 @pytest.fixture

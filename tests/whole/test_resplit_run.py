@@ -14,7 +14,8 @@ from click.testing import CliRunner
 import mlpbench
 from mlpbench.cli.main import main
 
-pytestmark = pytest.mark.slow
+# Pictures of such tables are drawn where the reference results are compared: `tables` is one of them.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("blank_figures")]
 
 ROWS = 160
 
@@ -46,7 +47,7 @@ def tree_of(target: str, file: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(tmp_path_factory: pytest.TempPathFactory, blank_figures: None) -> Path:
     """The finished folders of both targets, and the table beside them."""
     folder = tmp_path_factory.mktemp("results")
     file = folder / "own.csv"
@@ -81,7 +82,9 @@ def test_the_numbers_of_a_replicate_are_those_of_its_own_test_rows(results: Path
 
 
 @pytest.mark.parametrize("target", ["kind", "price"])
-def test_an_exported_run_predicts_its_own_test_rows_as_it_did(results: Path, target: str, tmp_path: Path) -> None:
+def test_an_exported_run_predicts_its_own_test_rows_as_it_did(
+    results: Path, in_process: None, target: str, tmp_path: Path
+) -> None:
     """From saved weights and from training again; each run has the scales and medians of its own replicate."""
     found = mlpbench.load(results / target)
     packed = pd.read_parquet(results / target / "predictions").set_index("run_id")["predicted"]
@@ -114,10 +117,10 @@ def test_reports_say_what_is_spoken_of_and_show_nothing_of_a_shared_test_set(res
         assert "test-set sampling" not in text
         assert not list((results / target).glob("test_labels-*"))
         for name in re.findall(r"\]\((figures/[^)]+)\)", text):
-            assert (results / target / name).stat().st_size > 1000
+            assert (results / target / name).exists()
 
 
-def test_every_command_knows_them(results: Path) -> None:
+def test_every_command_knows_them(results: Path, in_process: None) -> None:
     for target in ("kind", "price"):
         assert "report is up to date" in said("report", results / target, "--check")
         assert "6 runs trained again, alone: 6 identical" in said("verify", results / target, "--all").replace(

@@ -51,7 +51,7 @@ PLAIN = {key: value for key, value in SMALL.items() if key != "claims"}
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished results folder; tests copy it before they change it."""
     results = tmp_path_factory.mktemp("results")
-    return mlpbench.run(SMALL, results=results, workers=2).folder
+    return mlpbench.run(SMALL, results=results, executor="inline").folder
 
 
 @pytest.fixture
@@ -105,7 +105,8 @@ def test_another_number_of_workers_and_a_grid_grown_bit_by_bit_give_the_same_tab
         PLAIN | {"replicates": 2},
         SMALL,
     ]
-    trained = [mlpbench.run(spec, results=tmp_path, workers=1).trained for spec in steps]
+    how: list[dict[str, Any]] = [{"executor": "inline"}, {"workers": 2}, {"workers": 1}]
+    trained = [mlpbench.run(spec, results=tmp_path, **by).trained for spec, by in zip(steps, how, strict=True)]
     assert trained == [1, 7, 4]
     same_tables(done, tmp_path / "small")
 

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,13 @@ def mlp(*arguments: object) -> Done:
     return Done(status, result.stdout, result.stderr, seconds, memory)
 
 
-def quickest(*arguments: object) -> Done:
-    """Return the quicker of two runs of a command that changes nothing: what else a machine does only adds to a time."""
-    return min((mlp(*arguments) for _ in range(2)), key=lambda done: done.seconds)
+def quickest(*arguments: object, within: Callable[[Done], bool] = lambda done: False) -> Done:
+    """Return the quicker of two runs of a command that changes nothing: what else a machine does only adds to a time.
+
+    One run is enough where it stays within what it may take.
+    """
+    first = mlp(*arguments)
+    return first if within(first) else min(first, mlp(*arguments), key=lambda done: done.seconds)
 
 
 @functools.cache
@@ -200,12 +205,13 @@ def test_a_complete_folder_of_ten_thousand_runs_is_done_at_once(tmp_path: Path) 
     assert "complete: all 10000 runs are done\n" in done.out
     assert done.out.endswith("complete: 10000 runs, 0 trained now\n")
     assert took_less(done, 4)
+    once = done.seconds
     reported = mlp(*command)
     assert reported.out.endswith(f"report: {tmp_path / 'complete' / 'report.md'}\n")
     assert reported.seconds < 3 * rendered.seconds
-    again = quickest(*command)
+    again = quickest(*command, within=lambda done: done.seconds < 2 * once)
     assert again.out == reported.out
-    assert again.seconds < 2 * done.seconds, "a report that stands is not drawn again"
+    assert again.seconds < 2 * once, "a report that stands is not drawn again"
 
 
 @pytest.mark.alone
@@ -275,7 +281,7 @@ def test_two_folders_of_a_hundred_thousand_runs_are_compared(altered: bool, tmp_
         name, content = encoded("altered", table)
         file.unlink()
         file.with_name(name).write_bytes(content)
-    done = quickest("diff", folder, tmp_path / "b" / "two")
+    done = quickest("diff", folder, tmp_path / "b" / "two", within=lambda done: took_less(done, 6))
     changed = 100_000 * altered
     assert done.out.startswith(f"{100_000 - changed:>6} runs identical\n{changed:>6} runs changed\n")
     assert done.status == int(altered)

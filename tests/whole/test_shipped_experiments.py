@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 from collections import Counter
@@ -45,7 +46,9 @@ FEWEST_REPLICATES = {"variance": 30}
 MOST_BYTES = 25 * 2**20
 
 
+@functools.cache
 def experiment_of(path: Path) -> Experiment:
+    """Return what a file says; each is read once."""
     return yaml_reader.read(path)
 
 
@@ -140,7 +143,7 @@ def test_what_makes_a_claim_undecidable_is_found() -> None:
 def test_reference_results_are_those_of_the_file(folder: Path) -> None:
     """Or of a file that was there before it: claims that were restated are for other draws, never for those looked at."""
     experiment, filed = (
-        yaml_reader.read(folder / "spec.yaml"),
+        experiment_of(folder / "spec.yaml"),
         experiment_of(ROOT / "experiments" / f"{folder.name}.yaml"),
     )
     if filed.seed != experiment.seed:
@@ -178,7 +181,7 @@ def some_of_each_figure(number: int) -> list[Path]:
 
 
 # The figures of the other folders are drawn by `make prove`: of most of a report's time they take the most.
-DRAWN = some_of_each_figure(2)
+DRAWN = some_of_each_figure(1)
 
 
 @pytest.mark.parametrize(
@@ -224,9 +227,9 @@ def test_reference_results_are_small_enough_to_be_cloned() -> None:
 @pytest.mark.slow
 def test_reference_results_are_made_again_here(tmp_path: Path) -> None:
     """The folder that is trained again soonest; in a copy, since what is verified goes on record."""
-    costs = {f: listing.expected_seconds(yaml_reader.read(f / "spec.yaml"), Options(workers=1)) for f in FOLDERS}
+    costs = {f: listing.expected_seconds(experiment_of(f / "spec.yaml"), Options(workers=1)) for f in FOLDERS}
     assert costs, "there are reference results"
-    smallest = min(costs, key=lambda f: costs[f] / max(1, grid.count_runs(yaml_reader.read(f / "spec.yaml"))))
+    smallest = min(costs, key=lambda f: costs[f] / max(1, grid.count_runs(experiment_of(f / "spec.yaml"))))
     copy = Path(shutil.copytree(smallest, tmp_path / smallest.name))
     result = CliRunner().invoke(main, ["verify", str(copy), "--sample", "2"], catch_exceptions=False)
     assert DIFFERENT not in result.output
