@@ -27,10 +27,11 @@ from mlpbench.experiment.plugins.piece_source import Piece
 from mlpbench.experiment.plugins.plugin import COST, Plugin, pieces_of, plugin_lines, train_with_pieces, with_code
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
-from mlpbench.jobs.anytime_budget import within_budget
-from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take_inventory
+from mlpbench.jobs import asked_runs
+from mlpbench.jobs.inventory import RERUN, Inventory, RunState, take_inventory
 from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
 from mlpbench.jobs.options import Options
+from mlpbench.jobs.planning.anytime_budget import within_budget
 from mlpbench.jobs.progress import Progress, at_work
 from mlpbench.jobs.write_pages import LivePage
 from mlpbench.results import seal
@@ -107,7 +108,7 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
         store.write_spec(yaml_reader.dump(experiment, store.folder))
         live = LivePage(store) if options.html and options.report else None
         trained = _train_and_store(inventory, todo, store, options, live) if todo else 0
-        if has_rounds(experiment, inventory.conditions):
+        if asked_runs.has_rounds(experiment, inventory.conditions):
             inventory, more = _train_in_rounds(inventory, todo, store, options, filed, live)
             trained += more
         store.compact()
@@ -192,7 +193,7 @@ def _refuse_in_results(plugin: Plugin) -> None:
 
 def _undecidable(inventory: Inventory, register: Register) -> list[str]:
     """Return a line about each claim that its replicates decide in no case, before they are trained."""
-    from mlpbench.jobs.pilot_plan import detectable  # scipy takes a while to load
+    from mlpbench.jobs.planning.detectable import detectable  # scipy takes a while to load
 
     experiment, conditions = inventory.experiment, inventory.conditions
     return detectable(experiment, conditions, registration_in(register, experiment, conditions)).notes()
