@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from repository import ROOT
 
+from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.spec import Experiment
@@ -50,7 +51,7 @@ def test_of_an_empty_folder_no_claim_asks_for_more(tree: dict[str, Any], most: i
     tree = tree | {"replicates": 2, "until_decided": top_up}
     try:
         experiment = made(tree)
-    except yaml_reader.InputError:  # some claims, and settings that are tuned, have no top-up
+    except InputError:  # some claims, and settings that are tuned, have no top-up
         return
     assert_alike(experiment, Path("none"))
 

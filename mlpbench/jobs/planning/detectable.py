@@ -40,6 +40,8 @@ class Detectable:
 
     def notes(self) -> list[str]:
         """Return a line about each claim that the planned replicates decide in no case."""
+        if not self.too_few:
+            return []
         from mlpbench.evidence.judging.caveats import TooFewToDecide  # pandas takes a while to load
 
         return [f"claim {name}: {TooFewToDecide(**vars(few)).sentence}" for name, few in self.too_few.items()]
