@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,6 +22,9 @@ VERSION = "0.1.0"
 # A wheel that was built from a checkout has its commit here, with a `+` where the package differed from it (hatch_build.py).
 BUILT_FROM = Path(__file__).with_name("built_from.txt")
 GPU_DRIVER = Path("/proc/driver/nvidia/version")
+# Linux under Windows has the driver of Windows: a device without a maker, and where there is a card of NVIDIA, CUDA and nvidia-smi.
+WSL_SECONDS = 20
+WSL_DEVICE, WSL_LIBRARIES = Path("/dev/dxg"), Path("/usr/lib/wsl/lib")
 Numerics = Literal["fast", "portable", "universal"]
 MODES: tuple[Numerics, ...] = get_args(Numerics)
 _AVX2 = {
@@ -98,13 +102,34 @@ def environment() -> dict[str, Any]:
     }
 
 
+def has_gpu_driver() -> bool:
+    """Return whether there is a driver of GPUs that torch may be able to use; torch is asked only then."""
+    return GPU_DRIVER.exists() or _has_wsl_driver()
+
+
+def _has_wsl_driver() -> bool:
+    """Return whether Windows, under which this Linux runs, lends a card of NVIDIA."""
+    return WSL_DEVICE.exists() and any(WSL_LIBRARIES.glob("libcuda.so*"))
+
+
 def gpu_driver() -> str | None:
     """Return the version of the GPU driver, or None."""
     try:
         words = GPU_DRIVER.read_text().partition("Kernel Module")[2].split()
     except OSError:
-        return None
+        return _wsl_driver(WSL_LIBRARIES) if _has_wsl_driver() else None
     return next((word for word in words if word[:1].isdigit()), None)
+
+
+@functools.cache
+def _wsl_driver(libraries: Path) -> str | None:
+    """Return the version of the driver of Windows, or None where it does not say."""
+    command = [str(libraries / "nvidia-smi"), "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=WSL_SECONDS, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return next((word for word in told if word[:1].isdigit()), None)
 
 
 @functools.cache

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from mlpbench.experiment.spec import Experiment
     from mlpbench.jobs.inventory import Inventory
     from mlpbench.jobs.options import Options
-    from mlpbench.jobs.pilot_plan import Detectable, PilotPlan
+    from mlpbench.jobs.pilot_plan import PilotPlan
+    from mlpbench.jobs.planning.detectable import Detectable
 
 
 @click.command()

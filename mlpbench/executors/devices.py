@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlpbench.base.environment import GPU_DRIVER, version
+from mlpbench.base.environment import has_gpu_driver, version
 from mlpbench.base.errors import InputError
 
 # Cards that `make gpu` has passed on, as torch names them, each with the torch it was: a file of results/gpu has its numbers.
@@ -20,7 +20,7 @@ def device_name(device: str) -> str:
 
     Torch is loaded only where a GPU driver is present or a GPU was asked for by name.
     """
-    if device == "cpu" or (device == "auto" and not GPU_DRIVER.exists()):
+    if device == "cpu" or (device == "auto" and not has_gpu_driver()):
         return "cpu"
     from mlpbench.training.worker import gpus
 

@@ -91,7 +91,7 @@ class Run:
 def conditions(experiment: Design) -> list[Condition]:
     """Return the conditions in the order of the file; raise SpecProblem where levels do not fit together or the data."""
     grid = []
-    seen: dict[str, str] = {}
+    seen: dict[str, Levels] = {}
     for levels, places in _combinations(experiment):
         settings = {k: v for k, v in levels.items() if k not in ("label", STREAM, DATASET)}
         data = experiment.source_of(levels).facts
@@ -101,8 +101,9 @@ def conditions(experiment: Design) -> list[Condition]:
         label = label_of(levels, experiment)
         if identity in seen:
             place = next(iter(places.values()), ("factors",))
-            raise SpecProblem(place, f"conditions must differ, but '{seen[identity]}' and '{label}' are the same run")
-        seen[identity] = label
+            one, why = label_of(seen[identity], experiment), _why_same(seen[identity], levels, resolved)
+            raise SpecProblem(place, f"conditions must differ, but '{one}' and '{label}' are the same run: {why}")
+        seen[identity] = levels
         grid.append(
             Condition(
                 condition_id=identity,
@@ -136,6 +137,28 @@ def unused_settings(experiment: Design, grid: Sequence[Condition]) -> list[str]:
         for name, value in experiment.fixed.items()
         if name in UNUSED and value != SETTINGS[name].default and all(getattr(c.settings, name) != value for c in grid)
     ]
+
+
+def _why_same(one: Levels, other: Levels, settings: RunSettings) -> str:
+    """Return why two conditions are one run, by the levels in which they differ as written and the settings that they come to."""
+    differing = [n for n in one | other if n not in ("label", STREAM) and one.get(n) != other.get(n)]
+    whys = (_why_alike(n, [of[n] for of in (one, other) if n in of], settings) for n in differing)
+    return ", ".join(dict.fromkeys(whys)) or "their levels are the same"
+
+
+def _why_alike(name: str, written: Sequence[Value], settings: RunSettings) -> str:
+    """Return why different levels of a setting are alike: it changes nothing there, or the run has one value for both."""
+    if name == DATASET:
+        return "the content of their data is the same"
+    if name in ("width", "depth", "hidden_sizes"):
+        if not settings.hidden_sizes:
+            return "neither has a hidden layer"
+        name = "hidden_sizes"
+    name = "steps" if name == "epochs" else name
+    value = getattr(settings, name)
+    if name in UNUSED and any(of != value for of in written):
+        return f"{name} changes nothing there, as {UNUSED[name]}"
+    return f"{name} is {format_level(value)} in both"
 
 
 def _in_folds(

@@ -10,20 +10,16 @@ Shapes: `C` conditions, `R` replicates, `S` slots (each fold, then all examples)
 
 from __future__ import annotations
 
-import functools
 import itertools
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from mlpbench.base.environment import KIND, differences
 from mlpbench.base.models import DATASET
@@ -35,10 +31,14 @@ from mlpbench.experiment.plan import Stack, outline, plan, probe_steps
 from mlpbench.experiment.plugins.piece_kinds import KINDS
 from mlpbench.experiment.plugins.plugin import outdated_names, pieces_of
 from mlpbench.experiment.spec import Experiment
+from mlpbench.jobs import asked_runs
 from mlpbench.jobs.options import Options, Rerun, environment
 from mlpbench.results.metric_column import are_measured, metric_columns, unmeasured_line, unmeasured_runs
-from mlpbench.results.registration import registration_of
 from mlpbench.results.store import Store
+
+if TYPE_CHECKING:  # a plan of a folder without runs does without them
+    import pandas as pd
+    import pyarrow as pa
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -236,14 +236,16 @@ def take_inventory(experiment: Experiment, store: Store, options: Options) -> In
         *made,
         *KIND,
     ]
-    stored = store.read("runs", columns=columns, sound=True)
-    asked_for, refits_to_come, epochs = _asked_for(experiment, conditions, store)
+    stored = None if store.is_empty("runs") else store.read("runs", columns=columns, sound=True)
+    asked_for, refits_to_come, epochs = asked_runs.asked_for(experiment, conditions, store)
     states = np.full(asked_for.size, RunState.MISSING, dtype=np.int8)
     stale_in: dict[str, None] = {}
-    other_runs = len(stored)
+    other_runs = 0
     outdated: Mapping[str, int] = {}
     unmeasured: Mapping[str, int] = {}
-    if other_runs:
+    if stored is not None and len(stored):
+        import pyarrow as pa
+
         planned = pa.array(grid.all_run_ids(experiment, conditions), pa.string())
         place = _places(stored["run_id"], planned)
         other_runs = int((place < 0).sum()) + int((~asked_for.ravel()[place[place >= 0]]).sum())
@@ -289,73 +291,11 @@ def _outdated(rows: pd.DataFrame, levels: Sequence[str], experiment: Experiment)
     return counts
 
 
-def has_rounds(experiment: Experiment, conditions: Sequence[Condition]) -> bool:
-    """Return whether the runs that are asked for depend on earlier results."""
-    return experiment.until_decided is not None or _refits_follow(experiment) or _epochs_follow(conditions)
-
-
-def _epochs_follow(conditions: Sequence[Condition]) -> bool:
-    """Return whether a refit waits for the epochs at which its runs on folds are at their best."""
-    return any(c.settings.is_refit_of_stops for c in conditions)
-
-
-def _refits_follow(experiment: Experiment) -> bool:
-    """Return whether a refit waits for the choice of its replicate: not where every level is refitted."""
-    return bool(experiment.nuisance and experiment.folds and experiment.refit == "chosen")
-
-
-def _asked_for(
-    experiment: Experiment, conditions: Sequence[Condition], store: Store
-) -> tuple[Bools, Ints, Ints | None]:
-    """Return which runs are asked for, given the tables of a folder, (C, R, S), and how many refits will be too, (G,).
-
-    And the epochs of refits, (C, R), where they follow from runs on folds.
-    """
-    slots, tunings = grid.slots(experiment), grid.count_tunings(experiment)
-    mask_CRS = np.ones((len(conditions), experiment.most_replicates, len(slots)), dtype=np.bool_)
-    to_come_G = np.zeros(len(conditions) // tunings, dtype=np.int64)
-    if not has_rounds(experiment, conditions):
-        return mask_CRS, to_come_G, None
-    from mlpbench.evidence import refit_epochs  # scipy takes a while to load, and most grids need none of it
-    from mlpbench.evidence.estimates import tuning_choice
-    from mlpbench.evidence.judging import claim_verdicts, interim_analysis
-
-    ids = grid.all_run_ids(experiment, conditions)
-    runs = store.read("runs", ids, columns=claim_verdicts.RUN_COLUMNS, sound=True)
-
-    def curves(run_ids: Sequence[str] | None = None) -> pd.DataFrame:
-        return store.read("curves", ids if run_ids is None else run_ids, sound=True)
-
-    layers = functools.partial(store.read_layers, sound=True)
-    replicates = np.full(len(to_come_G), experiment.replicates)
-    if experiment.until_decided is not None:
-        registration = registration_of(store.folder, experiment, conditions)
-        earlier = registration.earlier_run_ids(experiment, conditions)
-        judged = (
-            store.read("runs", [*ids, *earlier], columns=claim_verdicts.RUN_COLUMNS, sound=True) if earlier else runs
-        )
-        judgement = interim_analysis.judge(experiment, conditions, judged, curves, registration, layers=layers)
-        replicates = np.array(judgement.replicates)
-    mask_CRS &= (np.arange(mask_CRS.shape[1]) < np.repeat(replicates, tunings)[:, None])[:, :, None]
-    if _refits_follow(experiment):
-        choice = tuning_choice.choose(experiment, conditions, runs, replicates.tolist())
-        chosen_GR = np.full((len(to_come_G), mask_CRS.shape[1]), tuning_choice.NONE)
-        chosen_GR[:, : choice.chosen.shape[1]] = choice.chosen
-        is_chosen = chosen_GR[:, None, :] == np.arange(tunings)[:, None]
-        mask_CRS[:, :, -1] = is_chosen.reshape(len(conditions), -1)
-        to_come_G = (~choice.settled).sum(axis=1)
-    if not _epochs_follow(conditions):
-        return mask_CRS, to_come_G, None
-    epochs_CR = refit_epochs.refit_epochs(experiment, conditions, runs)
-    waits_CR = (epochs_CR == refit_epochs.UNKNOWN) & np.array([[c.settings.is_refit_of_stops] for c in conditions])
-    # A choice waits for all folds of a replicate: then no chosen refit waits for its own.
-    to_come_G += (mask_CRS[:, :, -1] & waits_CR).reshape(len(to_come_G), -1).sum(axis=1)
-    mask_CRS[:, :, -1] &= ~waits_CR
-    return mask_CRS, to_come_G, epochs_CR
-
-
 def _places(run_ids: pd.Series[Any], planned: pa.StringArray) -> Ints:
     """Return where in the grid each run stands, -1 for those that are not in it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     places = pc.index_in(pa.array(run_ids, pa.string()), value_set=planned)
     return np.asarray(places.fill_null(-1), dtype=np.int64)
 
@@ -411,6 +351,8 @@ def _lasts_as_its_folds_say(
 
 def _has_rows(table: str, planned: pa.StringArray, store: Store) -> Bools:
     """Return whether a table has rows of each planned run."""
+    import pandas as pd
+
     places = _places(pd.Series(store.read(table, columns=["run_id"], sound=True)["run_id"].unique()), planned)
     has_rows = np.zeros(len(planned), dtype=np.bool_)
     has_rows[places[places >= 0]] = True
@@ -421,6 +363,8 @@ def _count_probes(
     steps: Sequence[Sequence[int]], end: npt.NDArray[np.float64], due_as: Ints, planned: pa.StringArray, store: Store
 ) -> Ints:
     """Return at how many of the steps that are due, before its end, each planned run was probed."""
+    import pandas as pd
+
     layers = store.read("layers", columns=["run_id", "step"], sound=True)
     probes = pd.DataFrame({"place": _places(layers["run_id"], planned), "step": layers["step"]}).drop_duplicates()
     probes = probes[probes["place"] >= 0]

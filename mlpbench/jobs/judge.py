@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import unknown
 from mlpbench.data.dataset import Say
@@ -34,6 +32,8 @@ from mlpbench.results.registration import registration_of
 from mlpbench.results.store import Store
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mlpbench.evidence.judging.interim_analysis import Judgement
     from mlpbench.evidence.judging.verdict import Verdict
     from mlpbench.report.context import Context

@@ -179,3 +179,11 @@ def text(rows: Sequence[ListedExperiment], width: int = WIDTH) -> str:
 def planned_time(seconds: float) -> str:
     """Return an expected time as lists and plans say it."""
     return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} min"
+
+
+def long_time(seconds: float) -> str:
+    """Return a long time in its largest unit of which there are at least two."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -17,11 +17,9 @@ import pandas as pd
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import Say
-from mlpbench.evidence.judging.caveats import TooFewToDecide
 from mlpbench.evidence.judging.claim_verdicts import RUN_COLUMNS
-from mlpbench.evidence.pilot import ClaimTest, PilotClaim, claim_tests, pilot_claims
+from mlpbench.evidence.pilot import ClaimTest, PilotClaim, pilot_claims
 from mlpbench.evidence.statistics.assurance import EVEN, LIKELY
-from mlpbench.evidence.statistics.outlook import TooFew
 from mlpbench.evidence.statistics.t_test import MOST_REPLICATES
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition
@@ -29,59 +27,12 @@ from mlpbench.experiment.plan import outline
 from mlpbench.experiment.spec import Experiment
 from mlpbench.jobs.options import Options
 from mlpbench.results.folder_check import open_folder
-from mlpbench.results.registration import Registration
 
 # The assurances that numbers of replicates are given for: the one that is suggested, and the ends of its range.
 SURE = 0.9
 WANTED = (EVEN, LIKELY, SURE)
 # Numbers of replicates that are shown beside the planned one.
 SHOWN = (5, 10, 20, 40, 80, 160)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Detectable:
-    """What the planned number of replicates detects with 80% power.
-
-    Attributes:
-        replicates: the planned number, with a top-up the largest.
-        tests: how each claim is judged, by id.
-
-    """
-
-    replicates: int
-    tests: Mapping[str, ClaimTest]
-
-    @cached_property
-    def sds(self) -> Mapping[str, float | None]:
-        """The distance from the bound in standard deviations, by claim; None where none is detected or known."""
-        return {name: test.detectable(self.replicates) for name, test in self.tests.items()}
-
-    @cached_property
-    def too_few(self) -> Mapping[str, TooFew]:
-        """The claims that so many replicates decide in no case."""
-        found = {name: test.too_few(self.replicates) for name, test in self.tests.items()}
-        return {name: few for name, few in found.items() if few is not None}
-
-    def notes(self) -> list[str]:
-        """Return a line about each claim that the planned replicates decide in no case."""
-        return [f"claim {name}: {TooFewToDecide(**vars(few)).sentence}" for name, few in self.too_few.items()]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as `plan --json` has it."""
-        levels = {name: test.level(self.replicates) for name, test in self.tests.items() if test.is_foreseen}
-        seeds = {
-            name: {
-                "level": test.seed_level,
-                "seed_number": test.standing.number,
-                "exploratory": test.standing.is_exploratory,
-            }
-            for name, test in self.tests.items()
-            if not test.hypothesis.is_observed
-        }
-        fewest = {name: few.least for name, few in self.too_few.items()}
-        family = {"family": next(iter(self.tests.values())).family} if self.tests else {}
-        of_claims = {"levels": levels, "sd": dict(self.sds), "seeds": seeds, "too_few": fewest}
-        return {"replicates": self.replicates} | family | of_claims
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,12 +121,6 @@ class PilotPlan:
                 "seconds": None if likely is None else self.seconds(likely),
             },
         }
-
-
-def detectable(experiment: Experiment, conditions: Sequence[Condition], registration: Registration) -> Detectable:
-    """Return what the planned number of replicates detects, by claims that are registered, or will be."""
-    tests = claim_tests(experiment, conditions, registration)
-    return Detectable(replicates=experiment.most_replicates, tests=tests)
 
 
 def read_pilot(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
@@ -27,12 +28,14 @@ from mlpbench.experiment.plugins.piece_source import Piece
 from mlpbench.experiment.plugins.plugin import COST, Plugin, pieces_of, plugin_lines, train_with_pieces, with_code
 from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
-from mlpbench.jobs.anytime_budget import within_budget
-from mlpbench.jobs.inventory import RERUN, Inventory, RunState, has_rounds, take_inventory
+from mlpbench.jobs import asked_runs
+from mlpbench.jobs.inventory import RERUN, Inventory, RunState, take_inventory
 from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
+from mlpbench.jobs.listing import long_time
 from mlpbench.jobs.options import Options
+from mlpbench.jobs.planning.anytime_budget import within_budget
 from mlpbench.jobs.progress import Progress, at_work
-from mlpbench.jobs.write_pages import LivePage
+from mlpbench.jobs.write_pages import LivePage, libraries
 from mlpbench.results import seal
 from mlpbench.results.folder_check import check_folder, first_messages, listed
 from mlpbench.results.metric_column import own_columns
@@ -107,7 +110,7 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
         store.write_spec(yaml_reader.dump(experiment, store.folder))
         live = LivePage(store) if options.html and options.report else None
         trained = _train_and_store(inventory, todo, store, options, live) if todo else 0
-        if has_rounds(experiment, inventory.conditions):
+        if asked_runs.has_rounds(experiment, inventory.conditions):
             inventory, more = _train_in_rounds(inventory, todo, store, options, filed, live)
             trained += more
         store.compact()
@@ -192,7 +195,7 @@ def _refuse_in_results(plugin: Plugin) -> None:
 
 def _undecidable(inventory: Inventory, register: Register) -> list[str]:
     """Return a line about each claim that its replicates decide in no case, before they are trained."""
-    from mlpbench.jobs.pilot_plan import detectable  # scipy takes a while to load
+    from mlpbench.jobs.planning.detectable import detectable  # scipy takes a while to load
 
     experiment, conditions = inventory.experiment, inventory.conditions
     return detectable(experiment, conditions, registration_in(register, experiment, conditions)).notes()
@@ -288,16 +291,8 @@ def _confirm(inventory: Inventory, options: Options) -> None:
         work = inventory.summary(options, options.rerun)
         raise InputError(
             f"more than {MOST_WITHOUT_YES} runs need --yes, got {n} runs of {inventory.experiment.name}, which take about "
-            f"{_duration(work.seconds)} here with {work.workers} workers"
+            f"{long_time(work.seconds)} here with {work.workers} workers"
         )
-
-
-def _duration(seconds: float) -> str:
-    """Return a long time in its largest unit of which there are at least two."""
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
@@ -380,8 +375,9 @@ def _train_and_store(
     """Train runs and store them stack by stack, and keep the page up if there is one; return how many were stored."""
     stored = 0
     stacks, keep = inventory.stacks(todo, options), inventory.experiment.save_weights
+    meanwhile = functools.partial(next, libraries(), None) if options.report else None
     # Closed, so that workers have ended before anything is said of what went wrong.
-    with closing(train(inventory.experiment, stacks, options, save_weights=keep)) as trained:
+    with closing(train(inventory.experiment, stacks, options, save_weights=keep, meanwhile=meanwhile)) as trained:
         for stack, rows in trained:
             store.add(stack.stack_id, vars(rows))
             stored += len(rows.runs)
@@ -393,9 +389,17 @@ def _train_and_store(
 
 
 def train(
-    experiment: Experiment, stacks: Sequence[Stack], options: Options, *, save_weights: bool = False
+    experiment: Experiment,
+    stacks: Sequence[Stack],
+    options: Options,
+    *,
+    save_weights: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Generator[tuple[Stack, StackRows], None, None]:
-    """Yield each stack with the rows of all tables, and with weights if asked for, as it is trained; show progress."""
+    """Yield each stack with the rows of all tables, and with weights if asked for, as it is trained; show progress.
+
+    This process waits most of the time: `meanwhile` is called now and then.
+    """
     setup = Setup(
         datasets=experiment.sources,
         device=options.device_name,
@@ -408,9 +412,15 @@ def train(
         plugins=experiment.plugins,
     )
     executor = EXECUTORS[options.executor](setup, min(options.n_workers, len(stacks)))
+
+    def tick(shares: Sequence[float]) -> None:
+        progress.update(shares)
+        if meanwhile is not None:
+            meanwhile()
+
     with (
         Progress(experiment.name, stacks, executor.workers, hidden=options.quiet) as progress,
-        closing(executor.map(stacks, progress.update)) as trained,
+        closing(executor.map(stacks, tick)) as trained,
     ):
         for stack, measured in trained:
             runs = {run.run_id: run for run in stack.runs}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,15 @@ MISSING, DIFFERS = "is missing", "differs"
 # While an experiment is trained its page is written after so many seconds, and again after as many, or after this many times as long
 # as it took.
 EVERY_S, SHARE = 20.0, 9
+# What takes longest to load of what a report is written with, each about as long.
+LIBRARIES = ("pandas", "scipy.stats", "mlpbench.report.figures.theme", "mlpbench.report.pages.page")
+
+
+def libraries() -> Iterator[None]:
+    """Load what judges claims and writes a report, a part at each step: while workers train, and before the report is due."""
+    for name in LIBRARIES:
+        import_module(name)
+        yield
 
 
 def render(folder: Path, *, keep_examples: bool = False, say: Say = say_nothing) -> Report:

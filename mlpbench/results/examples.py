@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.base.files import read_regular, sealed
@@ -28,6 +27,8 @@ from mlpbench.results.seal import remedy, write_sealed
 from mlpbench.results.stored_network import StoredNetwork, read_network
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mlpbench.data.dataset import DataFacts, Dataset, DataSource
     from mlpbench.experiment.spec import Experiment
     from mlpbench.results.store import Store
@@ -57,8 +58,15 @@ class TestSet:
     images: Callable[[DataFacts, Places], Classes | None] = lambda _data, _at: None
     arrays: Callable[[DataFacts, int, int], Dataset | None] = lambda _data, _seed, _replicate: None
     network: Callable[[str], StoredNetwork | None] = lambda _run_id: None
-    curves: Callable[[Sequence[str]], pd.DataFrame] = lambda _ids: pd.DataFrame(columns=["run_id", *SET_CURVES])
-    late_right: Callable[[Sequence[str]], pd.DataFrame] = lambda _ids: pd.DataFrame(columns=["run_id", LATE_RIGHT])
+    curves: Callable[[Sequence[str]], pd.DataFrame] = lambda _ids: _no_rows(*SET_CURVES)
+    late_right: Callable[[Sequence[str]], pd.DataFrame] = lambda _ids: _no_rows(LATE_RIGHT)
+
+
+def _no_rows(*columns: str) -> pd.DataFrame:
+    """Return a table of no run."""
+    import pandas as pd
+
+    return pd.DataFrame(columns=["run_id", *columns])
 
 
 def read_test_set(experiment: Experiment, store: Store, *, keep_images: bool = False) -> TestSet:

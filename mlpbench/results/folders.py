@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import pandas as pd
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
 
 from mlpbench.base.errors import InputError
@@ -125,6 +124,8 @@ def current_verifications(store: Store) -> list[VerifiedRun]:
 
 def digest_of(value: object) -> str | None:
     """Return a digest of a table as the record has it: None for a run without weights, such as a diverged one."""
+    import pandas as pd
+
     return None if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
 

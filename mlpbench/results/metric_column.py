@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from mlpbench.experiment.components.own_pieces import split_name
 from mlpbench.experiment.metrics.own_metrics import COLUMN, KIND, measured, numbers_of
 from mlpbench.experiment.plugins.plugin import Plugin, pieces_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def own_columns(runs: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError
@@ -144,6 +143,8 @@ def _unpacked(content: bytes, most: int) -> int:
 
 def _length(words: Any) -> int:  # stubs know no dictionaries
     """Return how many bytes words come to that are stored once each; they may stand in lists."""
+    import pyarrow.compute as pc
+
     while pa.types.is_list(words.type):
         words = words.flatten()
     lengths = pc.binary_length(words.dictionary).cast(pa.int64())

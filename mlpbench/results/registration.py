@@ -251,6 +251,8 @@ def _earlier(
 
 def _trained(store: Store) -> dict[int, dict[str, int]]:
     """Return by seed up to how many replicates conditions have runs; failed ones have nothing to look at."""
+    if store.is_empty("runs"):
+        return {}
     runs = store.read("runs", columns=["condition_id", "replicate", "seed", "status"], sound=True)
     most = runs[runs["status"] != FAILED].groupby(["seed", "condition_id"])["replicate"].max().reset_index()
     trained: dict[int, dict[str, int]] = {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from mlpbench.base.models import SHOWN
@@ -16,6 +16,9 @@ from mlpbench.experiment.metrics.metric_names import LATE_RIGHT, LAYER_METRICS
 from mlpbench.experiment.metrics.set_curves import SET_CURVES
 from mlpbench.experiment.run_settings import LATER
 from mlpbench.experiment.settings import SETTINGS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GPU_LIBRARIES = "env_gpu_libraries"
 ENVIRONMENT = {

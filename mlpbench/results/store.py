@@ -16,11 +16,9 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from mlpbench.base.errors import InputError, MachineError
@@ -30,6 +28,10 @@ from mlpbench.results import seal
 from mlpbench.results import weight_files as weights
 from mlpbench.results.part_files import Journal, damage, encoded, exchange
 from mlpbench.results.schemas import KEYS, SCHEMAS, TABLES, refusal
+
+if TYPE_CHECKING:  # a folder without tables is planned without them
+    import pandas as pd
+    import pyarrow.dataset as pads
 
 # Damaged files go here, where neither we nor a reader of a table's folder take them for results.
 ASIDE = "damaged"
@@ -234,6 +236,8 @@ class Store:
 
     def _without(self, path: Path, ids: set[str]) -> Iterator[tuple[str, str, bytes]]:
         """Yield the part that is left of a file without some runs, if there is one."""
+        import pyarrow.dataset as pads
+
         table = path.parent.name
         others = ~pads.field("run_id").isin(pa.array(ids, pa.string()))
         remainder = pq.read_table(path, schema=SCHEMAS[table], filters=others)
@@ -242,6 +246,8 @@ class Store:
 
     def compact(self) -> None:
         """Join the files of each table, in the order of their rows' keys; raise MachineError where the disk refuses."""
+        import pyarrow.dataset as pads
+
         self._check_present()
         exchanged = False
         for table in TABLES:
@@ -300,6 +306,10 @@ class Store:
                 files.setdefault(metadata["run_id"], {})[metadata["weights_sha256"]] = path
         return files
 
+    def is_empty(self, table: str) -> bool:
+        """Return whether a table has no file: then nothing that reads tables need be loaded."""
+        return not self._parts(table)
+
     def read(
         self,
         table: str,
@@ -312,6 +322,8 @@ class Store:
 
         Raises InputError where a file of it is damaged, unless only `sound` ones are asked for.
         """
+        import pyarrow.dataset as pads
+
         chosen = None if run_ids is None else pads.field("run_id").isin(pa.array(run_ids, pa.string()))
         names = list(columns or SCHEMAS[table].names)
         for attempt in range(RELISTINGS):
@@ -372,6 +384,8 @@ class Store:
             return pa.concat_tables(
                 [empty, *(rows for f in files for rows in _long_rows(f, names, chosen))]
             ).to_pandas()
+        import pyarrow.dataset as pads
+
         dataset = pads.dataset([str(f) for f in files], schema=SCHEMAS[table], format="parquet")
         return dataset.to_table(columns=names, filter=chosen).to_pandas()
 

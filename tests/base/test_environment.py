@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from windows_gpu import SMI, lend_gpu
 
 from mlpbench.base import environment, machine
 from mlpbench.results.schemas import ENVIRONMENT
@@ -125,3 +126,22 @@ def test_runs_of_a_gpu_with_other_libraries_are_others(device: str, then: str | 
     here["env_gpu_libraries"] = "CUDA 13, cuBLAS 13.2"
     found = list(environment.differences(here | {"env_gpu_libraries": then}, here))
     assert found == ["GPU libraries"] * differs
+
+
+@pytest.mark.parametrize(
+    ("maker", "smi", "there", "version"),
+    [
+        ("nvidia", SMI, True, "555.99"),
+        ("nvidia", "", True, None),
+        ("nvidia", "#!/bin/sh\nexit 9\n", True, None),
+        ("another", "", False, None),
+    ],
+)
+def test_windows_lends_linux_a_card_of_nvidia_alone(
+    maker: str, smi: str, there: bool, version: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(environment, "GPU_DRIVER", tmp_path / "none")
+    monkeypatch.setattr(environment, "WSL_DEVICE", tmp_path / "none")
+    assert not environment.has_gpu_driver()
+    lend_gpu(monkeypatch, tmp_path, maker=maker, smi=smi)
+    assert (environment.has_gpu_driver(), environment.gpu_driver()) == (there, version)

@@ -22,6 +22,7 @@ import pytest
 from click.testing import CliRunner, Result
 from repository import ROOT
 from ruamel.yaml import YAML
+from windows_gpu import lend_gpu
 
 from mlpbench.base.errors import InputError
 from mlpbench.cli.common_options import find_browser, show_page
@@ -249,8 +250,13 @@ def test_a_healthy_machine_is_called_so_and_every_finding_has_its_words() -> Non
 
 def gpu_without_torch(patch: pytest.MonkeyPatch, here: Path) -> None:
     (here / "driver").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15\n")
-    for module in ("mlpbench.jobs.first_steps.doctor", "mlpbench.base.environment", "mlpbench.executors.devices"):
-        patch.setattr(f"{module}.GPU_DRIVER", here / "driver")
+    patch.setattr("mlpbench.base.environment.GPU_DRIVER", here / "driver")
+
+
+def wsl_without_torch(patch: pytest.MonkeyPatch, here: Path) -> None:
+    """Linux under Windows: no driver of its own, and a card that Windows lends."""
+    patch.setattr("mlpbench.base.environment.GPU_DRIVER", here / "none")
+    lend_gpu(patch, here)
 
 
 def old_package(patch: pytest.MonkeyPatch, here: Path) -> None:
@@ -289,6 +295,7 @@ def damaged_data(patch: pytest.MonkeyPatch, here: Path) -> None:
     ("break_it", "what", "seen", "way"),
     [
         (gpu_without_torch, "GPU", "there is a driver (550.54.15), and torch can't use a GPU", "--device cpu"),
+        (wsl_without_torch, "GPU", "there is a driver (555.99), and torch can't use a GPU", "--device cpu"),
         (old_package, "packages", "is not >=99, no-such-package is missing", "make install"),
         (no_avx2, "vectors", "the processor has no AVX2", "--numerics fast"),
         (no_memory, "memory", "0.2 GiB free", "close other programs"),

@@ -21,10 +21,11 @@ from scipy import stats
 
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem
+from mlpbench.evidence.claim_tests import claim_tests
 from mlpbench.evidence.judging import interim_analysis
 from mlpbench.evidence.judging.claim_values import OnDataSet
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict, claims_table
-from mlpbench.evidence.pilot import claim_tests, pilot_claims
+from mlpbench.evidence.pilot import pilot_claims
 from mlpbench.evidence.ranks.signed_rank import SignedRankSample
 from mlpbench.evidence.statistics import outlook
 from mlpbench.evidence.statistics.alpha_spending import seed_level

@@ -22,6 +22,7 @@ from scipy import stats
 
 from mlpbench.data.dataset import held_out
 from mlpbench.data.table.table_data import TableData
+from mlpbench.evidence.claim_tests import claim_tests
 from mlpbench.evidence.estimates import layer_estimates
 from mlpbench.evidence.estimates.axis_estimates import by_severity
 from mlpbench.evidence.estimates.observe import estimate, estimate_curves, observe
@@ -30,7 +31,6 @@ from mlpbench.evidence.estimates.paired_differences import worse_than
 from mlpbench.evidence.estimates.run_endings import dead_shares
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import claims_table
-from mlpbench.evidence.pilot import claim_tests
 from mlpbench.evidence.statistics import outlook, t_test
 from mlpbench.evidence.statistics.assurance import assurance, more_for
 from mlpbench.evidence.statistics.t_boundary import nominal_levels

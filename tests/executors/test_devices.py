@@ -8,7 +8,9 @@ from pathlib import Path
 import pretend_gpu
 import pytest
 from click.testing import CliRunner, Result
+from windows_gpu import lend_gpu
 
+from mlpbench.base import environment
 from mlpbench.cli.main import main
 from mlpbench.executors import devices
 from mlpbench.experiment.file import yaml_reader
@@ -35,7 +37,7 @@ def invoke(*arguments: str) -> Result:
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "driver").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15\n")
-    monkeypatch.setattr(devices, "GPU_DRIVER", tmp_path / "driver")
+    monkeypatch.setattr(environment, "GPU_DRIVER", tmp_path / "driver")
 
 
 def test_cards_that_are_called_tested_have_a_record_of_tests_that_passed() -> None:
@@ -87,6 +89,16 @@ def test_plan_and_doctor_say_which_gpu_auto_takes(tmp_path: Path, monkeypatch: p
     assert "--device cuda:0, Pretend GPU" in found["choice", "fine"]["seen"]
     assert "on this kind of card" in found["choice", "fine"]["seen"]
     assert "have not been run on this card" in found["GPU", "note"]["seen"]
+
+
+def test_auto_takes_the_gpu_that_windows_lends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch is asked there, and has the last word."""
+    monkeypatch.setattr(environment, "GPU_DRIVER", tmp_path / "none")
+    with pretend_gpu.gpu():
+        assert devices.device_name("auto") == "cpu"
+        lend_gpu(monkeypatch, tmp_path)
+        assert devices.device_name("auto") == "cuda:0"
+    assert devices.device_name("auto") == "cpu"
 
 
 @pytest.mark.usefixtures("driver")

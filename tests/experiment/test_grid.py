@@ -325,19 +325,24 @@ def test_layers_join_inputs_and_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    "keys",
+    ("keys", "why"),
     [
-        {"fixed": {"depth": 0}, "factors": {"width": [8, 16]}},
-        {"factors": {"batch_size": ["full", 60_000]}},
-        {"factors": {"train_size": ["all", 60_000]}},
-        {"factors": {"conditions": [{"label": "a", "lr": 1}, {"label": "b", "lr": 1.0}]}},
-        {"factors": {"zip": {"lr": [1, 1], "width": [8, 8]}}},
-        {"factors": {"dropout": [0.5, [0.5]]}},
-        {"factors": {"init": ["zeros"], "zip": {"lr": [2, 2]}}},
+        ({"fixed": {"depth": 0}, "factors": {"width": [8, 16]}}, "neither has a hidden layer"),
+        ({"fixed": {"depth": 0}, "factors": {"activation": ["relu", "tanh"]}}, "activation changes nothing there, as there is no hidden layer"),
+        ({"fixed": {"bias": False}, "factors": {"bias_init": ["zeros", "default"]}}, "bias_init changes nothing there, as bias is false"),
+        ({"factors": {"conditions": [{"label": "a"}, {"label": "b", "bias": True}]}}, "bias is True in both"),
+        ({"factors": {"conditions": [{"label": "a", "width": 8}, {"label": "b", "hidden_sizes": [8]}]}}, r"hidden_sizes is \(8\) in both"),
+        ({"factors": {"conditions": [{"label": "a", "epochs": 1}, {"label": "b", "steps": 235}]}}, "steps is 235 in both"),
+        ({"factors": {"batch_size": ["full", 60_000]}}, "batch_size is 60000 in both"),
+        ({"factors": {"train_size": ["all", 60_000]}}, "train_size is 60000 in both"),
+        ({"factors": {"conditions": [{"label": "a", "lr": 1}, {"label": "b", "lr": 1.0}]}}, "their levels are the same"),
+        ({"factors": {"zip": {"lr": [1, 1], "width": [8, 8]}}}, "their levels are the same"),
+        ({"factors": {"dropout": [0.5, [0.5]]}}, r"dropout is \(0.5\) in both"),
+        ({"factors": {"init": ["zeros"], "zip": {"lr": [2, 2]}}}, "their levels are the same"),
     ],
 )  # fmt: skip
-def test_two_conditions_that_are_one_run_are_refused(keys: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="conditions must differ, but .* are the same run"):
+def test_two_conditions_that_are_one_run_are_refused_with_the_reason(keys: dict[str, Any], why: str) -> None:
+    with pytest.raises(InputError, match=f"conditions must differ, but '.+' and '.+' are the same run: {why}"):
         spec(**keys)
 
 

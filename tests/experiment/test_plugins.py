@@ -148,6 +148,16 @@ def test_runs_follow_from_the_code_of_what_they_use(tmp_path: Path) -> None:
     )  # its optimiser and schedule are of the file
 
 
+def test_one_plugin_needs_no_list(tmp_path: Path) -> None:
+    one, listed = (made(tmp_path, plugins=p) for p in ("pieces.py", ["pieces.py"]))
+    assert [p.as_written() for p in one.used_plugins] == [p.as_written() for p in listed.used_plugins] != []
+    assert ids(one) == ids(listed)
+    jsonschema.validate(SPEC | {"plugins": "pieces.py"}, schema())
+    with pytest.raises(SpecProblem, match="file of plugins not found") as caught:
+        build(SPEC | {"plugins": "absent.py"}, tmp_path)
+    assert caught.value.path == ("plugins",)
+
+
 def test_a_file_of_plugins_that_no_run_uses_changes_nothing(tmp_path: Path) -> None:
     usual: dict[str, Any] = {"fixed": {"epochs": 1}, "factors": {"activation": ["relu", "tanh"]}, "claims": []}
     without = build({k: v for k, v in (SPEC | usual).items() if k != "plugins"}, tmp_path)
@@ -317,7 +327,7 @@ def test_files_elsewhere_links_and_what_is_no_file_are_refused(tmp_path: Path) -
     assert "latin.py:1: a plugin must be UTF-8, got byte 0xe9" in refused(folder, ["latin.py"])
     assert "at most 1000000 bytes" in refused(folder, ["long.py"])
     assert "no installed package has an entry point 'other.txt'" in refused(folder, ["other.txt"])
-    unlisted: list[Any] = ["pieces.py", {"a": 1}, 3]
+    unlisted: list[Any] = [{"a": 1}, 3, True]
     for wrong in unlisted:
         assert "plugins must be a list of files" in refused(folder, wrong)
     entries: list[Any] = [[3], [None], [""], ["a\nb.py"], [["pieces.py"]]]
@@ -435,7 +445,8 @@ def test_the_schema_takes_pieces_where_there_are_plugins(tmp_path: Path) -> None
     assert validator.is_valid(SPEC | {"plugins": [record, "fancy"]})
     assert not validator.is_valid({k: v for k, v in SPEC.items() if k != "plugins"})
     wrong: list[Any] = [
-        "pieces.py",
+        3,
+        "../pieces.py",
         [3],
         [{"activation": {}}],
         [record | {"loss": {"p": 1}}],

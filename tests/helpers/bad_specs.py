@@ -82,7 +82,7 @@ FILES = [
     bad("mup-orthogonal", HEAD + "fixed: {parametrization: mup, init: §orthogonal}", "init must be one of normal, default, xavier_uniform,", "where parametrization is mup(64), got 'orthogonal'"),
     bad("mup-l1", HEAD + "fixed: {parametrization: {mup: 32}, l1: §0.1}", "l1 must be 0 where parametrization is mup(32), which has no rule for it, got 0.1"),
     bad("mup-convolutions", HEAD + "fixed: {parametrization: §mup, conv_channels: [4]}", "parametrization must be standard where conv_channels are given, got 'mup(64)'"),
-    bad("residual-does-nothing", HEAD + "fixed: {width: 8}\nfactors: {depth: [§1, 2], residual: [false, true]}", "conditions must differ, but 'depth=1, residual=False' and 'depth=1, residual=True' are the same run"),
+    bad("residual-does-nothing", HEAD + "fixed: {width: 8}\nfactors: {depth: [§1, 2], residual: [false, true]}", "conditions must differ, but 'depth=1, residual=False' and 'depth=1, residual=True' are the same run: residual changes nothing there, as no hidden layer has the width of the one before it"),
     bad("range-kind", TUNED + "{lr: §{log_unifrom: [0.1, 1], levels: 4}}", "the range of lr must be one of log_uniform, uniform, int, choice with its ends, such as {log_uniform: [low, high], levels: N}, got {'log_unifrom': [0.1, 1], 'levels': 4}; did you mean 'log_uniform'?"),
     bad("range-two-kinds", TUNED + "{lr: §{log_uniform: [0.1, 1], uniform: [0, 1], levels: 4}}", "the range of lr must be one of log_uniform, "),
     bad("range-one-end", TUNED + "{lr: {log_uniform: §[0.1], levels: 4}}", "the range of lr must be one of log_uniform, ", "got [0.1]"),

@@ -14,7 +14,7 @@ from repository import ROOT
 from scipy import stats
 
 from mlpbench.cli.main import main
-from mlpbench.evidence.pilot import FIRST_SEED, ClaimTest, claim_tests
+from mlpbench.evidence.claim_tests import FIRST_SEED, ClaimTest, claim_tests
 from mlpbench.evidence.statistics.assurance import sign_assurance
 from mlpbench.evidence.statistics.sign_test import detectable_share
 from mlpbench.experiment import grid

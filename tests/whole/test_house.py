@@ -33,7 +33,7 @@ SHORT = {
     "training/measures/product_rate.py": "what `doctor` asks of torch",
     "evidence/frames.py": "how evidence and reports take rows out of DataFrames",
     "evidence/estimates/activation_functions.py": "the numbers of one figure",
-    "jobs/anytime_budget.py": "what run and plan have in common",
+    "jobs/planning/anytime_budget.py": "what run and plan have in common",
     "experiment/components/schedules.py": "one of the tables of components",
     "experiment/file/flow_text.py": "what is loaded in place of the writer of files",
     "experiment/file/references.py": "tables of references alone",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import mlpbench
+from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("in_process", "blank_figures")
@@ -91,6 +93,28 @@ def test_the_code_is_run_once_by_run_alone(folder: Path) -> None:
     assert marks(folder) == 0
     assert "dataset moons " in invoke("check", "pieces.py").output
     assert "4 runs trained again, alone: 4 identical" in invoke("verify", "results/made", "--all").output
+
+
+def test_an_experiment_in_python_is_made_without_the_arrays_and_run_makes_them(folder: Path) -> None:
+    made = mlpbench.Experiment(
+        name="made",
+        question="Does it?",
+        dataset="moons",
+        plugins="pieces.py",
+        fixed={"epochs": 1, "width": 4},
+        replicates=1,
+    )
+    assert marks(folder) == 0
+    for read in (lambda: made.checked, lambda: mlpbench.plan(made)):
+        with pytest.raises(InputError, match="moons is a data set of pieces.py whose arrays are not known here yet"):
+            read()
+    assert marks(folder) == 0
+    assert mlpbench.run(made, executor="inline", report=False, quiet=True).statuses == {"ok": 1}
+    assert marks(folder) == 1
+    assert made.checked.facts[0].n_train > 0
+    assert mlpbench.plan(made).summary.missing == 0
+    with pytest.raises(InputError, match="epochs"):
+        mlpbench.Experiment(name="made", question="?", dataset="moons", plugins="pieces.py", fixed={"epochs": -1})
 
 
 def test_changed_arrays_make_runs_stale_by_name(folder: Path) -> None:

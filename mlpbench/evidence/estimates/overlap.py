@@ -17,14 +17,16 @@ Reference: Nadeau and Bengio, Inference for the Generalization Error, 2003.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.run_settings import RunSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What is measured on test rows, by how its name begins.
 OF_TEST_ROWS = ("test", "gap", "shift", "constant", "regret", "split")
@@ -64,6 +66,8 @@ def of_part(part: str, settings: RunSettings, data: DataFacts) -> float:
 
 def by_position(part: str, conditions: Sequence[Condition]) -> pd.Series[float]:
     """Return what `of_part` does of each condition, by its position."""
+    import pandas as pd
+
     return pd.Series([of_part(part, c.settings, c.data) for c in conditions], dtype=float)
 
 

@@ -145,7 +145,7 @@ def _plugins() -> Schema:
     }
     name: Schema = {"type": "string", "pattern": r"^[^/]+$"}
     record = _object({NAME: name, **dict.fromkeys(KINDS, digests)}, needed=[NAME])
-    return {"type": "array", "uniqueItems": True, "items": {"anyOf": [name, record]}}
+    return {"anyOf": [name, {"type": "array", "uniqueItems": True, "items": {"anyOf": [name, record]}}]}
 
 
 def _keys(settings: Mapping[str, Schema]) -> dict[str, Schema]:

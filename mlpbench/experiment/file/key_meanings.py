@@ -104,7 +104,7 @@ FILE: Mapping[str, KeyMeaning] = {
     "plugins": _key(
         "Files with pieces of your own beside this one, or names of installed plugins.",
         ["pieces.py"],
-        values="a list of files in the folder of this one, or of names of installed packages",
+        values="a file in the folder of this one, or the name of an installed package, or a list of them",
     ),
     "save_weights": _key(
         "Whether the weights of finished runs are kept, a safetensors file for each.",

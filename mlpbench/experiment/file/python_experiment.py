@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Never, TypeAlias
 
 from mlpbench.base.models import Stream
 from mlpbench.experiment.file import yaml_reader, yaml_text
+from mlpbench.experiment.plugins.piece_source import Piece
+from mlpbench.experiment.plugins.plugin import Plugin
 from mlpbench.experiment.spec import Experiment as CheckedExperiment
 
 # One value of a setting as a file has it: `relu`, 0.1, [64, 32], {warmup: 200}.
@@ -26,6 +29,7 @@ class Experiment:
     """An experiment: the keys of an experiment file as keywords, checked as a file is when it is made.
 
     Levels may be NumPy numbers and arrays, tuples and ranges, and a file may be a `Path`; paths start at the current folder.
+    One on a data set of a plugin whose arrays were never made is checked when `mlpbench.run` makes them: nothing else runs their code.
 
     Args:
         name: A plain word; names the folder of results.
@@ -44,7 +48,7 @@ class Experiment:
         vary: The random streams in which replicates differ, or `{"each": [...]}`.
         until_decided: `{"max_replicates": N}` or `{"anytime": True}`.
         save_weights: Whether the weights of every run are kept.
-        plugins: Files with pieces of your own, in the current folder.
+        plugins: Files with pieces of your own, in the current folder; of one, its name is enough.
         claims: Mappings with `id`, `says` and a form, such as `compare`.
         unknown: None: any other keyword is refused, with the nearest one that there is.
 
@@ -76,7 +80,7 @@ class Experiment:
         vary: Sequence[Stream] | Mapping[Literal["each"], Sequence[Stream]] | None = None,
         until_decided: Mapping[str, Any] | None = None,
         save_weights: bool | None = None,
-        plugins: Sequence[str | Path] | None = None,
+        plugins: str | Path | Sequence[str | Path] | None = None,
         claims: Sequence[Mapping[str, Any]] | None = None,
         **unknown: Never,
     ) -> None:
@@ -89,7 +93,9 @@ class Experiment:
         needed = ("name", "question")
         given = {key: value for key, value in keys.items() if value is not None or key in needed}
         self._keys = plain_mapping(given | unknown)
-        self._checked = yaml_reader.from_mapping(self._keys)
+        self._checked: CheckedExperiment | None = None
+        with suppress(_UnmadeError):
+            self._checked = yaml_reader.from_mapping(self._keys, make=_not_now)
 
     @property
     def keys(self) -> Mapping[str, Any]:
@@ -98,7 +104,9 @@ class Experiment:
 
     @property
     def checked(self) -> CheckedExperiment:
-        """The experiment in canonical form, as results folders have it."""
+        """The experiment in canonical form, as results folders have it; raises InputError where its data set was never made."""
+        if self._checked is None:
+            self._checked = yaml_reader.from_mapping(self._keys)
         return self._checked
 
     def to_yaml(self, folder: str | Path | None = None) -> str:
@@ -106,7 +114,7 @@ class Experiment:
 
         Paths of own data are absolute, or relative to the folder that the file is for.
         """
-        return yaml_reader.dump(self._checked, None if folder is None else Path(folder))
+        return yaml_reader.dump(self.checked, None if folder is None else Path(folder))
 
     def __repr__(self) -> str:
         return f"Experiment(name={self._keys['name']!r}, question={self._keys['question']!r})"
@@ -115,6 +123,14 @@ class Experiment:
         return isinstance(other, Experiment) and self._keys == other._keys
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class _UnmadeError(Exception):
+    """The arrays of a data set of a plugin are not there."""
+
+
+def _not_now(_plugin: Plugin, _piece: Piece) -> None:
+    raise _UnmadeError
 
 
 def plain_mapping(mapping: Mapping[str, Any]) -> dict[str, Any]:

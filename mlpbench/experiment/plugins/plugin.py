@@ -126,19 +126,22 @@ def read_plugins(written: object, base: Path, taken: Callable[[str], Collection[
     """Return the plugins that a file names; raise SpecProblem for what is none, and where two pieces have one name.
 
     Args:
-        written: what the file says.
+        written: what the file says: a list, or one name, which is a list of one.
         base: the folder that files of plugins are in.
         taken: returns the names of a kind that the package has itself.
 
     """
     if written is None:
         return ()
+    alone = isinstance(written, str)
+    if isinstance(written, str):
+        written = [written]
     if not isinstance(written, list):
         rule = "plugins must be a list of files beside this one, such as [pieces.py], or names of installed ones"
         raise SpecProblem((KEY,), f"{rule}, got {shown(written)}")
     plugins: list[Plugin] = []
     for i, entry in enumerate(written):
-        place: Place = (KEY, i)
+        place: Place = (KEY,) if alone else (KEY, i)
         plugin = _record(entry, place) if isinstance(entry, Mapping) else _named(entry, base, place)
         if plugin.name in (p.name for p in plugins):
             raise SpecProblem(place, f"a plugin must be named once, got {shown(plugin.name)} twice")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlpbench.base import machine
-from mlpbench.base.environment import GPU_DRIVER, gpu_driver, version_line
+from mlpbench.base.environment import gpu_driver, has_gpu_driver, version_line
 from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.named import cache
@@ -224,10 +224,10 @@ def _torch() -> Iterator[Finding]:
     driver = gpu_driver()
     if facts.gpus:
         gpus = (f"{device} {name} ({size / GIB:.0f} GiB)" for device, (name, size) in facts.gpus.items())
-        yield fine("GPU", f"{', '.join(gpus)}, driver {driver}")
-    elif GPU_DRIVER.exists():
+        yield fine("GPU", f"{', '.join(gpus)}, driver {driver or 'of unknown version'}")
+    elif has_gpu_driver():
         way = "install the torch of your CUDA (https://pytorch.org/get-started), or train with --device cpu"
-        yield wrong("GPU", f"there is a driver ({driver}), and torch can't use a GPU", way)
+        yield wrong("GPU", f"there is a driver ({driver or 'of unknown version'}), and torch can't use a GPU", way)
     else:
         yield fine("GPU", "none, as there is no driver: everything is trained on the processor")
 
@@ -236,7 +236,7 @@ def _choice(results: Path) -> Iterator[Finding]:
     options = Options(results=results)
     device = device_name("auto")
     if device == "cpu":
-        why = "no GPU can be used" if not GPU_DRIVER.exists() else "torch can use no GPU"
+        why = "no GPU can be used" if not has_gpu_driver() else "torch can use no GPU"
         seen = f"--device cpu, since {why}; --workers {options.n_workers}, one a core; --threads 1"
     else:
         seen = f"--device {device}, {device_product(device)}; --workers {options.n_workers}, at most {WORKERS_PER_GPU}, which share the GPU"

@@ -7,22 +7,22 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable
 from mlpbench.experiment.grid import unused_settings
 from mlpbench.experiment.spec import Experiment
-from mlpbench.jobs.anytime_budget import within_budget
 from mlpbench.jobs.inventory import Inventory, PlanSummary, take_inventory
 from mlpbench.jobs.options import Options
+from mlpbench.jobs.planning.anytime_budget import within_budget
 from mlpbench.results.folder_check import FolderCheck, check_folder
 from mlpbench.results.registration import planned_registration
 from mlpbench.results.seal import SPEC
 from mlpbench.results.store import Store
 
 if TYPE_CHECKING:
-    from mlpbench.jobs.pilot_plan import Detectable
+    import pandas as pd
+
+    from mlpbench.jobs.planning.detectable import Detectable
 
 # The table of claims: what each comes down to, and what the planned replicates detect of it.
 CLAIM_COLUMNS: dict[str, Any] = {
@@ -61,6 +61,8 @@ class Plan:
     @cached_property
     def conditions(self) -> pd.DataFrame:
         """One row a condition: its label and its levels."""
+        import pandas as pd
+
         rows = [{"condition": c.label, **c.levels} for c in self.inventory.conditions]
         return pd.DataFrame(rows).drop(columns="label", errors="ignore")
 
@@ -71,6 +73,8 @@ class Plan:
         `detects` is in standard deviations over replicates, missing where that is not foreseen. `fewest` is how many replicates could
         decide the claim, where the planned ones can't.
         """
+        import pandas as pd
+
         found = self.detectable
         rows: list[dict[str, Any]] = []
         for claim in self.experiment.claims if found is not None else ():
@@ -92,6 +96,8 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """Return the summary and the claims as tables."""
+        import pandas as pd
+
         parts = [pd.Series(self.summary.to_json(), name="").astype(str).to_frame().to_html(header=False)]
         if self.experiment.claims:
             parts.append(self.claims.to_html(index=False, na_rep="-"))
@@ -110,7 +116,7 @@ def plan(experiment: Experiment, options: Options, found: FolderCheck | None = N
     inventory = take_inventory(experiment, store, options)
     detects: Detectable | None = None
     if experiment.claims:
-        from mlpbench.jobs.pilot_plan import detectable  # scipy takes a while to load
+        from mlpbench.jobs.planning.detectable import detectable  # scipy takes a while to load
 
         readable = store.folder / SPEC not in found.records
         registration = planned_registration(store, experiment, inventory.conditions, spec=readable)

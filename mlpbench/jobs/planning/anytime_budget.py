@@ -36,6 +36,8 @@ def within_budget(experiment: Experiment, store: Store, options: Options) -> Exp
 
 def replicates_there(experiment: Experiment, store: Store) -> int:
     """Return up to how many replicates the folder has of the experiment's conditions."""
+    if store.is_empty("runs"):
+        return 0
     stored = store.read("runs", columns=["condition_id", "replicate", "seed"], sound=True)
     ours = {c.condition_id for c in grid.conditions(experiment)}
     stored = stored[stored["condition_id"].isin(ours) & (stored["seed"] == experiment.seed)]
