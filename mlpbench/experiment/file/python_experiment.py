@@ -12,10 +12,9 @@ from typing import Any, Literal, Never, TypeAlias
 
 from mlpbench.base.models import Stream
 from mlpbench.experiment.file import yaml_reader, yaml_text
+from mlpbench.experiment.file.keyword_types import Claim, Levels, Settings
 from mlpbench.experiment.spec import Experiment as CheckedExperiment
 
-# One value of a setting as a file has it: `relu`, 0.1, [64, 32], {warmup: 200}.
-Level: TypeAlias = bool | int | float | str | Sequence[Any] | Mapping[str, Any] | None
 # The name of a data set, or its name or file with options.
 DataSet: TypeAlias = str | Mapping[str, Any]
 # What holds others so deep is no part of an experiment, and may hold itself.
@@ -26,6 +25,7 @@ class Experiment:
     """An experiment: the keys of an experiment file as keywords, checked as a file is when it is made.
 
     Levels may be NumPy numbers and arrays, tuples and ranges, and a file may be a `Path`; paths start at the current folder.
+    Editors complete settings, words and keys of claims, also in mappings inside the keywords.
 
     Args:
         name: A plain word; names the folder of results.
@@ -65,10 +65,10 @@ class Experiment:
         dataset: DataSet | None = None,
         topic: str | None = None,
         validation: float | Mapping[str, Any] | None = None,
-        fixed: Mapping[str, Level] | None = None,
-        factors: Mapping[str, Sequence[Any] | Mapping[str, Sequence[Any]]] | None = None,
-        ablate: Mapping[str, Mapping[str, Level]] | None = None,
-        nuisance: Mapping[str, Sequence[Any] | Mapping[str, Any]] | None = None,
+        fixed: Settings | Mapping[str, Any] | None = None,
+        factors: Levels | Mapping[str, Any] | None = None,
+        ablate: Mapping[str, Settings | Mapping[str, Any]] | None = None,
+        nuisance: Levels | Mapping[str, Any] | None = None,
         probes: Sequence[float | Literal["start", "end"]] | None = None,
         shifts: Mapping[str, Sequence[float]] | None = None,
         replicates: int | None = None,
@@ -77,7 +77,7 @@ class Experiment:
         until_decided: Mapping[str, Any] | None = None,
         save_weights: bool | None = None,
         plugins: Sequence[str | Path] | None = None,
-        claims: Sequence[Mapping[str, Any]] | None = None,
+        claims: Sequence[Claim | Mapping[str, Any]] | None = None,
         **unknown: Never,
     ) -> None:
         keys: dict[str, Any] = {
