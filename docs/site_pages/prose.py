@@ -55,6 +55,15 @@ def codes(names: Sequence[str]) -> Markdown:
     return Markdown(", ").join(code(name) for name in names)
 
 
+def anchor(heading: str) -> str:
+    """Return the anchor of a heading of plain words.
+
+    >>> anchor("Under- and overfitting")
+    'under--and-overfitting'
+    """
+    return heading.lower().replace(" ", "-")
+
+
 def page(title: str, *parts: str) -> str:
     """Return a page: its title, and its parts with an empty line between."""
     return "\n\n".join([f"# {title}", *(part for part in parts if part)]) + "\n"

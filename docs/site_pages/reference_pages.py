@@ -8,7 +8,7 @@ from mlpbench.base.escapes import Markdown, code
 from mlpbench.experiment.file import glossary, key_meanings
 from mlpbench.experiment.file.glossary import Entry
 from mlpbench.report.section import table
-from site_pages.prose import block, codes, facts, page, prose, sentence
+from site_pages.prose import anchor, block, codes, facts, page, prose, sentence
 
 FROM = "This page is made from the text that `mlpbench explain`, the JSON Schema of editors and error messages have."
 
@@ -48,7 +48,7 @@ def _experiment_file(groups: Mapping[str, Sequence[Entry]]) -> str:
             parts.append(f"Under `{entry.name}`:")
             parts.append(_key_table(under))
     for above, under in below.items():
-        parts += [f"## Under {above}", f"Of the setting [{above}](settings.md#{_anchor(above)}):", _key_table(under)]
+        parts += [f"## Under {above}", f"Of the setting [{above}](settings.md#{anchor(above)}):", _key_table(under)]
     streams = [e for e in groups["random streams and shifts"] if e.kind == "random stream"]
     shifts = [e for e in groups["random streams and shifts"] if e.kind != "random stream"]
     parts += ["## Random streams", "Each may be named under `vary`.", _meaning_table(streams, "stream")]
@@ -188,10 +188,5 @@ def _origin(source: str) -> Markdown:
     return Markdown(", ").join(Markdown(f"<{w}>") if w.startswith("http") else prose(w) for w in plain)
 
 
-def _anchor(name: str) -> str:
-    """Return the anchor of a heading that is one name."""
-    return name.lower().replace(" ", "-")
-
-
 def _link(name: str) -> Markdown:
-    return Markdown(f"[`{name}`](#{_anchor(name)})")
+    return Markdown(f"[`{name}`](#{anchor(name)})")
