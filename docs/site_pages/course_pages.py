@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -24,13 +24,8 @@ LEAD = (
 def page_of_course(root: Path) -> str:
     """Return the page."""
     references = by_topic(root)
-    rows = []
-    for topic, group in references.items():
-        counts = [r.summary.verdicts for r in group if r.summary is not None]
-        totals = [sum(c.get(v, 0) for c in counts) for v in get_args(Decision)]
-        rows.append(
-            [Markdown("[{}](#{})").format(topic, anchor(topic)), str(len(group)), *(str(n or "") for n in totals)]
-        )
+    rows = [[Markdown("[{}](#{})").format(t, anchor(t)), *_totals(group)] for t, group in references.items()]
+    rows.append([Markdown("**all**"), *_totals([r for group in references.values() for r in group])])
     head = ["chapter", "experiments", *get_args(Decision)]
     parts: list[str] = [table(head, rows, "lrrrrr")]
     for topic, group in references.items():
@@ -38,6 +33,12 @@ def page_of_course(root: Path) -> str:
         for reference in group:
             parts += _experiment(reference)
     return page("The course", LEAD, *parts)
+
+
+def _totals(group: Sequence[Reference]) -> list[str]:
+    """Return how many experiments there are, and how many of their claims have which verdict; nothing for none."""
+    counts = [r.summary.verdicts for r in group if r.summary is not None]
+    return [str(len(group)), *(str(sum(c.get(v, 0) for c in counts) or "") for v in get_args(Decision))]
 
 
 def _experiment(reference: Reference) -> Iterator[str]:

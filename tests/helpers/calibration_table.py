@@ -64,7 +64,13 @@ def tables(stored: Mapping[str, Any]) -> str:
         typical.names(ending="0", without=["found"]),
         typical.names(ending="bootstrap", without=[TOO_SKEWED]),
     )
-    kept = [n for n in skewed if TOO_SKEWED not in n]
+    kept, very = ([n for n in skewed if (TOO_SKEWED in n) == far] for far in (False, True))
+
+    def missed(rows: int, ending: str = "") -> list[str]:
+        """Return the intervals on tables of so many rows."""
+        without = () if ending else ("uncorrected",)
+        return [n for n in splits.names(ending=ending, without=without) if f", {rows} rows" in n]
+
     wrong = [
         ("t test, the default: normal and skewed metrics, counts; 5, 10 and 30 replicates", of["t"].of(*of["t"].counts), ""),
         ("any of ten claims, by Holm's method", of["ten claims"].of("Holm"), f"each at 5%: {of['ten claims'].of('each at 5%')}"),
@@ -75,11 +81,14 @@ def tables(stored: Mapping[str, Any]) -> str:
         ("`of: typical`, 20 and 30 replicates: normal, exponential, lognormal (sigma 1), or 5% collapse", typical.of(*kept), f"percentile bootstrap: {typical.of(*bootstrap)}"),
         ("`unit: dataset`, 8 data sets", f"{of['data sets'].of('signed_rank')} (`signed_rank`), {of['data sets'].of('t')} (`t`)", f"judged on these 8 alone: {of['data sets'].of('these')}"),
         ("`at the margin`, where the difference is half a margin", of["near a margin"].of("wrong"), ""),
-        ("`resplit: true`, 95% intervals that miss the expected score; 60 and 500 rows, a tenth or half of them tested, 10 and 30 replicates", splits.of(*splits.names(without=["uncorrected"])), f"without the correction: {splits.of(*splits.names(ending='uncorrected'))}"),
-        ("**not calibrated**: t test, differences that are lognormal themselves, 5 replicates", of["skewed differences"].of("t, 5"), ""),
-        ("**not calibrated**: the same, 30 replicates", of["skewed differences"].of("t, 30"), ""),
-        ("**not calibrated**: the same, `until_decided` from 5 to 30", of["skewed differences"].of("top-up"), ""),
-        ("**not calibrated**: `of: typical`, lognormal (sigma 2), 20 and 30 replicates", typical.of(*(n for n in skewed if TOO_SKEWED in n)), f"percentile bootstrap: {typical.of(*(n for n in typical.counts if n.endswith('bootstrap') and TOO_SKEWED in n))}"),
+        ("`resplit: true`, 95% intervals that miss the expected score; 500 rows, a tenth or half of them tested, 10 and 30 replicates", splits.of(*missed(500)), f"without the correction: {splits.of(*missed(500, 'uncorrected'))}"),
+    ]  # fmt: skip
+    off = [
+        ("t test, differences that are lognormal themselves, 5 replicates", of["skewed differences"].of("t, 5"), ""),
+        ("the same, 30 replicates", of["skewed differences"].of("t, 30"), ""),
+        ("the same, `until_decided` from 5 to 30 replicates", of["skewed differences"].of("top-up"), ""),
+        ("`of: typical`, lognormal (sigma 2), 20 and 30 replicates", typical.of(*very), f"percentile bootstrap: {typical.of(*(f'{n}, bootstrap' for n in very))}"),
+        ("`resplit: true` as above, 60 rows", splits.of(*missed(60)), f"without the correction: {splits.of(*missed(60, 'uncorrected'))}"),
     ]  # fmt: skip
     top, more = of["top-up"], of["more replicates"]
     found = [
@@ -93,15 +102,17 @@ def tables(stored: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     sizes = [case["experiments"] for case in stored.values()]
     said = f"Counted over {min(sizes):,} to {max(sizes):,} simulated experiments a row; a rate of 5% is known to within {error(max(sizes))} to {error(min(sizes))} points.\n"
-    return "\n".join(
-        [
-            said,
-            *rows(["wrong verdicts, at 5%", "wrong", "otherwise"], wrong),
-            "",
-            *rows(["differences", "found", "beside it"], found),
-            "",
-        ]
-    )
+    wrong_head = ["wrong verdicts, at 5%", "wrong", "otherwise"]
+    parts = [
+        [said],
+        rows(wrong_head, wrong),
+        ["", "Not calibrated is what has few rows, or numbers that are too skewed:", ""],
+        rows(wrong_head, off),
+        ["", "And of differences that are there, as many are found:", ""],
+        rows(["differences", "found", "beside it"], found),
+        [""],
+    ]
+    return "\n".join(line for part in parts for line in part)
 
 
 def error(experiments: int) -> str:
