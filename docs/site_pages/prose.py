@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from mlpbench.base.escapes import Markdown, code, markdown
 
 _CODE = re.compile(r"(`[^`]+`)")
-_QUOTED = re.compile(r"(?<!\w)'([^'\s]{1,3})'(?!\w)")
+_QUOTED = re.compile(r"(?<!\w)'([^'\s]+)'(?!\w)")
 
 
 def prose(text: str) -> Markdown:

@@ -147,13 +147,15 @@ def _section(entry: Entry) -> str:
 
 
 def _key_table(entries: Iterable[Entry], *, with_kind: bool = False) -> Markdown:
+    """Return a table of keys, without the columns that say nothing of any of them."""
     rows = []
     for e in entries:
-        meaning = Markdown("{} {}").format(sentence(e.meaning), _choices(e.words))
+        values = Markdown("; ").join(filter(None, (prose(e.values), _choices(e.words))))
         of = [prose(e.kind.removeprefix("option of "))] if with_kind else []
-        rows.append([code(e.name), *of, meaning, prose(e.values), code(e.default) if e.default else ""])
+        rows.append([code(e.name), *of, sentence(e.meaning), values, code(e.default) if e.default else ""])
     head = ["key", *(["of"] if with_kind else []), "what it is", "values", "default"]
-    return table(head, rows, "l" * len(head))
+    filled = [i for i in range(len(head)) if any(row[i] for row in rows)]
+    return table([head[i] for i in filled], [[row[i] for i in filled] for row in rows], "l" * len(filled))
 
 
 def _choices(words: Mapping[str, str]) -> Markdown:
