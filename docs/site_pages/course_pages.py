@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
 from mlpbench.base.escapes import Markdown, bullets, code
 from mlpbench.experiment.claims.hypothesis import Decision
+from mlpbench.report.answer.claim_cards import counted
 from mlpbench.report.section import table
-from site_pages.prose import block, facts, page, prose
+from mlpbench.report.summary import Answer
+from site_pages.prose import anchor, facts, page, prose
 from site_pages.reference_results import Reference, by_topic
 
 LEAD = (
@@ -22,11 +24,8 @@ LEAD = (
 def page_of_course(root: Path) -> str:
     """Return the page."""
     references = by_topic(root)
-    rows = []
-    for topic, group in references.items():
-        counts = [r.summary.verdicts for r in group if r.summary is not None]
-        totals = [sum(c.get(v, 0) for c in counts) for v in get_args(Decision)]
-        rows.append([topic, str(len(group)), *(str(n or "") for n in totals)])
+    rows = [[Markdown("[{}](#{})").format(t, anchor(t)), *_totals(group)] for t, group in references.items()]
+    rows.append([Markdown("**all**"), *_totals([r for group in references.values() for r in group])])
     head = ["chapter", "experiments", *get_args(Decision)]
     parts: list[str] = [table(head, rows, "lrrrrr")]
     for topic, group in references.items():
@@ -36,20 +35,33 @@ def page_of_course(root: Path) -> str:
     return page("The course", LEAD, *parts)
 
 
+def _totals(group: Sequence[Reference]) -> list[str]:
+    """Return how many experiments there are, and how many of their claims have which verdict; nothing for none."""
+    counts = [r.summary.verdicts for r in group if r.summary is not None]
+    return [str(len(group)), *(str(sum(c.get(v, 0) for c in counts) or "") for v in get_args(Decision))]
+
+
 def _experiment(reference: Reference) -> Iterator[str]:
+    """Yield the question of an experiment, how to ask it again, and its answer."""
     yield f"### {reference.name}"
     yield Markdown("**{}**").format(reference.question)
-    answer = (
-        Markdown("{}; [report]({})").format(reference.tally, Markdown(reference.report)) if reference.report else ""
-    )
     source = f"{reference.source}." if reference.source else ""
-    yield facts([("takes", reference.takes), ("after", source), ("answer", answer or reference.tally)])
-    yield block(f"mlpbench run {reference.name}", "sh")
-    if reference.summary is not None:
-        lines = [
-            Markdown("**{}**: {} {}").format(a.verdict, prose(a.says), code(a.estimate) if a.estimate != "-" else "")
-            for verdict in get_args(Decision)
-            for a in reference.summary.answers
-            if a.verdict == verdict
-        ]
-        yield bullets(lines)
+    again = Markdown("{}{}").format(
+        code(f"mlpbench run {reference.name}"), f", {reference.takes}" if reference.takes else ""
+    )
+    yield facts([("after", source), ("run it", again)])
+    if reference.summary is None or not reference.summary.answers:
+        yield f"*{reference.tally}*"
+        return
+    of = " Of an older file of this experiment." if reference.is_older else ""
+    yield Markdown("{}{} [Report]({})").format(counted(reference.summary.verdicts), of, Markdown(reference.report))
+    in_order = sorted(reference.summary.answers, key=lambda a: get_args(Decision).index(a.verdict))
+    yield bullets([_claim(answer) for answer in in_order])
+
+
+def _claim(answer: Answer) -> Markdown:
+    """Return a claim with its verdict, and what was estimated: in plain words, where there are any, and as a number."""
+    number = "" if answer.estimate == "-" else answer.estimate
+    found = f"{answer.plainly}, {number}" if answer.plainly else f"estimated {number}" if number else ""
+    said = Markdown("**{}**: {}").format(answer.verdict, prose(answer.says))
+    return Markdown("{} {}.").format(said, prose(f"{found[:1].upper()}{found[1:]}")) if found else said

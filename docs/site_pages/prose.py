@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from mlpbench.base.escapes import Markdown, code, markdown
 
 _CODE = re.compile(r"(`[^`]+`)")
-_QUOTED = re.compile(r"(?<!\w)'([^'\s]{1,3})'(?!\w)")
+_QUOTED = re.compile(r"(?<!\w)'([^'\s]+)'(?!\w)")
 
 
 def prose(text: str) -> Markdown:
@@ -53,6 +53,15 @@ def block(text: str, language: str) -> Markdown:
 def codes(names: Sequence[str]) -> Markdown:
     """Return names as code, with commas."""
     return Markdown(", ").join(code(name) for name in names)
+
+
+def anchor(heading: str) -> str:
+    """Return the anchor of a heading of plain words.
+
+    >>> anchor("Under- and overfitting")
+    'under--and-overfitting'
+    """
+    return heading.lower().replace(" ", "-")
 
 
 def page(title: str, *parts: str) -> str:

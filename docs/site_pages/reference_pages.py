@@ -8,7 +8,7 @@ from mlpbench.base.escapes import Markdown, code
 from mlpbench.experiment.file import glossary, key_meanings
 from mlpbench.experiment.file.glossary import Entry
 from mlpbench.report.section import table
-from site_pages.prose import block, codes, facts, page, prose, sentence
+from site_pages.prose import anchor, block, codes, facts, page, prose, sentence
 
 FROM = "This page is made from the text that `mlpbench explain`, the JSON Schema of editors and error messages have."
 
@@ -48,7 +48,7 @@ def _experiment_file(groups: Mapping[str, Sequence[Entry]]) -> str:
             parts.append(f"Under `{entry.name}`:")
             parts.append(_key_table(under))
     for above, under in below.items():
-        parts += [f"## Under {above}", f"Of the setting [{above}](settings.md#{_anchor(above)}):", _key_table(under)]
+        parts += [f"## Under {above}", f"Of the setting [{above}](settings.md#{anchor(above)}):", _key_table(under)]
     streams = [e for e in groups["random streams and shifts"] if e.kind == "random stream"]
     shifts = [e for e in groups["random streams and shifts"] if e.kind != "random stream"]
     parts += ["## Random streams", "Each may be named under `vary`.", _meaning_table(streams, "stream")]
@@ -147,13 +147,15 @@ def _section(entry: Entry) -> str:
 
 
 def _key_table(entries: Iterable[Entry], *, with_kind: bool = False) -> Markdown:
+    """Return a table of keys, without the columns that say nothing of any of them."""
     rows = []
     for e in entries:
-        meaning = Markdown("{} {}").format(sentence(e.meaning), _choices(e.words))
+        values = Markdown("; ").join(filter(None, (prose(e.values), _choices(e.words))))
         of = [prose(e.kind.removeprefix("option of "))] if with_kind else []
-        rows.append([code(e.name), *of, meaning, prose(e.values), code(e.default) if e.default else ""])
+        rows.append([code(e.name), *of, sentence(e.meaning), values, code(e.default) if e.default else ""])
     head = ["key", *(["of"] if with_kind else []), "what it is", "values", "default"]
-    return table(head, rows, "l" * len(head))
+    filled = [i for i in range(len(head)) if any(row[i] for row in rows)]
+    return table([head[i] for i in filled], [[row[i] for i in filled] for row in rows], "l" * len(filled))
 
 
 def _choices(words: Mapping[str, str]) -> Markdown:
@@ -188,10 +190,5 @@ def _origin(source: str) -> Markdown:
     return Markdown(", ").join(Markdown(f"<{w}>") if w.startswith("http") else prose(w) for w in plain)
 
 
-def _anchor(name: str) -> str:
-    """Return the anchor of a heading that is one name."""
-    return name.lower().replace(" ", "-")
-
-
 def _link(name: str) -> Markdown:
-    return Markdown(f"[`{name}`](#{_anchor(name)})")
+    return Markdown(f"[`{name}`](#{anchor(name)})")

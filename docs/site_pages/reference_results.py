@@ -54,8 +54,12 @@ class Reference:
             return "no reference results yet"
         counts = self.summary.verdicts
         said = ", ".join(f"{counts[v]} {v}" for v in get_args(Decision) if counts.get(v))
-        older = sum(counts.values()) != len(self.experiment.claims)
-        return f"{said or 'no claims'}{', of an older file' if older else ''}"
+        return f"{said or 'no claims'}{', of an older file' if self.is_older else ''}"
+
+    @property
+    def is_older(self) -> bool:
+        """Whether the results are of a file with another number of claims."""
+        return self.summary is not None and sum(self.summary.verdicts.values()) != len(self.experiment.claims)
 
     @property
     def report(self) -> str:

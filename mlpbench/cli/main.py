@@ -63,12 +63,56 @@ class _Group(click.Group):
         ctx.exit(status)
 
 
+# In the order of use, each with what fits its line on a terminal of 80 columns.
+SECTIONS = {
+    "Begin": {
+        "demo": "show an experiment from end to end, in seconds",
+        "new": "write an experiment file with comments",
+        "explain": "say what a setting, a key or a word means",
+        "doctor": "look whether all is well on this machine",
+    },
+    "Experiments": {
+        "list": "list experiments with their time and verdicts",
+        "plan": "say what would be trained, and how long",
+        "run": "train what is missing, and write the report",
+        "check": "try pieces of your own",
+        "schema": "print what editors need",
+    },
+    "Results": {
+        "claims": "print verdicts",
+        "report": "write reports again, as pages and for papers too",
+        "index": "write what is true, over many experiments",
+        "cite": "print BibTeX entries",
+        "verify": "train runs again, and compare bit for bit",
+        "diff": "compare two results folders",
+        "merge": "merge results of several machines",
+        "trim": "remove what reports do not read",
+    },
+    "Networks and data": {
+        "export": "write the weights of a run to a file",
+        "predict": "predict new rows with them",
+        "data": "list, fetch and describe data sets",
+    },
+}
+
+
 class _Commands(_Group):
-    """The group, with all that it prints escaped, usage errors too."""
+    """The group, with all that it prints escaped, usage errors too, and its commands in the order of use."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         with escaped_output():
             return super().main(*arguments, **options)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, for help, completion and documentation."""
+        return [name for section in SECTIONS.values() for name in section]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by section."""
+        widest = max(map(len, self.commands))
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(widest), says) for name, says in section.items()])
 
 
 def _leave_matplotlib_alone() -> None:

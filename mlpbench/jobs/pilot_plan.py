@@ -17,8 +17,9 @@ import pandas as pd
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import Say
+from mlpbench.evidence.claim_tests import ClaimTest
 from mlpbench.evidence.judging.claim_verdicts import RUN_COLUMNS
-from mlpbench.evidence.pilot import ClaimTest, PilotClaim, pilot_claims
+from mlpbench.evidence.pilot import PilotClaim, pilot_claims
 from mlpbench.evidence.statistics.assurance import EVEN, LIKELY
 from mlpbench.evidence.statistics.t_test import MOST_REPLICATES
 from mlpbench.experiment import grid

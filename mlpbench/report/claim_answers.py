@@ -9,17 +9,19 @@ import math
 
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment.claims.hypothesis import Hypothesis
+from mlpbench.report.answer.plain_words import plainly
 from mlpbench.report.summary import LARGEST, Answer, DrawnNumbers
 from mlpbench.report.words import estimate_cell
 
 
-def answer_of(verdict: Verdict) -> Answer:
-    """Return what a summary says of a claim."""
+def answer_of(verdict: Verdict, items: str = "examples") -> Answer:
+    """Return what a summary says of a claim; `items` is what examples are, such as images."""
     return Answer(
         id=verdict.claim.id,
         says=verdict.claim.says,
         verdict=verdict.decision,
         estimate=estimate_cell(verdict),
+        plainly=plainly(verdict, items),
         p=verdict.p,
         n=verdict.n,
         units="data sets" if verdict.hypothesis.datasets else "replicates",

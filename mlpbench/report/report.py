@@ -198,7 +198,7 @@ def summarise(context: Context, sections: Sequence[Section]) -> Summary:
         topic=topic_of(context.experiment),
         verdicts=dict(Counter(v.decision for v in context.verdicts)),
         runs=dict(context.statuses),
-        answers=tuple(map(answer_of, context.verdicts)),
+        answers=tuple(answer_of(verdict, claim_cards.items_of(context)) for verdict in context.verdicts),
         figure=first_figure(sections),
     )
 

@@ -4,6 +4,7 @@ The file lies beside `report.md` and is written with it: a JSON object with sort
 
     answers      an object for each claim, in the order of the experiment file: `id`, `says`, `verdict` (supported, refuted, at
                  the margin, or undecided), and `estimate`, a text with unit and interval, `-` where there is none,
+                 `plainly`, the same in plain words, empty where the number itself is plain, and in older files,
                  and `p`, uncorrected, null where the claim is not tested; `n` of `units` (replicates, data sets);
                  `source`, who makes the claim; and `numbers`, what the text says as numbers in its unit: `estimate`, `low`
                  and `high` (null where that end is open), `interval`, whether there is one, `holds`, between which
@@ -61,6 +62,7 @@ class Answer(_Model):
     says: str
     verdict: Decision
     estimate: str
+    plainly: str = ""
     p: float | None = None
     n: Count | None = None
     units: Literal["replicates", "data sets"] = "replicates"

@@ -86,6 +86,15 @@ def cpu_seconds_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def test_help_lists_every_command_once_each_on_a_line() -> None:
+    """In the order of use; documentation has them in it too."""
+    text = invoke("--help").output.partition("Begin:")[2]
+    of_sections = re.findall(r"^  ([a-z]+)  +(\S.*)$", text, flags=re.MULTILINE)
+    assert sorted(name for name, _ in of_sections) == sorted(main.commands)
+    assert [name for name, _ in of_sections] == main.list_commands(click.Context(main))
+    assert max(map(len, text.splitlines())) <= 60
+
+
 def test_help_takes_less_than_half_a_second() -> None:
     """The fastest of five starts, by the processor's time: the machine may be busy with something else."""
     seconds = []

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 from arithmetic_tables import make, replace_metric, spec
 from scipy import stats
+from simulated_experiments import FLOORS, paired, samples
 
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.statistics import effect_sizes, resampling, t_test, variance_components
-from mlpbench.evidence.statistics.t_test import Sample
 
 LEVEL = 0.05
 Array = np.ndarray[Any, Any]
@@ -42,35 +42,7 @@ def assert_at_most(found: int, repeats: int, rate: float = LEVEL) -> None:
     assert within(found, repeats, rate)[0], f"{found} of {repeats}: {low:.1%} to {high:.1%}, more than {rate:.0%}"
 
 
-def paired(metric: str, n: int, shift: float, repeats: int, seed: int) -> Array:
-    """Return differences of two conditions, a row for each experiment, whose true mean is the shift.
-
-    Replicates share a component, as common random numbers make them. Of skewed metrics both conditions are skewed, so that
-    differences are symmetric; `skewed differences` are not.
-    """
-    rng = np.random.default_rng(seed)
-    shape = (repeats, n)
-    common, spread = rng.normal(0, 0.002, shape), 0.001
-    if metric == "normal":
-        return np.asarray(shift + rng.normal(0, spread, shape) - rng.normal(0, spread, shape))
-    if metric == "skewed":
-        a, b = (common + spread * rng.lognormal(0, 1, shape) for _ in range(2))
-        return np.asarray(shift + a - b)
-    if metric == "skewed differences":
-        return np.asarray(shift + spread * (rng.lognormal(0, 1, shape) - math.exp(0.5)))
-    examples = {"counts of 10,000": 10_000, "counts of 500": 500}[metric]
-    p = np.clip(0.85 + common, 0, 1)
-    return np.asarray((rng.binomial(examples, p + shift) - rng.binomial(examples, p)) / examples)
-
-
-FLOORS = {"counts of 10,000": 1e-4, "counts of 500": 2e-3}
 CALIBRATED = ["normal", "skewed", "counts of 10,000", "counts of 500"]
-
-
-def samples(draws: Array, floor: float = 0.0) -> list[Sample]:
-    """Return each experiment as claims see it, its sd at least one test example."""
-    sds = np.maximum(draws.std(axis=1, ddof=1), floor)
-    return [Sample(n=draws.shape[1], mean=float(m), sd=float(s)) for m, s in zip(draws.mean(axis=1), sds, strict=True)]
 
 
 @REPEATS

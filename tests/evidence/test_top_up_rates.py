@@ -9,20 +9,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from arithmetic_tables import Tables, make, replace_metric, spec, verdict_with
+from arithmetic_tables import Tables, make, replace_metric, spec
 from scipy import stats
+from simulated_experiments import followed, p_of
 
 from mlpbench.evidence.judging import interim_analysis
-from mlpbench.evidence.judging.p_correction import AtInterimAnalysis
-from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED, Verdict
+from mlpbench.evidence.judging.verdict import SUPPORTED, UNDECIDED
 from mlpbench.evidence.statistics import t_test
 from mlpbench.evidence.statistics.alpha_spending import schedule, seed_level
-from mlpbench.evidence.statistics.t_test import ALPHA, Sample
+from mlpbench.evidence.statistics.t_test import ALPHA
 
 FIRST, MOST = 5, 30
 REPEATS = pytest.mark.parametrize(
@@ -34,32 +33,6 @@ Array = np.ndarray[Any, Any]
 def interval(found: int, repeats: int) -> str:
     low, high = stats.binomtest(found, repeats).proportion_ci(0.95)
     return f"{found} of {repeats} = {found / repeats:.3f} ({low:.3f} to {high:.3f})"
-
-
-@functools.cache
-def blank(level: float) -> Verdict:
-    """Return an undecided verdict on a claim judged by t, against 0."""
-    made = verdict_with("compare", {"a": {"width": 16}, "b": {"width": 8}, "expect": "greater", "margin": 0.0})
-    return replace(made, decision=UNDECIDED, p=None, p_corrected=None, level=level)
-
-
-def p_of(values: Array) -> float:
-    return t_test.two_sided(Sample(n=len(values), mean=float(values.mean()), sd=float(values.std(ddof=1))), 0.0)
-
-
-def followed(values_CR: Array, at: Sequence[int], level: float = ALPHA) -> dict[int, tuple[int, bool]]:
-    """Return at which n each claim that is decided at a level is, and whether for the side above 0, by the rules."""
-    decided: dict[int, tuple[int, bool]] = {}
-    for number, n in enumerate(at, start=1):
-        judged = [i for i in range(len(values_CR)) if i not in decided]
-        if not judged:
-            break
-        verdicts = [replace(blank(level), n=n, planned=n, p=p_of(values_CR[i, :n])) for i in judged]
-        correct = AtInterimAnalysis(at=at, number=number, undecided=len(judged))
-        for i, p in zip(judged, correct(verdicts).p, strict=True):
-            if p <= level:
-                decided[i] = (n, float(values_CR[i, :n].mean()) > 0)
-    return decided
 
 
 def followed_before(values_CR: Array, at: Sequence[int]) -> dict[int, tuple[int, bool]]:

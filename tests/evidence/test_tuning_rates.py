@@ -7,7 +7,6 @@ they were chosen. `make prove` counts the ways that were not taken too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 from arithmetic_tables import frame, spec
 from error_rates import at_most, say
 from scipy import stats
+from simulated_experiments import Way, by_those_before, over_all, tuned_draws, wrongly_decided
 
 from mlpbench.evidence.estimates.tuning_choice import choose
 from mlpbench.evidence.judging import interim_analysis
@@ -23,12 +23,6 @@ from mlpbench.experiment import grid
 from mlpbench.experiment.spec import Experiment
 
 Array = np.ndarray[Any, Any]
-# From validation metrics (experiments, levels, replicates) the level chosen in each replicate, and the first that is judged.
-Way = Callable[[Array], tuple[Array, int]]
-
-
-def over_all(val: Array) -> tuple[Array, int]:
-    return np.repeat(val.mean(axis=2).argmax(axis=1)[:, None], val.shape[2], axis=1), 0
 
 
 def by_all_others(val: Array) -> tuple[Array, int]:
@@ -50,28 +44,6 @@ def each_its_own(val: Array) -> tuple[Array, int]:
     return val.argmax(axis=1), 0
 
 
-def by_those_before(val: Array) -> tuple[Array, int]:
-    return (val.cumsum(axis=2) - val).argmax(axis=1), 1
-
-
-def drawn(levels: int, n: int, gap: float, shared: float, repeats: int, seed: int) -> tuple[Array, Array, Array, Array]:
-    """Return validation and test metrics of the side with levels, their true means, and those of the other side."""
-    rng = np.random.default_rng(seed)
-    true = np.r_[0.0, np.full(levels - 1, -gap / np.sqrt(n))]
-    both = rng.normal(0, np.sqrt(shared), (repeats, levels, n))
-    val, test = (true[:, None] + both + rng.normal(0, np.sqrt(1 - shared), both.shape) for _ in range(2))
-    return val, test, true, rng.normal(0, 1, (repeats, n))
-
-
-def wrong(way: Way, val: Array, test: Array, true: Array, other: Array) -> tuple[int, int]:
-    """Return in how many experiments the t test decides against what is true of the chosen levels, and of the best ones."""
-    chosen, first = way(val)
-    differences = (np.take_along_axis(test, chosen[:, None], axis=1)[:, 0] - other)[:, first:]
-    means = true[chosen][:, first:].mean(axis=1, keepdims=True)
-    about_chosen, about_best = (stats.ttest_1samp(differences - m, 0, axis=1).pvalue for m in (means, 0.0))
-    return int(np.sum(about_chosen <= 0.05)), int(np.sum(about_best <= 0.05))
-
-
 CASES = [
     (levels, n, gap, shared) for levels in (2, 8) for n in (5, 12, 30) for gap in (0, 1, 2) for shared in (1.0, 0.5)
 ]
@@ -81,8 +53,8 @@ WAYS: list[Way] = [over_all, by_all_others, by_the_other_half, by_the_first_half
 @pytest.mark.parametrize("repeats", [1_000, pytest.param(20_000, marks=pytest.mark.prove)])
 def test_by_those_before_five_percent_are_wrong_whatever_the_levels(repeats: int) -> None:
     for seed, case in enumerate(CASES if repeats > 1_000 else CASES[::3]):
-        data = drawn(*case, repeats, seed)
-        found, of_best = wrong(by_those_before, *data)
+        data = tuned_draws(*case, repeats, seed)
+        found, of_best = wrongly_decided(by_those_before, *data)
         words = "{} levels, n {}, gap {} standard errors, {:.0%} of the spread shared".format(*case)
         at_most(f"{words}: wrong", found, repeats)
         say("    against the best levels, which nobody knows", of_best, repeats)
@@ -92,9 +64,9 @@ def test_by_those_before_five_percent_are_wrong_whatever_the_levels(repeats: int
 def test_other_ways_were_wrong_more_often_or_judge_fewer(repeats: int) -> None:
     found = {}
     for n in (5, 12, 30):
-        data = drawn(8, n, 0.0, 1.0, repeats, n)
+        data = tuned_draws(8, n, 0.0, 1.0, repeats, n)
         for way in WAYS:
-            found[way.__name__, n], _ = wrong(way, *data)
+            found[way.__name__, n], _ = wrongly_decided(way, *data)
             say(f"8 equal levels, n {n}, {way.__name__}: wrong", found[way.__name__, n], repeats)
     for name in ("over_all", "by_all_others"):
         assert found[name, 30] > 0.08 * repeats, name
@@ -107,7 +79,7 @@ def test_power_is_nearly_that_of_all_replicates_where_levels_are_apart(repeats: 
     """At one standard deviation; the first half leaves half as many to judge."""
     power = {}
     for way in (over_all, by_those_before, by_the_first_half):
-        val, test, _, other = drawn(8, 12, 100.0, 1.0, repeats, seed=3)
+        val, test, _, other = tuned_draws(8, 12, 100.0, 1.0, repeats, seed=3)
         chosen, first = way(val)
         differences = (np.take_along_axis(test, chosen[:, None], axis=1)[:, 0] - other)[:, first:] + 1.0
         p = stats.ttest_1samp(differences, 0, axis=1).pvalue
@@ -120,7 +92,7 @@ def test_power_is_nearly_that_of_all_replicates_where_levels_are_apart(repeats: 
 @pytest.mark.parametrize("repeats", [20_000])
 def test_top_up_by_those_before_is_wrong_in_at_most_five_percent(repeats: int) -> None:
     """Given the choices, differences are fresh draws: as of conditions that nothing is tuned in, whose boundaries these are."""
-    val, test, _, other = drawn(8, 30, 0.0, 1.0, repeats, seed=5)
+    val, test, _, other = tuned_draws(8, 30, 0.0, 1.0, repeats, seed=5)
     chosen, first = by_those_before(val)
     differences = (np.take_along_axis(test, chosen[:, None], axis=1)[:, 0] - other)[:, first:]
     between = np.corrcoef(differences.T)[np.triu_indices(29, 1)]
@@ -153,7 +125,7 @@ def test_through_the_tables(repeats: int) -> None:
     wide, narrow = (conditions[::levels].index(next(c for c in conditions if c.settings.width == w)) for w in (32, 8))
     n_validation = conditions[0].settings.n_validation
     for seed in range(repeats):
-        val, test, _, other = drawn(levels, n, 0.0, 1.0, 1, seed)
+        val, test, _, other = tuned_draws(levels, n, 0.0, 1.0, 1, seed)
         rows = []
         for run in grid.runs(experiment):
             t, r = place[run.condition.condition_id], run.replicate

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reports import report_of
 from scipy import stats
+from simulated_experiments import DISTRIBUTIONS, TOO_SKEWED, drawn_of, interquartile_truth
 
 from mlpbench.base.models import SpecProblem
 from mlpbench.evidence.judging import interim_analysis
@@ -33,39 +32,14 @@ REPEATS = pytest.mark.parametrize(
     "repeats", [pytest.param(250, marks=pytest.mark.slow), pytest.param(4_000, marks=pytest.mark.prove)]
 )
 
-# Distributions, by their quantile functions.
-NORMAL = stats.norm.ppf
-DRAWN: dict[str, tuple[Callable[[Any], Any], float]] = {
-    "normal": (NORMAL, 0.0),
-    "exponential": (stats.expon.ppf, 0.0),
-    "lognormal": (stats.lognorm(1.0).ppf, 0.0),
-    "normal, 5% of which collapse": (NORMAL, 0.05),
-}
-
-
-def drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    quantile, collapsed = DRAWN[name]
-    values = np.asarray(quantile(rng.random(shape)), dtype=float)
-    return np.asarray(values - 20.0 * (rng.random(shape) < collapsed))
-
-
-@functools.cache
-def truth(name: str) -> float:
-    """Return the interquartile mean of a distribution, by a million of its quantiles."""
-    quantile, collapsed = DRAWN[name]
-    many = 1_000_000
-    parts = [(0.0, round(many * (1 - collapsed))), (20.0, round(many * collapsed))]
-    values = np.sort(np.concatenate([quantile((np.arange(k) + 0.5) / k) - fall for fall, k in parts if k]))
-    return float(values[many // 4 : 3 * many // 4].mean())
-
 
 @REPEATS
 @pytest.mark.parametrize("n", [10, 20, 30])
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", [name for name in DISTRIBUTIONS if name != TOO_SKEWED])
 def test_it_is_wrong_in_at_most_what_its_level_says(name: str, n: int, repeats: int) -> None:
     """At 5%, and at the level of a first seed, with what a t test of the mean and the percentile bootstrap come to beside it."""
-    rng, at = np.random.default_rng(n), truth(name)
-    experiments = drawn(name, (repeats, n), rng)
+    rng, at = np.random.default_rng(n), interquartile_truth(name)
+    experiments = drawn_of(name, (repeats, n), rng)
     p = np.array([TypicalSample(values=values).p(at) for values in experiments])
     for level in (0.05, seed_level(1)):
         at_most(f"{name}, n = {n}, at {level:.3f}", int((p <= level).sum()), repeats, level)
@@ -83,7 +57,7 @@ def test_it_is_wrong_in_at_most_what_its_level_says(name: str, n: int, repeats: 
 def test_where_few_runs_collapse_it_decides_what_a_t_test_can_not(repeats: int) -> None:
     """A whole sd above 0 but for 5% that collapse, whose mean is the same 0: 20 replicates."""
     rng = np.random.default_rng(5)
-    values = 1.0 + drawn("normal, 5% of which collapse", (repeats, 20), rng)
+    values = 1.0 + drawn_of("normal, 5% of which collapse", (repeats, 20), rng)
     found = sum(TypicalSample(values=row).p(0.0) <= 0.05 for row in values)
     by_t = int((np.asarray(stats.ttest_1samp(values, 0.0, axis=1).pvalue) <= 0.05).sum())
     say("typical replicates found above 0", found, repeats)

@@ -123,6 +123,23 @@ def test_examples_of_settings_and_keys_are_experiments_but_for_what_they_leave_o
     assert read > 80
 
 
+CLAIMS = [{"id": "c", "says": "So.", "bound": {"metric": "test_loss", "above": 0}}]
+
+
+def test_examples_of_keys_below_others_are_read_as_they_stand() -> None:
+    """What a reader copies works: keys that are never alone have the others beside them."""
+    below = [e for e in ENTRIES if e.kind.startswith("key under ") and "fixed: " not in e.example]
+    assert len(below) > 12
+    for e in below:
+        for line in e.example.splitlines():
+            whole: dict[str, Any] = {"name": "x", "question": "?", "dataset": "digits"}
+            whole |= {"validation": 0.2} if line.startswith("nuisance") else {}
+            whole |= {"claims": CLAIMS} if line.startswith("until_decided") else {}
+            assert yaml_reader.from_mapping(whole | tree(line)).name == "x", line
+    label = next(e for e in ENTRIES if (e.name, e.kind) == ("label", "option of a data set"))
+    assert yaml_reader.from_mapping({"name": "x", "question": "?"} | tree(label.example)).name == "x"
+
+
 def bounds(shape: dict[str, Any]) -> str:
     """Return a range of numbers in words, from its schema."""
     if shape.get("type") == "boolean":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -205,6 +206,38 @@ def test_every_key_has_a_description_and_an_example_which_the_schema_takes() -> 
             whole = {"$defs": SCHEMA["$defs"], **resolved(shape)}
             wrong = [e.message for e in jsonschema.Draft202012Validator(whole).iter_errors(example)]
             assert wrong == [], (path, example)
+
+
+# Metrics, targets and weights are whatever they are; a column may be counted from either end, and a gap be any number.
+WITHOUT_RANGE = {
+    *("#Bound.above", "#Bound.below", "#Fails.worse_than", "#Matches.value", "#Term.weight"),
+    *("#setting.init[3].constant", "#setting.bias_init[3].constant"),
+    *(
+        f".dataset[2].{key}"
+        for key in ("columns", "drop", "groups", "missing_values", "split", "target", "time", "words")
+    ),
+}
+ENDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"}
+
+
+def unlimited(shape: Any) -> Iterator[dict[str, Any]]:
+    """Yield the numbers without a range that a property takes itself."""
+    if isinstance(shape, list):
+        for part in shape:
+            yield from unlimited(part)
+    elif isinstance(shape, dict):
+        if shape.get("type") in ("number", "integer") and not ENDS & shape.keys():
+            yield shape
+        for key, part in shape.items():
+            if key not in ("properties", "examples", "enum", "default"):
+                yield from unlimited(part)
+
+
+def test_every_number_has_its_range() -> None:
+    """Editors say then what is too large or too small; where a range is wrong, the cases above show it."""
+    found = {path for path, shape in properties(SCHEMA) if any(unlimited(resolved(shape)))}
+    # Data sets are levels of factors too.
+    assert {re.sub(r"^\.factors.*?(?=\.dataset)", "", path) for path in found} == WITHOUT_RANGE
 
 
 def test_every_word_that_is_offered_is_explained_beside_it() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bad_specs import FILES, HERE, Bad
+from keyword_types import MODULE, module
 from repository import EXPERIMENTS
 
 import mlpbench
@@ -18,8 +19,10 @@ from mlpbench.base.errors import InputError
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.json_schema import schema
 from mlpbench.experiment.file.key_meanings import FILE
+from mlpbench.experiment.file.keyword_types import Claim, Levels, Selector, Settings
 from mlpbench.experiment.file.python_experiment import Experiment, plain_value
 from mlpbench.experiment.file.yaml_reader import _Source
+from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS
 
 SMALL: dict[str, Any] = {"name": "small", "question": "Which?", "dataset": "digits", "factors": {"width": [8, 16]}}
@@ -54,6 +57,29 @@ def test_keywords_are_the_keys_of_the_schema() -> None:
     assert sorted(named) == sorted(schema()["properties"]) == sorted(FILE_KEYS) == sorted(FILE)
     needed = {name for name, p in PARAMETERS.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
     assert needed == set(schema()["required"])
+
+
+def test_types_inside_keywords_are_those_of_the_schema() -> None:
+    """`python tests/helpers/keyword_types.py` writes them anew."""
+    assert MODULE.read_text() == module()
+    assert Settings.__annotations__.keys() == SETTINGS.keys()
+    assert Settings.__annotations__.keys() | {"zip", "conditions", "dataset"} == Levels.__annotations__.keys()
+
+
+def test_editors_and_mypy_know_what_stands_inside_keywords() -> None:
+    """What is ignored here has to be an error: `make types` says which comment is of no use."""
+    fixed: Settings = {"width": 8, "optimizer": {"momentum": 0.9}, "activation": "mish", "conv_channels": (8, 16)}
+    levels: Levels = {"lr": [0.1, 1], "dropout": (0, 0.5), "zip": {"width": [8, 16], "depth": [1, 2]}}
+    side: Selector = {"width": 8, "label": "a"}
+    claim: Claim = {"id": "c", "says": "So.", "compare": {"metric": "m", "a": side, "b": {}, "expect": "less"}}
+    assert (fixed["width"], levels["lr"], claim["id"]) == (8, [0.1, 1], "c")
+    misspelt: Settings = {"learning_rate": 0.1}  # type: ignore[typeddict-unknown-key]
+    of_text: Settings = {"width": "8"}  # type: ignore[typeddict-item]
+    one_level: Levels = {"width": 8}  # type: ignore[typeddict-item]
+    neither: Claim = {"id": "c", "says": "So.", "trend": {"metric": "m", "factor": "lr", "expect": "up"}}  # type: ignore[typeddict-item]
+    for keys in ({"fixed": misspelt}, {"fixed": of_text}, {"factors": one_level}, {"claims": [neither]}):
+        with pytest.raises(InputError):
+            Experiment(**SMALL | keys)
 
 
 def test_every_keyword_is_explained() -> None:

@@ -11,6 +11,7 @@ import pytest
 from arithmetic_tables import make, spec, width_tables
 from reports import report_of
 
+from mlpbench.report.answer.plain_words import plainly
 from mlpbench.report.claim_answers import numbers_of
 from mlpbench.report.summary import NAME, FirstFigure, Summary, read_summary
 from mlpbench.report.topic_order import topic_of
@@ -36,6 +37,7 @@ def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure(
             "n": v.n,
             "numbers": json.loads(numbers.model_dump_json()) if (numbers := numbers_of(v)) else None,
             "p": v.p,
+            "plainly": plainly(v, "images"),
             "says": v.claim.says,
             "source": v.claim.source,
             "units": "replicates",
@@ -43,6 +45,7 @@ def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure(
         }
         for v in verdicts
     ]
+    assert f"**Supported**: {content['answers'][0]['plainly']}." in report.markdown
     assert content["figure"]["file"] == "figures/claim_1.png"
     assert f"![{content['figure']['alt']}](figures/claim_1.png)" in report.markdown
 

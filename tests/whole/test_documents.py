@@ -7,10 +7,12 @@ import math
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -22,10 +24,13 @@ from ruamel.yaml import YAML
 
 from mlpbench.cli.main import main
 from mlpbench.experiment.claims.claim_form import FORMS
+from mlpbench.experiment.claims.hypothesis import Decision
 from mlpbench.experiment.file import glossary, yaml_reader
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.jobs import progress
+from mlpbench.report.answer.claim_cards import counted
+from mlpbench.report.summary import read_summary
 
 WITH_COMMANDS = [page for page in PAGES if any(s.language == "console" for s in snippets(page))]
 SKIP = "the extra 'docs' is not installed: pip install '.[docs]'"
@@ -143,6 +148,39 @@ def test_the_main_job_prints_the_verdicts_of_the_reference_results(monkeypatch: 
     found = [match[0] for text in (shown, printed) if (match := verdicts.search(text))]
     assert len(found) == 2
     assert found[0] == found[1]
+
+
+def test_the_report_that_a_page_goes_through_has_the_verdicts_it_names() -> None:
+    """What stands between the figure of a claim and the next one names its verdict in italics; sections are named as the report has them."""
+    text = PAGES["docs/reports.md"]
+    summary = read_summary(REFERENCE / "dropout")
+    assert summary is not None
+    of_claims = re.findall(r"dropout/figures/claim_(\d+)\.png\)(.+?)(?=!\[|\*\*\"What)", text, flags=re.DOTALL)
+    assert len(of_claims) == 3
+    for number, told in of_claims:
+        named = [word for word in re.findall(r"(?<!\*)\*([a-z ]+)\*(?!\*)", told) if word in get_args(Decision)]
+        assert named == [summary.answers[int(number) - 1].verdict], number
+    report = (REFERENCE / "width" / "report.md").read_text()
+    named = re.findall(r"\*\*([A-Z][\w ]+)\*\*", text.partition("## The figures")[2])
+    sections = {"Error against capacity": "Train and test error"}
+    assert len(named) >= 6
+    assert [n for n in named if f"\n## {sections.get(n, n)}\n" not in report] == []
+
+
+def test_the_course_has_every_claim_with_its_verdict_and_estimate(made: dict[str, str]) -> None:
+    """As the summaries have them; a sentence above says how many have which."""
+    from site_pages.prose import prose
+
+    for folder in sorted(REFERENCE.glob("*/summary.json")):
+        summary = read_summary(folder.parent)
+        assert summary is not None
+        (section,) = re.findall(
+            rf"^### {summary.name}\n(.*?)(?=^##|\Z)", made["course.md"], flags=re.MULTILINE | re.DOTALL
+        )
+        listed = re.findall(r"^- \*\*([a-z ]+)\*\*: ", section, flags=re.MULTILINE)
+        assert Counter(listed) == Counter(summary.verdicts)
+        assert [a.id for a in summary.answers if a.estimate != "-" and str(prose(a.estimate)) not in section] == []
+        assert not summary.verdicts or counted(summary.verdicts) in section
 
 
 def test_commands_of_make_are_targets() -> None:

@@ -30,6 +30,18 @@ NAMED_TWICE = ("linear",)
 ALIKE = 0.8
 # Stands for a key with its value in what an example stands in.
 HERE = "<here>"
+# In what keys stand that are not alone below theirs.
+BESIDE = {
+    ("validation", "refit"): f"validation: {{folds: 5, {HERE}}}",
+    ("factors", "label"): f"factors: {{conditions: [{{{HERE}, width: 8}}, {{label: large, width: 64}}]}}",
+    ("ablate", "base"): f"ablate: {{{HERE}, remove: {{dropout: 0, norm: none}}}}",
+    ("ablate", "remove"): f"ablate: {{base: {{dropout: 0.2, norm: layer}}, {HERE}}}",
+    ("nuisance", "log_uniform"): f"nuisance: {{lr: {{{HERE}, levels: 24}}}}",
+    ("nuisance", "uniform"): f"nuisance: {{dropout: {{{HERE}, levels: 24}}}}",
+    ("nuisance", "int"): f"nuisance: {{depth: {{{HERE}, levels: 4}}}}",
+    ("nuisance", "choice"): f"nuisance: {{activation: {{{HERE}, levels: 2}}}}",
+    ("nuisance", "levels"): f"nuisance: {{lr: {{log_uniform: [0.001, 1.0], {HERE}}}}}",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +182,9 @@ def _file_keys() -> Iterator[Entry]:
 def _keys_below() -> Iterator[Entry]:
     for above, keys in key_meanings.BELOW.items():
         of_setting = above in SETTINGS
-        inside = f"fixed: {{{above}: {{{HERE}}}}}" if of_setting else f"{above}: {{{HERE}}}"
+        directly = f"fixed: {{{above}: {{{HERE}}}}}" if of_setting else f"{above}: {{{HERE}}}"
         for name, key in keys.items():
+            inside = BESIDE.get((above, name), directly)
             words = word_meanings.FILE.get(f"{above}.{name}") or word_meanings.FILE.get(name, {})
             yield _of_key(name, f"key under {above}", key, inside, words)
 
@@ -242,7 +255,9 @@ def _data_options() -> Iterator[Entry]:
     alone, of_table = f"dataset: {{{HERE}}}", f"dataset: {{file: mine.csv, target: price, {HERE}}}"
     for name, key in key_meanings.DATA.items():
         inside = of_table.replace("target: price, ", "" if name == "target" else "target: price, ")
-        inside = alone if name in ("name", "file", "label") else inside
+        inside = alone if name == "name" else inside
+        inside = f"dataset: {{{HERE}, target: price}}" if name == "file" else inside
+        inside = f"factors: {{dataset: [{{name: iris, {HERE}}}, digits]}}" if name == "label" else inside
         yield _of_key(name, "option of a data set", key, inside, word_meanings.DATA.get(name, {}))
     for name, key in key_meanings.SYNTHETIC.items():
         families = ["linear"] * (name not in ("coefficients", "degree"))

@@ -13,12 +13,11 @@ from typing import Any, Literal, Never, TypeAlias
 
 from mlpbench.base.models import Stream
 from mlpbench.experiment.file import yaml_reader, yaml_text
+from mlpbench.experiment.file.keyword_types import Claim, Levels, Settings
 from mlpbench.experiment.plugins.piece_source import Piece
 from mlpbench.experiment.plugins.plugin import Plugin
 from mlpbench.experiment.spec import Experiment as CheckedExperiment
 
-# One value of a setting as a file has it: `relu`, 0.1, [64, 32], {warmup: 200}.
-Level: TypeAlias = bool | int | float | str | Sequence[Any] | Mapping[str, Any] | None
 # The name of a data set, or its name or file with options.
 DataSet: TypeAlias = str | Mapping[str, Any]
 # What holds others so deep is no part of an experiment, and may hold itself.
@@ -30,6 +29,7 @@ class Experiment:
 
     Levels may be NumPy numbers and arrays, tuples and ranges, and a file may be a `Path`; paths start at the current folder.
     One on a data set of a plugin whose arrays were never made is checked when `mlpbench.run` makes them: nothing else runs their code.
+    Editors complete settings, words and keys of claims, also in mappings inside the keywords.
 
     Args:
         name: A plain word; names the folder of results.
@@ -69,10 +69,10 @@ class Experiment:
         dataset: DataSet | None = None,
         topic: str | None = None,
         validation: float | Mapping[str, Any] | None = None,
-        fixed: Mapping[str, Level] | None = None,
-        factors: Mapping[str, Sequence[Any] | Mapping[str, Sequence[Any]]] | None = None,
-        ablate: Mapping[str, Mapping[str, Level]] | None = None,
-        nuisance: Mapping[str, Sequence[Any] | Mapping[str, Any]] | None = None,
+        fixed: Settings | Mapping[str, Any] | None = None,
+        factors: Levels | Mapping[str, Any] | None = None,
+        ablate: Mapping[str, Settings | Mapping[str, Any]] | None = None,
+        nuisance: Levels | Mapping[str, Any] | None = None,
         probes: Sequence[float | Literal["start", "end"]] | None = None,
         shifts: Mapping[str, Sequence[float]] | None = None,
         replicates: int | None = None,
@@ -81,7 +81,7 @@ class Experiment:
         until_decided: Mapping[str, Any] | None = None,
         save_weights: bool | None = None,
         plugins: str | Path | Sequence[str | Path] | None = None,
-        claims: Sequence[Mapping[str, Any]] | None = None,
+        claims: Sequence[Claim | Mapping[str, Any]] | None = None,
         **unknown: Never,
     ) -> None:
         keys: dict[str, Any] = {

@@ -244,6 +244,8 @@ STATISTICS: Words = {
     "power": "The chance to decide a claim at a given true effect; plans are for 80%.",
     "assurance": "The chance to decide a claim, averaged over what the effect may be after a pilot.",
     "sd": "Standard deviation over replicates, the unit in which `plan` says what can be detected.",
+    "pp": "Percentage points: 84% is 4 pp more than 80%.",
+    "n": "The number of replicates, or of data sets, that a verdict rests on: 18/40 where 40 are planned.",
     "interim analysis": "Judging before all replicates are trained; each spends a share of the 5%.",
     "e-value": "Evidence against a hypothesis that may be looked at whenever one likes; 20 is as strong as p = 0.05.",
     "register": "What a folder records of its claims before training: those stated later are exploratory.",

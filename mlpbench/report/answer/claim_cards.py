@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import get_args
 
@@ -70,15 +70,23 @@ def answer(verdicts: Sequence[Verdict]) -> str:
 
 def tally(verdicts: Sequence[Verdict]) -> Markdown:
     """Return `**3 of 7 claims are supported, 1 is refuted, and 3 are undecided.**`."""
-    counts = Counter(v.decision for v in verdicts)
-    n, present = len(verdicts), [d for d in get_args(Decision) if d in counts]
+    return Markdown("**{}**").format(counted(Counter(v.decision for v in verdicts)))
+
+
+def counted(counts: Mapping[Decision, int]) -> str:
+    """Return how many claims have which verdict, as a sentence.
+
+    >>> counted({"supported": 3, "undecided": 1})
+    '3 of 4 claims are supported and 1 is undecided.'
+    """
+    n, present = sum(counts.values()), [d for d in get_args(Decision) if counts.get(d)]
     if len(present) == 1:
         what = "The claim is" if n == 1 else "Both claims are" if n == 2 else f"All {n} claims are"
-        return Markdown(f"**{what} {present[0]}.**")
+        return f"{what} {present[0]}."
     parts = [f"{counts[d]} {'is' if counts[d] == 1 else 'are'} {d}" for d in present]
     first = f"{counts[present[0]]} of {n} claims {'is' if counts[present[0]] == 1 else 'are'} {present[0]}"
     last = f" and {parts[-1]}" if len(parts) == 2 else f", and {parts[-1]}"
-    return Markdown(f"**{', '.join([first, *parts[1:-1]])}{last}.**")
+    return f"{', '.join([first, *parts[1:-1]])}{last}."
 
 
 def section(context: Context) -> Section:
