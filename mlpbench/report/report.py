@@ -53,11 +53,12 @@ SECTIONS: Sequence[Callable[[Context], Section | None]] = (
     conditions.tuning_curve,
     conditions.section,
     conditions.further,
-    learning_curves.section,
     error_curves.section,
+    learning_curves.section,
     learning_curves.under_shift,
     error_curves.generalisation_gap,
     crossed_factors.section,
+    dataset_ranks.each_data_set,
     cost.tradeoff,
     conditions.replicates,
     residuals.section,
@@ -171,7 +172,7 @@ def about(context: Context) -> str:
     titles = list(dict.fromkeys(data.title for data in context.experiment.facts))
     data = listing(titles) if len(titles) <= MOST_TITLES else f"{len(titles)} data sets"
     runs = len(context.runs)
-    counted = f"{runs} run{'s' * (runs != 1)}"
+    counted = f"{runs:,} run{'s' * (runs != 1)}"
     return Markdown("Experiment {}, on {}: {}.").format(code(context.experiment.name), data, counted)
 
 

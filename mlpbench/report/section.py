@@ -123,6 +123,24 @@ def heading(level: int, title: str) -> Markdown:
     return Markdown(f"{'#' * level} {words}")
 
 
+def with_code(text: str) -> Markdown:
+    """Return text as Markdown in which what stands between backticks is code; Markdown as it is.
+
+    >>> with_code("`of: typical` judges *such*")
+    '`of: typical` judges \\\\*such\\\\*'
+    """
+    if isinstance(text, Markdown):
+        return text
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return markdown(text)
+    spaces = [
+        (part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :] if part.strip() else "") for part in parts
+    ]
+    said = [code(part) if i % 2 else markdown(part.strip(), in_cell=i > 0) for i, part in enumerate(parts)]
+    return Markdown("".join(f"{before}{text}{after}" for (before, after), text in zip(spaces, said, strict=True)))
+
+
 def paragraph(*sentences: str) -> str:
     """Return the sentences that are not empty as one paragraph: as text, or as Markdown where one of them is."""
     some = [sentence for sentence in sentences if sentence]

@@ -11,57 +11,15 @@ from mlpbench.evidence.judging.at_the_margin import edge_of, reach_of
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.hypothesis import BettingTest
-from mlpbench.experiment.metrics.metric import LOG10_UNIT
+from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
+from mlpbench.report.number_text import LONG, VAST, brief, fixed, rounded_factor
 from mlpbench.report.section import paragraph
 
-_SIGNIFICANT = 4
 # Ten to this power and more is not written out.
 MOST_LOG10 = 300
+# Units of which there are none below 0.
+COUNTED = ("s", "steps", "epochs", "units", "bytes")
 NOT_ROBUST = "Not robust to test-set sampling: a different test set of this size could change the verdict."
-
-
-def fixed(value: float, spread: float) -> str:
-    """Return a value with as many decimals as show two significant digits of its spread."""
-    if math.isnan(value):
-        return "-"
-    if not math.isfinite(spread) or spread <= 0:
-        return f"{value:.{_SIGNIFICANT}g}" if abs(value) < 10**_SIGNIFICANT else f"{value:.0f}"
-    # Rounding first, so that 0.00997 counts as 0.010 and not as 0.0100.
-    decimals = max(0, 1 - math.floor(math.log10(float(f"{spread:.1e}"))))
-    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # + 0.0: no negative zero
-
-
-def with_spread(mean: float, sd: float, digits_by: float | None = None) -> str:
-    """Return `0.8712 ± 0.0013`, the digits by the sd or by another one; the mean alone where there is no spread.
-
-    Where the digits by another sd would leave nothing of the mean, they are by its own.
-    """
-    by = sd if digits_by is None else digits_by
-    if mean != 0 and not any(c in "123456789" for c in fixed(mean, by)):
-        by = sd
-    if math.isnan(mean) or math.isnan(sd) or by == 0:
-        return fixed(mean, by)
-    return f"{fixed(mean, by)} ± {fixed(sd, by)}"
-
-
-def scientific(mean: float, sd: float) -> str:
-    """Return `1.2e12 ± 3.4e11`, for a number too large to be read digit by digit."""
-    return " ± ".join(short_exponent(f"{v:.1e}") for v in (mean, sd) if not math.isnan(v))
-
-
-def short_exponent(number: str) -> str:
-    """Return `1e9` for `1e+09`, `1e-5` for `1e-05`, other numbers as they are."""
-    mantissa, mark, exponent = number.partition("e")
-    return f"{mantissa}e{int(exponent)}" if mark else number
-
-
-def rounded_factor(value: float, digits: int = 2) -> str:
-    """Return by what factor something differs, with two digits, three from 100 on: `1.3`, `490`, `0.00031`, `2.1e-07`.
-
-    Whole numbers up to a million are written out.
-    """
-    digits = 3 if abs(value) >= 100 else digits
-    return f"{float(f'{value:.{digits}g}'):g}"
 
 
 def span(values: Mapping[int, float], labels: Mapping[int, str], what: str) -> str:
@@ -93,11 +51,12 @@ class Digits:
         self.quantity = verdict.hypothesis.quantity
         self.per = f" {self.quantity.per}" if self.quantity.per else ""
         self.spread = self.quantity.factor * _half_width(verdict)
+        self.possible = possible(verdict)
 
     def plain(self, value: float, *, signed: bool | None = None) -> str:
         """Return the number without its unit."""
         text = fixed(self.quantity.factor * value, self.spread)
-        positive = not text.startswith("-") and any(c in "123456789" for c in text)
+        positive = not text.startswith("-") and any(c in "123456789" for c in text.partition("e")[0])
         return f"+{text}" if (self.quantity.signed if signed is None else signed) and positive else text
 
     def full(self, value: float, *, signed: bool | None = None) -> str:
@@ -106,7 +65,9 @@ class Digits:
 
     def exact(self, value: float) -> str:
         """Return a number of the experiment file, as it stands there but in the unit of the estimate."""
-        number, unit = f"{self.quantity.factor * value:g}", self.quantity.unit
+        said, unit = self.quantity.factor * value, self.quantity.unit
+        is_long = LONG <= abs(said) < VAST and said.is_integer()
+        number = f"{said:,.0f}" if is_long else brief(said, 6)
         return number + (unit.removesuffix("s") if number == "1" and len(unit) > 2 else unit)
 
     def interval(self, interval: Interval) -> str:
@@ -115,12 +76,27 @@ class Digits:
 
     def ends(self, interval: Interval) -> str:
         """Return `+1.31 to +1.73`, whatever the level."""
-        low, high = interval.low, interval.high
+        low, high = within(interval, self.possible)
         if math.isinf(low) and math.isinf(high):
             return "open on both sides"
         if math.isinf(low) or math.isinf(high):
             return f"at most {self.plain(high)}" if math.isinf(low) else f"at least {self.plain(low)}"
         return f"{self.plain(low)} to {self.plain(high)}"
+
+
+def possible(verdict: Verdict) -> tuple[float, float]:
+    """Return between which values a level can lie, as no number of units is below 0; infinite ends of another number."""
+    if not verdict.hypothesis.is_a_level or verdict.hypothesis.quantity.kind != "level":
+        return -math.inf, math.inf
+    of = metric(verdict.metric)
+    low, high = of.limits
+    return (0.0 if of.unit in COUNTED else low), high
+
+
+def within(interval: Interval, ends: tuple[float, float]) -> tuple[float, float]:
+    """Return an interval without what lies beyond these ends; where it is open it stays so."""
+    low, high = interval.low, interval.high
+    return (max(low, ends[0]) if math.isfinite(low) else low), (min(high, ends[1]) if math.isfinite(high) else high)
 
 
 def _level(interval: Interval) -> str:
@@ -186,7 +162,7 @@ def _filled(template: str, verdict: Verdict, q: Digits, **more: str) -> str:
         bound=q.exact(tested.bound),
         margin=q.exact(abs(tested.bound)),
         centre=q.exact(tested.centre),
-        plain_centre=f"{tested.quantity.factor * tested.centre:g}",
+        plain_centre=brief(tested.quantity.factor * tested.centre, 6),
         **more,
     )
 
@@ -198,7 +174,7 @@ def listing(words: Sequence[str]) -> str:
 
 def about(count: int) -> str:
     """Return a rough number as what it is: two significant digits."""
-    return str(count) if count < 100 else str(round(count, 2 - len(str(count))))
+    return str(count) if count < 100 else f"{round(count, 2 - len(str(count))):,}"
 
 
 def verdict_sentence(verdict: Verdict) -> str:

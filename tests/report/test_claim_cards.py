@@ -21,7 +21,7 @@ from mlpbench.jobs.write_pages import render
 from mlpbench.report.answer import claim_cards, claim_figure, section_order
 from mlpbench.report.answer.claim_cards import MOST_CARDS, MOST_WORDS, answer, card, in_how_many, judged_by
 from mlpbench.report.answer.claim_flags import flags
-from mlpbench.report.pages.markdown_html import Fold, body
+from mlpbench.report.pages.markdown_html import OPEN_CARDS, Fold, body
 from mlpbench.report.pages.page import report_page
 from mlpbench.report.section import Section
 from mlpbench.report.sections import conditions, predicted_classes
@@ -97,9 +97,9 @@ def test_what_shows_the_first_claim_follows_the_cards_and_provenance_is_last() -
     diagnostics = titles.index("Diagnostics")
     assert max(map(titles.index, ("Conditions", "Learning curves"))) < diagnostics < titles.index("Replicates")
     cards = len(judge_claims(*width_tables().parts))
-    assert cards >= section_order.MOST_OPEN, "there is no room for more"
-    assert [s.title for s in WIDTH.sections if s.fold and not s.in_fold] == [*titles[1 : diagnostics + 1], *titles[-3:]]
-    assert WIDTH.sections[1].fold in WIDTH.sections[1].sentences
+    assert cards >= section_order.MOST_OPEN, "there is room for one figure alone"
+    assert [s.title for s in WIDTH.sections if s.fold and not s.in_fold] == [*titles[2 : diagnostics + 1], *titles[-3:]]
+    assert WIDTH.sections[2].fold in WIDTH.sections[2].sentences
     inside = [s.title for s in WIDTH.sections if s.in_fold]
     assert inside == titles[diagnostics + 1 : -3]
     assert WIDTH.sections[diagnostics].fold == f"{', '.join(inside)}."
@@ -110,7 +110,7 @@ def test_what_shows_the_first_claim_follows_the_cards_and_provenance_is_last() -
     [
         ("gap_accuracy", "Generalisation gap"),
         ("train_seconds", "Result and cost"),
-        ("late_test_loss", "Learning curves"),
+        ("late_test_loss", "Train and test error"),
         ("steps_to_train_loss_0.5", "Learning curves"),
         ("test_loss", "Train and test error"),
     ],
@@ -232,10 +232,10 @@ def test_pages_have_cards_with_their_verdict_and_fold_what_is_folded() -> None:
     page = report_page(WIDTH)
     verdicts = judge_claims(*width_tables().parts)
     for decision in ("supported", "undecided"):
-        cards = len(re.findall(f'<section class="card {decision}">', page))
+        cards = len(re.findall(f'<(?:section|details) class="card {decision}">', page))
         assert cards == sum(v.decision == decision for v in verdicts)
     assert page.count("<details>") == sum(bool(s.fold) for s in WIDTH.sections) + 1, "and the runs"
-    assert page.count("<details>") == page.count("</details>")
+    assert page.count("<details") == page.count("</details>")
     diagnostics = page.partition('<h2 id="diagnostics">')[2].partition("</details>")[0]
     inside = [s.title for s in WIDTH.sections if s.in_fold]
     assert inside
@@ -246,6 +246,21 @@ def test_pages_have_cards_with_their_verdict_and_fold_what_is_folded() -> None:
     assert not [title for title in inside if f">{title}<" in top]
     assert page.count("<section") == page.count("</section>")
     assert re.search(r'<summary><h2 id="how-this-was-judged">How this was judged</h2>\s*<span', page)
+
+
+def test_of_many_claims_the_first_cards_are_open_and_of_the_others_the_verdict_is_seen() -> None:
+    page = report_page(report_of(many(OPEN_CARDS + 2)))
+    assert len(re.findall('<section class="card ', page)) == OPEN_CARDS
+    closed = re.findall(
+        r'<details class="card [\w-]+">\s*<summary>(.*?)</summary>(.*?)</details>', page, flags=re.DOTALL
+    )
+    assert len(closed) == 2
+    for seen, behind in closed:
+        assert re.search(r"<h3>.+</h3>\s*<p><strong class=.verdict", seen)
+        assert "Claim <code>" in behind
+        assert behind.count("<figure") == 1
+    assert page.count("<details") == page.count("</details>")
+    assert page.count('<div class="evidence">') == OPEN_CARDS + 2
 
 
 def test_words_of_users_make_no_card_and_no_fold() -> None:

@@ -7,8 +7,8 @@ import pytest
 from arithmetic_tables import make, replace_metric, spec
 from reports import context_of
 
+from mlpbench.report.number_text import scientific
 from mlpbench.report.sections import conditions
-from mlpbench.report.words import scientific
 
 LRS = [0.01, 0.1, 0.5, 1.0, 10.0]
 FIVE = (-2, -1, 0, 1, 2)

@@ -19,7 +19,7 @@ from reports import context_of, picture, report_of, section_text
 from mlpbench.evidence.ranks.rank_table import RankTable, rank_table
 from mlpbench.experiment.spec import build
 from mlpbench.report.report import Report
-from mlpbench.report.sections.dataset_ranks import draw, friedman_sentence, section
+from mlpbench.report.sections.dataset_ranks import draw, each_data_set, friedman_sentence, section
 
 WIDTHS = (8, 16, 32)
 NAMES = ["iris", "wine", "breast_cancer", "digits", "glass", "ionosphere", "sonar"]
@@ -120,10 +120,11 @@ def report() -> Report:
 
 
 def test_a_report_has_outcomes_ranks_and_mean_ranks() -> None:
-    text = section_text(report(), "Data sets")
+    text = section_text(report(), "Each data set")
     assert "| data set | width=8 | width=16 | width=32 |" in text
     assert "| iris | 0.700 (2.5) | 0.720 (1) | 0.700 (2.5) |" in text
     assert "| mean rank | 2.50 | 1.00 | 2.50 |" in text
+    text = section_text(report(), "Data sets")
     assert "width=16 has the least mean rank, 1.00 of 3 over 7 data sets." in text
     assert "F(2, 12) is infinite, as all data sets agree, p < 0.001)." in text
     assert "can't be told from" not in text
@@ -143,7 +144,7 @@ def test_the_figure_has_each_data_set_and_the_interval_over_them() -> None:
 
 def test_a_condition_that_diverged_is_ranked_last_and_says_so() -> None:
     lost = make_status(tables(), {(1, 0): "diverged"})
-    text = section_text(report_of(lost), "Data sets")
+    text = section_text(report_of(lost), "Each data set")
     assert "| iris | 0.700 (1.5) | 0.720 (3, 1 diverged) | 0.700 (1.5) |" in text
     assert "A condition of which runs diverged ranks last" in text
 
@@ -158,14 +159,23 @@ def test_a_condition_that_diverged_is_ranked_last_and_says_so() -> None:
 )
 def test_what_goes_with_the_data_set_is_no_part_of_a_condition(factors: dict[str, Any]) -> None:
     made = make(build({"name": "x", "question": "?", "fixed": {"width": 8}, "replicates": 2, "factors": factors}))
-    shown = section(context_of(made))
+    shown = each_data_set(context_of(made))
     assert shown is not None
     assert shown.table.splitlines()[0] == "| data set | depth=0 | depth=1 |"
     assert [line.split(" | ")[0] for line in shown.table.splitlines()[2:]] == ["| digits", "| mnist1d", "| mean rank"]
 
 
 def test_there_is_no_section_without_the_factor() -> None:
-    assert section(context_of(make(spec(factors={"width": [8, 16]}, replicates=2)))) is None
+    context = context_of(make(spec(factors={"width": [8, 16]}, replicates=2)))
+    assert section(context) is None
+    assert each_data_set(context) is None
+
+
+def test_ranks_are_seen_at_once_and_single_data_sets_are_folded() -> None:
+    titles = {s.title: s for s in report().sections}
+    assert not titles["Data sets"].fold
+    assert not titles["Data sets"].in_fold
+    assert titles["Each data set"].in_fold
 
 
 def test_verdicts_say_of_what_they_speak() -> None:

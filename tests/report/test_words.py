@@ -11,8 +11,9 @@ from arithmetic_tables import COMPARED, verdict_with
 
 from mlpbench.evidence.judging.verdict import Interval, TestSampling
 from mlpbench.evidence.statistics.effect_sizes import Sizes
+from mlpbench.report.number_text import fixed, with_spread
 from mlpbench.report.verdict_tables import verdict_cell
-from mlpbench.report.words import about, estimate_cell, fixed, probability, verdict_sentence, with_spread
+from mlpbench.report.words import about, estimate_cell, probability, verdict_sentence
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ from mlpbench.report.words import about, estimate_cell, fixed, probability, verd
         (0.5, math.nan, "0.5"),
         (0.123456, 0.0, "0.1235"),
         (math.nan, 0.1, "-"),
-        (123456.7, math.nan, "123457"),
+        (123456.7, math.nan, "123,457"),
     ],
 )
 def test_digits_follow_the_spread(value: float, spread: float, text: str) -> None:
@@ -51,7 +52,7 @@ def test_p_values(p: float, text: str) -> None:
 
 
 def test_a_rough_number_is_rounded() -> None:
-    assert [about(n) for n in (7, 99, 145, 3032)] == ["7", "99", "140", "3000"]
+    assert [about(n) for n in (7, 99, 145, 3032)] == ["7", "99", "140", "3,000"]
 
 
 def test_a_difference_of_accuracies_is_in_points_with_its_sign() -> None:
@@ -114,7 +115,7 @@ def test_an_undecided_verdict_says_what_would_decide() -> None:
         "power. About 4 more replicates would decide it with a chance of 50%, about 12 with one of 80%."
     )
     far = verdict_sentence(verdict_with(**UNDECIDED, more_for_even=60_000))
-    assert "About 60000 more replicates would decide it with a chance of 50%, 80% takes more than 100,000." in far
+    assert "About 60,000 more replicates would decide it with a chance of 50%, 80% takes more than 100,000." in far
     never = "No affordable number of replicates would decide it with a chance of 50%."
     assert never in verdict_sentence(verdict_with(**UNDECIDED))
 
@@ -170,19 +171,19 @@ OPEN: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("keys", "text"),
     [
-        ({"low": 3.3, "high": math.inf}, "3.371 log10 units = 2350 (at least 3.300)"),
-        ({"low": -math.inf, "high": 3.4}, "3.371 log10 units = 2350 (at most 3.400)"),
+        ({"low": 3.3, "high": math.inf}, "3.371 log10 units = 2,400 (at least 3.300)"),
+        ({"low": -math.inf, "high": 3.4}, "3.371 log10 units = 2,400 (at most 3.400)"),
         (
             {"low": 3.3, "high": math.inf, "estimate_is": "at least"},
-            "at least 3.371 log10 units = 2350 (at least 3.300)",
+            "at least 3.371 log10 units = 2,400 (at least 3.300)",
         ),
         (
             {"low": 3.3711, "high": math.inf, "estimate_is": "at least"},
-            "at least 3.371 log10 units = 2350 (at least 3.371)",
+            "at least 3.371 log10 units = 2,400 (at least 3.371)",
         ),
-        ({"low": -math.inf, "high": math.inf}, "3.371 log10 units = 2350 (open on both sides)"),
+        ({"low": -math.inf, "high": math.inf}, "3.371 log10 units = 2,400 (open on both sides)"),
         ({"low": -math.inf, "high": math.inf, "estimate": None}, "-"),
-        ({"low": None}, "3.371 log10 units = 2350"),
+        ({"low": None}, "3.371 log10 units = 2,400"),
     ],
 )
 def test_an_open_interval_says_on_which_side_and_digits_follow_the_other(keys: dict[str, Any], text: str) -> None:

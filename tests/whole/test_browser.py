@@ -56,7 +56,8 @@ OVERPRINTED = """[...document.querySelectorAll('figure.drawn svg')].flatMap((svg
 BEYOND = """[...document.querySelectorAll('.card .drawn svg')].flatMap((svg) => {
   const frame = svg.getBoundingClientRect();
   return [...svg.querySelectorAll('text')].filter((t) => t.textContent.trim()).map((t) => [t.textContent, t.getBoundingClientRect()])
-    .filter(([, box]) => box.left < frame.left - 1 || box.right > frame.right + 1).map(([words]) => words);
+    .filter(([, box]) => box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1)
+    .map(([words]) => words);
 })"""
 FOLD_ALL = "document.querySelectorAll('details').forEach((d) => { d.open = false; })"
 UNFOLD = "document.querySelectorAll('details').forEach((d) => { d.open = true; })"
@@ -142,6 +143,19 @@ def test_a_page_is_silent_offline_and_readable_at_any_size_in_both_colours(
             assert found["curve"] >= 3
     assert browser.complaints() == []
     assert browser.requests() == [(folder / path).resolve().as_uri()]
+
+
+def test_a_link_to_a_passage_opens_the_fold_around_it(browser: Page, folder: Path) -> None:
+    """As a search engine links to it; the browser's own search, which no protocol reaches, shows what is found in the same way."""
+    path = folder / "width" / "report.html"
+    browser.open(path)
+    folded = "document.getElementById('diagnostics').closest('details')"
+    assert browser.evaluate(f"{folded}.open") is False
+    browser.ask("Page.navigate", url=f"{path.resolve().as_uri()}#:~:text=Replicates%20of%20one%20condition")
+    browser.wait(f"{folded}.open && scrollY > 0")
+    others = "[...document.querySelectorAll('main details')].filter((d) => d.open).length"
+    assert browser.evaluate(others) == 1
+    assert browser.complaints() == []
 
 
 def heading(page: Page, name: str) -> int:

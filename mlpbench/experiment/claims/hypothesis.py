@@ -26,7 +26,7 @@ EVERY_LEAST = 29
 # Variances of fewer replicates say next to nothing.
 VARIANCE_LEAST = 5
 # Units that are printed behind a number; a fraction or a loss per example has none.
-PRINTED_UNITS = ("s", "steps", "epochs", "units", LOG10_UNIT)
+PRINTED_UNITS = ("s", "steps", "epochs", "units", "bytes", LOG10_UNIT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from mlpbench.report.answer import claim_figure
 from mlpbench.report.answer.claim_flags import flags
 from mlpbench.report.answer.plain_words import plainly
 from mlpbench.report.context import PROVENANCE, Context
-from mlpbench.report.section import Section, SectionFigure, blocks
+from mlpbench.report.section import Section, SectionFigure, blocks, with_code
 from mlpbench.report.sections.verdicts import further
 from mlpbench.report.verdict_tables import verdict_cell
 from mlpbench.report.words import Digits, estimate_cell, estimate_phrase, expected_cell, probability, units_counted
@@ -123,7 +123,7 @@ def card(verdict: Verdict, number: int, items: str) -> Section:
     """
     drawn = SectionFigure(name=f"claim_{number}", draw=partial(claim_figure.draw, verdict), alt=alternative(verdict))
     changes = flags(verdict)
-    change = Markdown("; ").join(changes)
+    change = Markdown("; ").join(map(with_code, changes))
     return Section(
         title=verdict.claim.says,
         sentences=said(verdict, items),

@@ -22,7 +22,7 @@ from mlpbench.evidence.judging.verdict import Interval, Verdict
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 from mlpbench.report.answer.plain_words import metric_words
 from mlpbench.report.figures import theme
-from mlpbench.report.words import estimate_cell
+from mlpbench.report.words import estimate_cell, possible, within
 
 MARKERS = {"": "D", "at least": ">", "at most": "<"}
 # Multiples of the golden ratio spread dots of one place evenly, however many there are.
@@ -36,8 +36,13 @@ SHARES = {
 }
 # Letters of a condition's name below its dots, in at most so many lines.
 LETTERS, LINES = 16, 4
-# Of what both names share.
-SHARED = 42
+# Of what both names share, in two lines.
+SHARED = 27
+# Of a name beside an axis, in two lines.
+UPRIGHT = 20
+# Inches: of a figure of one panel, so that words have room beside it and a narrow page shows all of it; heights.
+ONE_PANEL = 3.5
+SIDES_HIGH, DOTS_HIGH, BAR_HIGH = 1.9, 1.5, 0.95
 # Beyond so many decades a number is drawn as its logarithm.
 MOST_DECADES = 300
 
@@ -101,7 +106,8 @@ def claim_numbers(verdict: Verdict) -> ClaimNumbers:
     def ends(interval: Interval | None) -> tuple[float, float] | None:
         if interval is None or math.isnan(interval.low) or math.isnan(interval.high):
             return None
-        return shown(interval.low), shown(interval.high)
+        low, high = within(interval, possible(verdict))
+        return shown(low), shown(high)
 
     pairs = list(zip(numbers.minuend, numbers.subtrahend, strict=True))
     pairs = [(a, b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)][:MOST_DOTS]
@@ -130,10 +136,11 @@ def draw(verdict: Verdict) -> Figure:
     numbers = claim_numbers(verdict)
     with theme.style():
         if numbers.above:
-            figure, (left, right) = theme.new(2.15, 1, 2, width_ratios=(2, 3))
+            figure, (left, right) = theme.new(SIDES_HIGH, 1, 2, width_ratios=(2, 3))
             draw_sides(left, verdict, numbers)
         else:
-            figure, (right,) = theme.new(1.65 if numbers.dots else 1.0)
+            figure, (right,) = theme.new(DOTS_HIGH if numbers.dots else BAR_HIGH)
+            figure.set_size_inches(ONE_PANEL, figure.get_figheight())
         draw_number(right, verdict, numbers)
     return figure
 
@@ -148,13 +155,14 @@ def draw_sides(ax: Axes, verdict: Verdict, numbers: ClaimNumbers) -> None:
     ax.set_xlim(-0.35, 1.35)
     (above_name, below_name), shared = side_names(verdict.hypothesis.sides)
     ax.set_xticks([0, 1], [_wrapped(below_name), _wrapped(above_name)])
-    ax.set_xlabel(textwrap.shorten(printable(shared.removeprefix("label=")), SHARED, placeholder=" …"))
+    ax.set_xlabel(_wrapped(shared.removeprefix("label="), SHARED, 2), fontsize=7.5)
     ax.tick_params(axis="x", length=0, labelsize=7.5)
     every = [*numbers.above, *numbers.below]
     if numbers.is_log or theme.spans_decade(every):
         ax.set_yscale("log")
     _ticks(ax.yaxis, every, 5)
-    ax.set_ylabel(f"{metric_words(verdict.metric)}{', %' if of.is_accuracy and not numbers.is_log else ''}")
+    name = f"{metric_words(verdict.metric)}{', %' if of.is_accuracy and not numbers.is_log else ''}"
+    ax.set_ylabel(_wrapped(name, UPRIGHT, 2))
     ax.grid(axis="x", visible=False)
 
 
@@ -218,7 +226,9 @@ def _axis_label(verdict: Verdict, numbers: ClaimNumbers) -> str:
     if quantity.kind == "place":
         return f"levels between the best ones, by {words}"
     unit = quantity.unit.strip()
-    return f"{what}{f', {unit}' if unit else ''}{per}"
+    # Dead units are units, and steps to a loss are steps.
+    named = not unit or unit in what.split()
+    return f"{what}{'' if named else f', {unit}'}{per}"
 
 
 def _ticks(axis: Axis, values: Iterable[float], most: int) -> None:
@@ -273,8 +283,8 @@ def _shared(first: str, second: str) -> int:
     )
 
 
-def _wrapped(text: str) -> str:
+def _wrapped(text: str, letters: int = LETTERS, lines: int = LINES) -> str:
     """Return the name of a condition in few lines."""
     return textwrap.fill(
-        printable(text), LETTERS, max_lines=LINES, placeholder=" …", break_long_words=True, break_on_hyphens=False
+        printable(text), letters, max_lines=lines, placeholder=" …", break_long_words=True, break_on_hyphens=False
     )

@@ -8,6 +8,7 @@ from typing import Any
 from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.judging.caveats import (
     BestAtEdge,
+    BoundKept,
     Caveat,
     CensoredMean,
     FarReplicates,
@@ -20,6 +21,7 @@ from mlpbench.evidence.judging.caveats import (
     Unfinished,
 )
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, UNDECIDED, Verdict
+from mlpbench.experiment.claims.hypothesis import EVERY_LEAST
 from mlpbench.report.words import needed, not_robust
 
 # Caveats that a reader should see beside the verdict; the others say how it was judged.
@@ -48,6 +50,12 @@ def clause(sentence: str) -> str:
     return Markdown(begun) if isinstance(sentence, Markdown) else begun
 
 
+def _of_every(kept: BoundKept) -> str:
+    """Return what is missing where all replicates that there are keep a bound, and no more is known of further ones."""
+    shown = f"{kept.kept} of {kept.planned} show that at least {kept.rate:.0%} of further replicates would keep it"
+    return f"{shown}, {EVERY_LEAST} of {EVERY_LEAST} would show 90%" if kept.planned < EVERY_LEAST else shown
+
+
 def flags(verdict: Verdict) -> Sequence[str]:
     """Return what could change a verdict, each in a few words; nothing of one that follows from the settings."""
     found: list[str] = []
@@ -64,6 +72,8 @@ def flags(verdict: Verdict) -> Sequence[str]:
         for kind, say in FLAGS.items()
         if isinstance(c, kind)
     ]
+    if verdict.decision == UNDECIDED:
+        found += [_of_every(c) for c in verdict.caveats if isinstance(c, BoundKept) and c.rate is not None]
     if verdict.exploratory:
         found.append("exploratory: stated after its runs were looked at")
     if verdict.seeds is not None and verdict.seeds > 1:

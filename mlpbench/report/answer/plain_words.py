@@ -10,7 +10,8 @@ from mlpbench.experiment.components.own_pieces import plain as without_digest
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 from mlpbench.experiment.metrics.set_scores import OF_VARIANCE
-from mlpbench.report.words import MOST_LOG10, Digits, rounded_factor
+from mlpbench.report.number_text import brief, rounded_factor, times
+from mlpbench.report.words import MOST_LOG10, Digits
 
 # Of so many examples a difference is counted: the fewest of which it is `LEAST` or more, else the most.
 COUNTS, LEAST = (100, 1_000, 10_000), 3.0
@@ -107,7 +108,7 @@ def _times(factor: float) -> str:
     """Return `51 times as large`, `51 times smaller`, or `20% smaller`."""
     size, way = (factor, "larger") if factor >= 1 else (1 / factor, "smaller")
     if size >= TIMES:
-        return f"{rounded_factor(size)} times {way}"
+        return f"{times(size)} times {way}"
     percent = rounded_factor(100 * (size - 1 if factor >= 1 else 1 - factor))
     return f"{percent}% {way}"
 
@@ -126,7 +127,7 @@ def _against(verdict: Verdict) -> str:
     if not math.isfinite(factor) or abs(factor - 1) < LEAST_RATIO:
         return ""
     said = _times(factor).replace("larger", "higher").replace("smaller", "lower")
-    return f"{said}, {above:.3g} against {below:.3g}"
+    return f"{said}, {brief(above)} against {brief(below)}"
 
 
 def _mean(numbers: Sequence[float]) -> float:
@@ -144,7 +145,10 @@ def _level(verdict: Verdict, estimate: float, counted: str, items: str) -> str:
         return f"{100 * estimate:.3g}% of runs diverged"
     if of.unit == "fraction":
         return f"{what} {100 * estimate:.3g}%"
-    return "" if verdict.hypothesis.quantity.unit else f"{what} {Digits(verdict).full(estimate)}"
+    unit, number = verdict.hypothesis.quantity.unit.strip(), Digits(verdict).plain(estimate)
+    if unit:
+        return f"{number} {what}" if unit in what.split() else f"{what} {number} {unit}"
+    return f"{what} {number}"
 
 
 def _share(verdict: Verdict, estimate: float) -> str:

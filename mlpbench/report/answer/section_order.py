@@ -54,7 +54,7 @@ LAST: Sequence[Make] = (verdicts.method, data.section, cost.training_cost, prove
 # Sections behind the cards that show metrics of claims, at most.
 MOST_SHOWN = 3
 # Figures and tables that are open on a page, with those of the cards: further ones are folded, each with its finding.
-MOST_OPEN = 6
+MOST_OPEN = 5
 # Letters of that.
 LETTERS = 160
 COSTS = ("train_seconds", "flops", "train_bytes", "eval_bytes")
@@ -113,7 +113,9 @@ def arrange(made: Mapping[Make, Section], claims: Sequence[Verdict]) -> Sequence
     rest = [replace(section, in_fold=True) for section in others if not section.failure]
     inside = ", ".join(section.title for section in rest) + "."
     heading = [Section(title="Diagnostics", sentences=INTRODUCTION, fold=inside)] if rest else []
-    room = MOST_OPEN - sum(_room(made[make]) for make in FIRST if make in made)
+    used = {make: _room(made[make]) for make in FIRST if make in made}
+    # Of the figures behind the cards one is open, however many cards there are.
+    room = max(MOST_OPEN - sum(used.values()), 1 - sum(used.values()) + used.get(claim_cards.section, 0))
     top: list[Section] = []
     for make in (make for make in before if make in made):
         section = made[make]

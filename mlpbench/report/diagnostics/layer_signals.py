@@ -23,8 +23,9 @@ from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
 from mlpbench.report.figures.condition_colours import Arrangement, arrange
 from mlpbench.report.figures.layouts import panels, whole_numbers
+from mlpbench.report.number_text import rounded_factor
 from mlpbench.report.section import Section, figure_section, paragraph
-from mlpbench.report.words import rounded_factor, span
+from mlpbench.report.words import span
 
 BANDS = "Lines are geometric means over replicates, bands 95% intervals."
 # Of rows and columns of panels, from top to bottom and from left to right.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlpbench.base.escapes import Markdown
+from mlpbench.report.number_text import fixed
 from mlpbench.report.section import table
-from mlpbench.report.words import fixed
 
 # A table with more rows than this has its levels side by side, if they are no more than that.
 MOST_ROWS, MOST_LEVELS = 40, 8

@@ -20,8 +20,9 @@ from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
 from mlpbench.report.context import Context
 from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.text_room import shorten, text_width
+from mlpbench.report.number_text import short_exponent
 from mlpbench.report.section import Section, figure_section
-from mlpbench.report.words import short_exponent, span
+from mlpbench.report.words import span
 
 WEIGHT_SETTINGS = ("init", "weight_decay", "l1")
 MOST_ROWS = 12
@@ -29,6 +30,15 @@ HEIGHT = 0.82
 # A peak so many times that of the start is cut, or nothing else of the row could be seen.
 MOST_TIMES = 3
 METHOD = "Densities are the slopes of monotone curves through 21 quantiles of the first finished run of a condition, scaled to their peak."
+
+
+AT_ONE_PLACE = "A bar, with its share, stands for weights that have one value."
+PAPER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.6}
+
+
+def _has_atoms(weights: pd.DataFrame) -> bool:
+    """Return whether many weights of a layer have one value, as 0."""
+    return any(0 < share < 1 for quantiles in weights["quantiles"] for _, share in weight_density(quantiles)[1])
 
 
 def section(context: Context) -> Section | None:
@@ -57,6 +67,7 @@ def section(context: Context) -> Section | None:
         "Weights",
         sentence(weights, labels),
         METHOD,
+        AT_ONE_PLACE if _has_atoms(weights) else "",
         "The axis is linear about 0 and logarithmic beyond." if axis_scale(weights) else "",
         rule,
         figure="weights",
@@ -134,7 +145,9 @@ def _ridge(ax: Axes, rows: pd.DataFrame, base: float, colour: str, scale: float)
                 place, base, base + HEIGHT, color=colour if filled else theme.INK, linewidth=2.2 if filled else 1.2
             )
             if filled and share < 1:
-                ax.annotate(f"{share:.0%}", (place, base + HEIGHT), (3, -6), textcoords="offset points", fontsize=7)
+                ax.annotate(
+                    f"{share:.0%}", (place, base + HEIGHT), (4, -6), textcoords="offset points", fontsize=7, bbox=PAPER
+                )
     ax.axhline(base, color=theme.FAINT, linewidth=0.5)
 
 

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from mlpbench.report.figures import theme
-from mlpbench.report.words import short_exponent
+from mlpbench.report.number_text import short_exponent
 
 # From this ratio on values are on a log axis; conditions of which at most this share, and of at least so many, may lie off it.
 TWO_DECADES, MOST_OFF, FEWEST = 100.0, 0.375, 5

@@ -23,6 +23,7 @@ from PIL import Image
 
 from mlpbench.base.models import Value
 from mlpbench.report.figures.text_room import settle, shorten, text_width, wrap
+from mlpbench.report.number_text import RAISED
 
 DPI = 128
 PALETTE = 256
@@ -36,7 +37,6 @@ SPLITS: dict[str, Dashes] = {"train": "dashed", "validation": "dotted", "test": 
 NOMINAL = (*(sns.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 3, 4, 5, 9, 7)), "#332288", "#882255")
 # What rcParams have that is no style: the backend, and what only starting it reads.
 KEPT = frozenset(("backend", "backend_fallback", "interactive", "toolbar", "timezone", "webagg.port", "webagg.address"))
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOST_COLOURS = 10
 # A factor with more levels than this has round numbers on its axis.
 MOST_TICKS = 60

@@ -42,6 +42,8 @@ LINK = "{http://www.w3.org/1999/xlink}href"
 OF_THE_PAGE = {theme.INK: "var(--ink)", theme.FAINT: "var(--soft)", "#e8e8e8": "var(--line)"}
 PAPER = "#ffffff"
 FIXED = "fixed"
+# Of the width of a report's figures: one that is narrower has words beside it, and is whole on a narrow page.
+NARROW = 0.7
 COLOURED = ("fill", "stroke")
 # Luminances of lines and of texts on a dark page, of texts on a light one: contrasts of 3 and of 4.5 (WCAG 2.2).
 DARK, DARK_TEXT, LIGHT_TEXT = 0.2, 0.24, 0.18
@@ -94,6 +96,8 @@ def drawn_figure(figure: Figure, name: str, alt: str) -> DrawnFigure:
     root.set("aria-label", alt)
     for side in ("width", "height"):
         del root.attrib[side]
+    if float(root.attrib["viewBox"].split()[2]) < NARROW * theme.WIDTH * 72:
+        root.set("class", "narrow")
     parts = cut(root, across, [alt, *(ax.get_xlabel() for ax in figure.axes[1:])]) if across else [root]
     _in_the_page(parts, name)
     return DrawnFigure(

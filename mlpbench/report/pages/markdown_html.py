@@ -17,6 +17,11 @@ from markdown_it.token import Token
 VERDICTS = {"supported": "✓", "refuted": "✗", "at the margin": "≈", "undecided": "?"}
 # Text of more letters needs a column of some width, or it stands in a narrow tower beside numbers that don't wrap.
 LONG = 24
+# Claims whose cards are open; of further ones a reader sees claim, verdict and estimate, and opens the rest.
+OPEN_CARDS = 4
+CARD, CLOSED_CARD = ("<section", "</div>\n</section>\n"), ("<details", "</div>\n</details>\n")
+CARD_ENDS = (CARD[1], CLOSED_CARD[1])
+EXPONENT = re.compile(r"[-+]?\b\d[\d.]*e-\d+\b")
 NO_FOLDS: Mapping[int, Fold] = {}
 ALIGNED = {"text-align:right": "number", "text-align:left": "", "text-align:center": ""}
 
@@ -55,6 +60,7 @@ def body(
     title, at = "", 0
     every = _sections(tokens)
     passed, hidden = 0, range(0)  # sections so far; those inside the fold that was opened last
+    cards = 0
     out = _Page()
     while at < len(tokens):
         token = tokens[at]
@@ -66,7 +72,7 @@ def body(
                 continue
             if token.tag == "h2":
                 token.attrSet("id", every[passed][0])
-                out.close("</section>\n" if passed in hidden else "")
+                out.close(*CARD_ENDS if passed in hidden else ())
                 passed += 1
                 if fold := folds.get(passed - 1):
                     hidden = range(passed, passed + fold.sections - 1)
@@ -78,10 +84,12 @@ def body(
                     at += 3
                     continue
             elif token.tag == "h3":
-                out.close("</section>\n")
-                verdict = _verdict_of(tokens, at + 3)
-                if verdict:
-                    out.html(f'<section class="card {verdict.replace(" ", "-")}">\n', "</section>\n")
+                out.close(*CARD_ENDS)
+                if verdict := _verdict_of(tokens, at + 3):
+                    cards += 1
+                    out.card(verdict, tokens[at : at + 6], is_open=cards <= OPEN_CARDS)
+                    at += 6
+                    continue
         elif token.type == "table_open":
             token.attrSet("aria-label", every[passed - 1][1] if passed else title)
         elif token.type == "paragraph_open" and (shown := _picture(tokens[at + 1], pictures, instead)):
@@ -129,9 +137,23 @@ class _Page:
         if end:
             self.open.append(end)
 
-    def close(self, end: str = "") -> None:
-        """Close everything that is open, or the innermost where it has this end."""
-        while self.open and (not end or self.open[-1] == end):
+    def card(self, verdict: str, tokens: Sequence[Token], *, is_open: bool) -> None:
+        """Begin the card of a claim: its heading and its verdict, and the box of what is behind them.
+
+        Args:
+            verdict: after which it is coloured.
+            tokens: heading and verdict.
+            is_open: whether what is behind them is seen at once.
+
+        """
+        start, end = CARD if is_open else CLOSED_CARD
+        self.html(f'{start} class="card {verdict.replace(" ", "-")}">\n' + "<summary>\n" * (not is_open))
+        self.tokens += tokens
+        self.html("</summary>\n" * (not is_open) + '<div class="evidence">\n', end)
+
+    def close(self, *ends: str) -> None:
+        """Close everything that is open, or the innermost where it has one of these ends."""
+        while self.open and (not ends or self.open[-1] in ends):
             self.html(self.open.pop())
 
 
@@ -208,6 +230,10 @@ def _mark(tokens: Sequence[Token]) -> str:
 
 class _Renderer(RendererHTML):
     """HTML that a policy without inline styles admits, and that loads nothing."""
+
+    def text(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        # A line would break behind the hyphen of 3.1e-5.
+        return EXPONENT.sub(r'<span class="whole">\g<0></span>', escapeHtml(tokens[index].content))
 
     def image(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
         return escapeHtml(_words(tokens[index]))

@@ -29,12 +29,13 @@ from mlpbench.report import summary
 from mlpbench.report.context import Context
 from mlpbench.report.diagnostics.training_failures import ending
 from mlpbench.report.figures import theme
+from mlpbench.report.number_text import TINY, brief, short_exponent
 from mlpbench.report.pages.figure_svg import drawn_figure
 from mlpbench.report.pages.markdown_html import VERDICTS, Fold, body
 from mlpbench.report.pages.report_digest import HTML, MARKDOWN
 from mlpbench.report.report import Report
 from mlpbench.report.section import Section
-from mlpbench.report.sections.conditions import HEADINGS
+from mlpbench.report.sections.conditions import HEADINGS, HUGE
 from mlpbench.results.seal import forget_but, write_sealed
 
 SCRIPTS = ("vendor/sortable.min.js", "script.js", "figures.js")
@@ -224,11 +225,11 @@ def _excerpt(context: Context) -> tuple[pd.DataFrame, str]:
     also = ""
     if n_stored > total:
         also = (
-            f" They are those of {n_stored} runs that represent a condition in a replicate: runs with the chosen settings, not "
+            f" They are those of {n_stored:,} runs that represent a condition in a replicate: runs with the chosen settings, not "
             "runs on single folds. The others are in the table of runs of the results folder."
         )
     if total <= MOST_RUNS:
-        what = f"All {total} runs of the grid." if not also else f"{total} runs.{also}"
+        what = f"All {total:,} runs of the grid." if not also else f"{total:,} runs.{also}"
         return every, what if total > 1 else "The run of the grid."
     first = every[every["position"].isin(listed)].groupby("position", sort=False).head(max(1, MOST_RUNS // len(listed)))
     each = int(first.groupby("position").size().max())
@@ -236,7 +237,7 @@ def _excerpt(context: Context) -> tuple[pd.DataFrame, str]:
     if len(listed) < len(context.conditions):
         which = f"the {len(listed)} conditions listed above"
     most = f"the first {each} replicates" if each > 1 else "the first replicate"
-    return first, f"These are {most} of {which}, {len(first)} of {total} runs.{also}"
+    return first, f"These are {most} of {which}, {len(first):,} of {total:,} runs.{also}"
 
 
 def _level_cell(condition: Condition, name: str) -> Cell:
@@ -252,5 +253,10 @@ def _number_cell(metric: str, value: float) -> Cell:
         return Cell(text="-", key="")
     # Decimals rather than digits where numbers are of usual size, so that a column can be read down.
     plain = "accuracy" in metric or value == 0 or 0.01 <= abs(value) < 100
-    text = f"{value:.3g}" if metric == "train_seconds" else f"{value:.4f}" if plain else f"{value:.4g}"
+    text = brief(value) if metric == "train_seconds" else f"{value:.4f}" if plain else _four_digits(value)
     return Cell(text=text, key=repr(float(value)))
+
+
+def _four_digits(value: float) -> str:
+    """Return a number with four digits, zeros at its end too: those of a column have one length."""
+    return short_exponent(f"{value:.3e}") if abs(value) >= HUGE or abs(value) < TINY else f"{value:#.4g}".rstrip(".")

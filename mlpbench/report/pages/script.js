@@ -20,7 +20,7 @@
   });
 })();
 
-// Folds: a link to what is inside opens one, and printing opens all; a search of the browser does by itself.
+// Folds: a link to what is inside opens one, a link to a passage does by itself, as does the search of a browser that follows the HTML standard; printing opens all.
 (() => {
   const open = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));

@@ -12,10 +12,11 @@ from mlpbench.evidence.frames import records
 from mlpbench.evidence.judging.caveats import BoundKept
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.report.context import Context
+from mlpbench.report.number_text import fixed, short_exponent
 from mlpbench.report.papers.latex_text import DEFINITION, latex, latex_number, tabular
 from mlpbench.report.sections.conditions import HEADINGS, HUGE
 from mlpbench.report.verdict_tables import verdict_cell
-from mlpbench.report.words import Digits, fixed, probability, short_exponent, units_counted
+from mlpbench.report.words import Digits, probability, units_counted
 
 # Rows of several lines stand apart.
 SPACE = r"\addlinespace[2pt]"

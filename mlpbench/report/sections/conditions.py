@@ -29,8 +29,8 @@ from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import ConditionColours
 from mlpbench.report.figures.condition_groups import LABEL, settings_of_labels
 from mlpbench.report.figures.layouts import joins_rows, replicate_rows
+from mlpbench.report.number_text import brief, fixed, scientific, with_spread
 from mlpbench.report.section import Section, blocks, figure_section, paragraph, table
-from mlpbench.report.words import fixed, scientific, with_spread
 
 MOST_LISTED = 20
 HEADINGS = {
@@ -215,9 +215,10 @@ def section(context: Context) -> Section:
             meaning = meaning.removesuffix("by validation.") + (
                 "by validation; on all training examples a run takes the mean of its folds' best epochs, rounded."
             )
+    lost = "" if _loses_runs(context, context.estimates) else "No run diverged."
     return Section(
         title="Conditions",
-        sentences=paragraph(meaning, constant_sentence(context), context.excerpt.listed_by),
+        sentences=paragraph(meaning, lost, constant_sentence(context), context.excerpt.listed_by),
         table=_metrics_table(context, context.estimates, {m: HEADINGS[m] for m in metrics}),
         notes=meaning_of_labels(context),
     )
@@ -249,7 +250,9 @@ def constant_sentence(context: Context) -> str:
         worth = "an accuracy of"
     else:
         what, worth, rmse = "the mean of the training targets", "a loss of", context.means_by_data("constant_rmse")
-        values = {data: f"{value:.4g}, an RMSE of {rmse[data]:.4g}" for data, value in context.constants.items()}
+        values = {
+            data: f"{brief(value, 4)}, an RMSE of {brief(rmse[data], 4)}" for data, value in context.constants.items()
+        }
     if len(context.experiment.datasets) == 1:
         return f"Always predicting {what} has {worth} {next(iter(values.values()))} on the test set."
     each = "; ".join(f"{printable(data)} {value}" for data, value in values.items())
@@ -298,6 +301,7 @@ def _metric_failures(context: Context) -> list[str]:
 def _metrics_table(context: Context, estimates: pd.DataFrame, headings: Mapping[str, str]) -> str:
     """Return a table with a row for each condition listed and a column for each metric."""
     metrics, listed = list(headings), context.excerpt.listed
+    loses = _loses_runs(context, estimates)
     estimates = estimates[estimates["position"].isin(list(listed)) & estimates["metric"].isin(metrics)]
     cells = {(r["position"], r["metric"]): r for r in records(estimates)}
     # One number of digits a column, so that it can be read down: by its middle spread, since one run that explodes would
@@ -307,9 +311,15 @@ def _metrics_table(context: Context, estimates: pd.DataFrame, headings: Mapping[
     for i in listed:
         numbers = [_number(cells[i, m]["mean"], cells[i, m]["sd"], spread[m]) for m in metrics]
         some = cells[i, metrics[0]]
-        rows.append([context.short_label(i), *numbers, str(some["n"]), f"{some['diverged']} of {some['planned']}"])
-    head = [context.label_heading, *headings.values(), "n", "diverged"]
+        lost = [f"{some['diverged']} of {some['planned']}"] * loses
+        rows.append([context.short_label(i), *numbers, str(some["n"]), *lost])
+    head = [context.label_heading, *headings.values(), "n", *["diverged"] * loses]
     return table(head, rows, "l" + "r" * (len(head) - 1))
+
+
+def _loses_runs(context: Context, estimates: pd.DataFrame) -> bool:
+    """Return whether a run of a condition that is listed diverged: else a column of zeros is left out."""
+    return bool((estimates.loc[estimates["position"].isin(list(context.excerpt.listed)), "diverged"] > 0).any())
 
 
 def _middle(sds: pd.Series[float]) -> float:

@@ -20,11 +20,13 @@ from mlpbench.evidence.frames import floats, places, records
 from mlpbench.report.context import Context
 from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.condition_colours import ConditionColours
+from mlpbench.report.number_text import brief, rounded_factor, short_exponent
 from mlpbench.report.section import Section, figure_section, paragraph, table
-from mlpbench.report.words import listing, rounded_factor, short_exponent
+from mlpbench.report.words import listing
 
 COSTS = {"train_seconds": "training time per run, s", "flops": "FLOPs per run"}
 LEAST_RATIO = 2.0
+UNTIMED = "No run has a training time."
 MOST_LISTED = 4
 # Up to so many dots have their name beside them, where none is longer than a panel has room for.
 MOST_NAMED, LONGEST_NAME = 10, 24
@@ -92,7 +94,7 @@ def sentence(costs: pd.DataFrame, measure: str) -> str:
     cheapest, top = optimal[0], optimal[-1]
     names = [_condition(r) for r in optimal]
     if len(optimal) == 1:
-        best = f"{top['mean']:.2%}" if measure == "accuracy" else f"{top['mean']:.4g}"
+        best = f"{top['mean']:.2%}" if measure == "accuracy" else brief(top["mean"], 4)
         return f"By FLOPs, {names[0]} is the only Pareto-optimal condition: it is the cheapest and the best, with test {measure} {best}."
     if len(optimal) == len(costs):
         who = "both conditions" if len(costs) == 2 else f"all {len(costs)} conditions"
@@ -101,7 +103,7 @@ def sentence(costs: pd.DataFrame, measure: str) -> str:
     else:
         who = listing(names)
     more = top["mean"] - cheapest["mean"]
-    gain = f"{100 * more:+.2f} pp" if measure == "accuracy" else f"{more:+.3g}"
+    gain = f"{100 * more:+.2f} pp" if measure == "accuracy" else f"{'+' * (more > 0)}{brief(more)}"
     return (
         f"By FLOPs, {who} are Pareto-optimal; the best, {_condition(top)}, takes {rounded_factor(top['flops'] / cheapest['flops'], 3)} times the arithmetic and "
         f"{rounded_factor(top['train_seconds'] / cheapest['train_seconds'])} times the time of the cheapest, {_condition(cheapest)}, for {gain} of "
@@ -122,9 +124,9 @@ def training_cost(context: Context) -> Section:
     timed = timed.iloc[np.lexsort((timed["run_id"].to_numpy().astype("S16"), timed["position"]))]
     seconds, flops = timed["train_seconds"].sum(), timed["flops"].sum()
     if not seconds > 0:
-        return Section(title="Cost", sentences="No run has a training time.")
+        return Section(title="Cost", sentences=UNTIMED, fold=UNTIMED)
     total = (
-        f"Training took {seconds:.3g} worker-seconds for {flops:.3g} floating-point operations of matrix products, "
+        f"Training took {brief(seconds)} worker-seconds for {brief(flops)} floating-point operations of matrix products, "
         f"{_rate(flops, seconds)} GFLOP/s per worker."
     )
     listed = context.excerpt.listed
@@ -132,14 +134,14 @@ def training_cost(context: Context) -> Section:
     rows = []
     for position in (p for p in listed if p in groups):
         time, work = groups[position]["train_seconds"].mean(), groups[position]["flops"].mean()
-        rows.append([context.short_label(position), f"{time:.3g}", f"{work:.3g}", _rate(work, time)])
+        rows.append([context.short_label(position), brief(time), brief(work), _rate(work, time)])
     head = [context.label_heading, "seconds per run", "FLOPs per run", "GFLOP/s"]
     sentences = paragraph(total, context.excerpt.listed_by)
     return Section(title="Cost", sentences=sentences, table=table(head, rows, "lrrr"), fold=total)
 
 
 def _rate(flops: float, seconds: float) -> str:
-    return f"{flops / seconds / 1e9:.3g}" if seconds > 0 else "-"
+    return brief(flops / seconds / 1e9) if seconds > 0 else "-"
 
 
 def draw(drawn: pd.DataFrame, every: pd.DataFrame, what: str, colours: ConditionColours) -> Figure:

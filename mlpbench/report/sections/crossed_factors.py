@@ -24,8 +24,9 @@ from mlpbench.experiment.metrics.metric_names import LOG10
 from mlpbench.report.context import Context
 from mlpbench.report.figures import scales, theme
 from mlpbench.report.figures.text_room import shorten, text_width
+from mlpbench.report.number_text import brief, short_exponent
 from mlpbench.report.section import Section, figure_section
-from mlpbench.report.words import listing, short_exponent
+from mlpbench.report.words import listing
 
 FEWEST_CELLS = 6
 # More levels than this leave no room for a number in a cell.
@@ -152,7 +153,7 @@ def sentence(table: pd.DataFrame, rows: str, columns: str, what: str, *, ranged:
 
     """
     (top,) = records(table[table["best"]])
-    value = f"{top['value']:.2%}" if what == "error" else f"{top['value']:.4g}"
+    value = f"{top['value']:.2%}" if what == "error" else brief(top["value"], 4)
     n = int(table["close"].sum())
     compared = int((~table["best"] & (table["lost"] == 0) & table["value"].notna()).sum())
     others = f"the other {compared} cells" + " whose runs all finished" * (compared < len(table) - 1)

@@ -25,21 +25,38 @@ from mlpbench.experiment.claims.selectors import in_words
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.section import Section, SectionFigure, blocks, paragraph, table
+from mlpbench.report.number_text import fixed
+from mlpbench.report.section import Section, SectionFigure, paragraph, table
 from mlpbench.report.topics import critical_difference
 from mlpbench.report.verdict_tables import verdict_cell
-from mlpbench.report.words import estimate_cell, fixed, listing, probability
+from mlpbench.report.words import estimate_cell, listing, probability
 
 # Columns of conditions; claims and data sets that a figure has room for; letters above a panel.
 MOST_COLUMNS, MOST_CLAIMS, MOST_SETS, LONGEST = 8, 4, 40, 80
+# Of the test of ranks.
+WITHOUT_SIZES = "Ranks say nothing of sizes, and the test is beside the claims and not corrected for them."
 
 
 def section(context: Context) -> Section | None:
-    """Return ranks over data sets and a figure of claims over data sets; None where data sets are no factor."""
-    if not context.experiment.varies_data:
+    """Return mean ranks of conditions over data sets, and which can't be told apart; None where data sets are no factor."""
+    ranked = _ranked(context)
+    if ranked is None:
         return None
-    ranked = rank_table(_cells(context), "higher" if metric(context.outcome).better == "higher" else "lower")
-    over = [v for v in context.verdicts if v.datasets and v.estimate is not None]
+    return Section(
+        title="Data sets",
+        sentences=paragraph(
+            friedman_sentence(ranked), critical_difference.groups_sentence(ranked), WITHOUT_SIZES if ranked.test else ""
+        ),
+        figures=critical_difference.figures(ranked),
+    )
+
+
+def each_data_set(context: Context) -> Section | None:
+    """Return the outcome of each condition on each data set, and a figure of claims over data sets; None where data sets are no factor."""
+    ranked = _ranked(context)
+    over = (
+        [v for v in context.verdicts if v.datasets and v.estimate is not None] if context.experiment.varies_data else []
+    )
     if ranked is None and not over:
         return None
     figure = SectionFigure(
@@ -53,17 +70,19 @@ def section(context: Context) -> Section | None:
         else ""
     )
     return Section(
-        title="Data sets",
-        sentences=""
-        if ranked is None
-        else blocks(
-            paragraph(friedman_sentence(ranked), critical_difference.groups_sentence(ranked)),
-            how_ranked(context, ranked),
-        ),
+        title="Each data set",
+        sentences="" if ranked is None else how_ranked(context, ranked),
         table="" if ranked is None else ranks_table(ranked),
-        figures=[*critical_difference.figures(ranked), *([figure] if over else [])],
+        figures=[figure] if over else [],
         notes=some,
     )
+
+
+def _ranked(context: Context) -> RankTable | None:
+    """Return the ranks of conditions over data sets; None where data sets are no factor, or nothing is ranked."""
+    if not context.experiment.varies_data:
+        return None
+    return rank_table(_cells(context), "higher" if metric(context.outcome).better == "higher" else "lower")
 
 
 def _cells(context: Context) -> pd.DataFrame:
@@ -144,12 +163,7 @@ def how_ranked(context: Context, ranked: RankTable) -> str:
         if more > 0
         else ""
     )
-    test = (
-        "Ranks say nothing of sizes, and the test is beside the claims and not corrected for them."
-        if ranked.test
-        else ""
-    )
-    return paragraph(how, lost, left, some, test)
+    return paragraph(how, lost, left, some)
 
 
 def ranks_table(ranked: RankTable) -> Markdown:

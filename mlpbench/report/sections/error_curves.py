@@ -29,8 +29,9 @@ from mlpbench.report.figures.error_panels import (
 from mlpbench.report.figures.grouped_rows import block_axis, names_width, plan_rows
 from mlpbench.report.figures.layouts import row_height
 from mlpbench.report.figures.line_ends import bare, name_line_ends
+from mlpbench.report.number_text import brief, fixed
 from mlpbench.report.section import Section, figure_section, paragraph
-from mlpbench.report.words import fixed, highest_and_lowest, listing
+from mlpbench.report.words import highest_and_lowest, listing
 
 # More of these is a network that can fit more, or that is fitted for longer. Fewer examples or less regularisation make
 # overfitting likelier too, but there the error rises for other reasons as well.
@@ -90,11 +91,11 @@ def sentence(estimates: pd.DataFrame) -> str:
         gap = row["mean"] - train[row["position"]]
         side = "above" if gap >= 0 else "below"
         if not classes:
-            return f"{row['label']} ({row['mean']:.4g}, {abs(gap):.4g} {side} its train loss)"
+            return f"{row['label']} ({brief(row['mean'], 4)}, {brief(abs(gap), 4)} {side} its train loss)"
         return f"{row['label']} ({row['mean']:.2%}, {100 * abs(gap):.2f} pp {side} its train error)"
 
     if best["position"] == worst["position"] and len(test) > 1:
-        same = f"{best['mean']:.2%}" if classes else f"{best['mean']:.4g}"
+        same = f"{best['mean']:.2%}" if classes else brief(best["mean"], 4)
         return f"Test {what} is the same in all {len(test)} conditions that are drawn, {same}."
     if len(test) == 1:
         return f"Test {what} with {part(best)}."

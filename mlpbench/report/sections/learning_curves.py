@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -23,8 +24,9 @@ from mlpbench.report.figures.condition_colours import MOST_DETAILED, ConditionCo
 from mlpbench.report.figures.line_ends import name_line_ends, of_level
 from mlpbench.report.figures.shift_panels import draw_shifts, of_many
 from mlpbench.report.figures.theme import SPLITS
+from mlpbench.report.number_text import brief, fixed, with_spread
 from mlpbench.report.section import Section, figure_section
-from mlpbench.report.words import fixed, highest_and_lowest, listing, with_spread
+from mlpbench.report.words import highest_and_lowest, listing
 
 MEASURES = ("loss", "accuracy")
 # Above this many conditions train and test lines in one panel can't be followed: each split gets its own.
@@ -39,6 +41,8 @@ LEAST_FALL = 3.0
 # The first point is out of sight, where training moves far from it, if so many follow; lines of a facet that have bands.
 FEWEST_LATER = 2
 MOST_BANDS = 6
+# From one arrow at an edge to the next, in lengths of the axis.
+ARROW = 0.035
 TEST_ALONE = "The figure shows test curves: train curves of so many conditions would hide them."
 SHIFT_BANDS = (
     "Severity 0 is the unshifted test set; bands are 95% intervals over replicates, and each panel has its own axis."
@@ -94,7 +98,7 @@ def off_sentence(curves: pd.DataFrame) -> str:
         of_measure = curves[curves["measure"] == measure]
         off = _off_axis(of_measure, measure)
         ends = _ends(of_measure).drop_duplicates("condition_id")
-        named = [f"{r['label']} ({r['mean']:.3g})" for r in records(ends[ends["condition_id"].isin(off)])]
+        named = [f"{r['label']} ({brief(r['mean'])})" for r in records(ends[ends["condition_id"].isin(off)])]
         if named:
             parts.append(f"off the axis of the {measure} ends {listing(named)}")
     if not parts:
@@ -131,10 +135,10 @@ def sentence(curves: pd.DataFrame) -> str:
         start = min(records(test), key=lambda r: float(r["epoch"]))
         return (
             f"Mean test {what} goes from {fixed(start['mean'], highest['sd'])} to "
-            f"{with_spread(highest['mean'], highest['sd'])} in {highest['epoch']:g} epochs (n = {highest['n']})."
+            f"{with_spread(highest['mean'], highest['sd'])} in {brief(highest['epoch'])} epochs (n = {highest['n']})."
         )
     lengths = sorted({r["epoch"] for r in end})
-    after = f"{lengths[0]:g}" if len(lengths) == 1 else f"{lengths[0]:g} to {lengths[-1]:g}"
+    after = brief(lengths[0]) if len(lengths) == 1 else f"{brief(lengths[0])} to {brief(lengths[-1])}"
     plural = "" if after == "1" else "s"
     return (
         f"After {after} epoch{plural} mean test {what} is highest with {highest['label']}, "
@@ -296,10 +300,14 @@ def draw_panel(
     ends = _limits(whole, measure, log=log)
     scales.put_limits(ax, "y", ends)
     if ends is not None:
+        beside: Counter[int] = Counter()
         for row in records(_ends(shown)):
             side = ends.side(row["mean"])
             if side:
-                scales.arrow(ax, "y", row["epoch"], "", ends, side, colours.colours[row["condition_id"]])
+                # Several that end off the axis have their arrows side by side.
+                at = row["epoch"] - ARROW * beside[side] * float(shown["epoch"].max())
+                scales.arrow(ax, "y", at, "", ends, side, colours.colours[row["condition_id"]])
+                beside[side] += 1
 
 
 def _limits(curves: pd.DataFrame, measure: str, *, log: bool) -> scales.Limits | None:
@@ -361,7 +369,7 @@ def _of_one_severity(estimates: pd.DataFrame, measure: str) -> str:
         if kind in of_many(estimates) or rows.empty:
             continue
         low, high = (
-            f"{v:.1%}" if measure == "accuracy" else f"{v:.3g}" for v in (rows["mean"].min(), rows["mean"].max())
+            f"{v:.1%}" if measure == "accuracy" else brief(v) for v in (rows["mean"].min(), rows["mean"].max())
         )
         level = f"{kind} {rows['severity'].iloc[0]:g}"
         parts.append(f"under {level} it is {low if low == high else f'{low} to {high}'}")
@@ -383,7 +391,7 @@ def shift_sentence(estimates: pd.DataFrame, measure: str) -> str:
 
     def words(row: Mapping[str, Any]) -> str:
         condition = f" with {row['label']}" if several else ""
-        first, then = (f"{v:.1%}" if measure == "accuracy" else f"{v:.3g}" for v in (before(row), row["mean"]))
+        first, then = (f"{v:.1%}" if measure == "accuracy" else brief(v) for v in (before(row), row["mean"]))
         return f"{row['kind']} {row['severity']:g}{condition} ({first} to {then})"
 
     shifted.sort(key=lambda row: sign * (before(row) - row["mean"]))

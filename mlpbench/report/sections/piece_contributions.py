@@ -10,9 +10,10 @@ from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.grid import format_level
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import Context
+from mlpbench.report.number_text import fixed, signed
 from mlpbench.report.section import Section, SectionFigure, paragraph, table
 from mlpbench.report.topics.ablation_waterfall import draw_waterfall, waterfall_steps
-from mlpbench.report.words import fixed, listing, probability
+from mlpbench.report.words import listing, probability
 
 TOGETHER, LEFT_OVER = "all together", "left over"
 HOW = (
@@ -69,13 +70,8 @@ def section(context: Context) -> Section | None:
 
 def _cells(c: Contribution, factor: float) -> list[str]:
     spread = factor * (c.high - c.low) / 2
-    mean, low, high = (_signed(factor * value, spread) for value in (c.mean, c.low, c.high))
+    mean, low, high = (signed(factor * value, spread) for value in (c.mean, c.low, c.high))
     return [mean, "-" if math.isnan(c.low) else f"{low} to {high}"]
-
-
-def _signed(value: float, spread: float) -> str:
-    text = fixed(value, spread)
-    return f"+{text}" if value > 0 and any(digit in text for digit in "123456789") else text
 
 
 def sentence(found: Contributions, what: str, factor: float, unit: str) -> str:

@@ -22,7 +22,7 @@ from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, Verdict
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.section import Section, SectionFigure, paragraph
+from mlpbench.report.section import Section, SectionFigure, paragraph, with_code
 from mlpbench.report.verdict_tables import verdict_cell, verdicts_table
 from mlpbench.report.words import estimate_cell, verdict_sentence
 
@@ -153,7 +153,7 @@ def explanations(verdicts: Sequence[Verdict]) -> str:
     for v in verdicts:
         source = f"Source: {v.claim.source.rstrip('.')}." if v.claim.source else ""
         tuned = f"Tuned: {v.tuned}." if v.tuned else ""
-        words = paragraph(verdict_sentence(v), tuned, *(caveat.sentence for caveat in v.caveats), source)
+        words = paragraph(verdict_sentence(v), tuned, *(with_code(caveat.sentence) for caveat in v.caveats), source)
         item = Markdown("**{}**, {}: {}. {}").format(
             v.claim.id, verdict_cell(v), code(v.hypothesis.wording.formula), words
         )

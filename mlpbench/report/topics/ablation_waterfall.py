@@ -16,7 +16,7 @@ from mlpbench.base.escapes import printable
 from mlpbench.evidence.estimates.contributions import Contribution, Contributions
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.report.figures import theme
-from mlpbench.report.words import fixed
+from mlpbench.report.number_text import fixed, signed
 
 BASE, WITHOUT, LEFT_OVER = "with all", "without all", "left over"
 HELPS, HARMS, UNCLEAR, REST = "#029e73", "#d55e00", "#b0b0b0", "#56b4e9"
@@ -66,7 +66,7 @@ def waterfall_steps(found: Contributions, sign: float, factor: float) -> list[Wa
         # min() and max() of NaN depend on their order.
         low, high = (math.nan, math.nan) if math.isnan(c.low) else (min(ends), max(ends))
         steps.append(
-            WaterfallStep(name=name, start=level, end=end, low=low, high=high, colour=colour, text=_signed(c, factor))
+            WaterfallStep(name=name, start=level, end=end, low=low, high=high, colour=colour, text=_number(c, factor))
         )
         return end
 
@@ -81,13 +81,11 @@ def waterfall_steps(found: Contributions, sign: float, factor: float) -> list[Wa
     return steps
 
 
-def _signed(c: Contribution, factor: float) -> str:
+def _number(c: Contribution, factor: float) -> str:
     """Return a contribution with its interval."""
     spread = 0.0 if math.isnan(c.low) else factor * (c.high - c.low) / 2
-    mean = fixed(factor * c.mean, spread)
-    plus = "+" * (c.mean > 0 and any(d in mean for d in "123456789"))
     within = "" if math.isnan(c.low) else f" ({fixed(factor * c.low, spread)} to {fixed(factor * c.high, spread)})"
-    return f"{plus}{mean}{within}"
+    return f"{signed(factor * c.mean, spread)}{within}"
 
 
 def draw_waterfall(steps: Sequence[WaterfallStep], outcome: str, unit: str) -> Figure:

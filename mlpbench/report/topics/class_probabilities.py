@@ -22,8 +22,8 @@ from mlpbench.evidence.test_outputs.set_curve_estimates import (
 from mlpbench.experiment.metrics.set_scores import BINS
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
+from mlpbench.report.number_text import fixed
 from mlpbench.report.section import Section, figure_section
-from mlpbench.report.words import fixed
 
 # Lines that a panel holds.
 MOST_LINES = 6

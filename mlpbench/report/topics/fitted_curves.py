@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from mlpbench.evidence.test_outputs.number_predictions import MOST_REPLICATES, NumberPredictions, read_numbers
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
+from mlpbench.report.number_text import rounded_factor
 from mlpbench.report.section import Section, figure_section
 from mlpbench.report.topics.condition_panels import (
     PANEL_HEIGHT,
@@ -24,7 +25,6 @@ from mlpbench.report.topics.condition_panels import (
     new_panels,
     target_name,
 )
-from mlpbench.report.words import rounded_factor
 
 Floats = npt.NDArray[np.float64]
 CURVE, POINT = "#0173b2", "#de8f05"

@@ -22,8 +22,8 @@ from mlpbench.evidence.test_outputs.number_predictions import (
 )
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
+from mlpbench.report.number_text import fixed, rounded_factor
 from mlpbench.report.section import Section, figure_section
-from mlpbench.report.words import fixed, rounded_factor
 
 Floats = npt.NDArray[np.float64]
 DOT, BIN = "#0173b2", "#d55e00"
