@@ -57,7 +57,7 @@ def outcome_html(shown: ShownOutcome) -> str:
     parts = claim_cards.cards(context)
     tally = claim_cards.tally(context.verdicts) if context.verdicts else "This experiment makes no claims."
     text = blocks(tally, claim_cards.mixed_runs(shown.runs), *(part.text({}, level=3) for part in parts))
-    cards = Markup(body(text, {}, _pictures(parts, context)).html)
+    cards = Markup(body(text, {}, _pictures(parts, context), open_cards=len(parts)).html)
     question = Markup('<p class="question">{}</p>').format(printable(context.experiment.question))
     notes = [runs_line(context.experiment.name, context.statuses, shown.trained), *_said(shown)]
     shell = Markup('<div class="mlpbench">\n<style>{}</style>\n{}\n</div>')

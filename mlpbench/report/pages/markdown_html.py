@@ -44,7 +44,11 @@ class Fold:
 
 
 def body(
-    text: str, pictures: Mapping[str, bytes], instead: Mapping[str, str], folds: Mapping[int, Fold] = NO_FOLDS
+    text: str,
+    pictures: Mapping[str, bytes],
+    instead: Mapping[str, str],
+    folds: Mapping[int, Fold] = NO_FOLDS,
+    open_cards: int = OPEN_CARDS,
 ) -> Body:
     """Return Markdown as HTML; HTML in it is shown as text, and of pictures only those given are shown.
 
@@ -53,6 +57,7 @@ def body(
         pictures: PNG by the address that the text has.
         instead: HTML that takes the place of a picture, by the picture's name.
         folds: by the place of their first section, counted from 0.
+        open_cards: of how many claims the cards are open.
 
     """
     parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
@@ -87,7 +92,7 @@ def body(
                 out.close(*CARD_ENDS)
                 if verdict := _verdict_of(tokens, at + 3):
                     cards += 1
-                    out.card(verdict, tokens[at : at + 6], is_open=cards <= OPEN_CARDS)
+                    out.card(verdict, tokens[at : at + 6], is_open=cards <= open_cards)
                     at += 6
                     continue
         elif token.type == "table_open":
