@@ -28,7 +28,8 @@ def fixed(value: float, spread: float) -> str:
         return "-"
     if not math.isfinite(value):
         return f"{value:.0f}"
-    if not math.isfinite(spread) or spread <= NOISE * abs(value):
+    # Rounding may take the largest of numbers beyond what a float holds.
+    if not math.isfinite(float(f"{spread:.1e}")) or spread <= NOISE * abs(value):
         small = 0 < abs(value) < TINY
         if small or abs(value) >= VAST:
             return short_exponent(f"{value:.{_SIGNIFICANT - 1}e}")

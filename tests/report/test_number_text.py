@@ -63,6 +63,7 @@ def test_how_many_times_is_right_within_a_digit(factor: float) -> None:
         (fixed(9999.0, 3.0), "9999.0"),
         (fixed(12345.6, 30.0), "12,346"),
         (fixed(math.inf, 1.0), "inf"),
+        (fixed(1.7e308, 1.797e308), "1.700e308"),
         (fixed(1.2e-5, math.nan), "1.200e-5"),
         (with_spread(1.9e-9, 2.8e-9, 2.3e-5), "1.9e-9 ± 2.8e-9"),
         (with_spread(1.1e-6, 3.2e-7, 2.3e-5), "1.10e-6 ± 3.2e-7"),
