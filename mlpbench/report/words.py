@@ -12,7 +12,7 @@ from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, SUPPORTED, UNDECIDE
 from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.hypothesis import BettingTest
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
-from mlpbench.report.number_text import LONG, VAST, brief, fixed, rounded_factor
+from mlpbench.report.number_text import LONG, VAST, fixed, rounded_factor, short_exponent
 from mlpbench.report.section import paragraph
 
 # Ten to this power and more is not written out.
@@ -65,9 +65,7 @@ class Digits:
 
     def exact(self, value: float) -> str:
         """Return a number of the experiment file, as it stands there but in the unit of the estimate."""
-        said, unit = self.quantity.factor * value, self.quantity.unit
-        is_long = LONG <= abs(said) < VAST and said.is_integer()
-        number = f"{said:,.0f}" if is_long else brief(said, 6)
+        number, unit = _as_written(self.quantity.factor * value), self.quantity.unit
         return number + (unit.removesuffix("s") if number == "1" and len(unit) > 2 else unit)
 
     def interval(self, interval: Interval) -> str:
@@ -82,6 +80,12 @@ class Digits:
         if math.isinf(low) or math.isinf(high):
             return f"at most {self.plain(high)}" if math.isinf(low) else f"at least {self.plain(low)}"
         return f"{self.plain(low)} to {self.plain(high)}"
+
+
+def _as_written(value: float) -> str:
+    """Return a number of the experiment file: all of its digits, up to six of one that isn't whole."""
+    is_long = LONG <= abs(value) < VAST and float(value).is_integer()
+    return f"{value:,.0f}" if is_long else short_exponent(f"{value:g}")
 
 
 def possible(verdict: Verdict) -> tuple[float, float]:
@@ -162,7 +166,7 @@ def _filled(template: str, verdict: Verdict, q: Digits, **more: str) -> str:
         bound=q.exact(tested.bound),
         margin=q.exact(abs(tested.bound)),
         centre=q.exact(tested.centre),
-        plain_centre=brief(tested.quantity.factor * tested.centre, 6),
+        plain_centre=_as_written(tested.quantity.factor * tested.centre),
         **more,
     )
 

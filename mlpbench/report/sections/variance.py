@@ -16,7 +16,7 @@ from mlpbench.evidence.frames import records
 from mlpbench.experiment.metrics.metric import metric
 from mlpbench.report.context import Context
 from mlpbench.report.figures import scales, theme
-from mlpbench.report.number_text import fixed, short_exponent
+from mlpbench.report.number_text import brief, fixed
 from mlpbench.report.section import Section, SectionFigure, paragraph, table
 
 
@@ -37,7 +37,7 @@ def section(context: Context) -> Section | None:
             *[r["label"]] * labelled, r["metric"].replace("_", " "), r["stream"], str(r["n"]),
             fixed(r["sd"], r["sd"])
             + ("" if math.isnan(r["low"]) else f" ({fixed(r['low'], r['sd'])} to {fixed(r['high'], r['sd'])})"),
-            short_exponent(f"{r['sd'] ** 2:.1e}"), _share_cell(r),
+            brief(r['sd'] ** 2, 2), _share_cell(r),
         ]
         for r in whole
     ]  # fmt: skip
