@@ -29,6 +29,7 @@ TREE: dict[str, Any] = {
     "claims": [
         {"id": "accuracy-is-above-a-half", "says": "a", "bound": {"metric": "test_accuracy", "above": 0.5}},
         {"id": "b", "says": "b", "bound": {"metric": "test_accuracy", "above": 0.95}},
+        {"id": "e", "says": "e", "bound": {"metric": "test_accuracy", "above": 0.1, "of": "every"}},
         {"id": "c", "says": "c", "compare": {"metric": "test_accuracy", "a": {"width": 16}, "b": {"width": 8}, "expect": "greater", "margin": 0.0008}},
     ],
 }  # fmt: skip
@@ -79,6 +80,7 @@ def test_a_table_fits_and_says_what_a_pipe_gets(outcome: Outcome, width: int, mo
     plain = terminal_table(outcome.context.verdicts)
     heading, *rows = plain.splitlines()
     assert words("\n".join(rows)) <= words(text)
+    assert "n 8/8; kept 8 of 8" in " ".join(text.split()) or width == 200
     if width == 200:
         assert text.splitlines() == [heading, *rows]
 
