@@ -100,6 +100,15 @@ def memory_error(error: BaseException) -> MachineError | None:
     )
 
 
+def without_torch(error: BaseException) -> MachineError | None:
+    """Return what to say where torch was needed and is not installed, None of another error."""
+    if not (isinstance(error, ModuleNotFoundError) and error.name == "torch"):
+        return None
+    from mlpbench.executors.devices import WITHOUT_TORCH
+
+    return MachineError(WITHOUT_TORCH)
+
+
 def _failed_at_the_limit(error: BaseException) -> bool:
     """Return whether an unexpected error came with nearly all the address space in use that a limit allows."""
     return isinstance(error, (ImportError, SystemError, RuntimeError)) and lacks_address_space(ADDRESS_SPACE // 10)

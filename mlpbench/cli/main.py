@@ -57,6 +57,8 @@ class _Group(click.Group):
                 message, status = str(error), error.status
             elif out_of_memory := endings.memory_error(error):
                 message, status = str(out_of_memory), out_of_memory.status
+            elif without_torch := endings.without_torch(error):
+                message, status = str(without_torch), without_torch.status
             else:
                 raise
         click.echo(f"mlpbench: {message}", err=True)

@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 
 # Lines of text are not wider: they are hard to read.
 WIDEST_TEXT = 110
+# Of the 256: what a terminal's own green and yellow are is its theme's, and on a light ground they are often too light. Each of these stands
+# out from black and from white alike.
+GREEN, RED, ORANGE, TEAL = "color(28)", "color(160)", "color(130)", "color(30)"
 COLOURS = {
-    "supported": "bold green",
-    "refuted": "bold red",
-    "undecided": "bold yellow",
-    "at the margin": "bold cyan",
-    "ok": "green",
-    "note": "yellow",
-    "WRONG": "bold red",
+    "supported": f"bold {GREEN}",
+    "refuted": f"bold {RED}",
+    "undecided": f"bold {ORANGE}",
+    "at the margin": f"bold {TEAL}",
+    "ok": GREEN,
+    "note": ORANGE,
+    "WRONG": f"bold {RED}",
 }
 # Of a table of verdicts, the columns that stand to the right.
 RIGHT = (4, 5)
@@ -135,7 +138,10 @@ def _verdict_lines(verdicts: Sequence[Verdict], width: int) -> Iterator[Text]:
         else:
             gap = " " * GAP if len(row[0]) + GAP + len(row[1]) <= width else "\n  "
             yield Text(row[0], style="bold").append(gap).append(row[1], style=colour)
-            said = f"{row[2]}; claimed {row[3]}; n {row[4]}; {head[5]} {row[5]}"
+            found = (
+                row[5] if row[5][:1].isalpha() else f"{head[5]} {row[5]}"
+            )  # a p, or how many replicates kept a bound
+            said = f"{row[2]}; claimed {row[3]}; n {row[4]}; {found}"
             yield from (Text(f"    {line}") for line in _wrapped(said, width - 4))
         for line in _wrapped(printable(verdict_notes(verdict)), min(WIDEST_TEXT, width) - 4):
             yield Text(f"    {line}")
@@ -158,5 +164,5 @@ def _coloured(line: str) -> Text:
     if first in ("ok", "note", "WRONG"):
         text.stylize(COLOURS[first], 0, len(first))
     for word in ("supported", "refuted", "undecided", "at the margin"):
-        text.highlight_regex(rf"\\b\\d+ {word}\\b", COLOURS[word])
+        text.highlight_regex(rf"\b\d+ {word}\b", COLOURS[word])
     return text

@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 import click
 
 from mlpbench.base.escapes import shortened, terminal
+from mlpbench.cli.message_lines import fitted, width_of
 
 # Letters of a message: what users wrote may be a megabyte, and is in some messages.
 MOST_ERROR = 4000
@@ -32,6 +33,8 @@ class EscapedStream:
         if not isinstance(text, str):  # click asks by b"" whether a stream takes bytes
             raise TypeError("a stream of text takes no bytes")
         shown = terminal(text if self._most is None else shortened(text, self._most))
+        if self._most is not None and (width := width_of(self.stream)):  # messages, on a terminal
+            shown = fitted(shown, width)
         encoding = self.stream.encoding or "utf-8"
         self.stream.write(shown.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)

@@ -7,12 +7,32 @@ tests of `make gpu` have passed on (results/gpu has what they came to): of anoth
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 
 from mlpbench.base.environment import has_gpu_driver, version
-from mlpbench.base.errors import InputError
+from mlpbench.base.errors import InputError, MachineError
 
 # Cards that `make gpu` has passed on, as torch names them, each with the torch it was: a file of results/gpu has its numbers.
 TESTED: Mapping[str, str] = {"NVIDIA H100 80GB HBM3": "2.11.0"}
+
+
+# What to do where it is not installed: plans, lists and reports need none.
+TORCH_WAY = "`pip install --upgrade mlpbench` installs it, where there is a torch for this Python and machine (https://pytorch.org/get-started)"
+WITHOUT_TORCH = f"torch is not installed, and nothing is trained or predicted without it: {TORCH_WAY}"
+
+
+def check_torch() -> None:
+    """Raise MachineError where torch is not installed; it is looked for, and not loaded."""
+    if not has_torch():
+        raise MachineError(WITHOUT_TORCH)
+
+
+def has_torch() -> bool:
+    """Return whether torch is installed; it is looked for, and not loaded."""
+    try:
+        return find_spec("torch") is not None
+    except ValueError:  # of a module that a script has put in its place
+        return True
 
 
 def device_name(device: str) -> str:

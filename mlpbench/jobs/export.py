@@ -22,8 +22,8 @@ from mlpbench.experiment import grid
 from mlpbench.experiment.metrics.metric import METRICS
 from mlpbench.experiment.plan import make_stack
 from mlpbench.experiment.plugins.plugin import recorded, used_by, with_code
-from mlpbench.jobs.options import Options, environment
-from mlpbench.jobs.run import check_precision, get_data, train
+from mlpbench.jobs.options import Options, check_possible, environment
+from mlpbench.jobs.run import get_data, train
 from mlpbench.jobs.verify import TRAINED_ON, as_trained
 from mlpbench.results.folder_check import open_folder
 from mlpbench.results.folders import folders_below
@@ -151,7 +151,7 @@ def weights_of(stored: StoredRun, options: Options, say: Say = say_nothing) -> E
         known = stored.store.read("runs", columns=["run_id", "status", *METRICS], sound=True)
         (run,) = with_refit_epochs([run], experiment, conditions, known)
     options = as_trained(options, stored.row)
-    check_precision([run], options)
+    check_possible([run.settings.precision], options)
     needed = used_by(recorded(experiment.plugins), [run.settings], every=())
     plugins = with_code(needed, options.plugin_files, "training a run again")
     experiment = experiment.model_copy(update={"plugins": plugins})

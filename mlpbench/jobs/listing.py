@@ -164,16 +164,22 @@ def expected_seconds(experiment: Experiment, options: Options) -> float:
 def text(rows: Sequence[ListedExperiment], width: int = WIDTH) -> str:
     """Return two or more lines for each experiment, none longer than `width` if a word is not."""
     name = max((len(r.name) for r in rows), default=0) + 2
+    narrow = any(len(_facts(r, name).rstrip()) > width for r in rows)
     lines = []
     for r in rows:
         verdicts = ", ".join(f"{n} {word}" for word, n in (r.verdicts or {}).items())
         verdicts += " (of an older file)" if r.older else ""
-        facts = f"{r.name:<{name}}{r.runs:>6} runs  {planned_time(r.seconds):<14}"
-        below = len(facts) + len(verdicts) > width
+        facts = f"{r.name}: {r.runs} runs, {planned_time(r.seconds)}" if narrow else _facts(r, name)
+        below = narrow or len(facts) + len(verdicts) > width
         lines.append(facts.rstrip() if below else f"{facts}{verdicts}".rstrip())
-        for paragraph in [verdicts] * below + [printable(r.question)]:
+        for paragraph in [verdicts] * (below and bool(verdicts)) + [printable(r.question)]:
             lines += textwrap.wrap(paragraph, width, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
+
+
+def _facts(row: ListedExperiment, name: int) -> str:
+    """Return the columns of an experiment before its verdicts; `name` is the width of the first."""
+    return f"{row.name:<{name}}{row.runs:>6} runs  {planned_time(row.seconds):<14}"
 
 
 def planned_time(seconds: float) -> str:

@@ -12,8 +12,9 @@ from mlpbench.base import machine
 from mlpbench.base.environment import MODES, Numerics
 from mlpbench.base.errors import InputError
 from mlpbench.executors import ray_cluster
-from mlpbench.executors.devices import device_name, device_product, gpu_words
+from mlpbench.executors.devices import check_torch, device_name, device_product, gpu_words
 from mlpbench.executors.executor import EXECUTORS, WORKERS_PER_GPU, ExecutorName, Inline
+from mlpbench.experiment.settings import GPU_PRECISIONS
 
 Rerun = Literal["failed", "stale", "all"]
 # The share of the free memory that the stacks in training may take.
@@ -195,3 +196,16 @@ def environment(options: Options) -> dict[str, Any]:
     libraries = provenance.gpu_libraries() if options.on_gpu else None
     here = {"env_numerics": options.numerics, "env_threads": options.threads, "env_gpu_libraries": libraries}
     return provenance.environment() | here | {"env_device": options.device_product}
+
+
+def check_possible(precisions: Sequence[str], options: Options) -> None:
+    """Refuse to train runs of some precisions here.
+
+    Raises InputError where one needs another device than was asked for, and MachineError where torch is not installed.
+    """
+    if precisions:
+        check_torch()
+    wanted = set(precisions) if not options.on_gpu else set()
+    for precision in GPU_PRECISIONS:
+        if precision in wanted:
+            raise InputError(f"precision {precision} needs a GPU, got the device cpu")

@@ -25,6 +25,8 @@ TRUST = 0.05
 DRAWN_EVERY_S, MOST_DRAWING = 0.1, 0.05
 # Without a terminal a line is printed after so many seconds.
 PRINTED_EVERY_S = 30.0
+# Of less there is no rate.
+LEAST_TIMED_S = 1.0
 # On a narrower terminal the bar leaves out rate and elapsed time.
 NARROW = 72
 # So many stacks in training are named.
@@ -107,7 +109,7 @@ class Progress:
         """Return how many runs are done, and the time that is left; with `rate` how fast it goes, and since when."""
         elapsed = 0.0 if self._began is None else time.monotonic() - self._began
         left = seconds_left(self._planned_seconds, self._done, elapsed * self._workers) / self._workers
-        pace = f", {self._n_done / elapsed * 60:.3g} runs/min" if self._n_done and elapsed else ""
+        pace = f", {self._n_done / elapsed * 60:.3g} runs/min" if self._n_done and elapsed >= LEAST_TIMED_S else ""
         since = f"{pace}, elapsed {_clock(elapsed)}" if rate else ""
         return f"{self._n_done}/{self._n_runs} runs{since}, ETA {_clock(left)}"
 

@@ -26,13 +26,12 @@ from mlpbench.experiment.plan import Stack
 from mlpbench.experiment.plugins.piece_kinds import KINDS
 from mlpbench.experiment.plugins.piece_source import Piece
 from mlpbench.experiment.plugins.plugin import COST, Plugin, pieces_of, plugin_lines, train_with_pieces, with_code
-from mlpbench.experiment.settings import GPU_PRECISIONS
 from mlpbench.experiment.spec import Experiment, UntilDecided
 from mlpbench.jobs import asked_runs
 from mlpbench.jobs.inventory import RERUN, Inventory, RunState, take_inventory
 from mlpbench.jobs.judge import Outcome, finish, judge, record_interim_analyses
 from mlpbench.jobs.listing import long_time
-from mlpbench.jobs.options import Options
+from mlpbench.jobs.options import Options, check_possible
 from mlpbench.jobs.planning.anytime_budget import within_budget
 from mlpbench.jobs.progress import Progress, at_work
 from mlpbench.jobs.write_pages import LivePage, libraries
@@ -298,7 +297,7 @@ def _confirm(inventory: Inventory, options: Options) -> None:
 def _prepare(inventory: Inventory, options: Options, say: Say) -> None:
     """Refuse what this machine can't do, and get the data, before anything is written."""
     todo = inventory.todo(options.rerun)
-    check_precision(todo, options)
+    check_possible([run.settings.precision for run in todo], options)
     if todo:
         for line in plugin_lines(inventory.experiment.plugins):
             say(f"{inventory.experiment.name}: {line}")
@@ -332,14 +331,6 @@ def _of_cluster(options: Options) -> list[str]:
         if ray_cluster.has_gpu():
             lines.append("training on cpu; --device cuda trains on the cluster's GPUs")
     return lines
-
-
-def check_precision(runs: Sequence[Run], options: Options) -> None:
-    """Raise InputError where a run can't be trained on the device that was asked for."""
-    wanted = {run.settings.precision for run in runs} if not options.on_gpu else set()
-    for precision in GPU_PRECISIONS:
-        if precision in wanted:
-            raise InputError(f"precision {precision} needs a GPU, got the device cpu")
 
 
 def get_data(experiment: Experiment, options: Options, say: Say = say_nothing) -> None:

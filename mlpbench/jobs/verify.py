@@ -21,8 +21,8 @@ from mlpbench.experiment.grid import Run
 from mlpbench.experiment.plan import make_stack
 from mlpbench.experiment.plugins.plugin import recorded, used_by, with_code
 from mlpbench.experiment.spec import Experiment
-from mlpbench.jobs.options import Options, environment
-from mlpbench.jobs.run import check_precision, get_data, train
+from mlpbench.jobs.options import Options, check_possible, environment
+from mlpbench.jobs.run import get_data, train
 from mlpbench.results.folders import IDENTICAL, WITHIN, VerifiedRun, digest_of, read_verifications, write_verifications
 from mlpbench.results.schemas import SCHEMAS, TABLES
 from mlpbench.results.store import Store
@@ -85,7 +85,7 @@ def verify(
         raise InputError(f"verify needs finished runs, got none of this experiment in {store.folder}")
     verified = read_verifications(store.folder)
     chosen = sorted(stored_runs, key=lambda r: (r.run_id in verified, r.run_id))[:sample]
-    check_precision(chosen, options)
+    check_possible([run.settings.precision for run in chosen], options)
     needed = used_by(recorded(experiment.plugins), (run.settings for run in chosen))
     experiment = experiment.model_copy(update={"plugins": with_code(needed, options.plugin_files, "verify")})
     get_data(experiment, options)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from arithmetic_folders import make_folder
 from click.testing import CliRunner
+from rich.style import Style
 
 from mlpbench.cli import styled_output
 from mlpbench.cli.main import main
@@ -28,6 +29,7 @@ TREE: dict[str, Any] = {
     "claims": [
         {"id": "accuracy-is-above-a-half", "says": "a", "bound": {"metric": "test_accuracy", "above": 0.5}},
         {"id": "b", "says": "b", "bound": {"metric": "test_accuracy", "above": 0.95}},
+        {"id": "e", "says": "e", "bound": {"metric": "test_accuracy", "above": 0.1, "of": "every"}},
         {"id": "c", "says": "c", "compare": {"metric": "test_accuracy", "a": {"width": 16}, "b": {"width": 8}, "expect": "greater", "margin": 0.0008}},
     ],
 }  # fmt: skip
@@ -53,6 +55,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
+    for cached in (Style.parse, Style._add):  # which keep the codes of the first terminal
+        cached.cache_clear()
 
 
 def shown(call: Callable[[], None], width: int, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -76,15 +80,47 @@ def test_a_table_fits_and_says_what_a_pipe_gets(outcome: Outcome, width: int, mo
     plain = terminal_table(outcome.context.verdicts)
     heading, *rows = plain.splitlines()
     assert words("\n".join(rows)) <= words(text)
+    assert "n 8/8; kept 8 of 8" in " ".join(text.split()) or width == 200
     if width == 200:
         assert text.splitlines() == [heading, *rows]
 
 
-def test_each_verdict_has_its_colour(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("term", "codes"),
+    [("xterm-256color", ("38;5;28", "38;5;160", "38;5;130")), ("xterm", ("32", "31", "3[13]"))],
+)
+def test_each_verdict_has_its_colour(
+    term: str, codes: tuple[str, ...], outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that the terminal has."""
+    monkeypatch.setenv("TERM", term)
     text = shown(lambda: styled_output.print_verdicts(outcome.context.verdicts), 120, monkeypatch)
     assert {v.decision for v in outcome.context.verdicts} == {"supported", "refuted", "undecided"}
-    for word, code in (("supported", "1;32"), ("refuted", "1;31"), ("undecided", "1;33")):
-        assert f"\x1b[{code}m{word}" in text
+    for word, code in zip(("supported", "refuted", "undecided"), codes, strict=True):
+        assert re.search(f"\x1b\\[1;{code}m{word}", text), text
+
+
+@pytest.mark.parametrize("ground", [0.0, 1.0])
+def test_colours_stand_out_from_a_dark_ground_and_from_a_light_one(ground: float) -> None:
+    """By the ratio of contrast of WCAG 2.1, which asks for 3 of bold words and for 4.5 of small ones."""
+    ratios = []
+    for style in set(styled_output.COLOURS.values()):
+        colour = Style.parse(style).color
+        assert colour is not None
+        parts = [c / 255 for c in colour.get_truecolor()]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        low, high = sorted((luminance, ground))
+        ratios.append((high + 0.05) / (low + 0.05))
+    assert min(ratios) >= 3.5
+
+
+def test_counts_of_verdicts_have_their_colours_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In lists, where a verdict is behind how many there are of it."""
+    text = shown(lambda: styled_output.print_marked("a: 1 supported, 12 at the margin"), 80, monkeypatch)
+    assert len(CODES.findall(text)) == 4
+    assert CODES.sub("", text) == "a: 1 supported, 12 at the margin\n"
+    assert "m12 at the margin\x1b" in text
 
 
 def test_no_color_leaves_colours_out_and_still_fits(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,8 +145,9 @@ def test_a_pipe_gets_plain_text_unless_colour_is_asked_for(outcome: Outcome, mon
     assert table in plain
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm-256color")
     coloured = CliRunner().invoke(main, ["claims", str(outcome.folder)]).stdout
-    assert "\x1b[1;32msupported" in coloured
+    assert "\x1b[1;38;5;28msupported" in coloured
     assert table in CODES.sub("", coloured)
 
 

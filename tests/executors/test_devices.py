@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pretend_gpu
@@ -115,3 +117,27 @@ def test_run_and_verify_say_which_gpu_they_train_on(tmp_path: Path, monkeypatch:
     for lines in ([line for line in said if "training on" in line], of_verify):
         assert len(lines) == 1
         assert lines[0].startswith("on_card: training on cuda:0, Pretend GPU (--device auto takes it;")
+
+
+def test_without_torch_nothing_is_trained_or_written_and_the_way_is_named(tmp_path: Path) -> None:
+    """Plans do without it, and what is predicted does not."""
+    (tmp_path / "on_card.yaml").write_text(SPEC)
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
+    code = (
+        "import sys, importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *more: None if name == 'torch' else find(name, *more)\n"
+        "sys.path.insert(0, '.'); from mlpbench.cli.main import main; main(sys.argv[1:], prog_name='mlpbench')"
+    )
+    said = {}
+    for command in ("plan on_card.yaml", "run on_card.yaml", "doctor", "predict model.safetensors on_card.yaml"):
+        ran = subprocess.run(
+            [sys.executable, "-c", code, *command.split()], capture_output=True, text=True, cwd=tmp_path
+        )
+        said[command.split()[0]] = (ran.returncode, " ".join((ran.stdout + ran.stderr).split()))
+    assert said["plan"][0] == 0
+    assert said["run"] == (3, f"mlpbench: {devices.WITHOUT_TORCH}")
+    assert not (tmp_path / "results").exists()
+    assert said["doctor"][0] == 1
+    assert "WRONG torch is not installed" in said["doctor"][1]
+    assert said["predict"] == (3, f"mlpbench: {devices.WITHOUT_TORCH}")
+    assert all("Traceback" not in text for _, text in said.values())

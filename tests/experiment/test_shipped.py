@@ -74,7 +74,7 @@ def test_a_file_that_is_not_there_is_answered_with_a_way_forward(path: str, way:
 def test_what_is_here_is_nearer_than_what_comes_along() -> None:
     Path("wide.yaml").write_text(SPEC)
     assert shipped.hint(Path("widee.yaml")) == "; did you mean 'wide.yaml'?"
-    assert shipped.hint(Path("zzzz.yaml")) == "; . has wide.yaml"
+    assert shipped.hint(Path("zzzz.yaml")) == "; this folder has wide.yaml"
 
 
 def test_list_shows_them_where_there_is_no_folder_and_says_so() -> None:

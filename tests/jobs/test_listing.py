@@ -141,6 +141,14 @@ def test_no_line_is_longer_than_a_terminal(tmp_path: Path) -> None:
     assert len([line for line in lines if line.startswith("    ")]) > len(EXPERIMENTS) + 2
 
 
+@pytest.mark.parametrize("width", [50, 80])
+def test_lines_fit_a_narrow_terminal_too(width: int) -> None:
+    rows = listing.list_experiments([ROOT / "experiments"], None, Options(device="cpu"))
+    lines = listing.text(rows, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(any(line.startswith(row.name) for line in lines) for row in rows)
+
+
 def test_no_folder_is_refused(tmp_path: Path) -> None:
     assert invoke(tmp_path / "none").exit_code == 2
     assert invoke(ROOT / "experiments", "--results", tmp_path / "none").exit_code == 2

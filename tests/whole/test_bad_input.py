@@ -92,7 +92,7 @@ def test_an_error_shows_its_line_with_a_caret_below_the_column(here: Path) -> No
     ("arguments", "says"),
     [
         (["run", "god.yaml"], "experiment file not found: god.yaml; did you mean 'good.yaml'?"),
-        (["run", "xyzzy"], "experiment file not found: xyzzy; . has good.yaml"),
+        (["run", "xyzzy"], "experiment file not found: xyzzy; this folder has good.yaml"),
         (["plan", "nowhere/good.yaml"], "experiment file not found: nowhere/good.yaml"),
         (["run", "good.yaml/x"], "good.yaml/x: an experiment file must be readable, got 'Not a directory'"),
         (["run", "x" * 300], "an experiment file must be readable, got 'File name too long'"),

@@ -79,5 +79,6 @@ def hint(path: Path) -> str:
     if (is_ours := path.parent in (Path(), FOLDER)) and (near := suggestion(name, ours)):
         return f"{near.removesuffix('?')}, which comes with mlpbench?"
     if beside:
-        return f"; {path.parent} has {', '.join(beside)}"
+        where = "this folder" if path.parent == Path() else path.parent
+        return f"; {where} has {', '.join(beside)}"
     return "; `mlpbench list` has those that come with mlpbench, `mlpbench new NAME` writes one" if is_ours else ""

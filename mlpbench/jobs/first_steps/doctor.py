@@ -23,7 +23,7 @@ from mlpbench.base.errors import InputError, MlpbenchError
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.named import cache
 from mlpbench.data.named.named_data import NamedData
-from mlpbench.executors.devices import device_name, device_product, untested
+from mlpbench.executors.devices import TORCH_WAY, device_name, device_product, has_torch, untested
 from mlpbench.executors.executor import WORKERS_PER_GPU
 from mlpbench.experiment.plan import FLOPS_PER_SECOND
 from mlpbench.jobs.options import Options
@@ -77,7 +77,7 @@ def findings(results: Path, *, test: bool = True) -> Iterator[Finding]:
         ("data", _data),
         ("torch", _torch),
         ("choice", lambda: _choice(results)),
-        *([("self-test", _trained)] if test else []),
+        *([("self-test", _trained)] if test and has_torch() else []),
     ]
     for what, check in checks:
         try:
@@ -216,6 +216,9 @@ def _data() -> Iterator[Finding]:
 
 
 def _torch() -> Iterator[Finding]:
+    if not has_torch():
+        yield wrong("torch", "is not installed: nothing is trained or predicted without it", TORCH_WAY)
+        return
     from mlpbench.executors.machine_probe import torch_facts
 
     facts = torch_facts()
