@@ -68,8 +68,9 @@ def plan(
     SPEC is what `run` takes. Of several there is a plan of each, and one line for each at the end; with --json a list.
 
     Each claim says which effect the planned replicates detect with 80% power at its level by Holm's method, in standard
-    deviations of the replicates' numbers. The level is that of its seed, by the register of the results folder. With --pilot there is for each claim its assurance, the chance to be decided over
-    what the effect may be after the pilot, against the number of replicates and the time they take, and a number is suggested.
+    deviations of the replicates' numbers. The level is that of its seed, by the register of the results folder. With --pilot there is
+    for each claim its assurance, the chance to be decided over what the effect may be after the pilot, against the number of
+    replicates and the time they take, and a number is suggested.
     """
     from mlpbench.cli.styled_output import print_filled
     from mlpbench.jobs.options import Options
@@ -284,5 +285,5 @@ def _described(key: str, value: Any) -> tuple[str, str]:
     if key == "bytes_per_worker":
         return "memory", f"about {value / 2**20:.0f} MiB per worker, excluding data"
     if key == "stops_early":
-        return "early stopping", "FLOPs and time are those of runs that don't stop early: at most so much"
+        return "early stopping", "FLOPs and time are upper bounds: those of runs that don't stop early"
     return key.replace("_", " "), str(value)

@@ -104,7 +104,7 @@ def test_the_report_has_epochs_and_says_what_results_are_of(folder: Path) -> Non
 
 def test_a_plan_is_of_runs_that_do_not_stop(folder: Path) -> None:
     output = invoke("plan", str(folder / "stops.yaml"), "--results", str(folder / "nothing"))
-    assert "early stopping      FLOPs and time are those of runs that don't stop early: at most so much" in output
+    assert "early stopping      FLOPs and time are upper bounds: those of runs that don't stop early" in output
     without = SPEC.replace("[none, 2, {patience: 3, metric: val_accuracy}]", "[none]").partition("claims:")[0]
     (folder / "plain.yaml").write_text(without)
     plain = invoke("plan", str(folder / "plain.yaml"), "--results", str(folder / "nothing"))

@@ -42,7 +42,7 @@ SETTINGS: Mapping[str, Words] = {
     },
     "schedule": {
         "constant": "the same learning rate in every step",
-        "step": "times the factor, once in so many steps",
+        "step": "multiplied by the factor each time a number of steps has passed",
         "cosine": "half a cosine down to 0",
         "warmup": "rises evenly over the first steps; `then` says what follows",
     },
@@ -238,7 +238,7 @@ STATISTICS: Words = {
     "stack": "Runs of one shape that are trained together; each has the bits it would have alone.",
     "paired": "Conditions are compared within each replicate, which shares its random draws; this removes what they share.",
     "margin": "By how much a difference has to exceed 0 to count; 0.2 percentage points for accuracies.",
-    "p": "How likely so much evidence is where the claim is false, at its margin; small is evidence.",
+    "p": "How likely evidence at least as strong is where the claim is false, at its margin; small is evidence.",
     "holm": "Holm's method: p values of all claims of a report are corrected so that in 5% at most any verdict is wrong.",
     "interval": "Where the true value lies, with 95% confidence; it is not corrected for other claims.",
     "power": "The chance to decide a claim at a given true effect; plans are for 80%.",
