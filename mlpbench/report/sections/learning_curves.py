@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -136,6 +137,8 @@ def sentence(curves: pd.DataFrame) -> str:
     lengths = sorted({r["epoch"] for r in end})
     after = f"{lengths[0]:g}" if len(lengths) == 1 else f"{lengths[0]:g} to {lengths[-1]:g}"
     plural = "" if after == "1" else "s"
+    if math.isclose(highest["mean"], lowest["mean"], rel_tol=1e-9):
+        return f"After {after} epoch{plural} mean test {what} is the same in all {len(end)} conditions, {fixed(highest['mean'], highest['sd'])}."
     return (
         f"After {after} epoch{plural} mean test {what} is highest with {highest['label']}, "
         f"{with_spread(highest['mean'], highest['sd'])}, and lowest with {lowest['label']}, "
