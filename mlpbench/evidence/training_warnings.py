@@ -118,7 +118,7 @@ def _still_falling(trained: Trained) -> Iterator[TrainingWarning]:
     found = fallen[~fallen.index.isin(list(ended))].sort_values(ascending=False)
     if len(found):
         what = "validation" if split == "validation" else "test"
-        size = f"{found.iloc[-1]:.0%}" if len(found) == 1 else f"{found.iloc[-1]:.0%} to {found.iloc[0]:.0%}"
+        size = " to ".join(dict.fromkeys(f"{fell:.0%}" for fell in (found.iloc[-1], found.iloc[0])))
         says = f"Still falling at the end: the {what} loss fell by {size} over the last quarter of training {{where}}."
         advice = "Train longer before conditions are compared, or compare at equal loss (steps_to_train_loss_X)."
         yield trained.warn("undertrained", list(found.index), says, advice)

@@ -99,6 +99,8 @@ def test_a_loss_that_is_still_falling(curve: Any, says: str, split: str) -> None
         f"Still falling at the end: the {split} loss {says} over the last quarter"
     )
     assert "with width=16." in one(found, "undertrained")
+    both = one(trained(experiment, curve={0: curve, 1: curve}, split=split), "undertrained")
+    assert f" {says} over the last quarter of training in 2 of 2 conditions" in both
 
 
 def test_a_run_that_stopped_by_itself_is_not_called_undertrained() -> None:

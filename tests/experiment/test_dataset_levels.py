@@ -205,3 +205,34 @@ def test_errors_in_different_units_are_not_put_together(metric: str) -> None:
         made(factors=factors, claims=claims(metric))
     for name, where in (("test_r2", {}), (f"log10_{metric}", {}), (metric, {"dataset": "auto_mpg"})):
         assert made(factors=factors, claims=claims(name, **where))
+
+
+LOSSES = ["cross_entropy", "squared_error"]
+
+
+@pytest.mark.parametrize(
+    "metric", ["test_loss", "late_train_loss", "gap_loss", "log10_test_loss", "steps_to_train_loss_0.5"]
+)
+def test_losses_of_different_kinds_are_not_put_together(metric: str) -> None:
+    """Half a squared distance is not below a cross-entropy, whatever the numbers: one loss, or what both are judged by."""
+
+    def claims(name: str, a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"id": "a", "says": "?", "compare": {"metric": name, "a": a, "b": b, "expect": "less"}}]
+
+    message = "is of the loss that a run is trained with, and .* have no common scale, got .* 'test_accuracy', or one"
+    across = claims(metric, {"loss": LOSSES[0]}, {"loss": LOSSES[1]})
+    averaged = claims(metric, {"depth": 1}, {"depth": 0})
+    for wrong in (across, averaged):
+        with pytest.raises(InputError, match=message):
+            made(dataset="digits", factors={"loss": LOSSES, "depth": [0, 1]}, claims=wrong)
+    of_one = claims(metric, *({"loss": LOSSES[1], "depth": depth} for depth in (1, 0)))
+    assert made(dataset="digits", factors={"loss": LOSSES, "depth": [0, 1]}, claims=of_one)
+    # Two ways to compute one loss.
+    assert made(
+        dataset="digits", factors={"loss": ["cross_entropy", "naive_cross_entropy"], "depth": [0, 1]}, claims=averaged
+    )
+    assert made(
+        dataset="digits",
+        factors={"loss": LOSSES, "depth": [0, 1]},
+        claims=claims("test_accuracy", {"depth": 1}, {"depth": 0}),
+    )

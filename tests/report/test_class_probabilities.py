@@ -116,8 +116,8 @@ def test_over_and_under_confidence_are_said_and_neither_where_the_interval_has_z
     assert "are underconfident" in Made(lambda i, r: -0.03).section.sentences
     assert "neither over- nor underconfident in the mean" in Made(lambda i, r: 0.1 * (-1) ** r).section.sentences
     two = Made(lambda i, r: 0.2 if i else 0.01, factors={"width": [4, 8]}).section.sentences
-    assert "Networks with 8 are overconfident" in two
-    assert "Of those drawn 4 is nearest to its accuracy, off by 1." in two
+    assert "Networks with width=8 are overconfident" in two
+    assert "Of those drawn width=4 is nearest to its accuracy, off by 1." in two
     one = Made(lambda i, r: 0.1, replicates=1).section.sentences
     assert "interval" not in one.split("Reliability")[0]
 

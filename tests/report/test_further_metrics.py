@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from arithmetic_tables import Tables, make, replace_metric, spec
 from matplotlib.axes import Axes
@@ -96,6 +97,26 @@ def test_figures_have_a_line_where_it_is_in_sight(constant: float, is_drawn: boo
     (figure,), (other,) = section.figures, plain.figures
     assert (theme.png(figure.draw()) != theme.png(other.draw())) == is_drawn
     assert [place for _, place in lines(figure.draw())] == pytest.approx([constant] * is_drawn)
+
+
+def test_curves_that_end_at_one_mean_have_neither_a_highest_nor_a_lowest() -> None:
+    rows = [
+        {
+            "split": "test",
+            "measure": "accuracy",
+            "epoch": 5.0,
+            "position": i,
+            "label": f"width={w}",
+            "mean": 0.5 + 1e-17 * i,
+            "sd": 0.1,
+            "n": 3,
+        }
+        for i, w in enumerate(WIDTHS)
+    ]
+    says = "After 5 epochs mean test accuracy is the same in all 3 conditions, 0.50."
+    assert learning_curves.sentence(pd.DataFrame(rows)) == says
+    rows[1]["mean"] = 0.6
+    assert "is highest with width=64, 0.60" in learning_curves.sentence(pd.DataFrame(rows))
 
 
 @pytest.mark.parametrize("n", [2, 5])

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from arithmetic_tables import FIXED, Tables, make, spec, width_tables
+from plugin_sources import TWINS, plugin_of
 from reports import context_of
 
 import mlpbench
@@ -108,6 +109,33 @@ def test_levels_are_numbers_or_words(factors: dict[str, Any], columns: dict[str,
     for name, levels in columns.items():
         found = [None if v is None or v != v else v for v in tidy[name].tolist()]
         assert found == [level for level in levels for _ in range(2)]
+
+
+def test_conditions_that_are_tuned_have_their_label_beside_the_levels() -> None:
+    """`condition` is then "base, lr=0.1": what claims name is `label`."""
+    ablate = {"base": {"dropout": 0.2, "norm": "layer"}, "remove": {"dropout": 0, "norm": "none"}}
+    made = make(spec(fixed={"epochs": 2}, ablate=ablate, nuisance={"lr": [0.1, 0.2]}, validation=0.2, replicates=2))
+    tidy = tidy_runs(made.experiment, made.runs)
+    assert tidy.columns.tolist()[:2] == ["condition", "label"]
+    labels = ("base", "without dropout", "without norm", "without all")
+    assert tidy.groupby("label").size().to_dict() == dict.fromkeys(labels, 4)
+    assert all(row["condition"].startswith(f"{row['label']}, lr=") for row in tidy.to_dict("records"))
+
+
+def test_metrics_of_plugins_are_columns_by_the_names_that_files_give_them() -> None:
+    plugin = plugin_of(TWINS)
+    hits, other = (next(p.name for p in plugin.pieces if p.called == c) for c in ("own_accuracy", "own_log_loss"))
+    made = make(spec(factors={"width": [8, 16]}, replicates=2))
+    experiment = made.experiment.model_copy(update={"plugins": (plugin,)})
+    stored = [[(f"test_{hits}", 0.1 * i), (f"val_{hits}", None), (f"test_{other[:-1]}0", 9.0)] for i in range(4)]
+    column: list[Any] = [*stored[:3], None]
+    tidy = tidy_runs(experiment, made.runs.assign(own_metrics=column))
+    found = dict(zip(tidy["run_id"], tidy["test_own_accuracy"], strict=True))
+    for run_id, numbers in zip(made.runs["run_id"], stored[:3], strict=False):
+        assert found[run_id] == numbers[0][1]
+    assert math.isnan(found[made.runs["run_id"].iloc[3]])
+    # Nothing of what no run has, nor of what another code has measured.
+    assert not {"val_own_accuracy", "test_own_log_loss"} & set(tidy)
 
 
 def test_another_table_is_refused_with_those_there_are(tmp_path: Any) -> None:

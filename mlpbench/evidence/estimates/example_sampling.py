@@ -93,8 +93,8 @@ class Lacking(enum.Enum):
     """Why a claim about test accuracy has no interval that includes the sampling of the test set, as an end of a sentence."""
 
     LAST_STEP = Markdown(
-        "of {missing} of {runs} runs predictions are stored for the final step only; `mlpbench run --rerun all` adds what they were right "
-        "about before"
+        "of {missing} of {runs} runs predictions are stored for the final step only, as of runs that may stop early; of others `mlpbench run "
+        "--rerun all` adds what they were right about before"
     )
     MEDIAN = "it is known for means only, not for medians"
     BLOCKS = "it takes test examples for independent draws, and these are of groups, or follow one another in time"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mlpbench.base.models import Path, SpecProblem
@@ -21,6 +22,8 @@ MEASURED_ON_VALIDATION, OF_TEST_SET = "val_", "test_"
 SOLVED = ("param_error", "closed_form_gap")
 # Ends of metrics in the unit of a target that is a number, or its square.
 IN_UNITS = ("_loss", "_rmse", "_mae")
+# Metrics that are the loss a run is trained with, or follow from it, as steps_to_train_loss_0.5; test_log_loss is none.
+OF_TRAINED_LOSS = re.compile(r"(?<!log)_loss(?![a-z])")
 
 
 def check_metric(name: str, design: Design, conditions: Sequence[Condition], path: Path) -> None:
@@ -49,6 +52,7 @@ def check_metric_of(name: str, conditions: Sequence[Condition], path: Path) -> N
     _check_layers(name, conditions, path)
     _check_late(name, conditions, path)
     _check_units(name, conditions, path)
+    _check_losses(name, conditions, path)
     for data in {c.data.fingerprint: c.data for c in conditions}.values():
         _check_test_set(metric_names.plain(name), data, path)
         _check_truth(metric_names.plain(name), data, path)
@@ -78,6 +82,20 @@ def _check_units(name: str, conditions: Sequence[Condition], path: Path) -> None
     if len(targets) > 1 and name.endswith(IN_UNITS) and name == metric_names.plain(name):
         rule = f"{name} is in the unit of each target, which {' and '.join(list(targets.values())[:2])} need not share"
         raise SpecProblem(path, f"{rule}, got {name!r}; did you mean 'test_r2', 'log10_test_rmse', or one data set?")
+
+
+def _check_losses(name: str, conditions: Sequence[Condition], path: Path) -> None:
+    """Refuse to put together losses of runs that are trained with different ones: their numbers have no common scale."""
+    if not OF_TRAINED_LOSS.search(metric_names.plain(name)):
+        return
+    losses = dict.fromkeys(
+        "cross_entropy" if LOSSES[of].of_softmax else of for of in (c.settings.loss for c in conditions)
+    )
+    if len(losses) > 1:
+        names = " and ".join([without_digest(of) for of in losses][:2])
+        rule = f"{name} is of the loss that a run is trained with, and {names} have no common scale"
+        near = "test_accuracy" if any(c.data.n_classes for c in conditions) else "test_rmse"
+        raise SpecProblem(path, f"{rule}, got {name!r}; did you mean {near!r}, or one loss?")
 
 
 def set_score(name: str) -> SetScore | None:

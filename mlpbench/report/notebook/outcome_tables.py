@@ -15,7 +15,9 @@ from mlpbench.base.models import Value
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment import grid
 from mlpbench.experiment.grid import Condition, format_level
+from mlpbench.experiment.metrics import own_metrics
 from mlpbench.experiment.metrics.metric import METRICS
+from mlpbench.experiment.plugins.plugin import pieces_of
 from mlpbench.experiment.spec import Experiment
 from mlpbench.report.claim_answers import answer_of
 from mlpbench.report.words import expected_cell
@@ -68,13 +70,16 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 def tidy_runs(experiment: Experiment, runs: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each run: condition, factors, replicate, status, then every metric that some run has, in the order of the grid.
 
+    Metrics of plugins have the names by which a file speaks of them, `test_top_2`.
+
     Args:
         experiment: what was asked.
         runs: the table `runs` of it.
 
     """
-    columns = [*_of_runs(runs), *_metrics(experiment, runs), "run_id"]
-    joined = _levels(experiment).merge(runs[columns], on="condition_id", how="inner")
+    own = _own_metrics(experiment, runs)
+    columns = [*_of_runs(runs), *_metrics(experiment, runs), *own, "run_id"]
+    joined = _levels(experiment).merge(runs.assign(**own)[columns], on="condition_id", how="inner")
     joined = joined.sort_values(["position", "replicate", *(["fold"] if "fold" in joined else [])], kind="stable")
     return joined.drop(columns=["position", "condition_id"]).reset_index(drop=True)
 
@@ -103,6 +108,9 @@ def _levels(experiment: Experiment) -> pd.DataFrame:
     """Return a row for each condition: where it stands in the grid, its label, and its levels where there are several factors or one."""
     conditions = grid.conditions(experiment)
     names = list(dict.fromkeys(name for condition in conditions for name in condition.levels if name != "label"))
+    # Where conditions differ in more than their labels, as in the level they are tuned by, `condition` is no label.
+    if any(c.levels.get("label", c.label) != c.label for c in conditions):
+        names.insert(0, "label")
     columns: dict[str, list[object]] = {
         "position": list(range(len(conditions))),
         "condition_id": [c.condition_id for c in conditions],
@@ -136,3 +144,17 @@ def _metrics(experiment: Experiment, runs: pd.DataFrame) -> list[str]:
         return (PARTS.index(part), what != measure) if part in PARTS else (len(PARTS), False)
 
     return sorted(there, key=place)
+
+
+def _own_metrics(experiment: Experiment, runs: pd.DataFrame) -> dict[str, pd.Series[float]]:
+    """Return the metrics of the experiment's plugins that some run has, as files name them: those of other code are others."""
+    if own_metrics.COLUMN not in runs:
+        return {}
+    stored = [dict(own_metrics.numbers_of(of_run)) for of_run in runs[own_metrics.COLUMN]]
+    columns: dict[str, pd.Series[float]] = {}
+    for called, piece in pieces_of(experiment.plugins, own_metrics.KIND).items():
+        for part in own_metrics.PARTS:
+            numbers = pd.Series([of_run.get(f"{part}_{piece}") for of_run in stored], index=runs.index, dtype=float)
+            if numbers.notna().any():
+                columns[f"{part}_{called}"] = numbers
+    return columns

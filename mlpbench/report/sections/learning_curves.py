@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -140,6 +141,8 @@ def sentence(curves: pd.DataFrame) -> str:
     lengths = sorted({r["epoch"] for r in end})
     after = brief(lengths[0]) if len(lengths) == 1 else f"{brief(lengths[0])} to {brief(lengths[-1])}"
     plural = "" if after == "1" else "s"
+    if math.isclose(highest["mean"], lowest["mean"], rel_tol=1e-9):
+        return f"After {after} epoch{plural} mean test {what} is the same in all {len(end)} conditions, {fixed(highest['mean'], highest['sd'])}."
     return (
         f"After {after} epoch{plural} mean test {what} is highest with {highest['label']}, "
         f"{with_spread(highest['mean'], highest['sd'])}, and lowest with {lowest['label']}, "

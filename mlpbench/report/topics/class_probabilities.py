@@ -51,7 +51,9 @@ def section(context: Context) -> Section | None:
     )
     return figure_section(
         "Class probabilities",
-        probabilities_sentence(known, names if len(context.conditions) > 1 else {}),
+        probabilities_sentence(
+            known, {at: context.conditions[at].label for at in names} if len(context.conditions) > 1 else {}
+        ),
         f"Reliability: accuracy of the test examples in {BINS} equal bins of the probability of the predicted class, of bins with at least "
         f"{LEAST_IN_BIN} of them in all replicates."
         if "reliability" in panels
