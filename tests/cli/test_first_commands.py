@@ -31,6 +31,7 @@ from mlpbench.data.data_sets import table_of
 from mlpbench.data.named import cache
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.executors.executor import EXECUTORS, Inline
+from mlpbench.executors.process_pool import ProcessPool
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.json_schema import schema
@@ -348,6 +349,7 @@ def test_bits_are_judged(test: dict[str, Any], state: str, seen: str, monkeypatc
 @pytest.mark.slow
 def test_the_weights_on_record_are_found_again_and_another_one_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     version = metadata.version("torch")
+    monkeypatch.setitem(EXECUTORS, "local", ProcessPool)  # modes are those of workers
     found = self_test.self_test(version)
     assert (found.dependent, found.failed) == ([], [])
     assert found.flops_per_second > 1e8

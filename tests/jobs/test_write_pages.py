@@ -316,7 +316,7 @@ def test_the_report_of_a_thousand_runs_takes_less_than_15_seconds_of_one_core(tm
     folder = make_folder(SMALL | {"factors": factors, "replicates": 10, "claims": claims}, tmp_path)
     took = processor_seconds([sys.executable, "-m", "mlpbench", "report", str(folder), "--html"])
     text = (folder / "report.html").read_text(encoding="utf-8")
-    assert "All 1000 runs of the grid." in text
+    assert "All 1,000 runs of the grid." in text
     assert text.count("<tr><td") >= 1000
     assert took < SECONDS
 

@@ -136,7 +136,7 @@ def test_signals_draw_the_estimates_start_above_end() -> None:
     assert gradient[1] == pytest.approx([0.25, 0.5, 1])
     assert start.get_yscale() == "log"
     assert found.text.startswith(
-        "At the start the variance of activations in the last hidden layer is 3.8e-06 (activation=relu, depth=10) to 0.81 "
+        "At the start the variance of activations in the last hidden layer is 3.8e-6 (activation=relu, depth=10) to 0.81 "
         "(activation=tanh, depth=2) times that in the first and the gradient norm of the first layer is 0.002 "
         "(activation=relu, depth=10) to 0.9 (activation=tanh, depth=2) times that of the last hidden layer. At the end "
     )
