@@ -138,9 +138,8 @@ def _verdict_lines(verdicts: Sequence[Verdict], width: int) -> Iterator[Text]:
         else:
             gap = " " * GAP if len(row[0]) + GAP + len(row[1]) <= width else "\n  "
             yield Text(row[0], style="bold").append(gap).append(row[1], style=colour)
-            found = (
-                row[5] if row[5][:1].isalpha() else f"{head[5]} {row[5]}"
-            )  # a p, or how many replicates kept a bound
+            # A p, or how many replicates kept a bound.
+            found = row[5] if row[5][:1].isalpha() else f"{head[5]} {row[5]}"
             said = f"{row[2]}; claimed {row[3]}; n {row[4]}; {found}"
             yield from (Text(f"    {line}") for line in _wrapped(said, width - 4))
         for line in _wrapped(printable(verdict_notes(verdict)), min(WIDEST_TEXT, width) - 4):

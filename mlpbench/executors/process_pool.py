@@ -214,9 +214,8 @@ def _serve(connection: Connection, shares: Any) -> None:
     """Train what comes through the connection, after the set-up that comes first, until it ends."""
     os.dup2(2, 1)  # what a piece of a plugin prints would stand in the middle of a command's JSON
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            line_buffering=True
-        )  # workers are ended by a signal, which would lose what waits to be written
+        # Workers are ended by a signal, which would lose what waits to be written.
+        sys.stdout.reconfigure(line_buffering=True)
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and lacks_address_space(ADDRESS_SPACE):
         os._exit(NO_MEMORY)  # some libraries would wait for ever

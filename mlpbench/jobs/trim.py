@@ -82,7 +82,7 @@ def trim(folder: Path, say: Say = say_nothing, *, dry_run: bool = False) -> Mapp
                 raise InputError(f"{rule}, got {section.failure} in {section.title!r} of {folder}")
         read = {key: frozenset(ids) for key, ids in store.runs_read.items()}
         # The report of this grid does not read runs of another one: they are kept.
-        others = set(store.read("runs", columns=["run_id"])["run_id"]) - _planned(experiment)
+        others = _others(store, experiment)
         keep = {table: {c: others | read[table, c] for c in DROPPABLE.get(table, ())} for table in TABLES}
         return {table: _trim(store, table, keep[table], dry_run=dry_run) for table in TABLES}
 
@@ -97,14 +97,16 @@ def remove_others(folder: Path, say: Say = say_nothing, *, dry_run: bool = False
     store = Store(folder)
     experiment, _ = open_folder(store, say)
     with nullcontext() if dry_run else store.writing():
-        others = set(store.read("runs", columns=["run_id"])["run_id"]) - _planned(experiment)
+        others = _others(store, experiment)
         if not dry_run:
             store.remove(others)
     return len(others)
 
 
-def _planned(experiment: Experiment) -> frozenset[str]:
-    return frozenset(grid.all_run_ids(experiment, grid.conditions(experiment)))
+def _others(store: Store, experiment: Experiment) -> set[str]:
+    """Return the runs of a folder that are not of the grid."""
+    planned = grid.all_run_ids(experiment, grid.conditions(experiment))
+    return set(store.read("runs", columns=["run_id"])["run_id"]).difference(planned)
 
 
 def _trim(store: Store, table: str, keep: Mapping[str, Collection[str]], *, dry_run: bool) -> TrimmedTable:

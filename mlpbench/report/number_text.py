@@ -100,9 +100,9 @@ def brief(value: float, digits: int = 3) -> str:
     return f"{int(rounded):,}" if abs(rounded) >= 1 and rounded.is_integer() else text
 
 
-def rounded_factor(value: float, digits: int = 2) -> str:
+def rounded_factor(value: float) -> str:
     """Return by what factor something differs, in two digits: `1.3`, `490`, `1,000`, `0.00031`, `2.1e-7`."""
-    return brief(value, digits)
+    return brief(value, 2)
 
 
 def times(factor: float) -> str:

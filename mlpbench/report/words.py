@@ -10,15 +10,16 @@ from mlpbench.base.escapes import Markdown
 from mlpbench.evidence.judging.at_the_margin import edge_of, reach_of
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, SUPPORTED, UNDECIDED, Interval, Verdict
 from mlpbench.evidence.statistics.t_test import LEVEL
-from mlpbench.experiment.claims.hypothesis import BettingTest
+from mlpbench.experiment.claims.hypothesis import PRINTED_UNITS, BettingTest
 from mlpbench.experiment.metrics.metric import LOG10_UNIT, metric
 from mlpbench.report.number_text import LONG, VAST, fixed, rounded_factor, short_exponent
+from mlpbench.report.number_text import signed as with_sign
 from mlpbench.report.section import paragraph
 
 # Ten to this power and more is not written out.
 MOST_LOG10 = 300
 # Units of which there are none below 0.
-COUNTED = ("s", "steps", "epochs", "units", "bytes")
+COUNTED = tuple(unit for unit in PRINTED_UNITS if unit != LOG10_UNIT)
 NOT_ROBUST = "Not robust to test-set sampling: a different test set of this size could change the verdict."
 
 
@@ -55,9 +56,8 @@ class Digits:
 
     def plain(self, value: float, *, signed: bool | None = None) -> str:
         """Return the number without its unit."""
-        text = fixed(self.quantity.factor * value, self.spread)
-        positive = not text.startswith("-") and any(c in "123456789" for c in text.partition("e")[0])
-        return f"+{text}" if (self.quantity.signed if signed is None else signed) and positive else text
+        shown = with_sign if (self.quantity.signed if signed is None else signed) else fixed
+        return shown(self.quantity.factor * value, self.spread)
 
     def full(self, value: float, *, signed: bool | None = None) -> str:
         """Return the number with its unit."""

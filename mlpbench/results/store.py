@@ -216,23 +216,30 @@ class Store:
         if self._removed():
             raise RemovedError(self.folder)
         new = [(name, *encoded(stem, tables[name])) for name in reversed(TABLES)]
-        found = {(table, self._file_of[table].get(i)) for table in TABLES for i in ids}
-        old = {self.folder / table / name for table, name in found if name is not None}
-        if old:
-            self._check_present()
-            seal.release_parts(self.folder)
-            remainders = [part for path in sorted(old) for part in self._without(path, ids)]
-            exchange(
-                self.folder,
-                {f"{table}/{name}": content for table, name, content in (*new, *remainders)},
-                [f"{path.parent.name}/{path.name}" for path in old],
-            )
-            self._file_of = {table: self._index(table) for table in TABLES}
+        if old := self._files_with(ids):
+            self._replace(old, ids, new)
             return
         for table, name, content in new:
             write_whole(self.folder / table / name, content)
             added = tables[table]["run_id"].unique().to_pylist()
             self._file_of[table] |= dict.fromkeys((sys.intern(str(i)) for i in added), name)
+
+    def _files_with(self, ids: set[str]) -> set[Path]:
+        """Return the files that have rows of some runs."""
+        found = {(table, self._file_of[table].get(i)) for table in TABLES for i in ids}
+        return {self.folder / table / name for table, name in found if name is not None}
+
+    def _replace(self, old: Collection[Path], ids: set[str], new: Iterable[tuple[str, str, bytes]] = ()) -> None:
+        """Put new files, and what other runs had in old ones, in the place of the old ones, in one exchange."""
+        self._check_present()
+        seal.release_parts(self.folder)
+        remainders = [part for path in sorted(old) for part in self._without(path, ids)]
+        exchange(
+            self.folder,
+            {f"{table}/{name}": content for table, name, content in (*new, *remainders)},
+            [f"{path.parent.name}/{path.name}" for path in old],
+        )
+        self._file_of = {table: self._index(table) for table in TABLES}
 
     def _without(self, path: Path, ids: set[str]) -> Iterator[tuple[str, str, bytes]]:
         """Yield the part that is left of a file without some runs, if there is one."""
@@ -263,18 +270,11 @@ class Store:
         if exchanged:
             self._file_of = {table: self._index(table) for table in TABLES}
 
-    def remove(self, run_ids: Collection[str]) -> None:
+    def remove(self, ids: set[str]) -> None:
         """Remove runs and their weights, of all tables in one exchange; raise MachineError where the disk refuses."""
-        ids = set(run_ids)
-        old = {self.folder / t / name for t in TABLES for i in ids if (name := self._file_of[t].get(i)) is not None}
-        if not old:
-            return
-        self._check_present()
-        seal.release_parts(self.folder)
-        left = {f"{table}/{name}": content for path in sorted(old) for table, name, content in self._without(path, ids)}
-        exchange(self.folder, left, [f"{path.parent.name}/{path.name}" for path in old])
-        weights.tidy(self.folder, dict.fromkeys(ids), self._weights_of)
-        self._file_of = {table: self._index(table) for table in TABLES}
+        if old := self._files_with(ids):
+            self._replace(old, ids)
+            weights.tidy(self.folder, dict.fromkeys(ids), self._weights_of)
 
     def rewrite(self, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
         """Replace each file of a table by a small one with other values in the same rows.

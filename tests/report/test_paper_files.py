@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from arithmetic_folders import make_folder
 from benchmark_session import benchmark_session
+from blank_figures import drawn_alone
 from click.testing import CliRunner, Result
 from repository import ROOT
 
@@ -23,8 +24,6 @@ from mlpbench.cli.main import main
 from mlpbench.jobs import write_pages
 from mlpbench.report import kernel_benchmarks
 from mlpbench.report.papers.paper_files import read_formats
-from mlpbench.report.report import Report
-from mlpbench.report.section import Drawing
 from mlpbench.results import seal
 
 # Of the figures, those of a claim, of lines and of bands.
@@ -53,15 +52,7 @@ def for_papers(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module", autouse=True)
 def few_figures() -> Iterator[None]:
     """Leave out most figures: files are written of one as of another."""
-    every = Report.drawings
-    assert isinstance(every, property)
-
-    def some(report: Report) -> dict[str, Drawing]:
-        drawings: dict[str, Drawing] = every.__get__(report)
-        return {path: draw for path, draw in drawings.items() if Path(path).stem in KEPT or report.context is None}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Report, "drawings", property(some))
+    with drawn_alone(lambda report, name: name in KEPT or report.context is None):
         yield
 
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blank_figures import drawn_alone
 from click.testing import CliRunner
 
 from mlpbench.cli.main import main
-from mlpbench.report.report import Report
-from mlpbench.report.section import Drawing
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -50,15 +49,7 @@ replicates: 2
 @pytest.fixture(scope="module", autouse=True)
 def own_figures_alone() -> Iterator[None]:
     """Leave out the figures that every report has: they take most of its time."""
-    every = Report.drawings
-    assert isinstance(every, property)
-
-    def own(report: Report) -> dict[str, Drawing]:
-        drawings: dict[str, Drawing] = every.__get__(report)
-        return {path: draw for path, draw in drawings.items() if Path(path).stem.startswith("own_")}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Report, "drawings", property(own))
+    with drawn_alone(lambda _report, name: name.startswith("own_")):
         yield
 
 

@@ -134,13 +134,12 @@ def read_plugins(written: object, base: Path, taken: Callable[[str], Collection[
     if written is None:
         return ()
     alone = isinstance(written, str)
-    if isinstance(written, str):
-        written = [written]
-    if not isinstance(written, list):
+    entries = [written] if alone else written
+    if not isinstance(entries, list):
         rule = "plugins must be a list of files beside this one, such as [pieces.py], or names of installed ones"
         raise SpecProblem((KEY,), f"{rule}, got {shown(written)}")
     plugins: list[Plugin] = []
-    for i, entry in enumerate(written):
+    for i, entry in enumerate(entries):
         place: Place = (KEY,) if alone else (KEY, i)
         plugin = _record(entry, place) if isinstance(entry, Mapping) else _named(entry, base, place)
         if plugin.name in (p.name for p in plugins):

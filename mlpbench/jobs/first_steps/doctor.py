@@ -224,13 +224,13 @@ def _torch() -> Iterator[Finding]:
     facts = torch_facts()
     built = f"built for CUDA {facts.cuda}" if facts.cuda else "built without CUDA"
     yield fine("torch", f"{facts.version}, {built}, kernels for {facts.capability}")
-    driver = gpu_driver()
+    driver = gpu_driver() or "of unknown version"
     if facts.gpus:
         gpus = (f"{device} {name} ({size / GIB:.0f} GiB)" for device, (name, size) in facts.gpus.items())
-        yield fine("GPU", f"{', '.join(gpus)}, driver {driver or 'of unknown version'}")
+        yield fine("GPU", f"{', '.join(gpus)}, driver {driver}")
     elif has_gpu_driver():
         way = "install the torch of your CUDA (https://pytorch.org/get-started), or train with --device cpu"
-        yield wrong("GPU", f"there is a driver ({driver or 'of unknown version'}), and torch can't use a GPU", way)
+        yield wrong("GPU", f"there is a driver ({driver}), and torch can't use a GPU", way)
     else:
         yield fine("GPU", "none, as there is no driver: everything is trained on the processor")
 

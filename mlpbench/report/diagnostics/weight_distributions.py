@@ -33,7 +33,7 @@ METHOD = "Densities are the slopes of monotone curves through 21 quantiles of th
 
 
 AT_ONE_PLACE = "A bar, with its share, stands for weights that have one value."
-PAPER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.6}
+PAPER = theme.PAPER | {"pad": 0.6}
 
 
 def _has_atoms(weights: pd.DataFrame) -> bool:

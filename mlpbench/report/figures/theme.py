@@ -37,6 +37,8 @@ SPLITS: dict[str, Dashes] = {"train": "dashed", "validation": "dotted", "test": 
 NOMINAL = (*(sns.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 3, 4, 5, 9, 7)), "#332288", "#882255")
 # What rcParams have that is no style: the backend, and what only starting it reads.
 KEPT = frozenset(("backend", "backend_fallback", "interactive", "toolbar", "timezone", "webagg.port", "webagg.address"))
+# Behind words that stand on lines, a little transparent.
+PAPER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0}
 MOST_COLOURS = 10
 # A factor with more levels than this has round numbers on its axis.
 MOST_TICKS = 60

@@ -31,7 +31,7 @@ MOST_LISTED = 4
 # Up to so many dots have their name beside them, where none is longer than a panel has room for.
 MOST_NAMED, LONGEST_NAME = 10, 24
 # Behind names: the frontier runs below them.
-PAPER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.4}
+PAPER = theme.PAPER | {"pad": 0.4}
 
 
 def tradeoff(context: Context) -> Section | None:
@@ -105,7 +105,7 @@ def sentence(costs: pd.DataFrame, measure: str) -> str:
     more = top["mean"] - cheapest["mean"]
     gain = f"{100 * more:+.2f} pp" if measure == "accuracy" else f"{'+' * (more > 0)}{brief(more)}"
     return (
-        f"By FLOPs, {who} are Pareto-optimal; the best, {_condition(top)}, takes {rounded_factor(top['flops'] / cheapest['flops'], 3)} times the arithmetic and "
+        f"By FLOPs, {who} are Pareto-optimal; the best, {_condition(top)}, takes {brief(top['flops'] / cheapest['flops'])} times the arithmetic and "
         f"{rounded_factor(top['train_seconds'] / cheapest['train_seconds'])} times the time of the cheapest, {_condition(cheapest)}, for {gain} of "
         f"test {measure}."
     )

@@ -39,8 +39,7 @@ WITHOUT_SIZES = "Ranks say nothing of sizes, and the test is beside the claims a
 
 def section(context: Context) -> Section | None:
     """Return mean ranks of conditions over data sets, and which can't be told apart; None where data sets are no factor."""
-    ranked = _ranked(context)
-    if ranked is None:
+    if not context.experiment.varies_data or (ranked := _ranked(context)) is None:
         return None
     return Section(
         title="Data sets",
@@ -53,10 +52,10 @@ def section(context: Context) -> Section | None:
 
 def each_data_set(context: Context) -> Section | None:
     """Return the outcome of each condition on each data set, and a figure of claims over data sets; None where data sets are no factor."""
+    if not context.experiment.varies_data:
+        return None
     ranked = _ranked(context)
-    over = (
-        [v for v in context.verdicts if v.datasets and v.estimate is not None] if context.experiment.varies_data else []
-    )
+    over = [v for v in context.verdicts if v.datasets and v.estimate is not None]
     if ranked is None and not over:
         return None
     figure = SectionFigure(
@@ -79,9 +78,7 @@ def each_data_set(context: Context) -> Section | None:
 
 
 def _ranked(context: Context) -> RankTable | None:
-    """Return the ranks of conditions over data sets; None where data sets are no factor, or nothing is ranked."""
-    if not context.experiment.varies_data:
-        return None
+    """Return the ranks of conditions over data sets; None where nothing is ranked."""
     return rank_table(_cells(context), "higher" if metric(context.outcome).better == "higher" else "lower")
 
 

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from mlpbench.evidence.test_outputs.number_predictions import MOST_REPLICATES, NumberPredictions, read_numbers
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.number_text import rounded_factor
+from mlpbench.report.number_text import brief
 from mlpbench.report.section import Section, figure_section
 from mlpbench.report.topics.condition_panels import (
     PANEL_HEIGHT,
@@ -75,11 +75,11 @@ def curves_sentence(known: Sequence[NumberPredictions], labels: Sequence[str], *
     aim = "test targets" if known[0].truth_RN is None else "true function"
     near, far = (choose(range(len(known)), key=lambda i: known[i].off_truth) for choose in (min, max))
     how = "root mean square at the test inputs, median of replicates"
-    first = rounded_factor(known[near].off_truth, 3)
+    first = brief(known[near].off_truth)
     if len(known) == 1:
         which = f"of {labels[0]} " if several else ""
         return f"The fitted curves {which}are {first} from the {aim} ({how})."
-    last = rounded_factor(known[far].off_truth, 3)
+    last = brief(known[far].off_truth)
     return (
         f"Of {len(known)} conditions drawn the curves of {labels[near]} are nearest to the {aim}, {first} from it, and those of "
         f"{labels[far]} farthest, {last} ({how})."

@@ -22,7 +22,7 @@ from mlpbench.evidence.test_outputs.number_predictions import (
 )
 from mlpbench.report.context import Context
 from mlpbench.report.figures import theme
-from mlpbench.report.number_text import fixed, rounded_factor
+from mlpbench.report.number_text import brief, fixed, rounded_factor
 from mlpbench.report.section import Section, figure_section
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ def section(context: Context) -> Section | None:
 def residuals_sentence(of: ResidualSummary, label: str) -> str:
     """Say how much of the variance is explained, whether predictions are too high or too low, and whether errors fan out."""
     who = f"The best condition, {label}," if label else "The network"
-    error = f"RMSE {rounded_factor(of.rmse, 3)}"
+    error = f"RMSE {brief(of.rmse)}"
     if math.isnan(of.r2):
         first = f"{who} predicts test targets with {error}."
     elif of.r2 < 0:
