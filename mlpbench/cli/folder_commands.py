@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from mlpbench.report.papers.paper_files import VectorFormat
 
 MOST_LISTED = 20
-# What `trim` removes of a table where that is not all of it.
-TRIMMED = {"layers": "layers (weight quantiles)"}
 
 
 @click.command()
@@ -370,9 +368,9 @@ def merge(folders: tuple[Path, ...], output: Path, dry_run: bool) -> None:
 def trim(folders: tuple[Path, ...], others: bool, dry_run: bool) -> None:
     """Remove from results folders the numbers that their reports do not read, and compress the rest.
 
-    This removes curves and quantiles of weights of runs that no figure shows, and predictions of conditions that no claim
-    names. All else stays, and so does the report. The runs stay done: a later `run` does not train them again. A claim that
-    is added later and needs a removed prediction says so (`run --rerun all` trains it again).
+    This removes curves and numbers of layers of runs that no figure shows and no claim reads, and predictions of conditions
+    that no claim names. All else stays, and so does the report. The runs stay done: a later `run` does not train them again.
+    A claim or figure that is added later and needs a removed number says so (`run --rerun all` trains the runs again).
 
     With --others runs go that spec.yaml no longer names. That they were looked at stays in the register of the folder, and claims
     are judged at the level that this leaves.
@@ -389,7 +387,7 @@ def trim(folders: tuple[Path, ...], others: bool, dry_run: bool) -> None:
             size = f"{done.bytes_before / 2**20:.1f} MiB"
             size += "" if dry_run else f", now {done.bytes_after / 2**20:.1f} MiB"
             removed = f"{done.removed} {'would be removed' if dry_run else 'removed'}"
-            click.echo(f"{folder}: {TRIMMED.get(table, table)}: {done.kept} kept, {removed}; {size}")
+            click.echo(f"{folder}: {table}: {done.kept} kept, {removed}; {size}")
     if dry_run:
         click.echo(NOTHING_WRITTEN)
 

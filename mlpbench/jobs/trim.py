@@ -24,7 +24,7 @@ from mlpbench.jobs.judge import judge
 from mlpbench.report.report import render
 from mlpbench.results import examples
 from mlpbench.results.folder_check import open_folder
-from mlpbench.results.schemas import DROPPABLE, TABLES
+from mlpbench.results.schemas import DROPPABLE, DROPPED_TOGETHER, TABLES
 from mlpbench.results.store import Store
 
 
@@ -54,9 +54,10 @@ class _ReadRecorder(Store):
         sound: bool = False,
     ) -> pd.DataFrame:
         rows = super().read(table, run_ids, columns, sound=sound)
-        for column in DROPPABLE.get(table, ()):
-            if columns is None or column in columns:
-                self.runs_read[table, column] |= set(rows["run_id"])
+        for group in DROPPED_TOGETHER.get(table, ()):
+            if columns is None or not set(group).isdisjoint(columns):
+                for column in group:
+                    self.runs_read[table, column] |= set(rows["run_id"])
         return rows
 
 

@@ -17,7 +17,7 @@ from mlpbench.evidence.estimates.observe import DIVERGED, OK, estimate, estimate
 from mlpbench.evidence.estimates.overlap import by_position
 from mlpbench.evidence.estimates.paired_differences import Difference, worse_than
 from mlpbench.evidence.estimates.predictions import Predictions, read_predictions
-from mlpbench.evidence.frames import places, records
+from mlpbench.evidence.frames import is_among, places, records
 from mlpbench.evidence.judging.claim_values import Curves, read_curves
 from mlpbench.evidence.judging.claim_verdicts import RUN_COLUMNS as JUDGED_COLUMNS
 from mlpbench.evidence.judging.interim_analysis import Judgement
@@ -265,6 +265,17 @@ class Context:
         ends = self.experiment.probes is None or math.inf in self.experiment.probes
         conditions = [self.conditions[i] for i in positions]
         return layer_estimates.measured(runs, conditions, self.layers, columns, ends=ends)
+
+    @cached_property
+    def runs_without_layers(self) -> str:
+        """How many of the finished runs whose layers are drawn have no numbers of them, in words; nothing where all have."""
+        observed = self.drawn_rows(self.observed)
+        wanted = (observed["status"] == OK) & (observed["replicate"] < MOST_DOTS)
+        finished = observed.loc[wanted, "run_id"]
+        lacking = int((~is_among(finished, self.layer_rows["run_id"])).sum()) if "run_id" in self.layer_rows else 0
+        if not lacking:
+            return ""
+        return f"{lacking} of {len(finished)} finished runs have no numbers of layers: this folder was trimmed."
 
     def overlaps_of_training(self, positions: Sequence[int] | None = None) -> pd.Series[float]:
         """Return how far replicates are from independent in what is measured in training, of all conditions or some."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -116,12 +117,13 @@ CAME_LATER = (
     *SET_CURVES,
     "env_gpu_libraries",
 )
-# Columns that `trim` empties where the report does not read them.
-DROPPABLE = {
-    "curves": ("loss", "accuracy"),
-    "layers": (WEIGHT_QUANTILES,),
-    "predictions": ("predicted", LATE_RIGHT, *SET_CURVES),
+# Columns that `trim` empties in runs of which the report reads none of a group: a run has all of a group or nothing.
+DROPPED_TOGETHER: dict[str, tuple[tuple[str, ...], ...]] = {
+    "curves": (("loss", "accuracy"),),
+    "layers": (tuple(LAYER_METRICS), (WEIGHT_QUANTILES,)),
+    "predictions": tuple((column,) for column in ("predicted", LATE_RIGHT, *SET_CURVES)),
 }
+DROPPABLE = {table: tuple(itertools.chain(*groups)) for table, groups in DROPPED_TOGETHER.items()}
 # How a run can end.
 STATUSES = {"ok", "diverged", "failed"}
 # Whole numbers of a table are counts, places and sizes: more are none that a machine has.

@@ -1,4 +1,4 @@
-"""Trimming drops what no report reads of predictions, curves and quantiles, and nothing else: no run, nothing compared."""
+"""Trimming drops what no report reads of predictions, curves and layers, and nothing else: no run, nothing compared."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.files import write_whole
 from mlpbench.cli.main import main
 from mlpbench.evidence.agreement import agreement
+from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.jobs import trim
 from mlpbench.jobs.merge import merge
+from mlpbench.report.diagnostics.layer_signals import against_depth
 from mlpbench.results.folders import IDENTICAL
 from mlpbench.results.part_files import encoded
 from mlpbench.results.schemas import DROPPABLE, KEYS, SCHEMAS, TABLES
@@ -67,7 +69,7 @@ def test_what_no_claim_reads_is_dropped_and_the_rest_is_as_it_was(whole: Path, c
     result = invoke("trim", copy)
     assert result.exit_code == 0
     assert "predictions: 6 kept, 0 removed;" in result.output
-    assert "layers (weight quantiles): 0 kept, 6 removed;" in result.output
+    assert "layers: 0 kept, 6 removed;" in result.output
     assert kept(copy) == {3: 2, 4: 0, 5: 2}
     for table in ("runs", "curves"):
         pd.testing.assert_frame_equal(pd.read_parquet(copy / table), pd.read_parquet(whole / table))
@@ -101,12 +103,50 @@ def test_quantiles_that_a_figure_shows_are_kept(tmp_path: Path) -> None:
     folder = mlpbench.run(spec, results=tmp_path, workers=1).folder
     before = Store(folder).read("layers").set_index(["run_id", "layer"])["weight_quantiles"]
     shown = (folder / "figures" / "weights.png").read_bytes()
-    done = trim.trim(folder)["layers"]
-    assert (done.kept, done.removed) == (2, 2)
+    trim.trim(folder)
     after = Store(folder).read("layers").set_index(["run_id", "layer"])["weight_quantiles"].dropna()
+    assert after.index.get_level_values("run_id").nunique() == 2
     assert {key: list(q) for key, q in after.items()} == {key: list(before[key]) for key in after.index}
     assert invoke("report", folder).exit_code == 0
     assert (folder / "figures" / "weights.png").read_bytes() == shown
+
+
+def test_numbers_of_layers_that_are_drawn_are_kept_and_only_those(tmp_path: Path) -> None:
+    """Those of refits are drawn; runs on folds only choose the level. A claim's own metric is kept with all of its run."""
+    varied = {"init": ["he_normal", {"normal": 1}]}
+    spec = SPEC | {"fixed": SPEC["fixed"] | {"depth": 2, "width": 3}, "factors": varied, "claims": []}
+    folder = mlpbench.run(spec | {"validation": {"folds": 2}, "nuisance": {"lr": [0.1, 0.5]}}, results=tmp_path).folder
+    shown = (folder / "figures" / "signals.png").read_bytes()
+    trim.trim(folder)
+    layers, runs = Store(folder).read("layers"), mlpbench.load(folder).runs.set_index("run_id")
+    of_fold = layers["run_id"].map(runs["fold"]).notna()
+    assert of_fold.sum() == 2 * (~of_fold).sum() * 2
+    assert layers.loc[of_fold, list(LAYER_METRICS)].isna().all(axis=None)
+    assert layers.loc[~of_fold, "grad_norm"].notna().all()
+    assert invoke("report", folder).exit_code == 0
+    assert (folder / "figures" / "signals.png").read_bytes() == shown
+
+
+def test_a_figure_and_a_claim_that_need_dropped_layers_say_so(tmp_path: Path) -> None:
+    """Gains are products over layers: a run without numbers has none, not 1."""
+    fixed = SPEC["fixed"] | {"width": 3}
+    spec = SPEC | {"fixed": fixed | {"depth": 3}, "factors": {"lr": [0.1, 0.5]}, "claims": []}
+    folder = mlpbench.run(spec, results=tmp_path, workers=1).folder
+    assert trim.trim(folder)["layers"].removed == 4
+    compared = {
+        "metric": "grad_norm[first,start]",
+        "a": {"lr": 0.1},
+        "b": {"lr": 0.5},
+        "expect": "less",
+    }
+    claimed = spec | {"claims": [{"id": "gradient", "says": "The gradient is smaller.", "compare": compared}]}
+    assert mlpbench.run(claimed, results=tmp_path, workers=1).trained == 0
+    assert "where `mlpbench trim` removed the numbers" in (folder / "report.md").read_text()
+    deeper = spec | {"fixed": fixed | {"lr": 0.1}, "factors": {"depth": [2, 3, 4]}}
+    context = mlpbench.run(deeper, results=tmp_path, workers=1, report=False).context
+    assert set(context.layer_rows["depth"]) == {2, 4}
+    assert context.runs_without_layers == "2 of 6 finished runs have no numbers of layers: this folder was trimmed."
+    assert context.runs_without_layers in against_depth(context).sentences  # type: ignore[union-attr]
 
 
 def test_what_is_dropped_comes_back_from_a_folder_that_has_it(whole: Path, copy: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from mlpbench.evidence.estimates.excerpt import MOST_DOTS
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, intervals
-from mlpbench.evidence.frames import places, with_finite
+from mlpbench.evidence.frames import is_among, places, with_finite
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import WEIGHT_QUANTILES
@@ -111,12 +111,14 @@ def measured(
 
     Convolutions count as hidden layers. Where `ends` is set, runs were measured at their end, and the last step is that of a
     finished run's last probe: a tuned run may have another number of steps than its condition. Of a condition with many
-    replicates the first `MOST_DOTS` are read. Rows are in the order of the grid, whatever the order of files.
+    replicates the first `MOST_DOTS` are read. A run without a number in any of the columns, as `trim` leaves it, has no rows. Rows are in the order of the grid, whatever the order of files.
     """
     ended = observed["status"].isin([OK, DIVERGED]) & (observed["replicate"] < MOST_DOTS)
     runs = observed.loc[ended, ["position", "replicate", "run_id", "status"]]
-    measured_rows = with_finite(layers(list(runs["run_id"]), columns), [c for c in columns if c != WEIGHT_QUANTILES])
-    rows = runs.merge(measured_rows.drop(columns="steps"), on="run_id")
+    stored = layers(list(runs["run_id"]), columns).drop(columns="steps")
+    has_any = stored[list(columns)].notna().any(axis=1)
+    stored = stored[is_among(stored["run_id"], stored.loc[has_any, "run_id"])]
+    rows = runs.merge(with_finite(stored, [c for c in columns if c != WEIGHT_QUANTILES]), on="run_id")
     rows = rows.sort_values(["position", "replicate", *PLACE], kind="stable", ignore_index=True)
     used = sorted(set(rows["position"]))
     settings = {i: conditions[i].settings for i in used}

@@ -53,6 +53,12 @@ WITHOUT_LOGARITHM = Remark(
 WITHOUT_METRIC = Remark(
     text="A condition without the metric can't be judged by it: select conditions that have it, or claim another metric."
 )
+WITHOUT_LAYERS = Remark(
+    text=Markdown(
+        "Runs without numbers of this layer can't be judged by it: select conditions that have the layer, or, where `mlpbench trim` removed "
+        "the numbers, train the runs again with `mlpbench run --rerun all`."
+    )
+)
 EQUAL_REPLICATES = Remark(text="Every replicate gave the same number.")
 
 

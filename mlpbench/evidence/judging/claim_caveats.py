@@ -151,6 +151,8 @@ def caveats_of(
     unmeasured = [n for (why, _), n in values.left_out.items() if why == "unmeasured"]
     if unmeasured and hypothesis.metric.startswith(metric_names.LOG10):
         noted.append(caveats.WITHOUT_LOGARITHM)
+    elif unmeasured and metric_names.layer_metric(hypothesis.metric) is not None:
+        noted.append(caveats.WITHOUT_LAYERS)
     elif values.replicates_planned in unmeasured:
         noted.append(caveats.WITHOUT_METRIC)
     n, test = len(values.complete), hypothesis.test

@@ -58,6 +58,8 @@ def by_layer(context: Context) -> Section | None:
         return None
     depths = {i: c.settings.n_hidden for i, c in enumerate(context.drawn_conditions)}
     rows = context.layer_rows if max(depths.values()) > 1 else pd.DataFrame()
+    if rows.empty and context.runs_without_layers and max(depths.values()) > 1:
+        return Section(title="Signal by layer", sentences=context.runs_without_layers)
     if rows.empty:
         return None
     estimates = layer_estimates.signals(rows, context.overlaps_of_training(context.excerpt.drawn))
@@ -78,6 +80,7 @@ def by_layer(context: Context) -> Section | None:
         if starts_alike(_placed(shown, lines), lines)
         else "",
         BANDS,
+        context.runs_without_layers,
         lines.sentence,
         "Each ends at its last layer." if lines.unmarked and set(lines.unmarked) <= SHAPES_OF_LINES else "",
         context.drawn_by,
@@ -140,6 +143,7 @@ def against_depth(context: Context) -> Section | None:
         gain_sentence(estimates, _labels(context)),
         GAINS,
         BANDS,
+        context.runs_without_layers,
         lines.sentence,
         context.drawn_by,
         figure="depth_gain",
@@ -189,6 +193,7 @@ def over_training(context: Context) -> Section | None:
         "Layers over training",
         over_training_sentence(estimates, _labels(context)),
         BANDS,
+        context.runs_without_layers,
         lines.sentence,
         context.drawn_by,
         figure="over_steps",
@@ -256,6 +261,7 @@ def coordinate_check(context: Context) -> Section | None:
         f"Averaged over {' and '.join(averaged)} within each replicate." if averaged else "",
         _left_out(layer_estimates.uneven(*of)) if averaged else "",
         BANDS,
+        context.runs_without_layers,
         context.drawn_by,
         figure="coordinates",
         alt="Scale of the last hidden layer's activations against width, a line for each probed epoch.",
