@@ -264,6 +264,8 @@ def _off_axis(curves: pd.DataFrame, measure: str) -> list[str]:
     if measure == "loss" and is_log(curves):
         values = np.log10(ends["geo_mean"].to_numpy(dtype=float))
     near = scales.most_alike(values)
+    if not len(near):  # their distances are no numbers
+        return []
     return [str(c) for c, v in zip(ends["condition_id"], values, strict=True) if not near.min() <= v <= near.max()]
 
 
