@@ -9,6 +9,7 @@ import math
 
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.experiment.claims.hypothesis import Hypothesis
+from mlpbench.report.answer.claim_flags import would_decide
 from mlpbench.report.answer.plain_words import plainly
 from mlpbench.report.summary import LARGEST, Answer, DrawnNumbers
 from mlpbench.report.words import estimate_cell
@@ -26,6 +27,7 @@ def answer_of(verdict: Verdict, items: str = "examples") -> Answer:
         n=verdict.n,
         units="data sets" if verdict.hypothesis.datasets else "replicates",
         source=verdict.claim.source,
+        would_decide=would_decide(verdict),
         numbers=numbers_of(verdict),
     )
 

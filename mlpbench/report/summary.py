@@ -6,7 +6,8 @@ The file lies beside `report.md` and is written with it: a JSON object with sort
                  the margin, or undecided), and `estimate`, a text with unit and interval, `-` where there is none,
                  `plainly`, the same in plain words, empty where the number itself is plain, and in older files,
                  and `p`, uncorrected, null where the claim is not tested; `n` of `units` (replicates, data sets);
-                 `source`, who makes the claim; and `numbers`, what the text says as numbers in its unit: `estimate`, `low`
+                 `source`, who makes the claim; `would_decide`, what would decide an undecided claim, in a sentence, empty of
+                 others, and in older files; and `numbers`, what the text says as numbers in its unit: `estimate`, `low`
                  and `high` (null where that end is open), `interval`, whether there is one, `holds`, between which
                  numbers the claim holds (null where that end is open), `zero`, whether 0 is no difference, and `unit`;
                  null where nothing is estimated
@@ -67,6 +68,7 @@ class Answer(_Model):
     n: Count | None = None
     units: Literal["replicates", "data sets"] = "replicates"
     source: str = ""
+    would_decide: str = ""
     numbers: DrawnNumbers | None = None
 
 

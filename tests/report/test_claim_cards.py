@@ -13,14 +13,14 @@ from reports import report_of, section_text
 from repository import REFERENCE
 
 from mlpbench.base.escapes import Markdown, markdown
-from mlpbench.evidence.judging.caveats import LeftOut, Skewed, Unfinished
+from mlpbench.evidence.judging.caveats import LeftOut, Skewed, TooFewReplicates, Unfinished
 from mlpbench.evidence.judging.claim_values import UnitNumbers
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
-from mlpbench.evidence.judging.verdict import Interval, TestSampling, Verdict
+from mlpbench.evidence.judging.verdict import Interval, Outlook, TestSampling, Verdict
 from mlpbench.jobs.write_pages import render
 from mlpbench.report.answer import claim_cards, claim_figure, section_order
 from mlpbench.report.answer.claim_cards import MOST_CARDS, MOST_WORDS, answer, card, in_how_many, judged_by
-from mlpbench.report.answer.claim_flags import flags
+from mlpbench.report.answer.claim_flags import flags, would_decide
 from mlpbench.report.pages.markdown_html import OPEN_CARDS, Fold, body
 from mlpbench.report.pages.page import report_page
 from mlpbench.report.section import Section
@@ -198,6 +198,21 @@ def test_flags_are_short_and_say_what_could_change_a_verdict() -> None:
     ]
     open_one = verdict_with(decision="undecided", more_replicates=12, more_for_even=4, detectable=0.01)
     assert flags(open_one) == ["about 4 more replicates would decide it with a chance of 50%, about 12 with one of 80%"]
+
+
+def test_of_every_undecided_claim_it_is_said_what_would_decide_it() -> None:
+    assert would_decide(verdict_with()) == ""
+    open_one = verdict_with(decision="undecided", more_replicates=12, more_for_even=4, detectable=0.01)
+    counted = "bout 4 more replicates would decide it with a chance of 50%, about 12 with one of 80%"
+    assert would_decide(open_one) == f"A{counted}."
+    few = replace(open_one, caveats=(TooFewReplicates(least=6, n=4, units="replicates"),))
+    assert would_decide(few).endswith(f"got 4; a{counted}.")
+    hopeless = replace(verdict_with(decision="undecided"), outlook=Outlook())
+    assert would_decide(hopeless) == "No affordable number of replicates would decide it with a chance of 50%."
+    compare = {"metric": "test_accuracy", "a": {"width": 16}, "b": {"width": 8}, "expect": "greater"}
+    experiment = spec(factors={"width": [8, 16]}, claims=[{"id": "c", "says": "More.", "compare": compare}])
+    (lost,) = judge_claims(*make(experiment, status=dict.fromkeys(((0, r) for r in range(5)), "diverged")).parts)
+    assert would_decide(lost).startswith("Runs that diverged have no test_accuracy")
 
 
 @pytest.mark.parametrize("verdict", judge_claims(*width_tables().parts), ids=lambda v: v.claim.id)

@@ -96,6 +96,19 @@ def test_an_experiment_has_its_name_question_picture_and_runs() -> None:
     assert set(pictures(INDEX)) == {f"{PICTURES}/reference-{name}.svg" for name in ("width", "dropout")}
 
 
+def test_undecided_claims_stand_together_with_what_would_decide_each() -> None:
+    more = "About 9 more replicates would decide it with a chance of 50%."
+    open_one = entry("open", "Cost", answer("dear", "undecided", 0.3, would_decide=more), answer("cheap"))
+    text = markdown(Index(entries=[*INDEX.entries, open_one], unread=[]))
+    listed = text.partition("## Undecided\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| \[.*$", listed, flags=re.MULTILINE) == [
+        "| [width](reference/width/report.html): It is late. | +0.40 pp (+0.35 to +0.47) | 8 |  |",
+        f"| [open](reference/open/report.html): It is dear. | +0.40 pp (+0.35 to +0.47) | 8 | {more} |",
+    ]
+    assert page(Index(entries=[open_one], unread=[])).count(more) == 1
+    assert "## Undecided" not in markdown(Index(entries=[DROPOUT], unread=[]))
+
+
 def test_topics_are_linked_to_as_github_names_their_headings() -> None:
     """Reference: gjtorikian/html-pipeline, toc_filter.rb: small letters, no punctuation, hyphens for spaces, then numbers."""
     entries = [

@@ -11,6 +11,7 @@ import pytest
 from arithmetic_tables import make, spec, width_tables
 from reports import report_of
 
+from mlpbench.report.answer.claim_flags import would_decide
 from mlpbench.report.answer.plain_words import plainly
 from mlpbench.report.claim_answers import numbers_of
 from mlpbench.report.summary import NAME, FirstFigure, Summary, read_summary
@@ -42,9 +43,12 @@ def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure(
             "source": v.claim.source,
             "units": "replicates",
             "verdict": v.decision,
+            "would_decide": would_decide(v),
         }
         for v in verdicts
     ]
+    assert {bool(a["would_decide"]) for a in content["answers"] if a["verdict"] == "undecided"} == {True}
+    assert not any(a["would_decide"] for a in content["answers"] if a["verdict"] != "undecided")
     assert f"**Supported**: {content['answers'][0]['plainly']}." in report.markdown
     assert content["figure"]["file"] == "figures/claim_1.png"
     assert f"![{content['figure']['alt']}](figures/claim_1.png)" in report.markdown

@@ -56,6 +56,21 @@ def _of_every(kept: BoundKept) -> str:
     return f"{shown}, {EVERY_LEAST} of {EVERY_LEAST} would show 90%" if kept.planned < EVERY_LEAST else shown
 
 
+def would_decide(verdict: Verdict) -> str:
+    """Return what would decide an undecided claim, or why nothing does, as a sentence; nothing of a claim that is decided."""
+    if verdict.decision != UNDECIDED:
+        return ""
+    found = [] if verdict.withheld is None else [clause(verdict.withheld.sentence)]
+    found += [_of_every(c) for c in verdict.caveats if isinstance(c, BoundKept) and c.rate is not None]
+    found += [FLAGS[type(c)](c) for c in verdict.caveats if isinstance(c, TooFewReplicates | TooFewToDecide)]
+    if more := needed(verdict):
+        found.append(clause(more))
+    if not found:
+        found = [f"no affordable number of {verdict.hypothesis.units} would decide it with a chance of 50%"]
+    text = "; ".join(dict.fromkeys(found))
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def flags(verdict: Verdict) -> Sequence[str]:
     """Return what could change a verdict, each in a few words; nothing of one that follows from the settings."""
     found: list[str] = []

@@ -262,6 +262,7 @@ def markdown(index: Index) -> str:
             index.about,
             table(["topic", "experiments", *VERDICTS], topics, "lrrrrr") if several else "",
             *(_group(group, index, shown) for group in index.groups),
+            _undecided(index),
             heading(2, "Could not be read") if index.unread else "",
             bullets(Markdown("{}: {}").format(code(folder), why) for folder, why in index.unread),
             *([heading(2, HOW), _reading(index)] if index.counts else []),
@@ -303,6 +304,31 @@ def _experiment(entry: Entry, index: Index, shown: Mapping[str, bytes]) -> Markd
     drawn = Markdown(f"![One strip a claim: estimate, interval, and where it holds.]({path})") if path in shown else ""
     facts = f"{entry.facts}."
     return blocks(name, entry.summary.question, drawn, table(head, rows, "lllrrl") if rows else "", facts)
+
+
+def _undecided(index: Index) -> Markdown:
+    """Return the undecided claims of all experiments in one table, with what would decide each; nothing where there are none."""
+    rows = [
+        [
+            Markdown("[{}]({}): {}").format(
+                escaped(entry.summary.name, in_cell=True),
+                Markdown(entry.link()),
+                escaped(row.answer.says, in_cell=True),
+            ),
+            row.answer.estimate,
+            row.size,
+            row.answer.would_decide,
+        ]
+        for group in index.groups
+        for entry in group.entries
+        for row in index.rows[entry.folder]
+        if row.answer.verdict == "undecided"
+    ]
+    if not rows:
+        return Markdown("")
+    return blocks(
+        heading(2, "Undecided"), table(["claim", "effect (95% interval)", "n", "what would decide it"], rows, "llrl")
+    )
 
 
 def _row(row: Row) -> list[str]:
