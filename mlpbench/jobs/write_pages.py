@@ -190,6 +190,7 @@ def read_index(folder: Path, say: Say = say_nothing, refuse: Say = say_nothing) 
     `refuse` gets what is wrong with it.
     """
     from mlpbench.report import kernel_benchmarks
+    from mlpbench.report.pages import verdict_notes
     from mlpbench.report.pages.index_page import Index
 
     entries, unread = [], []
@@ -213,7 +214,12 @@ def read_index(folder: Path, say: Say = say_nothing, refuse: Say = say_nothing) 
             unread.append((name, why.replace(f"{folder}/", "").partition("\n")[0]))
     if note := seal.unsealed(folder / e.folder for e in entries if (folder / e.folder / seal.SPEC).exists()):
         say(note)
-    return Index(entries=sorted(entries, key=lambda e: (e.summary.name, e.folder)), unread=sorted(unread))
+    try:
+        notes = verdict_notes.read_notes(folder, {e.folder: e.summary for e in entries}, say)
+    except InputError as error:
+        refuse(str(error))
+        notes = {}
+    return Index(entries=sorted(entries, key=lambda e: (e.summary.name, e.folder)), unread=sorted(unread), notes=notes)
 
 
 def _entry(path: Path, name: str, say: Say) -> Entry:

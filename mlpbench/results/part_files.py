@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,9 +59,9 @@ def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str,
 
     The smallest has no statistics, and no schema but parquet's own: `SCHEMAS` have the types of columns. Floating-point
     numbers are stored by byte position (byte stream split): signs and exponents are similar, stand together and compress.
-    All other columns are dictionary-encoded.
+    All other columns are dictionary-encoded, in the smallest also those of numbers that get smaller by it, such as shares of the
+    same examples.
     """
-    sink = pa.BufferOutputStream()
     leaves = {
         f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name: (
             field.type.value_type if pa.types.is_list(field.type) else field.type
@@ -69,13 +69,28 @@ def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str,
         for field in table.schema
     }
     split = [path for path, kind in leaves.items() if pa.types.is_floating(kind)]
-    others = [path for path in leaves if path not in split]
-    options: dict[str, Any] = {"use_dictionary": others, "use_byte_stream_split": split}  # stubs know no lists here
+    if smallest:
+        split = [path for path in split if _is_smaller_split(table.select([path.partition(".")[0]]), path)]
+    content = _parquet(table, split, [path for path in leaves if path not in split], smallest=smallest)
+    return sealed(stem, content, ".parquet"), content
+
+
+def _is_smaller_split(column: pa.Table, path: str) -> bool:
+    """Return whether a column of numbers takes no more bytes by byte position than as a dictionary."""
+    by_position, as_dictionary = (
+        len(_parquet(column, split, others, smallest=True)) for split, others in (([path], []), ([], [path]))
+    )
+    return by_position <= as_dictionary
+
+
+def _parquet(table: pa.Table, split: Sequence[str], others: Sequence[str], *, smallest: bool) -> bytes:
+    sink = pa.BufferOutputStream()
+    # stubs know no lists here
+    options: dict[str, Any] = {"use_dictionary": list(others), "use_byte_stream_split": list(split)}
     if smallest:
         options |= {"compression_level": SMALLEST, "write_statistics": False, "store_schema": False}
     pq.write_table(table, sink, compression="zstd", **options)
-    content = sink.getvalue().to_pybytes()
-    return sealed(stem, content, ".parquet"), content
+    return sink.getvalue().to_pybytes()
 
 
 def damage(path: Path, table: str) -> str | None:

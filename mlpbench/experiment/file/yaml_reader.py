@@ -111,6 +111,15 @@ def from_mapping(tree: Mapping[str, Any], overrides: Overrides = (), make: Datas
     raise InputError(_together([*flaws, *placed], found))
 
 
+def other_file(path: FilePath, check: Callable[[Any], Sequence[SpecProblem]]) -> Any:
+    """Return what a file of other content holds; raise InputError with all that `check` finds wrong in it, each at its place."""
+    source = _Source(str(path), text_of(path))
+    value = source.value()
+    if (found := check(value)) or source.twice:
+        raise source.refusal(found, {}, [])
+    return value
+
+
 def _problems(
     tree: dict[str, Any], check: Callable[[dict[str, Any]], Experiment], *, is_alone: bool
 ) -> Experiment | list[SpecProblem]:

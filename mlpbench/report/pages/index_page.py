@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, count, groupby
 from typing import get_args
@@ -21,6 +21,7 @@ from mlpbench.report.many_claims import ClaimsTogether, JudgedClaim, judged_toge
 from mlpbench.report.pages import claim_strips
 from mlpbench.report.pages.page import index_page
 from mlpbench.report.pages.report_digest import HTML, MARKDOWN
+from mlpbench.report.pages.verdict_notes import Notes
 from mlpbench.report.section import blocks, heading, table
 from mlpbench.report.summary import Answer, Summary
 from mlpbench.report.topic_order import BENCHMARKS, OTHER, place
@@ -57,6 +58,11 @@ READING: Sequence[tuple[str, str]] = (
     ),
 )
 
+OF_NOTES = (
+    "Note",
+    "In italics beside a claim: what somebody wrote about its verdict, after the results. It is not tested.",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -67,6 +73,7 @@ class Row:
         q: its q over all claims of the index; None where it has none.
         falls: whether its verdict is decided and would not stand over all of them.
         anchor: the name by which the page can be linked to.
+        note: what somebody wrote about the verdict; empty where nobody did.
 
     """
 
@@ -74,6 +81,7 @@ class Row:
     q: float | None
     falls: bool
     anchor: str
+    note: str = ""
 
     @property
     def size(self) -> str:
@@ -160,10 +168,16 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """All experiments of a folder, and (folder, reason) of those that cannot be read."""
+    """All experiments of a folder, (folder, reason) of those that cannot be read, and notes on verdicts."""
 
     entries: Sequence[Entry]
     unread: Sequence[tuple[str, str]]
+    notes: Notes = field(default_factory=dict)
+
+    @property
+    def reading(self) -> Sequence[tuple[str, str]]:
+        """What the columns mean, and the notes where there are some."""
+        return [*READING, OF_NOTES] if self.notes else READING
 
     @property
     def title(self) -> str:
@@ -213,6 +227,7 @@ class Index:
                     q=next(q),
                     falls=id(next(judged)) in fallen,
                     anchor=f"{self.names[entry.folder]}--{slug(answer.id)}",
+                    note=self.notes.get(entry.folder, {}).get(answer.id, ""),
                 )
                 for answer in entry.summary.answers
             ]
@@ -288,7 +303,7 @@ def _heading_anchor(title: str) -> str:
 
 def page(index: Index) -> str:
     """Return the index as one HTML file, with a strip beside each claim unless there are very many."""
-    return index_page(title=index.title, index=index, reading=READING, how=HOW, strips=claim_strips)
+    return index_page(title=index.title, index=index, reading=index.reading, how=HOW, strips=claim_strips)
 
 
 def _group(group: Group, index: Index, shown: Mapping[str, bytes]) -> Markdown:
@@ -334,11 +349,13 @@ def _undecided(index: Index) -> Markdown:
 def _row(row: Row) -> list[str]:
     answer = row.answer
     says = Markdown("{} ({})").format(escaped(answer.says, in_cell=True), code(answer.id))
+    if row.note:
+        says = Markdown("{} *{}*").format(says, escaped(row.note, in_cell=True))
     return [says, Markdown("**{}**").format(answer.verdict), answer.estimate, row.size, row.q_text, answer.source]
 
 
 def _reading(index: Index) -> Markdown:
-    lines: list[str] = [Markdown("**{}**: {}").format(term, text) for term, text in READING]
+    lines: list[str] = [Markdown("**{}**: {}").format(term, text) for term, text in index.reading]
     return blocks(bullets(lines), index.together.sentence)
 
 
