@@ -150,6 +150,17 @@ def test_the_main_job_prints_the_verdicts_of_the_reference_results(monkeypatch: 
     assert found[0] == found[1]
 
 
+def test_the_findings_of_the_readme_are_those_of_the_reference_results() -> None:
+    pattern = r"^- \*(.+?)\* \*\*(.+?)\*\*: (.+?), n = (\d+)\n  \(\[(\w+)\]"
+    findings = re.findall(pattern, PAGES["README.md"], flags=re.MULTILINE)
+    assert len(findings) == 3
+    for says, verdict, estimate, n, name in findings:
+        summary = read_summary(REFERENCE / name)
+        assert summary is not None
+        (answer,) = (a for a in summary.answers if a.says == says)
+        assert (answer.verdict, answer.estimate, str(answer.n)) == (verdict, estimate, n)
+
+
 def test_the_report_that_a_page_goes_through_has_the_verdicts_it_names() -> None:
     """What stands between the figure of a claim and the next one names its verdict in italics; sections are named as the report has them."""
     text = PAGES["docs/reports.md"]
