@@ -87,7 +87,7 @@ def _problem(complaint: ErrorDetails, known_keys: Callable[[Path], Sequence[str]
     """Put one of pydantic's complaints into a sentence."""
     path, value, kind = complaint["loc"], complaint["input"], complaint["type"]
     if kind == "extra_forbidden":
-        return unknown_key(path, known_keys(path))
+        return unknown_key(path, known_keys(path), known_keys(path[:-1]) if len(path) > 2 else ())
     if path and path[-1] == "[key]":
         return SpecProblem(path[:-1], f"a key must be a word, got {shown(value)}", key=True)
     if kind == "missing":
@@ -108,8 +108,10 @@ def entry(path: Path) -> str:
     return f"entry {last + 1} of {path[-2]}" if isinstance(last, int) and len(path) > 1 else str(last)
 
 
-def unknown_key(path: Path, known: Sequence[str]) -> SpecProblem:
-    """Return the problem of a key, the last part of its path, that is none of those known there."""
+def unknown_key(path: Path, known: Sequence[str], known_above: Sequence[str] = ()) -> SpecProblem:
+    """Return the problem of a key, the last part of its path, that is none of those known there; it may be one a level above."""
+    if path[-1] in known_above and not isinstance(path[-2], int):
+        return SpecProblem(path, f"{shown(path[-1])} stands beside {path[-2]}, not in it: move it a level up", key=True)
     return SpecProblem(path, unknown("key", path[-1], known), key=True)
 
 

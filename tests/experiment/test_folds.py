@@ -15,6 +15,7 @@ from mlpbench.base.errors import InputError
 from mlpbench.data.dataset import fold_of
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.file.yaml_source import Source
 from mlpbench.experiment.plan import plan, signature
 from mlpbench.experiment.spec import Experiment
 
@@ -173,7 +174,7 @@ def test_a_dump_is_read_as_the_same_experiment() -> None:
         until_decided={"max_replicates": 12},
         claims=BOUND,
     )
-    again = yaml_reader.from_mapping(yaml_reader._Source("dump", yaml_reader.dump(experiment)).tree())
+    again = yaml_reader.from_mapping(Source("dump", yaml_reader.dump(experiment)).tree())
     assert again == experiment.model_copy(update={"fixed": again.fixed})
     assert ids(again) == ids(experiment)
 

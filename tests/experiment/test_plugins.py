@@ -16,6 +16,7 @@ from mlpbench.base.models import SpecProblem
 from mlpbench.experiment.components.activations import ACTIVATIONS
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.json_schema import schema
+from mlpbench.experiment.file.yaml_source import Source
 from mlpbench.experiment.grid import conditions, run_ids
 from mlpbench.experiment.plugins.piece_source import SourceProblem, read_pieces
 from mlpbench.experiment.plugins.plugin import outdated_names, read_file, recorded, with_code
@@ -220,7 +221,7 @@ def test_a_piece_may_be_a_level_anywhere(tmp_path: Path) -> None:
     ):  # fmt: skip
         experiment = build(base | keys, tmp_path)
         assert mine in {c.settings.activation for c in conditions(experiment)}
-        again = build(yaml_reader._Source("x", yaml_reader.dump(experiment)).tree(), tmp_path)
+        again = build(Source("x", yaml_reader.dump(experiment)).tree(), tmp_path)
         assert ids(again) == ids(experiment)
 
 

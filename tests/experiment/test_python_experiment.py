@@ -21,7 +21,7 @@ from mlpbench.experiment.file.json_schema import schema
 from mlpbench.experiment.file.key_meanings import FILE
 from mlpbench.experiment.file.keyword_types import Claim, Levels, Selector, Settings
 from mlpbench.experiment.file.python_experiment import Experiment, plain_value
-from mlpbench.experiment.file.yaml_reader import _Source
+from mlpbench.experiment.file.yaml_source import Source
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS
 
@@ -33,7 +33,7 @@ SHIPPED = sorted(EXPERIMENTS.glob("*.yaml"))
 def tree(text: str) -> Any:
     """Return what the package reads of a file before it is checked; nothing where that is not YAML, or not its part of it."""
     try:
-        source = _Source("bad.yaml", text)
+        source = Source("bad.yaml", text)
         read = source.value()
     except InputError:
         return None

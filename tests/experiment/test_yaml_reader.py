@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mlpbench.base.errors import InputError
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.file.yaml_text import MAX_BYTES
 from mlpbench.experiment.spec import Experiment
 
 HEAD = "name: read\nquestion: Is it?\ndataset: fashion_mnist\n"
@@ -101,6 +102,7 @@ def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
         ("claims:\n  - {id: a, says: b, bound: {metric: test_loss, abov: 1}}", "abov", "unknown key 'abov'; did you mean 'above'?"),
         ("claims:\n  - {id: a b, says: b, bound: {metric: test_loss, above: 1}}", "a b", "id must be a plain word"),
         ("claims:\n  - {id: a, bound: {metric: test_loss, above: 1}}", "{id", "entry 1 of claims needs says"),
+        ("claims:\n  - {id: a, says: b, bound: {metric: test_loss, above: 1, test: t}}", "test:", "'test' stands beside bound, not in it: move it a level up"),
         ("claims: [5]", "5", "entry 1 of claims must be a mapping"),
         ("fixed: {lr: &rate 0.1}", "&rate", "must not use anchors and aliases"),
         ("fixed: {lr: *rate}", "*rate", "must not use anchors and aliases, got *rate"),
@@ -164,9 +166,9 @@ def test_bytes_that_are_no_text_are_refused_by_line(tmp_path: Path) -> None:
 
 
 def test_a_huge_file_is_refused_and_one_at_the_limit_is_read(tmp_path: Path) -> None:
-    padding = "#" * (yaml_reader.MAX_BYTES - len(HEAD))
+    padding = "#" * (MAX_BYTES - len(HEAD))
     assert read(tmp_path, HEAD + padding).name == "read"
-    assert f"at most {yaml_reader.MAX_BYTES} bytes" in refusal(tmp_path, HEAD + padding + "#")
+    assert f"at most {MAX_BYTES} bytes" in refusal(tmp_path, HEAD + padding + "#")
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
@@ -265,6 +267,7 @@ def test_an_override_of_a_key_of_the_file(tmp_path: Path) -> None:
         ("lr=", "lr must be a number above 0, got null"),
         ("lr=1, width: 3", "lr must be a number above 0, got {'1, width': 3}"),
         ("lr=1}, {a: 1", "got {'1}, {a': 1}"),
+        ("lr=0.1,0.2", "got '0.1,0.2'; several levels are a list in brackets: --set lr=[0.1,0.2]"),
         ("lr=[0.1, 0.1]", "got 0.1 twice for lr"),
         ("lr=*a", "anchors and aliases, got *a"),
         ("lr=!!int 3", "must not use tags"),

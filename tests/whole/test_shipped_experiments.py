@@ -39,7 +39,8 @@ TOPICS = (
     "linear_regression", "softmax", "softmax_stability", "baseline", "width", "depth", "learning_rate", "activation", "init",
     "signal_propagation", "dropout", "weight_decay", "l1_l2", "polynomial", "train_size", "k_fold", "random_labels",
     "regularisation", "width_lr", "batch_size", "optimizer", "input_noise", "shift", "variance", "mlp_and_cnn", "cost",
-    "replication", "mup", "ablation", "tables", "early_stopping",
+    "replication", "mup", "ablation", "tables", "early_stopping", "adam_or_sgd", "batch_size_steps", "clipping", "dead_units",
+    "decay_and_norm", "double_descent", "dropout_or_stopping", "label_smoothing", "linear_scaling", "residual_depth", "warmup",
 )  # fmt: skip
 MOST_SECONDS = 600
 FEWEST_REPLICATES = {"variance": 30}

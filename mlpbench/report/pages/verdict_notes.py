@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 from mlpbench.base.models import SpecProblem, shown, unknown
 from mlpbench.experiment.claims.hypothesis import Decision
-from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.file.yaml_source import other_file
 from mlpbench.report.summary import Summary
 
 NAME = "notes.yaml"
@@ -42,7 +42,7 @@ def read_notes(folder: Path, summaries: Mapping[str, Summary], say: Callable[[st
     path = folder / NAME
     if not path.exists():
         return {}
-    written = yaml_reader.other_file(path, partial(_problems, summaries=summaries))
+    written = other_file(path, partial(_problems, summaries=summaries))
     notes: dict[str, dict[str, str]] = {}
     for name, of_claims in written.items():
         verdicts = {a.id: a.verdict for a in summaries[name].answers}
