@@ -22,6 +22,8 @@ from mlpbench.base.errors import MachineError, is_out_of_memory, lacks_address_s
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
 KEPT = "finished stacks are kept, run the same command again to continue"
+# Of a command other than `run`, which keeps nothing of what it has not finished.
+AGAIN = "run the same command again"
 # An interruption that a library has lost, in a finaliser say, is sent again after so long.
 AGAIN_S = 0.05
 # With less than this left to it, a process loads numerical libraries that wait for ever or end it.
@@ -37,9 +39,12 @@ class Interruption(BaseException):
 
 
 class Signals:
-    """What has ended a command: the number of a signal, or None."""
+    """What has ended a command: the number of a signal, or None; and the name of the command, where it is known."""
 
     number: int | None = None
+
+    def __init__(self, command: str | None = None) -> None:
+        self.command = command
 
     def received(self, number: int, _frame: object) -> None:
         """Interrupt what is being done."""
@@ -48,9 +53,9 @@ class Signals:
 
 
 @contextmanager
-def caught() -> Iterator[Signals]:
+def caught(command: str | None = None) -> Iterator[Signals]:
     """Have signals that end a process interrupt it, those that were not ignored; only the main thread can."""
-    signals = Signals()
+    signals = Signals(command)
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
@@ -84,18 +89,18 @@ def leave_in_peace() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def interruption(number: int | None) -> tuple[str, int]:
+def interruption(signals: Signals) -> tuple[str, int]:
     """Return what to say of a signal, Ctrl-C by default, and the exit status: 128 and its number, as shells have it."""
-    sent = signal.Signals(number or signal.SIGINT)
-    return f"{WORDS[sent]}; {KEPT}", 128 + sent
+    sent = signal.Signals(signals.number or signal.SIGINT)
+    return f"{WORDS[sent]}; {KEPT if signals.command == 'run' else AGAIN}", 128 + sent
 
 
-def memory_error(error: BaseException) -> MachineError | None:
-    """Return what to say of an error that comes from a lack of memory, None of another one."""
+def memory_error(error: BaseException, command: str | None = None) -> MachineError | None:
+    """Return what to say of an error of a command that comes from a lack of memory, None of another one."""
     if isinstance(error, MachineError) or not (is_out_of_memory(error) or _failed_at_the_limit(error)):
         return None
     return MachineError(
-        f"out of memory; {KEPT} with more memory: fewer --workers, a smaller grid or train_size, or a higher limit "
+        f"out of memory; {KEPT if command == 'run' else AGAIN} with more memory: fewer --workers, a smaller grid or train_size, or a higher limit "
         "(ulimit -v, a container's) helps"
     )
 

@@ -25,7 +25,8 @@ class _Group(click.Group):
     """A group of commands whose errors are one message and an exit status."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        with endings.caught() as self._signals:
+        words = options.get("args") or next(iter(arguments), None) or sys.argv[1:]
+        with endings.caught(next(iter(words), None)) as self._signals:
             try:
                 return super().main(*arguments, **options)
             except OSError as error:  # click has ended quietly where the reader of our output has enough
@@ -38,7 +39,7 @@ class _Group(click.Group):
                 click.Abort,
                 endings.Interruption,
             ) as error:  # a signal that came before or after the command itself
-                message, status = endings.interruption(self._signals.number)
+                message, status = endings.interruption(self._signals)
                 if self._signals.number is None or getattr(error, "code", None) == status:
                     raise
                 click.echo(f"mlpbench: {message}", err=True)
@@ -52,10 +53,10 @@ class _Group(click.Group):
             number = self._signals.number
             if number is not None or isinstance(error, KeyboardInterrupt):
                 endings.leave_in_peace()  # a second Ctrl-C must not cut this short
-                message, status = endings.interruption(number)
+                message, status = endings.interruption(self._signals)
             elif isinstance(error, MlpbenchError):
                 message, status = str(error), error.status
-            elif out_of_memory := endings.memory_error(error):
+            elif out_of_memory := endings.memory_error(error, self._signals.command):
                 message, status = str(out_of_memory), out_of_memory.status
             elif without_torch := endings.without_torch(error):
                 message, status = str(without_torch), without_torch.status

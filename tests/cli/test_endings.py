@@ -27,8 +27,9 @@ from mlpbench.cli.main import main
 ENDINGS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
 
 
-def line(sent: signal.Signals) -> str:
-    return f"mlpbench: {ENDINGS[sent]}; finished stacks are kept, run the same command again to continue\n"
+def line(sent: signal.Signals, command: str = "run") -> str:
+    kept = "finished stacks are kept, run the same command again to continue"
+    return f"mlpbench: {ENDINGS[sent]}; {kept if command == 'run' else 'run the same command again'}\n"
 
 
 def caught(pid: int) -> bool:
@@ -70,7 +71,7 @@ def test_a_signal_while_modules_load_or_at_the_exit_is_one_line(sent: signal.Sig
         time.sleep(delay)
         process.send_signal(sent)
         _, errors = process.communicate(timeout=30)
-        assert (process.returncode, errors) in [(0, ""), (-sent, ""), (128 + sent, line(sent))]
+        assert (process.returncode, errors) in [(0, ""), (-sent, ""), (128 + sent, line(sent, "schema"))]
         ends.append(process.returncode)
     assert 128 + sent in ends
 
@@ -199,7 +200,7 @@ def test_a_lack_of_memory_is_told_from_other_errors(
     result = CliRunner().invoke(main, ["schema"])
     if is_one:
         assert result.exit_code == 3
-        assert result.stderr.startswith("mlpbench: out of memory; finished stacks are kept")
+        assert result.stderr.startswith("mlpbench: out of memory; run the same command again with more memory")
 
 
 def test_an_interruption_is_one_whatever_a_library_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +227,7 @@ def test_an_interruption_is_one_whatever_a_library_makes_of_it(monkeypatch: pyte
         before = signal.getsignal(signal.SIGTERM)
         monkeypatch.setattr(click.Group, "invoke", way)
         result = CliRunner().invoke(main, ["schema"])
-        assert (result.exit_code, result.stderr) == (143, line(signal.SIGTERM))
+        assert (result.exit_code, result.stderr) == (143, line(signal.SIGTERM, "schema"))
         assert signal.getsignal(signal.SIGTERM) == before
 
 
