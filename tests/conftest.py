@@ -90,7 +90,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def in_process() -> Iterator[None]:
-    """Train in this process instead of in workers, which take seconds to start and give the same bits."""
+    """Train in this process instead of in workers, which take seconds to start and give the same bits in the default numerics."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(EXECUTORS, "local", Inline)
         yield
