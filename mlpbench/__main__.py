@@ -35,7 +35,9 @@ def _end(number: int, _frame: object) -> None:
     words = {int(signal.SIGINT): "interrupted", int(signal.SIGTERM): "terminated"}
     how = words.get(number, "the terminal was closed")
     trains = sys.argv[1:2] == ["run"]
-    kept = "finished stacks are kept, run the same command again to continue" if trains else "run the same command again"
+    kept = (
+        "finished stacks are kept, run the same command again to continue" if trains else "run the same command again"
+    )
     line = f"mlpbench: {how}; {kept}\n"
     try:
         os.write(2, line.encode())

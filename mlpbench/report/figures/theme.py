@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -26,7 +27,8 @@ from mlpbench.report.figures.text_room import settle, shorten, text_width, wrap
 from mlpbench.report.number_text import RAISED
 
 DPI = 128
-PALETTE = 256
+# Colours of a picture with shades, and of one without.
+OF_SHADES, OF_LINES = 256, 64
 WIDTH = 6.0
 INK, FAINT = "#262626", "#8c8c8c"
 # From seaborn's "colorblind" palette: green, orange-red and grey differ in lightness too.
@@ -250,10 +252,11 @@ def percent(value: float, _position: float = 0) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as PNG with a palette of 256 colours, without the metadata that would change its bytes.
+    """Return the figure as PNG with a palette, without the metadata that would change its bytes.
 
-    Shades, as of images and colour bars, take a median cut; flat areas take an octree, which makes smaller files and keeps
-    their colours to within 2 of 255. White stays white.
+    Shades, as of images and colour bars, take a median cut of 256 colours. Lines, areas and text take an octree, which puts
+    alike colours together, and then a median cut of 64: each of these is the colour that most of its pixels had, so that areas
+    keep theirs. White stays white.
     """
     canvas: Any = FigureCanvasAgg(figure)
     buffer = io.BytesIO()
@@ -261,14 +264,32 @@ def png(figure: Figure) -> bytes:
         settle(figure)
         canvas.draw()
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    has_shades = any(ax.images or ax.get_label() == "<colorbar>" for ax in figure.axes)
-    method = Image.Quantize.MEDIANCUT if has_shades else Image.Quantize.FASTOCTREE
-    few = drawn.quantize(PALETTE, method, dither=Image.Dither.NONE)
-    palette = np.array(few.getpalette(), dtype=np.uint8).reshape(-1, 3)
-    palette[np.asarray(few)[0, 0]] = np.asarray(drawn)[0, 0]  # the paper
+    if any(ax.images or ax.get_label() == "<colorbar>" for ax in figure.axes):
+        few = _cut(drawn, OF_SHADES)
+        palette = np.array(few.getpalette(), dtype=np.uint8).reshape(-1, 3)
+        palette[np.asarray(few)[0, 0]] = np.asarray(drawn)[0, 0]  # the paper
+    else:
+        alike = drawn.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few = _cut(alike.convert("RGB"), OF_LINES)
+        palette = _most_common(np.asarray(few), np.asarray(drawn))
     few.putpalette(palette.tobytes())
     few.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _cut(picture: Image.Image, colours: int) -> Image.Image:
+    return picture.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+
+
+def _most_common(places: npt.NDArray[np.uint8], drawn: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the colour that most pixels of each place in a palette have; of equally many the darkest."""
+    red, green, blue = (drawn[..., i].astype(np.int64) for i in range(3))
+    keys, counts = np.unique((places.astype(np.int64) << 24) | (red << 16) | (green << 8) | blue, return_counts=True)
+    ordered = np.lexsort((keys, -counts, keys >> 24))
+    firsts = ordered[np.unique(keys[ordered] >> 24, return_index=True)[1]]
+    palette = np.zeros((int(keys.max() >> 24) + 1, 3), dtype=np.uint8)
+    palette[keys[firsts] >> 24] = np.stack([(keys[firsts] >> shift) & 255 for shift in (16, 8, 0)], axis=1)
+    return palette
 
 
 def is_number(value: Value) -> bool:
