@@ -355,7 +355,9 @@ def label_of(levels: Mapping[str, Value], experiment: Design) -> str:
 
 
 def format_level(value: Value) -> str:
-    """Return a level as reports print it: 0.1, relu, (512, 256); a piece of a plugin without the digest of its code."""
+    """Return a level as reports print it: 0.1, relu, none, (512, 256); a piece of a plugin without the digest of its code."""
+    if value is None:
+        return "none"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, tuple):

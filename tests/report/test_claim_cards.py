@@ -222,6 +222,15 @@ def test_the_method_is_one_line(verdict: Any) -> None:
     assert f"n = {verdict.n}" in line
 
 
+def test_the_method_of_best_levels_is_the_test_that_judged_them() -> None:
+    best = {"metric": "test_accuracy", "over": "lr", "where": {"width": 8}, "and": {"width": 16}, "expect": "higher"}
+    claims = [{"id": "moves", "says": "The best rate is higher.", "best": best}]
+    experiment = spec(factors={"width": [8, 16], "lr": [0.1, 0.2, 0.4]}, claims=claims, replicates=8)
+    (verdict,) = judge_claims(*make(experiment).parts)
+    assert judged_by(verdict).startswith("Judged by a sign-flip test of the mean, n = 8")
+    assert "Sign-flip test" in verdict.note
+
+
 def test_a_card_without_an_estimate_has_no_picture_and_says_so() -> None:
     section = card(verdict_with(estimate=None, low=None, high=None, p=None, p_corrected=None), 1, "rows")
     assert not section.figures

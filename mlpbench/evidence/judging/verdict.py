@@ -149,6 +149,8 @@ class Verdict:
             return "exact"
         if self.hypothesis.test.about in OWN_NAMES:
             return OWN_NAMES[self.hypothesis.test.about]
+        if isinstance(self.hypothesis.test, SignFlipTest):  # which `best` has of its own accord
+            return "sign_flip"
         return "sign" if self.hypothesis.is_of_median else self.claim.test
 
     @property
