@@ -214,11 +214,8 @@ def read_index(folder: Path, say: Say = say_nothing, refuse: Say = say_nothing) 
             unread.append((name, why.replace(f"{folder}/", "").partition("\n")[0]))
     if note := seal.unsealed(folder / e.folder for e in entries if (folder / e.folder / seal.SPEC).exists()):
         say(note)
-    try:
-        notes = verdict_notes.read_notes(folder, {e.folder: e.summary for e in entries}, say)
-    except InputError as error:
-        refuse(str(error))
-        notes = {}
+    summaries = {e.folder: e.summary for e in entries}
+    notes = verdict_notes.read_notes(folder, summaries, [name for name, _ in unread], say, refuse)
     return Index(entries=sorted(entries, key=lambda e: (e.summary.name, e.folder)), unread=sorted(unread), notes=notes)
 
 

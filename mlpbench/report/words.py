@@ -324,6 +324,15 @@ def _if_they_stay(verdict: Verdict) -> str:
     return counted.get(test.about, "")
 
 
+def out_of_reach(verdict: Verdict, same: str = "") -> str:
+    """Say that no number that can be thought of decides a claim; `same` is under which condition of a test that counts, or bets."""
+    units, same = verdict.hypothesis.units, same or _if_they_stay(verdict)
+    if not same:
+        return f"No affordable number of {units} would decide it with a chance of 50%."
+    bets = isinstance(verdict.hypothesis.test, BettingTest)
+    return f"{'Not even 1,000 more give' if bets else f'No affordable number of {units} gives'} 80% power {same}."
+
+
 def _outlook(verdict: Verdict, q: Digits) -> str:
     """Say what the test detects at this n, and how many replicates it would take."""
     tested, outlook = verdict.hypothesis, verdict.outlook
@@ -333,16 +342,11 @@ def _outlook(verdict: Verdict, q: Digits) -> str:
         if tested.is_of_median:
             same = "if the shares above and below stay the same"
             same = f"if as many {tested.units} stay censored" if verdict.is_partly_known else same
-        most = (
-            "Not even 1,000 more give"
-            if isinstance(tested.test, BettingTest)
-            else f"No affordable number of {tested.units} gives"
-        )
-        return needed(verdict) or f"{most} 80% power {same}."
+        return needed(verdict) or out_of_reach(verdict, same)
     if outlook.detectable is None or verdict.estimate is None:
         return needed(verdict) if tested.datasets else ""
     inside = tested.sense == "equivalent" and abs(verdict.estimate - tested.centre) <= tested.bound
     template = tested.wording.equivalent if inside else tested.wording.detectable
     detects = _filled(template, verdict, q, reach=q.full(outlook.detectable, signed=False))
-    then = needed(verdict) or f"No affordable number of {tested.units} would decide it with a chance of 50%."
+    then = needed(verdict) or out_of_reach(verdict)
     return f"{verdict.n} {tested.units} detect {detects} with 80% power. {then}"

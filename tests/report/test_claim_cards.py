@@ -207,12 +207,19 @@ def test_of_every_undecided_claim_it_is_said_what_would_decide_it() -> None:
     assert would_decide(open_one) == f"A{counted}."
     few = replace(open_one, caveats=(TooFewReplicates(least=6, n=4, units="replicates"),))
     assert would_decide(few).endswith(f"got 4; a{counted}.")
-    hopeless = replace(verdict_with(decision="undecided"), outlook=Outlook())
+    hopeless = replace(verdict_with(decision="undecided"), outlook=Outlook(is_foreseen=True))
     assert would_decide(hopeless) == "No affordable number of replicates would decide it with a chance of 50%."
+    unknown = replace(hopeless, outlook=Outlook())
+    assert would_decide(unknown) == "How many replicates would decide it is not known for this test."
+    unfinished = replace(unknown, caveats=(Unfinished(done=3, planned=10),))
+    assert would_decide(unfinished) == "3 of 10 runs are there."
+    withheld = replace(few, withheld=few.caveats[0])
+    assert would_decide(withheld).count("got 4") == 1
     compare = {"metric": "test_accuracy", "a": {"width": 16}, "b": {"width": 8}, "expect": "greater"}
     experiment = spec(factors={"width": [8, 16]}, claims=[{"id": "c", "says": "More.", "compare": compare}])
     (lost,) = judge_claims(*make(experiment, status=dict.fromkeys(((0, r) for r in range(5)), "diverged")).parts)
     assert would_decide(lost).startswith("Runs that diverged have no test_accuracy")
+    assert "`" not in would_decide(lost)
 
 
 @pytest.mark.parametrize("verdict", judge_claims(*width_tables().parts), ids=lambda v: v.claim.id)

@@ -9,7 +9,6 @@ import pytest
 import yaml
 from repository import REFERENCE
 
-from mlpbench.base.errors import InputError
 from mlpbench.jobs.write_pages import read_index, write_index
 from mlpbench.report.pages.verdict_notes import MOST_CHARACTERS, NAME, read_notes
 from mlpbench.report.summary import Answer, Summary, read_summary
@@ -24,7 +23,7 @@ SUMMARIES = {"width": Summary(name="width", question="Is wider better?", answers
 def read(folder: Path, written: Any) -> tuple[Any, list[str]]:
     (folder / NAME).write_text(written if isinstance(written, str) else yaml.safe_dump(written))
     said: list[str] = []
-    return read_notes(folder, SUMMARIES, said.append), said
+    return read_notes(folder, SUMMARIES, ["broken"], said.append, said.append), said
 
 
 def test_a_note_is_shown_with_the_verdict_that_it_is_on_alone(tmp_path: Path) -> None:
@@ -37,7 +36,15 @@ def test_a_note_is_shown_with_the_verdict_that_it_is_on_alone(tmp_path: Path) ->
 
 
 def test_without_a_file_there_are_none(tmp_path: Path) -> None:
-    assert read_notes(tmp_path, SUMMARIES, pytest.fail) == {}
+    assert read_notes(tmp_path, SUMMARIES, [], pytest.fail, pytest.fail) == {}
+
+
+def test_lines_are_joined_and_folders_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    notes, said = read(
+        tmp_path, "broken: {any: {refuted: a}}\nwidth:\n  wider:\n    refuted: |\n      It fits\n      already.\n"
+    )
+    assert notes == {"width": {"wider": "It fits already."}}
+    assert said == []
 
 
 @pytest.mark.parametrize(
@@ -62,16 +69,24 @@ def test_without_a_file_there_are_none(tmp_path: Path) -> None:
     ],
 )
 def test_what_names_nothing_is_refused_with_its_place(tmp_path: Path, written: str, place: str, what: str) -> None:
-    with pytest.raises(InputError) as caught:
-        read(tmp_path, written)
-    assert f"{tmp_path / NAME}:{place}" in str(caught.value)
-    assert what in str(caught.value)
+    notes, (problem,) = read(tmp_path, written)
+    assert notes == {} or place == "2:1", "a key that is there twice counts once"
+    assert f"{tmp_path / NAME}:{place}" in problem
+    assert what in problem
 
 
-def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        read(tmp_path, "a: {}\nb: {}\nwidth: {wide: {refuted: a}}")
-    assert [line.split(":")[1] for line in str(caught.value).splitlines() if NAME in line] == ["1", "2", "3"]
+def test_all_problems_are_named_at_once_and_stop_no_other_note(tmp_path: Path) -> None:
+    notes, (problem,) = read(tmp_path, "a: {}\nb: {}\nwidth: {wide: {refuted: a}, wider: {refuted: It fits already.}}")
+    assert [line.split(":")[1] for line in problem.splitlines() if NAME in line] == ["1", "2", "3"]
+    assert notes == {"width": {"wider": "It fits already."}}
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"a: \x00", b"#" * 2_000_000])
+def test_what_is_no_text_is_called_a_file_of_notes(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    said: list[str] = []
+    assert read_notes(tmp_path, SUMMARIES, [], said.append, said.append) == {}
+    assert "a file of notes must" in said[0]
 
 
 def test_the_index_shows_notes_escaped_and_is_written_without_those_of_a_damaged_file(tmp_path: Path) -> None:

@@ -34,13 +34,17 @@ BARE_LIST = re.compile(r"(--set \w+=)([^\[\](){},]+(?:,[^\[\](){},]+)+)")
 Place = tuple[int, int]
 
 
-def other_file(path: FilePath, check: Callable[[Any], Sequence[SpecProblem]]) -> Any:
-    """Return what a file of other content holds; raise InputError with all that `check` finds wrong in it, each at its place."""
-    source = Source(str(path), text_of(path))
+def other_file(
+    path: FilePath, what: str, check: Callable[[Any], Sequence[SpecProblem]]
+) -> tuple[Any, InputError | None]:
+    """Return what a file of other content holds, and all that `check` finds wrong in it, each at its place; None for nothing.
+
+    Errors call the file `what`. Raises InputError where it is no YAML.
+    """
+    source = Source(str(path), text_of(path, what), what=what)
     value = source.value()
-    if (found := check(value)) or source.twice:
-        raise source.refusal(found, {}, [])
-    return value
+    found = check(value)
+    return value, source.refusal(found, {}, []) if found or source.twice else None
 
 
 def placed_by_path(problem: SpecProblem, set_by: Mapping[str, str]) -> str:
@@ -77,8 +81,9 @@ def cause(problem: SpecProblem, set_by: Mapping[str, str]) -> str | None:
 class Source:
     """The text of a file, its tree of plain values, and where each of them stands."""
 
-    def __init__(self, name: str, text: str, *, is_file: bool = True) -> None:
+    def __init__(self, name: str, text: str, *, is_file: bool = True, what: str = "an experiment file") -> None:
         self.name = name
+        self._what = what
         self._is_file = is_file
         self._text = text
         self._values: dict[Path, Place] = {}
@@ -162,7 +167,7 @@ class Source:
         except ReaderError as error:
             before = self._text[: error.position]
             where = before.count("\n") + 1, len(before) - before.rfind("\n")
-            message = f"an experiment file must be printable text, got {chr(error.character)!r}"
+            message = f"{self._what} must be printable text, got {chr(error.character)!r}"
             raise self._wrong(message, where) from None
         except YAMLError as error:
             raise InputError(f"{self.name}: not YAML: {str(error).splitlines()[0]}") from None

@@ -34,26 +34,26 @@ def _content(path: Path) -> bytes:
     return read_regular(path, MAX_BYTES)
 
 
-def text_of(path: Path) -> str:
-    """Return the text of an experiment file; raise InputError where it has none."""
+def text_of(path: Path, what: str = "an experiment file") -> str:
+    """Return the text of an experiment file, or of another one, which errors call `what`; raise InputError where it has none."""
     try:
         if path.is_dir():
-            raise InputError(f"an experiment must be a file, got the folder {path}")
+            raise InputError(f"{what.removesuffix(' file')} must be a file, got the folder {path}")
         content = _content(path)
     except FileNotFoundError:
         raise InputError(f"experiment file not found: {path}{shipped.hint(path)}") from None
     except OSError as error:
         if error.errno == errno.EFBIG:
-            raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more") from None
-        raise InputError(f"{path}: an experiment file must be readable, got '{error.strerror}'") from None
+            raise InputError(f"{path}: {what} must have at most {MAX_BYTES} bytes, got more") from None
+        raise InputError(f"{path}: {what} must be readable, got '{error.strerror}'") from None
     if len(content) > MAX_BYTES:
-        raise InputError(f"{path}: an experiment file must have at most {MAX_BYTES} bytes, got more")
+        raise InputError(f"{path}: {what} must have at most {MAX_BYTES} bytes, got more")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         byte = error.object[error.start]
-        raise InputError(f"{path}:{line}: an experiment file must be UTF-8, got byte {byte:#04x}") from None
+        raise InputError(f"{path}:{line}: {what} must be UTF-8, got byte {byte:#04x}") from None
 
 
 class ExtraError(MarkedYAMLError):

@@ -22,7 +22,7 @@ from mlpbench.evidence.judging.caveats import (
 )
 from mlpbench.evidence.judging.verdict import AT_THE_MARGIN, UNDECIDED, Verdict
 from mlpbench.experiment.claims.hypothesis import EVERY_LEAST
-from mlpbench.report.words import needed, not_robust
+from mlpbench.report.words import needed, not_robust, out_of_reach
 
 # Caveats that a reader should see beside the verdict; the others say how it was judged.
 FLAGS: Mapping[type[Caveat], Callable[[Any], str]] = {
@@ -57,17 +57,19 @@ def _of_every(kept: BoundKept) -> str:
 
 
 def would_decide(verdict: Verdict) -> str:
-    """Return what would decide an undecided claim, or why nothing does, as a sentence; nothing of a claim that is decided."""
+    """Return what would decide an undecided claim, or why nothing does, as plain text; nothing of a claim that is decided."""
     if verdict.decision != UNDECIDED:
         return ""
+    others = [c for c in verdict.caveats if c is not verdict.withheld]
     found = [] if verdict.withheld is None else [clause(verdict.withheld.sentence)]
-    found += [_of_every(c) for c in verdict.caveats if isinstance(c, BoundKept) and c.rate is not None]
-    found += [FLAGS[type(c)](c) for c in verdict.caveats if isinstance(c, TooFewReplicates | TooFewToDecide)]
+    found += [_of_every(c) for c in others if isinstance(c, BoundKept) and c.rate is not None]
+    found += [FLAGS[type(c)](c) for c in others if isinstance(c, TooFewReplicates | TooFewToDecide | Unfinished)]
     if more := needed(verdict):
         found.append(clause(more))
-    if not found:
-        found = [f"no affordable number of {verdict.hypothesis.units} would decide it with a chance of 50%"]
-    text = "; ".join(dict.fromkeys(found))
+    elif not found:
+        unknown = f"how many {verdict.hypothesis.units} would decide it is not known for this test"
+        found = [clause(out_of_reach(verdict)) if verdict.outlook.is_foreseen else unknown]
+    text = "; ".join(dict.fromkeys(found)).replace("`", "")
     return f"{text[:1].upper()}{text[1:]}."
 
 
