@@ -111,7 +111,9 @@ def entry(path: Path) -> str:
 def unknown_key(path: Path, known: Sequence[str], known_above: Sequence[str] = ()) -> SpecProblem:
     """Return the problem of a key, the last part of its path, that is none of those known there; it may be one a level above."""
     if path[-1] in known_above and not isinstance(path[-2], int):
-        return SpecProblem(path, f"{shown(path[-1])} stands beside {path[-2]}, not in it: move it a level up", key=True)
+        return SpecProblem(
+            path, f"{shown(path[-1])} must stand beside {path[-2]}, not in it: move it a level up", key=True
+        )
     return SpecProblem(path, unknown("key", path[-1], known), key=True)
 
 

@@ -99,8 +99,10 @@ def memory_error(error: BaseException, command: str | None = None) -> MachineErr
     """Return what to say of an error of a command that comes from a lack of memory, None of another one."""
     if isinstance(error, MachineError) or not (is_out_of_memory(error) or _failed_at_the_limit(error)):
         return None
+    if command != "run":
+        return MachineError(f"out of memory; {AGAIN} with more memory: a higher limit (ulimit -v, a container's) helps")
     return MachineError(
-        f"out of memory; {KEPT if command == 'run' else AGAIN} with more memory: fewer --workers, a smaller grid or train_size, or a higher limit "
+        f"out of memory; {KEPT} with more memory: fewer --workers, a smaller grid or train_size, or a higher limit "
         "(ulimit -v, a container's) helps"
     )
 

@@ -184,8 +184,8 @@ def index(folder: Path) -> None:
 
     Experiments stand under topics: the `topic` of their file, or that of what they vary. The page has chips and a search that choose
     among claims; both say how many decided verdicts stand at a false discovery rate of 5% over all of them. Pictures of the Markdown
-    lie in index_figures/. A file notes.yaml in DIR may say something about a verdict, such as why a claim fell: folder, claim, verdict
-    and a sentence, which stands below the claim for as long as it has that verdict. Folders that can't be read, or have damaged files, are named there and don't stop it: exit status 2.
+    lie in index_figures/. A file notes.yaml in DIR may say something about a verdict, such as why a claim was refuted: folder, claim,
+    verdict and a sentence, which stands with the claim for as long as it has that verdict. Folders that can't be read, or have damaged files, are named there and don't stop it: exit status 2.
     """
     from mlpbench.jobs import write_pages
 

@@ -102,7 +102,7 @@ def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
         ("claims:\n  - {id: a, says: b, bound: {metric: test_loss, abov: 1}}", "abov", "unknown key 'abov'; did you mean 'above'?"),
         ("claims:\n  - {id: a b, says: b, bound: {metric: test_loss, above: 1}}", "a b", "id must be a plain word"),
         ("claims:\n  - {id: a, bound: {metric: test_loss, above: 1}}", "{id", "entry 1 of claims needs says"),
-        ("claims:\n  - {id: a, says: b, bound: {metric: test_loss, above: 1, test: t}}", "test:", "'test' stands beside bound, not in it: move it a level up"),
+        ("claims:\n  - {id: a, says: b, bound: {metric: test_loss, above: 1, test: t}}", "test:", "'test' must stand beside bound, not in it: move it a level up"),
         ("claims: [5]", "5", "entry 1 of claims must be a mapping"),
         ("fixed: {lr: &rate 0.1}", "&rate", "must not use anchors and aliases"),
         ("fixed: {lr: *rate}", "*rate", "must not use anchors and aliases, got *rate"),

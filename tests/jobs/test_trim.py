@@ -141,7 +141,7 @@ def test_a_figure_and_a_claim_that_need_dropped_layers_say_so(tmp_path: Path) ->
     }
     claimed = spec | {"claims": [{"id": "gradient", "says": "The gradient is smaller.", "compare": compared}]}
     assert mlpbench.run(claimed, results=tmp_path, workers=1).trained == 0
-    assert "where `mlpbench trim` removed the numbers" in (folder / "report.md").read_text()
+    assert "where `mlpbench trim` removed" in (folder / "report.md").read_text()
     deeper = spec | {"fixed": fixed | {"lr": 0.1}, "factors": {"depth": [2, 3, 4]}}
     context = mlpbench.run(deeper, results=tmp_path, workers=1, report=False).context
     assert set(context.layer_rows["depth"]) == {2, 4}

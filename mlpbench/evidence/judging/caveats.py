@@ -55,8 +55,8 @@ WITHOUT_METRIC = Remark(
 )
 WITHOUT_LAYERS = Remark(
     text=Markdown(
-        "Runs without numbers of this layer can't be judged by it: select conditions that have the layer, or, where `mlpbench trim` removed "
-        "the numbers, train the runs again with `mlpbench run --rerun all`."
+        "Runs without a finite number of this layer can't be judged by it: select conditions that have one, or, where `mlpbench trim` "
+        "removed the numbers, train the runs again with `mlpbench run --rerun all`."
     )
 )
 EQUAL_REPLICATES = Remark(text="Every replicate gave the same number.")

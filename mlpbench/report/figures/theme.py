@@ -282,7 +282,7 @@ def _cut(picture: Image.Image, colours: int) -> Image.Image:
 
 
 def _most_common(places: npt.NDArray[np.uint8], drawn: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the colour that most pixels of each place in a palette have; of equally many the darkest."""
+    """Return the colour that most pixels of each place in a palette have; of equally many that with the least red."""
     red, green, blue = (drawn[..., i].astype(np.int64) for i in range(3))
     keys, counts = np.unique((places.astype(np.int64) << 24) | (red << 16) | (green << 8) | blue, return_counts=True)
     ordered = np.lexsort((keys, -counts, keys >> 24))

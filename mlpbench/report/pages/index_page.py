@@ -60,7 +60,7 @@ READING: Sequence[tuple[str, str]] = (
 
 OF_NOTES = (
     "Note",
-    "In italics beside a claim: what somebody wrote about its verdict, after the results. It is not tested.",
+    "In italics, with a claim: what somebody wrote about its verdict, after the results. It is not tested.",
 )
 
 
