@@ -21,8 +21,8 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def fixed(value: float, spread: float) -> str:
     """Return a value with as many decimals as show two significant digits of its spread.
 
-    >>> fixed(0.87123, 0.0013), fixed(1.92e-9, 2.8e-9), fixed(13135432, 0)
-    ('0.8712', '1.9e-9', '13,135,432')
+    >>> fixed(0.87123, 0.0013), fixed(1.92e-9, 2.8e-9), fixed(13135432, 0), fixed(-0.0, 0)
+    ('0.8712', '1.9e-9', '13,135,432', '0')
     """
     if math.isnan(value):
         return "-"
@@ -33,6 +33,7 @@ def fixed(value: float, spread: float) -> str:
         small = 0 < abs(value) < TINY
         if small or abs(value) >= VAST:
             return short_exponent(f"{value:.{_SIGNIFICANT - 1}e}")
+        value += 0.0  # no negative zero
         return f"{value:.{_SIGNIFICANT}g}" if abs(value) < LONG else f"{value:,.0f}"
     # Rounding first, so that 0.00997 counts as 0.010 and not as 0.0100.
     decimals = max(0, 1 - math.floor(math.log10(float(f"{spread:.1e}"))))
