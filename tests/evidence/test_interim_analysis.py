@@ -23,6 +23,7 @@ from mlpbench.evidence.statistics.alpha_spending import schedule, spent
 from mlpbench.evidence.statistics.t_boundary import nominal_levels
 from mlpbench.evidence.statistics.t_test import ALPHA, Sample, beyond, equivalence, two_sided
 from mlpbench.experiment import grid
+from mlpbench.experiment.claims.hypothesis import EVERY_LEAST
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.registration import ClaimStanding, Registration
 
@@ -189,6 +190,25 @@ def test_a_verdict_stands_at_its_look_and_undecided_claims_alone_are_looked_at_a
     # 8 is of no claim that was undecided; 64 of one that the second look decided.
     assert found.replicates == [5, 12, 12, 8]
     assert found.grid.observed.groupby("position").size().tolist() == [5, 12, 12, 8]
+
+
+def test_what_every_replicate_keeps_gets_the_replicates_that_can_show_it_once_the_others_are_decided() -> None:
+    claims = [CLAIMS[0], EVERY]
+
+    def found(most: int, there: Any = lambda i, r: True) -> tuple[Judgement, Any]:
+        judgement = judged(declared(most, claims=claims), there=there)
+        return judgement, {v.claim.id: (v.decision, v.n) for v in judgement.verdicts}
+
+    whole, verdicts = found(30)
+    assert verdicts == {"clear": ("supported", 5), "every": ("supported", EVERY_LEAST)}
+    assert whole.replicates == [EVERY_LEAST, 5, 5, 5]
+    assert [a.replicates for a in whole.interim_analyses] == [5], "no look is spent on it"
+    waiting, verdicts = found(30, there=lambda i, r: r < 5)
+    assert verdicts == {"clear": ("supported", 5), "every": ("undecided", 5)}
+    assert waiting.replicates == [EVERY_LEAST, 5, 5, 5]
+    few, verdicts = found(EVERY_LEAST - 1)
+    assert verdicts["every"] == ("undecided", 5), "which the most that is declared can't show"
+    assert few.replicates == [5, 5, 5, 5]
 
 
 def test_a_claim_is_decided_within_the_nominal_level_of_its_share_and_leaves_it_to_the_others() -> None:

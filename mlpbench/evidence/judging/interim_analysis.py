@@ -3,7 +3,8 @@
 An experiment that declares `until_decided` gives more replicates to the claims that are still undecided. Judging again
 and again at 5% would be wrong far more often than in 5%, so each interim analysis has a level of its own (see
 `statistics.alpha_spending`). Claims share it equally, those that are decided leave their share to the others, and a verdict stands
-at the analysis that decided it.
+at the analysis that decided it. Claims that every replicate keeps a bound are observed: they get the replicates that can show it,
+once the others are decided, and spend nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mlpbench.evidence.estimates.layer_estimates import Layers
 from mlpbench.evidence.estimates.tuning_choice import TunedGrid, tuned_grid, winners
 from mlpbench.evidence.frames import is_among, records
 from mlpbench.evidence.judging import anytime
-from mlpbench.evidence.judging.caveats import IncompleteAnalysis, TiedTunings, Unfinished
+from mlpbench.evidence.judging.caveats import BoundKept, IncompleteAnalysis, TiedTunings, Unfinished
 from mlpbench.evidence.judging.claim_values import Curves
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.p_correction import AtInterimAnalysis, by_holm
@@ -27,6 +28,7 @@ from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict
 from mlpbench.evidence.statistics.alpha_spending import schedule, spent
 from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.experiment.claims.claim import Claim
+from mlpbench.experiment.claims.hypothesis import EVERY_LEAST
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.examples import TestSet
@@ -180,15 +182,28 @@ def _analyse(
         alive = [v.claim for v in current if _may_decide(v)]
         if not complete:
             break
+
+    def seen(claim: Claim) -> Verdict:
+        n = min(counts[g] for g in _needed(claim, experiment, grid.conditions))
+        narrowed = experiment.model_copy(update={"claims": (claim,), "replicates": n})
+        rows = grid.observed[grid.observed["replicate"] < n]
+        (verdict,) = judge_claims(
+            narrowed, grid.conditions, runs, curves, rows, layers=layers, registration=registration
+        )
+        return verdict
+
     for claim in experiment.claims:
         if claim.id in observed:
-            n = min(counts[g] for g in _needed(claim, experiment, grid.conditions))
-            narrowed = experiment.model_copy(update={"claims": (claim,), "replicates": n})
-            seen = grid.observed[grid.observed["replicate"] < n]
-            (verdict,) = judge_claims(
-                narrowed, grid.conditions, runs, curves, seen, layers=layers, registration=registration
-            )
+            verdict = seen(claim)
             verdicts[claim.id] = verdict if complete else without_verdict(verdict, waits)
+    enough = EVERY_LEAST + experiment.set_aside
+    kept = [c for c in experiment.claims if c.id in observed and _kept_by_few(verdicts[c.id])]
+    if complete and kept and enough <= at[-1]:
+        for g in {g for claim in kept for g in _needed(claim, experiment, grid.conditions)}:
+            counts[g] = max(counts[g], enough)
+        grid = tuned_grid(experiment, conditions, runs, counts)
+        if _there(grid, runs) == len(grid.run_ids):  # until then they stand as at the last analysis
+            verdicts |= {claim.id: seen(claim) for claim in kept}
     return Judgement(
         grid=grid,
         verdicts=[verdicts[c.id] for c in experiment.claims],
@@ -213,6 +228,14 @@ def _may_decide(verdict: Verdict) -> bool:
     if verdict.p is None:
         return 0 < verdict.n < verdict.hypothesis.test.least
     return verdict.p < 1 or not verdict.hypothesis.is_of_median or not verdict.is_partly_known
+
+
+def _kept_by_few(verdict: Verdict) -> bool:
+    """Return whether every replicate keeps a bound, and more of them would show that nearly all further ones do.
+
+    It is observed and not tested: more replicates take no share of the level.
+    """
+    return verdict.decision == UNDECIDED and any(isinstance(c, BoundKept) and c.rate is not None for c in verdict.caveats)
 
 
 def _needed(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> list[int]:
