@@ -16,7 +16,8 @@ from mlpbench.base.escapes import Markdown, markdown
 from mlpbench.evidence.judging.caveats import LeftOut, Skewed, TooFewReplicates, Unfinished
 from mlpbench.evidence.judging.claim_values import UnitNumbers
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
-from mlpbench.evidence.judging.verdict import Interval, Outlook, TestSampling, Verdict
+from mlpbench.evidence.judging.verdict import Interval, TestSampling, Verdict
+from mlpbench.evidence.statistics.outlook import Outlook
 from mlpbench.jobs.write_pages import render
 from mlpbench.report.answer import claim_cards, claim_figure, section_order
 from mlpbench.report.answer.claim_cards import MOST_CARDS, MOST_WORDS, answer, card, in_how_many, judged_by

@@ -101,6 +101,7 @@ def test_of_numbers_that_no_axis_holds_the_text_is_whole_and_says_which_figures_
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         report = report_of(tables, layers=reads(layers))
+        assert report.context is not None
         assert bool(report.failures) == (len(report.context.conditions) > 1), "one mean is on every axis"
     assert report.failures.keys() <= report.drawings.keys()
     assert not report.failures.keys() & report.pictures.keys()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from repository import REFERENCE
 
 from mlpbench.jobs.write_pages import read_index, write_index
@@ -21,7 +21,7 @@ SUMMARIES = {"width": Summary(name="width", question="Is wider better?", answers
 
 
 def read(folder: Path, written: Any) -> tuple[Any, list[str]]:
-    (folder / NAME).write_text(written if isinstance(written, str) else yaml.safe_dump(written))
+    (folder / NAME).write_text(written if isinstance(written, str) else json.dumps(written))
     said: list[str] = []
     return read_notes(folder, SUMMARIES, ["broken"], said.append, said.append), said
 
@@ -98,7 +98,7 @@ def test_the_index_shows_notes_escaped_and_is_written_without_those_of_a_damaged
     assert summary is not None
     claim = summary.answers[0]
     evil = "<b>wide</b> | *enough*"
-    (tmp_path / NAME).write_text(yaml.safe_dump({"width": {claim.id: {claim.verdict: evil}}}))
+    (tmp_path / NAME).write_text(json.dumps({"width": {claim.id: {claim.verdict: evil}}}))
     assert write_index(tmp_path)[1] == []
     assert r"\<b>wide\</b> \| \*enough\*" in (tmp_path / "index.md").read_text()
     page = (tmp_path / "index.html").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ N = 4000
 
 def table_of(loss: np.ndarray, accuracy: np.ndarray) -> pa.Table:
     steps = np.arange(len(loss))
-    rows = {
+    rows: dict[str, Any] = {
         "run_id": [f"{i // 100:016x}" for i in steps],
         "epoch": steps % 100 / 4,
         "step": steps % 100,

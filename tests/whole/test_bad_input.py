@@ -18,7 +18,7 @@ from repository import EXPERIMENTS, ROOT
 from mlpbench.base.errors import InputError
 from mlpbench.cli.main import main
 from mlpbench.experiment import grid
-from mlpbench.experiment.file import yaml_reader
+from mlpbench.experiment.file import yaml_reader, yaml_source
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -84,7 +84,7 @@ def test_an_error_shows_its_line_with_a_caret_below_the_column(here: Path) -> No
     long = HEAD + f"fixed: {{lr: 1, {' ' * 300}dropout: 1.2, {' ' * 300}width: 8}}\n"
     (here / "bad.yaml").write_text(long)
     line, caret = refused(here, "run", "bad.yaml").splitlines()[1:3]
-    assert len(line) == 2 + yaml_reader.EXCERPT
+    assert len(line) == 2 + yaml_source.EXCERPT
     assert line[caret.index("^") :].startswith("1.2, ")
 
 

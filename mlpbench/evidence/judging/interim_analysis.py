@@ -235,7 +235,9 @@ def _kept_by_few(verdict: Verdict) -> bool:
 
     It is observed and not tested: more replicates take no share of the level.
     """
-    return verdict.decision == UNDECIDED and any(isinstance(c, BoundKept) and c.rate is not None for c in verdict.caveats)
+    return verdict.decision == UNDECIDED and any(
+        isinstance(c, BoundKept) and c.rate is not None for c in verdict.caveats
+    )
 
 
 def _needed(claim: Claim, experiment: Experiment, conditions: Sequence[Condition]) -> list[int]:
