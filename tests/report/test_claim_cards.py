@@ -13,7 +13,7 @@ from reports import report_of, section_text
 from repository import REFERENCE
 
 from mlpbench.base.escapes import Markdown, markdown
-from mlpbench.evidence.judging.caveats import LeftOut, Skewed, TooFewReplicates, Unfinished
+from mlpbench.evidence.judging.caveats import IncompleteAnalysis, LeftOut, Skewed, TooFewReplicates, Unfinished
 from mlpbench.evidence.judging.claim_values import UnitNumbers
 from mlpbench.evidence.judging.claim_verdicts import judge_claims
 from mlpbench.evidence.judging.verdict import Interval, TestSampling, Verdict
@@ -214,6 +214,8 @@ def test_of_every_undecided_claim_it_is_said_what_would_decide_it() -> None:
     assert would_decide(unknown) == "How many replicates would decide it is not known for this test."
     unfinished = replace(unknown, caveats=(Unfinished(done=3, planned=10),))
     assert would_decide(unfinished) == "3 of 10 runs are there."
+    incomplete = replace(unknown, caveats=(IncompleteAnalysis(number=2, done=3, planned=10),))
+    assert would_decide(incomplete) == "3 of 10 runs are there."
     withheld = replace(few, withheld=few.caveats[0])
     assert would_decide(withheld).count("got 4") == 1
     compare = {"metric": "test_accuracy", "a": {"width": 16}, "b": {"width": 8}, "expect": "greater"}

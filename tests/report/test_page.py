@@ -307,7 +307,7 @@ def test_of_tuned_conditions_the_table_says_which_runs_it_has() -> None:
 def test_levels_that_are_none_or_not_there_are_told_apart() -> None:
     tables = make(spec(factors={"clip_norm": [None, 1.0]}, replicates=2))
     shown = context_of(tables)
-    assert [row[0].text for row in run_table(shown).rows] == ["None", "None", "1", "1"]
+    assert [row[0].text for row in run_table(shown).rows] == ["none", "none", "1", "1"]
     one = replace(shown.conditions[0], levels={})
     grid = replace(shown.judgement.grid, conditions=[one, shown.conditions[1]])
     lacking = replace(shown, judgement=replace(shown.judgement, grid=grid))

@@ -38,6 +38,9 @@ FLAGS: Mapping[type[Caveat], Callable[[Any], str]] = {
     Unfinished: lambda c: f"{c.done} of {c.planned} runs are there",
 }
 
+# Those that say what is lacking for a verdict.
+LACKING = (TooFewReplicates, TooFewToDecide, Unfinished)
+
 
 def clause(sentence: str) -> str:
     """Return a sentence as a part of another one: the verdict that it begins with stands there already.
@@ -63,7 +66,7 @@ def would_decide(verdict: Verdict) -> str:
     others = [c for c in verdict.caveats if c is not verdict.withheld]
     found = [] if verdict.withheld is None else [clause(verdict.withheld.sentence)]
     found += [_of_every(c) for c in others if isinstance(c, BoundKept) and c.rate is not None]
-    found += [FLAGS[type(c)](c) for c in others if isinstance(c, TooFewReplicates | TooFewToDecide | Unfinished)]
+    found += [FLAGS[kind](c) for c in others for kind in LACKING if isinstance(c, kind)]
     if more := needed(verdict):
         found.append(clause(more))
     elif not found:
