@@ -34,17 +34,14 @@ BARE_LIST = re.compile(r"(--set \w+=)([^\[\](){},]+(?:,[^\[\](){},]+)+)")
 Place = tuple[int, int]
 
 
-def other_file(
-    path: FilePath, what: str, check: Callable[[Any], Sequence[SpecProblem]]
-) -> tuple[Any, InputError | None]:
-    """Return what a file of other content holds, and all that `check` finds wrong in it, each at its place; None for nothing.
+def problems_of(path: FilePath, what: str, check: Callable[[Any], Sequence[SpecProblem]]) -> InputError | None:
+    """Return all that `check` finds wrong in what a file of other content holds, each at its place; None for nothing.
 
     Errors call the file `what`. Raises InputError where it is no YAML.
     """
     source = Source(str(path), text_of(path, what), what=what)
-    value = source.value()
-    found = check(value)
-    return value, source.refusal(found, {}, []) if found or source.twice else None
+    found = check(source.value())
+    return source.refusal(found, {}, []) if found or source.twice else None
 
 
 def placed_by_path(problem: SpecProblem, set_by: Mapping[str, str]) -> str:

@@ -53,8 +53,12 @@ def clause(sentence: str) -> str:
     return Markdown(begun) if isinstance(sentence, Markdown) else begun
 
 
-def _of_every(kept: BoundKept) -> str:
+def _of_every(verdict: Verdict) -> list[str]:
     """Return what is missing where all replicates that there are keep a bound, and no more is known of further ones."""
+    return [_kept(c) for c in verdict.caveats if isinstance(c, BoundKept) and c.rate is not None]
+
+
+def _kept(kept: BoundKept) -> str:
     shown = f"{kept.kept} of {kept.planned} show that at least {kept.rate:.0%} of further replicates would keep it"
     return f"{shown}, {EVERY_LEAST} of {EVERY_LEAST} would show 90%" if kept.planned < EVERY_LEAST else shown
 
@@ -65,7 +69,7 @@ def would_decide(verdict: Verdict) -> str:
         return ""
     others = [c for c in verdict.caveats if c is not verdict.withheld]
     found = [] if verdict.withheld is None else [clause(verdict.withheld.sentence)]
-    found += [_of_every(c) for c in others if isinstance(c, BoundKept) and c.rate is not None]
+    found += _of_every(verdict)
     found += [FLAGS[kind](c) for c in others for kind in LACKING if isinstance(c, kind)]
     if more := needed(verdict):
         found.append(clause(more))
@@ -93,7 +97,7 @@ def flags(verdict: Verdict) -> Sequence[str]:
         if isinstance(c, kind)
     ]
     if verdict.decision == UNDECIDED:
-        found += [_of_every(c) for c in verdict.caveats if isinstance(c, BoundKept) and c.rate is not None]
+        found += _of_every(verdict)
     if verdict.exploratory:
         found.append("exploratory: stated after its runs were looked at")
     if verdict.seeds is not None and verdict.seeds > 1:

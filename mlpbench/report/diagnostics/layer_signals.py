@@ -57,11 +57,12 @@ def by_layer(context: Context) -> Section | None:
     if not (context.varied_settings(SIGNAL_SETTINGS) or len(shapes) > 1 or untrained):
         return None
     depths = {i: c.settings.n_hidden for i, c in enumerate(context.drawn_conditions)}
-    rows = context.layer_rows if max(depths.values()) > 1 else pd.DataFrame()
-    if rows.empty and context.runs_without_layers and max(depths.values()) > 1:
-        return Section(title="Signal by layer", sentences=context.runs_without_layers)
-    if rows.empty:
+    if max(depths.values()) < 2:
         return None
+    rows = context.layer_rows
+    if rows.empty:
+        lacking = context.runs_without_layers
+        return Section(title="Signal by layer", sentences=lacking) if lacking else None
     estimates = layer_estimates.signals(rows, context.overlaps_of_training(context.excerpt.drawn))
     deep = [i for i, depth in depths.items() if depth > 1]
     place = {position: i for i, position in enumerate(deep)}

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, count, groupby
-from typing import get_args
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -21,7 +20,7 @@ from mlpbench.report.many_claims import ClaimsTogether, JudgedClaim, judged_toge
 from mlpbench.report.pages import claim_strips
 from mlpbench.report.pages.page import index_page
 from mlpbench.report.pages.report_digest import HTML, MARKDOWN
-from mlpbench.report.pages.verdict_notes import Notes
+from mlpbench.report.pages.verdict_notes import VERDICTS, Notes
 from mlpbench.report.section import blocks, heading, table
 from mlpbench.report.summary import Answer, Summary
 from mlpbench.report.topic_order import BENCHMARKS, OTHER, place
@@ -31,7 +30,6 @@ TITLE, WITHOUT_CLAIMS = "What is true about MLPs", "Results"
 PICTURES = "index_figures"
 # A page with pictures of more folders takes long to make and to open.
 MOST_PICTURED = 100
-VERDICTS: tuple[Decision, ...] = get_args(Decision)
 HOW = "How to read this"
 READING: Sequence[tuple[str, str]] = (
     (

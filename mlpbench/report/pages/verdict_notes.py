@@ -17,7 +17,7 @@ from typing import Any, get_args
 from mlpbench.base.errors import InputError
 from mlpbench.base.models import SpecProblem, shown, unknown
 from mlpbench.experiment.claims.hypothesis import Decision
-from mlpbench.experiment.file.yaml_source import other_file
+from mlpbench.experiment.file.yaml_source import problems_of
 from mlpbench.report.summary import Summary
 
 NAME = "notes.yaml"
@@ -62,7 +62,7 @@ def read_notes(
         return problems
 
     try:
-        _, wrong = other_file(path, "a file of notes", check)
+        wrong = problems_of(path, "a file of notes", check)
     except InputError as error:
         wrong = error
     if wrong is not None:
