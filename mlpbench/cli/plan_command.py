@@ -83,6 +83,8 @@ def plan(
     if figure is not None and figure.suffix != ".png":
         raise InputError(f"--figure must be a file whose name ends in .png, got {figure}")
     plans = [_planned(e, options, pilot) for e in read_experiments(specs, overrides, options.results, warn)]
+    if figure is not None and not any(of.pilot.foreseen for of in plans if of.pilot is not None):
+        raise InputError("--figure draws the chances of claims over a pilot: no claim has one, leave it out")
     if as_json:
         contents = [of.to_json() for of in plans]
         click.echo(json.dumps(contents if len(contents) > 1 else contents[0], indent=2))
@@ -234,6 +236,10 @@ def _print_pilot(planned: PilotPlan, figure: Path | None, *, quiet: bool) -> Non
     from mlpbench.jobs.pilot_plan import WANTED, in_replicates, spread_counts
     from mlpbench.report.assurance_table import Assurances, draw
 
+    if not planned.foreseen:
+        if not quiet:
+            _print_without_assurance(planned)
+        return
     shown = Assurances(
         replicates=planned.counts,
         times=[_short_time(planned.seconds(n)) for n in planned.counts],
@@ -245,9 +251,7 @@ def _print_pilot(planned: PilotPlan, figure: Path | None, *, quiet: bool) -> Non
     if not quiet:
         click.echo(f"\nassurance: chance that a claim is decided at another seed, given {source}")
         click.echo(shown.text())
-        for name, claim in planned.claims.items():
-            if claim.missing:
-                click.echo(f"claim {name}: no assurance, {printable(claim.missing)}")
+        _print_without_assurance(planned)
         even, likely, sure = planned.suggested
         each = "each claim" if len(planned.foreseen) == len(planned.claims) else "each of these claims"
         time = "" if likely is None else f", {_short_time(planned.seconds(likely))}"
@@ -264,6 +268,13 @@ def _print_pilot(planned: PilotPlan, figure: Path | None, *, quiet: bool) -> Non
         title = f"{planned.replicates} replicates of {printable(planned.folder.name)}"
         write_whole(figure, theme.png(draw(curves, counts, shown, title)))
         click.echo(f"figure: {figure}", err=quiet)
+
+
+def _print_without_assurance(planned: PilotPlan) -> None:
+    """Print each claim that the pilot says nothing of, with the reason."""
+    for name, claim in planned.claims.items():
+        if claim.missing:
+            click.echo(f"claim {name}: no assurance, {printable(claim.missing)}")
 
 
 def _short_time(seconds: float) -> str:

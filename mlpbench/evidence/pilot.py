@@ -21,7 +21,7 @@ from mlpbench.evidence.statistics import outlook
 from mlpbench.evidence.statistics.assurance import assurance, sign_assurance
 from mlpbench.evidence.statistics.sign_test import count_sides, count_ties
 from mlpbench.evidence.statistics.t_test import MOST_REPLICATES, Sample, smallest_enough
-from mlpbench.experiment.claims.hypothesis import SignTest
+from mlpbench.experiment.claims.hypothesis import EVERY_LEAST, EveryReplicate, ExactNumber, SignTest
 from mlpbench.experiment.drawn_streams import streams_that_matter
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
@@ -102,7 +102,7 @@ def pilot_claims(
         if test.hypothesis.datasets:
             claims[name] = PilotClaim(test=test, missing="it is judged over data sets, to which replicates add none")
         elif not test.is_foreseen:
-            claims[name] = PilotClaim(test=test, missing="its test has no power that is known beforehand")
+            claims[name] = PilotClaim(test=test, missing=_why_unforeseen(test))
         elif differs := _differs(experiment, planned, pilot):
             claims[name] = PilotClaim(test=test, missing=differs)
         elif lacking := [c.label for c in needed if places[c.condition_id] is None]:
@@ -112,6 +112,15 @@ def pilot_claims(
             at = [place for c in needed if (place := places[c.condition_id]) is not None]
             claims[name] = _summed_up(test, _values(test, pilot, needed, at, grid, curves, layers))
     return claims
+
+
+def _why_unforeseen(test: ClaimTest) -> str:
+    """Say why no pilot has an assurance for a claim, and what decides it where that is known."""
+    if isinstance(test.hypothesis.test, EveryReplicate):
+        return f"{EVERY_LEAST} replicates that all keep its bound show it, and one that doesn't refutes it"
+    if isinstance(test.hypothesis.test, ExactNumber):
+        return "its number follows from the settings, whatever replicates there are"
+    return "its test has no power that is known beforehand"
 
 
 def _differs(experiment: Experiment, conditions: Sequence[Condition], pilot: Experiment) -> str:

@@ -74,7 +74,10 @@ class PilotPlan:
 
     @cached_property
     def suggested(self) -> Sequence[int | None]:
-        """The number of replicates with which each claim has each of `WANTED`; None where it takes more than 100,000."""
+        """The number of replicates with which each claim has each of `WANTED`; None where it takes more than 100,000.
+
+        Empty where the pilot says nothing of any claim.
+        """
         by_wanted = zip(*self.needed.values(), strict=True)
         return [None if None in of_all else max(n for n in of_all if n is not None) for of_all in by_wanted]
 
@@ -108,19 +111,18 @@ class PilotPlan:
             needed = {f"{w:g}": n for w, n in zip(WANTED, self.needed[name], strict=True)}
             assurances = [claim.assurance(n) for n in self.counts]
             claims[name] = showed | {"assurance": assurances, "replicates_for": needed}
-        even, likely, sure = self.suggested
+        suggested = None
+        if self.foreseen:
+            even, likely, sure = self.suggested
+            seconds = None if likely is None else self.seconds(likely)
+            suggested = {"replicates": likely, "from": even, "to": sure, "seconds": seconds}
         return {
             "folder": str(self.folder),
             "replicates": self.replicates,
             "seed": self.seed,
             "at": at,
             "claims": claims,
-            "suggested": {
-                "replicates": likely,
-                "from": even,
-                "to": sure,
-                "seconds": None if likely is None else self.seconds(likely),
-            },
+            "suggested": suggested,
         }
 
 
@@ -143,7 +145,7 @@ def read_pilot(
         say: gets a line about what should be known of the pilot.
 
     Raises:
-        InputError: The folder is none, is damaged, or has no claim's conditions and metric.
+        InputError: The folder is none, is damaged, or has the conditions and metric of none of the claims that a pilot says something of.
 
     """
     if not experiment.claims:
@@ -166,8 +168,9 @@ def read_pilot(
         options=options,
         claims=claims,
     )
-    if not plan.foreseen:
-        whys = "\n".join(f"  claim {name}: {claim.missing}" for name, claim in claims.items())
+    askable = {name: claim for name, claim in claims.items() if claim.test.is_foreseen}
+    if askable and not plan.foreseen:
+        whys = "\n".join(f"  claim {name}: {claim.missing}" for name, claim in askable.items())
         rule = (
             f"--pilot must be a results folder with conditions and metrics of claims of {experiment.name}, got {folder}"
         )

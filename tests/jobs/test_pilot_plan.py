@@ -139,6 +139,23 @@ def test_a_pilot_that_is_none_is_refused(arguments: list[str | Path], message: s
     assert result.stdout == ""
 
 
+def test_where_no_claim_has_an_assurance_the_plan_says_what_decides_each(tmp_path: Path) -> None:
+    """Claims on every replicate have no power that a pilot could tell: it is no fault of the pilot."""
+    asked = (ROOT / "experiments" / "baseline.yaml", "--pilot", REFERENCE / "baseline", "--set", "seed=9")
+    result = plan(*asked)
+    assert result.exit_code == 0, result.stderr
+    why = "no assurance, 29 replicates that all keep its bound show it, and one that doesn't refutes it"
+    assert [line for line in result.stdout.splitlines() if line.endswith(why)] == [
+        f"claim {name}: {why}" for name in ("train-loss", "train-accuracy", "test-accuracy")
+    ]
+    assert "suggested" not in result.stdout
+    assert facts(*asked)["pilot"]["suggested"] is None
+    drawn = plan(*asked, "--figure", tmp_path / "a.png")
+    assert (drawn.exit_code, drawn.stdout) == (2, "")
+    assert "no claim has one, leave it out" in drawn.stderr
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_seed_of_the_pilot_is_no_seed_for_its_claims() -> None:
     spec, pilot = ROOT / "experiments" / "width.yaml", REFERENCE / "width"
     assert "the pilot has the seed of the plan" in plan(spec, "--pilot", pilot).stderr
