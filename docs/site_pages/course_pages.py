@@ -49,12 +49,14 @@ def _experiment(reference: Reference) -> Iterator[str]:
     again = Markdown("{}{}").format(
         code(f"mlpbench run {reference.name}"), f", {reference.takes}" if reference.takes else ""
     )
-    yield facts([("after", source), ("run it", again)])
+    yield facts([("source", source), ("run it", again)])
     if reference.summary is None or not reference.summary.answers:
         yield f"*{reference.tally}*"
         return
-    of = " Of an older file of this experiment." if reference.is_older else ""
-    yield Markdown("{}{} [Report]({})").format(counted(reference.summary.verdicts), of, Markdown(reference.report))
+    said = counted(reference.summary.verdicts)
+    if reference.is_older:
+        said = Markdown("{} Of an older file of this experiment.").format(said)
+    yield Markdown("{} [Report]({})").format(said, Markdown(reference.report))
     in_order = sorted(reference.summary.answers, key=lambda a: get_args(Decision).index(a.verdict))
     yield bullets([_claim(answer) for answer in in_order])
 

@@ -58,8 +58,9 @@ class Reference:
 
     @property
     def is_older(self) -> bool:
-        """Whether the results are of a file with another number of claims."""
-        return self.summary is not None and sum(self.summary.verdicts.values()) != len(self.experiment.claims)
+        """Whether the results are of a file with other claims."""
+        says = [claim.says for claim in self.experiment.claims]
+        return self.summary is not None and [answer.says for answer in self.summary.answers] != says
 
     @property
     def report(self) -> str:

@@ -222,9 +222,13 @@ def differences(row: Mapping[Any, object], here: Mapping[str, object]) -> Iterat
         yield "processor"
 
 
+def reach(mode: str, processor: str) -> str:
+    """Return on which processors runs of a mode that were trained on one have the same bits, in words."""
+    if mode == "fast" or (mode == "portable" and "Intel" not in processor):
+        return f"{REACH['fast']} ({processor})"
+    return REACH[mode]
+
+
 def _kind(environment: Mapping[Any, object]) -> object:
     """Return what of the processor the bits depend on."""
-    cpu, numerics = environment["env_cpu"], environment["env_numerics"]
-    if numerics == "universal":
-        return None
-    return "Intel" if numerics == "portable" and "Intel" in str(cpu) else cpu
+    return reach(str(environment["env_numerics"]), str(environment["env_cpu"]))

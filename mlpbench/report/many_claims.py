@@ -70,8 +70,8 @@ class ClaimsTogether:
             return f"None of the {len(self.tested)} tested claims is decided."
         stand = len(self.decided) - len(self.fallen)
         return (
-            f"At a false discovery rate of 5% over all {len(self.tested)} tested claims together, {stand} of {len(self.decided)} "
-            "decided verdicts stand."
+            f"At a false discovery rate of 5% over all {len(self.tested)} tested claims together, by p that are not corrected for interim "
+            f"analyses, {stand} of {len(self.decided)} decided verdicts stand."
         )
 
     @property

@@ -39,7 +39,15 @@ def test_what_was_verified_is_counted_with_diverged_runs_and_without_failed_ones
 
 
 def test_every_mode_in_the_folder_is_named() -> None:
-    told = reproducibility(runs(env_numerics=["portable", "universal", "portable", "fast"]), [])
+    told = reproducibility(
+        runs(env_numerics=["portable", "universal", "portable", "fast"], env_cpu="Intel Fast CPU"), []
+    )
     assert "`portable`: with the same torch and thread count the same bits are expected on Intel processors" in told
     assert "`universal`" in told
     assert "`fast`" not in told
+
+
+def test_portable_is_as_far_as_the_processor_that_trained() -> None:
+    """Its kernels are those of Intel's processors; another maker's have the same bits among themselves alone."""
+    told = reproducibility(runs(env_numerics="portable", env_cpu=["AMD X", "AMD X", "Intel Y", "AMD X"]), [])
+    assert "the same bits are expected on Intel processors with AVX2; this kind of processor (AMD X)." in told

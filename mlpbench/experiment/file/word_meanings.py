@@ -224,7 +224,7 @@ DATA: Mapping[str, Words] = {
 # Words of results, by kind: what `mlpbench explain` says of them beside the words of a file.
 VERDICTS: Words = {
     "supported": "The replicates show what the claim says, at a corrected p of at most its level.",
-    "refuted": "The replicates show the opposite of what the claim says, at a corrected p of at most its level.",
+    "refuted": "The replicates show that what the claim says is false, at its margin, at a corrected p of at most its level.",
     "undecided": "The replicates show neither; the report says how many more would decide it.",
     "at the margin": "The difference lies so near to the margin that it is neither beyond it nor clearly short of it.",
 }
@@ -238,7 +238,7 @@ STATISTICS: Words = {
     "stack": "Runs of one shape that are trained together; each has the bits it would have alone.",
     "paired": "Conditions are compared within each replicate, which shares its random draws; this removes what they share.",
     "margin": "By how much a difference has to exceed 0 to count; 0.2 percentage points for accuracies.",
-    "p": "How likely evidence at least as strong is where the claim is false, at its margin; small is evidence.",
+    "p": "How likely evidence at least as strong is where the true number lies exactly at the margin; small is evidence.",
     "holm": "Holm's method: p values of all claims of a report are corrected so that in 5% at most any verdict is wrong.",
     "interval": "Where the true value lies, with 95% confidence; it is not corrected for other claims.",
     "power": "The chance to decide a claim at a given true effect; plans are for 80%.",
@@ -246,7 +246,7 @@ STATISTICS: Words = {
     "sd": "Standard deviation over replicates, the unit in which `plan` says what can be detected.",
     "pp": "Percentage points: 84% is 4 pp more than 80%.",
     "n": "The number of replicates, or of data sets, that a verdict rests on: 18/40 where 40 are planned.",
-    "interim analysis": "Judging before all replicates are trained; each spends a share of the 5%.",
+    "interim analysis": "Judging before all replicates are trained; each spends a share of the level.",
     "e-value": "Evidence against a hypothesis that may be looked at whenever one likes; 20 is as strong as p = 0.05.",
     "register": "What a folder records of its claims before training: those stated later are exploratory.",
     "exploratory": "A claim that was stated, or changed, when its runs had been looked at: a verdict to be tested at a new seed.",

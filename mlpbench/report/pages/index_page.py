@@ -36,11 +36,12 @@ READING: Sequence[tuple[str, str]] = (
         "Verdict",
         "A claim is supported or refuted where its test decides it, corrected for the other claims of its experiment (Holm), for "
         "interim analyses and for the seeds that were tried. At the margin: found within half of its margin of it. Undecided: the data "
-        "show neither.",
+        "show neither. Where a sentence names no margin, one accuracy has to exceed the other by more than 0.2 percentage points: a claim "
+        "may be refuted although its effect is above 0. A verdict is about networks trained as these were, on these data.",
     ),
     (
         "Effect",
-        "The estimate with its 95% interval over replicates, 90% for claims of equality. pp are percentage points. Intervals are "
+        "The estimate with its 95% interval over replicates, or over data sets, 90% for claims of equality. pp are percentage points. Intervals are "
         "corrected for nothing.",
     ),
     ("n", "The number of replicates, each with random draws of its own, or of data sets."),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
-from mlpbench.base.environment import REACH
+from mlpbench.base.environment import REACH, reach
 from mlpbench.base.escapes import Markdown, code, printable
 from mlpbench.experiment.plugins.plugin import COST, Plugin, train_with_pieces
 from mlpbench.experiment.spec import Experiment
@@ -76,20 +76,13 @@ def reproducibility(runs: pd.DataFrame, verified: Sequence[VerifiedRun]) -> str:
     return paragraph(*_reach(finished), _verified(len(finished), verified))
 
 
-def _reach(runs: pd.DataFrame) -> list[str]:
-    modes = sorted(set(runs["env_numerics"].dropna()) & set(REACH))
-    return [
-        Markdown(
-            f"Numerics `{mode}`: with the same torch and thread count the same bits are expected on {REACH[mode]}{{}}."
-        ).format(_kinds(runs, mode))
-        for mode in modes
-    ]
-
-
-def _kinds(runs: pd.DataFrame, mode: str) -> Markdown:
-    """Return the processors that `fast` means by this kind of processor."""
-    processors = sorted(set(runs.loc[runs["env_numerics"] == mode, "env_cpu"].dropna()))
-    return Markdown(" ({})").format(", ".join(processors)) if processors and mode == "fast" else Markdown("")
+def _reach(runs: pd.DataFrame) -> Iterator[Markdown]:
+    """Yield for each mode on which processors its runs have the same bits, after where they were trained."""
+    for mode in sorted(set(runs["env_numerics"].dropna()) & set(REACH)):
+        processors = runs.loc[runs["env_numerics"] == mode, "env_cpu"].dropna()
+        where = "; ".join(sorted({reach(mode, str(cpu)) for cpu in processors})) or REACH[mode]
+        said = Markdown("Numerics {}: with the same torch and thread count the same bits are expected on {}.")
+        yield said.format(code(mode), where)
 
 
 def _verified(total: int, entries: Sequence[VerifiedRun]) -> str:
