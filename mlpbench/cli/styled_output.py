@@ -120,9 +120,10 @@ def _print(on: Console, line: Text) -> None:
 def _verdict_lines(verdicts: Sequence[Verdict], width: int) -> Iterator[Text]:
     from rich.text import Text
 
-    from mlpbench.report.verdict_tables import terminal_cells, verdict_notes
+    from mlpbench.report.verdict_tables import sentences, shared_caveats, terminal_cells, verdict_notes
 
     head, rows = terminal_cells(verdicts)
+    shared = shared_caveats(verdicts)
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *rows)]
     fits = sum(widths) + GAP * (len(head) - 1) <= width
@@ -142,8 +143,11 @@ def _verdict_lines(verdicts: Sequence[Verdict], width: int) -> Iterator[Text]:
             found = row[5] if row[5][:1].isalpha() else f"{head[5]} {row[5]}"
             said = f"{row[2]}; claimed {row[3]}; n {row[4]}; {found}"
             yield from (Text(f"    {line}") for line in _wrapped(said, width - 4))
-        for line in _wrapped(printable(verdict_notes(verdict)), min(WIDEST_TEXT, width) - 4):
+        for line in _wrapped(printable(verdict_notes(verdict, shared)), min(WIDEST_TEXT, width) - 4):
             yield Text(f"    {line}")
+    if shared:
+        yield Text("")
+        yield from (Text(line) for line in _wrapped(printable(sentences(shared)), min(WIDEST_TEXT, width)))
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlpbench.base.escapes import Markdown, code, markdown
-from mlpbench.evidence.judging.caveats import BoundKept, Unfinished
+from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Unfinished
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.report.section import table
 from mlpbench.report.words import (
@@ -90,16 +90,19 @@ def terminal_cells(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[st
 
 
 def terminal_table(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as plain text, at most 110 columns wide; notes stand below their row."""
+    """Return the verdicts as plain text, at most 110 columns wide; notes stand below their row, those of all claims at the end."""
     if not verdicts:
         return "no claims"
     head, cells = terminal_cells(verdicts)
     widths = [max(len(c[i]) for c in [head, *cells]) for i in range(len(head))]
     widths[0] = min(widths[0], max(FOR_IDS, COLUMNS - sum(widths[1:]) - 2 * (len(head) - 1)))
-    lines = [_line(head, widths)]
+    lines, shared = [_line(head, widths)], shared_caveats(verdicts)
     for cell, verdict in zip(cells, verdicts, strict=True):
         lines.append(_line(cell, widths))
-        lines += textwrap.wrap(verdict_notes(verdict), COLUMNS, initial_indent="    ", subsequent_indent="    ")
+        notes = verdict_notes(verdict, shared)
+        lines += textwrap.wrap(notes, COLUMNS, initial_indent="    ", subsequent_indent="    ")
+    if shared:
+        lines += ["", *textwrap.wrap(sentences(shared), COLUMNS)]
     return "\n".join(lines)
 
 
@@ -118,9 +121,21 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(parts).rstrip()
 
 
-def verdict_notes(verdict: Verdict) -> str:
-    """Return what is to be known of a verdict beside its numbers, empty where nothing is."""
+def shared_caveats(verdicts: Sequence[Verdict]) -> Sequence[Caveat]:
+    """Return what is to be kept in mind about each of several verdicts: it is said once."""
+    if len(verdicts) < 2:
+        return []
+    return [c for c in verdicts[0].caveats if all(c in v.caveats for v in verdicts)]
+
+
+def sentences(caveats: Iterable[Caveat]) -> str:
+    """Return caveats as one text."""
+    return " ".join(c.sentence for c in caveats)
+
+
+def verdict_notes(verdict: Verdict, shared: Sequence[Caveat] = ()) -> str:
+    """Return what is to be known of a verdict beside its numbers, but for what is said of all; empty where nothing is."""
     sampled, warning = verdict.test_sampling.interval, ""
     if not_robust(verdict) and sampled is not None:
         warning = f" Including test-set sampling the interval is {Digits(verdict).ends(sampled)}. {NOT_ROBUST}"
-    return f"{needed(verdict)} {verdict.note}{warning}".strip()
+    return f"{needed(verdict)} {sentences(c for c in verdict.caveats if c not in shared)}{warning}".strip()

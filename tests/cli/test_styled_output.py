@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from arithmetic_folders import make_folder
 from click.testing import CliRunner
+from repository import ROOT
 from rich.style import Style
 
 from mlpbench.cli import styled_output
 from mlpbench.cli.main import main
 from mlpbench.cli.terminal_output import escaped_output
+from mlpbench.evidence.judging.registered_verdict import FurtherSeed
 from mlpbench.jobs.judge import Outcome, load
 from mlpbench.report.verdict_tables import terminal_table
 
@@ -83,6 +85,21 @@ def test_a_table_fits_and_says_what_a_pipe_gets(outcome: Outcome, width: int, mo
     assert "n 8/8; kept 8 of 8" in " ".join(text.split()) or width == 200
     if width == 200:
         assert text.splitlines() == [heading, *rows]
+
+
+@pytest.mark.parametrize("width", [None, 50, 120])
+def test_what_is_to_be_known_of_every_claim_is_said_once(width: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a second seed each claim of the reference results of `width` has the same lower level."""
+    verdicts = load(ROOT / "results" / "reference" / "width").context.verdicts
+    (said,) = (c.sentence for c in verdicts[0].caveats if isinstance(c, FurtherSeed))
+    assert [said in v.note for v in verdicts] == [True] * 4
+    text = terminal_table(verdicts)
+    if width is not None:
+        text = CODES.sub("", shown(lambda: styled_output.print_verdicts(verdicts), width, monkeypatch))
+    table, _, last = text.rstrip().rpartition("\n\n")
+    assert " ".join(last.split()) == said
+    assert "looked at" not in table
+    assert terminal_table(verdicts[:1]).endswith("\n    " + said)
 
 
 @pytest.mark.parametrize(

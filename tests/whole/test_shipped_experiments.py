@@ -237,7 +237,7 @@ LONG = ("activation", "activation_identity", "baseline", "depth", "dropout", "in
 def test_reference_results_are_made_again_here(folder: Path, tmp_path: Path) -> None:
     """Two runs of each, drawn by a seed; in a copy, since what is verified goes on record, without a report to be written again."""
     copy = Path(shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("report.md", "figures")))
-    result = CliRunner().invoke(main, ["verify", str(copy), "--sample", "2"], catch_exceptions=False)
+    result = CliRunner().invoke(main, ["verify", str(copy), "--sample", "2", "--workers", "1"], catch_exceptions=False)
     assert DIFFERENT not in result.output
     made_by = pd.concat([pq.read_table(p, columns=["env_cpu"]).to_pandas() for p in runs_files(copy)])["env_cpu"]
     if set(made_by) == {environment.environment()["env_cpu"]}:
