@@ -16,6 +16,7 @@ from arithmetic_tables import WIDTH_CLAIMS, Tables, make, spec
 from reports import report_of
 
 from mlpbench.base.escapes import markdown as escaped
+from mlpbench.report.figures import layouts, theme
 
 Numbers = Callable[[np.random.Generator, int], np.ndarray]
 # Of single precision, which training is in as a rule.
@@ -110,3 +111,17 @@ def test_of_numbers_that_no_axis_holds_the_text_is_whole_and_says_which_figures_
         assert f"]({path})" not in report.as_drawn
         assert f"*The figure `{path}` could not be drawn: {escaped(why)}*" in report.as_drawn
     assert report.summary.verdicts.keys() <= {"undecided", "supported", "refuted"}
+
+
+def test_a_band_beyond_all_numbers_is_drawn_as_far_as_its_axis() -> None:
+    """Two runs that end at 1e-5 and 1e35 have a geometric interval over hundreds of decades: an axis is about means."""
+    frame = pd.DataFrame(
+        {"row": 0, "column": 0, "head": "", "measure": "variance", "line": "a", "text": "a", "x": [0.0, 1.0],
+         "mean": [1.0, 1e15], "low": [0.9, 1e-290], "high": [1.1, 1e305]}
+    )  # fmt: skip
+    figure = layouts.panels(frame, [("a", "black")], "lr", "step")
+    (ax,) = figure.axes
+    theme.png(figure)
+    low, high = ax.get_ylim()
+    assert 0 < low < 1
+    assert 1e15 < high < 1e17

@@ -164,11 +164,12 @@ def test_the_findings_of_the_readme_are_those_of_the_reference_results() -> None
 def test_the_report_that_a_page_goes_through_has_the_verdicts_it_names() -> None:
     """What stands between the figure of a claim and the next one names its verdict in italics; sections are named as the report has them."""
     text = PAGES["docs/reports.md"]
-    summary = read_summary(REFERENCE / "dropout")
-    assert summary is not None
-    of_claims = re.findall(r"dropout/figures/claim_(\d+)\.png\)(.+?)(?=!\[|\*\*\"What)", text, flags=re.DOTALL)
+    pattern = r"reference/(\w+)/figures/claim_(\d+)\.png\)(.+?)(?=!\[|\*\*\"What)"
+    of_claims = re.findall(pattern, text, flags=re.DOTALL)
     assert len(of_claims) == 3
-    for number, told in of_claims:
+    for name, number, told in of_claims:
+        summary = read_summary(REFERENCE / name)
+        assert summary is not None
         named = [word for word in re.findall(r"(?<!\*)\*([a-z ]+)\*(?!\*)", told) if word in get_args(Decision)]
         assert named == [summary.answers[int(number) - 1].verdict], number
     report = (REFERENCE / "width" / "report.md").read_text()

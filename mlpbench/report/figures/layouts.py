@@ -257,13 +257,13 @@ def _shared(axes: Sequence[Axes], means: pd.Series[float]) -> None:
         for ax in axes:
             ax.set_yticks([])
         return
-    for ax in axes:
-        ax.set_yscale("log")
     low, high = math.log10(finite.min()), math.log10(finite.max())
     room = max(0.06 * (high - low), (1 - (high - low)) / 2, 0.05)
     for ax in axes:
         bottom, top = max(10.0 ** max(low - room, -320), 5e-324), 10.0 ** min(high + room, 307)
+        # Limits come first: a log scale would look for some that hold the bands of very few runs, beyond all numbers.
         ax.set_ylim(bottom, top)
+        ax.set_yscale("log")
         scales.log_ticks(ax.yaxis, bottom, top)
 
 

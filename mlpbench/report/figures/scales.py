@@ -119,8 +119,9 @@ def put_limits(
     if ends is None:
         return
     axis = ax.xaxis if which == "x" else ax.yaxis
-    (ax.set_xscale if which == "x" else ax.set_yscale)("log" if ends.log else "linear")
+    # Limits come first: a log scale would look for some that hold every interval, beyond all numbers.
     (ax.set_xlim if which == "x" else ax.set_ylim)(ends.low, ends.high)
+    (ax.set_xscale if which == "x" else ax.set_yscale)("log" if ends.log else "linear")
     if ends.log:
         log_ticks(axis, ends.low, ends.high, text, most)
     else:
