@@ -224,9 +224,9 @@ def differences(row: Mapping[Any, object], here: Mapping[str, object]) -> Iterat
 
 def reach(mode: str, processor: str) -> str:
     """Return on which processors runs of a mode that were trained on one have the same bits, in words."""
-    if mode == "fast" or (mode == "portable" and "Intel" not in processor):
-        return f"{REACH['fast']} ({processor})"
-    return REACH[mode]
+    if mode == "universal" or (mode == "portable" and "Intel" in processor):
+        return REACH[mode]
+    return f"{REACH['fast']} ({processor})"
 
 
 def _kind(environment: Mapping[Any, object]) -> object:

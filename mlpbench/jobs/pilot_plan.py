@@ -41,7 +41,7 @@ class PilotPlan:
     """What a pilot says of a planned experiment.
 
     Attributes:
-        folder, replicates, seed: the pilot, how many replicates it has, and their seed.
+        folder, replicates, seed: the pilot, how many replicates it has of the claims that it says something of, and their seed.
         experiment: what is planned.
         conditions: its conditions.
         options: how it is to be trained, which the time depends on.
@@ -118,7 +118,7 @@ class PilotPlan:
             suggested = {"replicates": likely, "from": even, "to": sure, "seconds": seconds}
         return {
             "folder": str(self.folder),
-            "replicates": self.replicates,
+            "replicates": self.replicates if self.foreseen else None,
             "seed": self.seed,
             "at": at,
             "claims": claims,

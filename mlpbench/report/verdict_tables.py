@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlpbench.base.escapes import Markdown, code, markdown
-from mlpbench.evidence.judging.caveats import BoundKept, Caveat, Unfinished
+from mlpbench.evidence.judging.caveats import BoundKept, Caveat, SharedStreams, Unfinished
+from mlpbench.evidence.judging.registered_verdict import FurtherSeed
 from mlpbench.evidence.judging.verdict import Verdict
 from mlpbench.report.section import table
 from mlpbench.report.words import (
@@ -21,6 +22,8 @@ from mlpbench.report.words import (
 )
 
 COLUMNS, FOR_IDS = 110, 24
+# What can be said without a claim beside it; others speak of "it", or of what stands before them.
+SAID_ONCE = (FurtherSeed, SharedStreams, Unfinished)
 ESTIMATE = "estimate (95% interval)"
 _UNMARKED = Markdown("{}")
 
@@ -90,7 +93,7 @@ def terminal_cells(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[st
 
 
 def terminal_table(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as plain text, at most 110 columns wide; notes stand below their row, those of all claims at the end."""
+    """Return the verdicts as plain text, at most 110 columns wide: notes below their row, those of all claims at the end."""
     if not verdicts:
         return "no claims"
     head, cells = terminal_cells(verdicts)
@@ -122,10 +125,10 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def shared_caveats(verdicts: Sequence[Verdict]) -> Sequence[Caveat]:
-    """Return what is to be kept in mind about each of several verdicts: it is said once."""
+    """Return what is to be kept in mind about each of several verdicts, and can be said once."""
     if len(verdicts) < 2:
         return []
-    return [c for c in verdicts[0].caveats if all(c in v.caveats for v in verdicts)]
+    return [c for c in verdicts[0].caveats if isinstance(c, SAID_ONCE) and all(c in v.caveats for v in verdicts)]
 
 
 def sentences(caveats: Iterable[Caveat]) -> str:

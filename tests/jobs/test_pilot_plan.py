@@ -149,7 +149,8 @@ def test_where_no_claim_has_an_assurance_the_plan_says_what_decides_each(tmp_pat
         f"claim {name}: {why}" for name in ("train-loss", "train-accuracy", "test-accuracy")
     ]
     assert "suggested" not in result.stdout
-    assert facts(*asked)["pilot"]["suggested"] is None
+    told = facts(*asked)["pilot"]
+    assert (told["replicates"], told["suggested"]) == (None, None)
     drawn = plan(*asked, "--figure", tmp_path / "a.png")
     assert (drawn.exit_code, drawn.stdout) == (2, "")
     assert "no claim has one, leave it out" in drawn.stderr

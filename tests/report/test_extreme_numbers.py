@@ -16,7 +16,7 @@ from arithmetic_tables import WIDTH_CLAIMS, Tables, make, spec
 from reports import report_of
 
 from mlpbench.base.escapes import markdown as escaped
-from mlpbench.report.figures import layouts, theme
+from mlpbench.report.figures import layouts, scales, theme
 
 Numbers = Callable[[np.random.Generator, int], np.ndarray]
 # Of single precision, which training is in as a rule.
@@ -125,3 +125,12 @@ def test_a_band_beyond_all_numbers_is_drawn_as_far_as_its_axis() -> None:
     low, high = ax.get_ylim()
     assert 0 < low < 1
     assert 1e15 < high < 1e17
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-310, 1e-290), (1e-3, 10.0), (1e290, 1e307)])
+def test_a_log_axis_has_the_limits_that_it_is_given(low: float, high: float) -> None:
+    with theme.style():
+        _, (ax,) = theme.new(2.0)
+        ax.plot([0, 1], [1e-200, 1e200])
+        scales.put_limits(ax, "y", scales.Limits(low=low, high=high, log=True, clipped=False))
+    assert ax.get_ylim() == (low, high)

@@ -124,8 +124,8 @@ def test_topics_are_linked_to_as_github_names_their_headings() -> None:
 
 def test_over_all_claims_the_false_discovery_rate_is_said_and_who_would_not_stand_is_marked() -> None:
     assert (
-        "At a false discovery rate of 5% over all 3 tested claims together, by p that are not corrected for interim analyses, 1 of 2 decided verdicts stand."
-        in INDEX.about
+        "At a false discovery rate of 5% over all 3 tested claims together, by p that are not corrected for interim analyses, "
+        "1 of 2 decided verdicts stand." in INDEX.about
     )
     q = dict(zip(("wider", "late", "helps"), q_values([0.001, 0.3, 0.04]), strict=True))
     found = {row.answer.id: (row.q, row.falls) for shown in INDEX.rows.values() for row in shown}

@@ -261,9 +261,10 @@ def _shared(axes: Sequence[Axes], means: pd.Series[float]) -> None:
     room = max(0.06 * (high - low), (1 - (high - low)) / 2, 0.05)
     for ax in axes:
         bottom, top = max(10.0 ** max(low - room, -320), 5e-324), 10.0 ** min(high + room, 307)
-        # Limits come first: a log scale would look for some that hold the bands of very few runs, beyond all numbers.
-        ax.set_ylim(bottom, top)
+        # Else a log scale would look for limits that hold the bands of very few runs, beyond all numbers.
+        ax.set_autoscaley_on(False)
         ax.set_yscale("log")
+        ax.set_ylim(bottom, top)
         scales.log_ticks(ax.yaxis, bottom, top)
 
 

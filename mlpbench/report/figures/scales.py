@@ -119,9 +119,10 @@ def put_limits(
     if ends is None:
         return
     axis = ax.xaxis if which == "x" else ax.yaxis
-    # Limits come first: a log scale would look for some that hold every interval, beyond all numbers.
-    (ax.set_xlim if which == "x" else ax.set_ylim)(ends.low, ends.high)
+    # Else a log scale would look for limits that hold every interval, beyond all numbers.
+    (ax.set_autoscalex_on if which == "x" else ax.set_autoscaley_on)(False)
     (ax.set_xscale if which == "x" else ax.set_yscale)("log" if ends.log else "linear")
+    (ax.set_xlim if which == "x" else ax.set_ylim)(ends.low, ends.high)
     if ends.log:
         log_ticks(axis, ends.low, ends.high, text, most)
     else:

@@ -36,8 +36,8 @@ READING: Sequence[tuple[str, str]] = (
         "Verdict",
         "A claim is supported or refuted where its test decides it, corrected for the other claims of its experiment (Holm), for "
         "interim analyses and for the seeds that were tried. At the margin: found within half of its margin of it. Undecided: the data "
-        "show neither. Where a sentence names no margin, one accuracy has to exceed the other by more than 0.2 percentage points: a claim "
-        "may be refuted although its effect is above 0. A verdict is about networks trained as these were, on these data.",
+        "show neither. Where its file sets no margin, a comparison of accuracies asks for a difference of more than 0.2 percentage points: a "
+        "claim may be refuted although its effect is above 0. A verdict is about networks trained as these were, on these data.",
     ),
     (
         "Effect",

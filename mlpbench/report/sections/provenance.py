@@ -77,10 +77,10 @@ def reproducibility(runs: pd.DataFrame, verified: Sequence[VerifiedRun]) -> str:
 
 
 def _reach(runs: pd.DataFrame) -> Iterator[Markdown]:
-    """Yield for each mode on which processors its runs have the same bits, after where they were trained."""
+    """Yield for each mode on which processors its runs have the same bits, which depends on where they were trained."""
     for mode in sorted(set(runs["env_numerics"].dropna()) & set(REACH)):
         processors = runs.loc[runs["env_numerics"] == mode, "env_cpu"].dropna()
-        where = "; ".join(sorted({reach(mode, str(cpu)) for cpu in processors})) or REACH[mode]
+        where = ", and of other runs on ".join(sorted({reach(mode, str(cpu)) for cpu in processors})) or REACH[mode]
         said = Markdown("Numerics {}: with the same torch and thread count the same bits are expected on {}.")
         yield said.format(code(mode), where)
 
