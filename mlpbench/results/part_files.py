@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +37,8 @@ from mlpbench.base.files import (
 from mlpbench.results.schemas import KEYS, SCHEMAS, STATUSES, TABLES, mismatch
 from mlpbench.results.seal import JOURNAL
 
+# How the values of a column are stored: each by its place among those that there are, as they are, or byte by byte.
+Encoding = Literal["dictionary", "plain", "split"]
 # zstd's highest level that needs no more memory to read.
 SMALLEST = 19
 PART = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]-([0-9a-f]{16})\.parquet")
@@ -59,8 +61,7 @@ def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str,
 
     The smallest has no statistics, and no schema but parquet's own: `SCHEMAS` have the types of columns. Floating-point
     numbers are stored by byte position (byte stream split): signs and exponents are similar, stand together and compress.
-    All other columns are dictionary-encoded, in the smallest also those of numbers that get smaller by it, such as shares of the
-    same examples.
+    All other columns are dictionary-encoded. In the smallest each column has the encoding in which it takes the fewest bytes.
     """
     leaves = {
         f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name: (
@@ -68,25 +69,31 @@ def encoded(stem: str, table: pa.Table, *, smallest: bool = False) -> tuple[str,
         )
         for field in table.schema
     }
-    split = [path for path, kind in leaves.items() if pa.types.is_floating(kind)]
+    encodings: dict[str, Encoding] = {
+        path: "split" if pa.types.is_floating(kind) else "dictionary" for path, kind in leaves.items()
+    }
     if smallest:
-        split = [path for path in split if _is_smaller_split(table.select([path.partition(".")[0]]), path)]
-    content = _parquet(table, split, [path for path in leaves if path not in split], smallest=smallest)
+        encodings = {
+            path: _least(table.select([path.partition(".")[0]]), path, usual) for path, usual in encodings.items()
+        }
+    content = _parquet(table, encodings, smallest=smallest)
     return sealed(stem, content, ".parquet"), content
 
 
-def _is_smaller_split(column: pa.Table, path: str) -> bool:
-    """Return whether a column of numbers takes no more bytes by byte position than as a dictionary."""
-    by_position, as_dictionary = (
-        len(_parquet(column, split, others, smallest=True)) for split, others in (([path], []), ([], [path]))
-    )
-    return by_position <= as_dictionary
+def _least(column: pa.Table, path: str, usual: Encoding) -> Encoding:
+    """Return the encoding in which a column takes the fewest bytes; of equally small ones the usual one, if it is one of them."""
+    possible: list[Encoding] = [usual, "dictionary", "plain"]
+    return min(dict.fromkeys(possible), key=lambda e: len(_parquet(column, {path: e}, smallest=True)))
 
 
-def _parquet(table: pa.Table, split: Sequence[str], others: Sequence[str], *, smallest: bool) -> bytes:
+def _parquet(table: pa.Table, encodings: Mapping[str, Encoding], *, smallest: bool) -> bytes:
     sink = pa.BufferOutputStream()
+    by_encoding = {e: [path for path, of in encodings.items() if of == e] for e in get_args(Encoding)}
     # stubs know no lists here
-    options: dict[str, Any] = {"use_dictionary": list(others), "use_byte_stream_split": list(split)}
+    options: dict[str, Any] = {
+        "use_dictionary": by_encoding["dictionary"],
+        "use_byte_stream_split": by_encoding["split"],
+    }
     if smallest:
         options |= {"compression_level": SMALLEST, "write_statistics": False, "store_schema": False}
     pq.write_table(table, sink, compression="zstd", **options)

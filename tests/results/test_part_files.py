@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlpbench.results.part_files import damage, encoded
+from mlpbench.results.part_files import SMALLEST, damage, encoded
 from mlpbench.results.schemas import SCHEMAS
 
 N = 4000
@@ -36,6 +36,14 @@ def encodings(content: bytes) -> dict[str, tuple[str, ...]]:
     return {group.column(i).path_in_schema: group.column(i).encodings for i in range(group.num_columns)}
 
 
+def column_bytes(content: bytes, name: str) -> int:
+    group = pq.ParquetFile(pa.BufferReader(content)).metadata.row_group(0)
+    (size,) = (
+        c.total_compressed_size for i in range(group.num_columns) if (c := group.column(i)).path_in_schema == name
+    )
+    return int(size)
+
+
 def test_shares_of_few_examples_are_a_dictionary_and_numbers_that_all_differ_are_not() -> None:
     rng = np.random.default_rng(0)
     table = table_of(rng.random(N), rng.integers(0, 101, N) / 100)
@@ -45,6 +53,32 @@ def test_shares_of_few_examples_are_a_dictionary_and_numbers_that_all_differ_are
     assert "BYTE_STREAM_SPLIT" in kinds["loss"]
     assert "BYTE_STREAM_SPLIT" not in kinds["accuracy"]
     assert "BYTE_STREAM_SPLIT" in encodings(plain)["accuracy"]
+
+
+def test_each_column_of_the_smallest_takes_no_more_than_in_another_encoding() -> None:
+    rng = np.random.default_rng(0)
+    table = table_of(rng.random(N), rng.integers(0, 101, N) / 100)
+    _, small = encoded("rows", table, smallest=True)
+    assert "RLE_DICTIONARY" not in encodings(small)["step"]  # the same steps in each run are found as they stand
+    for name in table.column_names:
+        taken = column_bytes(small, name)
+        for options in (
+            {"use_dictionary": True},
+            {"use_dictionary": False},
+            {"use_dictionary": False, "use_byte_stream_split": True},
+        ):
+            if "use_byte_stream_split" in options and not pa.types.is_floating(table.schema.field(name).type):
+                continue
+            sink = pa.BufferOutputStream()
+            pq.write_table(
+                table.select([name]),
+                sink,
+                compression="zstd",
+                compression_level=SMALLEST,
+                write_statistics=False,
+                **options,
+            )
+            assert taken <= column_bytes(sink.getvalue().to_pybytes(), name), (name, options)
 
 
 @settings(max_examples=25, deadline=None)
