@@ -9,6 +9,7 @@ import csv
 import io
 import os
 import shutil
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,10 +212,15 @@ def test_typing_filters_rows_by_all_words_and_keeps_the_order_of_a_sort(browser:
 
 
 def test_a_filter_compares_the_numbers_and_words_of_a_column(width: Page) -> None:
+    everything = width.evaluate(f"{ROWS}.map((r) => [...r.cells].map((c) => c.textContent))")
+    at = heading(width, "width"), heading(width, "test accuracy")
+    runs = [(float(r[at[0]]), float(r[at[1]])) for r in everything]
+    high = round(statistics.median(a for w, a in runs if w >= 256), 4)
+    low = round(statistics.median(a for w, a in runs if w != 8), 4)
     rules: tuple[tuple[str, Callable[[float, float], bool] | None], ...] = (
         ("width=512", lambda w, a: w == 512),
-        ("WIDTH>=256 test_accuracy>0.84", lambda w, a: w >= 256 and a > 0.84),
-        ("width!=8 status=ok test_accuracy<0.82", lambda w, a: w != 8 and a < 0.82),
+        (f"WIDTH>=256 test_accuracy>{high}", lambda w, a: w >= 256 and a > high),
+        (f"width!=8 status=ok test_accuracy<{low}", lambda w, a: w != 8 and a < low),
         ("512", None),
     )
     for typed, expected in rules:
@@ -224,9 +230,7 @@ def test_a_filter_compares_the_numbers_and_words_of_a_column(width: Page) -> Non
         assert rows
         if expected:
             assert all(expected(w, a) for w, a in rows)
-            everything = width.evaluate(f"{ROWS}.map((r) => [...r.cells].map((c) => c.textContent))")
-            at = heading(width, "width"), heading(width, "test accuracy")
-            assert len(rows) == sum(expected(float(r[at[0]]), float(r[at[1]])) for r in everything)
+            assert len(rows) == sum(expected(w, a) for w, a in runs)
     assert width.complaints() == []
 
 
@@ -385,20 +389,25 @@ def test_links_of_the_index_open_reports(browser: Page, folder: Path) -> None:
 
 
 def test_without_scripts_everything_is_there_and_nothing_is_promised(browser: Page, folder: Path) -> None:
+    browser.open(folder / "width" / "report.html")
+    drawn = {
+        s: browser.evaluate(f"document.querySelectorAll('{s}').length")
+        for s in (".tools", ".drawn svg:not(.part)", ".part")
+    }
     browser.ask("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open(folder / "width" / "report.html")
         nodes = browser.ask("DOM.getDocument", depth=-1)["root"]["nodeId"]
         for selector, count in (
-            (".tools[hidden]", 9),
+            (".tools[hidden]", drawn[".tools"]),
             ("#theme[hidden]", 1),
             ("#run-table tbody tr", 64),
-            (".drawn svg:not(.part)", 6),
-            (".part", 4),
+            (".drawn svg:not(.part)", drawn[".drawn svg:not(.part)"]),
+            (".part", drawn[".part"]),
             ("[data-name=learning_curves] .entry", 8),
         ):
             found = browser.ask("DOM.querySelectorAll", nodeId=nodes, selector=selector)["nodeIds"]
-            assert len(found) == count
+            assert len(found) == count > 0
     finally:
         browser.ask("Emulation.setScriptExecutionDisabled", value=False)
 
