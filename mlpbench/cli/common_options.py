@@ -59,7 +59,8 @@ NUMERICS = click.option(
     default="fast",
     show_default=True,
     help="Where results are the same bit for bit: fast, on this kind of processor; portable, on any Intel processor with "
-    "AVX2 where one trained it (up to 1.35 times slower); universal, on AMD too (2.4 to 4 times slower). Other processors have fast alone.",
+    "AVX2 where one trained it (up to 1.35 times slower); universal, on AMD too (2.4 to 4 times slower). Other processors "
+    "have fast alone.",
 )
 PLUGINS = click.option(
     "--plugins",

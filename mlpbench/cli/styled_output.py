@@ -120,7 +120,8 @@ def _print(on: Console, line: Text) -> None:
 def _verdict_lines(verdicts: Sequence[Verdict], width: int) -> Iterator[Text]:
     from rich.text import Text
 
-    from mlpbench.report.verdict_tables import sentences, shared_caveats, terminal_cells, verdict_notes
+    from mlpbench.evidence.judging.verdict import sentences
+    from mlpbench.report.verdict_tables import shared_caveats, terminal_cells, verdict_notes
 
     head, rows = terminal_cells(verdicts)
     shared = shared_caveats(verdicts)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mlpbench.base.escapes import Markdown, code, markdown
 from mlpbench.evidence.judging.caveats import BoundKept, Caveat, SharedStreams, Unfinished
 from mlpbench.evidence.judging.registered_verdict import FurtherSeed
-from mlpbench.evidence.judging.verdict import Verdict
+from mlpbench.evidence.judging.verdict import Verdict, sentences
 from mlpbench.report.section import table
 from mlpbench.report.words import (
     NOT_ROBUST,
@@ -129,11 +129,6 @@ def shared_caveats(verdicts: Sequence[Verdict]) -> Sequence[Caveat]:
     if len(verdicts) < 2:
         return []
     return [c for c in verdicts[0].caveats if isinstance(c, SAID_ONCE) and all(c in v.caveats for v in verdicts)]
-
-
-def sentences(caveats: Iterable[Caveat]) -> str:
-    """Return caveats as one text."""
-    return " ".join(c.sentence for c in caveats)
 
 
 def verdict_notes(verdict: Verdict, shared: Sequence[Caveat] = ()) -> str:

@@ -42,7 +42,8 @@ TOPICS = (
     "replication", "mup", "ablation", "tables", "early_stopping", "adam_or_sgd", "batch_size_steps", "clipping", "dead_units",
     "decay_and_norm", "double_descent", "dropout_or_stopping", "label_smoothing", "linear_scaling", "residual_depth", "warmup",
 )  # fmt: skip
-MOST_SECONDS = 900  # of `variance`, whose claims are about variances and take 60 replicates; most take less than half
+MOST_SECONDS = 600
+LONGER = {"variance": 900}  # its claims are about variances, and take 60 replicates
 FEWEST_REPLICATES = {"variance": 30}
 MOST_BYTES = 25 * 2**20
 
@@ -66,8 +67,8 @@ def test_a_file_is_named_after_its_experiment_and_is_of_a_topic(path: Path) -> N
 
 
 @pytest.mark.parametrize("path", FILES, ids=[p.stem for p in FILES])
-def test_two_workers_need_less_than_a_quarter_of_an_hour(path: Path) -> None:
-    assert listing.expected_seconds(experiment_of(path), Options(workers=2)) < MOST_SECONDS
+def test_two_workers_need_less_than_ten_minutes(path: Path) -> None:
+    assert listing.expected_seconds(experiment_of(path), Options(workers=2)) < LONGER.get(path.stem, MOST_SECONDS)
 
 
 @pytest.mark.parametrize("name", [p.stem for p in FILES])

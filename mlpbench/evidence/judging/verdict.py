@@ -170,7 +170,7 @@ class Verdict:
     @property
     def note(self) -> str:
         """The caveats as one text."""
-        return " ".join(c.sentence for c in self.caveats)
+        return sentences(self.caveats)
 
     @property
     def is_partly_known(self) -> bool:
@@ -191,6 +191,11 @@ COLUMNS: dict[str, Any] = {
     "level": float, "seed_number": "Int64", "seeds": "Int64",
     "p_at_margin": float, "anytime": bool, "unit": object,
 }  # fmt: skip
+
+
+def sentences(caveats: Iterable[Caveat]) -> str:
+    """Return caveats as one text."""
+    return " ".join(c.sentence for c in caveats)
 
 
 def claims_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:

@@ -41,8 +41,8 @@ READING: Sequence[tuple[str, str]] = (
     ),
     (
         "Effect",
-        "The estimate with its 95% interval over replicates, or over data sets, 90% for claims of equality. pp are percentage points. Intervals are "
-        "corrected for nothing.",
+        "The estimate with its 95% interval over replicates, or over data sets, 90% for claims of equality. pp are percentage points. "
+        "Intervals are corrected for nothing.",
     ),
     ("n", "The number of replicates, each with random draws of its own, or of data sets."),
     (
