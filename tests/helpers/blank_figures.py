@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlpbench.report.section import Drawing
 
 # As wide as the figures of a report.
-SIZE = (768, 30)
+SIZE = (672, 30)
 SITE = HELPERS / "blank_site.py"
 
 

@@ -20,6 +20,7 @@ from mlpbench.evidence.statistics.sign_test import detectable_share
 from mlpbench.experiment import grid
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.jobs.judge import load
+from mlpbench.report.figures import theme
 
 REFERENCE = ROOT / "results" / "reference"
 
@@ -118,7 +119,7 @@ def test_the_figure_is_drawn_where_it_is_asked_for_and_said(tmp_path: Path) -> N
     for file in files:
         assert f"figure: {file}" in plan(*arguments, "--figure", file).stdout
     with Image.open(files[0]) as image:
-        assert image.size == (768, 435)
+        assert image.size == (theme.WIDTH * theme.DPI, int(3.4 * theme.DPI))
     assert files[0].read_bytes() == files[1].read_bytes()
     assert sorted(tmp_path.iterdir()) == files
 

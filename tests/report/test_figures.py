@@ -275,7 +275,7 @@ def test_a_colour_bar_keeps_its_shades() -> None:
     figure.colorbar(ax.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap="viridis"))
     alone, (other,) = theme.new(2.0)
     alone.colorbar(mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), mpl.colormaps["Reds"]), ax=other)
-    for one, fewest in ((figure, 150), (alone, 80)):
+    for one, fewest in ((figure, 100), (alone, 80)):
         with Image.open(io.BytesIO(theme.png(one))) as picture:
             assert len(np.unique(np.asarray(picture))) > fewest
 

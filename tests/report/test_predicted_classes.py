@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from arithmetic_tables import make, replace_metric, spec
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from PIL import Image
 from reports import context_of
 from sklearn.metrics import confusion_matrix
 
@@ -24,7 +26,7 @@ from mlpbench.evidence.estimates.predictions import CORRECT, WRONG, WRONG_OF_A_P
 from mlpbench.evidence.estimates.predictions import confusion as shares_of
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.report.context import Context
-from mlpbench.report.figures import theme
+from mlpbench.report.figures import png_colours, theme
 from mlpbench.report.section import Section
 from mlpbench.report.sections import predicted_classes
 from mlpbench.results.examples import TestSet
@@ -244,6 +246,26 @@ def test_only_shapes_of_pictures_are_pictures(shape: tuple[int, ...], seen: tupl
         assert form(flat).shape == seen
         if shape[0] == 3:
             assert (form(flat)[2, 1, 5] == flat[2].reshape(shape)[:, 1, 5]).all()
+
+
+def test_a_picture_of_many_greys_leaves_the_words_their_colours() -> None:
+    """Black and white stay what they are, greys are no farther off than a step, and signs have the colours of verdicts."""
+    rows = pd.DataFrame({"true": ["a"] * 2, "predicted": ["a", "b"], "right": [True, False], "votes": [1, 1]})
+    shades = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    figure = predicted_classes.draw_images(np.stack([shades, shades.T]), rows, 1)
+    drawn = np.asarray(Image.open(io.BytesIO(theme.png(figure))).convert("RGB"))
+    found = {tuple(map(int, colour)) for colour in np.unique(drawn.reshape(-1, 3), axis=0)}
+    assert len(found) < png_colours.OF_IMAGES
+    for _, colour in predicted_classes.SIGNS.values():
+        nearest = min(found, key=lambda c: np.abs(np.subtract(c, tuple(bytes.fromhex(colour[1:])))).max())
+        assert np.abs(np.subtract(nearest, tuple(bytes.fromhex(colour[1:])))).max() <= 4
+    box = figure.axes[0].get_window_extent()
+    high = round(drawn.shape[0] - box.y1)
+    picture = drawn[high : high + round(box.height), round(box.x0) : round(box.x1), 0].astype(int)
+    middles = (np.arange(16) + 0.5) / 16
+    found_shades = picture[np.ix_((middles * picture.shape[0]).astype(int), (middles * picture.shape[1]).astype(int))]
+    assert (np.abs(found_shades - (255 - shades.astype(int))) <= 256 / predicted_classes.GREYS).all()
+    assert (found_shades[0, 0], found_shades[-1, -1]) == (255, 0)
 
 
 def test_rows_of_a_panel_are_filled_and_its_words_stay_inside() -> None:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -20,15 +19,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator
-from PIL import Image
 
 from mlpbench.base.models import Value
+from mlpbench.report.figures import png_colours
 from mlpbench.report.figures.text_room import settle, shorten, text_width, wrap
 from mlpbench.report.number_text import RAISED
 
-DPI = 128
-# Colours of a picture with shades, and of one without.
-OF_SHADES, OF_LINES = 256, 64
+DPI = 112
 WIDTH = 6.0
 INK, FAINT = "#262626", "#8c8c8c"
 # From seaborn's "colorblind" palette: green, orange-red and grey differ in lightness too.
@@ -254,42 +251,23 @@ def percent(value: float, _position: float = 0) -> str:
 def png(figure: Figure) -> bytes:
     """Return the figure as PNG with a palette, without the metadata that would change its bytes.
 
-    Shades, as of images and colour bars, take a median cut of 256 colours. Lines, areas and text take an octree, which puts
-    alike colours together, and then a median cut of 64: each of these is the colour that most of its pixels had, so that areas
-    keep theirs. White stays white.
+    See `png_colours` for which colours it has.
     """
     canvas: Any = FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     with style():
         settle(figure)
         canvas.draw()
-    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    if any(ax.images or ax.get_label() == "<colorbar>" for ax in figure.axes):
-        few = _cut(drawn, OF_SHADES)
-        palette = np.array(few.getpalette(), dtype=np.uint8).reshape(-1, 3)
-        palette[np.asarray(few)[0, 0]] = np.asarray(drawn)[0, 0]  # the paper
+    drawn = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    has_bar = any(ax.get_label() == "<colorbar>" for ax in figure.axes)
+    if not has_bar and any(ax.images for ax in figure.axes):
+        few = png_colours.of_images(drawn)
     else:
-        alike = drawn.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        few = _cut(alike.convert("RGB"), OF_LINES)
-        palette = _most_common(np.asarray(few), np.asarray(drawn))
-    few.putpalette(palette.tobytes())
+        lines = png_colours.colours_of_lines(figure)
+        is_rich = has_bar or len(lines) > png_colours.OF_LINES // 2
+        few = png_colours.of_lines(drawn, lines, png_colours.OF_SHADES if is_rich else png_colours.OF_LINES)
     few.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def _cut(picture: Image.Image, colours: int) -> Image.Image:
-    return picture.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-
-
-def _most_common(places: npt.NDArray[np.uint8], drawn: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the colour that most pixels of each place in a palette have; of equally many that with the least red."""
-    red, green, blue = (drawn[..., i].astype(np.int64) for i in range(3))
-    keys, counts = np.unique((places.astype(np.int64) << 24) | (red << 16) | (green << 8) | blue, return_counts=True)
-    ordered = np.lexsort((keys, -counts, keys >> 24))
-    firsts = ordered[np.unique(keys[ordered] >> 24, return_index=True)[1]]
-    palette = np.zeros((int(keys.max() >> 24) + 1, 3), dtype=np.uint8)
-    palette[keys[firsts] >> 24] = np.stack([(keys[firsts] >> shift) & 255 for shift in (16, 8, 0)], axis=1)
-    return palette
 
 
 def is_number(value: Value) -> bool:

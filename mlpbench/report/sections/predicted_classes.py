@@ -30,6 +30,8 @@ LONGEST = 16
 LEAST = 0.005
 LEFT_BLANK = " Cells of less than 0.5% have no number."
 COLUMNS = 6
+# More shades of grey can't be told apart in so small a picture, and leave colours for the words.
+GREYS = 32
 SIGNS = {True: ("✓", theme.VERDICT_COLOURS["supported"]), False: ("✗", theme.VERDICT_COLOURS["refuted"])}
 RULE = (
     "The figure shows two images that most replicates classify correctly, of different classes, then those that most "
@@ -189,12 +191,13 @@ def draw_images(images: npt.NDArray[Any], rows: pd.DataFrame, n: int) -> Figure:
     """
     unanimous = bool((rows["votes"] == n).all())
     lines = -(-len(rows) // COLUMNS)
+    greys = mpl.colormaps["gray_r"].resampled(GREYS)
     with theme.style():
         figure, axes = theme.new(0.2 + 1.42 * lines, lines, COLUMNS)
         for ax in axes:
             ax.set_axis_off()
         for ax, image, row in zip(axes, images, records(rows), strict=False):
-            ax.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+            ax.imshow(image, cmap=greys, vmin=0, vmax=255, interpolation="nearest")
             sign, colour = SIGNS[bool(row["right"])]
             ax.set_title(short_name(row["true"]), fontsize=8, pad=3)
             votes = f"\n{row['votes']} of {n}" if n > 1 and not unanimous else ""
