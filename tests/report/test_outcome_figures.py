@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from arithmetic_tables import Tables, make, replace_metric, spec, width_tables
+from arithmetic_tables import FIXED, Tables, make, replace_metric, spec, width_tables
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from reports import context_of
@@ -158,6 +158,11 @@ def test_the_gap_is_shown_where_it_differs_by_more_than_its_intervals() -> None:
     assert drawn_points(shown.figures[0].draw(), 0) >= {(4.0, 0.02), (8.0, 0.05), (16.0, 0.21)}
     assert error_curves.generalisation_gap(with_gaps([0.02, 0.05, 0.21], noise=0.2)) is None
     assert error_curves.generalisation_gap(with_gaps([0.02, 0.02, 0.02])) is None
+
+
+def test_networks_that_are_not_trained_have_no_gap_figure() -> None:
+    untrained = {name: value for name, value in FIXED.items() if name != "width"} | {"epochs": 0}
+    assert error_curves.generalisation_gap(with_gaps([0.02, 0.05, 0.21], fixed=untrained)) is None
 
 
 def test_gaps_of_words_have_a_row_each_in_the_colours_of_the_report() -> None:

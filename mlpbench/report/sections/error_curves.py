@@ -164,9 +164,10 @@ def generalisation_gap(context: Context) -> Section | None:
     """Return the gap by condition, where it differs between conditions by more than its intervals.
 
     Shown where the 95% intervals of the largest and the smallest mean gap, in accuracy or in loss, do not overlap; not where
-    conditions are the random streams that vary one at a time: they differ by the draw at which the others are fixed.
+    conditions are the random streams that vary one at a time, which differ by the draw at which the others are fixed, nor where no
+    network is trained.
     """
-    if context.experiment.one_at_a_time:
+    if context.experiment.one_at_a_time or not context.is_trained:
         return None
     names = [f"gap_{context.measure}", *["gap_loss"] * (context.measure == "accuracy")]
     gaps = context.estimated(names)
