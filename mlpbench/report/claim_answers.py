@@ -12,7 +12,7 @@ from mlpbench.experiment.claims.hypothesis import Hypothesis
 from mlpbench.report.answer.claim_flags import would_decide
 from mlpbench.report.answer.plain_words import plainly
 from mlpbench.report.summary import LARGEST, Answer, DrawnNumbers
-from mlpbench.report.words import estimate_cell
+from mlpbench.report.words import estimate_cell, qualifiers
 
 
 def answer_of(verdict: Verdict, items: str = "examples") -> Answer:
@@ -21,6 +21,7 @@ def answer_of(verdict: Verdict, items: str = "examples") -> Answer:
         id=verdict.claim.id,
         says=verdict.claim.says,
         verdict=verdict.decision,
+        qualifiers=qualifiers(verdict),
         estimate=estimate_cell(verdict),
         plainly=plainly(verdict, items),
         p=verdict.p,

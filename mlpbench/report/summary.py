@@ -3,7 +3,8 @@
 The file lies beside `report.md` and is written with it: a JSON object with sorted keys, the same bytes for the same results.
 
     answers      an object for each claim, in the order of the experiment file: `id`, `says`, `verdict` (supported, refuted, at
-                 the margin, or undecided), and `estimate`, a text with unit and interval, `-` where there is none,
+                 the margin, or undecided), `qualifiers`, words beside it (not robust, exploratory, anytime; none in older
+                 files), and `estimate`, a text with unit and interval, `-` where there is none,
                  `plainly`, the same in plain words, empty where the number itself is plain, and in older files,
                  and `p`, uncorrected, null where the claim is not tested; `n` of `units` (replicates, data sets);
                  `source`, who makes the claim; `would_decide`, what would decide an undecided claim, in a sentence, empty of
@@ -62,6 +63,7 @@ class Answer(_Model):
     id: str
     says: str
     verdict: Decision
+    qualifiers: tuple[str, ...] = Field(default=(), strict=False)
     estimate: str
     plainly: str = ""
     p: float | None = None

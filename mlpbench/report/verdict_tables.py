@@ -18,12 +18,13 @@ from mlpbench.report.words import (
     needed,
     not_robust,
     probability,
+    qualifiers,
     units_counted,
 )
 
 COLUMNS, FOR_IDS = 110, 24
 # What can be said without a claim beside it; others speak of "it", or of what stands before them.
-SAID_ONCE = (FurtherSeed, SharedStreams, Unfinished)
+SAID_ONCE, OF_A_LEVEL = (SharedStreams, Unfinished), (FurtherSeed,)
 ESTIMATE = "estimate (95% interval)"
 _UNMARKED = Markdown("{}")
 
@@ -53,10 +54,9 @@ def _cells(verdict: Verdict, mark: Markdown = _UNMARKED) -> list[str]:
 
 def verdict_cell(verdict: Verdict) -> str:
     """Return the verdict, how many of the runs are there if some are not, and whether it is not robust, and exploratory."""
-    flags = {"not robust": not_robust(verdict), "exploratory": verdict.exploratory, "anytime": verdict.anytime}
     lacks = next((c for c in verdict.caveats if isinstance(c, Unfinished)), None)
     there = "" if lacks is None else f" ({lacks.done} of {lacks.planned} runs)"
-    return ", ".join([f"{verdict.decision}{there}", *(flag for flag, is_raised in flags.items() if is_raised)])
+    return ", ".join([f"{verdict.decision}{there}", *qualifiers(verdict)])
 
 
 def _p_heading(verdicts: Sequence[Verdict]) -> str:
@@ -125,10 +125,14 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def shared_caveats(verdicts: Sequence[Verdict]) -> Sequence[Caveat]:
-    """Return what is to be kept in mind about each of several verdicts, and can be said once."""
-    if len(verdicts) < 2:
-        return []
-    return [c for c in verdicts[0].caveats if isinstance(c, SAID_ONCE) and all(c in v.caveats for v in verdicts)]
+    """Return what is to be kept in mind about each of several verdicts, and can be said once: of a level, about those that are tested."""
+    tested = [v for v in verdicts if not v.observed]
+    return [
+        c
+        for about, kinds in ((tested, OF_A_LEVEL), (verdicts, SAID_ONCE))
+        for c in (about[0].caveats if len(about) > 1 else ())
+        if isinstance(c, kinds) and all(c in v.caveats for v in about)
+    ]
 
 
 def verdict_notes(verdict: Verdict, shared: Sequence[Caveat] = ()) -> str:

@@ -280,6 +280,12 @@ def not_robust(verdict: Verdict) -> bool:
     return verdict.test_sampling.confirmed is False
 
 
+def qualifiers(verdict: Verdict) -> tuple[str, ...]:
+    """Return the words that stand beside a verdict: not robust, exploratory, anytime."""
+    raised = {"not robust": not_robust(verdict), "exploratory": verdict.exploratory, "anytime": verdict.anytime}
+    return tuple(word for word, is_raised in raised.items() if is_raised)
+
+
 def _equals(p: float) -> str:
     return f"p {'' if p < 0.001 else '= '}{probability(p).replace('<', '< ')}"
 

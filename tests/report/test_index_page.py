@@ -109,6 +109,40 @@ def test_undecided_claims_stand_together_with_what_would_decide_each() -> None:
     assert "## Undecided" not in markdown(Index(entries=[DROPOUT], unread=[]))
 
 
+def test_what_qualifies_a_verdict_stands_beside_it_is_counted_and_explained() -> None:
+    qualified = entry(
+        "late", "Cost", answer("a", qualifiers=("not robust", "exploratory")), answer("b", qualifiers=("anytime",))
+    )
+    index = Index(entries=[qualified, WIDTH], unread=[])
+    text, shown = markdown(index), page(index)
+    cells = {row[0]: row[1] for row in rows(text)}
+    assert cells["It is a. (`a`)"] == "**supported, not robust, exploratory**"
+    assert cells["It is b. (`b`)"] == "**supported, anytime**"
+    assert cells["It is wider. (`wider`)"] == "**supported**"
+    assert "4 claims: 3 supported, 1 undecided; among them 1 not robust, 1 exploratory, 1 anytime. " in index.about
+    assert '>supported</strong> <span class="from">not robust, exploratory</span></td>' in shown
+    terms = [term for term, _ in index.reading]
+    assert terms[:4] == ["Verdict", "Not robust", "Exploratory", "Anytime"]
+    for term, meaning in index.reading[1:4]:
+        assert f"- **{term}**: {meaning}" in text
+    assert [term for term, _ in INDEX.reading][:2] == ["Verdict", "Effect"]
+    assert "among them" not in INDEX.about
+    assert "It is late. (exploratory) |" in markdown(
+        Index(entries=[entry("e", "", answer("late", "undecided", qualifiers=("exploratory",)))], unread=[])
+    )
+
+
+def test_of_words_that_are_not_explained_none_is_shown_and_none_counts_twice() -> None:
+    evil = Index(
+        entries=[entry("e", "", answer("c", qualifiers=(EVIL, "peer reviewed", *["exploratory"] * 1000)))], unread=[]
+    )
+    assert rows(markdown(evil))[0][1] == "**supported, exploratory**"
+    assert "1 claim: 1 supported; among them 1 exploratory." in evil.about
+    for made in (markdown(evil), page(evil)):
+        assert "alert(1)" not in made
+        assert "peer reviewed" not in made
+
+
 def test_topics_are_linked_to_as_github_names_their_headings() -> None:
     """Reference: gjtorikian/html-pipeline, toc_filter.rb: small letters, no punctuation, hyphens for spaces, then numbers."""
     entries = [

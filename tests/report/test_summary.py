@@ -39,6 +39,7 @@ def test_the_summary_has_the_verdicts_the_answers_the_runs_and_the_first_figure(
             "numbers": json.loads(numbers.model_dump_json()) if (numbers := numbers_of(v)) else None,
             "p": v.p,
             "plainly": plainly(v, "images"),
+            "qualifiers": [],
             "says": v.claim.says,
             "source": v.claim.source,
             "units": "replicates",

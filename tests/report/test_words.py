@@ -11,7 +11,9 @@ from arithmetic_tables import COMPARED, verdict_with
 
 from mlpbench.evidence.judging.verdict import Interval, TestSampling
 from mlpbench.evidence.statistics.effect_sizes import Sizes
+from mlpbench.report.claim_answers import answer_of
 from mlpbench.report.number_text import fixed, with_spread
+from mlpbench.report.pages.index_page import QUALIFIERS
 from mlpbench.report.verdict_tables import verdict_cell
 from mlpbench.report.words import about, estimate_cell, probability, verdict_sentence
 
@@ -160,6 +162,14 @@ def test_a_verdict_that_another_test_set_could_change_is_flagged() -> None:
     assert verdict_cell(verdict_with(test_sampling=shaken)) == "supported, not robust"
     assert verdict_cell(verdict_with(test_sampling=shaken, exploratory=True)) == "supported, not robust, exploratory"
     assert verdict_cell(verdict_with(test_sampling=replace(shaken, confirmed=True))) == "supported"
+
+
+def test_the_summary_has_the_words_beside_a_verdict() -> None:
+    shaken = TestSampling(interval=Interval(low=-0.01, high=0.03), confirmed=False)
+    assert answer_of(verdict_with()).qualifiers == ()
+    assert answer_of(verdict_with(exploratory=True)).qualifiers == ("exploratory",)
+    every = answer_of(verdict_with(test_sampling=shaken, exploratory=True, anytime=True))
+    assert every.qualifiers == ("not robust", "exploratory", "anytime") == tuple(QUALIFIERS)
 
 
 OPEN: dict[str, Any] = {

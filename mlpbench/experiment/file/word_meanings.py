@@ -250,6 +250,7 @@ STATISTICS: Words = {
     "e-value": "Evidence against a hypothesis that may be looked at whenever one likes; 20 is as strong as p = 0.05.",
     "register": "What a folder records of its claims before training: those stated later are exploratory.",
     "exploratory": "A claim that was stated, or changed, when its runs had been looked at: a verdict to be tested at a new seed.",
+    "anytime": "Stated after its runs had been looked at, and decided by replicates trained since, however often these are looked at.",
     "pilot": "A first look without verdicts, which spends no seed: `mlpbench run --pilot`.",
     "not robust": "Another test set could have led to another verdict.",
     "diverged": "A run whose loss or weights became infinite or not a number: a result, not an error.",

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from mlpbench.base.escapes import Markdown, bullets, code
 from mlpbench.base.escapes import markdown as escaped
 from mlpbench.experiment.claims.hypothesis import Decision
+from mlpbench.experiment.file.word_meanings import STATISTICS
 from mlpbench.report.many_claims import ClaimsTogether, JudgedClaim, judged_together
 from mlpbench.report.pages import claim_strips
 from mlpbench.report.pages.page import index_page
@@ -57,6 +58,12 @@ READING: Sequence[tuple[str, str]] = (
     ),
 )
 
+# What stands beside some verdicts.
+QUALIFIERS: Mapping[str, str] = {
+    "not robust": STATISTICS["not robust"],
+    "exploratory": STATISTICS["exploratory"],
+    "anytime": STATISTICS["anytime"],
+}
 OF_NOTES = (
     "Note",
     "In italics, with a claim: what somebody wrote about its verdict, after the results. It is not tested.",
@@ -88,6 +95,16 @@ class Row:
         if self.answer.n is None:
             return ""
         return str(self.answer.n) if self.answer.units == "replicates" else f"{self.answer.n} data sets"
+
+    @property
+    def qualifiers(self) -> Sequence[str]:
+        """The words beside the verdict, of those that are explained."""
+        return [word for word in QUALIFIERS if word in self.answer.qualifiers]
+
+    @property
+    def verdict(self) -> str:
+        """The verdict with the words beside it."""
+        return ", ".join([self.answer.verdict, *self.qualifiers])
 
     @property
     def q_text(self) -> str:
@@ -175,8 +192,14 @@ class Index:
 
     @property
     def reading(self) -> Sequence[tuple[str, str]]:
-        """What the columns mean, and the notes where there are some."""
-        return [*READING, OF_NOTES] if self.notes else READING
+        """What the columns mean, and what stands beside some verdicts, and the notes, where there are some."""
+        beside = [(word.capitalize(), text) for word, text in QUALIFIERS.items() if self.qualified[word]]
+        return [READING[0], *beside, *READING[1:], *([OF_NOTES] if self.notes else [])]
+
+    @property
+    def qualified(self) -> Mapping[str, int]:
+        """The number of claims with each word beside the verdict."""
+        return Counter(word for rows in self.rows.values() for row in rows for word in row.qualifiers)
 
     @property
     def title(self) -> str:
@@ -244,7 +267,9 @@ class Index:
         """What the index lists, and how many verdicts stand over all of it."""
         benchmarks = sum(bool(entry.summary.benchmarks) for entry in self.entries)
         verdicts = ", ".join(f"{n} {verdict}" for verdict, n in self.counts.items())
-        claims = f", {counted(sum(self.counts.values()), 'claim')}: {verdicts}" if verdicts else ""
+        qualified = [f"{n} {word}" for word in QUALIFIERS if (n := self.qualified[word])]
+        beside = f"; among them {', '.join(qualified)}" if qualified else ""
+        claims = f", {counted(sum(self.counts.values()), 'claim')}: {verdicts}{beside}" if verdicts else ""
         folders = f"; kernel benchmarks in {counted(benchmarks, 'folder')}" if benchmarks else ""
         left_out = (
             "" if self.is_pictured else f" With more than {MOST_PICTURED} folders, only the reports have pictures."
@@ -324,10 +349,11 @@ def _undecided(index: Index) -> Markdown:
     """Return the undecided claims of all experiments in one table, with what would decide each; nothing where there are none."""
     rows = [
         [
-            Markdown("[{}]({}): {}").format(
+            Markdown("[{}]({}): {} ({})" if row.qualifiers else "[{}]({}): {}").format(
                 escaped(entry.summary.name, in_cell=True),
                 Markdown(entry.link()),
                 escaped(row.answer.says, in_cell=True),
+                ", ".join(row.qualifiers),
             ),
             row.answer.estimate,
             row.size,
@@ -350,7 +376,7 @@ def _row(row: Row) -> list[str]:
     says = Markdown("{} ({})").format(escaped(answer.says, in_cell=True), code(answer.id))
     if row.note:
         says = Markdown("{} *{}*").format(says, escaped(row.note, in_cell=True))
-    return [says, Markdown("**{}**").format(answer.verdict), answer.estimate, row.size, row.q_text, answer.source]
+    return [says, Markdown("**{}**").format(row.verdict), answer.estimate, row.size, row.q_text, answer.source]
 
 
 def _reading(index: Index) -> Markdown:
