@@ -202,6 +202,18 @@ def test_wrong_input_is_one_message_and_nothing_is_written(arguments: list[str],
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("n", "named"),
+    [(12, ", ".join(f"c{i}" for i in range(12))), (13, "c0, c1, c2, c3, c4, c5, c6, c7, c8, ..., c10, c11, c12")],
+)
+def test_of_many_columns_the_first_and_the_last_are_named(n: int, named: str, here: Path) -> None:
+    rows = np.random.default_rng(0).random((30, n)).round(3).tolist()
+    lines = [[f"c{i}" for i in range(n)], *rows]
+    (here / "t.csv").write_text("\n".join(",".join(map(str, line)) for line in lines))
+    result = invoke("new", "m", "--data", "t.csv")
+    assert result.stderr == f"mlpbench: --data t.csv needs --target, the column to predict: one of {named}\n"
+
+
 @pytest.mark.parametrize("name", ["7", "1e3", "0x10", "2024-01-01", "true", "null", "no", "_", "Mine.YAML"])
 def test_any_word_may_be_the_name_of_a_file(name: str) -> None:
     assert invoke("new", name).exit_code == 0

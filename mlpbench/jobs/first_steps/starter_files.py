@@ -31,7 +31,8 @@ OWN_DATA, REPLICATE = "own-data", "replicate"
 # The table that comes along where a template is about one and none is named.
 EXAMPLE_TABLE, EXAMPLE_TARGET = "penguins", "species"
 # Columns of a table that a comment describes; `mlpbench data describe` has all.
-MOST_COLUMNS = 12
+# Columns that a message names, and how many of them are the last, where a target often stands.
+MOST_COLUMNS, LAST_COLUMNS = 12, 3
 WIDTH = 118
 # Rows up to which a table is trained in small batches, for many epochs.
 SMALL = 2000
@@ -136,7 +137,7 @@ def _facts(table: Path, target: str | None) -> DataFacts:
 
 
 def _columns(table: Path) -> str:
-    """Return `: one of a, b, c` for the columns of a table, nothing where that can't be said."""
+    """Return `: one of a, b, c` for the columns of a table, of many the first and the last, nothing where that can't be said."""
     try:
         profile = table_of(table, {"target": -1}).facts.profile
     except (SpecProblem, InputError):
@@ -144,7 +145,9 @@ def _columns(table: Path) -> str:
     if profile is None:
         return ""
     names = [*(c.name for c in profile.columns), *profile.left_out, profile.target]
-    return f": one of {', '.join(names[:MOST_COLUMNS])}{', ...' if len(names) > MOST_COLUMNS else ''}"
+    if len(names) > MOST_COLUMNS:
+        names = [*names[: MOST_COLUMNS - LAST_COLUMNS], "...", *names[-LAST_COLUMNS:]]
+    return f": one of {', '.join(names)}"
 
 
 def _bundled(template: str) -> DataFacts:
