@@ -46,7 +46,8 @@ def of_lines(drawn: Bytes, lines: Sequence[Colour], colours: int = OF_LINES) -> 
 
     Shape: drawn (height, width, 3), red, green and blue.
     """
-    keys, places, counts = np.unique(_packed(drawn), return_inverse=True, return_counts=True)
+    pixels = _packed(drawn)
+    keys, places, counts = np.unique(pixels, return_inverse=True, return_counts=True)
     order = np.lexsort((keys, -counts))
     ground, *areas = keys[order[counts[order] >= min(AREA * places.size, counts.max())]].tolist()
     marked = _packed(np.array(lines, dtype=np.uint8).reshape(-1, 3))
@@ -54,7 +55,7 @@ def of_lines(drawn: Bytes, lines: Sequence[Colour], colours: int = OF_LINES) -> 
     kept = list(dict.fromkeys([ground, *marked.tolist(), *areas]))[: colours * 3 // 4]
     alike = Image.fromarray(drawn).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     boxes = np.asarray(_cut(alike.convert("RGB"), colours - len(kept)))
-    palette = np.array(list(dict.fromkeys([*kept, *_most_common(boxes, _packed(drawn))])))
+    palette = np.array(list(dict.fromkeys([*kept, *_most_common(boxes, pixels)])))
     squares = ((_unpacked(keys)[:, None] - _unpacked(palette)[None]) ** 2).sum(axis=2)
     few = Image.fromarray(squares.argmin(axis=1).astype(np.uint8)[places].reshape(drawn.shape[:2]), mode="P")
     few.putpalette(_unpacked(palette).astype(np.uint8).tobytes())

@@ -59,11 +59,7 @@ READING: Sequence[tuple[str, str]] = (
 )
 
 # What stands beside some verdicts.
-QUALIFIERS: Mapping[str, str] = {
-    "not robust": STATISTICS["not robust"],
-    "exploratory": STATISTICS["exploratory"],
-    "anytime": STATISTICS["anytime"],
-}
+QUALIFIERS: Mapping[str, str] = {word: STATISTICS[word] for word in ("not robust", "exploratory", "anytime")}
 OF_NOTES = (
     "Note",
     "In italics, with a claim: what somebody wrote about its verdict, after the results. It is not tested.",
@@ -196,7 +192,7 @@ class Index:
         beside = [(word.capitalize(), text) for word, text in QUALIFIERS.items() if self.qualified[word]]
         return [READING[0], *beside, *READING[1:], *([OF_NOTES] if self.notes else [])]
 
-    @property
+    @cached_property
     def qualified(self) -> Mapping[str, int]:
         """The number of claims with each word beside the verdict."""
         return Counter(word for rows in self.rows.values() for row in rows for word in row.qualifiers)
