@@ -16,8 +16,8 @@ from unittest import mock
 
 import pandas as pd
 import pytest
-from killable_run import cpu_seconds, end_of_group, started
-from ray_nodes import STORE, end_of_trainers, nodes, trainers
+from killable_run import end_of_group, started
+from ray_nodes import STORE, cpu_seconds_of_trainers, end_of_trainers, nodes
 from repository import ROOT
 from ruamel.yaml import YAML
 from table_equality import same_tables
@@ -75,6 +75,12 @@ def wait_for_stacks(process: subprocess.Popen[str], results: Path, number: int) 
         assert process.poll() is None, f"ended before {number} stacks were finished: {process.communicate()}"
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def _no_trainers() -> None:
+    """Each test starts when the slots of the one before it have ended: it would take theirs for its own."""
+    end_of_trainers()
 
 
 def on(cluster: Any) -> list[str]:
@@ -155,8 +161,9 @@ def test_a_driver_that_is_killed_leaves_no_workers_and_the_run_resumes(
     assert (again.returncode, errors) == (0, "")
     assert f"{N_RUNS} runs, {N_RUNS - kept} trained now" in out
     same_tables(tmp_path / "width", local)
+    end_of_trainers()  # or their time would be taken for that of the next
     interrupted = started(spec, tmp_path, *on(cluster), "--rerun", "all")
-    while not any(cpu_seconds(pid) > 1 for pid in trainers()):
+    while not any(used > 1 for used in cpu_seconds_of_trainers().values()):
         assert interrupted.poll() is None, interrupted.communicate()
         time.sleep(0.05)
     os.killpg(interrupted.pid, signal.SIGINT)
@@ -206,12 +213,9 @@ def test_a_stack_whose_worker_is_killed_again_and_again_is_given_up_alone(cluste
     until = time.monotonic() + 600
     while process.poll() is None:
         assert time.monotonic() < until
-        for pid in [pid for pid in trainers() if pid not in killed]:
-            try:
-                used = cpu_seconds(pid)
-            except OSError:
-                continue
-            if used > 4:  # later than a worker needs to start, much earlier than the long stack takes
+        for pid, used in cpu_seconds_of_trainers().items():
+            # Later than a worker needs to start, much earlier than the long stack takes.
+            if pid not in killed and used > 4:
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
         time.sleep(0.02)

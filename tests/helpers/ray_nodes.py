@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from killable_run import cpu_seconds
+
 STORE = 200 * 2**20
 
 
@@ -36,6 +38,17 @@ def trainers() -> list[int]:
             if path.read_bytes().startswith(b"ray::Slot"):
                 found.append(int(path.parent.name))
         except OSError:  # it has ended since it was listed
+            continue
+    return found
+
+
+def cpu_seconds_of_trainers() -> dict[int, float]:
+    """The processor time of each slot that is alive, by its process."""
+    found = {}
+    for pid in trainers():
+        try:
+            found[pid] = cpu_seconds(pid)
+        except OSError:
             continue
     return found
 
