@@ -27,6 +27,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
+from mlpbench.training import gpu as training_gpu
+
 GPU, CPU, NAME = torch.device("cuda:0"), torch.device("cpu"), "Pretend GPU"
 # Where `torch.use_deterministic_algorithms` has CUDA raise (its docstring's list), and some more in `_refused`.
 NONDETERMINISTIC = {
@@ -162,6 +164,8 @@ class _Gpu(TorchDispatchMode):
         on_device = [t for t in flat if isinstance(t, OnDevice)]
         asked = kwargs.get("device")
         to_gpu = asked is not None and torch.device(asked).type == "cuda"
+        if not on_device:  # only a driver pins memory, which a build of torch for CUDA would load
+            kwargs.pop("pin_memory", None)
         if not on_device and not to_gpu:
             return func(*args, **kwargs)
         name = func._schema.name.removeprefix("aten::")
@@ -172,8 +176,6 @@ class _Gpu(TorchDispatchMode):
         held_args, held_kwargs = tree_map(lambda t: t.held if isinstance(t, OnDevice) else t, (args, kwargs))
         if asked is not None and (to_gpu or name == "_to_copy"):
             held_kwargs["device"] = CPU
-        if to_gpu:  # pinned memory is a matter of the host
-            held_kwargs.pop("pin_memory", None)
         found = func(*held_args, **held_kwargs)
         if any(t.held.shape != shape for t, shape in shapes):
             raise RuntimeError(f"{name}: an output was resized")
@@ -286,6 +288,9 @@ def _patches(seen: Seen) -> Iterator[Any]:
     }
     for name, fake in fakes.items():
         yield mock.patch.object(torch.cuda, name, fake)
+    # A build of torch for CUDA has graphs and Triton, which need a driver: the device is that of a build without.
+    yield mock.patch.object(torch.version, "cuda", None)
+    yield mock.patch.object(training_gpu, "_kernels", return_value=None)
 
 
 @contextmanager

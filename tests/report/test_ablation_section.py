@@ -98,10 +98,11 @@ def test_replicates_are_matched_by_their_number_and_count_where_all_levels_are_t
     experiment, conditions, observed = parts(made)
     shown = contributions(experiment, conditions, observed[observed["replicate"] < 3], "test_accuracy")
     lacks_a_depth = observed[~((observed["position"] % 2 == 1) & (observed["replicate"] == 3))]
-    assert contributions(experiment, conditions, lacks_a_depth, "test_accuracy") == shown
+    assert repr(contributions(experiment, conditions, lacks_a_depth, "test_accuracy")) == repr(shown)
     gone = (observed["position"] < 2) & (observed["replicate"] == 1)
     found = contributions(experiment, conditions, observed[~gone], "test_accuracy")
-    assert found == contributions(experiment, conditions, observed[observed["replicate"] != 1], "test_accuracy")
+    without = contributions(experiment, conditions, observed[observed["replicate"] != 1], "test_accuracy")
+    assert repr(found) == repr(without)  # NaN, which some of the numbers are, equals nothing
 
 
 def test_replicates_that_split_one_table_anew_are_corrected_for_their_overlap() -> None:

@@ -66,5 +66,8 @@ def test_settings_of_matplotlib_are_not_those_of_the_folder_or_of_a_notebook(fol
 
 def test_a_file_that_is_run_leaves_its_mark(folder: Path) -> None:
     """The trap itself: Python, started as it is by default, runs what it stands beside."""
+    for path in folder.glob("*.py"):  # Python 3.13 reports an exception by modules of the folder too
+        if path.stem != "socket":
+            path.unlink()
     subprocess.run([sys.executable, "-c", "import socket"], cwd=folder, capture_output=True)
     assert "socket" in (folder / "mark").read_text().split()

@@ -97,8 +97,8 @@ def test_options_of_run_are_those_of_the_command_with_their_defaults() -> None:
     assert {n: Path(d) if n == "results" else d for n, d in named.items()} == options | {"quiet": True}
     planned = inspect.signature(mlpbench.plan).parameters
     assert {n: p.default for n, p in planned.items() if p.kind is p.KEYWORD_ONLY}.items() <= named.items()
-    described = str(mlpbench.run.__doc__)
-    assert [name for name in named if f"        {name}: " not in described] == []
+    described = str(inspect.getdoc(mlpbench.run))
+    assert [name for name in named if f"\n    {name}: " not in described] == []
 
 
 def test_a_plan_writes_nothing_and_says_what_run_trains(tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def _check_file(path: Path, name: str, place: Place) -> None:
     except UnicodeEncodeError:
         message = f"{key} must be a path {_LOCALE_RULE}, got {shown(name)}, {_LOCALE_HINT}"
         raise SpecProblem(place, message) from None
-    except (OSError, ValueError) as error:
+    except ValueError:  # whose words differ between versions of Python
+        raise SpecProblem(place, f"{key} must be a path without null characters, got {shown(name)}") from None
+    except OSError as error:
         raise SpecProblem(place, f"{key} must be a data file that can be read, got {str(error)!r}") from None
     if not stat.S_ISREG(status.st_mode):
         # To open a pipe would wait for whoever writes into it.
