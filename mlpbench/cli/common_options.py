@@ -30,7 +30,11 @@ DATA_DIR = click.option(
     "--data-dir", type=FOLDER, help="Folder that has the data files already (or set MLPBENCH_DATA)."
 )
 SET = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting or a key of the file; repeatable."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting or a key of the file: lr=0.1, lr=[0.1,0.3] as a factor, replicates=20; repeatable.",
 )
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
 EXECUTOR = click.option(

@@ -88,8 +88,8 @@ def run(
     Finished runs are kept whatever happens and are never trained twice: run the same command again to continue after an
     interruption, or after adding a level, a replicate or a claim.
 
-    Pieces of your own (`plugins: [pieces.py]`) are run by this command and by `check`, and by no other; their file and digest are
-    printed first.
+    Pieces of your own (`plugins: [pieces.py]`) are run by this command and by `check`, which print file and digest first; `verify`,
+    `export` and `predict` run them where --plugins names the file.
     """
     from mlpbench.data.dataset import say_nothing
     from mlpbench.jobs import run as runner

@@ -17,7 +17,7 @@ TESTED: Mapping[str, str] = {"NVIDIA H100 80GB HBM3": "2.11.0"}
 
 
 # What to do where it is not installed: plans, lists and reports need none.
-TORCH_WAY = "`pip install --upgrade mlpbench` installs it, where there is a torch for this Python and machine (https://pytorch.org/get-started)"
+TORCH_WAY = "`pip install torch torchvision` installs it, where there is a torch for this Python and machine (https://pytorch.org/get-started)"
 WITHOUT_TORCH = f"torch is not installed, and nothing is trained or predicted without it: {TORCH_WAY}"
 
 

@@ -236,6 +236,10 @@ def roles(experiment: Experiment) -> tuple[dict[str, Any], dict[str, Any]]:
         (["dropout=[0.5]"], {"lr": 0.1, "width": 8, "dropout": (0.5,)}, {"epochs": (1, 2)}),
         (["dropout=[[0.5], [0]]"], {"lr": 0.1, "width": 8}, {"epochs": (1, 2), "dropout": ((0.5,), (0.0,))}),
         (["init={constant: 1}"], {"lr": 0.1, "width": 8, "init": "constant(1.0)"}, {"epochs": (1, 2)}),
+        (["fixed.lr=2"], {"lr": 2.0, "width": 8}, {"epochs": (1, 2)}),
+        (["fixed.hidden_sizes=[8, 4]"], {"lr": 0.1, "hidden_sizes": (8, 4)}, {"epochs": (1, 2)}),
+        (["factors.lr=[0.5, 1]"], {"width": 8}, {"epochs": (1, 2), "lr": (0.5, 1.0)}),
+        (["fixed.epochs=3"], {"lr": 0.1, "width": 8, "epochs": 3}, {}),
         (["fixed={lr: 2}"], {"lr": 2.0}, {"epochs": (1, 2)}),
         (["factors={}"], {"lr": 0.1, "width": 8}, {}),
     ],
@@ -275,6 +279,12 @@ def test_an_override_of_a_key_of_the_file(tmp_path: Path) -> None:
         ("replicates=0", "greater than or equal to 1, got 0"),
         ("zipped={}", "unknown setting or key 'zipped'; must be one of hidden_sizes, "),
         ("fixed=5", "fixed must be a mapping, got 5"),
+        ("fixed.lr=[0.1, 1]", "fixed.lr must be one value, got [0.1, 1]"),
+        ("fixed.lr={log_uniform: [0.1, 1]}", "fixed.lr must be one value, got"),
+        ("factors.lr=0.1", "factors.lr must be a list of levels, got 0.1"),
+        ("nuisance.lr=0.1", "nuisance.lr must be a list of levels or a range, got 0.1"),
+        ("fixed.lrr=3", "unknown setting or key 'fixed.lrr'"),
+        ("replicates.lr=3", "unknown setting or key 'replicates.lr'"),
     ],
 )
 def test_an_error_of_an_override_names_the_override(tmp_path: Path, override: str, says: str) -> None:

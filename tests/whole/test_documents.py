@@ -74,7 +74,7 @@ def test_what_is_shown_is_compared_line_by_line() -> None:
     assert not agrees("1234.567\n", "1254.567\n")
 
 
-def test_every_snippet_is_of_a_language_that_is_tried() -> None:
+def test_every_snippet_is_of_a_language_that_is_tried(tmp_path: Path) -> None:
     named = {language for page in PAGES.values() for language in re.findall(r"^```(\S+)$", page, flags=re.MULTILINE)}
     assert named <= LANGUAGES
     # What stands in these is for a machine to be set up, or takes minutes: each line begins with such a command.
@@ -84,6 +84,13 @@ def test_every_snippet_is_of_a_language_that_is_tried() -> None:
     options = {o for p in main.commands["run"].params for o in p.opts}
     runs = [line.partition("#")[0].split() for line in shell if line.startswith("mlpbench run ")]
     assert {word for words in runs for word in words if word.startswith("--")} <= options
+    # What is set is what the experiment can have.
+    changed = [words for words in runs if "--set" in words]
+    assert changed
+    for words in changed:
+        sets = [word for pair in pairwise(words) if pair[0] == "--set" for word in pair]
+        result = CliRunner().invoke(main, ["plan", words[2], *sets, "--results", str(tmp_path)])
+        assert (result.exit_code, result.stderr.count("\n")) == (0, 1), result.stderr
 
 
 def test_whole_experiments_are_read_and_pieces_of_them_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,7 +133,7 @@ def other_names(name: str) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    return " ".join(name.lower().replace("-", " ").replace("_", " ").split())
+    return " ".join(name.lower().translate(str.maketrans("-_()", "    ")).split())
 
 
 def _settings() -> Iterator[Entry]:

@@ -50,6 +50,8 @@ WORDS: Mapping[str, str] = {
     "elu": "Clevert, Unterthiner, Hochreiter, Fast and accurate deep network learning by ELUs, 2016",
     "signed_rank": "Wilcoxon, Individual comparisons by ranking methods, 1945; Demsar 2006",
     "holm": "Holm, A simple sequentially rejective multiple test procedure, 1979",
+    "q": "Benjamini, Hochberg, Controlling the false discovery rate, 1995",
+    "p (Holm)": "Holm, A simple sequentially rejective multiple test procedure, 1979",
     "interim analysis": "Lan, DeMets, Discrete sequential boundaries for clinical trials, 1983",
     "assurance": "O'Hagan, Stevens, Campbell, Assurance in clinical trial design, 2005",
     "e-value": "Vovk, Wang, E-values: calibration, combination and applications, 2021",

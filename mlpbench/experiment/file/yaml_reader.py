@@ -17,7 +17,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.models import DATASET, SpecProblem, Value, unknown
+from mlpbench.base.models import DATASET, SpecProblem, Value, shown, unknown
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.claim import check_conditions
 from mlpbench.experiment.components.own_pieces import plain
@@ -36,6 +36,7 @@ from mlpbench.experiment.tuning_ranges import KINDS as RANGES
 # What fits into the memory of a small machine; a run of more than `runner.MOST_UNASKED` asks first.
 MAX_CONDITIONS = 100_000
 MAX_RUNS = 10_000_000
+ROLES = ("fixed", "factors", "nuisance")
 
 
 class Override(NamedTuple):
@@ -230,6 +231,8 @@ def parsed(text: str) -> Override:
 def _override(tree: dict[str, Any], overrides: Overrides) -> tuple[dict[str, str], list[str]]:
     """Put `KEY=VALUE` overrides into the tree: a setting takes the role its value asks for, a list makes it a factor.
 
+    A setting may be named with its role, as in `fixed.lr`, where its value suits that role.
+
     Return the option that has set each key, and what is wrong with those that set none.
     """
     set_by: dict[str, str] = {}
@@ -240,6 +243,9 @@ def _override(tree: dict[str, Any], overrides: Overrides) -> tuple[dict[str, str
         except InputError as error:
             flaws.append(str(error))
             continue
+        role, _, setting = key.partition(".")
+        asked = role if role in ROLES and setting in SETTINGS else None
+        key = setting if asked else key
         if key not in SETTINGS and key not in FILE_KEYS:
             flaws.append(f"{place}: {unknown('setting or key', key, (*SETTINGS, *FILE_KEYS))}")
             continue
@@ -247,7 +253,7 @@ def _override(tree: dict[str, Any], overrides: Overrides) -> tuple[dict[str, str
         if key not in SETTINGS:
             tree[key] = value
             continue
-        roles = [{} if tree.get(role) is None else tree[role] for role in ("fixed", "factors", "nuisance")]
+        roles = [{} if tree.get(role) is None else tree[role] for role in ROLES]
         if not all(isinstance(role, Mapping) for role in roles):
             continue  # build says what is wrong with it
         fixed, factors, nuisance = map(dict, roles)
@@ -260,8 +266,14 @@ def _override(tree: dict[str, Any], overrides: Overrides) -> tuple[dict[str, str
             key not in ("hidden_sizes", "dropout") or any(isinstance(v, list) for v in value)
         )
         is_range = isinstance(value, Mapping) and any(kind in value for kind in RANGES)
-        (nuisance if (listed and tuned) or is_range else factors if listed else fixed)[key] = value
+        nuisance_suits = is_range or (listed and (tuned or asked == "nuisance"))
+        takes = "nuisance" if nuisance_suits and asked != "factors" else "factors" if listed else "fixed"
+        if asked not in (None, takes):
+            needs = {"fixed": "one value", "factors": "a list of levels", "nuisance": "a list of levels or a range"}
+            flaws.append(f"{place}: {asked}.{key} must be {needs[str(asked)]}, got {shown(value)}")
+            continue
+        {"fixed": fixed, "factors": factors, "nuisance": nuisance}[takes][key] = value
         tree["fixed"], tree["factors"] = fixed, factors
-        if tuned or is_range or "nuisance" in tree:
+        if tuned or takes == "nuisance" or "nuisance" in tree:
             tree["nuisance"] = nuisance
     return set_by, flaws

@@ -98,17 +98,19 @@ def _package() -> Iterator[Finding]:
         yield note("packages", "mlpbench is not installed, so that what it needs is not known", "pip install .")
         return
     needed = [r for r in every if r.marker is None or r.marker.evaluate({"extra": ""})]
-    off = []
+    off, lacking = [], []
     for requirement in needed:
         try:
             found = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
             off.append(f"{requirement.name} is missing")
+            lacking.append(f"'{requirement.name}{requirement.specifier}'")
             continue
         if not requirement.specifier.contains(found, prereleases=True):
             off.append(f"{requirement.name} {found} is not {requirement.specifier}")
+            lacking.append(f"'{requirement.name}{requirement.specifier}'")
     if off:
-        yield wrong("packages", ", ".join(off), "pip install --upgrade mlpbench, or `make install` in a checkout")
+        yield wrong("packages", ", ".join(off), f"pip install {' '.join(lacking)}, or `make install` in a checkout")
     else:
         yield fine("packages", f"all {len(needed)} that it needs are there, in versions that it takes")
 
