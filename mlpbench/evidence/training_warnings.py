@@ -10,6 +10,8 @@ by no one.
     nothing to regularise  without it the same network has a train loss within 5% of its test loss
     dead                   at least nine of ten hidden units are dead
     never moved            the train loss ends within 1% of where it started, and units are not dead
+    constant               on test examples hardly better than one answer for all (in balanced accuracy, or R squared), and no better on those
+                           it was trained on: none of those above
     scale of the target    numbers to predict, unscaled, whose standard deviation is above 10 or below 0.1
 
 References: L. Smith, "A disciplined approach to neural network hyper-parameters", 2018; A. Karpathy, "A recipe for training neural
@@ -21,10 +23,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mlpbench.data.table.gaps import counted
 from mlpbench.evidence.estimates.observe import OK
 from mlpbench.evidence.frames import places, records
 from mlpbench.experiment.claims.selectors import are_numbers
@@ -38,6 +42,8 @@ BELOW_TEST, CHANCE = 0.01, 3.0
 NO_GAP = 0.05
 MOSTLY_DEAD = 0.9
 NEVER_MOVED = 0.01
+# Of what lies between a constant answer and none wrong, and by how much train accuracy may be above: more is overfitting.
+NO_SKILL, OVERFITS = 0.05, 0.1
 LARGE_SPREAD, SMALL_SPREAD = 10.0, 0.1
 # Where a rule is of replicates, so many of them must be on its side.
 NEARLY_ALL = 0.8
@@ -133,9 +139,8 @@ def _stopped(trained: Trained, position: int) -> bool:
 def _edges(trained: Trained) -> Iterator[TrainingWarning]:
     """Yield the tuned settings, and the learning rate where it is a factor, whose best level is at an edge."""
     if not trained.tuning.empty:
-        rows = [r for r in records(trained.tuning) if r["edges"] and r["chosen"] > r["judged"] / 2]
-        rows = [r for r in rows if r["position"] in set(trained.observed["position"])]
-        of_rows = [", ".join(_real_edges(r, trained.experiment)) for r in rows]
+        rows = [r for r in records(trained.tuning) if r["position"] in set(trained.observed["position"])]
+        of_rows = [", ".join(edges(r, trained.experiment)) for r in rows]
         rows, of_rows = [r for r, of in zip(rows, of_rows, strict=True) if of], [of for of in of_rows if of]
         if rows:
             says = f"At the edge of its range: the chosen {rows[0]['tuning']} is the lowest or highest {of_rows[0]} tried, {{where}}."
@@ -167,8 +172,13 @@ def _edges(trained: Trained) -> Iterator[TrainingWarning]:
         yield trained.warn("edge of range", at_edge, says, advice)
 
 
-def _real_edges(row: Mapping[str, object], experiment: Experiment) -> list[str]:
-    """Return the settings at the edge of three levels or more; beyond 0, where it is the lowest, there is nothing to try."""
+def edges(row: Mapping[str, Any], experiment: Experiment) -> list[str]:
+    """Return the settings of which a row of tuning, chosen in most replicates, is at the edge of three levels or more.
+
+    Beyond 0, where it is the lowest, there is nothing to try.
+    """
+    if not row["edges"] or row["chosen"] <= row["judged"] / 2:
+        return []
     names, chosen = str(row["edges"]).split(", "), str(row["tuning"]).split(", ")
     return [name for name in names if len(set(experiment.nuisance[name])) >= FEWEST and f"{name}=0" not in chosen]
 
@@ -245,6 +255,15 @@ def _dead(trained: Trained) -> Iterator[TrainingWarning]:
 
 def _never_moved(trained: Trained) -> Iterator[TrainingWarning]:
     """Yield the conditions whose loss stands still; where nearly all units are dead that is why, and what helps is another thing."""
+    found = [p for p in _still(trained) if p not in _dead_shares(trained)]
+    if found:
+        says = "The loss never moved: the train loss ends within 1% of where it started {where}."
+        advice = "Try a higher learning rate, another init, or fewer layers: the gradient may not arrive."
+        yield trained.warn("loss never moved", found, says, advice)
+
+
+def _still(trained: Trained) -> list[int]:
+    """Return the conditions whose train loss ends where it started."""
     rows = trained.curves[trained.curves["split"] == "train"].dropna(subset=["loss"])
     rows = rows.assign(place=places(rows["run_id"], trained.finished["run_id"]))
     losses = rows[rows["place"] >= 0].sort_values(["place", "step"]).groupby("place")["loss"]
@@ -253,12 +272,31 @@ def _never_moved(trained: Trained) -> Iterator[TrainingWarning]:
     still = (np.abs(end - start) < NEVER_MOVED * np.abs(start)) & trained_at_all
     position = trained.finished["position"].to_numpy()[still.index.to_numpy(dtype=int)]
     share = still.groupby(position).mean()
-    dead = _dead_shares(trained)
-    found = [int(p) for p in share.index[share >= NEARLY_ALL] if p not in dead]
+    return [int(p) for p in share.index[share >= NEARLY_ALL]]
+
+
+def _constant(trained: Trained) -> Iterator[TrainingWarning]:
+    """Yield the conditions that learnt hardly more than one answer for all examples; what says why is warned of alone."""
+    known = {*_dead_shares(trained), *_still(trained)}
+    gaps = trained.means("gap_accuracy")
+    found, classes = [], trained.experiment.has_classes
+    name = "test_balanced_accuracy" if classes else "test_r2"
+    for position, values in trained.finished.dropna(subset=[name]).groupby("position")[name]:
+        p = int(str(position))
+        of = trained.conditions[p]
+        lowest = 1 / (of.data.n_classes or 2) if classes else 0.0
+        skill = (values - lowest) / (1 - lowest)
+        overfits = gaps.get(p, 0.0) > OVERFITS if classes else skill.mean() < -NO_SKILL
+        learnt = skill.mean() > NO_SKILL or skill.quantile(NEARLY_ALL) > 2 * NO_SKILL
+        if of.settings.steps and not (learnt or overfits) and p not in known:
+            found.append(p)
     if found:
-        says = "The loss never moved: the train loss ends within 1% of where it started {where}."
-        advice = "Try a higher learning rate, another init, or fewer layers: the gradient may not arrive."
-        yield trained.warn("loss never moved", found, says, advice)
+        steps = sorted({trained.conditions[p].settings.steps for p in found})
+        after = counted(steps[0], "step") if len(steps) == 1 else f"{steps[0]} to {steps[-1]} steps"
+        as_if = "answered one class for all" if classes else "predicted the mean for all"
+        says = f"Hardly better than a constant: test examples are predicted as if a network {as_if}, after {after}, {{where}}."
+        advice = "Try more steps (more epochs, or a smaller batch_size), a higher learning rate, or he_normal as init."
+        yield trained.warn("constant", found, says, advice)
 
 
 def _scale_of_target(trained: Trained) -> Iterator[TrainingWarning]:
@@ -282,5 +320,6 @@ RULES = (
     _without_overfitting,
     _dead,
     _never_moved,
+    _constant,
     _scale_of_target,
 )

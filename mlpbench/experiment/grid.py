@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,13 +130,20 @@ UNUSED = {
 }
 
 
+# ... and what may be wanting in the conditions for others, whose value stays as it is written.
+_IDLE: Mapping[str, tuple[str, Callable[[RunSettings], bool]]] = {
+    "dropout": (_NO_LAYERS, lambda s: not s.hidden_sizes),
+    "decay_bias": ("weight_decay is 0", lambda s: not s.weight_decay),
+}
+
+
 def unused_settings(experiment: Design, grid: Sequence[Condition]) -> list[str]:
     """Return a line about each fixed setting that changes no run, with the reason: it was meant to."""
-    return [
-        f"{name}: {format_level(value)} changes nothing here, as {UNUSED[name]}"
-        for name, value in experiment.fixed.items()
-        if name in UNUSED and value != SETTINGS[name].default and all(getattr(c.settings, name) != value for c in grid)
-    ]
+    said = {k: v for k, v in experiment.fixed.items() if v != SETTINGS[k].default}
+    whys = {k: UNUSED[k] for k, v in said.items() if k in UNUSED and all(getattr(c.settings, k) != v for c in grid)}
+    idle = {k: _IDLE[k] for k in said if k in _IDLE and k not in whys}
+    whys |= {k: why for k, (why, is_idle) in idle.items() if all(is_idle(c.settings) for c in grid)}
+    return [f"{k}: {format_level(said[k])} changes nothing here, as {whys[k]}" for k in said if k in whys]
 
 
 def _why_same(one: Levels, other: Levels, settings: RunSettings) -> str:

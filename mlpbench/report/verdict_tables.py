@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from mlpbench.base.escapes import Markdown, code, markdown
 from mlpbench.evidence.judging.caveats import BoundKept, Caveat, SharedStreams, Unfinished
 from mlpbench.evidence.judging.registered_verdict import FurtherSeed
-from mlpbench.evidence.judging.verdict import Verdict, sentences
+from mlpbench.evidence.judging.verdict import UNDECIDED, Verdict, sentences
+from mlpbench.evidence.statistics.t_test import ALPHA
 from mlpbench.report.section import table
 from mlpbench.report.words import (
     NOT_ROBUST,
@@ -140,4 +141,17 @@ def verdict_notes(verdict: Verdict, shared: Sequence[Caveat] = ()) -> str:
     sampled, warning = verdict.test_sampling.interval, ""
     if not_robust(verdict) and sampled is not None:
         warning = f" Including test-set sampling the interval is {Digits(verdict).ends(sampled)}. {NOT_ROBUST}"
-    return f"{needed(verdict)} {sentences(c for c in verdict.caveats if c not in shared)}{warning}".strip()
+    said = [
+        needed(verdict),
+        _why_small_is_not_enough(verdict),
+        sentences(c for c in verdict.caveats if c not in shared),
+    ]
+    return f"{' '.join(filter(None, said))}{warning}".strip()
+
+
+def _why_small_is_not_enough(verdict: Verdict) -> str:
+    """Return the level of an undecided claim whose p a reader would take for small."""
+    p = verdict.p_corrected
+    if verdict.decision != UNDECIDED or p is None or not verdict.level < p <= ALPHA:
+        return ""
+    return f"A p of at most {verdict.level:.3g} decides it: the level of this seed, of {ALPHA:.0%} for all seeds."

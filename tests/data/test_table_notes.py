@@ -100,3 +100,44 @@ def test_ids_that_float64_makes_one_have_one_note(tmp_path: Path) -> None:
     dataset = {"file": tmp_path / "t.csv", "target": "y"}
     (note,) = yaml_reader.from_mapping({"name": "n", "question": "?", "dataset": dataset}).facts[0].notes
     assert note.startswith("t.csv: column 'id': whole numbers beyond 2^53, of which two may be read as one: an id?")
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "says"),
+    [
+        (["0.0", "1.0"], {}, "target 'y': 2 different whole numbers, written with a decimal mark, are numbers to predict"),
+        (["0.0", "1.0"], {"task": "number"}, None),
+        (["0.0", "1.0"], {"task": "classes"}, None),
+        (["0.0", "1.5"], {}, None),
+        ([f"{i}.0" for i in range(30)], {}, None),
+        (["0", "1"], {}, None),
+    ],
+)  # fmt: skip
+def test_few_whole_numbers_that_are_predicted_as_numbers_are_said(
+    values: list[str], options: dict[str, Any], says: str | None, tmp_path: Path
+) -> None:
+    """Pandas writes 0.0 and 1.0 of classes where one is missing."""
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i}.5,{values[i % len(values)]}\n" for i in range(60)))
+    (facts,) = yaml_reader.from_mapping(of_table(tmp_path, **options)).facts
+    assert [n for n in facts.notes if "whole numbers" in n] == (
+        [f"t.csv: {says}; `task: classes` takes them for classes"] if says else []
+    )
+
+
+def test_a_class_without_a_test_row_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "a,y\n" + "".join(f"{i}.5,{'no' if i % 2 else 'yes'}\n" for i in range(60)) + "3,rare\n"
+    )
+    (facts,) = yaml_reader.from_mapping(of_table(tmp_path)).facts
+    assert "t.csv: no test row of class 'rare'" in facts.notes
+    assert not any("training row" in n for n in facts.notes)
+
+
+def of_table(folder: Path, **options: Any) -> dict[str, Any]:
+    dataset = {"file": str(folder / "t.csv"), "target": "y", **options}
+    return {
+        "name": "noted",
+        "question": "?",
+        "dataset": dataset,
+        "fixed": {"width": 4, "init": "he_normal", "steps": 2},
+    }

@@ -82,7 +82,10 @@ def test_a_column_that_shows_no_mark_follows_the_others() -> None:
         with pytest.raises(InputError, match=r"column 'a': it must be certain .* got '1,234'; say `decimal: ','` or"):
             read(*columns)
     assert read(unclear, options=ColumnOptions(decimal="."))[0].values.tolist() == [1234, 5678]
-    assert read(unclear, point, comma, options=ColumnOptions(decimal=","))[0].values.tolist() == [1.234, 5.678]
+    said = read(unclear, point, comma, options=ColumnOptions(decimal=","))
+    assert said[0].values.tolist() == [1.234, 5.678]
+    other = "numbers have the decimal mark '.', not ',' as `decimal` says"
+    assert [other in column.notes for column in said] == [False, True, False]
     assert read(["1.234", "5.678"])[0].values.tolist() == [1.234, 5.678]
     assert read(["1.234", "5.678"], comma)[0].values.tolist() == [1234, 5678]
     assert read(["1.234", "5.678"], point)[0].values.tolist() == [1.234, 5.678]

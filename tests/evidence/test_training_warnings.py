@@ -210,6 +210,40 @@ def test_a_loss_that_never_moved(curve: Any, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("scores", "gap", "expected"),
+    [
+        ([0.1] * 5, 0.0, True),
+        ([0.1, 0.1, 0.1, 0.1, 0.16], 0.0, True),
+        ([0.12, 0.14, 0.15, 0.13, 0.12], 0.0, True),
+        ([0.16] * 5, 0.0, False),  # more than a twentieth of the way from one class for all to none wrong
+        ([0.1, 0.1, 0.1, 0.21, 0.21], 0.0, False),
+        ([0.1] * 5, 0.3, False),  # it learnt what it was trained on
+    ],
+)
+def test_what_is_hardly_better_than_one_class_for_all(scores: list[float], gap: float, expected: bool) -> None:
+    runs = trained(spec(factors={"width": [8, 16]}), {0: {"gap_accuracy": gap}})
+    of_first = runs.observed["position"] == 0
+    runs.observed.loc[of_first, "test_balanced_accuracy"] = scores
+    runs.observed.loc[~of_first, "test_balanced_accuracy"] = 0.8
+    found = training_warnings(runs)
+    assert kinds(runs) == ["constant"] * expected
+    steps = runs.conditions[0].settings.steps
+    assert not expected or f"one class for all, after {steps} steps, with width=8." in found[0].says
+    dead = {0: {"test_balanced_accuracy": 0.1, "dead_units": 256.0}}
+    assert kinds(trained(spec(fixed={"width": 256}), dead)) == ["dead units"], "which is why"
+    untrained = {0: {"test_balanced_accuracy": 0.1}}
+    assert kinds(trained(spec(fixed={"epochs": 0}), untrained, curve={0: [2.3]})) == [], "meant to be as it is"
+
+
+@pytest.mark.parametrize(("r2", "expected"), [(0.03, True), (-0.03, True), (0.07, False), (-0.5, False)])
+def test_what_is_hardly_better_than_the_mean_for_all(r2: float, expected: bool) -> None:
+    """Far worse than the mean is no constant: it is a network that fits other examples."""
+    numbers = yaml_reader.from_mapping({"name": "n", "question": "?", "fixed": {"lr": 0.01}, "dataset": "linear"})
+    rows = {0: {"test_r2": r2, "gap_accuracy": np.nan}}
+    assert kinds(trained(numbers, rows)) == ["constant"] * expected
+
+
+@pytest.mark.parametrize(
     ("spread", "expected"), [(130.0, True), (0.01, True), (3.0, False), (0.0, False), (np.nan, False)]
 )
 def test_a_target_that_is_far_from_a_spread_of_one(spread: float, expected: bool) -> None:

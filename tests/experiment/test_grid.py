@@ -374,7 +374,9 @@ def test_a_run_can_be_made_for_any_replicate() -> None:
         ("parametrization", {"mup": 8}, {"depth": 0}, {"depth": 1}, "mup(8) changes nothing here, as there is no hidden"),
         ("residual", True, {"hidden_sizes": [9, 5]}, {"hidden_sizes": [9, 9, 5]}, "no hidden layer has the width of the one"),
         ("residual", True, {"depth": 1}, {"depth": 2}, "no hidden layer has the width of the one before it"),
-        ("decay_bias", True, {"bias": False}, {}, "True changes nothing here, as bias is false"),
+        ("decay_bias", True, {"bias": False}, {"weight_decay": 0.1}, "True changes nothing here, as bias is false"),
+        ("decay_bias", True, {}, {"weight_decay": 0.1}, "True changes nothing here, as weight_decay is 0"),
+        ("dropout", 0.5, {"depth": 0}, {"depth": 1}, "0.5 changes nothing here, as there is no hidden layer"),
         ("bias_init", {"constant": 0.1}, {"bias": False}, {}, "changes nothing here, as bias is false"),
     ],
 )  # fmt: skip

@@ -80,7 +80,7 @@ def written_columns(
         proven |= {written.marks} & set(_MARKS)
         learned = asked.form(place.column).decimal if written.marks else None
         is_open = written.marks == _MARKS and learned is None
-        columns.append(written if is_open else written.column(learned or written.marks))
+        columns.append(written if is_open else written.column_of_one_mark(learned))
     mark = asked.decimal or ("," if proven == {","} else ".")
     is_certain = asked.decimal is not None or len(proven) == 1
     return [c.column(mark if is_certain else c.only_mark()) if isinstance(c, _Written) else c for c in columns]
@@ -187,6 +187,14 @@ class _Written:
     def values(self) -> list[str]:
         """The different values, gaps left out, in the order in which they come."""
         return strings(pc.unique(self.text.filter(pc.invert(self.gap))))
+
+    def column_of_one_mark(self, learned: str | None) -> Column:
+        """Return the column as its values show it, or as it was learnt; a note says where that is not the mark that was said."""
+        column = self.column(learned or self.marks)
+        if learned is not None or not self.marks or self.asked.decimal in (None, *self.marks):
+            return column
+        note = f"numbers have the decimal mark {self.marks!r}, not {self.asked.decimal!r} as `decimal` says"
+        return replace(column, notes=(*column.notes, note))
 
     def column(self, mark: str) -> Column:
         """Return the column; `mark` is the decimal mark of its numbers, where they have one."""

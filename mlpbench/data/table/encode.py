@@ -33,7 +33,7 @@ from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.row_split import SPLIT_SEED, RowSplit, split_rows
 from mlpbench.data.table.scaling import InputScale, Scale, fitted_scale
 from mlpbench.data.table.table_inputs import Inputs, id_notes, table_inputs
-from mlpbench.data.table.target_column import Target, target_of, target_scale_of
+from mlpbench.data.table.target_column import Target, few_numbers_note, target_of, target_scale_of
 from mlpbench.data.text.dates import DAY, DAYS, SECONDS
 
 # Part of the fingerprint: raised by one whenever the same table comes to give other arrays.
@@ -144,7 +144,7 @@ def prepare(rows: Table, test_rows: Table | None, target: str, task: Task | None
         input_columns=input_columns,
         target=aim,
         of_test=of_test,
-        notes=notes,
+        notes=[*notes, *few_numbers_note(column, aim, task)],
     )
 
 
@@ -299,7 +299,7 @@ def number_of_test_rows(aim: Target, share: float) -> int:
 def check_training_rows(
     aim: Target, split: RowSplit, by: SplitColumn | None = None, *, has_test_rows: bool
 ) -> list[str]:
-    """Return notes on classes that groups or times leave out of a side.
+    """Return notes on classes of which a side has no row: training rows only where groups or times choose.
 
     Raises InputError where the target does not vary among the training rows, or a class has none of them otherwise.
     """
@@ -310,22 +310,17 @@ def check_training_rows(
         return []
     codes, n = aim.values.astype(np.int64), len(aim.classes)
     counts, trained = np.bincount(codes, minlength=n), np.bincount(codes[train], minlength=n)
+    tested = np.bincount(codes[split.is_test], minlength=n)
     if split.blocks is not None:
         if np.count_nonzero(trained) < 2:
             only = shown(aim.classes[int(np.argmax(trained))])
             raise aim.place.error(f"training rows must be of two classes at least, got only {only}")
-        tested = np.bincount(codes[split.is_test], minlength=n)
-        lost = {"training": np.flatnonzero(trained == 0), "test": np.flatnonzero(tested == 0)}
         shares = (
             []
             if split.blocks.in_time
             else ["classes have no equal shares in training and test rows: groups stay whole"]
         )
-        return shares + [
-            f"no {side} row of class {', '.join(shown(aim.classes[i]) for i in at[:3])}{' and others' * (len(at) > 3)}"
-            for side, at in lost.items()
-            if len(at)
-        ]
+        return shares + _lost_notes("training", trained, aim.classes) + _lost_notes("test", tested, aim.classes)
     if (trained == 0).any():
         lost_class = int(np.argmin(trained))
         why = f"of {counts[lost_class]} in all: give it more, or a smaller test"
@@ -337,7 +332,14 @@ def check_training_rows(
             )
         message = f"every class must be among the training rows, got no row of {shown(aim.classes[lost_class])}, {why}"
         raise aim.place.error(message)
-    return []
+    return _lost_notes("test", tested, aim.classes)
+
+
+def _lost_notes(side: str, counts: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
+    """Return a note on the classes of which a side has no row."""
+    at = np.flatnonzero(counts == 0)
+    names = f"{', '.join(shown(classes[i]) for i in at[:3])}{' and others' * (len(at) > 3)}"
+    return [f"no {side} row of class {names}"] if len(at) else []
 
 
 def constant_notes(inputs: Inputs, input_scale: InputScale, train: NDArray[np.bool_]) -> list[str]:

@@ -86,6 +86,17 @@ def target_of(column: Column, task: Task | None, rows: NDArray[np.int64]) -> Tar
     return Target(place=place, values=codes.astype(np.float64), classes=tuple(names), rows=rows)
 
 
+def few_numbers_note(column: Column, aim: Target, task: Task | None) -> list[str]:
+    """Return a note where few whole numbers, written with a decimal mark as pandas writes classes with gaps, are numbers to predict."""
+    different = np.unique(aim.values)
+    if task is not None or aim.classes is not None or len(different) > MOST_WHOLE_CLASSES:
+        return []
+    if not np.array_equal(different, np.floor(different)):
+        return []
+    few = f"{len(different)} different whole numbers, written with a decimal mark"
+    return [f"target {shown(column.name)}: {few}, are numbers to predict; `task: classes` takes them for classes"]
+
+
 def target_scale_of(aim: Target, train: NDArray[np.bool_], said: TargetScaling | None) -> TargetScale | None:
     """Return the mean and sd of the target over the training rows, or those of its logarithm; None where it stays as it is."""
     if aim.classes is not None:

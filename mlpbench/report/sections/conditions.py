@@ -18,6 +18,7 @@ from mlpbench.evidence.estimates.overlap import by_position, largest_overlap
 from mlpbench.evidence.estimates.tuning_choice import MANY_DIVERGED, has_regret, tuned_by
 from mlpbench.evidence.estimates.tuning_curve import tuning_curve as estimate_tuning_curves
 from mlpbench.evidence.frames import floats, records
+from mlpbench.evidence.training_warnings import edges
 from mlpbench.experiment.grid import Condition, format_level
 from mlpbench.experiment.metrics import own_metrics
 from mlpbench.experiment.metrics.metric import metric
@@ -66,7 +67,7 @@ def tuning(context: Context) -> Section | None:
     missing = int(tuned["missing"].sum())
     waiting = f"{missing} runs are still missing: the choice may change." if missing else ""
     notes = blocks(
-        _warnings(tuned),
+        _warnings(tuned, experiment),
         waiting,
         context.excerpt.listed_by,
         regret_sentence(experiment, context.observed, context.conditions),
@@ -96,13 +97,13 @@ def _how_tuned(experiment: Experiment, metric: str) -> str:
     return f"{chosen} and trained again on all training examples; test metrics are those of these refits."
 
 
-def _warnings(tuning: pd.DataFrame) -> str:
+def _warnings(tuning: pd.DataFrame, experiment: Experiment) -> str:
     lines = []
     for r in records(tuning):
-        if r["edges"]:
+        if names := edges(r, experiment):
             lines.append(
-                f"{r['label']}: the chosen {r['tuning']} is at the edge of the tuned range of {r['edges']}: a better level may lie "
-                "beyond it."
+                f"{r['label']}: the chosen {r['tuning']} is at the edge of the tuned range of {', '.join(names)}: a better level may "
+                "lie beyond it."
             )
         if r["diverged"] > MANY_DIVERGED * r["runs"]:
             lines.append(
