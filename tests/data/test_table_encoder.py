@@ -195,6 +195,32 @@ def test_the_decimal_mark_that_was_learned_is_that_of_new_rows(tmp_path: Path) -
         point.read(new, "n")
 
 
+@pytest.mark.parametrize(("learned", "other"), [(".", ","), (",", ".")])
+def test_rows_with_the_other_decimal_mark_are_told_how_to_say_so(learned: str, other: str, tmp_path: Path) -> None:
+    """To take the first for a gap, or all for words, would make other numbers of them, or none."""
+    text = "a;b;y\n" + "".join(f"{i}{learned}25;1;{'pq'[i % 2]}\n" for i in range(40))
+    encoder, new = rows_of(text, tmp_path)
+    new.write_text(f"a;b\n3{other}75;1\n51{other}26;1\n")
+    with pytest.raises(InputError) as raised:
+        encoder.read(new, "n")
+    assert f"here '{learned}', got '3{other}75'; all of them are numbers with '{other}'" in str(raised.value)
+    assert str(raised.value).endswith(f"say `--set decimal={other}`")
+    assert encoder.read(new, "n", {"decimal": other}).x.tolist() == [[3.75, 1], [np.float32(51.26), 1]]
+    new.write_text(f"a;b\n3{learned}75;1\n51{other}26;1\n")
+    with pytest.raises(InputError, match="missing_values"):
+        encoder.read(new, "n")
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), [("new.xlsx", "save the sheet as csv"), ("new.json", "read_json('new.json')")]
+)
+def test_new_rows_of_another_format_are_told_how_to_become_one(name: str, way: str, tmp_path: Path) -> None:
+    encoder, _ = rows_of("a;y\n" + "".join(f"{i}.25;{'pq'[i % 2]}\n" for i in range(40)), tmp_path)
+    with pytest.raises(InputError) as raised:
+        encoder.read(tmp_path / name, name)
+    assert way in str(raised.value)
+
+
 @pytest.mark.parametrize(("day", "first"), [("{}/03/2004", True), ("03/{}/2004", False)])
 def test_the_order_of_day_and_month_that_was_learned_is_that_of_new_rows(day: str, first: bool, tmp_path: Path) -> None:
     text = "d,y\n" + "".join(f"{day.format(i + 1)},{'pq'[i % 2]}\n" for i in range(28))

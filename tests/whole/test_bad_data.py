@@ -55,6 +55,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "link.csv").symlink_to("bad.csv")
     os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("sheet.XLSX", "table.json", "table.rds"):
+        (tmp_path / name).touch()
     return tmp_path
 
 

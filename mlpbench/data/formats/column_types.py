@@ -21,7 +21,7 @@ from mlpbench.data.file_errors import reason
 from mlpbench.data.formats.columns import PLAIN, Column, ColumnOptions, ColumnPlace, WrittenForm, first_true
 from mlpbench.data.text.dates import Moments, moments_of, read_dates
 from mlpbench.data.text.value_kinds import MISSING, may_be_class, whole
-from mlpbench.data.text.written_numbers import UnreadValue, WrittenNumbers, read_numbers
+from mlpbench.data.text.written_numbers import UnreadValue, WrittenNumbers, decimal_marks, read_numbers
 
 COLUMN_RULE = "a column must hold numbers, dates, true and false or text"
 _FINITE = "a number must be finite and fit 64 bits"
@@ -227,6 +227,10 @@ def column_of_numbers(
     try:
         read = read_numbers(values, mark)
     except UnreadValue as unread:
+        other = decimal_marks(values) if asked.form(place.column).decimal == mark else ""
+        if other and mark not in other:
+            learned = "not as in the rows that were learned from"
+            unread.hint = f"all of them are numbers with {other!r}, {learned}: say `--set decimal={other}`"
         raise _unread(place, text, unread) from None
     return replace(_looked_up(place, text, read, asked), form=WrittenForm(decimal=mark))
 

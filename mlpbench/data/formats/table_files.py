@@ -18,6 +18,42 @@ PARQUET, NPY, NPZ = ".parquet", ".npy", ".npz"
 FORMATS = (*TEXT, PARQUET, NPZ, NPY)
 
 
+_AS_CSV = "save the sheet as csv"
+_BY_PANDAS = "pandas writes it as parquet: pandas.{}({!r}).to_parquet('table.parquet')"
+# What to do with a table of another format, by the suffix of its file: words, or the function of pandas that reads it.
+CONVERSIONS = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"), _AS_CSV),
+    ".json": "read_json",
+    ".feather": "read_feather",
+    ".arrow": "read_feather",
+    ".orc": "read_orc",
+    ".pkl": "read_pickle",
+    ".pickle": "read_pickle",
+    ".h5": "read_hdf",
+    ".hdf5": "read_hdf",
+    ".dta": "read_stata",
+    ".sav": "read_spss",
+    ".sas7bdat": "read_sas",
+    ".xpt": "read_sas",
+    ".jsonl": "pandas writes it as parquet: pandas.read_json({!r}, lines=True).to_parquet('table.parquet')",
+    ".rds": "R writes it as csv: write.csv(readRDS({!r}), 'table.csv', row.names = FALSE)",
+    ".rdata": "R writes it as csv: load({!r}), then write.csv(TABLE, 'table.csv', row.names = FALSE)",
+    ".mat": "write its numbers as csv, in Matlab with writematrix",
+}
+
+
+def conversion(name: str) -> str:
+    """Return how the message goes on about a file of another format: how it becomes one that is read; nothing where that is not known.
+
+    >>> conversion("a.xlsx"), conversion("a.doc")
+    ('; save the sheet as csv', '')
+    """
+    how = CONVERSIONS.get(Path(name.lower()).suffix)
+    if how is None:
+        return ""
+    return f"; {_BY_PANDAS.format(how, name) if how.startswith('read_') else how.format(name)}"
+
+
 def format_of(name: str) -> str | None:
     """Return the format that the name of a file says, without what says that it is packed; None where it is none.
 

@@ -17,7 +17,7 @@ from mlpbench.base.models import Model, shown, suggestion
 from mlpbench.data.file_errors import MAX_BYTES, file_error
 from mlpbench.data.formats.column_choice import ColumnChoice
 from mlpbench.data.formats.columns import LARGEST_FLOAT32, TYPE_NAMES, Column, ColumnOptions, Table, WrittenForm, named
-from mlpbench.data.formats.table_files import FORMATS, NPZ, TEXT, format_of, read_table
+from mlpbench.data.formats.table_files import FORMATS, NPZ, TEXT, conversion, format_of, read_table
 from mlpbench.data.table.gaps import Missing, counted
 from mlpbench.data.table.input_columns import InputColumn
 from mlpbench.data.table.scaling import InputScale
@@ -110,7 +110,8 @@ class TableEncoder(Model):
         other, suffix = other or {}, format_of(path.name)
         if suffix is None:
             raise file_error(
-                f"new rows must be in a file that ends in {', '.join(FORMATS)}, got {shown(path.name)}", name
+                f"new rows must be in a file that ends in {', '.join(FORMATS)}, got {shown(path.name)}{conversion(path.name)}",
+                name,
             )
         if suffix not in TEXT and (key := next((k for k in other if k in (*_TEXT_KEYS, "decimal")), None)):
             raise file_error(f"{key} must be left out where the file is no text, got {shown(other[key])}", name)

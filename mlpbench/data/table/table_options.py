@@ -15,7 +15,7 @@ from mlpbench.base.models import Path as Place
 from mlpbench.data.dataset import KEY, TargetScaling, Task
 from mlpbench.data.formats.column_choice import RowColumn
 from mlpbench.data.formats.columns import MOST_CLASSES, RowOption
-from mlpbench.data.formats.table_files import NPZ, format_of
+from mlpbench.data.formats.table_files import NPZ, conversion, format_of
 from mlpbench.data.profile import ColumnProfile, TableProfile
 from mlpbench.data.table.gaps import Missing, checked_spellings
 from mlpbench.data.table.scaling import Scale
@@ -201,7 +201,9 @@ def checked_options(tree: Mapping[str, Any]) -> TableOptions:
     except ValidationError as error:
         raise _problem(error, tree) from None
     if "target" not in tree and format_of(options.file) != NPZ:
-        raise SpecProblem((KEY,), f"{HOW_TO_NAME_A_TABLE}, got no target for {shown(options.file)}")
+        raise SpecProblem(
+            (KEY,), f"{HOW_TO_NAME_A_TABLE}, got no target for {shown(options.file)}{conversion(options.file)}"
+        )
     return options
 
 

@@ -13,7 +13,7 @@ from mlpbench.base.models import Path as Place
 from mlpbench.base.models import SpecProblem, shown, suggestion
 from mlpbench.data.dataset import KEY
 from mlpbench.data.file_errors import MAX_BYTES
-from mlpbench.data.formats.table_files import FORMATS, TEXT, format_of
+from mlpbench.data.formats.table_files import FORMATS, TEXT, conversion, format_of
 from mlpbench.data.text.packed_files import PACKED
 
 _FILE_TYPES = {
@@ -73,7 +73,9 @@ def _check_file(path: Path, name: str, place: Place) -> None:
     if format_of(path.name) is None:
         packed = f"{', '.join(TEXT)}, which {' or '.join(PACKED)} may follow"
         others = ", ".join(f for f in FORMATS if f not in TEXT)
-        raise SpecProblem(place, f"{key} must end in {packed}, or in {others}, got {shown(path.name)}")
+        raise SpecProblem(
+            place, f"{key} must end in {packed}, or in {others}, got {shown(path.name)}{conversion(path.name)}"
+        )
     if status.st_size > MAX_BYTES:
         raise SpecProblem(place, f"{key} must have at most {MAX_BYTES} bytes, got {status.st_size}")
 
