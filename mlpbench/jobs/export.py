@@ -31,6 +31,15 @@ from mlpbench.results.store import Store
 
 _PREFIX = re.compile("[0-9a-f]{1,16}")
 MOST_NAMED = 5
+_OF_TORCH = "torch.save(mlpbench.model({run!r}).state_dict(), {file!r})"
+# Suffixes of files of weights in other formats, and how Python writes one from the network of a run.
+OTHER_FORMATS = {
+    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"), _OF_TORCH),
+    ".onnx": "torch.onnx.export(mlpbench.model({run!r}), (x,), {file!r}), with inputs x of shape (B, I)",
+    **dict.fromkeys(
+        (".h5", ".hdf5", ".keras", ".npz"), "mlpbench.model({run!r}).state_dict() for the library that writes {file}"
+    ),
+}
 COLUMNS = list(
     dict.fromkeys(
         ["run_id", "status", "error", "weights_sha256", "seed", "replicate", *KIND, *TRAINED_ON, "env_dataset"]
@@ -176,6 +185,10 @@ def export(
     """Write the weights of a run to a file; raise InputError where the file exists, unless forced."""
     if path.is_dir():
         raise InputError(f"weights are written to a file, got the folder {path}")
+    if path.suffix.lower() in OTHER_FORMATS:
+        rule = f"weights are written as safetensors, which readers of {path.suffix} files refuse, got {path}"
+        way = OTHER_FORMATS[path.suffix.lower()].format(run=prefix, file=path.name)
+        raise InputError(f"{rule}: give {path.with_suffix('.safetensors')}, or in Python {way}")
     if path.exists() and not force:
         raise InputError(f"the file exists: {path}; --force overwrites it")
     exported = weights_of(find_run(prefix, results, say), options, say)
