@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from mlpbench.base import obstacles
 from mlpbench.base.errors import InputError, MachineError
 from mlpbench.base.escapes import shortened, spelt
 from mlpbench.base.machine import sync
@@ -114,6 +115,11 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder for a `~` at its beginning, which a shell leaves as it is behind `=`."""
+    return Path(os.path.expanduser(path))
+
+
 def checked_path(path: Path) -> Path:
     """Return a path that a line of text can name; raise InputError where its bytes are not UTF-8, or hold control characters."""
     try:
@@ -200,10 +206,23 @@ def system_reason(error: OSError) -> str:
 
 def refused(path: Path, error: OSError) -> MachineError:
     """Return the error for a file or folder that could not be written."""
+    if error.errno in obstacles.LASTING and (found := _in_the_way(path, error)) is not None:
+        refusal = found.refusal.replace(f"{path} is", "it is", 1)
+        return MachineError(
+            f"{path} can't be written: {refusal}; finished work is kept, and the same command continues then"
+        )
     why = "the disk is full" if error.errno == errno.ENOSPC else system_reason(error)
     return MachineError(
         f"{path} can't be written: {why}; finished work is kept, run the same command again to continue"
     )
+
+
+def _in_the_way(path: Path, error: OSError) -> obstacles.Obstacle | None:
+    """Return what the system stumbled on: at the path, or at one that its error names."""
+    named = [Path(os.fsdecode(name)) for name in (error.filename2, error.filename) if isinstance(name, str | bytes)]
+    if error.errno == errno.EISDIR:
+        return obstacles.first((), [*named, path])
+    return obstacles.first([path.parent, *(file.parent for file in named)], [path, *named]) or obstacles.first(named)
 
 
 def sealed(stem: str, content: bytes, suffix: str) -> str:

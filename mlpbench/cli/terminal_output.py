@@ -57,13 +57,13 @@ def escaped_output() -> Iterator[None]:
 
 
 class PathArgument(click.Path):
-    """A path of the command line, which messages can name on their line."""
+    """A path of the command line, which messages can name on their line; `~` is the home folder behind `=` too."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path; raise InputError where it is no text."""
-        from mlpbench.base.files import checked_path  # loads pydantic, which `--help` needs not
+        from mlpbench.base.files import checked_path, expanded  # loads pydantic, which `--help` needs not
 
-        return checked_path(Path(str(super().convert(value, param, ctx))))
+        return checked_path(expanded(str(super().convert(value, param, ctx))))

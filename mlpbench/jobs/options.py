@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
 from mlpbench.base import environment as provenance
-from mlpbench.base import machine
+from mlpbench.base import machine, obstacles
 from mlpbench.base.environment import MODES, Numerics
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import expanded
 from mlpbench.executors import ray_cluster
 from mlpbench.executors.devices import check_torch, device_name, device_product, gpu_words
 from mlpbench.executors.executor import EXECUTORS, WORKERS_PER_GPU, ExecutorName, Inline
@@ -80,6 +82,7 @@ class Options:
         object.__setattr__(self, "results", _folder("results", self.results))
         if self.data_dir is not None:
             object.__setattr__(self, "data_dir", _folder("data-dir", self.data_dir))
+        object.__setattr__(self, "plugin_files", tuple(map(expanded, self.plugin_files)))
         for name, number in (
             ("workers", self.workers),
             ("threads", self.threads),
@@ -181,13 +184,16 @@ class Options:
 def _folder(option: str, value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise InputError(f"--{option} must be a folder, got {value!r}")
-    path = Path(value)
+    path = expanded(value)
     try:
         str(path).encode()
     except UnicodeEncodeError:
         raise InputError(f"--{option} must be a path in UTF-8, got {str(path)!r}") from None
-    if option == "results" and path.exists() and not path.is_dir():
+    if option == "results" and os.path.isfile(path):
         raise InputError(f"--{option} must be a folder, got the file {path}")
+    found = obstacles.of_folder(path) if option == "results" else None
+    if found is not None and not found.is_dangling:
+        raise InputError(f"--{option} must be a folder, but {found.refusal}")
     return path
 
 

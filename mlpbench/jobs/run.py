@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from mlpbench.base import environment
+from mlpbench.base import environment, obstacles
 from mlpbench.base.errors import InputError
 from mlpbench.base.files import other_spelling
 from mlpbench.base.models import DATASET
@@ -48,6 +48,8 @@ from mlpbench.results.store import ASIDE, Store
 SETTING_COLUMNS = tuple(field.name for field in fields(RunSettings))
 # More runs than this are trained only where the user says that they are meant.
 MOST_WITHOUT_YES = 100_000
+# Files of a results folder that a run writes anew, beside those that the seal knows.
+WRITTEN = (".lock", "report.md", "report.html")
 # Letters of what went wrong in a figure of a plugin.
 SHOWN_ERROR = 2_000
 
@@ -68,8 +70,10 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
         filed = experiment = _pilot(experiment, options)
     store = Store(options.results / experiment.name)
     experiment = within_budget(experiment, store, options)
-    if store.folder.exists() and not store.folder.is_dir():
+    if os.path.isfile(store.folder):
         raise InputError(f"the results of {experiment.name} need a folder, got the file {store.folder}")
+    if (found := obstacles.first(*_places(store.folder))) is not None:
+        raise InputError(f"the results of {experiment.name} can't be written, as {found.refusal}")
     if other := other_spelling(store.folder):
         raise InputError(
             f"capitals make no difference to the file system of {options.results}: {experiment.name} would be written into the "
@@ -126,6 +130,11 @@ def run(experiment: Experiment, options: Options, say: Say = print, warn: Say = 
                 filed=None if options.pilot else filed,
             )
     return replace(outcome, notes=tuple(notes))
+
+
+def _places(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the folders and the files that a run writes and never moves away."""
+    return [folder / name for name in ("", *seal.PARTS, "figures", ASIDE)], [folder / name for name in WRITTEN]
 
 
 def _with_plugins(experiment: Experiment, options: Options) -> Experiment:

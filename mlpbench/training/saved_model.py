@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from mlpbench.base.environment import VERSION
 from mlpbench.base.errors import InputError
-from mlpbench.base.files import MOST_WEIGHTS, is_as_written, ordered_header, read_metadata, read_regular
+from mlpbench.base.files import MOST_WEIGHTS, expanded, is_as_written, ordered_header, read_metadata, read_regular
 from mlpbench.base.models import SHOWN
 from mlpbench.data.dataset import DataFacts, TargetScale
 from mlpbench.experiment.components.activations import ACTIVATIONS, activation
@@ -172,7 +172,7 @@ def _load_activation(name: str, plugins: Sequence[str | Path], path: Path) -> No
     called, digest = split_name(name)
     wanted = Plugin(name="a plugin", pieces=(Piece(kind="activation", called=called, digest=digest),))
     try:
-        load_pieces(with_code([wanted], [Path(plugin) for plugin in plugins], f"the network of {path}"))
+        load_pieces(with_code([wanted], [expanded(plugin) for plugin in plugins], f"the network of {path}"))
     except PieceError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -254,7 +254,8 @@ def load_weights(path: str | Path, plugins: Sequence[str | Path] = ()) -> nn.Seq
 
     `plugins` are files with the code of its activation, where that is a plugin's.
     """
-    return decoded(read_weights(Path(path)), Path(path), plugins)
+    path = expanded(path)
+    return decoded(read_weights(path), path, plugins)
 
 
 def read_weights(path: Path) -> bytes:

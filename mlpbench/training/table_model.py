@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import expanded
 from mlpbench.base.models import SHOWN
 from mlpbench.data.table.table_encoder import NewRows, TableEncoder
 from mlpbench.experiment.components.losses import LOSSES
@@ -155,7 +156,7 @@ def load_model(path: str | Path, plugins: Sequence[str | Path] = ()) -> TableMod
 
     Raises InputError where it is no such file, is damaged, or has no table.
     """
-    path = Path(path)
+    path = expanded(path)
     content = read_weights(path)
     network, metadata = decoded(content, path, plugins), metadata_of(content, path)
     if "table" not in metadata:
