@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from mlpbench.base.environment import Numerics
 from mlpbench.base.errors import InputError
+from mlpbench.base.files import expanded
 from mlpbench.base.models import unknown
+from mlpbench.data.dataset import say_nothing
 from mlpbench.executors.executor import ExecutorName
 from mlpbench.experiment.dataset_levels import DatasetMaker
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.python_experiment import Experiment, plain_mapping, plain_value
-from mlpbench.experiment.file.shipped import located
+from mlpbench.experiment.file.shipped import check_own_folder, located
 from mlpbench.experiment.file.yaml_reader import Override
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS
@@ -26,6 +28,7 @@ from mlpbench.jobs.judge import Outcome
 from mlpbench.jobs.options import Options, Rerun
 from mlpbench.jobs.planning import planned
 from mlpbench.jobs.planning.planned import Plan
+from mlpbench.results.folders import located_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +115,7 @@ def run(
         threads=threads,
         numerics=numerics,
         data_dir=data_dir,  # type: ignore[arg-type]
-        plugin_files=[Path(file) for file in plugin_files],
+        plugin_files=plugin_files,  # type: ignore[arg-type]
         rerun=rerun,
         fail_fast=fail_fast,
         until_decided=until_decided,
@@ -125,7 +128,7 @@ def run(
         quiet=quiet,
     )
     _check_process(options)
-    return runner.run(_read(spec, changes, runner.dataset_maker()), options)
+    return runner.run(_read(spec, changes, options.results, runner.dataset_maker()), options)
 
 
 def plan(
@@ -161,11 +164,15 @@ def plan(
 
     """
     chosen: dict[str, Any] = {"results": results, "device": device, "workers": workers, "threads": threads}
-    return planned.plan(_read(spec, changes), Options(**chosen, numerics=numerics, quiet=True))
+    options = Options(**chosen, numerics=numerics, quiet=True)
+    return planned.plan(_read(spec, changes, options.results), options)
 
 
 def _read(
-    spec: str | Path | Mapping[str, Any] | Experiment, changes: Mapping[str, Any], maker: DatasetMaker | None = None
+    spec: str | Path | Mapping[str, Any] | Experiment,
+    changes: Mapping[str, Any],
+    results: Path,
+    maker: DatasetMaker | None = None,
 ) -> CheckedExperiment:
     """Return the checked experiment with changes, data sets of plugins made where there is a maker; raise InputError."""
     names = [*OPTION_NAMES, *SETTINGS, *FILE_KEYS]
@@ -177,7 +184,10 @@ def _read(
         return yaml_reader.from_mapping(spec.keys, overrides, maker)
     if isinstance(spec, Mapping):
         return yaml_reader.from_mapping(plain_mapping(spec), overrides, maker)
-    return yaml_reader.read(located(Path(spec)), overrides, maker)
+    file = located(expanded(spec), results=results)
+    experiment = yaml_reader.read(file, overrides, maker)
+    check_own_folder(file, experiment.name, results)
+    return experiment
 
 
 def _check_process(options: Options) -> None:
@@ -199,13 +209,15 @@ def _check_process(options: Options) -> None:
 def load(folder: str | Path) -> Outcome:
     """Return the verdicts and tables of a results folder; raise InputError where it is none.
 
+    The name of a folder below results/ is enough, as on the command line.
+
     >>> import mlpbench
     >>> width = mlpbench.load("results/reference/width")
     >>> len(width.runs), width.claims.loc[0, "id"]
     (64, 'wider-is-better')
 
     """
-    return judge.load(Path(folder))
+    return judge.load(located_folder(expanded(folder), say_nothing))
 
 
 def model(
@@ -239,6 +251,6 @@ def model(
     from mlpbench.training.saved_model import decoded
 
     run_id = run if isinstance(run, str) else str(run["run_id"])
-    folders = [Path(results)] if isinstance(results, str | Path) else [Path(folder) for folder in results]
+    folders = [expanded(folder) for folder in ([results] if isinstance(results, str | Path) else results)]
     weights = export.weights_of(export.find_run(run_id, folders), Options(**({"quiet": True} | options)))
     return decoded(weights.content, weights.stored.folder, options.get("plugin_files", ()))

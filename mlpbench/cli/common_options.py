@@ -110,17 +110,33 @@ def read_experiments(
 
     """
     from mlpbench.experiment.file import yaml_reader
-    from mlpbench.experiment.file.shipped import located
+    from mlpbench.experiment.file.shipped import check_own_folder, located
+    from mlpbench.experiment.file.yaml_text import STANDARD_INPUT
 
+    named: dict[str, Path] = {}
     experiments, wrong = [], []
     for spec in specs:
         try:
-            experiments.append(yaml_reader.read(located(spec, say, results), overrides, make))
+            file = STANDARD_INPUT if str(spec) == "-" else located(spec, say, results)
+            experiment = yaml_reader.read(file, overrides, make)
+            check_own_folder(file, experiment.name, results)
+            if experiment.name in named:
+                wrong.append(_same_name(experiment.name, named[experiment.name], spec))
+            named.setdefault(experiment.name, spec)
+            experiments.append(experiment)
         except InputError as error:
             wrong.append(str(error))
     if wrong:
         raise InputError("\n".join(dict.fromkeys(wrong)))
     return experiments
+
+
+def _same_name(name: str, one: Path, other: Path) -> str:
+    """Return what to say of two experiments of one name, whose results would be in one folder."""
+    rule = f"experiments of one command need different names, got {name!r} twice"
+    if one == other:
+        return f"{rule}, both times from {one}: give it once"
+    return f"{rule}, from {one} and {other}: leave one of them out, or change its `name`"
 
 
 @contextmanager

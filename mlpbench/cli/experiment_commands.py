@@ -80,7 +80,7 @@ def run(
     """Train what is missing of each SPEC, then write its report.
 
     SPEC is an experiment file, or the name of one: of a file here, of an experiment that comes with mlpbench (`mlpbench list`), or of
-    a results folder, which has the experiment that its runs are of.
+    a results folder, which has the experiment that its runs are of. The file `-` is what stands on standard input.
 
     With --html there is a page of it from 20 seconds on: as stacks end it is written again, in a tenth of the time at most, so that
     loading it again shows what is there by then. Claims stay undecided until their runs are complete.
@@ -101,9 +101,6 @@ def run(
     make = runner.dataset_maker(say)
     experiments = read_experiments(specs, overrides, options.results, say, make)
     names = [experiment.name for experiment in experiments]
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
-    if twice:
-        raise InputError(f"experiments of one command need different names, got {twice[0]!r} twice")
     if dry_run:
         from mlpbench.cli.plan_command import print_what_a_run_would_do
 

@@ -78,6 +78,8 @@ def _hint(folder: Path) -> str:
         return f"did you mean {folder.parent}?"
     nearby = folders_below(folder.parent if folder.is_file() else folder, deep=False)
     beside = sorted(f for f in nearby if (f / "spec.yaml").is_file())
+    if len(folder.parts) == 1 and (RESULTS / folder / IN_RESULTS).is_file():
+        return f"did you mean {RESULTS / folder}?"
     if not folder.exists() and len(folder.parts) == 1 and RESULTS.is_dir():
         names = sorted(f.name for f in folders_below(RESULTS))
         return suggestion(folder.name, names).removeprefix("; ") or "`mlpbench run SPEC` writes one"

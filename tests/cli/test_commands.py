@@ -284,12 +284,21 @@ def test_a_run_without_standard_error_trains(spec: Path, tmp_path: Path) -> None
     assert len(list((tmp_path / "tiny" / "runs").glob("*.parquet"))) == 1
 
 
-@pytest.mark.slow
-def test_a_spec_may_be_a_pipe(spec: Path, results: Path) -> None:
-    command = [sys.executable, "-m", "mlpbench", "run", "/dev/stdin", "--results", str(results), "--no-report"]
+@pytest.mark.parametrize("name", ["-", pytest.param("/dev/stdin", marks=pytest.mark.slow)])
+def test_a_spec_may_be_a_pipe(name: str, spec: Path, results: Path) -> None:
+    command = [sys.executable, "-m", "mlpbench", "run", name, "--results", str(results), "--no-report"]
     result = subprocess.run(command, input=spec.read_text(), capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
     assert "0 trained now" in result.stdout
+
+
+def test_paths_of_a_spec_on_standard_input_start_at_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("a,y\n" + "".join(f"{i % 5},{'pq'[i % 2]}\n" for i in range(20)))
+    text = SPEC.partition("claims:")[0].replace("fashion_mnist", "{file: own.csv, target: y}").replace("600,", "10,")
+    command = [sys.executable, "-m", "mlpbench", "plan", "-", "--json"]
+    result = subprocess.run(command, input=text, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["runs"] == 4
 
 
 def test_a_ledger_without_results_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from arithmetic_folders import make_folder
 from click.testing import CliRunner
 from repository import ROOT
 
+import mlpbench
 from mlpbench.cli.main import main
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202e"
@@ -127,3 +131,40 @@ def test_the_real_streams_are_wrapped_and_closed_ones_do_no_harm(made: Path) -> 
     assert b"Is it \\x1b]0;owned" in done.stdout
     closed = subprocess.run(f"{' '.join(command)} >&- 2>&-", shell=True, env=environment, check=False)
     assert closed.returncode in (0, 3)
+
+
+def paths_of(group: click.Group = main) -> Iterator[tuple[str, click.Parameter]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from paths_of(command)
+        for parameter in command.params:
+            if isinstance(parameter.type, click.Path) or parameter.metavar in ("FILE", "DIR", "FOLDER"):
+                yield f"{name} {parameter.name}", parameter
+
+
+def test_a_tilde_is_the_home_folder_in_every_path_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell leaves it as it is behind `=`."""
+    monkeypatch.setenv("HOME", "/home/someone")
+    found = dict(paths_of())
+    assert {"run results", "run specs", "plan pilot", "export file", "predict output", "verify plugin_files"} <= {
+        *found
+    }
+    for parameter in found.values():
+        assert parameter.type.convert("~/x", parameter, None) == Path("/home/someone/x")
+        assert parameter.type.convert("a/~", parameter, None) == Path("a/~")
+
+
+def test_results_in_the_home_folder_are_written_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    spec = TREE | {"name": "t", "fixed": {"epochs": 1, "train_size": 20}, "claims": []}
+    quick: dict[str, Any] = {"executor": "inline", "report": False, "replicates": 1}
+    outcome = mlpbench.run(spec, results="~/out", **quick)
+    assert outcome.folder == tmp_path / "home" / "out" / "t"
+    assert len(mlpbench.load("~/out/t").runs) == 2
+    assert mlpbench.plan(spec, results="~/out", replicates=1).summary.missing == 0
+    Path("t.yaml").write_text((outcome.folder / "spec.yaml").read_text())
+    result = CliRunner().invoke(main, ["run", "t.yaml", "--results=~/out", "--no-report", "--executor", "inline"])
+    assert (result.exit_code, "0 trained now" in result.stdout) == (0, True), result.output
+    assert [path.name for path in Path().iterdir()] == ["t.yaml"]

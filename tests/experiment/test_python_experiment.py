@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from bad_specs import FILES, HERE, Bad
 from keyword_types import MODULE, module
@@ -150,6 +151,28 @@ def test_levels_of_numpy_are_the_same_runs(tmp_path: Path) -> None:
     assert by_numpy == Experiment(**SMALL | {"factors": {"width": [8, 16], "lr": [0.1, 0.2]}})
     assert by_numpy != Experiment(**SMALL)
     assert mlpbench.plan(SMALL, results=tmp_path, lr=np.array([0.1, 0.2])).summary.conditions == 4
+
+
+@pytest.mark.parametrize("where", [lambda t: t, lambda t: {"file": t, "target": "y"}], ids=["dataset", "file"])
+@pytest.mark.parametrize(
+    ("make", "how"),
+    [
+        (pd.DataFrame, 'DataFrame of shape (2, 1): write it, df.to_parquet("table.parquet"), and give'),
+        (pa.table, 'Table of shape (2, 1): write it, pyarrow.parquet.write_table(df, "table.parquet"), and give'),
+    ],
+)
+def test_a_table_in_memory_is_told_how_to_become_a_file(where: Any, make: Any, how: str, tmp_path: Path) -> None:
+    dataset = where(make({"y": [1, 2]}))
+    given = f'a table of your own must be a file, got a {how} dataset={{"file": "table.parquet", "target": COLUMN}}'
+    for refused in (
+        lambda: Experiment(**SMALL | {"dataset": dataset}),
+        lambda: mlpbench.run(SMALL | {"dataset": dataset}, results=tmp_path),
+        lambda: mlpbench.plan(SMALL, results=tmp_path, dataset=dataset),
+    ):
+        with pytest.raises(InputError) as raised:
+            refused()
+        assert str(raised.value) == given
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_mapping_that_holds_itself_is_refused_as_others_are() -> None:

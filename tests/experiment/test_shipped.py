@@ -159,6 +159,37 @@ def test_the_name_of_results_is_found_below_the_folder_of_results(folders: list[
     assert located_folder(Path("mine"), said.append) == Path("mine"), "what is there by that name comes first"
 
 
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_results_folder_that_was_renamed_is_refused_before_its_runs_are_trained_anew(command: str) -> None:
+    Path("results/renamed").mkdir(parents=True)
+    Path("results/renamed/spec.yaml").write_text(SPEC)
+    for name in ("renamed", "results/renamed"):
+        result = CliRunner().invoke(main, [command, name])
+        assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+            2,
+            "mlpbench: results/renamed has results of the experiment n, which would be trained anew into results/n: rename the "
+            "folder to results/n to continue in it, or give --set name=renamed to continue under the name that the folder has now",
+        )
+    with pytest.raises(InputError, match="trained anew into results/n"):
+        getattr(mlpbench, command)("renamed")
+    Path("results/n").mkdir()
+    with pytest.raises(InputError, match="trained anew into results/n: give --set name=renamed"):
+        mlpbench.plan("renamed")
+    assert CliRunner().invoke(main, ["plan", "renamed", "--set", "name=renamed"]).exit_code == 0
+    assert CliRunner().invoke(main, ["plan", "results/renamed", "--results", "elsewhere"]).exit_code == 0
+
+
+def test_a_folder_is_loaded_by_its_name_and_what_was_written_is_never_suggested() -> None:
+    Path("results/mine").mkdir(parents=True)
+    Path("results/mine/spec.yaml").write_text(SPEC)
+    assert mlpbench.load("mine").folder == Path("results/mine")
+    with pytest.raises(InputError, match="mines is not a results folder .*; did you mean 'mine'"):
+        mlpbench.load("mines")
+    Path("mine").mkdir()
+    with pytest.raises(InputError, match="mine is not a results folder .*; did you mean results/mine"):
+        mlpbench.load("mine")
+
+
 def test_a_name_of_several_results_is_refused() -> None:
     for folder in ("results/a/mine", "results/b/mine"):
         Path(folder).mkdir(parents=True)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Never, TypeAlias
 
+from mlpbench.base.errors import InputError
+from mlpbench.base.files import expanded
 from mlpbench.base.models import Stream
 from mlpbench.experiment.file import yaml_reader, yaml_text
 from mlpbench.experiment.file.keyword_types import Claim, Levels, Settings
@@ -114,7 +116,7 @@ class Experiment:
 
         Paths of own data are absolute, or relative to the folder that the file is for.
         """
-        return yaml_reader.dump(self.checked, None if folder is None else Path(folder))
+        return yaml_reader.dump(self.checked, None if folder is None else expanded(folder))
 
     def __repr__(self) -> str:
         return f"Experiment(name={self._keys['name']!r}, question={self._keys['question']!r})"
@@ -138,10 +140,28 @@ def plain_mapping(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return {key: plain_value(value) for key, value in mapping.items()}
 
 
+# How each library writes a table; others are no less tables.
+_WRITERS = {
+    "pandas": 'df.to_parquet("table.parquet")',
+    "polars": 'df.write_parquet("table.parquet")',
+    "pyarrow": 'pyarrow.parquet.write_table(df, "table.parquet")',
+}
+
+
+def _of_table(table: Any) -> str:
+    """Return what to do with a table in memory: results say what they are of, which a file does and memory does not."""
+    library = type(table).__module__.partition(".")[0]
+    how = _WRITERS.get(library, "write it to table.parquet or table.csv")
+    return (
+        f"a table of your own must be a file, got a {type(table).__name__} of shape {table.shape}: "
+        f'write it, {how}, and give dataset={{"file": "table.parquet", "target": COLUMN}}'
+    )
+
+
 def plain_value(value: object, depth: int = 0) -> Any:
     """Return what a YAML file has in place of a value: numbers of NumPy, arrays, tuples, ranges and paths become plain.
 
-    Whatever else there is stays, and the reader says what is wrong with it.
+    Whatever else there is stays, and the reader says what is wrong with it. Raises InputError for a table in memory.
 
     >>> import numpy as np
     >>> plain_value({"lr": np.logspace(-2, 0, 3), "width": range(8, 10)})
@@ -155,6 +175,8 @@ def plain_value(value: object, depth: int = 0) -> Any:
         return [plain_value(of, depth + 1) for of in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if hasattr(value, "columns") and hasattr(value, "shape"):  # tables of pandas, polars and pyarrow
+        raise InputError(_of_table(value))
     if hasattr(value, "tolist"):  # arrays, series and numbers of NumPy and pandas
         return value.tolist()
     return value

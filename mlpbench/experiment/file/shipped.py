@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from mlpbench.base.errors import InputError
 from mlpbench.base.models import suggestion
 from mlpbench.data.dataset import Say, say_nothing
 
@@ -66,6 +67,28 @@ def located(path: Path, say: Say = say_nothing, results: Path = RESULTS) -> Path
         say(f"{path.name}: the experiment in {file}")
         return file
     return path
+
+
+def check_own_folder(file: Path, name: str, results: Path) -> None:
+    """Refuse the experiment of a results folder that has another name than it: its runs would be trained anew, into a folder beside.
+
+    Args:
+        file: what an experiment was read from.
+        name: the name of the experiment.
+        results: the folder of results folders.
+
+    """
+    folder, whole = file.parent, file.parent.resolve()
+    if file.name != IN_RESULTS or not results.is_dir() or not os.path.samefile(whole.parent, results):
+        return
+    if whole.name != name:
+        rename = (
+            "" if os.path.lexists(results / name) else f"rename the folder to {results / name} to continue in it, or "
+        )
+        raise InputError(
+            f"{folder} has results of the experiment {name}, which would be trained anew into {results / name}: {rename}"
+            f"give --set name={whole.name} to continue under the name that the folder has now"
+        )
 
 
 def hint(path: Path) -> str:

@@ -25,7 +25,7 @@ from mlpbench.experiment.dataset_levels import DatasetMaker, written_level
 from mlpbench.experiment.drawn_streams import check_streams
 from mlpbench.experiment.file.all_problems import all_problems
 from mlpbench.experiment.file.yaml_source import Source, placed_by_path, together
-from mlpbench.experiment.file.yaml_text import text_of
+from mlpbench.experiment.file.yaml_text import is_handed_over, text_of
 from mlpbench.experiment.grid import conditions, count_conditions
 from mlpbench.experiment.plugins.piece_kinds import kind_of_setting
 from mlpbench.experiment.resplit_rules import check_resplit
@@ -53,10 +53,10 @@ Overrides = Sequence[str | Override]
 def read(path: FilePath, overrides: Overrides = (), make: DatasetMaker | None = None) -> Experiment:
     """Return the checked experiment of a file, with `KEY=VALUE` overrides; raise InputError.
 
-    Paths of own data start at the file's folder, and plugins are in it; of an override, the current one counts. `make` runs the code of
+    Paths of own data start at the file's folder, and plugins are in it; of an override, and of what a shell hands over, the current one counts. `make` runs the code of
     data sets of plugins whose arrays are not known, where that is allowed.
     """
-    return from_text(str(path), text_of(path), overrides, path.parent, make)
+    return from_text(str(path), text_of(path), overrides, FilePath() if is_handed_over(path) else path.parent, make)
 
 
 def from_text(

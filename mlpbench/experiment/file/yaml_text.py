@@ -24,11 +24,17 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 # Where an open file of this process has its name.
 HANDED_OVER = (Path("/dev/fd"), Path("/proc/self/fd"))
+STANDARD_INPUT = Path("/dev/stdin")
+
+
+def is_handed_over(path: Path) -> bool:
+    """Return whether a path is an open file that a shell hands over: it has a name, and no folder."""
+    return path == STANDARD_INPUT or path.parent in HANDED_OVER
 
 
 def _content(path: Path) -> bytes:
     """Return the bytes of a regular file, or of what a shell hands over, whose other end it holds: `mlpbench plan <(...)`."""
-    if str(path) == "/dev/stdin" or path.parent in HANDED_OVER:
+    if is_handed_over(path):
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     return read_regular(path, MAX_BYTES)
