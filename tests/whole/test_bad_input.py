@@ -31,8 +31,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with one good experiment, and one of results where a file is in its way."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "twin.yaml").write_text(GOOD)
+    (tmp_path / "sheet.xlsx").touch()
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "bad").touch()
+    (tmp_path / "taken" / "loop").symlink_to("loop")
+    (tmp_path / "taken" / "dangling").symlink_to("nowhere")
+    (tmp_path / "taken" / "a").mkdir()
+    (tmp_path / "taken" / "a" / "runs").touch()
+    (tmp_path / "taken" / "b" / "report.md").mkdir(parents=True)
+    (tmp_path / "taken" / "c" / ".lock").mkdir(parents=True)
     return tmp_path
 
 
@@ -92,12 +100,20 @@ def test_an_error_shows_its_line_with_a_caret_below_the_column(here: Path) -> No
     ("arguments", "says"),
     [
         (["run", "god.yaml"], "experiment file not found: god.yaml; did you mean 'good.yaml'?"),
-        (["run", "xyzzy"], "experiment file not found: xyzzy; this folder has good.yaml"),
+        (["run", "xyzzy"], "experiment file not found: xyzzy; this folder has good.yaml, twin.yaml"),
         (["plan", "nowhere/good.yaml"], "experiment file not found: nowhere/good.yaml"),
         (["run", "good.yaml/x"], "good.yaml/x: an experiment file must be readable, got 'Not a directory'"),
         (["run", "x" * 300], "an experiment file must be readable, got 'File name too long'"),
         (["run", "."], "an experiment must be a file, got the folder ."),
-        (["run", "good.yaml", "good.yaml"], "experiments of one command need different names, got 'bad' twice"),
+        (["run", "good.yaml", "good.yaml"], "experiments of one command need different names, got 'bad' twice, both times from good.yaml: give it once"),
+        (["plan", "good.yaml", "good.yaml"], "experiments of one command need different names, got 'bad' twice, both times from good.yaml: give it once"),
+        (["run", "good.yaml", "twin.yaml"], "got 'bad' twice, from good.yaml and twin.yaml: leave one of them out, or change its `name`"),
+        (["plan", "twin.yaml", "good.yaml"], "got 'bad' twice, from twin.yaml and good.yaml: leave one of them out, or change its `name`"),
+        (["data", "describe", "sheet.xlsx", "--target", "y"], "got 'sheet.xlsx'; save the sheet as csv"),
+        (["data", "describe", "sheet.xlsx"], "got no target for 'sheet.xlsx'; save the sheet as csv"),
+        (["new", "n", "--data", "sheet.xlsx", "--target", "y"], "got 'sheet.xlsx'; save the sheet as csv"),
+        (["export", "0123", "m.pt"], "got m.pt: give m.safetensors, or in Python torch.save(mlpbench.model('0123').state_dict(), 'm.pt')"),
+        (["export", "0123", "m.ONNX"], "give m.safetensors, or in Python torch.onnx.export(mlpbench.model('0123'), (x,), 'm.ONNX'), with inputs x"),
         (["run", "good.yaml", "god.yaml"], "experiment file not found: god.yaml"),
         (["run", "good.yaml", "--workers", "0"], "--workers must be a whole number of at least 1, got 0"),
         (["run", "good.yaml", "--workers", "-2"], "--workers must be a whole number of at least 1, got -2"),
@@ -119,6 +135,15 @@ def test_an_error_shows_its_line_with_a_caret_below_the_column(here: Path) -> No
         (["run", "good.yaml", "--set", "train_size=70000"], "--set train_size=70000: train_size must be at most 60000, what fashion_mnist has, got 70000"),
         (["plan", "good.yaml", "--set", "replicates=many"], "--set replicates=many: replicates must be a whole number, got 'many'"),
         (["run", "good.yaml", "--results", "taken"], "the results of bad need a folder, got the file taken/bad"),
+        (["run", "good.yaml", "--results", "good.yaml/x"], "--results must be a folder, but good.yaml is a file: remove or rename it"),
+        (["plan", "good.yaml", "--results", "good.yaml/x"], "--results must be a folder, but good.yaml is a file: remove or rename it"),
+        (["run", "good.yaml", "--results", "taken/loop"], "--results must be a folder, but taken/loop is a symlink that leads to itself"),
+        (["run", "good.yaml", "--results", "x" * 300], "of 300 bytes is longer than the 255 that the file system takes: choose a shorter one"),
+        (["run", "good.yaml", "--results", "taken/dangling"], "the results of bad can't be written, as taken/dangling is a symlink to nowhere, which is not there: remove"),
+        (["run", "good.yaml", "--results", "taken", "--set", "name=loop"], "the results of loop can't be written, as taken/loop is a symlink that leads to itself: remove or rename it"),
+        (["run", "good.yaml", "--results", "taken", "--set", "name=a"], "the results of a can't be written, as taken/a/runs is a file: remove or rename it"),
+        (["run", "good.yaml", "--results", "taken", "--set", "name=b"], "the results of b can't be written, as taken/b/report.md is a folder: remove or rename it"),
+        (["run", "good.yaml", "--results", "taken", "--set", "name=c"], "the results of c can't be written, as taken/c/.lock is a folder: remove or rename it"),
         (["report", "."], ". is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
         (["report", "nowhere"], "nowhere is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
         (["report", "good.yaml"], "good.yaml is not a results folder (no spec.yaml); `mlpbench run SPEC` writes one"),
