@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mlpbench.base.other_names import OTHER_NAMES
+from mlpbench.base.other_names import OTHER_NAMES, WRITTEN
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -120,13 +120,32 @@ def unknown_key(path: Path, known: Sequence[str], known_above: Sequence[str] = (
 def unknown(what: str, word: object, known: Iterable[str]) -> str:
     """Return the message about a word that is none of those known, with the nearest of them, or all where none is near."""
     words = list(known)
-    return f"unknown {what} {shown(word)}{suggestion(word, words) or '; must be one of ' + ', '.join(words)}"
+    near = suggestion(word, words) or (_of_the_top(str(word)) if what in ("key", "setting") else "")
+    return f"unknown {what} {shown(word)}{near or '; must be one of ' + ', '.join(words)}"
+
+
+def _of_the_top(word: str) -> str:
+    """Return what was meant by a key that stands where it is looked for in vain: folds, in the data set or among settings."""
+    spelt = _plain(word)
+    is_validation = spelt in WRITTEN and OTHER_NAMES.get(spelt) == "validation"
+    return f"; did you mean 'validation' at the top of the file, {WRITTEN[spelt]}?" if is_validation else ""
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known word, or nothing when none is near."""
     near = nearest(str(word), known)
-    return f"; did you mean '{near}'?" if near else ""
+    return f"; {meaning(str(word), near)}" if near else ""
+
+
+def meaning(word: str, near: str, what: str = "") -> str:
+    """Return `did you mean 'x'?`, with how x is written where a value of the word is none of x's.
+
+    >>> meaning("drop_rate", "dropout"), meaning("batch_norm", "norm")
+    ("did you mean 'dropout'?", "did you mean 'norm', written `norm: batch`?")
+    """
+    spelt = _plain(word)
+    how = f", {WRITTEN[spelt]}" if spelt in WRITTEN and near == OTHER_NAMES.get(spelt) else ""
+    return f"did you mean {what}'{near}'{how}?"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -139,8 +158,47 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     if (renamed := other_name(word, words)) is not None:
         return renamed
     begun = [w for w in words if len(word) >= 3 and w.startswith(word)]
-    alike = (difflib.get_close_matches(spelt, words, n=1, cutoff=0.6) for spelt in (word, _plain(word)))
+    alike = (
+        [w for w in difflib.get_close_matches(spelt, words, n=len(words) or 1, cutoff=0.6) if _is_alike(spelt, w)]
+        for spelt in (word, _plain(word))
+    )
     return next(iter(begun or next((found for found in alike if found), [])), None)
+
+
+def is_slip(word: str, known: str) -> bool:
+    """Return whether a word is surely a known one: what other libraries call so, or a slip of the keyboard."""
+    return other_name(word, [known]) is not None or _is_near(word, known)
+
+
+def _is_near(word: str, known: str) -> bool:
+    return _edits(word, known) <= max(1, len(word) // 4)
+
+
+def _is_alike(word: str, known: str) -> bool:
+    """Return whether a word looks like a known one: a slip, one that it goes on from, its letters without some, or another's ending.
+
+    A share of common letters alone is no likeness: `resume` is not `remove`, `nan` not `and`, nor `overfitting` `weighting`.
+    """
+    goes_on = word.startswith(known) and len(known) >= 4 and word[len(known) : len(known) + 1] != "_"
+    letters = iter(known)
+    shortened = word[:1] == known[:1] and len(known) <= 2 * len(word) and all(c in letters for c in word)
+    (_, bar, end), (_, other_bar, other_end) = word.rpartition("_"), known.rpartition("_")
+    same_end = bool(bar and other_bar) and end == other_end
+    return _is_near(word, known) or goes_on or shortened or same_end
+
+
+def _edits(word: str, known: str) -> int:
+    """Return how many letters are to be put in, left out, exchanged for another or for the next to make one word the other."""
+    before: list[int] = []
+    row = list(range(len(known) + 1))
+    for i, a in enumerate(word, 1):
+        before, last, row = row, before, [i]
+        for j, b in enumerate(known, 1):
+            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == known[j - 2] and b == word[i - 2]:
+                best = min(best, last[j - 2] + 1)
+            row.append(best)
+    return row[-1]
 
 
 def other_name(word: str, known: Iterable[str]) -> str | None:

@@ -136,8 +136,8 @@ def explain(words: tuple[str, ...], as_json: bool) -> None:
         return
     found = {word: glossary.explain(word) for word in words}
     together = " ".join(words)
-    if not all(found.values()) and len(words) > 1 and (whole := glossary.explain(together)):
-        found = {together: whole}  # `mlpbench explain at the margin`
+    if len(words) > 1 and (whole := glossary.explain(together)):
+        found = {together: whole}  # `mlpbench explain at the margin`, and `p value`, of which each is a word too
     found = {word: entries or _nearest(word) for word, entries in found.items()}
     unknown = [word for word, entries in found.items() if not entries]
     if unknown:
@@ -189,7 +189,7 @@ def _lines(entry: Entry) -> Iterator[str]:
     for i, line in enumerate(entry.example.splitlines()):
         # Not wrapped: it is to be copied.
         yield f"{'  example' if i == 0 else '':<11}{line}"
-    if others := glossary.other_names(entry.name):
+    if others := [*glossary.other_names(entry.name), *glossary.other_forms(entry.name)]:
         yield from _wrapped("  also", ", ".join(others))
 
 

@@ -21,6 +21,7 @@ from mlpbench.base.models import (
     entry,
     first_problem,
     local_problems,
+    meaning,
     other_name,
     shown,
     suggestion,
@@ -58,6 +59,16 @@ class Experiment(Design):
 # the place of the levels of `nuisance`.
 WITHIN = ("zipped", "conditions", "folds", "refit", "one_at_a_time", "ranges")
 FILE_KEYS = tuple(DATASET if k == "datasets" else k for k in Experiment.model_fields if k not in WITHIN)
+# How keys are written that stand below another one, for those who look for them at the top.
+STAND_BELOW = {
+    "zip": ("factors", "factors: {zip: {width: [8, 16], lr: [0.1, 0.2]}}"),
+    "conditions": ("factors", "factors: {conditions: [{label: small, width: 8}, {label: large, width: 64}]}"),
+    "folds": ("validation", "validation: {folds: 5}"),
+    "refit": ("validation", "validation: {folds: 5, refit: all}"),
+    "each": ("vary", "vary: {each: [init, order]}"),
+    "max_replicates": ("until_decided", "until_decided: {max_replicates: 40}"),
+    "anytime": ("until_decided", "until_decided: {anytime: true}"),
+}
 
 
 def build(
@@ -132,11 +143,14 @@ def package_words(kind: str) -> set[str]:
 def _unknown_file_key(key: object) -> SpecProblem:
     """Return the problem of a key that no file has: what was meant may be a setting, which stands elsewhere."""
     word = str(key)
+    if word in STAND_BELOW:
+        above, written = STAND_BELOW[word]
+        return SpecProblem((word,), f"unknown key {word!r}; it stands under {above}: `{written}`", key=True)
     setting = None if other_name(word, FILE_KEYS) else other_name(word, SETTINGS)
     if word not in SETTINGS and setting is None:
         return unknown_key((word,) if isinstance(key, str) else (key,), FILE_KEYS)  # type: ignore[arg-type]
     where = "settings stand under fixed, or where they are varied under factors"
-    meant = f"{word} is a setting, and" if word in SETTINGS else f"did you mean the setting '{setting}'?"
+    meant = f"{word} is a setting, and" if word in SETTINGS else meaning(word, str(setting), "the setting ")
     return SpecProblem((word,), f"unknown key {shown(key)}; {meant} {where}", key=True)
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from mlpbench.base.models import STREAMS, nearest
-from mlpbench.base.other_names import OTHER_NAMES
+from mlpbench.base.other_names import FIELD_TERMS, OTHER_NAMES, WRITTEN
 from mlpbench.cli.main import main
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.synthetic import SYNTHETIC
@@ -224,6 +224,51 @@ def test_names_of_other_libraries_are_understood(asked: str, answer: str) -> Non
     assert answer in result.output
 
 
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("p-value", "p (word of results)"), ("p value", "p (word of results)"), ("pvalue", "p (word of results)"),
+        ("p_value", "p (word of results)"), ("effect size", "estimate (word of results)"), ("ci", "interval (key of a claim)"),
+        ("confidence interval", "interval (key of a claim)"), ("overfitting", "overfitting (word of the field)"),
+        ("k-fold", "folds (key under validation)"), ("cross-validation", "folds (key under validation)"), ("cv", "folds (key under validation)"),
+        ("random search", "nuisance (key of an experiment file)"), ("grid search", "nuisance (key of an experiment file)"),
+        ("tuning", "nuisance (key of an experiment file)"), ("hyperparameter", "nuisance (key of an experiment file)"),
+        ("softmax", "softmax (word of the field)"), ("calibration", "calibration (word of the field)"),
+        ("percentage point", "pp (word of results)"), ("standard deviation", "sd (word of results)"),
+        ("stratify", "stratify (word of the field)"), ("recall", "recall (word of the field)"), ("resume", "resume (word of the field)"),
+        ("nan", "diverged (metric)"), ("significance", "p (word of results)"), ("multiple testing", "holm (word of results)"),
+        ("ECE", "test_ece (metric)"), ("dead units", "dead_units (metric)"),
+        ("steps_to_train_loss_X", "steps_to_train_loss_X (metric)"), ("epochs_to_train_accuracy_X", "epochs_to_train_accuracy_X (metric)"),
+        ("keep_prob", "dropout (setting)"),
+    ],
+)  # fmt: skip
+def test_terms_of_the_field_lead_to_what_they_are_called_here(asked: str, answer: str) -> None:
+    result = invoke(*asked.split())
+    assert result.exit_code == 0
+    assert next(line for line in result.output.splitlines() if "(" in line) == answer
+
+
+@pytest.mark.parametrize(
+    "word", ["huber", "mcc", "version", "device", "confidence", "percentage", "random", "multiple", "flibber"]
+)
+def test_what_nothing_is_like_gets_no_suggestion(word: str) -> None:
+    result = invoke(word)
+    assert (result.exit_code, "did you mean" in result.stderr) == (2, False)
+
+
+def test_terms_of_the_field_are_no_names_of_ours_and_lead_to_some() -> None:
+    names = {e.name for e in ENTRIES}
+    assert set(FIELD_TERMS.values()) <= names
+    assert {glossary._plain(n) for n in names} & set(FIELD_TERMS) == set()
+    assert [term for term in FIELD_TERMS if term != glossary._plain(term)] == []
+    assert set(WRITTEN) <= set(OTHER_NAMES)
+
+
+def test_a_complement_is_explained_as_one() -> None:
+    said = " ".join(invoke("keep_prob").output.split())
+    assert "keep_prob (dropout, which is 1 - keep_prob: 0.2 where keep_prob is 0.8)" in said
+
+
 def test_every_other_name_leads_to_a_name_of_ours_and_is_none_itself() -> None:
     names = {e.name for e in ENTRIES} | {"none", "standard"}
     assert set(OTHER_NAMES.values()) - names == set()
@@ -237,7 +282,7 @@ def test_what_is_unknown_is_an_error_with_a_way_forward() -> None:
     assert result.stderr == "mlpbench: nothing is called 'xyzzy'; `mlpbench explain` alone lists what there is\n"
 
 
-@pytest.mark.parametrize("word", ["flibber", "device"])
+@pytest.mark.parametrize("word", ["lost", "mes"])
 def test_a_word_that_is_only_like_another_is_asked_about_and_not_taken_for_it(word: str) -> None:
     result = invoke(word)
     assert (result.exit_code, result.stdout) == (2, "")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlpbench.base.errors import InputError
-from mlpbench.base.models import DATASET, Path, SpecProblem
+from mlpbench.base.models import DATASET, Path, SpecProblem, is_slip
 from mlpbench.experiment.file import key_meanings
 from mlpbench.experiment.settings import SETTINGS
 
@@ -213,6 +213,8 @@ class _MendedCopy:
             return True
         if not isinstance(parent, dict) or word in parent or path[-1] not in parent:
             return False
+        if not is_slip(str(path[-1]), word):
+            return False  # read as another key, its value would be wrong in words that nobody wrote
         if len(path) == 1 and word in SETTINGS:
             return self._move_to_role(str(path[0]), word)
         items = [(word if key == path[-1] else key, value) for key, value in parent.items()]

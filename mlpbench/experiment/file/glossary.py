@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mlpbench.base.environment import REACH, VARIABLES
 from mlpbench.base.models import STREAMS, nearest, other_name
-from mlpbench.base.other_names import OTHER_NAMES
+from mlpbench.base.other_names import FIELD_TERMS, OTHER_NAMES, WRITTEN
 from mlpbench.experiment.file import key_meanings, references, word_meanings
 from mlpbench.experiment.file.flow_text import flow
 from mlpbench.experiment.file.key_meanings import KeyMeaning
+from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import METRICS, REGRETS, Metric, metric
 from mlpbench.experiment.metrics.metric_names import LAYER_METRICS
 from mlpbench.experiment.settings import SETTINGS, Setting
@@ -85,7 +86,7 @@ def entries() -> list[Entry]:
 
 def explain(name: str) -> list[Entry]:
     """Return the entries of a name, however it is spelt; of a metric that is made of others too; nothing where it is unknown."""
-    wanted = _plain(name)
+    wanted = _plain(FIELD_TERMS.get(_plain(name), name))
     found: list[Entry] = []
     # Few data sets have the name of something else: they are looked at last, since they take a while to load.
     for kinds in (_GROUPS.values(), (_data_sets,)):
@@ -96,7 +97,17 @@ def explain(name: str) -> list[Entry]:
     try:
         return [_metric_entry(metric(name))]
     except ValueError:
-        return _added(name)
+        return _with_a_number(name) or _added(name)
+
+
+def _with_a_number(name: str) -> list[Entry]:
+    """Return the entry of `steps_to_train_loss_X`, whose X stands for a number, as warnings have it."""
+    stem, letter, rest = name.rpartition("_X")
+    if not letter or rest or metric_names.reaches(f"{stem}_0.1") is None:
+        return []
+    of = metric(f"{stem}_0.1")
+    entry = _metric_entry(of)
+    return [replace(entry, name=name, meaning=of.meaning.replace("0.1", "X, a number that you write in its place"))]
 
 
 def _added(name: str) -> list[Entry]:
@@ -128,8 +139,17 @@ def meant_name(name: str) -> str | None:
 
 
 def other_names(name: str) -> list[str]:
-    """Return what other libraries call a name."""
-    return [other for other, ours in OTHER_NAMES.items() if ours == name]
+    """Return what other libraries call a name, where a value of theirs is one of ours."""
+    return [other for other, ours in OTHER_NAMES.items() if ours == name and other not in WRITTEN]
+
+
+def other_forms(name: str) -> list[str]:
+    """Return what other libraries have whose values are none of ours, each with how ours is written instead."""
+    by_form: dict[str, list[str]] = {}
+    for other, how in WRITTEN.items():
+        if OTHER_NAMES[other] == name:
+            by_form.setdefault(how, []).append(other)
+    return [f"{', '.join(others)} ({name}, {how})" for how, others in by_form.items()]
 
 
 def _plain(name: str) -> str:
@@ -311,6 +331,11 @@ def _results() -> Iterator[Entry]:
         yield Entry(name=name, kind="word of results", meaning=meaning, source=references.WORDS.get(name, ""))
 
 
+def _field() -> Iterator[Entry]:
+    for name, meaning in word_meanings.FIELD.items():
+        yield Entry(name=name, kind="word of the field", meaning=meaning)
+
+
 def _choices() -> Iterator[Entry]:
     """Yield the words that keys of claims and of data sets may have."""
     tables = (word_meanings.CLAIM, *word_meanings.FORMS.values(), word_meanings.DATA, word_meanings.FILE)
@@ -341,4 +366,5 @@ _GROUPS: Mapping[str, Callable[[], Iterator[Entry]]] = {
     "random streams and shifts": _streams_and_shifts,
     "numerics modes": _modes,
     "words of results": _results,
+    "words of the field": _field,
 }

@@ -267,6 +267,17 @@ STATISTICS: Words = {
     "diverged": "A run whose loss or weights became infinite or not a number: a result, not an error.",
 }
 
+# Terms of the field that are neither keys nor results, and where they are met here.
+FIELD: Words = {
+    "overfitting": "The training examples are predicted better than the test examples: `gap_accuracy` and `gap_loss` say by how much.",
+    "softmax": "exp(z) of each output z over the sum of all: outputs as probabilities of classes, as `cross_entropy` takes them.",
+    "calibration": "Whether predicted probabilities are as large as the share of right predictions: `test_ece` says by how much they "
+    "differ, and `test_brier` and `test_log_loss` depend on it too.",
+    "stratify": "To draw a part of the data with the same share of each class as the whole. Validation examples are drawn so, by themselves.",
+    "recall": "The share of the examples of a class that are predicted right; `test_balanced_accuracy` is its mean over classes.",
+    "resume": "`mlpbench run SPEC` again trains the runs that are missing in the results folder, and no other.",
+}
+
 
 def of_setting(name: str) -> Words:
     """Return the meaning of each word that a setting may have; none of one without words."""
