@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,26 @@ def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
     assert read(tmp_path, b"\xef\xbb\xbf" + HEAD.replace("\n", "\r\n").encode()) == read(tmp_path, HEAD)
 
 
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
+def test_utf_16_with_its_mark_is_read(tmp_path: Path, mark: bytes) -> None:
+    """PowerShell writes it: `mlpbench new ... > mine.yaml`."""
+    encoding = "utf-16-le" if mark == codecs.BOM_UTF16_LE else "utf-16-be"
+    assert read(tmp_path, mark + HEAD.replace("\n", "\r\n").encode(encoding)) == read(tmp_path, HEAD)
+
+
+def test_a_tab_behind_a_colon_or_a_value_is_a_space(tmp_path: Path) -> None:
+    text = HEAD + "replicates: 2\nfixed:\n  lr: 0.2 # slow\n"
+    tabs = HEAD + "replicates:\t2\nfixed:\n  lr:\t0.2\t# slow\n"
+    assert read(tmp_path, tabs.encode()) == read(tmp_path, text)
+    assert yaml_reader.from_text("x", HEAD, ["lr=\t0.2"]) == yaml_reader.from_text("x", HEAD, ["lr=0.2"])
+
+
 @pytest.mark.parametrize(
     ("more", "offending", "rule"),
     [
+        ("claims: ", "claims", "claims must be a list, got no value behind claims:"),
+        ("seed:\n\n# next\nreplicates: 3\n", "seed", "seed must be a whole number, got no value behind seed:"),
+        ("vary:\n", "vary", "vary must be a list, got no value behind vary:"),
         ("fixde: {lr: 0.1}", "fixde", "unknown key 'fixde'; did you mean 'fixed'?"),
         ("fixed: {lr: 0.1, widht: 8}", "widht", "unknown setting 'widht'; did you mean"),
         ("fixed:\n  lr: 0.1\n  dropout:   1.2", "1.2", "dropout must be"),

@@ -198,8 +198,8 @@ def test_a_command_that_is_none_is_answered_with_its_usage(here: Path, arguments
     ("content", "says"),
     [
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "bad.yaml:1: an experiment file must be UTF-8, got byte 0x89"),
-        (HEAD.encode() + "seed: é".encode("latin-1"), "bad.yaml:4: an experiment file must be UTF-8, got byte 0xe9"),
-        (GOOD.encode("utf-16"), "an experiment file must be UTF-8, got byte 0xff"),
+        (HEAD.encode() + "seed: é".encode("latin-1"), "bad.yaml:4: an experiment file must be UTF-8, got byte 0xe9; save it with the encoding UTF-8"),
+        (GOOD.encode("utf-16") + b"x", "bad.yaml: an experiment file must be UTF-16 throughout where it begins with its mark; save it"),
         (GOOD.encode("utf-16-le"), "bad.yaml:1:2: an experiment file must be printable text, got '\\x00'"),
         (bytes(2_000_000), "an experiment file must have at most 1000000 bytes, got more"),
     ],

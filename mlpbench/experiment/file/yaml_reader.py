@@ -225,7 +225,7 @@ def parsed(text: str) -> Override:
     key, equals, written = text.partition("=")
     if not equals or not key:
         raise InputError(f"--set {text}: an override must be KEY=VALUE, got {text!r}")
-    return Override(key, Source(f"--set {text}", written, is_file=False).value(), f"--set {text}")
+    return Override(key, Source(f"--set {text}", written.strip(" \t"), is_file=False).value(), f"--set {text}")
 
 
 def _override(tree: dict[str, Any], overrides: Overrides) -> tuple[dict[str, str], list[str]]:

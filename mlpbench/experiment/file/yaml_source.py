@@ -19,7 +19,14 @@ from mlpbench.base.errors import InputError
 from mlpbench.base.escapes import printable, shortened
 from mlpbench.base.models import Path, SpecProblem, shown
 from mlpbench.experiment.file.all_problems import PlacedProblem, words_to_explain
-from mlpbench.experiment.file.yaml_text import ExtraError, PlainParser, text_of, yaml_hint
+from mlpbench.experiment.file.yaml_text import (
+    ExtraError,
+    PlainParser,
+    PlainScanner,
+    line_without_colon,
+    text_of,
+    yaml_hint,
+)
 
 # Of a longer line, an error shows this many characters.
 EXCERPT = 100
@@ -85,10 +92,13 @@ class Source:
         self._text = text
         self._values: dict[Path, Place] = {}
         self._keys: dict[Path, Place] = {}
+        # What keys have that stand there without a value.
+        self._empty: set[Path] = set()
         # Keys that are there twice: the first one counts, so that the rest is looked at too.
         self.twice: list[tuple[Place, str]] = []
         self._yaml = YAML(typ="safe", pure=True)
         self._yaml.Parser = PlainParser
+        self._yaml.Scanner = PlainScanner
 
     def tree(self) -> dict[str, Any]:
         """Return the file's mapping; raise InputError where it holds something else."""
@@ -118,10 +128,17 @@ class Source:
         """
         of_options = [p for p in problems if isinstance(p, PlacedProblem) or cause(p, set_by)]
         of_file = sorted((p for p in problems if p not in of_options), key=self._place_of)
-        placed = sorted([*self.twice, *((self._place_of(p), p.message) for p in of_file)], key=itemgetter(0))
+        placed = sorted([*self.twice, *((self._place_of(p), self._said(p)) for p in of_file)], key=itemgetter(0))
         messages = [*flaws, *(placed_by_path(p, set_by) for p in of_options)]
         messages += [self._message(message, place) for place, message in placed]
         return InputError(together(messages, [*of_options, *of_file]))
+
+    def _said(self, problem: SpecProblem) -> str:
+        """Return the message of a problem; of what is not there, not as if `null` had been written."""
+        message = problem.message
+        if problem.path in self._empty and message.endswith(", got null"):
+            return f"{message.removesuffix('null')}no value behind {problem.path[-1]}:"
+        return message
 
     def _place_of(self, problem: SpecProblem) -> Place:
         """Return where a problem is, or the nearest thing around it that is in the file."""
@@ -158,7 +175,12 @@ class Source:
         except ExtraError as error:
             raise self._wrong(str(error.problem), _place(error.problem_mark)) from None
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            if (missing := line_without_colon(self._text, error)) is not None:
+                line, column, message = missing
+                raise self._wrong(f"not YAML: {message}", (line, column)) from None
+            # A quote that nothing closes is found at the end of the text: what helps is where it opens.
+            is_open = "unexpected end of stream" in str(error.problem)
+            mark = (is_open and error.context_mark) or error.problem_mark or error.context_mark
             message = f"not YAML: {error.problem or error.context}{yaml_hint(error)}"
             raise (self._wrong(message, _place(mark)) if mark else InputError(f"{self.name}: {message}")) from None
         except ReaderError as error:
@@ -184,6 +206,9 @@ class Source:
                     continue
                 self._keys[(*path, key)] = place
                 mapping[key] = self._plain(child, (*path, key))
+                if isinstance(child, ScalarNode) and not child.value and child.start_mark.index == child.end_mark.index:
+                    self._values[(*path, key)] = place
+                    self._empty.add((*path, key))
             return mapping
         return self._scalar(node)
 
