@@ -6,9 +6,9 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from mlpbench.base.other_names import OTHER_NAMES, WRITTEN
 
@@ -29,6 +29,7 @@ Path = tuple[str | int, ...]
 _RULES = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
+    "bool_type": "true or false",
     "tuple_type": "a list",
     "list_type": "a list",
     "string_type": "text",
@@ -40,9 +41,28 @@ SHOWN = 200
 
 
 class Model(BaseModel):
-    """A part of an experiment file: never changed, no unknown keys, nothing converted, only finite numbers."""
+    """A part of an experiment file: never changed, no unknown keys, only finite numbers, and nothing converted but `1e3` to 1000."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, written: Any) -> Any:
+        """Read `1e3` and `2.0` as whole numbers where a key takes nothing but those."""
+        if not isinstance(written, Mapping):
+            return written
+        counts = {f.alias or n for n, f in cls.model_fields.items() if f.annotation in (int, int | None)}
+        return {key: whole(value) if key in counts else value for key, value in written.items()}
+
+
+def whole(value: object) -> object:
+    """Return a float that is a whole number as one, as YAML reads `1e3`, and anything else as it is.
+
+    >>> whole(1e3), whole(2.5), whole("2.0"), whole(1e300) == 1e300
+    (1000, 2.5, '2.0', True)
+    """
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST
+    return int(value) if is_whole else value  # type: ignore[call-overload]
 
 
 class SpecProblem(ValueError):

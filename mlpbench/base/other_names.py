@@ -235,6 +235,7 @@ OTHER_NAMES: dict[str, str] = {
     "title": "question",
     "tol": "tolerance",
     "train_acc": "train_accuracy",
+    "train_error": "train_accuracy",
     "train_samples": "train_size",
     "train_time": "train_seconds",
     "training_time": "train_seconds",
@@ -245,6 +246,7 @@ OTHER_NAMES: dict[str, str] = {
     "up": "rises",
     "use_bias": "bias",
     "val_acc": "val_accuracy",
+    "val_error": "val_accuracy",
     "val_split": "validation",
     "valid": "validation",
     "validation_split": "validation",
@@ -280,6 +282,8 @@ WRITTEN: dict[str, str] = {
     "n_folds": "written `validation: {folds: 5}`",
     "patience": "written `early_stopping: {patience: 5}`",
     "test_error": "which is 1 - test_error",
+    "train_error": "which is 1 - train_error",
+    "val_error": "which is 1 - val_error",
     "warmup": "written `schedule: {warmup: 10%}`",
 }
 # What `mlpbench explain` has under another name, in small letters and without hyphens.

@@ -11,10 +11,12 @@ from mlpbench.base.models import Path as Place
 from mlpbench.base.models import SpecProblem, shown, suggestion
 from mlpbench.data.bundled.bundled_data import BUNDLED
 from mlpbench.data.dataset import KEY, DataSource
+from mlpbench.data.formats.table_files import format_of
 from mlpbench.data.named.catalogue import CATALOGUE
 from mlpbench.data.synthetic import SYNTHETIC
 from mlpbench.data.table.table_data import TableData, read_options
 from mlpbench.data.table.table_options import TableOptions
+from mlpbench.data.table.table_paths import ADDRESS, NOT_FETCHED
 from mlpbench.data.table_pack.pack_table import TABLE_PACK
 
 RESPLIT = "resplit"
@@ -31,9 +33,18 @@ def lookup(name: str) -> DataSource:
 
 def _no_name(name: str) -> str:
     """Return the rest of the message about a name that no data set has: the nearest name, or all where none is near."""
-    near = suggestion(name, DATA_SETS)
+    near = suggestion(name, DATA_SETS) or _as_a_file(name)
     names = "" if near else f" ({', '.join(DATA_SETS)})"
     return f"a name of `mlpbench data list`{names}, got {name!r}{near}"
+
+
+def _as_a_file(name: str) -> str:
+    """Return how a file is written, where a name is one: it ends as tables do, or has folders; of an address, what to do first."""
+    if ADDRESS.match(name):
+        return f"; {NOT_FETCHED}, and write `dataset: {{file: PATH, target: COLUMN}}`"
+    if format_of(name) is None and not {"/", "\\"} & set(name):
+        return ""
+    return f"; a file is written `dataset: {{file: {name}, target: COLUMN}}`"
 
 
 def read_dataset(written: object, base: Path) -> DataSource:
@@ -53,6 +64,11 @@ def read_dataset(written: object, base: Path) -> DataSource:
     if name not in DATA_SETS:
         raise SpecProblem(place, f"dataset must be {_no_name(name)}")
     source = DATA_SETS[name]
+    if "file" in options:
+        rule = "a data set is a name or a file, not both"
+        raise SpecProblem(
+            (KEY, "file"), f"{rule}: leave out name or file, got {shown(name)} and {shown(options['file'])}", key=True
+        )
     if RESPLIT in options and not isinstance(DATA_SETS[name], TableData):
         why = (
             "each replicate draws its own data anyway" if source.facts.is_drawn_anew else "it has a test set of its own"

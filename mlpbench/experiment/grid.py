@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.base.models import DATASET, STREAM, STREAMS, Path, SpecProblem, Value
+from mlpbench.base.models import DATASET, STREAM, STREAMS, Path, SpecProblem, Value, shown
 from mlpbench.data.dataset import DataFacts
 from mlpbench.data.row_blocks import FoldPart
 from mlpbench.experiment.components.own_pieces import plain
@@ -143,7 +143,7 @@ def unused_settings(experiment: Design, grid: Sequence[Condition]) -> list[str]:
     whys = {k: UNUSED[k] for k, v in said.items() if k in UNUSED and all(getattr(c.settings, k) != v for c in grid)}
     idle = {k: _IDLE[k] for k in said if k in _IDLE and k not in whys}
     whys |= {k: why for k, (why, is_idle) in idle.items() if all(is_idle(c.settings) for c in grid)}
-    return [f"{k}: {format_level(said[k])} changes nothing here, as {whys[k]}" for k in said if k in whys]
+    return [f"{k}: {_as_written(said[k])} changes nothing here, as {whys[k]}" for k in said if k in whys]
 
 
 def _why_same(one: Levels, other: Levels, settings: RunSettings) -> str:
@@ -165,7 +165,12 @@ def _why_alike(name: str, written: Sequence[Value], settings: RunSettings) -> st
     value = getattr(settings, name)
     if name in UNUSED and any(of != value for of in written):
         return f"{name} changes nothing there, as {UNUSED[name]}"
-    return f"{name} is {format_level(value)} in both"
+    return f"{name} is {_as_written(value)} in both"
+
+
+def _as_written(value: Value) -> str:
+    """Return a level as a file has it: `true`, which labels print as Python does."""
+    return shown(value) if isinstance(value, bool) else format_level(value)
 
 
 def _in_folds(

@@ -27,6 +27,7 @@ from mlpbench.base.models import (
     suggestion,
     unknown,
     unknown_key,
+    whole,
 )
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.dataset import DataSource
@@ -212,7 +213,7 @@ def _folds(validation: Mapping[str, Any], *, has_nuisance: bool) -> dict[str, An
     for key in validation:
         if key not in ("folds", "refit"):
             raise unknown_key(("validation", key), ["folds", "refit"])
-    number = validation.get("folds")
+    number = whole(validation.get("folds"))
     if not isinstance(number, int) or isinstance(number, bool) or number < 2:
         raise SpecProblem(("validation", "folds"), f"folds must be a whole number of at least 2, got {shown(number)}")
     refit = validation.get("refit", "chosen")
@@ -276,7 +277,8 @@ class _Roles:
         self.factors = {k: self._levels(k, v, ("factors", k)) for k, v in factors.items()}
         self.zipped = {k: self._levels(k, v, ("factors", "zip", k), role="factors.zip") for k, v in zipped.items()}
         if len({len(v) for v in self.zipped.values()}) > 1:
-            raise SpecProblem(("factors", "zip"), "zipped factors must have equally many levels")
+            numbers = " and ".join(f"{len(v)} of {k}" for k, v in self.zipped.items())
+            raise SpecProblem(("factors", "zip"), f"zipped factors must have equally many levels, got {numbers}")
         self.conditions = () if conditions is None else self._conditions(conditions, ("factors", "conditions"))
         self.ablate = self._ablation(tree.pop("ablate")) if tree.get("ablate") is not None else None
         nuisance = _mapping(tree.pop("nuisance", None), ("nuisance",))
@@ -320,6 +322,7 @@ class _Roles:
         budget = budget_of(read, paths)
         self.ranges = {name: of for name, (of, _) in read.items()}
         # What is wrong with the seed is said when the whole file is read.
+        seed = whole(seed)
         number = seed if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 else 0
         return levels_of(self.ranges, budget, number)
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion
+from mlpbench.base.models import Path, SpecProblem, Value, shown, suggestion, whole
 from mlpbench.base.streams import generator
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.value_types import Count, Number, PerLayer
@@ -88,7 +88,7 @@ def read_range(
 
 
 def _levels(written: Mapping[Any, Any], path: Path) -> int | None:
-    levels = written.get("levels")
+    levels = whole(written.get("levels"))
     if levels is not None and (
         isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= MOST_POINTS
     ):

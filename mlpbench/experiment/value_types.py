@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
-from mlpbench.base.models import LARGEST, Column, Value, suggestion
+from mlpbench.base.models import LARGEST, Column, Value, suggestion, whole
 
 _CALL = re.compile(r"([a-z_]+)\(([^()]+)\)")
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
@@ -119,6 +119,7 @@ class Count:
             if not 0 < percent <= 100:
                 raise ValueError(f"{self.rule}, above 0% and at most 100%")
             return f"{percent!r}%".replace(".0%", "%")
+        value = whole(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < self.low:
             raise ValueError(self.rule + near_word(value, self.words))
         if value > self.high:
@@ -330,8 +331,6 @@ def read_parameter(word: str, name: str, limits: Parameter, value: object) -> Va
         value: what the file says.
 
     """
-    if isinstance(limits, Count) and isinstance(value, float) and value.is_integer():
-        value = int(value)
     try:
         return limits.read(value)
     except ValueError as error:
@@ -372,9 +371,10 @@ class Sizes:
         """Return a tuple of widths; raise ValueError with the rule."""
         if not isinstance(value, list | tuple) or len(value) > DEEPEST:
             raise ValueError(self.rule)
-        if any(isinstance(v, bool) or not isinstance(v, int) or not 1 <= v <= LARGEST for v in value):
+        sizes = tuple(map(whole, value))
+        if any(isinstance(v, bool) or not isinstance(v, int) or not 1 <= v <= LARGEST for v in sizes):
             raise ValueError(self.rule)
-        return tuple(value)
+        return sizes  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)

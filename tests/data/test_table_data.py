@@ -259,6 +259,23 @@ def test_npz_arrays_may_have_test_rows_names_and_more_axes(tmp_path: Path) -> No
     assert data_of(spec(tmp_path / "a.npz", "animal")).options.test is None
 
 
+def test_a_link_that_leads_nowhere_is_not_suggested(csv: Path) -> None:
+    (csv.parent / "noped.csv").symlink_to("gone.csv")
+    tree = {
+        "name": "x",
+        "question": "?",
+        "dataset": {"file": str(csv), "target": "species", "test_file": str(csv.parent / "nope.csv")},
+    }
+    with pytest.raises(InputError) as caught:
+        yaml_reader.from_mapping(tree)
+    assert "test_file not found: " in str(caught.value)
+    assert "did you mean" not in str(caught.value)
+    (csv.parent / "noped.csv").unlink()
+    (csv.parent / "noped.csv").write_text("a\n1\n")
+    with pytest.raises(InputError, match=r"did you mean 'noped\.csv'"):
+        yaml_reader.from_mapping(tree)
+
+
 def test_a_path_starts_at_the_folder_of_the_experiment_and_one_of_an_override_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,11 +36,15 @@ NOT_SEEN = {
     "train-size", "lr-inf", "probes-inf", "probes-huge", "two-roles", "two-ways", "two-ways-in-one-condition", "same-run", "label-of-two-lines",
     "vary-nothing", "dataset", "claim-metric", "claim-factor", "claim-level", "claim-no-factor", "validation-of-none",
     "nesterov-without-momentum", "mup-orthogonal", "mup-l1", "mup-convolutions", "residual-does-nothing", "batch-norm-of-one", "batch-norm-of-one-example", "claim-validation", "claim-condition", "claim-margin", "claim-nan", "claim-twice", "big-number", "half-a-pair", "grid",
+    "metric-of-scikit-learn", "metric-error", "metric-error-of-numbers", "metric-accuracy-of-numbers", "metric-rmse-of-classes", "metric-time", "metric-without-part",
+    "metric-misspelt-without-part", "metric-of-a-shift", "zip-uneven", "file-is-an-address", "name-and-file", "name-of-a-table-and-file",
     "class-weights-unknown", "class-weights-of-numbers", "label-smoothing-of-squares", "label-smoothing-of-numbers", "early-stopping-without-validation", "early-stopping-of-numbers", "range-no-levels", "range-levels-differ", "range-turned", "range-log-0", "range-of-counts", "range-of-words", "range-too-many", "claim-margin-of-f1", "claim-of-classes", "claim-of-probabilities", "claim-of-train",
 }  # fmt: skip
 # What is not YAML, or not the part of it that an experiment is written in, is for the reader to refuse.
 NO_TREE = {
     "tab", "unclosed", "duplicate-key", "tag", "bool-tag", "two-documents", "brackets", "closed-brackets", "dashes",
+    "no-space", "no-space-at-the-end", "no-space-at-the-top", "no-space-below", "equals", "no-colon", "non-breaking-space", "full-width-colon",
+    "text-that-goes-on", "open-quote", "open-single-quote",
     "bigger-number", "hexadecimal", "impossible-date", "mapping-key", "nul", "alias-bomb", "merge", "yaml-1.1", "too-long",
 }  # fmt: skip
 

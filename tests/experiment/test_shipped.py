@@ -71,6 +71,12 @@ def test_a_file_that_is_not_there_is_answered_with_a_way_forward(path: str, way:
     assert str(error.value) == f"experiment file not found: {path}{way}"
 
 
+def test_a_file_that_is_not_like_it_does_not_hide_what_comes_along() -> None:
+    Path("n.yaml").touch()
+    with pytest.raises(InputError, match="width comes with mlpbench: give its name alone"):
+        yaml_reader.read(Path("width.yaml"))
+
+
 def test_what_is_here_is_nearer_than_what_comes_along() -> None:
     Path("wide.yaml").write_text(SPEC)
     assert shipped.hint(Path("widee.yaml")) == "; did you mean 'wide.yaml'?"

@@ -200,7 +200,7 @@ def test_keys_of_the_model_that_are_none_of_the_file_are_refused(key: object) ->
         ("replicates", 100_001, "replicates must be less than or equal to 100000, got 100001"),
         ("replicates", True, "replicates must be a whole number, got true"),
         ("replicates", "5", "replicates must be a whole number, got '5'"),
-        ("replicates", 5.0, "replicates must be a whole number, got 5.0"),
+        ("replicates", 5.5, "replicates must be a whole number, got 5.5"),
         ("seed", -1, "seed must be greater than or equal to 0, got -1"),
         ("seed", 2**63, f"seed must be less than {2**63}, got {2**63}"),
         ("validation", 0, "validation must be greater than 0, got 0"),

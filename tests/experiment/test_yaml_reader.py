@@ -71,6 +71,28 @@ def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
     assert read(tmp_path, b"\xef\xbb\xbf" + HEAD.replace("\n", "\r\n").encode()) == read(tmp_path, HEAD)
 
 
+@pytest.mark.parametrize(
+    ("written", "whole"),
+    [
+        ("fixed: {epochs: 1e3}", "fixed: {epochs: 1000}"),
+        ("fixed: {batch_size: 1e2, hidden_sizes: [8.0, 1e1]}", "fixed: {batch_size: 100, hidden_sizes: [8, 10]}"),
+        ("factors: {width: [8.0, 1e2], steps: [1e1]}", "factors: {width: [8, 100], steps: [10]}"),
+        ("replicates: 1e1\nseed: 2.0\nvalidation: {folds: 5.0}", "replicates: 10\nseed: 2\nvalidation: {folds: 5}"),
+        ("validation: 0.2\nfixed: {early_stopping: 5.0}", "validation: 0.2\nfixed: {early_stopping: 5}"),
+        ("validation: 0.2\nnuisance: {lr: {uniform: [0.1, 1], levels: 1e1}}", "validation: 0.2\nnuisance: {lr: {uniform: [0.1, 1], levels: 10}}"),
+        (
+            "replicates: 3\nuntil_decided: {max_replicates: 1e1}\nclaims: [{id: a, says: b, bound: {metric: test_loss, above: 1}}]",
+            "replicates: 3\nuntil_decided: {max_replicates: 10}\nclaims: [{id: a, says: b, bound: {metric: test_loss, above: 1}}]",
+        ),
+    ],
+)  # fmt: skip
+def test_whole_numbers_may_be_written_as_floats(tmp_path: Path, written: str, whole: str) -> None:
+    """The experiment is that of the whole number, and so is each run."""
+    texts = [yaml_reader.dump(read(tmp_path, HEAD + text)) for text in (written, whole)]
+    assert texts[0] == texts[1]
+    assert same(read(tmp_path, HEAD + written), read(tmp_path, HEAD + whole))
+
+
 @pytest.mark.parametrize("mark", [codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
 def test_utf_16_with_its_mark_is_read(tmp_path: Path, mark: bytes) -> None:
     """PowerShell writes it: `mlpbench new ... > mine.yaml`."""
@@ -90,6 +112,7 @@ def test_a_tab_behind_a_colon_or_a_value_is_a_space(tmp_path: Path) -> None:
     [
         ("claims: ", "claims", "claims must be a list, got no value behind claims:"),
         ("seed:\n\n# next\nreplicates: 3\n", "seed", "seed must be a whole number, got no value behind seed:"),
+        ("claims:\n  - id: a\n    says: b\n    compare:\n", "compare", "compare must be a mapping with metric, a, b, expect, got no value behind compare:"),
         ("vary:\n", "vary", "vary must be a list, got no value behind vary:"),
         ("fixde: {lr: 0.1}", "fixde", "unknown key 'fixde'; did you mean 'fixed'?"),
         ("fixed: {lr: 0.1, widht: 8}", "widht", "unknown setting 'widht'; did you mean"),
@@ -180,7 +203,7 @@ def test_deep_nesting_is_refused(tmp_path: Path, nested: str) -> None:
 
 def test_bytes_that_are_no_text_are_refused_by_line(tmp_path: Path) -> None:
     message = refusal(tmp_path, HEAD.encode() + b"seed: \xff\n")
-    assert message == f"{tmp_path}/read.yaml:4: an experiment file must be UTF-8, got byte 0xff"
+    assert message.startswith(f"{tmp_path}/read.yaml:4: an experiment file must be UTF-8, got byte 0xff; save it")
 
 
 def test_a_huge_file_is_refused_and_one_at_the_limit_is_read(tmp_path: Path) -> None:

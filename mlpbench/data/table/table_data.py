@@ -33,7 +33,7 @@ from mlpbench.data.table.table_options import (
     TableOptions,
     checked_options,
 )
-from mlpbench.data.table.table_paths import check_files, spelt, whole_path
+from mlpbench.data.table.table_paths import check_addresses, check_files, spelt, whole_path
 
 if TYPE_CHECKING:
     from mlpbench.data.table.encode import Encoded
@@ -179,6 +179,7 @@ def read_options(written: Mapping[Any, Any], base: Path, *, called: str | None =
         raise SpecProblem((KEY, not_a_word), f"a key must be a word, got {shown(not_a_word)}", key=True)
     tree = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in written.items()}
     options = checked_options(tree)
+    check_addresses(options.paths)
     names = {key: str(base / path) for key, path in options.paths.items()} | (
         {} if called is None else {"file": called}
     )

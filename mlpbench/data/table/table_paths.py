@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ _FILE_TYPES = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
+# An address of the web, whose slashes a path would lose.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+NOT_FETCHED = "mlpbench fetches no addresses: download the file"
 _LOCALE_RULE = "in the locale's encoding"
 _LOCALE_HINT = f"which is {sys.getfilesystemencoding()}; where that is not utf-8, set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
 
@@ -41,6 +45,15 @@ def whole_path(path: str, base: Path) -> str:
     # The folder is resolved, not the file: a link to today's table is what the user means, wherever it leads.
     start = os.path.realpath(base)
     return os.path.normpath(os.path.join(start, os.path.expanduser(path)))
+
+
+def check_addresses(paths: Mapping[str, str]) -> None:
+    """Raise SpecProblem for an address of the web in the place of a path."""
+    for key, path in paths.items():
+        if ADDRESS.match(path):
+            raise SpecProblem(
+                (KEY, key), f"{key} must be the path of a file here, got {shown(path)}; {NOT_FETCHED}, and name it"
+            )
 
 
 def check_files(paths: Mapping[str, str], names: Mapping[str, str]) -> None:
@@ -82,6 +95,6 @@ def _check_file(path: Path, name: str, place: Place) -> None:
 
 def _beside(path: Path) -> list[str]:
     try:
-        return sorted(p.name for p in path.parent.iterdir() if format_of(p.name) is not None)
+        return sorted(p.name for p in path.parent.iterdir() if format_of(p.name) is not None and p.is_file())
     except OSError:
         return []

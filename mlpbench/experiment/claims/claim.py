@@ -128,6 +128,11 @@ def _claims_model(each: type[Model]) -> type[Model]:
 def read_claims(written: object) -> tuple[Claim, ...]:
     """Return the claims of a file, each checked on its own; raise SpecProblem."""
     each = claim_model()
+    for i, claim in enumerate(written if isinstance(written, list) else ()):
+        forms = [name for name in FORMS if name in claim] if isinstance(claim, Mapping) else []
+        if forms and all(claim[name] is None for name in forms):
+            needed = ", ".join(f.alias or n for n, f in FORMS[forms[0]].model_fields.items() if f.is_required())
+            raise SpecProblem(("claims", i, forms[0]), f"{forms[0]} must be a mapping with {needed}, got null")
     try:
         read: Any = _claims_model(each).model_validate({"claims": written})
     except ValidationError as error:

@@ -10,13 +10,14 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-from mlpbench.base.models import LARGEST, Levels, Model, Path, SpecProblem, shown, suggestion
+from mlpbench.base.models import LARGEST, Levels, Model, Path, SpecProblem, shown
 from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, TYPICAL_LEAST, Hypothesis, Test
 from mlpbench.experiment.claims.selectors import read_selector, selects
+from mlpbench.experiment.components.losses import Target
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names, own_metrics
-from mlpbench.experiment.metrics.metric import METRICS, REGRETS, Metric, metric
+from mlpbench.experiment.metrics.metric import REGRETS, Metric, metric, near_metric
 from mlpbench.experiment.plugins.plugin import pieces_of
 from mlpbench.experiment.shift_spec import undeclared
 
@@ -67,13 +68,14 @@ class ClaimForm(Model):
         own = pieces_of(design.plugins, own_metrics.KIND)
         name = own_metrics.with_digest(self.metric, own)
         of_plugin = own_metrics.measured(metric_names.plain(name))
+        target: Target = "classes" if design.has_classes else "numbers"
         try:
             if of_plugin is None or of_plugin[1] in own.values():
-                return metric(name)
+                return metric(name, target)
             raise ValueError(f"a metric of a plugin needs the plugin that has it, under plugins, got {name!r}")
         except ValueError as error:
             names = own_metrics.names_in(own, validates=design.validates)
-            if near := suggestion(self.metric, [*names, *METRICS]) if names else "":
+            if near := near_metric(self.metric, target, names) if names else "":
                 rule = f"{str(error).partition('; did you mean')[0]}; its plugins have {', '.join(names)}"
                 raise SpecProblem(path, f"{rule}{near}") from None
             raise SpecProblem(path, str(error)) from None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.base.models import Column, Value
+from mlpbench.base.models import Column, Value, whole
 from mlpbench.experiment.value_types import Count, Number, near_word, read_parameter, split_call
 
 
@@ -74,6 +74,7 @@ class EarlyStopping:
 
     def _parts(self, value: object) -> Mapping[Any, Any] | None:
         """Return the parts of a rule by name; None for what is none."""
+        value = whole(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return {"patience": value}
         if isinstance(value, Mapping) and value:

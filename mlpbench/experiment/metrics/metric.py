@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
-from mlpbench.base.models import suggestion
+from mlpbench.base.models import meaning, nearest
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.components.losses import Target
 from mlpbench.experiment.metrics import metric_names, own_metrics
@@ -270,15 +270,15 @@ REGRETS: dict[str, Metric] = {
 _OF_A_FORM = {*(f"test_{name}" for name in SET_SCORES), *(n for n in METRICS if n.startswith("constant_")), *REGRETS}
 FORMS = (
     f"test_{{{','.join(SET_SCORES)}}}", "constant_{accuracy,loss,rmse}", "{regret,split_regret,split_excess}_{accuracy,loss}",
-    "NAME[LAYER]", "NAME[LAYER,EPOCH]", "log10_METRIC", *metric_names.LATE_NAMES, "epochs_to_train_loss_X", "epochs_to_train_accuracy_X",
+    "NAME[LAYER]", "NAME[LAYER,EPOCH]", "log10_METRIC", "late_{train,test,gap}_{loss,accuracy}", "epochs_to_train_loss_X", "epochs_to_train_accuracy_X",
     "steps_to_train_accuracy_X", "shift_accuracy[KIND,SEVERITY]", "shift_loss[KIND,SEVERITY]",
 )  # fmt: skip
 # Zeros and ones, and differences that are 0 as a rule: a logarithm would leave most of them out.
 NOT_POSITIVE = ("diverged", *REGRETS)
 
 
-def metric(name: str) -> Metric:
-    """Return the metric of that name; raise ValueError naming the nearest when there is none."""
+def metric(name: str, target: Target | None = None) -> Metric:
+    """Return the metric of that name; raise ValueError, with the nearest one of such a target, when there is none."""
     by_name = METRICS | REGRETS
     if name in by_name:
         return by_name[name]
@@ -286,9 +286,34 @@ def metric(name: str) -> Metric:
         matched = family(name)
         if matched is not None:
             return matched
-    near = suggestion(name.partition("[")[0], (*by_name, *LAYER_METRICS, *metric_names.LATE_NAMES))
+    near = near_metric(name, target)
     names = (*(n for n in by_name if n not in _OF_A_FORM), *FORMS)
     raise ValueError(f"metric must be one of {', '.join(names)} or steps_to_train_loss_X, got {name!r}{near}")
+
+
+def near_metric(name: str, target: Target | None, further: Sequence[str] = ()) -> str:
+    """Return which metric was meant, as a message ends: one that there is of such a target; nothing where none is near.
+
+    Args:
+        name: what was written.
+        target: what the targets of an experiment are, None where that is not known.
+        further: metrics that the experiment has beside those of the package.
+
+    """
+    word, by_name = name.partition("[")[0], METRICS | REGRETS
+    known = (*further, *by_name, *LAYER_METRICS, *metric_names.LATE_NAMES)
+    of_shifts = next((form for form in FORMS if form.startswith(f"{word}[")), None)
+    near = f"test_{word}" if f"test_{word}" in METRICS else of_shifts or nearest(word, known)
+    if near is None:
+        score = nearest(word, (*SCORES, *SET_SCORES))
+        near = None if score is None or score == word else f"test_{score}"
+    if near is None:
+        return ""
+    of = _late(near) or by_name.get(near)
+    if target is None or of is None or target in of.targets:
+        return f"; {meaning(word, near)}"
+    # What a metric of classes stands for among numbers, and the other way round.
+    return f"; did you mean '{'test_accuracy' if target == 'classes' else 'test_rmse'}'?"
 
 
 def _reaches(name: str) -> Metric | None:
