@@ -69,7 +69,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 WRONG: dict[str, tuple[dict[Any, Any], str]] = {
     "unknown": ({"scal": 1}, "unknown key 'scal'; did you mean 'scale'?"),
     "no word": ({3: 1}, "unknown key 3; must be one of name, target, drop"),
-    "file": ({"file": "x.csv"}, "file is said of files of your own, and penguins comes with mlpbench: leave it out, got 'x.csv'"),
+    "file": ({"file": "x.csv"}, "a data set is a name or a file, not both: leave out name or file, got 'penguins' and 'x.csv'"),
     "how it is written": ({"separator": ";"}, "separator is said of files of your own"),
     "range": ({"test": 2}, "test must be less than 1, got 2"),
     "no such column": ({"target": "specie"}, "target must be a column of penguins.csv"),
