@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from bad_specs import FILES, GOOD, HERE, Bad
+from bad_specs import FILES, GOOD, HERE, OF_CONDITIONS, Bad
 from click.testing import CliRunner
 from drawn_specs import PLAIN, VALUES
 from hypothesis import given
@@ -39,6 +39,7 @@ NOT_SEEN = {
     "metric-of-scikit-learn", "metric-error", "metric-error-of-numbers", "metric-accuracy-of-numbers", "metric-rmse-of-classes", "metric-time", "metric-without-part",
     "metric-misspelt-without-part", "metric-of-a-shift", "zip-uneven", "file-is-an-address", "name-and-file", "name-of-a-table-and-file",
     "class-weights-unknown", "class-weights-of-numbers", "label-smoothing-of-squares", "label-smoothing-of-numbers", "early-stopping-without-validation", "early-stopping-of-numbers", "range-no-levels", "range-levels-differ", "range-turned", "range-log-0", "range-of-counts", "range-of-words", "range-too-many", "claim-margin-of-f1", "claim-of-classes", "claim-of-probabilities", "claim-of-train",
+    *(b.name for b in OF_CONDITIONS),
 }  # fmt: skip
 # What is not YAML, or not the part of it that an experiment is written in, is for the reader to refuse.
 NO_TREE = {

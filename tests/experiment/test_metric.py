@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from drawn_specs import spec
 
 from mlpbench.base.errors import InputError
 from mlpbench.data.data_sets import DATA_SETS, lookup
 from mlpbench.data.dataset import Dataset
 from mlpbench.data.named.catalogue import CATALOGUE
+from mlpbench.experiment.claims.metric_checks import span_of
+from mlpbench.experiment.grid import conditions
 from mlpbench.experiment.metrics.metric import METRICS, metric
 
 
@@ -98,3 +102,38 @@ def test_a_fingerprint_is_of_all_files_in_any_order() -> None:
 
 def test_every_fingerprint_is_of_one_data_set() -> None:
     assert len({data.facts.fingerprint for data in DATA_SETS.values()}) == len(DATA_SETS)
+
+
+@pytest.mark.parametrize(
+    ("name", "span"),
+    [
+        ("test_accuracy", (0, 1)),
+        ("shift_accuracy[contrast,1]", (0, 1)),
+        ("late_gap_accuracy", (-1, 1)),
+        ("split_excess_accuracy", (-1, 1)),
+        ("regret_accuracy", (0, 1)),
+        ("test_loss", (0, math.inf)),
+        ("gap_loss", (-math.inf, math.inf)),
+        ("split_excess_loss", (-math.inf, math.inf)),
+        ("test_brier", (0, 2)),
+        ("log10_test_brier", (-math.inf, math.log10(2))),
+        ("log10_test_loss", (-math.inf, math.inf)),
+        ("test_r2", (-math.inf, 1)),
+        ("act_mean[1]", (-math.inf, math.inf)),
+        ("act_saturated[1]", (0, 1)),
+        ("grad_norm[1,start]", (0, math.inf)),
+        ("test_hits@3f2a9c0b71de", (-math.inf, math.inf)),
+        ("steps_to_train_loss_0.5", (0, math.inf)),
+    ],
+)
+def test_the_span_of_a_metric_has_every_value_that_it_may_have(name: str, span: tuple[float, float]) -> None:
+    assert metric(name).span == span
+
+
+def test_a_loss_of_a_plugin_may_have_any_value() -> None:
+    condition = conditions(spec(factors={"width": [8]}))[0]
+    own = replace(condition, settings=replace(condition.settings, loss="mine@3f2a9c0b71de"))
+    assert span_of("test_loss", [condition]) == (0, math.inf)
+    assert span_of("test_loss", [condition, own]) == (-math.inf, math.inf)
+    assert span_of("test_log_loss", [own])[0] == 0
+    assert span_of("test_accuracy", [own]) == (0, 1)

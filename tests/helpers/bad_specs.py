@@ -35,6 +35,37 @@ def bad(name: str, text: str, *says: str) -> Bad:
     return Bad(name, text, says)
 
 
+ZIPPED = HEAD + "factors: {zip: {width: [4, 8], lr: [0.1, 0.2]}, depth: [1, 2]}\nclaims: [{id: c, says: so, "
+# What is wrong with a claim by the conditions that it selects, or by what its metric can be.
+OF_CONDITIONS = [
+    bad("claim-sides-of-one-condition", ZIPPED + "compare: §{metric: flops, a: {width: 4}, b: {lr: 0.1}, expect: less}}]", "a and b must differ, but select the same conditions, got {'width': 4} and {'lr': 0.1}"),
+    bad("claim-sides-of-all-conditions", GOOD.replace("[4, 8]", "[8]") + "claims: [{id: c, says: so, compare: §{metric: flops, a: {}, b: {width: 8}, expect: less}}]", "a and b must differ, but select the same conditions, got {} and {'width': 8}"),
+    bad("claim-wins-over-itself", ZIPPED + "wins: §{metric: test_loss, a: {width: 4}, b: {lr: 0.1}}}]", "a and b must differ, but select the same conditions"),
+    bad("claim-fails-as-itself", ZIPPED + "fails: §{metric: test_loss, a: {width: 4}, b: {lr: 0.1}, expect: less}}]", "a and b must differ, but select the same conditions"),
+    bad("claim-best-of-one-side", ZIPPED + "best: §{metric: test_loss, over: depth, where: {width: 4}, and: {lr: 0.1}, expect: same}}]", "where and and must differ, but select the same conditions"),
+    bad("claim-weights-of-one-condition", ZIPPED + "contrast: {metric: flops, terms: §[{weight: 1, where: {width: 4}}, {weight: -1, where: {lr: 0.1}}], expect: less}}]", "the weights of a contrast must not cancel out over the conditions, got (width=4) - (lr=0.1)"),
+    bad("claim-weights-of-all", claim("contrast: {metric: flops, terms: §[{weight: 1, where: {}}, {weight: -0.5, where: {width: 4}}, {weight: -0.5, where: {width: 8}}], expect: less}"), "must not cancel out over the conditions, got (all conditions) - 0.5 (width=4) - 0.5 (width=8)"),
+    bad("claim-weights-rounded", claim("contrast: {metric: flops, terms: §[{weight: 0.1, where: {width: 4}}, {weight: 0.2, where: {width: 4}}, {weight: -0.3, where: {width: 4}}], expect: less}"), "must not cancel out over the conditions"),
+    bad("claim-weights-0", claim("contrast: {metric: flops, terms: §[{weight: 0, where: {width: 4}}], expect: less}"), "must not cancel out over the conditions, got 0 (width=4)"),
+    bad("claim-weights-huge", claim("contrast: {metric: flops, terms: §[{weight: 1.0e+308, where: {width: 4}}, {weight: 1.0e+308, where: {width: 4}}], expect: less}"), "the weights of a contrast must add up to a finite number, got 1e+308 (width=4)"),
+    bad("claim-trend-far", GOOD.replace("width: [4, 8]", "lr: [1.0e-300, 1.0e+300]") + "claims: [{id: c, says: so, trend: {metric: test_loss, factor: §lr, expect: rises}}]", "scale linear needs levels so far apart that the square of their distance is a number above 0", "did you mean 'scale: log'?"),
+    bad("claim-trend-near", GOOD.replace("width: [4, 8]", "lr: [1.0e-300, 2.0e-300]") + "claims: [{id: c, says: so, trend: {metric: test_loss, factor: §lr, expect: rises}}]", "scale linear needs levels so far apart"),
+    bad("claim-percent", claim("bound: {metric: test_accuracy, above: §90}"), "above must be one that test_accuracy can have, a fraction in [0, 1], got 90; did you mean 0.9?"),
+    bad("claim-above-all", claim("bound: {metric: test_accuracy, below: §1.5}"), "below must be one that test_accuracy can have, a fraction in [0, 1], got 1.5; did you mean 0.015?"),
+    bad("claim-below-all", claim("bound: {metric: test_loss, below: §-1}"), "below must be one that test_loss can have, a number of at least 0, got -1"),
+    bad("claim-of-log", claim("bound: {metric: log10_test_accuracy, above: §0.5}"), "above must be one that log10_test_accuracy can have, a number of at most 0, got 0.5"),
+    bad("claim-of-layer", claim('bound: {metric: "act_zero[1]", above: §30}'), "above must be one that act_zero[1] can have, a fraction in [0, 1], got 30; did you mean 0.3?"),
+    bad("claim-of-brier", claim("bound: {metric: test_brier, below: §3}"), "below must be one that test_brier can have, a number in [0, 2], got 3"),
+    bad("claim-of-gap", claim("bound: {metric: late_gap_accuracy, below: §-1.5}"), "below must be one that late_gap_accuracy can have, a fraction in [-1, 1], got -1.5"),
+    bad("claim-matches-percent", claim("matches: {metric: test_accuracy, value: §90, tolerance: 1}"), "value must be one that test_accuracy can have, a fraction in [0, 1], got 90; did you mean 0.9?"),
+    bad("claim-tolerance-percent", claim("matches: {metric: test_accuracy, value: 0.9, tolerance: §2}"), "tolerance must be at most 1, the width of the range of test_accuracy, got 2; did you mean 0.02?"),
+    bad("claim-margin-percent", claim("compare: {metric: test_accuracy, a: {width: 4}, b: {width: 8}, expect: less, margin: §2}"), "margin must be at most 1, the largest difference of test_accuracy, got 2; did you mean 0.02?"),
+    bad("claim-margin-of-contrast", claim("contrast: {metric: test_accuracy, terms: [{weight: 2, where: {width: 4}}, {weight: -1, where: {width: 8}}], expect: less, margin: §2.5}"), "margin must be at most 2, the largest difference of test_accuracy, got 2.5; did you mean 0.025?"),
+    bad("claim-margin-of-slope", claim("trend: {metric: test_accuracy, factor: width, expect: rises, margin: §0.5}"), "margin must be at most 0.25, the steepest slope of test_accuracy, got 0.5"),
+    bad("claim-fails-percent", claim("fails: {metric: test_accuracy, a: {width: 4}, b: {width: 8}, expect: less, worse_than: §50}"), "worse_than must be one that test_accuracy can have, a fraction in [0, 1], got 50; did you mean 0.5?"),
+    bad("claim-margin-0", claim("compare: {metric: test_accuracy, a: {width: 4}, b: {width: 8}, expect: equivalent, margin: §0}"), "margin must be greater than 0 where expect is equivalent, got 0"),
+    bad("claim-margin-0-of-contrast", claim("contrast: {metric: flops, terms: [{weight: 1, where: {width: 4}}], expect: equivalent, margin: §0.0}"), "margin must be greater than 0 where expect is equivalent, got 0"),
+]  # fmt: skip
 TUNED = HEAD + "validation: 0.2\nnuisance: "
 FILES = [
     bad("unknown-key", GOOD + "§replicate: 3", "unknown key 'replicate'; did you mean 'replicates'?"),
@@ -183,6 +214,7 @@ FILES = [
     bad("name-of-a-table-and-file", HEAD.replace("fashion_mnist", "{name: iris, §file: t.csv}"), "a data set is a name or a file, not both"),
     bad("not-whole", HEAD + "fixed: {epochs: §1.5}", "epochs must be a whole number of at least 0, got 1.5"),
     bad("not-whole-key", HEAD + "replicates: §2.5", "replicates must be a whole number, got 2.5"),
+    *OF_CONDITIONS,
     bad("empty", "", "an experiment needs at least name, question and dataset, got an empty file"),
     bad("comment", "# nothing\n", "got an empty file"),
     bad("list", "§- name: bad\n", "an experiment must be a mapping of keys to values, got [{'name': 'bad'}]"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -22,7 +23,14 @@ from mlpbench.experiment.claims.hypothesis import (
     Test,
     TTest,
 )
-from mlpbench.experiment.claims.metric_checks import check_metric, check_metric_of
+from mlpbench.experiment.claims.metric_checks import (
+    check_margin,
+    check_metric,
+    check_metric_of,
+    check_value,
+    span_of,
+)
+from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics.metric import metric
@@ -198,3 +206,20 @@ def check_conditions(claims: Sequence[Claim], design: Design, conditions: Sequen
         if claim.unit == "dataset":
             check_each_dataset(claim.form, design, conditions, path)
         check_metric_of(claim.form.metric, claim.form.selected(conditions), (*path, "metric"))
+        _check_span(claim, design, conditions, path)
+
+
+def _check_span(claim: Claim, design: Design, conditions: Sequence[Condition], path: Path) -> None:
+    """Raise SpecProblem for a number that no run's metric, or no difference of such, can come to."""
+    form = claim.form
+    low, high = span_of(form.metric, form.selected(conditions))
+    for field in form.values:
+        if (value := getattr(form, field)) is not None:
+            check_value(form.metric, field, value, (low, high), (*path, field))
+    if not form.margins or not math.isfinite(high - low):
+        return
+    hypothesis = claim.hypothesis(design, conditions)
+    assert isinstance(hypothesis.number, WeightedSum), "a form with a margin is of a weighted sum"
+    reach = high - low if hypothesis.is_a_level else hypothesis.number.reach((low, high))
+    for field in form.margins:
+        check_margin(form.metric, field, getattr(form, field), reach, hypothesis.quantity.kind, (*path, field))

@@ -31,6 +31,9 @@ class ClaimForm(Model):
     name: ClassVar[str] = ""
     # Fields that select conditions, by the key that a file has for them.
     selectors: ClassVar[Sequence[str]] = ()
+    # Fields that are values of the metric, and those that are distances between such values.
+    values: ClassVar[Sequence[str]] = ()
+    margins: ClassVar[Sequence[str]] = ()
     # What to do where it is asked for with the data set as unit and has a test of its own.
     instead_over_datasets: ClassVar[str] = "leave `unit` out, so that it speaks of these data sets"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -22,6 +23,7 @@ from mlpbench.experiment.claims.hypothesis import (
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import (
     averaged_factors,
+    check_sides_differ,
     confounded_levels,
     equal_weights,
     in_words,
@@ -40,6 +42,8 @@ ACCURACY_MARGIN = 0.002
 class _Difference(ClaimForm):
     """A weighted sum of conditions, paired by replicate, that is expected to be beyond a margin, or within it."""
 
+    margins = ("margin",)
+
     def stated(self) -> tuple[Sense, float | None]:
         """Return what is expected and the margin, None where none is stated."""
         raise NotImplementedError
@@ -50,9 +54,11 @@ class _Difference(ClaimForm):
         return "expect: equivalent" if self.stated()[0] == "equivalent" else ""
 
     def check(self, design: Design, measured: Metric, path: Path) -> None:
-        """Raise SpecProblem for an equivalence without a margin."""
+        """Raise SpecProblem for an equivalence without a margin, or within one of 0, which no replicates show."""
         if self.stated() == ("equivalent", None) and not measured.is_accuracy:
             raise SpecProblem(path, f"equivalent on {plain(self.metric)} must state a margin")
+        if self.stated() == ("equivalent", 0.0):
+            raise SpecProblem((*path, "margin"), "margin must be greater than 0 where expect is equivalent, got 0")
 
     def with_selectors(self, design: Design, path: Path) -> Self:
         """Return the form with its selectors in canonical form, and the margin that differences of the metric have."""
@@ -63,6 +69,16 @@ class _Difference(ClaimForm):
     def weighted(self) -> list[tuple[float, Levels]]:
         """Return weights and selectors."""
         raise NotImplementedError
+
+    def weights(self, conditions: Sequence[Condition]) -> dict[str, float]:
+        """Return the weight of each condition in the sum; nothing of those that cancel out."""
+        weights: dict[str, float] = {}
+        largest = 0.0
+        for weight, where in self.weighted():
+            for condition_id, share in equal_weights(where, conditions).items():
+                weights[condition_id] = weights.get(condition_id, 0.0) + weight * share
+                largest = max(largest, abs(weight * share))
+        return without_zeros(weights, largest)
 
     def test_of(self, test: Test) -> Test:
         """Return the test that judges the form, given the one that is asked for."""
@@ -85,15 +101,11 @@ class _Difference(ClaimForm):
         test = self.test_of(test)
         (expect, stated), (median, of_median) = self.stated(), median_words(test)
         margin = stated or 0.0
-        weights: dict[str, float] = {}
-        for weight, where in self.weighted():
-            for condition_id, share in equal_weights(where, conditions).items():
-                weights[condition_id] = weights.get(condition_id, 0.0) + weight * share
         wheres = [where for _, where in self.weighted()]
         name = f"{plain(self.metric)}: {self.in_words()}"
         return Hypothesis(
             metric=self.metric,
-            number=WeightedSum(weights=without_zeros(weights)),
+            number=WeightedSum(weights=self.weights(conditions)),
             test=test,
             sense=expect,
             bound=0.0 - margin if expect == "less" else margin,
@@ -204,6 +216,11 @@ class Compare(_Difference):
         if self.a == self.b:
             raise SpecProblem(path, f"a and b must differ, got {shown(self.a)} twice")
 
+    def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
+        """Raise SpecProblem where a and b are the same conditions."""
+        super().check_conditions(design, conditions, path)
+        check_sides_differ({"a": self.a, "b": self.b}, conditions, path)
+
     def weighted(self) -> list[tuple[float, Levels]]:
         """Return 1 for a and -1 for b."""
         return [(1.0, self.a), (-1.0, self.b)]
@@ -256,6 +273,17 @@ class Contrast(_Difference):
         below = [(term, (*path, "terms", i, "where")) for i, term in enumerate(self.terms)]
         terms = [t.model_copy(update={"where": read_selector(design, t.where, at)}) for t, at in below]
         return super().with_selectors(design, path).model_copy(update={"terms": terms})
+
+    def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
+        """Raise SpecProblem where weights leave no condition, or are beyond the range of numbers."""
+        super().check_conditions(design, conditions, path)
+        rule = ""
+        if not math.isfinite(sum(abs(t.weight) for t in self.terms)):
+            rule = "the weights of a contrast must add up to a finite number"
+        elif not self.weights(conditions):
+            rule = "the weights of a contrast must not cancel out over the conditions"
+        if rule:
+            raise SpecProblem((*path, "terms"), f"{rule}, got {self.in_words()}")
 
     def weighted(self) -> list[tuple[float, Levels]]:
         """Return the terms."""

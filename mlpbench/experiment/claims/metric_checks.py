@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from mlpbench.base.models import Path, SpecProblem
 from mlpbench.data.data_sets import DATA_SETS
 from mlpbench.data.dataset import DataFacts
 from mlpbench.experiment.components.losses import LOSSES
+from mlpbench.experiment.components.own_pieces import is_own
 from mlpbench.experiment.components.own_pieces import plain as without_digest
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
@@ -22,6 +24,8 @@ MEASURED_ON_VALIDATION, OF_TEST_SET = "val_", "test_"
 SOLVED = ("param_error", "closed_form_gap")
 # Ends of metrics in the unit of a target that is a number, or its square.
 IN_UNITS = ("_loss", "_rmse", "_mae")
+# By so much a margin may be above the largest one: weights are rounded.
+ROUNDING = 1e-9
 # Metrics that are the loss a run is trained with, or follow from it, as steps_to_train_loss_0.5; test_log_loss is none.
 OF_TRAINED_LOSS = re.compile(r"(?<!log)_loss(?![a-z])")
 
@@ -96,6 +100,43 @@ def _check_losses(name: str, conditions: Sequence[Condition], path: Path) -> Non
         rule = f"{name} is of the loss that a run is trained with, and {names} have no common scale"
         near = "test_accuracy" if any(c.data.n_classes for c in conditions) else "test_rmse"
         raise SpecProblem(path, f"{rule}, got {name!r}; did you mean {near!r}, or one loss?")
+
+
+def span_of(name: str, conditions: Sequence[Condition]) -> tuple[float, float]:
+    """Return the least and the largest value that a metric may have in some conditions; a loss of a plugin has any."""
+    low, high = metric(name).span
+    is_loss = metric(name).unit == "per example" and OF_TRAINED_LOSS.search(name)
+    return (-math.inf if is_loss and any(is_own(c.settings.loss) for c in conditions) else low), high
+
+
+def check_value(name: str, field: str, value: float, span: tuple[float, float], path: Path) -> None:
+    """Raise SpecProblem for a value that a metric has in no run."""
+    low, high = span
+    if low <= value <= high:
+        return
+    of, plain = metric(name), without_digest(name)
+    what = "fraction" if of.is_fraction else "number"
+    ends = [f"of at least {low:g}"] * math.isfinite(low) + [f"of at most {high:g}"] * math.isfinite(high)
+    words = f"a {what} in [{low:g}, {high:g}]" if len(ends) == 2 else f"a {what} {ends[0]}"
+    near = of_percent(name, value, high)
+    raise SpecProblem(path, f"{field} must be one that {plain} can have, {words}, got {value:g}{near}")
+
+
+def check_margin(name: str, field: str, margin: float | None, reach: float, kind: str, path: Path) -> None:
+    """Raise SpecProblem for a margin beyond the largest difference, or slope, that values of a metric can have."""
+    if margin is None or not margin > reach * (1 + ROUNDING):  # beyond the range of numbers it is not one
+        return
+    of = {"level": "the width of the range", "difference": "the largest difference", "slope": "the steepest slope"}[
+        kind
+    ]
+    near = of_percent(name, margin, reach)
+    raise SpecProblem(path, f"{field} must be at most {reach:g}, {of} of {without_digest(name)}, got {margin:g}{near}")
+
+
+def of_percent(name: str, value: float, high: float) -> str:
+    """Return the fraction that a percentage was meant to be, as a question; nothing where it can't be one."""
+    is_percent = metric(name).is_fraction and 1 < value <= 100 and value / 100 <= high
+    return f"; did you mean {value / 100:g}?" if is_percent else ""
 
 
 def set_score(name: str) -> SetScore | None:

@@ -115,6 +115,11 @@ class WeightedSum:
             diverged=bool(lost.any()) and not counts_as_worst,
         )
 
+    def reach(self, span: tuple[float, float]) -> float:
+        """Return the largest size of the sum of values that lie in a finite span."""
+        ends = [[w * (high if w > 0 else low) for w in self.weights.values()] for low, high in (span, span[::-1])]
+        return max(abs(_exact_sum(of_end)) for of_end in ends)
+
     def least_spread(self, steps: Mapping[str, float], n: int) -> float:
         """Return what the coarsest step in one condition moves the sum by."""
         return max((abs(w) * steps[c] for c, w in self.weights.items()), default=0.0)

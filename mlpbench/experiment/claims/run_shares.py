@@ -13,6 +13,7 @@ from mlpbench.experiment.claims.hypothesis import FailureTest, Hypothesis, Quant
 from mlpbench.experiment.claims.replicate_numbers import FailureDifference, WeightedSum
 from mlpbench.experiment.claims.selectors import (
     averaged_factors,
+    check_sides_differ,
     confounded_levels,
     equal_weights,
     in_words,
@@ -48,6 +49,11 @@ class _TwoSides(ClaimForm):
         """Raise SpecProblem where a is b."""
         if self.a == self.b:
             raise SpecProblem(path, f"a and b must differ, got {shown(self.a)} twice")
+
+    def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
+        """Raise SpecProblem where a and b are the same conditions."""
+        super().check_conditions(design, conditions, path)
+        check_sides_differ({"a": self.a, "b": self.b}, conditions, path)
 
 
 class Wins(_TwoSides):
@@ -93,6 +99,7 @@ class Fails(_TwoSides):
     """Runs of a fail more often than those of b, or less often: they diverge, or their metric is worse than a number."""
 
     name = "fails"
+    values = ("worse_than",)
     instead_over_datasets = (
         "`compare` of the metric diverged asks by how much more of the runs of a diverge on each data set"
     )

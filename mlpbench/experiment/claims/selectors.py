@@ -86,9 +86,20 @@ def equal_weights(where: Levels, conditions: Sequence[Condition]) -> dict[str, f
     return {c: 1 / len(selected) for c in selected}
 
 
-def without_zeros(weights: Mapping[str, float]) -> dict[str, float]:
-    """Return the weights that are not 0, or what rounding leaves of 0: those conditions do not matter."""
-    least = NEGLIGIBLE * max(map(abs, weights.values()), default=0.0)
+def check_sides_differ(sides: Mapping[str, Levels], conditions: Sequence[Condition], path: Path) -> None:
+    """Raise SpecProblem where both sides of a claim, by what a file calls them, select the same conditions, in whatever words."""
+    a, b = ({c.condition_id for c in conditions if selects(where, c)} for where in sides.values())
+    if a == b:
+        rule = f"{' and '.join(sides)} must differ, but select the same conditions"
+        raise SpecProblem(path, f"{rule}, got {' and '.join(map(shown, sides.values()))}")
+
+
+def without_zeros(weights: Mapping[str, float], largest: float = 0.0) -> dict[str, float]:
+    """Return the weights that are not 0, or what rounding leaves of 0: those conditions do not matter.
+
+    `largest` is the largest number that was added up to one of them, where numbers were that may cancel.
+    """
+    least = NEGLIGIBLE * max(largest, *map(abs, weights.values())) if weights else 0.0
     return {c: w for c, w in weights.items() if abs(w) > least}
 
 

@@ -38,6 +38,7 @@ class Trend(ClaimForm):
     """
 
     name = "trend"
+    margins = ("margin",)
 
     factor: str
     expect: Literal["rises", "falls"]
@@ -55,6 +56,11 @@ class Trend(ClaimForm):
             raise SpecProblem((*path, "factor"), f"scale {self.scale} needs numeric levels, got {shown(list(levels))}")
         if self.scale == "log" and any(v <= 0 for v in levels):  # type: ignore[operator]
             raise SpecProblem((*path, "scale"), f"scale log needs levels above 0, got {shown(list(levels))}")
+        if self.scale == "linear":
+            width = max(levels) - min(levels)  # type: ignore[operator,type-var]
+            if not 0 < width * width < math.inf:
+                rule = "scale linear needs levels so far apart that the square of their distance is a number above 0"
+                raise SpecProblem((*path, "factor"), f"{rule}, got {shown(list(levels))}; did you mean 'scale: log'?")
 
     def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
         """Raise SpecProblem where some conditions, as those of a data set, have fewer than two of the levels."""

@@ -33,6 +33,7 @@ class Bound(ClaimForm):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["above"]}, {"required": ["below"]}]})
     name = "bound"
     selectors = ("where",)
+    values = ("above", "below")
 
     where: dict[str, Any] = Field(default_factory=dict)
     above: float | None = None
@@ -109,6 +110,8 @@ class Matches(ClaimForm):
 
     name = "matches"
     selectors = ("where",)
+    values = ("value",)
+    margins = ("tolerance",)
 
     where: dict[str, Any] = Field(default_factory=dict)
     value: float

@@ -73,7 +73,8 @@ class Metric:
 
     `value(torch, run)` computes it; None where this run has none, and no function where it is computed from other tables.
     It has a meaning for such `targets`. A cost is known of diverged runs too. `source` is what makes repeats of a run differ in it:
-    what follows from `settings` is exact.
+    what follows from `settings` is exact. `least` and `largest` are the values that no run is beyond, of a difference those of
+    what is subtracted.
     """
 
     name: str
@@ -84,6 +85,8 @@ class Metric:
     targets: tuple[Target, ...] = ("classes", "numbers")
     is_cost: bool = False
     source: Source = "draws"
+    least: float = 0.0
+    largest: float = math.inf
 
     @property
     def is_accuracy(self) -> bool:
@@ -98,10 +101,33 @@ class Metric:
         """
         if self.unit == OF_VARIANCE:
             return -math.inf, 1.0
-        if self.unit not in ("fraction", "0 or 1"):
+        if not self.is_fraction:
             return -math.inf, math.inf
-        differs = self.name.removeprefix(metric_names.LATE).startswith(("gap_", "split_excess_"))
-        return -1.0 if differs else 0.0, 1.0
+        return -1.0 if self._is_difference else 0.0, 1.0
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The least and the largest value that a run may have: `limits`, to which intervals are cut, and what is known beside them.
+
+        >>> metric("test_accuracy").span, metric("gap_accuracy").span, metric("test_loss").span, metric("gap_loss").span
+        ((0.0, 1.0), (-1.0, 1.0), (0.0, inf), (-inf, inf))
+        """
+        if self.unit == LOG10_UNIT:
+            high = metric(self.name.removeprefix(metric_names.LOG10)).span[1]
+            return -math.inf, math.log10(high)
+        low, high = self.limits
+        if self._is_difference or self.unit == OF_VARIANCE:
+            return low, high
+        return max(low, self.least), min(high, self.largest)
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether it is a share of 1, which others give in percent."""
+        return self.unit in ("fraction", "0 or 1")
+
+    @property
+    def _is_difference(self) -> bool:
+        return self.name.removeprefix(metric_names.LATE).startswith(("gap_", "split_excess_"))
 
 
 def _metric(name: str, meaning: str, unit: str, better: Better = "neither", **fields: Any) -> Metric:
@@ -146,7 +172,9 @@ def _of_test_set() -> Iterator[Metric]:
     for name, score in SET_SCORES.items():
         meaning = f"{score.title} on the test set: {score.meaning}"
         value, targets = partial(_of_set, score=name), (score.target,)
-        yield _metric(f"test_{name}", meaning, score.unit, score.better, value=value, targets=targets)
+        yield _metric(
+            f"test_{name}", meaning, score.unit, score.better, value=value, targets=targets, largest=score.largest
+        )
 
 
 def _of_set(torch: Any, run: TrainedRun, *, score: str) -> float | None:
@@ -344,7 +372,7 @@ def _of_layer(name: str) -> Metric | None:
         return None
     at = metric_names.of_layer(name)
     of = LAYER_METRICS[at.metric]
-    return _metric(metric_names.written(name), f"{of.meaning}: {at.words}", of.unit)
+    return _metric(metric_names.written(name), f"{of.meaning}: {at.words}", of.unit, least=of.least)
 
 
 def _under_shift(name: str) -> Metric | None:
@@ -368,7 +396,7 @@ def _log10(name: str) -> Metric | None:
 
 def _of_plugin(name: str) -> Metric | None:
     meaning = own_metrics.meaning(name)
-    return None if meaning is None else _metric(name, meaning, "1")
+    return None if meaning is None else _metric(name, meaning, "1", least=-math.inf)
 
 
 # Each returns the metric of a name that is of its form, None for another name.

@@ -23,7 +23,7 @@ WORDS = ("first", "last", "out", "all", "mean")
 class LayerMetric:
     """A column of the table `layers`: its meaning, its unit, and the layers and steps that have it.
 
-    `over` is the word for all hidden layers together. Of hidden layers alone is what outputs, which have no activation and no
+    `over` is the word for all hidden layers together, `least` the value that none is below. Of hidden layers alone is what outputs, which have no activation and no
     layer after them, can't have; of a step what there is none of before the first.
     """
 
@@ -32,10 +32,13 @@ class LayerMetric:
     over: Literal["mean", "all"] = "mean"
     of_hidden: bool = False
     of_step: bool = False
+    least: float = 0.0
 
 
 LAYER_METRICS: Mapping[str, LayerMetric] = {
-    "act_mean": LayerMetric(meaning="mean of a layer's activations over probe examples and units", unit="1"),
+    "act_mean": LayerMetric(
+        meaning="mean of a layer's activations over probe examples and units", unit="1", least=-math.inf
+    ),
     "act_var": LayerMetric(meaning="variance of a layer's activations over probe examples and units", unit="1"),
     "act_zero": LayerMetric(meaning="share of a layer's activations that are exactly zero", unit="fraction"),
     "act_saturated": LayerMetric(

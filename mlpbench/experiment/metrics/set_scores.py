@@ -201,6 +201,7 @@ class SetScore:
         target: the target it has a meaning for.
         needs: `predictions`, `outputs`, or `probabilities`, which there are where the loss is a cross-entropy.
         classes_above: the number of classes above which it has a meaning; None where any will do.
+        largest: the value that none is above.
 
     """
 
@@ -212,6 +213,7 @@ class SetScore:
     target: Target = "classes"
     needs: Literal["predictions", "outputs", "probabilities"] = "predictions"
     classes_above: int | None = None
+    largest: float = math.inf
 
 
 SET_SCORES: Mapping[str, SetScore] = {
@@ -240,7 +242,7 @@ SET_SCORES: Mapping[str, SetScore] = {
     ),
     "brier": SetScore(
         title="Brier score", meaning="mean squared error of the probabilities", unit="per example", better="lower",
-        of_set=_brier, needs="probabilities",
+        of_set=_brier, needs="probabilities", largest=2.0,
     ),
     "ece": SetScore(
         title="calibration error", meaning="expected calibration error of the predicted class, 15 equal bins",
