@@ -219,6 +219,9 @@ def _print_claims(claims: Mapping[str, str], detects: Detectable) -> None:
         test, sds, few = detects.tests[name], detects.sds[name], detects.too_few.get(name)
         if few is not None:
             detected = f"; {few.n} {few.units} can't decide it ({few.least} can)"
+        elif name in detects.one_draw:
+            said = detects.one_draw[name].sentence.removesuffix(".")
+            detected = f"; {said[:1].lower()}{said[1:]}"
         elif not test.is_foreseen:
             detected = ""
         elif sds is None:

@@ -18,6 +18,7 @@ from mlpbench.evidence.statistics.outlook import TooFew
 from mlpbench.evidence.statistics.sign_test import detectable_share
 from mlpbench.evidence.statistics.t_test import POWER
 from mlpbench.experiment.claims.hypothesis import Hypothesis, SignFlipTest, SignTest, TTest
+from mlpbench.experiment.drawn_streams import SharedDraw, are_one_draw, streams_to_vary
 from mlpbench.experiment.grid import Condition, count_tunings
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.registration import ClaimStanding, Registration
@@ -39,6 +40,7 @@ class ClaimTest:
         standing: how the claim is registered, or will be: at which seed of its comparison.
         analyses: at how many replicates a top-up has interim analyses; empty where there is none.
         overlap: how far replicates are from independent (`estimates.overlap`).
+        shared: what its replicates share, where they are one draw, however many.
 
     """
 
@@ -49,6 +51,7 @@ class ClaimTest:
     standing: ClaimStanding = FIRST_LOOK
     analyses: Sequence[int] = ()
     overlap: float = 0.0
+    shared: SharedDraw | None = None
 
     @property
     def seed_level(self) -> float:
@@ -57,8 +60,12 @@ class ClaimTest:
 
     @property
     def is_foreseen(self) -> bool:
-        """Whether its power is known: that of a test of a mean or a median."""
-        return isinstance(self.hypothesis.test, TTest | SignFlipTest | SignTest) and not self.hypothesis.datasets
+        """Whether its power is known: that of a test of a mean or a median, of replicates that differ."""
+        return (
+            self.shared is None
+            and isinstance(self.hypothesis.test, TTest | SignFlipTest | SignTest)
+            and not self.hypothesis.datasets
+        )
 
     @property
     def is_equivalence(self) -> bool:
@@ -80,8 +87,11 @@ class ClaimTest:
         return 0.0 if isinstance(self.hypothesis.test, SignFlipTest) and 2.0 ** (1 - n) > level else level
 
     def too_few(self, n: int) -> TooFew | None:
-        """Return that n replicates, with a top-up at most, decide it in no case; None where they may, and where one looks at any time."""
-        if self.is_anytime:
+        """Return that n replicates, with a top-up at most, decide it in no case.
+
+        None where they may, where one looks at any time, and where their number is not what is missing.
+        """
+        if self.is_anytime or self.shared is not None:
             return None
         if self.hypothesis.datasets:
             return outlook.too_few(self.hypothesis, self.seed_level, [len(self.hypothesis.datasets)])
@@ -125,9 +135,18 @@ def claim_tests(
             standing=FIRST_LOOK if registration is None else registration.standings[name],
             analyses=() if experiment.until_decided is None else schedule(experiment.replicates, most),
             overlap=_overlap(hypothesis, scientific),
+            shared=_shared(hypothesis, experiment, scientific),
         )
         for name, hypothesis in hypotheses.items()
     }
+
+
+def _shared(hypothesis: Hypothesis, experiment: Experiment, conditions: Sequence[Condition]) -> SharedDraw | None:
+    needed = [conditions[i] for i in hypothesis.positions(conditions)]
+    if hypothesis.datasets or hypothesis.is_exact or not are_one_draw(hypothesis.metric, experiment, needed):
+        return None
+    planned = experiment.most_replicates - experiment.set_aside
+    return SharedDraw(replicates=planned, varied=experiment.vary, drawn=streams_to_vary(experiment, needed))
 
 
 def _overlap(hypothesis: Hypothesis, conditions: Sequence[Condition]) -> float:

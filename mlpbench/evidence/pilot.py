@@ -116,6 +116,8 @@ def pilot_claims(
 
 def _why_unforeseen(test: ClaimTest) -> str:
     """Say why no pilot has an assurance for a claim, and what decides it where that is known."""
+    if test.shared is not None:
+        return "the planned replicates are one draw, which is no test"
     if isinstance(test.hypothesis.test, EveryReplicate):
         return f"{EVERY_LEAST} replicates that all keep its bound show it, and one that doesn't refutes it"
     if isinstance(test.hypothesis.test, ExactNumber):

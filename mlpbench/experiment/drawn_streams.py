@@ -7,11 +7,13 @@ that vary dropout alone are one network, trained again and again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from mlpbench.base.models import STREAM, STREAMS, SpecProblem, Stream
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
+from mlpbench.experiment.metrics.metric import metric
 
 
 def _is_random(init: str) -> bool:
@@ -59,6 +61,44 @@ def varied_in(condition: Condition, design: Design) -> tuple[Stream, ...]:
     """Return the streams by which the replicates of a condition differ."""
     vary = (cast(Stream, condition.levels[STREAM]),) if design.one_at_a_time else design.vary
     return tuple(s for s in streams_that_matter(condition, design) if s in vary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedDraw:
+    """Replicates that are one draw: how many, the streams that vary, none of which is drawn from, and those that are."""
+
+    replicates: int
+    varied: Sequence[str]
+    drawn: Sequence[str]
+
+    @property
+    def sentence(self) -> str:
+        """What that means, in a sentence."""
+        first = f"The {self.replicates} replicates are one draw, which is no test"
+        if not self.drawn:
+            return f"{first}: these runs draw no random numbers."
+        vary = " or ".join(filter(None, [", ".join(self.drawn[:-1]), self.drawn[-1]]))
+        return f"{first}: they differ only in {', '.join(self.varied)}, which these runs do not draw from. Vary {vary}."
+
+
+def are_one_draw(measured: str, design: Design, needed: Sequence[Condition]) -> bool:
+    """Return whether replicates are one draw in a metric: none of the conditions that it is of draws from a stream that varies.
+
+    What is validated on folds is drawn by the split of examples into folds, unless groups or times leave one such split.
+    """
+    if metric(measured).source != "draws" or design.replicates < 2:
+        return False
+    if measured.startswith("val_") and design.folds is not None and "split" in design.vary:
+        blocks = [c.data.blocks for c in needed]
+        if any(b is None or b.is_drawn(folds=design.folds) for b in blocks):
+            return False
+    return not any(varied_in(c, design) for c in needed)
+
+
+def streams_to_vary(design: Design, needed: Sequence[Condition]) -> list[Stream]:
+    """Return the streams that some of the conditions draw from."""
+    matter = {s for c in needed for s in streams_that_matter(c, design)}
+    return [s for s in STREAMS if s in matter]
 
 
 def check_streams(design: Design, conditions: Sequence[Condition]) -> None:

@@ -145,3 +145,40 @@ def test_seven_signs_and_a_top_up_are_no_matter(tmp_path: Path) -> None:
     for enough in ({"replicates": 7}, {"until_decided": {"max_replicates": 12}}):
         assert planned(SIGNS | enough, tmp_path)["too_few"] == {}
         assert "can't decide" not in invoke("plan", SIGNS | enough, tmp_path).stdout
+
+
+SHARED = SPEC | {"vary": ["dropout"]}
+
+
+def test_replicates_that_are_one_draw_are_said_to_be_no_test_before_they_are_trained(tmp_path: Path) -> None:
+    said = (
+        "he 6 replicates are one draw, which is no test: they differ only in dropout, which these runs do not draw from"
+    )
+    shown = " ".join(invoke("plan", SHARED, tmp_path).stdout.split())
+    assert shown.count(f"; t{said}. Vary init, order or split") == 2
+    assert "detects" not in shown
+    plan = planned(SHARED, tmp_path)
+    one = {"varied": ["dropout"], "drawn": ["init", "order", "split"]}
+    assert (plan["one_draw"], plan["sd"]) == ({"better": one, "lower": one}, {"better": None, "lower": None})
+    first = invoke("run", SHARED, tmp_path, "--executor", "inline", "--no-report").stdout
+    assert first.index(f"claim better: T{said}. Vary init, order or split.") < first.index("trained now")
+
+
+def test_a_claim_of_which_one_side_draws_is_no_single_draw_nor_is_an_exact_number(tmp_path: Path) -> None:
+    sides = COMPARED | {"a": {"dropout": 0.5}, "b": {"dropout": 0}}
+    exact = {"metric": "flops", "where": {"dropout": 0}, "above": 1}
+    alone = {"metric": "test_accuracy", "where": {"dropout": 0}, "above": 0.5}
+    forms: dict[str, dict[str, Any]] = {
+        "sides": {"compare": sides},
+        "exact": {"bound": exact},
+        "alone": {"bound": alone},
+    }
+    claims = [{"id": name, "says": "It is.", **form} for name, form in forms.items()]
+    plan = planned(SHARED | {"factors": {"dropout": [0, 0.5]}, "claims": claims}, tmp_path)
+    assert list(plan["one_draw"]) == ["alone"]
+    assert plan["sd"]["sides"] is not None
+
+
+def test_fewer_replicates_than_decide_are_no_matter_where_they_are_one_draw(tmp_path: Path) -> None:
+    plan = planned(SIGNS | {"vary": ["dropout"]}, tmp_path)
+    assert (plan["too_few"], list(plan["one_draw"])) == ({}, ["better", "lower"])

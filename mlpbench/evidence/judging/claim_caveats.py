@@ -15,7 +15,6 @@ from mlpbench.evidence.judging import caveats, draws
 from mlpbench.evidence.judging.caveats import Caveat
 from mlpbench.evidence.judging.claim_values import ClaimValues
 from mlpbench.evidence.judging.divergence import divergence_caveats
-from mlpbench.evidence.judging.draws import streams_to_vary
 from mlpbench.evidence.ranks.signed_rank import MOST_EXACT
 from mlpbench.evidence.statistics.alpha_spending import seed_level
 from mlpbench.evidence.statistics.bounded_mean import least_replicates
@@ -25,6 +24,7 @@ from mlpbench.evidence.statistics.t_test import LEVEL
 from mlpbench.experiment.claims.dataset_unit import by_dataset
 from mlpbench.experiment.claims.hypothesis import BettingTest, Hypothesis
 from mlpbench.experiment.components.own_pieces import plain
+from mlpbench.experiment.drawn_streams import streams_to_vary
 from mlpbench.experiment.grid import Condition, format_level, resolve
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.plan import CURVE_POINTS

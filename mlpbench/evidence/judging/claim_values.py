@@ -21,13 +21,14 @@ from mlpbench.data.dataset import DataFacts
 from mlpbench.evidence.estimates.observe import DIVERGED, OK, MetricValues, accuracy_step, metric_values
 from mlpbench.evidence.estimates.overlap import largest_overlap
 from mlpbench.evidence.frames import with_finite
-from mlpbench.evidence.judging.draws import are_one_draw, measured_apart
+from mlpbench.evidence.judging.draws import measured_apart
 from mlpbench.evidence.statistics.effect_sizes import Sizes, sizes_of, standard_deviation
 from mlpbench.evidence.statistics.sign_test import count_sides
 from mlpbench.evidence.statistics.t_test import Sample
 from mlpbench.experiment import shift_spec
 from mlpbench.experiment.claims.hypothesis import Hypothesis, LargestVariance
 from mlpbench.experiment.claims.replicate_numbers import ROUNDED, Measured, ReplicateNumber, WeightedSum
+from mlpbench.experiment.drawn_streams import are_one_draw
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.metrics import metric_names
 from mlpbench.experiment.metrics.metric import metric
@@ -366,7 +367,7 @@ class _NeededRuns:
             replicates=np.flatnonzero(whole) + self.experiment.set_aside,
             overlap=largest_overlap(hypothesis.metric, needed),
             at_edge=numbers.at_edge,
-            is_one_draw=are_one_draw(hypothesis, self.experiment, needed),
+            is_one_draw=are_one_draw(hypothesis.metric, self.experiment, needed),
             together=together,
             diverged=numbers.diverged,
             worst=0 if numbers.diverged else int(lost[whole].any(axis=1).sum()),

@@ -13,13 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlpbench.base.models import STREAMS, Stream
 from mlpbench.evidence.judging.caveats import Caveat, Remark
-from mlpbench.experiment.claims.hypothesis import Hypothesis
-from mlpbench.experiment.drawn_streams import streams_that_matter, varied_in
-from mlpbench.experiment.grid import Condition
-from mlpbench.experiment.metrics.metric import metric
-from mlpbench.experiment.spec import Experiment
+from mlpbench.experiment.drawn_streams import SharedDraw
 
 Bools = npt.NDArray[np.bool_]
 
@@ -40,11 +35,7 @@ class OneDraw(Caveat):
     @property
     def sentence(self) -> str:
         """The caveat in a sentence."""
-        first = f"The {self.replicates} replicates are one draw, which is no test"
-        if not self.drawn:
-            return f"{first}: these runs draw no random numbers."
-        vary = " or ".join(filter(None, [", ".join(self.drawn[:-1]), self.drawn[-1]]))
-        return f"{first}: they differ only in {', '.join(self.varied)}, which these runs do not draw from. Vary {vary}."
+        return SharedDraw(**vars(self)).sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,26 +44,6 @@ class MeasuredTogether(Caveat):
 
     template = "{replicates} replicates were timed in the same stacks as others and are no measurements of their own."
     replicates: int
-
-
-def are_one_draw(hypothesis: Hypothesis, experiment: Experiment, needed: Sequence[Condition]) -> bool:
-    """Return whether several replicates of a claim are one draw: none of its conditions draws from a stream that varies.
-
-    What is validated on folds is drawn by the split of examples into folds, unless groups or times leave one such split.
-    """
-    if metric(hypothesis.metric).source != "draws" or experiment.replicates < 2:
-        return False
-    if hypothesis.metric.startswith("val_") and experiment.folds is not None and "split" in experiment.vary:
-        blocks = [c.data.blocks for c in needed]
-        if any(b is None or b.is_drawn(folds=experiment.folds) for b in blocks):
-            return False
-    return not any(varied_in(c, experiment) for c in needed)
-
-
-def streams_to_vary(experiment: Experiment, needed: Sequence[Condition]) -> list[Stream]:
-    """Return the streams that some of the conditions draw from."""
-    matter = {s for c in needed for s in streams_that_matter(c, experiment)}
-    return [s for s in STREAMS if s in matter]
 
 
 def measured_apart(table: npt.NDArray[Any]) -> Bools:

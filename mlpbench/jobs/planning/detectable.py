@@ -9,6 +9,7 @@ from typing import Any
 
 from mlpbench.evidence.claim_tests import ClaimTest, claim_tests
 from mlpbench.evidence.statistics.outlook import TooFew
+from mlpbench.experiment.drawn_streams import SharedDraw
 from mlpbench.experiment.grid import Condition
 from mlpbench.experiment.spec import Experiment
 from mlpbench.results.registration import Registration
@@ -38,13 +39,19 @@ class Detectable:
         found = {name: test.too_few(self.replicates) for name, test in self.tests.items()}
         return {name: few for name, few in found.items() if few is not None}
 
+    @cached_property
+    def one_draw(self) -> Mapping[str, SharedDraw]:
+        """The claims whose replicates are one draw, which is no test."""
+        return {name: test.shared for name, test in self.tests.items() if test.shared is not None}
+
     def notes(self) -> list[str]:
         """Return a line about each claim that the planned replicates decide in no case."""
-        if not self.too_few:
-            return []
-        from mlpbench.evidence.judging.caveats import TooFewToDecide  # pandas takes a while to load
+        said = {name: shared.sentence for name, shared in self.one_draw.items()}
+        if self.too_few:
+            from mlpbench.evidence.judging.caveats import TooFewToDecide  # pandas takes a while to load
 
-        return [f"claim {name}: {TooFewToDecide(**vars(few)).sentence}" for name, few in self.too_few.items()]
+            said |= {name: TooFewToDecide(**vars(few)).sentence for name, few in self.too_few.items()}
+        return [f"claim {name}: {said[name]}" for name in self.tests if name in said]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `plan --json` has it."""
@@ -60,7 +67,8 @@ class Detectable:
         }
         fewest = {name: few.least for name, few in self.too_few.items()}
         family = {"family": next(iter(self.tests.values())).family} if self.tests else {}
-        of_claims = {"levels": levels, "sd": dict(self.sds), "seeds": seeds, "too_few": fewest}
+        shared = {name: {"varied": list(s.varied), "drawn": list(s.drawn)} for name, s in self.one_draw.items()}
+        of_claims = {"levels": levels, "sd": dict(self.sds), "seeds": seeds, "too_few": fewest, "one_draw": shared}
         return {"replicates": self.replicates} | family | of_claims
 
 
