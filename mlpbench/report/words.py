@@ -295,6 +295,8 @@ def needed(verdict: Verdict) -> str:
     even, more, units = verdict.outlook.more_for_even, verdict.outlook.more_replicates, verdict.hypothesis.units
     if verdict.outlook.unknown:
         return f"How many {units} would decide it can't be said: {verdict.outlook.unknown}."
+    if verdict.outlook.are_equal:
+        return _if_equal(verdict)
     if same := _if_they_stay(verdict):
         return "" if more is None else f"About {about(more)} more {units} needed for 80% power {same}."
     floor = verdict.outlook.floor
@@ -315,6 +317,16 @@ def needed(verdict: Verdict) -> str:
     return (
         f"About {about(even)} more {units if even != 1 else units[:-1]} would {decide} with a chance of 50%, {likely}."
     )
+
+
+def _if_equal(verdict: Verdict) -> str:
+    """Return what replicates that all have the same number say of further ones: no spread was seen of which a chance would follow."""
+    more, tested = verdict.outlook.more_replicates, verdict.hypothesis
+    equal = f"All {verdict.n} {tested.quantity.plural} are equal"
+    decide = "tell on which side of it" if verdict.decision == AT_THE_MARGIN else "decide it"
+    if more is None:
+        return f"{equal}: more {tested.units} are unlikely to {decide}, as none would if theirs are equal too."
+    return f"{equal}: about {about(more)} more would {decide} if theirs are equal too, and otherwise it can't be said how many."
 
 
 def _if_they_stay(verdict: Verdict) -> str:

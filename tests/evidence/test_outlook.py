@@ -27,6 +27,7 @@ from mlpbench.experiment.claims.hypothesis import (
     TTest,
     WinTest,
 )
+from mlpbench.report.answer.claim_flags import would_decide
 from mlpbench.report.verdict_tables import terminal_table
 from mlpbench.report.words import verdict_sentence
 from mlpbench.results.registration import ClaimStanding, Registration
@@ -200,3 +201,47 @@ def test_an_undecided_share_says_how_many_more_replicates_would_decide_it(form: 
 def test_failures_that_there_are_none_of_say_why_no_number_is_said() -> None:
     verdict = judged(CLAIMS["fails"][0], np.full(10, 0.9), np.full(10, 0.9))
     assert "can't be said: both sides are alike in every replicate so far." in verdict_sentence(verdict)
+
+
+def equal(n: int, difference: float, **claim: Any) -> Verdict:
+    return judged({"compare": COMPARED["compare"] | claim}, np.full(n, 0.5 + difference), np.full(n, 0.5))
+
+
+def test_no_number_is_promised_where_all_differences_are_equal_to_the_bound() -> None:
+    """A spread that is credited and not seen gave one, and a larger one each time that so many were added."""
+    for n in (3, 30):
+        verdict = equal(n, 0.0)
+        assert verdict.decision == "undecided"
+        assert verdict.outlook.are_equal
+        assert (verdict.outlook.more_for_even, verdict.outlook.more_replicates) == (None, None)
+        said = f"All {n} differences are equal: more replicates are unlikely to decide it, as none would if theirs are equal too."
+        assert said in verdict_sentence(verdict)
+        assert said in would_decide(verdict)
+
+
+def test_equal_differences_at_the_margin_tell_no_side_of_it() -> None:
+    verdict = equal(30, 0.002, margin=0.002)
+    assert verdict.decision == "at the margin"
+    said = "All 30 differences are equal: more replicates are unlikely to tell on which side of it, as none would if"
+    assert said in verdict_sentence(verdict)
+
+
+@pytest.mark.parametrize(
+    ("difference", "claim"),
+    [(0.0, {"margin": 1e-4}), (0.0, {"margin": 1e-4, "expect": "equivalent"}), (1e-4, {"margin": 0.0})],
+)
+def test_the_number_that_is_said_of_equal_differences_decides_where_all_are(
+    difference: float, claim: dict[str, Any]
+) -> None:
+    least = next(n for n in range(3, 40) if equal(n, difference, **claim).decision != "undecided")
+    assert least > 3
+    verdict = equal(3, difference, **claim)
+    assert (verdict.outlook.more_for_even, verdict.outlook.more_replicates) == (None, least - 3)
+    said = f"All 3 differences are equal: about {least - 3} more would decide it if theirs are equal too, and otherwise it can't be said how many."
+    assert said in verdict_sentence(verdict)
+
+
+def test_differences_that_are_not_all_equal_have_a_chance_to_be_decided() -> None:
+    verdict = judged(COMPARED, [0.5, 0.5, 0.5005], np.full(3, 0.5))
+    assert not verdict.outlook.are_equal
+    assert "with a chance of 50%" in verdict_sentence(verdict)

@@ -286,7 +286,7 @@ def _of_mean(blank: Verdict, values: ClaimValues, test_set: TestSet | None) -> A
     else:
         sampling = TestSampling(unknown=sampled)
     verdict = replace(verdict, p=p, test_sampling=sampling)
-    foresee = partial(outlook.of_mean, sample, hypothesis)
+    foresee = partial(outlook.of_mean, sample, hypothesis, are_equal=values.sd == 0)
     return Assessment(verdict=verdict, leans=leans, foresee=foresee, widened=widened)
 
 
@@ -350,7 +350,9 @@ def _of_middle(blank: Verdict, values: ClaimValues, test_set: TestSet | None) ->
         test_sampling=TestSampling(unknown=None if test_set is None else unsupported(hypothesis.metric, median=True)),
     )
     about, leans = Sample(n=n, mean=estimate, sd=sd), side_of(sense, estimate - centre, bound)
-    return Assessment(verdict=verdict, leans=leans, foresee=partial(foresee, about, hypothesis))
+    return Assessment(
+        verdict=verdict, leans=leans, foresee=partial(foresee, about, hypothesis, are_equal=values.sd == 0)
+    )
 
 
 def _of_variances(blank: Verdict, values: ClaimValues, _test_set: TestSet | None) -> Assessment:

@@ -25,6 +25,7 @@ O'Hagan, Stevens and Campbell, Assurance in Clinical Trial Design, 2005.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -121,6 +122,24 @@ def more_for(sample: Sample, wanted: float, bounds: tuple[float, ...], level: fl
     if sample.sd == 0:
         return None
     return smallest_enough(1, lambda more: assurance(sample, more, bounds, level, half) >= wanted, MOST_REPLICATES)
+
+
+def more_if_equal(sample: Sample, bounds: tuple[float, ...], level: float, half: float = 0.0) -> int | None:
+    """Return the number of further replicates that decide if mean and standard deviation stay as they are; None where none does.
+
+    >>> more_if_equal(Sample(n=5, mean=1.0, sd=1.0), (0.0,), 0.05), more_if_equal(Sample(n=5, mean=0.0, sd=1.0), (0.0,), 0.05)
+    (2, None)
+    """
+
+    def decides(more: int) -> bool:
+        there = replace(sample, n=sample.n + more)
+        mean = np.array([there.mean])
+        largest = float(largest_error(mean, there.n, bounds, level)[0])
+        off = min(abs(there.mean - bound) for bound in bounds)
+        at_it = (half - off) / float(stdtrit(there.n - 1, 1 - level))
+        return there.error <= max(largest, at_it) and max(largest, at_it) > 0
+
+    return smallest_enough(0, decides, MOST_REPLICATES)
 
 
 def sign_assurance(larger: int, n: int, more: int, level: float) -> float:

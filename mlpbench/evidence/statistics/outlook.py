@@ -56,6 +56,8 @@ class Outlook:
         unknown: why no such number can be said, in words.
         is_foreseen: whether one was looked for.
         floor: the standard error that replicates of one table never fall below, where that is why no number of them is enough.
+        are_equal: whether the present ones all have the same number, which says nothing of what others will have: `more_replicates`
+            is then the number that decides if all have it.
 
     """
 
@@ -65,6 +67,7 @@ class Outlook:
     unknown: str = ""
     is_foreseen: bool = False
     floor: float | None = None
+    are_equal: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +130,7 @@ def too_few(hypothesis: Hypothesis, level: float, at: Sequence[int]) -> TooFew |
     )
 
 
-def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool) -> Outlook:
+def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool, are_equal: bool = False) -> Outlook:
     """Return what a claim about a mean could show now, and after how many further replicates it is decided with which chance, by t.
 
     Args:
@@ -135,6 +138,8 @@ def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool)
         hypothesis: what the claim comes down to.
         level: at which it is decided.
         near: whether a number that lies at the margin is decided; if not, only the replicates are of interest that tell its side.
+        are_equal: whether the replicates all have the same number, so that the sample's spread is credited and not seen: a chance
+            that follows from it would move away with every further replicate that has that number too.
 
     """
     equivalent, bound = hypothesis.sense == "equivalent", hypothesis.bound
@@ -144,22 +149,28 @@ def of_mean(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool)
     else:
         shift = t_test.detectable_shift(sample.n, level if equivalent else level / 2)
     bounds, half = (-bound, bound) if equivalent else (bound,), HALF * (hypothesis.margin or 0.0) * near
+    distance = shift * sample.sd * inflation(sample.n, sample.overlap) if near else None
+    if are_equal:
+        more = assurance.more_if_equal(sample, bounds, level, half)
+        if more is not None:
+            more = max(more, fewest(hypothesis, level) - sample.n)
+        return Outlook(is_foreseen=True, detectable=distance, more_replicates=more, are_equal=True)
     even, likely = (
         assurance.more_for(sample, wanted, bounds, level, half) for wanted in (assurance.EVEN, assurance.LIKELY)
     )
-    distance = shift * sample.sd * inflation(sample.n, sample.overlap) if near else None
     floor = math.sqrt(sample.overlap) * sample.sd if sample.overlap and likely is None else None
     return Outlook(is_foreseen=True, detectable=distance, more_replicates=likely, more_for_even=even, floor=floor)
 
 
-def of_ranks(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool) -> Outlook:
+def of_ranks(sample: Sample, hypothesis: Hypothesis, level: float, *, near: bool, are_equal: bool = False) -> Outlook:
     """Return the same of a claim over data sets: by t, of whose power signed ranks have 95% where numbers are normal.
 
     Of further data sets there must be so many as decide at all at that level.
     """
     if sample.sd == 0:
         return Outlook()
-    by_t, lacking = of_mean(sample, hypothesis, level, near=near), fewest(hypothesis, level) - sample.n
+    by_t = of_mean(sample, hypothesis, level, near=near, are_equal=are_equal)
+    lacking = fewest(hypothesis, level) - sample.n
     even, likely = (
         None if more is None else max(math.ceil(more / EFFICIENCY), lacking)
         for more in (by_t.more_for_even, by_t.more_replicates)
