@@ -295,7 +295,10 @@ def _constant(trained: Trained) -> Iterator[TrainingWarning]:
         after = counted(steps[0], "step") if len(steps) == 1 else f"{steps[0]} to {steps[-1]} steps"
         as_if = "answered one class for all" if classes else "predicted the mean for all"
         says = f"Hardly better than a constant: test examples are predicted as if a network {as_if}, after {after}, {{where}}."
-        advice = "Try more steps (more epochs, or a smaller batch_size), another learning rate, or he_normal as init."
+        held = "".join(f"less {n}, " for n in REGULARISERS if any(_is_on(trained.conditions[p], n) for p in found))
+        advice = (
+            f"Try more steps (more epochs, or a smaller batch_size), another learning rate, {held}or he_normal as init."
+        )
         yield trained.warn("constant", found, says, advice)
 
 

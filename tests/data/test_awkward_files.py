@@ -189,7 +189,8 @@ GOOD = {
     "parquet-index": Good(content=parquet(FRAME.set_index(pd.Index([f"p{i}" for i in range(N)], name="patient"))), file="t.parquet", notes=("the index 'patient' of the pandas table is left out",)),
     "parquet-index-without-a-name": Good(content=parquet(FRAME.iloc[::-1].iloc[::-1].set_axis([*range(1, N), 0])), file="t.parquet", notes=("the index '__index_level_0__' of the pandas table is left out",)),
     "parquet-index-asked-for": Good(
-        content=parquet(FRAME.set_index("count")), file="t.parquet", options={"columns": ["count", "x"]}, names=("x", "kind", "count")
+        content=parquet(FRAME.set_index("count")), file="t.parquet", options={"columns": ["count", "x"]}, names=("x", "kind", "count"),
+        notes=("no test row of class '2', '4', '5' and others",)
     ),
     "parquet-dictionary": Good(content=parquet(FRAME.astype({"kind": "category"})), file="t.parquet"),
     "parquet-decimals": Good(

@@ -22,6 +22,7 @@ ROW: dict[str, float] = {
     "dead_units": 0.0, "epochs_taken": 10.0,
 }  # fmt: skip
 REPLICATES = 5
+NUMBERS = {"name": "n", "question": "?", "fixed": {"lr": 0.01}, "dataset": "linear"}
 FLAT = [2.3, 1.0, 0.6, 0.52, 0.5]
 
 
@@ -238,9 +239,11 @@ def test_what_is_hardly_better_than_one_class_for_all(scores: list[float], gap: 
 @pytest.mark.parametrize(("r2", "expected"), [(0.03, True), (-0.03, True), (0.07, False), (-0.5, False)])
 def test_what_is_hardly_better_than_the_mean_for_all(r2: float, expected: bool) -> None:
     """Far worse than the mean is no constant: it is a network that fits other examples."""
-    numbers = yaml_reader.from_mapping({"name": "n", "question": "?", "fixed": {"lr": 0.01}, "dataset": "linear"})
+    numbers = yaml_reader.from_mapping(NUMBERS)
     rows = {0: {"test_r2": r2, "gap_accuracy": np.nan}}
     assert kinds(trained(numbers, rows)) == ["constant"] * expected
+    decayed = trained(yaml_reader.from_mapping({**NUMBERS, "fixed": {"lr": 0.01, "weight_decay": 3, "l1": 0.1}}), rows)
+    assert [("less weight_decay, less l1, or" in w.advice) for w in training_warnings(decayed)] == [True] * expected
 
 
 @pytest.mark.parametrize(
