@@ -136,8 +136,10 @@ def explain(words: tuple[str, ...], as_json: bool) -> None:
         return
     found = {word: glossary.explain(word) for word in words}
     together = " ".join(words)
-    if len(words) > 1 and (whole := glossary.explain(together)):
-        found = {together: whole}  # `mlpbench explain at the margin`, and `p value`, of which each is a word too
+    # `mlpbench explain at the margin`, and `p value`, of which each is a word too
+    is_one = len(words) > 1 and (not all(found.values()) or glossary.is_term(together))
+    if is_one and (whole := glossary.explain(together)):
+        found = {together: whole}
     found = {word: entries or _nearest(word) for word, entries in found.items()}
     unknown = [word for word, entries in found.items() if not entries]
     if unknown:

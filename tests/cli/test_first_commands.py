@@ -382,14 +382,23 @@ def test_results_that_can_not_be_a_folder_are_refused() -> None:
         doctor.check_results(Path("results"))
 
 
+def with_seconds(command: list[str]) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Return what a command printed, and how long processors worked for it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done, resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
 @pytest.mark.slow
 @pytest.mark.alone
 def test_the_demonstration_is_a_real_run_of_seconds(here: Path) -> None:
-    """Its verdicts are those of its results folder; a second time nothing is trained."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "mlpbench", "demo", "--no-open"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Its verdicts are those of its results folder; a second time nothing is trained.
+
+    Loading the libraries says how fast the machine is at the moment: the demonstration takes four times as long, 15 s at most where that is 2.5.
+    """
+    loading = [sys.executable, "-c", "import torch, pandas, seaborn, scipy.stats"]
+    _, loaded = with_seconds(loading)
+    done, taken = with_seconds([sys.executable, "-m", "mlpbench", "demo", "--no-open"])
     assert (done.returncode, done.stderr) == (0, "")
     assert {p.name for p in here.iterdir()} == {"results"}
     assert "page: results/demo/report.html\n" in done.stdout
@@ -398,7 +407,7 @@ def test_the_demonstration_is_a_real_run_of_seconds(here: Path) -> None:
     for claim in claims:
         assert re.search(rf"^{claim['id']} +{claim['verdict']} ", done.stdout, flags=re.MULTILINE)
     assert {c["verdict"] for c in claims} >= {"supported"}
-    assert after.ru_utime - before.ru_utime < 15
+    assert taken < 6 * max(loaded, with_seconds(loading)[1])
     again = invoke("demo", "--no-open").stdout
     assert "demo: all 40 runs are done" in again
     verdicts = re.compile(r"^claim .*?\n\n", flags=re.MULTILINE | re.DOTALL)

@@ -100,6 +100,11 @@ def explain(name: str) -> list[Entry]:
         return _with_a_number(name) or _added(name)
 
 
+def is_term(name: str) -> bool:
+    """Return whether a name is a term of the field for what has another one here."""
+    return _plain(name) in FIELD_TERMS
+
+
 def _with_a_number(name: str) -> list[Entry]:
     """Return the entry of `steps_to_train_loss_X`, whose X stands for a number, as warnings have it."""
     stem, letter, rest = name.rpartition("_X")
