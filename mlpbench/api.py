@@ -17,7 +17,7 @@ from mlpbench.executors.executor import ExecutorName
 from mlpbench.experiment.dataset_levels import DatasetMaker
 from mlpbench.experiment.file import yaml_reader
 from mlpbench.experiment.file.python_experiment import Experiment, plain_mapping, plain_value
-from mlpbench.experiment.file.shipped import check_own_folder, located
+from mlpbench.experiment.file.shipped import located
 from mlpbench.experiment.file.yaml_reader import Override
 from mlpbench.experiment.settings import SETTINGS
 from mlpbench.experiment.spec import FILE_KEYS
@@ -184,10 +184,7 @@ def _read(
         return yaml_reader.from_mapping(spec.keys, overrides, maker)
     if isinstance(spec, Mapping):
         return yaml_reader.from_mapping(plain_mapping(spec), overrides, maker)
-    file = located(expanded(spec), results=results)
-    experiment = yaml_reader.read(file, overrides, maker)
-    check_own_folder(file, experiment.name, results)
-    return experiment
+    return yaml_reader.read(located(expanded(spec), results=results), overrides, maker, results)
 
 
 def _check_process(options: Options) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,8 +52,13 @@ class Model(BaseModel):
         """Read `1e3` and `2.0` as whole numbers where a key takes nothing but those."""
         if not isinstance(written, Mapping):
             return written
-        counts = {f.alias or n for n, f in cls.model_fields.items() if f.annotation in (int, int | None)}
+        counts = _whole_keys(cls)
         return {key: whole(value) if key in counts else value for key, value in written.items()}
+
+
+@functools.cache
+def _whole_keys(model: type[Model]) -> frozenset[str]:
+    return frozenset(f.alias or n for n, f in model.model_fields.items() if f.annotation in (int, int | None))
 
 
 def whole(value: object) -> object:

@@ -110,7 +110,7 @@ def read_experiments(
 
     """
     from mlpbench.experiment.file import yaml_reader
-    from mlpbench.experiment.file.shipped import check_own_folder, located
+    from mlpbench.experiment.file.shipped import located
     from mlpbench.experiment.file.yaml_text import STANDARD_INPUT
 
     named: dict[str, Path] = {}
@@ -118,8 +118,7 @@ def read_experiments(
     for spec in specs:
         try:
             file = STANDARD_INPUT if str(spec) == "-" else located(spec, say, results)
-            experiment = yaml_reader.read(file, overrides, make)
-            check_own_folder(file, experiment.name, results)
+            experiment = yaml_reader.read(file, overrides, make, results)
             if experiment.name in named:
                 wrong.append(_same_name(experiment.name, named[experiment.name], spec))
             named.setdefault(experiment.name, spec)

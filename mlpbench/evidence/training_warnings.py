@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,30 @@ class Trained:
         """Return the mean of a metric over the finished runs of each condition that has one."""
         known = self.finished[["position", name]].dropna()
         return {int(p): float(v) for p, v in known.groupby("position")[name].mean().items()}  # type: ignore[call-overload]
+
+    @cached_property
+    def dead_shares(self) -> Mapping[int, float]:
+        """The share of dead units of the conditions in which nearly all are."""
+        shares = {}
+        for p, dead in self.means("dead_units").items():
+            s = self.conditions[p].settings
+            units = sum(s.conv_channels) + sum(s.hidden_sizes)
+            if units and dead >= MOSTLY_DEAD * units:
+                shares[p] = dead / units
+        return shares
+
+    @cached_property
+    def still(self) -> list[int]:
+        """The conditions whose train loss ends where it started."""
+        rows = self.curves[self.curves["split"] == "train"].dropna(subset=["loss"])
+        rows = rows.assign(place=places(rows["run_id"], self.finished["run_id"]))
+        losses = rows[rows["place"] >= 0].sort_values(["place", "step"]).groupby("place")["loss"]
+        start, end = losses.first(), losses.last()
+        trained_at_all = losses.size() > 1
+        still = (np.abs(end - start) < NEVER_MOVED * np.abs(start)) & trained_at_all
+        position = self.finished["position"].to_numpy()[still.index.to_numpy(dtype=int)]
+        share = still.groupby(position).mean()
+        return [int(p) for p in share.index[share >= NEARLY_ALL]]
 
     def warn(self, kind: str, positions: Sequence[int], says: str, advice: str) -> TrainingWarning:
         """Return a warning about some conditions, whose sentence has their number or name for `{where}`."""
@@ -233,19 +258,8 @@ def _without(condition: Condition, name: str | None) -> tuple[tuple[str, object]
     return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in s.items())
 
 
-def _dead_shares(trained: Trained) -> Mapping[int, float]:
-    """Return the share of dead units of the conditions in which nearly all are."""
-    shares = {}
-    for p, dead in trained.means("dead_units").items():
-        s = trained.conditions[p].settings
-        units = sum(s.conv_channels) + sum(s.hidden_sizes)
-        if units and dead >= MOSTLY_DEAD * units:
-            shares[p] = dead / units
-    return shares
-
-
 def _dead(trained: Trained) -> Iterator[TrainingWarning]:
-    shares = _dead_shares(trained)
+    shares = trained.dead_shares
     if shares:
         most = max(shares.values())
         says = f"Units are dead: up to {most:.0%} of the hidden units are zero on every training example {{where}}."
@@ -255,29 +269,16 @@ def _dead(trained: Trained) -> Iterator[TrainingWarning]:
 
 def _never_moved(trained: Trained) -> Iterator[TrainingWarning]:
     """Yield the conditions whose loss stands still; where nearly all units are dead that is why, and what helps is another thing."""
-    found = [p for p in _still(trained) if p not in _dead_shares(trained)]
+    found = [p for p in trained.still if p not in trained.dead_shares]
     if found:
         says = "The loss never moved: the train loss ends within 1% of where it started {where}."
         advice = "Try a higher learning rate, another init, or fewer layers: the gradient may not arrive."
         yield trained.warn("loss never moved", found, says, advice)
 
 
-def _still(trained: Trained) -> list[int]:
-    """Return the conditions whose train loss ends where it started."""
-    rows = trained.curves[trained.curves["split"] == "train"].dropna(subset=["loss"])
-    rows = rows.assign(place=places(rows["run_id"], trained.finished["run_id"]))
-    losses = rows[rows["place"] >= 0].sort_values(["place", "step"]).groupby("place")["loss"]
-    start, end = losses.first(), losses.last()
-    trained_at_all = losses.size() > 1
-    still = (np.abs(end - start) < NEVER_MOVED * np.abs(start)) & trained_at_all
-    position = trained.finished["position"].to_numpy()[still.index.to_numpy(dtype=int)]
-    share = still.groupby(position).mean()
-    return [int(p) for p in share.index[share >= NEARLY_ALL]]
-
-
 def _constant(trained: Trained) -> Iterator[TrainingWarning]:
     """Yield the conditions that learnt hardly more than one answer for all examples; what says why is warned of alone."""
-    known = {*_dead_shares(trained), *_still(trained)}
+    known = {*trained.dead_shares, *trained.still}
     gaps = trained.means("gap_accuracy")
     found, classes = [], trained.experiment.has_classes
     name = "test_balanced_accuracy" if classes else "test_r2"

@@ -383,9 +383,8 @@ def accepted_share(kind: str, strength: float, classes: int | None) -> float:
             return above + math.exp(-0.5) / math.sqrt(2 * math.pi) / (strength - 1)
         return above + math.exp(strength**2 / 2 - strength) * 0.5 * math.erfc((strength - 1) / math.sqrt(2))
     n = classes or 1
-    return (
-        math.fsum(math.exp(-strength * c / max(n - 1, 1)) for c in range(n)) / n
-    )  # `sum` of Python 3.12 rounds otherwise
+    # Not `sum`, which rounds otherwise from Python 3.12 on.
+    return math.fsum(math.exp(-strength * c / max(n - 1, 1)) for c in range(n)) / n
 
 
 def _check_convolutions(value: Mapping[str, Any], data: DataFacts, problem: Callable[[str, str], SpecProblem]) -> None:

@@ -88,10 +88,10 @@ def target_of(column: Column, task: Task | None, rows: NDArray[np.int64]) -> Tar
 
 def few_numbers_note(column: Column, aim: Target, task: Task | None) -> list[str]:
     """Return a note where few whole numbers, written with a decimal mark as pandas writes classes with gaps, are numbers to predict."""
-    different = np.unique(aim.values)
-    if task is not None or aim.classes is not None or len(different) > MOST_WHOLE_CLASSES:
+    if task is not None or aim.classes is not None:
         return []
-    if not np.array_equal(different, np.floor(different)):
+    different = np.unique(aim.values)
+    if len(different) > MOST_WHOLE_CLASSES or not np.array_equal(different, np.floor(different)):
         return []
     few = f"{len(different)} different whole numbers, written with a decimal mark"
     return [f"target {shown(column.name)}: {few}, are numbers to predict; `task: classes` takes them for classes"]

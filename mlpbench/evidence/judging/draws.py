@@ -6,7 +6,6 @@ stack: all runs of a stack have one measurement between them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,29 +24,30 @@ NOT_EXACT = Remark(
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneDraw(Caveat):
-    """Replicates that are all the same: streams that vary, none of which is drawn from, and those that are."""
+class OneDraw(SharedDraw, Caveat):
+    """Replicates that are all the same, as is known before they are trained.
 
-    replicates: int
-    varied: Sequence[str]
-    drawn: Sequence[str]
-
-    @property
-    def sentence(self) -> str:
-        """The caveat in a sentence."""
-        return SharedDraw(**vars(self)).sentence
+    What they share, and what to vary, is found in `experiment.drawn_streams`, so that a plan can say it too.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredTogether(Caveat):
-    """Replicates that were trained in one stack, whose seconds are measured as a whole."""
+    """Replicates that were trained in one stack, whose seconds are measured as a whole.
+
+    Attributes:
+        replicates: the number of those that share a measurement with others, and are left out.
+
+    """
 
     template = "{replicates} replicates were timed in the same stacks as others and are no measurements of their own."
     replicates: int
 
 
 def measured_apart(table: npt.NDArray[Any]) -> Bools:
-    """Return which rows, of replicates by conditions, have measurements none of which an earlier one has.
+    """Return which rows have measurements none of which an earlier one of these rows has.
+
+    Shape: table (R, C), the seconds of R replicates in C conditions, returns (R,).
 
     >>> measured_apart(np.array([[1.5, 2.5], [1.5, 2.5], [1.25, 2.0]]))
     array([ True, False,  True])

@@ -22,7 +22,6 @@ from mlpbench.experiment.claims.replicate_numbers import BestPlace
 from mlpbench.experiment.claims.selectors import (
     are_numbers,
     averaged_factors,
-    check_sides_differ,
     equal_weights,
     factor_levels,
     in_words,
@@ -84,9 +83,8 @@ class Best(ClaimForm):
             raise SpecProblem(path, f"where and and must differ, got {shown(self.where)} twice")
 
     def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
-        """Raise SpecProblem where the sides are the same conditions, or do not have the same levels, of which one is best."""
+        """Raise SpecProblem where the sides do not have the same levels, of which one is best."""
         super().check_conditions(design, conditions, path)
-        check_sides_differ({"where": self.where, "and": self.other}, conditions, path)
         levels_of_sides = [
             (below, {c.levels[self.over] for c in conditions if selects(s, c)}) for below, s in self.wheres()
         ]

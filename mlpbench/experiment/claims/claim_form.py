@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from mlpbench.base.models import LARGEST, Levels, Model, Path, SpecProblem, shown
 from mlpbench.experiment.claims.hypothesis import SIGN_FLIP_LEAST, TYPICAL_LEAST, Hypothesis, Test
-from mlpbench.experiment.claims.selectors import read_selector, selects
+from mlpbench.experiment.claims.selectors import check_sides_differ, read_selector, selects
 from mlpbench.experiment.components.losses import Target
 from mlpbench.experiment.design import Design
 from mlpbench.experiment.grid import Condition
@@ -95,11 +95,13 @@ class ClaimForm(Model):
         """Raise SpecProblem where the canonical selectors do not go together."""
 
     def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
-        """Raise SpecProblem where no condition is selected, or not those that the form needs."""
+        """Raise SpecProblem where no condition is selected, both sides are the same, or not those are there that the form needs."""
         for below, where in self.wheres():
             if not any(selects(where, c) for c in conditions):
                 message = f"a claim must name levels of which some condition has all, got {shown(where)}"
                 raise SpecProblem((*path, *below), message)
+        if len(self.selectors) == 2:
+            check_sides_differ({self._alias(f): getattr(self, f) for f in self.selectors}, conditions, path)
 
     def selected(self, conditions: Sequence[Condition]) -> list[Condition]:
         """Return the conditions that the form is about: all where it has no selector."""

@@ -23,7 +23,6 @@ from mlpbench.experiment.claims.hypothesis import (
 from mlpbench.experiment.claims.replicate_numbers import WeightedSum
 from mlpbench.experiment.claims.selectors import (
     averaged_factors,
-    check_sides_differ,
     confounded_levels,
     equal_weights,
     in_words,
@@ -215,11 +214,6 @@ class Compare(_Difference):
         """Raise SpecProblem where a is b."""
         if self.a == self.b:
             raise SpecProblem(path, f"a and b must differ, got {shown(self.a)} twice")
-
-    def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
-        """Raise SpecProblem where a and b are the same conditions."""
-        super().check_conditions(design, conditions, path)
-        check_sides_differ({"a": self.a, "b": self.b}, conditions, path)
 
     def weighted(self) -> list[tuple[float, Levels]]:
         """Return 1 for a and -1 for b."""

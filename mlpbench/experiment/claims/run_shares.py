@@ -13,7 +13,6 @@ from mlpbench.experiment.claims.hypothesis import FailureTest, Hypothesis, Quant
 from mlpbench.experiment.claims.replicate_numbers import FailureDifference, WeightedSum
 from mlpbench.experiment.claims.selectors import (
     averaged_factors,
-    check_sides_differ,
     confounded_levels,
     equal_weights,
     in_words,
@@ -49,11 +48,6 @@ class _TwoSides(ClaimForm):
         """Raise SpecProblem where a is b."""
         if self.a == self.b:
             raise SpecProblem(path, f"a and b must differ, got {shown(self.a)} twice")
-
-    def check_conditions(self, design: Design, conditions: Sequence[Condition], path: Path) -> None:
-        """Raise SpecProblem where a and b are the same conditions."""
-        super().check_conditions(design, conditions, path)
-        check_sides_differ({"a": self.a, "b": self.b}, conditions, path)
 
 
 class Wins(_TwoSides):

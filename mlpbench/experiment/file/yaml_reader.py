@@ -24,6 +24,7 @@ from mlpbench.experiment.components.own_pieces import plain
 from mlpbench.experiment.dataset_levels import DatasetMaker, written_level
 from mlpbench.experiment.drawn_streams import check_streams
 from mlpbench.experiment.file.all_problems import all_problems
+from mlpbench.experiment.file.shipped import check_own_folder
 from mlpbench.experiment.file.yaml_source import Source, placed_by_path, together
 from mlpbench.experiment.file.yaml_text import is_handed_over, text_of
 from mlpbench.experiment.grid import conditions, count_conditions
@@ -50,13 +51,19 @@ class Override(NamedTuple):
 Overrides = Sequence[str | Override]
 
 
-def read(path: FilePath, overrides: Overrides = (), make: DatasetMaker | None = None) -> Experiment:
+def read(
+    path: FilePath, overrides: Overrides = (), make: DatasetMaker | None = None, results: FilePath | None = None
+) -> Experiment:
     """Return the checked experiment of a file, with `KEY=VALUE` overrides; raise InputError.
 
     Paths of own data start at the file's folder, and plugins are in it; of an override, and of what a shell hands over, the current one counts. `make` runs the code of
-    data sets of plugins whose arrays are not known, where that is allowed.
+    data sets of plugins whose arrays are not known, where that is allowed. Of a folder in `results`, the name must be the experiment's.
     """
-    return from_text(str(path), text_of(path), overrides, FilePath() if is_handed_over(path) else path.parent, make)
+    folder = FilePath() if is_handed_over(path) else path.parent
+    experiment = from_text(str(path), text_of(path), overrides, folder, make)
+    if results is not None:
+        check_own_folder(path, experiment.name, results)
+    return experiment
 
 
 def from_text(

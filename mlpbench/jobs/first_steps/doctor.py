@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlpbench.base import machine
 from mlpbench.base.environment import gpu_driver, has_gpu_driver, version_line
@@ -27,6 +27,9 @@ from mlpbench.executors.devices import TORCH_WAY, device_name, device_product, h
 from mlpbench.executors.executor import WORKERS_PER_GPU
 from mlpbench.experiment.plan import FLOPS_PER_SECOND
 from mlpbench.jobs.options import Options
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 State = Literal["fine", "note", "wrong"]
 GIB = 2**30
@@ -98,21 +101,23 @@ def _package() -> Iterator[Finding]:
         yield note("packages", "mlpbench is not installed, so that what it needs is not known", "pip install .")
         return
     needed = [r for r in every if r.marker is None or r.marker.evaluate({"extra": ""})]
-    off, lacking = [], []
-    for requirement in needed:
-        try:
-            found = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            off.append(f"{requirement.name} is missing")
-            lacking.append(f"'{requirement.name}{requirement.specifier}'")
-            continue
-        if not requirement.specifier.contains(found, prereleases=True):
-            off.append(f"{requirement.name} {found} is not {requirement.specifier}")
-            lacking.append(f"'{requirement.name}{requirement.specifier}'")
+    off = {f"'{r.name}{r.specifier}'": why for r in needed if (why := _why_off(r))}
     if off:
-        yield wrong("packages", ", ".join(off), f"pip install {' '.join(lacking)}, or `make install` in a checkout")
+        yield wrong(
+            "packages", ", ".join(off.values()), f"pip install {' '.join(off)}, or `make install` in a checkout"
+        )
     else:
         yield fine("packages", f"all {len(needed)} that it needs are there, in versions that it takes")
+
+
+def _why_off(requirement: Requirement) -> str:
+    """Return why what is installed of a package is not what is needed; nothing where it is."""
+    try:
+        found = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return f"{requirement.name} is missing"
+    fits = requirement.specifier.contains(found, prereleases=True)
+    return "" if fits else f"{requirement.name} {found} is not {requirement.specifier}"
 
 
 def _processor() -> Iterator[Finding]:
